@@ -1,0 +1,45 @@
+"""Monotonic seconds and timers, behind one small protocol.
+
+Knows: how to ask for the time and to be called back later.  Does not know: wall time
+(only the policy publisher reads it), sockets, DNS.
+Everything else in the package takes `now` as an argument, so a play on a fake clock
+runs the same code as a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class TimerHandle(Protocol):
+    """A pending callback; `cancel()` is idempotent and allowed after it ran."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Source of monotonic time and of timers."""
+
+    def now(self) -> float:
+        """Monotonic seconds; comparable only with other values of the same clock."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
+        """Run `callback` once, `delay_s` seconds from now, unless cancelled before."""
+        ...
+
+
+class LoopClock:
+    """The clock of a running server: `time.monotonic` and the event loop's timers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    now = staticmethod(time.monotonic)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
+        """See `Clock.call_later`."""
+        return self._loop.call_later(delay_s, callback)

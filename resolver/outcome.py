@@ -1,0 +1,96 @@
+"""What can become of a query: the values that pass between service and listeners.
+
+Knows: the words.  Does not know: how they are decided, counted or sent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from resolver.policy.verdict import PASS, Verdict
+from resolver.wire.query import Query
+
+
+class Transport(Enum):
+    """How a query came in; the value is the metric label."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+class Source(Enum):
+    """Where an answer came from; the value is the metric label."""
+
+    POLICY = "policy"
+    CACHE = "cache"
+    STALE = "stale"
+    UPSTREAM = "upstream"
+    LOCAL = "local"
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """One client address on one transport, remembered by a listener between its queries.
+
+    `allowed` None: the service has not judged it yet.
+    """
+
+    address: bytes
+    """Packed address: 4 or 16 octets."""
+    transport: Transport
+    allowed: bool | None = None
+    tokens: float = 0.0
+    """Rate limiter's bucket."""
+    tokens_at: float = -math.inf
+    """Monotonic seconds of the bucket's last filling."""
+
+
+@dataclass(slots=True, eq=False)
+class Respond:
+    """Send this: the query's own ID, then `tail`.
+
+    The same object may answer many queries (a memo holds it), so listeners do not change it,
+    except `tally`, which is theirs.
+    """
+
+    tail: bytes
+    """The response message after its two ID octets."""
+    rcode: int
+    qtype: int
+    source: Source
+    verdict: Verdict = PASS
+    good_until: float = -math.inf
+    """Monotonic seconds until which a memo may send `tail` again unchanged."""
+    generation: int = 0
+    """The policy generation it was judged under."""
+    tally: object | None = None
+    """The listener's counter for outcomes of this kind."""
+
+
+@dataclass(slots=True, eq=False)
+class Drop:
+    """Send nothing; over a stream transport close the connection if `close`."""
+
+    reason: str
+    """From a closed set of short words, fit for a metric label."""
+    close: bool = False
+    qtype: int | None = None
+    verdict: Verdict = PASS
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """Nothing here answers it: hand it to `Service.resolve`."""
+
+    query: Query
+    peer: Peer
+    verdict: Verdict
+    now: float
+    """When it was asked, monotonic seconds."""
+    stale: object | None = field(default=None)
+    """A stale cache entry that may stand in when upstreams are slow or dead."""
+
+
+Outcome = Respond | Drop | Ask

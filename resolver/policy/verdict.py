@@ -1,0 +1,125 @@
+"""What policy says of a name: the nouns that other rooms may use.
+
+Knows: nothing but the words.  The decision itself is in `table`, its encoding in `answer`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class PolicyAction(Enum):
+    """What is done with a question (RPZ's words)."""
+
+    PASSTHRU = "passthru"
+    NXDOMAIN = "nxdomain"
+    NODATA = "nodata"
+    SINKHOLE = "sinkhole"
+    REFUSED = "refused"
+    DROP = "drop"
+
+
+class Mode(Enum):
+    """Whether a rule takes part: shadow counts without blocking, disabled only keeps the record."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    DISABLED = "disabled"
+
+
+class RuleForm(Enum):
+    """How far a rule reaches from its owner name."""
+
+    SUBTREE = "subtree"
+    """The name and everything under it (`binance.com`)."""
+    EXACT = "exact"
+    """The name only (`=login.example`)."""
+    BELOW = "below"
+    """Only names under it (`*.cdn.example`)."""
+
+
+class Exemption(IntEnum):
+    """How much of the response side an allow match on qname switches off."""
+
+    NONE = 0
+    LISTS = 1
+    ALL = 2
+
+
+@dataclass(slots=True, frozen=True)
+class PolicyRule:
+    """One source of rules with one set of properties: an exchange or a list (or allow/protected).
+
+    Compared by identity on hot paths.  `label` is the closed-set metric label.
+    """
+
+    kind: str
+    """`exchange`, `list`, `allow` or `protected`."""
+    label: str
+    """Exchange id or list name."""
+    name: str
+    """For people: the exchange's name, or the list's."""
+    action: PolicyAction
+    mode: Mode
+    ttl_s: int
+    sinkhole_ipv4: bytes
+    """4 octets."""
+    sinkhole_ipv6: bytes
+    """16 octets."""
+    ede: int
+    """RFC 8914 INFO-CODE of its answers (15, 16 or 17)."""
+    ede_text: str
+    """At most 200 octets of UTF-8."""
+    category: str = ""
+    orders: tuple[str, ...] = ()
+    starts_at: float | None = None
+    """Wall time (Unix seconds) of `from`; None: always."""
+    ends_at: float | None = None
+    """Wall time (Unix seconds) of `until`; None: never."""
+
+
+@dataclass(slots=True, frozen=True)
+class RuleMatch:
+    """The rule that matched, and where it stands."""
+
+    rule: PolicyRule
+    form: RuleForm | None
+    """None when an address matched rather than a name."""
+    owner: bytes
+    """The rule's owner name, wire form, lower case (for an address: packed network)."""
+    file: str
+    line: int
+
+
+@dataclass(slots=True, frozen=True)
+class Verdict:
+    """What the rules say of one name, or of one response.
+
+    `match` None: no enforced rule speaks of it.  `action` is PASSTHRU then, and also when an allow
+    or protected rule won (then `match` is that rule and `exemption` says how far it reaches).
+    """
+
+    action: PolicyAction = PolicyAction.PASSTHRU
+    match: RuleMatch | None = None
+    shadow: RuleMatch | None = None
+    """The rule that would have won had shadow rules been enforced, if that is a shadow rule."""
+    exemption: Exemption = Exemption.NONE
+    denied: bytes = b""
+    """The name that is denied: qname, or a later name of the chain."""
+    nxdomain_ok: bool = False
+    """Whether every name below `denied` is blocked too, so NXDOMAIN tells no lie (RFC 8020)."""
+    valid_until: float = math.inf
+    """Monotonic seconds: a coming `from` or `until` may change this verdict then; caps every TTL."""
+    kept_links: int = 0
+    """Response side: how many links of the chain stay in the answer before the denied name."""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client is not to get the ordinary answer."""
+        return self.action is not PolicyAction.PASSTHRU
+
+
+PASS = Verdict()
+"""The verdict on nearly every name; compare with `is`."""
