@@ -1,0 +1,54 @@
+# Everything a newcomer needs: `make` lists the targets.
+# VENV may point at an environment that is already installed: `make unit VENV=/some/venv READY=`.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY ?= $(VENV)/.installed
+CONFIG ?= config/resolver.yaml
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo unit test check bench fmt clean peers engine
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+engine: $(READY)
+	@$(BIN)/python -m resolver.cli.engine
+
+run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+	$(BIN)/python -m resolver run --config $(CONFIG)
+
+demo: $(READY) ## show the whole system on loopback, no network needed
+	$(BIN)/python -m resolver demo
+
+unit: engine ## the fast tests, under a minute
+	$(PYTEST) -q -n auto -m 'not slow and not loopback'
+
+test: engine peers ## every test, real servers and clients included
+	$(PYTEST) -n auto
+
+check: engine ## format, lint, types, and the files we ship
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m resolver check --config $(CONFIG)
+
+bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
+	$(BIN)/python -m benchmarks
+
+fmt: $(READY) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+peers:
+	@scripts/install-test-peers.sh
+
+clean: ## remove what make made
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
