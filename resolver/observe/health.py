@@ -1,0 +1,33 @@
+"""Whether the server is fit to be asked, and if not, why.
+
+Knows: named conditions and their reasons.  Does not know: what they stand for, HTTP.
+"""
+
+from __future__ import annotations
+
+
+class Health:
+    """A set of named conditions, all of which must hold before the server is ready.
+
+    A condition starts unmet.  Alive is whoever answers at all; ready is `reasons() == {}`.
+    """
+
+    def __init__(self, *conditions: str) -> None:
+        self._unmet: dict[str, str] = dict.fromkeys(conditions, "not yet")
+
+    def meet(self, condition: str) -> None:
+        """The condition holds from now on."""
+        self._unmet.pop(condition, None)
+
+    def fail(self, condition: str, reason: str) -> None:
+        """The condition does not hold, for `reason`."""
+        self._unmet[condition] = reason
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every condition holds."""
+        return not self._unmet
+
+    def reasons(self) -> dict[str, str]:
+        """Unmet condition -> why."""
+        return dict(self._unmet)

@@ -1,0 +1,179 @@
+"""Counts outcomes at the cost of two additions per answer.
+
+Knows: which labels an outcome has.  Does not know: Prometheus, sockets, who asked.
+Theory: outcomes with the same labels share one `Tally`, so counting is `tally.count += 1`; only a
+scrape works out what the labels mean.  Every label comes from a closed set, so the number of tallies
+is bounded whatever clients ask.
+
+Time is taken once per batch of datagrams.  A histogram's first bucket is everything that is in no
+later one, so batches under `SECONDS_BOUNDS[0]` touch no bucket at all, and the buckets still add up
+to the count exactly.
+
+A listener keeps the tallies of the batch it answers in a list and settles them together:
+
+    tally = respond.tally or tallies.of(transport, respond)     # a memo keeps respond.tally
+    touched.append(tally)
+    ...
+    tallies.settle(touched, monotonic() - batch_began); touched.clear()
+
+An answer that came later is settled alone: `tallies.of(transport, outcome).add(seconds)`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from resolver.outcome import Drop, Respond, Source, Transport
+from resolver.policy.verdict import PASS, Verdict
+from resolver.wire.numbers import Qtype, Rcode
+
+SECONDS_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of `resolver_response_seconds`.  The first holds a full batch of answers from memory;
+2 s is the default upstream timeout."""
+
+OTHER = "OTHER"
+"""The label of every value outside a closed set."""
+
+UNREADABLE = "none"
+"""The qtype label of a packet whose question could not be read."""
+
+QTYPE_LABELS: dict[int, str] = {int(member): name for name, member in Qtype.__members__.items()}
+"""The types named in the IANA list we keep; the other 65,000 share one label."""
+
+RCODE_LABELS: dict[int, str] = {int(member): name for name, member in Rcode.__members__.items()}
+
+
+class Hit(NamedTuple):
+    """One rule that spoke: the labels of a hit."""
+
+    kind: str
+    """`exchange` or `list`."""
+    label: str
+    action: str
+    mode: str
+
+
+class TallyKey(NamedTuple):
+    """Everything that is counted about an outcome."""
+
+    transport: str
+    qtype: str
+    rcode: str | None
+    """None for a drop."""
+    source: str | None
+    """None for a drop."""
+    reason: str | None
+    """Why it was dropped; None for an answer."""
+    enforced: Hit | None
+    shadow: Hit | None
+
+
+class Tally:
+    """The outcomes of one kind so far."""
+
+    __slots__ = ("count", "key", "late", "seconds")
+
+    def __init__(self, key: TallyKey, late: list[int]) -> None:
+        self.key = key
+        self.count = 0
+        self.seconds = 0.0
+        """Sum of response times."""
+        self.late = late
+        """The source's bucket counts, shared by its tallies; index 0 is never used."""
+
+    def add(self, seconds: float) -> None:
+        """Count one outcome that took `seconds`."""
+        self.count += 1
+        self.seconds += seconds
+        if seconds > SECONDS_BOUNDS[0]:
+            self.late[bisect_left(SECONDS_BOUNDS, seconds)] += 1
+
+
+@dataclass(slots=True, frozen=True)
+class TallySnapshot:
+    """All counts at one moment, safe to read from another thread."""
+
+    counts: tuple[tuple[TallyKey, int, float], ...]
+    """(labels, count, sum of seconds)."""
+    late: dict[str, tuple[int, ...]]
+    """Source -> how many answers fell in each bucket after the first (index 0 is 0; the last is +Inf)."""
+
+
+class Tallies:
+    """All tallies of a server.  Used from the event loop's thread only."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[TallyKey, Tally] = {}
+        self._late = {source.value: [0] * (len(SECONDS_BOUNDS) + 1) for source in Source}
+        self._unused = [0] * (len(SECONDS_BOUNDS) + 1)  # Drops have no response time.
+
+    def of(self, transport: Transport, outcome: Respond | Drop) -> Tally:
+        """The tally for outcomes like this one; the same object for the same labels, always."""
+        verdict = outcome.verdict
+        hits = _NO_HITS if verdict is PASS else hits_of(verdict)
+        if isinstance(outcome, Respond):
+            key = TallyKey(
+                transport.value,
+                QTYPE_LABELS.get(outcome.qtype, OTHER),
+                RCODE_LABELS.get(outcome.rcode, OTHER),
+                outcome.source.value,
+                None,
+                *hits,
+            )
+        else:
+            qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
+            key = TallyKey(transport.value, qtype, None, None, outcome.reason, *hits)
+        tally = self._tallies.get(key)
+        if tally is None:
+            late = self._unused if key.source is None else self._late[key.source]
+            tally = self._tallies[key] = Tally(key, late)
+        return tally
+
+    def settle(self, touched: list[Tally], seconds: float) -> None:
+        """Count one outcome per entry of `touched`, each of which took `seconds` (their batch's time)."""
+        if seconds <= SECONDS_BOUNDS[0]:
+            for tally in touched:
+                tally.count += 1
+                tally.seconds += seconds
+            return
+        bucket = bisect_left(SECONDS_BOUNDS, seconds)
+        for tally in touched:
+            tally.count += 1
+            tally.seconds += seconds
+            tally.late[bucket] += 1
+
+    def late(self, source: Source, seconds: float, count: int = 1) -> None:
+        """Say that `count` answers, counted without `add` or `settle`, took `seconds` each.
+
+        Needed only above `SECONDS_BOUNDS[0]`; below it does nothing.
+        """
+        if seconds > SECONDS_BOUNDS[0]:
+            self._late[source.value][bisect_left(SECONDS_BOUNDS, seconds)] += count
+
+    def snapshot(self) -> TallySnapshot:
+        """A consistent copy; microseconds, so it may run on the event loop."""
+        return TallySnapshot(
+            counts=tuple((tally.key, tally.count, tally.seconds) for tally in self._tallies.values()),
+            late={source: tuple(buckets) for source, buckets in self._late.items()},
+        )
+
+
+_NO_HITS: tuple[Hit | None, Hit | None] = (None, None)
+
+_COUNTED_KINDS = ("exchange", "list")
+"""Allow and protected rules block nothing, so they have no hits."""
+
+
+def hits_of(verdict: Verdict) -> tuple[Hit | None, Hit | None]:
+    """(the rule that blocked, the shadow rule that would have), each None if there is none."""
+    enforced = shadow = None
+    if verdict.match is not None and verdict.is_blocked:
+        rule = verdict.match.rule
+        if rule.kind in _COUNTED_KINDS:
+            enforced = Hit(rule.kind, rule.label, verdict.action.value, "enforce")
+    if verdict.shadow is not None and verdict.shadow.rule.kind in _COUNTED_KINDS:
+        rule = verdict.shadow.rule
+        shadow = Hit(rule.kind, rule.label, rule.action.value, "shadow")
+    return enforced, shadow
