@@ -1,0 +1,1 @@
+"""The same questions to this resolver and to another implementation."""

@@ -1,0 +1,171 @@
+"""Starts the programs a loopback run needs, watches them by process id, and ends them.
+
+Knows: processes, free ports, /proc.  Does not know: DNS, settings.
+Nothing here waits by time alone: every wait polls a condition and has a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+POLL_S = 0.01
+"""How often a condition is looked at: far below what a person or a deadline notices."""
+START_S_MAX = 30.0
+"""Deadline of a start: a loaded two-core machine needs seconds, a hang needs to be seen."""
+STOP_S_MAX = 5.0
+CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def poll(condition: Callable[[], object], *, timeout_s: float, what: str) -> None:
+    """Return once `condition()` is true; AssertionError naming `what` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(POLL_S)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and for TCP right now (no promise about a moment later)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(100):
+        with socket.socket(family, socket.SOCK_STREAM) as stream:
+            stream.bind((host, 0))
+            port = int(stream.getsockname()[1])
+            with socket.socket(family, socket.SOCK_DGRAM) as datagram:
+                try:
+                    datagram.bind((host, port))
+                except OSError:
+                    continue
+                return port
+    raise AssertionError(f"no port of {host} is free for both UDP and TCP")
+
+
+class Program:
+    """One child process with its output in files; a context manager that always ends it."""
+
+    def __init__(self, command: Sequence[str | Path], log_dir: Path, *, name: str = "") -> None:
+        self.name = name or Path(command[0]).name
+        self.command = [str(word) for word in command]
+        log_dir.mkdir(parents=True, exist_ok=True)
+        self.stdout_path = log_dir / f"{self.name}.out"
+        self.stderr_path = log_dir / f"{self.name}.err"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+        """Start it; output of an earlier life is overwritten."""
+        with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
+            self._process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd
+            )
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running or ended process; AssertionError before `start`."""
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.process.pid
+
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.poll() is None
+
+    def stdout(self) -> str:
+        """All it wrote to standard output so far."""
+        return self.stdout_path.read_text(encoding="utf-8", errors="backslashreplace")
+
+    def stderr(self) -> str:
+        """All it wrote to standard error so far."""
+        return self.stderr_path.read_text(encoding="utf-8", errors="backslashreplace")
+
+    def wait_for(self, condition: Callable[[], object], what: str, timeout_s: float = START_S_MAX) -> None:
+        """Poll until `condition()`; AssertionError with the program's output when it ends or is too late."""
+
+        def met_or_ended() -> bool:
+            return bool(condition()) or not self.is_running()
+
+        try:
+            poll(met_or_ended, timeout_s=timeout_s, what=f"{self.name}: {what}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.stdout()}{self.stderr()}") from None
+        if not condition():
+            raise AssertionError(
+                f"{self.name} ended with {self.process.returncode} before: {what}\n{self.stdout()}{self.stderr()}"
+            )
+
+    def wait_for_end(self, timeout_s: float = STOP_S_MAX) -> int:
+        """Exit status, once it has ended by itself; TimeoutExpired if it does not."""
+        return self.process.wait(timeout_s)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End it, gently at first; its exit status."""
+        if self.is_running():
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+    def __enter__(self) -> Program:
+        if self._process is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def process_tree(pid: int) -> list[int]:
+    """`pid` and all its living descendants."""
+    found, left = [], [pid]
+    while left:
+        parent = left.pop()
+        found.append(parent)
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                left += [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue  # It ended between the listing and the reading.
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds, user and system, that `pid` and its living descendants have used."""
+    ticks = 0
+    for member in process_tree(pid):
+        try:
+            fields = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / CLOCK_TICKS_PER_S
+
+
+def memory_mb(pid: int) -> float:
+    """Megabytes (2**20) of memory of `pid` and its descendants, shared pages split among their users (PSS)."""
+    kilobytes = 0
+    for member in process_tree(pid):
+        try:
+            rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        kilobytes += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return kilobytes / 1024
