@@ -1,0 +1,6 @@
+"""What we already know, and for how long.  Pure: no clock, no socket, no policy."""
+
+from resolver.cache.entry import CacheEntry
+from resolver.cache.response_cache import FAILURE_TTL_MAX_S, FAILURE_TTL_MIN_S, ResponseCache
+
+__all__ = ["FAILURE_TTL_MAX_S", "FAILURE_TTL_MIN_S", "CacheEntry", "ResponseCache"]

@@ -1,0 +1,154 @@
+"""One thing the cache knows, and what it costs in octets.
+
+Knows: the fields, and how CPython lays them out in memory.  Does not know: the tables, eviction,
+policy (`judgement` is the caller's note, carried and never read).
+Theory: a cache bounded in octets is only as honest as its account of each entry, so the overhead of
+every object an entry keeps alive is added up here, rounded as the allocator rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Final
+
+from resolver.wire.response import ChainLink, Response
+
+ALLOCATION_OCTETS: Final = 16
+"""CPython's small-object allocator hands out multiples of this (64-bit)."""
+
+POINTER_OCTETS: Final = 8
+INT_OCTETS: Final = 32
+FLOAT_OCTETS: Final = 32
+"""24 asked for; the allocator gives 32."""
+SMALL_INT_MAX: Final = 256
+"""Integers up to this are shared by the whole process and cost nothing."""
+TABLE_SLOT_OCTETS: Final = 60
+"""A dict slot: 24 octets of entry, 4 of index, in a table a third to two thirds full (30 to 60 in all)."""
+
+
+class CacheEntry:
+    """An answer, a failure, or a stale answer with a failure noted on it.
+
+    Refilled in place when its question is answered anew: whoever holds one sees the newer answer.
+    Times are monotonic seconds.
+    """
+
+    __slots__ = (
+        "expires_at",
+        "failed_until",
+        "failure",
+        "failure_ttl_s",
+        "frequency",
+        "in_main",
+        "judged_generation",
+        "judgement",
+        "kind",
+        "octets",
+        "qname",
+        "response",
+        "stale_until",
+        "stored_at",
+    )
+
+    def __init__(self, qname: bytes, kind: int) -> None:
+        self.qname = qname
+        """Wire form, lower case."""
+        self.kind = kind
+        """The type and the DO and CD bits in one number."""
+        self.response: Response | None = None
+        """None: only a failure is known."""
+        self.stored_at = -math.inf
+        self.expires_at = -math.inf
+        """Fresh before this."""
+        self.stale_until = -math.inf
+        """May stand in for an unreachable upstream before this (RFC 8767)."""
+        self.failed_until = -math.inf
+        """Asking again is pointless before this (RFC 9520)."""
+        self.failure: tuple[int, str] | None = None
+        """The Extended DNS Error of that failure."""
+        self.failure_ttl_s = 0.0
+        """How long the last failure is remembered; the next one in a row lasts twice as long."""
+        self.frequency = 0
+        """Uses since admission, at most `eviction.FREQUENCY_MAX`; a memo in front of the cache may set it."""
+        self.judged_generation = -1
+        """Policy generation of `judgement`; -1: not judged."""
+        self.judgement: object = None
+        self.octets = 0
+        self.in_main = False
+        """Which of the eviction queues holds it."""
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether the answer is within its TTL."""
+        return now < self.expires_at
+
+    def is_failing(self, now: float) -> bool:
+        """Whether upstreams are known to fail for this question right now."""
+        return now < self.failed_until
+
+    def is_usable(self, now: float) -> bool:
+        """Whether there is an answer, fresh or stale."""
+        return self.response is not None and now < self.stale_until
+
+
+def _rounded(octets: int) -> int:
+    return (octets + ALLOCATION_OCTETS - 1) & -ALLOCATION_OCTETS
+
+
+_ENTRY_OCTETS: Final = (
+    _rounded(sys.getsizeof(CacheEntry(b"", 0)))
+    + 3 * FLOAT_OCTETS  # stored_at, expires_at, stale_until
+    + INT_OCTETS  # octets
+    + TABLE_SLOT_OCTETS
+    + POINTER_OCTETS  # its place in a queue
+)
+_FAILURE_OCTETS: Final = 2 * FLOAT_OCTETS + _rounded(sys.getsizeof((0, ""))) + _rounded(sys.getsizeof("é"))
+_RESPONSE_OCTETS: Final = _rounded(
+    sys.getsizeof(Response(0, False, b"", 0, 0, (), (), None, 0, (), (), (), b""))
+)
+_LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + INT_OCTETS
+# What is added to a length before it is rounded down to the allocator's multiple.
+_BYTES_CEILING: Final = sys.getsizeof(b"") + ALLOCATION_OCTETS - 1
+_TUPLE_CEILING: Final = sys.getsizeof(()) + ALLOCATION_OCTETS - 1
+_MASK: Final = -ALLOCATION_OCTETS
+
+
+def failure_octets(failure: tuple[int, str] | None) -> int:
+    """Memory that a noted failure adds to an entry."""
+    if failure is None:
+        return 0
+    # ASCII text costs one octet a character, anything else at most four.
+    text = failure[1]
+    return _FAILURE_OCTETS + _rounded(len(text) if text.isascii() else 4 * len(text))
+
+
+def answer_octets(qname: bytes, response: Response | None) -> int:
+    """Memory an entry keeps alive, its share of the tables included, a failure left out.
+
+    Written out rather than built from small functions: it runs once for every answer stored.
+    """
+    octets = _ENTRY_OCTETS + ((len(qname) + _BYTES_CEILING) & _MASK)
+    if response is None:
+        return octets
+    octets += _RESPONSE_OCTETS + ((len(response.body) + _BYTES_CEILING) & _MASK)
+    records = len(response.ttls)
+    if records:
+        octets += 2 * ((POINTER_OCTETS * records + _TUPLE_CEILING) & _MASK)
+        # Offsets grow, so either all are shared small integers or some of the last are not.
+        if response.ttl_offsets[-1] > SMALL_INT_MAX:
+            octets += INT_OCTETS * sum(1 for offset in response.ttl_offsets if offset > SMALL_INT_MAX)
+        for ttl in response.ttls:
+            if ttl > SMALL_INT_MAX:
+                octets += INT_OCTETS
+    if response.name_at_end is not qname:
+        octets += (len(response.name_at_end) + _BYTES_CEILING) & _MASK
+    if response.links:
+        octets += (POINTER_OCTETS * len(response.links) + _TUPLE_CEILING) & _MASK
+        for link in response.links:
+            octets += _LINK_OCTETS + ((len(link.target) + _BYTES_CEILING) & _MASK)
+    for values in (response.addresses, response.service_targets):
+        if values:
+            octets += (POINTER_OCTETS * len(values) + _TUPLE_CEILING) & _MASK
+            for value in values:
+                octets += (len(value) + _BYTES_CEILING) & _MASK
+    return octets

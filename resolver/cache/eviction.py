@@ -1,0 +1,121 @@
+"""Which entry goes when the cache is full: S3-FIFO, counted in octets.
+
+Knows: entries' sizes and use counts.  Does not know: what they answer, or the clock beyond `now`.
+Theory (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): new entries enter
+a small queue; the ones used again before they reach its end move to the main queue, the others
+leave and only a fingerprint stays.  A name that comes back while its fingerprint is remembered goes
+straight to main.  So a scan of one-time names passes through the small queue and never touches main.
+Main is a FIFO with second chances.  No list surgery on a hit: a hit only counts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import Final
+
+from resolver.cache.entry import CacheEntry
+
+FREQUENCY_MAX: Final = 3
+"""Use counts saturate here (two bits in the paper): second chances are few."""
+PROMOTION_FREQUENCY: Final = 2
+"""Uses after admission that lead from small to main; one retransmission is no sign of popularity."""
+SMALL_SHARE: Final = 10
+"""The small queue's part of the octets is 1/10 (the paper's 10 %)."""
+STEPS_MAX: Final = 64
+"""Entries looked at for one eviction; then the next one goes however popular, so no store stalls the loop."""
+OCTETS_PER_FINGERPRINT: Final = 512
+"""One remembered fingerprint per this many octets of cache: about as many as main has entries."""
+FINGERPRINTS_MIN: Final = 64
+
+
+class EvictionQueues:
+    """The two queues and the memory of what left, with their octets."""
+
+    def __init__(self, octets_max: int) -> None:
+        self._small: deque[CacheEntry] = deque()
+        self._main: deque[CacheEntry] = deque()
+        self._small_octets = 0
+        self._small_octets_max = octets_max // SMALL_SHARE
+        slots = FINGERPRINTS_MIN
+        while slots * OCTETS_PER_FINGERPRINT < octets_max:
+            slots *= 2
+        self._left_mask = slots - 1
+        self._left = array("I", bytes(4 * slots))
+        """Direct-mapped fingerprints; a newer one overwrites an older in its slot, which is its ageing."""
+        self.own_octets = 4 * slots
+        """Memory of the fingerprints, part of the cache's account from the start."""
+        self.octets = self.own_octets
+
+    def __len__(self) -> int:
+        return len(self._small) + len(self._main)
+
+    def admit(self, entry: CacheEntry) -> None:
+        """Take in a new entry; its `octets` must be set."""
+        entry.in_main = self._has_left_lately(entry)
+        if entry.in_main:
+            self._main.append(entry)
+        else:
+            self._small.append(entry)
+            self._small_octets += entry.octets
+        self.octets += entry.octets
+
+    def resize(self, entry: CacheEntry, octets: int) -> None:
+        """Note that an admitted entry now costs `octets`."""
+        change = octets - entry.octets
+        entry.octets = octets
+        self.octets += change
+        if not entry.in_main:
+            self._small_octets += change
+
+    def evict(self, now: float) -> CacheEntry | None:
+        """Remove the entry least worth keeping; None when nothing is left."""
+        for _ in range(STEPS_MAX):
+            from_small = self._small_octets > self._small_octets_max or not self._main
+            entry = self._pop(from_small)
+            if entry is None:
+                return None
+            # An entry past its staleness can answer nothing, however popular it was.
+            is_dead = now >= entry.stale_until and now >= entry.failed_until
+            if is_dead:
+                return entry
+            if from_small:
+                if entry.frequency < PROMOTION_FREQUENCY:
+                    self._remember(entry)
+                    return entry
+                entry.frequency = 0
+            elif entry.frequency > 0:
+                entry.frequency -= 1
+            else:
+                return entry
+            self._main.append(entry)
+            entry.in_main = True
+            self.octets += entry.octets
+        return self._pop(from_small=not self._main)
+
+    def _pop(self, from_small: bool) -> CacheEntry | None:
+        queue = self._small if from_small else self._main
+        if not queue:
+            return None
+        entry = queue.popleft()
+        self.octets -= entry.octets
+        if from_small:
+            self._small_octets -= entry.octets
+        return entry
+
+    def _remember(self, entry: CacheEntry) -> None:
+        mixed = _fingerprint(entry)
+        self._left[mixed & self._left_mask] = mixed >> 32 & 0xFFFFFFFF
+
+    def _has_left_lately(self, entry: CacheEntry) -> bool:
+        mixed = _fingerprint(entry)
+        slot = mixed & self._left_mask
+        if self._left[slot] != mixed >> 32 & 0xFFFFFFFF:
+            return False
+        self._left[slot] = 0
+        return True
+
+
+def _fingerprint(entry: CacheEntry) -> int:
+    # Python's hash of bytes is keyed per process, so nobody outside can aim at a slot.
+    return hash(entry.qname) + entry.kind * 40503  # an odd number, so kinds of one name spread

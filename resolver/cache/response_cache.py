@@ -1,0 +1,266 @@
+"""What upstreams told us, for as long as it may be believed.
+
+Knows: RFC 2308 (negative answers), RFC 8767 (stale answers), RFC 9520 (failures), the limit in octets.
+Does not know: sockets, clocks (`now` comes in), policy, how an answer is sent.
+Theory: a table of names per kind, a kind being a type with the DO and CD bits, so that no answer serves a
+question that asked for other records or other checks.  A positive answer and NODATA are kept under their
+type; NXDOMAIN under a kind of its own, for it denies every type.  The class is always IN.  Entries are found
+by comparing the whole name, never by its hash alone.  An entry is refilled in place, so the queues hold each
+once.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import replace
+from typing import Final
+
+from resolver.cache.entry import CacheEntry, answer_octets, failure_octets
+from resolver.cache.eviction import FREQUENCY_MAX, SMALL_SHARE, EvictionQueues
+from resolver.wire.numbers import NegativeKind
+from resolver.wire.response import Response
+
+ANY_TYPE: Final = 1 << 16
+"""Stands for the type in an NXDOMAIN's kind; no real type is that large."""
+FAILURE_TTL_MIN_S: Final = 1.0
+"""RFC 9520 §3.2: a resolution failure is kept for at least a second."""
+FAILURE_TTL_MAX_S: Final = 5.0
+"""Within the RFC's five minutes, and short enough that recovery is noticed at once."""
+
+_TTL = struct.Struct("!L")
+
+
+class ResponseCache:
+    """Answers by question, bounded in octets.  `octets_max` 0: off, keeps nothing.
+
+    `hits`: lookups answered without asking an upstream (fresh, or a known failure, stale answer or not).
+    `misses`: the others, those that return a stale entry without a known failure included.
+    """
+
+    def __init__(
+        self,
+        octets_max: int,
+        *,
+        ttl_min_s: int = 0,
+        ttl_max_s: int = 86400,
+        negative_ttl_max_s: int = 3600,
+        stale_max_s: int = 86400,
+    ) -> None:
+        self.octets_max = octets_max
+        self._ttl_min_s = ttl_min_s
+        self._ttl_max_s = ttl_max_s
+        self._negative_ttl_max_s = negative_ttl_max_s
+        self._stale_max_s = stale_max_s
+        self._tables: dict[int, dict[bytes, CacheEntry]] = {}
+        # A miss looks at the denials of its DO and CD bits, so those four tables always exist.
+        self._denials = tuple(self._tables.setdefault(ANY_TYPE << 2 | flags, {}) for flags in range(4))
+        self._queues = EvictionQueues(octets_max)
+        # One answer may not push out all the small queue at once.
+        self._entry_octets_max = octets_max // SMALL_SHARE
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
+
+    @property
+    def entries(self) -> int:
+        """How many entries are kept, stale ones and failures included."""
+        return len(self._queues)
+
+    @property
+    def octets(self) -> int:
+        """Memory accounted for; never over `octets_max` after a store (a cache that is off has 0)."""
+        return self._queues.octets if self.octets_max else 0
+
+    def lookup(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
+    ) -> CacheEntry | None:
+        """Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
+
+        `qname` is lower case.  Look at `expires_at`, then `failed_until`, then `response`.
+        """
+        flags = dnssec_ok << 1 | checking_disabled
+        table = self._tables.get(qtype << 2 | flags)
+        entry = table.get(qname) if table is not None else None
+        if entry is not None and now < entry.expires_at:
+            self.hits += 1
+            if entry.frequency < FREQUENCY_MAX:
+                entry.frequency += 1
+            return entry
+        denial = self._denials[flags].get(qname)
+        if entry is None and denial is None:
+            self.misses += 1
+            return None
+        return self._second_best(entry, denial, now)
+
+    def store(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: Response,
+        now: float,
+    ) -> CacheEntry | None:
+        """Keep an accepted answer; None when it may not be kept (TTL 0, no SOA) or is too large.
+
+        The entry's response has its TTLs within the configured bounds, so answer from the entry.
+        """
+        ttl_s = self._lifetime_s(response)
+        if ttl_s <= 0 or not self.octets_max:
+            return None
+        flags = dnssec_ok << 1 | checking_disabled
+        typed_kind = qtype << 2 | flags
+        denial_kind = ANY_TYPE << 2 | flags
+        # A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
+        denies_qname = response.negative is NegativeKind.NXDOMAIN and not response.links
+        kind, other = (denial_kind, typed_kind) if denies_qname else (typed_kind, denial_kind)
+        kept = self._within_bounds(response, ttl_s)
+        octets = answer_octets(qname, kept)
+        if octets > self._entry_octets_max:
+            # What it would have replaced is out of date all the same.
+            self._empty(qname, typed_kind)
+            self._empty(qname, denial_kind)
+            return None
+        # The newer answer contradicts the older one: a name that is denied has no type, and the reverse.
+        contradicted = self._tables.get(other)
+        if contradicted is not None and qname in contradicted:
+            self._empty(qname, other)
+        entry = self._fill(qname, kind, kept, octets)
+        entry.failed_until = -math.inf
+        entry.failure = None
+        entry.failure_ttl_s = 0.0
+        entry.stored_at = now
+        entry.expires_at = now + ttl_s
+        entry.stale_until = entry.expires_at + self._stale_max_s
+        if self._queues.octets > self.octets_max:
+            self._make_room(now)
+        return entry
+
+    def store_failure(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: tuple[int, str],
+        now: float,
+    ) -> CacheEntry:
+        """Note that upstreams failed; 1 s, then twice as long for each further failure, at most 5 s.
+
+        A usable answer is never replaced: the failure is noted beside it, so that it is served stale at once.
+        """
+        flags = dnssec_ok << 1 | checking_disabled
+        kind = qtype << 2 | flags
+        typed = self._find(qname, kind)
+        entry = _newer_usable(typed, self._denials[flags].get(qname), now)
+        if entry is not None:
+            octets = answer_octets(entry.qname, entry.response) + failure_octets(ede)
+            self._queues.resize(entry, octets)
+        elif self.octets_max:
+            entry = self._fill(qname, kind, None, answer_octets(qname, None) + failure_octets(ede))
+        else:
+            entry = CacheEntry(qname, kind)
+        # Failures in a row, that is each within one failure's time of the last one's end, wait longer.
+        in_a_row = now < entry.failed_until + entry.failure_ttl_s
+        entry.failure_ttl_s = (
+            min(2 * entry.failure_ttl_s, FAILURE_TTL_MAX_S) if in_a_row else FAILURE_TTL_MIN_S
+        )
+        entry.failed_until = now + entry.failure_ttl_s
+        entry.failure = ede
+        self._make_room(now)
+        return entry
+
+    def _second_best(
+        self, entry: CacheEntry | None, denial: CacheEntry | None, now: float
+    ) -> CacheEntry | None:
+        """A lookup that found no fresh answer of the type: a denial, a stale answer or a failure."""
+        if denial is not None and now < denial.expires_at:
+            found: CacheEntry | None = denial
+            self.hits += 1
+        else:
+            found = _newer_usable(entry, denial, now)
+            if found is None and entry is not None and now < entry.failed_until:
+                found = entry
+            if found is not None and now < found.failed_until:
+                self.hits += 1
+            else:
+                self.misses += 1
+        if found is not None and found.frequency < FREQUENCY_MAX:
+            found.frequency += 1
+        return found
+
+    def _lifetime_s(self, response: Response) -> int:
+        if response.negative is not None:
+            # No floor here: without a SOA there is no TTL to raise (RFC 2308 §5).
+            return min(response.ttl_s, self._negative_ttl_max_s)
+        if response.ttl_s > self._ttl_max_s:
+            return self._ttl_max_s
+        return response.ttl_s if response.ttl_s > self._ttl_min_s else self._ttl_min_s
+
+    def _within_bounds(self, response: Response, ttl_s: int) -> Response:
+        """The response with every TTL raised or lowered to the configured bounds."""
+        least, most = self._ttl_min_s, self._ttl_max_s
+        if response.negative is not None:
+            least, most = 0, ttl_s
+        if ttl_s == response.ttl_s and least <= min(response.ttls) and max(response.ttls) <= most:
+            return response
+        ttls = tuple(min(max(ttl, least), most) for ttl in response.ttls)
+        body = bytearray(response.body)
+        for offset, ttl in zip(response.ttl_offsets, ttls, strict=True):
+            _TTL.pack_into(body, offset, ttl)
+        return replace(response, body=bytes(body), ttls=ttls, ttl_s=ttl_s)
+
+    def _find(self, qname: bytes, kind: int) -> CacheEntry | None:
+        table = self._tables.get(kind)
+        return table.get(qname) if table is not None else None
+
+    def _fill(self, qname: bytes, kind: int, response: Response | None, octets: int) -> CacheEntry:
+        """Put a response, or None for a failure, in the entry that is there or in a new one."""
+        table = self._tables.get(kind)
+        if table is None:
+            table = self._tables[kind] = {}
+        entry = table.get(qname)
+        if entry is None:
+            table[qname] = entry = CacheEntry(qname, kind)
+            entry.octets = octets
+            self._queues.admit(entry)
+        else:
+            self._queues.resize(entry, octets)
+            entry.judged_generation = -1
+            entry.judgement = None
+        entry.response = response
+        return entry
+
+    def _empty(self, qname: bytes, kind: int) -> None:
+        """Forget what an entry says; it stays in its queue until it is filled again or evicted."""
+        entry = self._find(qname, kind)
+        if entry is None:
+            return
+        self._queues.resize(entry, answer_octets(qname, None))
+        entry.response = None
+        entry.expires_at = entry.stale_until = entry.failed_until = -math.inf
+        entry.failure = None
+        entry.judged_generation = -1
+        entry.judgement = None
+
+    def _make_room(self, now: float) -> None:
+        while self._queues.octets > self.octets_max:
+            evicted = self._queues.evict(now)
+            if evicted is None:
+                return
+            table = self._tables[evicted.kind]
+            del table[evicted.qname]
+            # Types are the client's to invent: an empty table must not stay behind each of them.
+            if not table and evicted.kind < ANY_TYPE << 2:
+                del self._tables[evicted.kind]
+            self.evictions += 1
+
+
+def _newer_usable(one: CacheEntry | None, other: CacheEntry | None, now: float) -> CacheEntry | None:
+    """Whichever still has an answer, the one learned later if both have."""
+    if one is None or not one.is_usable(now):
+        return other if other is not None and other.is_usable(now) else None
+    if other is not None and other.is_usable(now) and other.stored_at > one.stored_at:
+        return other
+    return one
