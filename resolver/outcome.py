@@ -6,9 +6,11 @@ Knows: the words.  Does not know: how they are decided, counted or sent.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
+from resolver.cache.entry import CacheEntry
 from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.query import Query
 
@@ -41,10 +43,6 @@ class Peer:
     """Packed address: 4 or 16 octets."""
     transport: Transport
     allowed: bool | None = None
-    tokens: float = 0.0
-    """Rate limiter's bucket."""
-    tokens_at: float = -math.inf
-    """Monotonic seconds of the bucket's last filling."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +63,12 @@ class Respond:
     """Monotonic seconds until which a memo may send `tail` again unchanged."""
     generation: int = 0
     """The policy generation it was judged under."""
-    tally: object | None = None
+    tally: Any = None
     """The listener's counter for outcomes of this kind."""
+    entry: CacheEntry | None = None
+    """What to rebuild `tail` from when its TTLs have aged by a second: `head`, the entry's body, `opt`."""
+    head: bytes = b""
+    opt: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +89,9 @@ class Ask:
     query: Query
     peer: Peer
     verdict: Verdict
-    now: float
-    """When it was asked, monotonic seconds."""
-    stale: object | None = field(default=None)
+    generation: int
+    """The policy generation that `verdict` belongs to."""
+    stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
 
 

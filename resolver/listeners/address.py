@@ -1,0 +1,88 @@
+"""Binds sockets the way a DNS server needs them.
+
+Knows: socket options and why.  Does not know: who reads from them.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+from resolver.listeners import mmsg
+
+RECEIVE_BUFFER_OCTETS = 8 << 20
+"""Asked of the kernel for each UDP socket: a burst of some 10,000 queries waits instead of being lost."""
+
+SEND_BUFFER_OCTETS = 4 << 20
+"""Asked of the kernel for each UDP socket: a whole turn of the loop's answers fits."""
+
+TCP_BACKLOG = 512
+"""Connections that wait for `accept`."""
+
+_SO_RCVBUFFORCE = 33
+
+
+class SocketAddress(NamedTuple):
+    """Where to listen: a numeric address and a port (0: any free one)."""
+
+    host: str
+    port: int
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+
+def bind_udp(address: SocketAddress) -> socket.socket:
+    """A non-blocking UDP socket bound to `address`.  Raises OSError."""
+    sock = socket.socket(address.family, socket.SOCK_DGRAM)
+    try:
+        _grow_buffers(sock)
+        if address.family == socket.AF_INET6:
+            # One family per socket: a mapped IPv4 client would slip past the IPv4 client networks.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_RECVPKTINFO, 1)
+            _set_where_known(sock, socket.IPPROTO_IPV6, mmsg.IPV6_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
+        else:
+            # Forged ICMP "fragmentation needed" must not make us send fragments (RFC 9715 §3.1).
+            _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
+            _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_PKTINFO, 1)
+        sock.bind(tuple(address))
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bind_tcp(address: SocketAddress) -> socket.socket:
+    """A non-blocking, listening TCP socket on `address`.  Raises OSError."""
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        # A restart must not wait for the last run's connections to leave TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(tuple(address))
+        sock.listen(TCP_BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _grow_buffers(sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_OCTETS)
+    except OSError:  # needs CAP_NET_ADMIN; without it the kernel caps the size at net.core.rmem_max
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_OCTETS)
+
+
+def _set_where_known(sock: socket.socket, level: int, option: int, value: int) -> None:
+    try:
+        sock.setsockopt(level, option, value)
+    except OSError:  # not this kernel's; each of these refines, none is needed
+        return

@@ -1,0 +1,166 @@
+"""Plain DNS over UDP: datagrams in, answers out.
+
+Knows: one bound socket, its clients, how outcomes are counted.  Does not know: why an answer is what it is.
+Theory: the loop says that datagrams wait; they are fetched in batches, each is answered at once if the
+service can, and the batch's answers leave in one system call.  A question that must be asked elsewhere
+leaves its sender's address behind and is answered in a later batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from functools import partial
+
+from resolver.clock import Clock
+from resolver.listeners.address import SocketAddress, bind_udp
+from resolver.listeners.mmsg import BATCH_MAX, RECEIVE_OCTETS_MAX, BatchSocket
+from resolver.listeners.reporter import Reporter
+from resolver.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.service import Service
+
+BATCHES_PER_TURN_MAX = 4
+"""Batches per turn of the loop: TCP, timers and upstream answers get their turn after 256 queries."""
+
+PEERS_MAX = 65_536
+"""Client addresses remembered with their standing; all are forgotten when full, and judged again."""
+
+LATE_MAX = 8_192
+"""Answers that wait for the end of the loop's turn; more than fit in a turn are dropped and counted."""
+
+_log = logging.getLogger(__name__)
+
+
+class UdpListener:
+    """One UDP socket, served in batches."""
+
+    def __init__(
+        self,
+        address: SocketAddress,
+        service: Service,
+        reporter: Reporter,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._service = service
+        self._reporter = reporter
+        self._clock = clock
+        self._loop = loop
+        self._sock = bind_udp(address)
+        is_wildcard = address.host in ("0.0.0.0", "::")
+        self._batch = BatchSocket(self._sock, with_control=is_wildcard)
+        # Where a packed address stands in its 32-octet sockaddr slot.
+        self._address_at = slice(8, 24) if self._sock.family == socket.AF_INET6 else slice(4, 8)
+        self._peers: dict[bytes, Peer] = {}
+        self._late: list[tuple[tuple[bytes, bytes], bytes]] = []
+
+    @property
+    def bound_to(self) -> tuple[str, int]:
+        """The address and port it really listens on."""
+        host, port = self._sock.getsockname()[:2]
+        return host, port
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._loop.add_reader(self._sock.fileno(), self._on_readable)
+
+    def stop_reading(self) -> None:
+        """Take no more queries; late answers still leave."""
+        self._loop.remove_reader(self._sock.fileno())
+
+    def close(self) -> None:
+        """Send what is queued and release the socket."""
+        self._send_late()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    def _on_readable(self) -> None:
+        for _ in range(BATCHES_PER_TURN_MAX):
+            try:
+                lengths = self._batch.receive()
+            except OSError as error:
+                # ICMP errors of earlier answers, ENOBUFS, ENOMEM: the next turn tries again.
+                self._reporter.count_drop(f"receive_{_errno_word(error)}")
+                return
+            if lengths:
+                self._answer_batch(lengths)
+            if len(lengths) < BATCH_MAX:
+                return
+
+    def _answer_batch(self, lengths: list[int]) -> None:
+        now = self._clock.now()
+        batch = self._batch
+        received = batch.received
+        addresses = batch.addresses()
+        at, until = self._address_at.start, self._address_at.stop
+        peers = self._peers
+        answer_now = self._service.answer_now
+        answers: list[Respond] = []
+        rows = 0
+        for slot, length in enumerate(lengths):
+            start = slot * RECEIVE_OCTETS_MAX
+            octets = received[start : start + length].tobytes()
+            address = addresses[32 * slot + at : 32 * slot + until]
+            peer = peers.get(address) or self._greet(address)
+            try:
+                outcome = answer_now(octets, peer, now)
+            except Exception:
+                # A defect of ours must cost one query, not the batch; it is counted and shown.
+                self._reporter.count_defect(_log, "answer_now", octets)
+                continue
+            if type(outcome) is Respond:
+                batch.put(rows, slot, octets[:2], outcome.tail)
+                rows += 1
+                answers.append(outcome)
+                if self._reporter.query_log is not None:
+                    self._reporter.query_log.write(peer, octets, outcome)
+            elif type(outcome) is Ask:
+                self._resolve(outcome, batch.sender(slot), now)
+            else:
+                assert type(outcome) is Drop
+                self._reporter.count(Transport.UDP, outcome, 0.0)
+        if rows:
+            lost = batch.send(rows)
+            if lost:
+                self._reporter.count_drop("send_failed", lost)
+            self._reporter.count_batch(Transport.UDP, answers, self._clock.now() - now)
+
+    def _resolve(self, ask: Ask, sender: tuple[bytes, bytes], now: float) -> None:
+        self._service.resolve(ask, partial(self._on_resolved, ask, sender, now))
+
+    def _on_resolved(
+        self, ask: Ask, sender: tuple[bytes, bytes], asked_at: float, outcome: Respond | Drop
+    ) -> None:
+        self._reporter.count(Transport.UDP, outcome, self._clock.now() - asked_at)
+        if isinstance(outcome, Drop):
+            return
+        if self._reporter.query_log is not None:
+            self._reporter.query_log.write(ask.peer, ask.query.octets, outcome)
+        if len(self._late) >= LATE_MAX:
+            self._reporter.count_drop("late_queue_full")
+            return
+        self._late.append((sender, ask.query.octets[:2] + outcome.tail))
+        if len(self._late) == 1:
+            # Answers of one turn of the loop leave together.
+            self._loop.call_soon(self._send_late)
+
+    def _send_late(self) -> None:
+        late, self._late = self._late, []
+        for start in range(0, len(late), BATCH_MAX):
+            chunk = late[start : start + BATCH_MAX]
+            for row, (sender, octets) in enumerate(chunk):
+                self._batch.put_to(row, sender, octets)
+            lost = self._batch.send(len(chunk))
+            if lost:
+                self._reporter.count_drop("send_failed", lost)
+
+    def _greet(self, address: bytes) -> Peer:
+        if len(self._peers) >= PEERS_MAX:
+            self._peers.clear()
+        peer = self._peers[address] = Peer(address, Transport.UDP)
+        return peer
+
+
+def _errno_word(error: OSError) -> str:
+    return {105: "nobufs", 12: "nomem", 111: "refused"}.get(error.errno or 0, "error")

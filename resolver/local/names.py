@@ -1,0 +1,122 @@
+"""Answers from the site's own records and for the special names.
+
+Knows: `records:` of the settings, the special zones.  Does not know: policy, cache, upstreams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from resolver.local.special_names import SPECIAL_ENDINGS, SPECIAL_ZONES, Special
+from resolver.wire.names import name_from_text, suffix_offsets
+from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.query import Query
+from resolver.wire.records import QNAME_POINTER, record, soa_record
+
+LOCAL_TTL_S = 300
+"""TTL of a site's own records: short, since they are edited by hand and nobody flushes clients."""
+
+SPECIAL_TTL_S = 10_800
+"""TTL of answers for special names: they never change (RFC 6303 §3 uses 10,800 s)."""
+
+_MNAME = name_from_text("localhost")
+_RNAME = name_from_text("nobody.invalid")
+_LOOPBACK = {Qtype.A: IPv4Address("127.0.0.1").packed, Qtype.AAAA: IPv6Address("::1").packed}
+
+
+@dataclass(slots=True, frozen=True)
+class LocalAnswer:
+    """Rcode and sections; `body` is placed behind the question."""
+
+    rcode: int
+    body: bytes
+    ancount: int
+    nscount: int
+
+
+class LocalNames:
+    """The site's records (A, AAAA and their PTR) and the special zones."""
+
+    def __init__(self, records: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._addresses: dict[bytes, list[IPv4Address | IPv6Address]] = {}
+        self._pointers: dict[bytes, list[bytes]] = {}
+        self._ancestors: set[bytes] = set()
+        for text, addresses in (records or {}).items():
+            owner = name_from_text(text)
+            for address in map(ip_address, addresses):
+                self._addresses.setdefault(owner, []).append(address)
+                reverse = name_from_text(address.reverse_pointer)
+                self._pointers.setdefault(reverse, []).append(owner)
+        for name in (*self._addresses, *self._pointers):
+            self._ancestors.update(name[offset:] for offset in suffix_offsets(name)[1:])
+
+    def find(self, query: Query, is_forwarded: Callable[[bytes], bool], is_filtering: bool) -> LocalAnswer | None:
+        """The answer to `query` if its name is ours; None sends it on.
+
+        `is_forwarded` tells whether the operator named an upstream for it: that wins over the special zones.
+        """
+        qname = query.qname
+        if qname in self._addresses or qname in self._pointers:
+            return self._own(query)
+        # A name that ends in none of them is no special name; nearly every question stops here.
+        if not qname.endswith(SPECIAL_ENDINGS):
+            return None
+        for offset in suffix_offsets(qname):
+            kind = SPECIAL_ZONES.get(qname[offset:])
+            if kind is None:
+                continue
+            if is_forwarded(qname) or (kind is Special.CANARY and not is_filtering):
+                return None
+            return self._special(query, kind, offset)
+        return None
+
+    def _own(self, query: Query) -> LocalAnswer:
+        rdatas = [
+            address.packed
+            for address in self._addresses.get(query.qname, ())
+            if query.qtype in (Qtype.ANY, Qtype.A if address.version == 4 else Qtype.AAAA)
+        ]
+        body = b"".join(
+            record(QNAME_POINTER, Qtype.A if len(rdata) == 4 else Qtype.AAAA, LOCAL_TTL_S, rdata)
+            for rdata in rdatas
+        )
+        count = len(rdatas)
+        if query.qtype in (Qtype.PTR, Qtype.ANY):
+            for target in self._pointers.get(query.qname, ()):
+                body += record(QNAME_POINTER, Qtype.PTR, LOCAL_TTL_S, target)
+                count += 1
+        if not count:
+            return _negative(Rcode.NOERROR, 0, LOCAL_TTL_S)
+        return LocalAnswer(Rcode.NOERROR, body, count, 0)
+
+    def _special(self, query: Query, kind: Special, apex_offset: int) -> LocalAnswer:
+        is_apex = apex_offset == 0
+        if kind is Special.LOOPBACK:
+            rdata = _LOOPBACK.get(query.qtype)  # type: ignore[call-overload]
+            if rdata is not None:
+                return LocalAnswer(Rcode.NOERROR, record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata), 1, 0)
+        if query.qname == _LOOPBACK_REVERSE and query.qtype == Qtype.PTR:
+            return LocalAnswer(
+                Rcode.NOERROR, record(QNAME_POINTER, Qtype.PTR, SPECIAL_TTL_S, _MNAME), 1, 0
+            )
+        # RFC 8020: NXDOMAIN would deny every name below, and one of the site's own may lie there.
+        exists = (
+            kind in (Special.LOOPBACK, Special.NODATA)
+            or (is_apex and kind is Special.EMPTY)
+            or query.qname in self._ancestors
+        )
+        return _negative(Rcode.NOERROR if exists else Rcode.NXDOMAIN, apex_offset, SPECIAL_TTL_S)
+
+
+_LOOPBACK_REVERSE = name_from_text("1.0.0.127.in-addr.arpa")
+
+
+def _negative(rcode: Rcode, owner_offset: int, ttl_s: int) -> LocalAnswer:
+    """A negative answer whose SOA's owner is the qname from `owner_offset` on."""
+    owner = (QNAME_POINTER + owner_offset) if owner_offset else QNAME_POINTER
+    soa = soa_record(
+        owner, _MNAME, _RNAME, serial=1, refresh=3600, retry=1200, expire=604_800, minimum=ttl_s, ttl=ttl_s
+    )
+    return LocalAnswer(rcode, soa, 0, 1)

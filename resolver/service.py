@@ -1,0 +1,449 @@
+"""What becomes of a query: the one place that knows the order of the steps.
+
+Knows: every room's verdict and which comes first.  Does not know: sockets, counting, files.
+Theory: `answer_now` is an ordered list of gates; the first that has an answer ends the walk.  It
+is synchronous and total, so whatever needs no upstream costs no task and no await.  What passes
+every gate is an `Ask`: `resolve` hands it to the forwarder and `finish` judges what comes back.
+A verdict lives as long as the policy generation it was made under: a reload re-judges everything,
+cached, stale and in flight, and flushes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from resolver.access import AccessList, RateLimiter
+from resolver.cache import CacheEntry, ResponseCache
+from resolver.clock import Clock, TimerHandle
+from resolver.forwarding import Answered, Failed, Forwarder
+from resolver.local import LocalNames
+from resolver.memo import Memo
+from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source, Transport
+from resolver.policy.answer import policy_answer
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import PASS, Verdict
+from resolver.wire.encode import encode_malformed, encode_response, response_limit
+from resolver.wire.numbers import EdnsOption, ExtendedError, NegativeKind, Qclass, Qtype, Rcode
+from resolver.wire.query import Malformed, Query, parse_query
+from resolver.wire.records import hinfo_body
+from resolver.wire.response import Response
+from resolver.wire.ttl import age_body, with_ttl
+
+Deliver = Callable[[Respond | Drop], None]
+
+STALE_ANSWER_AFTER_S = 1.8
+"""How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
+
+STALE_TTL_S = 30
+"""TTL of a stale answer (RFC 8767 §4 recommends 30 seconds)."""
+
+ANY_TTL_S = 3600
+"""TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
+
+META_TYPES = {
+    0: Rcode.FORMERR,
+    Qtype.OPT: Rcode.FORMERR,
+    Qtype.TSIG: Rcode.FORMERR,
+    Qtype.TKEY: Rcode.NOTIMP,
+    Qtype.MAILA: Rcode.NOTIMP,
+    Qtype.MAILB: Rcode.NOTIMP,
+    Qtype.AXFR: Rcode.REFUSED,
+    Qtype.IXFR: Rcode.REFUSED,
+}
+"""Types that are no question about data (RFC 6895 §3.1); none is ever forwarded."""
+
+MEMO_PART_OF_CACHE = 4
+"""The memo may use one part in this many of the cache's octets, divided among the transports."""
+
+
+class Service:
+    """The request flow over one policy table, one cache, one forwarder."""
+
+    def __init__(
+        self,
+        *,
+        table: PolicyTable,
+        cache: ResponseCache,
+        forwarder: Forwarder,
+        local: LocalNames,
+        clock: Clock,
+        access: AccessList,
+        memo_octets_max: int,
+        rate_limit_qps: int = 0,
+        tcp_idle_s: float = 10.0,
+    ) -> None:
+        self._table = table
+        self._cache = cache
+        self._forwarder = forwarder
+        self._local = local
+        self._clock = clock
+        self._access = access
+        self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
+        self._memo_udp = Memo(memo_octets_max * 3 // 4)
+        self._memo_tcp = Memo(memo_octets_max // 4)
+        keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds
+        self._keepalive = ((int(EdnsOption.TCP_KEEPALIVE), keepalive_units.to_bytes(2, "big")),)
+        self._stored: tuple[Answered | None, CacheEntry | None] = (None, None)
+        self.waiting = 0
+        """Clients that wait for an upstream."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy that judges from now on."""
+        return self._table
+
+    def publish(self, table: PolicyTable) -> None:
+        """Judge by `table` from now on; what is remembered under another generation is re-judged."""
+        self._table = table
+
+    # The synchronous half.
+
+    def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
+        """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
+        if peer.allowed is None:
+            peer.allowed = self._access.allows(peer.address)
+        # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        limited = (
+            self._limiter is not None
+            and peer.transport is Transport.UDP
+            and not self._limiter.takes(peer.address, now)
+        )
+        if peer.allowed and not limited:
+            # The memo speaks only where no gate before the policy could object: the same octets
+            # passed them before, and the client's own two gates are behind us.
+            memo = self._memo_udp if peer.transport is Transport.UDP else self._memo_tcp
+            key = octets[2:]
+            answer = memo.find(key) or memo.recall(key)
+            if answer is not None and answer.generation == self._table.generation:
+                if now < answer.good_until:
+                    return answer
+                if answer.entry is not None and now < answer.entry.expires_at:
+                    return self._aged(answer, answer.entry, now)
+        return self._pass_gates(octets, peer, limited, now)
+
+    def _pass_gates(self, octets: bytes, peer: Peer, limited: bool, now: float) -> Outcome:
+        # Accept filter first: nothing behind it ever sees octets that are not one whole query.
+        query = parse_query(octets)
+        if isinstance(query, Malformed):
+            if query.rcode is None:
+                return Drop(query.reason, close=True)
+            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, 0, Source.LOCAL)
+        # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
+        if not peer.allowed:
+            prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
+            return self._reply(query, peer, Rcode.REFUSED, ede=prohibited, ra=False)
+        # The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
+        if limited:
+            return self._reply(query, peer, Rcode.NOERROR, truncated=True)
+        # RFC 6891 §6.1.3: a version we do not speak leaves the rest of the query unread.
+        if query.edns_version > 0:
+            return self._reply(query, peer, Rcode.BADVERS)
+        # Only the Internet class, only types that name data: nothing else may reach an upstream.
+        if query.qclass != Qclass.IN:
+            return self._reply(query, peer, Rcode.REFUSED)
+        if query.qtype in META_TYPES:
+            return self._reply(query, peer, META_TYPES[query.qtype])
+        # Names of this site, then names that must not leave it, unless someone here serves them.
+        local = self._local.find(query, self._forwarder.covers, self._table.is_filtering)
+        if local is not None:
+            return self._remember(
+                query,
+                peer,
+                self._reply(
+                    query,
+                    peer,
+                    local.rcode,
+                    body=local.body,
+                    ancount=local.ancount,
+                    nscount=local.nscount,
+                ),
+                math.inf,
+            )
+        # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
+        verdict = self._table.judge_name(query.qname, now)
+        if verdict.is_blocked:
+            return self._deny(query, peer, verdict, now)
+        # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
+        if query.qtype == Qtype.ANY:
+            body = hinfo_body(ANY_TTL_S)
+            return self._reply(query, peer, Rcode.NOERROR, body=body, ancount=1, verdict=verdict)
+        return self._from_cache(query, peer, verdict, now)
+
+    def _from_cache(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Outcome:
+        entry = self._cache.lookup(
+            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, now
+        )
+        stale = None
+        if entry is not None:
+            if entry.response is not None:
+                if now < entry.expires_at:
+                    return self._from_entry(query, peer, verdict, entry, now)
+                stale = entry
+            if entry.failure is not None and now < entry.failed_until:
+                # RFC 9520: a failure is an answer for a while, or an outage becomes a retry storm.
+                if stale is not None:
+                    return self._serve_stale(query, peer, verdict, stale, now)
+                ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
+                return self._reply(
+                    query, peer, Rcode.SERVFAIL, source=Source.CACHE, ede=ede, verdict=verdict
+                )
+        if not query.recursion_desired:
+            return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
+        return Ask(query, peer, verdict, self._table.generation, stale)
+
+    # The asynchronous half.
+
+    def resolve(self, ask: Ask, deliver: Deliver) -> None:
+        """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
+        waiter = _Waiter(self, ask, deliver)
+        self.waiting += 1
+        if ask.stale is not None:
+            waiter.patience = self._clock.call_later(STALE_ANSWER_AFTER_S, waiter.on_impatience)
+        query = ask.query
+        self._forwarder.ask(
+            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, waiter.on_result
+        )
+
+    def finish(self, ask: Ask, result: Answered | Failed) -> Respond | Drop:
+        """What the client gets of an upstream's answer or failure, by today's policy."""
+        now = self._clock.now()
+        query = ask.query
+        verdict = ask.verdict
+        entry = self._keep(query, result, now)
+        if ask.generation != self._table.generation or now >= verdict.valid_until:
+            verdict = self._table.judge_name(query.qname, now)
+            if verdict.is_blocked:
+                return self._deny(query, ask.peer, verdict, now)
+        if isinstance(result, Failed):
+            if ask.stale is not None and now < ask.stale.stale_until:
+                return self._serve_stale(query, ask.peer, verdict, ask.stale, now)
+            return self._reply(
+                query, ask.peer, Rcode.SERVFAIL, source=Source.UPSTREAM, ede=(result.ede,), verdict=verdict
+            )
+        response = result.response
+        if entry is not None:
+            judgement = self._judgement(query, verdict, entry, now)
+        else:
+            judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
+        if judgement.is_blocked:
+            return self._deny(query, ask.peer, judgement, now, response, 0)
+        body = age_body(response, 0, ttl_max=_cap_s(judgement, now))
+        return self._reply_from(query, ask.peer, response, body, Source.UPSTREAM, judgement)
+
+    def settle_with_stale(self, ask: Ask) -> Respond | Drop:
+        """The stale answer that `ask` carries, judged by today's policy."""
+        now = self._clock.now()
+        assert ask.stale is not None
+        verdict = self._table.judge_name(ask.query.qname, now)
+        if verdict.is_blocked:
+            return self._deny(ask.query, ask.peer, verdict, now)
+        return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
+
+    def _keep(self, query: Query, result: Answered | Failed, now: float) -> CacheEntry | None:
+        """Store a result once, however many clients waited for it."""
+        if isinstance(result, Failed):
+            self._cache.store_failure(
+                query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.ede, now
+            )
+            return None
+        if self._stored[0] is result:
+            return self._stored[1]
+        if not result.upstream.trust_ad:
+            # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
+            result.response.authentic_data = False
+        entry = self._cache.store(
+            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.response, now
+        )
+        self._stored = (result, entry)
+        return entry
+
+    # Answers.
+
+    def _judgement(self, query: Query, verdict: Verdict, entry: CacheEntry, now: float) -> Verdict:
+        """The response-side verdict on a cached answer, judged again after each reload."""
+        judgement = entry.judgement
+        if (
+            entry.judged_generation != self._table.generation
+            or judgement is None
+            or now >= judgement.valid_until
+        ):
+            assert entry.response is not None
+            judgement = self._table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
+            entry.judgement = judgement
+            entry.judged_generation = self._table.generation
+        return judgement
+
+    def _from_entry(
+        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Respond | Drop:
+        response = entry.response
+        assert response is not None
+        judgement = self._judgement(query, verdict, entry, now)
+        age_s = int(now - entry.stored_at)
+        if judgement.is_blocked:
+            return self._deny(query, peer, judgement, now, response, age_s)
+        body = age_body(response, age_s, ttl_max=_cap_s(judgement, now))
+        answer = self._reply_from(query, peer, response, body, Source.CACHE, judgement)
+        if judgement.valid_until == math.inf and not answer.tail[0] & 0x02:  # not truncated
+            answer.entry = entry
+            answer.head = answer.tail[: query.question_end - 2]
+            answer.opt = answer.tail[query.question_end - 2 + len(body) :]
+        good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        return self._remember(query, peer, answer, good_until)
+
+    def _aged(self, answer: Respond, entry: CacheEntry, now: float) -> Respond:
+        """A remembered answer, its TTLs brought up to this second."""
+        age_s = int(now - entry.stored_at)
+        assert entry.response is not None
+        answer.tail = answer.head + age_body(entry.response, age_s) + answer.opt
+        answer.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        self._cache.touch(entry)
+        return answer
+
+    def _serve_stale(
+        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Respond | Drop:
+        response = entry.response
+        assert response is not None
+        judgement = self._judgement(query, verdict, entry, now)
+        if judgement.is_blocked:
+            # A stale name that is now blocked gets an ordinary policy answer.
+            return self._deny(query, peer, judgement, now, with_ttl(response, STALE_TTL_S), 0)
+        nxdomain = response.negative is NegativeKind.NXDOMAIN
+        code = ExtendedError.STALE_NXDOMAIN_ANSWER if nxdomain else ExtendedError.STALE_ANSWER
+        cap_s = _cap_s(judgement, now)
+        stale = with_ttl(response, STALE_TTL_S if cap_s is None else min(STALE_TTL_S, cap_s))
+        return self._reply_from(
+            query, peer, response, stale.body, Source.STALE, judgement, ede=((int(code), ""),)
+        )
+
+    def _deny(
+        self,
+        query: Query,
+        peer: Peer,
+        verdict: Verdict,
+        now: float,
+        response: Response | None = None,
+        age_s: int = 0,
+    ) -> Respond | Drop:
+        """The policy's answer; of `response` it keeps the chain before the denied name."""
+        kept = None
+        if response is not None and verdict.kept_links:
+            link = response.links[verdict.kept_links - 1]
+            body = age_body(response, age_s, ttl_max=_cap_s(verdict, now))
+            kept = (body[: link.end], link.ancount)
+        limit = response_limit(query, peer.transport is Transport.TCP)
+        message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
+        if message is None:
+            return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
+        answer = Respond(message[2:], message[3] & 0x0F, query.qtype, Source.POLICY, verdict)
+        assert verdict.match is not None
+        # Until `valid_until` comes within the TTL, the TTL is constant and the answer with it.
+        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if kept is None else -math.inf
+        return self._remember(query, peer, answer, constant_until)
+
+    def _reply(
+        self,
+        query: Query,
+        peer: Peer,
+        rcode: int,
+        *,
+        body: bytes = b"",
+        ancount: int = 0,
+        nscount: int = 0,
+        source: Source = Source.LOCAL,
+        ede: tuple[tuple[int, str], ...] = (),
+        ra: bool = True,
+        truncated: bool = False,
+        ad: bool = False,
+        verdict: Verdict = PASS,
+    ) -> Respond:
+        is_stream = peer.transport is Transport.TCP
+        options = ()
+        if is_stream and any(code == EdnsOption.TCP_KEEPALIVE for code, _ in query.options):
+            options = self._keepalive
+        message = encode_response(
+            query,
+            rcode,
+            body=body,
+            ancount=ancount,
+            nscount=nscount,
+            limit=response_limit(query, is_stream),
+            ede=ede,
+            options=options,
+            ra=ra,
+            ad=ad,
+            truncated=truncated,
+        )
+        return Respond(message[2:], rcode, query.qtype, source, verdict)
+
+    def _reply_from(
+        self,
+        query: Query,
+        peer: Peer,
+        response: Response,
+        body: bytes,
+        source: Source,
+        verdict: Verdict,
+        ede: tuple[tuple[int, str], ...] = (),
+    ) -> Respond:
+        # RFC 6840 §5.8: AD only to those who show that they understand it.
+        understands_ad = query.dnssec_ok or bool(query.flags & 0x0020)
+        return self._reply(
+            query,
+            peer,
+            response.rcode,
+            body=body,
+            ancount=response.ancount,
+            nscount=response.nscount,
+            source=source,
+            ede=ede,
+            ad=response.authentic_data and understands_ad,
+            verdict=verdict,
+        )
+
+    def _remember(self, query: Query, peer: Peer, answer: Respond, good_until: float) -> Respond:
+        """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own."""
+        if not query.options:
+            answer.good_until = good_until
+            answer.generation = self._table.generation
+            memo = self._memo_udp if peer.transport is Transport.UDP else self._memo_tcp
+            memo.remember(query.octets[2:], answer)
+        return answer
+
+
+class _Waiter:
+    """One client that waits for an upstream: answered once, by whichever comes first."""
+
+    __slots__ = ("_service", "_ask", "_deliver", "patience")
+
+    def __init__(self, service: Service, ask: Ask, deliver: Deliver) -> None:
+        self._service = service
+        self._ask = ask
+        self._deliver: Deliver | None = deliver
+        self.patience: TimerHandle | None = None
+
+    def on_result(self, result: Answered | Failed) -> None:
+        answer = self._service.finish(self._ask, result)
+        self._settle(answer)
+
+    def on_impatience(self) -> None:
+        """The upstreams take long and a stale answer lies ready (the question stays in flight for the cache)."""
+        self._settle(self._service.settle_with_stale(self._ask))
+
+    def _settle(self, answer: Respond | Drop) -> None:
+        deliver, self._deliver = self._deliver, None
+        if deliver is None:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self._service.waiting -= 1
+        deliver(answer)
+
+
+def _cap_s(verdict: Verdict, now: float) -> int | None:
+    """Seconds until a date may change the verdict, which no TTL may outlive; None: no such date."""
+    if verdict.valid_until == math.inf:
+        return None
+    return max(0, int(verdict.valid_until - now))
