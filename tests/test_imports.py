@@ -14,7 +14,7 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "clock": 0,
     "problems": 0,
-    "yamlsource": 0,
+    "yamlsource": 1,
     "wire": 1,
     "policy": 2,
     "cache": 2,
@@ -22,12 +22,14 @@ LEVELS: dict[str, int] = {
     "local": 2,
     "settings": 2,
     "outcome": 3,
-    "service": 4,
-    "observe": 5,
-    "listeners": 6,
-    "web": 6,
-    "cli": 7,
-    "__main__": 8,
+    "access": 4,
+    "memo": 4,
+    "service": 5,
+    "observe": 6,
+    "listeners": 7,
+    "web": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 """Each room imports itself and rooms of a lower level, never a sibling of its own level."""
 

@@ -1,0 +1,59 @@
+"""The pages: /metrics, /healthz, /readyz.
+
+Knows: paths and status codes.  Does not know: how anything is counted or decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from resolver.observe.health import Health
+from resolver.observe.metrics import CONTENT_TYPE, Metrics
+
+FRONT_PAGE = """exchange-resolver
+
+/metrics   for Prometheus
+/healthz   200 while the process answers
+/readyz    200 when the policy is loaded and the sockets are bound, else 503 and why
+"""
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def make_app(health: Health, metrics: Metrics) -> Starlette:
+    """The web application over this server's health and metrics."""
+    scraping = asyncio.Lock()
+
+    async def front(request: Request) -> Response:
+        return PlainTextResponse(FRONT_PAGE)
+
+    async def show_metrics(request: Request) -> Response:
+        # One at a time: scrapers that pile up must not take the threads of the pool.
+        async with scraping:
+            snapshot = metrics.snapshot()
+            # Rendering takes milliseconds, which no query should wait for.
+            text = await asyncio.to_thread(metrics.render, snapshot)
+        return Response(text, headers={"content-type": CONTENT_TYPE, **_NO_STORE})
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "alive"}, headers=_NO_STORE)
+
+    async def readyz(request: Request) -> Response:
+        if health.is_ready:
+            return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+        body = {"status": "not ready", "reasons": health.reasons()}
+        return JSONResponse(body, status_code=503, headers=_NO_STORE)
+
+    return Starlette(
+        routes=[
+            Route("/", front),
+            Route("/metrics", show_metrics),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+        ]
+    )
