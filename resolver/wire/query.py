@@ -7,10 +7,12 @@ dnslib before it).  Never raises.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from resolver.wire.numbers import Rcode
+from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.walk import RECORD_FIXED, WireError, read_name
 
 
 @dataclass(slots=True)
@@ -64,3 +66,143 @@ class Question(NamedTuple):
     """Wire form, lower case."""
     qtype: int
     qclass: int
+
+
+UDP_PAYLOAD_OCTETS_WITHOUT_OPT = 512
+"""Largest UDP response to a client without EDNS, and the floor with it (RFC 6891 §6.2.3)."""
+
+_QUESTION_ONLY = b"\0\1\0\0\0\0\0\0"
+_QUESTION_AND_ONE = b"\0\1\0\0\0\0\0\1"
+_NO_OPTIONS: tuple[tuple[int, bytes], ...] = ()
+_TYPE_AND_CLASS = struct.Struct("!HH").unpack_from
+_OPT_FIXED = struct.Struct("!HBBHH").unpack_from
+_OPT_OCTETS = 11
+"""Root owner, type, class, TTL and RDLENGTH of an OPT without options."""
+_OPT_START = b"\0\0\x29"
+
+SHORT = Malformed("short", None)
+RESPONSE = Malformed("response", None)
+OPCODE = Malformed("opcode", Rcode.NOTIMP)
+COUNTS = Malformed("counts", Rcode.FORMERR)
+NAME = Malformed("name", Rcode.FORMERR)
+RECORD = Malformed("record", Rcode.FORMERR)
+OPT = Malformed("opt", Rcode.FORMERR)
+TRAILING = Malformed("trailing", Rcode.FORMERR)
+MALFORMED_REASONS = tuple(m.reason for m in (SHORT, RESPONSE, OPCODE, COUNTS, NAME, RECORD, OPT, TRAILING))
+"""The closed set of reasons."""
+
+
+def parse_query(octets: bytes) -> Query | Malformed:
+    """Read one query, or say why it is none.
+
+    Judges form only: whether type, class and EDNS version are served is for later gates.
+    Never raises; at most 128 labels and one step per additional record.
+    """
+    length = len(octets)
+    if length < 12:
+        return SHORT
+    high = octets[2]
+    if high & 0xF8:
+        # Why first: a response must never be answered (two servers would play ping-pong for ever).
+        return RESPONSE if high & 0x80 else OPCODE
+    counts = octets[4:12]
+    if counts != _QUESTION_ONLY and counts != _QUESTION_AND_ONE and not _counts_fit(counts, length):
+        return COUNTS
+    try:
+        at = 12
+        # A pointer in the first name of a message has nothing before it to point to, so any octet
+        # over 63 is an error here (RFC 1035 §4.1.4).
+        while label := octets[at]:
+            if label > 63:
+                return NAME
+            at += label + 1
+    except IndexError:
+        return NAME
+    at += 1
+    if at > 267 or at + 4 > length:  # 12 octets of header and a name of 255
+        return NAME
+    qtype, qclass = _TYPE_AND_CLASS(octets, at)
+    qname = octets[12:at].lower()
+    at += 4
+    flags = high << 8 | octets[3]
+    if counts == _QUESTION_ONLY:
+        if at != length:
+            return TRAILING
+        return Query(octets, flags, qname, qtype, qclass, at, False, 0, 512, False, _NO_OPTIONS)
+    if counts == _QUESTION_AND_ONE and octets[at : at + 3] == _OPT_START and at + _OPT_OCTETS <= length:
+        payload, _, version, bits, rdlength = _OPT_FIXED(octets, at + 3)
+        options = _NO_OPTIONS
+        end = at + _OPT_OCTETS + rdlength
+        if end != length:
+            return TRAILING if end < length else OPT
+        if rdlength and not version:
+            found = _read_options(octets, at + _OPT_OCTETS, end)
+            if found is None:
+                return OPT
+            options = found
+        if payload < 512:
+            payload = 512
+        return Query(octets, flags, qname, qtype, qclass, at, True, version, payload, bits >= 0x8000, options)
+    return _parse_additional(octets, flags, qname, qtype, qclass, at)
+
+
+def _counts_fit(counts: bytes, length: int) -> bool:
+    """Whether there is one question, no answer or authority, and octets enough for the rest.
+
+    RFC 9619: a query has exactly one question.  A record takes at least 11 octets.
+    """
+    return counts[:6] == b"\0\1\0\0\0\0" and (counts[6] << 8 | counts[7]) * 11 <= length - 17
+
+
+def _read_options(octets: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...] | None:
+    """EDNS options between two offsets, empty ones and a last empty one included; None: they overrun."""
+    options = []
+    while at < end:
+        if at + 4 > end:
+            return None
+        code, length = _TYPE_AND_CLASS(octets, at)
+        at += 4
+        if at + length > end:
+            return None
+        options.append((code, octets[at : at + length]))
+        at += length
+    return tuple(options)
+
+
+def _parse_additional(
+    octets: bytes, flags: int, qname: bytes, qtype: int, qclass: int, question_end: int
+) -> Query | Malformed:
+    """The rare shapes: no OPT first, or more than one additional record (TSIG, SIG(0)).
+
+    Records other than OPT are stepped over: we hold no keys, so we answer unsigned.
+    """
+    query = Query(
+        octets, flags, qname, qtype, qclass, question_end, False, 0, UDP_PAYLOAD_OCTETS_WITHOUT_OPT, False, ()
+    )
+    names: dict[int, bytes] = {}
+    at = question_end
+    try:
+        for _ in range(octets[10] << 8 | octets[11]):
+            owner, at = read_name(octets, at, names)
+            if at + 10 > len(octets):
+                return RECORD
+            rtype, rclass, ttl, rdlength = RECORD_FIXED(octets, at)
+            at += 10
+            end = at + rdlength
+            if end > len(octets):
+                return OPT if rtype == Qtype.OPT else RECORD
+            if rtype == Qtype.OPT:
+                if query.has_opt or owner != b"\0":
+                    return OPT
+                query.has_opt = True
+                query.edns_version = ttl >> 16 & 0xFF
+                query.payload_octets = max(rclass, UDP_PAYLOAD_OCTETS_WITHOUT_OPT)
+                query.dnssec_ok = bool(ttl & 0x8000)
+                options = _read_options(octets, at, end) if query.edns_version == 0 else ()
+                if options is None:
+                    return OPT
+                query.options = options
+            at = end
+    except (IndexError, WireError):
+        return RECORD
+    return query if at == len(octets) else TRAILING

@@ -7,9 +7,22 @@ Only the chain that starts at qname survives; NS and glue never do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 
-from resolver.wire.numbers import NegativeKind
+from resolver.wire.chain import follow_chain, is_referral, negative_records, proof_records
+from resolver.wire.layout import lay_out
+from resolver.wire.numbers import NegativeKind, Qtype, Rcode
+from resolver.wire.service_binding import read_service
+from resolver.wire.walk import (
+    RECORD_FIXED,
+    RECORD_OCTETS_MIN,
+    RECORDS_MAX,
+    Record,
+    WireError,
+    read_section,
+    skip_name,
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,3 +86,194 @@ class Refused:
 
     reason: str
     near_miss: bool
+
+
+@dataclass(slots=True, frozen=True)
+class UpstreamFailure:
+    """The upstream's own word that it has no answer: an rcode other than NOERROR and NXDOMAIN.
+
+    Also a chain that loops or is too long and a bare referral, both as SERVFAIL: they are answers
+    to what was asked, and nothing better follows.
+    """
+
+    rcode: int
+    """Extended rcode, 12 bit."""
+    edns_refused: bool
+    """It may have stumbled over our EDNS: one retry without is due."""
+
+
+@dataclass(slots=True)
+class SentQuery:
+    """What was asked of an upstream, as its answer must repeat it."""
+
+    id: int
+    qname: bytes
+    """Wire form, in the exact case sent."""
+    qtype: int
+    qclass: int
+    edns: bool
+    dnssec_ok: bool
+    is_stream: bool = False
+    """Asked over TCP: nobody off the path can forge, so a header-only error is believed too."""
+    question: bytes = field(init=False)
+    """The question's octets."""
+
+    def __post_init__(self) -> None:
+        self.question = self.qname + _TYPE_CLASS(self.qtype, self.qclass)
+
+
+_TYPE_CLASS = struct.Struct("!HH").pack
+_HEADER = struct.Struct("!HHHHHH").unpack_from
+_EDNS_STUMBLES = frozenset((Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS))
+"""What servers without EDNS say to it (RFC 6891 §7)."""
+
+TRUNCATED = Truncated()
+SHORT = Refused("short", False)
+NOT_RESPONSE = Refused("not-response", False)
+WRONG_ID = Refused("id", True)
+WRONG_OPCODE = Refused("opcode", True)
+WRONG_COUNT = Refused("qdcount", True)
+WRONG_QUESTION = Refused("question", True)
+WRONG_CASE = Refused("case", True)
+TOO_MANY = Refused("counts", True)
+BROKEN = Refused("malformed", True)
+REFUSED_REASONS = tuple(
+    r.reason
+    for r in (
+        SHORT,
+        NOT_RESPONSE,
+        WRONG_ID,
+        WRONG_OPCODE,
+        WRONG_COUNT,
+        WRONG_QUESTION,
+        WRONG_CASE,
+        TOO_MANY,
+        BROKEN,
+    )
+)
+"""The closed set of reasons."""
+
+
+def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Refused | UpstreamFailure:
+    """Judge octets that came from the upstream asked, and trim them to what was asked.
+
+    Refused: drop them and keep waiting.  Never raises; at most RECORDS_MAX records are looked at.
+    """
+    length = len(octets)
+    if length < 12:
+        return SHORT
+    id_, flags, qdcount, ancount, nscount, arcount = _HEADER(octets)
+    # RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
+    if not flags & 0x8000:
+        return NOT_RESPONSE
+    if id_ != sent.id:
+        return WRONG_ID
+    if flags & 0x7800:
+        return WRONG_OPCODE
+    question = sent.question
+    question_end = 12 + len(question)
+    if qdcount != 1:
+        return _without_question(flags, qdcount, length, sent)
+    if octets[12:question_end] != question:
+        return WRONG_CASE if octets[12:question_end].lower() == question.lower() else WRONG_QUESTION
+    if flags & 0x0200:
+        return TRUNCATED
+    if ancount + nscount + arcount > RECORDS_MAX:
+        return TOO_MANY
+    if (ancount + nscount + arcount) * RECORD_OCTETS_MIN > length - question_end:
+        return TOO_MANY
+    try:
+        return _accept_sections(octets, sent, question_end, flags, (ancount, nscount, arcount))
+    except (IndexError, WireError, struct.error):
+        return BROKEN
+
+
+def _without_question(flags: int, qdcount: int, length: int, sent: SentQuery) -> Refused | UpstreamFailure:
+    """A message without exactly one question: believed only as a bare error over a stream."""
+    rcode = flags & 0xF
+    if qdcount == 0 and length == 12 and sent.is_stream and rcode not in (0, Rcode.NXDOMAIN):
+        return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
+    return WRONG_COUNT
+
+
+def _accept_sections(
+    octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
+) -> Response | UpstreamFailure:
+    """The general path: read all records, pick the chain, lay it out."""
+    names = {12: sent.qname}
+    answer, at = read_section(octets, question_end, counts[0], names)
+    authority, at = read_section(octets, at, counts[1], names)
+    rcode = flags & 0xF | _extended_rcode(octets, at, counts[2])
+    if rcode != Rcode.NOERROR and rcode != Rcode.NXDOMAIN:
+        return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
+    qclass = sent.qclass
+    answer = [r for r in answer if r.rclass == qclass]
+    authority = [r for r in authority if r.rclass == qclass]
+    dnssec_ok = sent.dnssec_ok
+    chain = follow_chain(octets, answer, sent.qname.lower(), sent.qtype, rcode, dnssec_ok, names)
+    if chain.is_broken:
+        return UpstreamFailure(Rcode.SERVFAIL, False)
+    negative = soa = None
+    if chain.terminal:
+        vouching = proof_records(octets, authority) if dnssec_ok else []
+    else:
+        negative = NegativeKind.NXDOMAIN if rcode else NegativeKind.NODATA
+        soa, vouching = negative_records(octets, authority, chain.name_at_end, dnssec_ok)
+        if soa is None and rcode == 0 and is_referral(authority):
+            return UpstreamFailure(Rcode.SERVFAIL, False)
+    body = lay_out(octets, question_end, [*chain.kept, *vouching], soa, names)
+    targets, addresses = _pointed_to(octets, chain.terminal)
+    links = tuple([ChainLink(ln.target, body.ends[ln.count - 1], ln.count) for ln in chain.links])
+    # RFC 2308 §5: a negative answer without SOA is not kept.
+    ttl_s = 0 if negative and soa is None else min(body.ttls)
+    return Response(
+        rcode,
+        bool(flags & 0x0020),
+        body.octets,
+        len(chain.kept),
+        len(vouching),
+        body.ttl_offsets,
+        body.ttls,
+        negative,
+        ttl_s,
+        links,
+        targets,
+        addresses,
+        chain.name_at_end,
+    )
+
+
+def _pointed_to(octets: bytes, records: list[Record]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """SVCB/HTTPS targets, and addresses with hints, of the final RRset."""
+    targets: list[bytes] = []
+    addresses: list[bytes] = []
+    for record in records:
+        if record.rtype == Qtype.A or record.rtype == Qtype.AAAA:
+            addresses.append(octets[record.rdata_start : record.end])
+        elif record.rtype == Qtype.HTTPS or record.rtype == Qtype.SVCB:
+            target, hints = read_service(octets, record.rdata_start, record.end)
+            if target is not None:
+                targets.append(target)
+            addresses += hints
+    return tuple(targets), tuple(addresses)
+
+
+def _extended_rcode(octets: bytes, at: int, arcount: int) -> int:
+    """The upper eight rcode bits, already in place; 0 without OPT.  Steps over additional records.
+
+    Raises WireError on two OPTs, an OPT with an owner name, or records that overrun.
+    """
+    upper: int | None = None
+    length = len(octets)
+    for _ in range(arcount):
+        start = at
+        at = skip_name(octets, at)
+        rtype, _rclass, ttl_s, rdlength = RECORD_FIXED(octets, at)
+        at += 10 + rdlength
+        if at > length:
+            raise WireError
+        if rtype == Qtype.OPT:
+            if upper is not None or octets[start]:
+                raise WireError
+            upper = ttl_s >> 24
+    return (upper or 0) << 4

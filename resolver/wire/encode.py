@@ -1,0 +1,180 @@
+"""The one encoder: facts and record octets -> a whole message, the same on every transport.
+
+Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
+Does not know: why an answer is what it is.
+Order of giving way: the text of Extended DNS Errors, then the errors, then the records (TC=1);
+question and OPT always stay.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+from resolver.wire.numbers import EdnsOption, Qclass, Qtype, Rcode
+from resolver.wire.query import Query
+
+UDP_PAYLOAD_OCTETS_MAX = 1232
+"""Largest UDP message sent or asked for: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020)."""
+STREAM_OCTETS_MAX = 65535
+"""Largest message over TCP: its length field has 16 bits (RFC 1035 §4.2.2)."""
+EDE_TEXT_OCTETS_MAX = 200
+"""Longest EXTRA-TEXT sent: an explanation, not a page; leaves room for records in 512 octets."""
+
+Options = tuple[tuple[int, bytes], ...]
+ExtendedErrors = tuple[tuple[int, str], ...]
+
+_FOUR_COUNTS = struct.Struct("!HHHHH").pack
+_OPT = struct.Struct("!BHHBBHH").pack
+_QUERY_HEADER = struct.Struct("!HHHHHH").pack
+_TYPE_CLASS = struct.Struct("!HH").pack
+_CODE_LENGTH = struct.Struct("!HH").pack
+_COPIED_FLAGS = 0x0110
+"""RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2)."""
+
+
+def encode_response(
+    query: Query,
+    rcode: int,
+    *,
+    body: bytes = b"",
+    ancount: int = 0,
+    nscount: int = 0,
+    limit: int,
+    ede: ExtendedErrors = (),
+    options: Options = (),
+    ra: bool = True,
+    aa: bool = False,
+    ad: bool = False,
+    truncated: bool = False,
+) -> bytes:
+    """A whole reply to `query`, at most `limit` octets, its question echoed octet for octet.
+
+    `body` is answer and authority, with compression pointers that count from this query's
+    question at offset 12.  OPT, and with it `ede`, `options` and the upper bits of `rcode`, is
+    sent only to a client that sent one (RFC 6891 §6.1.1); without it an rcode over 15 becomes
+    SERVFAIL.  `limit` is at least 512.
+    """
+    opt = b""
+    if query.has_opt:
+        if ede or options or rcode > 15:
+            opt = _encode_opt(query.dnssec_ok, rcode >> 4 & 0xFF, ede, options)
+        else:
+            opt = _PLAIN_OPTS[query.dnssec_ok]
+    elif rcode > 15:
+        rcode = Rcode.SERVFAIL
+    question_end = query.question_end
+    octets = query.octets
+    if question_end + len(body) + len(opt) > limit:
+        room = limit - question_end - len(body)
+        opt = _shortened_opt(query, rcode, ede, options, room)
+        if len(opt) > room:
+            truncated = True
+            body = b""
+            ancount = nscount = 0
+            opt = _shortened_opt(query, rcode, (), options, limit - question_end)
+    flags = 0x8000 | query.flags & _COPIED_FLAGS | rcode & 0xF
+    if ra:
+        flags |= 0x0080
+    if aa:
+        flags |= 0x0400
+    if ad:
+        flags |= 0x0020
+    if truncated:
+        flags |= 0x0200
+    return b"".join(
+        (
+            octets[:2],
+            _FOUR_COUNTS(flags, 1, ancount, nscount, 1 if opt else 0),
+            octets[12:question_end],
+            body,
+            opt,
+        )
+    )
+
+
+def response_limit(query: Query, is_stream: bool) -> int:
+    """Octets a reply may have: the client's payload size up to 1232, 512 without OPT, 65535 on a stream."""
+    if is_stream:
+        return STREAM_OCTETS_MAX
+    payload = query.payload_octets
+    return payload if payload < UDP_PAYLOAD_OCTETS_MAX else UDP_PAYLOAD_OCTETS_MAX
+
+
+def encode_malformed(octets: bytes, rcode: int) -> bytes:
+    """A header-only reply to octets that are no query: ID, opcode and RD echoed, all else 0 but QR.
+
+    Octets under a header's 12 get an empty reply: send nothing.
+    """
+    if len(octets) < 12:
+        return b""
+    return octets[:2] + bytes((0x80 | octets[2] & 0x79, rcode & 0xF)) + b"\0\0\0\0\0\0\0\0"
+
+
+def encode_query(
+    qname: bytes,
+    qtype: int,
+    *,
+    id: int,  # noqa: A002 - the header field is called ID
+    dnssec_ok: bool,
+    checking_disabled: bool,
+    edns: bool,
+    payload_octets: int = UDP_PAYLOAD_OCTETS_MAX,
+) -> bytes:
+    """A query for an upstream: class IN, RD=1, the case of `qname` as the caller chose it."""
+    flags = 0x0110 if checking_disabled else 0x0100
+    header = _QUERY_HEADER(id, flags, 1, 0, 0, 1 if edns else 0)
+    question = qname + _TYPE_CLASS(qtype, Qclass.IN)
+    if not edns:
+        return header + question
+    opt = _OPT(0, Qtype.OPT, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)
+    return header + question + opt
+
+
+def cut_text(text: str, octets_max: int) -> bytes:
+    """UTF-8 of `text`, cut between characters to at most `octets_max` octets."""
+    octets = text.encode("utf-8", "replace")
+    if len(octets) <= octets_max:
+        return octets
+    return octets[:octets_max].decode("utf-8", "ignore").encode("utf-8")
+
+
+@lru_cache(maxsize=4096)
+def _encode_opt(dnssec_ok: bool, extended_rcode: int, ede: ExtendedErrors, options: Options) -> bytes:
+    """An OPT record, version 0, of DO and options alone; the few distinct ones are remembered."""
+    rdata = b"".join(
+        [_CODE_LENGTH(code, len(octets)) + octets for code, octets in options]
+        + [_encode_ede(code, cut_text(text, EDE_TEXT_OCTETS_MAX)) for code, text in ede]
+    )
+    flags = 0x8000 if dnssec_ok else 0
+    return _OPT(0, Qtype.OPT, UDP_PAYLOAD_OCTETS_MAX, extended_rcode, 0, flags, len(rdata)) + rdata
+
+
+def _encode_ede(code: int, text: bytes) -> bytes:
+    """One Extended DNS Error option (RFC 8914 §2): INFO-CODE, then EXTRA-TEXT without a NUL."""
+    return _CODE_LENGTH(EdnsOption.EXTENDED_ERROR, 2 + len(text)) + code.to_bytes(2, "big") + text
+
+
+def _shortened_opt(query: Query, rcode: int, ede: ExtendedErrors, options: Options, room: int) -> bytes:
+    """The fullest OPT that fits `room`: texts cut, then no texts, then no errors, then no options."""
+    if not query.has_opt:
+        return b""
+    upper = rcode >> 4 & 0xFF
+    whole = _encode_opt(query.dnssec_ok, upper, ede, options)
+    if len(whole) <= room or not (ede or options):
+        return whole
+    bare = tuple((code, "") for code, _ in ede)
+    opt = _encode_opt(query.dnssec_ok, upper, bare, options)
+    spare = room - len(opt)
+    if spare >= 0:
+        cut = []
+        for code, text in ede:
+            kept = cut_text(text, min(spare, EDE_TEXT_OCTETS_MAX))
+            spare -= len(kept)
+            cut.append((code, kept.decode("utf-8")))
+        return _encode_opt.__wrapped__(query.dnssec_ok, upper, tuple(cut), options)
+    opt = _encode_opt(query.dnssec_ok, upper, (), options)
+    return opt if len(opt) <= room else _encode_opt(query.dnssec_ok, upper, (), ())
+
+
+_PLAIN_OPTS = (_encode_opt(False, 0, (), ()), _encode_opt(True, 0, (), ()))
