@@ -10,11 +10,13 @@ cached, stale and in flight, and flushes nothing.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 
 from resolver.access import AccessList, RateLimiter
 from resolver.cache import CacheEntry, ResponseCache
+from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.clock import Clock, TimerHandle
 from resolver.forwarding import Answered, Failed, Forwarder
 from resolver.local import LocalNames
@@ -29,6 +31,8 @@ from resolver.wire.query import Malformed, Query, parse_query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 from resolver.wire.ttl import age_body, with_ttl
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[Respond | Drop], None]
 
@@ -87,6 +91,8 @@ class Service:
         self._stored: tuple[Answered | None, CacheEntry | None] = (None, None)
         self.waiting = 0
         """Clients that wait for an upstream."""
+        self.defects = 0
+        """Answers that failed in `finish` by a defect of ours."""
 
     @property
     def table(self) -> PolicyTable:
@@ -171,9 +177,7 @@ class Service:
         return self._from_cache(query, peer, verdict, now)
 
     def _from_cache(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Outcome:
-        entry = self._cache.lookup(
-            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, now
-        )
+        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, now)
         stale = None
         if entry is not None:
             if entry.response is not None:
@@ -185,9 +189,7 @@ class Service:
                 if stale is not None:
                     return self._serve_stale(query, peer, verdict, stale, now)
                 ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
-                return self._reply(
-                    query, peer, Rcode.SERVFAIL, source=Source.CACHE, ede=ede, verdict=verdict
-                )
+                return self._reply(query, peer, Rcode.SERVFAIL, source=Source.CACHE, ede=ede, verdict=verdict)
         if not query.recursion_desired:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
         return Ask(query, peer, verdict, self._table.generation, stale)
@@ -239,6 +241,10 @@ class Service:
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
         return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
+
+    def apologize(self, ask: Ask) -> Respond:
+        """SERVFAIL, when nothing better can be said."""
+        return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=Source.UPSTREAM)
 
     def _keep(self, query: Query, result: Answered | Failed, now: float) -> CacheEntry | None:
         """Store a result once, however many clients waited for it."""
@@ -298,7 +304,8 @@ class Service:
         assert entry.response is not None
         answer.tail = answer.head + age_body(entry.response, age_s) + answer.opt
         answer.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
-        self._cache.touch(entry)
+        if entry.frequency < FREQUENCY_MAX:
+            entry.frequency += 1  # the cache never sees these uses
         return answer
 
     def _serve_stale(
@@ -416,7 +423,7 @@ class Service:
 class _Waiter:
     """One client that waits for an upstream: answered once, by whichever comes first."""
 
-    __slots__ = ("_service", "_ask", "_deliver", "patience")
+    __slots__ = ("_ask", "_deliver", "_service", "patience")
 
     def __init__(self, service: Service, ask: Ask, deliver: Deliver) -> None:
         self._service = service
@@ -425,11 +432,17 @@ class _Waiter:
         self.patience: TimerHandle | None = None
 
     def on_result(self, result: Answered | Failed) -> None:
-        answer = self._service.finish(self._ask, result)
+        try:
+            answer = self._service.finish(self._ask, result)
+        except Exception:
+            # A defect of ours must not leave a client waiting; it is counted and shown.
+            self._service.defects += 1
+            _log.exception("defect while finishing %s", self._ask.query.octets[:300].hex())
+            answer = self._service.apologize(self._ask)
         self._settle(answer)
 
     def on_impatience(self) -> None:
-        """The upstreams take long and a stale answer lies ready (the question stays in flight for the cache)."""
+        """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
         self._settle(self._service.settle_with_stale(self._ask))
 
     def _settle(self, answer: Respond | Drop) -> None:

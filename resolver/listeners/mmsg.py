@@ -35,7 +35,6 @@ IPV6_MTU_DISCOVER = 23
 PMTUDISC_OMIT = 5
 """Linux socket options that Python's `socket` does not name (include/uapi/linux/in.h, in6.h)."""
 
-_MSG_WAITFORONE = 0x10000
 _MSG_DONTWAIT = 0x40
 _HEADER_OCTETS = 64
 _SLOT = 32
@@ -183,7 +182,10 @@ class BatchSocket:
         done = lost = 0
         while done < count:
             sent = self._sendmmsg(
-                self._fd, ctypes.c_void_p(self._send_base + _HEADER_OCTETS * done), count - done, _MSG_DONTWAIT
+                self._fd,
+                ctypes.c_void_p(self._send_base + _HEADER_OCTETS * done),
+                count - done,
+                _MSG_DONTWAIT,
             )
             if sent > 0:
                 done += sent

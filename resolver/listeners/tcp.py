@@ -24,6 +24,9 @@ from resolver.service import Service
 OPEN_QUESTIONS_MAX = 100
 """Questions of one connection that wait for an upstream; reading pauses at this many."""
 
+MESSAGES_PER_TURN_MAX = 64
+"""Messages of one connection answered before others get their turn."""
+
 WRITE_BUFFER_OCTETS_MAX = 256 * 1024
 """Answers that a client has not read; beyond it the connection is cut."""
 
@@ -54,7 +57,7 @@ class TcpListener:
         self.service = service
         self.reporter = reporter
         self.clock = clock
-        self._loop = loop
+        self.loop = loop
         self._sock = bind_tcp(address)
         self._bound_to = self._sock.getsockname()[:2]
         self._idle_s = idle_s
@@ -77,7 +80,7 @@ class TcpListener:
 
     async def start(self) -> None:
         """Begin to accept."""
-        self._server = await self._loop.create_server(partial(_Connection, self), sock=self._sock)
+        self._server = await self.loop.create_server(partial(_Connection, self), sock=self._sock)
         self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
 
     def stop_reading(self) -> None:
@@ -85,7 +88,7 @@ class TcpListener:
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
-            connection.close_when_answered()
+            connection.end()
 
     def close(self) -> None:
         """Cut what is left."""
@@ -119,23 +122,27 @@ class TcpListener:
                 del self._per_client[connection.client]
 
     def _sweep(self) -> None:
-        oldest_allowed = self.clock.now() - self._idle_s
+        now = self.clock.now()
         for connection in tuple(self._connections):
-            if connection.open_questions == 0 and connection.last_message_at < oldest_allowed:
-                connection.close_when_answered()
+            connection.sweep(now - self._idle_s, now - 2 * self._idle_s)
         self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection.
+
+    Reading stops for good (`_is_ending`) when the client closes its half, breaks the framing, or the
+    server shuts down or sweeps; whole messages already here are still answered before it closes.
+    """
 
     def __init__(self, listener: TcpListener) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._peer = Peer(b"", Transport.TCP)
-        self._is_closing = False
-        self._is_paused = False
+        self._is_ending = False
+        self._is_turn_pending = False
+        self._is_reading_paused = False
         self.client = b""
         """Whom a connection counts against: the IPv4 address, or the IPv6 /64."""
         self.open_questions = 0
@@ -158,11 +165,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._buffer.clear()
         self._listener.forget(self)
 
     def eof_received(self) -> bool:
         # A client may close its half after the last query and still wants the answers.
-        self.close_when_answered()
+        self.end()
         return True
 
     def pause_writing(self) -> None:
@@ -171,44 +179,76 @@ class _Connection(asyncio.Protocol):
         self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_closing:
-            return
-        self._buffer += data
-        self._answer_messages()
+        if not self._is_ending:
+            self._buffer += data
+            self._take_turn()
 
     def abort(self) -> None:
         """Cut the connection now."""
         if self._transport is not None:
             self._transport.abort()
 
-    def close_when_answered(self) -> None:
-        """Read no more; close once no question is open."""
-        self._is_closing = True
-        if self._transport is not None and not self.open_questions:
-            self._transport.close()
+    def end(self) -> None:
+        """Read no more; close once everything that is here is answered."""
+        self._is_ending = True
+        self._take_turn()
 
-    def _answer_messages(self) -> None:
+    def sweep(self, quiet_since: float, hopeless_since: float) -> None:
+        """End the connection if its last message came before `quiet_since`; cut it if long before."""
+        if self.open_questions == 0 and self.last_message_at < quiet_since:
+            if self.last_message_at < hopeless_since:
+                self.abort()  # closing, but the client does not take the last answers
+            else:
+                self._buffer.clear()  # half a message at most
+                self.end()
+
+    def _take_turn(self) -> None:
+        """Answer whole messages, a bounded number of them; go on in a later turn of the loop."""
+        if self._is_turn_pending or self._transport is None:
+            return
         buffer = self._buffer
         start = 0
-        while self._transport is not None and not self._is_paused:
-            if len(buffer) - start < 2:
-                break
+        budget = MESSAGES_PER_TURN_MAX
+        has_message = False
+        while self._transport is not None:
             length = int.from_bytes(buffer[start : start + 2], "big")
-            if length < QUERY_OCTETS_MIN:
+            has_message = len(buffer) - start >= 2 + length and len(buffer) - start >= 2
+            if has_message and length < QUERY_OCTETS_MIN:
+                # Its framing cannot be trusted; open questions are still answered.
                 self._listener.reporter.count_drop("tcp_short_message")
-                self._buffer.clear()
-                self.abort_after_answers()
-                return
-            if len(buffer) - start < 2 + length:
+                self._is_ending = True
+                start = len(buffer)
+                has_message = False
+            if not has_message or not budget or self.open_questions >= OPEN_QUESTIONS_MAX:
                 break
             octets = bytes(buffer[start + 2 : start + 2 + length])
             start += 2 + length
+            budget -= 1
             self._answer(octets)
         del buffer[:start]
+        if has_message and self.open_questions < OPEN_QUESTIONS_MAX:
+            self._is_turn_pending = True
+            self._listener.loop.call_soon(self._next_turn)
+        self._regulate(has_message)
 
-    def abort_after_answers(self) -> None:
-        """The client's framing is broken: nothing more is read, open questions are still answered."""
-        self.close_when_answered()
+    def _next_turn(self) -> None:
+        self._is_turn_pending = False
+        self._take_turn()
+
+    def _regulate(self, has_message: bool) -> None:
+        """Read only while there is nothing left to answer here, and close when all is done."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._is_ending:
+            if not has_message and not self.open_questions:
+                transport.close()
+        elif has_message != self._is_reading_paused:
+            self._is_reading_paused = has_message
+            if has_message:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
 
     def _answer(self, octets: bytes) -> None:
         listener = self._listener
@@ -222,8 +262,6 @@ class _Connection(asyncio.Protocol):
             return
         if isinstance(outcome, Ask):
             self.open_questions += 1
-            if self.open_questions >= OPEN_QUESTIONS_MAX:
-                self._pause()
             listener.service.resolve(outcome, partial(self._on_resolved, octets, now))
             return
         self._settle(octets, outcome, listener.clock.now() - now)
@@ -231,10 +269,7 @@ class _Connection(asyncio.Protocol):
     def _on_resolved(self, octets: bytes, asked_at: float, outcome: Respond | Drop) -> None:
         self.open_questions -= 1
         self._settle(octets, outcome, self._listener.clock.now() - asked_at)
-        if self._is_closing:
-            self.close_when_answered()
-        elif self._is_paused and self.open_questions < OPEN_QUESTIONS_MAX // 2:
-            self._resume()
+        self._take_turn()
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
         reporter = self._listener.reporter
@@ -249,14 +284,3 @@ class _Connection(asyncio.Protocol):
             return
         length = 2 + len(outcome.tail)
         self._transport.write(length.to_bytes(2, "big") + octets[:2] + outcome.tail)
-
-    def _pause(self) -> None:
-        self._is_paused = True
-        if self._transport is not None and not self._is_closing:
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        self._is_paused = False
-        if self._transport is not None:
-            self._transport.resume_reading()
-            self._answer_messages()

@@ -21,9 +21,13 @@ LOCAL_TTL_S = 300
 SPECIAL_TTL_S = 10_800
 """TTL of answers for special names: they never change (RFC 6303 §3 uses 10,800 s)."""
 
-_MNAME = name_from_text("localhost")
+_LOCALHOST = name_from_text("localhost")
 _RNAME = name_from_text("nobody.invalid")
-_LOOPBACK = {Qtype.A: IPv4Address("127.0.0.1").packed, Qtype.AAAA: IPv6Address("::1").packed}
+_LOOPBACK_REVERSE = name_from_text("1.0.0.127.in-addr.arpa")
+_LOOPBACK: dict[int, bytes] = {
+    Qtype.A: IPv4Address("127.0.0.1").packed,
+    Qtype.AAAA: IPv6Address("::1").packed,
+}
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,7 +56,9 @@ class LocalNames:
         for name in (*self._addresses, *self._pointers):
             self._ancestors.update(name[offset:] for offset in suffix_offsets(name)[1:])
 
-    def find(self, query: Query, is_forwarded: Callable[[bytes], bool], is_filtering: bool) -> LocalAnswer | None:
+    def find(
+        self, query: Query, is_forwarded: Callable[[bytes], bool], is_filtering: bool
+    ) -> LocalAnswer | None:
         """The answer to `query` if its name is ours; None sends it on.
 
         `is_forwarded` tells whether the operator named an upstream for it: that wins over the special zones.
@@ -94,12 +100,14 @@ class LocalNames:
     def _special(self, query: Query, kind: Special, apex_offset: int) -> LocalAnswer:
         is_apex = apex_offset == 0
         if kind is Special.LOOPBACK:
-            rdata = _LOOPBACK.get(query.qtype)  # type: ignore[call-overload]
+            rdata = _LOOPBACK.get(query.qtype)
             if rdata is not None:
-                return LocalAnswer(Rcode.NOERROR, record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata), 1, 0)
+                return LocalAnswer(
+                    Rcode.NOERROR, record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata), 1, 0
+                )
         if query.qname == _LOOPBACK_REVERSE and query.qtype == Qtype.PTR:
             return LocalAnswer(
-                Rcode.NOERROR, record(QNAME_POINTER, Qtype.PTR, SPECIAL_TTL_S, _MNAME), 1, 0
+                Rcode.NOERROR, record(QNAME_POINTER, Qtype.PTR, SPECIAL_TTL_S, _LOCALHOST), 1, 0
             )
         # RFC 8020: NXDOMAIN would deny every name below, and one of the site's own may lie there.
         exists = (
@@ -110,13 +118,21 @@ class LocalNames:
         return _negative(Rcode.NOERROR if exists else Rcode.NXDOMAIN, apex_offset, SPECIAL_TTL_S)
 
 
-_LOOPBACK_REVERSE = name_from_text("1.0.0.127.in-addr.arpa")
+def _positive(rrtype: int, rdata: bytes) -> LocalAnswer:
+    return LocalAnswer(Rcode.NOERROR, record(QNAME_POINTER, rrtype, SPECIAL_TTL_S, rdata), 1, 0)
 
 
 def _negative(rcode: Rcode, owner_offset: int, ttl_s: int) -> LocalAnswer:
     """A negative answer whose SOA's owner is the qname from `owner_offset` on."""
-    owner = (QNAME_POINTER + owner_offset) if owner_offset else QNAME_POINTER
     soa = soa_record(
-        owner, _MNAME, _RNAME, serial=1, refresh=3600, retry=1200, expire=604_800, minimum=ttl_s, ttl=ttl_s
+        QNAME_POINTER + owner_offset,
+        _LOCALHOST,
+        _RNAME,
+        serial=1,
+        refresh=3600,
+        retry=1200,
+        expire=604_800,
+        minimum=ttl_s,
+        ttl=ttl_s,
     )
     return LocalAnswer(rcode, soa, 0, 1)

@@ -42,7 +42,16 @@ def _reverse_zones() -> list[str]:
         *(f"{second}.100" for second in range(64, 128)),
     ]
     zeros = "0." * 31
-    ipv6 = [f"0.{zeros}"[:-1], f"1.{zeros}"[:-1], "d.f", "8.e.f", "9.e.f", "a.e.f", "b.e.f", "8.b.d.0.1.0.0.2"]
+    ipv6 = [
+        f"0.{zeros}"[:-1],
+        f"1.{zeros}"[:-1],
+        "d.f",
+        "8.e.f",
+        "9.e.f",
+        "a.e.f",
+        "b.e.f",
+        "8.b.d.0.1.0.0.2",
+    ]
     return [f"{zone}.in-addr.arpa" for zone in ipv4] + [f"{zone}.ip6.arpa" for zone in ipv6]
 
 

@@ -1,0 +1,53 @@
+"""The memo of whole answers."""
+
+from resolver.memo import ENTRY_OVERHEAD_OCTETS, Memo
+from resolver.outcome import Respond, Source
+
+
+def answer(tail: bytes) -> Respond:
+    return Respond(tail, 0, 1, Source.CACHE)
+
+
+def look_up(memo: Memo, key: bytes) -> Respond | None:
+    return memo.find(key) or memo.recall(key)
+
+
+def test_an_answer_is_found_by_the_very_same_octets_only() -> None:
+    memo = Memo(100_000)
+    kept = answer(b"tail")
+    memo.remember(b"question", kept)
+    assert look_up(memo, b"question") is kept
+    assert look_up(memo, b"Question") is None
+
+
+def test_it_never_holds_more_than_its_octets() -> None:
+    each = ENTRY_OVERHEAD_OCTETS + 4 + 96
+    memo = Memo(100 * each)
+    for number in range(10_000):
+        memo.remember(number.to_bytes(4, "big"), answer(b"x" * 96))
+        assert len(memo) <= 100
+
+
+def test_what_is_asked_often_survives_a_scan_of_names_asked_once() -> None:
+    memo = Memo(200 * (ENTRY_OVERHEAD_OCTETS + 100))
+    hot = answer(b"hot")
+    memo.remember(b"hot", hot)
+    for number in range(5_000):
+        memo.remember(number.to_bytes(4, "big"), answer(b"x" * 90))
+        if number % 20 == 0:
+            assert look_up(memo, b"hot") is hot
+
+
+def test_what_is_not_asked_again_leaves() -> None:
+    memo = Memo(200 * (ENTRY_OVERHEAD_OCTETS + 100))
+    memo.remember(b"cold", answer(b"cold"))
+    for number in range(500):
+        memo.remember(number.to_bytes(4, "big"), answer(b"x" * 90))
+    assert look_up(memo, b"cold") is None
+
+
+def test_an_answer_larger_than_its_half_is_not_kept() -> None:
+    memo = Memo(2_000)
+    memo.remember(b"big", answer(b"x" * 60_000))
+    assert look_up(memo, b"big") is None
+    assert len(memo) == 0
