@@ -1,0 +1,119 @@
+"""Names and queries: a list of blocked names, names that exist, and the four loads asked of everyone.
+
+Knows: made-up names under three wildcard zones, dnsperf's input format.  Does not know: any server.
+
+`hot`    10,000 names, asked again and again: all cached.
+`block`  names of the list, and names under them.
+`mix`    80 % of the hot names (log-uniform popularity), 15 % blocked, 5 % never asked before.
+`miss`   names never asked before.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+LOADS = ("hot", "block", "mix", "miss")
+TOP_LABELS = ("com", "net", "org")
+"""Wildcard zones of the upstream; nothing leaves the machine."""
+HOT_NAMES = 10_000
+ALLOWED_NAMES = 200_000
+QUERIES = 200_000
+"""Lines of a file that dnsperf repeats."""
+FRESH_QUERIES = 400_000
+"""Lines of a file that must not be repeated: more than a run of some seconds asks."""
+
+_ONSETS = (
+    *(c + v for c, v in zip("bcdfghjklmnprstvwxyz", "aoaeioauoiuaoaeuoaeo", strict=True)),
+    "tra",
+    "ble",
+    "shi",
+)
+_CODAS = (
+    "ba",
+    "cor",
+    "dan",
+    "fel",
+    "gim",
+    "hop",
+    "jut",
+    "kal",
+    "lom",
+    "mix",
+    "nut",
+    "pan",
+    "rik",
+    "sol",
+    "tex",
+)
+
+
+def _names(source: random.Random) -> Iterator[str]:
+    words = [onset + coda for onset in _ONSETS for coda in _CODAS]
+    while True:
+        digits = str(source.randint(0, 99)) if source.random() < 0.3 else ""
+        parts = source.choice(words) + source.choice(words) + digits + source.choice(words)
+        yield f"{parts}.{source.choice(TOP_LABELS)}"
+
+
+class Workload:
+    """The files of one run; the names are the same in every run of the same size."""
+
+    def __init__(self, directory: Path, blocked_count: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.list_path = directory / f"blocked-{blocked_count}.txt"
+        names = _names(random.Random(7))
+        blocked: dict[str, None] = {}
+        while len(blocked) < blocked_count:
+            blocked[next(names)] = None
+        allowed: dict[str, None] = {}
+        while len(allowed) < ALLOWED_NAMES:
+            name = next(names)
+            if name not in blocked:
+                allowed[name] = None
+        self.blocked = list(blocked)
+        self.allowed = list(allowed)
+        self.hot = [f"www.{name}" for name in self.allowed[:HOT_NAMES]]
+        if not self.list_path.exists():
+            self.list_path.write_text("".join(f"{name}\n" for name in self.blocked))
+        self._fresh = random.Random(time.time_ns())
+
+    def queries(self, load: str) -> Path:
+        """A file of queries for `load`; `mix` and `miss` are new at every call."""
+        path = self.directory / f"queries-{load}.txt"
+        source = random.Random(11)
+        if load == "hot":
+            names: Iterator[str] = iter(source.choices(self.hot, k=QUERIES))
+        elif load == "block":
+            names = (
+                source.choice(("", "www.", "api.")) + name for name in source.choices(self.blocked, k=QUERIES)
+            )
+        elif load == "mix":
+            names = self._mix()
+        else:
+            names = (self._never_asked() for _ in range(FRESH_QUERIES))
+        path.write_text("".join(f"{name} A\n" for name in names))
+        return path
+
+    def warm_up(self) -> Path:
+        """Each hot name once, so that everyone has them cached."""
+        path = self.directory / "queries-warm.txt"
+        path.write_text("".join(f"{name} A\n" for name in self.hot))
+        return path
+
+    def _never_asked(self) -> str:
+        return f"r{self._fresh.getrandbits(48):x}.{self._fresh.choice(self.allowed)}"
+
+    def _mix(self) -> Iterator[str]:
+        source = self._fresh
+        for _ in range(FRESH_QUERIES):
+            kind = source.random()
+            if kind < 0.80:
+                yield self.hot[int(HOT_NAMES ** source.random()) - 1]
+            elif kind < 0.95:
+                yield f"www.{source.choice(self.blocked)}"
+            else:
+                yield self._never_asked()
