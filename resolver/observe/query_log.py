@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from resolver.observe.log import LINE_FORMATS, LogWriter
 from resolver.observe.tally import QTYPE_LABELS, RCODE_LABELS, hits_of
-from resolver.outcome import Drop, Respond, Transport
+from resolver.outcome import Drop, Peer, Respond
 from resolver.wire.names import name_to_text
 from resolver.wire.query import Malformed, parse_query
 
@@ -42,28 +42,20 @@ class QueryLog:
         self._format = LINE_FORMATS[line_format]
         self._wall = wall
 
-    def add(
-        self, octets: bytes, address: bytes, transport: Transport, outcome: Respond | Drop, seconds: float
-    ) -> None:
-        """Log the answer to the query `octets` of the client `address` (packed), if it is wanted."""
+    def write(self, peer: Peer, query_octets: bytes, outcome: Respond | Drop) -> None:
+        """Log what became of a query, if it is wanted; never blocks."""
         verdict = outcome.verdict
         if self._only_blocked and not verdict.is_blocked and verdict.shadow is None:
             return
         at = self._wall()
-        self._writer.put(
-            lambda: self._format(
-                at, "info", "query", self._fields(octets, address, transport, outcome, seconds)
-            )
-        )
+        self._writer.put(lambda: self._format(at, "info", "query", self._fields(peer, query_octets, outcome)))
 
-    def _fields(
-        self, octets: bytes, address: bytes, transport: Transport, outcome: Respond | Drop, seconds: float
-    ) -> dict[str, object]:
-        query = parse_query(octets)
+    def _fields(self, peer: Peer, query_octets: bytes, outcome: Respond | Drop) -> dict[str, object]:
+        query = parse_query(query_octets)
         fields: dict[str, object] = {}
         if self._clients != "hidden":
-            fields["client"] = shown_client(address, self._clients)
-        fields["transport"] = transport.value
+            fields["client"] = shown_client(peer.address, self._clients)
+        fields["transport"] = peer.transport.value
         if isinstance(query, Malformed):
             fields["malformed"] = query.reason
         else:
@@ -74,7 +66,6 @@ class QueryLog:
             fields["source"] = outcome.source.value
         else:
             fields["dropped"] = outcome.reason
-        fields["ms"] = round(seconds * 1000, 3)
         for hit in hits_of(outcome.verdict):
             if hit is not None:
                 prefix = "shadow_" if hit.mode == "shadow" else ""

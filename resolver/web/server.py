@@ -45,19 +45,21 @@ class WebServer:
     def __init__(self, app: Starlette, bound: socket.socket) -> None:
         self._app = app
         self._socket = bound
+        self._address = bound.getsockname()[:2]
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
+        host, port = self._address
         return host, port
 
     def start(self) -> None:
         """Serve from now on, in a task of the running loop."""
         config = Config()
-        config.bind = [f"fd://{self._socket.fileno()}"]
+        # The descriptor is hypercorn's from here on: it closes it.
+        config.bind = [f"fd://{self._socket.detach()}"]
         config.accesslog = None
         config.errorlog = logging.getLogger("hypercorn.error")
         config.h11_max_incomplete_size = HEAD_OCTETS_MAX
