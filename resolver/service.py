@@ -57,8 +57,8 @@ META_TYPES = {
 }
 """Types that are no question about data (RFC 6895 §3.1); none is ever forwarded."""
 
-MEMO_PART_OF_CACHE = 4
-"""The memo may use one part in this many of the cache's octets, divided among the transports."""
+WAITING_MAX = 65_536
+"""Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
 
 
 class Service:
@@ -198,6 +198,10 @@ class Service:
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
         """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
+        if self.waiting >= WAITING_MAX:
+            overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
+            deliver(self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
+            return
         waiter = _Waiter(self, ask, deliver)
         self.waiting += 1
         if ask.stale is not None:
@@ -228,9 +232,9 @@ class Service:
             judgement = self._judgement(query, verdict, entry, now)
         else:
             judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
-        if judgement.is_blocked:
-            return self._deny(query, ask.peer, judgement, now, response, 0)
         body = age_body(response, 0, ttl_max=_cap_s(judgement, now))
+        if judgement.is_blocked:
+            return self._deny(query, ask.peer, judgement, now, response, body)
         return self._reply_from(query, ask.peer, response, body, Source.UPSTREAM, judgement)
 
     def settle_with_stale(self, ask: Ask) -> Respond | Drop:
@@ -287,9 +291,9 @@ class Service:
         assert response is not None
         judgement = self._judgement(query, verdict, entry, now)
         age_s = int(now - entry.stored_at)
-        if judgement.is_blocked:
-            return self._deny(query, peer, judgement, now, response, age_s)
         body = age_body(response, age_s, ttl_max=_cap_s(judgement, now))
+        if judgement.is_blocked:
+            return self._deny(query, peer, judgement, now, response, body)
         answer = self._reply_from(query, peer, response, body, Source.CACHE, judgement)
         if judgement.valid_until == math.inf and not answer.tail[0] & 0x02:  # not truncated
             answer.entry = entry
@@ -314,16 +318,14 @@ class Service:
         response = entry.response
         assert response is not None
         judgement = self._judgement(query, verdict, entry, now)
+        cap_s = _cap_s(judgement, now)
+        body = with_ttl(response, STALE_TTL_S if cap_s is None else min(STALE_TTL_S, cap_s))
         if judgement.is_blocked:
             # A stale name that is now blocked gets an ordinary policy answer.
-            return self._deny(query, peer, judgement, now, with_ttl(response, STALE_TTL_S), 0)
+            return self._deny(query, peer, judgement, now, response, body)
         nxdomain = response.negative is NegativeKind.NXDOMAIN
         code = ExtendedError.STALE_NXDOMAIN_ANSWER if nxdomain else ExtendedError.STALE_ANSWER
-        cap_s = _cap_s(judgement, now)
-        stale = with_ttl(response, STALE_TTL_S if cap_s is None else min(STALE_TTL_S, cap_s))
-        return self._reply_from(
-            query, peer, response, stale.body, Source.STALE, judgement, ede=((int(code), ""),)
-        )
+        return self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=((int(code), ""),))
 
     def _deny(
         self,
@@ -332,13 +334,12 @@ class Service:
         verdict: Verdict,
         now: float,
         response: Response | None = None,
-        age_s: int = 0,
+        body: bytes = b"",
     ) -> Respond | Drop:
-        """The policy's answer; of `response` it keeps the chain before the denied name."""
+        """The policy's answer; of `response`, whose `body` is as of now, the chain before the denied name stays."""
         kept = None
         if response is not None and verdict.kept_links:
             link = response.links[verdict.kept_links - 1]
-            body = age_body(response, age_s, ttl_max=_cap_s(verdict, now))
             kept = (body[: link.end], link.ancount)
         limit = response_limit(query, peer.transport is Transport.TCP)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
@@ -367,7 +368,7 @@ class Service:
         verdict: Verdict = PASS,
     ) -> Respond:
         is_stream = peer.transport is Transport.TCP
-        options = ()
+        options: tuple[tuple[int, bytes], ...] = ()
         if is_stream and any(code == EdnsOption.TCP_KEEPALIVE for code, _ in query.options):
             options = self._keepalive
         message = encode_response(
