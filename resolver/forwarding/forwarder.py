@@ -1,0 +1,275 @@
+"""Asks the upstreams and tells all who wait what came of it.
+
+Knows: transactions and how to carry out their steps; which questions are in flight.  Does not
+know: sockets (see `network`), policy, the cache.
+
+Callbacks instead of tasks: a miss costs one transaction, one table entry and one slot in the
+deadline wheel.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from resolver.clock import Clock
+from resolver.forwarding.deadlines import Deadlines, Timed
+from resolver.forwarding.network import Network, Ticket, Unsent
+from resolver.forwarding.plan import ForwardPlan, UpstreamSet
+from resolver.forwarding.transaction import (
+    DATAGRAM_COST,
+    PACKETS_PER_QUESTION_MAX,
+    STREAM_COST,
+    Answered,
+    Attempt,
+    Chance,
+    Failed,
+    Send,
+    Step,
+    Transaction,
+    Wait,
+)
+from resolver.forwarding.upstream import Upstream
+from resolver.wire.numbers import ExtendedError
+
+__all__ = ["Answered", "Done", "Failed", "Forwarder"]
+
+Done = Callable[[Answered | Failed], None]
+"""Hears what became of a question; must not raise."""
+
+IN_FLIGHT_MAX = 4096
+"""Default bound on questions in flight; at 20,000 misses a second, 200 ms of upstream delay."""
+
+WAITERS_MAX = 1024
+"""Askers that share one question; more fail at once, so that one slow name cannot hoard memory."""
+
+_log = logging.getLogger(__name__)
+
+_OVERLOAD = Failed("overload", (ExtendedError.NETWORK_ERROR, "too many questions in flight"))
+_CLOSED = Failed("closed", (ExtendedError.NOT_READY, "the resolver is shutting down"))
+
+_Key = tuple[bytes, int, bool, bool, int]
+
+
+class Forwarder:
+    """Asks the upstreams of `plan` over `network`.
+
+    Counters, plain ints: `asked`, `coalesced` (joined a question in flight), `overloads`
+    (failed because a table was full), `waiter_errors` (a `done` raised); per upstream see `Upstream`.
+    """
+
+    def __init__(
+        self,
+        plan: ForwardPlan,
+        network: Network,
+        clock: Clock,
+        entropy: Chance,
+        *,
+        timeout_s: float = 2.0,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        waiters_max: int = WAITERS_MAX,
+    ) -> None:
+        self.plan = plan
+        self.upstreams = plan.upstreams
+        self.covers = plan.covers
+        self._network = network
+        self._clock = clock
+        self._entropy = entropy
+        self._timeout_s = timeout_s
+        self._in_flight_max = in_flight_max
+        self._waiters_max = waiters_max
+        self._in_flight: dict[_Key, _Flight] = {}
+        self._probes: set[_Flight] = set()
+        self._deadlines = Deadlines(clock)
+        self._is_closed = False
+        self.asked = 0
+        self.coalesced = 0
+        self.overloads = 0
+        self.waiter_errors = 0
+        for upstream in plan.upstreams:
+            upstream.on_change.append(_log_change)
+
+    @property
+    def pending(self) -> int:
+        """Questions in flight that somebody waits for."""
+        return len(self._in_flight)
+
+    @property
+    def probing(self) -> int:
+        """Probes in flight, for which nobody waits."""
+        return len(self._probes)
+
+    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+        """Ask for `qname` (wire form, lower case), class IN.
+
+        `done` is called exactly once: later, from the event loop; or before `ask` returns, if the
+        question fails at once (too many in flight, no upstream can be sent to, closed).
+        """
+        self.asked += 1
+        plan = self.plan
+        upstreams = plan.set_for(qname) if plan.suffixes else plan.default
+        key = (qname, qtype, dnssec_ok, checking_disabled, upstreams.index)
+        flight = self._in_flight.get(key)
+        if flight is not None:
+            if len(flight.waiters) >= self._waiters_max:
+                self.overloads += 1
+                done(_OVERLOAD)
+                return
+            self.coalesced += 1
+            flight.waiters.append(done)
+            return
+        if self._is_closed:
+            done(_CLOSED)
+            return
+        if len(self._in_flight) >= self._in_flight_max:
+            self.overloads += 1
+            done(_OVERLOAD)
+            return
+        now = self._clock.now()
+        packets_max = PACKETS_PER_QUESTION_MAX
+        if now >= upstreams.probe_at:
+            packets_max -= self._probe(upstreams, key, now)
+        transaction = Transaction(
+            qname,
+            qtype,
+            dnssec_ok,
+            checking_disabled,
+            upstreams.order(now),
+            self._entropy,
+            now + self._timeout_s,
+            packets_max,
+        )
+        flight = _Flight(self, key, transaction)
+        flight.waiters.append(done)
+        self._in_flight[key] = flight
+        self._follow(flight, transaction.start(now))
+
+    async def close(self) -> None:
+        """Fail what is in flight and close the network."""
+        self._is_closed = True
+        for flight in [*self._in_flight.values(), *self._probes]:
+            flight.transaction.is_finished = True
+            self._finish(flight, _CLOSED)
+        self._deadlines.close()
+        self._network.close()
+
+    def _probe(self, upstreams: UpstreamSet, key: _Key, now: float) -> int:
+        """Send a copy of a question to an upstream we want to hear from; returns the packets it may take."""
+        target = upstreams.probe_target(now)
+        if target is None or len(self._probes) >= len(self.upstreams):
+            return 0
+        cost = STREAM_COST if target.is_stream else DATAGRAM_COST
+        transaction = Transaction(
+            *key[:4], (target,), self._entropy, now + target.attempt_timeout_s() * cost, cost
+        )
+        flight = _Flight(self, None, transaction)
+        self._probes.add(flight)
+        self._follow(flight, transaction.start(now))
+        return cost
+
+    def _follow(self, flight: _Flight, step: Step) -> None:
+        """Carry out `step` and those that follow from it at once."""
+        transaction = flight.transaction
+        while True:
+            kind = type(step)
+            if kind is Send:
+                assert isinstance(step, Send)
+                attempt = step.attempt
+                sending = _Sending(flight, attempt)
+                carry = self._network.ask_stream if attempt.is_stream else self._network.send_datagram
+                ticket = carry(attempt.upstream, attempt.octets, sending)
+                if type(ticket) is Unsent:
+                    step = transaction.on_error(attempt, ticket.reason, self._clock.now())
+                    continue
+                sending.ticket = ticket  # type: ignore[assignment]
+                flight.sendings.append(sending)
+            elif kind is not Wait:
+                self._finish(flight, step)  # type: ignore[arg-type]
+                return
+            self._deadlines.set(flight, transaction.wake_at)
+            if len(flight.sendings) > 1:
+                flight.close_those_over()
+            return
+
+    def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
+        """Release everything first, then tell: a waiter may ask again at once."""
+        self._deadlines.discard(flight)
+        for sending in flight.sendings:
+            sending.close()
+        flight.sendings.clear()
+        if flight.key is None:
+            self._probes.discard(flight)
+            return
+        del self._in_flight[flight.key]
+        for done in flight.waiters:
+            try:
+                done(result)
+            except Exception:
+                # One waiter's defect must not rob the others of their answer.
+                self.waiter_errors += 1
+                _log.exception("a waiter for an upstream answer raised")
+
+
+class _Flight(Timed):
+    """One question in flight: its transaction, its waiters, its open attempts."""
+
+    __slots__ = ("forwarder", "key", "sendings", "transaction", "waiters")
+
+    def __init__(self, forwarder: Forwarder, key: _Key | None, transaction: Transaction) -> None:
+        self._bucket = 0
+        self.forwarder = forwarder
+        self.key = key
+        self.transaction = transaction
+        self.waiters: list[Done] = []
+        self.sendings: list[_Sending] = []
+
+    def on_due(self, now: float) -> None:
+        """See `Timed`."""
+        if not self.transaction.is_finished:
+            self.forwarder._follow(self, self.transaction.on_timer(now))
+
+    def close_those_over(self) -> None:
+        """Give up the tickets of attempts that no longer count."""
+        for sending in self.sendings:
+            if sending.attempt.is_over:
+                sending.close()
+
+
+class _Sending:
+    """Receives what comes in for one attempt."""
+
+    __slots__ = ("attempt", "flight", "ticket")
+
+    def __init__(self, flight: _Flight, attempt: Attempt) -> None:
+        self.flight = flight
+        self.attempt = attempt
+        self.ticket: Ticket | None = None
+
+    def on_octets(self, octets: bytes) -> None:
+        """See `Receiver`."""
+        flight = self.flight
+        transaction = flight.transaction
+        if transaction.is_finished:
+            return
+        forwarder = flight.forwarder
+        forwarder._follow(flight, transaction.on_octets(self.attempt, octets, forwarder._clock.now()))
+
+    def on_error(self, reason: str) -> None:
+        """See `Receiver`."""
+        flight = self.flight
+        transaction = flight.transaction
+        if transaction.is_finished:
+            return
+        forwarder = flight.forwarder
+        forwarder._follow(flight, transaction.on_error(self.attempt, reason, forwarder._clock.now()))
+
+    def close(self) -> None:
+        """Give up the right to a reply."""
+        ticket = self.ticket
+        if ticket is not None:
+            self.ticket = None
+            ticket.close()
+
+
+def _log_change(upstream: Upstream) -> None:
+    _log.warning("upstream %s is %s", upstream.name, "up" if upstream.is_up else "down")

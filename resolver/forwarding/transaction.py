@@ -1,0 +1,383 @@
+"""The whole life of one question to the upstreams, as decisions without I/O.
+
+Knows: whom to ask next, for how long to wait, what a reply means for the next step.  Does not
+know: sockets, the clock (`now` is an argument), who waits for the answer.
+
+Theory of operation.  Each event (`start`, `on_octets`, `on_error`, `on_timer`) returns one step:
+`Send` an attempt, `WAIT`, or the end of it, `Answered` or `Failed`.  After every step but the last the
+shell calls `on_timer` at `wake_at`.
+
+* An attempt that stays silent too long is not given up: the next upstream in line (or the same one, if
+  there is no other) is asked as well, and whoever answers first wins.
+* A bad packet is dropped and its attempt keeps listening, for a good one may follow.  If it looks like a
+  forgery (RFC 5452), the question also goes to the same upstream over TCP, and from then on UDP's answer
+  is only held, for the case that TCP fails.  After `BAD_PACKETS_MAX` the attempt listens no more.
+* TC=1 goes to TCP.  FORMERR and the like to our EDNS: once more without.  Any other failure code: the
+  upstream is out for this question, and the next one is asked at once.
+* Whatever happens, at most `PACKETS_PER_QUESTION_MAX` queries leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from resolver.forwarding.upstream import EDNS_REFUSAL_S, Upstream
+from resolver.wire.encode import encode_query
+from resolver.wire.numbers import ExtendedError, Qclass, Rcode
+from resolver.wire.response import (
+    Refused,
+    Response,
+    SentQuery,
+    Truncated,
+    UpstreamFailure,
+    accept_response,
+)
+
+PACKETS_PER_QUESTION_MAX = 8
+"""Queries sent upstream for one question, retries, failover, TCP and probes included."""
+
+DATAGRAM_COST = 1
+STREAM_COST = 2
+"""A TCP attempt may be sent twice: a reused connection that breaks is replaced once."""
+
+BAD_PACKETS_MAX = 8
+"""Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
+
+TIMER_SLACK_S = 1e-6
+"""A timer may fire this much early, by rounding."""
+
+
+class Chance(Protocol):
+    """What a transaction needs to be unpredictable (`entropy.Entropy` in a server)."""
+
+    def query_id(self) -> int: ...
+
+    def mix_case(self, qname: bytes) -> bytes: ...
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One query to one upstream."""
+
+    upstream: Upstream
+    sent: SentQuery
+    octets: bytes
+    is_stream: bool
+    sent_at: float
+    due_at: float
+    """When its upstream is thought too slow; the attempt goes on listening."""
+    is_over: bool = False
+    """Nothing it receives counts any more."""
+    is_late: bool = False
+    bad_packets: int = 0
+    verifier: Attempt | None = None
+    """The TCP attempt that a near miss on this one started."""
+
+
+@dataclass(slots=True)
+class Send:
+    """Send this attempt; if that is impossible, call `on_error` with the reason."""
+
+    attempt: Attempt
+
+
+@dataclass(slots=True)
+class Wait:
+    """Nothing to send now."""
+
+
+@dataclass(slots=True)
+class Answered:
+    """An upstream gave a usable answer."""
+
+    response: Response
+    upstream: Upstream
+
+
+@dataclass(slots=True)
+class Failed:
+    """No usable answer.  `reason`: timeout, network, rcode, malformed, overload or closed."""
+
+    reason: str
+    ede: tuple[int, str]
+    """What to tell the client (RFC 8914): code and text."""
+
+
+Step = Send | Wait | Answered | Failed
+
+WAIT = Wait()
+
+_EXPLANATIONS: dict[str, tuple[int, str]] = {
+    "timeout": (ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream answered in time"),
+    "network": (ExtendedError.NETWORK_ERROR, "no upstream can be reached"),
+    "rcode": (ExtendedError.OTHER, "the upstreams answered with a failure"),
+    "malformed": (ExtendedError.INVALID_DATA, "the upstreams sent no valid answer"),
+}
+
+_RCODE_REASONS: dict[int, str] = {Rcode.SERVFAIL: "servfail", Rcode.REFUSED: "refused"}
+
+
+class Transaction:
+    """One question; see the module's docstring."""
+
+    __slots__ = (
+        "_candidates",
+        "_chance",
+        "_checking_disabled",
+        "_deadline",
+        "_dnssec_ok",
+        "_held",
+        "_out",
+        "_packets_max",
+        "_qname",
+        "_qtype",
+        "_turn",
+        "_why",
+        "attempts",
+        "is_finished",
+        "packets",
+        "wake_at",
+    )
+
+    def __init__(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        candidates: Sequence[Upstream],
+        chance: Chance,
+        deadline: float,
+        packets_max: int = PACKETS_PER_QUESTION_MAX,
+    ) -> None:
+        self._qname = qname
+        self._qtype = qtype
+        self._dnssec_ok = dnssec_ok
+        self._checking_disabled = checking_disabled
+        self._candidates = candidates
+        self._chance = chance
+        self._deadline = deadline
+        self._packets_max = packets_max
+        self._out: tuple[Upstream, ...] = ()
+        self._held: Answered | None = None
+        self._turn = 0
+        self._why = "timeout"
+        self.attempts: list[Attempt] = []
+        self.packets = 0
+        self.wake_at = deadline
+        self.is_finished = False
+
+    def start(self, now: float) -> Step:
+        """The first step."""
+        return self._advance(now)
+
+    def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
+        """Something came in for `attempt`."""
+        if attempt.is_over or self.is_finished:
+            return WAIT
+        result = accept_response(octets, attempt.sent)
+        if type(result) is Response:
+            return self._on_response(attempt, result, now)
+        if type(result) is Refused:
+            return self._on_bad_packet(attempt, result, now)
+        attempt.upstream.on_answer(now - attempt.sent_at, now, measured=_measures(attempt))
+        if type(result) is Truncated:
+            return self._on_truncated(attempt, now)
+        assert isinstance(result, UpstreamFailure)
+        return self._on_failure_code(attempt, result, now)
+
+    def on_error(self, attempt: Attempt, reason: str, now: float) -> Step:
+        """`attempt` could not be sent, or its socket broke."""
+        if attempt.is_over or self.is_finished:
+            return WAIT
+        attempt.is_over = True
+        attempt.upstream.on_failure(reason, now)
+        self._why = "network"
+        return self._give_up_on(attempt, now)
+
+    def on_timer(self, now: float) -> Step:
+        """`wake_at` has come."""
+        if self.is_finished:
+            return WAIT
+        due = now + TIMER_SLACK_S
+        for attempt in self.attempts:
+            if attempt.due_at <= due and not attempt.is_late and not attempt.is_over:
+                attempt.is_late = True
+                attempt.upstream.on_failure("timeout", now)
+                self._why = "timeout"
+        if due >= self._deadline:
+            return self._end()
+        if self._held is not None and not self._is_being_verified():
+            return self._finish(self._held)
+        patient = self._earliest_due()
+        if patient is not None:
+            self.wake_at = min(patient, self._deadline)
+            return WAIT
+        return self._advance(now)
+
+    # What a reply means.
+
+    def _on_response(self, attempt: Attempt, response: Response, now: float) -> Step:
+        upstream = attempt.upstream
+        upstream.on_answer(now - attempt.sent_at, now, measured=_measures(attempt))
+        upstream.on_good_answer()
+        if not attempt.sent.edns and now >= upstream.edns_refused_until:
+            # Only success without EDNS shows that EDNS was the trouble, not the question.
+            upstream.edns_refused_until = now + EDNS_REFUSAL_S
+        answered = Answered(response, upstream)
+        verifier = attempt.verifier
+        if verifier is not None and not verifier.is_over and not verifier.is_late:
+            attempt.is_over = True
+            self._held = answered
+            return WAIT
+        return self._finish(answered)
+
+    def _on_bad_packet(self, attempt: Attempt, refused: Refused, now: float) -> Step:
+        upstream = attempt.upstream
+        upstream.failures["near_miss" if refused.near_miss else "malformed"] += 1
+        self._why = "malformed"
+        if attempt.is_stream:
+            # Nobody can slip a forged message into our connection: this upstream is broken.
+            attempt.is_over = True
+            return self._give_up_on(attempt, now)
+        attempt.bad_packets += 1
+        if attempt.bad_packets >= BAD_PACKETS_MAX:
+            attempt.is_over = True
+        if attempt.verifier is None and (refused.near_miss or attempt.is_over):
+            step = self._send(upstream, attempt.sent.edns, True, now)
+            if step is not None:
+                attempt.verifier = step.attempt
+                return step
+        if attempt.is_over and (attempt.verifier is None or attempt.verifier.is_over):
+            return self._give_up_on(attempt, now)
+        return WAIT
+
+    def _on_truncated(self, attempt: Attempt, now: float) -> Step:
+        attempt.is_over = True
+        if attempt.is_stream:
+            # TC=1 over TCP makes no sense; do not go round in circles.
+            attempt.upstream.on_refusal("malformed", now)
+            self._why = "malformed"
+            return self._give_up_on(attempt, now)
+        attempt.upstream.failures["truncated"] += 1
+        for other in self.attempts:
+            if other.is_stream and not other.is_over and other.upstream is attempt.upstream:
+                return WAIT
+        return self._send(attempt.upstream, attempt.sent.edns, True, now) or self._give_up_on(attempt, now)
+
+    def _on_failure_code(self, attempt: Attempt, failure: UpstreamFailure, now: float) -> Step:
+        attempt.is_over = True
+        upstream = attempt.upstream
+        if attempt.verifier is not None and not attempt.verifier.is_over:
+            return WAIT
+        if failure.edns_refused and attempt.sent.edns:
+            upstream.failures["edns"] += 1
+            # RFC 6891 §7: FORMERR or NOTIMP may mean that it does not know EDNS.
+            step = self._send(upstream, False, attempt.is_stream, now)
+            if step is not None:
+                return step
+        upstream.on_refusal(_RCODE_REASONS.get(failure.rcode, "rcode"), now)
+        self._why = "rcode"
+        return self._give_up_on(attempt, now)
+
+    # Where to go next.
+
+    def _give_up_on(self, attempt: Attempt, now: float) -> Step:
+        """`attempt` is over without an answer: what is left of this question?"""
+        upstream = attempt.upstream
+        for other in self.attempts:
+            if other.verifier is attempt:
+                if self._held is not None:
+                    return self._finish(self._held)
+                if not other.is_over:
+                    # TCP does not work there: go on listening to UDP for a while.
+                    other.due_at = max(other.due_at, now + upstream.attempt_timeout_s())
+                    self.wake_at = min(other.due_at, self._deadline)
+                    return WAIT
+        self._out = (*self._out, upstream)
+        for other in self.attempts:
+            if other.upstream is upstream:
+                other.is_over = True
+        if self._earliest_due() is not None:
+            return WAIT
+        return self._advance(now)
+
+    def _advance(self, now: float) -> Step:
+        """Ask the next upstream in line; with none left, wait for those asked, or end."""
+        candidates = self._candidates
+        for _ in candidates:
+            upstream = candidates[self._turn % len(candidates)]
+            self._turn += 1
+            if upstream not in self._out:
+                step = self._send(upstream, now >= upstream.edns_refused_until, upstream.is_stream, now)
+                if step is not None:
+                    return step
+        for attempt in self.attempts:
+            if not attempt.is_over:
+                self.wake_at = self._deadline
+                return WAIT
+        return self._end()
+
+    def _send(self, upstream: Upstream, edns: bool, is_stream: bool, now: float) -> Send | None:
+        """A new attempt, unless packets or time have run out."""
+        cost = STREAM_COST if is_stream else DATAGRAM_COST
+        packets = self.packets + cost
+        if packets > self._packets_max or now + TIMER_SLACK_S >= self._deadline:
+            return None
+        self.packets = packets
+        chance = self._chance
+        query_id = chance.query_id()
+        # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
+        qname = self._qname if is_stream else chance.mix_case(self._qname)
+        dnssec_ok = self._dnssec_ok and edns
+        octets = encode_query(
+            qname,
+            self._qtype,
+            id=query_id,
+            dnssec_ok=dnssec_ok,
+            checking_disabled=self._checking_disabled,
+            edns=edns,
+        )
+        timeout_s = upstream.attempt_timeout_s() * cost
+        if self.attempts:
+            # Each round is twice as patient: a slow answer must not meet a storm.
+            timeout_s *= 2 ** sum(1 for a in self.attempts if a.upstream is upstream and a.is_late)
+        due_at = now + timeout_s
+        attempt = Attempt(
+            upstream,
+            SentQuery(query_id, qname, self._qtype, Qclass.IN, edns, dnssec_ok, is_stream),
+            octets,
+            is_stream,
+            now,
+            due_at,
+        )
+        self.attempts.append(attempt)
+        upstream.queries += 1
+        self.wake_at = due_at if due_at < self._deadline else self._deadline
+        return Send(attempt)
+
+    def _earliest_due(self) -> float | None:
+        """When the next attempt still given time will have used it up."""
+        dues = [a.due_at for a in self.attempts if not a.is_over and not a.is_late]
+        return min(dues) if dues else None
+
+    def _is_being_verified(self) -> bool:
+        return any(
+            a.verifier is not None and not a.verifier.is_over and not a.verifier.is_late
+            for a in self.attempts
+        )
+
+    def _end(self) -> Step:
+        """Nothing more can be done or time is up."""
+        return self._finish(self._held or Failed(self._why, _EXPLANATIONS[self._why]))
+
+    def _finish(self, step: Answered | Failed) -> Step:
+        self.is_finished = True
+        return step
+
+
+def _measures(attempt: Attempt) -> bool:
+    """Whether the attempt's time speaks of the upstream as it is normally asked."""
+    return attempt.is_stream == attempt.upstream.is_stream

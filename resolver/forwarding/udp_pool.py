@@ -1,0 +1,350 @@
+"""Many connected UDP sockets per upstream, so that no forger knows which port to aim at.
+
+Knows: sockets, ports, IDs in use on each socket.  Does not know: what the octets say beyond the
+ID; whether a reply is good (the receiver judges that).
+
+Theory: each query leaves from a socket picked at random among up to 1,024, on random ports
+(RFC 5452 §9.2); connected, so the kernel drops whatever comes from elsewhere.  Sockets are opened
+one per query until the pool is full, and replaced after `SOCKET_USES_MAX` queries or `SOCKET_AGE_S_MAX`.
+All sockets sit in one epoll set, which is itself one readable descriptor in the event loop: a raw
+`send` and `recv` cost a third of an asyncio transport.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from resolver.forwarding.network import Receiver, Ticket, Unsent
+from resolver.forwarding.upstream import Upstream
+
+if TYPE_CHECKING:
+    from resolver.clock import Clock
+    from resolver.forwarding.entropy import Entropy
+
+SOCKETS_PER_UPSTREAM_MAX = 1024
+"""A pool of at least 1,000 ports is as good as a fresh port per query (RFC 5452 §7.2 counts ports)."""
+
+SOCKET_USES_MAX = 512
+"""Queries sent from one socket before it is replaced."""
+
+SOCKET_AGE_S_MAX = 300.0
+
+RECEIVE_OCTETS = 4096
+"""We advertise 1232; an upstream that ignores it still gets through."""
+
+EVENTS_PER_WAKE_MAX = 256
+"""Sockets read per event loop round: others have work to do, too."""
+
+DATAGRAMS_PER_EVENT_MAX = 8
+"""Datagrams read from one socket before the next socket's turn."""
+
+ORPHANS_PER_SOCKET_MAX = 16
+"""IDs remembered per socket whose reply may still come late."""
+
+BIND_TRIES = 4
+"""Random ports tried before the kernel chooses."""
+
+PICK_TRIES = 8
+"""Sockets tried for one on which the query's ID is not in use already."""
+
+
+class UdpCounts:
+    """Counters of all pools, plain ints."""
+
+    __slots__ = ("late", "open_failures", "opened", "send_drops", "unexpected")
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.open_failures = 0
+        self.late = 0
+        """Replies to queries no longer waited for."""
+        self.unexpected = 0
+        """Datagrams that match no query of their socket: forgeries, or a broken upstream."""
+        self.send_drops = 0
+        """Queries the kernel had no room for; they count as lost on the way."""
+
+
+class _Slot:
+    """One connected socket and the queries waiting on it."""
+
+    __slots__ = (
+        "_all",
+        "fd",
+        "is_retired",
+        "orphans",
+        "pending",
+        "recv",
+        "retire_at",
+        "send",
+        "sock",
+        "uses",
+    )
+
+    def __init__(self, slots: dict[int, _Slot], sock: socket.socket, retire_at: float) -> None:
+        self._all = slots
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.send = sock.send
+        self.recv = sock.recv
+        self.retire_at = retire_at
+        self.uses = 0
+        self.is_retired = False
+        """No longer picked; closed when nobody waits here."""
+        self.pending: dict[int, _DatagramTicket] = {}
+        self.orphans: dict[int, None] = {}
+        """IDs given up before their reply came, oldest first."""
+
+    def dispatch(self, octets: bytes, counts: UdpCounts) -> None:
+        """Hand a datagram to whom its ID names, or else to all who wait here: one of them is under attack."""
+        query_id = (octets[0] << 8 | octets[1]) if len(octets) >= 2 else -1
+        ticket = self.pending.get(query_id)
+        if ticket is not None:
+            ticket.is_heard = True
+            ticket.receiver.on_octets(octets)
+        elif query_id in self.orphans:
+            del self.orphans[query_id]
+            counts.late += 1
+        else:
+            counts.unexpected += 1
+            for ticket in list(self.pending.values()):
+                ticket.receiver.on_octets(octets)
+
+    def break_all(self, reason: str) -> None:
+        """Tell everyone who waits here that nothing will come."""
+        tickets = list(self.pending.values())
+        self.pending.clear()
+        for ticket in tickets:
+            ticket.receiver.on_error(reason)
+        if self.is_retired:
+            self.shut()
+
+    def retire(self) -> None:
+        """Take no more queries; close when the last one has gone."""
+        self.is_retired = True
+        if not self.pending:
+            self.shut()
+
+    def shut(self) -> None:
+        """Close the socket."""
+        if self._all.pop(self.fd, None) is not None:
+            self.sock.close()
+
+
+class _DatagramTicket:
+    """See `network.Ticket`."""
+
+    __slots__ = ("is_heard", "query_id", "receiver", "slot")
+
+    def __init__(self, slot: _Slot, query_id: int, receiver: Receiver) -> None:
+        self.slot = slot
+        self.query_id = query_id
+        self.receiver = receiver
+        self.is_heard = False
+
+    def close(self) -> None:
+        slot = self.slot
+        pending = slot.pending
+        if pending.get(self.query_id) is self:
+            del pending[self.query_id]
+            if not self.is_heard:
+                # Its late reply must not look like an attack on the socket's next query.
+                orphans = slot.orphans
+                orphans[self.query_id] = None
+                if len(orphans) > ORPHANS_PER_SOCKET_MAX:
+                    del orphans[next(iter(orphans))]
+            if slot.is_retired and not pending:
+                slot.shut()
+
+
+class UdpPools:
+    """The pools of all upstreams, and the one epoll set they share."""
+
+    def __init__(self, clock: Clock, entropy: Entropy, *, sockets_per_upstream: int) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._size_max = sockets_per_upstream
+        self._pools: dict[Upstream, UdpPool] = {}
+        self._slots: dict[int, _Slot] = {}
+        self._epoll = select.epoll()
+        self.counts = UdpCounts()
+
+    def fileno(self) -> int:
+        """Readable when any socket is."""
+        return self._epoll.fileno()
+
+    @property
+    def open_sockets(self) -> int:
+        """Sockets open now, retired ones that still wait included."""
+        return len(self._slots)
+
+    def send(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+        """See `network.Network.send_datagram`."""
+        pool = self._pools.get(upstream)
+        if pool is None:
+            pool = self._pools[upstream] = UdpPool(
+                upstream, self._slots, self._epoll, self.counts, self._clock, self._entropy, self._size_max
+            )
+        return pool.send(octets, receiver)
+
+    def on_readable(self) -> None:
+        """Read what has come; whatever is left makes the descriptor readable again."""
+        slots = self._slots
+        counts = self.counts
+        for fd, _ in self._epoll.poll(0, EVENTS_PER_WAKE_MAX):
+            slot = slots.get(fd)
+            if slot is None:
+                continue
+            for _ in range(DATAGRAMS_PER_EVENT_MAX):
+                try:
+                    octets = slot.recv(RECEIVE_OCTETS)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    # An ICMP error for an earlier query (RFC 1122 §4.1.3.3).
+                    slot.break_all("network")
+                    break
+                slot.dispatch(octets, counts)
+                if not slot.pending:
+                    # Nobody waits here: leave the rest, if any, to the next round.
+                    break
+
+    def close(self) -> None:
+        """Close every socket."""
+        for slot in list(self._slots.values()):
+            slot.pending.clear()
+            slot.sock.close()
+        self._slots.clear()
+        self._pools.clear()
+        self._epoll.close()
+
+
+class UdpPool:
+    """The sockets connected to one upstream."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        slots: dict[int, _Slot],
+        epoll: select.epoll,
+        counts: UdpCounts,
+        clock: Clock,
+        entropy: Entropy,
+        size_max: int,
+    ) -> None:
+        self._all = slots
+        self._epoll = epoll
+        self._counts = counts
+        self._clock = clock
+        self._entropy = entropy
+        self._size_max = size_max
+        self._line: list[_Slot] = []
+        self._is_ipv6 = ":" in upstream.address
+        self._peer = _socket_address(upstream)
+
+    def send(self, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+        """Send from a random socket."""
+        query_id = octets[0] << 8 | octets[1]
+        slot = self._pick(query_id)
+        if type(slot) is Unsent:
+            return slot
+        assert isinstance(slot, _Slot)
+        slot.uses += 1
+        try:
+            slot.send(octets)
+        except BlockingIOError:
+            self._counts.send_drops += 1
+        except OSError as error:
+            reason = self._try_again(slot, octets, error)
+            if reason is not None:
+                return Unsent(reason)
+        ticket = _DatagramTicket(slot, query_id, receiver)
+        slot.pending[query_id] = ticket
+        return ticket
+
+    def _try_again(self, slot: _Slot, octets: bytes, error: OSError) -> str | None:
+        """The first error may belong to an earlier query of this socket; a second one is ours."""
+        for _ in range(2):
+            if error.errno in (errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN):
+                # No room in the kernel: the same as lost on the way.
+                self._counts.send_drops += 1
+                return None
+            try:
+                slot.send(octets)
+                return None
+            except OSError as again:
+                error = again
+        return "network"
+
+    def _pick(self, query_id: int) -> _Slot | Unsent:
+        line = self._line
+        if len(line) < self._size_max:
+            slot = self._open()
+            if slot is not None:
+                line.append(slot)
+                return slot
+            if not line:
+                return Unsent("no_socket")
+        now = self._clock.now()
+        for _ in range(PICK_TRIES):
+            index = self._entropy.below(len(line))
+            slot = line[index]
+            if slot.uses >= SOCKET_USES_MAX or now >= slot.retire_at:
+                fresh = self._open()
+                if fresh is not None:
+                    line[index] = fresh
+                    slot.retire()
+                    slot = fresh
+            if query_id not in slot.pending:
+                slot.orphans.pop(query_id, None)
+                return slot
+        return Unsent("no_socket")
+
+    def _open(self) -> _Slot | None:
+        """A new socket on a random port, or None when the system has none to give."""
+        sock = None
+        try:
+            sock = socket.socket(
+                socket.AF_INET6 if self._is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+            )
+            for _ in range(BIND_TRIES):
+                try:
+                    sock.bind(("", self._entropy.port()))
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                        raise
+            sock.connect(self._peer)
+            _empty(sock)
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+        except OSError:
+            self._counts.open_failures += 1
+            if sock is not None:
+                sock.close()
+            return None
+        self._counts.opened += 1
+        slot = _Slot(self._all, sock, self._clock.now() + SOCKET_AGE_S_MAX)
+        self._all[slot.fd] = slot
+        return slot
+
+
+def _empty(sock: socket.socket) -> None:
+    """Throw away what anybody could send between bind and connect."""
+    try:
+        for _ in range(64):
+            sock.recv(1)
+    except OSError:
+        return
+
+
+def _socket_address(upstream: Upstream) -> tuple[object, ...]:
+    """The address for `connect`; numeric, so that nothing is resolved."""
+    found = socket.getaddrinfo(
+        upstream.address,
+        upstream.port,
+        type=socket.SOCK_DGRAM,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
+    return tuple(found[0][4])

@@ -1,0 +1,185 @@
+"""One upstream server: where it is, how fast it answers, whether it seems alive.
+
+Knows: smoothed round-trip times, failures in a row, counters.  Does not know: sockets, the
+clock, which question is asked.
+Theory: round-trip time and its variance are smoothed as TCP does (RFC 6298 §2), with a floor that
+leaves a recursive upstream time for its own work.  An upstream that fails several times in
+a row is down: it goes to the end of the line, and copies of real questions probe it, ever more
+rarely, until one is answered.  Being down never means being unused: when all are down, all are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+Scheme = Literal["udp", "tcp"]
+
+FAILURE_REASONS = (
+    "timeout",
+    "network",
+    "servfail",
+    "refused",
+    "rcode",
+    "edns",
+    "truncated",
+    "malformed",
+    "near_miss",
+    "stream",
+    "no_socket",
+)
+"""Closed set of words for what an upstream can do wrong; `truncated` is only the TC bit, no fault."""
+
+RESPONSE_SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds of the response time histogram's buckets; the last bucket has no bound."""
+
+ATTEMPT_TIMEOUT_S_FIRST = 0.4
+"""Patience with an upstream never measured: nearly any path and a cached answer fit in."""
+
+ATTEMPT_TIMEOUT_S_MIN = 0.25
+"""Least patience: a fast upstream still needs to walk the tree for names it does not have."""
+
+ATTEMPT_TIMEOUT_S_MAX = 1.5
+
+DOWN_AFTER_FAILURES = 3
+"""Timeouts or network errors in a row, with no answer between, until an upstream counts as down."""
+
+DOWN_AFTER_REFUSALS = 16
+"""SERVFAIL, REFUSED and the like in a row; higher, because one broken domain causes some."""
+
+PROBE_AFTER_S_MIN = 0.5
+"""First probe of an upstream that went down: a restart is noticed within a second."""
+
+PROBE_AFTER_S_MAX = 30.0
+
+MEASURE_EVERY_S = 5.0
+"""How often `fastest` sends a copy of a question to an upstream that it does not use."""
+
+EDNS_REFUSAL_S = 900.0
+"""How long an upstream that only answered without EDNS is asked without it."""
+
+
+class Upstream:
+    """An upstream server, its health and its counters; all counters are plain ints, read at any time."""
+
+    __slots__ = (
+        "address",
+        "backoff_s",
+        "backoff_until",
+        "consecutive_failures",
+        "consecutive_refusals",
+        "edns_refused_until",
+        "failures",
+        "is_stream",
+        "is_up",
+        "on_change",
+        "port",
+        "probe_at",
+        "queries",
+        "response_buckets",
+        "response_sum_s",
+        "rtt_s",
+        "rtt_variance_s",
+        "scheme",
+    )
+
+    def __init__(self, address: str, port: int = 53, scheme: Scheme = "udp") -> None:
+        self.address = address
+        """Numeric IPv4 or IPv6 address, without brackets."""
+        self.port = port
+        self.scheme: Scheme = scheme
+        self.is_stream = scheme == "tcp"
+        self.rtt_s: float | None = None
+        """Smoothed; None until measured."""
+        self.rtt_variance_s = 0.0
+        self.is_up = True
+        self.consecutive_failures = 0
+        self.consecutive_refusals = 0
+        self.backoff_s = PROBE_AFTER_S_MIN
+        self.backoff_until = float("-inf")
+        self.probe_at = float("-inf")
+        """Monotonic seconds from which a copy of a question may be sent to learn how it does."""
+        self.edns_refused_until = float("-inf")
+        self.queries = 0
+        self.failures = dict.fromkeys(FAILURE_REASONS, 0)
+        self.response_buckets = [0] * (len(RESPONSE_SECONDS_BOUNDS) + 1)
+        self.response_sum_s = 0.0
+        self.on_change: list[Callable[[Upstream], None]] = []
+        """Called when it goes up or down."""
+
+    @property
+    def name(self) -> str:
+        """`udp://192.0.2.1:53`, `tcp://[2001:db8::1]:53`: the metric label."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.name})"
+
+    def attempt_timeout_s(self) -> float:
+        """How long to wait for an answer before trying something else."""
+        if self.rtt_s is None:
+            return ATTEMPT_TIMEOUT_S_FIRST
+        timeout_s = self.rtt_s + 4 * self.rtt_variance_s
+        return min(max(timeout_s, ATTEMPT_TIMEOUT_S_MIN), ATTEMPT_TIMEOUT_S_MAX)
+
+    def on_answer(self, elapsed_s: float, now: float, *, measured: bool = True) -> None:
+        """It answered.  `measured` False: the time says nothing about the path (a new TCP connection)."""
+        index = 0
+        for bound in RESPONSE_SECONDS_BOUNDS:
+            if elapsed_s <= bound:
+                break
+            index += 1
+        self.response_buckets[index] += 1
+        self.response_sum_s += elapsed_s
+        if measured:
+            rtt_s = self.rtt_s
+            if rtt_s is None:
+                self.rtt_s, self.rtt_variance_s = elapsed_s, elapsed_s / 2
+            else:
+                # RFC 6298 §2.3: alpha 1/8, beta 1/4, the variance first.
+                error_s = elapsed_s - rtt_s
+                self.rtt_variance_s += (abs(error_s) - self.rtt_variance_s) * 0.25
+                self.rtt_s = rtt_s + error_s * 0.125
+        self.probe_at = now + MEASURE_EVERY_S
+        self.consecutive_failures = 0
+        if not self.is_up and self.consecutive_refusals < DOWN_AFTER_REFUSALS:
+            self._change(is_up=True)
+
+    def on_good_answer(self) -> None:
+        """It said something of use (after `on_answer`)."""
+        if self.consecutive_refusals:
+            self.consecutive_refusals = 0
+            if not self.is_up:
+                self._change(is_up=True)
+
+    def on_failure(self, reason: str, now: float) -> None:
+        """It did not answer, or could not be reached."""
+        self.failures[reason] += 1
+        self.consecutive_failures += 1
+        if self.consecutive_failures >= DOWN_AFTER_FAILURES:
+            self._back_off(now)
+
+    def on_refusal(self, reason: str, now: float) -> None:
+        """It answered, but with a failure of its own."""
+        self.failures[reason] += 1
+        self.consecutive_refusals += 1
+        if self.consecutive_refusals >= DOWN_AFTER_REFUSALS:
+            self._back_off(now)
+
+    def _back_off(self, now: float) -> None:
+        if self.is_up:
+            self.backoff_s = PROBE_AFTER_S_MIN
+        elif now < self.backoff_until:
+            # Many questions failing at the same time are one failure.
+            return
+        else:
+            self.backoff_s = min(self.backoff_s * 2, PROBE_AFTER_S_MAX)
+        self.probe_at = self.backoff_until = now + self.backoff_s
+        if self.is_up:
+            self._change(is_up=False)
+
+    def _change(self, *, is_up: bool) -> None:
+        self.is_up = is_up
+        for notify in self.on_change:
+            notify(self)
