@@ -2,15 +2,17 @@
 
 Knows: the fields, and how CPython lays them out in memory.  Does not know: the tables, eviction,
 policy (`judgement` is the caller's note, carried and never read).
-Theory: a cache bounded in octets is only as honest as its account of each entry, so the overhead of
-every object an entry keeps alive is added up here, rounded as the allocator rounds.
+Theory: an entry's answer never changes, so whoever holds one may go on using it; a newer answer is a
+new entry that takes over the old one's seat in the queues.  A cache bounded in octets is only as honest
+as its account of each entry, so the overhead of every object an entry keeps alive is added up here,
+rounded as the allocator rounds.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import Final
+from typing import Any, Final
 
 from resolver.wire.response import ChainLink, Response
 
@@ -27,11 +29,31 @@ TABLE_SLOT_OCTETS: Final = 60
 """A dict slot: 24 octets of entry, 4 of index, in a table a third to two thirds full (30 to 60 in all)."""
 
 
+class Seat:
+    """An entry's place in the eviction queues, kept by its question while the answers come and go."""
+
+    __slots__ = ("entry", "in_main", "kind", "octets", "qname")
+
+    def __init__(self, qname: bytes, kind: int, octets: int) -> None:
+        self.qname = qname
+        """Wire form, lower case."""
+        self.kind = kind
+        """The type and the DO and CD bits in one number."""
+        self.octets = octets
+        """What seat and entry cost in memory."""
+        self.in_main = False
+        """Which of the queues holds it."""
+        self.entry = CacheEntry(self)
+
+    def vacate(self) -> None:
+        """Part seat and entry: their references to each other would otherwise outlive their use."""
+        del self.entry
+
+
 class CacheEntry:
     """An answer, a failure, or a stale answer with a failure noted on it.
 
-    Refilled in place when its question is answered anew: whoever holds one sees the newer answer.
-    Times are monotonic seconds.
+    `response` and its times are never changed for another answer.  Times are monotonic seconds.
     """
 
     __slots__ = (
@@ -40,22 +62,16 @@ class CacheEntry:
         "failure",
         "failure_ttl_s",
         "frequency",
-        "in_main",
         "judged_generation",
         "judgement",
-        "kind",
-        "octets",
-        "qname",
         "response",
+        "seat",
         "stale_until",
         "stored_at",
     )
 
-    def __init__(self, qname: bytes, kind: int) -> None:
-        self.qname = qname
-        """Wire form, lower case."""
-        self.kind = kind
-        """The type and the DO and CD bits in one number."""
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
         self.response: Response | None = None
         """None: only a failure is known."""
         self.stored_at = -math.inf
@@ -73,10 +89,8 @@ class CacheEntry:
         """Uses since admission, at most `eviction.FREQUENCY_MAX`; a memo in front of the cache may set it."""
         self.judged_generation = -1
         """Policy generation of `judgement`; -1: not judged."""
-        self.judgement: object = None
-        self.octets = 0
-        self.in_main = False
-        """Which of the eviction queues holds it."""
+        self.judgement: Any = None
+        """The caller's note, of the caller's type."""
 
     def is_fresh(self, now: float) -> bool:
         """Whether the answer is within its TTL."""
@@ -96,16 +110,17 @@ def _rounded(octets: int) -> int:
 
 
 _ENTRY_OCTETS: Final = (
-    _rounded(sys.getsizeof(CacheEntry(b"", 0)))
-    + 3 * FLOAT_OCTETS  # stored_at, expires_at, stale_until
+    _rounded(sys.getsizeof(Seat(b"", 0, 0)))
+    + _rounded(sys.getsizeof(Seat(b"", 0, 0).entry))
     + INT_OCTETS  # octets
     + TABLE_SLOT_OCTETS
     + POINTER_OCTETS  # its place in a queue
 )
-_FAILURE_OCTETS: Final = 2 * FLOAT_OCTETS + _rounded(sys.getsizeof((0, ""))) + _rounded(sys.getsizeof("é"))
-_RESPONSE_OCTETS: Final = _rounded(
-    sys.getsizeof(Response(0, False, b"", 0, 0, (), (), None, 0, (), (), (), b""))
-)
+_FAILURE_OCTETS: Final = FLOAT_OCTETS + _rounded(sys.getsizeof((0, "")))
+_RESPONSE_OCTETS: Final = (
+    _rounded(sys.getsizeof(Response(0, False, b"", 0, 0, (), (), None, 0, (), (), (), b"")))
+    + 3 * FLOAT_OCTETS
+)  # stored_at, expires_at, stale_until
 _LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + INT_OCTETS
 # What is added to a length before it is rounded down to the allocator's multiple.
 _BYTES_CEILING: Final = sys.getsizeof(b"") + ALLOCATION_OCTETS - 1
@@ -117,9 +132,7 @@ def failure_octets(failure: tuple[int, str] | None) -> int:
     """Memory that a noted failure adds to an entry."""
     if failure is None:
         return 0
-    # ASCII text costs one octet a character, anything else at most four.
-    text = failure[1]
-    return _FAILURE_OCTETS + _rounded(len(text) if text.isascii() else 4 * len(text))
+    return _FAILURE_OCTETS + _rounded(sys.getsizeof(failure[1]))
 
 
 def answer_octets(qname: bytes, response: Response | None) -> int:

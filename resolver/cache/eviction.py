@@ -14,7 +14,7 @@ from array import array
 from collections import deque
 from typing import Final
 
-from resolver.cache.entry import CacheEntry
+from resolver.cache.entry import Seat
 
 FREQUENCY_MAX: Final = 3
 """Use counts saturate here (two bits in the paper): second chances are few."""
@@ -23,7 +23,7 @@ PROMOTION_FREQUENCY: Final = 2
 SMALL_SHARE: Final = 10
 """The small queue's part of the octets is 1/10 (the paper's 10 %)."""
 STEPS_MAX: Final = 64
-"""Entries looked at for one eviction; then the next one goes however popular, so no store stalls the loop."""
+"""Entries looked at for one eviction, so that no store stalls the loop however many are popular."""
 OCTETS_PER_FINGERPRINT: Final = 512
 """One remembered fingerprint per this many octets of cache: about as many as main has entries."""
 FINGERPRINTS_MIN: Final = 64
@@ -33,8 +33,8 @@ class EvictionQueues:
     """The two queues and the memory of what left, with their octets."""
 
     def __init__(self, octets_max: int) -> None:
-        self._small: deque[CacheEntry] = deque()
-        self._main: deque[CacheEntry] = deque()
+        self._small: deque[Seat] = deque()
+        self._main: deque[Seat] = deque()
         self._small_octets = 0
         self._small_octets_max = octets_max // SMALL_SHARE
         slots = FINGERPRINTS_MIN
@@ -50,65 +50,70 @@ class EvictionQueues:
     def __len__(self) -> int:
         return len(self._small) + len(self._main)
 
-    def admit(self, entry: CacheEntry) -> None:
-        """Take in a new entry; its `octets` must be set."""
-        entry.in_main = self._has_left_lately(entry)
-        if entry.in_main:
-            self._main.append(entry)
+    def admit(self, seat: Seat) -> None:
+        """Take in a question not seated yet."""
+        seat.in_main = self._has_left_lately(seat)
+        if seat.in_main:
+            self._main.append(seat)
         else:
-            self._small.append(entry)
-            self._small_octets += entry.octets
-        self.octets += entry.octets
+            self._small.append(seat)
+            self._small_octets += seat.octets
+        self.octets += seat.octets
 
-    def resize(self, entry: CacheEntry, octets: int) -> None:
-        """Note that an admitted entry now costs `octets`."""
-        change = octets - entry.octets
-        entry.octets = octets
+    def resize(self, seat: Seat, octets: int) -> None:
+        """Note that a seat and its entry now cost `octets`."""
+        change = octets - seat.octets
+        seat.octets = octets
         self.octets += change
-        if not entry.in_main:
+        if not seat.in_main:
             self._small_octets += change
 
-    def evict(self, now: float) -> CacheEntry | None:
-        """Remove the entry least worth keeping; None when nothing is left."""
+    def evict(self, now: float, *, must: bool) -> Seat | None:
+        """Unseat the entry least worth keeping.
+
+        None when nothing is left, or when all that were looked at are popular and it need not be now
+        (`must` False): the next call looks further.
+        """
         for _ in range(STEPS_MAX):
             from_small = self._small_octets > self._small_octets_max or not self._main
-            entry = self._pop(from_small)
-            if entry is None:
+            seat = self._pop(from_small)
+            if seat is None:
                 return None
             # An entry past its staleness can answer nothing, however popular it was.
+            entry = seat.entry
             is_dead = now >= entry.stale_until and now >= entry.failed_until
             if is_dead:
-                return entry
+                return seat
             if from_small:
                 if entry.frequency < PROMOTION_FREQUENCY:
-                    self._remember(entry)
-                    return entry
+                    self._remember(seat)
+                    return seat
                 entry.frequency = 0
             elif entry.frequency > 0:
                 entry.frequency -= 1
             else:
-                return entry
-            self._main.append(entry)
-            entry.in_main = True
-            self.octets += entry.octets
-        return self._pop(from_small=not self._main)
+                return seat
+            self._main.append(seat)
+            seat.in_main = True
+            self.octets += seat.octets
+        return self._pop(from_small=not self._main) if must else None
 
-    def _pop(self, from_small: bool) -> CacheEntry | None:
+    def _pop(self, from_small: bool) -> Seat | None:
         queue = self._small if from_small else self._main
         if not queue:
             return None
-        entry = queue.popleft()
-        self.octets -= entry.octets
+        seat = queue.popleft()
+        self.octets -= seat.octets
         if from_small:
-            self._small_octets -= entry.octets
-        return entry
+            self._small_octets -= seat.octets
+        return seat
 
-    def _remember(self, entry: CacheEntry) -> None:
-        mixed = _fingerprint(entry)
+    def _remember(self, seat: Seat) -> None:
+        mixed = _fingerprint(seat)
         self._left[mixed & self._left_mask] = mixed >> 32 & 0xFFFFFFFF
 
-    def _has_left_lately(self, entry: CacheEntry) -> bool:
-        mixed = _fingerprint(entry)
+    def _has_left_lately(self, seat: Seat) -> bool:
+        mixed = _fingerprint(seat)
         slot = mixed & self._left_mask
         if self._left[slot] != mixed >> 32 & 0xFFFFFFFF:
             return False
@@ -116,6 +121,6 @@ class EvictionQueues:
         return True
 
 
-def _fingerprint(entry: CacheEntry) -> int:
+def _fingerprint(seat: Seat) -> int:
     # Python's hash of bytes is keyed per process, so nobody outside can aim at a slot.
-    return hash(entry.qname) + entry.kind * 40503  # an odd number, so kinds of one name spread
+    return hash(seat.qname) + seat.kind * 40503  # an odd number, so kinds of one name spread

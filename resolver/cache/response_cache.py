@@ -5,18 +5,16 @@ Does not know: sockets, clocks (`now` comes in), policy, how an answer is sent.
 Theory: a table of names per kind, a kind being a type with the DO and CD bits, so that no answer serves a
 question that asked for other records or other checks.  A positive answer and NODATA are kept under their
 type; NXDOMAIN under a kind of its own, for it denies every type.  The class is always IN.  Entries are found
-by comparing the whole name, never by its hash alone.  An entry is refilled in place, so the queues hold each
-once.
+by comparing the whole name, never by its hash alone.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import replace
 from typing import Final
 
-from resolver.cache.entry import CacheEntry, answer_octets, failure_octets
+from resolver.cache.entry import CacheEntry, Seat, answer_octets, failure_octets
 from resolver.cache.eviction import FREQUENCY_MAX, SMALL_SHARE, EvictionQueues
 from resolver.wire.numbers import NegativeKind
 from resolver.wire.response import Response
@@ -27,6 +25,8 @@ FAILURE_TTL_MIN_S: Final = 1.0
 """RFC 9520 §3.2: a resolution failure is kept for at least a second."""
 FAILURE_TTL_MAX_S: Final = 5.0
 """Within the RFC's five minutes, and short enough that recovery is noticed at once."""
+SLACK_SHARE: Final = 32
+"""Eviction starts when 1/32 of the octets is left, so its search may take several stores."""
 
 _TTL = struct.Struct("!L")
 
@@ -56,6 +56,7 @@ class ResponseCache:
         # A miss looks at the denials of its DO and CD bits, so those four tables always exist.
         self._denials = tuple(self._tables.setdefault(ANY_TYPE << 2 | flags, {}) for flags in range(4))
         self._queues = EvictionQueues(octets_max)
+        self._octets_high = octets_max - octets_max // SLACK_SHARE
         # One answer may not push out all the small queue at once.
         self._entry_octets_max = octets_max // SMALL_SHARE
         self.hits = 0
@@ -93,6 +94,12 @@ class ResponseCache:
             return None
         return self._second_best(entry, denial, now)
 
+    def touch(self, entry: CacheEntry) -> None:
+        """Count a use of an entry that was answered from without a lookup."""
+        self.hits += 1
+        if entry.frequency < FREQUENCY_MAX:
+            entry.frequency += 1
+
     def store(
         self,
         qname: bytes,
@@ -127,13 +134,10 @@ class ResponseCache:
         if contradicted is not None and qname in contradicted:
             self._empty(qname, other)
         entry = self._fill(qname, kind, kept, octets)
-        entry.failed_until = -math.inf
-        entry.failure = None
-        entry.failure_ttl_s = 0.0
         entry.stored_at = now
         entry.expires_at = now + ttl_s
         entry.stale_until = entry.expires_at + self._stale_max_s
-        if self._queues.octets > self.octets_max:
+        if self._queues.octets > self._octets_high:
             self._make_room(now)
         return entry
 
@@ -154,13 +158,20 @@ class ResponseCache:
         kind = qtype << 2 | flags
         typed = self._find(qname, kind)
         entry = _newer_usable(typed, self._denials[flags].get(qname), now)
+        if entry is None and typed is not None and typed.response is None:
+            entry = typed
         if entry is not None:
-            octets = answer_octets(entry.qname, entry.response) + failure_octets(ede)
-            self._queues.resize(entry, octets)
+            octets = answer_octets(qname, entry.response) + failure_octets(ede)
+            self._queues.resize(entry.seat, octets)
         elif self.octets_max:
             entry = self._fill(qname, kind, None, answer_octets(qname, None) + failure_octets(ede))
         else:
-            entry = CacheEntry(qname, kind)
+            seat = Seat(qname, kind, 0)
+            entry = seat.entry
+            seat.vacate()
+        if now < entry.failed_until:
+            # Each of those who waited for it reports the same failure.
+            return entry
         # Failures in a row, that is each within one failure's time of the last one's end, wait longer.
         in_a_row = now < entry.failed_until + entry.failure_ttl_s
         entry.failure_ttl_s = (
@@ -205,6 +216,7 @@ class ResponseCache:
             least, most = 0, ttl_s
         if ttl_s == response.ttl_s and least <= min(response.ttls) and max(response.ttls) <= most:
             return response
+        # At least one record is there: what has none has no TTL, and is not kept.
         ttls = tuple(min(max(ttl, least), most) for ttl in response.ttls)
         body = bytearray(response.body)
         for offset, ttl in zip(response.ttl_offsets, ttls, strict=True):
@@ -216,41 +228,38 @@ class ResponseCache:
         return table.get(qname) if table is not None else None
 
     def _fill(self, qname: bytes, kind: int, response: Response | None, octets: int) -> CacheEntry:
-        """Put a response, or None for a failure, in the entry that is there or in a new one."""
+        """A new entry with a response, or with none yet, in the question's old seat or a new one."""
         table = self._tables.get(kind)
         if table is None:
             table = self._tables[kind] = {}
-        entry = table.get(qname)
-        if entry is None:
-            table[qname] = entry = CacheEntry(qname, kind)
-            entry.octets = octets
-            self._queues.admit(entry)
+        older = table.get(qname)
+        if older is None:
+            seat = Seat(qname, kind, octets)
+            entry = seat.entry
+            self._queues.admit(seat)
         else:
-            self._queues.resize(entry, octets)
-            entry.judged_generation = -1
-            entry.judgement = None
+            seat = older.seat
+            entry = seat.entry = CacheEntry(seat)
+            entry.frequency = older.frequency
+            self._queues.resize(seat, octets)
         entry.response = response
+        table[seat.qname] = entry
         return entry
 
     def _empty(self, qname: bytes, kind: int) -> None:
-        """Forget what an entry says; it stays in its queue until it is filled again or evicted."""
-        entry = self._find(qname, kind)
-        if entry is None:
-            return
-        self._queues.resize(entry, answer_octets(qname, None))
-        entry.response = None
-        entry.expires_at = entry.stale_until = entry.failed_until = -math.inf
-        entry.failure = None
-        entry.judged_generation = -1
-        entry.judgement = None
+        """Forget an answer; its seat stays in the queues until it is taken again or evicted."""
+        if self._find(qname, kind) is not None:
+            self._fill(qname, kind, None, answer_octets(qname, None))
 
     def _make_room(self, now: float) -> None:
-        while self._queues.octets > self.octets_max:
-            evicted = self._queues.evict(now)
+        queues = self._queues
+        while queues.octets > self._octets_high:
+            evicted = queues.evict(now, must=queues.octets > self.octets_max)
             if evicted is None:
                 return
             table = self._tables[evicted.kind]
             del table[evicted.qname]
+            evicted.vacate()
             # Types are the client's to invent: an empty table must not stay behind each of them.
             if not table and evicted.kind < ANY_TYPE << 2:
                 del self._tables[evicted.kind]
