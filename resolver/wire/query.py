@@ -136,7 +136,7 @@ def parse_query(octets: bytes) -> Query | Malformed:
         if end != length:
             return TRAILING if end < length else OPT
         if rdlength and not version:
-            found = _read_options(octets, at + _OPT_OCTETS, end)
+            found = read_options(octets, at + _OPT_OCTETS, end)
             if found is None:
                 return OPT
             options = found
@@ -154,7 +154,7 @@ def _counts_fit(counts: bytes, length: int) -> bool:
     return counts[:6] == b"\0\1\0\0\0\0" and (counts[6] << 8 | counts[7]) * 11 <= length - 17
 
 
-def _read_options(octets: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...] | None:
+def read_options(octets: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...] | None:
     """EDNS options between two offsets, empty ones and a last empty one included; None: they overrun."""
     options = []
     while at < end:
@@ -198,7 +198,7 @@ def _parse_additional(
                 query.edns_version = ttl >> 16 & 0xFF
                 query.payload_octets = max(rclass, UDP_PAYLOAD_OCTETS_WITHOUT_OPT)
                 query.dnssec_ok = bool(ttl & 0x8000)
-                options = _read_options(octets, at, end) if query.edns_version == 0 else ()
+                options = read_options(octets, at, end) if query.edns_version == 0 else ()
                 if options is None:
                     return OPT
                 query.options = options

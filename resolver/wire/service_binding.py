@@ -21,7 +21,7 @@ def read_service(octets: bytes, at: int, end: int) -> tuple[bytes | None, list[b
     at += 2
     if at >= end:
         raise WireError
-    # RFC 9460 §2.2: the target is not compressed; an empty table and a slice make pointers fail.
+    # RFC 9460 §2.2: the target is not compressed; in a slice of its own a pointer has nowhere to lead.
     target, used = read_name(octets[at:end], 0, {})
     at += used
     hints: list[bytes] = []
