@@ -1,0 +1,259 @@
+"""The texts that settings are written in -> addresses, networks, names, upstreams.
+
+Knows: how people write these, and what they most often get wrong.  Does not know: which key
+they stand under.
+Each reader takes whatever YAML gave and raises ValueError with a whole sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+from resolver.problems import show, suggest
+from resolver.wire.names import name_from_text, name_to_text
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+UpstreamScheme = Literal["udp", "tcp"]
+SCHEMES_NOT_SERVED = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
+
+DNS_PORT = 53
+"""Where upstreams listen when the text names no port (RFC 1035 §4.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and a port to listen on; `str()` gives the form it is written in."""
+
+    address: str
+    """Canonical text, without brackets."""
+    port: int
+    """0: any free port."""
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the address is IPv6."""
+        return ":" in self.address
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.is_ipv6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamServer:
+    """A server to ask; `str()` gives its URL."""
+
+    scheme: UpstreamScheme
+    address: str
+    """Canonical text, without brackets."""
+    port: int
+    trust_ad: bool = False
+    """Its AD bit is passed on to clients: it validates, and the way to it is safe."""
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{Endpoint(self.address, self.port)}"
+
+
+def endpoint_from(value: object) -> Endpoint:
+    """Read `ADDRESS:PORT`, an IPv6 address in brackets."""
+    form = "write ADDRESS:PORT, IPv6 as '[::1]:5335'"
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"{value} is only a port; write '127.0.0.1:{value}' or '0.0.0.0:{value}'")
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is no address and port; {form}")
+    if _is_address(value.strip("[]")):
+        raise ValueError(f"{show(value)} has no port; {form}")
+    host, _, port = value.rpartition(":")
+    if host in ("", "*"):
+        raise ValueError(f"{show(value)} names no address; for all write '0.0.0.0:{port}' and '[::]:{port}'")
+    return Endpoint(_address_from(host, value, form), _port_from(port, value, least=0))
+
+
+def upstream_from(value: object) -> UpstreamServer:
+    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true}`."""
+    trust_ad = False
+    text = value
+    if isinstance(value, dict):
+        for key in value.keys() - {"url", "trust_ad"}:
+            raise ValueError(f"unknown key {show(key)}{suggest(key, ['url', 'trust_ad'])}")
+        text, trusted = value.get("url"), value.get("trust_ad", False)
+        if not isinstance(trusted, bool):
+            raise ValueError(f"trust_ad: {show(trusted)} is not allowed; allowed: true or false")
+        trust_ad = trusted
+    form = "write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
+    if not isinstance(text, str):
+        raise ValueError(f"{show(text)} is no upstream; {form}")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        hint = f"; did you mean 'udp://{text}'?" if re.match(r"[\[0-9]", text) else ""
+        raise ValueError(f"{show(text)} has no scheme; {form}{hint}")
+    if scheme in SCHEMES_NOT_SERVED:
+        raise ValueError(
+            f"{show(text)}: {SCHEMES_NOT_SERVED[scheme]} upstreams are not served by this version; {form}"
+        )
+    if scheme not in get_args(UpstreamScheme):
+        raise ValueError(
+            f"{show(text)}: unknown scheme {show(scheme)}{suggest(scheme, get_args(UpstreamScheme))}; {form}"
+        )
+    bare = rest.strip("[]") if rest.startswith("[") and rest.endswith("]") else rest
+    if _is_address(bare):
+        if ":" in bare and bare == rest:
+            raise ValueError(f"{show(text)}: put an IPv6 address in brackets: {scheme}://[{bare}]:{DNS_PORT}")
+        host, port = bare, DNS_PORT
+    else:
+        host, _, port_text = rest.rpartition(":")
+        port = _port_from(port_text, text, least=1) if host else DNS_PORT
+    address = _address_from(host or rest, text, form)
+    if ip_address(address).is_unspecified:
+        raise ValueError(f"{show(text)}: {address} is no address of a server")
+    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port, trust_ad)
+
+
+def network_from(value: object) -> Network:
+    """Read a network such as `10.0.0.0/8`, or one address."""
+    form = "write it as '10.0.0.0/8' or '2001:db8::/32'"
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is no network; {form}")
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{show(value)} is no network; write it as '10.0.0.0/8' or '2001:db8::/32'"
+        ) from None
+    raise ValueError(f"{show(value)} has bits set behind its prefix; did you mean '{wider}'?")
+
+
+def address_from(value: object) -> Address:
+    """Read one IPv4 or IPv6 address."""
+    if not isinstance(value, str) or not _is_address(value):
+        raise ValueError(f"{show(value)} is no address; write it as '192.0.2.1' or '2001:db8::1'")
+    return ip_address(value)
+
+
+def domain_name_from(value: object) -> bytes:
+    """Read a domain name to wire form, lower case."""
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is no domain name; put it in quotes")
+    return name_from_text(value)
+
+
+def path_from(value: object, info: ValidationInfo) -> Path:
+    """Read a path; a relative one starts at the folder of the file it is written in."""
+    if isinstance(value, Path):  # A default.
+        value = str(value)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{show(value)} is not allowed; allowed: a path")
+    base = info.context["folder"] if info.context else Path()
+    written = Path(base) / value
+    # `config/../blocklist.yaml` reads better without the detour, but behind a symlink `..` leads elsewhere.
+    tidy = Path(os.path.normpath(written))
+    return tidy if tidy.parent.resolve() == written.parent.resolve() else written
+
+
+def _is_address(text: str) -> bool:
+    try:
+        # A zone (fe80::1%eth0) means something on one machine only.
+        return ip_address(text) is not None and "%" not in text
+    except ValueError:
+        return False
+
+
+def _address_from(host: str, whole: str, form: str) -> str:
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if "%" in bare:
+        raise ValueError(f"{show(whole)}: addresses with a zone (%) are not served by this version")
+    if not _is_address(bare):
+        raise ValueError(f"{show(whole)}: {show(bare)} is no IP address; {form}")
+    if ":" in bare and bare == host:
+        raise ValueError(f"{show(whole)}: put the IPv6 address in brackets; {form}")
+    return str(ip_address(bare))
+
+
+def _port_from(text: str, whole: str, *, least: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not least <= int(text) <= 65535:
+        raise ValueError(f"{show(whole)}: {show(text)} is no port; allowed: {least} to 65535")
+    return int(text)
+
+
+Item = TypeVar("Item")
+
+
+def unserved(why: str) -> AfterValidator:
+    """Refuse anything but an empty value: the contract has the key, this version does not serve it."""
+
+    def refuse(value: Item) -> Item:
+        if value:
+            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ValueError(f"{show(shown)}: {why}")
+        return value
+
+    return AfterValidator(refuse)
+
+
+def unserved_choices(choices: dict[str, str]) -> AfterValidator:
+    """Refuse single values of a closed set, each with its reason."""
+
+    def refuse(value: str) -> str:
+        if value in choices:
+            raise ValueError(f"{show(value)}: {choices[value]}")
+        return value
+
+    return AfterValidator(refuse)
+
+
+def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
+    """Bundle reading, writing back (for defaults in the schema) and the schema of a text."""
+    return (
+        PlainValidator(read),
+        PlainSerializer(str, return_type=str),
+        WithJsonSchema({"type": "string", "examples": [example]}),
+    )
+
+
+EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
+NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
+AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
+PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
+DomainName = Annotated[
+    bytes,
+    PlainValidator(domain_name_from),
+    PlainSerializer(name_to_text, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["example.org"]}),
+]
+UpstreamText = Annotated[
+    UpstreamServer,
+    PlainValidator(upstream_from),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["udp://192.0.2.53:53"]},
+                {
+                    "type": "object",
+                    "properties": {"url": {"type": "string"}, "trust_ad": {"type": "boolean"}},
+                    "required": ["url"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+# YAML gives lists; frozen settings hold tuples.
+Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
+Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
+Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
+Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]
