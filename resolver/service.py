@@ -18,7 +18,7 @@ from resolver.access import AccessList, RateLimiter
 from resolver.cache import CacheEntry, ResponseCache
 from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.clock import Clock, TimerHandle
-from resolver.forwarding import Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.local import LocalNames
 from resolver.memo import Memo
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source, Transport
@@ -336,7 +336,7 @@ class Service:
         response: Response | None = None,
         body: bytes = b"",
     ) -> Respond | Drop:
-        """The policy's answer; of `response`, whose `body` is as of now, the chain before the denied name stays."""
+        """The policy's answer, behind what is kept of the chain in `body` (that of `response`, as of now)."""
         kept = None
         if response is not None and verdict.kept_links:
             link = response.links[verdict.kept_links - 1]

@@ -141,6 +141,8 @@ class _Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._peer = Peer(b"", Transport.TCP)
         self._is_ending = False
+        self._has_client_ended = False
+        self._is_half_closed = False
         self._is_turn_pending = False
         self._is_reading_paused = False
         self.client = b""
@@ -170,6 +172,7 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client may close its half after the last query and still wants the answers.
+        self._has_client_ended = True
         self.end()
         return True
 
@@ -197,7 +200,7 @@ class _Connection(asyncio.Protocol):
         """End the connection if its last message came before `quiet_since`; cut it if long before."""
         if self.open_questions == 0 and self.last_message_at < quiet_since:
             if self.last_message_at < hopeless_since:
-                self.abort()  # closing, but the client does not take the last answers
+                self.abort()  # it was told, and neither takes its answers nor goes
             else:
                 self._buffer.clear()  # half a message at most
                 self.end()
@@ -242,7 +245,13 @@ class _Connection(asyncio.Protocol):
             return
         if self._is_ending:
             if not has_message and not self.open_questions:
-                transport.close()
+                if self._has_client_ended or not transport.can_write_eof():
+                    transport.close()
+                elif not self._is_half_closed:
+                    # Closing outright with unread octets would reset the connection, and with it the
+                    # answers on their way (RFC 1122 §4.2.2.13).  The client closes; or the sweep cuts.
+                    self._is_half_closed = True
+                    transport.write_eof()
         elif has_message != self._is_reading_paused:
             self._is_reading_paused = has_message
             if has_message:

@@ -1,0 +1,291 @@
+"""Framing and limits of TCP connections, over real sockets on loopback, in front of a scripted service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+import uvloop
+
+from resolver.clock import LoopClock
+from resolver.listeners import tcp
+from resolver.listeners.address import SocketAddress
+from resolver.listeners.reporter import Reporter
+from resolver.listeners.tcp import TcpListener
+from resolver.observe.tally import Tallies
+from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.service import Service
+
+WAIT_S = 5.0
+
+
+class ScriptedService:
+    """Echoes a message behind its ID; a message whose third octet is `w` waits until released."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Ask, Callable[[Respond | Drop], None]]] = []
+        self.asked = 0
+
+    def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
+        self.asked += 1
+        if octets[2:3] == b"d":
+            return Drop("policy", close=True)
+        if octets[2:3] == b"x":
+            raise ZeroDivisionError
+        if octets[2:3] == b"b":
+            return self.answer(octets[:2] + b"b" * 60_000)
+        if octets[2:3] == b"w":
+            return Ask(cast(Any, octets), peer, cast(Any, None), 0)
+        return self.answer(octets)
+
+    def resolve(self, ask: Ask, deliver: Callable[[Respond | Drop], None]) -> None:
+        self.waiting.append((ask, deliver))
+
+    def release(self, index: int = 0) -> None:
+        ask, deliver = self.waiting.pop(index)
+        deliver(self.answer(cast(bytes, ask.query)))
+
+    @staticmethod
+    def answer(octets: bytes) -> Respond:
+        return Respond(octets[2:], 0, 1, Source.LOCAL)
+
+
+_opened: list[asyncio.StreamWriter] = []
+"""Client connections of the play that runs."""
+
+Play = Callable[[ScriptedService, TcpListener], Awaitable[None]]
+
+
+def run(play: Play, **limits: Any) -> Reporter:
+    """Run `play` against a listener on a free port; returns what the listener reported."""
+    reporter = Reporter(Tallies())
+    _opened.clear()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        service = ScriptedService()
+        listener = TcpListener(
+            SocketAddress("127.0.0.1", 0),
+            cast(Service, service),
+            reporter,
+            LoopClock(loop),
+            loop,
+            **limits,
+        )
+        await listener.start()
+        try:
+            await asyncio.wait_for(play(service, listener), 4 * WAIT_S)
+        finally:
+            listener.close()
+            for writer in _opened:
+                writer.close()
+            for writer in _opened:
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+            await asyncio.sleep(0.01)  # let the loop close what was aborted
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    return reporter
+
+
+def framed(message_id: int, text: bytes) -> bytes:
+    octets = message_id.to_bytes(2, "big") + text.ljust(10, b".")
+    return len(octets).to_bytes(2, "big") + octets
+
+
+async def connect(listener: TcpListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(*listener.bound_to, limit=1 << 20)
+    _opened.append(writer)
+    return reader, writer
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    length = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), WAIT_S), "big")
+    return await asyncio.wait_for(reader.readexactly(length), WAIT_S)
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), WAIT_S) == b""
+    except ConnectionError:
+        return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def poll() -> None:
+        while not condition():  # noqa: ASYNC110 -- the listener has no event to wait for
+            await asyncio.sleep(0.005)
+
+    await asyncio.wait_for(poll(), WAIT_S)
+
+
+def test_one_octet_writes_make_a_message() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in framed(7, b"hello"):
+            writer.write(bytes([octet]))
+            await writer.drain()
+        assert await read_message(reader) == b"\0\7hello....."
+
+    run(play)
+
+
+def test_a_slow_question_blocks_none_of_those_behind_it() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(0, b"wait"))
+        writer.writelines(framed(number, b"quick") for number in range(1, 20))
+        for number in range(1, 20):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        service.release()
+        assert (await read_message(reader))[:2] == b"\0\0"
+
+    run(play)
+
+
+@pytest.mark.parametrize("length", [0, 1, 11])
+def test_a_message_too_short_to_be_one_ends_the_connection(length: int) -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"good") + length.to_bytes(2, "big") + b"x" * length + framed(2, b"never"))
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert await is_closed(reader)
+
+    assert run(play).drops["tcp_short_message"] == 1
+
+
+def test_a_half_closed_client_still_gets_every_answer() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        questions = tcp.MESSAGES_PER_TURN_MAX * 3
+        writer.writelines(framed(number, b"quick") for number in range(questions))
+        writer.write(framed(9999, b"wait"))
+        writer.write_eof()
+        for number in range(questions):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        await until(lambda: bool(service.waiting))
+        service.release()
+        assert (await read_message(reader))[:2] == (9999).to_bytes(2, "big")
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_connection_may_have_only_so_many_open_questions() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        asked = tcp.OPEN_QUESTIONS_MAX + 50
+        writer.writelines(framed(number, b"wait") for number in range(asked))
+        await until(lambda: len(service.waiting) == tcp.OPEN_QUESTIONS_MAX)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert service.asked == tcp.OPEN_QUESTIONS_MAX
+        answered = set()
+        for _ in range(asked):
+            await until(lambda: bool(service.waiting))
+            service.release()
+            answered.add((await read_message(reader))[:2])
+        assert len(answered) == asked
+
+    run(play)
+
+
+def test_a_client_that_never_reads_is_cut_off() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        _, writer = await connect(listener)
+        cast(Any, writer.transport).pause_reading()
+        writer.writelines(framed(number, b"big") for number in range(500))
+        await until(lambda: bool(listener.reporter.drops))
+        await until(lambda: listener.connections == 0)
+
+    assert run(play).drops["tcp_client_does_not_read"] == 1
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        idle_reader, idle_writer = await connect(listener)
+        busy_reader, busy_writer = await connect(listener)
+        busy_writer.write(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        # Octets that never become a message are no sign of life.
+        idle_writer.write(b"\0\x20slow")
+        assert await is_closed(idle_reader)
+        await until(lambda: listener.connections == 1)
+        service.release()
+        assert (await read_message(busy_reader))[:2] == b"\0\1"
+
+    run(play, idle_s=0.05)
+
+
+def test_one_clients_connections_do_not_use_up_anothers() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        connections = [await connect(listener) for _ in range(5)]
+        assert await is_closed(connections[4][0])
+        other = socket.socket()
+        other.setblocking(False)
+        other.bind(("127.0.0.9", 0))
+        await asyncio.get_running_loop().sock_connect(other, listener.bound_to)
+        reader, writer = await asyncio.open_connection(sock=other)
+        writer.write(framed(3, b"hello"))
+        assert (await read_message(reader))[:2] == b"\0\3"
+        _opened.append(writer)
+
+    reporter = run(play, connections_per_client_max=4)
+    assert reporter.drops["tcp_connections_per_client_max"] == 1
+
+
+def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        first = await connect(listener)
+        await until(lambda: listener.connections == 1)
+        second = await connect(listener)
+        assert await is_closed(second[0])
+        first[1].close()
+        await until(lambda: listener.connections == 0)
+        third = await connect(listener)
+        third[1].write(framed(3, b"hello"))
+        assert (await read_message(third[0]))[:2] == b"\0\3"
+
+    assert run(play, connections_max=1).drops["tcp_connections_max"] == 1
+
+
+def test_a_dropped_question_closes_the_connection() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"drop"))
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_defect_costs_one_query_not_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"x") + framed(2, b"fine"))
+        assert (await read_message(reader))[:2] == b"\0\2"
+
+    assert run(play).drops["defect"] == 1
+    assert "defect in answer_now" in caplog.text
+
+
+def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        listener.stop_reading()
+        writer.write(framed(2, b"too late"))
+        service.release()
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert await is_closed(reader)
+        assert service.asked == 1
+
+    run(play)
