@@ -91,6 +91,11 @@ class Server(NamedTuple):
     scheme: Scheme
     address: str
     port: int
+    trust_ad: bool = False
+
+
+def _upstream_of(server: Server) -> Upstream:
+    return Upstream(server.address, server.port, server.scheme, trust_ad=server.trust_ad)
 
 
 class ForwardPlan:
@@ -110,10 +115,7 @@ class ForwardPlan:
 
         def as_set(chosen: Sequence[Server], index: int) -> UpstreamSet:
             distinct = dict.fromkeys(chosen)
-            upstreams = [
-                known.setdefault(server, Upstream(server.address, server.port, server.scheme))
-                for server in distinct
-            ]
+            upstreams = [known.setdefault(server, _upstream_of(server)) for server in distinct]
             return UpstreamSet(upstreams, strategy, index)
 
         self.default = as_set(servers, 0)

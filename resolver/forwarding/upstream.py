@@ -81,14 +81,19 @@ class Upstream:
         "rtt_s",
         "rtt_variance_s",
         "scheme",
+        "trust_ad",
     )
 
-    def __init__(self, address: str, port: int = 53, scheme: Scheme = "udp") -> None:
+    def __init__(
+        self, address: str, port: int = 53, scheme: Scheme = "udp", *, trust_ad: bool = False
+    ) -> None:
         self.address = address
         """Numeric IPv4 or IPv6 address, without brackets."""
         self.port = port
         self.scheme: Scheme = scheme
         self.is_stream = scheme == "tcp"
+        self.trust_ad = trust_ad
+        """Whether the operator vouches for its AD bit: it validates, and the path to it is safe."""
         self.rtt_s: float | None = None
         """Smoothed; None until measured."""
         self.rtt_variance_s = 0.0
