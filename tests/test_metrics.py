@@ -46,6 +46,8 @@ def metrics_of(tallies: Tallies, policy: PolicyFacts = POLICY) -> Metrics:
         version="0.1.0",
         engine="python",
         gauges=lambda: [("resolver_waiting_clients", "Clients that wait for an upstream.", 2.0)],
+        counters=lambda: [("resolver_log_lines_dropped", "Log lines lost.", 4.0)],
+        drops=lambda: {"policy": 1, "tcp_short_message": 6},
     )
 
 
@@ -116,7 +118,8 @@ def test_a_silent_block_is_a_hit_and_a_drop_but_no_response() -> None:
     tallies.of(Transport.UDP, Drop("policy", qtype=1, verdict=verdict(action=PolicyAction.DROP))).add(0.0)
     samples = scrape(tallies)
     assert value(samples, "resolver_exchange_hits_total", exchange="acme", action="drop", mode="enforce") == 1
-    assert value(samples, "resolver_dropped_total", reason="policy") == 1
+    assert value(samples, "resolver_dropped_total", reason="policy") == 2  # one of them the listeners'
+    assert value(samples, "resolver_dropped_total", reason="tcp_short_message") == 6
     assert not [name for name, _ in samples if name == "resolver_responses_total"]
 
 
@@ -153,6 +156,7 @@ def test_the_other_rooms_integers_are_told() -> None:
     assert value(samples, "resolver_blocklist_last_success_timestamp_seconds") == 1.5
     assert value(samples, "resolver_build_info", version="0.1.0", engine="python") == 1
     assert value(samples, "resolver_waiting_clients") == 2
+    assert value(samples, "resolver_log_lines_dropped_total") == 4
 
 
 def test_hits_in_the_cache_are_counted_where_answers_leave() -> None:

@@ -91,8 +91,11 @@ class Snapshot:
     cache: tuple[int, int, int, int]
     """entries, octets, misses, evictions"""
     gauges: tuple[tuple[str, str, float], ...]
-    """(name, help, value) of what else there is."""
-    log_lines_dropped: int
+    """(name, help, value) of what else there is and goes up and down."""
+    counters: tuple[tuple[str, str, float], ...]
+    """(name without _total, help, value) of what else there is and only goes up."""
+    drops: Mapping[str, int]
+    """What listeners lost beside the outcomes, by reason."""
 
 
 class Metrics:
@@ -109,7 +112,8 @@ class Metrics:
         version: str,
         engine: str,
         gauges: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
-        log_lines_dropped: Callable[[], int] = int,
+        counters: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
+        drops: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._tallies = tallies
         self._policy = policy
@@ -119,7 +123,8 @@ class Metrics:
         self._version = version
         self._engine = engine
         self._gauges = gauges
-        self._log_lines_dropped = log_lines_dropped
+        self._counters = counters
+        self._drops = drops
 
     def snapshot(self) -> Snapshot:
         """Copy every integer; call it on the event loop."""
@@ -131,7 +136,8 @@ class Metrics:
             upstreams=tuple(self._upstreams()),
             cache=(cache.entries, cache.octets, cache.misses, cache.evictions),
             gauges=tuple(self._gauges()),
-            log_lines_dropped=self._log_lines_dropped(),
+            counters=tuple(self._counters()),
+            drops=dict(self._drops()),
         )
 
     def render(self, snapshot: Snapshot) -> bytes:
@@ -158,17 +164,14 @@ class _Families:
         """All families, in the order a reader would want them."""
         snapshot = self._snapshot
         yield from hit_families(snapshot.tallies, snapshot.policy)
-        yield from traffic_families(snapshot.tallies)
+        yield from traffic_families(snapshot.tallies, snapshot.drops)
         yield from cache_families(snapshot)
         yield from upstream_families(snapshot.upstreams)
         yield from policy_families(snapshot.policy, snapshot.reloads)
         for name, text, number in snapshot.gauges:
             yield GaugeMetricFamily(name, text, value=number)
-        yield CounterMetricFamily(
-            "resolver_log_lines_dropped",
-            "Log lines lost because the reader of the log was too slow.",
-            value=snapshot.log_lines_dropped,
-        )
+        for name, text, number in snapshot.counters:
+            yield CounterMetricFamily(name, text, value=number)
         build = GaugeMetricFamily(
             "resolver_build_info", "Always 1; the labels say what runs.", labels=("version", "engine")
         )
@@ -198,7 +201,7 @@ def hit_families(tallies: TallySnapshot, policy: PolicyFacts) -> Iterable[Metric
         yield family
 
 
-def traffic_families(tallies: TallySnapshot) -> Iterable[Metric]:
+def traffic_families(tallies: TallySnapshot, lost: Mapping[str, int]) -> Iterable[Metric]:
     """Queries, responses, their times, and drops."""
     yield _fold(
         tallies,
@@ -218,13 +221,18 @@ def traffic_families(tallies: TallySnapshot) -> Iterable[Metric]:
         ),
         lambda key: (key.rcode, key.source) if key.rcode is not None and key.source is not None else None,
     )
-    yield _fold(
-        tallies,
-        CounterMetricFamily(
-            "resolver_dropped", "Packets that were given no answer, by reason.", labels=("reason",)
-        ),
-        lambda key: (key.reason,) if key.reason is not None else None,
+    drops: Counter[str] = Counter(lost)
+    for key, count, _ in tallies.counts:
+        if key.reason is not None:
+            drops[key.reason] += count
+    dropped = CounterMetricFamily(
+        "resolver_dropped",
+        "Packets, connections and answers that were dropped, by reason.",
+        labels=("reason",),
     )
+    for reason, count in sorted(drops.items()):
+        dropped.add_metric((reason,), count)
+    yield dropped
     counts: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
     for key, count, took in tallies.counts:
