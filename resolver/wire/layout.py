@@ -18,7 +18,7 @@ from resolver.wire.walk import Record, WireError, expand_rdata
 
 BODY_OCTETS_MAX = 65000
 """Largest body kept: with question and OPT it still fits the 65535 octets of a TCP message."""
-_TTL_TOP_BIT = 0x80000000
+TTL_TOP_BIT = 0x80000000
 _POINTER_OFFSET_MAX = 0x3FFF
 _pack_ttl = struct.Struct("!I").pack
 _FIXED = struct.Struct("!HHIH").pack
@@ -81,7 +81,7 @@ def _rrset_ttls(
     for record in records:
         ttl_s = record.ttl_s
         # RFC 2181 §8: a TTL with the top bit set is to be taken as 0.
-        if ttl_s >= _TTL_TOP_BIT:
+        if ttl_s >= TTL_TOP_BIT:
             ttl_s = 0
         if isinstance(record, Synthesized):
             key = (record.owner, int(Qtype.CNAME), b"")
@@ -93,10 +93,10 @@ def _rrset_ttls(
             if record is soa:
                 # RFC 2308 §5: the negative TTL is the lesser of the SOA's own TTL and its MINIMUM.
                 minimum_s = int.from_bytes(octets[record.end - 4 : record.end], "big")
-                ttl_s = min(ttl_s, 0 if minimum_s >= _TTL_TOP_BIT else minimum_s)
+                ttl_s = min(ttl_s, 0 if minimum_s >= TTL_TOP_BIT else minimum_s)
         keys.append(key)
         # RFC 2181 §5.2: differing TTLs within an RRset are an error, cured by the lowest.
-        if ttl_s < lowest.get(key, _TTL_TOP_BIT):
+        if ttl_s < lowest.get(key, TTL_TOP_BIT):
             lowest[key] = ttl_s
     return tuple([lowest[key] for key in keys])
 

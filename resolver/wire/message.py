@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 
 import dnslib
+from dnslib.label import DNSLabelError
 
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import EdnsOption, ExtendedError, Opcode, Qclass, Qtype, Rcode
@@ -30,15 +31,15 @@ from resolver.wire.walk import (
 _HEADER = struct.Struct("!HHHHHH").unpack_from
 _FLAG_BITS = ((0x8000, "qr"), (0x0400, "aa"), (0x0200, "tc"), (0x0100, "rd"), (0x0080, "ra"))
 _DNSSEC_BITS = ((0x0020, "ad"), (0x0010, "cd"))
-_NAME_OFFSETS = {Qtype.RRSIG: 18, Qtype.NSEC: 0, Qtype.SVCB: 2, Qtype.HTTPS: 2}
+_NAME_OFFSETS: dict[int, int] = {Qtype.RRSIG: 18, Qtype.NSEC: 0, Qtype.SVCB: 2, Qtype.HTTPS: 2}
 """Where RDATA that our walker leaves as it is has a name that dnslib would follow pointers in."""
 _KNOWN_TYPES = frozenset(Qtype)
 _DNSLIB_ERRORS = (
     dnslib.DNSError,
     BufferError,
-    dnslib.buffer.BufferError,
-    dnslib.bimap.BimapError,
-    dnslib.label.DNSLabelError,
+    dnslib.dns.BufferError,
+    dnslib.dns.BimapError,
+    DNSLabelError,
     ValueError,
     LookupError,
     TypeError,

@@ -15,7 +15,7 @@ from resolver.wire.numbers import Qclass, Qtype
 from resolver.wire.query import Query
 
 QNAME_POINTER = 0xC00C
-"""A compression pointer to the question's name at offset 12; add an offset within the name for an ancestor."""
+"""A compression pointer to the question's name; add an offset within the name for an ancestor."""
 TEXT_OCTETS_MAX = 255
 """Longest character-string (RFC 1035 §3.3)."""
 

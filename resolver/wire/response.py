@@ -10,8 +10,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from resolver.wire.chain import follow_chain, is_referral, negative_records, proof_records
-from resolver.wire.layout import lay_out
+from resolver.wire.chain import (
+    CHAIN_LINKS_MAX,
+    follow_chain,
+    is_referral,
+    negative_records,
+    proof_records,
+)
+from resolver.wire.layout import TTL_TOP_BIT, lay_out
+from resolver.wire.names import is_at_or_below
 from resolver.wire.numbers import NegativeKind, Qtype, Rcode
 from resolver.wire.service_binding import read_service
 from resolver.wire.walk import (
@@ -20,6 +27,7 @@ from resolver.wire.walk import (
     RECORDS_MAX,
     Record,
     WireError,
+    read_name,
     read_section,
     skip_name,
 )
@@ -124,6 +132,21 @@ class SentQuery:
 
 _TYPE_CLASS = struct.Struct("!HH").pack
 _HEADER = struct.Struct("!HHHHHH").unpack_from
+# Plain ints: looking a member up on an enum costs more than the comparison.
+_CNAME, _SOA, _OPT, _ANY = 5, 6, 41, 255
+_POINTED_RECORD = struct.Struct("!HHHIH").unpack_from
+"""A record whose owner is a compression pointer."""
+_QNAME_POINTER = 0xC00C
+_PLAIN_SIZES: dict[int, int] = {
+    Qtype.A: 4,
+    Qtype.AAAA: 16,
+    Qtype.TXT: 0,
+    Qtype.DS: 0,
+    Qtype.DNSKEY: 0,
+    Qtype.TLSA: 0,
+    Qtype.CAA: 0,
+}
+"""Types of the plain path: those with addresses by their RDLENGTH, opaque ones by 0."""
 _EDNS_STUMBLES = frozenset((Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS))
 """What servers without EDNS say to it (RFC 6891 §7)."""
 
@@ -183,6 +206,12 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
     if (ancount + nscount + arcount) * RECORD_OCTETS_MIN > length - question_end:
         return TOO_MANY
     try:
+        # Why two paths: nearly every answer is a short chain in order, or one SOA; those are sliced
+        # without a list of records.  The plain path may punt (None), never accept more.
+        if not sent.dnssec_ok and flags & 0xF in (0, 3):
+            plain = _accept_plain(octets, sent, question_end, flags, (ancount, nscount, arcount))
+            if plain is not None:
+                return plain
         return _accept_sections(octets, sent, question_end, flags, (ancount, nscount, arcount))
     except (IndexError, WireError, struct.error):
         return BROKEN
@@ -196,6 +225,135 @@ def _without_question(flags: int, qdcount: int, length: int, sent: SentQuery) ->
     return WRONG_COUNT
 
 
+def _accept_plain(
+    octets: bytes,
+    sent: SentQuery,
+    question_end: int,
+    flags: int,
+    counts: tuple[int, int, int],
+) -> Response | None:
+    """A chain and its final RRset standing in order, or one SOA; None where in any doubt."""
+    qtype, qclass = sent.qtype, sent.qclass
+    size = _PLAIN_SIZES.get(qtype, -1)
+    expected = _QNAME_POINTER
+    at = question_end
+    name = sent.qname.lower()
+    names = {12: sent.qname}
+    offsets: list[int] = []
+    ttls: list[int] = []
+    links: tuple[ChainLink, ...] = ()
+    found: list[bytes] = []
+    final_ttl_s = -1
+    for _ in range(counts[0]):
+        owner, rtype, rclass, ttl_s, rdlength = _POINTED_RECORD(octets, at)
+        if owner != expected or rclass != qclass or ttl_s >= TTL_TOP_BIT:
+            return None
+        start = at + 12
+        end = start + rdlength
+        if rtype == qtype:
+            if rdlength != size and size:
+                return None
+            if final_ttl_s != ttl_s:
+                if final_ttl_s >= 0:
+                    return None
+                final_ttl_s = ttl_s
+            if size:
+                found.append(octets[start:end])
+        elif rtype == _CNAME and final_ttl_s < 0 and qtype != _ANY:
+            target, target_end = read_name(octets, start, names)
+            target = target.lower()
+            if target_end != end or start > 0x3FFF or not _is_new(target, links, sent):
+                return None
+            # The next owner points to this target, or where this target itself only points to.
+            expected = 0xC000 | start if rdlength != 2 else octets[start] << 8 | octets[start + 1]
+            name = target
+            links = (*links, ChainLink(target, end - question_end, len(links) + 1))
+        else:
+            return None
+        offsets.append(at + 6 - question_end)
+        ttls.append(ttl_s)
+        at = end
+    if final_ttl_s < 0:
+        return _accept_plain_negative(
+            octets, question_end, flags, counts, at, name, names, offsets, ttls, links
+        )
+    if flags & 0xF or _step_over(octets, at, counts[1], counts[2]):
+        return None
+    return Response(
+        0,
+        flags & 0x0020 != 0,
+        octets[question_end:at],
+        counts[0],
+        0,
+        tuple(offsets),
+        tuple(ttls),
+        None,
+        final_ttl_s if not links else min(ttls),
+        links,
+        (),
+        tuple(found),
+        name,
+    )
+
+
+def _is_new(target: bytes, links: tuple[ChainLink, ...], sent: SentQuery) -> bool:
+    """Whether the chain may go on to `target`: not been there, and not too long."""
+    if len(links) == CHAIN_LINKS_MAX or target == sent.qname.lower():
+        return False
+    return target not in [link.target for link in links]
+
+
+def _accept_plain_negative(
+    octets: bytes,
+    question_end: int,
+    flags: int,
+    counts: tuple[int, int, int],
+    answer_end: int,
+    name: bytes,
+    names: dict[int, bytes],
+    offsets: list[int],
+    ttls: list[int],
+    links: tuple[ChainLink, ...],
+) -> Response | None:
+    """No final RRset: one SOA at or above the name that ends the chain; None for any other shape."""
+    if counts[1] != 1:
+        return None
+    owner, at = read_name(octets, answer_end, names)
+    rtype, rclass, ttl_s, rdlength = RECORD_FIXED(octets, at)
+    if rtype != _SOA or rclass != 1 or not is_at_or_below(name, owner.lower()):
+        return None
+    end = at + 10 + rdlength
+    _, numbers_at = read_name(octets, at + 10, names)
+    _, numbers_at = read_name(octets, numbers_at, names)
+    if numbers_at + 20 != end or end > len(octets) or _step_over(octets, end, 0, counts[2]):
+        return None
+    minimum_s = int.from_bytes(octets[end - 4 : end], "big")
+    body = octets[question_end:end]
+    offset = at + 4 - question_end
+    # RFC 2308 §5: the negative TTL is the lesser of the SOA's own TTL and its MINIMUM.
+    if minimum_s < ttl_s:
+        body = body[:offset] + octets[end - 4 : end] + body[offset + 4 :]
+        ttl_s = minimum_s
+    if ttl_s >= TTL_TOP_BIT:
+        return None
+    ttls.append(ttl_s)
+    return Response(
+        flags & 0xF,
+        flags & 0x0020 != 0,
+        body,
+        counts[0],
+        1,
+        (*offsets, offset),
+        tuple(ttls),
+        NegativeKind.NXDOMAIN if flags & 0xF else NegativeKind.NODATA,
+        min(ttls),
+        links,
+        (),
+        (),
+        name,
+    )
+
+
 def _accept_sections(
     octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
 ) -> Response | UpstreamFailure:
@@ -203,7 +361,7 @@ def _accept_sections(
     names = {12: sent.qname}
     answer, at = read_section(octets, question_end, counts[0], names)
     authority, at = read_section(octets, at, counts[1], names)
-    rcode = flags & 0xF | _extended_rcode(octets, at, counts[2])
+    rcode = flags & 0xF | _step_over(octets, at, 0, counts[2])
     if rcode != Rcode.NOERROR and rcode != Rcode.NXDOMAIN:
         return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
     qclass = sent.qclass
@@ -258,22 +416,23 @@ def _pointed_to(octets: bytes, records: list[Record]) -> tuple[tuple[bytes, ...]
     return tuple(targets), tuple(addresses)
 
 
-def _extended_rcode(octets: bytes, at: int, arcount: int) -> int:
-    """The upper eight rcode bits, already in place; 0 without OPT.  Steps over additional records.
+def _step_over(octets: bytes, at: int, nscount: int, arcount: int) -> int:
+    """Step over authority and additional records; return the OPT's upper eight rcode bits in place.
 
-    Raises WireError on two OPTs, an OPT with an owner name, or records that overrun.
+    Raises WireError on two OPTs, an OPT with an owner name, or records that overrun; struct.error
+    or IndexError past the end.
     """
-    upper: int | None = None
     length = len(octets)
-    for _ in range(arcount):
+    upper = -1
+    for left in range(nscount + arcount, 0, -1):
         start = at
         at = skip_name(octets, at)
-        rtype, _rclass, ttl_s, rdlength = RECORD_FIXED(octets, at)
+        rtype, _, ttl_s, rdlength = RECORD_FIXED(octets, at)
         at += 10 + rdlength
-        if at > length:
-            raise WireError
-        if rtype == Qtype.OPT:
-            if upper is not None or octets[start]:
+        if rtype == _OPT and left <= arcount:
+            if upper >= 0 or octets[start]:
                 raise WireError
             upper = ttl_s >> 24
-    return (upper or 0) << 4
+    if at > length:
+        raise WireError
+    return upper << 4 if upper > 0 else 0
