@@ -1,0 +1,232 @@
+"""Compiles a blocklist and its list files into a policy image; the child process of a reload.
+
+Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
+
+    python -m resolver.policy.compiler BLOCKLIST --out DIRECTORY [--idle] [--force]
+
+prints one line of JSON: `{"image": path or null, "key", "inputs", "counts", "problems"}`, and exits 0
+with an image, 2 without.  An image is named after its content's key, so what was compiled
+once is found again, and nothing is ever written over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from resolver import __version__
+from resolver.policy.blocklist import read_blocklist
+from resolver.policy.image import FORMAT_VERSION, Effect, Image, ImageUnusable
+from resolver.policy.image_writer import ImageWriter, TooManyRules
+from resolver.policy.lists import ListReader
+from resolver.policy.rules import Blocklist, ListSpec, NameRule
+from resolver.policy.verdict import RuleForm
+from resolver.problems import Problem, has_errors
+
+COMPILER_VERSION = 1
+"""Raised when the same inputs come to mean another image."""
+BLOCKLIST_OCTETS_MAX = 64 << 20
+"""Larger ones are not read here, only refused by the reader."""
+IMAGE_SUFFIX = ".policy"
+
+_EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file an image was made of."""
+
+    path: str
+    sha256: str
+    octets: int
+
+
+@dataclass(slots=True)
+class Compiled:
+    """What came of a compilation: an image, or the reasons why there is none."""
+
+    image: Path | None = None
+    key: str = ""
+    inputs: list[InputFile] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def compile_in_process(
+    blocklist_path: Path, out_dir: Path, *, force: bool = False
+) -> tuple[Path | None, list[Problem]]:
+    """Compile here and now; the image, or None and why.  For the command line and tests."""
+    compiled = compile_policy(blocklist_path, out_dir, force=force)
+    return compiled.image, compiled.problems
+
+
+def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) -> Compiled:
+    """Read everything, and put the image into `out_dir` unless it is there already."""
+    compiled = Compiled()
+    octets = None
+    try:
+        if blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
+            octets = blocklist_path.read_bytes()
+            compiled.inputs.append(_input(blocklist_path, octets))
+    except OSError as error:
+        compiled.problems.append(Problem(str(blocklist_path), 0, f"cannot be read: {error.strerror}"))
+        return compiled
+    blocklist, compiled.problems = read_blocklist(blocklist_path, octets=octets, force=force)
+    if blocklist is None:
+        return compiled
+    lists = [_read_file(spec, compiled) for spec in blocklist.lists]
+    if has_errors(compiled.problems):
+        return compiled
+    compiled.key = key_of(compiled.inputs, force=force)
+    image = out_dir / f"{compiled.key}{IMAGE_SUFFIX}"
+    if image.exists():
+        try:
+            known = Image(image)
+            known.verify()
+        except ImageUnusable:
+            with contextlib.suppress(OSError):
+                image.unlink()
+        else:
+            compiled.problems += [Problem(**problem) for problem in known.meta["list_problems"]]
+            compiled.counts = known.meta["counts"]
+            compiled.image = image
+            return compiled
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _write_image(blocklist, lists, image, compiled)
+    except OSError as error:
+        compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
+    except (TooManyRules, ImageUnusable) as error:
+        compiled.problems.append(Problem(str(blocklist_path), 0, str(error)))
+    return compiled
+
+
+def key_of(inputs: list[InputFile], *, force: bool = False) -> str:
+    """The name of the image of these files: everything that decides its content, hashed."""
+    parts: list[object] = [FORMAT_VERSION, COMPILER_VERSION, __version__, force]
+    parts += [[entry.path, entry.sha256] for entry in inputs]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def _input(path: Path, octets: bytes) -> InputFile:
+    return InputFile(str(path), hashlib.sha256(octets).hexdigest(), len(octets))
+
+
+def _read_file(spec: ListSpec, compiled: Compiled) -> bytes:
+    """A list's octets; empty with an error noted when there is no reading it."""
+    try:
+        # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
+        with spec.path.open("rb") as file:
+            octets = file.read(spec.size_octets_max + 1)
+    except OSError as error:
+        message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
+        compiled.problems.append(Problem(spec.file, spec.line, message))
+        return b""
+    if len(octets) > spec.size_octets_max:
+        message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max} octets"
+        compiled.problems.append(Problem(spec.file, spec.line, message))
+        return b""
+    compiled.inputs.append(_input(spec.path, octets))
+    return octets
+
+
+def _write_image(blocklist: Blocklist, lists: list[bytes], image: Path, compiled: Compiled) -> None:
+    # Random, so that nobody can compose a list whose names all meet in one place of the table.
+    writer = ImageWriter(int.from_bytes(os.urandom(8)))
+    per_exchange = {rule.label: 0 for rule in blocklist.exchanges}
+    for (_, form, effect, file), same in groupby(blocklist.name_rules, _class_key):
+        rules = list(same)
+        rule = rules[0].rule
+        if effect == "block":
+            per_exchange[rule.label] += len(rules)
+        class_id = writer.class_of(rule, form, _EFFECTS[effect], file)
+        writer.add_names(class_id, [rule.owner for rule in rules], [rule.line for rule in rules])
+    for network, rule, file, line in blocklist.address_rules:
+        writer.add_address(writer.class_of(rule, None, Effect.BLOCK, file), network, line)
+    list_problems: list[Problem] = []
+    per_list: dict[str, tuple[int, int]] = {}
+    for number, spec in enumerate(blocklist.lists):
+        class_id, count = _add_list(writer, spec, lists[number], list_problems)
+        lists[number] = b""  # A large list is not needed twice in memory.
+        per_list[spec.name] = (class_id, count)
+    compiled.problems += list_problems
+    if has_errors(list_problems):
+        return
+    writer.lay()
+    list_names = {
+        name: count - writer.duplicates.get(class_id, 0) for name, (class_id, count) in per_list.items()
+    }
+    compiled.counts = {
+        "exchanges": len(blocklist.exchanges),
+        "domains": sum(per_exchange.values()),
+        "addresses": len(blocklist.address_rules),
+        "list_names": sum(list_names.values()),
+        "per_exchange": per_exchange,
+        "per_list": list_names,
+    }
+    meta = {
+        "blocklist": str(blocklist.path),
+        "contact": blocklist.contact,
+        "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
+        "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
+        "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
+        "counts": compiled.counts,
+        "list_problems": [asdict(problem) for problem in list_problems],
+    }
+    writer.write(image, meta)
+    compiled.image = image
+
+
+def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:
+    return id(rule.rule), rule.form, rule.effect, rule.file
+
+
+def _add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[Problem]) -> tuple[int, int]:
+    """Add a list's names; gives their class and how many there were."""
+    reader = ListReader(octets, str(spec.path), spec.format)
+    form = spec.match
+    if form is None:
+        # A hosts file says what one name's address is; a list of domains means all of each.
+        form = RuleForm.EXACT if reader.format == "hosts" else RuleForm.SUBTREE
+    effect = Effect.BLOCK if spec.kind == "block" else Effect.ALLOW
+    class_id = writer.class_of(spec.rule, form, effect, str(spec.path))
+    for names, lines in reader.batches():
+        writer.add_names(class_id, names, lines)
+    problems += reader.problems()
+    return class_id, reader.name_count
+
+
+def be_idle() -> None:
+    """Let this process run only when nobody else wants the CPU or the disk's queue."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.nice(19)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The child process: see the head of this file."""
+    parser = argparse.ArgumentParser(prog="resolver.policy.compiler")
+    parser.add_argument("blocklist", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--idle", action="store_true", help="run only when no other process wants the CPU")
+    parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
+    options = parser.parse_args(arguments)
+    if options.idle:
+        be_idle()
+    compiled = compile_policy(options.blocklist, options.out, force=options.force)
+    result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0 if compiled.image else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,393 @@
+"""Judges names and responses by one compiled policy: which rule wins, and how far it reaches.
+
+Knows: the image, the order of tiers, forms and modes, dates as of its making.  Does not know: files,
+questions' encoding, wall time (it is told once, when made), the cache.
+Theory: a name's suffixes are looked up from the longest to the shortest, and within a record the
+references stand in the order of preference, so in each tier the first rule that applies has won.
+A table never changes.  When a rule's `from` or `until` comes, the publisher makes a new table over the
+same image, so all that depends on dates is worked out once per table, not per question.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from resolver.policy import image as layout
+from resolver.policy.image import Effect, Image, RuleClass, Tier
+from resolver.policy.verdict import (
+    PASS,
+    Exemption,
+    Mode,
+    PolicyAction,
+    PolicyRule,
+    RuleForm,
+    RuleMatch,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from resolver.wire.response import Response
+
+EXEMPTIONS = (Exemption.ALL, Exemption.ALL, Exemption.LISTS)
+"""What a winning exception of each tier switches off on the response side (design: list allow rules
+reach lists only)."""
+
+
+class Applying(NamedTuple):
+    """One rule at or above a name."""
+
+    class_id: int
+    line: int
+    owner_offset: int
+    """Where in the name its owner starts; 0: the name itself."""
+
+
+class Standing(NamedTuple):
+    """A rule class as of the table's time."""
+
+    origin: RuleClass
+    is_enforced: bool
+    is_counted: bool
+    """Enforced, or shadow and within its dates: it takes part in the second winner."""
+    changes_at: float
+    """Monotonic seconds of its next `from` or `until`; inf: none."""
+
+
+class Ready(NamedTuple):
+    """What a verdict needs of a class when its rule is the only one that speaks of a name."""
+
+    action: PolicyAction
+    rule: PolicyRule
+    form: RuleForm
+    file: str
+    valid_until: float
+
+
+class PolicyTable:
+    """One policy at one time; immutable, and safe to use from any thread."""
+
+    def __init__(self, image: Image, generation: int, wall: float, monotonic: float) -> None:
+        """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock."""
+        self.image = image
+        self.generation = generation
+        """Rises with every table published; verdicts of an older one are judged again."""
+        self._standings = tuple(_standing(origin, wall, wall - monotonic) for origin in image.classes)
+        self._ready = tuple(map(_ready, self._standings))
+        self._octets = image.octets
+        self._slots = image.slots
+        self._mask = len(image.slots) - 1
+        self._blob = image.blob_offset
+        self._seed = image.seed
+        self._skips_top = not image.has_top_level_owner
+        self._root = image.find(b"\0") if image.has_root_owner else 0
+        self.next_boundary: float = min(
+            (wall + (standing.changes_at - monotonic) for standing in self._standings), default=math.inf
+        )
+        """Wall time of the next `from` or `until`; inf: none is coming."""
+        meta = image.meta
+        self.is_filtering: bool = any(
+            standing.is_enforced and standing.origin.effect is Effect.BLOCK for standing in self._standings
+        )
+        """Whether any rule blocks anything now."""
+        self.exchanges: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["exchanges"])
+        """All of them, in file order, those without domains included."""
+        self.lists: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["lists"])
+        self.orders: dict[str, dict[str, Any]] = meta["orders"]
+        """Order id -> its fields (`authority`, `title`, `reference`, `date`, `url`, `imposed_by`)."""
+        self.counts: dict[str, Any] = meta["counts"]
+        """`exchanges`, `domains`, `addresses`, `list_names`; also `per_exchange`, `per_list`: {id: count}."""
+        self.contact: str | None = meta["contact"]
+
+    # The question's side.
+
+    def judge_name(self, qname: bytes, now: float) -> Verdict:
+        """What the rules say of `qname` (wire form, lower case); `PASS` itself when they say nothing."""
+        # This loop is `Image.find` spelt out: it runs for every question.
+        slots = self._slots
+        mask = self._mask
+        seed = self._seed
+        octets = self._octets
+        position = 0
+        length = qname[0]
+        found = None
+        while length:
+            following = position + length + 1
+            length = qname[following]
+            if not length and self._skips_top:
+                break  # A top-level domain, and no rule is owned by one.
+            suffix = qname[position:] if position else qname
+            digest = xxh3_64_intdigest(suffix, seed)
+            index = digest & mask
+            while slot := slots[index]:
+                if slot ^ digest < 4294967296:
+                    start = self._blob + (slot & 0xFFFFFFFF)
+                    end = start + len(suffix)
+                    if octets[start:end] == suffix:
+                        if found is None:
+                            found = [(position, end)]
+                        else:
+                            found.append((position, end))
+                        break
+                index = (index + 1) & mask
+            position = following
+        if found is None:
+            if not self._root:
+                return PASS
+            found = []
+        return self._judge_found(qname, found)
+
+    def _judge_found(self, qname: bytes, found: list[tuple[int, int]]) -> Verdict:
+        if len(found) == 1:
+            # Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
+            position, end = found[0]
+            octets = self._octets
+            if octets[end] == 1 and not self._root:
+                ready = self._ready[octets[end + 1] | octets[end + 2] << 8]
+                if ready is not None:
+                    action, rule, form, file, valid_until = ready
+                    if form is RuleForm.SUBTREE or (form is RuleForm.EXACT) is (position == 0):
+                        line = int.from_bytes(octets[end + 3 : end + 7], "little")
+                        match = RuleMatch(rule, form, qname[position:], file, line)
+                        nxdomain_ok = form is not RuleForm.EXACT
+                        return Verdict(action, match, None, Exemption.NONE, qname, nxdomain_ok, valid_until)
+        return self._decide(qname, self._applying(qname, found), skip_lists=False)
+
+    def _applying(self, qname: bytes, found: list[tuple[int, int]]) -> list[Applying]:
+        """Every reference at the found suffixes, the longest owner first, markers included."""
+        refs = [
+            Applying(class_id, line, position)
+            for position, end in found
+            for class_id, line in self.image.refs_at(end - self._blob)
+        ]
+        if self._root:
+            root = len(qname) - 1
+            refs += [Applying(class_id, line, root) for class_id, line in self.image.refs_at(self._root)]
+        return refs
+
+    def applying(self, qname: bytes) -> list[Applying]:
+        """Every rule and marker at or above `qname`, the longest owner first."""
+        found = []
+        position = 0
+        while qname[position]:
+            end = self.image.find(qname[position:])
+            if end:
+                found.append((position, end + self._blob))
+            position += qname[position] + 1
+        return self._applying(qname, found)
+
+    def standing(self, class_id: int) -> Standing:
+        """A class as of this table's time."""
+        return self._standings[class_id]
+
+    def _decide(self, qname: bytes, applying: list[Applying], *, skip_lists: bool) -> Verdict:
+        """The general decision over all rules at or above `qname`."""
+        winners: list[Applying | None] = [None, None, None]
+        seconds: list[Applying | None] = [None, None, None]
+        below: list[Applying | None] = [None, None, None]
+        exception_tier = 3
+        valid_until = below_until = math.inf
+        for ref in applying:
+            origin, is_enforced, is_counted, changes_at = self._standings[ref.class_id]
+            tier = origin.tier
+            if skip_lists and tier is Tier.LISTS:
+                continue
+            if origin.effect is Effect.MARKER:
+                if ref.owner_offset == 0:
+                    below_until = min(below_until, changes_at)
+                    if is_enforced:
+                        exception_tier = min(exception_tier, tier)
+                continue
+            if reaches_below(origin.form):
+                below_until = min(below_until, changes_at)
+                if is_enforced and below[tier] is None:
+                    below[tier] = ref
+            if not reaches(origin.form, ref.owner_offset):
+                continue
+            valid_until = min(valid_until, changes_at)
+            if is_enforced and winners[tier] is None:
+                winners[tier] = ref
+            if is_counted and seconds[tier] is None:
+                seconds[tier] = ref
+        winner = _first(winners)
+        second = _first(seconds)
+        shadow = None
+        if second is not None and not self._standings[second.class_id].is_enforced:
+            shadow = self._match(qname, second)
+        if winner is None:
+            if shadow is None and valid_until == math.inf:
+                return PASS
+            return Verdict(shadow=shadow, valid_until=valid_until)
+        origin = self._standings[winner.class_id].origin
+        match = self._match(qname, winner)
+        if origin.effect is not Effect.BLOCK:
+            exemption = EXEMPTIONS[origin.tier]
+            return Verdict(PolicyAction.PASSTHRU, match, shadow, exemption, valid_until=valid_until)
+        child = _first(below)
+        nxdomain_ok = False
+        if child is not None:
+            heir = self._standings[child.class_id].origin
+            # RFC 8020: NXDOMAIN says that nothing exists below, so every name below must be blocked.
+            nxdomain_ok = heir.effect is Effect.BLOCK and exception_tier > heir.tier
+        return Verdict(
+            origin.rule.action,
+            match,
+            shadow,
+            Exemption.NONE,
+            qname,
+            nxdomain_ok,
+            min(valid_until, below_until),
+        )
+
+    def _match(self, qname: bytes, ref: Applying) -> RuleMatch:
+        origin = self._standings[ref.class_id].origin
+        return RuleMatch(origin.rule, origin.form, qname[ref.owner_offset :], origin.file, ref.line)
+
+    # The response's side.
+
+    def judge_response(
+        self, qname_verdict: Verdict, qname: bytes, qtype: int, response: Response, now: float
+    ) -> Verdict:
+        """What the rules say of an answer to `qname`, which itself is not blocked.
+
+        `qname_verdict` itself comes back when the answer adds nothing to it.
+        """
+        if qname_verdict.exemption is Exemption.ALL:
+            return qname_verdict
+        if not response.links and not response.service_targets and not self.image.interval_count:
+            return qname_verdict
+        skip_lists = qname_verdict.exemption is Exemption.LISTS
+        shadow = qname_verdict.shadow
+        valid_until = qname_verdict.valid_until
+        links = response.links
+        names = [link.target for link in links]
+        for kept_links, name in enumerate([*names, *response.service_targets], start=1):
+            verdict = self._judge_later(name, now, skip_lists)
+            if verdict is PASS:
+                continue
+            valid_until = min(valid_until, verdict.valid_until)
+            if shadow is None:
+                shadow = verdict.shadow
+            if verdict.is_blocked:
+                on_chain = kept_links <= len(links)
+                return Verdict(
+                    verdict.action,
+                    verdict.match,
+                    shadow,
+                    Exemption.NONE,
+                    name if on_chain else response.name_at_end,
+                    on_chain and verdict.nxdomain_ok,
+                    valid_until,
+                    kept_links if on_chain else len(links),
+                )
+        if self.image.interval_count:
+            for address in response.addresses:
+                match, address_shadow, changes_at = self._judge_address(address)
+                valid_until = min(valid_until, changes_at)
+                if shadow is None:
+                    shadow = address_shadow
+                if match is not None:
+                    # An address speaks of one type only, so the name may still exist: never NXDOMAIN.
+                    return Verdict(
+                        match.rule.action,
+                        match,
+                        shadow,
+                        Exemption.NONE,
+                        response.name_at_end,
+                        False,
+                        valid_until,
+                        len(links),
+                    )
+        if shadow is qname_verdict.shadow and valid_until == qname_verdict.valid_until:
+            return qname_verdict
+        return Verdict(
+            PolicyAction.PASSTHRU,
+            qname_verdict.match,
+            shadow,
+            qname_verdict.exemption,
+            valid_until=valid_until,
+        )
+
+    def _judge_later(self, name: bytes, now: float, skip_lists: bool) -> Verdict:
+        if not skip_lists:
+            return self.judge_name(name, now)
+        return self._decide(name, self.applying(name), skip_lists=True)
+
+    def addresses_at(self, address: bytes) -> list[tuple[int, int, bytes]]:
+        """The (class, line, packed network) of every network around an address, the smallest first."""
+        image = self.image
+        size = layout.INTERVAL.size
+        wanted = layout.mapped_address(address)
+        index = bisect_right(
+            range(image.interval_count),
+            wanted,
+            key=lambda number: bytes(image.intervals[number * size : number * size + 16]),
+        )
+        if index == 0:
+            return []
+        _, first, count = layout.INTERVAL.unpack_from(image.intervals, (index - 1) * size)
+        networks = []
+        for number in range(first, first + count):
+            fields = layout.ADDRESS_REF.unpack_from(image.refs, number * layout.ADDRESS_REF.size)
+            class_id, _, family, line, network = fields
+            networks.append((class_id, line, network[12:] if family == 4 else network))
+        return networks
+
+    def _judge_address(self, address: bytes) -> tuple[RuleMatch | None, RuleMatch | None, float]:
+        """The enforced rule, the shadow rule, and when either may change."""
+        winner = second = None
+        valid_until = math.inf
+        for class_id, line, network in self.addresses_at(address):
+            origin, is_enforced, is_counted, changes_at = self._standings[class_id]
+            valid_until = min(valid_until, changes_at)
+            match = RuleMatch(origin.rule, None, network, origin.file, line)
+            if is_enforced and winner is None:
+                winner = match
+            if is_counted and second is None:
+                second = match
+        return winner, None if second is winner else second, valid_until
+
+
+def reaches(form: RuleForm | None, owner_offset: int) -> bool:
+    """Whether a rule of this form applies to a name whose suffix at `owner_offset` is its owner."""
+    if form is RuleForm.SUBTREE:
+        return True
+    return (form is RuleForm.EXACT) is (owner_offset == 0)
+
+
+def reaches_below(form: RuleForm | None) -> bool:
+    """Whether a rule at or above a name applies to names directly under it."""
+    return form is not RuleForm.EXACT
+
+
+def _first(tiers: list[Applying | None]) -> Applying | None:
+    return tiers[0] or tiers[1] or tiers[2]
+
+
+def _standing(origin: RuleClass, wall: float, offset: float) -> Standing:
+    rule = origin.rule
+    starts_at = -math.inf if rule.starts_at is None else rule.starts_at
+    ends_at = math.inf if rule.ends_at is None else rule.ends_at
+    if rule.mode is Mode.DISABLED or ends_at <= wall or ends_at <= starts_at:
+        return Standing(origin, False, False, math.inf)
+    if wall < starts_at:
+        return Standing(origin, False, False, starts_at - offset)
+    return Standing(origin, rule.mode is Mode.ENFORCE, True, ends_at - offset)
+
+
+def _ready(standing: Standing) -> Ready | None:
+    origin = standing.origin
+    if not standing.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
+        return None
+    return Ready(origin.rule.action, origin.rule, origin.form, origin.file, standing.changes_at)
+
+
+def open_table(path: Path, wall: float, monotonic: float, generation: int) -> PolicyTable:
+    """The policy in the image at `path`, checked, as of `wall`.  Raises `ImageUnusable`."""
+    image = Image(path)
+    image.verify()
+    return PolicyTable(image, generation, wall, monotonic)
