@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 PROBLEMS_MAX = 1000
@@ -103,6 +103,8 @@ class Findings:
         return problems
 
     def _keep(self, problem: Problem) -> None:
+        if not problem.message.isprintable():  # Hostile keys must not steer a terminal or forge a log line.
+            problem = replace(problem, message=repr(problem.message)[1:-1])
         if len(self._problems) < PROBLEMS_MAX:
             self._problems.append(problem)
         else:

@@ -1,0 +1,95 @@
+"""Names under which strangers register: blocking one of them blocks all of its customers.
+
+Knows: the Public Suffix List that `publicsuffix2` bundles (no network), and shared platforms that
+the list is too old or too strict to have.  Does not know: exchanges.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import publicsuffix2
+
+from resolver.wire.names import name_from_text, parent
+
+SHARED_PLATFORMS = (
+    "akamaized.net",
+    "amazonaws.com",
+    "azureedge.net",
+    "bitbucket.io",
+    "cloudflare.net",
+    "digitaloceanspaces.com",
+    "edgekey.net",
+    "edgesuite.net",
+    "fastly.net",
+    "fly.dev",
+    "framer.app",
+    "gitbook.io",
+    "googleapis.com",
+    "googleusercontent.com",
+    "medium.com",
+    "myshopify.com",
+    "netlify.app",
+    "notion.site",
+    "ondigitalocean.app",
+    "pages.dev",
+    "r2.dev",
+    "sharepoint.com",
+    "storage.googleapis.com",
+    "supabase.co",
+    "surge.sh",
+    "t.me",
+    "telegram.me",
+    "translate.goog",
+    "vercel.app",
+    "webflow.io",
+    "weebly.com",
+    "windows.net",
+    "wixsite.com",
+    "zendesk.com",
+)
+"""Platforms on whose names anybody can publish; an exchange's page there takes an exact rule."""
+
+
+class Suffixes(NamedTuple):
+    """The list in wire form."""
+
+    names: frozenset[bytes]
+    wildcards: frozenset[bytes]
+    """x for `*.x`: every name directly under x is a suffix."""
+    exceptions: frozenset[bytes]
+
+
+@cache
+def suffixes() -> Suffixes:
+    """Read the bundled list, once; some 10,000 names, 50 ms."""
+    source = Path(publicsuffix2.__file__).parent / "public_suffix_list.dat"
+    names, wildcards, exceptions = set[bytes](), set[bytes](), set[bytes]()
+    for line in source.read_text(encoding="utf-8").splitlines():
+        rule = line.partition(" ")[0].strip()
+        if not rule or rule.startswith("//"):
+            continue
+        if rule.startswith("*."):
+            wildcards.add(name_from_text(rule[2:]))
+        elif rule.startswith("!"):
+            exceptions.add(name_from_text(rule[1:]))
+        else:
+            names.add(name_from_text(rule))
+    names.update(name_from_text(name) for name in SHARED_PLATFORMS)
+    return Suffixes(frozenset(names), frozenset(wildcards), frozenset(exceptions))
+
+
+def is_public_suffix(name: bytes) -> bool:
+    """Whether strangers register names directly under `name` (wire form, lower case).
+
+    As the list's algorithm has it, every top-level name is one, known or not.
+    """
+    above = parent(name)
+    if above == b"\0":
+        return True
+    known = suffixes()
+    if name in known.names:
+        return True
+    return above in known.wildcards and name not in known.exceptions
