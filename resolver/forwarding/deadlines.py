@@ -46,7 +46,7 @@ class Deadlines:
     def set(self, item: Timed, due_at: float) -> None:
         """Hold `item` until `due_at`, replacing any deadline it had."""
         # The tiny shift keeps a due time that is a whole tick, but for rounding, on that tick.
-        bucket = math.ceil(due_at * _TICKS_PER_S - 1e-6)
+        bucket = int(due_at * _TICKS_PER_S - 1e-6) + 1
         if item._bucket:
             if item._bucket == bucket:
                 return

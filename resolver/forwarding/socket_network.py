@@ -12,9 +12,8 @@ import resource
 
 from resolver.clock import Clock
 from resolver.forwarding.entropy import Entropy
-from resolver.forwarding.network import Receiver, Ticket, Unsent
+from resolver.forwarding.stream import Streams
 from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX, UdpPools
-from resolver.forwarding.upstream import Upstream
 
 FILES_FOR_OTHERS = 2048
 """Descriptors left to listeners, HTTP, files and upstream TCP."""
@@ -37,17 +36,16 @@ class SocketNetwork:
     ) -> None:
         self._loop = loop
         self.udp = UdpPools(clock, entropy, sockets_per_upstream=sockets_per_upstream)
+        self.streams = Streams(loop, clock)
         self.send_datagram = self.udp.send
+        self.ask_stream = self.streams.ask
         loop.add_reader(self.udp.fileno(), self.udp.on_readable)
-
-    def ask_stream(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
-        """See `network.Network.ask_stream`."""
-        return Unsent("stream")
 
     def close(self) -> None:
         """See `network.Network.close`."""
         self._loop.remove_reader(self.udp.fileno())
         self.udp.close()
+        self.streams.close()
 
 
 def pool_size(upstream_count: int) -> int:

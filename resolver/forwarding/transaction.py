@@ -171,7 +171,12 @@ class Transaction:
 
     def start(self, now: float) -> Step:
         """The first step."""
-        return self._advance(now)
+        upstream = self._candidates[0]
+        step = self._send(upstream, now >= upstream.edns_refused_until, upstream.is_stream, now)
+        if step is None:
+            return self._end()
+        self._turn = 1
+        return step
 
     def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
         """Something came in for `attempt`."""

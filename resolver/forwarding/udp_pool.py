@@ -300,7 +300,15 @@ class UdpPool:
             if query_id not in slot.pending:
                 slot.orphans.pop(query_id, None)
                 return slot
-        return Unsent("no_socket")
+        # Only tiny pools come here: the ID is taken wherever chance looked.
+        for slot in line:
+            if query_id not in slot.pending:
+                return slot
+        extra = self._open()
+        if extra is None:
+            return Unsent("no_socket")
+        line.append(extra)
+        return extra
 
     def _open(self) -> _Slot | None:
         """A new socket on a random port, or None when the system has none to give."""

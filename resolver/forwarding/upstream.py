@@ -10,6 +10,7 @@ rarely, until one is answered.  Being down never means being unused: when all ar
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Literal
 
@@ -126,16 +127,13 @@ class Upstream:
         if self.rtt_s is None:
             return ATTEMPT_TIMEOUT_S_FIRST
         timeout_s = self.rtt_s + 4 * self.rtt_variance_s
-        return min(max(timeout_s, ATTEMPT_TIMEOUT_S_MIN), ATTEMPT_TIMEOUT_S_MAX)
+        if timeout_s < ATTEMPT_TIMEOUT_S_MIN:
+            return ATTEMPT_TIMEOUT_S_MIN
+        return timeout_s if timeout_s < ATTEMPT_TIMEOUT_S_MAX else ATTEMPT_TIMEOUT_S_MAX
 
     def on_answer(self, elapsed_s: float, now: float, *, measured: bool = True) -> None:
         """It answered.  `measured` False: the time says nothing about the path (a new TCP connection)."""
-        index = 0
-        for bound in RESPONSE_SECONDS_BOUNDS:
-            if elapsed_s <= bound:
-                break
-            index += 1
-        self.response_buckets[index] += 1
+        self.response_buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, elapsed_s)] += 1
         self.response_sum_s += elapsed_s
         if measured:
             rtt_s = self.rtt_s
