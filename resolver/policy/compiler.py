@@ -4,7 +4,7 @@ Knows: which file says what, the key of an image.  Does not know: sockets, the s
 
     python -m resolver.policy.compiler BLOCKLIST --out DIRECTORY [--idle] [--force]
 
-prints one line of JSON: `{"image": path or null, "key", "inputs", "counts", "problems"}`, and exits 0
+prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
 once is found again, and nothing is ever written over.
 """
@@ -17,47 +17,23 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from resolver import __version__
 from resolver.policy.blocklist import read_blocklist
-from resolver.policy.image import FORMAT_VERSION, Effect, Image, ImageUnusable
+from resolver.policy.compiled import IMAGE_SUFFIX, Compiled, InputFile, key_of
+from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_writer import ImageWriter, TooManyRules
 from resolver.policy.lists import ListReader
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
 from resolver.problems import Problem, has_errors
 
-COMPILER_VERSION = 1
-"""Raised when the same inputs come to mean another image."""
 BLOCKLIST_OCTETS_MAX = 64 << 20
 """Larger ones are not read here, only refused by the reader."""
-IMAGE_SUFFIX = ".policy"
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """One file an image was made of."""
-
-    path: str
-    sha256: str
-    octets: int
-
-
-@dataclass(slots=True)
-class Compiled:
-    """What came of a compilation: an image, or the reasons why there is none."""
-
-    image: Path | None = None
-    key: str = ""
-    inputs: list[InputFile] = field(default_factory=list)
-    counts: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def compile_in_process(
@@ -70,7 +46,7 @@ def compile_in_process(
 
 def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already."""
-    compiled = Compiled()
+    compiled = Compiled(paths=[str(blocklist_path)])
     octets = None
     try:
         if blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
@@ -82,6 +58,7 @@ def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) 
     blocklist, compiled.problems = read_blocklist(blocklist_path, octets=octets, force=force)
     if blocklist is None:
         return compiled
+    compiled.paths += [str(spec.path) for spec in blocklist.lists]
     lists = [_read_file(spec, compiled) for spec in blocklist.lists]
     if has_errors(compiled.problems):
         return compiled
@@ -103,17 +80,14 @@ def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) 
         out_dir.mkdir(parents=True, exist_ok=True)
         _write_image(blocklist, lists, image, compiled)
     except OSError as error:
+        compiled.transient = True
         compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
-    except (TooManyRules, ImageUnusable) as error:
+    except ImageUnusable as error:
+        compiled.transient = True
+        compiled.problems.append(Problem(str(out_dir), 0, str(error)))
+    except TooManyRules as error:
         compiled.problems.append(Problem(str(blocklist_path), 0, str(error)))
     return compiled
-
-
-def key_of(inputs: list[InputFile], *, force: bool = False) -> str:
-    """The name of the image of these files: everything that decides its content, hashed."""
-    parts: list[object] = [FORMAT_VERSION, COMPILER_VERSION, __version__, force]
-    parts += [[entry.path, entry.sha256] for entry in inputs]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 
 def _input(path: Path, octets: bytes) -> InputFile:

@@ -1,0 +1,52 @@
+"""What a compilation hands to the process that serves, and the name of its image.
+
+Knows: the words.  Does not know: how a blocklist is read; so a server need not load the readers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resolver import __version__
+from resolver.policy.image import FORMAT_VERSION
+from resolver.problems import Problem
+
+COMPILER_VERSION = 1
+"""Raised when the same inputs come to mean another image."""
+IMAGE_SUFFIX = ".policy"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file an image was made of."""
+
+    path: str
+    sha256: str
+    octets: int
+
+
+@dataclass(slots=True)
+class Compiled:
+    """What came of a compilation: an image, or the reasons why there is none."""
+
+    image: Path | None = None
+    key: str = ""
+    inputs: list[InputFile] = field(default_factory=list)
+    """The files that were read, the blocklist first."""
+    paths: list[str] = field(default_factory=list)
+    """The files that were wanted, those that could not be read included."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    transient: bool = False
+    """The files were not to blame: trying again later may help."""
+
+
+def key_of(inputs: list[InputFile], *, force: bool = False) -> str:
+    """The name of the image of these files: everything that decides its content, hashed."""
+    parts: list[object] = [FORMAT_VERSION, COMPILER_VERSION, __version__, force]
+    parts += [[entry.path, entry.sha256] for entry in inputs]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
