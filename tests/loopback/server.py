@@ -21,7 +21,7 @@ from typing import Any
 import dns.message
 import dns.query
 
-from tests.loopback.process import Program, free_port, poll
+from tests.loopback.process import Program, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -190,8 +190,3 @@ def running_server(directory: Path, upstream_port: int, **options: Any) -> Itera
     """A server that is ready, with one upstream on 127.0.0.1."""
     with Server(directory, upstream_ports=(upstream_port,), **options) as server:
         yield server
-
-
-def wait_until(condition: Any, what: str, timeout_s: float = 10.0) -> None:
-    """See `tests.loopback.process.poll`."""
-    poll(condition, timeout_s=timeout_s, what=what)

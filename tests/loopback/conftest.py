@@ -1,0 +1,25 @@
+"""What loopback tests share: one NSD per worker, one server per module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.loopback.authority import running_authority
+from tests.loopback.server import Server, running_server
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Port of an NSD with the test zones."""
+    with running_authority(tmp_path_factory.mktemp("nsd")) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, authority: int) -> Iterator[Server]:
+    """A server with the usual policy, on IPv4 and IPv6."""
+    directory = tmp_path_factory.mktemp("server")
+    with running_server(directory, authority, hosts=("127.0.0.1", "::1")) as running:
+        yield running

@@ -1,0 +1,104 @@
+"""What runs inside namespaces of its own: servers on port 53 and glibc's resolver in front of them.
+
+Knows: `ip`, `mount`, `setpriv`.  Does not know: what the report should say; it prints one JSON object.
+usage: unshare --net --mount python -m tests.loopback.namespace getaddrinfo|port53 DIRECTORY
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dns.rcode
+
+from tests.loopback.authority import running_authority
+from tests.loopback.server import ROOT, Server, running_server
+
+NAMES = (
+    "www.example.org",
+    "cname-abroad.example.org",
+    "huge.example.org",
+    "sixty.example.org",
+    "www.blocked.example.net",
+    "www.beta.example",
+    "no-such-name.example.org",
+)
+ADDRESSES_SHOWN_MAX = 4
+NET_BIND_SERVICE = 10
+"""CAP_NET_BIND_SERVICE's bit (capabilities(7))."""
+
+
+def look_up(name: str) -> object:
+    """What glibc's getaddrinfo says: sorted addresses, how many if many, or why there are none."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        words = {socket.EAI_NONAME: "no such name", socket.EAI_NODATA: "no data"}
+        return words.get(error.errno or 0, str(error))
+    addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda text: (":" in text, text))
+    return addresses if len(addresses) <= ADDRESSES_SHOWN_MAX else len(addresses)
+
+
+def report_getaddrinfo(directory: Path) -> dict[str, object]:
+    """Point this namespace's resolv.conf at a server on port 53 and look names up."""
+    configuration = directory / "resolv.conf"
+    configuration.write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
+    subprocess.run(["mount", "--bind", configuration, "/etc/resolv.conf"], check=True)
+    with (
+        running_authority(directory / "nsd", port=5300) as authority,
+        running_server(directory / "server", authority, port=53),
+    ):
+        return {name: look_up(name) for name in NAMES}
+
+
+def report_port53(directory: Path) -> dict[str, object]:
+    """Bind port 53 as `nobody`, with and without CAP_NET_BIND_SERVICE."""
+    nobody = pwd.getpwnam("nobody")
+    as_nobody = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+    capability = ("--inh-caps=-all,+net_bind_service", "--ambient-caps=+net_bind_service")
+    probe = [*as_nobody, sys.executable, "-c", "import resolver"]
+    if subprocess.run(probe, capture_output=True, cwd=ROOT, check=False).returncode:
+        return {"skip": "nobody may not read the project or its Python"}
+
+    def server(name: str, *privileges: str) -> Server:
+        made = Server(
+            directory / name, port=53, prefix=(*as_nobody, *privileges), changes={"listen": {"http": None}}
+        )
+        os.chown(made.directory, nobody.pw_uid, nobody.pw_gid)
+        return made
+
+    report: dict[str, object] = {}
+    with server("with", *capability) as allowed:
+        report["with"] = dns.rcode.to_text(allowed.ask("alpha.example").rcode())
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{allowed.pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        report["uid"] = int(status["Uid"].split()[0])
+        held = int(status["CapEff"], 16)
+        report["capabilities"] = ["net_bind_service"] if held == 1 << NET_BIND_SERVICE else [hex(held)]
+    refused = server("without")
+    refused.start()
+    try:
+        report["without"] = refused.wait_for_end(30.0)
+    finally:
+        refused.stop()
+    report["without said"] = refused.stderr() + refused.stdout()
+    return report
+
+
+def main() -> None:
+    """Bring up loopback, run the scenario, print its report."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    scenario = {"getaddrinfo": report_getaddrinfo, "port53": report_port53}[sys.argv[1]]
+    print(json.dumps(scenario(Path(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""How the process starts, stops, and holds its port."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dns.message
+import dns.rcode
+import pytest
+
+from tests.loopback.process import poll
+from tests.loopback.server import ROOT, Server, running_server
+from tests.loopback.slow_upstream import SlowUpstream
+
+pytestmark = [pytest.mark.loopback, pytest.mark.slow]
+
+SHUTDOWN_S_MAX = 2.0
+
+
+def test_the_ready_line_says_where_and_what(tmp_path: Path) -> None:
+    with Server(tmp_path, upstream_ports=(9,), hosts=("127.0.0.1", "::1")) as server:
+        line = server.wait_until_ready()
+        assert f"127.0.0.1:{server.port}" in line
+        assert f"[::1]:{server.port}" in line
+        assert "4 exchanges" in line
+        assert "python" in line
+        assert len(server.stdout().splitlines()) == 1
+
+
+def test_sigterm_settles_what_is_in_flight_and_ends_well(tmp_path: Path) -> None:
+    with (
+        SlowUpstream() as upstream,
+        running_server(tmp_path, upstream.port) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        socket.create_connection(("127.0.0.1", server.port), timeout=5.0) as stream,
+    ):
+        client.settimeout(5.0)
+        client.connect(("127.0.0.1", server.port))
+        query = dns.message.make_query("held.example.org", "A").to_wire()
+        client.send(query)
+        stream.sendall(len(query).to_bytes(2, "big") + query)
+        poll(lambda: upstream.held_count, timeout_s=5.0, what="the question reaches the upstream")
+        began = time.monotonic()
+        server.send(signal.SIGTERM)
+        assert dns.message.from_wire(client.recv(4096)).rcode() == dns.rcode.SERVFAIL
+        assert dns.message.from_wire(stream.recv(4096)[2:]).rcode() == dns.rcode.SERVFAIL
+        assert server.wait_for_end(10.0) == 0
+        assert time.monotonic() - began < SHUTDOWN_S_MAX + 1.0
+        assert "Traceback" not in server.stderr()
+
+
+def test_an_answer_that_comes_during_shutdown_is_still_delivered(tmp_path: Path) -> None:
+    with (
+        SlowUpstream() as upstream,
+        running_server(tmp_path, upstream.port) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.settimeout(5.0)
+        client.connect(("127.0.0.1", server.port))
+        client.send(dns.message.make_query("held.example.org", "A").to_wire())
+        poll(lambda: upstream.held_count, timeout_s=5.0, what="the question reaches the upstream")
+        server.send(signal.SIGTERM)
+        # Its listeners are closed for new connections, but it has not ended yet.
+        upstream.release()
+        reply = dns.message.from_wire(client.recv(4096))
+        assert reply.rcode() == dns.rcode.NOERROR
+        assert server.wait_for_end(10.0) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_server_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    with Server(tmp_path) as server:
+        began = time.monotonic()
+        server.send(number)
+        assert server.wait_for_end(10.0) == 0
+        assert time.monotonic() - began < SHUTDOWN_S_MAX
+        assert "Traceback" not in server.stderr()
+
+
+def test_a_port_that_is_taken_is_a_plain_message(tmp_path: Path) -> None:
+    with Server(tmp_path / "first") as first:
+        second = Server(tmp_path / "second", port=first.port)
+        second.start()
+        try:
+            assert second.wait_for_end(20.0) not in (0, None)
+        finally:
+            second.stop()
+        assert f"{first.port}" in second.stderr()
+        assert "Traceback" not in second.stderr()
+
+
+def test_a_killed_server_starts_again_on_the_same_port(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5.0):
+        server.send(signal.SIGKILL)
+        server.wait_for_end()
+    with Server(tmp_path, port=server.port) as again:
+        assert again.ask("alpha.example").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_an_upstream_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    with SlowUpstream() as upstream:
+        port = upstream.port
+    with running_server(tmp_path, port) as server:
+        assert server.ask("first.example.org").rcode() == dns.rcode.SERVFAIL
+        with SlowUpstream(port) as upstream:
+            names = iter(range(1_000_000))
+
+            def is_back() -> bool:
+                return server.ask(f"name{next(names)}.example.org").rcode() == dns.rcode.NOERROR
+
+            poll(is_back, timeout_s=10.0, what="questions are answered again")
+
+
+# Port 53 and glibc need a network of their own: `resolv.conf` cannot name a port.
+
+
+def in_namespace(scenario: str, directory: Path) -> dict[str, object]:
+    """Run a scenario of `tests.loopback.namespace` in new namespaces; what it reports."""
+    flags = ["--net", "--mount"] if os.geteuid() == 0 else ["--net", "--mount", "--map-root-user"]
+    if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare: this machine lets us make no namespaces")
+    command = ["unshare", *flags, sys.executable, "-m", "tests.loopback.namespace", scenario, str(directory)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120.0, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    report: dict[str, object] = json.loads(ran.stdout)
+    return report
+
+
+@pytest.mark.needs("unshare", "nsd", "ip", "mount")
+def test_glibc_resolves_through_us_and_is_denied(tmp_path: Path) -> None:
+    report = in_namespace("getaddrinfo", tmp_path)
+    assert report["www.example.org"] == ["192.0.2.80", "2001:db8::80"]
+    assert report["cname-abroad.example.org"] == ["198.51.100.80", "2001:db8:2::80"]
+    assert report["huge.example.org"] == "no data"
+    assert report["sixty.example.org"] == 60
+    assert report["www.blocked.example.net"] == "no such name"
+    assert report["www.beta.example"] == ["192.0.2.250", "2001:db8::250"]
+    assert report["no-such-name.example.org"] == "no such name"
+
+
+@pytest.fixture
+def open_directory() -> Path:
+    """A directory that any user may enter, which `tmp_path` is not."""
+    directory = Path(tempfile.mkdtemp(prefix="exchange-resolver-test-"))
+    directory.chmod(0o755)
+    return directory
+
+
+@pytest.mark.needs("unshare", "setpriv", "ip")
+def test_an_ordinary_user_with_the_one_capability_binds_port_53(open_directory: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("setpriv: only root can become another user")
+    try:
+        report = in_namespace("port53", open_directory)
+    finally:
+        shutil.rmtree(open_directory)
+    if "skip" in report:
+        pytest.skip(str(report["skip"]))
+    assert report["with"] == "NXDOMAIN"
+    assert report["uid"] != 0
+    assert report["capabilities"] == ["net_bind_service"]
+    assert report["without"] not in (0, None)
+    assert ":53" in str(report["without said"])
+    assert "Traceback" not in str(report["without said"])
