@@ -1,0 +1,121 @@
+"""The commands and their options, nothing else.
+
+Knows: argv, help texts, exit codes.  Does not know: how a command does its work; each imports its own
+module when it is called, so that `explain` does not wait for a web server to be loaded.
+Exit codes: 0 fine, 1 findings, 2 bad input.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resolver import __version__
+
+app = typer.Typer(
+    name="exchange-resolver",
+    help="A DNS filtering resolver: forwards, caches, and refuses the names of listed exchanges.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings; default: config/resolver.yaml here, then /etc/exchange-resolver/resolver.yaml.",
+    ),
+]
+BlocklistOption = Annotated[
+    Path | None,
+    typer.Option("--blocklist", metavar="FILE", help="Policy; default: the one that the settings name."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+class SchemaKind(StrEnum):
+    """Files that have a schema."""
+
+    BLOCKLIST = "blocklist"
+    SETTINGS = "settings"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"exchange-resolver {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Serve.  Prints one line when ready; SIGHUP reloads the blocklist, SIGTERM stops."""
+    from resolver.cli.run import run_server
+
+    raise typer.Exit(run_server(config))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the settings, the blocklist and its lists; every problem as file:line: message."""
+    from resolver.cli.check import check_files
+
+    raise typer.Exit(check_files(config, blocklist, strict=strict, as_json=as_json))
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="A domain name, or an address to look up in 'addresses'.")],
+    qtype: Annotated[str, typer.Option("--type", metavar="TYPE", help="Query type.")] = "A",
+    client: Annotated[
+        str | None, typer.Option("--client", metavar="IP", help="Who asks; default: this machine.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="DATE", help="Decide as of YYYY-MM-DD or an RFC 3339 time.")
+    ] = None,
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what would be decided about NAME and why; needs no running server."""
+    from resolver.cli.explain import explain_name
+
+    raise typer.Exit(
+        explain_name(
+            name, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
+        )
+    )
+
+
+@app.command()
+def schema(kind: Annotated[SchemaKind, typer.Argument(help="Which file.")]) -> None:
+    """Print the JSON Schema of a file, for editors."""
+    from resolver.cli.check import print_schema
+
+    print_schema(kind.value)
+
+
+@app.command()
+def demo(as_json: JsonOption = False) -> None:
+    """Show the whole system with a built-in upstream: asks, blocks, prints the hit counts."""
+    from resolver.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(as_json=as_json))

@@ -1,0 +1,73 @@
+"""`check` and `schema`: are the files right, and what may stand in them.
+
+Knows: who checks which file.  Does not know: the rules they check by.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from resolver.cli.files import (
+    BadInput,
+    exit_code,
+    print_problems,
+    problems_as_json,
+    settings_path,
+)
+from resolver.policy.blocklist import blocklist_schema
+from resolver.policy.compiler import compile_policy
+from resolver.problems import Problem, has_errors
+from resolver.settings import load_settings, settings_schema
+
+
+def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as_json: bool) -> int:
+    """Check everything that can be checked, print every problem; the exit code."""
+    problems: list[Problem] = []
+    checked: list[str] = []
+    if config is not None or blocklist is None:
+        try:
+            path = settings_path(config)
+        except BadInput as error:
+            problems += error.problems
+        else:
+            checked.append(str(path))
+            settings, found = load_settings(path)
+            problems += found
+            if settings is not None:
+                blocklist = blocklist or settings.blocklist
+    counts = {}
+    if blocklist is not None:
+        checked.append(str(blocklist))
+        # Compiling is the check: it reads the blocklist and every list as the server would.
+        with tempfile.TemporaryDirectory() as directory:
+            compiled = compile_policy(blocklist, Path(directory))
+        problems += compiled.problems
+        counts = compiled.counts
+    code = exit_code(problems, strict=strict)
+    if as_json:
+        report = {
+            "ok": not has_errors(problems),
+            "files": checked,
+            "counts": counts,
+            "problems": problems_as_json(problems),
+        }
+        print(json.dumps(report, indent=2))
+        return code
+    print_problems(problems)
+    if not has_errors(problems):
+        warnings = f", {len(problems)} warnings" if problems else ""
+        print(f"{', '.join(checked)}: fine{warnings}")
+        if counts:
+            print(
+                f"{counts['exchanges']} exchanges, {counts['domains']} domains, "
+                f"{counts['addresses']} networks, {counts['list_names']} list names"
+            )
+    return code
+
+
+def print_schema(kind: str) -> None:
+    """Print the JSON Schema of `blocklist` or `settings`."""
+    schema = blocklist_schema() if kind == "blocklist" else settings_schema()
+    print(json.dumps(schema, indent=2))

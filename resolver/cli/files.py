@@ -1,0 +1,77 @@
+"""Which files a command means, and how their problems are shown.
+
+Knows: default paths, `file:line: message`.  Does not know: what is in the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from resolver.problems import Problem, has_errors
+from resolver.settings import DEFAULT_PATHS, Settings, load_settings
+
+EXIT_FINE = 0
+EXIT_FINDINGS = 1
+EXIT_BAD_INPUT = 2
+
+
+class BadInput(Exception):
+    """A file or an argument can not be used; `problems` says why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+
+def settings_path(config: Path | None) -> Path:
+    """The settings file: the one given, else the first default that exists.  Raises BadInput."""
+    if config is not None:
+        return config
+    for path in DEFAULT_PATHS:
+        if path.exists():
+            return path
+    looked = " or ".join(map(str, DEFAULT_PATHS))
+    raise BadInput(
+        [Problem(str(DEFAULT_PATHS[0]), 0, f"no settings: there is no {looked}; use --config FILE")]
+    )
+
+
+def read_settings(config: Path | None) -> tuple[Settings, list[Problem]]:
+    """The settings and their warnings.  Raises BadInput with all problems."""
+    settings, problems = load_settings(settings_path(config))
+    if settings is None:
+        raise BadInput(problems)
+    return settings, problems
+
+
+def policy_path(config: Path | None, blocklist: Path | None) -> tuple[Path, Settings]:
+    """The blocklist given, else the one the settings name; with the settings (or their defaults).
+
+    Raises BadInput.
+    """
+    if blocklist is not None and config is None and not any(path.exists() for path in DEFAULT_PATHS):
+        return blocklist, Settings()
+    settings, _ = read_settings(config)
+    return blocklist or settings.blocklist, settings
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """One line each on standard error, as compilers do."""
+    for problem in problems:
+        print(problem, file=sys.stderr)
+
+
+def problems_as_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """For `--json`."""
+    return [asdict(problem) for problem in problems]
+
+
+def exit_code(problems: list[Problem], *, strict: bool) -> int:
+    """2 for errors; with `strict`, 1 for warnings; else 0."""
+    if has_errors(problems):
+        return EXIT_BAD_INPUT
+    return EXIT_FINDINGS if strict and problems else EXIT_FINE

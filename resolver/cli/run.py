@@ -1,0 +1,87 @@
+"""`run`: serve until told to stop.
+
+Knows: signals, exit codes, the ready line.  Does not know: how the server is put together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from resolver.cli.engine import NoSuchEngine, choose_engine
+from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.cli.server import CannotStart, Server
+from resolver.observe.log import LogWriter, set_up_logging
+from resolver.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def run_server(config: Path | None) -> int:
+    """Serve by the settings of `config`; the exit code."""
+    try:
+        settings, warnings = read_settings(config)
+        engine = choose_engine(settings.engine)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    except NoSuchEngine as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print_problems(warnings)
+    writer = set_up_logging(settings.log.level, settings.log.format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, engine, writer))
+    finally:
+        writer.close()
+
+
+async def _serve(settings: Settings, engine: str, writer: LogWriter) -> int:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    # Before anything that takes time: a stop while loading is a stop, not a crash.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = Server(settings, engine=engine, log_writer=writer)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
+    starting = loop.create_task(server.start())
+    stopped = loop.create_task(stopping.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        await server.stop()
+        return EXIT_FINE
+    try:
+        starting.result()
+    except CannotStart as error:
+        stopped.cancel()
+        for reason in error.reasons:
+            print(reason, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    # What lives now lives until the end: the garbage collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    _announce(server.describe())
+    await stopped
+    _log.info("stopping")
+    await server.stop()
+    _log.info("stopped")
+    return EXIT_FINE
+
+
+def _announce(line: str) -> None:
+    """The one line on standard output.  A reader that is gone is no reason to stop serving."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,360 @@
+"""The whole server, put together: settings -> rooms -> sockets, and down again.
+
+Knows: how the rooms are made and in which order they start and stop.  Does not know: argv, signals.
+Order of starting: HTTP (a waiting monitor sees why), policy (nothing is answered without one), then the
+DNS sockets.  Order of stopping: no new queries, then those in flight for as long as the limit
+allows, then everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from resolver import __version__
+from resolver.access import AccessList
+from resolver.cache import ResponseCache
+from resolver.cli.policyfacts import policy_facts
+from resolver.clock import LoopClock
+from resolver.forwarding.entropy import Entropy
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.plan import ForwardPlan
+from resolver.forwarding.plan import Server as PlannedServer
+from resolver.forwarding.socket_network import SocketNetwork, pool_size
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
+from resolver.listeners.address import SocketAddress
+from resolver.listeners.reporter import Reporter
+from resolver.listeners.tcp import TcpListener
+from resolver.listeners.udp import UdpListener
+from resolver.local import LocalNames
+from resolver.observe.health import Health
+from resolver.observe.log import LogWriter
+from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, UpstreamFacts
+from resolver.observe.query_log import QueryLog
+from resolver.observe.tally import Tallies
+from resolver.policy.publisher import Publisher, StartRefused
+from resolver.policy.table import PolicyTable
+from resolver.service import Service
+from resolver.settings import Settings, UpstreamServer
+from resolver.web import WebServer, make_app
+from resolver.web.server import bind as bind_http
+from resolver.wire.names import name_to_text
+
+DRAIN_S: Final = 1.5
+"""How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
+With closing it stays within the 2 seconds that the contract gives."""
+
+MEMO_PART_OF_CACHE: Final = 4
+"""One part in this many of the cache's memory goes to the memo of whole answers in front of it."""
+
+DRAIN_POLL_S: Final = 0.01
+
+PORT_ATTEMPTS_MAX: Final = 20
+"""Tries to find a port that is free for both UDP and TCP when any will do."""
+
+_NO_IPV6: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+_log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """The server can not serve; `reasons` says why, a line each."""
+
+    def __init__(self, reasons: Iterable[object]) -> None:
+        self.reasons = [str(reason) for reason in reasons]
+        super().__init__("; ".join(self.reasons))
+
+
+class Server:
+    """One resolver, from settings to sockets.  Make it and use it inside a running event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine: str,
+        log_writer: LogWriter,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self._log_writer = log_writer
+        self._loop = asyncio.get_running_loop()
+        self._clock = LoopClock(self._loop)
+        self._tallies = Tallies()
+        self._reporter = Reporter(self._tallies, make_query_log(settings, log_writer))
+        memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE
+        self._memo_octets = memo_octets
+        self._cache = ResponseCache(
+            settings.cache.size_octets - memo_octets,
+            ttl_min_s=settings.cache.ttl_min_s,
+            ttl_max_s=settings.cache.ttl_max_s,
+            negative_ttl_max_s=settings.cache.negative_ttl_max_s,
+            stale_max_s=settings.cache.stale_max_s,
+        )
+        self._publisher = Publisher(
+            settings.blocklist, settings.state_dir, self._clock, self._on_publish, wall=wall
+        )
+        self._forwarder: Forwarder | None = None
+        self._service: Service | None = None
+        self._table: PolicyTable | None = None
+        self._facts = PolicyFacts()
+        self._udp: list[UdpListener] = []
+        self._tcp: list[TcpListener] = []
+        self._web: WebServer | None = None
+        self.health = Health("policy", "sockets")
+        self.metrics = Metrics(
+            self._tallies,
+            policy=lambda: self._facts,
+            reloads=self._reload_facts,
+            upstreams=self._upstream_facts,
+            cache=self._cache,
+            version=__version__,
+            engine=engine,
+            gauges=self._gauges,
+            counters=self._counters,
+            drops=lambda: self._reporter.drops,
+        )
+
+    async def start(self) -> None:
+        """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
+        try:
+            self._start_web()
+            table = await self._first_table()
+            self.health.meet("policy")
+            self._service = self._make_service(table)
+            await self._bind_dns(self._service)
+            self.health.meet("sockets")
+        except CannotStart:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds."""
+        self.health.fail("sockets", "shutting down")
+        deadline = self._clock.now() + DRAIN_S
+        listeners: list[UdpListener | TcpListener] = [*self._udp, *self._tcp]
+        for listener in listeners:
+            listener.stop_reading()
+        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
+        while self._is_busy() and self._clock.now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_S)
+        if self._forwarder is not None:
+            await self._forwarder.close()
+        # One turn of the loop, for the failures just delivered to leave.
+        await asyncio.sleep(0)
+        for listener in listeners:
+            listener.close()
+        await self._publisher.close()
+        if self._web is not None:
+            await self._web.stop()
+
+    def reload(self) -> None:
+        """Read the blocklist again soon; the result is in the log and in the metrics."""
+        self._publisher.reload()
+
+    @property
+    def dns_addresses(self) -> list[SocketAddress]:
+        """Where DNS is served, UDP and TCP alike."""
+        return [SocketAddress(*listener.bound_to) for listener in self._udp]
+
+    @property
+    def http_address(self) -> SocketAddress | None:
+        """Where HTTP is served; None: off."""
+        return None if self._web is None else SocketAddress(*self._web.address)
+
+    def describe(self) -> str:
+        """One line: addresses, exchanges, domains, engine."""
+        assert self._table is not None
+        counts = self._table.counts
+        parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
+        if self.http_address is not None:
+            parts.append("http " + show_address(self.http_address))
+        parts.append(f"{counts['exchanges']} exchanges")
+        parts.append(f"{counts['domains']} domains")
+        if counts["list_names"]:
+            parts.append(f"{counts['list_names']} list names")
+        parts.append(f"engine {self.engine}")
+        return "ready: " + ", ".join(parts)
+
+    # Starting.
+
+    def _start_web(self) -> None:
+        endpoint = self.settings.listen.http
+        if endpoint is None:
+            return
+        try:
+            bound = bind_http(endpoint.address, endpoint.port)
+        except OSError as error:
+            raise CannotStart([_why_not(f"listen.http: {endpoint}", error, endpoint.port)]) from None
+        self._web = WebServer(make_app(self.health, self.metrics), bound)
+        self._web.start()
+
+    async def _first_table(self) -> PolicyTable:
+        try:
+            return await self._publisher.start()
+        except StartRefused as error:
+            raise CannotStart(error.problems) from None
+
+    def _make_service(self, table: PolicyTable) -> Service:
+        settings = self.settings
+        plan = ForwardPlan(
+            [_planned(server) for server in settings.upstreams.servers],
+            "ordered" if settings.upstreams.strategy == "ordered" else "fastest",
+            {
+                suffix: [_planned(server) for server in servers]
+                for suffix, servers in settings.upstreams.forward.items()
+            },
+        )
+        entropy = Entropy()
+        network = SocketNetwork(
+            self._loop, self._clock, entropy, sockets_per_upstream=pool_size(len(plan.upstreams))
+        )
+        self._forwarder = Forwarder(
+            plan,
+            network,
+            self._clock,
+            entropy,
+            timeout_s=settings.upstreams.timeout_s,
+            in_flight_max=settings.limits.in_flight_max,
+        )
+        return Service(
+            table=table,
+            cache=self._cache,
+            forwarder=self._forwarder,
+            local=make_local_names(settings),
+            clock=self._clock,
+            access=AccessList(settings.clients.allow),
+            memo_octets_max=self._memo_octets,
+            rate_limit_qps=settings.clients.rate_limit_qps,
+            tcp_idle_s=settings.limits.tcp_idle_s,
+        )
+
+    async def _bind_dns(self, service: Service) -> None:
+        reasons = []
+        for endpoint in self.settings.listen.dns:
+            try:
+                await self._bind_endpoint(SocketAddress(endpoint.address, endpoint.port), service)
+            except OSError as error:
+                if error.errno in _NO_IPV6 and endpoint.is_ipv6:
+                    # The shipped settings name ::1, and many containers have no IPv6.
+                    _log.warning("no IPv6 here, not listening", extra={"address": str(endpoint)})
+                else:
+                    reasons.append(_why_not(f"listen.dns: {endpoint}", error, endpoint.port))
+        if not self._udp and not reasons:
+            reasons.append("listen.dns: none of the addresses exists on this machine")
+        if reasons:
+            raise CannotStart(reasons)
+
+    async def _bind_endpoint(self, address: SocketAddress, service: Service) -> None:
+        limits = self.settings.limits
+        for attempt in range(PORT_ATTEMPTS_MAX):
+            udp = UdpListener(address, service, self._reporter, self._clock, self._loop)
+            try:
+                tcp = TcpListener(
+                    SocketAddress(*udp.bound_to),
+                    service,
+                    self._reporter,
+                    self._clock,
+                    self._loop,
+                    idle_s=limits.tcp_idle_s,
+                    connections_max=limits.tcp_connections_max,
+                    connections_per_client_max=limits.tcp_connections_per_client_max,
+                )
+            except OSError:
+                udp.close()
+                # With port 0 the kernel chose for UDP alone; another choice may be free for both.
+                if address.port or attempt == PORT_ATTEMPTS_MAX - 1:
+                    raise
+                continue
+            self._udp.append(udp)
+            self._tcp.append(tcp)
+            udp.start()
+            await tcp.start()
+            return
+
+    # What happens while it runs.
+
+    def _on_publish(self, table: PolicyTable) -> None:
+        self._table = table
+        self._facts = policy_facts(table)
+        if self._service is not None:
+            self._service.publish(table)
+
+    def _is_busy(self) -> bool:
+        waiting = self._service is not None and self._service.waiting > 0
+        return waiting or any(listener.connections for listener in self._tcp)
+
+    # What monitoring is told.
+
+    def _reload_facts(self) -> ReloadFacts:
+        status = self._publisher.status
+        return ReloadFacts(status.successes, status.failures, status.last_success, status.last_attempt)
+
+    def _upstream_facts(self) -> Iterable[UpstreamFacts]:
+        for upstream in self._forwarder.upstreams if self._forwarder is not None else ():
+            yield UpstreamFacts(
+                name=upstream.name,
+                queries=upstream.queries,
+                failures=dict(upstream.failures),
+                bounds=RESPONSE_SECONDS_BOUNDS,
+                buckets=tuple(upstream.response_buckets),
+                seconds=upstream.response_sum_s,
+            )
+
+    def _gauges(self) -> Iterable[tuple[str, str, float]]:
+        waiting = 0 if self._service is None else self._service.waiting
+        connections = sum(listener.connections for listener in self._tcp)
+        pending = 0 if self._forwarder is None else self._forwarder.pending
+        yield (
+            "resolver_blocklist_is_stale",
+            "1 while the blocklist as it stands is not in force because it could not be loaded, else 0.",
+            float(self._publisher.status.serves_last_good),
+        )
+        yield "resolver_waiting_queries", "Queries that wait for an upstream now.", waiting
+        yield "resolver_tcp_connections", "Open TCP connections of clients.", connections
+        yield "resolver_upstream_in_flight", "Questions in flight to upstreams now.", pending
+
+    def _counters(self) -> Iterable[tuple[str, str, float]]:
+        coalesced = 0 if self._forwarder is None else self._forwarder.coalesced
+        overloads = 0 if self._forwarder is None else self._forwarder.overloads
+        yield "resolver_upstream_coalesced", "Questions that joined an equal one in flight.", coalesced
+        yield "resolver_upstream_overloads", "Questions failed because too many were in flight.", overloads
+        yield "resolver_log_lines_dropped", "Log lines lost to a slow reader.", self._log_writer.dropped
+
+
+def make_query_log(settings: Settings, writer: LogWriter) -> QueryLog | None:
+    """The query log that the settings ask for; None: off."""
+    log = settings.log
+    if log.queries == "none":
+        return None
+    return QueryLog(writer, queries=log.queries, clients=log.clients, line_format=log.format)
+
+
+def make_local_names(settings: Settings) -> LocalNames:
+    """The site's own records."""
+    return LocalNames(
+        {name_to_text(name): [str(address) for address in found] for name, found in settings.records.items()}
+    )
+
+
+def show_address(address: SocketAddress) -> str:
+    """`192.0.2.1:53`, `[2001:db8::1]:53`."""
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+
+
+def _planned(server: UpstreamServer) -> PlannedServer:
+    return PlannedServer(server.scheme, server.address, server.port, server.trust_ad)
+
+
+def _why_not(what: str, error: OSError, port: int) -> str:
+    hint = ""
+    if error.errno == errno.EACCES and port < 1024:
+        hint = " (a port under 1024 needs the capability CAP_NET_BIND_SERVICE)"
+    elif error.errno == errno.EADDRINUSE:
+        hint = " (another program listens there)"
+    return f"{what}: cannot listen: {error.strerror or error}{hint}"
