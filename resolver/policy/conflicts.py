@@ -147,22 +147,26 @@ def _check_protected(blocked: Sequence[NameRule], protected: Sequence[NameRule],
     own = {rule.owner: rule for rule in protected}
     above = {name[at:]: name for name in built_in for at in suffix_offsets(name)[1:]}
     for rule in blocked:
-        text = entry_text(rule.owner, rule.form)
-        for at in suffix_offsets(rule.owner):
-            name = rule.owner[at:]
+        owner = rule.owner
+        for at in suffix_offsets(owner):
+            name = owner[at:]
             if name in built_in:
-                message = f"{rule.rule.label}: {text!r} is protected ({built_in[name]})"
-                findings.error(rule.line, message, forcible=True)
-                break
-            if name in own and _reaches(own[name].form, is_same=at == 0, other=rule.form):
-                message = f"{rule.rule.label}: {text!r} is protected on line {own[name].line}"
-                findings.error(rule.line, message, forcible=True)
-                break
-        if rule.form is not RuleForm.EXACT and rule.owner in above:
-            name = above[rule.owner]
+                reason = f"is protected ({built_in[name]})"
+            elif name in own and _reaches(own[name].form, is_same=at == 0, other=rule.form):
+                reason = f"is protected on line {own[name].line}"
+            else:
+                continue
+            findings.error(rule.line, f"{_said(rule)} {reason}", forcible=True)
+            break
+        if owner in above and rule.form is not RuleForm.EXACT:
+            name = above[owner]
             covered = f"{name_to_text(name)!r}, which is protected ({built_in[name]})"
-            message = f"{rule.rule.label}: {text!r} covers {covered}"
-            findings.error(rule.line, message, forcible=True)
+            findings.error(rule.line, f"{_said(rule)} covers {covered}", forcible=True)
+
+
+def _said(rule: NameRule) -> str:
+    """Name a rule in a message: its exchange and its text."""
+    return f"{rule.rule.label}: {entry_text(rule.owner, rule.form)!r}"
 
 
 def _reaches(form: RuleForm, *, is_same: bool, other: RuleForm) -> bool:
