@@ -13,6 +13,9 @@ from resolver.outcome import Respond
 ENTRY_OVERHEAD_OCTETS = 420
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond` (measured, 64-bit)."""
 
+SEEN_MAX = 32_768
+"""Questions remembered by hash alone, to tell the second time from the first: about 3 MB."""
+
 
 class Memo:
     """Answers by the octets after a query's ID; at most `octets_max` octets of memory."""
@@ -22,6 +25,7 @@ class Memo:
         self._young: dict[bytes, Respond] = {}
         self._old: dict[bytes, Respond] = {}
         self._young_octets = 0
+        self._seen: set[int] = set()
         self.find = self._young.get
 
     def recall(self, key: bytes) -> Respond | None:
@@ -30,6 +34,16 @@ class Memo:
         if answer is not None:
             self.remember(key, answer)
         return answer
+
+    def is_asked_again(self, key: bytes) -> bool:
+        """Whether `key` was seen lately; so that what is asked once costs no more than this."""
+        fingerprint = hash(key)
+        if fingerprint in self._seen:
+            return True
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(fingerprint)
+        return False
 
     def remember(self, key: bytes, answer: Respond) -> None:
         """Keep `answer` for queries whose octets after the ID are `key`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
@@ -15,14 +15,14 @@ from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.query import Query
 
 
-class Transport(Enum):
+class Transport(StrEnum):
     """How a query came in; the value is the metric label."""
 
     UDP = "udp"
     TCP = "tcp"
 
 
-class Source(Enum):
+class Source(StrEnum):
     """Where an answer came from; the value is the metric label."""
 
     POLICY = "policy"
@@ -91,6 +91,10 @@ class Ask:
     verdict: Verdict
     generation: int
     """The policy generation that `verdict` belongs to."""
+    asked_at: float
+    """Monotonic seconds."""
+    context: Any = None
+    """The listener's: where the answer is to go."""
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
 

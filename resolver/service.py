@@ -34,7 +34,7 @@ from resolver.wire.ttl import age_body, with_ttl
 
 _log = logging.getLogger(__name__)
 
-Deliver = Callable[[Respond | Drop], None]
+Deliver = Callable[[Ask, Respond | Drop], None]
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
@@ -192,7 +192,7 @@ class Service:
                 return self._reply(query, peer, Rcode.SERVFAIL, source=Source.CACHE, ede=ede, verdict=verdict)
         if not query.recursion_desired:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return Ask(query, peer, verdict, self._table.generation, stale)
+        return Ask(query, peer, verdict, self._table.generation, now, stale=stale)
 
     # The asynchronous half.
 
@@ -200,7 +200,7 @@ class Service:
         """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
         if self.waiting >= WAITING_MAX:
             overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
-            deliver(self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
+            deliver(ask, self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
             return
         waiter = _Waiter(self, ask, deliver)
         self.waiting += 1
@@ -232,7 +232,9 @@ class Service:
             judgement = self._judgement(query, verdict, entry, now)
         else:
             judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
-        body = age_body(response, 0, ttl_max=_cap_s(judgement, now))
+        body = response.body
+        if judgement.valid_until != math.inf:
+            body = age_body(response, 0, ttl_max=_cap_s(judgement, now))
         if judgement.is_blocked:
             return self._deny(query, ask.peer, judgement, now, response, body)
         return self._reply_from(query, ask.peer, response, body, Source.UPSTREAM, judgement)
@@ -414,10 +416,12 @@ class Service:
     def _remember(self, query: Query, peer: Peer, answer: Respond, good_until: float) -> Respond:
         """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own."""
         if not query.options:
-            answer.good_until = good_until
-            answer.generation = self._table.generation
             memo = self._memo_udp if peer.transport is Transport.UDP else self._memo_tcp
-            memo.remember(query.octets[2:], answer)
+            key = query.octets[2:]
+            if memo.is_asked_again(key):
+                answer.good_until = good_until
+                answer.generation = self._table.generation
+                memo.remember(key, answer)
         return answer
 
 
@@ -453,7 +457,7 @@ class _Waiter:
         if self.patience is not None:
             self.patience.cancel()
         self._service.waiting -= 1
-        deliver(answer)
+        deliver(self._ask, answer)
 
 
 def _cap_s(verdict: Verdict, now: float) -> int | None:

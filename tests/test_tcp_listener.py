@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,7 +19,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.observe.tally import Tallies
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
-from resolver.service import Service
+from resolver.service import Deliver, Service
 
 WAIT_S = 5.0
 
@@ -27,7 +28,7 @@ class ScriptedService:
     """Echoes a message behind its ID; a message whose third octet is `w` waits until released."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Ask, Callable[[Respond | Drop], None]]] = []
+        self.waiting: list[tuple[Ask, Deliver]] = []
         self.asked = 0
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
@@ -39,15 +40,15 @@ class ScriptedService:
         if octets[2:3] == b"b":
             return self.answer(octets[:2] + b"b" * 60_000)
         if octets[2:3] == b"w":
-            return Ask(cast(Any, octets), peer, cast(Any, None), 0)
+            return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
         return self.answer(octets)
 
-    def resolve(self, ask: Ask, deliver: Callable[[Respond | Drop], None]) -> None:
+    def resolve(self, ask: Ask, deliver: Deliver) -> None:
         self.waiting.append((ask, deliver))
 
     def release(self, index: int = 0) -> None:
         ask, deliver = self.waiting.pop(index)
-        deliver(self.answer(cast(bytes, ask.query)))
+        deliver(ask, self.answer(ask.query.octets))
 
     @staticmethod
     def answer(octets: bytes) -> Respond:

@@ -11,9 +11,13 @@ from typing import Protocol
 
 from resolver.observe.tally import Tallies, Tally
 from resolver.outcome import Drop, Peer, Respond, Transport
+from resolver.policy.verdict import Verdict
 
 DEFECTS_LOGGED_MAX = 20
 """Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
+
+KNOWN_MAX = 4096
+"""Kinds of answers whose tally is known without working out its labels."""
 
 
 class QueryLog(Protocol):
@@ -31,6 +35,7 @@ class Reporter:
         self.drops: Counter[str] = Counter()
         """What was lost beside the outcomes, by reason: datagrams, connections, answers never sent."""
         self._defects = 0
+        self._known: dict[tuple[object, ...], tuple[Tally, Verdict]] = {}
 
     def count_batch(self, transport: Transport, answers: list[Respond], seconds: float) -> None:
         """Count a batch of answers that all took `seconds`."""
@@ -38,13 +43,37 @@ class Reporter:
         for answer in answers:
             tally = answer.tally
             if tally is None:
-                tally = answer.tally = self.tallies.of(transport, answer)
+                tally = answer.tally = self._tally_of(transport, answer)
             touched.append(tally)
         self.tallies.settle(touched, seconds)
 
     def count(self, transport: Transport, outcome: Respond | Drop, seconds: float) -> None:
         """Count one outcome that took `seconds`."""
-        self.tallies.of(transport, outcome).add(seconds)
+        if type(outcome) is Respond:
+            self._tally_of(transport, outcome).add(seconds)
+        else:
+            self.tallies.of(transport, outcome).add(seconds)
+
+    def _tally_of(self, transport: Transport, answer: Respond) -> Tally:
+        """The answer's tally, found by what decides its labels: rules by identity, which is cheap to hash."""
+        verdict = answer.verdict
+        match, shadow = verdict.match, verdict.shadow
+        key = (
+            transport,
+            answer.source,
+            answer.rcode,
+            answer.qtype,
+            None if match is None else id(match.rule),
+            None if shadow is None else id(shadow.rule),
+            verdict.action,
+        )
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            # The verdict keeps its rules alive, so their ids stay theirs.
+            known = self._known[key] = (self.tallies.of(transport, answer), verdict)
+        return known[0]
 
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Count something lost that was no outcome of its own."""

@@ -271,13 +271,13 @@ class _Connection(asyncio.Protocol):
             return
         if isinstance(outcome, Ask):
             self.open_questions += 1
-            listener.service.resolve(outcome, partial(self._on_resolved, octets, now))
+            listener.service.resolve(outcome, self._on_resolved)
             return
         self._settle(octets, outcome, listener.clock.now() - now)
 
-    def _on_resolved(self, octets: bytes, asked_at: float, outcome: Respond | Drop) -> None:
+    def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         self.open_questions -= 1
-        self._settle(octets, outcome, self._listener.clock.now() - asked_at)
+        self._settle(ask.query.octets, outcome, self._listener.clock.now() - ask.asked_at)
         self._take_turn()
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:

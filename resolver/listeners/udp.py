@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from functools import partial
 
 from resolver.clock import Clock
 from resolver.listeners.address import SocketAddress, bind_udp
@@ -116,7 +115,8 @@ class UdpListener:
                 if self._reporter.query_log is not None:
                     self._reporter.query_log.write(peer, octets, outcome)
             elif type(outcome) is Ask:
-                self._resolve(outcome, batch.sender(slot), now)
+                outcome.context = batch.sender(slot)
+                self._service.resolve(outcome, self._on_resolved)
             else:
                 assert type(outcome) is Drop
                 self._reporter.count(Transport.UDP, outcome, 0.0)
@@ -126,13 +126,8 @@ class UdpListener:
                 self._reporter.count_drop("send_failed", lost)
             self._reporter.count_batch(Transport.UDP, answers, self._clock.now() - now)
 
-    def _resolve(self, ask: Ask, sender: tuple[bytes, bytes], now: float) -> None:
-        self._service.resolve(ask, partial(self._on_resolved, ask, sender, now))
-
-    def _on_resolved(
-        self, ask: Ask, sender: tuple[bytes, bytes], asked_at: float, outcome: Respond | Drop
-    ) -> None:
-        self._reporter.count(Transport.UDP, outcome, self._clock.now() - asked_at)
+    def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+        self._reporter.count(Transport.UDP, outcome, self._clock.now() - ask.asked_at)
         if isinstance(outcome, Drop):
             return
         if self._reporter.query_log is not None:
@@ -140,7 +135,7 @@ class UdpListener:
         if len(self._late) >= LATE_MAX:
             self._reporter.count_drop("late_queue_full")
             return
-        self._late.append((sender, ask.query.octets[:2] + outcome.tail))
+        self._late.append((ask.context, ask.query.octets[:2] + outcome.tail))
         if len(self._late) == 1:
             # Answers of one turn of the loop leave together.
             self._loop.call_soon(self._send_late)

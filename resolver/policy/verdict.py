@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 
-class PolicyAction(Enum):
+class PolicyAction(StrEnum):
     """What is done with a question (RPZ's words)."""
 
     PASSTHRU = "passthru"
@@ -21,7 +21,7 @@ class PolicyAction(Enum):
     DROP = "drop"
 
 
-class Mode(Enum):
+class Mode(StrEnum):
     """Whether a rule takes part: shadow counts without blocking, disabled only keeps the record."""
 
     ENFORCE = "enforce"
@@ -29,7 +29,7 @@ class Mode(Enum):
     DISABLED = "disabled"
 
 
-class RuleForm(Enum):
+class RuleForm(StrEnum):
     """How far a rule reaches from its owner name."""
 
     SUBTREE = "subtree"
@@ -80,9 +80,12 @@ class PolicyRule:
     """Wall time (Unix seconds) of `until`; None: never."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RuleMatch:
-    """The rule that matched, and where it stands."""
+    """The rule that matched, and where it stands.
+
+    Treat as immutable (not `frozen=True`: each blocked name makes one, at triple the cost).
+    """
 
     rule: PolicyRule
     form: RuleForm | None
@@ -93,9 +96,9 @@ class RuleMatch:
     line: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Verdict:
-    """What the rules say of one name, or of one response.
+    """What the rules say of one name, or of one response.  Treat as immutable, as `RuleMatch`.
 
     `match` None: no enforced rule speaks of it.  `action` is PASSTHRU then, and also when an allow
     or protected rule won (then `match` is that rule and `exemption` says how far it reaches).
