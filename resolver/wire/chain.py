@@ -69,7 +69,7 @@ def follow_chain(
     index: Index = {}
     for record in records:
         index.setdefault((record.owner, record.rtype), []).append(record)
-    dnames = [record for record in records if record.rtype == _DNAME]
+    has_dname = any(record.rtype == _DNAME for record in records)
     chain = Chain(qname)
     seen = {qname}
     while True:
@@ -80,7 +80,7 @@ def follow_chain(
                 chain.terminal = terminal
                 chain.kept += terminal
             return chain
-        target = _step(octets, index, dnames, name, dnssec_ok, chain, names)
+        target = _step(octets, index, has_dname, name, dnssec_ok, chain, names)
         if target is None:
             return chain
         if len(chain.links) == CHAIN_LINKS_MAX or target in seen:
@@ -146,7 +146,7 @@ def _terminal_records(
 def _step(
     octets: bytes,
     index: Index,
-    dnames: list[Record],
+    has_dname: bool,
     name: bytes,
     dnssec_ok: bool,
     chain: Chain,
@@ -154,8 +154,8 @@ def _step(
 ) -> bytes | None:
     """Keep the records of one step from `name` and return where it leads; None: nowhere."""
     cnames = index.get((name, _CNAME))
-    above = [r for r in dnames if r.owner != name and is_at_or_below(name, r.owner)]
-    if not above:
+    dname = _dname_above(index, name) if has_dname else None
+    if dname is None:
         if cnames is None:
             return None
         target = _target(octets, cnames[0], names)
@@ -164,7 +164,6 @@ def _step(
         if dnssec_ok:
             chain.kept += _signatures(octets, index, name, _CNAME)
         return target
-    dname = max(above, key=lambda r: len(r.owner))
     prefix = name[: len(name) - len(dname.owner)]
     target = prefix + _target(octets, dname, names)
     if len(target) > NAME_OCTETS_MAX:
@@ -178,6 +177,16 @@ def _step(
     else:
         chain.kept.append(Synthesized(name, target, dname.ttl_s))
     return target
+
+
+def _dname_above(index: Index, name: bytes) -> Record | None:
+    """The DNAME at the nearest ancestor; the first of several there.  At most 127 look-ups."""
+    at = 0
+    while length := name[at]:
+        at += length + 1
+        if found := index.get((name[at:], _DNAME)):
+            return found[0]
+    return None
 
 
 def _target(octets: bytes, record: Record, names: dict[int, bytes]) -> bytes:

@@ -168,6 +168,8 @@ def rdata_text(rtype: int, rdata: bytes) -> str:
     """RDATA (names uncompressed) as zone text; RFC 3597 §5's generic form where no reader fits."""
     if rtype in (Qtype.CNAME, Qtype.NS, Qtype.PTR, Qtype.DNAME):
         return _dotted(rdata)
+    if rtype in (Qtype.TXT, Qtype.SPF, Qtype.HINFO) and (strings := _strings_text(rdata)) is not None:
+        return strings
     reader = dnslib.RDMAP.get(Qtype(rtype).name) if rtype in _KNOWN_TYPES else None
     if reader is not None and rdata:
         try:
@@ -226,6 +228,22 @@ def _number_text(
         return kind(number).name
     except ValueError:
         return f"{prefix}{number}"
+
+
+def _strings_text(rdata: bytes) -> str | None:
+    """Character-strings, each quoted, odd octets as `\\DDD`; None when they overrun."""
+    texts = []
+    at = 0
+    while at < len(rdata):
+        end = at + 1 + rdata[at]
+        if end > len(rdata):
+            return None
+        text = "".join(
+            chr(c) if 0x20 <= c < 0x7F and c not in b'"\\' else f"\\{c:03d}" for c in rdata[at + 1 : end]
+        )
+        texts.append(f'"{text}"')
+        at = end
+    return " ".join(texts) or None
 
 
 def _dotted(name: bytes) -> str:

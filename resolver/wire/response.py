@@ -330,12 +330,12 @@ def _accept_plain_negative(
     minimum_s = int.from_bytes(octets[end - 4 : end], "big")
     body = octets[question_end:end]
     offset = at + 4 - question_end
+    if ttl_s >= TTL_TOP_BIT or minimum_s >= TTL_TOP_BIT:
+        return None
     # RFC 2308 §5: the negative TTL is the lesser of the SOA's own TTL and its MINIMUM.
     if minimum_s < ttl_s:
         body = body[:offset] + octets[end - 4 : end] + body[offset + 4 :]
         ttl_s = minimum_s
-    if ttl_s >= TTL_TOP_BIT:
-        return None
     ttls.append(ttl_s)
     return Response(
         flags & 0xF,

@@ -18,7 +18,7 @@ from resolver.wire.numbers import Qtype
 
 POINTER_TARGETS_MAX = 512
 """Distinct pointer targets followed in one message; real messages have a few dozen."""
-RECORDS_MAX = 2048
+RECORDS_MAX = 1024
 """Records looked at in one message; keeps the worst message within a few milliseconds."""
 HEADER_OCTETS = 12
 RECORD_FIXED = struct.Struct("!HHIH").unpack_from
