@@ -11,6 +11,7 @@ unanswered queries are sent once more, on a new one; when a fresh one breaks, th
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.network import Receiver, Ticket, Unsent
@@ -188,16 +189,17 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has gathered meanwhile."""
-        assert isinstance(transport, asyncio.Transport)
+        # Not `isinstance`: uvloop's transports are no subclasses of asyncio's.
+        stream = cast(asyncio.Transport, transport)
         if self._is_shut:
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         self.connecting = None
-        transport.set_write_buffer_limits(high=WRITE_OCTETS_MAX)
+        stream.set_write_buffer_limits(high=WRITE_OCTETS_MAX)
         self._rest_timer(None)
         if self.waiting:
-            transport.write(b"".join(_framed(ticket.octets) for ticket in self.waiting.values()))
+            stream.write(b"".join(_framed(ticket.octets) for ticket in self.waiting.values()))
         self._close_when_idle()
 
     def data_received(self, data: bytes) -> None:
