@@ -202,14 +202,7 @@ class Server:
 
     def _make_service(self, table: PolicyTable) -> Service:
         settings = self.settings
-        plan = ForwardPlan(
-            [_planned(server) for server in settings.upstreams.servers],
-            "ordered" if settings.upstreams.strategy == "ordered" else "fastest",
-            {
-                suffix: [_planned(server) for server in servers]
-                for suffix, servers in settings.upstreams.forward.items()
-            },
-        )
+        plan = make_plan(settings)
         entropy = Entropy()
         network = SocketNetwork(
             self._loop, self._clock, entropy, sockets_per_upstream=pool_size(len(plan.upstreams))
@@ -333,6 +326,16 @@ def make_query_log(settings: Settings, writer: LogWriter) -> QueryLog | None:
     if log.queries == "none":
         return None
     return QueryLog(writer, queries=log.queries, clients=log.clients, line_format=log.format)
+
+
+def make_plan(settings: Settings) -> ForwardPlan:
+    """Whom to ask about what."""
+    upstreams = settings.upstreams
+    return ForwardPlan(
+        [_planned(server) for server in upstreams.servers],
+        "ordered" if upstreams.strategy == "ordered" else "fastest",
+        {suffix: [_planned(server) for server in servers] for suffix, servers in upstreams.forward.items()},
+    )
 
 
 def make_local_names(settings: Settings) -> LocalNames:

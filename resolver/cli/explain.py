@@ -1,0 +1,259 @@
+"""`explain`: what would be decided about a name, and the whole trace of why.
+
+Knows: how to load a policy without a server and how to say a verdict in words.  Does not know: how it
+is reached; the service itself answers the imagined query, so what is shown is what a client gets.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from resolver.access import AccessList
+from resolver.cache import ResponseCache
+from resolver.cli.explain_text import print_explanation
+from resolver.cli.files import (
+    EXIT_BAD_INPUT,
+    EXIT_FINE,
+    BadInput,
+    policy_path,
+    print_problems,
+    problems_as_json,
+)
+from resolver.cli.reading import ShownReply, qtype_from_text, read_reply
+from resolver.cli.server import make_local_names, make_plan
+from resolver.cli.trace import TracedRule, form_text, show_moment, trace_address, trace_name
+from resolver.clock import TimerHandle
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.plan import ForwardPlan
+from resolver.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.policy.compiler import compile_in_process
+from resolver.policy.properties import moment_from, zone_from
+from resolver.policy.table import PolicyTable, open_table
+from resolver.policy.verdict import PolicyRule, Verdict
+from resolver.problems import Problem
+from resolver.service import Service
+from resolver.settings import Settings
+from resolver.wire.encode import encode_query
+from resolver.wire.message import type_text
+from resolver.wire.names import name_from_text, name_to_text
+from resolver.yamlsource import YamlMapping, read_yaml
+
+Read = TypeVar("Read")
+
+DEFAULT_CLIENT = "127.0.0.1"
+
+
+@dataclass(slots=True, frozen=True)
+class Explanation:
+    """Everything there is to say; what prints it only chooses words."""
+
+    asked: str
+    """As typed."""
+    name: str
+    """Normalised; for an address, the address."""
+    qtype: str
+    client: str
+    is_client_allowed: bool
+    at: float
+    """Unix seconds."""
+    verdict: Verdict | None
+    """None: the question was for an address, not a name."""
+    trace: list[TracedRule]
+    reply: ShownReply | None
+    """What the client would see; None: nothing, or what the upstreams say."""
+    source: str
+    """`policy`, `local`, `upstream` or `dropped`."""
+    upstreams: tuple[str, ...]
+    """Who would be asked."""
+    orders: dict[str, dict[str, Any]]
+    blocklist: str
+
+    @property
+    def decider(self) -> PolicyRule | None:
+        """The rule that decided."""
+        return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        verdict, rule = self.verdict, self.decider
+        match = verdict.match if verdict is not None else None
+        shadow = verdict.shadow if verdict is not None else None
+        return {
+            "asked": self.asked,
+            "name": self.name,
+            "type": self.qtype,
+            "at": show_moment(self.at),
+            "blocklist": self.blocklist,
+            "client": {"address": self.client, "allowed": self.is_client_allowed},
+            "decision": {
+                "blocked": verdict is not None and verdict.is_blocked,
+                "action": verdict.action.value if verdict is not None else None,
+                "rule": form_text(match.owner, match.form) if match is not None else None,
+                "file": match.file if match is not None else None,
+                "line": match.line if match is not None else None,
+                "kind": rule.kind if rule is not None else None,
+                "label": rule.label if rule is not None else None,
+                "name": rule.name if rule is not None else None,
+                "category": rule.category or None if rule is not None else None,
+                "orders": {order: self.orders.get(order) for order in rule.orders}
+                if rule is not None
+                else {},
+                "from": show_moment(rule.starts_at) if rule is not None else None,
+                "until": show_moment(rule.ends_at) if rule is not None else None,
+                "shadow": shadow.rule.label if shadow is not None else None,
+            },
+            "trace": [traced.as_json() for traced in self.trace],
+            "client_sees": {
+                "source": self.source,
+                "upstreams": list(self.upstreams),
+                "reply": self.reply.as_json() if self.reply is not None else None,
+            },
+        }
+
+
+def explain_name(
+    name: str,
+    *,
+    qtype: str,
+    client: str | None,
+    at: str | None,
+    config: Path | None,
+    blocklist: Path | None,
+    as_json: bool,
+) -> int:
+    """Explain `name`, print it; the exit code."""
+    try:
+        path, settings = policy_path(config, blocklist)
+        wall = _moment(at, path)
+        explanation = explain(name, qtype, client or DEFAULT_CLIENT, wall, path, settings)
+    except BadInput as error:
+        if as_json:
+            print(json.dumps({"problems": problems_as_json(error.problems)}, indent=2))
+        else:
+            print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    if as_json:
+        print(json.dumps(explanation.as_json(), indent=2))
+    else:
+        print_explanation(explanation)
+    return EXIT_FINE
+
+
+def explain(
+    name: str, qtype_text: str, client: str, wall: float, blocklist: Path, settings: Settings
+) -> Explanation:
+    """Decide about `name` as of `wall` (Unix seconds).  Raises BadInput."""
+    address = _address_or_none(name)
+    qname = b"" if address is not None else _argument("NAME", name_from_text, name)
+    qtype = _argument("--type", qtype_from_text, qtype_text)
+    peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
+    with tempfile.TemporaryDirectory() as directory:
+        table = _load(blocklist, Path(directory), wall)
+        is_allowed = AccessList(settings.clients.allow).allows(peer.address)
+        if address is not None:
+            return Explanation(
+                asked=name,
+                name=str(address),
+                qtype=type_text(qtype),
+                client=client,
+                is_client_allowed=is_allowed,
+                at=wall,
+                verdict=None,
+                trace=trace_address(table, address.packed, wall),
+                reply=None,
+                source="upstream",
+                upstreams=(),
+                orders=table.orders,
+                blocklist=str(blocklist),
+            )
+        verdict = table.judge_name(qname, 0.0)
+        plan = make_plan(settings)
+        outcome = _answer(table, settings, plan, peer, qname, qtype)
+        return Explanation(
+            asked=name,
+            name=name_to_text(qname),
+            qtype=type_text(qtype),
+            client=client,
+            is_client_allowed=is_allowed,
+            at=wall,
+            verdict=verdict,
+            trace=trace_name(table, qname, wall, verdict),
+            reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
+            source=_source(outcome),
+            upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
+            orders=table.orders,
+            blocklist=str(blocklist),
+        )
+
+
+def _load(blocklist: Path, directory: Path, wall: float) -> PolicyTable:
+    image, problems = compile_in_process(blocklist, directory)
+    if image is None:
+        raise BadInput(problems)
+    return open_table(image, wall, 0.0, 1)
+
+
+def _answer(
+    table: PolicyTable, settings: Settings, plan: ForwardPlan, peer: Peer, qname: bytes, qtype: int
+) -> Respond | Drop | Ask:
+    """What the service says to the query, by nothing but rules: an empty cache, no network."""
+    service = Service(
+        table=table,
+        cache=ResponseCache(0),
+        forwarder=cast(Forwarder, plan),  # `answer_now` only asks it what `forward` covers.
+        local=make_local_names(settings),
+        clock=_StandingClock(),
+        access=AccessList(settings.clients.allow),
+        memo_octets_max=0,
+    )
+    query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)
+    return service.answer_now(query, peer, 0.0)
+
+
+class _StandingClock:
+    """Time stands still: the moment is the one that was asked about."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
+        raise AssertionError("nothing waits while explaining")
+
+
+def _source(outcome: Respond | Drop | Ask) -> str:
+    if isinstance(outcome, Ask):
+        return Source.UPSTREAM.value
+    return outcome.source.value if isinstance(outcome, Respond) else "dropped"
+
+
+def _moment(at: str | None, blocklist: Path) -> float:
+    """`--at` as Unix seconds; a plain date is 00:00 in the blocklist's own time zone."""
+    if at is None:
+        return time.time()
+    zone = "UTC"
+    tree, _ = read_yaml(blocklist)
+    defaults = tree.items.get("defaults") if isinstance(tree, YamlMapping) else None
+    if isinstance(defaults, YamlMapping) and isinstance(defaults.items.get("time_zone"), str):
+        zone = str(defaults.items["time_zone"])
+    return _argument("--at", lambda text: moment_from(text, zone_from(zone)), at)
+
+
+def _address_or_none(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _argument(option: str, read: Callable[[str], Read], text: str) -> Read:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise BadInput([Problem(option, 0, str(error))]) from None

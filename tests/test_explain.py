@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from resolver.cli.app import app
+
+BLOCKLIST = """\
+version: 1
+defaults: {ttl_s: 300, contact: "mailto:noc@example.net", time_zone: America/New_York}
+orders:
+  order-1: {authority: An Authority, title: An Order, reference: Ref 1, date: 2024-01-02, imposed_by: external}
+exchanges:
+  acme:
+    name: Acme Exchange
+    order: order-1
+    domains:
+      - acme.example
+      - "=login.example"
+    addresses: [203.0.113.0/24]
+  soon:
+    name: Soon
+    domains: [soon.example]
+    from: 2030-01-01
+    until: 2031-01-01
+  ghost:
+    name: Ghost
+    domains: [ghost.example]
+    mode: shadow
+  quiet:
+    name: Quiet
+    domains: [quiet.example]
+    action: drop
+  off:
+    name: Off
+    domains: [off.example]
+    mode: disabled
+allow: [academy.acme.example]
+"""
+
+SETTINGS = """\
+blocklist: blocklist.yaml
+clients: {allow: [192.0.2.0/24]}
+records: {printer.example.net: [192.0.2.9]}
+upstreams:
+  servers: ["udp://198.51.100.53:53"]
+  forward: {corp.example: ["udp://198.51.100.10:53"]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "blocklist.yaml").write_text(BLOCKLIST)
+    path = tmp_path / "resolver.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def run(config: Path, name: str, *options: str) -> Result:
+    arguments = ["explain", name, "--config", str(config), "--client", "192.0.2.1", *options]
+    return CliRunner().invoke(app, arguments)
+
+
+def explained(config: Path, name: str, *options: str) -> dict[str, Any]:
+    result = run(config, name, "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_a_blocked_name_has_its_rule_line_exchange_and_order(config: Path) -> None:
+    decision = explained(config, "WWW.Acme.Example.")["decision"]
+    assert decision["blocked"] is True
+    assert (decision["rule"], decision["label"], decision["action"]) == ("acme.example", "acme", "nxdomain")
+    assert decision["file"].endswith("blocklist.yaml") and decision["line"] == 10
+    assert decision["orders"]["order-1"]["reference"] == "Ref 1"
+
+
+def test_what_the_client_sees_is_the_real_answer(config: Path) -> None:
+    sees = explained(config, "www.acme.example")["client_sees"]
+    assert sees["source"] == "policy"
+    assert sees["reply"]["rcode"] == "NXDOMAIN"
+    assert sees["reply"]["ttl_s"] == 300
+    [error] = sees["reply"]["ede"]
+    assert error["code"] == 16
+    assert "Acme Exchange" in error["text"] and "mailto:noc@example.net" in error["text"]
+
+
+def test_a_name_no_rule_speaks_of_goes_to_the_upstreams(config: Path) -> None:
+    document = explained(config, "www.example.org")
+    assert document["decision"]["blocked"] is False
+    assert document["trace"] == []
+    assert document["client_sees"] == {
+        "source": "upstream",
+        "upstreams": ["udp://198.51.100.53:53"],
+        "reply": None,
+    }
+
+
+def test_a_forwarded_suffix_names_its_own_upstream(config: Path) -> None:
+    assert explained(config, "www.corp.example")["client_sees"]["upstreams"] == ["udp://198.51.100.10:53"]
+
+
+def test_an_exception_wins_and_the_trace_still_shows_the_outranked_rule(config: Path) -> None:
+    document = explained(config, "academy.acme.example")
+    assert document["decision"]["blocked"] is False
+    assert [(rule["rule"], rule["fate"]) for rule in document["trace"]] == [
+        ("academy.acme.example", "decides"),
+        ("acme.example", "outranked"),
+    ]
+
+
+def test_a_rule_for_one_name_only_is_shown_as_not_reaching_below(config: Path) -> None:
+    [rule] = explained(config, "www.login.example")["trace"]
+    assert (rule["rule"], rule["fate"]) == ("=login.example", "out_of_reach")
+
+
+@pytest.mark.parametrize(
+    ("at", "fate", "blocked"),
+    [
+        ("2029-12-31", "future", False),
+        ("2030-01-01", "decides", True),
+        ("2030-01-01T04:59:59Z", "future", False),
+        ("2030-01-01T05:00:00Z", "decides", True),
+        ("2031-01-01", "expired", False),
+    ],
+)
+def test_dates_are_days_of_the_blocklists_time_zone(config: Path, at: str, fate: str, blocked: bool) -> None:
+    document = explained(config, "soon.example", "--at", at)
+    assert document["trace"][0]["fate"] == fate
+    assert document["decision"]["blocked"] is blocked
+
+
+def test_a_ttl_never_outlives_the_rule(config: Path) -> None:
+    sees = explained(config, "soon.example", "--at", "2031-01-01T04:58:20Z")["client_sees"]
+    assert sees["reply"]["ttl_s"] == 100
+
+
+def test_a_shadow_rule_blocks_nothing_and_is_named(config: Path) -> None:
+    document = explained(config, "ghost.example")
+    assert document["decision"]["blocked"] is False
+    assert document["decision"]["shadow"] == "ghost"
+    assert document["trace"][0]["fate"] == "shadow"
+
+
+def test_a_disabled_rule_is_shown_as_such(config: Path) -> None:
+    assert explained(config, "off.example")["trace"][0]["fate"] == "disabled"
+
+
+def test_a_dropped_query_shows_no_reply(config: Path) -> None:
+    sees = explained(config, "quiet.example")["client_sees"]
+    assert (sees["source"], sees["reply"]) == ("dropped", None)
+
+
+def test_a_stranger_is_refused_whatever_the_name(config: Path) -> None:
+    document = explained(config, "www.example.org", "--client", "198.51.100.1")
+    assert document["client"]["allowed"] is False
+    assert document["client_sees"]["reply"]["rcode"] == "REFUSED"
+    assert document["client_sees"]["reply"]["ede"][0]["code"] == 18
+
+
+@pytest.mark.parametrize(
+    ("name", "rdata"), [("printer.example.net", "192.0.2.9"), ("localhost", "127.0.0.1")]
+)
+def test_names_answered_here_show_their_records(config: Path, name: str, rdata: str) -> None:
+    sees = explained(config, name)["client_sees"]
+    assert sees["source"] == "local"
+    assert sees["reply"]["answers"][0]["rdata"] == rdata
+
+
+def test_an_address_is_looked_up_among_the_networks(config: Path) -> None:
+    document = explained(config, "203.0.113.9")
+    assert document["trace"][0]["fate"] == "decides"
+    assert document["trace"][0]["label"] == "acme"
+
+
+def test_an_address_outside_every_network_has_no_trace(config: Path) -> None:
+    assert explained(config, "198.51.100.9")["trace"] == []
+
+
+def test_the_page_for_people_says_the_same(config: Path) -> None:
+    result = run(config, "www.acme.example")
+    assert result.exit_code == 0
+    for words in (
+        "blocklist.yaml:10",
+        "Acme Exchange (acme)",
+        "An Authority",
+        "NXDOMAIN",
+        "16 (censored)",
+        "decides",
+    ):
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bad..name",),
+        ("example.org", "--type", "NONSENSE"),
+        ("example.org", "--client", "nobody"),
+        ("example.org", "--at", "tomorrow"),
+        ("example.org", "--at", "2030-01-01T00:00:00"),
+    ],
+)
+def test_a_bad_argument_is_bad_input_with_a_reason(config: Path, arguments: tuple[str, ...]) -> None:
+    result = run(config, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.strip()
+
+
+def test_a_broken_blocklist_is_bad_input_with_its_problems(config: Path) -> None:
+    (config.parent / "blocklist.yaml").write_text("version: 1\nexchanges: 7\n")
+    result = run(config, "example.org")
+    assert result.exit_code == 2
+    assert "blocklist.yaml:2: " in result.stderr
+
+
+def test_hostile_text_in_the_blocklist_does_not_reach_the_terminal(config: Path) -> None:
+    blocklist = config.parent / "blocklist.yaml"
+    blocklist.write_text(BLOCKLIST.replace("An Authority", '"[red]An\\e[31m Authority"'))
+    result = run(config, "www.acme.example")
+    assert "\x1b" not in result.stdout
