@@ -76,6 +76,11 @@ class Findings:
         self._problems: list[Problem] = []
         self._left_out = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many errors that looking for more helps nobody; readers may stop then."""
+        return self.error_count >= PROBLEMS_MAX
+
     def error(self, line: int, message: str, *, forcible: bool = False) -> None:
         """Note something that makes the file unusable (unless it is `forcible` and forced)."""
         if forcible and self.force:
@@ -99,7 +104,8 @@ class Findings:
         problems = sorted(self._problems, key=lambda problem: problem.line)
         if self._left_out:
             severity: Severity = "error" if self.error_count else "warning"
-            problems.append(Problem(self.file, 0, f"{self._left_out} more problems not listed", severity))
+            message = f"{self._left_out} or more further problems are not listed"
+            problems.append(Problem(self.file, 0, message, severity))
         return problems
 
     def _keep(self, problem: Problem) -> None:

@@ -109,25 +109,37 @@ def read_octets(
     findings = Findings(file or os.fspath(path))
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would hang for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                findings.error(0, "is not a regular file")
-                return None, findings.in_order()
-            if status.st_size > octets_max:
-                findings.error(0, _too_large(status.st_size, octets_max))
-                return None, findings.in_order()
-            octets = stream.read(octets_max + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            octets = _read_regular(descriptor, octets_max, findings)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         findings.error(0, f"cannot be read: {error.strerror or error}")
         return None, findings.in_order()
     except ValueError as error:  # A path with a NUL octet.
         findings.error(0, f"cannot be read: {error}")
         return None, findings.in_order()
-    if len(octets) > octets_max:  # It grew while we read.
+    return octets, findings.in_order()
+
+
+def _read_regular(descriptor: int, octets_max: int, findings: Findings) -> bytes | None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        findings.error(0, "is not a regular file")
+        return None
+    if status.st_size > octets_max:
+        findings.error(0, _too_large(status.st_size, octets_max))
+        return None
+    with os.fdopen(descriptor, "rb", closefd=False) as stream:
+        # Not `octets_max` at once: that much memory would be set aside even for a small file.
+        octets = stream.read(status.st_size + 1)
+        if len(octets) > status.st_size:  # It grew while we read.
+            octets += stream.read(octets_max + 1 - len(octets))
+    if len(octets) > octets_max:
         findings.error(0, _too_large(len(octets), octets_max))
-        return None, findings.in_order()
-    return octets, []
+        return None
+    return octets
 
 
 def _too_large(octets: int, octets_max: int) -> str:
@@ -211,7 +223,9 @@ def _compose(octets: bytes, findings: Findings) -> tuple[Value, bool]:
         parser = CParser(stream)
         next_event = parser.get_event
         accept = composer.accept
-        while (event := next_event()) is not None and not composer.gave_up:
+        while not composer.gave_up and (event := next_event()) is not None:
+            if stream.was_cut:
+                break
             stream.event_count += 1
             accept(event)
     except yaml.YAMLError as error:
@@ -302,6 +316,7 @@ class _Composer:
         if key in top.items:
             message = f"duplicate key {show(key)}: it is already on line {top.lines[key]}"
             self._findings.error(top.pending_line, message)
+            self.gave_up = self._findings.is_full
             return
         top.items[key] = value
         top.lines[key] = top.pending_line
@@ -325,6 +340,7 @@ class _Composer:
         name = f"*{event.anchor}"
         self._findings.error(line, f"aliases ({show(name)}) are not allowed; {_STAR_HINT}")
         self.is_broken = True
+        self.gave_up = self._findings.is_full
         top = self._stack[-1] if self._stack else None
         if type(top) is YamlMapping and top.pending is None:
             top.pending, top.pending_line = name, line

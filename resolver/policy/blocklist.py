@@ -264,6 +264,8 @@ class _Reader:
                 owner, form = name_entry(value)
             except ValueError as error:
                 self._findings.error(line, f"{where}: {error}")
+                if self._findings.is_full:
+                    break
             else:
                 names.append(NameRule(owner, form, effect, rule, file, line))
         return names
@@ -277,6 +279,8 @@ class _Reader:
                 network = address_entry(value)
             except ValueError as error:
                 self._findings.error(line, f"{where}: {error}")
+                if self._findings.is_full:
+                    break
                 continue
             if objection := address_objection(network):
                 self._findings.error(line, f"{where}: {objection}", forcible=True)
