@@ -48,6 +48,7 @@ server:
   verbosity: 0
   do-not-query-localhost: no
   access-control: 127.0.0.0/8 allow
+  max-udp-size: 1232
   module-config: "iterator"
 remote-control:
   control-enable: no
