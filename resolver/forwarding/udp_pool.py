@@ -51,6 +51,10 @@ PICK_TRIES = 8
 """Sockets tried for one on which the query's ID is not in use already."""
 
 
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+"""The machine's trouble, not the upstream's."""
+
+
 class UdpCounts:
     """Counters of all pools, plain ints."""
 
@@ -282,18 +286,18 @@ class UdpPool:
         line = self._line
         if len(line) < self._size_max:
             slot = self._open()
-            if slot is not None:
+            if type(slot) is _Slot:
                 line.append(slot)
                 return slot
             if not line:
-                return Unsent("no_socket")
+                return slot
         now = self._clock.now()
         for _ in range(PICK_TRIES):
             index = self._entropy.below(len(line))
             slot = line[index]
             if slot.uses >= SOCKET_USES_MAX or now >= slot.retire_at:
                 fresh = self._open()
-                if fresh is not None:
+                if type(fresh) is _Slot:
                     line[index] = fresh
                     slot.retire()
                     slot = fresh
@@ -305,13 +309,12 @@ class UdpPool:
             if query_id not in slot.pending:
                 return slot
         extra = self._open()
-        if extra is None:
-            return Unsent("no_socket")
-        line.append(extra)
+        if type(extra) is _Slot:
+            line.append(extra)
         return extra
 
-    def _open(self) -> _Slot | None:
-        """A new socket on a random port, or None when the system has none to give."""
+    def _open(self) -> _Slot | Unsent:
+        """A new socket on a random port, or why there is none."""
         sock = None
         try:
             sock = socket.socket(
@@ -327,11 +330,11 @@ class UdpPool:
             sock.connect(self._peer)
             _empty(sock)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
-        except OSError:
+        except OSError as error:
             self._counts.open_failures += 1
             if sock is not None:
                 sock.close()
-            return None
+            return Unsent("no_socket" if error.errno in _EXHAUSTED else "network")
         self._counts.opened += 1
         slot = _Slot(self._all, sock, self._clock.now() + SOCKET_AGE_S_MAX)
         self._all[slot.fd] = slot

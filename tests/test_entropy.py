@@ -1,0 +1,65 @@
+"""Numbers nobody can guess."""
+
+from __future__ import annotations
+
+import os
+
+from resolver.forwarding.entropy import BLOCK_OCTETS, Entropy
+from tests.wirebuild import wire_name
+
+NAME = wire_name("www-1.some_thing.example.org")
+
+
+def test_source_is_the_operating_system() -> None:
+    asked: list[int] = []
+
+    def source(count: int) -> bytes:
+        asked.append(count)
+        return os.urandom(count)
+
+    entropy = Entropy(source)
+    ids = {entropy.query_id() for _ in range(BLOCK_OCTETS // 2)}
+    assert asked == [BLOCK_OCTETS]
+    # 4,096 draws of 65,536: some 3,970 are distinct.
+    assert len(ids) > 3800
+    entropy.query_id()
+    assert asked == [BLOCK_OCTETS] * 2
+
+
+def test_case_changes_and_nothing_else() -> None:
+    entropy = Entropy()
+    mixed = [entropy.mix_case(NAME) for _ in range(300)]
+    assert {name.lower() for name in mixed} == {NAME}
+    assert len(set(mixed)) > 290
+
+
+def test_every_letter_goes_both_ways_and_no_other_octet_does() -> None:
+    entropy = Entropy()
+    columns = zip(*(entropy.mix_case(NAME) for _ in range(200)), strict=True)
+    for octet, seen in zip(NAME, columns, strict=True):
+        assert len(set(seen)) == (2 if chr(octet).isalpha() else 1)
+
+
+def test_name_without_letters_is_left_alone() -> None:
+    entropy = Entropy()
+    name = b"\x03123\x02\xc3\xa4\0"
+    assert entropy.mix_case(name) == name
+    assert entropy.mix_case(b"\0") == b"\0"
+
+
+def test_longest_names_fit_any_place_in_a_block() -> None:
+    entropy = Entropy()
+    name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0"
+    assert len(name) == 255
+    assert {entropy.mix_case(name).lower() for _ in range(100)} == {name}
+
+
+def test_below_stays_below_and_reaches_everything() -> None:
+    entropy = Entropy()
+    assert {entropy.below(16) for _ in range(1000)} == set(range(16))
+
+
+def test_ports_leave_the_privileged_ones_alone() -> None:
+    low = Entropy(lambda count: b"\x00\x01" * (count // 4) + b"\xff\xff" * (count // 4))
+    assert low.port() == 65_535
+    assert min(Entropy().port() for _ in range(5)) >= 1024

@@ -1,0 +1,82 @@
+"""Who is asked first."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolver.forwarding.plan import ORDER_KEPT_S, ForwardPlan, Server, UpstreamSet
+from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, Upstream
+
+ONE, TWO, THREE = (f"192.0.2.{n}" for n in (1, 2, 3))
+
+
+def upstreams() -> tuple[Upstream, Upstream, Upstream]:
+    return Upstream(ONE), Upstream(TWO), Upstream(THREE)
+
+
+def take_down(upstream: Upstream, now: float = 0.0) -> None:
+    for _ in range(DOWN_AFTER_FAILURES):
+        upstream.on_failure("timeout", now)
+
+
+def test_ordered_keeps_the_order_whatever_the_speed() -> None:
+    one, two, three = upstreams()
+    one.on_answer(0.5, 0.0)
+    two.on_answer(0.1, 0.0)
+    assert UpstreamSet([one, two, three], "ordered").order(0.0) == (one, two, three)
+
+
+def test_ordered_puts_those_that_are_down_last_and_back_when_up() -> None:
+    one, two, three = upstreams()
+    chosen = UpstreamSet([one, two, three], "ordered")
+    take_down(one)
+    assert chosen.order(0.0) == (two, three, one)
+    one.on_answer(0.1, 0.0)
+    assert chosen.order(0.0) == (one, two, three)
+
+
+def test_fastest_sorts_by_speed_then_the_unknown_then_those_down() -> None:
+    one, two, three = upstreams()
+    chosen = UpstreamSet([one, two, three], "fastest")
+    three.on_answer(0.1, 0.0)
+    one.on_answer(0.01, 0.0)
+    take_down(one)
+    assert chosen.order(0.0) == (three, two, one)
+
+
+def test_order_is_recomputed_after_a_while_only() -> None:
+    one, two, _ = upstreams()
+    chosen = UpstreamSet([one, two], "fastest")
+    assert chosen.order(0.0) == (one, two)
+    two.on_answer(0.1, 0.0)
+    assert chosen.order(ORDER_KEPT_S / 2) == (one, two)
+    assert chosen.order(ORDER_KEPT_S * 2) == (two, one)
+
+
+def test_all_down_still_means_all_are_asked() -> None:
+    one, two, _ = upstreams()
+    chosen = UpstreamSet([one, two])
+    take_down(one)
+    take_down(two)
+    assert set(chosen.order(0.0)) == {one, two}
+
+
+def test_ordered_probes_none_that_is_up() -> None:
+    one, two, _ = upstreams()
+    assert UpstreamSet([one, two], "ordered").probe_target(0.0) is None
+
+
+def test_fastest_probes_one_at_a_time() -> None:
+    one, two, three = upstreams()
+    chosen = UpstreamSet([one, two, three], "fastest")
+    assert [chosen.probe_target(0.0) for _ in range(3)] == [two, three, None]
+
+
+def test_empty_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        ForwardPlan([])
+
+
+def test_server_named_twice_in_a_set_is_asked_once() -> None:
+    server = Server("udp", ONE, 53)
+    assert len(ForwardPlan([server, server]).default.upstreams) == 1
