@@ -23,14 +23,15 @@ class Memo:
     def __init__(self, octets_max: int) -> None:
         self._half_max = octets_max // 2
         self._young: dict[bytes, Respond] = {}
-        self._old: dict[bytes, Respond] = {}
+        self.old: dict[bytes, Respond] = {}
+        """The half that is on its way out; look there by `recall`, when `find` knows nothing."""
         self._young_octets = 0
         self._seen: set[int] = set()
         self.find = self._young.get
 
     def recall(self, key: bytes) -> Respond | None:
         """The old half's answer, moved to the young one; for when `find` knew none."""
-        answer = self._old.pop(key, None)
+        answer = self.old.pop(key, None)
         if answer is not None:
             self.remember(key, answer)
         return answer
@@ -51,11 +52,11 @@ class Memo:
         if self._young_octets + octets > self._half_max:
             if octets > self._half_max:
                 return
-            self._old, self._young = self._young, {}
+            self.old, self._young = self._young, {}
             self._young_octets = 0
             self.find = self._young.get
         self._young[key] = answer
         self._young_octets += octets
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._young) + len(self.old)

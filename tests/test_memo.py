@@ -1,6 +1,6 @@
 """The memo of whole answers."""
 
-from resolver.memo import ENTRY_OVERHEAD_OCTETS, Memo
+from resolver.memo import ENTRY_OVERHEAD_OCTETS, SEEN_MAX, Memo
 from resolver.outcome import Respond, Source
 
 
@@ -51,3 +51,17 @@ def test_an_answer_larger_than_its_half_is_not_kept() -> None:
     memo.remember(b"big", answer(b"x" * 60_000))
     assert look_up(memo, b"big") is None
     assert len(memo) == 0
+
+
+def test_only_the_second_question_in_a_while_counts_as_asked_again() -> None:
+    memo = Memo(2_000)
+    assert not memo.is_asked_again(b"question")
+    assert memo.is_asked_again(b"question")
+    assert not memo.is_asked_again(b"another")
+
+
+def test_questions_asked_once_take_a_bounded_place() -> None:
+    memo = Memo(2_000)
+    for number in range(3 * SEEN_MAX):
+        memo.is_asked_again(number.to_bytes(4, "big"))
+        assert len(memo._seen) <= SEEN_MAX

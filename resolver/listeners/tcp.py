@@ -36,6 +36,8 @@ SWEEP_EVERY_S = 1.0
 QUERY_OCTETS_MIN = 12
 """A message shorter than a header ends the connection: its framing cannot be trusted."""
 
+_TCP = Transport.TCP
+
 _log = logging.getLogger(__name__)
 
 
@@ -139,7 +141,7 @@ class _Connection(asyncio.Protocol):
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._peer = Peer(b"", Transport.TCP)
+        self._peer = Peer(b"", _TCP)
         self._is_ending = False
         self._has_client_ended = False
         self._is_half_closed = False
@@ -157,7 +159,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         address = ip_address(peername[0].partition("%")[0]).packed
-        self._peer = Peer(address, Transport.TCP)
+        self._peer = Peer(address, _TCP)
         self.client = address[:8]
         self.last_message_at = self._listener.clock.now()
         if not self._listener.admit(self):
@@ -282,7 +284,7 @@ class _Connection(asyncio.Protocol):
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
         reporter = self._listener.reporter
-        reporter.count(Transport.TCP, outcome, seconds)
+        reporter.count(_TCP, outcome, seconds)
         if reporter.query_log is not None:
             reporter.query_log.write(self._peer, octets, outcome)
         if self._transport is None:

@@ -28,6 +28,8 @@ PEERS_MAX = 65_536
 LATE_MAX = 8_192
 """Answers that wait for the end of the loop's turn; more than fit in a turn are dropped and counted."""
 
+_UDP = Transport.UDP
+
 _log = logging.getLogger(__name__)
 
 
@@ -119,15 +121,15 @@ class UdpListener:
                 self._service.resolve(outcome, self._on_resolved)
             else:
                 assert type(outcome) is Drop
-                self._reporter.count(Transport.UDP, outcome, 0.0)
+                self._reporter.count(_UDP, outcome, 0.0)
         if rows:
             lost = batch.send(rows)
             if lost:
                 self._reporter.count_drop("send_failed", lost)
-            self._reporter.count_batch(Transport.UDP, answers, self._clock.now() - now)
+            self._reporter.count_batch(_UDP, answers, self._clock.now() - now)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
-        self._reporter.count(Transport.UDP, outcome, self._clock.now() - ask.asked_at)
+        self._reporter.count(_UDP, outcome, self._clock.now() - ask.asked_at)
         if isinstance(outcome, Drop):
             return
         if self._reporter.query_log is not None:
@@ -153,7 +155,7 @@ class UdpListener:
     def _greet(self, address: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
             self._peers.clear()
-        peer = self._peers[address] = Peer(address, Transport.UDP)
+        peer = self._peers[address] = Peer(address, _UDP)
         return peer
 
 
