@@ -213,7 +213,7 @@ class ResponseCache:
         """The response with every TTL raised or lowered to the configured bounds."""
         least, most = self._ttl_min_s, self._ttl_max_s
         if response.negative is not None:
-            least, most = 0, ttl_s
+            least, most = 0, self._negative_ttl_max_s
         if ttl_s == response.ttl_s and least <= min(response.ttls) and max(response.ttls) <= most:
             return response
         # At least one record is there: what has none has no TTL, and is not kept.

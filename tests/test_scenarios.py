@@ -1,0 +1,36 @@
+"""Every play in `scenarios/`, with the packet memo and without; the cache's plays without a cache too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenario_engine import PlayFailed, perform
+from tests.scenario_play import Play, read_plays
+
+FOLDER = Path(__file__).parent / "scenarios"
+
+PLAYS: dict[str, Play] = {
+    f"{path.stem}[{case}]" if case else path.stem: play
+    for path in sorted(FOLDER.glob("*.yaml"))
+    for case, play in read_plays(path.read_text())
+}
+CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
+
+
+@pytest.mark.parametrize("with_memo", [True, False], ids=["memo", "bare"])
+@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS.keys())
+def test_the_server_does_what_the_play_says(play: Play, with_memo: bool, tmp_path: Path) -> None:
+    perform(play, tmp_path, with_memo=with_memo)
+
+
+@pytest.mark.parametrize("play", CACHE_PLAYS.values(), ids=CACHE_PLAYS.keys())
+def test_a_play_about_the_cache_fails_without_one(play: Play, tmp_path: Path) -> None:
+    with pytest.raises(PlayFailed):
+        perform(play, tmp_path, with_cache=False)
+
+
+def test_there_are_plays_enough() -> None:
+    assert len(list(FOLDER.glob("*.yaml"))) >= 45
+    assert len(CACHE_PLAYS) >= 10
