@@ -244,6 +244,8 @@ class Service:
             )
         response = result.response
         if entry is not None:
+            assert entry.response is not None
+            response = entry.response  # its TTLs are within the operator's bounds
             judgement = self._judgement(query, verdict, entry, now)
         else:
             judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
@@ -289,7 +291,7 @@ class Service:
 
     def _judgement(self, query: Query, verdict: Verdict, entry: CacheEntry, now: float) -> Verdict:
         """The response-side verdict on a cached answer, judged again after each reload."""
-        judgement = entry.judgement
+        judgement: Verdict | None = entry.judgement
         if (
             entry.judged_generation != self._table.generation
             or judgement is None
