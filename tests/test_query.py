@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -238,3 +240,14 @@ def test_any_octets_get_a_verdict(octets: bytes) -> None:
     for candidate in (octets, header() + octets, header(counts=(1, 0, 0, 2)) + question() + octets):
         parsed = parse_query(candidate)
         assert isinstance(parsed, Query) or parsed.reason in MALFORMED_REASONS
+
+
+@pytest.mark.parametrize("octet_count", [300, 32_000])
+def test_labels_without_end_are_refused_quickly(octet_count: int) -> None:
+    octets = header() + b"\1a" * octet_count
+    spent = []
+    for _ in range(3):
+        start = time.process_time()
+        assert malformed(octets).rcode == Rcode.FORMERR
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.005

@@ -71,14 +71,21 @@ class Question(NamedTuple):
 UDP_PAYLOAD_OCTETS_WITHOUT_OPT = 512
 """Largest UDP response to a client without EDNS, and the floor with it (RFC 6891 §6.2.3)."""
 
-_QUESTION_ONLY = b"\0\1\0\0\0\0\0\0"
-_QUESTION_AND_ONE = b"\0\1\0\0\0\0\0\1"
+_ONE_QUESTION = b"\0\1\0\0\0\0\0"
+"""QDCOUNT 1, no answer, no authority, and the upper half of an ARCOUNT under 256."""
 _NO_OPTIONS: tuple[tuple[int, bytes], ...] = ()
 _TYPE_AND_CLASS = struct.Struct("!HH").unpack_from
 _OPT_FIXED = struct.Struct("!HBBHH").unpack_from
 _OPT_OCTETS = 11
 """Root owner, type, class, TTL and RDLENGTH of an OPT without options."""
 _OPT_START = b"\0\0\x29"
+
+_USUAL_OPTS = {
+    _OPT_START + struct.pack("!HIH", payload, flags, 0): (payload, flags == 0x8000)
+    for payload in (512, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 2048, 4096, 8192)
+    for flags in (0, 0x8000)
+}
+"""Whole OPT records that most clients send: one look-up instead of reading each."""
 
 SHORT = Malformed("short", None)
 RESPONSE = Malformed("response", None)
@@ -105,9 +112,11 @@ def parse_query(octets: bytes) -> Query | Malformed:
     if high & 0xF8:
         # Why first: a response must never be answered (two servers would play ping-pong for ever).
         return RESPONSE if high & 0x80 else OPCODE
-    counts = octets[4:12]
-    if counts != _QUESTION_ONLY and counts != _QUESTION_AND_ONE and not _counts_fit(counts, length):
-        return COUNTS
+    additional = octets[11]
+    if octets[4:11] != _ONE_QUESTION or additional > 1:
+        if not _counts_fit(octets[4:12], length):
+            return COUNTS
+        additional = 2
     try:
         at = 12
         # A pointer in the first name of a message has nothing before it to point to, so any octet
@@ -125,25 +134,36 @@ def parse_query(octets: bytes) -> Query | Malformed:
     qname = octets[12:at].lower()
     at += 4
     flags = high << 8 | octets[3]
-    if counts == _QUESTION_ONLY:
+    if not additional:
         if at != length:
             return TRAILING
         return Query(octets, flags, qname, qtype, qclass, at, False, 0, 512, False, _NO_OPTIONS)
-    if counts == _QUESTION_AND_ONE and octets[at : at + 3] == _OPT_START and at + _OPT_OCTETS <= length:
-        payload, _, version, bits, rdlength = _OPT_FIXED(octets, at + 3)
-        options = _NO_OPTIONS
-        end = at + _OPT_OCTETS + rdlength
-        if end != length:
-            return TRAILING if end < length else OPT
-        if rdlength and not version:
-            found = read_options(octets, at + _OPT_OCTETS, end)
-            if found is None:
-                return OPT
-            options = found
-        if payload < 512:
-            payload = 512
-        return Query(octets, flags, qname, qtype, qclass, at, True, version, payload, bits >= 0x8000, options)
+    if additional == 1:
+        usual = _USUAL_OPTS.get(octets[at:])
+        if usual is not None:
+            return Query(octets, flags, qname, qtype, qclass, at, True, 0, usual[0], usual[1], _NO_OPTIONS)
+        if octets[at : at + 3] == _OPT_START and at + _OPT_OCTETS <= length:
+            return _parse_opt(octets, flags, qname, qtype, qclass, at)
     return _parse_additional(octets, flags, qname, qtype, qclass, at)
+
+
+def _parse_opt(
+    octets: bytes, flags: int, qname: bytes, qtype: int, qclass: int, at: int
+) -> Query | Malformed:
+    """A query whose one additional record is an OPT with the root as owner, at offset `at`."""
+    payload, _, version, bits, rdlength = _OPT_FIXED(octets, at + 3)
+    end = at + _OPT_OCTETS + rdlength
+    if end != len(octets):
+        return TRAILING if end < len(octets) else OPT
+    options = _NO_OPTIONS
+    if rdlength and not version:
+        found = read_options(octets, at + _OPT_OCTETS, end)
+        if found is None:
+            return OPT
+        options = found
+    if payload < UDP_PAYLOAD_OCTETS_WITHOUT_OPT:
+        payload = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
+    return Query(octets, flags, qname, qtype, qclass, at, True, version, payload, bits >= 0x8000, options)
 
 
 def _counts_fit(counts: bytes, length: int) -> bool:

@@ -208,7 +208,7 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
     try:
         # Why two paths: nearly every answer is a short chain in order, or one SOA; those are sliced
         # without a list of records.  The plain path may punt (None), never accept more.
-        if not sent.dnssec_ok and flags & 0xF in (0, 3):
+        if (not nscount or not sent.dnssec_ok) and flags & 0xF in (0, 3):
             plain = _accept_plain(octets, sent, question_end, flags, (ancount, nscount, arcount))
             if plain is not None:
                 return plain
