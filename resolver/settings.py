@@ -226,6 +226,15 @@ def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings 
 def settings_schema() -> dict[str, Any]:
     """Give the JSON Schema of the file, for editors."""
     schema = Settings.model_json_schema(by_alias=True)
+    # Defaults as they are written in the file, not as the objects they become.
+    for key, field in Settings.model_fields.items():
+        default = field.default
+        written = default.model_dump(mode="json") if isinstance(default, Section) else default
+        if isinstance(default, Section):
+            properties = schema["$defs"][type(default).__name__]["properties"]
+            for name, value in written.items():
+                properties[name]["default"] = value
+        schema["properties"][key]["default"] = str(written) if isinstance(written, Path) else written
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

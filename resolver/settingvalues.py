@@ -108,7 +108,7 @@ def upstream_from(value: object) -> UpstreamServer:
     if _is_address(bare):
         if ":" in bare and bare == rest:
             raise ValueError(f"{show(text)}: put an IPv6 address in brackets: {scheme}://[{bare}]:{DNS_PORT}")
-        host, port = bare, DNS_PORT
+        host, port = rest, DNS_PORT
     else:
         host, _, port_text = rest.rpartition(":")
         port = _port_from(port_text, text, least=1) if host else DNS_PORT

@@ -157,6 +157,8 @@ def _report(
         findings.error(at, f"{keys} is missing; allowed: {_allowed(field, annotation)}")
     elif kind == "value_error":
         findings.error(at, f"{keys}: {details['ctx']['error']}")
+    elif kind == "too_short" and isinstance(given, list):
+        findings.error(at, f"{keys}: is empty; allowed: a list with at least one entry")
     else:
         hint = suggest(given, _literal_choices(annotation)) if isinstance(given, str) else ""
         shown = (
