@@ -49,7 +49,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     """Give ` (did you mean 'x'?)` when one of `choices` is close to `word`, else an empty string."""
     # Long words are compared in quadratic time, and no choice here is longer.
     close = difflib.get_close_matches(word[:64].lower(), list(choices), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close and close[0] != word else ""
 
 
 def show(value: object) -> str:

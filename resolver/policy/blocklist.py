@@ -303,10 +303,10 @@ class _Reader:
             entry = build_section(ListEntry, value, self._findings, line=line, where="lists")
             if entry is None:
                 continue
-            if (first := lines.setdefault(entry.name, line)) != line:
-                self._findings.error(
-                    line, f"lists: there is a list {show(entry.name)} already, on line {first}"
-                )
+            if entry.name in lines:
+                message = f"lists: there is a list {show(entry.name)} already, on line {lines[entry.name]}"
+                self._findings.error(line, message)
+            lines.setdefault(entry.name, line)
             self._read_list(entry, value, line)
 
     def _read_list(self, entry: ListEntry, value: Value, line: int) -> None:

@@ -131,11 +131,12 @@ def _clash(what: str, rule: PolicyRule, other: PolicyRule, line: int) -> str:
 def _check_repeats(key: str, rules: Iterable[NameRule], findings: Findings) -> None:
     seen: dict[tuple[bytes, RuleForm], int] = {}
     for rule in rules:
-        line = seen.setdefault((rule.owner, rule.form), rule.line)
-        if line != rule.line:
-            findings.warning(
-                rule.line, f"{key}: {entry_text(rule.owner, rule.form)!r} is already on line {line}"
-            )
+        line = seen.get((rule.owner, rule.form))
+        if line is None:
+            seen[rule.owner, rule.form] = rule.line
+            continue
+        text = entry_text(rule.owner, rule.form)
+        findings.warning(rule.line, f"{key}: {text!r} is already on line {line}")
 
 
 def _check_protected(blocked: Sequence[NameRule], protected: Sequence[NameRule], findings: Findings) -> None:
