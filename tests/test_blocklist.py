@@ -302,19 +302,14 @@ def test_a_name_twice_in_one_exchange_is_a_warning() -> None:
 )  # fmt: skip
 def test_a_name_too_dear_to_block_is_an_error_that_can_be_forced(domain: str, part: str) -> None:
     text = one(domains=f"[{domain}]", head="protected: [safe.example]\n")
-    assert part in bad(text)[0]
+    assert any(part in problem for problem in bad(text))
     blocklist, problems = read(text, force=True)
     assert blocklist is not None
-    assert "warning: " in problems[0] and part in problems[0]
+    assert any("warning: " in problem and part in problem for problem in problems)
 
 
-@pytest.mark.parametrize(
-    "domain", ["x.github.io", "'=github.io'", "'=apple.com'", "example", "above.example"]
-)
+@pytest.mark.parametrize("domain", ["x.github.io", "'=github.io'", "'=apple.com'", "above.example"])
 def test_names_beside_the_dear_ones_are_blocked_without_force(domain: str) -> None:
-    if domain == "example":
-        pytest.raises(AssertionError, good, one(domains="[example]"))
-        return
     good(one(domains=f"[{domain}]", head="protected: [safe.above.example]\n"))
 
 
@@ -343,6 +338,7 @@ def test_force_does_not_excuse_mistakes() -> None:
         (one(domains="[www.one.example]"), "'www.one.example' leaves 'one.example' itself unblocked"),
         (one(head="allow: [one.example]\n"), "allow: 'one.example' undoes the same entry of one on line 5"),
         (one(head="allow: [two.example]\n"), "allow: 'two.example' excepts nothing"),
+        (one(head="allow: [a.one.example, a.one.example]\n"), "allow: 'a.one.example' is already on line 6"),
         ("version: 1\nexchanges: {}\n", "b.yaml: warning: blocks nothing"),
     ],
 )  # fmt: skip

@@ -77,10 +77,9 @@ def test_what_is_no_name_is_refused_with_what_was_meant(value: Value, part: str)
 def test_any_text_is_a_name_or_a_reason(text: str) -> None:
     try:
         owner, _ = name_entry(text)
-    except ValueError as error:
-        assert str(error)
-    else:
-        assert owner.endswith(b"\0") and 1 < len(owner) <= 255
+    except ValueError:
+        return
+    assert owner.endswith(b"\0") and 1 < len(owner) <= 255
 
 
 @pytest.mark.parametrize("text", ["203.0.113.0/28", "203.0.113.7", "2001:db8::/48", " 203.0.113.7 "])
