@@ -34,12 +34,14 @@ _SOA_NUMBERS = struct.Struct("!IIIII")
 class _Template:
     """The parts of a rule's answers that every question shares, at the rule's own TTL."""
 
-    __slots__ = ("address_errors", "errors", "rule", "soa", "ttl_s")
+    __slots__ = ("address_errors", "denials", "errors", "rule", "soa", "ttl_s")
 
     def __init__(self, rule: PolicyRule) -> None:
         self.rule = rule
         self.ttl_s = rule.ttl_s
         self.soa = soa_after_owner(rule.ttl_s)
+        self.denials: dict[int, bytes] = {}
+        """SOA records whose owner starts so many octets into the question's name; at most 254."""
         self.errors = ((rule.ede, rule.ede_text),)
         # RFC 8914 §4.5: Forged Answer is for answers that are still provided, not for denials.
         self.address_errors = (*self.errors, (int(ExtendedError.FORGED_ANSWER), ""))
@@ -78,23 +80,30 @@ def policy_answer(
     if remaining_s < ttl_s:
         # Past the boundary only until the publisher swaps tables: then answer, but let nobody keep it.
         ttl_s = max(0, int(remaining_s))
-    chain, ancount = kept or (b"", 0)
+    denied = verdict.denied
     if action is PolicyAction.SINKHOLE:
         address = sinkhole_address(rule, query.qtype)
         if address:
-            owner = _owner_octets(query.qname, verdict.denied, verdict.denied)
-            record = _RECORD.pack(query.qtype, Qclass.IN, ttl_s, len(address))
-            body = chain + owner + record + address
+            record = _RECORD.pack(query.qtype, Qclass.IN, ttl_s, len(address)) + address
+            chain, ancount = kept or (b"", 0)
+            body = chain + _owner_octets(query.qname, denied, denied) + record
             return encode_response(
                 query, 0, body=body, ancount=ancount + 1, limit=limit, ede=template.address_errors
             )
-    denied = verdict.denied
-    owner = _owner_octets(query.qname, denied, soa_owner(verdict))
-    soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
+    # Where NXDOMAIN is true the rule stands at or above the denied name; elsewhere it is checked.
+    owner = match.owner if verdict.nxdomain_ok else soa_owner(verdict)
     # RFC 6604 §2.1: with a chain, the rcode speaks of the last name.
-    rcode = 3 if action is PolicyAction.NXDOMAIN and verdict.nxdomain_ok else 0
+    rcode = 3 if verdict.nxdomain_ok and action is PolicyAction.NXDOMAIN else 0
+    if kept is None and ttl_s == template.ttl_s and denied == query.qname and len(owner) > 1:
+        cut = len(denied) - len(owner)
+        denial = template.denials.get(cut)
+        if denial is None:
+            denial = template.denials[cut] = _owner_octets(denied, denied, owner) + template.soa
+        return encode_response(query, rcode, body=denial, nscount=1, limit=limit, ede=template.errors)
+    chain, ancount = kept or (b"", 0)
+    body = chain + _owner_octets(query.qname, denied, owner) + soa_after_owner(ttl_s)
     return encode_response(
-        query, rcode, body=chain + owner + soa, ancount=ancount, nscount=1, limit=limit, ede=template.errors
+        query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
     )
 
 

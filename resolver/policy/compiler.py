@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -173,7 +174,7 @@ def _add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list
     effect = Effect.BLOCK if spec.kind == "block" else Effect.ALLOW
     class_id = writer.class_of(spec.rule, form, effect, str(spec.path))
     for names, lines in reader.batches():
-        writer.add_names(class_id, names, lines)
+        writer.add_names(class_id, names, lines, is_deep=True)
     problems += reader.problems()
     return class_id, reader.name_count
 
@@ -196,6 +197,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.idle:
         be_idle()
+    # Nothing here lives in cycles; looking for them costs a tenth of the time.
+    gc.disable()
     compiled = compile_policy(options.blocklist, options.out, force=options.force)
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")

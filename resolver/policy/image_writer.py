@@ -85,8 +85,13 @@ class ImageWriter:
             self._rules.append(rule)
         return self._rule_ids[id(rule)]
 
-    def add_names(self, class_id: int, names: Sequence[bytes], lines: Iterable[int]) -> None:
-        """Add wire-form lower-case names; `lines` gives each one's line."""
+    def add_names(
+        self, class_id: int, names: Sequence[bytes], lines: Iterable[int], *, is_deep: bool = False
+    ) -> None:
+        """Add wire-form lower-case names; `lines` gives each one's line.
+
+        `is_deep`: the caller knows that each has two labels or more.
+        """
         if not names:
             return
         tails = _tails(class_id, lines, len(names))
@@ -101,9 +106,10 @@ class ImageWriter:
         if self._classes[class_id].effect in (Effect.PROTECT, Effect.ALLOW):
             for name in names:
                 self._note_exception(class_id, name)
-        for name in names:
-            if len(name) <= 65 and not (name[0] and name[name[0] + 1]):
-                self._flags |= image.FLAG_TOP_LEVEL_OWNER if name[0] else image.FLAG_ROOT_OWNER
+        if not is_deep:
+            for name in names:
+                if len(name) <= 65 and not (name[0] and name[name[0] + 1]):
+                    self._flags |= image.FLAG_TOP_LEVEL_OWNER if name[0] else image.FLAG_ROOT_OWNER
 
     def add_address(self, class_id: int, network: IPNetwork, line: int) -> None:
         """Add a network that answers must not point into."""

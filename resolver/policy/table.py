@@ -11,6 +11,7 @@ same image, so all that depends on dates is worked out once per table, not per q
 from __future__ import annotations
 
 import math
+import struct
 from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
 EXEMPTIONS = (Exemption.ALL, Exemption.ALL, Exemption.LISTS)
 """What a winning exception of each tier switches off on the response side (design: list allow rules
 reach lists only)."""
+
+
+# Looked up once: an enum's members cost a look-up each on a hot path.
+SUBTREE = RuleForm.SUBTREE
+EXACT = RuleForm.EXACT
+NOT_EXEMPT = Exemption.NONE
+_FIRST_REF = struct.Struct("<BHI").unpack_from
+"""A record's count and its first reference."""
 
 
 class Applying(NamedTuple):
@@ -142,19 +151,16 @@ class PolicyTable:
         return self._judge_found(qname, found)
 
     def _judge_found(self, qname: bytes, found: list[tuple[int, int]]) -> Verdict:
-        if len(found) == 1:
+        if len(found) == 1 and not self._root:
             # Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
             position, end = found[0]
-            octets = self._octets
-            if octets[end] == 1 and not self._root:
-                ready = self._ready[octets[end + 1] | octets[end + 2] << 8]
-                if ready is not None:
-                    action, rule, form, file, valid_until = ready
-                    if form is RuleForm.SUBTREE or (form is RuleForm.EXACT) is (position == 0):
-                        line = int.from_bytes(octets[end + 3 : end + 7], "little")
-                        match = RuleMatch(rule, form, qname[position:], file, line)
-                        nxdomain_ok = form is not RuleForm.EXACT
-                        return Verdict(action, match, None, Exemption.NONE, qname, nxdomain_ok, valid_until)
+            count, class_id, line = _FIRST_REF(self._octets, end)
+            ready = self._ready[class_id]
+            if count == 1 and ready is not None:
+                action, rule, form, file, valid_until = ready
+                if form is SUBTREE or (form is EXACT) is (position == 0):
+                    match = RuleMatch(rule, form, qname[position:], file, line)
+                    return Verdict(action, match, None, NOT_EXEMPT, qname, form is not EXACT, valid_until)
         return self._decide(qname, self._applying(qname, found), skip_lists=False)
 
     def _applying(self, qname: bytes, found: list[tuple[int, int]]) -> list[Applying]:
