@@ -44,7 +44,7 @@ def test_steady_answers_narrow_the_variance() -> None:
 
 def test_time_that_says_nothing_of_the_path_is_counted_but_not_smoothed() -> None:
     upstream = Upstream("192.0.2.1")
-    upstream.on_answer(0.3, 0.0, measured=False)
+    upstream.on_answer(0.3, 0.0, is_measured=False)
     assert upstream.rtt_s is None
     assert sum(upstream.response_buckets) == 1 and upstream.response_sum_s == pytest.approx(0.3)
 
@@ -84,12 +84,12 @@ def test_one_answer_brings_it_up() -> None:
 def test_refusing_everything_takes_it_down_until_a_good_answer() -> None:
     upstream = Upstream("192.0.2.1")
     for _ in range(DOWN_AFTER_REFUSALS):
-        upstream.on_answer(0.1, 0.0)
+        upstream.on_answer(0.1, 0.0, is_good=False)
         upstream.on_refusal("refused", 0.0)
     assert not upstream.is_up
-    upstream.on_answer(0.1, 1.0)
+    upstream.on_answer(0.1, 1.0, is_good=False)
     assert not upstream.is_up
-    upstream.on_good_answer()
+    upstream.on_answer(0.1, 1.0)
     assert upstream.is_up
 
 

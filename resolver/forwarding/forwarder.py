@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from resolver.clock import Clock
 from resolver.forwarding.deadlines import Deadlines, Timed
-from resolver.forwarding.network import Network, Ticket, Unsent
+from resolver.forwarding.network import Network, Unsent
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
 from resolver.forwarding.transaction import (
     DATAGRAM_COST,
@@ -24,7 +24,6 @@ from resolver.forwarding.transaction import (
     Attempt,
     Chance,
     Failed,
-    Send,
     Step,
     Transaction,
     Wait,
@@ -129,7 +128,9 @@ class Forwarder:
         packets_max = PACKETS_PER_QUESTION_MAX
         if now >= upstreams.probe_at:
             packets_max -= self._probe(upstreams, key, now)
-        transaction = Transaction(
+        flight = _Flight(self, key, [done])
+        flight.transaction = transaction = Transaction(
+            flight,
             qname,
             qtype,
             dnssec_ok,
@@ -139,8 +140,6 @@ class Forwarder:
             now + self._timeout_s,
             packets_max,
         )
-        flight = _Flight(self, key, transaction)
-        flight.waiters.append(done)
         self._in_flight[key] = flight
         self._follow(flight, transaction.start(now))
 
@@ -159,10 +158,10 @@ class Forwarder:
         if target is None or len(self._probes) >= len(self.upstreams):
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
-        transaction = Transaction(
-            *key[:4], (target,), self._entropy, now + target.attempt_timeout_s() * cost, cost
+        flight = _Flight(self, None, [])
+        flight.transaction = transaction = Transaction(
+            flight, *key[:4], (target,), self._entropy, now + target.attempt_timeout_s() * cost, cost
         )
-        flight = _Flight(self, None, transaction)
         self._probes.add(flight)
         self._follow(flight, transaction.start(now))
         return cost
@@ -171,32 +170,29 @@ class Forwarder:
         """Carry out `step` and those that follow from it at once."""
         transaction = flight.transaction
         while True:
-            kind = type(step)
-            if kind is Send:
-                assert isinstance(step, Send)
-                attempt = step.attempt
-                sending = _Sending(flight, attempt)
-                carry = self._network.ask_stream if attempt.is_stream else self._network.send_datagram
-                ticket = carry(attempt.upstream, attempt.octets, sending)
+            if type(step) is Attempt:
+                carry = self._network.ask_stream if step.is_stream else self._network.send_datagram
+                ticket = carry(step.upstream, step.octets, step)
                 if type(ticket) is Unsent:
-                    step = transaction.on_error(attempt, ticket.reason, self._clock.now())
+                    step = transaction.on_error(step, ticket.reason, self._clock.now())
                     continue
-                sending.ticket = ticket  # type: ignore[assignment]
-                flight.sendings.append(sending)
-            elif kind is not Wait:
+                step.ticket = ticket  # type: ignore[assignment]
+            elif type(step) is not Wait:
                 self._finish(flight, step)  # type: ignore[arg-type]
                 return
             self._deadlines.set(flight, transaction.wake_at)
-            if len(flight.sendings) > 1:
+            if len(transaction.attempts) > 1:
                 flight.close_those_over()
             return
 
     def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
         """Release everything first, then tell: a waiter may ask again at once."""
         self._deadlines.discard(flight)
-        for sending in flight.sendings:
-            sending.close()
-        flight.sendings.clear()
+        for attempt in flight.transaction.attempts:
+            ticket = attempt.ticket
+            if ticket is not None:
+                attempt.ticket = None
+                ticket.close()
         if flight.key is None:
             self._probes.discard(flight)
             return
@@ -211,17 +207,37 @@ class Forwarder:
 
 
 class _Flight(Timed):
-    """One question in flight: its transaction, its waiters, its open attempts."""
+    """One question in flight: its transaction and its waiters; the attempts' holder."""
 
-    __slots__ = ("forwarder", "key", "sendings", "transaction", "waiters")
+    __slots__ = ("forwarder", "key", "transaction", "waiters")
 
-    def __init__(self, forwarder: Forwarder, key: _Key | None, transaction: Transaction) -> None:
+    transaction: Transaction
+
+    def __init__(self, forwarder: Forwarder, key: _Key | None, waiters: list[Done]) -> None:
         self._bucket = 0
         self.forwarder = forwarder
         self.key = key
-        self.transaction = transaction
-        self.waiters: list[Done] = []
-        self.sendings: list[_Sending] = []
+        """None for a probe."""
+        self.waiters = waiters
+
+    def hear(self, attempt: Attempt, octets: bytes) -> None:
+        """See `transaction.Holder`."""
+        transaction = self.transaction
+        if transaction.is_finished:
+            return
+        forwarder = self.forwarder
+        step = transaction.on_octets(attempt, octets, forwarder._clock.now())
+        if type(step) is Answered:
+            forwarder._finish(self, step)
+        else:
+            forwarder._follow(self, step)
+
+    def lose(self, attempt: Attempt, reason: str) -> None:
+        """See `transaction.Holder`."""
+        transaction = self.transaction
+        if not transaction.is_finished:
+            forwarder = self.forwarder
+            forwarder._follow(self, transaction.on_error(attempt, reason, forwarder._clock.now()))
 
     def on_due(self, now: float) -> None:
         """See `Timed`."""
@@ -230,45 +246,10 @@ class _Flight(Timed):
 
     def close_those_over(self) -> None:
         """Give up the tickets of attempts that no longer count."""
-        for sending in self.sendings:
-            if sending.attempt.is_over:
-                sending.close()
-
-
-class _Sending:
-    """Receives what comes in for one attempt."""
-
-    __slots__ = ("attempt", "flight", "ticket")
-
-    def __init__(self, flight: _Flight, attempt: Attempt) -> None:
-        self.flight = flight
-        self.attempt = attempt
-        self.ticket: Ticket | None = None
-
-    def on_octets(self, octets: bytes) -> None:
-        """See `Receiver`."""
-        flight = self.flight
-        transaction = flight.transaction
-        if transaction.is_finished:
-            return
-        forwarder = flight.forwarder
-        forwarder._follow(flight, transaction.on_octets(self.attempt, octets, forwarder._clock.now()))
-
-    def on_error(self, reason: str) -> None:
-        """See `Receiver`."""
-        flight = self.flight
-        transaction = flight.transaction
-        if transaction.is_finished:
-            return
-        forwarder = flight.forwarder
-        forwarder._follow(flight, transaction.on_error(self.attempt, reason, forwarder._clock.now()))
-
-    def close(self) -> None:
-        """Give up the right to a reply."""
-        ticket = self.ticket
-        if ticket is not None:
-            self.ticket = None
-            ticket.close()
+        for attempt in self.transaction.attempts:
+            if attempt.is_over and attempt.ticket is not None:
+                attempt.ticket.close()
+                attempt.ticket = None
 
 
 def _log_change(upstream: Upstream) -> None:

@@ -4,7 +4,7 @@ Knows: whom to ask next, for how long to wait, what a reply means for the next s
 know: sockets, the clock (`now` is an argument), who waits for the answer.
 
 Theory of operation.  Each event (`start`, `on_octets`, `on_error`, `on_timer`) returns one step:
-`Send` an attempt, `WAIT`, or the end of it, `Answered` or `Failed`.  After every step but the last the
+an `Attempt` to send, `WAIT`, or the end of it, `Answered` or `Failed`.  After every step but the last the
 shell calls `on_timer` at `wake_at`.
 
 * An attempt that stays silent too long is not given up: the next upstream in line (or the same one, if
@@ -49,6 +49,9 @@ TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
 
+_IN = int(Qclass.IN)
+
+
 class Chance(Protocol):
     """What a transaction needs to be unpredictable (`entropy.Entropy` in a server)."""
 
@@ -57,10 +60,28 @@ class Chance(Protocol):
     def mix_case(self, qname: bytes) -> bytes: ...
 
 
+class Holder(Protocol):
+    """Whoever carries out the steps."""
+
+    def hear(self, attempt: Attempt, octets: bytes) -> None: ...
+
+    def lose(self, attempt: Attempt, reason: str) -> None: ...
+
+
+class Closable(Protocol):
+    """What the holder keeps for an attempt that is out."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One query to one upstream."""
+    """One query to one upstream; as a step: send it, and if that is impossible, call `on_error`.
 
+    It is its own receiver (see `network.Receiver`): it passes what it hears to its holder.
+    """
+
+    holder: Holder
     upstream: Upstream
     sent: SentQuery
     octets: bytes
@@ -74,13 +95,16 @@ class Attempt:
     bad_packets: int = 0
     verifier: Attempt | None = None
     """The TCP attempt that a near miss on this one started."""
+    ticket: Closable | None = None
+    """The holder's; None when not sent or given up."""
 
+    def on_octets(self, octets: bytes) -> None:
+        """See `network.Receiver`."""
+        self.holder.hear(self, octets)
 
-@dataclass(slots=True)
-class Send:
-    """Send this attempt; if that is impossible, call `on_error` with the reason."""
-
-    attempt: Attempt
+    def on_error(self, reason: str) -> None:
+        """See `network.Receiver`."""
+        self.holder.lose(self, reason)
 
 
 @dataclass(slots=True)
@@ -105,7 +129,7 @@ class Failed:
     """What to tell the client (RFC 8914): code and text."""
 
 
-Step = Send | Wait | Answered | Failed
+Step = Attempt | Wait | Answered | Failed
 
 WAIT = Wait()
 
@@ -129,6 +153,7 @@ class Transaction:
         "_deadline",
         "_dnssec_ok",
         "_held",
+        "_holder",
         "_out",
         "_packets_max",
         "_qname",
@@ -143,6 +168,7 @@ class Transaction:
 
     def __init__(
         self,
+        holder: Holder,
         qname: bytes,
         qtype: int,
         dnssec_ok: bool,
@@ -152,6 +178,7 @@ class Transaction:
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:
+        self._holder = holder
         self._qname = qname
         self._qtype = qtype
         self._dnssec_ok = dnssec_ok
@@ -183,11 +210,14 @@ class Transaction:
         if attempt.is_over or self.is_finished:
             return WAIT
         result = accept_response(octets, attempt.sent)
-        if type(result) is Response:
-            return self._on_response(attempt, result, now)
         if type(result) is Refused:
             return self._on_bad_packet(attempt, result, now)
-        attempt.upstream.on_answer(now - attempt.sent_at, now, measured=_measures(attempt))
+        upstream = attempt.upstream
+        is_good = type(result) is Response
+        # A TCP attempt to a UDP upstream says nothing of how it is normally reached.
+        upstream.on_answer(now - attempt.sent_at, now, attempt.is_stream is upstream.is_stream, is_good)
+        if type(result) is Response:
+            return self._on_response(attempt, result, now)
         if type(result) is Truncated:
             return self._on_truncated(attempt, now)
         assert isinstance(result, UpstreamFailure)
@@ -226,8 +256,6 @@ class Transaction:
 
     def _on_response(self, attempt: Attempt, response: Response, now: float) -> Step:
         upstream = attempt.upstream
-        upstream.on_answer(now - attempt.sent_at, now, measured=_measures(attempt))
-        upstream.on_good_answer()
         if not attempt.sent.edns and now >= upstream.edns_refused_until:
             # Only success without EDNS shows that EDNS was the trouble, not the question.
             upstream.edns_refused_until = now + EDNS_REFUSAL_S
@@ -253,7 +281,7 @@ class Transaction:
         if attempt.verifier is None and (refused.near_miss or attempt.is_over):
             step = self._send(upstream, attempt.sent.edns, True, now)
             if step is not None:
-                attempt.verifier = step.attempt
+                attempt.verifier = step
                 return step
         if attempt.is_over and (attempt.verifier is None or attempt.verifier.is_over):
             return self._give_up_on(attempt, now)
@@ -325,7 +353,7 @@ class Transaction:
                 return WAIT
         return self._end()
 
-    def _send(self, upstream: Upstream, edns: bool, is_stream: bool, now: float) -> Send | None:
+    def _send(self, upstream: Upstream, edns: bool, is_stream: bool, now: float) -> Attempt | None:
         """A new attempt, unless packets or time have run out."""
         cost = STREAM_COST if is_stream else DATAGRAM_COST
         packets = self.packets + cost
@@ -351,8 +379,9 @@ class Transaction:
             timeout_s *= 2 ** sum(1 for a in self.attempts if a.upstream is upstream and a.is_late)
         due_at = now + timeout_s
         attempt = Attempt(
+            self._holder,
             upstream,
-            SentQuery(query_id, qname, self._qtype, Qclass.IN, edns, dnssec_ok, is_stream),
+            SentQuery(query_id, qname, self._qtype, _IN, edns, dnssec_ok, is_stream),
             octets,
             is_stream,
             now,
@@ -361,7 +390,7 @@ class Transaction:
         self.attempts.append(attempt)
         upstream.queries += 1
         self.wake_at = due_at if due_at < self._deadline else self._deadline
-        return Send(attempt)
+        return attempt
 
     def _earliest_due(self) -> float | None:
         """When the next attempt still given time will have used it up."""
@@ -381,8 +410,3 @@ class Transaction:
     def _finish(self, step: Answered | Failed) -> Step:
         self.is_finished = True
         return step
-
-
-def _measures(attempt: Attempt) -> bool:
-    """Whether the attempt's time speaks of the upstream as it is normally asked."""
-    return attempt.is_stream == attempt.upstream.is_stream

@@ -294,16 +294,17 @@ class UdpPool:
         now = self._clock.now()
         for _ in range(PICK_TRIES):
             index = self._entropy.below(len(line))
-            slot = line[index]
-            if slot.uses >= SOCKET_USES_MAX or now >= slot.retire_at:
+            picked = line[index]
+            if picked.uses >= SOCKET_USES_MAX or now >= picked.retire_at:
                 fresh = self._open()
                 if type(fresh) is _Slot:
                     line[index] = fresh
-                    slot.retire()
-                    slot = fresh
-            if query_id not in slot.pending:
-                slot.orphans.pop(query_id, None)
-                return slot
+                    picked.retire()
+                    picked = fresh
+            if query_id not in picked.pending:
+                if picked.orphans:
+                    picked.orphans.pop(query_id, None)
+                return picked
         # Only tiny pools come here: the ID is taken wherever chance looked.
         for slot in line:
             if query_id not in slot.pending:

@@ -131,11 +131,11 @@ class Upstream:
             return ATTEMPT_TIMEOUT_S_MIN
         return timeout_s if timeout_s < ATTEMPT_TIMEOUT_S_MAX else ATTEMPT_TIMEOUT_S_MAX
 
-    def on_answer(self, elapsed_s: float, now: float, *, measured: bool = True) -> None:
-        """It answered.  `measured` False: the time says nothing about the path (a new TCP connection)."""
+    def on_answer(self, elapsed_s: float, now: float, is_measured: bool = True, is_good: bool = True) -> None:
+        """It answered; something of use if `is_good`, in a time that says something if `is_measured`."""
         self.response_buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, elapsed_s)] += 1
         self.response_sum_s += elapsed_s
-        if measured:
+        if is_measured:
             rtt_s = self.rtt_s
             if rtt_s is None:
                 self.rtt_s, self.rtt_variance_s = elapsed_s, elapsed_s / 2
@@ -146,15 +146,10 @@ class Upstream:
                 self.rtt_s = rtt_s + error_s * 0.125
         self.probe_at = now + MEASURE_EVERY_S
         self.consecutive_failures = 0
+        if is_good:
+            self.consecutive_refusals = 0
         if not self.is_up and self.consecutive_refusals < DOWN_AFTER_REFUSALS:
             self._change(is_up=True)
-
-    def on_good_answer(self) -> None:
-        """It said something of use (after `on_answer`)."""
-        if self.consecutive_refusals:
-            self.consecutive_refusals = 0
-            if not self.is_up:
-                self._change(is_up=True)
 
     def on_failure(self, reason: str, now: float) -> None:
         """It did not answer, or could not be reached."""
