@@ -167,6 +167,15 @@ class Scene:
             if expected is not None:
                 self.expect(expected)
 
+    def scan(self, count: int) -> None:
+        """Ask for `count` names once each, and answer them."""
+        for number in range(1, count + 1):
+            name = f"scan{number}.example.net"
+            answer = ["@ 300 A 192.0.2.1"]
+            self.query(QueryStep(name=name))
+            self.upstream(UpstreamStep(asks=f"{name} A", reply=Reply(answer=answer)))
+            self.expect(Answer(rcode="NOERROR", source="upstream", answer=answer))
+
     def _ask(self, client: Client, address: str) -> None:
         key = (address, client.transport)
         peer = self._peers.setdefault(key, Peer(ip_address(address).packed, client.transport))
@@ -317,6 +326,8 @@ def _take(scene: Scene, step: Step) -> None:
         scene.silent(scene._last if step.silent is True else step.silent)
     elif step.advance is not None:
         scene.advance(step.advance)
+    elif step.scan is not None:
+        scene.scan(step.scan)
     elif step.reload is not None:
         scene.reload(step.reload)
     elif step.counts is not None:

@@ -20,6 +20,7 @@ A play:
       - no_upstream: true            # nothing has been asked that is not handled above
       - silent: true                 # the last query has no answer yet (or its name: `silent: q1`)
       - reload: |                    # the text of a new blocklist
+      - scan: 100                    # names scan1.example.net and on are asked once each and answered
       - counts: {upstream_queries: 1}
 
 In records, `@` is the name asked.  Queries are named by `as`, or q1, q2, ... in order.
@@ -201,6 +202,7 @@ class Step(Word):
     no_upstream: Literal[True] | None = None
     silent: Literal[True] | str | None = None
     advance: int | float | None = None
+    scan: int | None = None
     reload: str | None = None
     counts: Counts | None = None
 

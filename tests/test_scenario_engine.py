@@ -87,6 +87,7 @@ def test_a_true_play_passes(tmp_path: Path) -> None:
         ("  - silent: true", "  - dropped: {reason: policy}"),
         ("  - silent: true", '  - reload: "version: 9"'),
         ("  - advance: 10", "  - upstream: {asks: www.example.org A, silence: true}"),
+        ("  - advance: 10", "  - scan: 2"),
         ("  - advance: 10", "  - query: {as: q1, name: x.example.org}"),
     ],
 )  # fmt: skip
