@@ -272,9 +272,11 @@ class Service:
     def _keep(self, query: Query, result: Answered | Failed, now: float) -> CacheEntry | None:
         """Store a result once, however many clients waited for it."""
         if isinstance(result, Failed):
-            self._cache.store_failure(
-                query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.ede, now
-            )
+            # Want of room here is no failure of the name: it may be asked again at once.
+            if result.reason not in ("overload", "closed"):
+                self._cache.store_failure(
+                    query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.ede, now
+                )
             return None
         if self._stored[0] is result:
             return self._stored[1]
