@@ -225,7 +225,7 @@ def _allowed(field: FieldInfo | None, annotation: Any) -> str:
     if unit := extra.get("unit"):
         text += f" ({unit})"
     if isinstance(field.default, str | int | float):
-        text += f"; default {field.default}"
+        text += f"; default {field.default if isinstance(field.default, str) else show(field.default)}"
     return text
 
 
