@@ -345,6 +345,7 @@ def policies(draw: st.DrawFn) -> list[Line]:
     return lines
 
 
+@pytest.mark.slow
 @given(lines=policies(), names=st.lists(NAMES, min_size=1, max_size=12), wall=st.sampled_from([75.0, 125.0]))
 @settings(max_examples=300, deadline=None)
 def test_judgement_agrees_with_plain_search(lines: list[Line], names: list[str], wall: float) -> None:

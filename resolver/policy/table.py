@@ -20,6 +20,7 @@ from xxhash import xxh3_64_intdigest
 
 from resolver.policy import image as layout
 from resolver.policy.image import Effect, Image, RuleClass, Tier
+from resolver.policy.trace import Trace, trace_name
 from resolver.policy.verdict import (
     PASS,
     Exemption,
@@ -185,6 +186,10 @@ class PolicyTable:
                 found.append((position, end + self._blob))
             position += qname[position] + 1
         return self._applying(qname, found)
+
+    def trace(self, name: bytes, at: float) -> Trace:
+        """Why `name` is judged as it is at wall time `at`: for people, at leisure."""
+        return trace_name(PolicyTable(self.image, self.generation, at, at), name, at)
 
     def standing(self, class_id: int) -> Standing:
         """A class as of this table's time."""
