@@ -15,6 +15,7 @@ from resolver.wire.response import (
     Refused,
     UpstreamFailure,
 )
+from resolver.wire.ttl import age_body
 from tests.wirebuild import (
     QNAME,
     accept,
@@ -25,6 +26,7 @@ from tests.wirebuild import (
     rr,
     rrsig,
     sent,
+    soa,
     wire_name,
 )
 
@@ -165,6 +167,30 @@ def test_a_dname_does_not_reach_its_own_owner() -> None:
 def test_a_dname_that_makes_the_name_too_long_is_refused() -> None:
     long = wire_name(".".join(["a" * 63] * 3 + ["b" * 58]))
     assert accept(sent(), [rr("example.org", 39, long)]) == Refused("malformed", True)
+
+
+# --- Names laid over octets that change later.
+
+
+@pytest.mark.parametrize("rest", [[], [rr("a", 1, B)]])
+def test_a_target_read_out_of_a_ttl_does_not_change_as_the_ttl_runs_down(rest: list[bytes]) -> None:
+    # The target points at its own record's TTL, which reads as the name `a` until it runs down.
+    ttl_at = 12 + len(sent().question) + 6
+    response = accepted(sent(), [rr(QNAME, 5, bytes((0xC0, ttl_at)), 0x0161_0000), *rest], [soa(b"\0")])
+    assert [link.target for link in response.links] == [b"\1a\0"]
+    assert age_body(response, 7).startswith(rr(QNAME, 5, b"\1a\0", 0x0161_0000 - 7))
+
+
+def test_a_target_read_past_the_question_s_name_is_written_out() -> None:
+    # Offset 29 holds the question's type and class; 0x0161 0x0001 reads as the name `a`.
+    asked = sent(qtype=0x0161)
+    response = accepted(asked, [rr(QNAME, 5, b"\xc0\x1d")], [soa(b"\0")])
+    assert response.body.startswith(rr(QNAME, 5, b"\1a\0"))
+
+
+def test_pointers_to_names_proper_are_left_as_they_came() -> None:
+    answer = [rr(QNAME, 5, b"\3web\xc0\x10"), rr(b"\xc0\x2d", 1, A)]
+    assert accepted(sent(), answer).body == b"".join(answer)
 
 
 # --- DNSSEC.

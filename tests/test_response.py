@@ -296,8 +296,9 @@ def test_the_plain_path_says_what_the_general_path_says(data: st.DataObject) -> 
         st.builds(rr, owners, st.just(1), st.sampled_from([A, B, b"abc"]), ttl),
         st.builds(rr, owners, st.just(5), targets, ttl),
         st.builds(rr, owners, st.just(16), st.just(b"\3abc"), ttl),
+        st.builds(rrsig, owners, st.sampled_from([1, 5]), ttl),
     )
-    asked = sent(qtype=data.draw(st.sampled_from([1, 1, 1, 5, 16])))
+    asked = sent(qtype=data.draw(st.sampled_from([1, 1, 1, 5, 16])), dnssec_ok=data.draw(st.booleans()))
     answer = data.draw(st.lists(record, max_size=4))
     authority = data.draw(st.lists(st.builds(soa, owners, ttl, ttl), max_size=2))
     additional = data.draw(st.lists(st.builds(opt, upper=st.sampled_from([0, 0, 1])), max_size=1))

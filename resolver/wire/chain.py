@@ -77,6 +77,9 @@ def follow_chain(
         # RFC 2308 §2.1: with NXDOMAIN the chain's last name is the one that is not there.
         if terminal := _terminal_records(octets, index, records, name, qtype, dnssec_ok):
             if rcode != Rcode.NXDOMAIN:
+                # RFC 6672 §3.1: the DNAME that a CNAME was made from belongs to the answer.
+                if qtype == _CNAME and has_dname and (dname := _dname_above(index, name)) is not None:
+                    chain.kept.append(dname)
                 chain.terminal = terminal
                 chain.kept += terminal
             return chain

@@ -3,18 +3,20 @@
 Knows: which octets may be taken as they stand, RRset TTLs, name compression of owners.
 Does not know: why these records were kept.
 Theory: pointers only lead backwards, so records that follow each other from the question on can
-be taken as one slice; anything else is written anew, names in RDATA uncompressed.
+be taken as one slice; anything else is written anew, names in RDATA uncompressed.  So is a slice
+in which a pointer leads to octets that change later (a TTL, the client's question).
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from resolver.wire.chain import Synthesized
 from resolver.wire.numbers import Qclass, Qtype
-from resolver.wire.walk import Record, WireError, expand_rdata
+from resolver.wire.walk import HEADER_OCTETS, Record, WireError, expand_rdata, skip_name
 
 BODY_OCTETS_MAX = 65000
 """Largest body kept: with question and OPT it still fits the 65535 octets of a TCP message."""
@@ -48,16 +50,20 @@ def lay_out(
     """
     ttls = _rrset_ttls(octets, records, soa)
     expected = question_end
+    ttl_starts = []
     for record in records:
         if isinstance(record, Synthesized) or record.start != expected:
             return _rebuild(octets, question_end, records, ttls, names)
+        expand_rdata(octets, record, names)
         expected = record.end
+        ttl_starts.append(record.rdata_start - 6)
+    if not are_names_fixed(octets, question_end, names, ttl_starts):
+        return _rebuild(octets, question_end, records, ttls, names)
     ends = []
     offsets = []
     patches = []
     for record, ttl_s in zip(records, ttls, strict=True):
         assert isinstance(record, Record)
-        expand_rdata(octets, record, names)
         ends.append(record.end - question_end)
         offset = record.rdata_start - 6 - question_end
         offsets.append(offset)
@@ -70,6 +76,29 @@ def lay_out(
             patched[offset : offset + 4] = _pack_ttl(ttl_s)
         body = bytes(patched)
     return Body(body, ends, tuple(offsets), ttls)
+
+
+def are_names_fixed(octets: bytes, question_end: int, names: dict[int, bytes], ttl_starts: list[int]) -> bool:
+    """Whether no name that a pointer leads to reads over a TTL or out of the question's name.
+
+    A TTL runs down and a question is another client's later: a name laid over them would become
+    another name after it was judged.  `ttl_starts` are offsets in the message, ascending; `names`
+    has every pointer target.
+    """
+    name_end = question_end - 4
+    for target in names:
+        if target == HEADER_OCTETS:
+            continue
+        end = skip_name(octets, target)
+        if target < question_end:
+            if end > name_end:
+                return False
+        elif ttl_starts:
+            # The first TTL that ends behind the target must start behind the run's end.
+            index = bisect_right(ttl_starts, target - 4)
+            if index < len(ttl_starts) and ttl_starts[index] < end:
+                return False
+    return True
 
 
 def _rrset_ttls(

@@ -17,7 +17,7 @@ from resolver.wire.chain import (
     negative_records,
     proof_records,
 )
-from resolver.wire.layout import TTL_TOP_BIT, lay_out
+from resolver.wire.layout import TTL_TOP_BIT, are_names_fixed, lay_out
 from resolver.wire.names import is_at_or_below
 from resolver.wire.numbers import NegativeKind, Qtype, Rcode
 from resolver.wire.service_binding import read_service
@@ -134,6 +134,8 @@ _TYPE_CLASS = struct.Struct("!HH").pack
 _HEADER = struct.Struct("!HHHHHH").unpack_from
 # Plain ints: looking a member up on an enum costs more than the comparison.
 _CNAME, _SOA, _OPT, _ANY = 5, 6, 41, 255
+_BROKEN_LAYOUT = (IndexError, WireError, struct.error)
+"""What walking broken octets raises; nothing else does."""
 _POINTED_RECORD = struct.Struct("!HHHIH").unpack_from
 """A record whose owner is a compression pointer."""
 _QNAME_POINTER = 0xC00C
@@ -205,15 +207,19 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
         return TOO_MANY
     if (ancount + nscount + arcount) * RECORD_OCTETS_MIN > length - question_end:
         return TOO_MANY
-    try:
-        # Why two paths: nearly every answer is a short chain in order, or one SOA; those are sliced
-        # without a list of records.  The plain path may punt (None), never accept more.
-        if (not nscount or not sent.dnssec_ok) and flags & 0xF in (0, 3):
-            plain = _accept_plain(octets, sent, question_end, flags, (ancount, nscount, arcount))
+    counts = (ancount, nscount, arcount)
+    # Why two paths: nearly every answer is a short chain in order, or one SOA; those are sliced
+    # without a list of records.  The plain path may punt, never say other than the general one.
+    if (not nscount or not sent.dnssec_ok) and flags & 0xF in (0, 3):
+        try:
+            plain = _accept_plain(octets, sent, question_end, flags, counts)
             if plain is not None:
                 return plain
-        return _accept_sections(octets, sent, question_end, flags, (ancount, nscount, arcount))
-    except (IndexError, WireError, struct.error):
+        except _BROKEN_LAYOUT:
+            pass
+    try:
+        return _accept_sections(octets, sent, question_end, flags, counts)
+    except _BROKEN_LAYOUT:
         return BROKEN
 
 
@@ -251,12 +257,9 @@ def _accept_plain(
         start = at + 12
         end = start + rdlength
         if rtype == qtype:
-            if rdlength != size and size:
+            if (rdlength != size and size) or (ttl_s != final_ttl_s and final_ttl_s >= 0):
                 return None
-            if final_ttl_s != ttl_s:
-                if final_ttl_s >= 0:
-                    return None
-                final_ttl_s = ttl_s
+            final_ttl_s = ttl_s
             if size:
                 found.append(octets[start:end])
         elif rtype == _CNAME and final_ttl_s < 0 and qtype != _ANY:
@@ -278,6 +281,8 @@ def _accept_plain(
             octets, question_end, flags, counts, at, name, names, offsets, ttls, links
         )
     if flags & 0xF or _step_over(octets, at, counts[1], counts[2]):
+        return None
+    if links and not are_names_fixed(octets, question_end, names, [o + question_end for o in offsets]):
         return None
     return Response(
         0,
@@ -337,13 +342,16 @@ def _accept_plain_negative(
         body = body[:offset] + octets[end - 4 : end] + body[offset + 4 :]
         ttl_s = minimum_s
     ttls.append(ttl_s)
+    offsets.append(offset)
+    if not are_names_fixed(octets, question_end, names, [o + question_end for o in offsets]):
+        return None
     return Response(
         flags & 0xF,
         flags & 0x0020 != 0,
         body,
         counts[0],
         1,
-        (*offsets, offset),
+        tuple(offsets),
         tuple(ttls),
         NegativeKind.NXDOMAIN if flags & 0xF else NegativeKind.NODATA,
         min(ttls),
