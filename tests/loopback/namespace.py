@@ -56,14 +56,31 @@ def report_getaddrinfo(directory: Path) -> dict[str, object]:
         return {name: look_up(name) for name in NAMES}
 
 
+def open_the_way(directory: Path, *needed: Path) -> None:
+    """Let every user reach `needed` although a folder above may be closed, such as root's home.
+
+    The closed folder gets an empty one mounted over it, in this mount namespace only, and what is
+    needed is mounted back at its old path.
+    """
+    closed = {above for path in needed for above in path.parents if not above.stat().st_mode & 0o001}
+    for number, top in enumerate(sorted(closed)):
+        wanted = [path for path in needed if path.is_relative_to(top)]
+        kept = [directory / f"kept-{number}-{place}" for place in range(len(wanted))]
+        for path, aside in zip(wanted, kept, strict=True):
+            aside.mkdir()
+            subprocess.run(["mount", "--bind", path, aside], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", top], check=True)
+        for path, aside in zip(wanted, kept, strict=True):
+            path.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["mount", "--bind", aside, path], check=True)
+
+
 def report_port53(directory: Path) -> dict[str, object]:
     """Bind port 53 as `nobody`, with and without CAP_NET_BIND_SERVICE."""
     nobody = pwd.getpwnam("nobody")
     as_nobody = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
     capability = ("--inh-caps=-all,+net_bind_service", "--ambient-caps=+net_bind_service")
-    probe = [*as_nobody, sys.executable, "-c", "import resolver"]
-    if subprocess.run(probe, capture_output=True, cwd=ROOT, check=False).returncode:
-        return {"skip": "nobody may not read the project or its Python"}
+    open_the_way(directory, Path(sys.base_prefix), Path(sys.prefix), ROOT)
 
     def server(name: str, *privileges: str) -> Server:
         made = Server(
@@ -74,7 +91,7 @@ def report_port53(directory: Path) -> dict[str, object]:
 
     report: dict[str, object] = {}
     with server("with", *capability) as allowed:
-        report["with"] = dns.rcode.to_text(allowed.ask("alpha.example").rcode())
+        report["with"] = dns.rcode.to_text(allowed.ask("blocked.example.net").rcode())
         status = dict(
             line.split(":\t", 1)
             for line in Path(f"/proc/{allowed.pid}/status").read_text().splitlines()

@@ -121,8 +121,8 @@ class Server(Program):
     def ask(
         self, qname: str, qtype: str = "A", *, tcp: bool = False, timeout_s: float = 5.0, **options: Any
     ) -> dns.message.Message:
-        """One question to it, as dnspython asks and reads it."""
-        query = dns.message.make_query(qname, qtype, **options)
+        """One question to it, with EDNS, as dnspython asks and reads it."""
+        query = dns.message.make_query(qname, qtype, **{"use_edns": 0, **options})
         ask = dns.query.tcp if tcp else dns.query.udp
         return ask(query, "127.0.0.1", port=self.port, timeout=timeout_s)
 

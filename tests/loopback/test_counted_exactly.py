@@ -40,7 +40,7 @@ def test_hits_count_exactly_the_questions_asked(fresh: Server) -> None:
     for qtype in ("A", "AAAA", "HTTPS", "TXT", "MX", "ANY", "A", "A"):
         fresh.ask("www.blocked.example.net", qtype)
     for _ in range(3):
-        fresh.ask("alpha.example", "A", tcp=True)
+        fresh.ask("www.alpha.example", "A", tcp=True)
     fresh.ask("to-blocked.example.net", "A")
     for _ in range(5):
         fresh.ask("beta.example", "A")

@@ -27,7 +27,7 @@ def dig(server: Server, *words: str) -> str:
 
 
 def kdig(server: Server, *words: str) -> str:
-    command = ["kdig", "+retry=0", "+time=5", "-p", str(server.port), "@127.0.0.1", *words]
+    command = ["kdig", "+edns", "+retry=0", "+time=5", "-p", str(server.port), "@127.0.0.1", *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -106,7 +106,7 @@ def test_dnspython_resolves_and_is_denied(server: Server) -> None:
     resolver = stub(server)
     assert [rdata.to_text() for rdata in resolver.resolve("cname-cname.example.org", "A")] == ["192.0.2.80"]
     with pytest.raises(dns.resolver.NXDOMAIN):
-        resolver.resolve("alpha.example", "A")
+        resolver.resolve("blocked.example.net", "A")
     with pytest.raises(dns.resolver.NoAnswer):
         resolver.resolve("beta.example", "MX")
 
@@ -124,6 +124,15 @@ def test_an_exact_rule_denies_with_nodata_and_spares_what_is_below(server: Serve
     # No zone holds it, so the upstream refuses; what counts is that policy does not speak.
     below = server.ask("www.gamma.example")
     assert b"Gamma" not in below.to_wire()
+
+
+def test_a_name_above_an_exception_is_denied_with_nodata_for_the_exception_exists(server: Server) -> None:
+    # RFC 8020: NXDOMAIN would say that nothing is below either.
+    above = server.ask("alpha.example")
+    assert above.rcode() == dns.rcode.NOERROR
+    assert above.answer == []
+    assert "Alpha" in above.to_text()
+    assert server.ask("www.alpha.example").rcode() == dns.rcode.NXDOMAIN
 
 
 def test_a_chain_into_a_blocked_name_is_cut_there(server: Server) -> None:
@@ -165,7 +174,7 @@ def downstream(
         ("no-such-name.example.org", "A", dns.rcode.NXDOMAIN, []),
         ("a-only.example.org", "AAAA", dns.rcode.NOERROR, []),
         ("www.blocked.example.net", "A", dns.rcode.NXDOMAIN, []),
-        ("blocked.example.net", "HTTPS", dns.rcode.NXDOMAIN, []),
+        ("https.blocked.example.net", "HTTPS", dns.rcode.NXDOMAIN, []),
         ("beta.example", "A", dns.rcode.NOERROR, ["192.0.2.250"]),
         ("beta.example", "TXT", dns.rcode.NOERROR, []),
     ],
