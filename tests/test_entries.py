@@ -82,6 +82,28 @@ def test_any_text_is_a_name_or_a_reason(text: str) -> None:
     assert owner.endswith(b"\0") and 1 < len(owner) <= 255
 
 
+PLAIN_LABELS = st.text(alphabet="abz059_-", min_size=1, max_size=65)
+
+
+@given(st.lists(PLAIN_LABELS, min_size=1, max_size=8).map(lambda labels: ".".join([*labels, "example"])))
+def test_the_short_way_for_plain_names_agrees_with_the_long_one(text: str) -> None:
+    try:
+        expected = name_from_text(text)
+    except ValueError:
+        with pytest.raises(ValueError):
+            name_entry(text)
+    else:
+        assert name_entry(text) == (expected, RuleForm.SUBTREE)
+
+
+def test_the_longest_names_are_read_and_longer_ones_refused() -> None:
+    for longest in ("a." * 126 + "z", "x" * 63 + ".example", ".".join(["x" * 63] * 3 + ["y" * 61])):
+        assert name_entry(longest)[0] == name_from_text(longest)
+    for too_long in ("a." * 126 + "zz", "x" * 64, ".".join(["x" * 63] * 3 + ["y" * 62])):
+        with pytest.raises(ValueError):
+            name_entry(too_long)
+
+
 @pytest.mark.parametrize("text", ["203.0.113.0/28", "203.0.113.7", "2001:db8::/48", " 203.0.113.7 "])
 def test_networks_and_addresses_are_read(text: str) -> None:
     assert address_entry(text) == ipaddress.ip_network(text.strip())

@@ -18,8 +18,13 @@ from resolver.yamlsource import Value, YamlMapping, YamlSequence
 
 Network = IPv4Network | IPv6Network
 
-_PLAIN_NAME = re.compile(r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z]\Z", re.ASCII)
+_PLAIN_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{0,62}[a-z]\Z", re.ASCII)
 """What nearly every entry looks like: lower case, no sign in front, no digit at the end."""
+
+_PLAIN_CHARS_MAX = 253
+"""Longest plain text of a name: 255 octets less the first length octet and the root."""
+
+_LENGTH_OCTETS = tuple(bytes((length,)) for length in range(64))
 
 _SPACE = re.compile(r"[\s,;|]+")
 _PORT = re.compile(r"(.+):([0-9]+)", re.ASCII)
@@ -34,8 +39,10 @@ def name_entry(value: Value) -> tuple[bytes, RuleForm]:
     Upper case, a trailing dot, spaces around and internationalised names are normalised; anything
     else that is no name is refused, with the entry that was probably meant.
     """
-    if type(value) is str and _PLAIN_NAME.match(value):
-        return name_from_text(value), RuleForm.SUBTREE
+    if type(value) is str and len(value) <= _PLAIN_CHARS_MAX and _PLAIN_NAME.match(value):
+        # What `name_from_text` would give, at a quarter of its cost: a file may hold a million.
+        labels = [_LENGTH_OCTETS[len(label)] + label for label in value.encode().split(b".")]
+        return b"".join(labels) + ROOT, RuleForm.SUBTREE
     if not isinstance(value, str):
         raise ValueError(_not_text(value))
     text = value.strip()
