@@ -175,6 +175,9 @@ def bombs() -> dict[str, bytes]:
         "pointers into long runs": reply(
             asked, [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 2, QNAME) for t in targets[:1000]]]
         ),
+        "as many long runs as are followed": reply(
+            asked, [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 1, b"\0" * 4) for t in targets[:250] * 4]]
+        ),
         "compressed names that expand": reply(
             asked, [rr(QNAME, 2, big), *[rr("x.example", 1, b"\0" * 4), rr(QNAME, 15, b"\0\1\xc0\x2d")] * 500]
         ),
