@@ -114,3 +114,25 @@ def test_close_forgets_all() -> None:
     rig.deadlines.close()
     rig.clock.advance(1.0)
     assert rig.log == [] and rig.clock.pending == 0
+
+
+def test_after_a_stall_reading_comes_first() -> None:
+    rig = Rig()
+    item = rig.set("answered meanwhile", 0.1)
+    rig.set("late", 0.1)
+    (timer,) = (timer for _, _, timer in rig.clock._timers)
+    # The loop was busy for a second before it came to its timers.
+    timer.cancel()
+    rig.clock.advance(1.0)
+    timer.callback()
+    assert rig.log == [] and rig.deadlines.stalls == 1
+    rig.deadlines.discard(item)
+    rig.clock.advance(0.01)
+    assert rig.names == ["late"]
+
+
+def test_timer_on_time_is_no_stall() -> None:
+    rig = Rig()
+    rig.set("a", 0.1)
+    rig.clock.advance(1.0)
+    assert rig.deadlines.stalls == 0 and rig.names == ["a"]

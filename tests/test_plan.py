@@ -40,8 +40,8 @@ def test_fastest_sorts_by_speed_then_the_unknown_then_those_down() -> None:
     chosen = UpstreamSet([one, two, three], "fastest")
     three.on_answer(0.1, 0.0)
     one.on_answer(0.01, 0.0)
-    take_down(one)
-    assert chosen.order(0.0) == (three, two, one)
+    take_down(one, 1.0)
+    assert chosen.order(1.0) == (three, two, one)
 
 
 def test_order_is_recomputed_after_a_while_only() -> None:

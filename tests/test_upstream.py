@@ -72,6 +72,15 @@ def test_failures_with_an_answer_between_do_not() -> None:
     assert upstream.is_up
 
 
+def test_burst_of_losses_right_after_an_answer_is_no_outage() -> None:
+    upstream = Upstream("192.0.2.1")
+    upstream.on_answer(0.1, 5.0)
+    fail(upstream, 100, 5.1)
+    assert upstream.is_up
+    fail(upstream, 1, 5.3)
+    assert not upstream.is_up
+
+
 def test_one_answer_brings_it_up() -> None:
     upstream = Upstream("192.0.2.1")
     changes: list[bool] = []

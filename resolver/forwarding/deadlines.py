@@ -16,6 +16,12 @@ from resolver.clock import Clock, TimerHandle
 TICK_S = 0.01
 """Deadlines are met up to this much late, never early."""
 
+STALL_S = 0.05
+"""A timer this late means that the event loop was stalled: what has come in meanwhile is read first."""
+
+YIELD_S = 0.001
+"""How long reading gets then; longer than 0, so that the loop looks at its sockets."""
+
 _TICKS_PER_S = 100.0
 _NONE = 0
 
@@ -42,6 +48,9 @@ class Deadlines:
         self._buckets: dict[int, dict[Timed, None]] = {}
         self._timer: TimerHandle | None = None
         self._armed_for = _NONE
+        self._has_yielded = False
+        self.stalls = 0
+        """Times the timer came late, a plain counter."""
 
     def set(self, item: Timed, due_at: float) -> None:
         """Hold `item` until `due_at`, replacing any deadline it had."""
@@ -86,6 +95,13 @@ class Deadlines:
     def _tick(self) -> None:
         self._timer = None
         now = self._clock.now()
+        if now - self._armed_for / _TICKS_PER_S > STALL_S and not self._has_yielded:
+            # Or else answers that lie in the sockets would be called late and asked for again.
+            self.stalls += 1
+            self._has_yielded = True
+            self._timer = self._clock.call_later(YIELD_S, self._tick)
+            return
+        self._has_yielded = False
         reached = math.floor(now * _TICKS_PER_S + 1e-6)
         for bucket in sorted(b for b in self._buckets if b <= reached):
             items = list(self._buckets.pop(bucket))

@@ -65,6 +65,7 @@ class Upstream:
 
     __slots__ = (
         "address",
+        "answered_at",
         "backoff_s",
         "backoff_until",
         "consecutive_failures",
@@ -99,6 +100,8 @@ class Upstream:
         """Smoothed; None until measured."""
         self.rtt_variance_s = 0.0
         self.is_up = True
+        self.answered_at = float("-inf")
+        """Monotonic seconds of its last answer of any kind."""
         self.consecutive_failures = 0
         self.consecutive_refusals = 0
         self.backoff_s = PROBE_AFTER_S_MIN
@@ -145,6 +148,7 @@ class Upstream:
                 self.rtt_variance_s += (abs(error_s) - self.rtt_variance_s) * 0.25
                 self.rtt_s = rtt_s + error_s * 0.125
         self.probe_at = now + MEASURE_EVERY_S
+        self.answered_at = now
         self.consecutive_failures = 0
         if is_good:
             self.consecutive_refusals = 0
@@ -155,7 +159,11 @@ class Upstream:
         """It did not answer, or could not be reached."""
         self.failures[reason] += 1
         self.consecutive_failures += 1
-        if self.consecutive_failures >= DOWN_AFTER_FAILURES:
+        # A burst of lost packets is not an outage when it answered a moment ago.
+        if (
+            self.consecutive_failures >= DOWN_AFTER_FAILURES
+            and now - self.answered_at >= ATTEMPT_TIMEOUT_S_MIN
+        ):
             self._back_off(now)
 
     def on_refusal(self, reason: str, now: float) -> None:
