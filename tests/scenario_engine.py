@@ -57,6 +57,10 @@ SETTLING_S = 60.0
 """Time let pass after the last step: longer than any timeout, so whatever would still happen happens."""
 
 
+_images: dict[tuple[object, ...], Image] = {}
+"""Compiled policies by their text and list files: images are immutable, and plays share few blocklists."""
+
+
 class PlayFailed(AssertionError):
     """The server did not do what the play says."""
 
@@ -69,6 +73,8 @@ class Client:
     octets: bytes
     transport: Transport
     outcome: Respond | Drop | None = None
+    reply: bytes = b""
+    """The octets sent to it; taken at once, since a `Respond` may be renewed for others later."""
     is_checked: bool = False
 
 
@@ -78,8 +84,7 @@ class Scene:
     def __init__(self, play: Play, folder: Path, *, with_cache: bool = True, with_memo: bool = True) -> None:
         settings = play.settings
         self._folder = folder
-        for name, text in play.files.items():
-            (folder / name).write_text(text)
+        self._files = play.files
         self.clock = FakeClock()
         self._wall_offset = datetime.fromisoformat(settings.wall).timestamp() - self.clock.now()
         self._generation = 0
@@ -121,12 +126,17 @@ class Scene:
     # Policy.
 
     def _compile(self, text: str) -> Image:
-        path = self._folder / "blocklist.yaml"
-        path.write_text(text)
-        image, problems = compile_in_process(path, self._folder)
-        if image is None:
-            raise PlayFailed(f"the blocklist is refused: {[str(problem) for problem in problems]}")
-        return Image(image)
+        key = (text, *self._files.items())
+        if key not in _images:
+            for name, content in self._files.items():
+                (self._folder / name).write_text(content)
+            path = self._folder / "blocklist.yaml"
+            path.write_text(text)
+            image, problems = compile_in_process(path, self._folder)
+            if image is None:
+                raise PlayFailed(f"the blocklist is refused: {[str(problem) for problem in problems]}")
+            _images[key] = Image(image)
+        return _images[key]
 
     def _next_table(self) -> PolicyTable:
         now = self.clock.now()
@@ -189,6 +199,8 @@ class Scene:
         if client.outcome is not None:
             raise PlayFailed(f"{client.name} was answered twice")
         client.outcome = outcome
+        if isinstance(outcome, Respond):
+            client.reply = client.octets[:2] + outcome.tail
         for hit in _hits(outcome):
             self.hits[hit] += 1
 
@@ -375,10 +387,9 @@ def _flaws(client: Client, expected: Answer | Dropped) -> list[str]:
         return [f"it was dropped: {outcome.reason}"]
     if outcome.source.value != expected.source:
         flaws.append(f"its source is {outcome.source.value}, expected {expected.source}")
-    message = client.octets[:2] + outcome.tail
-    if outcome.rcode & 15 != message[3] & 15:
-        flaws.append(f"it is counted as rcode {outcome.rcode}, but says {message[3] & 15}")
-    return flaws + check_answer(client.octets, message, expected, client.transport is Transport.TCP)
+    if outcome.rcode & 15 != client.reply[3] & 15:
+        flaws.append(f"it is counted as rcode {outcome.rcode}, but says {client.reply[3] & 15}")
+    return flaws + check_answer(client.octets, client.reply, expected, client.transport is Transport.TCP)
 
 
 def _asked(octets: bytes) -> str:
