@@ -51,6 +51,9 @@ With closing it stays within the 2 seconds that the contract gives."""
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to the memo of whole answers in front of it."""
 
+LINGER_S: Final = 0.3
+"""How long TCP clients that have all their answers get to take them and close."""
+
 DRAIN_POLL_S: Final = 0.01
 
 PORT_ATTEMPTS_MAX: Final = 20
@@ -136,13 +139,10 @@ class Server:
     async def stop(self) -> None:
         """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds."""
         self.health.fail("sockets", "shutting down")
-        deadline = self._clock.now() + DRAIN_S
         listeners: list[UdpListener | TcpListener] = [*self._udp, *self._tcp]
         for listener in listeners:
             listener.stop_reading()
-        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-        while self._is_busy() and self._clock.now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
+        await self._drain()
         if self._forwarder is not None:
             await self._forwarder.close()
         # One turn of the loop, for the failures just delivered to leave.
@@ -278,9 +278,16 @@ class Server:
         if self._service is not None:
             self._service.publish(table)
 
-    def _is_busy(self) -> bool:
-        waiting = self._service is not None and self._service.waiting > 0
-        return waiting or any(listener.connections for listener in self._tcp)
+    async def _drain(self) -> None:
+        """Wait until everyone has an answer, and a little for TCP clients to take theirs."""
+        now = self._clock.now
+        deadline = now() + DRAIN_S
+        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
+        while self._service is not None and self._service.waiting and now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_S)
+        deadline = min(deadline, now() + LINGER_S)
+        while any(listener.connections for listener in self._tcp) and now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_S)
 
     # What monitoring is told.
 

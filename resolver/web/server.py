@@ -19,6 +19,8 @@ KEEP_ALIVE_S = 30.0
 """An idle connection is closed after this: twice the usual scrape interval."""
 READ_TIMEOUT_S = 10.0
 """A client that takes longer over its request is cut off (slowloris)."""
+STOP_S = 0.4
+"""How long requests under way may take when the server stops."""
 BACKLOG = 64
 
 
@@ -65,7 +67,7 @@ class WebServer:
         config.h11_max_incomplete_size = HEAD_OCTETS_MAX
         config.keep_alive_timeout = KEEP_ALIVE_S
         config.read_timeout = int(READ_TIMEOUT_S)
-        config.graceful_timeout = 0.5
+        config.graceful_timeout = STOP_S / 2
         config.shutdown_timeout = 1.0
         config.include_server_header = False
         self._task = asyncio.get_running_loop().create_task(
@@ -73,10 +75,10 @@ class WebServer:
         )
 
     async def stop(self) -> None:
-        """Finish the requests that are running, for half a second, and close."""
+        """Finish the requests that are running, for `STOP_S` at most, and close."""
         self._stopping.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=2.0)
+            await asyncio.wait([self._task], timeout=STOP_S)
             self._task.cancel()
         self._socket.close()
 
