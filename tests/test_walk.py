@@ -176,11 +176,11 @@ def bombs() -> dict[str, bytes]:
             asked, [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 2, QNAME) for t in targets[:1000]]]
         ),
         "as many long runs as are followed": reply(
-            asked, [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 1, b"\0" * 4) for t in targets[:250] * 4]]
+            asked, [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 1, b"\0" * 4) for t in targets[:125] * 8]]
         ),
         "long runs that are kept": reply(
             sent(qtype=16),
-            [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 1, b"\0" * 4) for t in targets[:250] * 4]],
+            [runs, *[rr(bytes((0xC0 | t >> 8, t & 255)), 1, b"\0" * 4) for t in targets[:125] * 8]],
         ),
         "compressed names that expand": reply(
             asked, [rr(QNAME, 2, big), *[rr("x.example", 1, b"\0" * 4), rr(QNAME, 15, b"\0\1\xc0\x2d")] * 500]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from resolver.wire.names import NAME_OCTETS_MAX
 from resolver.wire.numbers import Qtype
 
-POINTER_TARGETS_MAX = 256
+POINTER_TARGETS_MAX = 128
 """Distinct pointer targets followed in one message; real messages have a few dozen."""
 RECORDS_MAX = 1024
 """Records looked at in one message; keeps the worst message within a few milliseconds."""
