@@ -312,7 +312,8 @@ class Service:
         assert response is not None
         judgement = self._judgement(query, verdict, entry, now)
         age_s = int(now - entry.stored_at)
-        body = age_body(response, age_s, ttl_max=_cap_s(judgement, now))
+        cap_s = _cap_s(judgement, now)
+        body = age_body(response, age_s, ttl_max=cap_s)
         if judgement.is_blocked:
             return self._deny(query, peer, judgement, now, response, body)
         answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
@@ -321,6 +322,9 @@ class Service:
             answer.head = answer.tail[: query.question_end - 2]
             answer.opt = answer.tail[query.question_end - 2 + len(body) :]
         good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        if cap_s is not None:
+            # The whole seconds left become one fewer at this moment.
+            good_until = min(good_until, judgement.valid_until - cap_s)
         return self._remember(query, peer, answer, good_until)
 
     def _aged(self, answer: Respond, entry: CacheEntry, now: float) -> Respond:
