@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from itertools import pairwise
 
 import pytest
@@ -253,3 +254,26 @@ def test_close_fails_what_is_pending_and_refuses_what_comes_after() -> None:
     rig.ask(b"\0")
     assert len(rig.results) == 2 and isinstance(rig.results[1], Failed)
     assert len(rig.sent) == 1
+
+
+@pytest.mark.parametrize("how", ["answered", "failed", "coalesced"])
+def test_finished_questions_leave_no_garbage_rings(how: str) -> None:
+    rig = Rig(FIRST, SECOND)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            rig.ask(b"\x02%02d" % number + WWW)
+            if how == "coalesced":
+                rig.ask(b"\x02%02d" % number + WWW)
+            if how == "failed":
+                rig.clock.advance(3.0)
+            else:
+                rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+        # The script of the network itself remembers the attempts.
+        rig.network.sent.clear()
+        rig.network.unhandled.clear()
+        rig.results.clear()
+        assert gc.collect() < 10
+    finally:
+        gc.enable()

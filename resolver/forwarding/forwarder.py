@@ -188,7 +188,7 @@ class Forwarder:
     def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
         """Release everything first, then tell: a waiter may ask again at once."""
         self._deadlines.discard(flight)
-        for attempt in flight.transaction.attempts:
+        for attempt in flight.transaction.release():
             ticket = attempt.ticket
             if ticket is not None:
                 attempt.ticket = None

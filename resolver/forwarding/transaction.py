@@ -81,7 +81,7 @@ class Attempt:
     It is its own receiver (see `network.Receiver`): it passes what it hears to its holder.
     """
 
-    holder: Holder
+    holder: Holder | None
     upstream: Upstream
     sent: SentQuery
     octets: bytes
@@ -100,11 +100,13 @@ class Attempt:
 
     def on_octets(self, octets: bytes) -> None:
         """See `network.Receiver`."""
-        self.holder.hear(self, octets)
+        if self.holder is not None:
+            self.holder.hear(self, octets)
 
     def on_error(self, reason: str) -> None:
         """See `network.Receiver`."""
-        self.holder.lose(self, reason)
+        if self.holder is not None:
+            self.holder.lose(self, reason)
 
 
 @dataclass(slots=True)
@@ -178,7 +180,7 @@ class Transaction:
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:
-        self._holder = holder
+        self._holder: Holder | None = holder
         self._qname = qname
         self._qtype = qtype
         self._dnssec_ok = dnssec_ok
@@ -251,6 +253,13 @@ class Transaction:
             self.wake_at = min(patient, self._deadline)
             return WAIT
         return self._advance(now)
+
+    def release(self) -> list[Attempt]:
+        """Hand over the attempts of a finished transaction; without this it would be garbage in a ring."""
+        attempts = self.attempts
+        self.attempts = []
+        self._holder = None
+        return attempts
 
     # What a reply means.
 
