@@ -372,8 +372,9 @@ class Service:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
         answer = Respond(message[2:], message[3] & 0x0F, query.qtype, _FROM_POLICY, verdict)
         assert verdict.match is not None
-        # Until `valid_until` comes within the TTL, the TTL is constant and the answer with it.
-        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if kept is None else -math.inf
+        # A name's own denial is constant until `valid_until` comes within its TTL; one for what an
+        # upstream said lives no longer than that.
+        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if response is None else -math.inf
         return self._remember(query, peer, answer, constant_until)
 
     def _reply(
