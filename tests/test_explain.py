@@ -114,6 +114,18 @@ def test_an_exception_wins_and_the_trace_still_shows_the_outranked_rule(config: 
     ]
 
 
+def test_the_trace_says_what_beat_a_rule(config: Path) -> None:
+    [winner, outranked] = explained(config, "academy.acme.example")["trace"]
+    assert winner["why"] == "wins"
+    assert "longer owner name" in outranked["why"]
+
+
+def test_nodata_above_an_exception_is_explained(config: Path) -> None:
+    document = explained(config, "acme.example")
+    assert document["decision"]["nxdomain"].startswith("NODATA: an exception stands below")
+    assert document["client_sees"]["reply"]["rcode"] == "NOERROR"
+
+
 def test_a_rule_for_one_name_only_is_shown_as_not_reaching_below(config: Path) -> None:
     [rule] = explained(config, "www.login.example")["trace"]
     assert (rule["rule"], rule["fate"]) == ("=login.example", "out_of_reach")
@@ -191,7 +203,7 @@ def test_the_page_for_people_says_the_same(config: Path) -> None:
         "An Authority",
         "NXDOMAIN",
         "16 (censored)",
-        "decides",
+        "wins",
     ):
         assert words in result.stdout
 

@@ -28,7 +28,7 @@ from resolver.cli.files import (
 )
 from resolver.cli.reading import ShownReply, qtype_from_text, read_reply
 from resolver.cli.server import make_local_names, make_plan
-from resolver.cli.trace import TracedRule, form_text, show_moment, trace_address, trace_name
+from resolver.cli.trace import TracedRule, form_text, show_moment, trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan
@@ -74,6 +74,8 @@ class Explanation:
     """Who would be asked."""
     orders: dict[str, dict[str, Any]]
     blocklist: str
+    nxdomain_why: str
+    """Why NXDOMAIN may be said of it, or not; empty where the question does not arise."""
 
     @property
     def decider(self) -> PolicyRule | None:
@@ -107,6 +109,7 @@ class Explanation:
                 else {},
                 "from": show_moment(rule.starts_at) if rule is not None else None,
                 "until": show_moment(rule.ends_at) if rule is not None else None,
+                "nxdomain": self.nxdomain_why or None,
                 "shadow": shadow.rule.label if shadow is not None else None,
             },
             "trace": [traced.as_json() for traced in self.trace],
@@ -172,10 +175,11 @@ def explain(
                 upstreams=(),
                 orders=table.orders,
                 blocklist=str(blocklist),
+                nxdomain_why="",
             )
-        verdict = table.judge_name(qname, 0.0)
+        trace = table.trace(qname, wall)
         plan = make_plan(settings)
-        outcome = _answer(table, settings, plan, peer, qname, qtype)
+        outcome = _answer(table, settings, plan, peer, qname, qtype, wall)
         return Explanation(
             asked=name,
             name=name_to_text(qname),
@@ -183,13 +187,14 @@ def explain(
             client=client,
             is_client_allowed=is_allowed,
             at=wall,
-            verdict=verdict,
-            trace=trace_name(table, qname, wall, verdict),
+            verdict=trace.verdict,
+            trace=traced_rules(trace),
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
             upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
             orders=table.orders,
             blocklist=str(blocklist),
+            nxdomain_why=trace.nxdomain_why,
         )
 
 
@@ -197,11 +202,18 @@ def _load(blocklist: Path, directory: Path, wall: float) -> PolicyTable:
     image, problems = compile_in_process(blocklist, directory)
     if image is None:
         raise BadInput(problems)
-    return open_table(image, wall, 0.0, 1)
+    # Its monotonic clock is wall time: nothing else runs by it here.
+    return open_table(image, wall, wall, 1)
 
 
 def _answer(
-    table: PolicyTable, settings: Settings, plan: ForwardPlan, peer: Peer, qname: bytes, qtype: int
+    table: PolicyTable,
+    settings: Settings,
+    plan: ForwardPlan,
+    peer: Peer,
+    qname: bytes,
+    qtype: int,
+    wall: float,
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
     service = Service(
@@ -209,19 +221,22 @@ def _answer(
         cache=ResponseCache(0),
         forwarder=cast(Forwarder, plan),  # `answer_now` only asks it what `forward` covers.
         local=make_local_names(settings),
-        clock=_StandingClock(),
+        clock=_StandingClock(wall),
         access=AccessList(settings.clients.allow),
         memo_octets_max=0,
     )
     query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)
-    return service.answer_now(query, peer, 0.0)
+    return service.answer_now(query, peer, wall)
 
 
 class _StandingClock:
     """Time stands still: the moment is the one that was asked about."""
 
+    def __init__(self, moment: float) -> None:
+        self._moment = moment
+
     def now(self) -> float:
-        return 0.0
+        return self._moment
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
         raise AssertionError("nothing waits while explaining")

@@ -60,11 +60,16 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     if explanation.verdict is None:
         return facts + _address_facts(explanation)
     verdict = explanation.verdict
-    facts.append(("Decision", _ACTIONS.get(verdict.action, "not blocked by its name")))
+    decision = _ACTIONS.get(verdict.action, "not blocked by its name")
+    if verdict.action is PolicyAction.NXDOMAIN and not verdict.nxdomain_ok:
+        decision = "blocked: the name has no records (nxdomain, said as NODATA)"
+    facts.append(("Decision", decision))
     if verdict.match is not None:
         facts += _rule_facts(verdict.match, explanation.orders)
     else:
         facts.append(("Why", "no rule in force speaks of this name"))
+    if explanation.nxdomain_why:
+        facts.append(("Said as", explanation.nxdomain_why))
     if verdict.shadow is not None:
         rule = verdict.shadow.rule
         facts.append(
@@ -152,22 +157,22 @@ def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
 
 
 def _trace_table(trace: list[TracedRule]) -> Table:
-    table = Table("outcome", "tier", "effect", "rule", "of", "action", "from", "until", "place")
+    table = Table("rule", "place", "tier", "effect", "of", "action", "from", "until", "outcome")
     table.title = "Every rule that speaks of it, in the order of preference"
     table.title_justify = "left"
     for traced in trace:
         rule = traced.rule
         action = rule.action.value if traced.effect == "block" else ""
         table.add_row(
-            traced.fate.value,
+            Text(escape(traced.text)),
+            Text(escape(traced.place)),
             traced.tier,
             traced.effect,
-            Text(escape(traced.text)),
             Text(escape(rule.label)),
             action,
             show_moment(rule.starts_at) or "",
             show_moment(rule.ends_at) or "",
-            Text(escape(traced.place)),
+            Text(escape(traced.why)),
             style="bold" if traced.fate is Fate.DECIDES else "",
         )
     return table

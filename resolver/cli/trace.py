@@ -1,7 +1,6 @@
-"""The trace behind a verdict: every rule that speaks of a name, and what became of it.
+"""The trace behind a verdict, ready to be shown: for names as the policy tells it, and for addresses.
 
-Knows: the table's rules and their standing at a time, and words for both.  Does not know: files,
-options, how it is printed.
+Knows: how rules and moments are written.  Does not know: how a verdict is reached, how it is printed.
 """
 
 from __future__ import annotations
@@ -10,25 +9,26 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from ipaddress import ip_network
+from ipaddress import ip_address
 from typing import Any
 
-from resolver.policy.image import Effect, RuleClass, Tier
-from resolver.policy.table import PolicyTable, reaches
-from resolver.policy.verdict import Mode, PolicyRule, RuleForm, RuleMatch, Verdict
+from resolver.policy.image import Tier
+from resolver.policy.table import PolicyTable
+from resolver.policy.trace import Candidate, Trace
+from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.wire.names import name_to_text
 
 
 class Fate(Enum):
-    """What became of a rule."""
+    """What became of a rule, as one word for programs; `TracedRule.why` says it to people."""
 
     DECIDES = "decides"
-    SHADOW = "counted only (shadow)"
+    SHADOW = "shadow"
     OUTRANKED = "outranked"
     DISABLED = "disabled"
-    FUTURE = "not in force yet"
-    EXPIRED = "no longer in force"
-    OUT_OF_REACH = "does not reach this name"
+    FUTURE = "future"
+    EXPIRED = "expired"
+    OUT_OF_REACH = "out_of_reach"
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,6 +36,8 @@ class TracedRule:
     """One rule and what became of it."""
 
     fate: Fate
+    why: str
+    """Why it won, or what beat it."""
     effect: str
     """`block`, `allow` or `protect`."""
     tier: str
@@ -54,7 +56,8 @@ class TracedRule:
         """For `--json`."""
         rule = self.rule
         return {
-            "fate": self.fate.name.lower(),
+            "fate": self.fate.value,
+            "why": self.why,
             "effect": self.effect,
             "tier": self.tier,
             "rule": self.text,
@@ -70,44 +73,56 @@ class TracedRule:
         }
 
 
-def trace_name(table: PolicyTable, qname: bytes, wall: float, verdict: Verdict) -> list[TracedRule]:
-    """Every rule at or above `qname`: by tier, within a tier the longest owner first."""
-    traced = []
-    for ref in table.applying(qname):
-        origin = table.standing(ref.class_id).origin
-        if origin.effect is Effect.MARKER:
-            continue
-        owner = qname[ref.owner_offset :]
-        if reaches(origin.form, ref.owner_offset):
-            fate = _fate(origin, owner, ref.line, wall, verdict)
-        else:
-            fate = Fate.OUT_OF_REACH
-        traced.append((origin.tier, _traced(fate, origin, form_text(owner, origin.form), ref.line)))
-    traced.sort(key=lambda pair: pair[0])
-    return [rule for _, rule in traced]
+def traced_rules(trace: Trace) -> list[TracedRule]:
+    """The rules of a name's trace, the best first."""
+    return [
+        TracedRule(
+            fate=_fate_of(candidate, trace),
+            why=candidate.why,
+            effect=candidate.effect,
+            tier=candidate.tier,
+            rule=candidate.rule,
+            text=_FORM_SIGNS.get(candidate.form, "") + candidate.owner,
+            file=candidate.file,
+            line=candidate.line,
+        )
+        for candidate in trace.candidates
+    ]
 
 
 def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[TracedRule]:
-    """Every network around `address`, the one that decides first."""
+    """Every network around `address`, the smallest first."""
     traced: list[TracedRule] = []
-    verdict = Verdict()
     for class_id, line, network in table.addresses_at(address):
         standing = table.standing(class_id)
-        fate = _fate(standing.origin, network, line, wall, verdict)
-        if standing.is_enforced and not any(rule.fate is Fate.DECIDES for rule in traced):
-            fate = Fate.DECIDES
-        elif standing.is_counted and not standing.is_enforced:
-            fate = Fate.SHADOW
-        # The prefix length is the rule's own business; the network's first address names it.
-        text = str(ip_network(network)).rpartition("/")[0] + "/…"
-        traced.append(_traced(fate, standing.origin, text, line))
+        origin = standing.origin
+        fate = _standing_fate(origin.rule, wall)
+        why = f"{fate.value}: its mode or dates"
+        if fate is Fate.OUTRANKED and not any(rule.fate is Fate.DECIDES for rule in traced):
+            fate, why = Fate.DECIDES, "wins"
+        elif fate is Fate.OUTRANKED:
+            why = "a smaller network decides"
+        traced.append(
+            TracedRule(
+                fate=fate,
+                why=why,
+                effect=origin.effect.name.lower(),
+                tier=Tier(origin.tier).name.lower(),
+                rule=origin.rule,
+                text=f"network from {ip_address(network)}",
+                file=origin.file,
+                line=line,
+            )
+        )
     return traced
+
+
+_FORM_SIGNS = {RuleForm.EXACT: "=", RuleForm.BELOW: "*."}
 
 
 def form_text(owner: bytes, form: RuleForm | None) -> str:
     """A rule as the blocklist writes it: `x`, `=x`, `*.x`."""
-    prefix = {RuleForm.EXACT: "=", RuleForm.BELOW: "*."}.get(form, "") if form else ""
-    return prefix + name_to_text(owner)
+    return (_FORM_SIGNS.get(form, "") if form is not None else "") + name_to_text(owner)
 
 
 def form_words(form: RuleForm | None) -> str:
@@ -130,39 +145,21 @@ def show_moment(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _traced(fate: Fate, origin: RuleClass, text: str, line: int) -> TracedRule:
-    return TracedRule(
-        fate=fate,
-        effect=origin.effect.name.lower(),
-        tier=Tier(origin.tier).name.lower(),
-        rule=origin.rule,
-        text=text,
-        file=origin.file,
-        line=line,
-    )
+def _fate_of(candidate: Candidate, trace: Trace) -> Fate:
+    if candidate.won:
+        return Fate.DECIDES
+    is_own_name = candidate.owner == trace.name
+    if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
+        return Fate.OUT_OF_REACH
+    return _standing_fate(candidate.rule, trace.at)
 
 
-def _fate(origin: RuleClass, owner: bytes, line: int, wall: float, verdict: Verdict) -> Fate:
-    rule = origin.rule
+def _standing_fate(rule: PolicyRule, wall: float) -> Fate:
+    """What its mode and dates make of a rule; OUTRANKED if they let it take part."""
     if rule.mode is Mode.DISABLED:
         return Fate.DISABLED
     if rule.ends_at is not None and rule.ends_at <= wall:
         return Fate.EXPIRED
     if rule.starts_at is not None and wall < rule.starts_at:
         return Fate.FUTURE
-    if _is_match(verdict.match, origin, owner, line):
-        return Fate.DECIDES
-    if _is_match(verdict.shadow, origin, owner, line):
-        return Fate.SHADOW
-    return Fate.OUTRANKED
-
-
-def _is_match(match: RuleMatch | None, origin: RuleClass, owner: bytes, line: int) -> bool:
-    return (
-        match is not None
-        and match.rule is origin.rule
-        and match.form is origin.form
-        and match.owner == owner
-        and match.line == line
-        and match.file == origin.file
-    )
+    return Fate.SHADOW if rule.mode is Mode.SHADOW else Fate.OUTRANKED
