@@ -24,10 +24,10 @@ NAMES = ["a.example.org", "B.example.org", "a.acme.example", "b.acme.example", "
 TYPES = ["A", "A", "A", "AAAA", "TXT", "ANY"]
 BLOCKLISTS = [
     "version: 1\nexchanges: {}\n",
-    "version: 1\nexchanges:\n  acme: {name: Acme, category: exchange, domains: [acme.example]}\n",
+    "version: 1\nexchanges:\n  acme: {name: Acme, category: exchange, domains: [acme.example], addresses: [8.8.8.0/24]}\n",
     "version: 1\nexchanges:\n  acme: {name: Acme, category: exchange, domains: [acme.example], mode: shadow}\n"
     "  bank: {name: Bank, category: exchange, domains: [bank.example], action: sinkhole}\n",
-    "version: 1\nexchanges:\n  acme: {name: Acme, category: exchange, domains: [acme.example], from: 2026-01-01T00:03:00Z}\n"
+    "version: 1\nexchanges:\n  acme: {name: Acme, category: exchange, domains: [acme.example], from: 2026-01-01T00:03:00.5Z}\n"
     "  bank: {name: Bank, category: exchange, domains: ['=b.bank.example'], until: 2026-01-01T00:05:00Z, ttl_s: 20}\n"
     "allow: [a.acme.example]\n",
 ]
@@ -55,6 +55,8 @@ def mood(sent: Sent, now: float) -> Reply | None:
             )
         case 5:
             return Reply()
+        case 6 | 7 if rtype == "A":
+            return Reply(answer=[f"@ {ttl} A 8.8.8.8"])
         case _:
             return Reply(answer=[f"@ {ttl} {rtype} {rdata}"])
 
