@@ -452,6 +452,27 @@ def test_child_compiles_and_reports(stage: Stage) -> None:
     assert compiled.image is None and compiled.problems and not compiled.transient
 
 
+@pytest.mark.slow
+def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.write(entry("alpha"))
+    monkeypatch.setattr("resolver.policy.publisher.IDLE_TIMEOUT_S", 0.0)
+    caplog.set_level(logging.INFO)
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", True))
+    assert compiled.image is not None and "never idle" in caplog.text
+
+
+@pytest.mark.slow
+def test_child_over_its_time_is_killed_and_may_be_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(entry("alpha"))
+    monkeypatch.setattr("resolver.policy.publisher.COMPILE_TIMEOUT_S", 0.0)
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
+    assert compiled.image is None and compiled.transient
+
+
 def edit(stage: Stage, how: str, number: int) -> None:
     """Put `beta` in the place of `alpha`, each time anew."""
     if how == "in place":

@@ -2,7 +2,7 @@
 
 Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
 
-    python -m resolver.policy.compiler BLOCKLIST --out DIRECTORY [--idle] [--force]
+    python -m resolver.policy.compiler BLOCKLIST --out DIRECTORY [--idle] [--nice N] [--force]
 
 prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
@@ -179,12 +179,13 @@ def _add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list
     return class_id, reader.name_count
 
 
-def be_idle() -> None:
-    """Let this process run only when nobody else wants the CPU or the disk's queue."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+def yield_to_others(nice: int, *, idle: bool) -> None:
+    """Stand back: by `nice`, or altogether, running only when nobody else wants the CPU."""
     with contextlib.suppress(OSError):
-        os.nice(19)
+        os.nice(nice)
+    if idle:
+        with contextlib.suppress(OSError, AttributeError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -193,10 +194,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("blocklist", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--idle", action="store_true", help="run only when no other process wants the CPU")
+    parser.add_argument("--nice", type=int, default=0, help="stand back by this much (0-19)")
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
     options = parser.parse_args(arguments)
-    if options.idle:
-        be_idle()
+    yield_to_others(options.nice, idle=options.idle)
     # Nothing here lives in cycles; looking for them costs a tenth of the time.
     gc.disable()
     compiled = compile_policy(options.blocklist, options.out, force=options.force)

@@ -42,8 +42,12 @@ DEBOUNCE_MS = 200
 """Quiet time after a file event: editors and `cp` write in several steps."""
 CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
+IDLE_TIMEOUT_S = 30.0
+"""A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
+CHILD_NICE = 10
+"""Then it gets about a tenth of a busy core: an order must take effect however busy the server is."""
 COMPILE_TIMEOUT_S = 600.0
-"""A child that runs only in idle time may be slow on a busy core; a minute a million names is plenty."""
+"""A million names take 2 s of CPU, so a tenth of a core does ten million."""
 CHILD_OUTPUT_OCTETS_MAX = 4 << 20
 """The problems of one compilation, capped by their readers, fit many times over."""
 RETRY_S = 60.0
@@ -362,29 +366,45 @@ def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
-    """Compile in a process of its own, whose end, memory and crashes are not ours."""
-    root = str(Path(__file__).parents[2])
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    # -P: a folder named `resolver` where the operator happens to stand is not our package.
-    words = [sys.executable, "-P", "-m", "resolver.policy.compiler", str(blocklist), "--out", str(out_dir)]
+    """Compile in a process of its own, whose end, memory and crashes are not ours.
+
+    `idle`: it stands back for whoever serves, at first altogether, then only by `CHILD_NICE`.
+    """
+    words = [str(blocklist), "--out", str(out_dir)]
     try:
-        child = await asyncio.create_subprocess_exec(
-            *words,
-            *(["--idle"] if idle else []),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": search},
-        )
-    except OSError as error:
-        return _failed(blocklist, f"cannot start the compiler: {error}")
-    assert child.stdout is not None and child.stderr is not None
-    try:
-        async with asyncio.timeout(COMPILE_TIMEOUT_S):
-            output, complaint = await asyncio.gather(_read_all(child.stdout), _read_all(child.stderr))
-            code = await child.wait()
+        if idle:
+            try:
+                return await _run_child(blocklist, [*words, "--idle"], IDLE_TIMEOUT_S)
+            except TimeoutError:
+                log.info("this machine is never idle: compiling at nice %d", CHILD_NICE)
+                words += ["--nice", str(CHILD_NICE)]
+        return await _run_child(blocklist, words, COMPILE_TIMEOUT_S)
     except TimeoutError:
         return _failed(blocklist, f"the compiler took over {COMPILE_TIMEOUT_S:g} s")
+    except OSError as error:
+        return _failed(blocklist, f"cannot start the compiler: {error}")
+
+
+async def _run_child(blocklist: Path, arguments: list[str], timeout_s: float) -> Compiled:
+    """One child to its end.  Raises TimeoutError (the child is killed) and OSError (there is none)."""
+    root = str(Path(__file__).parents[2])
+    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # A folder named `resolver` where the operator happens to stand is not our package.
+        "-m",
+        "resolver.policy.compiler",
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search},
+    )
+    assert child.stdout is not None and child.stderr is not None
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, complaint = await asyncio.gather(_read_all(child.stdout), _read_all(child.stderr))
+            code = await child.wait()
     finally:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
