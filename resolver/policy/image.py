@@ -10,7 +10,8 @@ Layout, little-endian throughout, version 1.  The header is 256 octets:
     12   4   flags: bit 0, some owner is a top-level domain; bit 1, some owner is the root
     16   8   octets in the file
     24   8   seed of the hash
-    32   128 eight sections, each (offset, octets), 64 bits each, in the order of `Section`
+    32   144 nine sections, each (offset, octets), 64 bits each, in the order of `Section`
+    176  8   homes: how many slots names are hashed to
     240  16  checksum: XXH3-128 (canonical, big-endian) of octets 0..239, then 256..end
 
 CLASSES, 16 octets each.  A rule class is everything that rules share: one exchange (or list) has one
@@ -27,10 +28,12 @@ REFS, 32 octets each, in the order of preference within an interval: 0 class u16
     (as written: 0-32 or 0-128) · 3 family u8 (4, 6) · 4 line u32 · 8 zero · 16 network (as in INTERVALS).
 STRINGS: UTF-8 texts that answers carry.
 META: JSON for people (ids, names, orders, files, counts); no decision needs it.
-SLOTS: open addressing with linear probing, a power of two of 64-bit slots, at most half full.
+TAGS, one octet a slot, and PLACES, one BLOB offset (u32) a slot: open addressing with linear probing.
     For h = XXH3-64(wire-form lower-case suffix with its root octet, seed), probing starts at slot
-    h mod slots.  A slot is 0 (free: the name is not there) or (high 32 bits of h) << 32 | BLOB offset.
+    h mod homes and goes upwards, never around: a few slots follow the homes, and the last one is free.
+    Tag 0: the slot is free, and the name is not there.  Otherwise the tag is h's highest octet (1 for 0).
     A tag that agrees proves nothing: compare the name in BLOB.  Names are unique.
+    (Tags apart from places: a look-up in vain, which is nearly every one, touches one small array.)
 BLOB: records at arbitrary offsets: the wire-form name with its root octet, then count u8, then `count`
     references of 6 octets (class u16, line u32), in the order of preference within a tier.
     A reference whose class has effect MARKER is no rule: it says that an exception of its tier
@@ -67,7 +70,7 @@ REFS_PER_NAME_MAX = 255
 CLASSES_MAX = 65_535
 """A reference names its class in 16 bits."""
 BLOB_OCTETS_MAX = 0xFFFFFFFF
-"""A slot points into the blob with 32 bits: about 170,000,000 list names."""
+"""A place is an offset of 32 bits: about 170,000,000 list names."""
 
 
 class ImageUnusable(Exception):
@@ -83,8 +86,9 @@ class Section(enum.IntEnum):
     REFS = 3
     STRINGS = 4
     META = 5
-    SLOTS = 6
-    BLOB = 7
+    TAGS = 6
+    PLACES = 7
+    BLOB = 8
 
 
 class Effect(enum.IntEnum):
@@ -118,7 +122,7 @@ ACTIONS = (
 MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
 """The code of a mode is its place here."""
 
-HEADER = struct.Struct("<8sIIQQ16Q")
+HEADER = struct.Struct("<8sIIQQ18QQ")
 CLASS = struct.Struct("<HBBBxH8x")
 RULE = struct.Struct("<BBHI4sI16sddI12x")
 INTERVAL = struct.Struct("<16sII")
@@ -163,15 +167,17 @@ class Image:
         "classes",
         "has_root_owner",
         "has_top_level_owner",
+        "homes",
         "interval_count",
         "intervals",
         "meta",
         "octets",
         "path",
+        "places",
         "refs",
         "rules",
         "seed",
-        "slots",
+        "tags_offset",
     )
 
     def __init__(self, path: Path) -> None:
@@ -195,7 +201,7 @@ class Image:
     def _read(self) -> None:
         if len(self.octets) < HEADER_OCTETS:
             raise ImageUnusable(f"{self.path}: {len(self.octets)} octets are too few for a header")
-        magic, version, flags, octets, self.seed, *directory = HEADER.unpack_from(self.octets)
+        magic, version, flags, octets, self.seed, *directory, homes = HEADER.unpack_from(self.octets)
         if magic != MAGIC:
             raise ImageUnusable(f"{self.path}: no policy image")
         if version != FORMAT_VERSION:
@@ -208,12 +214,14 @@ class Image:
             if offset < HEADER_OCTETS or offset + length > octets:
                 raise ImageUnusable(f"{self.path}: a section lies outside the file")
             sections.append(whole[offset : offset + length])
-        slots = len(sections[Section.SLOTS]) // 8
-        if slots == 0 or slots & (slots - 1):
-            raise ImageUnusable(f"{self.path}: {slots} slots are no power of two")
+        tags = sections[Section.TAGS]
+        if not 0 < homes < len(tags) or len(sections[Section.PLACES]) != 4 * len(tags) or tags[-1]:
+            raise ImageUnusable(f"{self.path}: {len(tags)} slots do not fit {homes} homes")
         self.has_top_level_owner = bool(flags & FLAG_TOP_LEVEL_OWNER)
         self.has_root_owner = bool(flags & FLAG_ROOT_OWNER)
-        self.slots = sections[Section.SLOTS].cast("Q")
+        self.homes: int = homes
+        self.tags_offset: int = directory[2 * Section.TAGS]
+        self.places = sections[Section.PLACES].cast("I")
         self.blob = sections[Section.BLOB]
         self.blob_offset: int = directory[2 * Section.BLOB]
         self.intervals = sections[Section.INTERVALS]
@@ -267,15 +275,15 @@ class Image:
     def find(self, name: bytes) -> int:
         """The BLOB offset of the references of `name` (their count), or 0."""
         digest = xxhash.xxh3_64_intdigest(name, self.seed)
-        slots = self.slots
-        mask = len(slots) - 1
-        index = digest & mask
-        while slot := slots[index]:
-            if slot ^ digest < 1 << 32:
-                end = (slot & 0xFFFFFFFF) + len(name)
-                if self.blob[slot & 0xFFFFFFFF : end] == name:
+        slot = digest % self.homes
+        tag = digest >> 56 or 1
+        while found := self.octets[self.tags_offset + slot]:
+            if found == tag:
+                place = self.places[slot]
+                end = place + len(name)
+                if self.blob[place:end] == name:
                     return end
-            index = (index + 1) & mask
+            slot += 1
         return 0
 
     def refs_at(self, offset: int) -> list[tuple[int, int]]:

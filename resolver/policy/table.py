@@ -89,8 +89,9 @@ class PolicyTable:
         self._standings = tuple(_standing(origin, wall, wall - monotonic) for origin in image.classes)
         self._ready = tuple(map(_ready, self._standings))
         self._octets = image.octets
-        self._slots = image.slots
-        self._mask = len(image.slots) - 1
+        self._homes = image.homes
+        self._tags = image.tags_offset
+        self._places = image.places
         self._blob = image.blob_offset
         self._seed = image.seed
         self._skips_top = not image.has_top_level_owner
@@ -118,8 +119,8 @@ class PolicyTable:
     def judge_name(self, qname: bytes, now: float) -> Verdict:
         """What the rules say of `qname` (wire form, lower case); `PASS` itself when they say nothing."""
         # This loop is `Image.find` spelt out: it runs for every question.
-        slots = self._slots
-        mask = self._mask
+        homes = self._homes
+        tags = self._tags
         seed = self._seed
         octets = self._octets
         position = 0
@@ -132,10 +133,10 @@ class PolicyTable:
                 break  # A top-level domain, and no rule is owned by one.
             suffix = qname[position:] if position else qname
             digest = xxh3_64_intdigest(suffix, seed)
-            index = digest & mask
-            while slot := slots[index]:
-                if slot ^ digest < 4294967296:
-                    start = self._blob + (slot & 0xFFFFFFFF)
+            at = tags + digest % homes
+            while tag := octets[at]:
+                if tag == (digest >> 56 or 1):
+                    start = self._blob + self._places[at - tags]
                     end = start + len(suffix)
                     if octets[start:end] == suffix:
                         if found is None:
@@ -143,7 +144,7 @@ class PolicyTable:
                         else:
                             found.append((position, end))
                         break
-                index = (index + 1) & mask
+                at += 1
             position = following
         if found is None:
             if not self._root:
