@@ -68,7 +68,7 @@ def _run(part: str, directory: Path, arguments: argparse.Namespace) -> None:
     else:
         from benchmarks.gates import report_gates
 
-        report_gates(directory)
+        report_gates(directory, arguments.names)
 
 
 if __name__ == "__main__":

@@ -216,10 +216,14 @@ def start(name: str, directory: Path, upstream_port: int, workload: Workload) ->
     program.start()
     blocks = (f"www.{workload.blocked[0]}", dns.rcode.NXDOMAIN)
     forwards = (workload.allowed[0], dns.rcode.NOERROR)
-    for qname, rcode in [blocks] if name == "echo" else [blocks, forwards]:
-        program.wait_for(
-            lambda qname=qname, rcode=rcode: answers(setting.port, qname, rcode=rcode),  # type: ignore[misc]
-            f"answers {qname}",
-            START_S_MAX,
-        )
+    try:
+        for qname, rcode in [blocks] if name == "echo" else [blocks, forwards]:
+            program.wait_for(
+                lambda qname=qname, rcode=rcode: answers(setting.port, qname, rcode=rcode),  # type: ignore[misc]
+                f"answers {qname}",
+                START_S_MAX,
+            )
+    except AssertionError:
+        program.stop()
+        raise
     return program, setting.port, time.monotonic() - began

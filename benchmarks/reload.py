@@ -43,9 +43,8 @@ def report_reload(directory: Path, blocked_count: int, repeats: int) -> None:
         ask_once(setting.port, workload.warm_up())
         queries = workload.queries("hot")
         rate = ("-Q", str(QUERIES_PER_S))
-        print(
-            f"{'':10}{'echo worst':>14}{'rest worst':>14}{'reload worst':>14}{'beyond echo':>14}{'lost':>6}  reload"
-        )
+        heads = ("echo", "at rest", "reloading", "beyond echo")
+        print(f"{'worst wait':10}{''.join(f'{head:>14}' for head in heads)}{'lost':>6}  reload took")
         for repeat in range(repeats):
             calm = measure(echo.pid, echo_port, queries, SECONDS, rate)
             rest = measure(server.pid, setting.port, queries, SECONDS, rate)

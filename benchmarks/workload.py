@@ -77,8 +77,7 @@ class Workload:
         self.blocked = list(blocked)
         self.allowed = list(allowed)
         self.hot = [f"www.{name}" for name in self.allowed[:HOT_NAMES]]
-        if not self.list_path.exists():
-            self.list_path.write_text("".join(f"{name}\n" for name in self.blocked))
+        self.list_path.write_text("".join(f"{name}\n" for name in self.blocked))
         self._fresh = random.Random(time.time_ns())
 
     def queries(self, load: str) -> Path:
