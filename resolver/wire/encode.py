@@ -29,6 +29,8 @@ _OPT = struct.Struct("!BHHBBHH").pack
 _QUERY_HEADER = struct.Struct("!HHHHHH").pack
 _TYPE_CLASS = struct.Struct("!HH").pack
 _CODE_LENGTH = struct.Struct("!HH").pack
+_IN = int(Qclass.IN)
+_OPT_TYPE = int(Qtype.OPT)
 _COPIED_FLAGS = 0x0110
 """RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2)."""
 
@@ -115,20 +117,21 @@ def encode_query(
     qname: bytes,
     qtype: int,
     *,
-    id: int,  # noqa: A002 - the header field is called ID
+    id: int,
     dnssec_ok: bool,
     checking_disabled: bool,
     edns: bool,
     payload_octets: int = UDP_PAYLOAD_OCTETS_MAX,
 ) -> bytes:
     """A query for an upstream: class IN, RD=1, the case of `qname` as the caller chose it."""
-    flags = 0x0110 if checking_disabled else 0x0100
-    header = _QUERY_HEADER(id, flags, 1, 0, 0, 1 if edns else 0)
-    question = qname + _TYPE_CLASS(qtype, Qclass.IN)
+    header = _QUERY_HEADER(id, 0x0110 if checking_disabled else 0x0100, 1, 0, 0, 1 if edns else 0)
     if not edns:
-        return header + question
-    opt = _OPT(0, Qtype.OPT, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)
-    return header + question + opt
+        return header + qname + _TYPE_CLASS(qtype, _IN)
+    if payload_octets == UDP_PAYLOAD_OCTETS_MAX:
+        opt = _PLAIN_OPTS[dnssec_ok]
+    else:
+        opt = _OPT(0, _OPT_TYPE, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)
+    return header + qname + _TYPE_CLASS(qtype, _IN) + opt
 
 
 def cut_text(text: str, octets_max: int) -> bytes:
@@ -147,7 +150,7 @@ def _encode_opt(dnssec_ok: bool, extended_rcode: int, ede: ExtendedErrors, optio
         + [_encode_ede(code, cut_text(text, EDE_TEXT_OCTETS_MAX)) for code, text in ede]
     )
     flags = 0x8000 if dnssec_ok else 0
-    return _OPT(0, Qtype.OPT, UDP_PAYLOAD_OCTETS_MAX, extended_rcode, 0, flags, len(rdata)) + rdata
+    return _OPT(0, _OPT_TYPE, UDP_PAYLOAD_OCTETS_MAX, extended_rcode, 0, flags, len(rdata)) + rdata
 
 
 def _encode_ede(code: int, text: bytes) -> bytes:
