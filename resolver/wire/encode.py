@@ -117,7 +117,7 @@ def encode_query(
     qname: bytes,
     qtype: int,
     *,
-    id: int,
+    id: int,  # noqa: A002 - the header field is called ID
     dnssec_ok: bool,
     checking_disabled: bool,
     edns: bool,
