@@ -12,10 +12,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.rdatatype
 import pytest
 
-from resolver.outcome import Drop, Respond
-from tests.scenario_engine import Scene
+from resolver.outcome import Drop, Respond, Transport
+from resolver.policy.verdict import Exemption
+from resolver.wire.names import name_from_text
+from tests.scenario_engine import Client, Scene
 from tests.scenario_messages import reply_octets
 from tests.scenario_network import Sent
 from tests.scenario_play import Edns, Play, PlaySettings, QueryStep, Reply
@@ -99,6 +103,25 @@ def said(scene: Scene, group: str) -> list[tuple[object, ...]]:
     return heard
 
 
+def check_whatever_happens(scene: Scene, client: Client) -> None:
+    """A reply is well-formed, fits, and gives no blocked name's real records."""
+    if not client.reply:
+        return
+    query, reply = dns.message.from_wire(client.octets), dns.message.from_wire(client.reply)
+    qname = query.question[0].name.to_wire() or b""
+    assert client.reply[12:].startswith(qname)
+    assert reply.id == query.id
+    assert (reply.edns >= 0) == (query.edns >= 0)
+    assert client.transport is Transport.TCP or len(client.reply) <= max(512, query.payload)
+    assert all(rrset.ttl <= 300 or rrset.rdtype == dns.rdatatype.HINFO for rrset in reply.answer)
+    table, now = scene.service.table, scene.clock.now()
+    if table.judge_name(name_from_text(str(query.question[0].name)), now).exemption is not Exemption.NONE:
+        return
+    for rrset in reply.answer:
+        if rrset.rdtype == dns.rdatatype.A and str(rrset[0]) in ("192.0.2.1", "8.8.8.8"):
+            assert not table.judge_name(name_from_text(str(rrset.name)), now).is_blocked
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_memory_changes_no_octet_and_no_count(seed: int, tmp_path: Path) -> None:
     dice = random.Random(seed)
@@ -122,6 +145,8 @@ def test_memory_changes_no_octet_and_no_count(seed: int, tmp_path: Path) -> None
                     scene.query(step)
                     let_upstreams_speak(scene)
                 assert said(memory, step.as_ or "") == said(plain, step.as_ or "")
+                for client in memory.groups[step.as_ or ""]:
+                    check_whatever_happens(memory, client)
         assert memory.hits == plain.hits
         assert len(memory.network.sent) == len(plain.network.sent)
     for scene in scenes:
