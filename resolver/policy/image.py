@@ -168,7 +168,7 @@ class Image:
         "has_root_owner",
         "has_top_level_owner",
         "homes",
-        "interval_count",
+        "interval_starts",
         "intervals",
         "meta",
         "octets",
@@ -225,7 +225,7 @@ class Image:
         self.blob = sections[Section.BLOB]
         self.blob_offset: int = directory[2 * Section.BLOB]
         self.intervals = sections[Section.INTERVALS]
-        self.interval_count = len(self.intervals) // INTERVAL.size
+        self.interval_starts: list[bytes] = [start for start, _, _ in INTERVAL.iter_unpack(self.intervals)]
         self.refs = sections[Section.REFS]
         self.meta: dict[str, Any] = json.loads(bytes(sections[Section.META]))
         self.rules = self._read_rules(sections[Section.RULES], sections[Section.STRINGS])

@@ -270,7 +270,7 @@ class PolicyTable:
         """
         if qname_verdict.exemption is Exemption.ALL:
             return qname_verdict
-        if not response.links and not response.service_targets and not self.image.interval_count:
+        if not response.links and not response.service_targets and not self.image.interval_starts:
             return qname_verdict
         skip_lists = qname_verdict.exemption is Exemption.LISTS
         shadow = qname_verdict.shadow
@@ -296,9 +296,11 @@ class PolicyTable:
                     valid_until,
                     kept_links if on_chain else len(links),
                 )
-        if self.image.interval_count:
+        if self.image.interval_starts:
             for address in response.addresses:
-                match, address_shadow, changes_at = self._judge_address(address)
+                if not (networks := self.addresses_at(address)):
+                    continue
+                match, address_shadow, changes_at = self._judge_address(networks)
                 valid_until = min(valid_until, changes_at)
                 if shadow is None:
                     shadow = address_shadow
@@ -332,16 +334,10 @@ class PolicyTable:
     def addresses_at(self, address: bytes) -> list[tuple[int, int, bytes]]:
         """The (class, line, packed network) of every network around an address, the smallest first."""
         image = self.image
-        size = layout.INTERVAL.size
-        wanted = layout.mapped_address(address)
-        index = bisect_right(
-            range(image.interval_count),
-            wanted,
-            key=lambda number: bytes(image.intervals[number * size : number * size + 16]),
-        )
+        index = bisect_right(image.interval_starts, layout.mapped_address(address))
         if index == 0:
             return []
-        _, first, count = layout.INTERVAL.unpack_from(image.intervals, (index - 1) * size)
+        _, first, count = layout.INTERVAL.unpack_from(image.intervals, (index - 1) * layout.INTERVAL.size)
         networks = []
         for number in range(first, first + count):
             fields = layout.ADDRESS_REF.unpack_from(image.refs, number * layout.ADDRESS_REF.size)
@@ -349,11 +345,13 @@ class PolicyTable:
             networks.append((class_id, line, network[12:] if family == 4 else network))
         return networks
 
-    def _judge_address(self, address: bytes) -> tuple[RuleMatch | None, RuleMatch | None, float]:
+    def _judge_address(
+        self, networks: list[tuple[int, int, bytes]]
+    ) -> tuple[RuleMatch | None, RuleMatch | None, float]:
         """The enforced rule, the shadow rule, and when either may change."""
         winner = second = None
         valid_until = math.inf
-        for class_id, line, network in self.addresses_at(address):
+        for class_id, line, network in networks:
             origin, is_enforced, is_counted, changes_at = self._standings[class_id]
             valid_until = min(valid_until, changes_at)
             match = RuleMatch(origin.rule, None, network, origin.file, line)
