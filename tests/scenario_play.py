@@ -226,7 +226,7 @@ class PlaySettings(Word):
     records: dict[str, list[str]] = Field(default_factory=dict)
     timeout_s: float = 2.0
     in_flight_max: int = 4096
-    waiters_max: int = 1024
+    waiters_max: int = 16_384
     allow: list[str] = Field(default=["192.0.2.0/24", "2001:db8::/32"])
     rate_limit_qps: int = 0
     cache_octets: int = 4 << 20

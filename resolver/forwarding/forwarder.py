@@ -39,8 +39,9 @@ Done = Callable[[Answered | Failed], None]
 IN_FLIGHT_MAX = 4096
 """Default bound on questions in flight; at 20,000 misses a second, 200 ms of upstream delay."""
 
-WAITERS_MAX = 1024
-"""Askers that share one question; more fail at once, so that one slow name cannot hoard memory."""
+WAITERS_MAX = 16_384
+"""Askers that share one question: a whole network that comes back from an outage asks for the same few
+names at once.  What all questions together may hold is bounded by the service."""
 
 _log = logging.getLogger(__name__)
 
