@@ -294,7 +294,7 @@ def test_a_name_twice_in_one_exchange_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("domain", "part"),
     [
-        ("com", "public suffix"), ("co.uk", "public suffix"), ("github.io", "public suffix"), ("'*.github.io'", "public suffix"),
+        ("com", "top-level domain"), ("co.uk", "public suffix"), ("github.io", "public suffix"), ("'*.github.io'", "public suffix"),
         ("ocsp.digicert.com", "is protected (certificate status"), ("x.pool.ntp.org", "is protected (time)"),
         ("'=captive.apple.com'", "is protected (captive portal"), ("apple.com", "covers"), ("'*.ntp.org'", "covers"),
         ("safe.example", "is protected on line 6"), ("x.safe.example", "is protected on line 6"),
@@ -350,11 +350,33 @@ def test_what_is_allowed_but_unwise_is_a_warning(text: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("domains", "narrow", "wide"),
+    [
+        ("[one.example, sub.one.example]", "sub.one.example", "one.example"),
+        ("[one.example, a.b.one.example]", "a.b.one.example", "one.example"),
+        ("[www.one.example, one.example]", "www.one.example", "one.example"),
+        ("['*.one.example', sub.one.example]", "sub.one.example", "*.one.example"),
+        ("[one.example, '=one.example']", "=one.example", "one.example"),
+        ("[one.example, '*.one.example']", "*.one.example", "one.example"),
+    ],
+)
+def test_a_name_that_its_exchange_blocks_already_is_a_warning(domains: str, narrow: str, wide: str) -> None:
+    _, problems = read(one(domains=domains))
+    assert problems == [f"b.yaml:5: warning: one: {narrow!r} is covered already by {wide!r} on line 5"]
+
+
+def test_a_name_under_another_exchanges_is_no_shadow_because_the_hit_is_told_apart() -> None:
+    good(two("domains: [a.example]", "domains: [b.a.example]"))
+    good(two("domains: [a.example, c.b.a.example]", "domains: [b.a.example]"))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         one(head="allow: [x.one.example]\n"),
         one(head="allow: [two.example]\nlists: [{name: a, path: b}]\n"),
-        one(domains="[www.one.example, one.example]"),
+        one(domains="[one.example, a.b.one.example]", head="allow: [b.one.example]\n"),
+        one(domains="[one.example, two.example]"),
         one("action: sinkhole"),
     ],
 )

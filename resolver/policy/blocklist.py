@@ -85,6 +85,7 @@ class _Reader:
         self._defaults = Defaults()
         self._orders: dict[str, Order] = {}
         self._exchanges: list[PolicyRule] = []
+        self._exchange_lines: dict[str, int] = {}
         self._blocked: list[NameRule] = []
         self._addresses: list[AddressRule] = []
         self._lists: list[ListSpec] = []
@@ -120,6 +121,7 @@ class _Reader:
             address_rules=tuple(self._addresses),
             lists=tuple(self._lists),
             contact=self._defaults.contact,
+            exchange_lines=self._exchange_lines,
         )
 
     def _read_defaults(self, tree: YamlMapping, root: Root | None) -> None:
@@ -206,6 +208,7 @@ class _Reader:
             # With a broken entry its names are still read: they may have problems of their own.
             rule = self._exchange_rule(key, entry or ExchangeEntry(name="unreadable"), value, line)
             self._exchanges.append(rule)
+            self._exchange_lines[key] = line_of(value, ("until",), line)
             count_before = len(self._blocked) + len(self._addresses)
             self._blocked += self._read_names(value, "domains", "block", rule, f"{where}.domains")
             self._read_addresses(value, rule, f"{where}.addresses")
@@ -343,6 +346,7 @@ class _Reader:
                 size_octets_max=entry.size_mb_max * MIB,
                 file=self._file,
                 line=line,
+                change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,
             )
         )
 

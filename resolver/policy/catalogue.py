@@ -27,6 +27,9 @@ ID_FORM = "1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
 TTL_S_MAX = 86_400
 """Longest TTL of a blocked answer: a mistaken block must not outlive a day in caches."""
 
+CHANGE_PERCENT_MAX = 1_000_000
+"""Most that a list may be allowed to change: it may grow ten thousandfold, so nothing is refused."""
+
 CONTACT_CHARS_MAX = 100
 """Half of the 200 octets that an answer's text may have."""
 
@@ -134,6 +137,7 @@ _TTL = "TTL of blocked answers."
 _EDE = "Extended DNS Error (RFC 8914): auto, blocked (15), censored (16) or filtered (17)."
 _ZONE = "IANA name of the time zone in which from and until are read."
 _MODE = "enforce; shadow: count, do not block; disabled: keep the record only."
+_CHANGE = "A list of over 1,000 names that shrinks or grows by more than this needs `apply --force`."
 _CONTACT = "Shown to the blocked person, e.g. mailto:noc@example.net."
 
 
@@ -147,6 +151,7 @@ class Defaults(Section):
     time_zone: OneLine = text_setting("UTC", _ZONE, longest=64)
     mode: ModeWord = setting("enforce", _MODE)
     contact: OneLine | None = text_setting(None, _CONTACT, longest=CONTACT_CHARS_MAX)
+    change_max_percent: int = setting(50, _CHANGE, unit="percent", least=1, most=CHANGE_PERCENT_MAX)
 
 
 class Overrides(Section):
@@ -198,6 +203,7 @@ class ListEntry(Overrides):
     )
     kind: Literal["block", "allow"] = setting("block", "allow: exceptions, from other lists only.")
     size_mb_max: int = setting(256, "A larger file is refused.", unit="MiB", least=1, most=4_096)
+    change_max_percent: int | None = setting(None, _CHANGE, unit="percent", least=1, most=CHANGE_PERCENT_MAX)
 
 
 class Root(Section):

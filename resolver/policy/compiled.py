@@ -9,11 +9,14 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resolver import __version__
 from resolver.policy.image import FORMAT_VERSION
 from resolver.problems import Problem
+
+if TYPE_CHECKING:
+    from resolver.policy.approvals import Approval
 
 COMPILER_VERSION = 1
 """Raised when the same inputs come to mean another image."""
@@ -43,10 +46,12 @@ class Compiled:
     problems: list[Problem] = field(default_factory=list)
     transient: bool = False
     """The files were not to blame: trying again later may help."""
+    approval: Approval | None = None
+    """The `apply` of exactly these files, if there was one."""
 
 
-def key_of(inputs: list[InputFile], *, force: bool = False) -> str:
+def key_of(inputs: list[InputFile]) -> str:
     """The name of the image of these files: everything that decides its content, hashed."""
-    parts: list[object] = [FORMAT_VERSION, COMPILER_VERSION, __version__, force]
+    parts: list[object] = [FORMAT_VERSION, COMPILER_VERSION, __version__]
     parts += [[entry.path, entry.sha256] for entry in inputs]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]

@@ -2,7 +2,7 @@
 
 Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
 
-    python -m resolver.policy.compiler BLOCKLIST --out DIRECTORY [--idle] [--nice N] [--force]
+    python -m resolver.policy.compiler BLOCKLIST --out DIR [--idle] [--nice N] [--force] [--state DIR]
 
 prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
@@ -18,15 +18,21 @@ import hashlib
 import json
 import os
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
+from resolver.policy.approvals import approvals_path, content_hash, find_approval
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import IMAGE_SUFFIX, Compiled, InputFile, key_of
 from resolver.policy.image import Effect, Image, ImageUnusable
+from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
 from resolver.policy.lists import ListReader
+from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems, without_suffixes
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
 from resolver.problems import Problem, has_errors
@@ -45,8 +51,19 @@ def compile_in_process(
     return compiled.image, compiled.problems
 
 
-def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) -> Compiled:
-    """Read everything, and put the image into `out_dir` unless it is there already."""
+def compile_policy(
+    blocklist_path: Path,
+    out_dir: Path,
+    *,
+    force: bool = False,
+    state_dir: Path | None = None,
+    now: float | None = None,
+) -> Compiled:
+    """Read everything, and put the image into `out_dir` unless it is there already.
+
+    `state_dir`: where approvals and the policy that served last are found; None: neither counts.
+    `now`: Unix seconds, for remarks on dates.
+    """
     compiled = Compiled(paths=[str(blocklist_path)])
     octets = None
     try:
@@ -56,14 +73,34 @@ def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) 
     except OSError as error:
         compiled.problems.append(Problem(str(blocklist_path), 0, f"cannot be read: {error.strerror}"))
         return compiled
-    blocklist, compiled.problems = read_blocklist(blocklist_path, octets=octets, force=force)
+    if state_dir is not None:
+        compiled.paths.append(str(approvals_path(state_dir)))
+    blocklist, problems = read_blocklist(blocklist_path, octets=octets, force=force)
+    forced_problems = problems
+    if blocklist is None and can_be_forced(problems):
+        # An approval is for all files together, so it is known only when the lists have been read.
+        blocklist, forced_problems = read_blocklist(blocklist_path, octets=octets, force=True)
     if blocklist is None:
+        compiled.problems = problems
         return compiled
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
     lists = [_read_file(spec, compiled) for spec in blocklist.lists]
+    if state_dir is not None and len(compiled.inputs) == 1 + len(lists):
+        compiled.approval = find_approval(state_dir, content_hash(compiled.inputs))
+    force = force or (compiled.approval is not None and compiled.approval.is_forced)
+    compiled.problems[:0] = forced_problems if force else problems
+    compiled.problems += past_problems(blocklist, time.time() if now is None else now)
     if has_errors(compiled.problems):
         return compiled
-    compiled.key = key_of(compiled.inputs, force=force)
+    compiled.key = key_of(compiled.inputs)
+    rails = _Rails(blocklist.lists, _served_counts(state_dir), force)
+    _find_or_write(blocklist, lists, out_dir, compiled, rails)
+    return compiled
+
+
+def _find_or_write(
+    blocklist: Blocklist, lists: list[bytes], out_dir: Path, compiled: Compiled, rails: _Rails
+) -> None:
     image = out_dir / f"{compiled.key}{IMAGE_SUFFIX}"
     if image.exists():
         try:
@@ -75,11 +112,12 @@ def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) 
         else:
             compiled.problems += [Problem(**problem) for problem in known.meta["list_problems"]]
             compiled.counts = known.meta["counts"]
-            compiled.image = image
-            return compiled
+            if rails.allow(compiled):
+                compiled.image = image
+            return
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        _write_image(blocklist, lists, image, compiled)
+        _write_image(blocklist, lists, image, compiled, rails)
     except OSError as error:
         compiled.transient = True
         compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
@@ -87,8 +125,35 @@ def compile_policy(blocklist_path: Path, out_dir: Path, *, force: bool = False) 
         compiled.transient = True
         compiled.problems.append(Problem(str(out_dir), 0, str(error)))
     except TooManyRules as error:
-        compiled.problems.append(Problem(str(blocklist_path), 0, str(error)))
-    return compiled
+        compiled.problems.append(Problem(str(blocklist.path), 0, str(error)))
+
+
+class _Rails(NamedTuple):
+    """What the sizes of lists are judged by."""
+
+    specs: tuple[ListSpec, ...]
+    served: Mapping[str, int]
+    is_forced: bool
+
+    def allow(self, compiled: Compiled) -> bool:
+        """Note what there is to object to the lists' sizes; whether they may be served."""
+        found = list_problems(self.specs, compiled.counts["per_list"], self.served)
+        if self.is_forced:
+            found = [as_forced(problem) for problem in found]
+        compiled.problems += found
+        return not has_errors(found)
+
+
+def _served_counts(state_dir: Path | None) -> Mapping[str, int]:
+    """How many names each list had in the policy that served last; empty when that is unknown."""
+    if state_dir is None:
+        return {}
+    store = ImageStore(state_dir)
+    note = store.last_good()
+    try:
+        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
+    except ImageUnusable:
+        return {}
 
 
 def _input(path: Path, octets: bytes) -> InputFile:
@@ -113,7 +178,9 @@ def _read_file(spec: ListSpec, compiled: Compiled) -> bytes:
     return octets
 
 
-def _write_image(blocklist: Blocklist, lists: list[bytes], image: Path, compiled: Compiled) -> None:
+def _write_image(
+    blocklist: Blocklist, lists: list[bytes], image: Path, compiled: Compiled, rails: _Rails
+) -> None:
     # Random, so that nobody can compose a list whose names all meet in one place of the table.
     writer = ImageWriter(int.from_bytes(os.urandom(8)))
     per_exchange = {rule.label: 0 for rule in blocklist.exchanges}
@@ -147,6 +214,8 @@ def _write_image(blocklist: Blocklist, lists: list[bytes], image: Path, compiled
         "per_exchange": per_exchange,
         "per_list": list_names,
     }
+    if not rails.allow(compiled):
+        return
     meta = {
         "blocklist": str(blocklist.path),
         "contact": blocklist.contact,
@@ -173,10 +242,14 @@ def _add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list
         form = RuleForm.EXACT if reader.format == "hosts" else RuleForm.SUBTREE
     effect = Effect.BLOCK if spec.kind == "block" else Effect.ALLOW
     class_id = writer.class_of(spec.rule, form, effect, str(spec.path))
+    count = 0
     for names, lines in reader.batches():
+        if form is not RuleForm.EXACT and spec.kind == "block":
+            names, lines = without_suffixes(spec, names, lines, problems)
         writer.add_names(class_id, names, lines, is_deep=True)
+        count += len(names)
     problems += reader.problems()
-    return class_id, reader.name_count
+    return class_id, count
 
 
 def yield_to_others(nice: int, *, idle: bool) -> None:
@@ -196,11 +269,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle", action="store_true", help="run only when no other process wants the CPU")
     parser.add_argument("--nice", type=int, default=0, help="stand back by this much (0-19)")
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
+    parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
     options = parser.parse_args(arguments)
     yield_to_others(options.nice, idle=options.idle)
     # Nothing here lives in cycles; looking for them costs a tenth of the time.
     gc.disable()
-    compiled = compile_policy(options.blocklist, options.out, force=options.force)
+    compiled = compile_policy(options.blocklist, options.out, force=options.force, state_dir=options.state)
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if compiled.image else 2

@@ -19,6 +19,7 @@ from resolver.wire.names import name_to_text, parent, suffix_offsets
 
 _SIGNS = {RuleForm.SUBTREE: "", RuleForm.EXACT: "=", RuleForm.BELOW: "*."}
 _WWW = b"\x03www"
+ROOT = b"\0"
 
 
 def entry_text(owner: bytes, form: RuleForm) -> str:
@@ -37,9 +38,7 @@ def check_names(
     _check_protected(blocked, protected, findings)
     for rule in blocked:
         if rule.form is not RuleForm.EXACT and is_public_suffix(rule.owner):
-            text = entry_text(rule.owner, rule.form)
-            message = f"{rule.rule.label}: {text!r} is a public suffix: the names under it belong to many"
-            findings.error(rule.line, message, forcible=True)
+            findings.error(rule.line, f"{_said(rule)} is {_suffix_noun(rule.owner)}", forcible=True)
         if rule.owner.startswith(_WWW) and parent(rule.owner) not in by_form[RuleForm.SUBTREE]:
             text, above = name_to_text(rule.owner), name_to_text(parent(rule.owner))
             message = (
@@ -54,6 +53,7 @@ def check_names(
         if (same := by_form[rule.form].get(rule.owner)) is not None:
             message = f"allow: {text!r} undoes the same entry of {same.rule.label} on line {same.line}"
             findings.warning(rule.line, message)
+    _check_shadowed(blocked, by_form, {rule.owner for rule in (*allowed, *protected)}, findings)
     _check_repeats("allow", allowed, findings)
     _check_repeats("protected", protected, findings)
 
@@ -163,6 +163,49 @@ def _check_protected(blocked: Sequence[NameRule], protected: Sequence[NameRule],
             name = above[owner]
             covered = f"{name_to_text(name)!r}, which is protected ({built_in[name]})"
             findings.error(rule.line, f"{_said(rule)} covers {covered}", forcible=True)
+
+
+def _suffix_noun(owner: bytes) -> str:
+    if parent(owner) == ROOT:
+        return "a top-level domain: it would block every site under it"
+    return "a public suffix: the names under it belong to many"
+
+
+def _check_shadowed(
+    blocked: Sequence[NameRule],
+    by_form: dict[RuleForm, dict[bytes, NameRule]],
+    excepted: set[bytes],
+    findings: Findings,
+) -> None:
+    """Warn of names that the same exchange blocks already by a name above.
+
+    The longest owner name wins, so only the next rule above counts: where an exception or another
+    exchange stands between, the name is needed.
+    """
+    subtree, below, exact = (by_form[form] for form in (RuleForm.SUBTREE, RuleForm.BELOW, RuleForm.EXACT))
+    for rule in blocked:
+        owner = rule.owner
+        if rule.form is not RuleForm.SUBTREE and (wider := subtree.get(owner)) is not None:
+            # `=` and `*.` beside the plain name; another exchange's is told apart on purpose.
+            _warn_shadowed(rule, wider, findings)
+            continue
+        if owner in excepted or (rule.form is RuleForm.SUBTREE and (owner in exact or owner in below)):
+            continue
+        at = owner[0] + 1
+        while at < len(owner) - 1:
+            above = owner[at:]
+            wider = below.get(above) or subtree.get(above)
+            if wider is not None or above in excepted:
+                if wider is not None and above not in excepted:
+                    _warn_shadowed(rule, wider, findings)
+                break
+            at += owner[at] + 1
+
+
+def _warn_shadowed(rule: NameRule, wider: NameRule, findings: Findings) -> None:
+    if wider.rule is rule.rule:
+        text = entry_text(wider.owner, wider.form)
+        findings.warning(rule.line, f"{_said(rule)} is covered already by {text!r} on line {wider.line}")
 
 
 def _said(rule: NameRule) -> str:

@@ -111,8 +111,6 @@ class ListReader:
             )
         if self.bad_line_count and not self.name_count:
             problems.append(Problem(self.file, 0, f"not one line of it is in format {self.format!r}"))
-        elif not self.name_count:
-            problems.append(Problem(self.file, 0, "the list is empty", "warning"))
         return problems
 
     def _read_lines(self, chunk: bytes, first_line: int) -> Batch:

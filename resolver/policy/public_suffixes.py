@@ -62,12 +62,15 @@ class Suffixes(NamedTuple):
     exceptions: frozenset[bytes]
 
 
+def _source() -> str:
+    return (Path(publicsuffix2.__file__).parent / "public_suffix_list.dat").read_text(encoding="utf-8")
+
+
 @cache
 def suffixes() -> Suffixes:
     """Read the bundled list, once; some 10,000 names, 50 ms."""
-    source = Path(publicsuffix2.__file__).parent / "public_suffix_list.dat"
     names, wildcards, exceptions = set[bytes](), set[bytes](), set[bytes]()
-    for line in source.read_text(encoding="utf-8").splitlines():
+    for line in _source().splitlines():
         rule = line.partition(" ")[0].strip()
         if not rule or rule.startswith("//"):
             continue
@@ -79,6 +82,13 @@ def suffixes() -> Suffixes:
             names.add(name_from_text(rule))
     names.update(name_from_text(name) for name in SHARED_PLATFORMS)
     return Suffixes(frozenset(names), frozenset(wildcards), frozenset(exceptions))
+
+
+def registry_suffixes() -> frozenset[bytes]:
+    """The names that registries sell under (`co.uk`), without those of private companies."""
+    registry, _, _ = _source().partition("===BEGIN PRIVATE DOMAINS===")
+    lines = (line.partition(" ")[0].strip() for line in registry.splitlines())
+    return frozenset(name_from_text(rule) for rule in lines if rule and not rule.startswith(("//", "*", "!")))
 
 
 def is_public_suffix(name: bytes) -> bool:

@@ -30,6 +30,7 @@ from typing import Any
 from watchfiles import awatch
 
 from resolver.clock import Clock, TimerHandle
+from resolver.policy.approvals import Approval
 from resolver.policy.compiled import Compiled, InputFile
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.image_store import ImageStore, LastGood, Stamp, open_image, stamps_as_read, stamps_of
@@ -370,7 +371,7 @@ async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compil
 
     `idle`: it stands back for whoever serves, at first altogether, then only by `CHILD_NICE`.
     """
-    words = [str(blocklist), "--out", str(out_dir)]
+    words = [str(blocklist), "--out", str(out_dir), "--state", str(out_dir.parent)]
     try:
         if idle:
             try:
@@ -428,6 +429,7 @@ def compiled_from_json(octets: bytes) -> Compiled:
         counts=fields["counts"],
         problems=[Problem(**problem) for problem in fields["problems"]],
         transient=fields["transient"],
+        approval=Approval(**fields["approval"]) if fields["approval"] else None,
     )
 
 

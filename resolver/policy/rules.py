@@ -57,6 +57,8 @@ class ListSpec:
     size_octets_max: int
     file: str
     line: int
+    change_max_percent: int = 50
+    """A list of over a thousand names that shrinks or grows by more needs force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +90,5 @@ class Blocklist:
     contact: str | None
     """The default contact shown to a blocked person."""
     warnings: tuple[Problem, ...] = field(default=())
+    exchange_lines: dict[str, int] = field(default_factory=dict)
+    """Exchange id -> the line that a remark on its dates belongs to."""

@@ -1,0 +1,100 @@
+"""Which blocklists a person has applied by hand, and which of them although a safety rail objects.
+
+Knows: `approvals.json` in `state_dir`, and that an approval is for one content, octet for octet.
+Does not know: the rails, who reads it, the time.
+Theory: an approval names the hash of the blocklist and of every local list file.  Change one octet of
+one of them and the rails object again, so nobody approves what they have not seen.
+The server follows this file like the blocklist itself: a new line in it is a reason to load again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from resolver.policy.compiled import InputFile
+from resolver.policy.safe_write import replace_file
+
+APPROVALS_FILE = "approvals.json"
+APPROVALS_KEPT_MAX = 200
+"""The oldest go first; what was applied long ago is in the history."""
+FILE_OCTETS_MAX = 1 << 20
+"""Larger files are not ours."""
+REASON_CHARS_MAX = 500
+WHO_CHARS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One `apply` of one content."""
+
+    content: str
+    """`content_hash` of the files."""
+    who: str
+    at: float
+    """Unix seconds."""
+    reason: str = ""
+    """Why the rails are overruled; empty: nothing was forced."""
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it overrules the safety rails."""
+        return bool(self.reason)
+
+
+def approvals_path(state_dir: Path) -> Path:
+    """Where approvals are kept."""
+    return state_dir / APPROVALS_FILE
+
+
+def content_hash(inputs: Iterable[InputFile]) -> str:
+    """One hash for the blocklist and its list files, in their order; their paths do not matter."""
+    return hashlib.sha256(json.dumps([entry.sha256 for entry in inputs]).encode()).hexdigest()
+
+
+def read_approvals(state_dir: Path) -> list[Approval]:
+    """All of them, oldest first; none when there is no file that can be read."""
+    try:
+        with approvals_path(state_dir).open("rb") as file:
+            entries = json.loads(file.read(FILE_OCTETS_MAX))["approvals"]
+        return [
+            Approval(str(entry["content"]), str(entry["who"]), float(entry["at"]), str(entry["reason"]))
+            for entry in entries
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Without an approval the rails stand: the safe side.
+        return []
+
+
+def find_approval(state_dir: Path, content: str) -> Approval | None:
+    """The latest approval of this content; one that forces stays good when it is applied again without."""
+    found = [approval for approval in read_approvals(state_dir) if approval.content == content]
+    forced = [approval for approval in found if approval.is_forced]
+    chosen = forced or found
+    return chosen[-1] if chosen else None
+
+
+def add_approval(state_dir: Path, approval: Approval) -> None:
+    """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
+    octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
+    replace_file(approvals_path(state_dir), octets)
+
+
+def current_user() -> str:
+    """Who runs this: behind `sudo` the person, not root."""
+    return (os.environ.get("SUDO_USER") or user_name(os.getuid()))[:WHO_CHARS_MAX]
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or the number where nobody knows it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

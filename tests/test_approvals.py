@@ -1,0 +1,58 @@
+"""Approvals are kept whole, bounded, and for one content only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resolver.policy.approvals import (
+    APPROVALS_KEPT_MAX,
+    Approval,
+    add_approval,
+    approvals_path,
+    content_hash,
+    current_user,
+    find_approval,
+    read_approvals,
+)
+from resolver.policy.compiled import InputFile
+
+
+def test_an_approval_is_found_by_its_content(tmp_path: Path) -> None:
+    add_approval(tmp_path, Approval("a", "ann", 1.0, "why"))
+    assert find_approval(tmp_path, "a") == Approval("a", "ann", 1.0, "why")
+    assert find_approval(tmp_path, "b") is None
+
+
+def test_applying_again_without_force_takes_no_approval_back(tmp_path: Path) -> None:
+    add_approval(tmp_path, Approval("a", "ann", 1.0, "why"))
+    add_approval(tmp_path, Approval("a", "bob", 2.0))
+    found = find_approval(tmp_path, "a")
+    assert found is not None and found.who == "ann" and found.is_forced
+
+
+def test_the_oldest_go_first(tmp_path: Path) -> None:
+    for number in range(APPROVALS_KEPT_MAX + 3):
+        add_approval(tmp_path, Approval(str(number), "ann", 1.0))
+    kept = read_approvals(tmp_path)
+    assert len(kept) == APPROVALS_KEPT_MAX and kept[0].content == "3"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"approvals": 1}', '{"approvals": [{}]}', "\0\xff"])
+def test_a_file_that_is_not_ours_approves_nothing(tmp_path: Path, text: str) -> None:
+    approvals_path(tmp_path).write_text(text)
+    assert read_approvals(tmp_path) == []
+
+
+def test_the_content_is_the_octets_of_all_files_in_order_wherever_they_are() -> None:
+    one, two = InputFile("a", "11", 1), InputFile("b", "22", 1)
+    assert content_hash([one, two]) == content_hash([InputFile("z", "11", 1), two])
+    assert len({content_hash(files) for files in ([one, two], [two, one], [one])}) == 3
+
+
+def test_behind_sudo_the_person_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ann")
+    assert current_user() == "ann"
+    monkeypatch.delenv("SUDO_USER")
+    assert current_user() != ""
