@@ -7,6 +7,7 @@ before each reload, so that what the machine itself stalls shows beside what the
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from contextlib import ExitStack
@@ -64,21 +65,26 @@ def _measure_reload(
     """dnsperf's report while the list is replaced, and seconds from the change to the counted reload."""
     before = server.metrics()
     load = subprocess.Popen(
-        dnsperf_command(port, queries, "-l", str(SECONDS), "-Q", str(QUERIES_PER_S)),
+        dnsperf_command(port, queries, "-l", str(RELOAD_S_MAX), "-Q", str(QUERIES_PER_S)),
         stdout=subprocess.PIPE,
         text=True,
     )
-    poll(lambda: server.metric("resolver_queries_total") > sum_of_queries(before), timeout_s=5, what="load")
+    _wait_for_queries(server, sum_of_queries(before) + QUERIES_PER_S)
     changed = list_path.with_suffix(".new")
     changed.write_bytes(list_path.read_bytes() + f"added-{repeat}.example\n".encode())
     began = time.monotonic()
     changed.replace(list_path)
     server.wait_for_reload(before, timeout_s=RELOAD_S_MAX)
     reload_s = time.monotonic() - began
-    if load.poll() is not None:
-        print("the load ended before the reload did: this repeat shows only part of it")
+    # One more second's worth, so that the swap itself and what follows it lie within the load.
+    _wait_for_queries(server, sum_of_queries(server.metrics()) + QUERIES_PER_S)
+    load.send_signal(signal.SIGINT)
     output, _ = load.communicate()
     return read_dnsperf(output, 0.0), reload_s
+
+
+def _wait_for_queries(server: Server, count: float) -> None:
+    poll(lambda: sum_of_queries(server.metrics()) >= count, timeout_s=RELOAD_S_MAX, what="the load goes on")
 
 
 def sum_of_queries(samples: dict[str, float]) -> float:
