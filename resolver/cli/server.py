@@ -12,13 +12,15 @@ import asyncio
 import errno
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
-from resolver.cli.policyfacts import policy_facts
+from resolver.cli.policyfacts import count_expiring, policy_facts
+from resolver.cli.recording import HistoryRecorder
 from resolver.clock import LoopClock
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -99,8 +101,15 @@ class Server:
             negative_ttl_max_s=settings.cache.negative_ttl_max_s,
             stale_max_s=settings.cache.stale_max_s,
         )
+        self._wall = wall
+        self._recorder = HistoryRecorder(settings.state_dir, wall=wall)
         self._publisher = Publisher(
-            settings.blocklist, settings.state_dir, self._clock, self._on_publish, wall=wall
+            settings.blocklist,
+            settings.state_dir,
+            self._clock,
+            self._on_publish,
+            wall=wall,
+            on_applied=self._recorder.note,
         )
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
@@ -120,7 +129,7 @@ class Server:
             engine=engine,
             gauges=self._gauges,
             counters=self._counters,
-            drops=lambda: self._reporter.drops,
+            drops=self._drops,
         )
 
     async def start(self) -> None:
@@ -150,6 +159,7 @@ class Server:
         for listener in listeners:
             listener.close()
         await self._publisher.close()
+        await self._recorder.close()
         if self._web is not None:
             await self._web.stop()
 
@@ -315,15 +325,32 @@ class Server:
             "1 while the blocklist as it stands is not in force because it could not be loaded, else 0.",
             float(self._publisher.status.serves_last_good),
         )
+        yield (
+            "resolver_blocklist_expiring_exchanges",
+            "Exchanges in force whose until comes within 30 days.",
+            0 if self._table is None else count_expiring(self._table, self._wall()),
+        )
+        yield (
+            "resolver_history_generation",
+            "Number of the last generation recorded in the history since the start; 0: none yet.",
+            self._recorder.generation,
+        )
         yield "resolver_waiting_queries", "Queries that wait for an upstream now.", waiting
         yield "resolver_tcp_connections", "Open TCP connections of clients.", connections
         yield "resolver_upstream_in_flight", "Questions in flight to upstreams now.", pending
+
+    def _drops(self) -> Counter[str]:
+        """What was lost beside the outcomes; a defect in an answer that had to wait counts like any other."""
+        late_defects = 0 if self._service is None else self._service.defects
+        return self._reporter.drops + Counter(defect=late_defects)
 
     def _counters(self) -> Iterable[tuple[str, str, float]]:
         coalesced = 0 if self._forwarder is None else self._forwarder.coalesced
         overloads = 0 if self._forwarder is None else self._forwarder.overloads
         yield "resolver_upstream_coalesced", "Questions that joined an equal one in flight.", coalesced
         yield "resolver_upstream_overloads", "Questions failed because too many were in flight.", overloads
+        failures = self._recorder.failures
+        yield "resolver_history_failures", "Generations that could not be recorded in the history.", failures
         yield "resolver_log_lines_dropped", "Log lines lost to a slow reader.", self._log_writer.dropped
 
 
