@@ -25,6 +25,7 @@ from resolver.policy.catalogue import (
     blocklist_schema,
 )
 from resolver.policy.conflicts import built_in_name_rules, check_addresses, check_allow_reaches, check_names
+from resolver.policy.downloads import download_of
 from resolver.policy.entries import address_entry, address_objection, name_entry
 from resolver.policy.properties import exchange_rule, list_rule, moment_from, passing_rule, zone_from
 from resolver.policy.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
@@ -323,10 +324,7 @@ class _Reader:
 
         if not ID_PATTERN.fullmatch(entry.name):
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
-        if entry.url is not None:
-            error("url", "lists are not downloaded by this version; fetch the file and give its 'path'")
-        elif entry.path is None:
-            error("path", "is missing; allowed: the path of a file")
+        download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
         if entry.format not in _FORMATS_SERVED:
             served = ", ".join(_FORMATS_SERVED)
             error("format", f"'{entry.format}' is not read by this version; allowed: {served}")
@@ -347,6 +345,7 @@ class _Reader:
                 file=self._file,
                 line=line,
                 change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,
+                download=download,
             )
         )
 

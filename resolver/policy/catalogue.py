@@ -191,12 +191,43 @@ class ExchangeEntry(Overrides):
     until: Moment = setting(None, "Not blocked on or after this.")
 
 
+class SignatureEntry(Section):
+    """A detached signature over a downloaded list."""
+
+    url: OneLine | None = text_setting(
+        None, "Where the signature is; absent: the list's url with .sig or .minisig added.", longest=4_096
+    )
+    path: OneLine | None = text_setting(None, "The signature in a file here instead.", longest=4_096)
+    ed25519: OneLine | None = text_setting(None, "Public key, 32 octets in base64 or hex.", longest=64)
+    minisign: OneLine | None = text_setting(
+        None, "Public key of minisign: the line that starts with RW.", longest=100
+    )
+
+
 class ListEntry(Overrides):
-    """One file of names from elsewhere."""
+    """One list of names from elsewhere: a file here, or one that is downloaded."""
 
     name: OneLine = text_setting(..., f"Metric label: {ID_FORM}.", longest=63)
     path: OneLine | None = text_setting(None, "The file; relative to the blocklist's folder.", longest=4_096)
-    url: OneLine | None = text_setting(None, "Downloaded lists; not served by this version.", longest=4_096)
+    url: OneLine | None = text_setting(
+        None, "Where it is downloaded from, instead of path: https://...", longest=4_096
+    )
+    refresh_s: int = setting(86_400, "How often it is fetched.", unit="seconds", least=300, most=31_536_000)
+    timeout_s: float = setting(
+        120.0, "For one download, redirects and all.", unit="seconds", least=1.0, most=3_600.0
+    )
+    sha256: OneLine | None = text_setting(
+        None, "Hash that the file must have; another is never used.", longest=64
+    )
+    signature: SignatureEntry | None = setting(
+        None,
+        "Who must have signed it.",
+        allowed="a mapping with ed25519 or minisign: the public key, and url or path of the signature",
+    )
+    allow_http: bool = setting(False, "Fetch it unencrypted and unproven, too.")
+    allow_private: bool = setting(
+        False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
+    )
     format: FormatWord = setting("auto", "How the file is written; this version reads hosts and domains.")
     match: Literal["exact", "subtree", "below"] | None = setting(
         None, "How far each name reaches; absent: hosts exact, domains subtree."

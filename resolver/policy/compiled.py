@@ -18,7 +18,7 @@ from resolver.problems import Problem
 if TYPE_CHECKING:
     from resolver.policy.approvals import Approval
 
-COMPILER_VERSION = 1
+COMPILER_VERSION = 2
 """Raised when the same inputs come to mean another image."""
 IMAGE_SUFFIX = ".policy"
 
@@ -42,12 +42,19 @@ class Compiled:
     """The files that were read, the blocklist first."""
     paths: list[str] = field(default_factory=list)
     """The files that were wanted, those that could not be read included."""
+    downloaded: list[str] = field(default_factory=list)
+    """Those of `paths` that are copies of downloaded lists."""
     counts: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     transient: bool = False
     """The files were not to blame: trying again later may help."""
     approval: Approval | None = None
     """The `apply` of exactly these files, if there was one."""
+
+    @property
+    def own_inputs(self) -> list[InputFile]:
+        """The files that people here edit: what an approval is for.  Downloads change by themselves."""
+        return [entry for entry in self.inputs if entry.path not in self.downloaded]
 
 
 def key_of(inputs: list[InputFile]) -> str:

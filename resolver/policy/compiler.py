@@ -20,7 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from typing import NamedTuple
 from resolver.policy.approvals import approvals_path, content_hash, find_approval
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import IMAGE_SUFFIX, Compiled, InputFile, key_of
+from resolver.policy.downloads import at_their_places, downloaded_lists
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
@@ -83,17 +84,23 @@ def compile_policy(
     if blocklist is None:
         compiled.problems = problems
         return compiled
+    blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
-    lists = [_read_file(spec, compiled) for spec in blocklist.lists]
-    if state_dir is not None and len(compiled.inputs) == 1 + len(lists):
-        compiled.approval = find_approval(state_dir, content_hash(compiled.inputs))
+    compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
+    served = _served_counts(state_dir)
+    lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
+    if state_dir is not None and not has_errors(compiled.problems):
+        compiled.approval = find_approval(state_dir, content_hash(compiled.own_inputs))
     force = force or (compiled.approval is not None and compiled.approval.is_forced)
     compiled.problems[:0] = forced_problems if force else problems
     compiled.problems += past_problems(blocklist, time.time() if now is None else now)
     if has_errors(compiled.problems):
         return compiled
     compiled.key = key_of(compiled.inputs)
-    rails = _Rails(blocklist.lists, _served_counts(state_dir), force)
+    # A download is held against the copy before it when it is fetched: a list from elsewhere that
+    # suddenly shrinks must not keep a change of the blocklist out.
+    local = tuple(spec for spec in blocklist.lists if spec.download is None)
+    rails = _Rails(local, served, force)
     _find_or_write(blocklist, lists, out_dir, compiled, rails)
     return compiled
 
@@ -160,12 +167,17 @@ def _input(path: Path, octets: bytes) -> InputFile:
     return InputFile(str(path), hashlib.sha256(octets).hexdigest(), len(octets))
 
 
-def _read_file(spec: ListSpec, compiled: Compiled) -> bytes:
-    """A list's octets; empty with an error noted when there is no reading it."""
+def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) -> bytes:
+    """A list's octets; empty with a problem noted when there is no reading it."""
     try:
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
         with spec.path.open("rb") as file:
             octets = file.read(spec.size_octets_max + 1)
+    except FileNotFoundError as error:
+        compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
+        # Noted as absent, so that the image is known to be another once it is there.
+        compiled.inputs.append(InputFile(str(spec.path), "", 0))
+        return b""
     except OSError as error:
         message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
         compiled.problems.append(Problem(spec.file, spec.line, message))
@@ -176,6 +188,19 @@ def _read_file(spec: ListSpec, compiled: Compiled) -> bytes:
         return b""
     compiled.inputs.append(_input(spec.path, octets))
     return octets
+
+
+def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:
+    """What to say of a list that is not there: a download that never came is empty, nothing else is."""
+    if spec.download is None:
+        message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
+        return Problem(spec.file, spec.line, message)
+    if served:
+        # To go on without it would open what is closed now; what serves now stays until it is fetched.
+        message = f"list {spec.name!r} serves {served:,} names, but its last good copy {spec.path} is gone"
+        return Problem(spec.file, spec.line, message)
+    message = f"list {spec.name!r} was never downloaded: IT IS EMPTY until it is ({spec.download.url})"
+    return Problem(spec.file, spec.line, message, "warning")
 
 
 def _write_image(
@@ -223,6 +248,7 @@ def _write_image(
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
         "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
         "counts": compiled.counts,
+        "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
     }
     writer.write(image, meta)

@@ -426,6 +426,7 @@ def compiled_from_json(octets: bytes) -> Compiled:
         key=fields["key"],
         inputs=[InputFile(**entry) for entry in fields["inputs"]],
         paths=fields["paths"],
+        downloaded=fields["downloaded"],
         counts=fields["counts"],
         problems=[Problem(**problem) for problem in fields["problems"]],
         transient=fields["transient"],

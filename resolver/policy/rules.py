@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from resolver.policy.downloads import Download
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.problems import Problem
 
@@ -42,7 +43,7 @@ class AddressRule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """One entry of `lists`: a file of names, not opened yet."""
+    """One entry of `lists`: a list of names, not opened yet."""
 
     name: str
     path: Path
@@ -59,6 +60,8 @@ class ListSpec:
     line: int
     change_max_percent: int = 50
     """A list of over a thousand names that shrinks or grows by more needs force."""
+    download: Download | None = None
+    """How it is fetched; `path` is then where its last good copy is kept."""
 
 
 @dataclass(frozen=True, slots=True)
