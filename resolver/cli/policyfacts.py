@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from resolver.observe.metrics import PolicyFacts
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import PolicyAction, PolicyRule
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+
+EXPIRY_NOTICE_S = 30 * 86_400.0
+"""Thirty days: long enough to ask for an order's renewal."""
 
 
 def policy_facts(table: PolicyTable) -> PolicyFacts:
@@ -17,6 +20,16 @@ def policy_facts(table: PolicyTable) -> PolicyFacts:
         exchanges=tuple(map(_labels, table.exchanges)),
         lists=tuple(_labels(rule) for rule in table.lists if rule.action is not PolicyAction.PASSTHRU),
         rules=dict(table.counts["per_exchange"]),
+    )
+
+
+def count_expiring(table: PolicyTable, wall: float) -> int:
+    """How many exchanges end within `EXPIRY_NOTICE_S`; those that are disabled or over do not count."""
+    return sum(
+        rule.ends_at is not None
+        and wall < rule.ends_at <= wall + EXPIRY_NOTICE_S
+        and rule.mode is not Mode.DISABLED
+        for rule in table.exchanges
     )
 
 

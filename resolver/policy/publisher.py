@@ -99,8 +99,12 @@ class Publisher:
         wall: Callable[[], float] = time.time,
         compile_policy: Compile | None = None,
         watch: bool = True,
+        on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
     ) -> None:
-        """`watch` False: files are only compared when asked and every `CHECK_S`."""
+        """`watch` False: files are only compared when asked and every `CHECK_S`.
+
+        `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
+        """
         self.status = PublisherStatus()
         self.table: PolicyTable | None = None
         self._blocklist = blocklist_path
@@ -111,6 +115,7 @@ class Publisher:
         self._on_publish = on_publish
         self._compile = compile_policy or compile_in_child
         self._watch = watch
+        self._on_applied = on_applied
         self._key = ""
         self._paths: tuple[str, ...] = (str(blocklist_path),)
         self._stamps: dict[str, Stamp] = {}
@@ -139,6 +144,7 @@ class Publisher:
             self.status.successes += 1
             await self._follow(note.paths, note.inputs)
             await self._publish(image, note.key)
+            self._tell_applied(list(note.inputs))
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
         assert self.table is not None
@@ -203,6 +209,7 @@ class Publisher:
         if compiled.key != self._key:
             await self._publish(image, compiled.key)
             await self._remember(compiled)
+            self._tell_applied(compiled.inputs)
             self._log_success(problems)
         else:
             log.info("blocklist reloaded: nothing changed, generation %d", self.status.generation)
@@ -260,6 +267,10 @@ class Publisher:
             log.warning("%s", problem)
             return
         await asyncio.to_thread(self._store.prune, compiled.key)
+
+    def _tell_applied(self, inputs: list[InputFile]) -> None:
+        if self._on_applied is not None and self.table is not None:
+            self._on_applied(inputs, self.table.counts)
 
     async def _publish(self, image: Image, key: str) -> None:
         """Make the table where it stalls nobody, then swap it in."""

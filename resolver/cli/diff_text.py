@@ -1,0 +1,111 @@
+"""A difference between two blocklists, for people: text for a terminal, Markdown for a pull request.
+
+Knows: the JSON form of a difference, which is also what the history keeps.  Does not know: blocklists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MARKDOWN_CHARS_MAX = 60_000
+"""Code hosts take comments of 65,536 characters."""
+MARKDOWN_NAMES_MAX = 50
+"""Names listed for one exchange; the rest are counted."""
+
+_SIGNS = {"gained": "+", "lost": "-", "changed": "~"}
+_NO_DIFFERENCE = "No difference."
+
+
+def headline(summary: dict[str, dict[str, int]]) -> str:
+    """`exchanges 1 gained, domains 2 gained 1 lost`: what is not 0."""
+    parts = []
+    for section, counts in summary.items():
+        said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        if said:
+            parts.append(f"{section}: {said}")
+    return "; ".join(parts) or "nothing"
+
+
+def as_text(difference: dict[str, Any]) -> str:
+    """Lines for a terminal, the headline first."""
+    lines = list(_text_lines(difference))
+    return "\n".join([headline(difference["summary"]), "", *lines] if lines else [_NO_DIFFERENCE])
+
+
+def _text_lines(difference: dict[str, Any]) -> Iterator[str]:
+    for change in difference["properties"]:
+        yield f"~ {_property_text(change)}"
+    for section in ("exchanges", "exceptions", "lists", "orders"):
+        for entry in difference[section]:
+            yield f"{_SIGNS[entry['change']]} {_title(section, entry)}"
+            yield from (f"    {_property_text(change)}" for change in entry["properties"])
+            yield from (f"    + {name}" for name in entry["gained"])
+            yield from (f"    - {name}" for name in entry["lost"])
+    if difference["left_out"]:
+        yield f"... and {difference['left_out']:,} more"
+
+
+def _title(section: str, entry: dict[str, Any]) -> str:
+    if section == "exceptions":
+        return str(entry["id"])
+    noun = section.removesuffix("s")
+    name = f" ({entry['name']})" if entry["name"] != entry["id"] else ""
+    return f"{noun} {entry['id']}{name}"
+
+
+def _property_text(change: dict[str, Any]) -> str:
+    return f"{change['name']}: {_shown(change['old'])} -> {_shown(change['new'])}"
+
+
+def _shown(value: str | None) -> str:
+    return "(none)" if value is None else value
+
+
+def as_markdown(difference: dict[str, Any]) -> str:
+    """A table and the names, for a pull request; at most `MARKDOWN_CHARS_MAX` characters."""
+    lines = ["### Blocklist changes", "", headline(difference["summary"]).capitalize() + ".", ""]
+    rows = list(_markdown_rows(difference))
+    if not rows:
+        return f"### Blocklist changes\n\n{_NO_DIFFERENCE}\n"
+    lines += ["| | what | change |", "|---|---|---|"]
+    used = sum(len(line) + 1 for line in lines)
+    for number, row in enumerate(rows):
+        used += len(row) + 1
+        if used > MARKDOWN_CHARS_MAX - 100:
+            lines += ["", f"... and {len(rows) - number:,} more rows."]
+            break
+        lines.append(row)
+    if difference["left_out"]:
+        lines += ["", f"... and {difference['left_out']:,} more."]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rows(difference: dict[str, Any]) -> Iterator[str]:
+    for change in difference["properties"]:
+        yield f"| changed | defaults | {_markdown_property(change)} |"
+    for section in ("exchanges", "exceptions", "lists", "orders"):
+        for entry in difference[section]:
+            said = [_markdown_property(change) for change in entry["properties"]]
+            for verb, names in (("gains", entry["gained"]), ("loses", entry["lost"])):
+                if names:
+                    said.append(f"{verb} {_markdown_names(names)}")
+            yield f"| {entry['change']} | {_escaped(_title(section, entry))} | {'<br>'.join(said)} |"
+
+
+def _markdown_names(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`".replace("|", "\\|") for name in names[:MARKDOWN_NAMES_MAX])
+    left_out = len(names) - MARKDOWN_NAMES_MAX
+    return f"{shown} and {left_out:,} more" if left_out > 0 else shown
+
+
+def _markdown_property(change: dict[str, Any]) -> str:
+    return f"{change['name']}: {_escaped(_shown(change['old']))} → {_escaped(_shown(change['new']))}"
+
+
+def _escaped(text: str) -> str:
+    """Keep text from being markup: a title may hold anything printable."""
+    for sign in "\\`*_{}[]<>()#+!|~":
+        text = text.replace(sign, "\\" + sign) if sign != "<" else text.replace("<", "&lt;")
+    # A mention would notify a stranger.
+    return text.replace("@", "@\u200b")

@@ -1,0 +1,123 @@
+"""Has each applied generation recorded in the history, by a child process, one after the other.
+
+Knows: the child, how often recording failed.  Does not know: what a history looks like, policy.
+Whatever happens here is counted and logged, and nothing else: serving does not wait for a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from resolver.policy.compiled import InputFile
+from resolver.policy.recorder import Applied, applied_to_json
+
+RECORD_TIMEOUT_S: Final = 120.0
+"""Comparing two blocklists of a million names takes half a minute of a busy core."""
+WAITING_MAX: Final = 16
+"""Records that wait for their turn; beyond it the oldest is given up, and counted."""
+
+_log = logging.getLogger(__name__)
+
+Record = Callable[[Path, Applied], Awaitable[int | None]]
+"""Records one; its number, or None when it is recorded already.  Raises RecordFailed."""
+
+
+class RecordFailed(Exception):
+    """A generation could not be recorded; the message says why."""
+
+
+class HistoryRecorder:
+    """Takes notes on the event loop, and passes them on one at a time."""
+
+    def __init__(
+        self, state_dir: Path, *, wall: Callable[[], float] = time.time, record: Record | None = None
+    ) -> None:
+        self.failures = 0
+        self.generation = 0
+        """Number of the last one recorded since the start; 0: none yet."""
+        self._state_dir = state_dir
+        self._wall = wall
+        self._record = record or record_in_child
+        self._waiting: deque[Applied] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
+        """A policy made of `inputs` is in force as of now; returns at once."""
+        if len(self._waiting) == WAITING_MAX:
+            self._waiting.popleft()
+            self._fail("too many changes at once")
+        self._waiting.append(Applied(self._wall(), inputs, counts))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work(), name="history-recorder")
+
+    async def settle(self) -> None:
+        """Wait until everything noted so far is recorded, or has failed."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop; what is not recorded yet will be at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await self.settle()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            applied = self._waiting.popleft()
+            try:
+                self.generation = await self._record(self._state_dir, applied) or self.generation
+            except RecordFailed as error:
+                self._fail(str(error))
+
+    def _fail(self, reason: str) -> None:
+        self.failures += 1
+        _log.error("generation not recorded in the history", extra={"reason": reason})
+
+
+async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
+    """Record in a process of its own.  Raises RecordFailed."""
+    root = str(Path(__file__).parents[2])
+    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    # -P: a folder named `resolver` where the operator happens to stand is not our package.
+    words = ("-P", "-m", "resolver.policy.recorder", str(state_dir))
+    pipe = asyncio.subprocess.PIPE
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *words,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env={**os.environ, "PYTHONPATH": search},
+        )
+    except OSError as error:
+        raise RecordFailed(f"cannot start the recorder: {error}") from None
+    try:
+        async with asyncio.timeout(RECORD_TIMEOUT_S):
+            output, complaint = await child.communicate(applied_to_json(applied))
+    except TimeoutError:
+        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s") from None
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    try:
+        result = json.loads(output)
+        if "error" in result:
+            raise RecordFailed(str(result["error"]))
+        number = result["number"]
+    except (ValueError, KeyError, TypeError):
+        last_words = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise RecordFailed(f"code {child.returncode}: {''.join(last_words)[:200]!r}") from None
+    return None if number is None else int(number)

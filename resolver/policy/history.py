@@ -1,0 +1,303 @@
+"""What was served when: every applied generation, in one SQLite file in `state_dir`.
+
+Knows: the file's tables and limits, who may have made it.  Does not know: the running server, blocklists'
+meaning, the time.
+Theory of operation.  One row a generation: when, of which content, by whom, forced with which reason,
+what changed, and the blocklist's text (compressed), so that it can be written back.  SQLite's rollback
+journal, not its WAL: one file, readable by whoever may read it, whole after a kill or a full disk.
+Everything has a limit: texts are dropped oldest first, then whole rows, and both are counted.
+A file that is not ours is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HISTORY_FILE = "history.sqlite"
+APPLICATION_ID = 0x45785265
+"""`ExRe`, in the file's header: says whose file it is."""
+SCHEMA_VERSION = 1
+
+GENERATIONS_MAX = 5_000
+"""Rows kept: one edit a day for over a decade."""
+TEXTS_OCTETS_MAX = 64 << 20
+"""Compressed texts kept in all: thousands of a usual blocklist (10 kB), a few of a million names."""
+TEXT_PLAIN_OCTETS_MAX = 64 << 20
+"""Longest blocklist there is; a compressed text that grows beyond is not ours."""
+CHANGES_OCTETS_MAX = 64 << 10
+"""Longest description of what one generation changed."""
+FILE_OCTETS_MAX = 512 << 20
+"""SQLite refuses to let the file grow beyond: texts, descriptions of all rows, and room to work."""
+WAIT_S = 5.0
+"""How long another writer or reader is waited for."""
+
+_TABLES = """
+CREATE TABLE generation (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    content TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    who TEXT NOT NULL,
+    who_from TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    counts TEXT NOT NULL,
+    changes TEXT NOT NULL,
+    text BLOB,
+    text_octets INTEGER NOT NULL
+) STRICT;
+CREATE TABLE dropped (what TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+INSERT INTO dropped VALUES ('texts', 0), ('generations', 0);
+"""
+
+
+class HistoryUnusable(Exception):
+    """The history cannot be read or written; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One applied policy."""
+
+    number: int
+    """From 1; unlike the server's own count it goes on over restarts."""
+    at: float
+    """Unix seconds."""
+    content: str
+    """Hash of the blocklist and its list files together."""
+    sha256: str
+    """Of the blocklist alone."""
+    who: str
+    """Empty: not known."""
+    who_from: str
+    """How that is known: `apply`, or `owner` of the file."""
+    reason: str
+    """Why safety rails were overruled; empty: nothing was forced."""
+    counts: dict[str, Any]
+    changes: dict[str, Any]
+    """The difference to the generation before, as JSON."""
+    has_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What the limits took, ever."""
+
+    texts: int
+    generations: int
+
+
+def history_path(state_dir: Path) -> Path:
+    """Where the history is."""
+    return state_dir / HISTORY_FILE
+
+
+class History:
+    """The open file.  Every method may block, and raises `HistoryUnusable`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+        self.texts_octets_max = TEXTS_OCTETS_MAX
+        self.generations_max = GENERATIONS_MAX
+
+    def add(self, generation: Generation, text: bytes | None) -> int:
+        """Record one (its `number` is given here), and drop what is over the limits; its number."""
+        packed = None if text is None else zlib.compress(text)
+        with _told(self.path), self._transaction():
+            if packed is not None and len(packed) > self.texts_octets_max:
+                packed = None
+                self._count("texts", 1)
+            row = (
+                generation.at,
+                generation.content,
+                generation.sha256,
+                generation.who,
+                generation.who_from,
+                generation.reason,
+                json.dumps(generation.counts),
+                json.dumps(generation.changes),
+                packed,
+                len(packed or b""),
+            )
+            # Room first: the new row must not fail for want of what it would itself free.
+            self._prune(len(packed or b""))
+            number = self._connection.execute(
+                "INSERT INTO generation (at, content, sha256, who, who_from, reason, counts, changes,"
+                " text, text_octets) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                row,
+            ).lastrowid
+        assert number is not None
+        return number
+
+    def latest(self) -> Generation | None:
+        """The last one recorded."""
+        return next(iter(self.newest(1)), None)
+
+    def newest(self, limit: int) -> list[Generation]:
+        """The last `limit` of them, newest first."""
+        with _told(self.path):
+            return [
+                _generation(row)
+                for row in self._connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT ?", (limit,))
+            ]
+
+    def get(self, number: int) -> Generation | None:
+        """One of them."""
+        with _told(self.path):
+            row = self._connection.execute(f"{_SELECT} WHERE number = ?", (number,)).fetchone()
+            return _generation(row) if row else None
+
+    def text(self, number: int) -> bytes | None:
+        """The blocklist's text, octet for octet; None when it is not kept."""
+        with _told(self.path):
+            row = self._connection.execute(
+                "SELECT text, sha256 FROM generation WHERE number = ?", (number,)
+            ).fetchone()
+            if row is None or row[0] is None:
+                return None
+            text = zlib.decompressobj().decompress(row[0], TEXT_PLAIN_OCTETS_MAX + 1)
+            if hashlib.sha256(text).hexdigest() != row[1]:
+                raise HistoryUnusable(f"{self.path}: the text of generation {number} is damaged")
+            return text
+
+    def dropped(self) -> Dropped:
+        """What the limits took, ever."""
+        with _told(self.path):
+            counts = dict(self._connection.execute("SELECT what, count FROM dropped"))
+            return Dropped(counts["texts"], counts["generations"])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _prune(self, coming_octets: int) -> None:
+        """Drop the oldest texts, then the oldest rows, so that one more has room."""
+        room = self.texts_octets_max - coming_octets
+        total = 0
+        for number, octets in self._connection.execute(
+            "SELECT number, text_octets FROM generation WHERE text IS NOT NULL ORDER BY number DESC"
+        ).fetchall():
+            total += octets
+            if total > room:
+                self._connection.execute(
+                    "UPDATE generation SET text = NULL, text_octets = 0 WHERE number = ?", (number,)
+                )
+                self._count("texts", 1)
+        excess = self._connection.execute("SELECT count(*) FROM generation").fetchone()[0]
+        excess -= self.generations_max - 1
+        if excess > 0:
+            self._connection.execute(
+                "DELETE FROM generation WHERE number IN"
+                " (SELECT number FROM generation ORDER BY number LIMIT ?)",
+                (excess,),
+            )
+            self._count("generations", excess)
+
+    def _count(self, what: str, count: int) -> None:
+        self._connection.execute("UPDATE dropped SET count = count + ? WHERE what = ?", (count, what))
+
+
+_SELECT = (
+    "SELECT number, at, content, sha256, who, who_from, reason, counts, changes, text IS NOT NULL"
+    " FROM generation"
+)
+
+
+def _generation(row: tuple[Any, ...]) -> Generation:
+    number, at, content, sha256, who, who_from, reason, counts, changes, has_text = row
+    return Generation(
+        number,
+        at,
+        content,
+        sha256,
+        who,
+        who_from,
+        reason,
+        json.loads(counts),
+        json.loads(changes),
+        bool(has_text),
+    )
+
+
+def open_history(state_dir: Path, *, create: bool = False) -> History:
+    """Open it, for writing where the file's mode allows; `create`: make it if it is not there.
+
+    Raises `HistoryUnusable`, also for a file that something else made.
+    """
+    path = history_path(state_dir)
+    if not create and not path.exists():
+        raise HistoryUnusable(f"{path}: there is no history yet; the running server writes it")
+    mode = "rwc" if create else "rw"
+    with _told(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_S, isolation_level=None
+        )
+        try:
+            _prepare(connection, path, create=create)
+        except BaseException:
+            connection.close()
+            raise
+    return History(connection, path)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    # EXTRA also flushes the folder when the journal is removed: a power cut undoes nothing recorded.
+    connection.execute("PRAGMA synchronous = EXTRA")
+    page_octets = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {FILE_OCTETS_MAX // page_octets}")
+    if create and _is_blank(connection):
+        # Two servers may start at once: the first makes the tables, the other finds them.
+        connection.execute("BEGIN IMMEDIATE")
+        if _is_blank(connection):
+            for statement in _TABLES.strip().split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found != APPLICATION_ID:
+        raise HistoryUnusable(f"{path}: not a history of this program; move it away")
+    if version != SCHEMA_VERSION:
+        raise HistoryUnusable(f"{path}: history of version {version}; this program reads {SCHEMA_VERSION}")
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    """Whether nobody has written anything into the file yet."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return bool(tables == 0 and connection.execute("PRAGMA application_id").fetchone()[0] == 0)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn whatever befalls the file into `HistoryUnusable`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError, ValueError, KeyError, zlib.error) as error:
+        raise HistoryUnusable(f"{path}: {error}") from error
