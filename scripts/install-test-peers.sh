@@ -15,6 +15,9 @@ want promtool prometheus
 want ip iproute2
 want dnsmasq dnsmasq-base
 want dnsperf dnsperf
+want named bind9
+want pdns_recursor pdns-recursor
+want kresd knot-resolver
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -45,6 +45,18 @@ class SchemaKind(StrEnum):
     SETTINGS = "settings"
 
 
+class ExportFormat(StrEnum):
+    """What `export` writes."""
+
+    RPZ = "rpz"
+    UNBOUND = "unbound"
+    DNSMASQ = "dnsmasq"
+    HOSTS = "hosts"
+    DOMAINS = "domains"
+    ADBLOCK = "adblock"
+    BIND = "bind"
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"exchange-resolver {__version__}")
@@ -111,6 +123,29 @@ def schema(kind: Annotated[SchemaKind, typer.Argument(help="Which file.")]) -> N
     from resolver.cli.check import print_schema
 
     print_schema(kind.value)
+
+
+@app.command()
+def export(
+    list_format: Annotated[ExportFormat, typer.Option("--format", help="For whom.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to; default: standard output.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="DATE", help="As of YYYY-MM-DD or an RFC 3339 time.")
+    ] = None,
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the policy in force for another resolver; exit 1 lists what the format cannot say."""
+    from resolver.cli.export import export_files
+
+    raise typer.Exit(
+        export_files(
+            list_format.value, config=config, blocklist=blocklist, output=output, at=at, as_json=as_json
+        )
+    )
 
 
 @app.command()

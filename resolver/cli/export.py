@@ -1,0 +1,161 @@
+"""`export`: the policy in force, written for another resolver, and what that can not say of it.
+
+Knows: files and exit codes.  Does not know: formats; `resolver.policy.export` spells them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from resolver.cli.files import (
+    EXIT_BAD_INPUT,
+    EXIT_FINDINGS,
+    EXIT_FINE,
+    BadInput,
+    policy_path,
+    print_problems,
+    problems_as_json,
+)
+from resolver.policy.compiler import compile_in_process
+from resolver.policy.export import Export, export_policy
+from resolver.policy.export.losses import Loss
+from resolver.policy.properties import moment_from, zone_from
+from resolver.policy.table import PolicyTable, open_table
+from resolver.problems import Problem
+from resolver.yamlsource import YamlMapping, read_yaml
+
+LINES_AT_ONCE = 4096
+"""Lines joined for one write: a million writes would cost more than the lines."""
+
+
+def export_files(
+    list_format: str,
+    *,
+    config: Path | None,
+    blocklist: Path | None,
+    output: Path | None,
+    at: str | None,
+    as_json: bool,
+) -> int:
+    """Write the export; the exit code: 1 when the format can not say all of this policy.
+
+    What it can not say goes to standard error, as text or as JSON; as JSON to standard output
+    where that does not carry the export itself.
+    """
+    report = sys.stderr if output is None or not as_json else sys.stdout
+    try:
+        path, _ = policy_path(config, blocklist)
+        wall = _moment(at, path)
+        with tempfile.TemporaryDirectory() as directory:
+            table = _load(path, Path(directory), wall)
+            export = _prepare(table, list_format, wall, output)
+            _write(export)
+    except BadInput as error:
+        if as_json:
+            print(json.dumps({"problems": problems_as_json(error.problems)}, indent=2), file=report)
+        else:
+            print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    losses = export.losses.all()
+    if as_json:
+        print(json.dumps(_as_json(export, list_format, wall, losses), indent=2), file=report)
+    else:
+        _print_losses(list_format, losses)
+    return EXIT_FINDINGS if losses else EXIT_FINE
+
+
+def _load(blocklist: Path, directory: Path, wall: float) -> PolicyTable:
+    image, problems = compile_in_process(blocklist, directory)
+    if image is None:
+        raise BadInput(problems)
+    return open_table(image, wall, 0.0, 1)
+
+
+def _moment(at: str | None, blocklist: Path) -> float:
+    """`--at` as Unix seconds; a plain date is 00:00 in the blocklist's own time zone."""
+    if at is None:
+        return time.time()
+    zone = "UTC"
+    tree, _ = read_yaml(blocklist)
+    defaults = tree.items.get("defaults") if isinstance(tree, YamlMapping) else None
+    if isinstance(defaults, YamlMapping) and isinstance(defaults.items.get("time_zone"), str):
+        zone = str(defaults.items["time_zone"])
+    try:
+        return moment_from(at, zone_from(zone))
+    except ValueError as error:
+        raise BadInput([Problem("--at", 0, str(error))]) from None
+
+
+def _prepare(table: PolicyTable, list_format: str, wall: float, output: Path | None) -> Export:
+    try:
+        return export_policy(table, list_format, wall, output.absolute() if output else None)
+    except ValueError as error:
+        raise BadInput([Problem("--output", 0, str(error))]) from None
+
+
+def _write(export: Export) -> None:
+    for file in export.files:
+        if file.path is None:
+            _write_lines(file.lines, sys.stdout)
+            continue
+        try:
+            _write_whole(file.lines, Path(file.path))
+        except OSError as error:
+            raise BadInput([Problem(str(file.path), 0, f"cannot be written: {error.strerror}")]) from None
+
+
+def _write_whole(lines: Iterator[str], path: Path) -> None:
+    """Put the file there whole or not at all: a resolver may be watching it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="ascii") as stream:
+            _write_lines(lines, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _write_lines(lines: Iterator[str], stream: TextIO) -> None:
+    waiting: list[str] = []
+    for line in lines:
+        waiting.append(line)
+        if len(waiting) >= LINES_AT_ONCE:
+            stream.write("".join(waiting))
+            waiting.clear()
+    stream.write("".join(waiting))
+    stream.flush()
+
+
+def _as_json(export: Export, list_format: str, wall: float, losses: list[Loss]) -> dict[str, Any]:
+    return {
+        "format": list_format,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall)),
+        "files": [str(file.path) for file in export.files if file.path is not None],
+        "losses": [{**asdict(loss), "message": loss.message} for loss in losses],
+        "limits": list(export.limits),
+    }
+
+
+def _print_losses(list_format: str, losses: list[Loss]) -> None:
+    if not losses:
+        return
+    print(f"What {list_format} can not say of this policy:", file=sys.stderr)
+    for loss in losses:
+        more = ", ..." if loss.count > len(loss.examples) else ""
+        print(
+            f"  {loss.kind.value} ({loss.count}): {loss.message}: {', '.join(loss.examples)}{more}",
+            file=sys.stderr,
+        )
