@@ -53,6 +53,16 @@ def test_a_text_over_the_whole_limit_costs_no_other_its_place(tmp_path: Path) ->
         assert history.dropped().texts == 1
 
 
+def test_a_text_that_is_applied_again_is_kept_once_and_counts_as_new(tmp_path: Path) -> None:
+    with open_history(tmp_path, create=True) as history:
+        history.texts_octets_max = 3500
+        again = os.urandom(1000)
+        for number, text in enumerate([again, os.urandom(1000), again, again, *map(os.urandom, [1000] * 2)]):
+            add(history, number, text)
+        assert [entry.has_text for entry in history.newest(9)] == [True, True, True, True, False, True]
+        assert history.dropped().texts == 1
+
+
 def test_the_oldest_generations_go_and_numbers_are_never_used_again(tmp_path: Path) -> None:
     with open_history(tmp_path, create=True) as history:
         history.generations_max = 3

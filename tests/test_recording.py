@@ -10,6 +10,7 @@ import pytest
 from resolver.cli.recording import WAITING_MAX, HistoryRecorder, RecordFailed, record_in_child
 from resolver.policy.approvals import Approval, add_approval, content_hash
 from resolver.policy.compiled import InputFile
+from resolver.policy.downloads import stored_path
 from resolver.policy.history import history_path, open_history
 from resolver.policy.image_store import hash_file
 from resolver.policy.recorder import Applied, record
@@ -54,6 +55,21 @@ def test_who_applied_it_and_why_comes_from_the_approval(tmp_path: Path) -> None:
         "apply",
         "court order",
     )
+
+
+def test_a_downloaded_list_needs_no_approval_of_its_own(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    state = tmp_path / "state"
+    add_approval(state, Approval(content_hash(note.inputs), "ann", 1.0, "court order"))
+    copy = stored_path(state, "ads")
+    copy.parent.mkdir()
+    copy.write_text("ads.example\n")
+    note.inputs.append(hash_file(copy))
+    record(state, note)
+    with open_history(state) as history:
+        latest = history.latest()
+    assert latest is not None and latest.reason == "court order"
+    assert latest.changes["files"] == [str(copy)]
 
 
 def test_a_text_that_changed_since_is_not_passed_off_as_what_was_applied(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Knows: the file's tables and limits, who may have made it.  Does not know: the running server, blocklists'
 meaning, the time.
 Theory of operation.  One row a generation: when, of which content, by whom, forced with which reason,
-what changed, and the blocklist's text (compressed), so that it can be written back.  SQLite's rollback
+what changed.  Beside it the blocklist's text (compressed, once however often it was applied: lists
+change more often), so that it can be written back.  SQLite's rollback
 journal, not its WAL: one file, readable by whoever may read it, whole after a kill or a full disk.
 Everything has a limit: texts are dropped oldest first, then whole rows, and both are counted.
 A file that is not ours is left alone.
@@ -49,9 +50,12 @@ CREATE TABLE generation (
     who_from TEXT NOT NULL,
     reason TEXT NOT NULL,
     counts TEXT NOT NULL,
-    changes TEXT NOT NULL,
-    text BLOB,
-    text_octets INTEGER NOT NULL
+    changes TEXT NOT NULL
+) STRICT;
+CREATE TABLE text (
+    sha256 TEXT PRIMARY KEY,
+    packed BLOB NOT NULL,
+    latest INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE dropped (what TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO dropped VALUES ('texts', 0), ('generations', 0);
@@ -112,9 +116,6 @@ class History:
         """Record one (its `number` is given here), and drop what is over the limits; its number."""
         packed = None if text is None else zlib.compress(text)
         with _told(self.path), self._transaction():
-            if packed is not None and len(packed) > self.texts_octets_max:
-                packed = None
-                self._count("texts", 1)
             row = (
                 generation.at,
                 generation.content,
@@ -124,17 +125,16 @@ class History:
                 generation.reason,
                 json.dumps(generation.counts),
                 json.dumps(generation.changes),
-                packed,
-                len(packed or b""),
             )
-            # Room first: the new row must not fail for want of what it would itself free.
-            self._prune(len(packed or b""))
+            self._make_room_for_one()
             number = self._connection.execute(
-                "INSERT INTO generation (at, content, sha256, who, who_from, reason, counts, changes,"
-                " text, text_octets) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO generation (at, content, sha256, who, who_from, reason, counts, changes)"
+                " VALUES (?,?,?,?,?,?,?,?)",
                 row,
             ).lastrowid
-        assert number is not None
+            assert number is not None
+            if packed is not None:
+                self._keep_text(number, generation.sha256, packed)
         return number
 
     def latest(self) -> Generation | None:
@@ -159,9 +159,9 @@ class History:
         """The blocklist's text, octet for octet; None when it is not kept."""
         with _told(self.path):
             row = self._connection.execute(
-                "SELECT text, sha256 FROM generation WHERE number = ?", (number,)
+                "SELECT packed, sha256 FROM generation JOIN text USING (sha256) WHERE number = ?", (number,)
             ).fetchone()
-            if row is None or row[0] is None:
+            if row is None:
                 return None
             text = zlib.decompressobj().decompress(row[0], TEXT_PLAIN_OCTETS_MAX + 1)
             if hashlib.sha256(text).hexdigest() != row[1]:
@@ -195,19 +195,8 @@ class History:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _prune(self, coming_octets: int) -> None:
-        """Drop the oldest texts, then the oldest rows, so that one more has room."""
-        room = self.texts_octets_max - coming_octets
-        total = 0
-        for number, octets in self._connection.execute(
-            "SELECT number, text_octets FROM generation WHERE text IS NOT NULL ORDER BY number DESC"
-        ).fetchall():
-            total += octets
-            if total > room:
-                self._connection.execute(
-                    "UPDATE generation SET text = NULL, text_octets = 0 WHERE number = ?", (number,)
-                )
-                self._count("texts", 1)
+    def _make_room_for_one(self) -> None:
+        """Drop the oldest rows that are one too many, and texts that no row is left of."""
         excess = self._connection.execute("SELECT count(*) FROM generation").fetchone()[0]
         excess -= self.generations_max - 1
         if excess > 0:
@@ -216,15 +205,33 @@ class History:
                 " (SELECT number FROM generation ORDER BY number LIMIT ?)",
                 (excess,),
             )
+            self._connection.execute("DELETE FROM text WHERE sha256 NOT IN (SELECT sha256 FROM generation)")
             self._count("generations", excess)
+
+    def _keep_text(self, number: int, sha256: str, packed: bytes) -> None:
+        """Keep the text of the newest generation, and of those before as many as have room."""
+        if len(packed) > self.texts_octets_max:
+            self._count("texts", 1)
+            return
+        execute = self._connection.execute
+        total = len(packed)
+        # Room first: the new text must not fail for want of what it would itself free.
+        for other, octets in execute(
+            "SELECT sha256, length(packed) FROM text WHERE sha256 != ? ORDER BY latest DESC", (sha256,)
+        ).fetchall():
+            total += octets
+            if total > self.texts_octets_max:
+                execute("DELETE FROM text WHERE sha256 = ?", (other,))
+                self._count("texts", 1)
+        execute("INSERT OR REPLACE INTO text VALUES (?, ?, ?)", (sha256, packed, number))
 
     def _count(self, what: str, count: int) -> None:
         self._connection.execute("UPDATE dropped SET count = count + ? WHERE what = ?", (count, what))
 
 
 _SELECT = (
-    "SELECT number, at, content, sha256, who, who_from, reason, counts, changes, text IS NOT NULL"
-    " FROM generation"
+    "SELECT number, at, content, sha256, who, who_from, reason, counts, changes,"
+    " EXISTS (SELECT 1 FROM text WHERE text.sha256 = generation.sha256) FROM generation"
 )
 
 

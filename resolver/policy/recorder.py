@@ -25,6 +25,7 @@ from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import InputFile
 from resolver.policy.compiler import yield_to_others
 from resolver.policy.difference import Difference, compare
+from resolver.policy.downloads import stored_path
 from resolver.policy.history import (
     CHANGES_OCTETS_MAX,
     TEXT_PLAIN_OCTETS_MAX,
@@ -38,6 +39,8 @@ from resolver.policy.rules import Blocklist
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
 NICE = 10
+DIGEST_CHARS = 16
+"""Of a list file's hash: enough to see that it changed."""
 
 
 @dataclass(slots=True)
@@ -66,9 +69,13 @@ def record(state_dir: Path, applied: Applied) -> int | None:
         source = applied.inputs[0]
         path = Path(source.path)
         text = _text_as_applied(path, source.sha256)
-        approval = find_approval(state_dir, content)
+        # An approval is for what people edit, not for copies of downloaded lists.
+        copies = stored_path(state_dir, "any").parent
+        own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
+        approval = find_approval(state_dir, content_hash(own))
         who, who_from = _who(path, approval)
         counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
+        counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
         generation = Generation(
             number=0,
             at=applied.at,
@@ -107,7 +114,10 @@ def _changes(
     history: History, before: Generation | None, path: Path, text: bytes | None, counts: dict[str, Any]
 ) -> dict[str, Any]:
     """What is new, as far as both texts are known; the sizes of lists in any case."""
-    changes: dict[str, Any] = {"list_names": _list_names(before, counts)}
+    changes: dict[str, Any] = {
+        "list_names": _changed(before, counts, "per_list"),
+        "files": sorted(_changed(before, counts, "files")),
+    }
     new = _read(path, text)
     old_text = None
     if before is not None:
@@ -130,9 +140,9 @@ def _fitting(difference: Difference) -> dict[str, Any]:
         names_max //= 2
 
 
-def _list_names(before: Generation | None, counts: dict[str, Any]) -> dict[str, list[int | None]]:
-    old = before.counts.get("per_list", {}) if before is not None else {}
-    new = counts.get("per_list", {})
+def _changed(before: Generation | None, counts: dict[str, Any], key: str) -> dict[str, list[Any]]:
+    old = before.counts.get(key, {}) if before is not None else {}
+    new = counts.get(key, {})
     return {
         name: [old.get(name), new.get(name)]
         for name in sorted({*old, *new})
