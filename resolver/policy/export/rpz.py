@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from resolver.policy.export.losses import Losses, LossKind
 from resolver.policy.export.spelling import WILDCARD_LABEL, address_text, master_name, network_text
-from resolver.policy.export.tree import Network, Outcome, Point, PolicyTree
+from resolver.policy.export.tree import NOTHING, Network, Outcome, Point, PolicyTree
 from resolver.policy.verdict import PolicyAction
 
 NAME_OCTETS_MAX = 223
@@ -58,12 +58,12 @@ def zone_lines(tree: PolicyTree, losses: Losses, header: list[str]) -> Iterator[
     for point in tree.points():
         if not point.is_new:
             continue
-        yield from writer.point(point)
+        yield writer.point(point)
         if point.here.is_listed and point.here.is_exception:
             losses.note(LossKind.LIST_EXCEPTIONS, point.name)
         if point.inherited.is_blocked or point.inherited.is_exception:
             for between in _names_between(tree, point, filled):
-                yield from writer.point(between)
+                yield writer.point(between)
 
 
 def _names_between(tree: PolicyTree, point: Point, filled: set[bytes]) -> Iterator[Point]:
@@ -84,22 +84,25 @@ class _Zone:
         self._ttl_s = ttl_s
         self._tails: dict[int, tuple[Outcome, tuple[str, ...]]] = {}
 
-    def point(self, point: Point) -> Iterator[str]:
+    def point(self, point: Point) -> str:
         """The records of a name and of its wildcard."""
         name, here, below, inherited = point
         if len(name) > NAME_OCTETS_MAX or WILDCARD_LABEL in name or len(name) == 1:
             self._losses.note(LossKind.NAME, name)
-            return
+            return ""
         if PolicyAction.REFUSED in (here.action, below.action):
             self._losses.note(LossKind.DENIAL, name)
         text = master_name(name)
         # Where nothing is inherited, an owner that is not there says the same as no rule.
-        if here.is_blocked or here.is_exception or inherited.is_blocked:
+        is_covered = inherited.is_blocked
+        lines = ""
+        if is_covered or here is not NOTHING:
             for tail in self._tail(here):
-                yield text + tail
-        if below.is_blocked or below.is_exception or inherited.is_blocked:
+                lines += text + tail
+        if is_covered or below is not NOTHING:
             for tail in self._tail(below):
-                yield "*." + text + tail
+                lines += "*." + text + tail
+        return lines
 
     def network(self, network: Network) -> Iterator[str]:
         """The records of a response-address trigger."""

@@ -17,16 +17,15 @@ WILDCARD_LABEL = b"\x01*"
 
 def plain_name(name: bytes) -> str | None:
     """Text of a name of letters, digits, `-` and `_`, without a last dot; None for any other."""
-    labels = []
+    text = bytearray(name)
     position = 0
     while length := name[position]:
+        text[position] = 0x2E
         position += length + 1
-        labels.append(name[position - length : position])
-    text = b".".join(labels)
-    # A label with a dot in it would look like two.
-    if _PLAIN.match(text) is None or text.count(b".") != len(labels) - 1:
-        return None
-    return text.decode("ascii")
+        if 0x2E in name[position - length : position]:
+            return None  # A label with a dot in it would look like two.
+    plain = text[1:-1]
+    return plain.decode("ascii") if _PLAIN.match(plain) else None
 
 
 def master_name(name: bytes) -> str:

@@ -69,6 +69,8 @@ class Point(NamedTuple):
     @property
     def is_new(self) -> bool:
         """Whether it says anything that its surroundings do not."""
+        if self.inherited is NOTHING:  # Nearly always; comparing fields costs as much as the rest.
+            return self.here is not NOTHING or self.below is not NOTHING
         return self.here != self.inherited or self.below != self.inherited
 
 
