@@ -1,0 +1,50 @@
+"""Host names reduced to the domain somebody registered, and the names that are nobody's alone.
+
+Knows: the Public Suffix List (through `resolver.policy.public_suffixes`), our list of shared platforms.
+Does not know: exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from resolver.policy.public_suffixes import SHARED_PLATFORMS, is_public_suffix
+from resolver.wire.names import name_from_text, name_to_text, parent
+
+SHARED_PLATFORMS_FILE = Path(__file__).with_name("shared_platforms.yaml")
+
+
+def shared_platforms() -> dict[str, str]:
+    """Name -> why it is shared: our own list, and the one the resolver warns of."""
+    own: dict[str, dict[str, str]] = yaml.safe_load(SHARED_PLATFORMS_FILE.read_text(encoding="utf-8"))
+    shared = dict.fromkeys(SHARED_PLATFORMS, "anybody can publish there")
+    for kind, names in own.items():
+        shared.update({name: f"{kind}: {why}" for name, why in names.items()})
+    return shared
+
+
+def registrable_domain(host: str) -> str | None:
+    """Reduce a host to the name one registers: `api.x.co.uk` to `x.co.uk`; None for a public suffix.
+
+    Raises ValueError for what is no name.
+    """
+    name = name_from_text(host)
+    if is_public_suffix(name):
+        return None
+    while not is_public_suffix(above := parent(name)):
+        name = above
+    return name_to_text(name)
+
+
+def ancestors(domain: str) -> list[str]:
+    """Give the name itself and all above it: `a.b.example`, `b.example`, `example`."""
+    labels = domain.split(".")
+    return [".".join(labels[index:]) for index in range(len(labels))]
+
+
+def covering(domain: str, names: Mapping[str, object]) -> str | None:
+    """Find which of `names` is `domain` or above it."""
+    return next((name for name in ancestors(domain) if name in names), None)
