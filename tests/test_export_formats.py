@@ -155,6 +155,15 @@ def test_a_policy_zone_is_a_master_file_that_dnspython_reads(maker: PolicyMaker,
     assert found["48.zz.1.db8.2001.rpz-ip"] == ["*."]
 
 
+def test_the_serial_of_a_policy_zone_rises_with_time(maker: PolicyMaker, tmp_path: Path) -> None:
+    table = maker.table(tmp_path)
+    serials = []
+    for wall in (1_700_000_000.5, 1_700_000_001.5):
+        text = "".join(export_policy(table, "rpz", wall, None).files[0].lines)
+        serials.append(dns.zone.from_text(text, origin="policy.invalid.").get_soa().serial)
+    assert serials == [1_700_000_000, 1_700_000_001]
+
+
 @pytest.mark.parametrize(
     ("network", "trigger"),
     [

@@ -22,14 +22,13 @@ __all__ = ["FORMATS", "Export", "ExportFile", "Loss", "LossKind", "export_policy
 Lines = Callable[[PolicyTree, Losses, list[str]], Iterator[str]]
 
 _SINGLE: dict[str, tuple[Lines, tuple[str, ...]]] = {
-    "rpz": (rpz.zone_lines, rpz.LIMITS),
     "unbound": (unbound.configuration_lines, unbound.LIMITS),
     "dnsmasq": (dnsmasq.configuration_lines, dnsmasq.LIMITS),
     "hosts": (textlists.hosts_lines, textlists.HOSTS_LIMITS),
     "domains": (textlists.domains_lines, textlists.DOMAINS_LIMITS),
     "adblock": (textlists.adblock_lines, textlists.ADBLOCK_LIMITS),
 }
-FORMATS = (*_SINGLE, "bind")
+FORMATS = ("rpz", *_SINGLE, "bind")
 """In the order in which they are offered."""
 
 
@@ -67,13 +66,16 @@ def export_policy(table: PolicyTable, list_format: str, wall: float, output: Pur
         lines, limits = _SINGLE[list_format]
         header += ["Not said here: " + limit for limit in limits]
         return Export((ExportFile(output, lines(tree, losses, header)),), limits, losses)
+    if list_format == "rpz":
+        header += ["Not said here: " + limit for limit in rpz.LIMITS]
+        return Export((ExportFile(output, rpz.zone_lines(tree, losses, header, wall)),), rpz.LIMITS, losses)
     if output is None:
         raise ValueError("bind takes three files: give --output FILE, the others are put beside it")
     zone_file, options_file = output.with_suffix(".zone"), output.with_suffix(".options.conf")
     if zone_file == output:
         raise ValueError(f"{output} is what the zone will be called: give --output another ending")
     files = (
-        ExportFile(zone_file, rpz.zone_lines(tree, losses, header)),
+        ExportFile(zone_file, rpz.zone_lines(tree, losses, header, wall)),
         ExportFile(options_file, bind.options_lines(tree, losses, header)),
         ExportFile(output, bind.clause_lines(header, str(zone_file), str(options_file))),
     )

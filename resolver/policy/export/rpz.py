@@ -20,6 +20,8 @@ from resolver.policy.verdict import PolicyAction
 
 NAME_OCTETS_MAX = 223
 """Longest owner: with `*.` before it and a zone's name of 30 octets behind it 255 are not exceeded."""
+SERIALS = 1 << 32
+"""A serial has 32 bits (RFC 1982)."""
 DEFAULT_TTL_S = 300
 """Of a policy that blocks nothing, as a blocklist's own default."""
 
@@ -39,8 +41,8 @@ _TARGETS = {
 }
 
 
-def zone_lines(tree: PolicyTree, losses: Losses, header: list[str]) -> Iterator[str]:
-    """The lines of a master file with relative owners."""
+def zone_lines(tree: PolicyTree, losses: Losses, header: list[str], wall: float) -> Iterator[str]:
+    """The lines of a master file with relative owners; its serial is the time, `wall`."""
     rules = tree.block_rules(enforced_only=True)
     ttls = sorted({rule.ttl_s for rule in rules}) or [DEFAULT_TTL_S]
     for rule in rules:
@@ -49,7 +51,7 @@ def zone_lines(tree: PolicyTree, losses: Losses, header: list[str]) -> Iterator[
     yield from (f"; {line}\n" for line in header)
     yield f"$TTL {ttls[0]}\n"
     # RFC 2308 §5: MINIMUM caps how long a denial is kept.
-    yield f"@ SOA policy.invalid. nobody.invalid. 1 3600 600 86400 {ttls[0]}\n"
+    yield f"@ SOA policy.invalid. nobody.invalid. {int(wall) % SERIALS} 3600 600 86400 {ttls[0]}\n"
     yield "@ NS policy.invalid.\n"
     writer = _Zone(losses, ttls[0])
     for network in tree.networks():
