@@ -239,7 +239,7 @@ def test_a_byte_order_of_keys_does_not_matter() -> None:
         (one(head="lists: [{name: a, path: b}, {name: a, path: c}]\n"), "b.yaml:6: lists: there is a list 'a' already, on line 6"),
         (one(head="lists: [{name: A b, path: b}]\n"), "b.yaml:6: lists.A b.name: 'A b' is not allowed; allowed: 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"),
         (one(head="lists: [{name: a, url: 'file:///etc/hosts'}]\n"), "b.yaml:6: lists.a.url: 'file:///etc/hosts': only https:// is fetched; for a file on this machine write 'path'"),
-        (one(head="lists: [{name: a, path: b, format: adblock}]\n"), "b.yaml:6: lists.a.format: 'adblock' is not read by this version; allowed: auto, hosts, domains"),
+        (one(head="lists: [{name: a, path: b, entries_max: 0}]\n"), "b.yaml:6: lists.entries_max: 0 is not allowed; allowed: a whole number from 1 to 100000000 (names); default 10000000"),
         (one(head="lists: [{name: a, path: b, kind: allow, action: drop}]\n"), "b.yaml:6: lists.a.action: a list of kind 'allow' has no action"),
         (one(head="groups: [{a: 1}]\n"), "b.yaml:6: groups: per-client policy is not served by this version"),
     ],

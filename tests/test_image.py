@@ -125,7 +125,7 @@ def test_other_files_and_other_versions_are_refused_by_name(tmp_path: Path) -> N
     broken = tmp_path / "broken.policy"
     struct.pack_into("<I", octets, 8, layout.FORMAT_VERSION + 1)
     broken.write_bytes(octets)
-    with pytest.raises(ImageUnusable, match="format version 2"):
+    with pytest.raises(ImageUnusable, match="format version 3"):
         Image(broken)
     broken.write_bytes(b"#!/bin/sh\n" * 100)
     with pytest.raises(ImageUnusable, match="no policy image"):

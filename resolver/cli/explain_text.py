@@ -31,6 +31,8 @@ _ACTIONS = {
     PolicyAction.SINKHOLE: "blocked: a sinkhole address (sinkhole)",
     PolicyAction.REFUSED: "blocked: the query is refused (refused)",
     PolicyAction.DROP: "blocked: the query gets no answer (drop)",
+    PolicyAction.TCP_ONLY: "sent to TCP: over UDP the answer is cut off (tcp-only)",
+    PolicyAction.LOCAL_DATA: "blocked: the list's own answer (local-data)",
 }
 
 

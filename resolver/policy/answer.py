@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 
-from resolver.policy.verdict import PolicyAction, PolicyRule, Verdict
+from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
 from resolver.wire.encode import encode_response
+from resolver.wire.names import NAME_OCTETS_MAX
 from resolver.wire.numbers import ExtendedError, Qclass, Qtype, Rcode
 from resolver.wire.query import Query
 
@@ -26,6 +28,17 @@ QUESTION_POINTER = 0xC00C
 """A compression pointer to the question's name, behind the 12 octets of the header (RFC 1035 §4.1.4)."""
 TEMPLATES_MAX = 4096
 """Rules whose prepared parts are kept: each takes about 1 kB, and few blocklists have as many."""
+
+# Members of an Enum cost a descriptor call each time they are read through their class.
+_DROP = PolicyAction.DROP
+_REFUSED = PolicyAction.REFUSED
+_TCP_ONLY = PolicyAction.TCP_ONLY
+_SINKHOLE = PolicyAction.SINKHOLE
+_LOCAL_DATA = PolicyAction.LOCAL_DATA
+_NXDOMAIN = PolicyAction.NXDOMAIN
+_REFUSED_RCODE = int(Rcode.REFUSED)
+_STAR = b"\x01*"
+_ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
 
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!IIIII")
@@ -71,29 +84,32 @@ def policy_answer(
     template = _templates.get(id(rule))
     if template is None:
         template = _remember(rule)
-    if action is PolicyAction.DROP:
+    if action is _DROP:
         return None
-    if action is PolicyAction.REFUSED:
-        return encode_response(query, Rcode.REFUSED, limit=limit, ede=template.errors)
+    if action is _REFUSED:
+        return encode_response(query, _REFUSED_RCODE, limit=limit, ede=template.errors)
+    if action is _TCP_ONLY:
+        # Not blocked, so no error is told: the client is to come back over a stream.
+        return encode_response(query, 0, limit=limit, truncated=True)
     ttl_s = template.ttl_s
     remaining_s = verdict.valid_until - now
     if remaining_s < ttl_s:
         # Past the boundary only until the publisher swaps tables: then answer, but let nobody keep it.
         ttl_s = max(0, int(remaining_s))
     denied = verdict.denied
-    if action is PolicyAction.SINKHOLE:
-        address = sinkhole_address(rule, query.qtype)
-        if address:
-            record = _RECORD.pack(query.qtype, Qclass.IN, ttl_s, len(address)) + address
+    if action is _SINKHOLE or action is _LOCAL_DATA:
+        rtype, rdatas = own_rdatas(rule, query.qtype, denied)
+        if rdatas:
             chain, ancount = kept or (b"", 0)
-            body = chain + _owner_octets(query.qname, denied, denied) + record
+            body = chain + _records(query.qname, denied, rtype, ttl_s, rdatas)
+            ancount += len(rdatas)
             return encode_response(
-                query, 0, body=body, ancount=ancount + 1, limit=limit, ede=template.address_errors
+                query, 0, body=body, ancount=ancount, limit=limit, ede=template.address_errors
             )
     # Where NXDOMAIN is true the rule stands at or above the denied name; elsewhere it is checked.
     owner = match.owner if verdict.nxdomain_ok else soa_owner(verdict)
     # RFC 6604 §2.1: with a chain, the rcode speaks of the last name.
-    rcode = 3 if verdict.nxdomain_ok and action is PolicyAction.NXDOMAIN else 0
+    rcode = 3 if verdict.nxdomain_ok and action is _NXDOMAIN else 0
     if kept is None and ttl_s == template.ttl_s and denied == query.qname and len(owner) > 1:
         cut = len(denied) - len(owner)
         denial = template.denials.get(cut)
@@ -105,6 +121,71 @@ def policy_answer(
     return encode_response(
         query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
     )
+
+
+def redirected_answer(
+    query: Query,
+    verdict: Verdict,
+    *,
+    limit: int,
+    now: float,
+    kept: tuple[bytes, int] | None,
+    addresses: Sequence[bytes],
+    ttl_s: int,
+    rcode: int,
+) -> bytes:
+    """The answer of a rule that leads elsewhere, with what was found there.
+
+    `addresses` and `rcode` are the target's; `ttl_s` is how long the addresses may be kept.
+    """
+    assert verdict.match is not None
+    rule = verdict.match.rule
+    denied = verdict.denied
+    target = redirect_target(verdict)
+    chain, ancount = kept or (b"", 0)
+    own_ttl_s = answer_ttl_s(verdict, now)
+    body = chain + _records(query.qname, denied, Qtype.CNAME, own_ttl_s, [target])
+    ttl_s = min(ttl_s, own_ttl_s)
+    # Whatever chain the target has of its own is left out: only the addresses matter.
+    body += b"".join(
+        target + _RECORD.pack(query.qtype, Qclass.IN, ttl_s, len(address)) + address for address in addresses
+    )
+    ancount += 1 + len(addresses)
+    return encode_response(
+        query, rcode, body=body, ancount=ancount, limit=limit, ede=_remember(rule).address_errors
+    )
+
+
+def redirect_target(verdict: Verdict) -> bytes:
+    """Where a rule's CNAME leads from the denied name (wire form); empty: it has none, or it is too long."""
+    assert verdict.match is not None
+    local_data = verdict.match.rule.local_data
+    return _target_of(local_data, verdict.denied) if local_data is not None else b""
+
+
+def _target_of(local_data: LocalData, denied: bytes) -> bytes:
+    target = local_data.redirect
+    if target.startswith(_STAR):
+        target = denied[:-1] + target[len(_STAR) :]
+    return target if len(target) <= NAME_OCTETS_MAX else b""
+
+
+def own_rdatas(rule: PolicyRule, qtype: int, denied: bytes) -> tuple[int, list[bytes]]:
+    """The type and RDATA of what a rule has for a question of `qtype`; none: NODATA."""
+    local_data = rule.local_data
+    if rule.action is not _LOCAL_DATA or local_data is None:
+        address = sinkhole_address(rule, qtype)
+        return qtype, [address] if address else []
+    if local_data.redirect:
+        target = _target_of(local_data, denied)
+        return int(Qtype.CNAME), [target] if target else []
+    octets = _ADDRESS_OCTETS.get(qtype, 0)
+    return qtype, [address for address in local_data.addresses if len(address) == octets]
+
+
+def _records(qname: bytes, denied: bytes, rtype: int, ttl_s: int, rdatas: Sequence[bytes]) -> bytes:
+    owner = _owner_octets(qname, denied, denied)
+    return b"".join(owner + _RECORD.pack(rtype, Qclass.IN, ttl_s, len(rdata)) + rdata for rdata in rdatas)
 
 
 def answer_rcode(verdict: Verdict) -> Rcode:

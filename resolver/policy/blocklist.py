@@ -49,7 +49,6 @@ _ACTION_WARNINGS = {
     "refused": "clients take 'refused' for a broken server and try the next one, which may not filter",
     "drop": "with 'drop' the server looks dead: clients wait, and try the next one, which may not filter",
 }
-_FORMATS_SERVED = ("auto", "hosts", "domains")
 
 
 def read_blocklist(
@@ -325,9 +324,6 @@ class _Reader:
         if not ID_PATTERN.fullmatch(entry.name):
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
         download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
-        if entry.format not in _FORMATS_SERVED:
-            served = ", ".join(_FORMATS_SERVED)
-            error("format", f"'{entry.format}' is not read by this version; allowed: {served}")
         if entry.kind == "allow" and entry.action is not None:
             error("action", "a list of kind 'allow' has no action")
         if entry.time_zone is not None:
@@ -342,6 +338,9 @@ class _Reader:
                 kind=entry.kind,
                 rule=list_rule(entry, self._defaults),
                 size_octets_max=entry.size_mb_max * MIB,
+                entries_max=entry.entries_max,
+                error_budget_percent=entry.error_budget_percent,
+                is_action_given=entry.action is not None,
                 file=self._file,
                 line=line,
                 change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,

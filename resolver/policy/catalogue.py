@@ -228,12 +228,20 @@ class ListEntry(Overrides):
     allow_private: bool = setting(
         False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
     )
-    format: FormatWord = setting("auto", "How the file is written; this version reads hosts and domains.")
+    format: FormatWord = setting("auto", "How the file is written; auto: told by its first lines.")
     match: Literal["exact", "subtree", "below"] | None = setting(
-        None, "How far each name reaches; absent: hosts exact, domains subtree."
+        None, "How far each name reaches; absent: as the format has it (hosts: exact, domains: subtree)."
     )
     kind: Literal["block", "allow"] = setting("block", "allow: exceptions, from other lists only.")
-    size_mb_max: int = setting(256, "A larger file is refused.", unit="MiB", least=1, most=4_096)
+    size_mb_max: int = setting(
+        256, "A larger list is refused; gzip counts unpacked.", unit="MiB", least=1, most=4_096
+    )
+    entries_max: int = setting(
+        10_000_000, "A list of more names is refused.", unit="names", least=1, most=100_000_000
+    )
+    error_budget_percent: int = setting(
+        10, "A list of which more lines make no sense is refused.", unit="percent", least=0, most=100
+    )
     change_max_percent: int | None = setting(None, _CHANGE, unit="percent", least=1, most=CHANGE_PERCENT_MAX)
 
 

@@ -32,8 +32,8 @@ from resolver.policy.downloads import at_their_places, downloaded_lists
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
-from resolver.policy.lists import ListReader
-from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems, without_suffixes
+from resolver.policy.list_rules import AddedList, add_list
+from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
 from resolver.problems import Problem, has_errors
@@ -219,18 +219,15 @@ def _write_image(
     for network, rule, file, line in blocklist.address_rules:
         writer.add_address(writer.class_of(rule, None, Effect.BLOCK, file), network, line)
     list_problems: list[Problem] = []
-    per_list: dict[str, tuple[int, int]] = {}
+    added: dict[str, AddedList] = {}
     for number, spec in enumerate(blocklist.lists):
-        class_id, count = _add_list(writer, spec, lists[number], list_problems)
-        lists[number] = b""  # A large list is not needed twice in memory.
-        per_list[spec.name] = (class_id, count)
+        octets, lists[number] = lists[number], b""  # A large list is not needed twice in memory.
+        added[spec.name] = add_list(writer, spec, octets, list_problems)
     compiled.problems += list_problems
     if has_errors(list_problems):
         return
     writer.lay()
-    list_names = {
-        name: count - writer.duplicates.get(class_id, 0) for name, (class_id, count) in per_list.items()
-    }
+    list_names = {name: one.served(writer.duplicates) for name, one in added.items()}
     compiled.counts = {
         "exchanges": len(blocklist.exchanges),
         "domains": sum(per_exchange.values()),
@@ -238,6 +235,8 @@ def _write_image(
         "list_names": sum(list_names.values()),
         "per_exchange": per_exchange,
         "per_list": list_names,
+        "list_formats": {name: one.format for name, one in added.items()},
+        "list_skipped": {name: one.skipped for name, one in added.items() if one.skipped},
     }
     if not rails.allow(compiled):
         return
@@ -257,25 +256,6 @@ def _write_image(
 
 def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:
     return id(rule.rule), rule.form, rule.effect, rule.file
-
-
-def _add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[Problem]) -> tuple[int, int]:
-    """Add a list's names; gives their class and how many there were."""
-    reader = ListReader(octets, str(spec.path), spec.format)
-    form = spec.match
-    if form is None:
-        # A hosts file says what one name's address is; a list of domains means all of each.
-        form = RuleForm.EXACT if reader.format == "hosts" else RuleForm.SUBTREE
-    effect = Effect.BLOCK if spec.kind == "block" else Effect.ALLOW
-    class_id = writer.class_of(spec.rule, form, effect, str(spec.path))
-    count = 0
-    for names, lines in reader.batches():
-        if form is not RuleForm.EXACT and spec.kind == "block":
-            names, lines = without_suffixes(spec, names, lines, problems)
-        writer.add_names(class_id, names, lines, is_deep=True)
-        count += len(names)
-    problems += reader.problems()
-    return class_id, count
 
 
 def yield_to_others(nice: int, *, idle: bool) -> None:

@@ -3,7 +3,7 @@
 Knows: where each section stands, how a record is spelt.  Does not know: YAML, which rule wins, time.
 It is written once under a temporary name, flushed, renamed and never changed again; readers map it.
 
-Layout, little-endian throughout, version 1.  The header is 256 octets:
+Layout, little-endian throughout, version 2.  The header is 256 octets:
 
     0    8   magic `XRPOLICY`
     8    4   format version
@@ -21,12 +21,14 @@ class per form and effect.
 RULES, 64 octets each.
     0 action u8 · 1 mode u8 · 2 EDE code u16 · 4 TTL s u32 · 8 sinkhole IPv4 · 12 EDE text offset into
     STRINGS u32 · 16 sinkhole IPv6 · 32 from, Unix seconds f64, -inf: always · 40 until f64, +inf: never ·
-    48 EDE text octets u32 · 52 zero
+    48 EDE text octets u32 · 52 local data offset into STRINGS u32 · 56 local data octets u32 · 60 zero
 INTERVALS, 24 octets each, sorted: 0 first address (16 octets in network order, IPv4 as ::ffff:a.b.c.d) ·
     16 first of its REFS u32 · 20 count u32.  An interval reaches to the next one's start.
-REFS, 32 octets each, in the order of preference within an interval: 0 class u16 · 2 prefix length u8
+REFS, 32 octets each, in the order of preference within an interval (lower tier, smaller network, allow
+    before block): 0 class u16 · 2 prefix length u8
     (as written: 0-32 or 0-128) · 3 family u8 (4, 6) · 4 line u32 · 8 zero · 16 network (as in INTERVALS).
-STRINGS: UTF-8 texts that answers carry.
+STRINGS: UTF-8 texts that answers carry, and local data: one item each, type u16, octets u16, then RDATA
+    (A, AAAA, or one CNAME, uncompressed, in lower case).
 META: JSON for people (ids, names, orders, files, counts); no decision needs it.
 TAGS, one octet a slot, and PLACES, one BLOB offset (u32) a slot: open addressing with linear probing.
     For h = XXH3-64(wire-form lower-case suffix with its root octet, seed), probing starts at slot
@@ -55,10 +57,11 @@ from typing import Any
 
 import xxhash
 
-from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
+from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm
+from resolver.wire.numbers import Qtype
 
 MAGIC = b"XRPOLICY"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_OCTETS = 256
 CHECKSUM_OFFSET = 240
 FLAG_TOP_LEVEL_OWNER = 1
@@ -117,6 +120,8 @@ ACTIONS = (
     PolicyAction.SINKHOLE,
     PolicyAction.REFUSED,
     PolicyAction.DROP,
+    PolicyAction.TCP_ONLY,
+    PolicyAction.LOCAL_DATA,
 )
 """The code of an action is its place here."""
 MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
@@ -124,7 +129,8 @@ MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
 
 HEADER = struct.Struct("<8sIIQQ18QQ")
 CLASS = struct.Struct("<HBBBxH8x")
-RULE = struct.Struct("<BBHI4sI16sddI12x")
+RULE = struct.Struct("<BBHI4sI16sddIII4x")
+LOCAL_ITEM = struct.Struct("<HH")
 INTERVAL = struct.Struct("<16sII")
 ADDRESS_REF = struct.Struct("<HBBI8x16s")
 REF = struct.Struct("<HI")
@@ -153,6 +159,33 @@ def checksum(octets: memoryview) -> bytes:
 def mapped_address(packed: bytes) -> bytes:
     """4 or 16 octets of address as the 16 that INTERVALS compares."""
     return packed if len(packed) == 16 else b"\0\0\0\0\0\0\0\0\0\0\xff\xff" + packed
+
+
+def pack_local_data(local_data: LocalData | None) -> bytes:
+    """Local data as STRINGS has it."""
+    if local_data is None:
+        return b""
+    items = [(Qtype.A if len(rdata) == 4 else Qtype.AAAA, rdata) for rdata in local_data.addresses]
+    if local_data.redirect:
+        items.append((Qtype.CNAME, local_data.redirect))
+    return b"".join(LOCAL_ITEM.pack(rtype, len(rdata)) + rdata for rtype, rdata in items)
+
+
+def unpack_local_data(octets: bytes) -> LocalData | None:
+    """What `pack_local_data` packed; None for nothing."""
+    addresses = []
+    redirect = b""
+    position = 0
+    while position < len(octets):
+        rtype, length = LOCAL_ITEM.unpack_from(octets, position)
+        position += LOCAL_ITEM.size
+        rdata = octets[position : position + length]
+        position += length
+        if rtype == Qtype.CNAME:
+            redirect = rdata
+        else:
+            addresses.append(rdata)
+    return LocalData(tuple(addresses), redirect) if octets else None
 
 
 class Image:
@@ -235,7 +268,8 @@ class Image:
         rules = []
         people: list[dict[str, Any]] = self.meta["rules"]
         for words, fields in zip(people, RULE.iter_unpack(section), strict=True):
-            action, mode, ede, ttl_s, ipv4, text_offset, ipv6, starts_at, ends_at, text_octets = fields
+            action, mode, ede, ttl_s, ipv4, text_offset, ipv6, starts_at, ends_at, text_octets = fields[:10]
+            local_offset, local_octets = fields[10:]
             rules.append(
                 PolicyRule(
                     kind=words["kind"],
@@ -252,6 +286,7 @@ class Image:
                     orders=tuple(words["orders"]),
                     starts_at=None if starts_at == -math.inf else starts_at,
                     ends_at=None if ends_at == math.inf else ends_at,
+                    local_data=unpack_local_data(bytes(strings[local_offset : local_offset + local_octets])),
                 )
             )
         return tuple(rules)

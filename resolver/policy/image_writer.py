@@ -305,7 +305,8 @@ class ImageWriter:
     def _sections(self, meta: dict[str, Any]) -> list[bytes | bytearray | memoryview]:
         strings = bytearray()
         rules = b"".join(self._pack_rule(rule, strings) for rule in self._rules)
-        intervals, refs = pack_intervals(self._addresses)
+        ranks = [(origin.tier, origin.effect) for origin in self._classes]
+        intervals, refs = pack_intervals(self._addresses, ranks)
         people = [
             {
                 "kind": rule.kind,
@@ -356,7 +357,8 @@ class ImageWriter:
     def _pack_rule(rule: PolicyRule, strings: bytearray) -> bytes:
         text = rule.ede_text.encode()
         offset = len(strings)
-        strings += text
+        local_data = image.pack_local_data(rule.local_data)
+        strings += text + local_data
         return image.RULE.pack(
             image.ACTIONS.index(rule.action),
             image.MODES.index(rule.mode),
@@ -368,6 +370,8 @@ class ImageWriter:
             -math.inf if rule.starts_at is None else rule.starts_at,
             math.inf if rule.ends_at is None else rule.ends_at,
             len(text),
+            offset + len(text),
+            len(local_data),
         )
 
 
@@ -383,15 +387,21 @@ def _tails(class_id: int, lines: Iterable[int], count: int) -> Iterable[bytes]:
     return chain.from_iterable(struct.iter_unpack("7s", octets))
 
 
-def pack_intervals(addresses: Sequence[tuple[IPNetwork, int, int]]) -> tuple[bytes, bytes]:
-    """Networks that may nest -> disjoint intervals, each with its networks, the smallest first."""
-    spans: list[tuple[int, int, int, bytes]] = []
+def pack_intervals(
+    addresses: Sequence[tuple[IPNetwork, int, int]], ranks: Sequence[tuple[int, int]]
+) -> tuple[bytes, bytes]:
+    """Networks that may nest -> disjoint intervals, each with its networks in the order of preference.
+
+    `ranks`: tier and effect of each class.
+    """
+    spans: list[tuple[int, int, tuple[int, int, int, int], bytes]] = []
     for network, class_id, line in addresses:
         first = int.from_bytes(image.mapped_address(network.network_address.packed))
         packed = image.ADDRESS_REF.pack(
             class_id, network.prefixlen, network.version, line, first.to_bytes(16)
         )
-        spans.append((first, network.num_addresses, line, packed))
+        tier, effect = ranks[class_id]
+        spans.append((first, network.num_addresses, (tier, network.num_addresses, effect, line), packed))
     edges = sorted({edge for first, size, _, _ in spans for edge in (first, first + size) if edge < 1 << 128})
     opening: dict[int, list[int]] = {}
     closing: dict[int, list[int]] = {}
@@ -404,7 +414,7 @@ def pack_intervals(addresses: Sequence[tuple[IPNetwork, int, int]]) -> tuple[byt
     for edge in edges:
         inside.difference_update(closing.get(edge, ()))
         inside.update(opening.get(edge, ()))
-        ranked = sorted(inside, key=lambda number: (spans[number][1], spans[number][2]))
+        ranked = sorted(inside, key=lambda number: spans[number][2])
         intervals += image.INTERVAL.pack(edge.to_bytes(16), len(refs) // image.ADDRESS_REF.size, len(ranked))
         for number in ranked:
             refs += spans[number][3]

@@ -49,7 +49,7 @@ class ListSpec:
     path: Path
     """Relative paths are already resolved against the blocklist's folder."""
     format: str
-    """`auto`, `hosts` or `domains`."""
+    """`auto`, or a key of `lists.FORMATS`."""
     match: RuleForm | None
     """None: as the format has it."""
     kind: Literal["block", "allow"]
@@ -58,6 +58,11 @@ class ListSpec:
     size_octets_max: int
     file: str
     line: int
+    entries_max: int = 10_000_000
+    error_budget_percent: int = 10
+    """A list of which more lines are bad is refused."""
+    is_action_given: bool = False
+    """Its own entry says what to do, so what its lines say (`rpz`) does not count."""
     change_max_percent: int = 50
     """A list of over a thousand names that shrinks or grows by more needs force."""
     download: Download | None = None

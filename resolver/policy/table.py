@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +45,8 @@ reach lists only)."""
 SUBTREE = RuleForm.SUBTREE
 EXACT = RuleForm.EXACT
 NOT_EXEMPT = Exemption.NONE
+PASSTHRU = PolicyAction.PASSTHRU
+TCP_ONLY = PolicyAction.TCP_ONLY
 _FIRST_REF = struct.Struct("<BHI").unpack_from
 """A record's count and its first reference."""
 
@@ -255,6 +258,10 @@ class PolicyTable:
             min(valid_until, below_until),
         )
 
+    def judge_target(self, name: bytes, now: float) -> Verdict:
+        """What the rules but those of lists say of a name that a list's rule leads to."""
+        return self._judge_later(name, now, skip_lists=True)
+
     def _match(self, qname: bytes, ref: Applying) -> RuleMatch:
         origin = self._standings[ref.class_id].origin
         return RuleMatch(origin.rule, origin.form, qname[ref.owner_offset :], origin.file, ref.line)
@@ -272,6 +279,19 @@ class PolicyTable:
             return qname_verdict
         if not response.links and not response.service_targets and not self.image.interval_starts:
             return qname_verdict
+        held: Verdict | None = None
+        for verdict in self._opinions(qname_verdict, response, now):
+            if verdict.action is TCP_ONLY:
+                held = held or verdict
+            elif held is None:
+                return verdict
+            else:
+                held.over_stream = verdict
+        assert held is not None
+        return held
+
+    def _opinions(self, qname_verdict: Verdict, response: Response, now: float) -> Iterator[Verdict]:
+        """What each part of an answer comes to, in order, up to the first that does not depend on TCP."""
         skip_lists = qname_verdict.exemption is Exemption.LISTS
         shadow = qname_verdict.shadow
         valid_until = qname_verdict.valid_until
@@ -286,7 +306,7 @@ class PolicyTable:
                 shadow = verdict.shadow
             if verdict.is_blocked:
                 on_chain = kept_links <= len(links)
-                return Verdict(
+                yield Verdict(
                     verdict.action,
                     verdict.match,
                     shadow,
@@ -296,35 +316,29 @@ class PolicyTable:
                     valid_until,
                     kept_links if on_chain else len(links),
                 )
-        if self.image.interval_starts:
-            for address in response.addresses:
-                if not (networks := self.addresses_at(address)):
-                    continue
-                match, address_shadow, changes_at = self._judge_address(networks)
-                valid_until = min(valid_until, changes_at)
-                if shadow is None:
-                    shadow = address_shadow
-                if match is not None:
-                    # An address speaks of one type only, so the name may still exist: never NXDOMAIN.
-                    return Verdict(
-                        match.rule.action,
-                        match,
-                        shadow,
-                        Exemption.NONE,
-                        response.name_at_end,
-                        False,
-                        valid_until,
-                        len(links),
-                    )
+                if verdict.action is not TCP_ONLY:
+                    return
+                skip_lists = True  # The list has spoken; over a stream the rest is for exchanges.
+        for address in response.addresses if self.image.interval_starts else ():
+            if not (networks := self.addresses_at(address)):
+                continue
+            match, address_shadow, changes_at = self._judge_address(networks, skip_lists)
+            valid_until = min(valid_until, changes_at)
+            if shadow is None:
+                shadow = address_shadow
+            if match is not None:
+                # An address speaks of one type only, so the name may still exist: never NXDOMAIN.
+                end = response.name_at_end
+                action = match.rule.action
+                yield Verdict(action, match, shadow, Exemption.NONE, end, False, valid_until, len(links))
+                if action is not TCP_ONLY:
+                    return
+                skip_lists = True
         if shadow is qname_verdict.shadow and valid_until == qname_verdict.valid_until:
-            return qname_verdict
-        return Verdict(
-            PolicyAction.PASSTHRU,
-            qname_verdict.match,
-            shadow,
-            qname_verdict.exemption,
-            valid_until=valid_until,
-        )
+            yield qname_verdict
+        else:
+            exemption = qname_verdict.exemption
+            yield Verdict(PASSTHRU, qname_verdict.match, shadow, exemption, valid_until=valid_until)
 
     def _judge_later(self, name: bytes, now: float, skip_lists: bool) -> Verdict:
         if not skip_lists:
@@ -346,14 +360,20 @@ class PolicyTable:
         return networks
 
     def _judge_address(
-        self, networks: list[tuple[int, int, bytes]]
+        self, networks: list[tuple[int, int, bytes]], skip_lists: bool
     ) -> tuple[RuleMatch | None, RuleMatch | None, float]:
         """The enforced rule, the shadow rule, and when either may change."""
         winner = second = None
         valid_until = math.inf
         for class_id, line, network in networks:
             origin, is_enforced, is_counted, changes_at = self._standings[class_id]
+            if skip_lists and origin.tier is Tier.LISTS:
+                continue
             valid_until = min(valid_until, changes_at)
+            if origin.effect is Effect.ALLOW:
+                if is_enforced:
+                    break  # A list's exception, in a network no wider than those that would follow.
+                continue
             match = RuleMatch(origin.rule, None, network, origin.file, line)
             if is_enforced and winner is None:
                 winner = match

@@ -19,6 +19,10 @@ class PolicyAction(StrEnum):
     SINKHOLE = "sinkhole"
     REFUSED = "refused"
     DROP = "drop"
+    TCP_ONLY = "tcp-only"
+    """Over UDP the answer is cut off (TC=1); over a stream the question is answered as usual."""
+    LOCAL_DATA = "local-data"
+    """The rule's own addresses, or a CNAME to another name."""
 
 
 class Mode(StrEnum):
@@ -46,6 +50,16 @@ class Exemption(IntEnum):
     NONE = 0
     LISTS = 1
     ALL = 2
+
+
+@dataclass(slots=True, frozen=True)
+class LocalData:
+    """What `LOCAL_DATA` answers: addresses, or a CNAME; any other type gets NODATA."""
+
+    addresses: tuple[bytes, ...] = ()
+    """4 or 16 octets each."""
+    redirect: bytes = b""
+    """Wire form, lower case; behind a label `*` the denied name is put in its place.  Empty: none."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -78,6 +92,8 @@ class PolicyRule:
     """Wall time (Unix seconds) of `from`; None: always."""
     ends_at: float | None = None
     """Wall time (Unix seconds) of `until`; None: never."""
+    local_data: LocalData | None = None
+    """With the action `LOCAL_DATA`."""
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -117,11 +133,29 @@ class Verdict:
     """Monotonic seconds: a coming `from` or `until` may change this verdict then; caps every TTL."""
     kept_links: int = 0
     """Response side: how many links of the chain stay in the answer before the denied name."""
+    over_stream: Verdict | None = None
+    """With `TCP_ONLY`: what holds for a client that asks over a stream transport."""
 
     @property
     def is_blocked(self) -> bool:
         """Whether the client is not to get the ordinary answer."""
         return self.action is not PolicyAction.PASSTHRU
+
+
+def over_stream(verdict: Verdict) -> Verdict:
+    """What becomes of a `TCP_ONLY` verdict for a client that asks over a stream transport.
+
+    For a name itself: it passes, and no list has more to say of its answer.
+    """
+    if verdict.over_stream is not None:
+        return verdict.over_stream
+    return Verdict(
+        PolicyAction.PASSTHRU,
+        verdict.match,
+        verdict.shadow,
+        Exemption.LISTS,
+        valid_until=verdict.valid_until,
+    )
 
 
 PASS = Verdict()
