@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from resolver import __version__
+from resolver.cli.editing import editing
+from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -23,19 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="Settings; default: config/resolver.yaml here, then /etc/exchange-resolver/resolver.yaml.",
-    ),
-]
-BlocklistOption = Annotated[
-    Path | None,
-    typer.Option("--blocklist", metavar="FILE", help="Policy; default: the one that the settings name."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+app.add_typer(editing)
 
 
 class SchemaKind(StrEnum):
@@ -82,6 +72,10 @@ def run(config: ConfigOption = None) -> None:
 
 @app.command()
 def check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Blocklists to check; then no settings are read."),
+    ] = None,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
@@ -90,7 +84,10 @@ def check(
     """Check the settings, the blocklist and its lists; every problem as file:line: message."""
     from resolver.cli.check import check_files
 
-    raise typer.Exit(check_files(config, blocklist, strict=strict, as_json=as_json))
+    if files and (config or blocklist or (as_json and len(files) > 1)):
+        raise typer.BadParameter("FILE goes without --config and --blocklist, and --json takes one FILE")
+    chosen: list[Path | None] = [*files] if files else [blocklist]
+    raise typer.Exit(max(check_files(config, file, strict=strict, as_json=as_json) for file in chosen))
 
 
 @app.command()
@@ -118,11 +115,16 @@ def explain(
 
 
 @app.command()
-def schema(kind: Annotated[SchemaKind, typer.Argument(help="Which file.")]) -> None:
+def schema(
+    kind: Annotated[SchemaKind, typer.Argument(help="Which file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Where to; default: standard output.")
+    ] = None,
+) -> None:
     """Print the JSON Schema of a file, for editors."""
     from resolver.cli.check import print_schema
 
-    print_schema(kind.value)
+    raise typer.Exit(print_schema(kind.value, output))
 
 
 @app.command()

@@ -6,10 +6,13 @@ Knows: who checks which file.  Does not know: the rules they check by.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
 from resolver.cli.files import (
+    EXIT_BAD_INPUT,
+    EXIT_FINE,
     BadInput,
     exit_code,
     print_problems,
@@ -18,6 +21,9 @@ from resolver.cli.files import (
 )
 from resolver.policy.blocklist import blocklist_schema
 from resolver.policy.compiler import compile_policy
+from resolver.policy.formatting import SCHEMA_MARK
+from resolver.policy.rails import FORCE_HINT, can_be_forced
+from resolver.policy.safe_write import replace_file
 from resolver.problems import Problem, has_errors
 from resolver.settings import load_settings, settings_schema
 
@@ -26,6 +32,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     """Check everything that can be checked, print every problem; the exit code."""
     problems: list[Problem] = []
     checked: list[str] = []
+    state_dir = None
     if config is not None or blocklist is None:
         try:
             path = settings_path(config)
@@ -37,12 +44,13 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             problems += found
             if settings is not None:
                 blocklist = blocklist or settings.blocklist
+                state_dir = settings.state_dir
     counts = {}
     if blocklist is not None:
         checked.append(str(blocklist))
         # Compiling is the check: it reads the blocklist and every list as the server would.
         with tempfile.TemporaryDirectory() as directory:
-            compiled = compile_policy(blocklist, Path(directory))
+            compiled = compile_policy(blocklist, Path(directory), state_dir=state_dir)
         problems += compiled.problems
         counts = compiled.counts
     code = exit_code(problems, strict=strict)
@@ -56,6 +64,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
         print(json.dumps(report, indent=2))
         return code
     print_problems(problems)
+    if can_be_forced(problems):
+        print(FORCE_HINT, file=sys.stderr)
     if not has_errors(problems):
         warnings = f", {len(problems)} warnings" if problems else ""
         print(f"{', '.join(checked)}: fine{warnings}")
@@ -67,7 +77,18 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     return code
 
 
-def print_schema(kind: str) -> None:
-    """Print the JSON Schema of `blocklist` or `settings`."""
+def print_schema(kind: str, output: Path | None) -> int:
+    """Print the JSON Schema of `blocklist` or `settings`, or write it to `output`; the exit code."""
     schema = blocklist_schema() if kind == "blocklist" else settings_schema()
-    print(json.dumps(schema, indent=2))
+    text = json.dumps(schema, indent=2) + "\n"
+    if output is None:
+        print(text, end="")
+        return EXIT_FINE
+    try:
+        replace_file(output, text.encode())
+    except OSError as error:
+        print(f"{output}: {error.strerror}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
+    print(f"{SCHEMA_MARK}{output.name}")
+    return EXIT_FINE

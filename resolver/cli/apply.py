@@ -1,0 +1,145 @@
+"""`apply` and `rollback`: put a blocklist in force knowingly.
+
+Knows: what is asked before a file or an approval is written.  Does not know: the rails, how the
+server loads: it follows the blocklist and the approvals, wherever they come from.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from resolver.cli.diff import read_side, text_of
+from resolver.cli.diff_text import as_text
+from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.policy.approvals import (
+    REASON_CHARS_MAX,
+    Approval,
+    add_approval,
+    content_hash,
+    current_user,
+)
+from resolver.policy.compiled import Compiled
+from resolver.policy.compiler import compile_policy
+from resolver.policy.difference import compare
+from resolver.policy.history import HistoryUnusable, open_history
+from resolver.policy.rails import FORCE_HINT, can_be_forced
+from resolver.policy.safe_write import replace_file
+from resolver.problems import Problem, has_errors
+from resolver.settings import Settings
+
+
+def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
+    """Check, say what changes, note the approval; the exit code."""
+    try:
+        why = _reason(force, reason)
+        settings, _ = read_settings(config)
+        compiled = _checked(settings, settings.blocklist, force=force)
+        _say_changes(settings)
+        _approve(settings, compiled, why)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        print(f"apply: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print("noted; a running server loads it within seconds, then it is in: exchange-resolver history")
+    return EXIT_FINE
+
+
+def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, reason: str | None) -> int:
+    """Check the text of generation `number`, say what changes, write it; the exit code."""
+    try:
+        why = _reason(force, reason)
+        settings, _ = read_settings(config)
+        path = settings.blocklist
+        text = text_of(settings.state_dir, number)
+        # Checked where it would stand, because the paths of its lists are relative to the folder.
+        with tempfile.NamedTemporaryFile(
+            dir=path.resolve().parent, prefix=f".{path.name}.", suffix=".generation"
+        ) as copy:
+            copy.write(text)
+            copy.flush()
+            compiled = _checked(settings, Path(copy.name), force=force, shown_as=f"generation {number}")
+        print(f"generation {number} over {path}:")
+        _say_difference(path, path.read_bytes() if path.exists() else None, text)
+        if dry_run:
+            print("nothing was written")
+            return EXIT_FINE
+        # The approval first: the server may look at the new file at once.
+        _approve(settings, compiled, why)
+        replace_file(path, text)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        print(f"rollback: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print(f"written to {path}; a running server loads it within seconds")
+    return EXIT_FINE
+
+
+def _reason(force: bool, reason: str | None) -> str:
+    """The reason for forcing; empty: nothing is forced.  Raises BadInput."""
+    text = (reason or "").strip()
+    if force and not text:
+        raise BadInput([Problem("--force", 0, "needs --reason TEXT: it is kept in the history")])
+    if text and not force:
+        raise BadInput([Problem("--reason", 0, "goes with --force; without it nothing needs a reason")])
+    if len(text) > REASON_CHARS_MAX or not text.isprintable():
+        message = f"at most {REASON_CHARS_MAX} printable characters"
+        raise BadInput([Problem("--reason", 0, message)])
+    return text
+
+
+def _checked(settings: Settings, path: Path, *, force: bool, shown_as: str = "") -> Compiled:
+    """Compile as the server would, and print every remark.  Raises BadInput when it would refuse."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = compile_policy(path, Path(folder), force=force, state_dir=settings.state_dir)
+    problems = compiled.problems
+    if shown_as:
+        problems = [
+            replace(problem, file=shown_as) if problem.file == str(path) else problem for problem in problems
+        ]
+    if has_errors(problems):
+        if can_be_forced(problems):
+            problems.append(Problem(shown_as or str(path), 0, FORCE_HINT, "warning"))
+        raise BadInput(problems)
+    print_problems(problems)
+    return compiled
+
+
+def _say_changes(settings: Settings) -> None:
+    """What the blocklist changes against what was served last."""
+    try:
+        with open_history(settings.state_dir) as history:
+            latest = history.latest()
+            before = history.text(latest.number) if latest else None
+    except HistoryUnusable as error:
+        print(f"what changes is not known: {error}", file=sys.stderr)
+        return
+    if latest is None or before is None:
+        print("what changes is not known: no text of what is served is kept", file=sys.stderr)
+        return
+    print(f"against generation {latest.number}, the last one served:")
+    _say_difference(settings.blocklist, before, settings.blocklist.read_bytes())
+
+
+def _say_difference(path: Path, before: bytes | None, after: bytes) -> None:
+    try:
+        old = None if before is None else read_side(path, before)
+    except BadInput:
+        print("the blocklist as it stands cannot be read, so what changes is not known")
+        return
+    print(as_text(compare(old, read_side(path, after)).as_json()))
+
+
+def _approve(settings: Settings, compiled: Compiled, why: str) -> None:
+    if why and not any(problem.forcible for problem in compiled.problems):
+        print("no safety rail objects: --force was not needed, nothing is forced", file=sys.stderr)
+        why = ""
+    content = content_hash(compiled.own_inputs)
+    add_approval(settings.state_dir, Approval(content, current_user(), time.time(), why))

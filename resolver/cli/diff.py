@@ -1,0 +1,77 @@
+"""`diff`: what a change of blocklist would do.
+
+Knows: what may stand on either side.  Does not know: how blocklists are compared.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from resolver.cli.diff_text import as_markdown as render_markdown
+from resolver.cli.diff_text import as_text
+from resolver.cli.files import (
+    EXIT_BAD_INPUT,
+    EXIT_FINDINGS,
+    EXIT_FINE,
+    BadInput,
+    print_problems,
+    read_settings,
+)
+from resolver.policy.blocklist import read_blocklist
+from resolver.policy.difference import compare
+from resolver.policy.history import HistoryUnusable, open_history
+from resolver.policy.rules import Blocklist
+from resolver.problems import Problem, has_errors
+
+
+def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, as_markdown: bool) -> int:
+    """Print the difference; the exit code."""
+    if as_json and as_markdown:
+        print_problems([Problem("diff", 0, "choose one of --json and --markdown")])
+        return EXIT_BAD_INPUT
+    try:
+        difference = compare(_side(old, config), _side(new, config))
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    if as_json:
+        print(json.dumps({"old": old, "new": new, **difference.as_json()}, indent=2))
+    elif as_markdown:
+        print(render_markdown(difference.as_json()), end="")
+    else:
+        print(as_text(difference.as_json()))
+    return EXIT_FINE if difference.is_empty else EXIT_FINDINGS
+
+
+def _side(text: str, config: Path | None) -> Blocklist:
+    """A file, or a generation of the history where a number names no file.  Raises BadInput."""
+    path = Path(text)
+    if not (text.isascii() and text.isdigit()) or path.exists():
+        return read_side(path, None)
+    settings, _ = read_settings(config)
+    return read_side(
+        settings.blocklist.with_name(f"generation {text}"), text_of(settings.state_dir, int(text))
+    )
+
+
+def read_side(path: Path, octets: bytes | None) -> Blocklist:
+    """Read one side; safety rails do not keep it from being compared.  Raises BadInput."""
+    blocklist, problems = read_blocklist(path, octets=octets, force=True)
+    if blocklist is None:
+        raise BadInput([problem for problem in problems if has_errors([problem])])
+    return blocklist
+
+
+def text_of(state_dir: Path, number: int) -> bytes:
+    """The blocklist of one generation.  Raises BadInput."""
+    try:
+        with open_history(state_dir) as history:
+            text = history.text(number)
+            if text is None:
+                known = history.get(number) is not None
+                reason = "its text is no longer kept" if known else "there is no such generation"
+                raise BadInput([Problem(f"generation {number}", 0, reason)])
+            return text
+    except HistoryUnusable as error:
+        raise BadInput([Problem("history", 0, str(error))]) from None

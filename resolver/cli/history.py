@@ -1,0 +1,121 @@
+"""`history`: what was served when, by whom, and what each change did.
+
+Knows: how a generation is shown.  Does not know: how it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from resolver.cli.diff import text_of
+from resolver.cli.diff_text import as_text, headline
+from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.policy.history import Generation, HistoryUnusable, open_history
+from resolver.problems import Problem
+
+
+def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
+    """Print the latest generations; the exit code."""
+    try:
+        settings, _ = read_settings(config)
+        with open_history(settings.state_dir) as history:
+            generations = history.newest(limit)
+            dropped = history.dropped()
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    except HistoryUnusable as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if as_json:
+        entries = [generation_json(generation) for generation in generations]
+        print(json.dumps({"generations": entries, "dropped": asdict(dropped)}, indent=2))
+        return EXIT_FINE
+    width = max((len(str(generation.number)) for generation in generations), default=0)
+    for generation in generations:
+        mark = " FORCED" if generation.reason else ""
+        who = generation.who or "unknown"
+        print(
+            f"{generation.number:>{width}}  {_moment(generation.at)}  {who:<10}{mark}"
+            f"  {changes_headline(generation.changes)}"
+        )
+    if dropped.texts or dropped.generations:
+        print(f"no longer kept: {dropped.generations:,} generations, texts of {dropped.texts:,}")
+    return EXIT_FINE
+
+
+def show_generation(number: int, config: Path | None, *, text: bool, as_json: bool) -> int:
+    """Print one generation; the exit code."""
+    try:
+        settings, _ = read_settings(config)
+        if text:
+            sys.stdout.write(text_of(settings.state_dir, number).decode("utf-8", "replace"))
+            return EXIT_FINE
+        with open_history(settings.state_dir) as history:
+            generation = history.get(number)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    except HistoryUnusable as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if generation is None:
+        print_problems([Problem(f"generation {number}", 0, "there is no such generation")])
+        return EXIT_BAD_INPUT
+    if as_json:
+        print(json.dumps(generation_json(generation), indent=2))
+    else:
+        _print_generation(generation)
+    return EXIT_FINE
+
+
+def _print_generation(generation: Generation) -> None:
+    known_from = {"apply": " (applied by hand)", "owner": " (owner of the file)"}
+    print(f"generation  {generation.number}")
+    print(f"in force    {_moment(generation.at)}")
+    print(f"who         {generation.who or 'unknown'}{known_from.get(generation.who_from, '')}")
+    if generation.reason:
+        print(f"forced      {generation.reason}")
+    print(f"blocklist   sha256 {generation.sha256}")
+    print(f"text        {'kept' if generation.has_text else 'not kept'}")
+    counts = generation.counts
+    if "exchanges" in counts:
+        print(f"holds       {counts['exchanges']:,} exchanges, {counts['domains']:,} domains")
+    print()
+    changes = generation.changes
+    print("what it changed is not known" if "unknown" in changes else as_text(changes))
+    for name, (old, new) in changes.get("list_names", {}).items():
+        print(f"list {name}: {_names(old)} -> {_names(new)}")
+    for path in changes.get("files", ()):
+        print(f"list file changed: {path}")
+
+
+def changes_headline(changes: dict[str, Any]) -> str:
+    """One line on what a generation changed."""
+    said = "changes unknown" if "unknown" in changes else headline(changes["summary"])
+    lists = [name for name, sizes in changes.get("list_names", {}).items() if sizes[0] is not None]
+    if lists:
+        said = f"{said}; sizes of {len(lists)} lists" if said != "nothing" else f"sizes of {len(lists)} lists"
+    elif said == "nothing" and changes.get("files"):
+        said = f"{len(changes['files'])} list files"
+    elif said == "nothing":
+        said = "no effect on the policy"
+    return said
+
+
+def generation_json(generation: Generation) -> dict[str, Any]:
+    """For `--json`."""
+    return {**asdict(generation), "at": _moment(generation.at), "forced": bool(generation.reason)}
+
+
+def _names(count: int | None) -> str:
+    return "(none)" if count is None else f"{count:,} names"
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
