@@ -12,7 +12,7 @@ import pytest
 from resolver.policy.export import FORMATS, LossKind, export_policy
 from resolver.policy.export.rpz import ip_trigger
 from resolver.policy.export.spelling import master_name, plain_name
-from resolver.policy.verdict import PolicyAction
+from resolver.policy.verdict import LocalData, PolicyAction
 from resolver.wire.names import name_from_text
 from tests.policy_maker import PolicyMaker, make_rule
 
@@ -190,6 +190,27 @@ def test_refused_and_drop_where_a_format_knows_them_and_where_not(maker: PolicyM
     assert written(maker, tmp_path, "dnsmasq")[1] == {
         LossKind.DENIAL: ["example.com", "example.net", "example.org"]
     }
+
+
+def test_what_lists_say_beyond_blocking(maker: PolicyMaker, tmp_path: Path) -> None:
+    maker.block(make_rule("list", "tcp", action=PolicyAction.TCP_ONLY), "example.com")
+    addresses = LocalData(addresses=(bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])))
+    maker.block(make_rule("list", "own", action=PolicyAction.LOCAL_DATA, local_data=addresses), "example.net")
+    elsewhere = LocalData(redirect=b"\x01*" + name_from_text("walled.example.info"))
+    maker.block(make_rule("list", "led", action=PolicyAction.LOCAL_DATA, local_data=elsewhere), "example.org")
+    lines, losses = written(maker, tmp_path, "rpz")
+    assert losses == {}
+    assert [line for line in lines if not line.startswith("*")] == [
+        "example.com CNAME rpz-tcp-only.",
+        "example.net A 192.0.2.1",
+        "example.net A 192.0.2.2",
+        "example.org CNAME *.walled.example.info.",
+    ]
+    for list_format in ("unbound", "dnsmasq"):
+        lines, losses = written(maker, tmp_path, list_format)
+        assert losses == {LossKind.TCP_ONLY: ["list tcp"], LossKind.DENIAL: ["example.org"]}
+        assert not any("example.com" in line for line in lines)
+        assert sum("192.0.2." in line for line in lines) == 2
 
 
 def test_exceptions_within_exceptions(maker: PolicyMaker, tmp_path: Path) -> None:

@@ -141,6 +141,17 @@ def test_a_network_of_several_rules_is_given_once_with_the_one_that_wins(
     ]
 
 
+def test_a_list_says_nothing_within_an_exchange_s_network(maker: PolicyMaker, tmp_path: Path) -> None:
+    sink = make_rule("list", "sink", action=PolicyAction.SINKHOLE)
+    maker.addresses(make_rule(), "203.0.113.0/24").addresses(sink, "203.0.113.0/32", "203.0.112.0/23")
+    networks = tree_of(maker, tmp_path).networks()
+    assert {network.prefix_length: network.outcome.action for network in networks} == {
+        23: PolicyAction.SINKHOLE,
+        24: PolicyAction.NODATA,
+        32: PolicyAction.NODATA,
+    }
+
+
 def test_an_address_rule_not_in_force_is_left_out(maker: PolicyMaker, tmp_path: Path) -> None:
     maker.addresses(make_rule(mode=Mode.SHADOW), "203.0.113.0/24")
     assert tree_of(maker, tmp_path).networks() == []

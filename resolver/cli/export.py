@@ -25,7 +25,7 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.policy.compiler import compile_in_process
+from resolver.policy.compiler import compile_policy
 from resolver.policy.export import Export, export_policy
 from resolver.policy.export.losses import Loss
 from resolver.policy.properties import moment_from, zone_from
@@ -53,10 +53,10 @@ def export_files(
     """
     report = sys.stderr if output is None or not as_json else sys.stdout
     try:
-        path, _ = policy_path(config, blocklist)
+        path, settings = policy_path(config, blocklist)
         wall = _moment(at, path)
         with tempfile.TemporaryDirectory() as directory:
-            table = _load(path, Path(directory), wall)
+            table = _load(path, Path(directory), settings.state_dir, wall)
             export = _prepare(table, list_format, wall, output)
             _write(export)
     except BadInput as error:
@@ -73,11 +73,11 @@ def export_files(
     return EXIT_FINDINGS if losses else EXIT_FINE
 
 
-def _load(blocklist: Path, directory: Path, wall: float) -> PolicyTable:
-    image, problems = compile_in_process(blocklist, directory)
-    if image is None:
-        raise BadInput(problems)
-    return open_table(image, wall, 0.0, 1)
+def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
+    compiled = compile_policy(blocklist, directory, state_dir=state_dir)
+    if compiled.image is None:
+        raise BadInput(compiled.problems)
+    return open_table(compiled.image, wall, 0.0, 1)
 
 
 def _moment(at: str | None, blocklist: Path) -> float:

@@ -16,6 +16,7 @@ from resolver.policy.export import bind, dnsmasq, rpz, textlists, unbound
 from resolver.policy.export.losses import Loss, Losses, LossKind, note_times
 from resolver.policy.export.tree import PolicyTree
 from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import PolicyAction
 
 __all__ = ["FORMATS", "Export", "ExportFile", "Loss", "LossKind", "export_policy"]
 
@@ -58,7 +59,12 @@ def export_policy(table: PolicyTable, list_format: str, wall: float, output: Pur
     needs it and it is None.
     """
     losses = Losses()
-    tree = PolicyTree(table)
+    is_zone = list_format in ("rpz", "bind")
+    tree = PolicyTree(table, knows_tcp_only=is_zone)
+    if not is_zone:
+        for rule in tree.block_rules(enforced_only=True):
+            if rule.action is PolicyAction.TCP_ONLY:
+                losses.note(LossKind.TCP_ONLY, f"{rule.kind} {rule.label}")
     note_times(tree, wall, losses)
     moment = datetime.fromtimestamp(int(wall), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     header = [f"Written by exchange-resolver {__version__}: the policy in force at {moment}."]

@@ -49,7 +49,7 @@ def _patterns(point: Point, losses: Losses) -> Iterator[str]:
         yield f"naptr-record={text},0,0,,,\n"
     if _said(below) != (_said(here) if here.is_blocked or inherited.is_blocked else ()):
         yield from _pattern(f"*.{text}", below)
-    said_otherwise = (PolicyAction.REFUSED, PolicyAction.DROP)
+    said_otherwise = (PolicyAction.REFUSED, PolicyAction.DROP, PolicyAction.LOCAL_DATA)
     if here.action in said_otherwise or below.action in (*said_otherwise, PolicyAction.NODATA):
         losses.note(LossKind.DENIAL, name)
 
@@ -58,15 +58,15 @@ def _said(outcome: Outcome) -> tuple[object, ...]:
     """What a pattern can tell apart; empty: nothing is blocked."""
     if not outcome.is_blocked:
         return ()
-    return (outcome.action is PolicyAction.SINKHOLE, outcome.ipv4, outcome.ipv6)
+    return (outcome.action is PolicyAction.SINKHOLE, outcome.addresses)
 
 
 def _pattern(pattern: str, outcome: Outcome) -> Iterator[str]:
     if not outcome.is_blocked:
         yield f"server=/{pattern}/#\n"
     elif outcome.action is PolicyAction.SINKHOLE:
-        yield f"address=/{pattern}/{address_text(outcome.ipv4)}\n"
-        yield f"address=/{pattern}/{address_text(outcome.ipv6)}\n"
+        for address in outcome.addresses:
+            yield f"address=/{pattern}/{address_text(address)}\n"
         # Without it other types would be asked upstream.
         yield f"local=/{pattern}/\n"
     else:

@@ -30,6 +30,7 @@ class LossKind(StrEnum):
     DENIAL = "denial"
     ADDRESSES = "addresses"
     LIST_EXCEPTIONS = "list-exceptions"
+    TCP_ONLY = "tcp-only"
     NAME = "name"
     TTL = "ttl"
     DATES = "dates"
@@ -45,6 +46,7 @@ MESSAGES = {
     LossKind.DENIAL: "blocked, but with another answer than here",
     LossKind.ADDRESSES: "answers that point into this network are not blocked",
     LossKind.LIST_EXCEPTIONS: "excepted from lists only: here its later names and addresses pass altogether",
+    LossKind.TCP_ONLY: "sent to TCP here: let alone",
     LossKind.NAME: "a name that the format can not spell: left out",
     LossKind.TTL: "its denials are kept for another time than here",
     LossKind.DATES: "begins or ends later: export again then",

@@ -38,6 +38,7 @@ _TARGETS = {
     PolicyAction.NODATA: "CNAME *.",
     PolicyAction.PASSTHRU: "CNAME rpz-passthru.",
     PolicyAction.DROP: "CNAME rpz-drop.",
+    PolicyAction.TCP_ONLY: "CNAME rpz-tcp-only.",
 }
 
 
@@ -125,14 +126,24 @@ class _Zone:
     def _spell(self, outcome: Outcome) -> Iterator[str]:
         ttl = f" {outcome.ttl_s}" if outcome.is_blocked and outcome.ttl_s != self._ttl_s else ""
         if outcome.action is PolicyAction.SINKHOLE:
-            yield f"{ttl} A {address_text(outcome.ipv4)}\n"
-            yield f"{ttl} AAAA {address_text(outcome.ipv6)}\n"
+            for address in outcome.addresses:
+                yield f"{ttl} {'A' if len(address) == 4 else 'AAAA'} {address_text(address)}\n"
+            return
+        if outcome.action is PolicyAction.LOCAL_DATA:
+            yield f"{ttl} CNAME {target_text(outcome.target)}\n"
             return
         action = outcome.action
         if action is PolicyAction.REFUSED:
             # A zone knows no such answer; the nearest denial that is true.
             action = PolicyAction.NXDOMAIN if outcome.is_whole else PolicyAction.NODATA
         yield f"{ttl} {_TARGETS[action]}\n"
+
+
+def target_text(target: bytes) -> str:
+    """A CNAME's target with its last dot; `*.` in front stands for the denied name."""
+    if target.startswith(WILDCARD_LABEL):
+        return f"*.{master_name(target[len(WILDCARD_LABEL) :])}."
+    return f"{master_name(target)}."
 
 
 def ip_trigger(packed: bytes, prefix_length: int) -> str:

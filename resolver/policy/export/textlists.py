@@ -8,7 +8,7 @@ seen by whoever reads the report, an exception that is blocked by whoever needs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from resolver.policy.export.losses import Losses, LossKind
 from resolver.policy.export.spelling import address_text, network_text, plain_name
@@ -41,9 +41,9 @@ def hosts_lines(tree: PolicyTree, losses: Losses, header: list[str]) -> Iterator
             losses.note(LossKind.SUBTREE, name)
         if not here.is_blocked:
             continue
-        addresses = NO_ADDRESSES
+        addresses: Iterable[str] = NO_ADDRESSES
         if here.action is PolicyAction.SINKHOLE:
-            addresses = (address_text(here.ipv4), address_text(here.ipv6))
+            addresses = map(address_text, here.addresses)
         else:
             _note_denial(name, here, losses)
         for address in addresses:

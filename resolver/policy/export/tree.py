@@ -31,10 +31,10 @@ class Outcome:
 
     action: PolicyAction
     """As answered: an NXDOMAIN that would lie about names below is NODATA here (RFC 8020)."""
-    ipv4: bytes = b""
-    """Of a sinkhole, 4 octets."""
-    ipv6: bytes = b""
-    """Of a sinkhole, 16 octets."""
+    addresses: tuple[bytes, ...] = ()
+    """Of a sinkhole (a list's local addresses are one too), 4 or 16 octets each."""
+    target: bytes = b""
+    """Of local data that leads elsewhere: wire form; a label `*` in front stands for the denied name."""
     ttl_s: int = 0
     is_exception: bool = False
     """An allow or protected rule won, rather than no rule at all."""
@@ -86,8 +86,10 @@ class Network(NamedTuple):
 class PolicyTree:
     """The points of one table."""
 
-    def __init__(self, table: PolicyTable) -> None:
+    def __init__(self, table: PolicyTable, *, knows_tcp_only: bool = False) -> None:
+        """`knows_tcp_only`: the format can send clients to TCP; else they are let alone."""
         self.table = table
+        self._knows_tcp_only = knows_tcp_only
         self._outcomes: dict[tuple[int, bool], Outcome] = {}
         class_ids = range(len(table.image.classes))
         self._is_enforced = [table.standing(class_id).is_enforced for class_id in class_ids]
@@ -146,12 +148,18 @@ class PolicyTree:
     def networks(self) -> list[Network]:
         """The networks that answers must not point into, as enforced, each once."""
         found: dict[tuple[bytes, int], Outcome] = {}
+        lengths: dict[tuple[int, bytes], int] = {}
         for class_id, length, family, _, packed in ADDRESS_REF.iter_unpack(self.table.image.refs):
-            key = (packed[12:] if family == 4 else packed, length)
-            if self._is_enforced[class_id] and key not in found:
-                # An address speaks of one type, so its denial is never NXDOMAIN.
-                rule = self.table.standing(class_id).origin.rule
-                found[key] = self._rule_outcome(rule, is_whole=False)
+            network = packed[12:] if family == 4 else packed
+            lengths[class_id, network] = length
+            if self._is_enforced[class_id]:
+                found[network, length] = NOTHING
+        for network, length in found:
+            # The first rule in force wins, of those whose networks hold all of this one.
+            for class_id, _, around in self.table.addresses_at(network):
+                if self._is_enforced[class_id] and lengths[class_id, around] <= length:
+                    found[network, length] = self._address_outcome(class_id)
+                    break
         return [
             Network(packed, length, outcome)
             for (packed, length), outcome in sorted(found.items(), key=_first)
@@ -164,6 +172,13 @@ class PolicyTree:
             if origin.effect is Effect.BLOCK and (self._is_enforced[class_id] or not enforced_only):
                 rules.setdefault(id(origin.rule), origin.rule)
         return list(rules.values())
+
+    def _address_outcome(self, class_id: int) -> Outcome:
+        origin = self.table.standing(class_id).origin
+        if origin.effect is not Effect.BLOCK:
+            return EXCEPTION
+        # An address speaks of one type, so its denial is never NXDOMAIN.
+        return self._rule_outcome(origin.rule, is_whole=False)
 
     def _of_strangers(self, name: bytes) -> Outcome:
         for label in _STRANGERS:
@@ -182,19 +197,25 @@ class PolicyTree:
         key = (id(rule), is_whole)
         outcome = self._outcomes.get(key)
         if outcome is None:
-            action = rule.action
-            if action is PolicyAction.NXDOMAIN and not is_whole:
-                action = PolicyAction.NODATA
-            is_sinkhole = action is PolicyAction.SINKHOLE
-            outcome = self._outcomes[key] = Outcome(
-                action,
-                rule.sinkhole_ipv4 if is_sinkhole else b"",
-                rule.sinkhole_ipv6 if is_sinkhole else b"",
-                rule.ttl_s,
-                is_whole=is_whole,
-                is_listed=rule.kind == "list",
-            )
+            outcome = self._outcomes[key] = self._make_outcome(rule, is_whole=is_whole)
         return outcome
+
+    def _make_outcome(self, rule: PolicyRule, *, is_whole: bool) -> Outcome:
+        action = rule.action
+        addresses: tuple[bytes, ...] = ()
+        target = b""
+        if action is PolicyAction.NXDOMAIN and not is_whole:
+            action = PolicyAction.NODATA
+        elif action is PolicyAction.TCP_ONLY and not self._knows_tcp_only:
+            return EXCEPTION_TO_LISTS
+        elif action is PolicyAction.SINKHOLE:
+            addresses = (rule.sinkhole_ipv4, rule.sinkhole_ipv6)
+        elif rule.local_data is not None:
+            addresses, target = rule.local_data.addresses, rule.local_data.redirect
+            action = PolicyAction.LOCAL_DATA if target else PolicyAction.SINKHOLE
+        return Outcome(
+            action, addresses, target, rule.ttl_s, is_whole=is_whole, is_listed=rule.kind == "list"
+        )
 
     def _alone_outcomes(self, class_id: int) -> tuple[Outcome, Outcome] | None:
         """Outcomes at and below a name with one enforced block rule, and none above or below it."""

@@ -35,7 +35,10 @@ _WHOLE_ZONES = {
     PolicyAction.SINKHOLE: "redirect",
     PolicyAction.REFUSED: "always_refuse",
     PolicyAction.DROP: "always_deny",
+    PolicyAction.LOCAL_DATA: "always_nodata",
 }
+_ONLY_WHOLE = (PolicyAction.REFUSED, PolicyAction.DROP, PolicyAction.LOCAL_DATA)
+"""What data at a zone's own name can not do."""
 
 
 def configuration_lines(tree: PolicyTree, losses: Losses, header: list[str]) -> Iterator[str]:
@@ -67,26 +70,28 @@ def _zone(point: Point, losses: Losses) -> Iterator[str]:
         # An `=` rule: the name has data, so it exists, and all the rest is left alone.
         yield f'local-zone: "{text}" transparent\n'
         yield from _data(text, here, with_soa=True)
-        if here.action in (PolicyAction.REFUSED, PolicyAction.DROP):
+        if here.action in _ONLY_WHOLE:
             losses.note(LossKind.DENIAL, name)
     elif below == here or below.action is not PolicyAction.NXDOMAIN:
         yield f'local-zone: "{text}" {_WHOLE_ZONES[below.action]}\n'
         is_answered = below.action not in (PolicyAction.REFUSED, PolicyAction.DROP)
         yield from _data(text, below, with_soa=is_answered and not below.is_listed)
-        if below.action != here.action or (below.ipv4, below.ipv6) != (here.ipv4, here.ipv6):
+        is_same = (below.action, below.addresses) == (here.action, here.addresses)
+        if not is_same or below.action is PolicyAction.LOCAL_DATA:
             losses.note(LossKind.DENIAL, name)
     else:
         is_same = here.action is PolicyAction.NXDOMAIN
         yield f'local-zone: "{text}" {"always_nxdomain" if is_same else "static"}\n'
         yield from _data(text, here, with_soa=not is_same or not below.is_listed)
-        if here.action in (PolicyAction.REFUSED, PolicyAction.DROP):
+        if here.action in _ONLY_WHOLE:
             losses.note(LossKind.DENIAL, name)
 
 
 def _data(text: str, outcome: Outcome, *, with_soa: bool) -> Iterator[str]:
     """Data at a zone's own name: addresses, and the SOA that tells how long a denial holds."""
     if outcome.action is PolicyAction.SINKHOLE:
-        yield f'local-data: "{text} {outcome.ttl_s} A {address_text(outcome.ipv4)}"\n'
-        yield f'local-data: "{text} {outcome.ttl_s} AAAA {address_text(outcome.ipv6)}"\n'
+        for address in outcome.addresses:
+            rtype = "A" if len(address) == 4 else "AAAA"
+            yield f'local-data: "{text} {outcome.ttl_s} {rtype} {address_text(address)}"\n'
     if with_soa:
         yield f'local-data: "{text} {outcome.ttl_s} {SOA} {outcome.ttl_s}"\n'
