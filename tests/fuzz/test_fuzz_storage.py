@@ -69,6 +69,7 @@ def check_history(folder: Path, least: int) -> int:
         assert numbers == sorted(numbers, reverse=True) and len(set(numbers)) == len(numbers)
         if numbers:
             assert numbers == list(range(numbers[0], numbers[-1] - 1, -1)), "one is missing"
+        assert all(generation.has_text for generation in generations[:1]), "a row without its text"
         for generation in generations:
             text = history.text(generation.number)
             assert text is None or is_whole(text)
