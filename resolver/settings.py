@@ -19,6 +19,7 @@ from pydantic import Field
 from resolver.problems import Findings, Problem
 from resolver.settingvalues import (
     Addresses,
+    BootstrapServers,
     DomainName,
     Endpoint,
     Endpoints,
@@ -43,7 +44,6 @@ MIB = 1024 * 1024
 
 _NO_TLS = unserved("DNS over TLS is not served by this version")
 _NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
-_NO_BOOTSTRAP = unserved("upstreams are named by address in this version, so nothing needs bootstrapping")
 _NO_NATIVE = "the native data plane is not part of this version"
 _NATIVE = unserved_choices({"native": _NO_NATIVE})
 _NOT_SERVED = dict.fromkeys(("parallel", "random"), "not served by this version; use fastest or ordered")
@@ -112,8 +112,10 @@ class UpstreamSection(Section):
     timeout_s: float = setting(
         2.0, "For one question, all attempts together.", unit="seconds", least=0.1, most=30.0
     )
-    bootstrap: Annotated[tuple[str, ...], Field(strict=False), _NO_BOOTSTRAP] = setting(
-        (), "Addresses that resolve upstream host names; not served by this version."
+    bootstrap: BootstrapServers = setting(
+        (),
+        "DNS servers that resolve the hosts of downloaded lists, as ADDRESS or ADDRESS:PORT; "
+        "none: those of `servers`.",
     )
     forward: dict[DomainName, Upstreams] = setting(
         {}, "Suffix -> its own servers; names under it are never asked elsewhere."
@@ -273,8 +275,12 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         seen.add(endpoint)
     if listen.http is not None and listen.http.port and listen.http in seen:
         findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
-    for index, server in enumerate(settings.upstreams.servers):
-        _check_no_loop(server, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
+    for index, upstream in enumerate(settings.upstreams.servers):
+        _check_no_loop(upstream, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
+    for index, bootstrap in enumerate(settings.upstreams.bootstrap):
+        # A list that is fetched through this server could never be fetched before it serves.
+        asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
+        _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
     lines = _key_lines(tree, "upstreams", "forward")
     for at, servers in zip(lines, settings.upstreams.forward.values(), strict=False):
         for server in servers:

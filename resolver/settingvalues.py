@@ -78,6 +78,22 @@ def endpoint_from(value: object) -> Endpoint:
     return Endpoint(_address_from(host, value, form), _port_from(port, value, least=0))
 
 
+def bootstrap_from(value: object) -> Endpoint:
+    """Read `ADDRESS` or `ADDRESS:PORT` of a DNS server."""
+    form = "write it as '192.0.2.53', '192.0.2.53:53' or '[2001:db8::53]:53'"
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is no address of a DNS server; {form}")
+    if "://" in value:
+        raise ValueError(f"{show(value)}: without a scheme, as these are asked over UDP and TCP; {form}")
+    server = Endpoint(str(ip_address(value)), DNS_PORT) if _is_address(value) else None
+    if server is None:
+        host, _, port = value.rpartition(":")
+        server = Endpoint(_address_from(host or port, value, form), _port_from(port, value, least=1))
+    if ip_address(server.address).is_unspecified:
+        raise ValueError(f"{show(value)}: {server.address} is no address of a server")
+    return server
+
+
 def upstream_from(value: object) -> UpstreamServer:
     """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true}`."""
     trust_ad = False
@@ -224,6 +240,7 @@ def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
 
 
 EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
+BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
 NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
@@ -254,6 +271,7 @@ UpstreamText = Annotated[
 
 # YAML gives lists; frozen settings hold tuples.
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
+BootstrapServers = Annotated[tuple[BootstrapText, ...], Field(strict=False)]
 Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
 Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
 Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]

@@ -23,3 +23,11 @@ def test_a_condition_may_fail_again_and_says_why() -> None:
     health.meet("sockets")
     health.fail("sockets", "shutting down")
     assert health.reasons() == {"sockets": "shutting down"}
+
+
+def test_a_remark_is_told_until_it_is_settled_and_changes_no_readiness() -> None:
+    health = Health()
+    health.remark("lists", "never downloaded: ads")
+    assert health.is_ready and health.remarks() == {"lists": "never downloaded: ads"}
+    health.remark("lists", "")
+    assert health.remarks() == {}

@@ -23,9 +23,12 @@ LEVELS: dict[str, int] = {
     "local": 3,
     "settingvalues": 3,
     "settings": 4,
+    "fetching": 4,
     "outcome": 4,
     "access": 5,
     "memo": 5,
+    "redirect": 5,
+    "waiting": 5,
     "service": 6,
     "observe": 7,
     "listeners": 8,
@@ -39,6 +42,9 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.settings": {"cli"},
     "resolver.observe": {"listeners", "web", "cli"},
     "dnslib": {"wire"},
+    "resolver.fetching": {"cli"},
+    "httpcore": {"fetching"},
+    "cryptography": {"fetching"},
     "prometheus_client": {"observe"},
     "starlette": {"web"},
     "hypercorn": {"web"},
@@ -50,7 +56,13 @@ IMPURE = {"asyncio", "socket", "time", "random", "secrets", "select", "ssl", "th
 """What a pure module may not see: clocks, sockets, chance, schedulers."""
 
 PURE_ROOMS = {"wire", "policy", "cache"}
-PURE_MODULES = {"resolver.forwarding.transaction", "resolver.forwarding.upstream", "resolver.outcome"}
+PURE_MODULES = {
+    "resolver.forwarding.transaction",
+    "resolver.forwarding.upstream",
+    "resolver.outcome",
+    "resolver.fetching.addresses",
+    "resolver.fetching.schedule",
+}
 IMPURE_MODULES = {"resolver.policy.publisher", "resolver.policy.compiler"}
 """The publisher watches and swaps; the compiler is the main of a child process."""
 
@@ -124,6 +136,8 @@ def test_every_room_has_a_level() -> None:
         ("resolver.forwarding.transaction", "from asyncio import sleep"),
         ("resolver.listeners.x", "from resolver.web import app"),
         ("resolver.web.x", "import typer"),
+        ("resolver.policy.x", "import httpcore"),
+        ("resolver.policy.x", "from resolver.fetching import keeper"),
     ],
 )
 def test_a_breach_is_seen(module: str, source: str) -> None:

@@ -165,7 +165,6 @@ def test_a_mistake_is_told_with_line_value_range_and_suggestion(text: str, compl
         ),
         ("upstreams: {strategy: parallel}", "upstreams.strategy: 'parallel': not served"),
         ("upstreams: {strategy: random}", "upstreams.strategy: 'random': not served"),
-        ("upstreams: {bootstrap: [192.0.2.1]}", "nothing needs bootstrapping"),
         ("engine: native", "not part of this version"),
         ("threads: 2", "not part of this version"),
     ],
@@ -238,3 +237,39 @@ def test_the_schema_knows_every_section_and_range() -> None:
 def test_no_octets_raise(octets: bytes) -> None:
     settings, problems = load_settings(Path("f"), octets=octets)
     assert settings is not None or problems
+
+
+# Bootstrap servers.
+
+
+def bootstrap(text: str) -> list[str]:
+    settings, problems = load_settings(
+        Path("resolver.yaml"), octets=f"upstreams: {{bootstrap: {text}}}".encode()
+    )
+    assert settings is not None, problems
+    return [str(server) for server in settings.upstreams.bootstrap]
+
+
+def test_bootstrap_servers_are_numbers_with_or_without_a_port() -> None:
+    text = "['192.0.2.53', '192.0.2.54:5300', '2001:db8::53', '[2001:db8::54]:5300']"
+    expected = ["192.0.2.53:53", "192.0.2.54:5300", "[2001:db8::53]:53", "[2001:db8::54]:5300"]
+    assert bootstrap(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[dns.example]", "dns.example"),
+        ("['udp://192.0.2.53']", "without a scheme"),
+        ("['0.0.0.0']", "no address of a server"),
+        ("['192.0.2.53:0']", "is no port"),
+        ("[53]", "no address of a DNS server"),
+        ("['127.0.0.1:5335']", "this server itself"),
+    ],
+)
+def test_what_can_not_resolve_names_is_no_bootstrap_server(text: str, words: str) -> None:
+    settings, problems = load_settings(
+        Path("resolver.yaml"), octets=f"upstreams: {{bootstrap: {text}}}".encode()
+    )
+    assert settings is None
+    assert any("bootstrap" in problem.message and words in problem.message for problem in problems)

@@ -81,3 +81,10 @@ def test_serves_over_a_socket_and_stops_when_told() -> None:
 def test_an_address_in_use_is_an_os_error() -> None:
     with bind("127.0.0.1", 0) as first, pytest.raises(OSError):
         bind("127.0.0.1", first.getsockname()[1])
+
+
+def test_ready_tells_what_a_person_should_know() -> None:
+    health = Health()
+    assert ask("/readyz", health).json() == {"status": "ready"}
+    health.remark("lists", "never downloaded: ads")
+    assert ask("/readyz", health).json() == {"status": "ready", "remarks": {"lists": "never downloaded: ads"}}

@@ -19,6 +19,7 @@ from typing import Final
 from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
+from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
 from resolver.cli.policyfacts import count_expiring, policy_facts
 from resolver.cli.recording import HistoryRecorder
 from resolver.clock import LoopClock
@@ -111,6 +112,9 @@ class Server:
             wall=wall,
             on_applied=self._recorder.note,
         )
+        self._keeper = make_keeper(
+            settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
+        )
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
         self._table: PolicyTable | None = None
@@ -130,15 +134,18 @@ class Server:
             gauges=self._gauges,
             counters=self._counters,
             drops=self._drops,
+            lists=lambda: list_facts(self._keeper),
         )
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
         try:
             self._start_web()
-            table = await self._first_table()
+            await self._first_table()
+            await self._first_downloads()
             self.health.meet("policy")
-            self._service = self._make_service(table)
+            assert self._table is not None
+            self._service = self._make_service(self._table)
             await self._bind_dns(self._service)
             self.health.meet("sockets")
         except CannotStart:
@@ -158,6 +165,7 @@ class Server:
         await asyncio.sleep(0)
         for listener in listeners:
             listener.close()
+        await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
         if self._web is not None:
@@ -204,11 +212,18 @@ class Server:
         self._web = WebServer(make_app(self.health, self.metrics), bound)
         self._web.start()
 
-    async def _first_table(self) -> PolicyTable:
+    async def _first_table(self) -> None:
         try:
-            return await self._publisher.start()
+            await self._publisher.start()
         except StartRefused as error:
             raise CannotStart(error.problems) from None
+
+    async def _first_downloads(self) -> None:
+        """Fetch lists of which there is no copy, if that is quickly done; then serve without, loudly."""
+        self._keeper.start()
+        if self._keeper.lists:
+            await self._keeper.settle(FIRST_DOWNLOADS_S)
+            await self._publisher.reload_if_changed()
 
     def _make_service(self, table: PolicyTable) -> Service:
         settings = self.settings
@@ -285,8 +300,12 @@ class Server:
     def _on_publish(self, table: PolicyTable) -> None:
         self._table = table
         self._facts = policy_facts(table)
+        self._keeper.follow(lists_to_keep(table))
         if self._service is not None:
             self._service.publish(table)
+
+    def _on_lists_looked_at(self) -> None:
+        remark_missing(self._keeper, self.health)
 
     async def _drain(self) -> None:
         """Wait until everyone has an answer, and a little for TCP clients to take theirs."""

@@ -14,6 +14,7 @@ class Health:
 
     def __init__(self, *conditions: str) -> None:
         self._unmet: dict[str, str] = dict.fromkeys(conditions, "not yet")
+        self._remarks: dict[str, str] = {}
 
     def meet(self, condition: str) -> None:
         """The condition holds from now on."""
@@ -23,6 +24,13 @@ class Health:
         """The condition does not hold, for `reason`."""
         self._unmet[condition] = reason
 
+    def remark(self, topic: str, text: str) -> None:
+        """Say something that a person should know although the server is ready; empty: no more."""
+        if text:
+            self._remarks[topic] = text
+        else:
+            self._remarks.pop(topic, None)
+
     @property
     def is_ready(self) -> bool:
         """Whether every condition holds."""
@@ -31,3 +39,7 @@ class Health:
     def reasons(self) -> dict[str, str]:
         """Unmet condition -> why."""
         return dict(self._unmet)
+
+    def remarks(self) -> dict[str, str]:
+        """Topic -> what there is to say of it."""
+        return dict(self._remarks)

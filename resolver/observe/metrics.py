@@ -64,6 +64,17 @@ class ReloadFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class ListFacts:
+    """How the downloads of one list went."""
+
+    name: str
+    last_success: float
+    """Unix seconds; 0: it was never downloaded."""
+    downloads: Mapping[str, int]
+    """Every result there is -> count."""
+
+
+@dataclass(slots=True, frozen=True)
 class UpstreamFacts:
     """What one upstream was asked and how it did."""
 
@@ -96,6 +107,8 @@ class Snapshot:
     """(name without _total, help, value) of what else there is and only goes up."""
     drops: Mapping[str, int]
     """What listeners lost beside the outcomes, by reason."""
+    lists: tuple[ListFacts, ...] = ()
+    """Lists that are downloaded."""
 
 
 class Metrics:
@@ -114,6 +127,7 @@ class Metrics:
         gauges: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
         counters: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
         drops: Callable[[], Mapping[str, int]] = dict,
+        lists: Callable[[], Iterable[ListFacts]] = tuple,
     ) -> None:
         self._tallies = tallies
         self._policy = policy
@@ -125,6 +139,7 @@ class Metrics:
         self._gauges = gauges
         self._counters = counters
         self._drops = drops
+        self._lists = lists
 
     def snapshot(self) -> Snapshot:
         """Copy every integer; call it on the event loop."""
@@ -138,6 +153,7 @@ class Metrics:
             gauges=tuple(self._gauges()),
             counters=tuple(self._counters()),
             drops=dict(self._drops()),
+            lists=tuple(self._lists()),
         )
 
     def render(self, snapshot: Snapshot) -> bytes:
@@ -168,6 +184,7 @@ class _Families:
         yield from cache_families(snapshot)
         yield from upstream_families(snapshot.upstreams)
         yield from policy_families(snapshot.policy, snapshot.reloads)
+        yield from list_families(snapshot.lists)
         for name, text, number in snapshot.gauges:
             yield GaugeMetricFamily(name, text, value=number)
         for name, text, number in snapshot.counters:
@@ -315,6 +332,24 @@ def policy_families(policy: PolicyFacts, reloads: ReloadFacts) -> Iterable[Metri
         "When loading the blocklist was last tried.",
         value=reloads.last_attempt,
     )
+
+
+def list_families(lists: Iterable[ListFacts]) -> Iterable[Metric]:
+    """How fresh downloaded lists are."""
+    success = GaugeMetricFamily(
+        "resolver_list_last_success_timestamp_seconds",
+        "When this list was last known to be what its server has; 0: it was never downloaded.",
+        labels=("list",),
+    )
+    downloads = CounterMetricFamily(
+        "resolver_list_downloads", "Attempts to download this list, by result.", labels=("list", "result")
+    )
+    for facts in lists:
+        success.add_metric((facts.name,), facts.last_success)
+        for result, count in sorted(facts.downloads.items()):
+            downloads.add_metric((facts.name, result), count)
+    yield success
+    yield downloads
 
 
 def _fold(

@@ -121,6 +121,7 @@ class Publisher:
         self._stamps: dict[str, Stamp] = {}
         self._offset = 0.0
         self._wanted = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self._paths_changed = asyncio.Event()
         self._asked = False
         self._retry_at: float | None = None
@@ -172,12 +173,13 @@ class Publisher:
 
     async def reload_if_changed(self, *, asked: bool = False) -> bool:
         """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
-        now = await asyncio.to_thread(stamps_of, self._paths)
-        due = self._retry_at is not None and self._clock.now() >= self._retry_at
-        if not (asked or due or now != self._stamps):
-            return False
-        self._stamps = now
-        return await self._attempt(idle=True)
+        async with self._one_at_a_time:
+            now = await asyncio.to_thread(stamps_of, self._paths)
+            due = self._retry_at is not None and self._clock.now() >= self._retry_at
+            if not (asked or due or now != self._stamps):
+                return False
+            self._stamps = now
+            return await self._attempt(idle=True)
 
     # Compiling and swapping.
 

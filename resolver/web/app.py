@@ -45,7 +45,10 @@ def make_app(health: Health, metrics: Metrics) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         if health.is_ready:
-            return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+            remarks = health.remarks()
+            return JSONResponse(
+                {"status": "ready", **({"remarks": remarks} if remarks else {})}, headers=_NO_STORE
+            )
         body = {"status": "not ready", "reasons": health.reasons()}
         return JSONResponse(body, status_code=503, headers=_NO_STORE)
 

@@ -1,0 +1,268 @@
+"""One download of one list, from the first question to the rename.
+
+Knows: the order of the steps, HTTP's conditions and redirects.  Does not know: when to try again.
+Theory: everything happens in a temporary file; the copy that serves is replaced by one rename,
+after every check.  Whatever goes wrong before it leaves the copy as it was, and is noted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import httpcore
+
+from resolver.fetching.body import Body
+from resolver.fetching.connection import CheckedBackend, default_tls
+from resolver.fetching.hops import following, header
+from resolver.fetching.inspection import count_names
+from resolver.fetching.outcome import FetchFailed, Outcome, Result
+from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
+from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
+from resolver.fetching.stub import Server, Stub
+from resolver.policy.downloads import Download, DownloadedList, SignatureSpec
+from resolver.policy.rails import LIST_RULES_MIN
+
+IDLE_S = 20.0
+"""A server that sends nothing for so long is not going to."""
+WRITE_OCTETS = 1 << 18
+"""Octets gathered before a thread is asked to unpack and write them."""
+
+Progress = Callable[[int, int | None], None]
+"""Told (octets over the wire so far, all of them if the server says)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One list to fetch."""
+
+    wanted: DownloadedList
+    state_dir: Path
+    bootstrap: tuple[Server, ...]
+    """Whom to ask for the addresses of hosts."""
+    force: bool = False
+    """Accept a list that changed by more than `change_max_percent`."""
+
+
+@dataclass(slots=True)
+class Means:
+    """What a download needs of the world; tests give their own."""
+
+    wall: Callable[[], float] = time.time
+    tls: Callable[[], ssl.SSLContext] = default_tls
+    progress: Progress = field(default=lambda _received, _total: None)
+    idle_s: float = IDLE_S
+
+
+class _Fetched(NamedTuple):
+    """The reply at the end of the redirects."""
+
+    is_unchanged: bool
+    etag: str
+    last_modified: str
+    sha256: str
+    octets: int
+
+
+async def fetch_list(job: Job, means: Means | None = None) -> Outcome:
+    """Fetch a list, verify it, put it in place; never raises but for being cancelled."""
+    means = means or Means()
+    store = ListStore(job.state_dir, job.wanted.name)
+    try:
+        with contextlib.ExitStack() as stack:
+            # Within the lock, so that two processes never note over each other.
+            await asyncio.to_thread(stack.enter_context, store.locked())
+            return await _fetch_and_note(job, store, means)
+    except FetchFailed as failure:
+        return Outcome(job.wanted.name, failure.result, failure.why)
+    except OSError as error:
+        return Outcome(job.wanted.name, Result.STORAGE, f"{store.path.parent}: {error.strerror or error}")
+
+
+async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
+    before = await asyncio.to_thread(store.notes)
+    now = means.wall()
+    message = ""
+    try:
+        async with asyncio.timeout(job.wanted.download.timeout_s):
+            after, result = await _Attempt(job, store, means, before).run()
+    except FetchFailed as failure:
+        result, message = failure.result, failure.why
+    except TimeoutError:
+        result, message = Result.TIMEOUT, f"took over {job.wanted.download.timeout_s:g} s"
+    except OSError as error:
+        result, message = Result.STORAGE, f"cannot keep it: {error.strerror or error}"
+    if message:
+        failures = before.failures + 1
+        after = replace(before, attempted_at=now, failures=failures, result=result, problem=message)
+    else:
+        after = replace(after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="")
+    # The list is in place, or was never touched; a note that can not be written costs no list.
+    with contextlib.suppress(OSError):
+        await asyncio.to_thread(store.note, after)
+    return Outcome(job.wanted.name, result, message, after.octets, after.names, after.succeeded_at)
+
+
+class _Attempt:
+    """The steps of one download."""
+
+    def __init__(self, job: Job, store: ListStore, means: Means, before: Notes) -> None:
+        self._list = job.wanted
+        self._download: Download = job.wanted.download
+        self._force = job.force
+        self._store = store
+        self._means = means
+        self._before = before
+        self._stub = Stub(job.bootstrap)
+
+    async def run(self) -> tuple[Notes, Result]:
+        """All steps, in the order that lets the cheap and telling ones come first."""
+        download, before = self._download, self._before
+        is_known = before.proof == download.proof and await asyncio.to_thread(
+            self._store.is_about_copy, before
+        )
+        if is_known and download.sha256 == before.sha256:
+            # Pinned, verified, here: nothing that could come would be anything else.
+            return replace(before, url=download.url), Result.UNCHANGED
+        part = await asyncio.to_thread(self._store.open_part)
+        try:
+            fetched = await self._fetch_body(part, is_known and before.url == download.url)
+            if fetched.is_unchanged:
+                return before, Result.UNCHANGED
+            return await self._accept(part, fetched, is_known)
+        finally:
+            # Not cut short by cancelling: the file must not be left open.
+            self._store.drop(part)
+
+    async def _accept(self, part: IO[bytes], fetched: _Fetched, is_known: bool) -> tuple[Notes, Result]:
+        download, before = self._download, self._before
+        await asyncio.to_thread(part.flush)
+        path = self._store.part_path(part)
+        # Proofs first: nobody parses what was not meant for us.
+        if download.sha256 is not None and fetched.sha256 != download.sha256:
+            raise FetchFailed(
+                Result.HASH, f"its SHA-256 is {fetched.sha256}, but {download.sha256} is pinned"
+            )
+        if download.signature is not None:
+            signature = await self._signature(download.signature)
+            await asyncio.to_thread(verify_file, path, signature, download.signature)
+        names = await asyncio.to_thread(
+            count_names, path, self._list.name, self._list.format, download.octets_max
+        )
+        notes = replace(
+            before,
+            url=download.url,
+            proof=download.proof,
+            etag=fetched.etag,
+            last_modified=fetched.last_modified,
+            sha256=fetched.sha256,
+            octets=fetched.octets,
+            names=names,
+        )
+        if fetched.sha256 == before.sha256 and await asyncio.to_thread(self._store.is_about_copy, before):
+            return notes, Result.UNCHANGED
+        if not self._force:
+            self._check_change(before.names if self._store.has_copy() else 0, names)
+        await asyncio.to_thread(self._store.put, part)
+        return replace(notes, changed_at=self._means.wall()), Result.UPDATED
+
+    def _check_change(self, before: int, now: int) -> None:
+        percent = self._list.change_max_percent
+        if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
+            return
+        verb = "shrank" if now < before else "grew"
+        raise FetchFailed(
+            Result.CHANGED_TOO_MUCH,
+            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if this is "
+            f"meant, run: exchange-resolver lists update {self._list.name} --force",
+        )
+
+    async def _signature(self, spec: SignatureSpec) -> bytes:
+        if not spec.is_url:
+            return await asyncio.to_thread(_read_start, Path(spec.location), SIGNATURE_OCTETS_MAX)
+        kept = bytearray()
+        try:
+            async with self._client() as client, self._get(client, spec.location, {}) as reply:
+                async for octets in reply.aiter_stream():
+                    kept += octets
+                    if len(kept) > SIGNATURE_OCTETS_MAX:
+                        raise FetchFailed(Result.SIGNATURE, "too large to be one")
+        except FetchFailed as failure:
+            raise FetchFailed(failure.result, f"signature {spec.location}: {failure.why}") from None
+        return bytes(kept)
+
+    def _get(
+        self, client: httpcore.AsyncConnectionPool, url: str, conditions: Mapping[str, str]
+    ) -> contextlib.AbstractAsyncContextManager[httpcore.Response]:
+        return following(client, url, conditions, self._download, idle_s=self._means.idle_s)
+
+    def _client(self) -> httpcore.AsyncConnectionPool:
+        backend = CheckedBackend(self._stub.addresses, allow_private=self._download.allow_private)
+        return httpcore.AsyncConnectionPool(
+            ssl_context=self._means.tls(), network_backend=backend, max_connections=1, retries=0
+        )
+
+    async def _fetch_body(self, part: IO[bytes], may_be_unchanged: bool) -> _Fetched:
+        """The list's octets into `part`, or the server's word that they are the same."""
+        conditions = {}
+        if may_be_unchanged and self._before.etag:
+            conditions["If-None-Match"] = self._before.etag
+        if may_be_unchanged and self._before.last_modified:
+            conditions["If-Modified-Since"] = self._before.last_modified
+        async with self._client() as client, self._get(client, self._download.url, conditions) as reply:
+            if reply.status == 304:
+                return _Fetched(True, "", "", "", 0)
+            return await self._take_body(reply, part)
+
+    async def _take_body(self, reply: httpcore.Response, part: IO[bytes]) -> _Fetched:
+        length = header(reply, b"content-length")
+        if not length and header(reply, b"transfer-encoding").lower() != "chunked":
+            # RFC 9112 §6.3: such a body ends with the connection, so a broken one looks whole.
+            raise FetchFailed(Result.TRUNCATED, "the server does not say where the list ends")
+        total = int(length) if length.isascii() and length.isdigit() else None
+        octets_max = self._download.octets_max
+        if total is not None and total > octets_max:
+            raise FetchFailed(
+                Result.TOO_LARGE, f"{total:,} octets; the list's size_mb_max permits {octets_max:,}"
+            )
+        if header(reply, b"content-type").lower().startswith("text/html"):
+            raise FetchFailed(Result.NOT_A_LIST, "a web page (content type text/html), not a list")
+        body = Body(part, header(reply, b"content-encoding").lower(), octets_max)
+        gathered = bytearray()
+        received = 0
+        async for octets in reply.aiter_stream():
+            gathered += octets
+            received += len(octets)
+            self._means.progress(received, total)
+            if len(gathered) >= WRITE_OCTETS:
+                await asyncio.to_thread(body.take, bytes(gathered))
+                gathered.clear()
+        await asyncio.to_thread(body.take, bytes(gathered))
+        body.end()
+        return _Fetched(
+            False,
+            _validator(reply, b"etag"),
+            _validator(reply, b"last-modified"),
+            body.sha256,
+            body.octets,
+        )
+
+
+def _validator(reply: httpcore.Response, name: bytes) -> str:
+    """An ETag or date to repeat in the next request; none if it could not be repeated safely."""
+    text = header(reply, name)
+    return text if text.isascii() and text.isprintable() and len(text) <= VALIDATOR_CHARS_MAX else ""
+
+
+def _read_start(path: Path, octets_max: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(octets_max)
+    except OSError as error:
+        raise FetchFailed(Result.SIGNATURE, f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,283 @@
+"""Keeps downloaded lists fresh while the server runs: one child process at a time, when one is due.
+
+Knows: the event loop, the child, what happened to each list.  Does not know: HTTP, what lists are for.
+Theory: the lists to follow are those of the policy in force, so a broken blocklist changes nothing
+here.  A finished download changes a file; whoever compiles is told, and sees for himself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resolver.clock import Clock, TimerHandle
+from resolver.fetching.outcome import Outcome, Result, outcome_from
+from resolver.fetching.schedule import FIRST_RETRY_S, refresh_in_s, retry_s
+from resolver.fetching.store import ListStore, Notes
+from resolver.fetching.stub import Server
+from resolver.policy.downloads import DownloadedList
+
+GRACE_S = 60.0
+"""A child gets this beyond the download's own time, to start, to verify and to count."""
+OUTPUT_OCTETS_MAX = 1 << 16
+"""An outcome fits many times over."""
+BUSY_RETRY_S = 30.0
+"""When somebody else is downloading the same list."""
+
+log = logging.getLogger("resolver.fetching")
+
+Run = Callable[[DownloadedList], Awaitable[Outcome]]
+"""Downloads one list; never raises but for being cancelled."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """One list, as it stands."""
+
+    wanted: DownloadedList
+    notes: Notes = field(default_factory=Notes)
+    has_copy: bool = False
+    due: float = 0.0
+    """Monotonic seconds of the next attempt."""
+    is_read: bool = False
+    """Whether the notes on disk have been looked at since it was last followed."""
+    was_tried: bool = False
+    failures: int = 0
+    """In a row, since this server started: a restart is often the repair, so it begins anew."""
+    downloads: Counter[Result] = field(default_factory=Counter)
+
+
+class ListKeeper:
+    """Fetches what is due, from `start` until `close`."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        run: Run,
+        clock: Clock,
+        on_updated: Callable[[], None],
+        on_looked: Callable[[], None] = lambda: None,
+        *,
+        wall: Callable[[], float] = time.time,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        """`on_updated`: told that a list's file has changed; `on_looked`: that `missing` may differ."""
+        self._state_dir = state_dir
+        self._run = run
+        self._clock = clock
+        self._on_updated = on_updated
+        self._on_looked = on_looked
+        self._wall = wall
+        self._roll = roll
+        self._followed: dict[str, Followed] = {}
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._timer: TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, lists: Iterable[DownloadedList]) -> None:
+        """From now on these lists are kept, and no others; returns at once."""
+        before = self._followed
+        self._followed = {}
+        for wanted in lists:
+            entry = before.get(wanted.name) or Followed(wanted)
+            if entry.wanted.download != wanted.download:
+                # Another source is another start: its first attempt does not wait for the old one's pause.
+                entry = Followed(wanted, was_tried=False, downloads=entry.downloads)
+            entry.wanted = wanted
+            entry.is_read = False
+            self._followed[wanted.name] = entry
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to fetch."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name="list-keeper")
+
+    async def settle(self, wait_s: float) -> None:
+        """Wait until every list has a copy or was tried once, but no longer than `wait_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self.missing(untried_only=True) or not self._settled.is_set():
+                    self._settled.clear()
+                    await self._settled.wait()
+
+    async def close(self) -> None:
+        """Stop; a child under way is killed, and leaves the old list."""
+        self._cancel_timer()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    @property
+    def lists(self) -> Sequence[Followed]:
+        """How every list stands."""
+        return tuple(self._followed.values())
+
+    def missing(self, *, untried_only: bool = False) -> list[str]:
+        """Names of lists of which there is no copy at all."""
+        return [
+            name
+            for name, entry in self._followed.items()
+            if not entry.has_copy and not (untried_only and entry.was_tried)
+        ]
+
+    # The one task.
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._read_notes()
+                due = self._next_due()
+                if due is None or due.due > self._clock.now():
+                    self._settled.set()
+                    if due is not None:
+                        self._wake_at(due.due)
+                    await self._wake.wait()
+                    continue
+                await self._fetch(due)
+            except Exception:
+                # The server outlives whatever befalls its lists.
+                log.exception("keeping lists failed; trying again in %g s", BUSY_RETRY_S)
+                self._wake_at(self._clock.now() + BUSY_RETRY_S)
+                await self._wake.wait()
+
+    async def _read_notes(self) -> None:
+        for entry in self.lists:
+            if entry.is_read:
+                continue
+            entry.is_read = True
+            store = ListStore(self._state_dir, entry.wanted.name)
+            notes, entry.has_copy = await asyncio.to_thread(store.look)
+            if entry.has_copy and notes.succeeded_at > entry.notes.succeeded_at:
+                # Of before this start, or of a command that somebody gave.
+                entry.failures = 0
+                entry.due = self._refresh_at(entry, notes)
+            entry.notes = notes
+            self._on_looked()
+
+    def _refresh_at(self, entry: Followed, notes: Notes) -> float:
+        wanted = entry.wanted.download
+        return self._clock.now() + refresh_in_s(wanted, notes, wall=self._wall(), roll=self._roll())
+
+    def _next_due(self) -> Followed | None:
+        # Lists that serve nothing yet come first.
+        return min(self.lists, key=lambda entry: (entry.due, entry.has_copy), default=None)
+
+    async def _fetch(self, entry: Followed) -> None:
+        name = entry.wanted.name
+        outcome = await self._run(entry.wanted)
+        entry.was_tried = True
+        entry.downloads[outcome.result] += 1
+        store = ListStore(self._state_dir, name)
+        entry.notes, entry.has_copy = await asyncio.to_thread(store.look)
+        if outcome.is_success:
+            entry.failures = 0
+            # Not sooner than a retry: on a full disk the notes may not say that it succeeded.
+            entry.due = max(self._refresh_at(entry, entry.notes), self._clock.now() + FIRST_RETRY_S)
+        elif outcome.result is Result.BUSY:
+            entry.due = self._clock.now() + BUSY_RETRY_S
+        else:
+            entry.failures += 1
+            entry.due = self._clock.now() + retry_s(entry.wanted.download, entry.failures, self._roll())
+        self._settled.set()
+        self._on_looked()
+        self._tell(entry, outcome)
+        if outcome.result is Result.UPDATED:
+            self._on_updated()
+
+    def _tell(self, entry: Followed, outcome: Outcome) -> None:
+        name = entry.wanted.name
+        if outcome.result is Result.UPDATED:
+            log.info("list %s: new copy, %d names, %d octets", name, outcome.names, outcome.octets)
+        elif outcome.result is Result.UNCHANGED:
+            log.info("list %s: unchanged, %d names", name, entry.notes.names)
+        elif entry.has_copy:
+            age_h = (self._wall() - entry.notes.succeeded_at) / 3600
+            log.warning(
+                "list %s: %s: %s; the last good copy serves, %.1f hours old",
+                name,
+                outcome.result,
+                outcome.message,
+                age_h,
+            )
+        else:
+            log.error(
+                "list %s: %s: %s; IT WAS NEVER DOWNLOADED AND IS EMPTY", name, outcome.result, outcome.message
+            )
+
+    def _wake_at(self, moment: float) -> None:
+        self._cancel_timer()
+        self._timer = self._clock.call_later(max(0.0, moment - self._clock.now()), self._wake.set)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def run_in_child(state_dir: Path, bootstrap: Sequence[Server]) -> Run:
+    """How a server downloads: in a process whose memory, crashes and time are not its own."""
+
+    async def run(wanted: DownloadedList) -> Outcome:
+        job = {
+            "list": wanted.as_json(),
+            "state_dir": str(state_dir),
+            "bootstrap": list(bootstrap),
+            "force": False,
+        }
+        try:
+            return await _run_child(
+                wanted.name, json.dumps(job).encode(), wanted.download.timeout_s + GRACE_S
+            )
+        except TimeoutError:
+            return Outcome(wanted.name, Result.DEFECT, "the downloading process did not end")
+        except OSError as error:
+            return Outcome(wanted.name, Result.DEFECT, f"cannot start the downloading process: {error}")
+
+    return run
+
+
+async def _run_child(name: str, job: bytes, timeout_s: float) -> Outcome:
+    root = str(Path(__file__).parents[2])
+    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # A folder named `resolver` where the operator happens to stand is not our package.
+        "-m",
+        "resolver.fetching.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": search},
+    )
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        async with asyncio.timeout(timeout_s):
+            child.stdin.write(job)
+            with contextlib.suppress(ConnectionError):
+                await child.stdin.drain()
+            child.stdin.close()
+            output = await child.stdout.read(OUTPUT_OCTETS_MAX)
+            code = await child.wait()
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    try:
+        return outcome_from(json.loads(output))
+    except (ValueError, KeyError, TypeError):
+        return Outcome(name, Result.DEFECT, f"the downloading process ended with code {code}")

@@ -1,0 +1,33 @@
+"""When a list is fetched next.  Pure.
+
+Knows: intervals, backing off.  Does not know: clocks, chance; it is given a `roll` of 0 to 1.
+"""
+
+from __future__ import annotations
+
+from resolver.fetching.store import Notes
+from resolver.policy.downloads import Download
+
+FIRST_RETRY_S = 15.0
+"""After a first failure; the next ones wait twice as long each."""
+RETRY_MAX_S = 3_600.0
+"""However long it has failed: a list that is back is noticed within the hour."""
+SPREAD = 0.1
+"""Part of an interval by which it is shortened at random, so that a thousand servers do not ask at once."""
+DOUBLINGS_MAX = 20
+
+
+def refresh_in_s(download: Download, notes: Notes, *, wall: float, roll: float) -> float:
+    """Seconds from now (`wall`) to the next attempt for a list whose copy is known; 0: now."""
+    if notes.url != download.url or notes.proof != download.proof or not notes.succeeded_at:
+        return 0.0
+    pause = download.refresh_s * (1 - SPREAD * roll)
+    # A wall clock that was set back must not put a download off for years.
+    return min(max(0.0, pause - (wall - notes.succeeded_at)), pause)
+
+
+def retry_s(download: Download, failures: int, roll: float) -> float:
+    """How long to wait after so many failures in a row: twice as long each time, half of it by chance."""
+    longest = min(RETRY_MAX_S, download.refresh_s)
+    pause = min(longest, FIRST_RETRY_S * 2.0 ** min(failures - 1, DOUBLINGS_MAX))
+    return pause * (0.5 + 0.5 * roll)

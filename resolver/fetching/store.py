@@ -1,0 +1,167 @@
+"""The last good copies of downloaded lists, and what is known of each.
+
+Knows: `state_dir/lists`, atomic replacement, locks.  Does not know: HTTP, when anything is fetched.
+
+    NAME.list          the list as it was published, verified; never half of one
+    NAME.json          where it came from, its validators, how the last attempts went
+    .NAME.lock         held while one process downloads it
+    .NAME.*.part       what a killed download left behind; removed by the next one
+
+List and notes are two files, so a kill between their renames leaves the new list with the old notes.
+That is harmless: notes name the hash of the list they are about, and count for no other.
+Everything here may block: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from resolver.fetching.outcome import FetchFailed, Result
+from resolver.policy.downloads import stored_path
+from resolver.policy.image_writer import sync_directory
+from resolver.policy.safe_write import replace_file
+
+NOTES_OCTETS_MAX = 1 << 16
+"""Larger files are not ours."""
+VALIDATOR_CHARS_MAX = 1_000
+"""Longer ETags are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is known of one list; times are Unix seconds, 0: never."""
+
+    url: str = ""
+    proof: str = ""
+    """`Download.proof` that the copy was held against."""
+    etag: str = ""
+    last_modified: str = ""
+    sha256: str = ""
+    """Of the copy these notes are about; empty: there is none."""
+    octets: int = 0
+    names: int = 0
+    changed_at: float = 0.0
+    """When the copy was last replaced."""
+    succeeded_at: float = 0.0
+    """When the copy was last known to be what the server has."""
+    attempted_at: float = 0.0
+    failures: int = 0
+    """Failed attempts since the last success."""
+    result: str = ""
+    """Of the last attempt."""
+    problem: str = ""
+    """Why it failed; empty when it did not."""
+
+
+class ListStore:
+    """One list's place in `state_dir`."""
+
+    def __init__(self, state_dir: Path, name: str) -> None:
+        self.name = name
+        self.path = stored_path(state_dir, name)
+        self._state_dir = state_dir
+        self._folder = self.path.parent
+        self._notes = self._folder / f"{name}.json"
+        self._lock = self._folder / f".{name}.lock"
+
+    def notes(self) -> Notes:
+        """What is known; empty notes when there are none that can be read."""
+        try:
+            with self._notes.open("rb") as file:
+                fields = json.loads(file.read(NOTES_OCTETS_MAX))
+            notes = Notes(**fields)
+            types = {name: type(value) for name, value in asdict(Notes()).items()}
+            known = {name: types[name](value) for name, value in asdict(notes).items()}
+        except (OSError, ValueError, TypeError):
+            return Notes()
+        return Notes(**known)
+
+    def note(self, notes: Notes) -> None:
+        """Replace what is known.  Raises OSError."""
+        replace_file(self._notes, json.dumps(asdict(notes), indent=1).encode() + b"\n")
+
+    def has_copy(self) -> bool:
+        """Whether there is anything to serve."""
+        return self.path.exists()
+
+    def look(self) -> tuple[Notes, bool]:
+        """What is known, and whether there is a copy."""
+        return self.notes(), self.has_copy()
+
+    def is_about_copy(self, notes: Notes) -> bool:
+        """Whether the copy on disk is the one that `notes` speak of, octet for octet."""
+        if not notes.sha256:
+            return False
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == notes.sha256
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one who downloads this list, with the folder made and swept.
+
+        Raises FetchFailed (BUSY) and OSError.  The lock goes with the process, however it ends.
+        """
+        self._make_folder()
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FetchFailed(Result.BUSY, "another process is downloading this list") from None
+            self._own(descriptor)
+            for part in self._folder.glob(f".{self.name}.*.part"):
+                with contextlib.suppress(OSError):
+                    part.unlink()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def open_part(self) -> IO[bytes]:
+        """A new temporary file, for reading and writing; the caller closes it.  Raises OSError."""
+        part = self._folder / f".{self.name}.{os.getpid()}.part"
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        return os.fdopen(descriptor, "w+b")
+
+    def put(self, part: IO[bytes]) -> None:
+        """Make a finished temporary file the copy: flushed, then renamed.  Raises OSError."""
+        part.flush()
+        self._own(part.fileno())
+        os.fsync(part.fileno())
+        self.part_path(part).replace(self.path)
+        sync_directory(self._folder)
+
+    def drop(self, part: IO[bytes]) -> None:
+        """Close a temporary file, and remove it unless it was put."""
+        with contextlib.suppress(OSError):
+            part.close()
+        with contextlib.suppress(OSError):
+            self.part_path(part).unlink()
+
+    def part_path(self, part: IO[bytes]) -> Path:
+        """Where a temporary file stands."""
+        return self._folder / f".{self.name}.{os.getpid()}.part"
+
+    def _make_folder(self) -> None:
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                owner = self._state_dir.stat()
+                os.chown(self._folder, owner.st_uid, owner.st_gid)
+
+    def _own(self, descriptor: int) -> None:
+        """Give a file that root made to whom the folder belongs: the server has no privileges."""
+        if os.geteuid() == 0:
+            folder = self._folder.stat()
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
