@@ -532,3 +532,40 @@ def test_running_publisher_notices_every_way_of_editing(stage: Stage, how: str) 
 
     asyncio.run(run())
     assert stage.blocks("beta")
+
+
+def test_every_policy_put_in_force_is_told_for_the_record(stage: Stage) -> None:
+    told: list[list[str]] = []
+
+    async def play() -> None:
+        publisher = stage.publisher()
+        publisher._on_applied = lambda inputs, counts: told.append([entry.sha256 for entry in inputs])
+        stage.write(entry("alpha"))
+        await publisher.start()
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert await publisher.reload_if_changed(asked=True), "nothing changed"
+        stage.write("  broken")
+        assert not await publisher.reload_if_changed()
+        await publisher.close()
+
+    asyncio.run(play())
+    assert len(told) == 2 and told[0] != told[1]
+
+
+def test_a_restart_tells_what_serves_and_the_last_good_copy_is_not_news(stage: Stage) -> None:
+    told: list[int] = []
+
+    async def play() -> None:
+        publisher = stage.publisher()
+        publisher._on_applied = lambda inputs, counts: told.append(counts["exchanges"])
+        await publisher.start()
+        await publisher.close()
+
+    stage.write(entry("alpha"))
+    asyncio.run(play())
+    asyncio.run(play())
+    assert told == [1, 1]
+    stage.write("  broken")
+    asyncio.run(play())
+    assert told == [1, 1]

@@ -38,10 +38,10 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
         return EXIT_FINE
     width = max((len(str(generation.number)) for generation in generations), default=0)
     for generation in generations:
-        mark = " FORCED" if generation.reason else ""
+        mark = "FORCED" if generation.reason else ""
         who = generation.who or "unknown"
         print(
-            f"{generation.number:>{width}}  {_moment(generation.at)}  {who:<10}{mark}"
+            f"{generation.number:>{width}}  {_moment(generation.at)}  {who:<12} {mark:<6}"
             f"  {changes_headline(generation.changes)}"
         )
     if dropped.texts or dropped.generations:
