@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
-from resolver.policy.verdict import PASS, Verdict
+from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
 
 
@@ -83,6 +83,17 @@ class Drop:
 
 
 @dataclass(slots=True, eq=False)
+class Redirect:
+    """A denied name whose rule answers with a CNAME, and whose addresses are to be found there."""
+
+    verdict: Verdict
+    target: bytes
+    """Wire form, lower case."""
+    kept: tuple[bytes, int] | None
+    """The chain that leads to the denied name, and its number of records; None: it is the name asked."""
+
+
+@dataclass(slots=True, eq=False)
 class Ask:
     """Nothing here answers it: hand it to `Service.resolve`."""
 
@@ -97,6 +108,19 @@ class Ask:
     """The listener's: where the answer is to go."""
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
+    redirect: Redirect | None = None
+    """Ask for its target instead of the name in the question."""
 
 
 Outcome = Respond | Drop | Ask
+
+
+_UDP = Transport.UDP
+_TCP_ONLY = PolicyAction.TCP_ONLY
+
+
+def over_transport(peer: Peer, verdict: Verdict) -> Verdict:
+    """The verdict as it holds on this client's transport."""
+    if verdict.action is _TCP_ONLY and peer.transport is not _UDP:
+        return over_stream(verdict)
+    return verdict

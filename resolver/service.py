@@ -10,29 +10,36 @@ cached, stale and in flight, and flushes nothing.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 
 from resolver.access import AccessList, RateLimiter
 from resolver.cache import CacheEntry, ResponseCache
 from resolver.cache.eviction import FREQUENCY_MAX
-from resolver.clock import Clock, TimerHandle
+from resolver.clock import Clock
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.local import LocalNames
 from resolver.memo import Memo
-from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source, Transport
+from resolver.outcome import Ask, Drop, Outcome, Peer, Redirect, Respond, Source, Transport, over_transport
 from resolver.policy.answer import policy_answer
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import PASS, PolicyAction, Verdict
+from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
+from resolver.redirect import Redirects, led_answer
+from resolver.waiting import Deliver, Waiter
 from resolver.wire.encode import encode_malformed, encode_response, response_limit
-from resolver.wire.numbers import EdnsOption, ExtendedError, NegativeKind, Qclass, Qtype, Rcode
+from resolver.wire.numbers import (
+    META_TYPES,
+    EdnsOption,
+    ExtendedError,
+    NegativeKind,
+    Qclass,
+    Qtype,
+    Rcode,
+)
 from resolver.wire.query import Malformed, Query, parse_query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 from resolver.wire.ttl import age_body, with_ttl
-
-_log = logging.getLogger(__name__)
 
 # Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
 # 0.17 µs); the gates read several per query, so they are read once, here.
@@ -40,14 +47,13 @@ _UDP = Transport.UDP
 _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
+_LOCAL_DATA = PolicyAction.LOCAL_DATA
 _FROM_UPSTREAM = Source.UPSTREAM
 _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
 _FROM_HERE = Source.LOCAL
 _NOERROR = int(Rcode.NOERROR)
 _KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
-
-Deliver = Callable[[Ask, Respond | Drop], None]
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
@@ -57,18 +63,6 @@ STALE_TTL_S = 30
 
 ANY_TTL_S = 3600
 """TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
-
-META_TYPES = {
-    0: Rcode.FORMERR,
-    Qtype.OPT: Rcode.FORMERR,
-    Qtype.TSIG: Rcode.FORMERR,
-    Qtype.TKEY: Rcode.NOTIMP,
-    Qtype.MAILA: Rcode.NOTIMP,
-    Qtype.MAILB: Rcode.NOTIMP,
-    Qtype.AXFR: Rcode.REFUSED,
-    Qtype.IXFR: Rcode.REFUSED,
-}
-"""Types that are no question about data (RFC 6895 §3.1); none is ever forwarded."""
 
 WAITING_MAX = 65_536
 """Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
@@ -97,6 +91,7 @@ class Service:
         self._clock = clock
         self._access = access
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
+        self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_udp = Memo(memo_octets_max * 3 // 4)
         self._memo_tcp = Memo(memo_octets_max // 4)
         keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds
@@ -184,7 +179,9 @@ class Service:
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
         verdict = self._table.judge_name(query.qname, now)
         if verdict.action is not _PASSTHRU:
-            return self._deny(query, peer, verdict, now)
+            verdict = over_transport(peer, verdict)
+            if verdict.action is not _PASSTHRU:
+                return self._deny(query, peer, verdict, now)
         # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
         if query.qtype == _ANY:
             body = hinfo_body(ANY_TTL_S)
@@ -217,23 +214,33 @@ class Service:
             overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
             deliver(ask, self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
             return
-        waiter = _Waiter(self, ask, deliver)
+        waiter = Waiter(self, ask, deliver)
         self.waiting += 1
         if ask.stale is not None:
             waiter.patience = self._clock.call_later(STALE_ANSWER_AFTER_S, waiter.on_impatience)
-        query = ask.query
-        self._forwarder.ask(
-            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, waiter.on_result
-        )
+        self.ask_upstreams(ask, waiter.on_result)
 
-    def finish(self, ask: Ask, result: Answered | Failed) -> Respond | Drop:
-        """What the client gets of an upstream's answer or failure, by today's policy."""
+    def ask_upstreams(self, ask: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name in the question, or the one its rule leads to; `done` is called exactly once."""
+        query = ask.query
+        if ask.redirect is not None:
+            self._forwarder.ask(ask.redirect.target, query.qtype, False, query.checking_disabled, done)
+        else:
+            self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, done)
+
+    def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
+        """What the client gets of an upstream's answer or failure, by today's policy.
+
+        Another `Ask` where a list's rule leads on to another name.
+        """
         now = self._clock.now()
         query = ask.query
         verdict = ask.verdict
-        entry = self._keep(query, result, now)
+        if ask.redirect is not None:
+            return self._finish_redirect(ask, ask.redirect, result, now)
+        entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
         if ask.generation != self._table.generation or now >= verdict.valid_until:
-            verdict = self._table.judge_name(query.qname, now)
+            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
             if verdict.is_blocked:
                 return self._deny(query, ask.peer, verdict, now)
         if isinstance(result, Failed):
@@ -249,18 +256,39 @@ class Service:
             judgement = self._judgement(query, verdict, entry, now)
         else:
             judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
+        judgement = over_transport(ask.peer, judgement)
         body = response.body
         if judgement.valid_until != math.inf:
-            body = age_body(response, 0, ttl_max=_cap_s(judgement, now))
+            body = age_body(response, 0, ttl_max=cap_s(judgement, now))
         if judgement.is_blocked:
             return self._deny(query, ask.peer, judgement, now, response, body)
         return self._reply_from(query, ask.peer, response, body, _FROM_UPSTREAM, judgement)
 
-    def settle_with_stale(self, ask: Ask) -> Respond | Drop:
+    def _finish_redirect(
+        self, ask: Ask, redirect: Redirect, result: Answered | Failed, now: float
+    ) -> Respond | Drop:
+        """The CNAME of a rule, with what upstreams said of its target."""
+        query = ask.query
+        entry = self._keep(redirect.target, False, query, result, now)
+        verdict = redirect.verdict
+        if ask.generation != self._table.generation and redirect.kept is None:
+            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+            if verdict.is_blocked and verdict.match != redirect.verdict.match:
+                return self._deny_here(query, ask.peer, verdict, now, None)
+        response = None if isinstance(result, Failed) else result.response
+        if entry is not None:
+            response = entry.response  # its TTLs are within the operator's bounds
+        found = self._redirects.finish(self._table, redirect, query, response, STALE_TTL_S, now)
+        if found is None:
+            ede = (result.ede,) if isinstance(result, Failed) else ()
+            return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
+        return led_answer(query, ask.peer, redirect, found, now)
+
+    def settle_with_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, judged by today's policy."""
         now = self._clock.now()
         assert ask.stale is not None
-        verdict = self._table.judge_name(ask.query.qname, now)
+        verdict = over_transport(ask.peer, self._table.judge_name(ask.query.qname, now))
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
         return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
@@ -269,23 +297,22 @@ class Service:
         """SERVFAIL, when nothing better can be said."""
         return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM)
 
-    def _keep(self, query: Query, result: Answered | Failed, now: float) -> CacheEntry | None:
-        """Store a result once, however many clients waited for it."""
+    def _keep(
+        self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
+    ) -> CacheEntry | None:
+        """Store a result for `name` once, however many clients waited for it."""
+        question = (name, query.qtype, dnssec_ok, query.checking_disabled)
         if isinstance(result, Failed):
             # Want of room here is no failure of the name: it may be asked again at once.
             if result.reason not in ("overload", "closed"):
-                self._cache.store_failure(
-                    query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.ede, now
-                )
+                self._cache.store_failure(*question, result.ede, now)
             return None
         if self._stored[0] is result:
             return self._stored[1]
         if not result.upstream.trust_ad:
             # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
             result.response.authentic_data = False
-        entry = self._cache.store(
-            query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, result.response, now
-        )
+        entry = self._cache.store(*question, result.response, now)
         self._stored = (result, entry)
         return entry
 
@@ -307,13 +334,13 @@ class Service:
 
     def _from_entry(
         self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
-    ) -> Respond | Drop:
+    ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = self._judgement(query, verdict, entry, now)
+        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
         age_s = int(now - entry.stored_at)
-        cap_s = _cap_s(judgement, now)
-        body = age_body(response, age_s, ttl_max=cap_s)
+        capped_s = cap_s(judgement, now)
+        body = age_body(response, age_s, ttl_max=capped_s)
         if judgement.is_blocked:
             return self._deny(query, peer, judgement, now, response, body)
         answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
@@ -322,9 +349,9 @@ class Service:
             answer.head = answer.tail[: query.question_end - 2]
             answer.opt = answer.tail[query.question_end - 2 + len(body) :]
         good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
-        if cap_s is not None:
+        if capped_s is not None:
             # The whole seconds left become one fewer at this moment.
-            good_until = min(good_until, judgement.valid_until - cap_s)
+            good_until = min(good_until, judgement.valid_until - capped_s)
         return self._remember(query, peer, answer, good_until)
 
     def _aged(self, answer: Respond, entry: CacheEntry, now: float) -> Respond:
@@ -339,12 +366,12 @@ class Service:
 
     def _serve_stale(
         self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
-    ) -> Respond | Drop:
+    ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = self._judgement(query, verdict, entry, now)
-        cap_s = _cap_s(judgement, now)
-        body = with_ttl(response, STALE_TTL_S if cap_s is None else min(STALE_TTL_S, cap_s))
+        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        capped_s = cap_s(judgement, now)
+        body = with_ttl(response, STALE_TTL_S if capped_s is None else min(STALE_TTL_S, capped_s))
         if judgement.is_blocked:
             # A stale name that is now blocked gets an ordinary policy answer.
             return self._deny(query, peer, judgement, now, response, body)
@@ -360,12 +387,31 @@ class Service:
         now: float,
         response: Response | None = None,
         body: bytes = b"",
-    ) -> Respond | Drop:
+    ) -> Outcome:
         """The policy's answer, behind what is kept of the chain in `body` (that of `response`, as of now)."""
         kept = None
         if response is not None and verdict.kept_links:
             link = response.links[verdict.kept_links - 1]
             kept = (body[: link.end], link.ancount)
+        if verdict.action is _LOCAL_DATA:
+            if (start := self._redirects.start(self._table, query, verdict, kept, now)) is not None:
+                redirect, found = start
+                if found is not None:
+                    return led_answer(query, peer, redirect, found, now)
+                if query.recursion_desired:
+                    return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
+        return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
+
+    def _deny_here(
+        self,
+        query: Query,
+        peer: Peer,
+        verdict: Verdict,
+        now: float,
+        kept: tuple[bytes, int] | None,
+        *,
+        is_constant: bool = False,
+    ) -> Respond | Drop:
         limit = response_limit(query, peer.transport is not _UDP)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
         if message is None:
@@ -374,7 +420,7 @@ class Service:
         assert verdict.match is not None
         # A name's own denial is constant until `valid_until` comes within its TTL; one for what an
         # upstream said lives no longer than that.
-        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if response is None else -math.inf
+        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
         return self._remember(query, peer, answer, constant_until)
 
     def _reply(
@@ -450,45 +496,3 @@ class Service:
                 answer.generation = self._table.generation
                 memo.remember(key, answer)
         return answer
-
-
-class _Waiter:
-    """One client that waits for an upstream: answered once, by whichever comes first."""
-
-    __slots__ = ("_ask", "_deliver", "_service", "patience")
-
-    def __init__(self, service: Service, ask: Ask, deliver: Deliver) -> None:
-        self._service = service
-        self._ask = ask
-        self._deliver: Deliver | None = deliver
-        self.patience: TimerHandle | None = None
-
-    def on_result(self, result: Answered | Failed) -> None:
-        try:
-            answer = self._service.finish(self._ask, result)
-        except Exception:
-            # A defect of ours must not leave a client waiting; it is counted and shown.
-            self._service.defects += 1
-            _log.exception("defect while finishing %s", self._ask.query.octets[:300].hex())
-            answer = self._service.apologize(self._ask)
-        self._settle(answer)
-
-    def on_impatience(self) -> None:
-        """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
-        self._settle(self._service.settle_with_stale(self._ask))
-
-    def _settle(self, answer: Respond | Drop) -> None:
-        deliver, self._deliver = self._deliver, None
-        if deliver is None:
-            return
-        if self.patience is not None:
-            self.patience.cancel()
-        self._service.waiting -= 1
-        deliver(self._ask, answer)
-
-
-def _cap_s(verdict: Verdict, now: float) -> int | None:
-    """Seconds until a date may change the verdict, which no TTL may outlive; None: no such date."""
-    if verdict.valid_until == math.inf:
-        return None
-    return max(0, int(verdict.valid_until - now))

@@ -38,6 +38,10 @@ class LocalAnswer:
     body: bytes
     ancount: int
     nscount: int
+    addresses: tuple[bytes, ...] = ()
+    """RDATA of the A and AAAA records among them."""
+    ttl_s: int = 0
+    """Of these."""
 
 
 class LocalNames:
@@ -95,16 +99,15 @@ class LocalNames:
                 count += 1
         if not count:
             return _negative(Rcode.NOERROR, 0, LOCAL_TTL_S)
-        return LocalAnswer(Rcode.NOERROR, body, count, 0)
+        return LocalAnswer(Rcode.NOERROR, body, count, 0, tuple(rdatas), LOCAL_TTL_S)
 
     def _special(self, query: Query, kind: Special, apex_offset: int) -> LocalAnswer:
         is_apex = apex_offset == 0
         if kind is Special.LOOPBACK:
             rdata = _LOOPBACK.get(query.qtype)
             if rdata is not None:
-                return LocalAnswer(
-                    Rcode.NOERROR, record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata), 1, 0
-                )
+                body = record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata)
+                return LocalAnswer(Rcode.NOERROR, body, 1, 0, (rdata,), SPECIAL_TTL_S)
         if query.qname == _LOOPBACK_REVERSE and query.qtype == Qtype.PTR:
             return LocalAnswer(
                 Rcode.NOERROR, record(QNAME_POINTER, Qtype.PTR, SPECIAL_TTL_S, _LOCALHOST), 1, 0

@@ -158,5 +158,12 @@ def over_stream(verdict: Verdict) -> Verdict:
     )
 
 
+def cap_s(verdict: Verdict, now: float) -> int | None:
+    """Seconds until a date may change the verdict, which no TTL may outlive; None: no such date."""
+    if verdict.valid_until == math.inf:
+        return None
+    return max(0, int(verdict.valid_until - now))
+
+
 PASS = Verdict()
 """The verdict on nearly every name; compare with `is`."""

@@ -153,3 +153,16 @@ class Flag(IntEnum):
     Z = 0x0040
     AD = 0x0020
     CD = 0x0010
+
+
+META_TYPES = {
+    0: Rcode.FORMERR,
+    Qtype.OPT: Rcode.FORMERR,
+    Qtype.TSIG: Rcode.FORMERR,
+    Qtype.TKEY: Rcode.NOTIMP,
+    Qtype.MAILA: Rcode.NOTIMP,
+    Qtype.MAILB: Rcode.NOTIMP,
+    Qtype.AXFR: Rcode.REFUSED,
+    Qtype.IXFR: Rcode.REFUSED,
+}
+"""Types that are no question about data (RFC 6895 §3.1), and what asking for one gets; none is forwarded."""

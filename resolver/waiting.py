@@ -1,0 +1,94 @@
+"""One client that waits for upstreams, from its question to its one answer.
+
+Knows: that whichever comes first settles it.  Does not know: what is answered, who is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from resolver.clock import TimerHandle
+from resolver.forwarding.forwarder import Answered, Failed
+from resolver.outcome import Ask, Drop, Outcome, Respond
+
+_log = logging.getLogger(__name__)
+
+Deliver = Callable[[Ask, Respond | Drop], None]
+
+
+class Desk(Protocol):
+    """What a waiter needs of the service."""
+
+    waiting: int
+    defects: int
+
+    def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
+        """What the client gets of a result; another `Ask` when that leads on to another name."""
+
+    def settle_with_stale(self, ask: Ask) -> Outcome:
+        """The stale answer that `ask` carries."""
+
+    def apologize(self, ask: Ask) -> Respond:
+        """SERVFAIL."""
+
+    def ask_upstreams(self, ask: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name that `ask` is about; `done` is called exactly once."""
+
+
+class Waiter:
+    """One client that waits for an upstream: answered once, by whichever comes first."""
+
+    __slots__ = ("_ask", "_deliver", "_desk", "_following", "patience")
+
+    def __init__(self, desk: Desk, ask: Ask, deliver: Deliver) -> None:
+        self._desk = desk
+        self._ask = ask
+        self._deliver: Deliver | None = deliver
+        self._following: Ask | None = ask if ask.redirect is not None else None
+        self.patience: TimerHandle | None = None
+
+    def on_result(self, result: Answered | Failed) -> None:
+        """The upstreams have spoken, of the name that was asked or of the one it was led to first."""
+        self._take(self._ask, result)
+
+    def on_impatience(self) -> None:
+        """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
+        outcome = self._desk.settle_with_stale(self._ask)
+        if isinstance(outcome, Ask):
+            self._follow(outcome)
+        else:
+            self._settle(outcome)
+
+    def _take(self, ask: Ask, result: Answered | Failed) -> None:
+        answer: Outcome
+        try:
+            answer = self._desk.finish(ask, result)
+        except Exception:
+            # A defect of ours must not leave a client waiting; it is counted and shown.
+            self._desk.defects += 1
+            _log.exception("defect while finishing %s", ask.query.octets[:300].hex())
+            answer = self._desk.apologize(ask)
+        if not isinstance(answer, Ask):
+            if ask is self._ask and self._following is not None and self._following is not ask:
+                return  # A stale answer led on already; this one was for the cache.
+            self._settle(answer)
+        elif self._following is None:
+            self._follow(answer)
+
+    def _follow(self, led: Ask) -> None:
+        """Go on with the name that a rule leads to: once, since no list judges that name."""
+        if self._deliver is None:
+            return
+        self._following = led
+        self._desk.ask_upstreams(led, lambda result: self._take(led, result))
+
+    def _settle(self, answer: Respond | Drop) -> None:
+        deliver, self._deliver = self._deliver, None
+        if deliver is None:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self._desk.waiting -= 1
+        deliver(self._ask, answer)
