@@ -42,6 +42,9 @@ def _patterns(point: Point, losses: Losses) -> Iterator[str]:
     if text is None:
         losses.note(LossKind.NAME, name)
         return
+    if here is below and here.action is PolicyAction.NXDOMAIN:
+        yield f"address=/{text}/\n"  # Nearly all of a large list.
+        return
     if here.is_blocked or inherited.is_blocked:
         yield from _pattern(text, here)
     if here.action is PolicyAction.NODATA:

@@ -58,6 +58,9 @@ def _zone(point: Point, losses: Losses) -> Iterator[str]:
         losses.note(LossKind.NAME, name)
         return
     text = master_name(name) + "."
+    if here is below and here.is_listed and here.action is PolicyAction.NXDOMAIN:
+        yield f'local-zone: "{text}" always_nxdomain\n'  # Nearly all of a large list.
+        return
     if not here.is_blocked:
         if below.is_blocked:
             losses.note(LossKind.BELOW, name)
