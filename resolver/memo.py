@@ -13,6 +13,15 @@ from resolver.outcome import Respond
 ENTRY_OVERHEAD_OCTETS = 420
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond` (measured, 64-bit)."""
 
+CACHE_ENTRY_OCTETS = 600
+"""What a cache entry that only the memo still holds needs beside its body."""
+
+MEMO_OCTETS_MAX = 64 << 20
+"""More gains nothing: some 60,000 questions are a network's hot set."""
+
+LEAVE_AT_ONCE = 4
+"""Answers let go for each one remembered: the leaving half is gone long before the next one comes."""
+
 SEEN_MAX = 32_768
 """Questions remembered by hash alone, to tell the second time from the first: about 3 MB."""
 
@@ -21,10 +30,11 @@ class Memo:
     """Answers by the octets after a query's ID; at most `octets_max` octets of memory."""
 
     def __init__(self, octets_max: int) -> None:
-        self._half_max = octets_max // 2
+        self._half_max = min(octets_max, MEMO_OCTETS_MAX) // 2
         self._young: dict[bytes, Respond] = {}
         self.old: dict[bytes, Respond] = {}
         """The half that is on its way out; look there by `recall`, when `find` knows nothing."""
+        self._leaving: dict[bytes, Respond] = {}
         self._young_octets = 0
         self._seen: set[int] = set()
         self.find = self._young.get
@@ -49,12 +59,19 @@ class Memo:
     def remember(self, key: bytes, answer: Respond) -> None:
         """Keep `answer` for queries whose octets after the ID are `key`."""
         octets = ENTRY_OVERHEAD_OCTETS + len(key) + len(answer.tail) + len(answer.head) + len(answer.opt)
+        if answer.entry is not None and answer.entry.response is not None:
+            # The cache may let its entry go while we hold it.
+            octets += CACHE_ENTRY_OCTETS + len(answer.entry.response.body)
         if self._young_octets + octets > self._half_max:
             if octets > self._half_max:
                 return
-            self.old, self._young = self._young, {}
+            self._leaving, self.old, self._young = self.old, self._young, {}
             self._young_octets = 0
             self.find = self._young.get
+        # Letting a whole half go at once would stop the loop for tens of milliseconds.
+        leaving = self._leaving
+        for _ in range(min(LEAVE_AT_ONCE, len(leaving))):
+            leaving.popitem()
         self._young[key] = answer
         self._young_octets += octets
 

@@ -1,6 +1,10 @@
 """The memo of whole answers."""
 
-from resolver.memo import ENTRY_OVERHEAD_OCTETS, SEEN_MAX, Memo
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
+
+from resolver.memo import ENTRY_OVERHEAD_OCTETS, LEAVE_AT_ONCE, SEEN_MAX, Memo
 from resolver.outcome import Respond, Source
 
 
@@ -65,3 +69,23 @@ def test_questions_asked_once_take_a_bounded_place() -> None:
     for number in range(3 * SEEN_MAX):
         memo.is_asked_again(number.to_bytes(4, "big"))
         assert len(memo._seen) <= SEEN_MAX
+
+
+def test_the_leaving_half_goes_a_few_at_a_time() -> None:
+    memo = Memo(200 * (ENTRY_OVERHEAD_OCTETS + 100))
+    sizes = []
+    for number in range(450):
+        memo.remember(number.to_bytes(4, "big"), answer(b"x" * 96))
+        sizes.append(len(memo._leaving))
+    assert max(sizes) > 90
+    assert all(later >= earlier - LEAVE_AT_ONCE for earlier, later in pairwise(sizes))
+    assert sizes[-1] == 0
+
+
+def test_a_cache_entry_that_it_holds_counts() -> None:
+    memo = Memo(100_000)
+    response = SimpleNamespace(body=b"x" * 60_000)
+    memo.remember(
+        b"key", Respond(b"", 0, 1, Source.CACHE, entry=cast(Any, SimpleNamespace(response=response)))
+    )
+    assert look_up(memo, b"key") is None

@@ -30,6 +30,7 @@ class ScriptedService:
     def __init__(self) -> None:
         self.waiting: list[tuple[Ask, Deliver]] = []
         self.asked = 0
+        self.answers_at_once = False
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         self.asked += 1
@@ -44,7 +45,11 @@ class ScriptedService:
         return self.answer(octets)
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
-        self.waiting.append((ask, deliver))
+        if self.answers_at_once:
+            # As when too many questions are in flight, or no upstream can be sent to.
+            deliver(ask, self.answer(ask.query.octets))
+        else:
+            self.waiting.append((ask, deliver))
 
     def release(self, index: int = 0) -> None:
         ask, deliver = self.waiting.pop(index)
@@ -197,15 +202,32 @@ def test_a_connection_may_have_only_so_many_open_questions() -> None:
     run(play)
 
 
-def test_a_client_that_never_reads_is_cut_off() -> None:
+def test_a_client_that_never_reads_is_made_to_wait_and_then_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+
     async def play(service: ScriptedService, listener: TcpListener) -> None:
         _, writer = await connect(listener)
         cast(Any, writer.transport).pause_reading()
-        writer.writelines(framed(number, b"big") for number in range(500))
+        writer.writelines(framed(number, b"big") for number in range(2000))
         await until(lambda: bool(listener.reporter.drops))
+        # Far from all of its queries were worked on: 60 kB each would be 120 MB.
+        assert service.asked < 1000
         await until(lambda: listener.connections == 0)
 
-    assert run(play).drops["tcp_client_does_not_read"] == 1
+    assert run(play, idle_s=0.1).drops["tcp_client_does_not_read"] == 1
+
+
+def test_a_client_that_reads_slowly_gets_every_answer() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        asked = 200
+        writer.writelines(framed(number, b"big") for number in range(asked))
+        for number in range(asked):
+            message = await read_message(reader)
+            assert message[:2] == number.to_bytes(2, "big")
+            assert len(message) == 60_002
+
+    assert not run(play).drops
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,5 +310,37 @@ def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
         assert (await read_message(reader))[:2] == b"\0\1"
         assert await is_closed(reader)
         assert service.asked == 1
+
+    run(play)
+
+
+def test_answers_delivered_while_asking_are_each_sent_once() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        service.answers_at_once = True
+        reader, writer = await connect(listener)
+        asked = 2 * tcp.MESSAGES_PER_TURN_MAX
+        last = framed(asked, b"wait")
+        writer.write(b"".join(framed(number, b"wait") for number in range(asked)) + last[:7])
+        for number in range(asked):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        writer.write(last[7:])
+        assert (await read_message(reader))[:2] == asked.to_bytes(2, "big")
+        assert service.asked == asked + 1
+        writer.write_eof()
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        service.answers_at_once = True
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"wait") + framed(2, b"quick"))
+        writer.write_eof()
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert (await read_message(reader))[:2] == b"\0\2"
+        assert await is_closed(reader)
+        await until(lambda: listener.connections == 0)
 
     run(play)

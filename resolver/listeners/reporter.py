@@ -47,12 +47,16 @@ class Reporter:
             touched.append(tally)
         self.tallies.settle(touched, seconds)
 
-    def count(self, transport: Transport, outcome: Respond | Drop, seconds: float) -> None:
-        """Count one outcome that took `seconds`."""
+    def settle(
+        self, transport: Transport, peer: Peer, octets: bytes, outcome: Respond | Drop, seconds: float
+    ) -> None:
+        """Count and log one outcome, of the query `octets`, that took `seconds`."""
         if type(outcome) is Respond:
             self._tally_of(transport, outcome).add(seconds)
         else:
             self.tallies.of(transport, outcome).add(seconds)
+        if self.query_log is not None:
+            self.query_log.write(peer, octets, outcome)
 
     def _tally_of(self, transport: Transport, answer: Respond) -> Tally:
         """The answer's tally, found by what decides its labels: rules by identity, which is cheap to hash."""
@@ -80,8 +84,12 @@ class Reporter:
         self.drops[reason] += count
 
     def count_defect(self, log: logging.Logger, where: str, octets: bytes) -> None:
-        """Count an exception that should not have been; call inside `except`."""
+        """Count an exception that should not have been; call inside `except`.
+
+        The query itself is shown at level debug only: the log names no question unless told to.
+        """
         self.drops["defect"] += 1
         self._defects += 1
         if self._defects <= DEFECTS_LOGGED_MAX:
-            log.exception("defect in %s, query dropped: %s", where, octets[:300].hex())
+            log.exception("defect in %s, query dropped", where)
+            log.debug("the query was %s", octets[:300].hex())

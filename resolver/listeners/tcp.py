@@ -28,7 +28,7 @@ MESSAGES_PER_TURN_MAX = 64
 """Messages of one connection answered before others get their turn."""
 
 WRITE_BUFFER_OCTETS_MAX = 256 * 1024
-"""Answers that a client has not read; beyond it the connection is cut."""
+"""Answers that a client has not read; beyond it no more of its queries are taken until it reads."""
 
 SWEEP_EVERY_S = 1.0
 """How often idle connections are looked for; so an idle one lives at most this much longer."""
@@ -146,7 +146,9 @@ class _Connection(asyncio.Protocol):
         self._has_client_ended = False
         self._is_half_closed = False
         self._is_turn_pending = False
+        self._is_in_turn = False
         self._is_reading_paused = False
+        self._is_client_slow = False
         self.client = b""
         """Whom a connection counts against: the IPv4 address, or the IPv6 /64."""
         self.open_questions = 0
@@ -179,9 +181,13 @@ class _Connection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        # The limit is the most we keep for a client that does not read.
-        self._listener.reporter.count_drop("tcp_client_does_not_read")
-        self.abort()
+        # It reads more slowly than it asks: it waits, and `sweep` cuts it if it does not read at all.
+        self._is_client_slow = True
+
+    def resume_writing(self) -> None:
+        self._is_client_slow = False
+        self.last_message_at = self._listener.clock.now()
+        self._take_turn()
 
     def data_received(self, data: bytes) -> None:
         if not self._is_ending:
@@ -200,7 +206,10 @@ class _Connection(asyncio.Protocol):
 
     def sweep(self, quiet_since: float, hopeless_since: float) -> None:
         """End the connection if its last message came before `quiet_since`; cut it if long before."""
-        if self.open_questions == 0 and self.last_message_at < quiet_since:
+        if self._is_client_slow and self.last_message_at < quiet_since:
+            self._listener.reporter.count_drop("tcp_client_does_not_read")
+            self.abort()
+        elif self.open_questions == 0 and self.last_message_at < quiet_since:
             if self.last_message_at < hopeless_since:
                 self.abort()  # it was told, and neither takes its answers nor goes
             else:
@@ -209,8 +218,21 @@ class _Connection(asyncio.Protocol):
 
     def _take_turn(self) -> None:
         """Answer whole messages, a bounded number of them; go on in a later turn of the loop."""
-        if self._is_turn_pending or self._transport is None:
+        # An answer may be delivered while its question is being asked; the turn that asked goes on by itself.
+        if self._is_in_turn or self._is_turn_pending or self._transport is None:
             return
+        self._is_in_turn = True
+        try:
+            has_message = self._answer_messages()
+        finally:
+            self._is_in_turn = False
+        if has_message and self._may_answer():
+            self._is_turn_pending = True
+            self._listener.loop.call_soon(self._next_turn)
+        self._regulate(has_message)
+
+    def _answer_messages(self) -> bool:
+        """Answer what is here, within the turn's bounds; whether a whole message is left."""
         buffer = self._buffer
         start = 0
         budget = MESSAGES_PER_TURN_MAX
@@ -224,17 +246,18 @@ class _Connection(asyncio.Protocol):
                 self._is_ending = True
                 start = len(buffer)
                 has_message = False
-            if not has_message or not budget or self.open_questions >= OPEN_QUESTIONS_MAX:
+            if not has_message or not budget or not self._may_answer():
                 break
             octets = bytes(buffer[start + 2 : start + 2 + length])
             start += 2 + length
             budget -= 1
             self._answer(octets)
         del buffer[:start]
-        if has_message and self.open_questions < OPEN_QUESTIONS_MAX:
-            self._is_turn_pending = True
-            self._listener.loop.call_soon(self._next_turn)
-        self._regulate(has_message)
+        return has_message
+
+    def _may_answer(self) -> bool:
+        """Whether the client has room for one more open question and one more answer."""
+        return self.open_questions < OPEN_QUESTIONS_MAX and not self._is_client_slow
 
     def _next_turn(self) -> None:
         self._is_turn_pending = False
@@ -283,10 +306,7 @@ class _Connection(asyncio.Protocol):
         self._take_turn()
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
-        reporter = self._listener.reporter
-        reporter.count(_TCP, outcome, seconds)
-        if reporter.query_log is not None:
-            reporter.query_log.write(self._peer, octets, outcome)
+        self._listener.reporter.settle(_TCP, self._peer, octets, outcome, seconds)
         if self._transport is None:
             return
         if isinstance(outcome, Drop):

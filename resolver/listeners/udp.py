@@ -25,8 +25,6 @@ BATCHES_PER_TURN_MAX = 4
 PEERS_MAX = 65_536
 """Client addresses remembered with their standing; all are forgotten when full, and judged again."""
 
-LATE_MAX = 8_192
-"""Answers that wait for the end of the loop's turn; more than fit in a turn are dropped and counted."""
 
 _UDP = Transport.UDP
 
@@ -121,7 +119,7 @@ class UdpListener:
                 self._service.resolve(outcome, self._on_resolved)
             else:
                 assert type(outcome) is Drop
-                self._reporter.count(_UDP, outcome, 0.0)
+                self._reporter.settle(_UDP, peer, octets, outcome, 0.0)
         if rows:
             lost = batch.send(rows)
             if lost:
@@ -129,28 +127,28 @@ class UdpListener:
             self._reporter.count_batch(_UDP, answers, self._clock.now() - now)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
-        self._reporter.count(_UDP, outcome, self._clock.now() - ask.asked_at)
-        if isinstance(outcome, Drop):
+        octets = ask.query.octets
+        self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
+        if type(outcome) is Drop:
             return
-        if self._reporter.query_log is not None:
-            self._reporter.query_log.write(ask.peer, ask.query.octets, outcome)
-        if len(self._late) >= LATE_MAX:
-            self._reporter.count_drop("late_queue_full")
-            return
-        self._late.append((ask.context, ask.query.octets[:2] + outcome.tail))
-        if len(self._late) == 1:
+        self._late.append((ask.context, octets[:2] + outcome.tail))
+        waiting = len(self._late)
+        if waiting == 1:
             # Answers of one turn of the loop leave together.
             self._loop.call_soon(self._send_late)
+        elif waiting == BATCH_MAX:
+            self._send_late()
 
     def _send_late(self) -> None:
-        late, self._late = self._late, []
-        for start in range(0, len(late), BATCH_MAX):
-            chunk = late[start : start + BATCH_MAX]
-            for row, (sender, octets) in enumerate(chunk):
-                self._batch.put_to(row, sender, octets)
-            lost = self._batch.send(len(chunk))
-            if lost:
-                self._reporter.count_drop("send_failed", lost)
+        late = self._late
+        if not late:
+            return  # a full batch left already
+        for row, (sender, octets) in enumerate(late):
+            self._batch.put_to(row, sender, octets)
+        lost = self._batch.send(len(late))
+        late.clear()
+        if lost:
+            self._reporter.count_drop("send_failed", lost)
 
     def _greet(self, address: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
