@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from resolver.clock import Clock
+from resolver.forwarding.change_log import ChangeLog
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.network import Network, Unsent
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
@@ -28,7 +29,6 @@ from resolver.forwarding.transaction import (
     Transaction,
     Wait,
 )
-from resolver.forwarding.upstream import Upstream
 from resolver.wire.numbers import ExtendedError
 
 __all__ = ["Answered", "Done", "Failed", "Forwarder"]
@@ -81,13 +81,14 @@ class Forwarder:
         self._in_flight: dict[_Key, _Flight] = {}
         self._probes: set[_Flight] = set()
         self._deadlines = Deadlines(clock)
+        self._changes = ChangeLog(clock)
         self._is_closed = False
         self.asked = 0
         self.coalesced = 0
         self.overloads = 0
         self.waiter_errors = 0
         for upstream in plan.upstreams:
-            upstream.on_change.append(_log_change)
+            upstream.on_change.append(self._changes.note)
 
     @property
     def pending(self) -> int:
@@ -98,6 +99,11 @@ class Forwarder:
     def probing(self) -> int:
         """Probes in flight, for which nobody waits."""
         return len(self._probes)
+
+    @property
+    def stalls(self) -> int:
+        """Times a deadline's timer came so late that the event loop must have been stalled."""
+        return self._deadlines.stalls
 
     def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
         """Ask for `qname` (wire form, lower case), class IN.
@@ -151,6 +157,7 @@ class Forwarder:
             flight.transaction.is_finished = True
             self._finish(flight, _CLOSED)
         self._deadlines.close()
+        self._changes.close()
         self._network.close()
 
     def _probe(self, upstreams: UpstreamSet, key: _Key, now: float) -> int:
@@ -251,7 +258,3 @@ class _Flight(Timed):
             if attempt.is_over and attempt.ticket is not None:
                 attempt.ticket.close()
                 attempt.ticket = None
-
-
-def _log_change(upstream: Upstream) -> None:
-    _log.warning("upstream %s is %s", upstream.name, "up" if upstream.is_up else "down")
