@@ -15,6 +15,7 @@ import typer
 
 from resolver import __version__
 from resolver.cli.editing import editing
+from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(editing)
+app.add_typer(list_commands, name="lists")
 
 
 class SchemaKind(StrEnum):

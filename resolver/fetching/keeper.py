@@ -16,9 +16,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from resolver.clock import Clock, TimerHandle
 from resolver.fetching.outcome import Outcome, Result, outcome_from
@@ -36,7 +37,7 @@ BUSY_RETRY_S = 30.0
 
 log = logging.getLogger("resolver.fetching")
 
-Run = Callable[[DownloadedList], Awaitable[Outcome]]
+Run = Callable[[DownloadedList], Coroutine[Any, Any, Outcome]]
 """Downloads one list; never raises but for being cancelled."""
 
 
@@ -179,10 +180,10 @@ class ListKeeper:
     async def _fetch(self, entry: Followed) -> None:
         name = entry.wanted.name
         outcome = await self._run(entry.wanted)
-        entry.was_tried = True
         entry.downloads[outcome.result] += 1
         store = ListStore(self._state_dir, name)
         entry.notes, entry.has_copy = await asyncio.to_thread(store.look)
+        entry.was_tried = True
         if outcome.is_success:
             entry.failures = 0
             # Not sooner than a retry: on a full disk the notes may not say that it succeeded.

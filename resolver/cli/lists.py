@@ -1,0 +1,222 @@
+"""`lists` and `lists update`: where each list comes from, how fresh it is, and fetching it now.
+
+Knows: tables, progress bars, exit codes.  Does not know: how anything is fetched or compiled.
+A running server sees a new copy as it sees any changed file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINDINGS, EXIT_FINE, BadInput, policy_path, print_problems
+from resolver.cli.keeping import bootstrap_servers
+from resolver.fetching.download import Job, Means, fetch_list
+from resolver.fetching.outcome import Outcome, Result
+from resolver.fetching.store import ListStore, Notes
+from resolver.policy.blocklist import read_blocklist
+from resolver.policy.downloads import DownloadedList, at_their_places, downloaded_lists
+from resolver.policy.image import Image, ImageUnusable
+from resolver.policy.image_store import ImageStore
+from resolver.policy.rules import ListSpec
+from resolver.problems import show
+from resolver.settings import Settings
+
+OVERDUE = 2.0
+"""A list that was not fetched for this many of its intervals is worth a remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """One list, as a person asks for it."""
+
+    name: str
+    source: str
+    """A URL or a path."""
+    last_success: float | None
+    """Unix seconds: a download was known to be current, or a local file was changed; None: never."""
+    age_s: float | None
+    octets: int | None
+    names: int | None
+    """Of the downloaded copy; of a local file in the policy that served last."""
+    problem: str
+    """Empty: none."""
+
+
+def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) -> int:
+    """Print how every list stands; 1 when one has a problem."""
+    try:
+        settings, specs = _read(config, blocklist)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    now = time.time()
+    served = _served_names(settings.state_dir)
+    states = [_state_of(spec, settings.state_dir, now, served.get(spec.name)) for spec in specs]
+    if as_json:
+        print(json.dumps({"lists": [asdict(state) for state in states]}, indent=2))
+    elif not states:
+        print("The blocklist has no lists.")
+    else:
+        Console(width=None if sys.stdout.isatty() else 200).print(_table(states))
+    return EXIT_FINDINGS if any(state.problem for state in states) else EXIT_FINE
+
+
+def update_lists(
+    names: Iterable[str], config: Path | None, blocklist: Path | None, *, force: bool, as_json: bool
+) -> int:
+    """Fetch some or all downloaded lists now; 1 when one could not be had."""
+    try:
+        settings, specs = _read(config, blocklist)
+    except BadInput as error:
+        print_problems(error.problems)
+        return EXIT_BAD_INPUT
+    found = {entry.name: entry for entry in downloaded_lists(specs)}
+    wanted = list(names) or list(found)
+    if unknown := [name for name in wanted if name not in found]:
+        for name in unknown:
+            known = ", ".join(found) or "none"
+            print(f"{show(name)} is no list that is downloaded; those are: {known}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    outcomes = asyncio.run(_update([found[name] for name in wanted], settings, force=force))
+    if as_json:
+        print(json.dumps({"lists": [outcome.as_json() for outcome in outcomes]}, indent=2))
+    else:
+        for outcome in outcomes:
+            print(_line_of(outcome), file=sys.stdout if outcome.is_success else sys.stderr)
+        if not outcomes:
+            print("No list of the blocklist is downloaded.")
+    return EXIT_FINE if all(outcome.is_success for outcome in outcomes) else EXIT_FINDINGS
+
+
+async def _update(wanted: list[DownloadedList], settings: Settings, *, force: bool) -> list[Outcome]:
+    """One after another: lists are few, and their servers are not ours."""
+    outcomes = []
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        for entry in wanted:
+            task = progress.add_task(entry.name, total=None)
+            job = Job(entry, settings.state_dir, bootstrap_servers(settings), force)
+            outcomes.append(await fetch_list(job, Means(progress=_teller(progress, task))))
+            progress.update(task, visible=False)
+    return outcomes
+
+
+def _teller(progress: Progress, task: TaskID) -> Callable[[int, int | None], None]:
+    def tell(received: int, total: int | None) -> None:
+        progress.update(task, completed=received, total=total)
+
+    return tell
+
+
+def _read(config: Path | None, blocklist: Path | None) -> tuple[Settings, tuple[ListSpec, ...]]:
+    path, settings = policy_path(config, blocklist)
+    # Rails on names are none of this command's business.
+    found, problems = read_blocklist(path, force=True)
+    if found is None:
+        raise BadInput(problems)
+    return settings, at_their_places(found.lists, settings.state_dir)
+
+
+def _served_names(state_dir: Path) -> dict[str, int]:
+    store = ImageStore(state_dir)
+    note = store.last_good()
+    try:
+        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
+    except ImageUnusable:
+        return {}
+
+
+def _state_of(spec: ListSpec, state_dir: Path, now: float, served: int | None) -> ListState:
+    if spec.download is None:
+        try:
+            stat = spec.path.stat()
+        except OSError as error:
+            return ListState(spec.name, str(spec.path), None, None, None, served, f"{error.strerror}")
+        age_s = max(0.0, now - stat.st_mtime)
+        return ListState(spec.name, str(spec.path), stat.st_mtime, age_s, stat.st_size, served, "")
+    notes, has_copy = ListStore(state_dir, spec.name).look()
+    if not has_copy:
+        problem = f"never downloaded, so empty{': ' if notes.problem else ''}{notes.problem}"
+        return ListState(spec.name, spec.download.url, None, None, None, None, problem)
+    age_s = max(0.0, now - notes.succeeded_at)
+    return ListState(
+        spec.name,
+        spec.download.url,
+        notes.succeeded_at or None,
+        age_s if notes.succeeded_at else None,
+        notes.octets,
+        notes.names,
+        _problem_of(spec, notes, age_s),
+    )
+
+
+def _problem_of(spec: ListSpec, notes: Notes, age_s: float) -> str:
+    assert spec.download is not None
+    if notes.problem:
+        return f"{notes.result}: {notes.problem}"
+    if notes.url != spec.download.url or notes.proof != spec.download.proof:
+        return "not fetched since its entry was changed; the copy is from before"
+    if age_s > OVERDUE * spec.download.refresh_s:
+        return "overdue: is the server running?"
+    return ""
+
+
+def _table(states: list[ListState]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("LIST", "SOURCE", "AGE"):
+        table.add_column(column, overflow="fold")
+    for column in ("SIZE", "NAMES"):
+        table.add_column(column, justify="right")
+    table.add_column("PROBLEM", overflow="fold")
+    for state in states:
+        size = "-" if state.octets is None else f"{state.octets:,}"
+        names = "-" if state.names is None else f"{state.names:,}"
+        cells = (state.name, state.source, show_age(state.age_s), size, names, state.problem or "-")
+        # As text: rich would take brackets in a stranger's words for its markup.
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def show_age(age_s: float | None) -> str:
+    """`3 min`, `5.2 h`, `12 days`, `never`."""
+    if age_s is None:
+        return "never"
+    if age_s < 5400:
+        return f"{age_s / 60:.0f} min"
+    if age_s < 2 * 86_400:
+        return f"{age_s / 3600:.1f} h"
+    return f"{age_s / 86_400:.0f} days"
+
+
+def _line_of(outcome: Outcome) -> str:
+    if outcome.result is Result.UPDATED:
+        return f"{outcome.name}: updated, {outcome.names:,} names, {outcome.octets:,} octets"
+    if outcome.result is Result.UNCHANGED:
+        return f"{outcome.name}: unchanged, {outcome.names:,} names"
+    return f"{outcome.name}: {outcome.result}: {outcome.message}"
