@@ -56,7 +56,8 @@ class Respond:
     tail: bytes
     """The response message after its two ID octets."""
     rcode: int
-    qtype: int
+    qtype: int | None
+    """None: the question could not be read."""
     source: Source
     verdict: Verdict = PASS
     good_until: float = -math.inf

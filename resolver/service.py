@@ -25,11 +25,11 @@ from resolver.policy.answer import policy_answer
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.redirect import Redirects, led_answer
-from resolver.waiting import Deliver, Waiter
-from resolver.wire.encode import encode_malformed, encode_response, response_limit
+from resolver.replies import Replies
+from resolver.waiting import Deliver, Finished, Waiter
+from resolver.wire.encode import encode_malformed, response_limit
 from resolver.wire.numbers import (
     META_TYPES,
-    EdnsOption,
     ExtendedError,
     NegativeKind,
     Qclass,
@@ -53,7 +53,6 @@ _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
 _FROM_HERE = Source.LOCAL
 _NOERROR = int(Rcode.NOERROR)
-_KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
@@ -94,11 +93,15 @@ class Service:
         self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_udp = Memo(memo_octets_max * 3 // 4)
         self._memo_tcp = Memo(memo_octets_max // 4)
-        keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds
-        self._keepalive = ((_KEEPALIVE_OPTION, keepalive_units.to_bytes(2, "big")),)
+        replies = Replies(tcp_idle_s)
+        self._reply = replies.reply
+        self._reply_from = replies.reply_from
         self._stored: tuple[Answered | None, CacheEntry | None] = (None, None)
+        self._finished: Finished | None = None
         self.waiting = 0
         """Clients that wait for an upstream."""
+        self.overloads = 0
+        """Clients turned away because `WAITING_MAX` of them waited."""
         self.defects = 0
         """Answers that failed in `finish` by a defect of ours."""
 
@@ -144,9 +147,13 @@ class Service:
         if isinstance(query, Malformed):
             if query.rcode is None:
                 return Drop(query.reason, close=True)
-            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, 0, _FROM_HERE)
+            if limited:
+                return Drop("rate_limit")
+            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if not peer.allowed:
+            if limited:
+                return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
             prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
             return self._reply(query, peer, Rcode.REFUSED, ede=prohibited, ra=False)
         # The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
@@ -184,7 +191,8 @@ class Service:
                 return self._deny(query, peer, verdict, now)
         # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
         if query.qtype == _ANY:
-            body = hinfo_body(ANY_TTL_S)
+            capped_s = cap_s(verdict, now)
+            body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
             return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
         return self._from_cache(query, peer, verdict, now)
 
@@ -211,6 +219,7 @@ class Service:
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
         """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
         if self.waiting >= WAITING_MAX:
+            self.overloads += 1
             overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
             deliver(ask, self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
             return
@@ -238,6 +247,8 @@ class Service:
         verdict = ask.verdict
         if ask.redirect is not None:
             return self._finish_redirect(ask, ask.redirect, result, now)
+        if self._finished is not None and self._finished.serves(ask, result, self._table.generation, now):
+            return self._finished.answer
         entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
         if ask.generation != self._table.generation or now >= verdict.valid_until:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
@@ -262,7 +273,12 @@ class Service:
             body = age_body(response, 0, ttl_max=cap_s(judgement, now))
         if judgement.is_blocked:
             return self._deny(query, ask.peer, judgement, now, response, body)
-        return self._reply_from(query, ask.peer, response, body, _FROM_UPSTREAM, judgement)
+        answer = self._reply_from(query, ask.peer, response, body, _FROM_UPSTREAM, judgement)
+        if judgement is PASS and not query.options:
+            self._finished = Finished(
+                result, query.octets[2:], ask.peer.transport, ask.generation, now, answer
+            )
+        return answer
 
     def _finish_redirect(
         self, ask: Ask, redirect: Redirect, result: Answered | Failed, now: float
@@ -285,9 +301,11 @@ class Service:
         return led_answer(query, ask.peer, redirect, found, now)
 
     def settle_with_stale(self, ask: Ask) -> Outcome:
-        """The stale answer that `ask` carries, judged by today's policy."""
+        """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
         now = self._clock.now()
         assert ask.stale is not None
+        if now >= ask.stale.stale_until:
+            return self.apologize(ask)
         verdict = over_transport(ask.peer, self._table.judge_name(ask.query.qname, now))
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
@@ -422,69 +440,6 @@ class Service:
         # upstream said lives no longer than that.
         constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
         return self._remember(query, peer, answer, constant_until)
-
-    def _reply(
-        self,
-        query: Query,
-        peer: Peer,
-        rcode: int,
-        *,
-        body: bytes = b"",
-        ancount: int = 0,
-        nscount: int = 0,
-        source: Source = _FROM_HERE,
-        ede: tuple[tuple[int, str], ...] = (),
-        ra: bool = True,
-        truncated: bool = False,
-        ad: bool = False,
-        verdict: Verdict = PASS,
-    ) -> Respond:
-        is_stream = peer.transport is not _UDP
-        message = encode_response(
-            query,
-            rcode,
-            body=body,
-            ancount=ancount,
-            nscount=nscount,
-            limit=response_limit(query, is_stream),
-            ede=ede,
-            options=self._own_options(query) if is_stream and query.options else (),
-            ra=ra,
-            ad=ad,
-            truncated=truncated,
-        )
-        return Respond(message[2:], rcode, query.qtype, source, verdict)
-
-    def _reply_from(
-        self,
-        query: Query,
-        peer: Peer,
-        response: Response,
-        body: bytes,
-        source: Source,
-        verdict: Verdict,
-        ede: tuple[tuple[int, str], ...] = (),
-    ) -> Respond:
-        """An upstream's response, its `body` as of now."""
-        is_stream = peer.transport is not _UDP
-        # RFC 6840 §5.8: AD only to those who show that they understand it.
-        ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & 0x0020))
-        message = encode_response(
-            query,
-            response.rcode,
-            body=body,
-            ancount=response.ancount,
-            nscount=response.nscount,
-            limit=response_limit(query, is_stream),
-            ede=ede,
-            options=self._own_options(query) if is_stream and query.options else (),
-            ad=ad,
-        )
-        return Respond(message[2:], response.rcode, query.qtype, source, verdict)
-
-    def _own_options(self, query: Query) -> tuple[tuple[int, bytes], ...]:
-        """The EDNS options that a client on a stream transport gets: keepalive, if it asked (RFC 7828)."""
-        return self._keepalive if any(code == _KEEPALIVE_OPTION for code, _ in query.options) else ()
 
     def _remember(self, query: Query, peer: Peer, answer: Respond, good_until: float) -> Respond:
         """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own."""

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from resolver.clock import TimerHandle
 from resolver.forwarding.forwarder import Answered, Failed
-from resolver.outcome import Ask, Drop, Outcome, Respond
+from resolver.outcome import Ask, Drop, Outcome, Respond, Transport
+
+DEFECTS_LOGGED_MAX = 20
+"""Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
+
+FINISHED_FOR_S = 1.0
+"""How long one result's answer may be given to others as it is: its TTLs are that of one moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +44,29 @@ class Desk(Protocol):
         """Ask for the name that `ask` is about; `done` is called exactly once."""
 
 
+@dataclass(slots=True, eq=False)
+class Finished:
+    """The last answer made of an upstream's result: a crowd that asked the very same gets it too."""
+
+    result: Answered | Failed
+    key: bytes
+    """The query's octets after its ID."""
+    transport: Transport
+    generation: int
+    at: float
+    answer: Respond
+
+    def serves(self, ask: Ask, result: Answered | Failed, generation: int, now: float) -> bool:
+        """Whether `ask` is answered by it: the same octets, transport, policy, result, and moment."""
+        return (
+            self.result is result
+            and self.generation == generation == ask.generation
+            and now - self.at < FINISHED_FOR_S
+            and self.transport is ask.peer.transport
+            and self.key == ask.query.octets[2:]
+        )
+
+
 class Waiter:
     """One client that waits for an upstream: answered once, by whichever comes first."""
 
@@ -55,27 +85,32 @@ class Waiter:
 
     def on_impatience(self) -> None:
         """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
-        outcome = self._desk.settle_with_stale(self._ask)
+        outcome = self._or_apology(self._desk.settle_with_stale, self._ask)
         if isinstance(outcome, Ask):
             self._follow(outcome)
         else:
             self._settle(outcome)
 
     def _take(self, ask: Ask, result: Answered | Failed) -> None:
-        answer: Outcome
-        try:
-            answer = self._desk.finish(ask, result)
-        except Exception:
-            # A defect of ours must not leave a client waiting; it is counted and shown.
-            self._desk.defects += 1
-            _log.exception("defect while finishing %s", ask.query.octets[:300].hex())
-            answer = self._desk.apologize(ask)
+        answer = self._or_apology(self._desk.finish, ask, result)
         if not isinstance(answer, Ask):
             if ask is self._ask and self._following is not None and self._following is not ask:
                 return  # A stale answer led on already; this one was for the cache.
             self._settle(answer)
         elif self._following is None:
             self._follow(answer)
+
+    def _or_apology(self, make: Callable[..., Outcome], ask: Ask, *rest: Answered | Failed) -> Outcome:
+        """What `make` answers.  A defect of ours must not leave a client waiting; it is counted and shown."""
+        try:
+            return make(ask, *rest)
+        except Exception:
+            desk = self._desk
+            desk.defects += 1
+            if desk.defects <= DEFECTS_LOGGED_MAX:
+                _log.exception("defect while finishing a query")
+                _log.debug("the query was %s", ask.query.octets[:300].hex())
+            return desk.apologize(ask)
 
     def _follow(self, led: Ask) -> None:
         """Go on with the name that a rule leads to: once, since no list judges that name."""

@@ -28,6 +28,7 @@ LEVELS: dict[str, int] = {
     "access": 5,
     "memo": 5,
     "redirect": 5,
+    "replies": 5,
     "waiting": 5,
     "service": 6,
     "observe": 7,

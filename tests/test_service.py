@@ -13,11 +13,13 @@ from resolver import service as service_module
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.service import Service
 from resolver.wire.message import read_message
-from tests.policy_maker import PolicyMaker
+from resolver.wire.response import Response, SentQuery, accept_response
+from tests.policy_maker import PolicyMaker, make_rule
 from tests.scenario_clock import FakeClock
 
 PEER = Peer(bytes([127, 0, 0, 1]), Transport.UDP)
@@ -98,3 +100,84 @@ def test_a_defect_while_finishing_still_answers_the_client(
     assert service.defects == 1
     assert "defect while finishing" in caplog.text
     assert service.waiting == 0
+
+
+def limited_service(forwarder: SilentForwarder, tmp_path: Path, networks: list[str]) -> Service:
+    return Service(
+        table=PolicyMaker().table(tmp_path),
+        cache=ResponseCache(1 << 20),
+        forwarder=cast(Forwarder, forwarder),
+        local=LocalNames(),
+        clock=FakeClock(),
+        access=AccessList([ip_network(network) for network in networks]),
+        memo_octets_max=1 << 20,
+        rate_limit_qps=2,
+    )
+
+
+MALFORMED = b"\x12\x34\x01\x00" + bytes(8)
+
+
+@pytest.mark.parametrize("octets", [MALFORMED, b"\x12\x34\x28\x00" + bytes(8)])
+def test_over_the_rate_even_the_smallest_reply_is_withheld(
+    forwarder: SilentForwarder, tmp_path: Path, octets: bytes
+) -> None:
+    service = limited_service(forwarder, tmp_path, ["127.0.0.0/8"])
+    peer = Peer(bytes([127, 0, 0, 1]), Transport.UDP)
+    kinds = [type(service.answer_now(octets, peer, 0.0)) for _ in range(4)]
+    assert kinds == [Respond, Respond, Drop, Drop]
+
+
+def test_over_the_rate_a_stranger_hears_nothing(forwarder: SilentForwarder, tmp_path: Path) -> None:
+    service = limited_service(forwarder, tmp_path, ["192.0.2.0/24"])
+    peer = Peer(bytes([127, 0, 0, 1]), Transport.UDP)
+    outcomes = [service.answer_now(query(), peer, 0.0) for _ in range(3)]
+    assert [type(outcome) for outcome in outcomes] == [Respond, Respond, Drop]
+    assert isinstance(outcomes[2], Drop) and outcomes[2].reason == "rate_limit"
+
+
+def test_a_question_that_could_not_be_read_has_no_type(service: Service) -> None:
+    answer = service.answer_now(MALFORMED, PEER, 0.0)
+    assert isinstance(answer, Respond)
+    assert answer.qtype is None
+
+
+def test_any_is_not_to_be_kept_past_a_coming_date(forwarder: SilentForwarder, tmp_path: Path) -> None:
+    maker = PolicyMaker()
+    maker.block(make_rule(starts_at=12.0), "soon.example")
+    service = Service(
+        table=maker.table(tmp_path),
+        cache=ResponseCache(1 << 20),
+        forwarder=cast(Forwarder, forwarder),
+        local=LocalNames(),
+        clock=FakeClock(),
+        access=AccessList([ip_network("127.0.0.0/8")]),
+        memo_octets_max=1 << 20,
+    )
+    any_query = query(b"\x04soon\x07example\x00")[:-4] + b"\0\xff\0\1"
+    answer = service.answer_now(any_query, PEER, 0.0)
+    assert isinstance(answer, Respond)
+    message = read_message(b"\x12\x34" + answer.tail)
+    assert message is not None
+    assert [record.ttl_s for record in message.answer] == [12]
+
+
+def test_a_crowd_with_the_same_octets_shares_one_answer_and_others_do_not(
+    service: Service, forwarder: SilentForwarder
+) -> None:
+    answers: list[Respond | Drop] = []
+    for octets in (query(), b"\xff\xff" + query()[2:], query(b"\x07Example\x00")):
+        outcome = service.answer_now(octets, PEER, 0.0)
+        assert isinstance(outcome, Ask)
+        service.resolve(outcome, lambda _, answer: answers.append(answer))
+    octets = query()[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query()[12:]
+    octets += b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\x01"
+    response = accept_response(octets, SentQuery(0x1234, b"\x07example\x00", 1, 1, False, False))
+    assert isinstance(response, Response)
+    result = Answered(response, Upstream("192.0.2.53"))
+    for done in forwarder.waiting:
+        done(result)
+    first, second, other_case = answers
+    assert first is second
+    assert isinstance(other_case, Respond) and isinstance(first, Respond)
+    assert b"\x07Example" in other_case.tail and b"\x07example" in first.tail

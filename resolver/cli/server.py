@@ -366,6 +366,8 @@ class Server:
     def _counters(self) -> Iterable[tuple[str, str, float]]:
         coalesced = 0 if self._forwarder is None else self._forwarder.coalesced
         overloads = 0 if self._forwarder is None else self._forwarder.overloads
+        if self._service is not None:
+            overloads += self._service.overloads
         yield "resolver_upstream_coalesced", "Questions that joined an equal one in flight.", coalesced
         yield "resolver_upstream_overloads", "Questions failed because too many were in flight.", overloads
         failures = self._recorder.failures
