@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.observe.tally import OTHER, SECONDS_BOUNDS, Hit, Tallies
+from resolver.observe.tally import OTHER, SECONDS_BOUNDS, UNREADABLE, Hit, Tallies
 from resolver.outcome import Drop, Respond, Source, Transport
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
@@ -60,6 +60,14 @@ def test_unknown_numbers_are_other_and_never_a_new_label() -> None:
     assert (key.qtype, key.rcode) == (OTHER, OTHER)
 
 
+@pytest.mark.parametrize(
+    "unreadable", [Respond(b"", 1, None, Source.LOCAL), Drop("short")], ids=["answered", "dropped"]
+)
+def test_a_question_that_could_not_be_read_has_no_type(unreadable: Respond | Drop) -> None:
+    assert Tallies().of(Transport.UDP, unreadable).key.qtype == UNREADABLE
+    assert OTHER != UNREADABLE
+
+
 def test_a_batch_counts_each_answer_once_with_the_time_of_the_batch() -> None:
     tallies = Tallies()
     tally = tallies.of(Transport.UDP, respond())
@@ -85,8 +93,7 @@ def test_time_on_a_bound_belongs_to_that_bucket_as_prometheus_says() -> None:
     for bound in SECONDS_BOUNDS:
         tally.add(bound)
         tallies.settle([tally], bound)
-        tallies.late(Source.CACHE, bound)
-    assert tallies.snapshot().late["cache"] == (0, *[3] * (len(SECONDS_BOUNDS) - 1), 0)
+    assert tallies.snapshot().late["cache"] == (0, *[2] * (len(SECONDS_BOUNDS) - 1), 0)
 
 
 def test_time_over_every_bound_is_in_the_last_bucket() -> None:

@@ -113,17 +113,17 @@ class Tallies:
         """The tally for outcomes like this one; the same object for the same labels, always."""
         verdict = outcome.verdict
         hits = _NO_HITS if verdict is PASS else hits_of(verdict)
+        qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
         if isinstance(outcome, Respond):
             key = TallyKey(
                 transport.value,
-                QTYPE_LABELS.get(outcome.qtype, OTHER),
+                qtype,
                 RCODE_LABELS.get(outcome.rcode, OTHER),
                 outcome.source.value,
                 None,
                 *hits,
             )
         else:
-            qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
             key = TallyKey(transport.value, qtype, None, None, outcome.reason, *hits)
         tally = self._tallies.get(key)
         if tally is None:
@@ -143,14 +143,6 @@ class Tallies:
             tally.count += 1
             tally.seconds += seconds
             tally.late[bucket] += 1
-
-    def late(self, source: Source, seconds: float, count: int = 1) -> None:
-        """Say that `count` answers, counted without `add` or `settle`, took `seconds` each.
-
-        Needed only above `SECONDS_BOUNDS[0]`; below it does nothing.
-        """
-        if seconds > SECONDS_BOUNDS[0]:
-            self._late[source.value][bisect_left(SECONDS_BOUNDS, seconds)] += count
 
     def snapshot(self) -> TallySnapshot:
         """A consistent copy; microseconds, so it may run on the event loop."""
