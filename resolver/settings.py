@@ -166,6 +166,9 @@ class Limits(Section):
     tcp_idle_s: float = setting(
         10.0, "A connection without queries is closed after this.", unit="seconds", least=1.0, most=3_600.0
     )
+    http_connections_max: int = setting(
+        64, "Open HTTP connections; one over it gets status 503.", least=1, most=10_000
+    )
     in_flight_max: int = setting(
         4_096, "Questions waiting for upstreams at one time.", least=1, most=1_000_000
     )

@@ -16,7 +16,9 @@ ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
-SOURCES = (ROOT / "resolver" / "observe" / "metrics.py", ROOT / "resolver" / "cli" / "server.py")
+SOURCES = tuple(
+    ROOT / "resolver" / path for path in ("observe/metrics.py", "cli/server.py", "cli/counters.py")
+)
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 

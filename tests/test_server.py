@@ -29,8 +29,11 @@ exchanges:
 """
 
 
-def make_server(folder: Path, blocklist: str = BLOCKLIST, **listen: Any) -> Server:
+def make_server(
+    folder: Path, blocklist: str = BLOCKLIST, limits: dict[str, int] | None = None, **listen: Any
+) -> Server:
     settings: dict[str, Any] = {
+        "limits": limits or {},
         "listen": {"dns": ["127.0.0.1:0"], "http": "127.0.0.1:0", **listen},
         "upstreams": {"servers": ["udp://127.0.0.1:9"]},
         "blocklist": "blocklist.yaml",
@@ -100,6 +103,26 @@ def test_a_blocked_name_is_denied_and_counted(tmp_path: Path) -> None:
         page = server.metrics.render(server.metrics.snapshot()).decode()
         assert 'resolver_exchange_hits_total{action="nxdomain",exchange="acme",mode="enforce"} 1.0' in page
         assert 'resolver_exchange_hits_total{action="nxdomain",exchange="ghost",mode="shadow"} 0.0' in page
+        await server.stop()
+
+    play(act)
+
+
+def test_silent_http_connections_meet_a_limit_that_is_counted_and_harm_no_query(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path, limits={"http_connections_max": 3})
+        await server.start()
+        assert server.http_address is not None
+        silent = [await asyncio.open_connection(*server.http_address) for _ in range(3)]
+        reader, over = await asyncio.open_connection(*server.http_address)
+        assert b" 503 " in await reader.readline()
+        reply = await ask(server.dns_addresses[0], "www.acme.example")
+        assert reply[3] & 0x0F == 3
+        page = server.metrics.render(server.metrics.snapshot()).decode()
+        assert "resolver_http_connections 3.0" in page
+        assert 'resolver_dropped_total{reason="http_connections_max"} 1.0' in page
+        for _, writer in [*silent, (reader, over)]:
+            writer.close()
         await server.stop()
 
     play(act)

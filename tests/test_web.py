@@ -4,6 +4,10 @@ import asyncio
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from resolver.observe.health import Health
 from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts
@@ -88,3 +92,123 @@ def test_ready_tells_what_a_person_should_know() -> None:
     assert ask("/readyz", health).json() == {"status": "ready"}
     health.remark("lists", "never downloaded: ads")
     assert ask("/readyz", health).json() == {"status": "ready", "remarks": {"lists": "never downloaded: ads"}}
+
+
+# Limits on connections.
+
+
+class Door:
+    """A web server and what it told about connections it lost."""
+
+    def __init__(self, app: Starlette | None = None, connections_max: int = 2) -> None:
+        self.drops: list[str] = []
+        self.dropped = asyncio.Event()
+        self.server = WebServer(
+            app or make_app(Health(), metrics()),
+            bind("127.0.0.1", 0),
+            connections_max=connections_max,
+            on_drop=self._note,
+        )
+
+    def _note(self, reason: str) -> None:
+        self.drops.append(reason)
+        self.dropped.set()
+
+    async def __aenter__(self) -> Door:
+        self.server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.server.stop()
+        assert self.server.connections == 0
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.server.address)
+
+    async def ask(self, path: str = "/healthz") -> bytes:
+        """The whole reply on a connection of its own."""
+        reader, writer = await self.connect()
+        writer.write(b"GET %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path.encode())
+        reply = await reader.read()
+        writer.close()
+        return reply
+
+
+def test_connections_over_the_limit_are_told_and_counted_and_those_within_it_go_on() -> None:
+    async def crowd() -> list[str]:
+        async with Door() as door:
+            silent = [await door.connect() for _ in range(2)]
+            for _ in range(3):
+                reader, writer = await door.connect()
+                assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+                writer.close()
+            assert door.server.connections == 2
+            first_reader, first = silent[0]
+            first.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await first_reader.readline()).startswith(b"HTTP/1.1 200")
+            for _, writer in silent:
+                writer.close()
+            return door.drops
+
+    assert asyncio.run(crowd()) == ["http_connections_max"] * 3
+
+
+def test_a_closed_connection_makes_room() -> None:
+    async def one_by_one() -> list[str]:
+        async with Door(connections_max=1) as door:
+            for _ in range(5):
+                assert (await door.ask()).startswith(b"HTTP/1.1 200")
+            return door.drops
+
+    assert asyncio.run(one_by_one()) == []
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: "])
+def test_a_client_that_does_not_say_what_it_wants_loses_its_connection(
+    monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr("resolver.web.server.IDLE_S", 0.02)
+
+    async def wait() -> bytes:
+        async with Door() as door:
+            reader, writer = await door.connect()
+            writer.write(head)
+            reply = await reader.read()
+            writer.close()
+            return reply
+
+    assert b" 200" not in asyncio.run(wait())
+
+
+BODY_OCTETS = 32 * 1024 * 1024
+"""More than the kernel keeps for a connection on loopback."""
+
+
+def big_app() -> Starlette:
+    async def big(request: Request) -> Response:
+        return Response(bytes(BODY_OCTETS))
+
+    return Starlette(routes=[Route("/", big)])
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolver.web.server.WRITE_STALL_S", 0.02)
+
+    async def stall() -> list[str]:
+        async with Door(big_app()) as door:
+            _, writer = await door.connect()
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await door.dropped.wait()
+            writer.transport.abort()
+            return door.drops
+
+    assert asyncio.run(stall()) == ["http_client_does_not_read"]
+
+
+def test_a_client_that_reads_gets_all_however_much_it_is() -> None:
+    async def read() -> tuple[int, list[str]]:
+        async with Door(big_app()) as door:
+            return len(await door.ask("/")), door.drops
+
+    octets, drops = asyncio.run(read())
+    assert octets > BODY_OCTETS and drops == []

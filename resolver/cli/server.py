@@ -19,6 +19,7 @@ from typing import Final
 from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
+from resolver.cli.counters import forwarding_counters
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
 from resolver.cli.policyfacts import count_expiring, policy_facts
 from resolver.cli.recording import HistoryRecorder
@@ -115,6 +116,7 @@ class Server:
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
+        self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
         self._table: PolicyTable | None = None
@@ -209,7 +211,12 @@ class Server:
             bound = bind_http(endpoint.address, endpoint.port)
         except OSError as error:
             raise CannotStart([_why_not(f"listen.http: {endpoint}", error, endpoint.port)]) from None
-        self._web = WebServer(make_app(self.health, self.metrics), bound)
+        self._web = WebServer(
+            make_app(self.health, self.metrics),
+            bound,
+            connections_max=self.settings.limits.http_connections_max,
+            on_drop=self._reporter.count_drop,
+        )
         self._web.start()
 
     async def _first_table(self) -> None:
@@ -229,7 +236,7 @@ class Server:
         settings = self.settings
         plan = make_plan(settings)
         entropy = Entropy()
-        network = SocketNetwork(
+        self._network = network = SocketNetwork(
             self._loop, self._clock, entropy, sockets_per_upstream=pool_size(len(plan.upstreams))
         )
         self._forwarder = Forwarder(
@@ -356,19 +363,24 @@ class Server:
         )
         yield "resolver_waiting_queries", "Queries that wait for an upstream now.", waiting
         yield "resolver_tcp_connections", "Open TCP connections of clients.", connections
+        yield (
+            "resolver_http_connections",
+            "Open HTTP connections.",
+            0 if self._web is None else self._web.connections,
+        )
         yield "resolver_upstream_in_flight", "Questions in flight to upstreams now.", pending
 
     def _drops(self) -> Counter[str]:
         """What was lost beside the outcomes; a defect in an answer that had to wait counts like any other."""
         late_defects = 0 if self._service is None else self._service.defects
+        late_defects += 0 if self._forwarder is None else self._forwarder.waiter_errors
         return self._reporter.drops + Counter(defect=late_defects)
 
     def _counters(self) -> Iterable[tuple[str, str, float]]:
-        coalesced = 0 if self._forwarder is None else self._forwarder.coalesced
         overloads = 0 if self._forwarder is None else self._forwarder.overloads
         if self._service is not None:
             overloads += self._service.overloads
-        yield "resolver_upstream_coalesced", "Questions that joined an equal one in flight.", coalesced
+        yield from forwarding_counters(self._forwarder, self._network)
         yield "resolver_upstream_overloads", "Questions failed because too many were in flight.", overloads
         failures = self._recorder.failures
         yield "resolver_history_failures", "Generations that could not be recorded in the history.", failures
