@@ -203,3 +203,10 @@ def test_an_approval_is_not_for_what_a_server_elsewhere_sends(place: Place) -> N
     before = compile_policy(place.blocklist, place.images, state_dir=place.state).own_inputs
     place.store("other.example\n")
     assert compile_policy(place.blocklist, place.images, state_dir=place.state).own_inputs == before
+
+
+def test_without_a_state_folder_a_downloaded_list_is_a_remark_and_no_error(place: Place) -> None:
+    compiled = compile_policy(place.blocklist, place.images)
+    assert compiled.image is not None
+    assert [problem.severity for problem in compiled.problems] == ["warning"]
+    assert "without settings" in compiled.problems[0].message

@@ -283,9 +283,23 @@ def test_a_status_that_is_no_success_replaces_nothing(tmp_path: Path, status: st
         ok(b" \r\n\n"),
         ok(b"# nothing but words\n# about names\n"),
         ok(gzip.compress(b"<!doctype html>")),
+        ok(gzip.compress(LIST)[:-9]),
+        ok(b"ads.example\n" + b"no name here!\n" * 30),
         ok(b"ads.example\n", content_encoding="br"),
     ],
-    ids=["html", "bom", "xml", "html type", "empty", "blank", "comments", "packed html", "brotli"],
+    ids=[
+        "html",
+        "bom",
+        "xml",
+        "html type",
+        "empty",
+        "blank",
+        "comments",
+        "packed html",
+        "short gz file",
+        "rubbish",
+        "brotli",
+    ],
 )
 def test_a_page_or_nothing_replaces_nothing(tmp_path: Path, page: bytes) -> None:
     refused(tmp_path, page, Result.NOT_A_LIST)
@@ -299,11 +313,10 @@ def test_a_page_or_nothing_replaces_nothing(tmp_path: Path, page: bytes) -> None
         reply("200 OK", LIST),
         ok(gzip.compress(LIST)[:-9], content_encoding="gzip"),
         ok(b"ads.example\n", content_encoding="gzip"),
-        ok(gzip.compress(LIST)[:-9]),
         b"",
         b"220 mail.example ESMTP\r\n\r\n",
     ],
-    ids=["short", "chunk", "no length", "short gzip", "no gzip", "short gz file", "nothing", "not http"],
+    ids=["short", "chunk", "no length", "short gzip", "no gzip", "nothing", "not http"],
 )
 def test_half_a_list_replaces_nothing(tmp_path: Path, page: bytes) -> None:
     refused(tmp_path, page, Result.TRUNCATED)
@@ -359,7 +372,8 @@ def test_a_bomb_is_stopped_at_the_cap(tmp_path: Path, coding: str) -> None:
     packed = zlib.compress(filling, 9) if coding == "deflate" else gzip.compress(filling, 9)
     assert len(packed) < 10_000 < 1 << 20 < len(filling)
     more = {"content_encoding": coding} if coding else {}
-    refused(tmp_path, ok(packed, **more), Result.TOO_LARGE)
+    outcome = refused(tmp_path, ok(packed, **more), Result.TOO_LARGE if coding else Result.NOT_A_LIST)
+    assert "unpacked" in outcome.message
 
 
 @pytest.mark.parametrize("page", [silent, stalling])

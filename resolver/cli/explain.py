@@ -158,7 +158,7 @@ def explain(
     qtype = _argument("--type", qtype_from_text, qtype_text)
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with tempfile.TemporaryDirectory() as directory:
-        table = _load(blocklist, Path(directory), wall)
+        table = _load(blocklist, Path(directory), settings.state_dir, wall)
         is_allowed = AccessList(settings.clients.allow).allows(peer.address)
         if address is not None:
             return Explanation(
@@ -198,8 +198,9 @@ def explain(
         )
 
 
-def _load(blocklist: Path, directory: Path, wall: float) -> PolicyTable:
-    image, problems = compile_in_process(blocklist, directory)
+def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
+    # With the copies of downloaded lists, and with what was approved.
+    image, problems = compile_in_process(blocklist, directory, state_dir=state_dir)
     if image is None:
         raise BadInput(problems)
     # Its monotonic clock is wall time: nothing else runs by it here.

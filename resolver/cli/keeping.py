@@ -5,6 +5,7 @@ Knows: settings, the policy in force, the keeper, monitoring.  Does not know: ho
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -18,6 +19,8 @@ from resolver.observe.metrics import ListFacts
 from resolver.policy.downloads import DownloadedList, downloaded_list_from
 from resolver.policy.table import PolicyTable
 from resolver.settings import Settings
+
+log = logging.getLogger("resolver.fetching")
 
 FIRST_DOWNLOADS_S: Final = 10.0
 """How long a starting server waits for lists of which it has no copy at all, before it answers without."""
@@ -47,7 +50,12 @@ def bootstrap_servers(settings: Settings) -> tuple[Server, ...]:
 
 def lists_to_keep(table: PolicyTable) -> list[DownloadedList]:
     """The lists that the policy in force wants downloaded."""
-    return [downloaded_list_from(fields) for fields in table.image.meta.get("downloads", ())]
+    try:
+        return [downloaded_list_from(fields) for fields in table.image.meta.get("downloads", ())]
+    except (KeyError, TypeError):
+        # The last good policy of another version: it serves, and its lists stay what they are.
+        log.warning("the policy in force says in another version's words what to download: nothing is")
+        return []
 
 
 def list_facts(keeper: ListKeeper) -> Iterable[ListFacts]:

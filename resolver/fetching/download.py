@@ -21,7 +21,7 @@ import httpcore
 from resolver.fetching.body import Body
 from resolver.fetching.connection import CheckedBackend, default_tls
 from resolver.fetching.hops import following, header
-from resolver.fetching.inspection import count_names
+from resolver.fetching.inspection import count_entries
 from resolver.fetching.outcome import FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
@@ -152,9 +152,7 @@ class _Attempt:
         if download.signature is not None:
             signature = await self._signature(download.signature)
             await asyncio.to_thread(verify_file, path, signature, download.signature)
-        names = await asyncio.to_thread(
-            count_names, path, self._list.name, self._list.format, download.octets_max
-        )
+        names = await asyncio.to_thread(count_entries, path, self._list)
         notes = replace(
             before,
             url=download.url,

@@ -25,7 +25,7 @@ from resolver.policy.catalogue import (
     blocklist_schema,
 )
 from resolver.policy.conflicts import built_in_name_rules, check_addresses, check_allow_reaches, check_names
-from resolver.policy.downloads import download_of
+from resolver.policy.downloads import UNPLACED, download_of
 from resolver.policy.entries import address_entry, address_objection, name_entry
 from resolver.policy.properties import exchange_rule, list_rule, moment_from, passing_rule, zone_from
 from resolver.policy.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
@@ -332,7 +332,7 @@ class _Reader:
         self._lists.append(
             ListSpec(
                 name=entry.name,
-                path=self._path.parent / (entry.path or ""),
+                path=UNPLACED if download else self._path.parent / (entry.path or ""),
                 format=entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,

@@ -28,7 +28,7 @@ from typing import NamedTuple
 from resolver.policy.approvals import approvals_path, content_hash, find_approval
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import IMAGE_SUFFIX, Compiled, InputFile, key_of
-from resolver.policy.downloads import at_their_places, downloaded_lists
+from resolver.policy.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
@@ -45,10 +45,10 @@ _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROT
 
 
 def compile_in_process(
-    blocklist_path: Path, out_dir: Path, *, force: bool = False
+    blocklist_path: Path, out_dir: Path, *, force: bool = False, state_dir: Path | None = None
 ) -> tuple[Path | None, list[Problem]]:
     """Compile here and now; the image, or None and why.  For the command line and tests."""
-    compiled = compile_policy(blocklist_path, out_dir, force=force)
+    compiled = compile_policy(blocklist_path, out_dir, force=force, state_dir=state_dir)
     return compiled.image, compiled.problems
 
 
@@ -171,6 +171,8 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
     """A list's octets; empty with a problem noted when there is no reading it."""
     try:
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
+        if spec.path == UNPLACED:
+            raise FileNotFoundError
         with spec.path.open("rb") as file:
             octets = file.read(spec.size_octets_max + 1)
     except FileNotFoundError as error:
@@ -195,6 +197,9 @@ def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:
     if spec.download is None:
         message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
         return Problem(spec.file, spec.line, message)
+    if spec.path == UNPLACED:
+        message = f"list {spec.name!r} is downloaded; without settings its copy is not looked at"
+        return Problem(spec.file, spec.line, message, "warning")
     if served:
         # To go on without it would open what is closed now; what serves now stays until it is fetched.
         message = f"list {spec.name!r} serves {served:,} names, but its last good copy {spec.path} is gone"

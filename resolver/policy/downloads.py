@@ -88,6 +88,8 @@ class DownloadedList:
     format: str
     change_max_percent: int
     download: Download
+    entries_max: int = 10_000_000
+    error_budget_percent: int = 10
 
     def as_json(self) -> dict[str, Any]:
         """For the image's notes and for a child process."""
@@ -166,18 +168,27 @@ def downloaded_list_from(fields: Mapping[str, Any]) -> DownloadedList:
     download = dict(fields["download"])
     if download["signature"] is not None:
         download["signature"] = SignatureSpec(**download["signature"])
-    return DownloadedList(
-        fields["name"], fields["format"], fields["change_max_percent"], Download(**download)
-    )
+    return DownloadedList(**{**fields, "download": Download(**download)})
 
 
 def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
     """Those lists of a blocklist that are downloaded."""
     return [
-        DownloadedList(spec.name, spec.format, spec.change_max_percent, spec.download)
+        DownloadedList(
+            spec.name,
+            spec.format,
+            spec.change_max_percent,
+            spec.download,
+            spec.entries_max,
+            spec.error_budget_percent,
+        )
         for spec in specs
         if spec.download is not None
     ]
+
+
+UNPLACED = Path("(kept in state_dir)")
+"""The `path` of a downloaded list as long as nobody has said where `state_dir` is; no file has this name."""
 
 
 def stored_path(state_dir: Path, name: str) -> Path:
