@@ -188,6 +188,7 @@ def test_an_address_is_looked_up_among_the_networks(config: Path) -> None:
     document = explained(config, "203.0.113.9")
     assert document["trace"][0]["fate"] == "decides"
     assert document["trace"][0]["label"] == "acme"
+    assert document["trace"][0]["rule"] == "203.0.113.0/24"
 
 
 def test_an_address_outside_every_network_has_no_trace(config: Path) -> None:

@@ -542,7 +542,11 @@ def test_intervals_agree_with_plain_containment(networks: list[tuple[int, int]],
     address = ipaddress.ip_address(bytes([192, 0, 2, probe]))
     with tempfile.TemporaryDirectory() as folder:
         table = maker.table(Path(folder))
-        found = [line for _, line, _ in table.addresses_at(address.packed)]
+        around = table.addresses_at(address.packed)
+        found = [line for _, line, _, _ in around]
+        assert [(packed, length) for _, _, packed, length in around] == [
+            (nets[line - 1].network_address.packed, nets[line - 1].prefixlen) for line in found
+        ]
     inside = [number for number, net in enumerate(nets) if address in net]
     assert found == [number + 1 for number in sorted(inside, key=lambda k: (nets[k].num_addresses, k))]
 

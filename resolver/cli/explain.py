@@ -11,13 +11,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
+from resolver.cli.explanation import Explanation
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -26,9 +26,9 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.cli.reading import ShownReply, qtype_from_text, read_reply
+from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.server import make_local_names, make_plan
-from resolver.cli.trace import TracedRule, form_text, show_moment, trace_address, traced_rules
+from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan
@@ -36,7 +36,6 @@ from resolver.outcome import Ask, Drop, Peer, Respond, Source, Transport
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.properties import moment_from, zone_from
 from resolver.policy.table import PolicyTable, open_table
-from resolver.policy.verdict import PolicyRule, Verdict
 from resolver.problems import Problem
 from resolver.service import Service
 from resolver.settings import Settings
@@ -48,77 +47,6 @@ from resolver.yamlsource import YamlMapping, read_yaml
 Read = TypeVar("Read")
 
 DEFAULT_CLIENT = "127.0.0.1"
-
-
-@dataclass(slots=True, frozen=True)
-class Explanation:
-    """Everything there is to say; what prints it only chooses words."""
-
-    asked: str
-    """As typed."""
-    name: str
-    """Normalised; for an address, the address."""
-    qtype: str
-    client: str
-    is_client_allowed: bool
-    at: float
-    """Unix seconds."""
-    verdict: Verdict | None
-    """None: the question was for an address, not a name."""
-    trace: list[TracedRule]
-    reply: ShownReply | None
-    """What the client would see; None: nothing, or what the upstreams say."""
-    source: str
-    """`policy`, `local`, `upstream` or `dropped`."""
-    upstreams: tuple[str, ...]
-    """Who would be asked."""
-    orders: dict[str, dict[str, Any]]
-    blocklist: str
-    nxdomain_why: str
-    """Why NXDOMAIN may be said of it, or not; empty where the question does not arise."""
-
-    @property
-    def decider(self) -> PolicyRule | None:
-        """The rule that decided."""
-        return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        verdict, rule = self.verdict, self.decider
-        match = verdict.match if verdict is not None else None
-        shadow = verdict.shadow if verdict is not None else None
-        return {
-            "asked": self.asked,
-            "name": self.name,
-            "type": self.qtype,
-            "at": show_moment(self.at),
-            "blocklist": self.blocklist,
-            "client": {"address": self.client, "allowed": self.is_client_allowed},
-            "decision": {
-                "blocked": verdict is not None and verdict.is_blocked,
-                "action": verdict.action.value if verdict is not None else None,
-                "rule": form_text(match.owner, match.form) if match is not None else None,
-                "file": match.file if match is not None else None,
-                "line": match.line if match is not None else None,
-                "kind": rule.kind if rule is not None else None,
-                "label": rule.label if rule is not None else None,
-                "name": rule.name if rule is not None else None,
-                "category": rule.category or None if rule is not None else None,
-                "orders": {order: self.orders.get(order) for order in rule.orders}
-                if rule is not None
-                else {},
-                "from": show_moment(rule.starts_at) if rule is not None else None,
-                "until": show_moment(rule.ends_at) if rule is not None else None,
-                "nxdomain": self.nxdomain_why or None,
-                "shadow": shadow.rule.label if shadow is not None else None,
-            },
-            "trace": [traced.as_json() for traced in self.trace],
-            "client_sees": {
-                "source": self.source,
-                "upstreams": list(self.upstreams),
-                "reply": self.reply.as_json() if self.reply is not None else None,
-            },
-        }
 
 
 def explain_name(

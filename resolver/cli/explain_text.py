@@ -6,19 +6,17 @@ Knows: words and layout.  Does not know: how anything was decided.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resolver.cli.explanation import Explanation
 from resolver.cli.reading import ShownReply, show_extended_error
 from resolver.cli.trace import Fate, TracedRule, form_text, form_words, show_moment
 from resolver.observe.log import escape
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
-
-if TYPE_CHECKING:
-    from resolver.cli.explain import Explanation
 
 WIDTH = 160
 """Columns when the output is no terminal: wide enough that no line of a trace is broken."""

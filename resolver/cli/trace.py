@@ -93,7 +93,7 @@ def traced_rules(trace: Trace) -> list[TracedRule]:
 def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[TracedRule]:
     """Every network around `address`, the smallest first."""
     traced: list[TracedRule] = []
-    for class_id, line, network in table.addresses_at(address):
+    for class_id, line, network, length in table.addresses_at(address):
         standing = table.standing(class_id)
         origin = standing.origin
         fate = _standing_fate(origin.rule, wall)
@@ -109,7 +109,7 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
                 effect=origin.effect.name.lower(),
                 tier=Tier(origin.tier).name.lower(),
                 rule=origin.rule,
-                text=f"network from {ip_address(network)}",
+                text=f"{ip_address(network)}/{length}",
                 file=origin.file,
                 line=line,
             )

@@ -16,8 +16,8 @@ import pwd
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
-from resolver.policy.compiled import InputFile
 from resolver.policy.safe_write import replace_file
 
 APPROVALS_FILE = "approvals.json"
@@ -27,6 +27,13 @@ FILE_OCTETS_MAX = 1 << 20
 """Larger files are not ours."""
 REASON_CHARS_MAX = 500
 WHO_CHARS_MAX = 100
+
+
+class HashedFile(Protocol):
+    """A file whose content is known by its hash."""
+
+    @property
+    def sha256(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def approvals_path(state_dir: Path) -> Path:
     return state_dir / APPROVALS_FILE
 
 
-def content_hash(inputs: Iterable[InputFile]) -> str:
+def content_hash(inputs: Iterable[HashedFile]) -> str:
     """One hash for the blocklist and its list files, in their order; their paths do not matter."""
     return hashlib.sha256(json.dumps([entry.sha256 for entry in inputs]).encode()).hexdigest()
 

@@ -9,14 +9,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resolver import __version__
+from resolver.policy.approvals import Approval
 from resolver.policy.image import FORMAT_VERSION
 from resolver.problems import Problem
-
-if TYPE_CHECKING:
-    from resolver.policy.approvals import Approval
 
 COMPILER_VERSION = 2
 """Raised when the same inputs come to mean another image."""

@@ -345,8 +345,8 @@ class PolicyTable:
             return self.judge_name(name, now)
         return self._decide(name, self.applying(name), skip_lists=True)
 
-    def addresses_at(self, address: bytes) -> list[tuple[int, int, bytes]]:
-        """The (class, line, packed network) of every network around an address, the smallest first."""
+    def addresses_at(self, address: bytes) -> list[tuple[int, int, bytes, int]]:
+        """(class, line, packed network, prefix length) of each network around an address, smallest first."""
         image = self.image
         index = bisect_right(image.interval_starts, layout.mapped_address(address))
         if index == 0:
@@ -355,17 +355,17 @@ class PolicyTable:
         networks = []
         for number in range(first, first + count):
             fields = layout.ADDRESS_REF.unpack_from(image.refs, number * layout.ADDRESS_REF.size)
-            class_id, _, family, line, network = fields
-            networks.append((class_id, line, network[12:] if family == 4 else network))
+            class_id, length, family, line, network = fields
+            networks.append((class_id, line, network[12:] if family == 4 else network, length))
         return networks
 
     def _judge_address(
-        self, networks: list[tuple[int, int, bytes]], skip_lists: bool
+        self, networks: list[tuple[int, int, bytes, int]], skip_lists: bool
     ) -> tuple[RuleMatch | None, RuleMatch | None, float]:
         """The enforced rule, the shadow rule, and when either may change."""
         winner = second = None
         valid_until = math.inf
-        for class_id, line, network in networks:
+        for class_id, line, network, _ in networks:
             origin, is_enforced, is_counted, changes_at = self._standings[class_id]
             if skip_lists and origin.tier is Tier.LISTS:
                 continue

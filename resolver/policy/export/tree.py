@@ -148,16 +148,14 @@ class PolicyTree:
     def networks(self) -> list[Network]:
         """The networks that answers must not point into, as enforced, each once."""
         found: dict[tuple[bytes, int], Outcome] = {}
-        lengths: dict[tuple[int, bytes], int] = {}
         for class_id, length, family, _, packed in ADDRESS_REF.iter_unpack(self.table.image.refs):
             network = packed[12:] if family == 4 else packed
-            lengths[class_id, network] = length
             if self._is_enforced[class_id]:
                 found[network, length] = NOTHING
         for network, length in found:
             # The first rule in force wins, of those whose networks hold all of this one.
-            for class_id, _, around in self.table.addresses_at(network):
-                if self._is_enforced[class_id] and lengths[class_id, around] <= length:
+            for class_id, _, _, around_length in self.table.addresses_at(network):
+                if self._is_enforced[class_id] and around_length <= length:
                     found[network, length] = self._address_outcome(class_id)
                     break
         return [

@@ -1,0 +1,84 @@
+"""Everything there is to say about one question, and its form for programs.
+
+Knows: what an explanation holds.  Does not know: how it was found, which words people get.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from resolver.cli.reading import ShownReply
+from resolver.cli.trace import TracedRule, form_text, show_moment
+from resolver.policy.verdict import PolicyRule, Verdict
+
+
+@dataclass(slots=True, frozen=True)
+class Explanation:
+    """Everything there is to say; what prints it only chooses words."""
+
+    asked: str
+    """As typed."""
+    name: str
+    """Normalised; for an address, the address."""
+    qtype: str
+    client: str
+    is_client_allowed: bool
+    at: float
+    """Unix seconds."""
+    verdict: Verdict | None
+    """None: the question was for an address, not a name."""
+    trace: list[TracedRule]
+    reply: ShownReply | None
+    """What the client would see; None: nothing, or what the upstreams say."""
+    source: str
+    """`policy`, `local`, `upstream` or `dropped`."""
+    upstreams: tuple[str, ...]
+    """Who would be asked."""
+    orders: dict[str, dict[str, Any]]
+    blocklist: str
+    nxdomain_why: str
+    """Why NXDOMAIN may be said of it, or not; empty where the question does not arise."""
+
+    @property
+    def decider(self) -> PolicyRule | None:
+        """The rule that decided."""
+        return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        verdict, rule = self.verdict, self.decider
+        match = verdict.match if verdict is not None else None
+        shadow = verdict.shadow if verdict is not None else None
+        return {
+            "asked": self.asked,
+            "name": self.name,
+            "type": self.qtype,
+            "at": show_moment(self.at),
+            "blocklist": self.blocklist,
+            "client": {"address": self.client, "allowed": self.is_client_allowed},
+            "decision": {
+                "blocked": verdict is not None and verdict.is_blocked,
+                "action": verdict.action.value if verdict is not None else None,
+                "rule": form_text(match.owner, match.form) if match is not None else None,
+                "file": match.file if match is not None else None,
+                "line": match.line if match is not None else None,
+                "kind": rule.kind if rule is not None else None,
+                "label": rule.label if rule is not None else None,
+                "name": rule.name if rule is not None else None,
+                "category": rule.category or None if rule is not None else None,
+                "orders": {order: self.orders.get(order) for order in rule.orders}
+                if rule is not None
+                else {},
+                "from": show_moment(rule.starts_at) if rule is not None else None,
+                "until": show_moment(rule.ends_at) if rule is not None else None,
+                "nxdomain": self.nxdomain_why or None,
+                "shadow": shadow.rule.label if shadow is not None else None,
+            },
+            "trace": [traced.as_json() for traced in self.trace],
+            "client_sees": {
+                "source": self.source,
+                "upstreams": list(self.upstreams),
+                "reply": self.reply.as_json() if self.reply is not None else None,
+            },
+        }
