@@ -24,9 +24,9 @@ _SIGNS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
         ),
     ),
     ("dnsmasq", re.compile(rb"(?:address|server|local)\s*=\s*/", re.IGNORECASE)),
-    ("adblock", re.compile(rb"\|\||@@|!|\[adblock|\|\S|[^\s#]*#@?[?$%]*#\S", re.IGNORECASE)),
+    ("adblock", re.compile(rb"\||@@|!|\[adblock|[^\s#]*#@?[?$%]*#\S|[^\s#]*[\^$]|/\S", re.IGNORECASE)),
     ("hosts", re.compile(rb"(?:[0-9]+\.[0-9.]+|[0-9a-f]*:[0-9a-f:.]*(?:%\S+)?)\s+[^\s;#]", re.IGNORECASE)),
-    ("wildcard", re.compile(rb"\*?\.[^\s*/]+\s*(?:#.*)?$")),
+    ("wildcard", re.compile(rb"\*?\.[\w\x80-\xff.-]+\s*(?:#.*)?$")),
     ("domains", re.compile(rb"[^\s/|@=*#;:]+\.?\s*(?:#.*)?$")),
 )
 _COMMENT = re.compile(rb"[#;]")

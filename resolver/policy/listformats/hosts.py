@@ -40,6 +40,9 @@ OWN_NAMES = frozenset(
 )
 """Names that stand in every hosts file for the machine's own sake: skipped without a word."""
 
+_REST = rb"(?:[ \t]*#[^\n]*)?$"
+"""What may follow the name on a plain line: a comment."""
+_NOBODY = rb"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+(?!localhost\.localdomain\b)"
 _SUBTREE = Said(RuleForm.SUBTREE)
 _EXACT = Said(RuleForm.EXACT)
 
@@ -48,6 +51,7 @@ class Domains(LineFormat):
     """One name a line, which stands for itself and all below it."""
 
     fast = re.compile(rb"^(" + PLAIN + rb")$", re.MULTILINE)
+    fast_with_comments = re.compile(rb"^(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _SUBTREE
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
@@ -64,6 +68,7 @@ class Wildcard(LineFormat):
     """
 
     fast = re.compile(rb"^\*\.(" + PLAIN + rb")$", re.MULTILINE)
+    fast_with_comments = re.compile(rb"^\*\.(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _SUBTREE
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
@@ -87,10 +92,8 @@ class Wildcard(LineFormat):
 class Hosts(LineFormat):
     """An address and the names it is given: a list when the address is nobody's."""
 
-    fast = re.compile(
-        rb"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+(?!localhost\.localdomain$)(" + PLAIN + rb")$",
-        re.MULTILINE,
-    )
+    fast = re.compile(rb"^" + _NOBODY + rb"(" + PLAIN + rb")$", re.MULTILINE)
+    fast_with_comments = re.compile(rb"^" + _NOBODY + rb"(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _EXACT
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:

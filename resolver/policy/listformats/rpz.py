@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from resolver.policy.entries import address_objection
 from resolver.policy.listformats.reading import (
@@ -37,15 +38,27 @@ from resolver.wire.names import name_from_text
 ANSWERS_MAX = 4096
 """Different answers (addresses, CNAMEs) that one list may give: each is kept like an exchange's rule."""
 
+ADDRESSED_MAX = 5_000_000
+"""Triggers of one list that may be answered with addresses: 300 octets each until the list is read."""
+
+_BEFORE_TYPE = rb"[ \t]+(?:\d+[ \t]+)?(?:in[ \t]+)?"
 _FAST = re.compile(
     rb"^(\*\.)?("
     + PLAIN
-    + rb")[ \t]+(?:\d+[ \t]+)?(?:in[ \t]+)?cname[ \t]+(\*?\.|"
+    + rb")"
+    + _BEFORE_TYPE
+    + rb"(?:cname[ \t]+(\*?\.|"
     + PLAIN
-    + rb"\.|rpz-[a-z-]+\.)[ \t]*(?:;[^\n]*)?$",
+    + rb"\.|rpz-[a-z-]+\.)|a[ \t]+(\d+\.\d+\.\d+\.\d+))[ \t]*(?:;[^\n]*)?$",
     re.MULTILINE,
 )
-"""A relative owner and a CNAME."""
+"""A relative owner and a CNAME, or an IPv4 address."""
+_PAIRS = re.compile(
+    rb"^(" + PLAIN + rb")" + _BEFORE_TYPE + rb"cname[ \t]+\.\n\*\.\1" + _BEFORE_TYPE + rb"cname[ \t]+\.$",
+    re.MULTILINE,
+)
+"""`x CNAME .` and `*.x CNAME .`, of which most zones are made from end to end."""
+_PLAIN_TRIGGER = re.compile(rb"(?:\*\.)?" + PLAIN)
 _ACTIONS = {
     ".": PolicyAction.NXDOMAIN,
     "*.": PolicyAction.NODATA,
@@ -58,10 +71,12 @@ _TRIGGERS: dict[str, Skip] = {
     "rpz-nsdname": "rpz-nsdname triggers",
     "rpz-nsip": "rpz-nsip triggers",
 }
+_SUBTREE = Said(RuleForm.SUBTREE, "block", PolicyAction.NXDOMAIN)
 _APEX_TYPES = frozenset(("SOA", "NS"))
 
 Answer = tuple[PolicyAction, LocalData | None]
-Key = tuple[bytes, RuleForm] | Network
+Key = bytes | tuple[bytes, RuleForm] | Network
+"""A plain trigger as text, any other as wire form, or a network."""
 
 
 class Rpz(ListFormat):
@@ -75,8 +90,8 @@ class Rpz(ListFormat):
         self._answers: dict[str, Answer] = {}
         """By CNAME target, absolute."""
         self._data: set[LocalData] = set()
-        self._addresses: dict[Key, tuple[int, list[bytes]]] = {}
-        """The local addresses of each trigger, and the line of the first."""
+        self._addresses: dict[Key, tuple[int, bytes]] = {}
+        """The line and the addresses of each trigger: as `_packed` has them, one after the other."""
 
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
@@ -86,25 +101,69 @@ class Rpz(ListFormat):
             if self._apex:
                 suffix = re.escape(f".{self._apex}".encode())
                 text = re.sub(rb"(?m)^([^\s;]+)" + suffix + rb"(?=[ \t])", rb"\1", text)
-            found = _FAST.findall(text) if b".rpz-" not in text else []
-            if len(found) == text.count(b"\n") and self._take_all(found, buckets):
-                yield from self._batches(buckets)
-                return
-            buckets = _Buckets(first_line)
+            if b".rpz-" not in text:
+                if (batch := self._pairs(text, first_line, buckets)) is not None:
+                    yield batch
+                    yield from self._batches(buckets)
+                    return
+                found = _FAST.findall(text)
+                if len(found) == text.count(b"\n") and self._take_all(found, buckets):
+                    yield from self._batches(buckets)
+                    return
+                buckets = _Buckets(first_line)
         yield from self._read_mixed(chunk, text, buckets, notes)
 
     def _is_plain_here(self) -> bool:
         return not self._zone.is_inside_record and self._zone.origin in ("", self._apex)
 
-    def _take_all(self, found: list[tuple[bytes, bytes, bytes]], buckets: _Buckets) -> bool:
-        if max(len(name) for _, name, _ in found) > TEXT_OCTETS_MAX:
+    def _pairs(self, text: bytes, first_line: int, buckets: _Buckets) -> Batch | None:
+        """A chunk that is pairs from end to end, but perhaps for half of one at either end."""
+        lines = text.count(b"\n")
+        start = text.find(b"\n") + 1 if text.startswith(b"*") else 0
+        end = len(text)
+        if (lines - bool(start)) % 2:
+            end = text.rfind(b"\n", 0, end - 1) + 1
+        names = _PAIRS.findall(text, start, end)
+        pairs = (lines - bool(start)) // 2
+        if not pairs or len(names) != pairs or max(map(len, names)) > TEXT_OCTETS_MAX:
+            return None
+        for index, piece in ((0, text[:start]), (lines - 1, text[end:])):
+            if piece:
+                match = _FAST.fullmatch(piece[:-1])
+                if match is None or not match[3] or len(match[2]) > TEXT_OCTETS_MAX:
+                    return None
+                buckets.take(index, match[1] or b"", match[2], match[3])
+                buckets.flush()
+        first = first_line + bool(start)
+        self._zone.owner = text[end:].split(b" ")[0].decode() if text[end:] else f"*.{names[-1].decode()}"
+        return Batch(wire_forms(names), range(first, first + 2 * pairs, 2), _SUBTREE)
+
+    def _take_all(self, found: list[tuple[bytes, bytes, bytes, bytes]], buckets: _Buckets) -> bool:
+        if max(len(name) for _, name, _, _ in found) > TEXT_OCTETS_MAX:
             return False
+        if not all(_is_ipv4(address) for address in {address for _, _, _, address in found} if address):
+            return False
+        if len(self._addresses) + len(found) > ADDRESSED_MAX:
+            return False  # The slow way counts those that are too many.
         take = buckets.take
-        for index, (star, name, target) in enumerate(found):
-            take(index, star, name, target)
-        star, name, _ = found[-1]
+        for index, (star, name, target, address) in enumerate(found):
+            if target:
+                take(index, star, name, target)
+            else:
+                self._hold(star + name, buckets.first_line + index, _packed(address))
+        star, name, _, _ = found[-1]
         self._zone.owner = (star + name).decode()
         return True
+
+    def _hold(self, key: Key, line: int, packed: bytes) -> None:
+        """One more address of a trigger."""
+        known = self._addresses.get(key)
+        if known is not None:
+            self._addresses[key] = (known[0], known[1] + packed)
+        elif len(self._addresses) >= ADDRESSED_MAX:
+            raise Skipped("answers beyond the limit")
+        else:
+            self._addresses[key] = (line, packed)
 
     def _read_mixed(self, chunk: bytes, text: bytes, buckets: _Buckets, notes: Notes) -> Iterator[Batch]:
         slow: dict[Said, list[tuple[bytes, int]]] = {}
@@ -114,7 +173,7 @@ class Rpz(ListFormat):
                 continue
             if self._is_plain_here() and len(octets) <= LINE_OCTETS_MAX and b".rpz-" not in octets:
                 match = _FAST.fullmatch(octets)
-                if match is not None and len(match[2]) <= TEXT_OCTETS_MAX:
+                if match is not None and match[3] and len(match[2]) <= TEXT_OCTETS_MAX:
                     buckets.take(index, match[1] or b"", match[2], match[3])
                     self._zone.owner = ((match[1] or b"") + match[2]).decode()
                     continue
@@ -170,7 +229,8 @@ class Rpz(ListFormat):
             form, text = RuleForm.BELOW, trigger[2:]
         if record.rtype in ("A", "AAAA"):
             name = checked_name(name_from_text(text), trigger)
-            self._add_address((name, form), record)
+            plain = trigger.encode()
+            self._add_address(plain if _PLAIN_TRIGGER.fullmatch(plain) else (name, form), record)
             return None
         target = self._cname(record)
         name = checked_name(name_from_text(text), trigger)
@@ -218,7 +278,7 @@ class Rpz(ListFormat):
             raise ValueError(f"{show(' '.join(record.words))}: {record.rtype} takes one address")
         kind = ipaddress.IPv4Address if record.rtype == "A" else ipaddress.IPv6Address
         packed = kind(record.words[0]).packed
-        self._addresses.setdefault(key, (record.line, []))[1].append(packed)
+        self._hold(key, record.line, bytes([len(packed)]) + packed)
 
     def _read_network(self, trigger: str, record: ZoneRecord) -> None:
         network = network_from_labels(trigger.split(".")[:-1])
@@ -271,21 +331,34 @@ class Rpz(ListFormat):
         """The triggers whose answer is addresses."""
         if self._zone.is_inside_record:
             notes.bad(0, "the last record is left open by a (")
-        of: dict[Said, tuple[list[bytes], list[int]]] = {}
-        for key, (line, found) in self._addresses.items():
+        found: dict[tuple[RuleForm, LocalData], tuple[list[bytes], list[int]]] = {}
+        plain: dict[tuple[RuleForm, LocalData], tuple[list[bytes], list[int]]] = {}
+        answers: dict[bytes, LocalData] = {}
+        for key, (line, packed) in self._addresses.items():
             try:
-                local_data = self._interned(LocalData(tuple(dict.fromkeys(found))))
-                if isinstance(key, tuple):
-                    said = Said(key[1], "block", PolicyAction.LOCAL_DATA, local_data)
-                    names, lines = of.setdefault(said, ([], []))
-                    names.append(key[0])
-                    lines.append(line)
+                local_data = answers.get(packed)
+                if local_data is None:
+                    local_data = answers[packed] = self._interned(LocalData(_unpacked(packed)))
+                if isinstance(key, bytes):
+                    form, name = RuleForm.EXACT, key
+                    if key.startswith(b"*."):
+                        form, name = RuleForm.BELOW, key[2:]
+                    bucket = plain.setdefault((form, local_data), ([], []))
+                elif isinstance(key, tuple):
+                    name, form = key
+                    bucket = found.setdefault((form, local_data), ([], []))
                 else:
                     self._add_network(key, line, PolicyAction.LOCAL_DATA, local_data)
+                    continue
+                bucket[0].append(name)
+                bucket[1].append(line)
             except Skipped as skipped:
                 notes.skip(skipped.kind)
-        for said, (names, lines) in of.items():
-            yield Batch(names, lines, said)
+        self._addresses.clear()
+        for (form, local_data), (texts, lines) in plain.items():
+            yield Batch(wire_forms(texts), lines, Said(form, "block", PolicyAction.LOCAL_DATA, local_data))
+        for (form, local_data), (names, lines) in found.items():
+            yield Batch(names, lines, Said(form, "block", PolicyAction.LOCAL_DATA, local_data))
 
 
 class _Buckets:
@@ -322,6 +395,32 @@ class _Buckets:
             bucket = self.of[form, target] = ([], [])
         bucket[0].append(name)
         bucket[1].append(self.first_line + index)
+
+
+@lru_cache(maxsize=ANSWERS_MAX)
+def _is_ipv4(text: bytes) -> bool:
+    try:
+        ipaddress.IPv4Address(text.decode())
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=ANSWERS_MAX)
+def _packed(text: bytes) -> bytes:
+    """An IPv4 address behind its length."""
+    return b"\x04" + ipaddress.IPv4Address(text.decode()).packed
+
+
+def _unpacked(packed: bytes) -> tuple[bytes, ...]:
+    """The addresses behind their lengths, each once."""
+    addresses = []
+    position = 0
+    while position < len(packed):
+        end = position + 1 + packed[position]
+        addresses.append(packed[position + 1 : end])
+        position = end
+    return tuple(dict.fromkeys(addresses))
 
 
 def _redirect(target: str) -> bytes:

@@ -1,0 +1,231 @@
+"""Lists in every format: what comes as a list but is none, budgets, and that no octets break a reader."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+
+import dns.zone
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolver.policy.listformats import content, rpz
+from resolver.policy.listformats.detection import detect_format
+from resolver.policy.listformats.rpz import network_from_labels
+from resolver.policy.lists import BAD_LINES_FREE, FORMATS, ListLimits, ListReader
+from resolver.policy.verdict import PolicyAction, RuleForm
+from resolver.wire.names import name_to_text
+
+NAMES = b"".join(b"host%d.example\n" % number for number in range(1000))
+SOA = b"@ SOA localhost. root.localhost. 1 2 3 4 5\n"
+
+
+def read(octets: bytes, list_format: str = "auto", limits: ListLimits = ListLimits()) -> ListReader:
+    reader = ListReader(octets, "list.txt", list_format, limits)
+    for _ in reader.batches():
+        pass
+    return reader
+
+
+def refusal(octets: bytes, limits: ListLimits = ListLimits()) -> str:
+    """The one error of a list, which must have given nothing."""
+    reader = read(octets, limits=limits)
+    (error,) = [problem for problem in reader.problems() if problem.severity == "error"]
+    return error.message
+
+
+@pytest.mark.parametrize(
+    ("octets", "message"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>Too many requests</body></html>", "looks like an HTML page"),
+        (b"\xef\xbb\xbf  <HTML lang=en>", "looks like an HTML page"),
+        (b"<!-- cached -->\n<html>", "looks like an HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "looks like an HTML page"),
+        (b'{"message": "Not Found"}', "looks like JSON"),
+        (b"404: Not Found", "not one line of it"),
+        (b"PK\x03\x04" + b"\0" * 50, "is a zip archive"),
+        (b"\x7fELF\x02\x01\x01\0\0", "holds NUL octets"),
+        ("a.example\n".encode("utf-16"), "is UTF-16"),
+        (gzip.compress(NAMES)[:-20], "is gzip that ends too early"),
+        (gzip.compress(NAMES)[:40] + b"\xff" * 40, "is damaged gzip"),
+        (gzip.compress(NAMES) + b"more", "is gzip with something else behind it"),
+        (gzip.compress(b"<html>"), "looks like an HTML page"),
+    ],
+)
+def test_what_is_no_list_is_refused_by_what_it_is(octets: bytes, message: str) -> None:
+    assert message in refusal(octets)
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bytes, lambda text: gzip.compress(text[:99]) + gzip.compress(text[99:])]
+)
+def test_list_is_read_packed_or_not(pack: object) -> None:
+    assert callable(pack) and read(pack(NAMES)).entry_count == 1000
+
+
+def test_gzip_bomb_costs_no_more_than_a_large_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "PIECE_OCTETS", 1 << 12)
+    bomb = gzip.compress(b"a.example\n" * 300_000)
+    assert len(bomb) < 20_000
+    assert "over 100000 octets when unpacked" in refusal(bomb, ListLimits(size_octets_max=100_000))
+
+
+def test_list_of_the_largest_size_is_read_and_one_octet_more_is_not() -> None:
+    assert read(NAMES, limits=ListLimits(size_octets_max=len(NAMES))).entry_count == 1000
+    assert "has over" in refusal(NAMES, ListLimits(size_octets_max=len(NAMES) - 1))
+
+
+def test_list_of_too_many_names_is_refused() -> None:
+    assert read(NAMES, limits=ListLimits(entries_max=1000)).problems() == []
+    assert "over 999 entries" in refusal(NAMES, ListLimits(entries_max=999))
+
+
+def test_bad_lines_within_the_budget_are_told_and_beyond_it_refuse_the_list() -> None:
+    good = read(NAMES + b"bad..name\n" * 111)
+    assert {problem.severity for problem in good.problems()} == {"warning"}
+    assert "over 10 % of them all" in refusal(NAMES + b"bad..name\n" * 112)
+    assert read(b"a.example\n" + b"bad..name\n" * BAD_LINES_FREE).problems()[-1].severity == "warning"
+    assert "over 10 %" in refusal(b"a.example\n" + b"bad..name\n" * (BAD_LINES_FREE + 1))
+    assert "over 0 %" in refusal(NAMES + b"bad..name\n", ListLimits(error_budget_percent=0))
+
+
+def test_skipped_lines_are_no_bad_lines() -> None:
+    reader = read(b"! ads\n||a.example^\n" + b"example.org##.ad\n" * 500)
+    assert reader.entry_count == 1 and reader.notes.skipped == {"cosmetic rules": 500}
+    assert all(problem.severity == "warning" for problem in reader.problems())
+
+
+@pytest.mark.parametrize("list_format", sorted(FORMATS))
+def test_crlf_byte_order_mark_and_a_missing_last_line_end_change_nothing(list_format: str) -> None:
+    line = {
+        "domains": "n%d.example", "hosts": "0.0.0.0 n%d.example", "wildcard": "*.n%d.example",
+        "adblock": "||n%d.example^", "dnsmasq": "server=/n%d.example/", "rpz": "n%d.example CNAME .",
+    }[list_format]  # fmt: skip
+    text = "\n".join(line % number for number in range(50)).encode()
+    for octets in (text, text + b"\n", text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text, text.upper()):
+        reader = read(octets, list_format)
+        assert reader.entry_count == 50 and reader.problems() == []
+        assert detect_format(octets) == list_format
+
+
+@pytest.mark.parametrize("list_format", sorted(FORMATS))
+def test_hostile_lines_are_read_in_bounded_time(list_format: str) -> None:
+    lines = [
+        b"a" * 1_000_000,
+        b"a." * 500_000,
+        b"(" * 100_000,
+        b'"' + b"\\" * 100_000,
+        b"|" * 100_000,
+        b"#" * 1_000_000,
+    ]
+    lines += [b"address=/" + b"a/" * 500_000, b"*." * 300_000, b"\xff" * 100_000, b"/" * 200_000, b"\0" * 10]
+    reader = read(b"x.example\n" + b"\n".join(lines) + b"\n", list_format)
+    assert all(len(str(problem)) < 400 for problem in reader.problems())
+
+
+@given(
+    st.lists(
+        st.binary(max_size=40) | st.text("ab.*|^@$#/=\\();,: -\t0129", max_size=30).map(str.encode),
+        max_size=8,
+    )
+)
+def test_no_octets_break_a_reader(lines: list[bytes]) -> None:
+    for list_format in FORMATS:
+        reader = ListReader(b"\n".join(lines), "x", list_format, ListLimits(error_budget_percent=100))
+        for batch in reader.batches():
+            assert len(batch.names) == len(batch.lines)
+            for name in batch.names:
+                assert name[-1] == 0 and 4 <= len(name) <= 255 and name == name.lower()
+        reader.problems()
+
+
+PLAIN = st.from_regex(r"[a-z][a-z0-9-]{0,5}\.(?:example|test)", fullmatch=True)
+ACTIONS = st.sampled_from([".", "*.", "rpz-passthru.", "rpz-drop.", "rpz-tcp-only.", "garden.example.net."])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "*."]), PLAIN, ACTIONS), max_size=12),
+    st.sampled_from(["", " ; why", "  "]),
+)
+def test_zone_says_the_same_fast_and_slow_and_in_absolute_names(
+    rules: list[tuple[str, str, str]], rest: str
+) -> None:
+    def said(text: str) -> set[tuple[object, ...]]:
+        reader = ListReader(text.encode(), "x", "rpz", ListLimits(error_budget_percent=100))
+        found: set[tuple[object, ...]] = set()
+        for names, _, said in reader.batches():
+            forms = [RuleForm.EXACT, RuleForm.BELOW] if said.form is RuleForm.SUBTREE else [said.form]
+            found |= {
+                (name, form, said.effect, said.action, said.local_data) for name in names for form in forms
+            }
+        assert reader.notes.bad_line_count == 0
+        return found
+
+    head = f"$ORIGIN rpz.example.\n{SOA.decode()}"
+    fast = said(head + "".join(f"{star}{name} CNAME {target}{rest}\n" for star, name, target in rules))
+    # Parentheses are never plain.
+    slow = said(head + "".join(f"{star}{name} ( CNAME\n {target} ) ; x\n" for star, name, target in rules))
+    absolute = said(
+        head + "".join(f"{star}{name}.rpz.example. 60 IN CNAME {target}\n" for star, name, target in rules)
+    )
+    assert fast == slow == absolute
+    assert len({(row[0], row[1]) for row in fast}) == len({(star, name) for star, name, _ in rules})
+
+
+def test_zone_text_is_read_as_another_implementation_reads_it() -> None:
+    text = (
+        "$TTL 1h\n$ORIGIN rpz.example.\n@ IN SOA a. b. ( 1 2\n 3 4 ; five\n 5 )\n NS ns.example.\n"
+        "one.example CNAME .\n*.one.example 60 CNAME .\n\ntwo.example IN 1d CNAME *. ; no\n"
+        "three.example A 192.0.2.1\n    A 192.0.2.2\n\tAAAA 2001:db8::1\n$ORIGIN sub.rpz.example.\nfour A ( 192.0.2.3 )\n"
+        "five.example.rpz.example. CNAME rpz-drop.\nsix CNAME .\n"
+    )
+    ours: set[str] = set()
+    for names, _, said in ListReader(text.encode(), "x", "rpz").batches():
+        for name in map(name_to_text, names):
+            ours |= {name} if said.form is not RuleForm.BELOW else set()
+            ours |= {f"*.{name}"} if said.form is not RuleForm.EXACT else set()
+    zone = dns.zone.from_text(text, "rpz.example.", relativize=True)
+    assert ours == {str(name) for name in zone.nodes if str(name) != "@"}
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6), st.integers(0, 128))
+def test_networks_of_rpz_are_read_backwards(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, cut: int
+) -> None:
+    network = ipaddress.ip_network((address, min(cut, address.max_prefixlen)), strict=False)
+    separator = "." if network.version == 4 else ":"
+    text = str(network.network_address)
+    if network.version == 6:
+        left, gap, right = text.partition("::")
+        parts = [*filter(None, left.split(":")), *(["zz"] if gap else []), *filter(None, right.split(":"))]
+    else:
+        parts = text.split(separator)
+    assert network_from_labels([str(network.prefixlen), *reversed(parts)]) == network
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "24", "33.1.2.0.192", "24.1.2.0.192", "x.1.2.0.192", "128.zz.1.zz.2", "64.zz.1.2.3.4.5.6.7.8"],
+)
+def test_what_is_no_network_of_rpz_is_a_bad_line(text: str) -> None:
+    with pytest.raises(ValueError):
+        network_from_labels(text.split("."))
+
+
+def test_answers_of_a_list_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpz, "ANSWERS_MAX", 3)
+    lines = b"".join(b"n%d.example CNAME t%d.example.\n" % (number, number % 5) for number in range(10))
+    reader = read(SOA + lines)
+    assert reader.entry_count == 6 and reader.notes.skipped == {"answers beyond the limit": 4}
+
+
+def test_addresses_of_one_name_may_stand_apart() -> None:
+    text = (
+        SOA
+        + b"a.example A 192.0.2.1\nb.example A 192.0.2.9\na.example AAAA 2001:db8::1\na.example A 192.0.2.2\n"
+    )
+    (first, second) = ListReader(text, "x", "auto").batches()
+    data = first.said.local_data if first.names == [b"\x01a\x07example\0"] else second.said.local_data
+    assert data is not None and [len(packed) for packed in data.addresses] == [4, 16, 4]
+    assert first.said.action is PolicyAction.LOCAL_DATA
