@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Protocol
 
 from resolver.clock import Clock, TimerHandle
 
@@ -26,14 +27,11 @@ _TICKS_PER_S = 100.0
 _NONE = 0
 
 
-class Timed:
-    """Something that can be due."""
+class Timed(Protocol):
+    """Something that can be due.  A protocol, so that a class with slots and another base can be it."""
 
-    __slots__ = ("_bucket",)
-
-    def __init__(self) -> None:
-        self._bucket = _NONE
-        """Belongs to `Deadlines`: which bucket holds it."""
+    _bucket: int = _NONE
+    """Belongs to `Deadlines`: which bucket holds it."""
 
     @abstractmethod
     def on_due(self, now: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from resolver.clock import Clock
 from resolver.forwarding.change_log import ChangeLog
-from resolver.forwarding.deadlines import Deadlines, Timed
+from resolver.forwarding.deadlines import Deadlines
 from resolver.forwarding.network import Network, Unsent
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
 from resolver.forwarding.transaction import (
@@ -73,7 +73,7 @@ class Forwarder:
         self.upstreams = plan.upstreams
         self.covers = plan.covers
         self._network = network
-        self._clock = clock
+        self._now = clock.now
         self._entropy = entropy
         self._timeout_s = timeout_s
         self._in_flight_max = in_flight_max
@@ -131,13 +131,11 @@ class Forwarder:
             self.overloads += 1
             done(_OVERLOAD)
             return
-        now = self._clock.now()
+        now = self._now()
         packets_max = PACKETS_PER_QUESTION_MAX
         if now >= upstreams.probe_at:
             packets_max -= self._probe(upstreams, key, now)
-        flight = _Flight(self, key, [done])
-        flight.transaction = transaction = Transaction(
-            flight,
+        flight = _Flight(
             qname,
             qtype,
             dnssec_ok,
@@ -147,14 +145,18 @@ class Forwarder:
             now + self._timeout_s,
             packets_max,
         )
+        flight._bucket = 0
+        flight.forwarder = self
+        flight.key = key
+        flight.waiters = [done]
         self._in_flight[key] = flight
-        self._follow(flight, transaction.start(now))
+        self._follow(flight, flight.start(now))
 
     async def close(self) -> None:
         """Fail what is in flight and close the network."""
         self._is_closed = True
         for flight in [*self._in_flight.values(), *self._probes]:
-            flight.transaction.is_finished = True
+            flight.is_finished = True
             self._finish(flight, _CLOSED)
         self._deadlines.close()
         self._changes.close()
@@ -166,37 +168,38 @@ class Forwarder:
         if target is None or len(self._probes) >= len(self.upstreams):
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
-        flight = _Flight(self, None, [])
-        flight.transaction = transaction = Transaction(
-            flight, *key[:4], (target,), self._entropy, now + target.attempt_timeout_s() * cost, cost
-        )
+        timeout_s = target.attempt_timeout_s() * cost
+        flight = _Flight(*key[:4], (target,), self._entropy, now + timeout_s, cost)
+        flight._bucket = 0
+        flight.forwarder = self
+        flight.key = None
+        flight.waiters = []
         self._probes.add(flight)
-        self._follow(flight, transaction.start(now))
+        self._follow(flight, flight.start(now))
         return cost
 
     def _follow(self, flight: _Flight, step: Step) -> None:
         """Carry out `step` and those that follow from it at once."""
-        transaction = flight.transaction
         while True:
             if type(step) is Attempt:
                 carry = self._network.ask_stream if step.is_stream else self._network.send_datagram
                 ticket = carry(step.upstream, step.octets, step)
                 if type(ticket) is Unsent:
-                    step = transaction.on_error(step, ticket.reason, self._clock.now())
+                    step = flight.on_error(step, ticket.reason, self._now())
                     continue
                 step.ticket = ticket  # type: ignore[assignment]
             elif type(step) is not Wait:
                 self._finish(flight, step)  # type: ignore[arg-type]
                 return
-            self._deadlines.set(flight, transaction.wake_at)
-            if len(transaction.attempts) > 1:
+            self._deadlines.set(flight, flight.wake_at)
+            if len(flight.attempts) > 1:
                 flight.close_those_over()
             return
 
     def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
         """Release everything first, then tell: a waiter may ask again at once."""
         self._deadlines.discard(flight)
-        for attempt in flight.transaction.release():
+        for attempt in flight.release():
             ticket = attempt.ticket
             if ticket is not None:
                 attempt.ticket = None
@@ -214,47 +217,43 @@ class Forwarder:
                 _log.exception("a waiter for an upstream answer raised")
 
 
-class _Flight(Timed):
-    """One question in flight: its transaction and its waiters; the attempts' holder."""
+class _Flight(Transaction):
+    """One question in flight: a transaction with its waiters."""
 
-    __slots__ = ("forwarder", "key", "transaction", "waiters")
+    __slots__ = ("_bucket", "forwarder", "key", "waiters")
 
-    transaction: Transaction
-
-    def __init__(self, forwarder: Forwarder, key: _Key | None, waiters: list[Done]) -> None:
-        self._bucket = 0
-        self.forwarder = forwarder
-        self.key = key
-        """None for a probe."""
-        self.waiters = waiters
+    _bucket: int
+    """See `deadlines.Timed`."""
+    forwarder: Forwarder
+    key: _Key | None
+    """None for a probe."""
+    waiters: list[Done]
 
     def hear(self, attempt: Attempt, octets: bytes) -> None:
-        """See `transaction.Holder`."""
-        transaction = self.transaction
-        if transaction.is_finished:
+        """See `Transaction`."""
+        if self.is_finished:
             return
         forwarder = self.forwarder
-        step = transaction.on_octets(attempt, octets, forwarder._clock.now())
+        step = self.on_octets(attempt, octets, forwarder._now())
         if type(step) is Answered:
             forwarder._finish(self, step)
         else:
             forwarder._follow(self, step)
 
     def lose(self, attempt: Attempt, reason: str) -> None:
-        """See `transaction.Holder`."""
-        transaction = self.transaction
-        if not transaction.is_finished:
+        """See `Transaction`."""
+        if not self.is_finished:
             forwarder = self.forwarder
-            forwarder._follow(self, transaction.on_error(attempt, reason, forwarder._clock.now()))
+            forwarder._follow(self, self.on_error(attempt, reason, forwarder._now()))
 
     def on_due(self, now: float) -> None:
         """See `Timed`."""
-        if not self.transaction.is_finished:
-            self.forwarder._follow(self, self.transaction.on_timer(now))
+        if not self.is_finished:
+            self.forwarder._follow(self, self.on_timer(now))
 
     def close_those_over(self) -> None:
         """Give up the tickets of attempts that no longer count."""
-        for attempt in self.transaction.attempts:
+        for attempt in self.attempts:
             if attempt.is_over and attempt.ticket is not None:
                 attempt.ticket.close()
                 attempt.ticket = None

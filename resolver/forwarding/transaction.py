@@ -19,12 +19,14 @@ shell calls `on_timer` at `wake_at`.
 
 from __future__ import annotations
 
+import struct
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from resolver.forwarding.upstream import EDNS_REFUSAL_S, Upstream
-from resolver.wire.encode import encode_query
+from resolver.wire.encode import encode_question
 from resolver.wire.numbers import ExtendedError, Qclass, Rcode
 from resolver.wire.response import (
     Refused,
@@ -48,8 +50,8 @@ BAD_PACKETS_MAX = 8
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
-
 _IN = int(Qclass.IN)
+_TYPE_CLASS = struct.Struct("!HH").pack
 
 
 class Chance(Protocol):
@@ -60,53 +62,56 @@ class Chance(Protocol):
     def mix_case(self, qname: bytes) -> bytes: ...
 
 
-class Holder(Protocol):
-    """Whoever carries out the steps."""
-
-    def hear(self, attempt: Attempt, octets: bytes) -> None: ...
-
-    def lose(self, attempt: Attempt, reason: str) -> None: ...
-
-
 class Closable(Protocol):
-    """What the holder keeps for an attempt that is out."""
+    """What the shell keeps for an attempt that is out."""
 
     def close(self) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(SentQuery):
     """One query to one upstream; as a step: send it, and if that is impossible, call `on_error`.
 
-    It is its own receiver (see `network.Receiver`): it passes what it hears to its holder.
+    It is what was sent, and its own receiver (see `network.Receiver`): it passes what it hears to its
+    transaction.  That makes it, field by field: each further object, and each call of an `__init__`,
+    shows in the cost of a miss.
     """
 
-    holder: Holder | None
+    __slots__ = (
+        "bad_packets",
+        "due_at",
+        "is_late",
+        "is_over",
+        "octets",
+        "sent_at",
+        "ticket",
+        "transaction",
+        "upstream",
+        "verifier",
+    )
+
+    transaction: Transaction
     upstream: Upstream
-    sent: SentQuery
     octets: bytes
-    is_stream: bool
+    """The whole message."""
     sent_at: float
     due_at: float
     """When its upstream is thought too slow; the attempt goes on listening."""
-    is_over: bool = False
+    is_over: bool
     """Nothing it receives counts any more."""
-    is_late: bool = False
-    bad_packets: int = 0
-    verifier: Attempt | None = None
+    is_late: bool
+    bad_packets: int
+    verifier: Attempt | None
     """The TCP attempt that a near miss on this one started."""
-    ticket: Closable | None = None
-    """The holder's; None when not sent or given up."""
+    ticket: Closable | None
+    """The shell's; None when not sent or given up."""
 
     def on_octets(self, octets: bytes) -> None:
         """See `network.Receiver`."""
-        if self.holder is not None:
-            self.holder.hear(self, octets)
+        self.transaction.hear(self, octets)
 
     def on_error(self, reason: str) -> None:
         """See `network.Receiver`."""
-        if self.holder is not None:
-            self.holder.lose(self, reason)
+        self.transaction.lose(self, reason)
 
 
 @dataclass(slots=True)
@@ -146,7 +151,10 @@ _RCODE_REASONS: dict[int, str] = {Rcode.SERVFAIL: "servfail", Rcode.REFUSED: "re
 
 
 class Transaction:
-    """One question; see the module's docstring."""
+    """One question; see the module's docstring.
+
+    The shell that carries out the steps is a subclass: one object, not two, for each question.
+    """
 
     __slots__ = (
         "_candidates",
@@ -155,7 +163,6 @@ class Transaction:
         "_deadline",
         "_dnssec_ok",
         "_held",
-        "_holder",
         "_out",
         "_packets_max",
         "_qname",
@@ -170,7 +177,6 @@ class Transaction:
 
     def __init__(
         self,
-        holder: Holder,
         qname: bytes,
         qtype: int,
         dnssec_ok: bool,
@@ -180,7 +186,6 @@ class Transaction:
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:
-        self._holder: Holder | None = holder
         self._qname = qname
         self._qtype = qtype
         self._dnssec_ok = dnssec_ok
@@ -198,6 +203,14 @@ class Transaction:
         self.wake_at = deadline
         self.is_finished = False
 
+    @abstractmethod
+    def hear(self, attempt: Attempt, octets: bytes) -> None:
+        """The shell's: call `on_octets` and carry out what follows."""
+
+    @abstractmethod
+    def lose(self, attempt: Attempt, reason: str) -> None:
+        """The shell's: call `on_error` and carry out what follows."""
+
     def start(self, now: float) -> Step:
         """The first step."""
         upstream = self._candidates[0]
@@ -211,15 +224,16 @@ class Transaction:
         """Something came in for `attempt`."""
         if attempt.is_over or self.is_finished:
             return WAIT
-        result = accept_response(octets, attempt.sent)
+        result = accept_response(octets, attempt)
         if type(result) is Refused:
             return self._on_bad_packet(attempt, result, now)
         upstream = attempt.upstream
-        is_good = type(result) is Response
         # A TCP attempt to a UDP upstream says nothing of how it is normally reached.
-        upstream.on_answer(now - attempt.sent_at, now, attempt.is_stream is upstream.is_stream, is_good)
+        is_measured = attempt.is_stream is upstream.is_stream
         if type(result) is Response:
+            upstream.on_answer(now - attempt.sent_at, now, is_measured)
             return self._on_response(attempt, result, now)
+        upstream.on_answer(now - attempt.sent_at, now, is_measured, False)
         if type(result) is Truncated:
             return self._on_truncated(attempt, now)
         assert isinstance(result, UpstreamFailure)
@@ -258,14 +272,13 @@ class Transaction:
         """Hand over the attempts of a finished transaction; without this it would be garbage in a ring."""
         attempts = self.attempts
         self.attempts = []
-        self._holder = None
         return attempts
 
     # What a reply means.
 
     def _on_response(self, attempt: Attempt, response: Response, now: float) -> Step:
         upstream = attempt.upstream
-        if not attempt.sent.edns and now >= upstream.edns_refused_until:
+        if not attempt.edns and now >= upstream.edns_refused_until:
             # Only success without EDNS shows that EDNS was the trouble, not the question.
             upstream.edns_refused_until = now + EDNS_REFUSAL_S
         answered = Answered(response, upstream)
@@ -274,7 +287,8 @@ class Transaction:
             attempt.is_over = True
             self._held = answered
             return WAIT
-        return self._finish(answered)
+        self.is_finished = True
+        return answered
 
     def _on_bad_packet(self, attempt: Attempt, refused: Refused, now: float) -> Step:
         upstream = attempt.upstream
@@ -288,7 +302,7 @@ class Transaction:
         if attempt.bad_packets >= BAD_PACKETS_MAX:
             attempt.is_over = True
         if attempt.verifier is None and (refused.near_miss or attempt.is_over):
-            step = self._send(upstream, attempt.sent.edns, True, now)
+            step = self._send(upstream, attempt.edns, True, now)
             if step is not None:
                 attempt.verifier = step
                 return step
@@ -307,14 +321,14 @@ class Transaction:
         for other in self.attempts:
             if other.is_stream and not other.is_over and other.upstream is attempt.upstream:
                 return WAIT
-        return self._send(attempt.upstream, attempt.sent.edns, True, now) or self._give_up_on(attempt, now)
+        return self._send(attempt.upstream, attempt.edns, True, now) or self._give_up_on(attempt, now)
 
     def _on_failure_code(self, attempt: Attempt, failure: UpstreamFailure, now: float) -> Step:
         attempt.is_over = True
         upstream = attempt.upstream
         if attempt.verifier is not None and not attempt.verifier.is_over:
             return WAIT
-        if failure.edns_refused and attempt.sent.edns:
+        if failure.edns_refused and attempt.edns:
             upstream.failures["edns"] += 1
             # RFC 6891 §7: FORMERR or NOTIMP may mean that it does not know EDNS.
             step = self._send(upstream, False, attempt.is_stream, now)
@@ -369,34 +383,31 @@ class Transaction:
         if packets > self._packets_max or now + TIMER_SLACK_S >= self._deadline:
             return None
         self.packets = packets
-        chance = self._chance
-        query_id = chance.query_id()
+        attempt = Attempt.__new__(Attempt)
+        attempt.transaction = self
+        attempt.upstream = upstream
+        attempt.id = query_id = self._chance.query_id()
         # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
-        qname = self._qname if is_stream else chance.mix_case(self._qname)
-        dnssec_ok = self._dnssec_ok and edns
-        octets = encode_query(
-            qname,
-            self._qtype,
-            id=query_id,
-            dnssec_ok=dnssec_ok,
-            checking_disabled=self._checking_disabled,
-            edns=edns,
-        )
+        attempt.name = name = self._qname
+        attempt.qname = qname = name if is_stream else self._chance.mix_case(name)
+        attempt.qtype = qtype = self._qtype
+        attempt.qclass = _IN
+        attempt.edns = edns
+        attempt.dnssec_ok = dnssec_ok = self._dnssec_ok and edns
+        attempt.is_stream = is_stream
+        attempt.question = question = qname + _TYPE_CLASS(qtype, _IN)
+        attempt.octets = encode_question(query_id, question, dnssec_ok, self._checking_disabled, edns)
+        attempt.sent_at = now
         timeout_s = upstream.attempt_timeout_s() * cost
-        if self.attempts:
+        attempts = self.attempts
+        if attempts:
             # Each round is twice as patient: a slow answer must not meet a storm.
-            timeout_s *= 2 ** sum(1 for a in self.attempts if a.upstream is upstream and a.is_late)
-        due_at = now + timeout_s
-        attempt = Attempt(
-            self._holder,
-            upstream,
-            SentQuery(query_id, qname, self._qtype, _IN, edns, dnssec_ok, is_stream),
-            octets,
-            is_stream,
-            now,
-            due_at,
-        )
-        self.attempts.append(attempt)
+            timeout_s *= 2 ** sum(1 for a in attempts if a.upstream is upstream and a.is_late)
+        attempt.due_at = due_at = now + timeout_s
+        attempt.is_over = attempt.is_late = False
+        attempt.bad_packets = 0
+        attempt.verifier = attempt.ticket = None
+        attempts.append(attempt)
         upstream.queries += 1
         self.wake_at = due_at if due_at < self._deadline else self._deadline
         return attempt

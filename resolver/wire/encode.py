@@ -26,7 +26,10 @@ ExtendedErrors = tuple[tuple[int, str], ...]
 
 _FOUR_COUNTS = struct.Struct("!HHHHH").pack
 _OPT = struct.Struct("!BHHBBHH").pack
-_QUERY_HEADER = struct.Struct("!HHHHHH").pack
+_QUERY_HEADS = tuple(
+    struct.pack("!HHHHH", 0x0110 if cd else 0x0100, 1, 0, 0, edns) for cd in (False, True) for edns in (0, 1)
+)
+"""A query's header after the ID: RD=1, one question; by `CD << 1 | EDNS`."""
 _TYPE_CLASS = struct.Struct("!HH").pack
 _CODE_LENGTH = struct.Struct("!HH").pack
 _IN = int(Qclass.IN)
@@ -124,14 +127,19 @@ def encode_query(
     payload_octets: int = UDP_PAYLOAD_OCTETS_MAX,
 ) -> bytes:
     """A query for an upstream: class IN, RD=1, the case of `qname` as the caller chose it."""
-    header = _QUERY_HEADER(id, 0x0110 if checking_disabled else 0x0100, 1, 0, 0, 1 if edns else 0)
-    if not edns:
-        return header + qname + _TYPE_CLASS(qtype, _IN)
-    if payload_octets == UDP_PAYLOAD_OCTETS_MAX:
-        opt = _PLAIN_OPTS[dnssec_ok]
-    else:
-        opt = _OPT(0, _OPT_TYPE, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)
-    return header + qname + _TYPE_CLASS(qtype, _IN) + opt
+    question = qname + _TYPE_CLASS(qtype, _IN)
+    if payload_octets == UDP_PAYLOAD_OCTETS_MAX or not edns:
+        return encode_question(id, question, dnssec_ok, checking_disabled, edns)
+    opt = _OPT(0, _OPT_TYPE, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)
+    return id.to_bytes(2, "big") + _QUERY_HEADS[checking_disabled << 1 | 1] + question + opt
+
+
+def encode_question(
+    query_id: int, question: bytes, dnssec_ok: bool, checking_disabled: bool, edns: bool
+) -> bytes:
+    """A query for an upstream: RD=1, our payload size, and `question` (name, type and class) as given."""
+    head = query_id.to_bytes(2, "big") + _QUERY_HEADS[checking_disabled << 1 | edns] + question
+    return head + _PLAIN_OPTS[dnssec_ok] if edns else head
 
 
 def cut_text(text: str, octets_max: int) -> bytes:

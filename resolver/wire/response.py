@@ -110,7 +110,7 @@ class UpstreamFailure:
     """It may have stumbled over our EDNS: one retry without is due."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SentQuery:
     """What was asked of an upstream, as its answer must repeat it."""
 
@@ -123,10 +123,13 @@ class SentQuery:
     dnssec_ok: bool
     is_stream: bool = False
     """Asked over TCP: nobody off the path can forge, so a header-only error is believed too."""
+    name: bytes = field(init=False)
+    """`qname` in lower case: what an accepted answer names as its owner."""
     question: bytes = field(init=False)
     """The question's octets."""
 
     def __post_init__(self) -> None:
+        self.name = self.qname.lower()
         self.question = self.qname + _TYPE_CLASS(self.qtype, self.qclass)
 
 
@@ -243,7 +246,7 @@ def _accept_plain(
     size = _PLAIN_SIZES.get(qtype, -1)
     expected = _QNAME_POINTER
     at = question_end
-    name = sent.qname.lower()
+    name = sent.name
     names = {12: sent.qname}
     offsets: list[int] = []
     ttls: list[int] = []
@@ -303,7 +306,7 @@ def _accept_plain(
 
 def _is_new(target: bytes, links: tuple[ChainLink, ...], sent: SentQuery) -> bool:
     """Whether the chain may go on to `target`: not been there, and not too long."""
-    if len(links) == CHAIN_LINKS_MAX or target == sent.qname.lower():
+    if len(links) == CHAIN_LINKS_MAX or target == sent.name:
         return False
     return target not in [link.target for link in links]
 
@@ -376,7 +379,7 @@ def _accept_sections(
     answer = [r for r in answer if r.rclass == qclass]
     authority = [r for r in authority if r.rclass == qclass]
     dnssec_ok = sent.dnssec_ok
-    chain = follow_chain(octets, answer, sent.qname.lower(), sent.qtype, rcode, dnssec_ok, names)
+    chain = follow_chain(octets, answer, sent.name, sent.qtype, rcode, dnssec_ok, names)
     if chain.is_broken:
         return UpstreamFailure(Rcode.SERVFAIL, False)
     negative = soa = None
