@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from resolver.policy.properties import EDE_TEXT_OCTETS_MAX, ede_text, moment_from, zone_from
+from resolver.policy.properties import ede_text, moment_from, zone_from
+from resolver.wire.encode import EDE_TEXT_OCTETS_MAX
 
 
 def test_the_text_names_exchange_orders_and_contact() -> None:

@@ -106,12 +106,9 @@ class LocalNames:
         if kind is Special.LOOPBACK:
             rdata = _LOOPBACK.get(query.qtype)
             if rdata is not None:
-                body = record(QNAME_POINTER, query.qtype, SPECIAL_TTL_S, rdata)
-                return LocalAnswer(Rcode.NOERROR, body, 1, 0, (rdata,), SPECIAL_TTL_S)
+                return _positive(query.qtype, rdata, (rdata,))
         if query.qname == _LOOPBACK_REVERSE and query.qtype == Qtype.PTR:
-            return LocalAnswer(
-                Rcode.NOERROR, record(QNAME_POINTER, Qtype.PTR, SPECIAL_TTL_S, _LOCALHOST), 1, 0
-            )
+            return _positive(Qtype.PTR, _LOCALHOST)
         # RFC 8020: NXDOMAIN would deny every name below, and one of the site's own may lie there.
         exists = (
             kind in (Special.LOOPBACK, Special.NODATA)
@@ -121,8 +118,9 @@ class LocalNames:
         return _negative(Rcode.NOERROR if exists else Rcode.NXDOMAIN, apex_offset, SPECIAL_TTL_S)
 
 
-def _positive(rrtype: int, rdata: bytes) -> LocalAnswer:
-    return LocalAnswer(Rcode.NOERROR, record(QNAME_POINTER, rrtype, SPECIAL_TTL_S, rdata), 1, 0)
+def _positive(rtype: int, rdata: bytes, addresses: tuple[bytes, ...] = ()) -> LocalAnswer:
+    body = record(QNAME_POINTER, rtype, SPECIAL_TTL_S, rdata)
+    return LocalAnswer(Rcode.NOERROR, body, 1, 0, addresses, SPECIAL_TTL_S)
 
 
 def _negative(rcode: Rcode, owner_offset: int, ttl_s: int) -> LocalAnswer:

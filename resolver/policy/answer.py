@@ -6,14 +6,14 @@ Knows: verdicts, the records and errors that each action means.  Does not know: 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
 
 from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
 from resolver.wire.encode import encode_response
-from resolver.wire.names import NAME_OCTETS_MAX
-from resolver.wire.numbers import ExtendedError, Qclass, Qtype, Rcode
+from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
+from resolver.wire.numbers import ExtendedError, Qtype, Rcode
 from resolver.wire.query import Query
+from resolver.wire.records import QNAME_POINTER, record, soa_record
 
 SOA_MNAME = b"\x06policy\x07invalid\0"
 """Nobody's server: `invalid` never exists (RFC 6761 §6.4), so nobody is sent an update or a mail."""
@@ -24,8 +24,6 @@ SOA_RETRY_S = 600
 SOA_EXPIRE_S = 86400
 """Nobody transfers this zone; the three are merely plausible."""
 
-QUESTION_POINTER = 0xC00C
-"""A compression pointer to the question's name, behind the 12 octets of the header (RFC 1035 §4.1.4)."""
 TEMPLATES_MAX = 4096
 """Rules whose prepared parts are kept: each takes about 1 kB, and few blocklists have as many."""
 
@@ -39,9 +37,6 @@ _NXDOMAIN = PolicyAction.NXDOMAIN
 _REFUSED_RCODE = int(Rcode.REFUSED)
 _STAR = b"\x01*"
 _ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
-
-_RECORD = struct.Struct("!HHIH")
-_SOA_NUMBERS = struct.Struct("!IIIII")
 
 
 class _Template:
@@ -117,7 +112,8 @@ def policy_answer(
             denial = template.denials[cut] = _owner_octets(denied, denied, owner) + template.soa
         return encode_response(query, rcode, body=denial, nscount=1, limit=limit, ede=template.errors)
     chain, ancount = kept or (b"", 0)
-    body = chain + _owner_octets(query.qname, denied, owner) + soa_after_owner(ttl_s)
+    soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
+    body = chain + _owner_octets(query.qname, denied, owner) + soa
     return encode_response(
         query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
     )
@@ -147,9 +143,7 @@ def redirected_answer(
     body = chain + _records(query.qname, denied, Qtype.CNAME, own_ttl_s, [target])
     ttl_s = min(ttl_s, own_ttl_s)
     # Whatever chain the target has of its own is left out: only the addresses matter.
-    body += b"".join(
-        target + _RECORD.pack(query.qtype, Qclass.IN, ttl_s, len(address)) + address for address in addresses
-    )
+    body += b"".join(record(target, query.qtype, ttl_s, address) for address in addresses)
     ancount += 1 + len(addresses)
     return encode_response(
         query, rcode, body=body, ancount=ancount, limit=limit, ede=_remember(rule).address_errors
@@ -185,7 +179,7 @@ def own_rdatas(rule: PolicyRule, qtype: int, denied: bytes) -> tuple[int, list[b
 
 def _records(qname: bytes, denied: bytes, rtype: int, ttl_s: int, rdatas: Sequence[bytes]) -> bytes:
     owner = _owner_octets(qname, denied, denied)
-    return b"".join(owner + _RECORD.pack(rtype, Qclass.IN, ttl_s, len(rdata)) + rdata for rdata in rdatas)
+    return b"".join([record(owner, rtype, ttl_s, rdata) for rdata in rdatas])
 
 
 def answer_rcode(verdict: Verdict) -> Rcode:
@@ -221,26 +215,22 @@ def soa_owner(verdict: Verdict) -> bytes:
     assert match is not None
     denied = verdict.denied
     owner = match.owner
-    if match.form is None or not denied.endswith(owner):
+    if match.form is None or not is_at_or_below(denied, owner):
         return denied
-    cut = len(denied) - len(owner)
-    position = 0
-    while position < cut:
-        position += denied[position] + 1
-    return owner if position == cut else denied
+    return owner
 
 
 def soa_after_owner(ttl_s: int) -> bytes:
     """A SOA record but for its owner; MINIMUM is the TTL, which so becomes the negative TTL (RFC 2308 §5)."""
-    numbers = _SOA_NUMBERS.pack(SOA_SERIAL, SOA_REFRESH_S, SOA_RETRY_S, SOA_EXPIRE_S, ttl_s)
-    rdata = SOA_MNAME + SOA_RNAME + numbers
-    return _RECORD.pack(Qtype.SOA, Qclass.IN, ttl_s, len(rdata)) + rdata
+    return soa_record(
+        b"", SOA_MNAME, SOA_RNAME, SOA_SERIAL, SOA_REFRESH_S, SOA_RETRY_S, SOA_EXPIRE_S, ttl_s, ttl_s
+    )
 
 
 def _owner_octets(qname: bytes, denied: bytes, owner: bytes) -> bytes:
     """`owner`, which is at or above `denied`: a pointer into the question where that is the denied name."""
     if denied == qname and len(owner) > 1:
-        return (QUESTION_POINTER + len(denied) - len(owner)).to_bytes(2, "big")
+        return (QNAME_POINTER + len(denied) - len(owner)).to_bytes(2, "big")
     return owner
 
 

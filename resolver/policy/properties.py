@@ -16,10 +16,8 @@ from resolver.policy.catalogue import Defaults, ExchangeEntry, ListEntry
 from resolver.policy.rules import Order
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
 from resolver.problems import show, suggest
+from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
 from resolver.wire.numbers import ExtendedError
-
-EDE_TEXT_OCTETS_MAX = 200
-"""Longest EXTRA-TEXT we send: room for the rest of a 512-octet answer."""
 
 _EDE_CODES = {
     "blocked": ExtendedError.BLOCKED,
@@ -124,11 +122,10 @@ def ede_text(name: str, references: Sequence[str], contact: str | None) -> str:
 
 def _cut(text: str, octets_max: int) -> str:
     """Cut at a character boundary, with an ellipsis where there is room for one."""
-    octets = text.encode()
-    if len(octets) <= octets_max:
+    if len(text.encode()) <= octets_max:
         return text
     mark = "..." if octets_max > 20 else ""
-    return octets[: octets_max - len(mark)].decode(errors="ignore") + mark
+    return cut_text(text, octets_max - len(mark)).decode() + mark
 
 
 def zone_from(name: str) -> tzinfo:
