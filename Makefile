@@ -2,6 +2,8 @@
 # VENV may point at an environment that is already installed: `make unit VENV=/some/venv READY=`.
 
 VENV ?= .venv
+# What the environment is made with: a distribution's optimised Python before the one on PATH (see the script).
+PYTHON ?= $(shell scripts/choose-python.sh)
 BIN := $(VENV)/bin
 READY ?= $(VENV)/.installed
 CONFIG ?= config/resolver.yaml
@@ -14,7 +16,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	python3 -m venv $(VENV)
+	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
 
