@@ -60,10 +60,10 @@ def dump(octets: bytes) -> str:
             for name, line in zip(names, lines, strict=True)
         ]
     rules += [(line, str(network), said_text(said)) for network, line, said in reader.networks]
-    lines = [f"format {reader.format}"]
-    lines += [f"{line} {name}: {said}" for line, name, said in sorted(rules)]
-    lines += [str(problem) for problem in reader.problems()]
-    return "\n".join(lines) + "\n"
+    shown = [f"format {reader.format}"]
+    shown += [f"{line} {name}: {said}" for line, name, said in sorted(rules)]
+    shown += [str(problem) for problem in reader.problems()]
+    return "\n".join(shown) + "\n"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.txt")), ids=lambda path: path.name)

@@ -18,7 +18,7 @@ def policy_facts(table: PolicyTable) -> PolicyFacts:
     return PolicyFacts(
         generation=table.generation,
         exchanges=tuple(map(_labels, table.exchanges)),
-        lists=tuple(_labels(rule) for rule in table.lists if rule.action is not PolicyAction.PASSTHRU),
+        lists=_list_labels(table),
         rules=dict(table.counts["per_exchange"]),
     )
 
@@ -31,6 +31,16 @@ def count_expiring(table: PolicyTable, wall: float) -> int:
         and rule.mode is not Mode.DISABLED
         for rule in table.exchanges
     )
+
+
+def _list_labels(table: PolicyTable) -> tuple[tuple[str, str, str], ...]:
+    """Each list that blocks, once for every action it can take: a zone's lines have their own."""
+    labels = {
+        _labels(rule): None
+        for rule in (*table.lists, *(origin.rule for origin in table.image.classes))
+        if rule.kind == "list" and rule.action is not PolicyAction.PASSTHRU
+    }
+    return tuple(labels)
 
 
 def _labels(rule: PolicyRule) -> tuple[str, str, str]:
