@@ -19,7 +19,8 @@ from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.observe.tally import Tallies
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
-from resolver.service import Deliver, Service
+from resolver.service import Service
+from resolver.waiting import Deliver
 
 WAIT_S = 5.0
 

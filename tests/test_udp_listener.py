@@ -18,7 +18,8 @@ from resolver.listeners.reporter import Reporter
 from resolver.listeners.udp import UdpListener
 from resolver.observe.tally import Tallies
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
-from resolver.service import Deliver, Service
+from resolver.service import Service
+from resolver.waiting import Deliver
 
 pytestmark = pytest.mark.skipif(not mmsg.is_available(), reason="needs Linux on a 64-bit machine")
 

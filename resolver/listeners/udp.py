@@ -129,7 +129,7 @@ class UdpListener:
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         octets = ask.query.octets
         self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
-        if type(outcome) is Drop:
+        if isinstance(outcome, Drop):
             return
         self._late.append((ask.context, octets[:2] + outcome.tail))
         waiting = len(self._late)
