@@ -38,7 +38,7 @@ SIGNS = {RuleForm.EXACT: "=", RuleForm.BELOW: "*.", RuleForm.SUBTREE: ""}
 
 def said_text(said: Said) -> str:
     """What a line says, in words."""
-    words = [said.effect]
+    words: list[str] = [said.effect]
     if said.action is not None:
         words.append(said.action.value)
     if said.local_data is not None:
