@@ -203,6 +203,7 @@ def test_a_file_in_an_order_of_its_own_keeps_it_and_grows_at_the_end() -> None:
     assert result.text == f"{text}      - ab.com\n{entry}"
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), st.integers(1, 8), max_size=6))
 def test_every_line_that_people_wrote_stays_and_in_order(wanted: dict[str, int]) -> None:
     entries = [

@@ -49,6 +49,7 @@ ENTRIES = st.lists(st.tuples(st.sampled_from(["", "=", "*."]), NAMES).map("".joi
 ACTIONS = st.sampled_from([PolicyAction.NXDOMAIN, PolicyAction.NODATA, PolicyAction.SINKHOLE])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     blocked=ENTRIES,

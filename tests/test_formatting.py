@@ -179,6 +179,7 @@ item = st.builds(
 other_line = st.sampled_from(["\n", "      # note\n", "  # out\n", "   \n"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(item, item, other_line), max_size=12))
 def test_whatever_the_layout_nothing_is_lost(lines: list[str]) -> None:
     tidy(HEAD + "\n" + "".join(lines))

@@ -72,7 +72,7 @@ HOSTILE = {
 @pytest.mark.parametrize(
     ("kind", "case"),
     [
-        *(("blocklist", case) for case in HOSTILE),
+        *(pytest.param("blocklist", case, marks=pytest.mark.slow) for case in HOSTILE),
         # One reader serves both files; these show that settings go through it.
         *(("settings", case) for case in ("300 MB", "alias bomb", "flow nesting", "a NUL at the end")),
     ],

@@ -286,6 +286,7 @@ def test_a_service_that_cannot_be_read_to_its_end_is_refused(rdata: bytes) -> No
 # --- The two paths agree.
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(st.data())
 def test_the_plain_path_says_what_the_general_path_says(data: st.DataObject) -> None:

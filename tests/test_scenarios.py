@@ -16,11 +16,19 @@ PLAYS: dict[str, Play] = {
     for path in sorted(FOLDER.glob("*.yaml"))
     for case, play in read_plays(path.read_text())
 }
+SLOW_PLAYS = {"identical_misses", "full_cache"}
+"""Thousands of questions each."""
 CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
 
 
 @pytest.mark.parametrize("with_memo", [True, False], ids=["memo", "bare"])
-@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS.keys())
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(play, id=name, marks=pytest.mark.slow if name in SLOW_PLAYS else ())
+        for name, play in PLAYS.items()
+    ],
+)
 def test_the_server_does_what_the_play_says(play: Play, with_memo: bool, tmp_path: Path) -> None:
     perform(play, tmp_path, with_memo=with_memo)
 
