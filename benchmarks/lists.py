@@ -132,7 +132,7 @@ def read_files(paths: list[Path]) -> None:
         began = time.monotonic()
         reader = ListReader(path.read_bytes(), path.name, "auto", ListLimits(error_budget_percent=100))
         rules: Counter[str] = Counter()
-        names = set()
+        names: set[tuple[object, ...]] = set()
         for batch in reader.batches():
             rules[f"{batch.said.effect} {batch.said.form}"] += len(batch.names)
             names.update((batch.said.effect, batch.said.form, one) for one in batch.names)
