@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from resolver.forwarding.entropy import BLOCK_OCTETS, Entropy
+from resolver.forwarding.entropy import BLOCK_OCTETS, COINED_OCTETS_MAX, Entropy
 from tests.wirebuild import wire_name
 
 NAME = wire_name("www-1.some_thing.example.org")
@@ -38,6 +38,21 @@ def test_every_letter_goes_both_ways_and_no_other_octet_does() -> None:
     columns = zip(*(entropy.mix_case(NAME) for _ in range(200)), strict=True)
     for octet, seen in zip(NAME, columns, strict=True):
         assert len(set(seen)) == (2 if chr(octet).isalpha() else 1)
+
+
+def test_coins_of_the_longest_quick_name_are_all_different() -> None:
+    entropy = Entropy()
+    name = bytes((COINED_OCTETS_MAX - 2,)) + b"a" * (COINED_OCTETS_MAX - 2) + b"\0"
+    columns = list(zip(*(entropy.mix_case(name)[1:-1] for _ in range(200)), strict=True))
+    assert all(set(column) == {*b"aA"} for column in columns)
+    assert len(set(columns)) == len(columns)
+
+
+def test_octets_that_look_like_letters_by_their_bits_stay() -> None:
+    entropy = Entropy()
+    name = b"\x0b`{|}~\x7f\xe3\xffa_b\0"
+    mixed = {entropy.mix_case(name) for _ in range(100)}
+    assert {one.lower() for one in mixed} == {name} and len(mixed) == 4
 
 
 def test_name_without_letters_is_left_alone() -> None:

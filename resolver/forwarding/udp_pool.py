@@ -142,11 +142,11 @@ class _DatagramTicket:
 
     __slots__ = ("is_heard", "query_id", "receiver", "slot")
 
-    def __init__(self, slot: _Slot, query_id: int, receiver: Receiver) -> None:
-        self.slot = slot
-        self.query_id = query_id
-        self.receiver = receiver
-        self.is_heard = False
+    # Filled in by `UdpPool.send`, once per query: a call of `__init__` would cost more than the fields.
+    slot: _Slot
+    query_id: int
+    receiver: Receiver
+    is_heard: bool
 
     def close(self) -> None:
         slot = self.slot
@@ -241,7 +241,7 @@ class UdpPool:
         self._all = slots
         self._epoll = epoll
         self._counts = counts
-        self._clock = clock
+        self._now = clock.now
         self._entropy = entropy
         self._size_max = size_max
         self._line: list[_Slot] = []
@@ -251,10 +251,22 @@ class UdpPool:
     def send(self, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
         """Send from a random socket."""
         query_id = octets[0] << 8 | octets[1]
-        slot = self._pick(query_id)
-        if type(slot) is Unsent:
-            return slot
-        assert isinstance(slot, _Slot)
+        line = self._line
+        if len(line) < self._size_max:
+            picked = self._grow(query_id)
+        else:
+            index = self._entropy.below(len(line))
+            picked = line[index]
+            if (
+                picked.uses >= SOCKET_USES_MAX
+                or query_id in picked.pending
+                or picked.orphans
+                or self._now() >= picked.retire_at
+            ):
+                picked = self._pick(query_id, index)
+        if type(picked) is Unsent:
+            return picked
+        slot: _Slot = picked  # type: ignore[assignment]
         slot.uses += 1
         try:
             slot.send(octets)
@@ -264,7 +276,11 @@ class UdpPool:
             reason = self._try_again(slot, octets, error)
             if reason is not None:
                 return Unsent(reason)
-        ticket = _DatagramTicket(slot, query_id, receiver)
+        ticket = _DatagramTicket()
+        ticket.slot = slot
+        ticket.query_id = query_id
+        ticket.receiver = receiver
+        ticket.is_heard = False
         slot.pending[query_id] = ticket
         return ticket
 
@@ -282,18 +298,21 @@ class UdpPool:
                 error = again
         return "network"
 
-    def _pick(self, query_id: int) -> _Slot | Unsent:
+    def _grow(self, query_id: int) -> _Slot | Unsent:
+        """A new socket while the pool is not full; without one, what there is."""
         line = self._line
-        if len(line) < self._size_max:
-            slot = self._open()
-            if type(slot) is _Slot:
-                line.append(slot)
-                return slot
-            if not line:
-                return slot
-        now = self._clock.now()
+        slot = self._open()
+        if type(slot) is _Slot:
+            line.append(slot)
+        elif line:
+            return self._pick(query_id, self._entropy.below(len(line)))
+        return slot
+
+    def _pick(self, query_id: int, index: int) -> _Slot | Unsent:
+        """The socket at `index`, renewed if worn out, or another one if `query_id` waits there already."""
+        line = self._line
+        now = self._now()
         for _ in range(PICK_TRIES):
-            index = self._entropy.below(len(line))
             picked = line[index]
             if picked.uses >= SOCKET_USES_MAX or now >= picked.retire_at:
                 fresh = self._open()
@@ -305,6 +324,7 @@ class UdpPool:
                 if picked.orphans:
                     picked.orphans.pop(query_id, None)
                 return picked
+            index = self._entropy.below(len(line))
         # Only tiny pools come here: the ID is taken wherever chance looked.
         for slot in line:
             if query_id not in slot.pending:
@@ -337,7 +357,7 @@ class UdpPool:
                 sock.close()
             return Unsent("no_socket" if error.errno in _EXHAUSTED else "network")
         self._counts.opened += 1
-        slot = _Slot(self._all, sock, self._clock.now() + SOCKET_AGE_S_MAX)
+        slot = _Slot(self._all, sock, self._now() + SOCKET_AGE_S_MAX)
         self._all[slot.fd] = slot
         return slot
 
