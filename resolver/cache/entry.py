@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from resolver.wire.response import ChainLink, Response
 
+_NEVER: Final = -math.inf
+
 ALLOCATION_OCTETS: Final = 16
 """CPython's small-object allocator hands out multiples of this (64-bit)."""
 
@@ -74,12 +76,12 @@ class CacheEntry:
         self.seat = seat
         self.response: Response | None = None
         """None: only a failure is known."""
-        self.stored_at = -math.inf
-        self.expires_at = -math.inf
+        self.stored_at = _NEVER
+        self.expires_at = _NEVER
         """Fresh before this."""
-        self.stale_until = -math.inf
+        self.stale_until = _NEVER
         """May stand in for an unreachable upstream before this (RFC 8767)."""
-        self.failed_until = -math.inf
+        self.failed_until = _NEVER
         """Asking again is pointless before this (RFC 9520)."""
         self.failure: tuple[int, str] | None = None
         """The Extended DNS Error of that failure."""
@@ -144,13 +146,16 @@ def answer_octets(qname: bytes, response: Response | None) -> int:
     if response is None:
         return octets
     octets += _RESPONSE_OCTETS + ((len(response.body) + _BYTES_CEILING) & _MASK)
-    records = len(response.ttls)
+    ttls = response.ttls
+    records = len(ttls)
     if records:
+        # The tuples of TTLs and of their offsets.
         octets += 2 * ((POINTER_OCTETS * records + _TUPLE_CEILING) & _MASK)
+        offsets = response.ttl_offsets
         # Offsets grow, so either all are shared small integers or some of the last are not.
-        if response.ttl_offsets[-1] > SMALL_INT_MAX:
-            octets += INT_OCTETS * sum(1 for offset in response.ttl_offsets if offset > SMALL_INT_MAX)
-        for ttl in response.ttls:
+        if offsets[-1] > SMALL_INT_MAX:
+            octets += INT_OCTETS * sum(1 for offset in offsets if offset > SMALL_INT_MAX)
+        for ttl in ttls:
             if ttl > SMALL_INT_MAX:
                 octets += INT_OCTETS
     if response.name_at_end is not qname:
@@ -159,9 +164,14 @@ def answer_octets(qname: bytes, response: Response | None) -> int:
         octets += (POINTER_OCTETS * len(response.links) + _TUPLE_CEILING) & _MASK
         for link in response.links:
             octets += _LINK_OCTETS + ((len(link.target) + _BYTES_CEILING) & _MASK)
-    for values in (response.addresses, response.service_targets):
-        if values:
-            octets += (POINTER_OCTETS * len(values) + _TUPLE_CEILING) & _MASK
-            for value in values:
-                octets += (len(value) + _BYTES_CEILING) & _MASK
+    addresses = response.addresses
+    if addresses:
+        octets += (POINTER_OCTETS * len(addresses) + _TUPLE_CEILING) & _MASK
+        for address in addresses:
+            octets += (len(address) + _BYTES_CEILING) & _MASK
+    targets = response.service_targets
+    if targets:
+        octets += (POINTER_OCTETS * len(targets) + _TUPLE_CEILING) & _MASK
+        for target in targets:
+            octets += (len(target) + _BYTES_CEILING) & _MASK
     return octets

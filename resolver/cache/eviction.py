@@ -27,6 +27,8 @@ STEPS_MAX: Final = 64
 OCTETS_PER_FINGERPRINT: Final = 512
 """One remembered fingerprint per this many octets of cache: about as many as main has entries."""
 FINGERPRINTS_MIN: Final = 64
+_KIND_STEP: Final = 40503
+"""Spreads the kinds of one name over the fingerprints; odd, so that none share a slot by its factor."""
 
 
 class EvictionQueues:
@@ -52,12 +54,18 @@ class EvictionQueues:
 
     def admit(self, seat: Seat) -> None:
         """Take in a question not seated yet."""
-        seat.in_main = self._has_left_lately(seat)
-        if seat.in_main:
-            self._main.append(seat)
-        else:
+        # Written out, not called: it runs for every new name.
+        mixed = hash(seat.qname) + seat.kind * _KIND_STEP
+        left = self._left
+        slot = mixed & self._left_mask
+        if left[slot] != mixed >> 32 & 0xFFFFFFFF:
             self._small.append(seat)
             self._small_octets += seat.octets
+        else:
+            # It left lately and is back already: straight to main.
+            left[slot] = 0
+            seat.in_main = True
+            self._main.append(seat)
         self.octets += seat.octets
 
     def resize(self, seat: Seat, octets: int) -> None:
@@ -109,18 +117,6 @@ class EvictionQueues:
         return seat
 
     def _remember(self, seat: Seat) -> None:
-        mixed = _fingerprint(seat)
+        # Python's hash of bytes is keyed per process, so nobody outside can aim at a slot.
+        mixed = hash(seat.qname) + seat.kind * _KIND_STEP
         self._left[mixed & self._left_mask] = mixed >> 32 & 0xFFFFFFFF
-
-    def _has_left_lately(self, seat: Seat) -> bool:
-        mixed = _fingerprint(seat)
-        slot = mixed & self._left_mask
-        if self._left[slot] != mixed >> 32 & 0xFFFFFFFF:
-            return False
-        self._left[slot] = 0
-        return True
-
-
-def _fingerprint(seat: Seat) -> int:
-    # Python's hash of bytes is keyed per process, so nobody outside can aim at a slot.
-    return hash(seat.qname) + seat.kind * 40503  # an odd number, so kinds of one name spread

@@ -28,6 +28,7 @@ FAILURE_TTL_MAX_S: Final = 5.0
 SLACK_SHARE: Final = 32
 """Eviction starts when 1/32 of the octets is left, so its search may take several stores."""
 
+_NXDOMAIN = NegativeKind.NXDOMAIN  # a member costs a descriptor call each time it is read off its class
 _TTL = struct.Struct("!L")
 
 
@@ -113,14 +114,17 @@ class ResponseCache:
 
         The entry's response has its TTLs within the configured bounds, so answer from the entry.
         """
-        ttl_s = self._lifetime_s(response)
+        if response.negative is None and self._ttl_min_s <= response.ttl_s <= self._ttl_max_s:
+            ttl_s = response.ttl_s
+        else:
+            ttl_s = self._lifetime_s(response)
         if ttl_s <= 0 or not self.octets_max:
             return None
         flags = dnssec_ok << 1 | checking_disabled
         typed_kind = qtype << 2 | flags
         denial_kind = ANY_TYPE << 2 | flags
         # A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
-        denies_qname = response.negative is NegativeKind.NXDOMAIN and not response.links
+        denies_qname = response.negative is _NXDOMAIN and not response.links
         kind, other = (denial_kind, typed_kind) if denies_qname else (typed_kind, denial_kind)
         kept = self._within_bounds(response, ttl_s)
         octets = answer_octets(qname, kept)
@@ -131,12 +135,12 @@ class ResponseCache:
             return None
         # The newer answer contradicts the older one: a name that is denied has no type, and the reverse.
         contradicted = self._tables.get(other)
-        if contradicted is not None and qname in contradicted:
+        if contradicted and qname in contradicted:
             self._empty(qname, other)
         entry = self._fill(qname, kind, kept, octets)
         entry.stored_at = now
-        entry.expires_at = now + ttl_s
-        entry.stale_until = entry.expires_at + self._stale_max_s
+        entry.expires_at = expires_at = now + ttl_s
+        entry.stale_until = expires_at + self._stale_max_s
         if self._queues.octets > self._octets_high:
             self._make_room(now)
         return entry
@@ -214,10 +218,14 @@ class ResponseCache:
         least, most = self._ttl_min_s, self._ttl_max_s
         if response.negative is not None:
             least, most = 0, self._negative_ttl_max_s
-        if ttl_s == response.ttl_s and least <= min(response.ttls) and max(response.ttls) <= most:
+        ttls = response.ttls
+        if ttl_s == response.ttl_s and (
+            # One TTL is the lifetime itself, which is within the bounds.
+            (len(ttls) == 1 and ttls[0] == ttl_s) or (least <= min(ttls) and max(ttls) <= most)
+        ):
             return response
         # At least one record is there: what has none has no TTL, and is not kept.
-        ttls = tuple(min(max(ttl, least), most) for ttl in response.ttls)
+        ttls = tuple([min(max(ttl, least), most) for ttl in ttls])
         body = bytearray(response.body)
         for offset, ttl in zip(response.ttl_offsets, ttls, strict=True):
             _TTL.pack_into(body, offset, ttl)

@@ -152,6 +152,9 @@ _PLAIN_SIZES: dict[int, int] = {
     Qtype.CAA: 0,
 }
 """Types of the plain path: those with addresses by their RDLENGTH, opaque ones by 0."""
+_ADDRESS_SIZES: dict[int, int] = {Qtype.A: 4, Qtype.AAAA: 16}
+_FIRST_OFFSET = (6,)
+"""Where the TTL stands in a record whose owner is a pointer."""
 _EDNS_STUMBLES = frozenset((Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS))
 """What servers without EDNS say to it (RFC 6891 §7)."""
 
@@ -165,21 +168,8 @@ WRONG_QUESTION = Refused("question", True)
 WRONG_CASE = Refused("case", True)
 TOO_MANY = Refused("counts", True)
 BROKEN = Refused("malformed", True)
-REFUSED_REASONS = tuple(
-    r.reason
-    for r in (
-        SHORT,
-        NOT_RESPONSE,
-        WRONG_ID,
-        WRONG_OPCODE,
-        WRONG_COUNT,
-        WRONG_QUESTION,
-        WRONG_CASE,
-        TOO_MANY,
-        BROKEN,
-    )
-)
-"""The closed set of reasons."""
+REFUSED_REASONS = tuple([one.reason for one in globals().values() if type(one) is Refused])
+"""The closed set of reasons: those of the constants above."""
 
 
 def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Refused | UpstreamFailure:
@@ -211,11 +201,16 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
     if (ancount + nscount + arcount) * RECORD_OCTETS_MIN > length - question_end:
         return TOO_MANY
     counts = (ancount, nscount, arcount)
-    # Why two paths: nearly every answer is a short chain in order, or one SOA; those are sliced
-    # without a list of records.  The plain path may punt, never say other than the general one.
+    # Why three paths: most answers are addresses of qname itself; nearly every other is a short chain
+    # in order, or one SOA; those are sliced without a list of records.  The plain paths may punt, never
+    # say other than the general one.
     if (not nscount or not sent.dnssec_ok) and flags & 0xF in (0, 3):
         try:
-            plain = _accept_plain(octets, sent, question_end, flags, counts)
+            plain = None
+            if ancount and not flags & 0xF:
+                plain = _accept_addresses(octets, sent, question_end, flags, counts)
+            if plain is None:
+                plain = _accept_plain(octets, sent, question_end, flags, counts)
             if plain is not None:
                 return plain
         except _BROKEN_LAYOUT:
@@ -234,12 +229,54 @@ def _without_question(flags: int, qdcount: int, length: int, sent: SentQuery) ->
     return WRONG_COUNT
 
 
+def _accept_addresses(
+    octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
+) -> Response | None:
+    """One RRset of A or AAAA records whose owner points to the question; None for any other shape."""
+    ancount, nscount, arcount = counts
+    qtype = sent.qtype
+    owner, rtype, rclass, ttl_s, rdlength = _POINTED_RECORD(octets, question_end)
+    if (
+        owner != _QNAME_POINTER
+        or rtype != qtype
+        or rdlength != _ADDRESS_SIZES.get(qtype)
+        or rclass != sent.qclass
+    ):
+        return None
+    at = question_end + 12 + rdlength
+    if ancount == 1:
+        offsets: tuple[int, ...] = _FIRST_OFFSET
+        ttls: tuple[int, ...] = (ttl_s,)
+        addresses: tuple[bytes, ...] = (octets[at - rdlength : at],)
+    else:
+        first = octets[question_end : question_end + 12]
+        step = 12 + rdlength
+        starts = range(question_end, question_end + ancount * step, step)
+        if any(octets[start : start + 12] != first for start in starts):
+            return None
+        offsets = tuple(range(6, ancount * step, step))
+        ttls = (ttl_s,) * ancount
+        addresses = tuple([octets[start + 12 : start + step] for start in starts])
+        at = starts.stop
+    if ttl_s >= TTL_TOP_BIT or _step_over(octets, at, nscount, arcount):
+        return None
+    response = Response.__new__(Response)  # its `__init__` costs as much as all these lines
+    response.rcode = response.nscount = 0
+    response.authentic_data = flags & 0x0020 != 0
+    response.body = octets[question_end:at]
+    response.ancount = ancount
+    response.ttl_offsets = offsets
+    response.ttls = ttls
+    response.negative = None
+    response.ttl_s = ttl_s
+    response.links = response.service_targets = ()
+    response.addresses = addresses
+    response.name_at_end = sent.name
+    return response
+
+
 def _accept_plain(
-    octets: bytes,
-    sent: SentQuery,
-    question_end: int,
-    flags: int,
-    counts: tuple[int, int, int],
+    octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
 ) -> Response | None:
     """A chain and its final RRset standing in order, or one SOA; None where in any doubt."""
     qtype, qclass = sent.qtype, sent.qclass
@@ -437,7 +474,14 @@ def _step_over(octets: bytes, at: int, nscount: int, arcount: int) -> int:
     upper = -1
     for left in range(nscount + arcount, 0, -1):
         start = at
-        at = skip_name(octets, at)
+        # Nearly every owner is a pointer or, before an OPT, the root: no call for these.
+        first = octets[at]
+        if first >= 0xC0:
+            at += 2
+        elif first:
+            at = skip_name(octets, at)
+        else:
+            at += 1
         rtype, _, ttl_s, rdlength = RECORD_FIXED(octets, at)
         at += 10 + rdlength
         if rtype == _OPT and left <= arcount:
