@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from resolver.observe.log import LOGGERS_SET_UP
 
 # Debian keeps servers where an ordinary user's PATH does not look.
 os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
@@ -14,6 +18,18 @@ os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.
 # No deadline: a busy machine must not fail a test.  Derandomized: a run can be repeated.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_found() -> Iterator[None]:
+    """Undo what `set_up_logging` does to the whole process: later tests look at their own log lines."""
+    loggers = [logging.getLogger(name) for name in LOGGERS_SET_UP]
+    before = [(logger.level, logger.propagate, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.propagate = propagate
+        logger.handlers[:] = handlers
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

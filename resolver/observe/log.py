@@ -145,10 +145,14 @@ class LogHandler(logging.Handler):
         self._writer.put(lambda: self._format(record.created, level, event, fields))
 
 
+LOGGERS_SET_UP = ("resolver", "asyncio", "hypercorn.error")
+"""Whose lines the server's log carries: our own, and what the libraries it runs on complain of."""
+
+
 def set_up_logging(level: str, line_format: str, writer: LogWriter | None = None) -> LogWriter:
     """Send the package's log to `writer` (standard error if None); `level` is one of `LEVELS`."""
     writer = writer or LogWriter(sys.stderr)
-    for name in ("resolver", "asyncio", "hypercorn.error"):
+    for name in LOGGERS_SET_UP:
         logger = logging.getLogger(name)
         logger.handlers = [LogHandler(writer, line_format)]
         logger.propagate = False
