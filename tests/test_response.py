@@ -283,7 +283,7 @@ def test_a_service_that_cannot_be_read_to_its_end_is_refused(rdata: bytes) -> No
     assert accept(sent(qtype=65), [rr(QNAME, 65, rdata)]) == Refused("malformed", True)
 
 
-# --- The two paths agree.
+# --- The three paths agree.
 
 
 @pytest.mark.slow
@@ -304,14 +304,39 @@ def test_the_plain_path_says_what_the_general_path_says(data: st.DataObject) -> 
     authority = data.draw(st.lists(st.builds(soa, owners, ttl, ttl), max_size=2))
     additional = data.draw(st.lists(st.builds(opt, upper=st.sampled_from([0, 0, 1])), max_size=1))
     octets = reply(asked, answer, authority, additional, flags=data.draw(st.sampled_from([0x8180, 0x81A3])))
-    verdict = accept_response(octets, asked)
-    plain = response_module._accept_plain
+    assert accept_response(octets, asked) == accepted_generally(octets, asked)
+
+
+@pytest.mark.slow
+@settings(max_examples=250)
+@given(st.data())
+def test_the_path_for_addresses_says_what_the_general_path_says(data: st.DataObject) -> None:
+    qtype, size = data.draw(st.sampled_from([(1, 4), (28, 16)]))
+    ttl = st.one_of(st.just(300), st.sampled_from([0, 60, 2**31]))
+    rdata = st.one_of(st.binary(min_size=size, max_size=size), st.binary(max_size=17))
+    record = st.one_of(
+        st.builds(rr, st.just(QNAME), st.just(qtype), st.binary(min_size=size, max_size=size), st.just(300)),
+        st.builds(rr, st.just(QNAME), st.sampled_from([1, 28]), rdata, ttl),
+    )
+    asked = sent(qtype=qtype, dnssec_ok=data.draw(st.booleans()))
+    answer = data.draw(st.lists(record, min_size=1, max_size=4))
+    authority = data.draw(st.lists(st.builds(soa, st.just(QNAME), ttl, ttl), max_size=1))
+    additional = data.draw(st.lists(st.builds(opt, upper=st.sampled_from([0, 0, 1])), max_size=2))
+    octets = reply(asked, answer, authority, additional)
+    octets = octets[: len(octets) - data.draw(st.sampled_from([0, 0, 0, 1, 5, 12]))]
+    assert accept_response(octets, asked) == accepted_generally(octets, asked)
+
+
+def accepted_generally(octets: bytes, asked: SentQuery) -> object:
+    """The verdict without the two quick paths."""
+    quick = {name: getattr(response_module, name) for name in ("_accept_addresses", "_accept_plain")}
     try:
-        response_module._accept_plain = lambda *_: None
-        general = accept_response(octets, asked)
+        for name in quick:
+            setattr(response_module, name, lambda *_: None)
+        return accept_response(octets, asked)
     finally:
-        response_module._accept_plain = plain
-    assert verdict == general
+        for name, path in quick.items():
+            setattr(response_module, name, path)
 
 
 @settings(max_examples=150)
