@@ -9,10 +9,11 @@ import pytest
 
 from resolver.cli.recording import WAITING_MAX, HistoryRecorder, RecordFailed, record_in_child
 from resolver.policy.approvals import Approval, add_approval, content_hash
-from resolver.policy.compiled import InputFile
+from resolver.policy.compiled import InputFile, key_of
+from resolver.policy.compiler import compile_policy
 from resolver.policy.downloads import stored_path
 from resolver.policy.history import history_path, open_history
-from resolver.policy.image_store import hash_file
+from resolver.policy.image_store import IMAGES_KEPT_MAX, ImageStore, hash_file
 from resolver.policy.recorder import Applied, record
 
 BLOCKLIST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
@@ -79,6 +80,46 @@ def test_a_text_that_changed_since_is_not_passed_off_as_what_was_applied(tmp_pat
     with open_history(tmp_path) as history:
         latest = history.latest()
         assert latest is not None and not latest.has_text and "unknown" in latest.changes
+
+
+def compiled_into(state: Path, path: Path, text: str) -> Applied:
+    path.write_text(text)
+    compiled = compile_policy(path, ImageStore(state).images, state_dir=state)
+    return Applied(AT, compiled.inputs, compiled.counts)
+
+
+def test_an_edit_right_after_it_takes_no_text_from_the_history(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    texts = [BLOCKLIST, BLOCKLIST.replace("[acme", "[more.example, acme"), BLOCKLIST + "# end\n"]
+    for note in [compiled_into(state, path, text) for text in texts]:
+        record(state, note)
+    with open_history(state) as history:
+        assert [history.text(number) for number in (1, 2, 3)] == [text.encode() for text in texts]
+        assert not any("unknown" in entry.changes for entry in history.newest(3))
+
+
+def test_the_kept_text_of_another_content_is_not_believed(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    note = compiled_into(state, path, BLOCKLIST)
+    path.write_text("version: 1\nexchanges: {}\n")
+    [kept] = ImageStore(state).images.glob("*.yaml")
+    kept.write_text("version: 1\nexchanges: {}\n")
+    record(state, note)
+    with open_history(state) as history:
+        assert history.text(1) is None
+
+
+def test_texts_go_with_their_images(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    for number in range(IMAGES_KEPT_MAX + 2):
+        note = compiled_into(state, path, f"{BLOCKLIST}# {number}\n")
+    store = ImageStore(state)
+    store.prune(key_of(note.inputs))
+    images, texts = (
+        sorted(entry.stem for entry in store.images.glob(f"*.{kind}")) for kind in ("policy", "yaml")
+    )
+    assert images == texts and len(images) == IMAGES_KEPT_MAX
+    assert store.text_path_of(key_of(note.inputs)).exists()
 
 
 async def _record_twice(folder: Path) -> list[int | None]:

@@ -19,6 +19,8 @@ from resolver.problems import Problem
 COMPILER_VERSION = 2
 """Raised when the same inputs come to mean another image."""
 IMAGE_SUFFIX = ".policy"
+TEXT_SUFFIX = ".yaml"
+"""Of the blocklist's octets as they were compiled, kept beside the image for the history."""
 
 
 @dataclass(frozen=True, slots=True)

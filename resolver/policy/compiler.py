@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from resolver.policy.approvals import approvals_path, content_hash, find_approval
 from resolver.policy.blocklist import read_blocklist
-from resolver.policy.compiled import IMAGE_SUFFIX, Compiled, InputFile, key_of
+from resolver.policy.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
 from resolver.policy.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
@@ -102,6 +102,8 @@ def compile_policy(
     local = tuple(spec for spec in blocklist.lists if spec.download is None)
     rails = _Rails(local, served, force)
     _find_or_write(blocklist, lists, out_dir, compiled, rails)
+    if compiled.image is not None and octets is not None:
+        _keep_text(compiled.image, octets)
     return compiled
 
 
@@ -133,6 +135,18 @@ def _find_or_write(
         compiled.problems.append(Problem(str(out_dir), 0, str(error)))
     except TooManyRules as error:
         compiled.problems.append(Problem(str(blocklist.path), 0, str(error)))
+
+
+def _keep_text(image: Path, octets: bytes) -> None:
+    """Put the blocklist's octets beside its image: the file itself may be another when it is recorded."""
+    path = image.with_suffix(TEXT_SUFFIX)
+    # Named like an unfinished image, so that what a killed compiler leaves is cleaned up alike.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # No record is worth keeping a policy from serving; the reader holds the text against its hash.
+    with contextlib.suppress(OSError):
+        if not path.exists():
+            temporary.write_bytes(octets)
+            temporary.replace(path)
 
 
 class _Rails(NamedTuple):

@@ -3,6 +3,7 @@
 Knows: folders, names, atomic replacement.  Does not know: how images are made, when, the event loop.
 
     state_dir/images/<key>.policy     never written over
+    state_dir/images/<key>.yaml       the blocklist it was made of; comes and goes with the image
     state_dir/last-good.json          which of them served last, and of what files it was made
 
 Every change is a rename of a finished, flushed file, so a kill or a full disk at any moment leaves
@@ -18,7 +19,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from resolver.policy.compiled import IMAGE_SUFFIX, InputFile, key_of
+from resolver.policy.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.image_writer import sync_directory
 
@@ -53,6 +54,10 @@ class ImageStore:
     def path_of(self, key: str) -> Path:
         """Where the image of this key stands."""
         return self.images / f"{key}{IMAGE_SUFFIX}"
+
+    def text_path_of(self, key: str) -> Path:
+        """Where the blocklist's octets stand that the image of this key was made of."""
+        return self.images / f"{key}{TEXT_SUFFIX}"
 
     def last_good(self) -> LastGood | None:
         """The note, or None when there is none that can be read."""
@@ -96,6 +101,11 @@ class ImageStore:
         for _, path in images[IMAGES_KEPT_MAX - 1 :]:
             with contextlib.suppress(OSError):
                 path.unlink()
+        for path in entries:
+            # A text is written after its image, so one without an image is nobody's any more.
+            if path.suffix == TEXT_SUFFIX and not path.with_suffix(IMAGE_SUFFIX).exists():
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def open_if_current(self, blocklist: Path, note: LastGood) -> Image | None:
         """The noted image, if the files it was made of are what they were; None: compile anew."""

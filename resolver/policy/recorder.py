@@ -22,7 +22,7 @@ from typing import Any
 
 from resolver.policy.approvals import Approval, content_hash, find_approval, user_name
 from resolver.policy.blocklist import read_blocklist
-from resolver.policy.compiled import InputFile
+from resolver.policy.compiled import InputFile, key_of
 from resolver.policy.compiler import yield_to_others
 from resolver.policy.difference import Difference, compare
 from resolver.policy.downloads import stored_path
@@ -34,6 +34,7 @@ from resolver.policy.history import (
     HistoryUnusable,
     open_history,
 )
+from resolver.policy.image_store import ImageStore
 from resolver.policy.rules import Blocklist
 
 NAMES_KEPT_MAX = 1_000
@@ -68,7 +69,7 @@ def record(state_dir: Path, applied: Applied) -> int | None:
             return None
         source = applied.inputs[0]
         path = Path(source.path)
-        text = _text_as_applied(path, source.sha256)
+        text = _text_as_applied(state_dir, applied.inputs)
         # An approval is for what people edit, not for copies of downloaded lists.
         copies = stored_path(state_dir, "any").parent
         own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
@@ -91,14 +92,17 @@ def record(state_dir: Path, applied: Applied) -> int | None:
         return history.add(generation, text)
 
 
-def _text_as_applied(path: Path, sha256: str) -> bytes | None:
-    """The blocklist's text; None when the file has changed again since it was compiled."""
-    try:
-        with path.open("rb") as file:
+def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
+    """The blocklist's text as it was compiled; None when it is neither beside the image nor in the file.
+
+    The compiler's copy comes first: the file may have been edited again before its turn came.
+    """
+    for path in (ImageStore(state_dir).text_path_of(key_of(inputs)), Path(inputs[0].path)):
+        with contextlib.suppress(OSError), path.open("rb") as file:
             text = file.read(TEXT_PLAIN_OCTETS_MAX)
-    except OSError:
-        return None
-    return text if hashlib.sha256(text).hexdigest() == sha256 else None
+            if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
+                return text
+    return None
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
