@@ -26,11 +26,12 @@ from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.redirect import Redirects, led_answer
 from resolver.replies import Replies
-from resolver.waiting import Deliver, Finished, Waiter
+from resolver.waiting import Deliver, Waiter, is_same_question
 from resolver.wire.encode import encode_malformed, response_limit
 from resolver.wire.numbers import (
     META_TYPES,
     ExtendedError,
+    Flag,
     NegativeKind,
     Qclass,
     Qtype,
@@ -53,6 +54,8 @@ _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
 _FROM_HERE = Source.LOCAL
 _NOERROR = int(Rcode.NOERROR)
+_CD = int(Flag.CD)
+_RD = int(Flag.RD)
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
@@ -97,7 +100,7 @@ class Service:
         self._reply = replies.reply
         self._reply_from = replies.reply_from
         self._stored: tuple[Answered | None, CacheEntry | None] = (None, None)
-        self._finished: Finished | None = None
+        self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
         self.waiting = 0
         """Clients that wait for an upstream."""
         self.overloads = 0
@@ -197,7 +200,8 @@ class Service:
         return self._from_cache(query, peer, verdict, now)
 
     def _from_cache(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Outcome:
-        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, now)
+        checking_disabled = bool(query.flags & _CD)
+        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
         stale = None
         if entry is not None:
             if entry.response is not None:
@@ -210,7 +214,7 @@ class Service:
                     return self._serve_stale(query, peer, verdict, stale, now)
                 ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
-        if not query.recursion_desired:
+        if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
         return Ask(query, peer, verdict, self._table.generation, now, stale=stale)
 
@@ -235,7 +239,8 @@ class Service:
         if ask.redirect is not None:
             self._forwarder.ask(ask.redirect.target, query.qtype, False, query.checking_disabled, done)
         else:
-            self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, query.checking_disabled, done)
+            checking_disabled = bool(query.flags & _CD)
+            self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, done)
 
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
         """What the client gets of an upstream's answer or failure, by today's policy.
@@ -247,8 +252,9 @@ class Service:
         verdict = ask.verdict
         if ask.redirect is not None:
             return self._finish_redirect(ask, ask.redirect, result, now)
-        if self._finished is not None and self._finished.serves(ask, result, self._table.generation, now):
-            return self._finished.answer
+        last = self._finished
+        if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
+            return last[2]  # one of a crowd that waited for the same
         entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
         if ask.generation != self._table.generation or now >= verdict.valid_until:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
@@ -267,17 +273,15 @@ class Service:
             judgement = self._judgement(query, verdict, entry, now)
         else:
             judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
-        judgement = over_transport(ask.peer, judgement)
         body = response.body
-        if judgement.valid_until != math.inf:
+        if judgement is not PASS:
+            judgement = over_transport(ask.peer, judgement)
             body = age_body(response, 0, ttl_max=cap_s(judgement, now))
-        if judgement.is_blocked:
-            return self._deny(query, ask.peer, judgement, now, response, body)
+            if judgement.is_blocked:
+                return self._deny(query, ask.peer, judgement, now, response, body)
         answer = self._reply_from(query, ask.peer, response, body, _FROM_UPSTREAM, judgement)
         if judgement is PASS and not query.options:
-            self._finished = Finished(
-                result, query.octets[2:], ask.peer.transport, ask.generation, now, answer
-            )
+            self._finished = (result, ask, answer)
         return answer
 
     def _finish_redirect(
@@ -319,7 +323,7 @@ class Service:
         self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
     ) -> CacheEntry | None:
         """Store a result for `name` once, however many clients waited for it."""
-        question = (name, query.qtype, dnssec_ok, query.checking_disabled)
+        question = (name, query.qtype, dnssec_ok, bool(query.flags & _CD))
         if isinstance(result, Failed):
             # Want of room here is no failure of the name: it may be asked again at once.
             if result.reason not in ("overload", "closed"):

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from resolver.clock import TimerHandle
 from resolver.forwarding.forwarder import Answered, Failed
-from resolver.outcome import Ask, Drop, Outcome, Respond, Transport
+from resolver.outcome import Ask, Drop, Outcome, Respond
 
 DEFECTS_LOGGED_MAX = 20
 """Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
-
-FINISHED_FOR_S = 1.0
-"""How long one result's answer may be given to others as it is: its TTLs are that of one moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,27 +40,13 @@ class Desk(Protocol):
         """Ask for the name that `ask` is about; `done` is called exactly once."""
 
 
-@dataclass(slots=True, eq=False)
-class Finished:
-    """The last answer made of an upstream's result: a crowd that asked the very same gets it too."""
-
-    result: Answered | Failed
-    key: bytes
-    """The query's octets after its ID."""
-    transport: Transport
-    generation: int
-    at: float
-    answer: Respond
-
-    def serves(self, ask: Ask, result: Answered | Failed, generation: int, now: float) -> bool:
-        """Whether `ask` is answered by it: the same octets, transport, policy, result, and moment."""
-        return (
-            self.result is result
-            and self.generation == generation == ask.generation
-            and now - self.at < FINISHED_FOR_S
-            and self.transport is ask.peer.transport
-            and self.key == ask.query.octets[2:]
-        )
+def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
+    """Whether the two asked the very same, octet for octet, over the same transport and under this policy."""
+    return (
+        other.generation == generation == ask.generation
+        and other.peer.transport is ask.peer.transport
+        and other.query.octets[2:] == ask.query.octets[2:]
+    )
 
 
 class Waiter:

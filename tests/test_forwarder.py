@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
 from tests.forwarding_rig import AAAA, FIRST, SECOND, WWW, A, Rig, good, has_opt, seeded
@@ -64,6 +64,21 @@ def test_waiter_may_ask_again_from_its_callback() -> None:
     rig.ask(done=lambda _: rig.ask())
     rig.deliver(rig.sent[0], good(rig.sent[0]))
     assert len(rig.sent) == 2 and rig.forwarder.pending == 1
+
+
+def test_a_crowd_is_told_a_part_at_a_time_and_completely() -> None:
+    rig = Rig()
+    crowd = 3 * TOLD_AT_ONCE_MAX + 1
+    for _ in range(crowd):
+        rig.ask()
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    told = [len(rig.results)]
+    while told[-1] < crowd:
+        rig.clock.advance(0.001)
+        told.append(len(rig.results))
+    assert told == [TOLD_AT_ONCE_MAX, crowd]
+    assert len(rig.sent) == 1
+    rig.assert_nothing_pending()
 
 
 def test_done_is_not_called_inside_ask_when_a_query_left() -> None:

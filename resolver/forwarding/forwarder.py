@@ -43,6 +43,12 @@ WAITERS_MAX = 16_384
 """Askers that share one question: a whole network that comes back from an outage asks for the same few
 names at once.  What all questions together may hold is bounded by the service."""
 
+TOLD_AT_ONCE_MAX = 256
+"""Waiters told in one turn of the loop: some 4 ms of work."""
+
+ERRORS_LOGGED_MAX = 20
+"""Waiters' errors shown in the log; later ones are only counted."""
+
 _log = logging.getLogger(__name__)
 
 _OVERLOAD = Failed("overload", (ExtendedError.NETWORK_ERROR, "too many questions in flight"))
@@ -74,6 +80,7 @@ class Forwarder:
         self.covers = plan.covers
         self._network = network
         self._now = clock.now
+        self._call_later = clock.call_later
         self._entropy = entropy
         self._timeout_s = timeout_s
         self._in_flight_max = in_flight_max
@@ -208,13 +215,28 @@ class Forwarder:
             self._probes.discard(flight)
             return
         del self._in_flight[flight.key]
-        for done in flight.waiters:
+        waiters = flight.waiters
+        if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
+            self._tell(waiters, result)
+        else:
+            self._tell_in_turns(waiters, result)
+
+    def _tell_in_turns(self, waiters: list[Done], result: Answered | Failed) -> None:
+        """Tell a crowd a part at a time: others' questions are answered in between."""
+        self._tell(waiters[:TOLD_AT_ONCE_MAX], result)
+        rest = waiters[TOLD_AT_ONCE_MAX:]
+        if rest:
+            self._call_later(0.0, lambda: self._tell_in_turns(rest, result))
+
+    def _tell(self, waiters: list[Done], result: Answered | Failed) -> None:
+        for done in waiters:
             try:
                 done(result)
             except Exception:
                 # One waiter's defect must not rob the others of their answer.
                 self.waiter_errors += 1
-                _log.exception("a waiter for an upstream answer raised")
+                if self.waiter_errors <= ERRORS_LOGGED_MAX:
+                    _log.exception("a waiter for an upstream answer raised")
 
 
 class _Flight(Transaction):
