@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resolver.cli.diff_text import MARKDOWN_CHARS_MAX, as_markdown, as_text, headline
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.difference import Difference, compare
-from resolver.policy.rules import Blocklist
+from resolver.policy.downloads import Download, SignatureSpec
+from resolver.policy.rules import Blocklist, ListSpec
+from resolver.policy.verdict import RuleForm
 
 BASE = """\
 version: 1
@@ -115,6 +119,86 @@ def test_lists_and_orders_are_compared_by_their_properties() -> None:
 def test_the_same_list_in_another_folder_is_the_same() -> None:
     text = BASE + "lists: [{name: ads, path: sub/ads.txt}]\n"
     assert compare(read(text), read(text, "elsewhere")).is_empty
+
+
+DOWNLOADED = """\
+lists:
+  - name: ads
+    url: https://lists.example/ads.txt
+    signature: {ed25519: "%s", path: ads.sig}
+""" % ("ab" * 32)
+
+LIST_FIELDS_LEFT_OUT = {
+    "name": "it is what two lists are matched by",
+    "file": "where it is written means nothing",
+    "line": "where it is written means nothing",
+    "rule": "its properties are told one by one",
+    "download": "its fields are told one by one",
+}
+DOWNLOAD_FIELDS_LEFT_OUT = {"octets_max": "it is the list's size_octets_max"}
+
+
+def changed_value(value: Any) -> Any:
+    """Another value that a field of the same kind may have."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case Path():
+            return value.with_name("other.txt")
+        case SignatureSpec():
+            return replace(value, key="other")
+    return RuleForm.EXACT if value is None else f"{value}x"
+
+
+def with_list(blocklist: Blocklist, **changes: Any) -> Blocklist:
+    return replace(blocklist, lists=(replace(blocklist.lists[0], **changes),))
+
+
+@pytest.mark.parametrize(
+    "name", sorted({item.name for item in fields(ListSpec)} - LIST_FIELDS_LEFT_OUT.keys())
+)
+def test_every_property_of_a_list_is_compared_or_left_out_for_a_reason(name: str) -> None:
+    old = read(BASE + DOWNLOADED)
+    new = with_list(old, **{name: changed_value(getattr(old.lists[0], name))})
+    [entry] = compare(old, new).lists
+    assert [item.name for item in entry.properties] == [name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({item.name for item in fields(Download)} - DOWNLOAD_FIELDS_LEFT_OUT.keys())
+)
+def test_every_property_of_a_download_is_compared_or_left_out_for_a_reason(name: str) -> None:
+    old = read(BASE + DOWNLOADED)
+    download = old.lists[0].download
+    assert download is not None
+    new = with_list(old, download=replace(download, **{name: changed_value(getattr(download, name))}))
+    [entry] = compare(old, new).lists
+    assert [item.name for item in entry.properties] == [name]
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(SignatureSpec)])
+def test_every_property_of_a_signature_is_compared(name: str) -> None:
+    old = read(BASE + DOWNLOADED)
+    download = old.lists[0].download
+    assert download is not None and download.signature is not None
+    changes: dict[str, Any] = {name: "other"}
+    signature = replace(download.signature, **changes)
+    [entry] = compare(old, with_list(old, download=replace(download, signature=signature))).lists
+    assert [item.name for item in entry.properties] == ["signature"]
+
+
+def test_a_list_that_is_downloaded_from_now_on_is_told_with_its_url() -> None:
+    local = "lists: [{name: ads, path: ads.txt}]\n"
+    [entry] = compare(read(BASE + local), read(BASE + DOWNLOADED)).lists
+    assert ("url", None, "https://lists.example/ads.txt") in [
+        (item.name, item.old, item.new) for item in entry.properties
+    ]
+
+
+def test_a_downloaded_list_in_another_folder_is_the_same() -> None:
+    assert compare(read(BASE + DOWNLOADED), read(BASE + DOWNLOADED, "elsewhere")).is_empty
 
 
 def test_a_changed_contact_is_told_once_not_for_every_exchange() -> None:

@@ -13,12 +13,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Any, Literal
 
 from resolver.policy.conflicts import entry_text
+from resolver.policy.downloads import Download
 from resolver.policy.rules import Blocklist, ListSpec, Order
 from resolver.policy.verdict import PolicyRule
 from resolver.wire.numbers import ExtendedError
+
+_DOWNLOAD_FACTS = (
+    "url",
+    "refresh_s",
+    "timeout_s",
+    "sha256",
+    "signature",
+    "allow_http",
+    "allow_private",
+)
 
 Kind = Literal["gained", "lost", "changed"]
 KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")
@@ -275,22 +287,51 @@ def _rule_facts(rule: PolicyRule) -> dict[str, str | None]:
 
 
 def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
-    # Two copies of one file in different folders mean their own lists, so paths are told from there.
-    path = spec.path
-    if path.is_relative_to(blocklist.path.parent):
-        path = path.relative_to(blocklist.path.parent)
+    folder = blocklist.path.parent
     facts = _rule_facts(spec.rule)
     for derived in ("name", "category", "orders", "from", "until", "text"):
         del facts[derived]
     return {
-        "path": str(path),
+        "path": _from_folder(spec.path, folder),
         "format": spec.format,
         "match": spec.match.value if spec.match else None,
         "kind": spec.kind,
         **facts,
+        "is_action_given": str(spec.is_action_given).lower(),
         "size_octets_max": str(spec.size_octets_max),
+        "entries_max": str(spec.entries_max),
+        "error_budget_percent": str(spec.error_budget_percent),
         "change_max_percent": str(spec.change_max_percent),
+        **_download_facts(spec.download, folder),
     }
+
+
+def _download_facts(download: Download | None, folder: Path) -> dict[str, str | None]:
+    """How a list is fetched; without `octets_max`, which is the list's `size_octets_max`."""
+    if download is None:
+        return dict.fromkeys(_DOWNLOAD_FACTS)
+    signature = None
+    if (wanted := download.signature) is not None:
+        location = wanted.location if wanted.is_url else _from_folder(Path(wanted.location), folder)
+        signature = " ".join(filter(None, (wanted.scheme, wanted.key_id, wanted.key, "at", location)))
+    values = (
+        download.url,
+        str(download.refresh_s),
+        f"{download.timeout_s:g}",
+        download.sha256,
+        signature,
+        str(download.allow_http).lower(),
+        str(download.allow_private).lower(),
+    )
+    return dict(zip(_DOWNLOAD_FACTS, values, strict=True))
+
+
+def _from_folder(path: Path, folder: Path) -> str:
+    # Two copies of one file in different folders mean their own lists, so paths are told from there.
+    for above in (folder, folder.absolute()):
+        if path.is_relative_to(above):
+            return str(path.relative_to(above))
+    return str(path)
 
 
 def _order_facts(order: Order) -> dict[str, str | None]:
