@@ -67,14 +67,22 @@ class Waiter:
 
     def on_impatience(self) -> None:
         """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
-        outcome = self._or_apology(self._desk.settle_with_stale, self._ask)
+        outcome: Outcome
+        try:
+            outcome = self._desk.settle_with_stale(self._ask)
+        except Exception:
+            outcome = self._apology(self._ask)
         if isinstance(outcome, Ask):
             self._follow(outcome)
         else:
             self._settle(outcome)
 
     def _take(self, ask: Ask, result: Answered | Failed) -> None:
-        answer = self._or_apology(self._desk.finish, ask, result)
+        answer: Outcome
+        try:
+            answer = self._desk.finish(ask, result)
+        except Exception:
+            answer = self._apology(ask)
         if not isinstance(answer, Ask):
             if ask is self._ask and self._following is not None and self._following is not ask:
                 return  # A stale answer led on already; this one was for the cache.
@@ -82,17 +90,14 @@ class Waiter:
         elif self._following is None:
             self._follow(answer)
 
-    def _or_apology(self, make: Callable[..., Outcome], ask: Ask, *rest: Answered | Failed) -> Outcome:
-        """What `make` answers.  A defect of ours must not leave a client waiting; it is counted and shown."""
-        try:
-            return make(ask, *rest)
-        except Exception:
-            desk = self._desk
-            desk.defects += 1
-            if desk.defects <= DEFECTS_LOGGED_MAX:
-                _log.exception("defect while finishing a query")
-                _log.debug("the query was %s", ask.query.octets[:300].hex())
-            return desk.apologize(ask)
+    def _apology(self, ask: Ask) -> Respond:
+        """A defect of ours must not leave a client waiting; it is counted and shown.  Call inside `except`."""
+        desk = self._desk
+        desk.defects += 1
+        if desk.defects <= DEFECTS_LOGGED_MAX:
+            _log.exception("defect while finishing a query")
+            _log.debug("the query was %s", ask.query.octets[:300].hex())
+        return desk.apologize(ask)
 
     def _follow(self, led: Ask) -> None:
         """Go on with the name that a rule leads to: once, since no list judges that name."""

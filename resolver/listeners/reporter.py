@@ -11,7 +11,7 @@ from typing import Protocol
 
 from resolver.observe.tally import Tallies, Tally
 from resolver.outcome import Drop, Peer, Respond, Transport
-from resolver.policy.verdict import Verdict
+from resolver.policy.verdict import PASS, Verdict
 
 DEFECTS_LOGGED_MAX = 20
 """Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
@@ -61,16 +61,20 @@ class Reporter:
     def _tally_of(self, transport: Transport, answer: Respond) -> Tally:
         """The answer's tally, found by what decides its labels: rules by identity, which is cheap to hash."""
         verdict = answer.verdict
-        match, shadow = verdict.match, verdict.shadow
-        key = (
-            transport,
-            answer.source,
-            answer.rcode,
-            answer.qtype,
-            None if match is None else id(match.rule),
-            None if shadow is None else id(shadow.rule),
-            verdict.action,
-        )
+        key: tuple[object, ...]
+        if verdict is PASS:
+            key = (transport, answer.source, answer.rcode, answer.qtype)
+        else:
+            match, shadow = verdict.match, verdict.shadow
+            key = (
+                transport,
+                answer.source,
+                answer.rcode,
+                answer.qtype,
+                None if match is None else id(match.rule),
+                None if shadow is None else id(shadow.rule),
+                verdict.action,
+            )
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= KNOWN_MAX:

@@ -57,6 +57,7 @@ class LocalNames:
                 self._addresses.setdefault(owner, []).append(address)
                 reverse = name_from_text(address.reverse_pointer)
                 self._pointers.setdefault(reverse, []).append(owner)
+        self._has_records = bool(self._addresses)
         for name in (*self._addresses, *self._pointers):
             self._ancestors.update(name[offset:] for offset in suffix_offsets(name)[1:])
 
@@ -68,7 +69,7 @@ class LocalNames:
         `is_forwarded` tells whether the operator named an upstream for it: that wins over the special zones.
         """
         qname = query.qname
-        if qname in self._addresses or qname in self._pointers:
+        if self._has_records and (qname in self._addresses or qname in self._pointers):
             return self._own(query)
         # A name that ends in none of them is no special name; nearly every question stops here.
         if not qname.endswith(SPECIAL_ENDINGS):
