@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
         add_approval(tmp_path, Approval(str(number), "ann", 1.0))
     kept = read_approvals(tmp_path)
     assert len(kept) == APPROVALS_KEPT_MAX and kept[0].content == "3"
+
+
+def test_of_many_approvals_at_once_none_is_lost(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: add_approval(tmp_path, Approval(str(number), "ann", 1.0)), range(40)))
+    assert sorted(int(entry.content) for entry in read_approvals(tmp_path)) == list(range(40))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"approvals": 1}', '{"approvals": [{}]}', "\0\xff"])

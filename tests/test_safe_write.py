@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from resolver.policy.safe_write import replace_file
+from resolver.policy.safe_write import locked, replace_file
 
 
 def test_the_new_content_stands_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -44,9 +46,64 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_behind_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / ".f.new").write_bytes(b"half")
+    (tmp_path / ".f.abcd_123.new").write_bytes(b"half")
     replace_file(tmp_path / "f", b"whole")
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+
+
+def test_files_that_only_look_like_ours_are_left_alone(tmp_path: Path) -> None:
+    for name in (".f.new", ".f.notes.new", ".g.abcd_123.new"):
+        (tmp_path / name).write_bytes(b"somebody's")
+    replace_file(tmp_path / "f", b"whole")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_two_writers_at_once_leave_one_of_both_contents_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    flush = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", flush)
+        replace_file(path, b"the other")
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    replace_file(path, b"ours")
+    assert path.read_bytes() == b"ours"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_file_taken_for_a_leftover_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = tempfile.mkstemp
+    made: list[str] = []
+
+    def taken(suffix: str, prefix: str, folder: Path) -> tuple[int, str]:
+        descriptor, name = make(suffix, prefix, folder)
+        made.append(name)
+        if len(made) == 1:
+            Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", taken)
+    replace_file(tmp_path / "f", b"whole")
+    assert (tmp_path / "f").read_bytes() == b"whole" and len(made) == 2
+
+
+def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    inside: list[int] = []
+    most: list[int] = []
+
+    def enter(number: int) -> None:
+        with locked(lock):
+            inside.append(number)
+            most.append(len(inside))
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter, range(50)))
+    assert set(most) == {1}
 
 
 def test_a_failure_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from resolver.policy.safe_write import replace_file
+from resolver.policy.safe_write import locked, replace_file
 
 APPROVALS_FILE = "approvals.json"
+LOCK_FILE = ".approvals.lock"
 APPROVALS_KEPT_MAX = 200
 """The oldest go first; what was applied long ago is in the history."""
 FILE_OCTETS_MAX = 1 << 20
@@ -89,9 +90,11 @@ def find_approval(state_dir: Path, content: str) -> Approval | None:
 def add_approval(state_dir: Path, approval: Approval) -> None:
     """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
-    octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
-    replace_file(approvals_path(state_dir), octets)
+    # Two people may approve at the same moment, and neither's line may get lost.
+    with locked(state_dir / LOCK_FILE):
+        kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
+        octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
+        replace_file(approvals_path(state_dir), octets)
 
 
 def current_user() -> str:

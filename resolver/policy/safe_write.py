@@ -3,12 +3,18 @@
 Knows: temporary files, flushing, renaming, modes and owners.  Does not know: what is written.
 A kill or a full disk at any moment leaves the old file, and at worst a temporary one beside it,
 which the next write to the same file removes.
+Two may write at once: each has a temporary file of its own, locked as long as its writer lives, and the
+last rename wins.  Who changes what was read before takes `locked` around both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from resolver.policy.image_writer import sync_directory
@@ -30,11 +36,8 @@ def replace_file(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
     except FileNotFoundError:
         folder = target.parent.stat()
         owner = (folder.st_uid, folder.st_gid)
-    temporary = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
-    # One name for all writers: what a killed one left behind is found and removed.
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    _remove_leftovers(target)
+    descriptor, temporary = _open_temporary(target)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - the descriptor was opened exclusively.
             file.write(octets)
@@ -51,3 +54,54 @@ def replace_file(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
             temporary.unlink()
         raise
     sync_directory(target.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else is between reading and replacing what `path` stands for; it stays, empty.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        if os.geteuid() == 0:
+            # Whoever may write in the folder must not be kept out by a lock that root made.
+            folder = path.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_temporary(target: Path) -> tuple[int, Path]:
+    """A locked file of our own beside `target`; only its owner may read it."""
+    while True:
+        descriptor, name = tempfile.mkstemp(TEMPORARY_SUFFIX, f".{target.name}.", target.parent)
+        # Where a file system has no locks, leftovers stay: they cannot be locked to be removed, either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        # Another writer took it for a leftover before it was locked.
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed writers of `target` left behind: temporary files that nobody has locked."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
+    # None of this is worth failing for.
+    with contextlib.suppress(OSError):
+        for path in list(target.parent.iterdir()):
+            if ours.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)
