@@ -17,6 +17,8 @@ from resolver.fetching.outcome import FetchFailed, Result
 
 PIECE_OCTETS = 1 << 18
 """Unpacked at a time."""
+MEMBERS_MAX = 10_000
+"""Of one packed body: each costs a copy of what lies behind it."""
 
 _GZIP, _ZLIB, _BARE = 31, 15, -15
 """zlib's names for the three wrappings of DEFLATE."""
@@ -37,6 +39,7 @@ class Body:
         self._octets_max = octets_max
         self._sha256 = hashlib.sha256()
         self._unpacker: zlib._Decompress | None = None
+        self._members = 0
 
     @property
     def sha256(self) -> str:
@@ -64,6 +67,9 @@ class Body:
         while octets:
             if self._unpacker is None or self._unpacker.eof:
                 # RFC 1952 §2.2: a gzip file is one member after another.
+                self._members += 1
+                if self._members > MEMBERS_MAX:
+                    raise FetchFailed(Result.TOO_LARGE, f"packed in over {MEMBERS_MAX:,} members")
                 self._unpacker = zlib.decompressobj(self._wrapping(octets[0]))
             unpacker = self._unpacker
             try:

@@ -20,7 +20,7 @@ from resolver.policy.listformats.dnsmasq import Dnsmasq
 from resolver.policy.listformats.hosts import Domains, Hosts, Wildcard
 from resolver.policy.listformats.reading import Batch, ListFormat, NetworkRule, Notes, chunks
 from resolver.policy.listformats.rpz import Rpz
-from resolver.problems import Problem
+from resolver.problems import Problem, show
 
 BAD_LINES_FREE = 3
 """Bad lines that never cost a list anything, so that a short one may have its typing errors."""
@@ -75,6 +75,15 @@ class ListReader:
 
     def batches(self) -> Iterator[Batch]:
         """All names, about in the order of the file."""
+        try:
+            yield from self._batches()
+        except Exception as error:
+            # A defect of ours that one list brings out must cost that list alone; it is an error
+            # of the list, so it is told, counted and seen.
+            what = f"{type(error).__name__}: {show(str(error))}"
+            self._refusal = f"cannot be read, by a defect of its reader ({what})"
+
+    def _batches(self) -> Iterator[Batch]:
         line = 1
         for chunk in chunks(self._octets):
             yield from self._counted(self._reader.read_chunk(chunk, line, self.notes))

@@ -15,6 +15,10 @@ SNIFF_OCTETS = 4096
 """How far into a file we look for what it is."""
 PIECE_OCTETS = 1 << 20
 """Unpacked at a time."""
+SLICE_OCTETS = 1 << 16
+"""Packed octets given to zlib at a time: it copies those that lie behind the end of a member."""
+MEMBERS_MAX = 10_000
+"""Of one gzip file; packers that cut a file up do so every 64 kB or more."""
 
 _OTHER_PACKERS = (
     (b"PK\x03\x04", "a zip archive"),
@@ -24,9 +28,9 @@ _OTHER_PACKERS = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
 )
 _HTML = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|title|meta|script|\?xml|svg|div|center|h1|error)\b",
-    re.IGNORECASE | re.DOTALL,
+    rb"<(?:!doctype|html|head|body|title|meta|script|\?xml|svg|div|center|h1|error)\b", re.IGNORECASE
 )
+_SPACE = re.compile(rb"\s*")
 _JSON = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[{"\]])')
 
 
@@ -51,23 +55,48 @@ def list_text(octets: bytes, octets_max: int) -> bytes:
         raise NoList("is UTF-16 text; lists are UTF-8 or ASCII")
     if b"\0" in head:
         raise NoList("holds NUL octets, so it is no text")
-    if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
+    if _is_html(head.removeprefix(b"\xef\xbb\xbf")):
         raise NoList("looks like an HTML page, not a list")
     if _JSON.match(head):
         raise NoList("looks like JSON, not a list")
     return octets
 
 
+def _is_html(head: bytes) -> bool:
+    """Whether a page begins here, behind space and comments."""
+    position = _end_of_space(head, 0)
+    # A loop, as an expression that repeats "comment, perhaps space" may take time exponential in them.
+    while head.startswith(b"<!--", position):
+        end = head.find(b"-->", position + 4)
+        if end < 0:
+            return False
+        position = _end_of_space(head, end + 3)
+    return _HTML.match(head, position) is not None
+
+
+def _end_of_space(head: bytes, position: int) -> int:
+    match = _SPACE.match(head, position)
+    return match.end() if match else position
+
+
 def _gunzip(octets: bytes, octets_max: int) -> bytes:
     """All members of a gzip file, as `gzip -d` gives them."""
     pieces: list[bytes] = []
     room = octets_max
-    rest = octets
-    while rest.startswith(GZIP_MAGIC):
+    view = memoryview(octets)
+    position = 0
+    for _ in range(MEMBERS_MAX):
         unpacker = zlib.decompressobj(wbits=31)
+        rest = b""
         while not unpacker.eof:
+            if not rest:
+                # By the slice, as what is behind a member's end is copied each time.
+                fed: bytes | memoryview = view[position : position + SLICE_OCTETS]
+                position += len(fed)
+            else:
+                fed = rest
             try:
-                piece = unpacker.decompress(rest, PIECE_OCTETS)
+                piece = unpacker.decompress(fed, PIECE_OCTETS)
             except zlib.error as error:
                 raise NoList(f"is damaged gzip ({error})") from None
             rest = unpacker.unconsumed_tail
@@ -75,9 +104,13 @@ def _gunzip(octets: bytes, octets_max: int) -> bytes:
             if room < 0:
                 raise NoList(f"has over {octets_max} octets when unpacked")
             pieces.append(piece)
-            if not unpacker.eof and not piece and not rest:
+            if not unpacker.eof and not piece and not rest and position == len(octets):
                 raise NoList("is gzip that ends too early")
-        rest = unpacker.unused_data
-    if rest.strip(b"\0"):
+        position -= len(unpacker.unused_data)
+        if view[position : position + 2] != GZIP_MAGIC:
+            break
+    else:
+        raise NoList(f"is gzip of over {MEMBERS_MAX} members")
+    if octets[position:].strip(b"\0"):
         raise NoList("is gzip with something else behind it")
     return b"".join(pieces)

@@ -19,7 +19,7 @@ RECORD_LINES_MAX = 100
 _WORDS = re.compile(
     r'(?P<space>\s+)|(?P<comment>;.*)|(?P<sign>[()])|(?P<word>"(?:[^"\\]|\\.)*"|(?:\\.|[^\s;()"])+)'
 )
-_TTL = re.compile(r"(?:\d+[smhdw]?)+\Z", re.ASCII | re.IGNORECASE)
+_TTL = re.compile(r"(?:\d++[smhdw]?+)++\Z", re.ASCII | re.IGNORECASE)
 _CLASSES = frozenset(("in", "ch", "hs"))
 
 
@@ -99,6 +99,8 @@ class ZoneText:
         return words
 
     def _record(self, words: list[str], line: int) -> ZoneRecord | None:
+        if not any(words):
+            return None  # Nothing but parentheses and comments.
         if words[0].startswith("$"):
             self._directive(words)
             return None
