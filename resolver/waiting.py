@@ -91,7 +91,7 @@ class Waiter:
             self._follow(answer)
 
     def _apology(self, ask: Ask) -> Respond:
-        """A defect of ours must not leave a client waiting; it is counted and shown.  Call inside `except`."""
+        """SERVFAIL instead of a defect of ours, which is counted and shown.  Call inside `except`."""
         desk = self._desk
         desk.defects += 1
         if desk.defects <= DEFECTS_LOGGED_MAX:

@@ -11,13 +11,14 @@ import dns.message
 import dns.rdatatype
 import pytest
 
-from resolver.policy.answer import policy_answer
+from resolver.policy.answer import policy_answer, soa_after_owner
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, RuleForm, RuleMatch, Verdict
-from resolver.wire.encode import encode_query
+from resolver.wire.encode import encode_query, encode_response, response_limit
 from resolver.wire.names import name_from_text as n
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
+from resolver.wire.records import QNAME_POINTER
 from tests.policy_maker import PolicyMaker, make_rule
 
 NOW = 100.0
@@ -199,3 +200,32 @@ def test_answers_of_rules_with_equal_fields_are_never_mixed_up(tmp_path: Path) -
         message = answer(table, f"x.{label}.example")
         assert errors_of(message) == [(15, f"Blocked: {label}")]
         assert soa_of(message)[0] == f"{label}.example."
+
+
+@pytest.mark.parametrize("edns", [None, (1232, False), (1232, True), (512, False)])
+@pytest.mark.parametrize("flags", [0x0100, 0x0110, 0x0000])
+@pytest.mark.parametrize("name", ["www.example.org", "example.org", "x" * 60 + ".www.example.org"])
+def test_a_denial_repeated_from_its_parts_is_what_the_encoder_writes(
+    tmp_path: Path, name: str, flags: int, edns: tuple[int, bool] | None
+) -> None:
+    rule = make_rule(ede_text="é" * 90)
+    table = PolicyMaker().block(rule, "example.org").table(tmp_path)
+    messages = []
+    for _ in range(3):
+        message = dns.message.make_query(name, "A", flags=flags, id=7)
+        if edns is not None:
+            message.use_edns(0, payload=edns[0], ednsflags=0x8000 if edns[1] else 0)
+        query = parse_query(message.to_wire())
+        assert isinstance(query, Query)
+        limit = response_limit(query, is_stream=False)
+        verdict = table.judge_name(query.qname, 0.0)
+        answer = policy_answer(query, verdict, limit=limit, now=0.0)
+        assert answer is not None and len(answer) <= limit
+        messages.append(answer)
+        owner_at = QNAME_POINTER + len(query.qname) - len(n("example.org"))
+        body = owner_at.to_bytes(2, "big") + soa_after_owner(rule.ttl_s)
+        expected = encode_response(
+            query, 3, body=body, nscount=1, limit=limit, ede=((rule.ede, rule.ede_text),)
+        )
+        assert answer == expected
+    assert messages[0] == messages[1] == messages[2]

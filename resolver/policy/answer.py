@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
-from resolver.wire.encode import encode_response
+from resolver.wire.encode import COPIED_FLAGS, STREAM_OCTETS_MAX, encode_response
 from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
 from resolver.wire.numbers import ExtendedError, Qtype, Rcode
 from resolver.wire.query import Query
@@ -39,6 +40,18 @@ _STAR = b"\x01*"
 _ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
 
 
+class _Ending(NamedTuple):
+    """What a denial's message says beside the query's own octets."""
+
+    flags: int
+    """Without the bits that are copied from the query."""
+    counts: bytes
+    suffix: bytes
+    """The SOA and, if asked with OPT, the OPT record with its errors."""
+    body_octets: int
+    """How much of the suffix is the SOA."""
+
+
 class _Template:
     """The parts of a rule's answers that every question shares, at the rule's own TTL."""
 
@@ -48,8 +61,8 @@ class _Template:
         self.rule = rule
         self.ttl_s = rule.ttl_s
         self.soa = soa_after_owner(rule.ttl_s)
-        self.denials: dict[int, bytes] = {}
-        """SOA records whose owner starts so many octets into the question's name; at most 254."""
+        self.denials: dict[tuple[int, int, bool, bool], _Ending] = {}
+        """By where the SOA's owner starts in the question's name, the rcode, OPT and DO; so at most 2,032."""
         self.errors = ((rule.ede, rule.ede_text),)
         # RFC 8914 §4.5: Forged Answer is for answers that are still provided, not for denials.
         self.address_errors = (*self.errors, (int(ExtendedError.FORGED_ANSWER), ""))
@@ -107,16 +120,36 @@ def policy_answer(
     rcode = 3 if verdict.nxdomain_ok and action is _NXDOMAIN else 0
     if kept is None and ttl_s == template.ttl_s and denied == query.qname and len(owner) > 1:
         cut = len(denied) - len(owner)
-        denial = template.denials.get(cut)
-        if denial is None:
-            denial = template.denials[cut] = _owner_octets(denied, denied, owner) + template.soa
-        return encode_response(query, rcode, body=denial, nscount=1, limit=limit, ede=template.errors)
+        ending = template.denials.get((cut, rcode, query.has_opt, query.dnssec_ok))
+        if ending is None:
+            return _first_denial(query, template, cut, rcode, limit)
+        # All but the ID, the copied flags and the question is the same for every such denial.
+        question_end = query.question_end
+        octets = query.octets
+        if question_end + len(ending.suffix) <= limit:
+            flags = (ending.flags | query.flags & COPIED_FLAGS).to_bytes(2, "big")
+            return b"".join((octets[:2], flags, ending.counts, octets[12:question_end], ending.suffix))
+        body = ending.suffix[: ending.body_octets]
+        return encode_response(query, rcode, body=body, nscount=1, limit=limit, ede=template.errors)
     chain, ancount = kept or (b"", 0)
     soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
     body = chain + _owner_octets(query.qname, denied, owner) + soa
     return encode_response(
         query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
     )
+
+
+def _first_denial(query: Query, template: _Template, cut: int, rcode: int, limit: int) -> bytes:
+    """A denial by the encoder, which every later one of its kind is then made from."""
+    denied = query.qname
+    body = _owner_octets(denied, denied, denied[cut:]) + template.soa
+    whole = encode_response(query, rcode, body=body, nscount=1, limit=STREAM_OCTETS_MAX, ede=template.errors)
+    flags = int.from_bytes(whole[2:4], "big") & ~COPIED_FLAGS
+    key = (cut, rcode, query.has_opt, query.dnssec_ok)
+    template.denials[key] = _Ending(flags, whole[4:12], whole[query.question_end :], len(body))
+    if len(whole) <= limit:
+        return whole
+    return encode_response(query, rcode, body=body, nscount=1, limit=limit, ede=template.errors)
 
 
 def redirected_answer(

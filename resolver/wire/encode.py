@@ -34,7 +34,7 @@ _TYPE_CLASS = struct.Struct("!HH").pack
 _CODE_LENGTH = struct.Struct("!HH").pack
 _IN = int(Qclass.IN)
 _OPT_TYPE = int(Qtype.OPT)
-_COPIED_FLAGS = 0x0110
+COPIED_FLAGS = 0x0110
 """RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2)."""
 
 
@@ -78,7 +78,7 @@ def encode_response(
             body = b""
             ancount = nscount = 0
             opt = _shortened_opt(query, rcode, (), options, limit - question_end)
-    flags = 0x8000 | query.flags & _COPIED_FLAGS | rcode & 0xF
+    flags = 0x8000 | query.flags & COPIED_FLAGS | rcode & 0xF
     if ra:
         flags |= 0x0080
     if aa:
