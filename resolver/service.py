@@ -49,6 +49,7 @@ _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
 _LOCAL_DATA = PolicyAction.LOCAL_DATA
+_TCP_ONLY = PolicyAction.TCP_ONLY
 _FROM_UPSTREAM = Source.UPSTREAM
 _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
@@ -188,7 +189,10 @@ class Service:
             )
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
         verdict = self._table.judge_name(query.qname, now)
-        if verdict.action is not _PASSTHRU:
+        action = verdict.action
+        if action is not _PASSTHRU:
+            if action is not _TCP_ONLY and action is not _LOCAL_DATA:
+                return self._deny_here(query, peer, verdict, now, None, is_constant=True)
             verdict = over_transport(peer, verdict)
             if verdict.action is not _PASSTHRU:
                 return self._deny(query, peer, verdict, now)
