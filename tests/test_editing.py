@@ -192,6 +192,47 @@ def test_rollback_repairs_a_broken_file(desk: Desk) -> None:
     assert desk.blocklist.read_text() == FIRST
 
 
+def test_rollback_saves_edits_that_no_generation_has(desk: Desk) -> None:
+    desk.serve(FIRST)
+    for text, name in ((BROKEN, ""), (BROKEN, ""), (SECOND, ".2")):
+        desk.blocklist.write_text(text)
+        desk.blocklist.chmod(0o600)
+        saved = desk.folder / f"blocklist.yaml.before-rollback{name}"
+        result = desk.run("rollback", 1)
+        assert result.exit_code == 0 and f"saved as {saved}\n" in result.stdout
+        assert saved.read_text() == text and saved.stat().st_mode & 0o777 == 0o600
+    assert len(list(desk.folder.glob("*.before-rollback*"))) == 2
+
+
+def test_rollback_saves_nothing_that_the_history_has(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    assert "saved" not in desk.run("rollback", 1).stdout
+    assert list(desk.folder.glob("*.before-rollback*")) == []
+
+
+def test_trying_a_rollback_tells_what_it_would_save_and_writes_nothing_anywhere(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.write_text(SECOND)
+    monkeypatch.setattr("resolver.cli.apply.replace_file", None)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", None)
+    before = sorted(desk.folder.rglob("*"))
+    result = desk.run("rollback", 1, "--dry-run")
+    assert result.exit_code == 0 and "would be saved as" in result.stdout
+    assert sorted(desk.folder.rglob("*")) == before
+
+
+def test_rollback_checks_lists_from_the_folder_of_the_blocklist(desk: Desk) -> None:
+    desk.serve(FIRST + "lists: [{name: ads, path: ads.txt}]\n")
+    desk.serve(SECOND)
+    missing = desk.run("rollback", 1)
+    assert missing.exit_code == 2 and f"{desk.folder / 'ads.txt'}: cannot be read" in missing.stderr
+    (desk.folder / "ads.txt").write_text("ads.example\n")
+    assert desk.run("rollback", 1).exit_code == 0
+
+
 def test_rollback_asks_the_rails_again(desk: Desk) -> None:
     desk.serve(FORCIBLE)
     desk.serve(FIRST)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 from resolver.cli.diff import read_side, text_of
@@ -31,13 +32,16 @@ from resolver.policy.safe_write import replace_file
 from resolver.problems import Problem, has_errors
 from resolver.settings import Settings
 
+BEFORE_ROLLBACK = ".before-rollback"
+"""Ends the name of the copy of a blocklist that was never served, and so is in no generation."""
+
 
 def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
     """Check, say what changes, note the approval; the exit code."""
     try:
         why = _reason(force, reason)
         settings, _ = read_settings(config)
-        compiled = _checked(settings, settings.blocklist, force=force)
+        compiled = _checked(settings, force=force)
         _say_changes(settings)
         _approve(settings, compiled, why)
     except BadInput as error:
@@ -57,18 +61,20 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
         settings, _ = read_settings(config)
         path = settings.blocklist
         text = text_of(settings.state_dir, number)
-        # Checked where it would stand, because the paths of its lists are relative to the folder.
-        with tempfile.NamedTemporaryFile(
-            dir=path.resolve().parent, prefix=f".{path.name}.", suffix=".generation"
-        ) as copy:
-            copy.write(text)
-            copy.flush()
-            compiled = _checked(settings, Path(copy.name), force=force, shown_as=f"generation {number}")
+        compiled = _checked(settings, force=force, text=text, shown_as=f"generation {number}")
         print(f"generation {number} over {path}:")
-        _say_difference(path, path.read_bytes() if path.exists() else None, text)
+        current = path.read_bytes() if path.exists() else None
+        _say_difference(path, current, text)
+        unrecorded = None if current is None or _is_recorded(settings, current) else current
         if dry_run:
+            if unrecorded is not None:
+                print(f"{path} is in no generation: it would be saved as {_free_name(path, unrecorded)}")
             print("nothing was written")
             return EXIT_FINE
+        if unrecorded is not None:
+            saved = _free_name(path, unrecorded)
+            replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
+            print(f"{path} was in no generation: it is saved as {saved}")
         # The approval first: the server may look at the new file at once.
         _approve(settings, compiled, why)
         replace_file(path, text)
@@ -80,6 +86,22 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
         return EXIT_BAD_INPUT
     print(f"written to {path}; a running server loads it within seconds")
     return EXIT_FINE
+
+
+def _is_recorded(settings: Settings, octets: bytes) -> bool:
+    """Whether a rollback can bring these octets back.  Raises BadInput."""
+    try:
+        with open_history(settings.state_dir) as history:
+            return history.keeps(octets)
+    except HistoryUnusable as error:
+        raise BadInput([Problem("history", 0, str(error))]) from None
+
+
+def _free_name(path: Path, octets: bytes) -> Path:
+    """Where to save what a rollback would lose: not over what an earlier one saved."""
+    name = f"{path.name}{BEFORE_ROLLBACK}"
+    places = chain([path.with_name(name)], (path.with_name(f"{name}.{number}") for number in count(2)))
+    return next(place for place in places if not place.exists() or place.read_bytes() == octets)
 
 
 def _reason(force: bool, reason: str | None) -> str:
@@ -95,10 +117,14 @@ def _reason(force: bool, reason: str | None) -> str:
     return text
 
 
-def _checked(settings: Settings, path: Path, *, force: bool, shown_as: str = "") -> Compiled:
-    """Compile as the server would, and print every remark.  Raises BadInput when it would refuse."""
+def _checked(settings: Settings, *, force: bool, text: bytes | None = None, shown_as: str = "") -> Compiled:
+    """Compile as the server would, and print every remark.  Raises BadInput when it would refuse.
+
+    `text`: instead of what stands in the file; `shown_as`: what it is called.
+    """
+    path = settings.blocklist
     with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_policy(path, Path(folder), force=force, state_dir=settings.state_dir)
+        compiled = compile_policy(path, Path(folder), force=force, state_dir=settings.state_dir, text=text)
     problems = compiled.problems
     if shown_as:
         problems = [

@@ -59,21 +59,24 @@ def compile_policy(
     force: bool = False,
     state_dir: Path | None = None,
     now: float | None = None,
+    text: bytes | None = None,
 ) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already.
 
     `state_dir`: where approvals and the policy that served last are found; None: neither counts.
     `now`: Unix seconds, for remarks on dates.
+    `text`: what the blocklist would say, instead of what stands in the file.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
-    octets = None
+    octets = text
     try:
-        if blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
+        if octets is None and blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
             octets = blocklist_path.read_bytes()
-            compiled.inputs.append(_input(blocklist_path, octets))
     except OSError as error:
         compiled.problems.append(Problem(str(blocklist_path), 0, f"cannot be read: {error.strerror}"))
         return compiled
+    if octets is not None:
+        compiled.inputs.append(_input(blocklist_path, octets))
     if state_dir is not None:
         compiled.paths.append(str(approvals_path(state_dir)))
     blocklist, problems = read_blocklist(blocklist_path, octets=octets, force=force)

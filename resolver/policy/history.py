@@ -168,6 +168,12 @@ class History:
                 raise HistoryUnusable(f"{self.path}: the text of generation {number} is damaged")
             return text
 
+    def keeps(self, text: bytes) -> bool:
+        """Whether some generation can give this text back."""
+        with _told(self.path):
+            sha256 = hashlib.sha256(text).hexdigest()
+            return bool(self._connection.execute("SELECT 1 FROM text WHERE sha256 = ?", (sha256,)).fetchone())
+
     def dropped(self) -> Dropped:
         """What the limits took, ever."""
         with _told(self.path):
