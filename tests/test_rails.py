@@ -128,6 +128,46 @@ def test_a_public_suffix_on_a_list_is_left_out_and_told(stage: Stage) -> None:
     assert "'co.uk' is a public suffix" in compiled.problems[0].message
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "github.io",
+        "herokuapp.com",
+        "amazonaws.com",
+        "blogspot.com",
+        "compute.amazonaws.com",
+        "com.bd",
+        "Pages.dev.",
+    ],
+)
+@pytest.mark.parametrize("match", ["subtree", "below"])
+def test_a_shared_platform_on_a_list_is_left_out_and_told(stage: Stage, name: str, match: str) -> None:
+    stage.write(f", match: {match}")
+    stage.fill(2, f"{name}\nwallet.{name}\n")
+    compiled = stage.compile()
+    assert compiled.counts["per_list"] == {"ads": 3}
+    [problem] = compiled.problems
+    assert problem.line == 3 and problem.severity == "warning"
+    assert f"{name.lower().rstrip('.')!r} is a public suffix or shared platform" in problem.message
+
+
+@pytest.mark.parametrize(
+    "entry", [", match: exact", ", kind: allow", ", kind: allow, match: below", ", format: hosts"]
+)
+def test_a_shared_platform_is_no_danger_alone_or_as_an_exception(stage: Stage, entry: str) -> None:
+    stage.write(entry)
+    sign = "0.0.0.0 " if "hosts" in entry else ""
+    stage.list.write_text(f"{sign}github.io\n")
+    assert stage.compile().counts["per_list"] == {"ads": 1}
+
+
+@pytest.mark.parametrize("name", ["ec2-192-0-2-1.compute.amazonaws.com", "www.ck", "wallet.github.io"])
+def test_a_name_of_one_customer_stays(stage: Stage, name: str) -> None:
+    stage.list.write_text(f"{name}\n")
+    compiled = stage.compile()
+    assert compiled.counts["per_list"] == {"ads": 1} and compiled.problems == []
+
+
 def test_a_public_suffix_alone_is_no_danger_where_names_are_exact(stage: Stage) -> None:
     stage.write(", match: exact")
     stage.fill(2, "co.uk\n")

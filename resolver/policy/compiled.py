@@ -16,7 +16,7 @@ from resolver.policy.approvals import Approval
 from resolver.policy.image import FORMAT_VERSION
 from resolver.problems import Problem
 
-COMPILER_VERSION = 2
+COMPILER_VERSION = 3
 """Raised when the same inputs come to mean another image."""
 IMAGE_SUFFIX = ".policy"
 TEXT_SUFFIX = ".yaml"

@@ -84,13 +84,6 @@ def suffixes() -> Suffixes:
     return Suffixes(frozenset(names), frozenset(wildcards), frozenset(exceptions))
 
 
-def registry_suffixes() -> frozenset[bytes]:
-    """The names that registries sell under (`co.uk`), without those of private companies."""
-    registry, _, _ = _source().partition("===BEGIN PRIVATE DOMAINS===")
-    lines = (line.partition(" ")[0].strip() for line in registry.splitlines())
-    return frozenset(name_from_text(rule) for rule in lines if rule and not rule.startswith(("//", "*", "!")))
-
-
 def is_public_suffix(name: bytes) -> bool:
     """Whether strangers register names directly under `name` (wire form, lower case).
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
-from resolver.policy.public_suffixes import registry_suffixes
+from resolver.policy.public_suffixes import suffixes
 from resolver.policy.rules import Blocklist, ListSpec
 from resolver.problems import Problem
 from resolver.wire.names import name_to_text
@@ -78,25 +78,43 @@ def past_problems(blocklist: Blocklist, now: float) -> list[Problem]:
 def without_suffixes(
     spec: ListSpec, names: list[bytes], lines: Sequence[int], problems: list[Problem]
 ) -> tuple[list[bytes], Sequence[int]]:
-    """Leave out of a stretch of a list what would block everybody under `co.uk` and its like.
+    """Leave out of a stretch of a list what would block everybody under `co.uk` or `github.io`.
 
     One stray line of a list from elsewhere must not cost the others, so it is told and left out.
     """
-    found = _registries().intersection(names)
+    found = shared_names(names)
     if not found:
         return names, lines
     kept = [(name, line) for name, line in zip(names, lines, strict=True) if name not in found]
     for name, line in zip(names, lines, strict=True):
         if name in found and len(problems) < SUFFIXES_SHOWN_MAX:
             text = name_to_text(name)
-            message = f"list {spec.name!r}: {text!r} is a public suffix; the line is left out"
+            message = (
+                f"list {spec.name!r}: {text!r} is a public suffix or shared platform; the line is left out"
+            )
             problems.append(Problem(str(spec.path), line, message, "warning"))
     return [name for name, _ in kept], [line for _, line in kept]
 
 
+def shared_names(names: Sequence[bytes]) -> set[bytes]:
+    """Those of `names` (wire form) under which strangers have theirs: of registries and of platforms.
+
+    Of a wildcard such as `*.compute.amazonaws.com` that is the name without the star; what stands below
+    it is one machine, and often on a list for good reason.  Below a top-level domain (`*.bd`) it is not.
+    """
+    known, above = _shared()
+    found = set(known.intersection(names))
+    found.update(name for name in names if name[name[0] + 1 :] in above)
+    return found - suffixes().exceptions
+
+
 @cache
-def _registries() -> frozenset[bytes]:
-    return registry_suffixes()
+def _shared() -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Shared names, and the top-level domains of which every name is one."""
+    known = suffixes()
+    return known.names | known.wildcards, frozenset(
+        name for name in known.wildcards if len(name) == name[0] + 2
+    )
 
 
 def as_forced(problem: Problem) -> Problem:
