@@ -337,6 +337,24 @@ def test_a_list_that_loses_most_of_its_names_needs_a_person(tmp_path: Path) -> N
     play(tmp_path, story)
 
 
+@pytest.mark.parametrize("number", [1, 3000])
+def test_public_suffixes_do_not_replace_a_list(tmp_path: Path, number: int) -> None:
+    many = b"".join(b"n%d.example\n" % one for one in range(3000))
+
+    async def story(place: Place) -> None:
+        place.web.pages["/list"] = ok(many)
+        assert (await place.fetch()).names == 3000
+        place.web.pages["/list"] = ok(b"co.uk\n" * number)
+        for force in (False, True):
+            assert (await place.fetch(force=force)).result is Result.NOT_A_LIST
+        place.web.pages["/list"] = ok(b"co.uk\n" * 2990 + b"a.example\n" * 10)
+        outcome = await place.fetch()
+        assert outcome.result is Result.CHANGED_TOO_MUCH and "3,000 to 1 names" in outcome.message
+        assert place.copy() == many
+
+    play(tmp_path, story)
+
+
 # Bounds.
 
 

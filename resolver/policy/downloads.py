@@ -90,6 +90,9 @@ class DownloadedList:
     download: Download
     entries_max: int = 10_000_000
     error_budget_percent: int = 10
+    match: str | None = None
+    """A `RuleForm`; None: as the format has it."""
+    kind: Literal["block", "allow"] = "block"
 
     def as_json(self) -> dict[str, Any]:
         """For the image's notes and for a child process."""
@@ -181,6 +184,8 @@ def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
             spec.download,
             spec.entries_max,
             spec.error_budget_percent,
+            spec.match,
+            spec.kind,
         )
         for spec in specs
         if spec.download is not None
