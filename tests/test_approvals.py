@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,25 +12,43 @@ from resolver.policy.approvals import (
     APPROVALS_KEPT_MAX,
     Approval,
     add_approval,
+    approvals_of,
     approvals_path,
     content_hash,
     current_user,
-    find_approval,
+    decisive,
     read_approvals,
 )
 from resolver.policy.compiled import InputFile
 
+FILES = [InputFile("blocklist.yaml", "aa", 1), InputFile("ads.txt", "bb", 1)]
+OTHER_LIST = [FILES[0], InputFile("ads.txt", "cc", 1)]
+
 
 def test_an_approval_is_found_by_its_content(tmp_path: Path) -> None:
-    add_approval(tmp_path, Approval("a", "ann", 1.0, "why"))
-    assert find_approval(tmp_path, "a") == Approval("a", "ann", 1.0, "why")
-    assert find_approval(tmp_path, "b") is None
+    approval = Approval(content_hash(FILES), "ann", 1.0, "why")
+    add_approval(tmp_path, approval)
+    assert approvals_of(tmp_path, FILES) == [approval]
+    assert approvals_of(tmp_path, OTHER_LIST) == []
+
+
+def test_an_approval_of_what_the_blocklist_says_is_found_by_the_blocklist(tmp_path: Path) -> None:
+    approval = Approval(content_hash(FILES), "ann", 1.0, "why", "aa")
+    add_approval(tmp_path, approval)
+    assert approvals_of(tmp_path, OTHER_LIST) == [approval]
+    assert approvals_of(tmp_path, [InputFile("blocklist.yaml", "zz", 1), FILES[1]]) == []
+
+
+def test_an_approval_from_before_there_were_two_kinds_is_for_all_files(tmp_path: Path) -> None:
+    old = {"content": content_hash(FILES), "who": "ann", "at": 1.0, "reason": "why"}
+    approvals_path(tmp_path).write_text(json.dumps({"approvals": [old]}))
+    assert len(approvals_of(tmp_path, FILES)) == 1 and approvals_of(tmp_path, OTHER_LIST) == []
 
 
 def test_applying_again_without_force_takes_no_approval_back(tmp_path: Path) -> None:
-    add_approval(tmp_path, Approval("a", "ann", 1.0, "why"))
-    add_approval(tmp_path, Approval("a", "bob", 2.0))
-    found = find_approval(tmp_path, "a")
+    add_approval(tmp_path, Approval(content_hash(FILES), "ann", 1.0, "why"))
+    add_approval(tmp_path, Approval(content_hash(FILES), "bob", 2.0))
+    found = decisive(approvals_of(tmp_path, FILES))
     assert found is not None and found.who == "ann" and found.is_forced
 
 

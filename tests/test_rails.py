@@ -42,7 +42,9 @@ class Stage:
         ImageStore(self.state).remember(note)
 
     def approve(self, reason: str) -> None:
-        add_approval(self.state, Approval(content_hash(self.compile().inputs), "ann", NOW, reason))
+        compiled = self.compile()
+        blocklist = compiled.inputs[0].sha256 if compiled.has_objections_to_blocklist else ""
+        add_approval(self.state, Approval(content_hash(compiled.inputs), "ann", NOW, reason, blocklist))
 
 
 @pytest.fixture
@@ -202,17 +204,46 @@ def test_an_approval_overrules_the_rails_and_is_told_with_the_result(stage: Stag
     assert compiled.approval is not None and compiled.approval.reason == "ordered by the court"
 
 
-@pytest.mark.parametrize("changed", ["blocklist", "list"])
-def test_an_approval_is_for_these_octets_only(stage: Stage, changed: str) -> None:
+def test_an_approved_name_is_approved_for_these_octets_of_the_blocklist_only(stage: Stage) -> None:
     stage.fill(1)
     stage.write(text=FORCIBLE)
     stage.approve("meant")
     assert stage.compile().image is not None
-    if changed == "list":
-        stage.fill(2)
-    else:
-        stage.write(text=FORCIBLE + "# one more line\n")
+    stage.write(text=FORCIBLE + "# one more line\n")
     assert stage.compile().image is None
+
+
+def test_an_approved_name_stays_approved_however_its_lists_change(stage: Stage) -> None:
+    stage.fill(1)
+    stage.write(text=FORCIBLE)
+    stage.approve("meant")
+    stage.fill(2)
+    compiled = stage.compile()
+    assert compiled.image is not None
+    assert compiled.approval is not None and compiled.approval.reason == "meant"
+
+
+def test_an_approved_name_approves_no_size_of_a_list(stage: Stage) -> None:
+    stage.fill(3000)
+    stage.write(text=FORCIBLE)
+    stage.approve("meant")
+    stage.serve()
+    stage.fill(10)
+    compiled = stage.compile()
+    assert compiled.image is None
+    [problem] = [problem for problem in compiled.problems if problem.severity == "error"]
+    assert "shrank by 99 %" in problem.message
+
+
+def test_an_approved_size_is_for_these_octets_of_the_list_only(stage: Stage) -> None:
+    stage.fill(3000)
+    stage.serve()
+    stage.fill(10)
+    stage.approve("meant")
+    assert stage.compile().image is not None
+    stage.fill(11)
+    compiled = stage.compile()
+    assert compiled.image is None and compiled.approval is None
 
 
 def test_an_approval_without_a_reason_overrules_nothing(stage: Stage) -> None:

@@ -58,6 +58,35 @@ def test_who_applied_it_and_why_comes_from_the_approval(tmp_path: Path) -> None:
     )
 
 
+def test_an_old_approval_claims_no_later_edit(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    add_approval(tmp_path, Approval(content_hash(note.inputs), "ann", AT - 1, "court order"))
+    record(tmp_path, note)
+    for at, text in ((AT + 1, BLOCKLIST + "# other\n"), (AT + 2, BLOCKLIST)):
+        later = applied(tmp_path, text)
+        later.at = at
+        record(tmp_path, later)
+    with open_history(tmp_path) as history:
+        third, second, first = history.newest(3)
+    assert (first.who, first.who_from, first.reason) == ("ann", "apply", "court order")
+    assert (second.who_from, second.reason) == ("owner", "")
+    assert (third.who_from, third.reason) == ("owner", "forced earlier by ann on 2023-11-14: court order")
+
+
+def test_a_fresh_apply_is_credited_though_another_forced_it(tmp_path: Path) -> None:
+    note = applied(tmp_path, BLOCKLIST + "# other\n")
+    record(tmp_path, note)
+    again = applied(tmp_path)
+    again.at = AT + 2
+    for who, at, reason in (("ann", AT - 1, "court order"), ("bob", AT + 1, "")):
+        add_approval(tmp_path, Approval(content_hash(again.inputs), who, at, reason))
+    record(tmp_path, again)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+    assert latest is not None and (latest.who, latest.who_from) == ("bob", "apply")
+    assert latest.reason.startswith("forced earlier by ann")
+
+
 def test_a_downloaded_list_needs_no_approval_of_its_own(tmp_path: Path) -> None:
     note = applied(tmp_path)
     state = tmp_path / "state"

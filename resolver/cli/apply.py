@@ -168,4 +168,5 @@ def _approve(settings: Settings, compiled: Compiled, why: str) -> None:
         print("no safety rail objects: --force was not needed, nothing is forced", file=sys.stderr)
         why = ""
     content = content_hash(compiled.own_inputs)
-    add_approval(settings.state_dir, Approval(content, current_user(), time.time(), why))
+    blocklist = compiled.inputs[0].sha256 if why and compiled.has_objections_to_blocklist else ""
+    add_approval(settings.state_dir, Approval(content, current_user(), time.time(), why, blocklist))

@@ -2,8 +2,10 @@
 
 Knows: `approvals.json` in `state_dir`, and that an approval is for one content, octet for octet.
 Does not know: the rails, who reads it, the time.
-Theory: an approval names the hash of the blocklist and of every local list file.  Change one octet of
-one of them and the rails object again, so nobody approves what they have not seen.
+Theory: an approval names the hash of the blocklist and of every local list file.  What the rails object
+to in the blocklist itself is approved for that file's hash, however its lists change; what they object to
+in the size of a list is approved for all of these hashes.  Change one octet of what was approved and the
+rails object again, so nobody approves what they have not seen.
 The server follows this file like the blocklist itself: a new line in it is a reason to load again.
 """
 
@@ -13,7 +15,7 @@ import hashlib
 import json
 import os
 import pwd
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +50,8 @@ class Approval:
     """Unix seconds."""
     reason: str = ""
     """Why the rails are overruled; empty: nothing was forced."""
+    blocklist: str = ""
+    """SHA-256 of the blocklist, if a rail objected to what it says itself; else empty."""
 
     @property
     def is_forced(self) -> bool:
@@ -71,19 +75,34 @@ def read_approvals(state_dir: Path) -> list[Approval]:
         with approvals_path(state_dir).open("rb") as file:
             entries = json.loads(file.read(FILE_OCTETS_MAX))["approvals"]
         return [
-            Approval(str(entry["content"]), str(entry["who"]), float(entry["at"]), str(entry["reason"]))
+            Approval(
+                str(entry["content"]),
+                str(entry["who"]),
+                float(entry["at"]),
+                str(entry["reason"]),
+                str(entry.get("blocklist", "")),
+            )
             for entry in entries
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Without an approval the rails stand: the safe side.
         return []
 
 
-def find_approval(state_dir: Path, content: str) -> Approval | None:
-    """The latest approval of this content; one that forces stays good when it is applied again without."""
-    found = [approval for approval in read_approvals(state_dir) if approval.content == content]
-    forced = [approval for approval in found if approval.is_forced]
-    chosen = forced or found
+def approvals_of(state_dir: Path, inputs: Sequence[HashedFile]) -> list[Approval]:
+    """Those that count for these files, the blocklist first; oldest first."""
+    content = content_hash(inputs)
+    blocklist = inputs[0].sha256
+    return [
+        approval
+        for approval in read_approvals(state_dir)
+        if approval.content == content or (approval.is_forced and approval.blocklist == blocklist)
+    ]
+
+
+def decisive(approvals: Sequence[Approval]) -> Approval | None:
+    """The latest of them; one that forces stays good when it is applied again without."""
+    chosen = [approval for approval in approvals if approval.is_forced] or approvals
     return chosen[-1] if chosen else None
 
 

@@ -49,7 +49,9 @@ class Compiled:
     transient: bool = False
     """The files were not to blame: trying again later may help."""
     approval: Approval | None = None
-    """The `apply` of exactly these files, if there was one."""
+    """The `apply` of these files, if there was one."""
+    has_objections_to_blocklist: bool = False
+    """A safety rail objects to what the blocklist itself says, forced or not."""
 
     @property
     def own_inputs(self) -> list[InputFile]:

@@ -25,7 +25,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from resolver.policy.approvals import approvals_path, content_hash, find_approval
+from resolver.policy.approvals import approvals_of, approvals_path, content_hash, decisive
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
 from resolver.policy.downloads import UNPLACED, at_their_places, downloaded_lists
@@ -82,7 +82,7 @@ def compile_policy(
     blocklist, problems = read_blocklist(blocklist_path, octets=octets, force=force)
     forced_problems = problems
     if blocklist is None and can_be_forced(problems):
-        # An approval is for all files together, so it is known only when the lists have been read.
+        # Whether it is approved is known only when the lists have been read.
         blocklist, forced_problems = read_blocklist(blocklist_path, octets=octets, force=True)
     if blocklist is None:
         compiled.problems = problems
@@ -92,10 +92,17 @@ def compile_policy(
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = _served_counts(state_dir)
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
+    # Told before anything is forced, so that an approval can say what it is for.
+    compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
+    is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
-        compiled.approval = find_approval(state_dir, content_hash(compiled.own_inputs))
-    force = force or (compiled.approval is not None and compiled.approval.is_forced)
-    compiled.problems[:0] = forced_problems if force else problems
+        approvals = approvals_of(state_dir, compiled.own_inputs)
+        compiled.approval = decisive(approvals)
+        is_approved = force or any(approval.is_forced for approval in approvals)
+        # Sizes of lists are approved together with the lists.
+        content = content_hash(compiled.own_inputs)
+        force = force or any(approval.is_forced and approval.content == content for approval in approvals)
+    compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += past_problems(blocklist, time.time() if now is None else now)
     if has_errors(compiled.problems):
         return compiled

@@ -17,10 +17,11 @@ import hashlib
 import json
 import sys
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resolver.policy.approvals import Approval, content_hash, find_approval, user_name
+from resolver.policy.approvals import Approval, approvals_of, content_hash, decisive, user_name
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import InputFile, key_of
 from resolver.policy.compiler import yield_to_others
@@ -73,8 +74,10 @@ def record(state_dir: Path, applied: Applied) -> int | None:
         # An approval is for what people edit, not for copies of downloaded lists.
         copies = stored_path(state_dir, "any").parent
         own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
-        approval = find_approval(state_dir, content_hash(own))
-        who, who_from = _who(path, approval)
+        approvals = approvals_of(state_dir, own)
+        # An approval from before the last change is not what made this one.
+        fresh = [entry for entry in approvals if before is None or entry.at > before.at]
+        who, who_from = _who(path, fresh[-1] if fresh else None)
         counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
         counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
         generation = Generation(
@@ -84,7 +87,7 @@ def record(state_dir: Path, applied: Applied) -> int | None:
             sha256=source.sha256,
             who=who,
             who_from=who_from,
-            reason=approval.reason if approval else "",
+            reason=_reason(decisive(approvals), fresh),
             counts=counts,
             changes=_changes(history, before, path, text, counts),
             has_text=text is not None,
@@ -112,6 +115,16 @@ def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
         return user_name(path.stat().st_uid), "owner"
     except OSError:
         return "", ""
+
+
+def _reason(approval: Approval | None, fresh: list[Approval]) -> str:
+    """Why the rails were overruled, and by whom if that was for an earlier generation."""
+    if approval is None or not approval.is_forced:
+        return ""
+    if approval in fresh:
+        return approval.reason
+    day = datetime.fromtimestamp(approval.at, UTC).strftime("%Y-%m-%d")
+    return f"forced earlier by {approval.who} on {day}: {approval.reason}"
 
 
 def _changes(
