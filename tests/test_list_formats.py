@@ -190,6 +190,33 @@ def test_zone_text_is_read_as_another_implementation_reads_it() -> None:
     assert ours == {str(name) for name in zone.nodes if str(name) != "@"}
 
 
+def blocked(text: str) -> set[str]:
+    reader = ListReader(text.encode(), "x", "rpz", ListLimits(error_budget_percent=100))
+    return {name_to_text(name) for batch in reader.batches() for name in batch.names}
+
+
+@pytest.mark.parametrize("records", ["", "@ NS localhost.\n", "$ORIGIN sub.rpz.test.\n$ORIGIN rpz.test.\n"])
+def test_zone_without_its_soa_is_named_by_its_first_origin(records: str) -> None:
+    text = f"$ORIGIN rpz.test.\n{records}a.example CNAME .\nb.example.rpz.test. CNAME .\n\tA 192.0.2.1\n"
+    assert blocked(text) == {"a.example", "b.example"}
+    assert blocked(f"{text}$ORIGIN example.rpz.test.\nc CNAME .\n") == {"a.example", "b.example", "c.example"}
+
+
+def test_name_outside_a_zone_without_its_soa_is_a_bad_line() -> None:
+    reader = read(b"$ORIGIN rpz.test.\na.example CNAME .\nb.example. CNAME .\n", "rpz")
+    assert reader.entry_count == 1 and reader.notes.bad_line_count == 1
+
+
+@pytest.mark.parametrize("head", ["", "$ORIGIN .\n"])
+def test_zone_without_any_name_has_its_triggers_as_written(head: str) -> None:
+    assert blocked(f"{head}a.example CNAME .\nb.example. CNAME .\n") == {"a.example", "b.example"}
+
+
+def test_soa_names_the_zone_whatever_the_origin() -> None:
+    text = "$ORIGIN test.\nrpz NS localhost.\nrpz SOA a. b. 1 2 3 4 5\na.example.rpz CNAME .\n"
+    assert blocked(text) == {"a.example"}
+
+
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6), st.integers(0, 128))
 def test_networks_of_rpz_are_read_backwards(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, cut: int

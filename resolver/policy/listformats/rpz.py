@@ -247,6 +247,9 @@ class Rpz(ListFormat):
             if not origin:
                 self._zone.origin = self._apex
             return None
+        if not self._apex and record.rtype not in _APEX_TYPES and self._zone.first_origin != ".":
+            # A zone without its SOA, as some publish it: the first $ORIGIN is then its name.
+            self._apex = self._zone.first_origin
         if owner == "@" and not self._apex and not origin:
             return None
         absolute = self._absolute(owner) if owner.endswith(".") or origin or owner == "@" else f"{owner}."

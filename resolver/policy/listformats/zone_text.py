@@ -41,6 +41,7 @@ class ZoneText:
     def __init__(self) -> None:
         self.origin = ""
         """As the last $ORIGIN says; empty: not said."""
+        self.first_origin = ""
         self.owner = ""
         """Of the last record."""
         self._open_words: list[str] | None = None
@@ -124,6 +125,7 @@ class ZoneText:
             if not origin.endswith("."):
                 origin = f"{origin}.{self.origin}" if self.origin else f"{origin}."
             self.origin = origin.lower()
+            self.first_origin = self.first_origin or self.origin
         elif word != "$TTL":
             # $INCLUDE would read files of ours, $GENERATE could make a million records of a line.
             raise ValueError(f"{show(words[0])} is not followed")
