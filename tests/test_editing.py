@@ -10,9 +10,10 @@ from typer.testing import CliRunner, Result
 
 from resolver.cli.app import app
 from resolver.policy.approvals import read_approvals
+from resolver.policy.compiler import compile_policy
 from resolver.policy.formatting import SCHEMA_MARK
 from resolver.policy.history import history_path
-from resolver.policy.image_store import hash_file
+from resolver.policy.image_store import ImageStore, LastGood, hash_file
 from resolver.policy.recorder import Applied, record
 
 FIRST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
@@ -305,6 +306,36 @@ def test_check_takes_blocklists_without_settings(desk: Desk, monkeypatch: pytest
     assert CliRunner().invoke(app, ["check", "blocklist.yaml"]).exit_code == 0
     assert CliRunner().invoke(app, ["check", "blocklist.yaml", "broken.yaml"]).exit_code == 2
     assert CliRunner().invoke(app, ["check", "blocklist.yaml", "--blocklist", "x"]).exit_code == 2
+
+
+def test_check_of_a_named_file_holds_its_lists_against_what_is_served(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (desk.config,))
+    new = desk.folder / "new.yaml"
+    new.write_text(FIRST + "lists: [{name: ads, path: ads.txt}]\n")
+    names = [f"n{number}.example\n" for number in range(3000)]
+    (desk.folder / "ads.txt").write_text("".join(names))
+    store = ImageStore(desk.state)
+    served = compile_policy(new, store.images, state_dir=desk.state)
+    store.remember(LastGood(served.key, tuple(served.inputs), tuple(served.paths)))
+    assert CliRunner().invoke(app, ["check", "new.yaml"]).exit_code == 0
+    (desk.folder / "ads.txt").write_text("".join(names[:10]))
+    result = CliRunner().invoke(app, ["check", "new.yaml"])
+    assert result.exit_code == 2 and "shrank by 99 %" in result.stderr
+    desk.config.unlink()
+    assert CliRunner().invoke(app, ["check", "new.yaml"]).exit_code == 0, "nothing to hold it against"
+
+
+def test_check_of_a_named_file_says_nothing_of_bad_settings(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (desk.config,))
+    desk.config.write_text("nonsense: 1\n")
+    result = CliRunner().invoke(app, ["check", "blocklist.yaml"])
+    assert result.exit_code == 0 and "nonsense" not in result.stderr
 
 
 def test_check_says_how_a_rail_is_overruled(desk: Desk) -> None:

@@ -76,7 +76,7 @@ def run(config: ConfigOption = None) -> None:
 def check(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Blocklists to check; then no settings are read."),
+        typer.Argument(metavar="[FILE]...", help="Blocklists to check, and no settings."),
     ] = None,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,

@@ -17,6 +17,7 @@ from resolver.cli.files import (
     exit_code,
     print_problems,
     problems_as_json,
+    read_settings,
     settings_path,
 )
 from resolver.policy.blocklist import blocklist_schema
@@ -45,6 +46,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             if settings is not None:
                 blocklist = blocklist or settings.blocklist
                 state_dir = settings.state_dir
+    else:
+        state_dir = _default_state_dir()
     counts = {}
     if blocklist is not None:
         checked.append(str(blocklist))
@@ -75,6 +78,17 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 f"{counts['addresses']} networks, {counts['list_names']} list names"
             )
     return code
+
+
+def _default_state_dir() -> Path | None:
+    """What a server here would hold a blocklist against; None where no settings can be read.
+
+    Whoever names a file asks about that file, so nothing is said of settings.
+    """
+    try:
+        return read_settings(None)[0].state_dir
+    except BadInput:
+        return None
 
 
 def print_schema(kind: str, output: Path | None) -> int:
