@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.policy.listformats import content, rpz
+from resolver.policy.listformats import adblock, content, reading, rpz
 from resolver.policy.listformats.detection import detect_format
 from resolver.policy.listformats.rpz import network_from_labels
 from resolver.policy.lists import BAD_LINES_FREE, FORMATS, ListLimits, ListReader
@@ -188,6 +188,51 @@ def test_zone_text_is_read_as_another_implementation_reads_it() -> None:
             ours |= {f"*.{name}"} if said.form is not RuleForm.EXACT else set()
     zone = dns.zone.from_text(text, "rpz.example.", relativize=True)
     assert ours == {str(name) for name in zone.nodes if str(name) != "@"}
+
+
+def filters(text: str) -> tuple[set[tuple[str, str, RuleForm | None]], ListReader]:
+    reader = ListReader(text.encode(), "x", "adblock")
+    found: set[tuple[str, str, RuleForm | None]] = {
+        (name_to_text(name), batch.said.effect, batch.said.form)
+        for batch in reader.batches()
+        for name in batch.names
+    }
+    return found, reader
+
+
+@pytest.mark.parametrize("sign", ["||", "|", "@@||", "||*."])
+@pytest.mark.parametrize("options", ["", "$important"])
+@pytest.mark.parametrize("is_before", [True, False])
+def test_badfilter_cancels_the_same_rule_wherever_it_stands(
+    sign: str, options: str, is_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_OCTETS", 16)
+    rule = f"{sign}A.example^{options}"
+    cancel = f"{sign}a.example^{options},badfilter" if options else f"{rule}$badfilter"
+    lines = [rule, *(f"||n{number}.example^" for number in range(9))]
+    lines.insert(0 if is_before else len(lines), cancel)
+    found, reader = filters("\n".join(lines))
+    assert {name for name, _, _ in found} == {f"n{number}.example" for number in range(9)}
+    assert reader.notes.skipped == {"cancelled rules": 2} and reader.problems()[-1].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "cancel",
+    [
+        "||b.example^$badfilter", "|a.example^$badfilter", "@@||a.example^$badfilter", "||*.a.example^$badfilter",
+        "||a.example^$important,badfilter", "||a.example^$third-party,badfilter", "||x.a.example^$badfilter",
+        "! ||a.example^$badfilter", "||a.example/path$badfilter", "/a.example/$badfilter",
+    ],
+)  # fmt: skip
+def test_badfilter_cancels_no_other_rule(cancel: str) -> None:
+    found, _ = filters(f"{cancel}\n||a.example^\n{cancel}\n")
+    assert found == {("a.example", "block", RuleForm.SUBTREE)}
+
+
+def test_names_cancelled_by_one_list_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adblock, "CANCELLED_MAX", 2)
+    text = "".join(f"||n{number}.example^\n||n{number}.example^$badfilter\n" for number in range(4))
+    assert {name for name, _, _ in filters(text)[0]} == {"n2.example", "n3.example"}
 
 
 def blocked(text: str) -> set[str]:

@@ -84,6 +84,9 @@ class ListReader:
             self._refusal = f"cannot be read, by a defect of its reader ({what})"
 
     def _batches(self) -> Iterator[Batch]:
+        if self._reader.looks_ahead:
+            for chunk in chunks(self._octets):
+                self._reader.look_ahead(chunk)
         line = 1
         for chunk in chunks(self._octets):
             yield from self._counted(self._reader.read_chunk(chunk, line, self.notes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from resolver.policy.listformats.hosts import Hosts
 from resolver.policy.listformats.reading import (
@@ -37,15 +38,45 @@ _BLOCKS = {form: Said(form) for form in RuleForm}
 _ALLOWS = {form: Said(form, "allow") for form in RuleForm}
 
 
+CANCELLED_MAX = 100_000
+"""Rules that one list may cancel; those beyond stay."""
+_BADFILTER = "badfilter"
+_NOTHING = re.compile(rb"(?!)")
+"""Matches no line: all go the slow way."""
+
+
+class _Rule(NamedTuple):
+    name: bytes
+    said: Said
+    options: frozenset[str]
+
+
 class Adblock(LineFormat):
     """One filter a line."""
 
     fast = re.compile(rb"^\|\|(" + PLAIN + rb")\^$", re.MULTILINE)
     plain = _BLOCKS[RuleForm.SUBTREE]
+    looks_ahead = True
 
     def __init__(self) -> None:
         super().__init__()
         self._hosts = Hosts()
+        self._cancelled: set[_Rule] = set()
+        """What `$badfilter` takes back, wherever it stands."""
+
+    def look_ahead(self, chunk: bytes) -> None:
+        """Note the rules that this chunk cancels."""
+        if _BADFILTER.encode() not in chunk.lower():
+            return
+        for line in chunk.split(b"\n"):
+            if _BADFILTER.encode() in line.lower() and len(self._cancelled) < CANCELLED_MAX:
+                try:
+                    rule = _rule(text_of(line))
+                except (Skipped, ValueError):
+                    continue  # Said when the line is read.
+                if _BADFILTER in rule.options:
+                    self._cancelled.add(rule._replace(options=rule.options - {_BADFILTER}))
+                    self.fast = _NOTHING
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         octets = octets.strip()
@@ -63,10 +94,13 @@ class Adblock(LineFormat):
         text = text_of(octets)
         if _HOSTS_LINE.match(text):
             return self._hosts.read_line(octets)
-        return [_rule(text)]
+        rule = _rule(text)
+        if _BADFILTER in rule.options or (self._cancelled and rule in self._cancelled):
+            raise Skipped("cancelled rules")
+        return [(rule.name, rule.said)]
 
 
-def _rule(text: str) -> tuple[bytes, Said]:
+def _rule(text: str) -> _Rule:
     """A network filter.  Raises `Skipped` or ValueError."""
     said = _ALLOWS if text.startswith("@@") else _BLOCKS
     pattern, options = _split_options(text.removeprefix("@@"))
@@ -91,14 +125,14 @@ def _rule(text: str) -> tuple[bytes, Said]:
         raise Skipped("name patterns")
     if address_of(name.strip("[]")) is not None:
         raise Skipped("addresses")
-    if not options <= _HARMLESS_OPTIONS:
-        raise Skipped("cancelled rules" if "badfilter" in options else "rules with options")
-    return checked_name(name_from_text(name), text), said[form]
+    if not options - {_BADFILTER} <= _HARMLESS_OPTIONS:
+        raise Skipped("cancelled rules" if _BADFILTER in options else "rules with options")
+    return _Rule(checked_name(name_from_text(name), text), said[form], options)
 
 
-def _split_options(text: str) -> tuple[str, set[str]]:
+def _split_options(text: str) -> tuple[str, frozenset[str]]:
     pattern, sign, options = text.rpartition("$")
     # A `$` inside a regular expression or a path begins no options.
     if not sign or (pattern.startswith("/") and options.endswith("/")) or not options:
-        return text, set()
-    return pattern, {option.strip().lower() for option in options.split(",")}
+        return text, frozenset()
+    return pattern, frozenset(option.strip().lower() for option in options.split(","))

@@ -123,8 +123,14 @@ class Notes:
 class ListFormat:
     """A reader of one list in one format; it may keep what later lines depend on."""
 
+    looks_ahead = False
+    """Whether `look_ahead` wants to see the list."""
+
     def __init__(self) -> None:
         self.networks: list[NetworkRule] = []
+
+    def look_ahead(self, chunk: bytes) -> None:
+        """Note what later lines change of earlier ones; called with all chunks before the first is read."""
 
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
