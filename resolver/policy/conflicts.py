@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from resolver.policy.protected import built_in_protected
 from resolver.policy.public_suffixes import is_public_suffix
 from resolver.policy.rules import BUILT_IN, AddressRule, NameRule
+from resolver.policy.shared_platforms import above_shared_platforms, shared_platforms
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.problems import Findings
 from resolver.wire.names import name_to_text, parent, suffix_offsets
@@ -35,10 +36,17 @@ def check_names(
 ) -> None:
     """Check exchanges' names, `allow` and the file's own `protected` against each other."""
     by_form = _check_duplicates(blocked, findings)
+    shared, above_shared = shared_platforms(), above_shared_platforms()
     _check_protected(blocked, protected, findings)
     for rule in blocked:
-        if rule.form is not RuleForm.EXACT and is_public_suffix(rule.owner):
+        is_exact = rule.form is RuleForm.EXACT
+        if not is_exact and is_public_suffix(rule.owner):
             findings.error(rule.line, f"{_said(rule)} is {_suffix_noun(rule.owner)}", forcible=True)
+        elif (rule.owner in shared and not (is_exact and is_public_suffix(rule.owner))) or (
+            rule.owner in above_shared and not is_exact
+        ):
+            # `=github.io` alone is nobody's page, `=github.com` is everybody's.
+            findings.error(rule.line, f"{_said(rule)} {_shared_noun(rule.owner)}", forcible=True)
         if rule.owner.startswith(_WWW) and parent(rule.owner) not in by_form[RuleForm.SUBTREE]:
             text, above = name_to_text(rule.owner), name_to_text(parent(rule.owner))
             message = (
@@ -169,6 +177,13 @@ def _suffix_noun(owner: bytes) -> str:
     if parent(owner) == ROOT:
         return "a top-level domain: it would block every site under it"
     return "a public suffix: the names under it belong to many"
+
+
+def _shared_noun(owner: bytes) -> str:
+    if (what := shared_platforms().get(owner)) is not None:
+        return f"is a shared platform ({what}): it would be blocked for everybody"
+    name = above_shared_platforms()[owner]
+    return f"covers {name_to_text(name)!r}, a shared platform ({shared_platforms()[name]})"
 
 
 def _check_shadowed(

@@ -2,5 +2,5 @@
 
 `packages` takes facts from published packages, `proposal` turns facts and hand-curated data into
 what the file should hold, `merge` edits the file.  Data, all YAML: `facts` (generated), `curated`
-and `shared_platforms` (written by people), `offered` (generated: what was ever put into the file).
+(written by people), `offered` (generated: what was ever put into the file).
 """

@@ -1,27 +1,22 @@
 """Host names reduced to the domain somebody registered, and the names that are nobody's alone.
 
-Knows: the Public Suffix List (through `resolver.policy.public_suffixes`), our list of shared platforms.
+Knows: the Public Suffix List and the shared platforms, through `resolver.policy`.
 Does not know: exchanges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-
-import yaml
 
 from resolver.policy.public_suffixes import SHARED_PLATFORMS, is_public_suffix
+from resolver.policy.shared_platforms import SHARED_PLATFORMS_BY_KIND
 from resolver.wire.names import name_from_text, name_to_text, parent
-
-SHARED_PLATFORMS_FILE = Path(__file__).with_name("shared_platforms.yaml")
 
 
 def shared_platforms() -> dict[str, str]:
-    """Name -> why it is shared: our own list, and the one the resolver warns of."""
-    own: dict[str, dict[str, str]] = yaml.safe_load(SHARED_PLATFORMS_FILE.read_text(encoding="utf-8"))
+    """Name -> why it is shared, of both lists that the resolver warns of."""
     shared = dict.fromkeys(SHARED_PLATFORMS, "anybody can publish there")
-    for kind, names in own.items():
+    for kind, names in SHARED_PLATFORMS_BY_KIND.items():
         shared.update({name: f"{kind}: {why}" for name, why in names.items()})
     return shared
 
