@@ -54,10 +54,15 @@ def tidy_names(names: str) -> str:
         ("\n      - '*.a.example'\n", '\n      - "*.a.example"\n'),
         ("\n      - =a.example\n", '\n      - "=a.example"\n'),
         ("\n      - bücher.example\n", "\n      - bücher.example\n"),
-        # A heading stays, comments on single names move with them.
+        # The only comment may be about the first name or about all, so nothing moves under it.
         (
-            "\n      # all\n      - b.example\n      - a.example\n",
-            "\n      # all\n      - a.example\n      - b.example\n",
+            "\n      # all, or b?\n      - B.example\n      - a.example\n",
+            "\n      # all, or b?\n      - b.example\n      - a.example\n",
+        ),
+        # With a blank line it is a heading; comments on single names move with them.
+        (
+            "\n      # all\n\n      - b.example\n      - a.example\n",
+            "\n      # all\n\n      - a.example\n      - b.example\n",
         ),
         (
             "\n      # b\n      - b.example\n      # a\n      - a.example\n",

@@ -7,7 +7,8 @@ person's layout survive.  What has an unusual shape (a name over two lines, a co
 is left as it is.  The caller compares what both texts mean before anything is written.
 
 Blank lines divide a list into groups, each sorted by itself.  A comment line moves with the name under
-it; but the only comment of a group, at its head, is its heading and stays there.
+it.  A group whose only comment stands directly above its first name is not sorted: nobody but its writer
+knows whether it is about that name or about all of them.  With a blank line under it, it is a heading.
 """
 
 from __future__ import annotations
@@ -197,12 +198,12 @@ class _Chunk(NamedTuple):
 
 
 def _sorted_lines(group: list[_Chunk]) -> list[str]:
-    heading: list[str] = []
-    if len(group) > 1 and group[0].leading and not any(chunk.leading for chunk in group[1:]):
-        heading = group[0].leading
-        group = [group[0]._replace(leading=[]), *group[1:]]
-    ordered = sorted(group, key=lambda chunk: chunk.key)
-    return [*heading, *(line for chunk in ordered for line in (*chunk.leading, *chunk.body))]
+    if group and group[0].leading and not any(chunk.leading for chunk in group[1:]):
+        # About the first name, or about all of them?  Sorted, it might come to stand above another.
+        ordered = group
+    else:
+        ordered = sorted(group, key=lambda chunk: chunk.key)
+    return [line for chunk in ordered for line in (*chunk.leading, *chunk.body)]
 
 
 def _sort_exchanges(lines: list[str], root: yaml.MappingNode) -> None:
