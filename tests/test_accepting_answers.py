@@ -179,6 +179,7 @@ def test_ten_thousand_identical_misses_make_one_upstream_query() -> None:
         rig.ask()
     assert len(rig.sent) == 1
     rig.deliver(rig.sent[0], good(rig.sent[0]))
+    rig.clock.advance(0.001)  # a crowd is told in turns
     assert len(rig.results) == 10_000
     rig.assert_nothing_pending()
 
