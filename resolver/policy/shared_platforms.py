@@ -24,7 +24,6 @@ SHARED_PLATFORMS_BY_KIND: dict[str, dict[str, str]] = {
         "npmjs.com": "a package registry",
         "npmjs.org": "a package registry",
         "pastebin.com": "everybody's pastes",
-        "pypi.org": "a package registry",
     },
     "document hosts": {
         "apiary.io": "API documents of many companies",
