@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "resolver"
 
 LEVELS: dict[str, int] = {
+    "children": 0,
     "clock": 0,
     "problems": 0,
     "yamlsource": 1,

@@ -282,13 +282,6 @@ def test_hits_and_misses_count_whether_an_upstream_must_be_asked(cache: Response
     assert (cache.hits, cache.misses) == (2, 2)
 
 
-def test_a_use_without_lookup_can_be_counted(cache: ResponseCache) -> None:
-    entry = keep(cache, positive(), now=0.0)
-    assert entry is not None
-    cache.touch(entry)
-    assert (cache.hits, entry.frequency) == (1, 1)
-
-
 def test_a_use_is_counted_up_to_three(cache: ResponseCache) -> None:
     entry = keep(cache, positive(), now=0.0)
     assert entry is not None

@@ -95,12 +95,6 @@ class ResponseCache:
             return None
         return self._second_best(entry, denial, now)
 
-    def touch(self, entry: CacheEntry) -> None:
-        """Count a use of an entry that was answered from without a lookup."""
-        self.hits += 1
-        if entry.frequency < FREQUENCY_MAX:
-            entry.frequency += 1
-
     def store(
         self,
         qname: bytes,

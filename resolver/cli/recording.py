@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from resolver.children import child_command, child_environment
 from resolver.policy.compiled import InputFile
 from resolver.policy.recorder import Applied, applied_to_json
 
@@ -86,19 +85,15 @@ class HistoryRecorder:
 
 async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
     """Record in a process of its own.  Raises RecordFailed."""
-    root = str(Path(__file__).parents[2])
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    # -P: a folder named `resolver` where the operator happens to stand is not our package.
-    words = ("-P", "-m", "resolver.policy.recorder", str(state_dir))
+    words = child_command("resolver.policy.recorder", str(state_dir))
     pipe = asyncio.subprocess.PIPE
     try:
         child = await asyncio.create_subprocess_exec(
-            sys.executable,
             *words,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            env={**os.environ, "PYTHONPATH": search},
+            env=child_environment(),
         )
     except OSError as error:
         raise RecordFailed(f"cannot start the recorder: {error}") from None

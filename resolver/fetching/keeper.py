@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -21,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resolver.children import child_command, child_environment
 from resolver.clock import Clock, TimerHandle
 from resolver.fetching.outcome import Outcome, Result, outcome_from
 from resolver.fetching.schedule import FIRST_RETRY_S, refresh_in_s, retry_s
@@ -252,17 +251,12 @@ def run_in_child(state_dir: Path, bootstrap: Sequence[Server]) -> Run:
 
 
 async def _run_child(name: str, job: bytes, timeout_s: float) -> Outcome:
-    root = str(Path(__file__).parents[2])
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # A folder named `resolver` where the operator happens to stand is not our package.
-        "-m",
-        "resolver.fetching.worker",
+        *child_command("resolver.fetching.worker"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": search},
+        env=child_environment(),
     )
     assert child.stdin is not None and child.stdout is not None
     try:

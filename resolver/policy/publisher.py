@@ -19,8 +19,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from typing import Any
 
 from watchfiles import awatch
 
+from resolver.children import child_command, child_environment
 from resolver.clock import Clock, TimerHandle
 from resolver.policy.approvals import Approval
 from resolver.policy.compiled import Compiled, InputFile
@@ -401,18 +400,12 @@ async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compil
 
 async def _run_child(blocklist: Path, arguments: list[str], timeout_s: float) -> Compiled:
     """One child to its end.  Raises TimeoutError (the child is killed) and OSError (there is none)."""
-    root = str(Path(__file__).parents[2])
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # A folder named `resolver` where the operator happens to stand is not our package.
-        "-m",
-        "resolver.policy.compiler",
-        *arguments,
+        *child_command("resolver.policy.compiler", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": search},
+        env=child_environment(),
     )
     assert child.stdout is not None and child.stderr is not None
     try:

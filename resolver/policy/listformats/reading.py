@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
@@ -120,7 +121,7 @@ class Notes:
         self.skipped[kind] += count
 
 
-class ListFormat:
+class ListFormat(ABC):
     """A reader of one list in one format; it may keep what later lines depend on."""
 
     looks_ahead = False
@@ -131,10 +132,11 @@ class ListFormat:
 
     def look_ahead(self, chunk: bytes) -> None:
         """Note what later lines change of earlier ones; called with all chunks before the first is read."""
+        del chunk
 
+    @abstractmethod
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
-        raise NotImplementedError
 
     def finish(self, notes: Notes) -> Iterator[Batch]:
         """What is known only when the whole list is read."""
@@ -151,9 +153,9 @@ class LineFormat(ListFormat):
     """The same, and perhaps a comment behind it: half as slow again."""
     plain: Said
 
+    @abstractmethod
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         """Any line, as written -> its names.  Raises ValueError (bad) or `Skipped`."""
-        raise NotImplementedError
 
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
