@@ -44,8 +44,6 @@ MIB = 1024 * 1024
 
 _NO_TLS = unserved("DNS over TLS is not served by this version")
 _NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
-_NO_NATIVE = "the native data plane is not part of this version"
-_NATIVE = unserved_choices({"native": _NO_NATIVE})
 _NOT_SERVED = dict.fromkeys(("parallel", "random"), "not served by this version; use fastest or ordered")
 
 
@@ -197,12 +195,10 @@ class Settings(Section):
         description="Folder for compiled policies and the last good copy; made when absent.",
         json_schema_extra={"applies": "at the next start", "allowed": "a path"},
     )
-    engine: Annotated[Literal["auto", "native", "python"], unserved_choices({"native": _NO_NATIVE})] = (
-        setting("auto", "Data plane; auto takes the best that is installed.")
+    engine: Literal["auto", "native", "python"] = setting(
+        "auto", "Data plane; auto takes the best that is installed."
     )
-    threads: Annotated[int, unserved(_NO_NATIVE)] = setting(
-        0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024
-    )
+    threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is written down.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from resolver.cli.app import app
+from resolver.cli.engine import NATIVE_PACKAGE
 
 GOOD_BLOCKLIST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
 
@@ -97,7 +99,8 @@ def test_settings_that_are_not_there_are_bad_input(tmp_path: Path, command: tupl
     assert "missing.yaml" in result.stderr
 
 
-def test_run_refuses_an_engine_that_is_not_installed(tmp_path: Path) -> None:
+def test_run_refuses_an_engine_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, NATIVE_PACKAGE, None)
     result = invoke("run", "--config", files(tmp_path, settings="engine: native\n"))
     assert result.exit_code == 2
     assert "native" in result.stderr

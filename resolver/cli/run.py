@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from resolver.cli.engine import NoSuchEngine, choose_engine
+from resolver.cli.engine import Choice, NoSuchEngine, choose_engine
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.server import CannotStart, Server
 from resolver.observe.log import LogWriter, set_up_logging
@@ -31,7 +31,7 @@ def run_server(config: Path | None) -> int:
     """Serve by the settings of `config`; the exit code."""
     try:
         settings, warnings = read_settings(config)
-        engine = choose_engine(settings.engine)
+        choice = choose_engine(settings.engine)
     except BadInput as error:
         print_problems(error.problems)
         return EXIT_BAD_INPUT
@@ -42,18 +42,19 @@ def run_server(config: Path | None) -> int:
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, engine, writer))
+            return runner.run(_serve(settings, choice, writer))
     finally:
         writer.close()
 
 
-async def _serve(settings: Settings, engine: str, writer: LogWriter) -> int:
+async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
+    _log.info("%s", choice)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     # Before anything that takes time: a stop while loading is a stop, not a crash.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    server = Server(settings, engine=engine, log_writer=writer)
+    server = Server(settings, engine=choice.engine, native=choice.module, log_writer=writer)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     starting = loop.create_task(server.start())
     stopped = loop.create_task(stopping.wait())

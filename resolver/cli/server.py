@@ -40,6 +40,7 @@ from resolver.observe.log import LogWriter
 from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, UpstreamFacts
 from resolver.observe.query_log import QueryLog
 from resolver.observe.tally import Tallies
+from resolver.plane import NativeModule
 from resolver.policy.publisher import Publisher, StartRefused
 from resolver.policy.table import PolicyTable
 from resolver.service import Service
@@ -84,11 +85,13 @@ class Server:
         settings: Settings,
         *,
         engine: str,
+        native: NativeModule | None = None,
         log_writer: LogWriter,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.engine = engine
+        self._native_module = native
         self._log_writer = log_writer
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop)

@@ -1,0 +1,168 @@
+"""The native data plane as the rest of the package sees it: what it is called with, what it says.
+
+Knows: the words of the compiled module `resolver_native`, whose stub file is the manual.  Does not know:
+whether it is installed, nor anything that Python decides.
+Theory: octets and integers cross the line, objects do not.  Who uses the plane is written against these
+protocols, so that it can be tested, and type-checked, where nothing is compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
+"""What `Core.answer` says of a query; the first three are counted there, the others are Python's."""
+
+HitFields = tuple[str, str, str, str]
+"""Kind, label, action and mode of a rule that spoke."""
+
+TallyFields = tuple[
+    str, str, str | None, str | None, str | None, HitFields | None, HitFields | None, int, float
+]
+"""Transport, qtype, rcode, source, reason, the enforced and the shadow hit, count, sum of seconds."""
+
+ResponseFields = tuple[Any, ...]
+"""A response: see `cache.native_cache`, which makes and reads them."""
+
+EntryFields = tuple[ResponseFields | None, float, float, float, float, tuple[int, str] | None]
+"""A cache entry: response, stored_at, expires_at, stale_until, failed_until, failure."""
+
+UpstreamReport = tuple[int, int, int, float, list[int], float]
+"""Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
+buckets, the mean round-trip time."""
+
+UpstreamSetFields = tuple[bytes, int, bool, bool, float, float]
+"""Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
+seconds, monotonic seconds from which Python must ask (a probe is due)."""
+
+
+class Waiting(NamedTuple):
+    """One client that waits for a question that was handed over."""
+
+    octets: bytes
+    """Its query, whole."""
+    address: bytes
+    """Packed: 4 or 16 octets."""
+    route: bytes
+    """Where its answer is to go, for `Plane.send`."""
+    asked_at: float
+
+
+class Handover(NamedTuple):
+    """An attempt whose outcome Python must judge, and all who wait for it."""
+
+    qname: bytes
+    """Wire form, lower case."""
+    qtype: int
+    dnssec_ok: bool
+    checking_disabled: bool
+    set_index: int
+    upstream: int
+    id: int
+    qname_as_sent: bytes
+    edns: bool
+    sent_at: float
+    due_at: float
+    ticket: int
+    octets: bytes | None
+    """What came in; None: nothing did."""
+    reason: str
+    """`reply`, `timeout` or `network`."""
+    waiters: list[tuple[bytes, bytes, bytes, float]]
+    """The fields of `Waiting`."""
+
+
+class NativeCacheCore(Protocol):
+    """`resolver_native.Cache`: the cache of both planes."""
+
+    @property
+    def entries(self) -> int: ...
+    @property
+    def octets(self) -> int: ...
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def evictions(self) -> int: ...
+
+    def lookup(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
+    ) -> EntryFields | None: ...
+
+    def store(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: ResponseFields,
+        now: float,
+    ) -> EntryFields | None: ...
+
+    def store_failure(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: tuple[int, str],
+        now: float,
+    ) -> EntryFields: ...
+
+
+class Front(Protocol):
+    """Answers what it can before Python is asked; a query it answers or drops is counted already."""
+
+    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+        """One of the five words above, and with RESPOND the whole message."""
+
+
+class Core(Front, Protocol):
+    """`resolver_native.Core`: the request flow without sockets."""
+
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
+        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
+
+    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
+
+    def tallies(self) -> list[TallyFields]: ...
+
+    def late(self) -> dict[str, list[int]]: ...
+
+
+class Plane(Protocol):
+    """`resolver_native.Plane`: threads and sockets over a core."""
+
+    def start(self) -> None: ...
+
+    def stop_reading(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def fileno(self) -> int: ...
+
+    def drain(self, max: int = ...) -> list[Any]:  # noqa: A002 -- the module's own word
+        """What happened, oldest first, at most `max` of it: tuples whose first field is a word."""
+
+    def send(self, route: bytes, octets: bytes) -> bool: ...
+
+    def close_ticket(self, ticket: int) -> None: ...
+
+    def upstream_reports(self) -> list[UpstreamReport]: ...
+
+    def counters(self) -> dict[str, int]: ...
+
+
+class NativeModule(Protocol):
+    """The module itself."""
+
+    VERSION: str
+    Cache: Any
+    Core: Any
+    Plane: Any
