@@ -1,0 +1,313 @@
+//! The one encoder: facts and record octets -> a whole message, the same on every transport.
+//!
+//! Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
+//! Does not know: why an answer is what it is.
+//! Order of giving way: the text of Extended DNS Errors, then the errors, then the other options, then the
+//! records (TC=1); question and OPT always stay.
+
+use super::numbers::{FLAG_AA, FLAG_AD, FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, FLAG_TC, OPTION_EXTENDED_ERROR};
+use super::numbers::{RCODE_SERVFAIL, TYPE_OPT};
+use super::query::Query;
+
+/// Largest UDP message sent or asked for, in octets: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020).
+pub const UDP_PAYLOAD_OCTETS_MAX: usize = 1232;
+/// Largest message over TCP, in octets: its length field has 16 bits (RFC 1035 §4.2.2).
+pub const STREAM_OCTETS_MAX: usize = 65535;
+/// Longest EXTRA-TEXT sent, in octets: an explanation, not a page; leaves room for records in 512 octets.
+pub const EDE_TEXT_OCTETS_MAX: usize = 200;
+
+/// Root owner, type, class, TTL and RDLENGTH of an OPT.
+const OPT_OCTETS: usize = 11;
+/// Option code, length and INFO-CODE (RFC 8914 §2).
+const EDE_OCTETS: usize = 6;
+/// RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
+const COPIED_FLAGS: u16 = FLAG_RD | FLAG_CD;
+
+/// What to say to a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'r> {
+    /// Response code, 12 bits.
+    pub rcode: u16,
+    /// Answer and authority, with compression pointers that count from this query's question at offset 12.
+    pub body: &'r [u8],
+    /// Answer records in `body`.
+    pub ancount: u16,
+    /// Authority records in `body`.
+    pub nscount: u16,
+    /// Most octets the message may have; at least 512.
+    pub limit: usize,
+    /// Extended DNS Errors: INFO-CODE and EXTRA-TEXT.
+    pub ede: &'r [(u16, &'r str)],
+    /// Other EDNS options; they stand before the errors.
+    pub options: &'r [(u16, &'r [u8])],
+    /// RA: we recurse.
+    pub ra: bool,
+    /// AA: we speak with authority (local names).
+    pub aa: bool,
+    /// AD: the records were validated by somebody we trust.
+    pub ad: bool,
+    /// TC: set even when everything fits.
+    pub truncated: bool,
+}
+
+impl Default for Reply<'_> {
+    /// NOERROR without records, RA set, at most 512 octets.
+    fn default() -> Self {
+        Reply {
+            rcode: 0,
+            body: &[],
+            ancount: 0,
+            nscount: 0,
+            limit: 512,
+            ede: &[],
+            options: &[],
+            ra: true,
+            aa: false,
+            ad: false,
+            truncated: false,
+        }
+    }
+}
+
+/// How much of an OPT's options is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fullness {
+    /// Everything, each text cut to [`EDE_TEXT_OCTETS_MAX`].
+    Whole,
+    /// All errors, their texts sharing this many octets.
+    Cut(usize),
+    /// Options but no errors.
+    NoErrors,
+    /// Nothing.
+    Bare,
+}
+
+/// Write a whole reply to `query` into `out`, its question echoed octet for octet.
+///
+/// OPT, and with it `ede`, `options` and the upper bits of `rcode`, is sent only to a client that sent one
+/// (RFC 6891 §6.1.1); without it an rcode over 15 becomes SERVFAIL.  Returns whether the body is in the
+/// message; it starts at `query.question_end`.
+pub fn encode_response(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let used = query.question_end + reply.body.len();
+    let opt_octets = if query.has_opt { opt_length(reply.ede, reply.options) } else { 0 };
+    if used + opt_octets > reply.limit {
+        return encode_shortened(query, reply, out);
+    }
+    out.reserve(used + opt_octets);
+    put_head(query, reply, true, reply.truncated, out);
+    out.extend_from_slice(reply.body);
+    if query.has_opt {
+        encode_opt(query.dnssec_ok, upper_bits(reply.rcode), reply.ede, reply.options, out);
+    }
+    true
+}
+
+/// Octets a reply may have: the client's payload size up to 1232, 512 without OPT, 65535 on a stream.
+#[inline]
+pub fn response_limit(query: &Query<'_>, is_stream: bool) -> usize {
+    if is_stream {
+        return STREAM_OCTETS_MAX;
+    }
+    usize::from(query.payload_octets).min(UDP_PAYLOAD_OCTETS_MAX)
+}
+
+/// Write a header-only reply to octets that are no query: ID, opcode and RD echoed, all else 0 but QR.
+///
+/// Octets under a header's 12 leave `out` empty: send nothing.
+pub fn encode_malformed(octets: &[u8], rcode: u8, out: &mut Vec<u8>) {
+    out.clear();
+    if octets.len() >= 12 {
+        let flags = [0x80 | octets[2] & 0x79, rcode & 0xF];
+        out.extend_from_slice(&[octets[0], octets[1], flags[0], flags[1], 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// Write a query for an upstream: RD=1, our payload size, and `question` (name, type and class) as given.
+pub fn encode_question(id: u16, question: &[u8], dnssec_ok: bool, cd: bool, edns: bool, out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(12 + question.len() + OPT_OCTETS);
+    let id = id.to_be_bytes();
+    let copied = if cd { (FLAG_RD | FLAG_CD).to_be_bytes() } else { FLAG_RD.to_be_bytes() };
+    out.extend_from_slice(&[id[0], id[1], copied[0], copied[1], 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
+    out.extend_from_slice(question);
+    if edns {
+        encode_opt(dnssec_ok, 0, &[], &[], out);
+    }
+}
+
+/// Append our OPT record, version 0, of DO, the rcode's upper eight bits and options alone.
+///
+/// `options` stand before `ede`; each text is cut between characters to [`EDE_TEXT_OCTETS_MAX`].
+#[inline]
+pub fn encode_opt(
+    dnssec_ok: bool,
+    extended_rcode: u8,
+    ede: &[(u16, &str)],
+    options: &[(u16, &[u8])],
+    out: &mut Vec<u8>,
+) {
+    let rdata_octets = opt_length(ede, options) - OPT_OCTETS;
+    put_opt_head(dnssec_ok, extended_rcode, rdata_octets, out);
+    for (code, value) in options {
+        put_option_head(*code, value.len(), out);
+        out.extend_from_slice(value);
+    }
+    for (code, text) in ede {
+        put_ede(*code, cut_text(text, EDE_TEXT_OCTETS_MAX), out);
+    }
+}
+
+/// The reply when the whole one is over its limit; the same result as [`encode_response`].
+#[cold]
+fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> bool {
+    let room = reply.limit.checked_sub(query.question_end + reply.body.len());
+    if let Some(fullness) = room.and_then(|room| fullest(query, reply.ede, reply.options, room)) {
+        put_head(query, reply, true, reply.truncated, out);
+        out.extend_from_slice(reply.body);
+        put_opt(query, reply.rcode, reply.ede, reply.options, fullness, out);
+        return true;
+    }
+    put_head(query, reply, false, true, out);
+    let room = reply.limit.saturating_sub(query.question_end);
+    let fullness = fullest(query, &[], reply.options, room).unwrap_or(Fullness::Bare);
+    put_opt(query, reply.rcode, &[], reply.options, fullness, out);
+    false
+}
+
+/// The fullest OPT that fits `room`: texts cut, then no texts, then no errors, then no options.
+fn fullest(
+    query: &Query<'_>,
+    ede: &[(u16, &str)],
+    options: &[(u16, &[u8])],
+    room: usize,
+) -> Option<Fullness> {
+    if !query.has_opt || opt_length(ede, options) <= room {
+        return Some(Fullness::Whole);
+    }
+    let without_errors = opt_length(&[], options);
+    let without_texts = without_errors + EDE_OCTETS * ede.len();
+    if !ede.is_empty() && without_texts <= room {
+        return Some(Fullness::Cut(room - without_texts));
+    }
+    if without_errors <= room {
+        return Some(Fullness::NoErrors);
+    }
+    (OPT_OCTETS <= room).then_some(Fullness::Bare)
+}
+
+fn put_opt(
+    query: &Query<'_>,
+    rcode: u16,
+    ede: &[(u16, &str)],
+    options: &[(u16, &[u8])],
+    fullness: Fullness,
+    out: &mut Vec<u8>,
+) {
+    if !query.has_opt {
+        return;
+    }
+    let upper = upper_bits(rcode);
+    match fullness {
+        Fullness::Whole => encode_opt(query.dnssec_ok, upper, ede, options, out),
+        Fullness::NoErrors => encode_opt(query.dnssec_ok, upper, &[], options, out),
+        Fullness::Bare => encode_opt(query.dnssec_ok, upper, &[], &[], out),
+        Fullness::Cut(mut spare) => {
+            let start = out.len();
+            encode_opt(query.dnssec_ok, upper, &[], options, out);
+            for (code, text) in ede {
+                let kept = cut_text(text, spare.min(EDE_TEXT_OCTETS_MAX));
+                spare -= kept.len();
+                put_ede(*code, kept, out);
+            }
+            let rdata_octets = (out.len() - start - OPT_OCTETS) as u16;
+            out[start + 9..start + 11].copy_from_slice(&rdata_octets.to_be_bytes());
+        }
+    }
+}
+
+/// Octets of an OPT that says everything.
+#[inline]
+fn opt_length(ede: &[(u16, &str)], options: &[(u16, &[u8])]) -> usize {
+    let mut octets = OPT_OCTETS;
+    for (_, value) in options {
+        octets += 4 + value.len();
+    }
+    for (_, text) in ede {
+        octets += EDE_OCTETS + cut_text(text, EDE_TEXT_OCTETS_MAX).len();
+    }
+    octets
+}
+
+/// The start of `text`, cut between characters to at most `octets_max` octets.
+#[inline]
+fn cut_text(text: &str, octets_max: usize) -> &str {
+    if text.len() <= octets_max {
+        return text;
+    }
+    let mut end = octets_max;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[inline]
+fn upper_bits(rcode: u16) -> u8 {
+    (rcode >> 4) as u8
+}
+
+#[inline]
+fn put_head(query: &Query<'_>, reply: &Reply<'_>, has_body: bool, truncated: bool, out: &mut Vec<u8>) {
+    let rcode = if reply.rcode > 15 && !query.has_opt { RCODE_SERVFAIL } else { reply.rcode & 0xF };
+    let flags = FLAG_QR
+        | query.flags & COPIED_FLAGS
+        | rcode
+        | if reply.ra { FLAG_RA } else { 0 }
+        | if reply.aa { FLAG_AA } else { 0 }
+        | if reply.ad { FLAG_AD } else { 0 }
+        | if truncated { FLAG_TC } else { 0 };
+    // Why the question comes with the header's room: one copy instead of two.
+    out.extend_from_slice(query.octets.get(..query.question_end).unwrap_or_default());
+    let (ancount, nscount) = if has_body { (reply.ancount, reply.nscount) } else { (0, 0) };
+    if let Some(header) = out.get_mut(2..12) {
+        let (flags, ancount, nscount) = (flags.to_be_bytes(), ancount.to_be_bytes(), nscount.to_be_bytes());
+        header.copy_from_slice(&[
+            flags[0],
+            flags[1],
+            0,
+            1,
+            ancount[0],
+            ancount[1],
+            nscount[0],
+            nscount[1],
+            0,
+            u8::from(query.has_opt),
+        ]);
+    }
+}
+
+#[inline]
+fn put_opt_head(dnssec_ok: bool, extended_rcode: u8, rdata_octets: usize, out: &mut Vec<u8>) {
+    let payload = (UDP_PAYLOAD_OCTETS_MAX as u16).to_be_bytes();
+    let length = (rdata_octets as u16).to_be_bytes();
+    let dnssec_ok = u8::from(dnssec_ok) << 7;
+    let (rtype, upper) = (TYPE_OPT as u8, extended_rcode);
+    out.extend_from_slice(&[
+        0, 0, rtype, payload[0], payload[1], upper, 0, dnssec_ok, 0, length[0], length[1],
+    ]);
+}
+
+#[inline]
+fn put_option_head(code: u16, octets: usize, out: &mut Vec<u8>) {
+    let (code, length) = (code.to_be_bytes(), (octets as u16).to_be_bytes());
+    out.extend_from_slice(&[code[0], code[1], length[0], length[1]]);
+}
+
+/// One Extended DNS Error option (RFC 8914 §2): INFO-CODE, then EXTRA-TEXT without a NUL.
+#[inline]
+fn put_ede(code: u16, text: &str, out: &mut Vec<u8>) {
+    put_option_head(OPTION_EXTENDED_ERROR, 2 + text.len(), out);
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}

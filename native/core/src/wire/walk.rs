@@ -1,0 +1,429 @@
+//! Steps over untrusted octets: names with compression pointers, records, the names inside RDATA.
+//!
+//! Knows: RFC 1035 §4.1 layout and which types carry compressible names.  Does not know: what any of it means.
+//! Theory: a pointer must lead to a smaller offset than the run of labels it ends, so every walk halts;
+//! targets already expanded are remembered per message and their number is limited, so that a message costs
+//! time linear in its octets.
+
+use arrayvec::ArrayVec;
+
+use super::names::{is_at_or_below, lower_in_place, NAME_OCTETS_MAX};
+use super::numbers::{TYPE_A, TYPE_AAAA};
+
+/// Distinct pointer targets followed in one message; real messages have a few dozen.
+pub const POINTER_TARGETS_MAX: usize = 128;
+/// Records looked at in one message; keeps the worst message within a few milliseconds.
+pub const RECORDS_MAX: usize = 1024;
+/// Octets of a message's header.
+pub const HEADER_OCTETS: usize = 12;
+/// Root owner, fixed part, empty RDATA.
+pub const RECORD_OCTETS_MIN: usize = 11;
+/// TYPE, CLASS, TTL, RDLENGTH.
+pub const FIXED_OCTETS: usize = 10;
+
+/// Octets that break RFC 1035's layout.  Stays within this room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireError;
+
+/// A name in a [`Names`]; names read from the same octets often share theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    octets: u32,
+}
+
+/// The names expanded so far in one message, and which of them pointers led to.
+#[derive(Debug)]
+pub struct Names {
+    /// Expanded names, end to end, as sent.
+    cased: Vec<u8>,
+    /// The same octets in lower case.
+    lowered: Vec<u8>,
+    targets: ArrayVec<u16, POINTER_TARGETS_MAX>,
+    spans: ArrayVec<Span, POINTER_TARGETS_MAX>,
+}
+
+impl Names {
+    /// No name yet.
+    pub fn new() -> Self {
+        Names { cased: Vec::new(), lowered: Vec::new(), targets: ArrayVec::new(), spans: ArrayVec::new() }
+    }
+
+    /// With the question's name, which later names may point to.
+    pub fn with_question(qname: &[u8]) -> Self {
+        let mut names = Names::new();
+        names.cased.reserve(2 * qname.len() + 64);
+        names.lowered.reserve(2 * qname.len() + 64);
+        let span = names.add(&[], qname);
+        names.targets.push(HEADER_OCTETS as u16);
+        names.spans.push(span);
+        names
+    }
+
+    /// The name as sent.
+    #[inline]
+    pub fn cased(&self, span: Span) -> &[u8] {
+        Self::slice(&self.cased, span)
+    }
+
+    /// The name in lower case.
+    #[inline]
+    pub fn lowered(&self, span: Span) -> &[u8] {
+        Self::slice(&self.lowered, span)
+    }
+
+    /// Whether two names are the same but for case.
+    #[inline]
+    pub fn are_same(&self, one: Span, other: Span) -> bool {
+        one == other || (one.octets == other.octets && self.lowered(one) == self.lowered(other))
+    }
+
+    /// Whether `name` is `ancestor` or under it, whatever the case.
+    #[inline]
+    pub fn is_at_or_below(&self, name: Span, ancestor: Span) -> bool {
+        is_at_or_below(self.lowered(name), self.lowered(ancestor))
+    }
+
+    /// Offsets that pointers led to.
+    pub fn targets(&self) -> &[u16] {
+        &self.targets
+    }
+
+    /// Keep `prefix` followed by `name`; the caller has checked the length of the whole.
+    pub fn add(&mut self, prefix: &[u8], name: &[u8]) -> Span {
+        let start = self.cased.len();
+        self.cased.extend_from_slice(prefix);
+        self.cased.extend_from_slice(name);
+        self.close(start)
+    }
+
+    /// Keep `prefix` followed by a name already kept.
+    fn add_before(&mut self, prefix: &[u8], name: Span) -> Result<Span, WireError> {
+        if prefix.is_empty() {
+            return Ok(name);
+        }
+        if prefix.len() + name.octets as usize > NAME_OCTETS_MAX {
+            return Err(WireError);
+        }
+        let start = self.cased.len();
+        let from = name.start as usize;
+        self.cased.extend_from_slice(prefix);
+        self.cased.extend_from_within(from..from + name.octets as usize);
+        Ok(self.close(start))
+    }
+
+    /// A kept name's first `octets` octets followed by another kept name: RFC 6672's substitution.
+    pub fn substitute(&mut self, name: Span, octets: usize, suffix: Span) -> Result<Span, WireError> {
+        let mut prefix = ArrayVec::<u8, NAME_OCTETS_MAX>::new();
+        prefix
+            .try_extend_from_slice(self.cased(name).get(..octets).ok_or(WireError)?)
+            .map_err(|_| WireError)?;
+        self.add_before(&prefix, suffix)
+    }
+
+    /// Octets a kept name has.
+    #[inline]
+    pub fn octets(span: Span) -> usize {
+        span.octets as usize
+    }
+
+    fn close(&mut self, start: usize) -> Span {
+        self.lowered.extend_from_slice(&self.cased[start..]);
+        lower_in_place(&mut self.lowered[start..]);
+        Span { start: start as u32, octets: (self.cased.len() - start) as u32 }
+    }
+
+    #[inline]
+    fn slice(octets: &[u8], span: Span) -> &[u8] {
+        let start = span.start as usize;
+        octets.get(start..start + span.octets as usize).unwrap_or_default()
+    }
+
+    #[inline]
+    fn known(&self, target: usize) -> Option<Span> {
+        let index = self.targets.iter().position(|known| usize::from(*known) == target)?;
+        self.spans.get(index).copied()
+    }
+
+    fn remember(&mut self, target: usize, span: Span) -> Result<(), WireError> {
+        self.targets.try_push(target as u16).map_err(|_| WireError)?;
+        self.spans.try_push(span).map_err(|_| WireError)
+    }
+}
+
+/// The name at an offset, expanded; and the offset after it.
+///
+/// Fails on label types 01 and 10, on pointers that do not lead backwards or lead into the header, on names
+/// over 255 octets, and past the end.
+pub fn read_name(octets: &[u8], at: usize, names: &mut Names) -> Result<(Span, usize), WireError> {
+    let (run_end, target) = read_run(octets, at)?;
+    let run = &octets[at..run_end];
+    match target {
+        None => Ok((names.add(run, &[]), run_end)),
+        Some(target) => {
+            let span = match names.known(target) {
+                Some(span) => span,
+                None => follow(octets, target, names)?,
+            };
+            Ok((names.add_before(run, span)?, run_end + 2))
+        }
+    }
+}
+
+/// Expand a pointer's target that no pointer led to before, and remember every target on the way.
+#[inline(never)]
+fn follow(octets: &[u8], target: usize, names: &mut Names) -> Result<Span, WireError> {
+    let mut runs = ArrayVec::<(usize, usize), POINTER_TARGETS_MAX>::new();
+    let mut at = target;
+    let mut name = loop {
+        // The first run, which ends in the pointer to `target`, counts as well.
+        if names.targets.len() + runs.len() + 1 > POINTER_TARGETS_MAX {
+            return Err(WireError);
+        }
+        let (run_end, target) = read_run(octets, at)?;
+        match target {
+            None => {
+                let name = names.add(&octets[at..run_end], &[]);
+                names.remember(at, name)?;
+                break name;
+            }
+            Some(target) => {
+                runs.try_push((at, run_end)).map_err(|_| WireError)?;
+                if let Some(name) = names.known(target) {
+                    break name;
+                }
+                at = target;
+            }
+        }
+    };
+    while let Some((run, run_end)) = runs.pop() {
+        name = names.add_before(&octets[run..run_end], name)?;
+        names.remember(run, name)?;
+    }
+    Ok(name)
+}
+
+/// The end of the labels from `at` on, and where the pointer there leads; `None`: the root octet is included.
+#[inline]
+fn read_run(octets: &[u8], run: usize) -> Result<(usize, Option<usize>), WireError> {
+    let mut at = run;
+    loop {
+        let length = usize::from(*octets.get(at).ok_or(WireError)?);
+        if length == 0 {
+            return Ok((at + 1, None));
+        }
+        if length < 64 {
+            at += length + 1;
+            if at - run >= NAME_OCTETS_MAX {
+                return Err(WireError);
+            }
+            continue;
+        }
+        if length < 0xC0 {
+            return Err(WireError);
+        }
+        let target = (length & 0x3F) << 8 | usize::from(*octets.get(at + 1).ok_or(WireError)?);
+        if target < HEADER_OCTETS || target >= run {
+            return Err(WireError);
+        }
+        return Ok((at, Some(target)));
+    }
+}
+
+/// The offset after the name at `at`, pointers not followed.
+pub fn skip_name(octets: &[u8], at: usize) -> Result<usize, WireError> {
+    let limit = at + NAME_OCTETS_MAX;
+    let mut at = at;
+    loop {
+        let length = usize::from(*octets.get(at).ok_or(WireError)?);
+        if length == 0 {
+            return Ok(at + 1);
+        }
+        if length >= 0xC0 {
+            return Ok(at + 2);
+        }
+        if length > 63 {
+            return Err(WireError);
+        }
+        at += length + 1;
+        if at >= limit {
+            return Err(WireError);
+        }
+    }
+}
+
+/// The 16 bits at an offset.
+#[inline]
+pub fn u16_at(octets: &[u8], at: usize) -> Result<u16, WireError> {
+    match octets.get(at..at + 2) {
+        Some(two) => Ok(u16::from_be_bytes([two[0], two[1]])),
+        None => Err(WireError),
+    }
+}
+
+/// The 32 bits at an offset.
+#[inline]
+pub fn u32_at(octets: &[u8], at: usize) -> Result<u32, WireError> {
+    match octets.get(at..at + 4) {
+        Some(four) => Ok(u32::from_be_bytes([four[0], four[1], four[2], four[3]])),
+        None => Err(WireError),
+    }
+}
+
+/// A record's fixed part.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed {
+    pub rtype: u16,
+    pub rclass: u16,
+    /// As sent: 32 bits.
+    pub ttl_s: u32,
+    pub rdlength: usize,
+}
+
+/// The fixed part at an offset, behind an owner name.
+#[inline]
+pub fn read_fixed(octets: &[u8], at: usize) -> Result<Fixed, WireError> {
+    let Some(ten) = octets.get(at..at + FIXED_OCTETS) else {
+        return Err(WireError);
+    };
+    Ok(Fixed {
+        rtype: u16::from_be_bytes([ten[0], ten[1]]),
+        rclass: u16::from_be_bytes([ten[2], ten[3]]),
+        ttl_s: u32::from_be_bytes([ten[4], ten[5], ten[6], ten[7]]),
+        rdlength: usize::from(u16::from_be_bytes([ten[8], ten[9]])),
+    })
+}
+
+/// Where one resource record stands in a message, and its facts.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    pub owner: Span,
+    pub rtype: u16,
+    pub rclass: u16,
+    /// As sent: 32 bits.
+    pub ttl_s: u32,
+    /// Offset of its owner name.
+    pub start: usize,
+    pub rdata_start: usize,
+    pub end: usize,
+}
+
+/// `count` records from an offset on, and the offset after them.
+///
+/// The caller has checked `count` against the octets (RECORD_OCTETS_MIN each) and RECORDS_MAX.
+pub fn read_section(
+    octets: &[u8],
+    at: usize,
+    count: usize,
+    names: &mut Names,
+) -> Result<(Vec<Record>, usize), WireError> {
+    let mut records = Vec::with_capacity(count.min(RECORDS_MAX));
+    let mut at = at;
+    for _ in 0..count {
+        let start = at;
+        let (owner, owner_end) = read_name(octets, at, names)?;
+        let fixed = read_fixed(octets, owner_end)?;
+        let rdata_start = owner_end + FIXED_OCTETS;
+        at = rdata_start + fixed.rdlength;
+        if at > octets.len() {
+            return Err(WireError);
+        }
+        let Fixed { rtype, rclass, ttl_s, .. } = fixed;
+        records.push(Record { owner, rtype, rclass, ttl_s, start, rdata_start, end: at });
+    }
+    Ok((records, at))
+}
+
+/// How RDATA with names in it is laid out: fixed octets, strings, names, and what may follow.
+struct Layout {
+    fixed: usize,
+    strings: usize,
+    names: usize,
+    /// Octets after the names; `None`: any number.
+    tail: Option<usize>,
+}
+
+/// The layout of a type whose names may come compressed.
+///
+/// RFC 3597 §4: names inside these types may come compressed and are to be expanded; RDATA of every other type
+/// is opaque, pointers or not.  DNAME (RFC 6672 §2.5) and KX are never compressed by the rules, but expanding
+/// costs nothing where a sender broke them.
+fn layout_of(rtype: u16) -> Option<Layout> {
+    let (fixed, strings, names, tail) = match rtype {
+        2..=5 | 7..=9 | 12 | 39 => (0, 0, 1, Some(0)), // NS, MD, MF, CNAME, MB, MG, MR, PTR, DNAME
+        6 => (0, 0, 2, Some(20)),                      // SOA
+        14 | 17 => (0, 0, 2, Some(0)),                 // MINFO, RP
+        15 | 18 | 21 | 36 => (2, 0, 1, Some(0)),       // MX, AFSDB, RT, KX
+        24 => (18, 0, 1, None),                        // SIG
+        26 => (2, 0, 2, Some(0)),                      // PX
+        30 => (0, 0, 1, None),                         // NXT
+        33 => (6, 0, 1, Some(0)),                      // SRV
+        35 => (4, 3, 1, Some(0)),                      // NAPTR
+        _ => return None,
+    };
+    Some(Layout { fixed, strings, names, tail })
+}
+
+/// Check that RDATA is laid out as its type must be, and step over the names in it.
+pub fn check_rdata(octets: &[u8], record: &Record, names: &mut Names) -> Result<(), WireError> {
+    walk_rdata(octets, record, names, None)
+}
+
+/// Append RDATA with the names inside it uncompressed, case kept; types not listed stay as they are.
+///
+/// Also the check of RDATA: fails when a listed type is not laid out as it must be.
+pub fn expand_rdata(
+    octets: &[u8],
+    record: &Record,
+    names: &mut Names,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    walk_rdata(octets, record, names, Some(out))
+}
+
+fn walk_rdata(
+    octets: &[u8],
+    record: &Record,
+    names: &mut Names,
+    mut out: Option<&mut Vec<u8>>,
+) -> Result<(), WireError> {
+    let (start, end) = (record.rdata_start, record.end);
+    let mut put = |part: &[u8]| {
+        if let Some(out) = out.as_deref_mut() {
+            out.extend_from_slice(part);
+        }
+    };
+    let Some(layout) = layout_of(record.rtype) else {
+        let octets_due = match record.rtype {
+            TYPE_A => 4,
+            TYPE_AAAA => 16,
+            _ => end - start,
+        };
+        if octets_due != end - start {
+            return Err(WireError);
+        }
+        put(octets.get(start..end).ok_or(WireError)?);
+        return Ok(());
+    };
+    let mut at = start + layout.fixed;
+    for _ in 0..layout.strings {
+        at += usize::from(*octets.get(at).ok_or(WireError)?) + 1;
+    }
+    if at >= end {
+        return Err(WireError);
+    }
+    put(octets.get(start..at).ok_or(WireError)?);
+    for _ in 0..layout.names {
+        if at >= end {
+            return Err(WireError);
+        }
+        let (name, after) = read_name(octets, at, names)?;
+        put(names.cased(name));
+        at = after;
+    }
+    if at > end || layout.tail.is_some_and(|tail| end - at != tail) {
+        return Err(WireError);
+    }
+    put(octets.get(at..end).ok_or(WireError)?);
+    Ok(())
+}
