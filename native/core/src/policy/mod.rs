@@ -1,1 +1,18 @@
-//! To be written.
+//! Which names are denied, and what a client is told then.
+//!
+//! Knows: the policy image and its rules.  Does not know: YAML, list formats, sockets, wall time (a table is
+//! told once, when it is made).
+
+pub mod answer;
+pub mod image;
+mod responses;
+pub mod rules;
+pub mod table;
+pub mod verdict;
+
+pub use answer::{policy_answer, PolicyAnswer};
+pub use image::{Image, ImageUnusable};
+pub use table::PolicyTable;
+pub use verdict::{
+    Exemption, Judgement, LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind, RuleMatch, Verdict,
+};

@@ -1,0 +1,441 @@
+//! Judges names by one compiled policy: which rule wins, and how far it reaches.
+//!
+//! Knows: the image, the order of tiers, forms and modes, dates as of its making.  Does not know: files,
+//! messages, wall time (it is told once, when made), the cache.
+//! Theory: a name's suffixes are looked up from the longest to the shortest, and within a record the
+//! references stand in the order of preference, so in each tier the first rule that applies has won.
+//! A table never changes: when a rule's `from` or `until` comes, a new one is made over the same image, so
+//! all that depends on dates is worked out once per table, not per question.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::answer::Template;
+use super::image::{u16_at, u32_at, Image, Names, Probe, Section, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
+use super::rules::{Effect, RuleClass, Tier};
+use super::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, Verdict};
+
+/// Longest name in wire form (RFC 1035 §2.3.4).
+const NAME_OCTETS_MAX: usize = 255;
+/// More suffixes than a name of 255 octets has (127), and the root.
+const SUFFIXES_MAX: usize = 128;
+
+/// What a winning exception of each tier switches off on the response side: list allow rules reach lists
+/// only.
+const EXEMPTIONS: [Exemption; 3] = [Exemption::All, Exemption::All, Exemption::Lists];
+
+/// A rule class as of the table's time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Monotonic seconds of its next `from` or `until`; inf: none.
+    pub changes_at: f64,
+    pub rule: u16,
+    pub form: Option<RuleForm>,
+    pub effect: Effect,
+    pub tier: Tier,
+    pub action: PolicyAction,
+    pub is_enforced: bool,
+    /// Enforced, or shadow and within its dates: it takes part in the second winner.
+    pub is_counted: bool,
+    /// Where it is the only one that speaks of a name, it decides.
+    pub is_ready: bool,
+}
+
+/// A record found at a suffix of a name.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Where in the name the suffix starts; 0: the name itself.
+    position: u8,
+    /// BLOB offset of its references.
+    refs: usize,
+}
+
+type AllFound = ArrayVec<Found, SUFFIXES_MAX>;
+
+/// A rule that may win.
+#[derive(Clone, Copy)]
+struct Candidate {
+    standing: Standing,
+    position: u8,
+}
+
+/// The networks around an address that rules speak of.
+pub(super) struct AddressOpinion {
+    pub winner: Option<u16>,
+    pub shadow: Option<u16>,
+    pub valid_until: f64,
+}
+
+/// One policy at one time; immutable, and safe to use from any thread.
+pub struct PolicyTable {
+    /// Rises with every table published; verdicts of an older one are judged again.
+    pub generation: u64,
+    image: Arc<Image>,
+    standings: Box<[Standing]>,
+    templates: Box<[Template]>,
+    skips_top: bool,
+    /// BLOB offset of the root's references.
+    root: Option<usize>,
+    has_addresses: bool,
+    is_filtering: bool,
+}
+
+impl PolicyTable {
+    /// Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
+    pub fn new(image: Arc<Image>, generation: u64, wall: f64, monotonic: f64) -> PolicyTable {
+        let standings: Box<[Standing]> = (image.classes.iter())
+            .filter_map(|class| {
+                Some(standing_of(class, image.rules.get(usize::from(class.rule))?, wall, monotonic))
+            })
+            .collect();
+        PolicyTable {
+            generation,
+            templates: image.rules.iter().map(Template::new).collect(),
+            skips_top: !image.has_top_level_owner,
+            root: if image.has_root_owner { image.names().look_up(b"\0") } else { None },
+            has_addresses: !image.section(Section::Intervals).is_empty(),
+            is_filtering: standings.iter().any(|class| class.is_enforced && class.effect == Effect::Block),
+            standings,
+            image,
+        }
+    }
+
+    /// The rule with this number; None: there is no such rule in this table's image.
+    pub fn get_rule(&self, index: u16) -> Option<&Rule> {
+        self.image.rules.get(usize::from(index))
+    }
+
+    /// The rule with this number, which a verdict of this table gave.  Panics for another table's number.
+    pub fn rule(&self, index: u16) -> &Rule {
+        &self.image.rules[usize::from(index)]
+    }
+
+    /// All rules, in the order of their numbers.
+    pub fn rules(&self) -> &[Rule] {
+        &self.image.rules
+    }
+
+    /// The prepared parts of a rule's answers.
+    pub(super) fn template(&self, index: u16) -> Option<&Template> {
+        self.templates.get(usize::from(index))
+    }
+
+    /// Whether any rule blocks anything now.
+    pub fn is_filtering(&self) -> bool {
+        self.is_filtering
+    }
+
+    /// Whether any rule speaks of addresses.
+    pub(super) fn has_addresses(&self) -> bool {
+        self.has_addresses
+    }
+
+    /// What the rules say of `qname` (wire form, lower case); `Verdict::PASS` when they say nothing.
+    ///
+    /// Octets that are no name match nothing.
+    #[inline]
+    pub fn judge_name(&self, qname: &[u8], _now: f64) -> Verdict {
+        let names = self.image.names();
+        let found = find_suffixes(&names, qname, self.skips_top);
+        if found.is_empty() && self.root.is_none() {
+            return Verdict::PASS;
+        }
+        self.judge_found(&names, qname, &found)
+    }
+
+    /// What the rules but those of lists say of a name that a list's rule leads to.
+    pub fn judge_target(&self, name: &[u8], now: f64) -> Verdict {
+        self.judge_later(name, now, true)
+    }
+
+    pub(super) fn judge_later(&self, name: &[u8], now: f64, skip_lists: bool) -> Verdict {
+        if !skip_lists {
+            return self.judge_name(name, now);
+        }
+        let names = self.image.names();
+        self.decide(&names, name, &find_suffixes(&names, name, false), true)
+    }
+
+    #[inline(never)]
+    fn judge_found(&self, names: &Names<'_>, qname: &[u8], found: &AllFound) -> Verdict {
+        if let ([only], None) = (found.as_slice(), self.root) {
+            // Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
+            let mut classes = names.classes_at(only.refs);
+            if let (Some(class), None) = (classes.next(), classes.next()) {
+                if let Some(standing) = self.standings.get(usize::from(class)) {
+                    if standing.is_ready && reaches(standing.form, only.position) {
+                        return Verdict {
+                            action: standing.action,
+                            matched: Some(match_of(standing, only.position)),
+                            nxdomain_ok: standing.form != Some(RuleForm::Exact),
+                            valid_until: standing.changes_at,
+                            ..Verdict::PASS
+                        };
+                    }
+                }
+            }
+        }
+        self.decide(names, qname, found, false)
+    }
+
+    /// The general decision over all rules at or above `qname`.
+    fn decide(&self, names: &Names<'_>, qname: &[u8], found: &AllFound, skip_lists: bool) -> Verdict {
+        let root = self.root.map(|refs| Found { position: root_position(qname), refs });
+        let mut state = Decision::default();
+        for place in found.iter().copied().chain(root) {
+            for class in names.classes_at(place.refs) {
+                if let Some(standing) = self.standings.get(usize::from(class)) {
+                    if !(skip_lists && standing.tier == Tier::Lists) {
+                        state.hear(Candidate { standing: *standing, position: place.position });
+                    }
+                }
+            }
+        }
+        state.verdict()
+    }
+
+    /// The enforced rule and the shadow rule of an address (16 octets, IPv4 mapped), and when either may
+    /// change; None: no network around it is spoken of.
+    pub(super) fn judge_address(&self, address: u128, skip_lists: bool) -> Option<AddressOpinion> {
+        let mut winner = None;
+        let mut second = None;
+        let mut valid_until = f64::INFINITY;
+        let refs = self.address_refs(address);
+        if refs.is_empty() {
+            return None;
+        }
+        for (number, octets) in refs.chunks_exact(ADDRESS_REF_OCTETS).enumerate() {
+            let Some(standing) = u16_at(octets, 0).and_then(|class| self.standings.get(usize::from(class)))
+            else {
+                continue;
+            };
+            if skip_lists && standing.tier == Tier::Lists {
+                continue;
+            }
+            valid_until = earlier(valid_until, standing.changes_at);
+            if standing.effect == Effect::Allow {
+                if standing.is_enforced {
+                    break; // A list's exception, in a network no wider than those that would follow.
+                }
+                continue;
+            }
+            if standing.is_enforced && winner.is_none() {
+                winner = Some((number, standing.rule));
+            }
+            if standing.is_counted && second.is_none() {
+                second = Some((number, standing.rule));
+            }
+        }
+        let shadow = second.filter(|_| second != winner).map(|(_, rule)| rule);
+        Some(AddressOpinion { winner: winner.map(|(_, rule)| rule), shadow, valid_until })
+    }
+
+    /// The records of REFS of the interval around an address.
+    fn address_refs(&self, address: u128) -> &[u8] {
+        let intervals = self.image.section(Section::Intervals);
+        let start_of = |index: usize| -> Option<u128> {
+            let start = intervals.get(index * INTERVAL_OCTETS..)?.first_chunk()?;
+            Some(u128::from_be_bytes(*start))
+        };
+        let mut low = 0;
+        let mut high = intervals.len() / INTERVAL_OCTETS;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if start_of(middle).is_some_and(|start| start <= address) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let refs = || -> Option<&[u8]> {
+            let interval = intervals.get(low.checked_sub(1)? * INTERVAL_OCTETS..)?;
+            let first = u32_at(interval, 16)? as usize * ADDRESS_REF_OCTETS;
+            let octets = u32_at(interval, 20)? as usize * ADDRESS_REF_OCTETS;
+            self.image.section(Section::Refs).get(first..)?.get(..octets)
+        };
+        refs().unwrap_or(&[])
+    }
+}
+
+/// The records at the suffixes of a name, the longest first; the root's is not among them.
+///
+/// All suffixes are hashed and their slots touched before any slot is looked at, so that the waits for
+/// memory overlap.
+#[inline(always)]
+fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool) -> AllFound {
+    let mut found = AllFound::new();
+    let mut probes: ArrayVec<(u8, Probe), SUFFIXES_MAX> = ArrayVec::new();
+    if qname.len() > NAME_OCTETS_MAX {
+        return found;
+    }
+    let mut position = 0;
+    let mut length = qname.first().copied().unwrap_or(0);
+    while length != 0 {
+        let following = position + usize::from(length) + 1;
+        let Some(&next) = qname.get(following) else {
+            break; // No name.
+        };
+        length = next;
+        if length == 0 && skips_top {
+            break; // A top-level domain, and no rule is owned by one.
+        }
+        let Some(suffix) = qname.get(position..) else { break };
+        if probes.try_push((position as u8, names.probe(suffix))).is_err() {
+            break;
+        }
+        position = following;
+    }
+    for &(position, probe) in &probes {
+        let Some(suffix) = qname.get(usize::from(position)..) else { break };
+        if let Some(refs) = names.find(probe, suffix) {
+            found.push(Found { position, refs });
+        }
+    }
+    found
+}
+
+/// Where the root octet of a name stands.
+fn root_position(qname: &[u8]) -> u8 {
+    u8::try_from(qname.len().saturating_sub(1)).unwrap_or(u8::MAX)
+}
+
+/// What the rules that were heard come to.
+struct Decision {
+    winners: [Option<Candidate>; 3],
+    seconds: [Option<Candidate>; 3],
+    /// What would win for names directly under the name.
+    below: [Option<Candidate>; 3],
+    /// The strongest tier of an exception below.
+    exception_tier: Option<Tier>,
+    valid_until: f64,
+    below_until: f64,
+}
+
+impl Default for Decision {
+    fn default() -> Decision {
+        Decision {
+            winners: [None; 3],
+            seconds: [None; 3],
+            below: [None; 3],
+            exception_tier: None,
+            valid_until: f64::INFINITY,
+            below_until: f64::INFINITY,
+        }
+    }
+}
+
+impl Decision {
+    fn hear(&mut self, candidate: Candidate) {
+        let Candidate { standing, position } = candidate;
+        let tier = standing.tier as usize;
+        if standing.effect == Effect::Marker {
+            if position == 0 {
+                self.below_until = earlier(self.below_until, standing.changes_at);
+                if standing.is_enforced && self.exception_tier.map_or(true, |known| standing.tier < known) {
+                    self.exception_tier = Some(standing.tier);
+                }
+            }
+            return;
+        }
+        if standing.form != Some(RuleForm::Exact) {
+            self.below_until = earlier(self.below_until, standing.changes_at);
+            if standing.is_enforced {
+                self.below[tier].get_or_insert(candidate);
+            }
+        }
+        if !reaches(standing.form, position) {
+            return;
+        }
+        self.valid_until = earlier(self.valid_until, standing.changes_at);
+        if standing.is_enforced {
+            self.winners[tier].get_or_insert(candidate);
+        }
+        if standing.is_counted {
+            self.seconds[tier].get_or_insert(candidate);
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        let shadow = first(&self.seconds).filter(|second| !second.standing.is_enforced);
+        let shadow = shadow.map(|second| second.standing.rule);
+        let Some(Candidate { standing, position }) = first(&self.winners) else {
+            return Verdict { shadow, valid_until: self.valid_until, ..Verdict::PASS };
+        };
+        let matched = Some(match_of(&standing, position));
+        if standing.effect != Effect::Block {
+            return Verdict {
+                matched,
+                shadow,
+                exemption: EXEMPTIONS[standing.tier as usize],
+                valid_until: self.valid_until,
+                ..Verdict::PASS
+            };
+        }
+        // RFC 8020: NXDOMAIN says that nothing exists below, so every name below must be blocked.
+        let nxdomain_ok = first(&self.below).is_some_and(|heir| {
+            heir.standing.effect == Effect::Block
+                && self.exception_tier.map_or(true, |tier| tier > heir.standing.tier)
+        });
+        Verdict {
+            action: standing.action,
+            matched,
+            shadow,
+            nxdomain_ok,
+            valid_until: earlier(self.valid_until, self.below_until),
+            ..Verdict::PASS
+        }
+    }
+}
+
+/// The winner over all tiers.
+fn first(tiers: &[Option<Candidate>; 3]) -> Option<Candidate> {
+    tiers[0].or(tiers[1]).or(tiers[2])
+}
+
+/// Whether a rule of this form applies to a name whose suffix at `position` is its owner.
+#[inline(always)]
+fn reaches(form: Option<RuleForm>, position: u8) -> bool {
+    match form {
+        Some(RuleForm::Subtree) => true,
+        Some(RuleForm::Exact) => position == 0,
+        Some(RuleForm::Below) | None => position != 0,
+    }
+}
+
+#[inline(always)]
+fn match_of(standing: &Standing, position: u8) -> RuleMatch {
+    RuleMatch { rule: standing.rule, form: standing.form, owner_offset: position }
+}
+
+/// The earlier of two times.
+pub(super) fn earlier(one: f64, other: f64) -> f64 {
+    if other < one {
+        other
+    } else {
+        one
+    }
+}
+
+fn standing_of(class: &RuleClass, rule: &Rule, wall: f64, monotonic: f64) -> Standing {
+    let offset = wall - monotonic;
+    let is_over = rule.mode == Mode::Disabled || rule.ends_at <= wall || rule.ends_at <= rule.starts_at;
+    let (is_enforced, is_counted, changes_at) = if is_over {
+        (false, false, f64::INFINITY)
+    } else if wall < rule.starts_at {
+        (false, false, rule.starts_at - offset)
+    } else {
+        (rule.mode == Mode::Enforce, true, rule.ends_at - offset)
+    };
+    Standing {
+        changes_at,
+        rule: class.rule,
+        form: class.form,
+        effect: class.effect,
+        tier: class.tier,
+        action: rule.action,
+        is_enforced,
+        is_counted,
+        is_ready: is_enforced && class.effect == Effect::Block && class.form.is_some(),
+    }
+}
