@@ -48,6 +48,8 @@ class Memo:
 
     def is_asked_again(self, key: bytes) -> bool:
         """Whether `key` was seen lately; so that what is asked once costs no more than this."""
+        if not self._half_max:
+            return False  # It is off: nothing is remembered.
         fingerprint = hash(key)
         if fingerprint in self._seen:
             return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resolver.cache import CacheEntry, ResponseCache
+from resolver.cache import AnyCache, CacheEntry
 from resolver.local import LocalNames
 from resolver.outcome import Peer, Redirect, Respond, Source, Transport
 from resolver.policy.answer import redirect_target, redirected_answer
@@ -41,9 +41,7 @@ class Found:
 class Redirects:
     """Looks for what rules lead to."""
 
-    def __init__(
-        self, cache: ResponseCache, local: LocalNames, is_forwarded: Callable[[bytes], bool]
-    ) -> None:
+    def __init__(self, cache: AnyCache, local: LocalNames, is_forwarded: Callable[[bytes], bool]) -> None:
         self._cache = cache
         self._local = local
         self._is_forwarded = is_forwarded

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 
 from resolver.access import AccessList, RateLimiter
-from resolver.cache import CacheEntry, ResponseCache
+from resolver.cache import AnyCache, CacheEntry
 from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.clock import Clock
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
@@ -78,7 +78,7 @@ class Service:
         self,
         *,
         table: PolicyTable,
-        cache: ResponseCache,
+        cache: AnyCache,
         forwarder: Forwarder,
         local: LocalNames,
         clock: Clock,
@@ -144,6 +144,14 @@ class Service:
                 if answer.entry is not None and now < answer.entry.expires_at:
                     return self._aged(answer, answer.entry, now)
         return self._pass_gates(octets, peer, limited, now)
+
+    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+        """Answer a query that waited with another plane since `asked_at`, which let its client pass."""
+        peer.allowed = True
+        outcome = self._pass_gates(octets, peer, False, now)
+        if type(outcome) is Ask:
+            outcome.asked_at = asked_at
+        return outcome
 
     def _pass_gates(self, octets: bytes, peer: Peer, limited: bool, now: float) -> Outcome:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
@@ -234,7 +242,10 @@ class Service:
         waiter = Waiter(self, ask, deliver)
         self.waiting += 1
         if ask.stale is not None:
-            waiter.patience = self._clock.call_later(STALE_ANSWER_AFTER_S, waiter.on_impatience)
+            waited_s = self._clock.now() - ask.asked_at
+            waiter.patience = self._clock.call_later(
+                max(STALE_ANSWER_AFTER_S - waited_s, 0.0), waiter.on_impatience
+            )
         self.ask_upstreams(ask, waiter.on_result)
 
     def ask_upstreams(self, ask: Ask, done: Callable[[Answered | Failed], None]) -> None:

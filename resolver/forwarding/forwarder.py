@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from resolver.clock import Clock
+from resolver.forwarding.adoption import adopted_attempt
 from resolver.forwarding.change_log import ChangeLog
 from resolver.forwarding.deadlines import Deadlines
 from resolver.forwarding.network import Network, Unsent
@@ -29,6 +30,8 @@ from resolver.forwarding.transaction import (
     Transaction,
     Wait,
 )
+from resolver.forwarding.upstream import Upstream
+from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError
 
 __all__ = ["Answered", "Done", "Failed", "Forwarder"]
@@ -158,6 +161,40 @@ class Forwarder:
         flight.waiters = [done]
         self._in_flight[key] = flight
         self._follow(flight, flight.start(now))
+
+    def adopt(self, handover: Handover, upstream: Upstream) -> Attempt | None:
+        """Take over a question that another plane has asked `upstream` first; None: there is no room.
+
+        The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
+        """
+        upstreams = self.plan.set_for(handover.qname)
+        key = (*handover[:4], upstreams.index)
+        flight = self._in_flight.get(key)
+        if flight is None:
+            if self._is_closed or len(self._in_flight) >= self._in_flight_max:
+                return None
+            others = [other for other in upstreams.order(self._now()) if other is not upstream]
+            flight = _Flight(
+                *handover[:4], (upstream, *others), self._entropy, handover.sent_at + self._timeout_s
+            )
+            flight._bucket = 0
+            flight.forwarder = self
+            flight.key = key
+            flight.waiters = []
+            self._in_flight[key] = flight
+        attempt = adopted_attempt(handover, upstream, self._timeout_s)
+        flight.take_in(attempt)
+        self._deadlines.set(flight, flight.wake_at)
+        return attempt
+
+    def go_on(self, attempt: Attempt, octets: bytes | None, reason: str) -> None:
+        """An adopted attempt received `octets`, or ended for `reason`, or is due."""
+        if octets is not None:
+            attempt.on_octets(octets)
+        elif reason != "timeout":
+            attempt.on_error(reason)
+        elif isinstance(attempt.transaction, _Flight):
+            attempt.transaction.on_due(self._now())
 
     async def close(self) -> None:
         """Fail what is in flight and close the network."""

@@ -220,6 +220,15 @@ class Transaction:
         self._turn = 1
         return step
 
+    def take_in(self, attempt: Attempt) -> None:
+        """Go on from `attempt`, which was sent elsewhere, as if it had been sent from here."""
+        attempt.transaction = self
+        self.attempts.append(attempt)
+        self.packets += DATAGRAM_COST
+        if self._turn == 0:
+            self._turn = 1  # it was the first step
+        self.wake_at = min(self.wake_at, attempt.due_at)
+
     def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
         """Something came in for `attempt`."""
         if attempt.is_over or self.is_finished:

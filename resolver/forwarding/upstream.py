@@ -11,7 +11,7 @@ rarely, until one is answered.  Being down never means being unused: when all ar
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 Scheme = Literal["udp", "tcp"]
@@ -55,6 +55,9 @@ PROBE_AFTER_S_MAX = 30.0
 
 MEASURE_EVERY_S = 5.0
 """How often `fastest` sends a copy of a question to an upstream that it does not use."""
+
+SMOOTHED_AT_ONCE_MAX = 64
+"""Steps of smoothing for one report: after them 0.02 % of what was before is left."""
 
 EDNS_REFUSAL_S = 900.0
 """How long an upstream that only answered without EDNS is asked without it."""
@@ -155,6 +158,32 @@ class Upstream:
         if not self.is_up and self.consecutive_refusals < DOWN_AFTER_REFUSALS:
             self._change(is_up=True)
 
+    def on_answers(self, count: int, buckets: Sequence[int], sum_s: float, now: float) -> None:
+        """It gave `count` good answers since the last report, in `sum_s` seconds together.
+
+        Smoothed as if each had taken their mean time, and strayed as far from it as the buckets show: single
+        times are lost, but not that they differ.
+        """
+        if count <= 0:
+            return
+        for bucket, number in enumerate(buckets):
+            self.response_buckets[bucket] += number
+        self.response_sum_s += sum_s
+        mean_s, stray_s = sum_s / count, _mean_deviation_s(buckets)
+        rest = count
+        if self.rtt_s is None:
+            self.rtt_s, self.rtt_variance_s = mean_s, max(mean_s / 2, stray_s)
+            rest -= 1
+        for _ in range(min(rest, SMOOTHED_AT_ONCE_MAX)):
+            error_s = mean_s - self.rtt_s
+            self.rtt_variance_s += (max(abs(error_s), stray_s) - self.rtt_variance_s) * 0.25
+            self.rtt_s += error_s * 0.125
+        self.probe_at = now + MEASURE_EVERY_S
+        self.answered_at = now
+        self.consecutive_failures = self.consecutive_refusals = 0
+        if not self.is_up:
+            self._change(is_up=True)
+
     def on_failure(self, reason: str, now: float) -> None:
         """It did not answer, or could not be reached."""
         self.failures[reason] += 1
@@ -189,3 +218,19 @@ class Upstream:
         self.is_up = is_up
         for notify in self.on_change:
             notify(self)
+
+
+_BUCKET_MIDDLES_S = tuple(
+    (low + high) / 2
+    for low, high in zip((0.0, *RESPONSE_SECONDS_BOUNDS), (*RESPONSE_SECONDS_BOUNDS, 5.0), strict=True)
+)
+
+
+def _mean_deviation_s(buckets: Sequence[int]) -> float:
+    """How far, in the mean, times counted in these buckets lie from their mean."""
+    total = sum(buckets)
+    if not total:
+        return 0.0
+    pairs = list(zip(buckets, _BUCKET_MIDDLES_S, strict=True))
+    mean_s = sum(count * middle_s for count, middle_s in pairs) / total
+    return sum(count * abs(middle_s - mean_s) for count, middle_s in pairs) / total

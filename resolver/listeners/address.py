@@ -33,12 +33,23 @@ class SocketAddress(NamedTuple):
         """AF_INET or AF_INET6."""
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every address of this machine."""
+        return self.host in ("0.0.0.0", "::")
 
-def bind_udp(address: SocketAddress) -> socket.socket:
-    """A non-blocking UDP socket bound to `address`.  Raises OSError."""
+
+def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.socket:
+    """A non-blocking UDP socket bound to `address`.  Raises OSError.
+
+    `reuse_port`: the kernel spreads clients over all sockets of ours that are bound so.  It no longer
+    objects to a second server of the same user then; the TCP socket beside it does.
+    """
     sock = socket.socket(address.family, socket.SOCK_DGRAM)
     try:
         _grow_buffers(sock)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if address.family == socket.AF_INET6:
             # One family per socket: a mapped IPv4 client would slip past the IPv4 client networks.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

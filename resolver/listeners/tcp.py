@@ -19,6 +19,7 @@ from resolver.clock import Clock, TimerHandle
 from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.listeners.reporter import Reporter
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.plane import DROP, DROP_AND_CLOSE, RESPOND, Front
 from resolver.service import Service
 
 OPEN_QUESTIONS_MAX = 100
@@ -55,8 +56,11 @@ class TcpListener:
         idle_s: float = 10.0,
         connections_max: int = 1000,
         connections_per_client_max: int = 100,
+        front: Front | None = None,
     ) -> None:
+        """`front`: what is asked before the service, and counts what it answers by itself."""
         self.service = service
+        self.front = front
         self.reporter = reporter
         self.clock = clock
         self.loop = loop
@@ -289,6 +293,8 @@ class _Connection(asyncio.Protocol):
         now = listener.clock.now()
         self.last_message_at = now
         try:
+            if listener.front is not None and self._answer_in_front(listener.front, octets, now):
+                return
             outcome = listener.service.answer_now(octets, self._peer, now)
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
@@ -299,6 +305,15 @@ class _Connection(asyncio.Protocol):
             listener.service.resolve(outcome, self._on_resolved)
             return
         self._settle(octets, outcome, listener.clock.now() - now)
+
+    def _answer_in_front(self, front: Front, octets: bytes, now: float) -> bool:
+        """Let the other plane answer; whether it did, or dropped the query."""
+        word, message = front.answer(octets, self._peer.address, True, now)
+        if word == RESPOND:
+            self._write(message)
+        elif word == DROP_AND_CLOSE:
+            self.abort()
+        return word in (RESPOND, DROP, DROP_AND_CLOSE)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         self.open_questions -= 1
@@ -313,5 +328,8 @@ class _Connection(asyncio.Protocol):
             if outcome.close:
                 self.abort()
             return
-        length = 2 + len(outcome.tail)
-        self._transport.write(length.to_bytes(2, "big") + octets[:2] + outcome.tail)
+        self._write(octets[:2] + outcome.tail)
+
+    def _write(self, message: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(len(message).to_bytes(2, "big") + message)

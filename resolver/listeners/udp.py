@@ -41,18 +41,21 @@ class UdpListener:
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        *,
+        sock: socket.socket | None = None,
     ) -> None:
+        """`sock`: a socket bound to `address` already; it is closed with the listener."""
         self._service = service
         self._reporter = reporter
         self._clock = clock
         self._loop = loop
-        self._sock = bind_udp(address)
-        is_wildcard = address.host in ("0.0.0.0", "::")
-        self._batch = BatchSocket(self._sock, with_control=is_wildcard)
+        self._sock = bind_udp(address) if sock is None else sock
+        self._batch = BatchSocket(self._sock, with_control=address.is_wildcard)
         # Where a packed address stands in its 32-octet sockaddr slot.
         self._address_at = slice(8, 24) if self._sock.family == socket.AF_INET6 else slice(4, 8)
         self._peers: dict[bytes, Peer] = {}
         self._late: list[tuple[tuple[bytes, bytes], bytes]] = []
+        self.is_reading = False
 
     @property
     def bound_to(self) -> tuple[str, int]:
@@ -62,10 +65,12 @@ class UdpListener:
 
     def start(self) -> None:
         """Begin to answer."""
+        self.is_reading = True
         self._loop.add_reader(self._sock.fileno(), self._on_readable)
 
     def stop_reading(self) -> None:
-        """Take no more queries; late answers still leave."""
+        """Take no more queries; late answers still leave.  `start` begins again."""
+        self.is_reading = False
         self._loop.remove_reader(self._sock.fileno())
 
     def close(self) -> None:

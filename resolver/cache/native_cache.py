@@ -1,0 +1,142 @@
+"""The cache of both planes, as the Python flow uses it.
+
+Knows: how entries and responses cross the line to the native plane, field by field.  Does not know: what the
+native cache keeps and for how long; it is `ResponseCache`'s rules, written twice and tested together.
+Theory: what comes back is a copy.  A judgement noted on it is gone with it, so a rare query that Python
+answers is judged afresh; the native plane keeps its own notes beside the original.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from resolver.cache.entry import CacheEntry, Seat
+from resolver.plane import EntryFields, NativeCacheCore, ResponseFields
+from resolver.wire.numbers import NegativeKind
+from resolver.wire.response import ChainLink, Response
+
+_KINDS: Final = (None, NegativeKind.NXDOMAIN, NegativeKind.NODATA)
+"""By the number that stands for them on the line."""
+_NUMBERS: Final = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+class NativeCache:
+    """`ResponseCache`'s interface over `resolver_native.Cache`."""
+
+    def __init__(self, core: NativeCacheCore) -> None:
+        self.core = core
+        self.repeated_misses = 0
+        """Misses of queries that the native plane had looked up before and handed over."""
+
+    @property
+    def entries(self) -> int:
+        """See `ResponseCache`; so the others."""
+        return self.core.entries
+
+    @property
+    def octets(self) -> int:
+        return self.core.octets
+
+    @property
+    def hits(self) -> int:
+        return self.core.hits
+
+    @property
+    def misses(self) -> int:
+        return self.core.misses - self.repeated_misses
+
+    @property
+    def evictions(self) -> int:
+        return self.core.evictions
+
+    def lookup(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
+    ) -> CacheEntry | None:
+        """See `ResponseCache.lookup`."""
+        fields = self.core.lookup(qname, qtype, dnssec_ok, checking_disabled, now)
+        return None if fields is None else entry_of(qname, fields)
+
+    def store(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: Response,
+        now: float,
+    ) -> CacheEntry | None:
+        """See `ResponseCache.store`."""
+        sent = fields_of(response)
+        fields = self.core.store(qname, qtype, dnssec_ok, checking_disabled, sent, now)
+        return None if fields is None else entry_of(qname, fields)
+
+    def store_failure(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: tuple[int, str],
+        now: float,
+    ) -> CacheEntry:
+        """See `ResponseCache.store_failure`."""
+        code, text = ede
+        fields = self.core.store_failure(qname, qtype, dnssec_ok, checking_disabled, (int(code), text), now)
+        return entry_of(qname, fields)
+
+
+def fields_of(response: Response) -> ResponseFields:
+    """What crosses the line of a response."""
+    return (
+        int(response.rcode),
+        response.authentic_data,
+        response.body,
+        response.ancount,
+        response.nscount,
+        response.ttl_offsets,
+        response.ttls,
+        _NUMBERS[response.negative],
+        response.ttl_s,
+        tuple([(link.target, link.end, link.ancount) for link in response.links]),
+        response.service_targets,
+        response.addresses,
+        response.name_at_end,
+    )
+
+
+def response_of(qname: bytes, fields: ResponseFields) -> Response:
+    """The response to `qname` that came over the line."""
+    rcode, ad, body, ancount, nscount, offsets, ttls, negative, ttl_s, links, targets, addresses, end = fields
+    return Response(
+        rcode,
+        ad,
+        body,
+        ancount,
+        nscount,
+        tuple(offsets),
+        tuple(ttls),
+        _KINDS[negative],
+        ttl_s,
+        tuple([ChainLink(*link) for link in links]),
+        tuple(targets),
+        tuple(addresses),
+        cast(bytes, qname if end is None else end),
+    )
+
+
+def entry_of(qname: bytes, fields: EntryFields) -> CacheEntry:
+    """A copy of a native entry; its judgement is not known here."""
+    response, stored_at, expires_at, stale_until, failed_until, failure = fields
+    entry = CacheEntry(_NOWHERE)
+    if response is not None:
+        entry.response = response_of(qname, response)
+    entry.stored_at = stored_at
+    entry.expires_at = expires_at
+    entry.stale_until = stale_until
+    entry.failed_until = failed_until
+    entry.failure = failure
+    return entry
+
+
+_NOWHERE: Final = Seat(b"", 0, 0)
+"""The seat of all copies: they take part in no queue."""

@@ -1,0 +1,44 @@
+"""An attempt that another plane sent, as a transaction knows its own.
+
+Knows: the fields of both.  Does not know: sockets, who waits, what is decided next.
+"""
+
+from __future__ import annotations
+
+from resolver.forwarding.transaction import TIMER_SLACK_S, Attempt
+from resolver.forwarding.upstream import Upstream
+from resolver.plane import Handover
+from resolver.wire.encode import encode_question
+from resolver.wire.numbers import Qclass
+
+_IN = int(Qclass.IN)
+
+
+def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) -> Attempt:
+    """The attempt of a handover, for a question that may take `timeout_s`.
+
+    Its transaction and ticket are to be set by whoever takes it in.
+    """
+    attempt = Attempt.__new__(Attempt)
+    attempt.upstream = upstream
+    attempt.id = handover.id
+    attempt.name = handover.qname
+    attempt.qname = handover.qname_as_sent
+    attempt.qtype = handover.qtype
+    attempt.qclass = _IN
+    attempt.edns = handover.edns
+    attempt.dnssec_ok = handover.dnssec_ok and handover.edns
+    attempt.is_stream = False
+    attempt.question = handover.qname_as_sent + handover.qtype.to_bytes(2, "big") + _IN.to_bytes(2, "big")
+    attempt.octets = encode_question(
+        handover.id, attempt.question, attempt.dnssec_ok, handover.checking_disabled, handover.edns
+    )
+    attempt.sent_at = handover.sent_at
+    attempt.due_at = handover.due_at
+    if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:
+        # Cut short by the time for the whole question, which is no fault of the upstream's.
+        attempt.due_at = max(handover.due_at, handover.sent_at + upstream.attempt_timeout_s())
+    attempt.is_over = attempt.is_late = False
+    attempt.bad_packets = 0
+    attempt.verifier = attempt.ticket = None
+    return attempt

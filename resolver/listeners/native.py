@@ -1,0 +1,280 @@
+"""The native plane's sockets: what it cannot decide comes here, and the answers go back through it.
+
+Knows: the plane's events, the clients behind them.  Does not know: why an answer is what it is; threads.
+Theory: the plane reads and answers on threads of its own.  A query that it leaves to Python, and a
+question whose first attempt came to no simple end, wait as events behind one readable descriptor.
+They are drained in bounded turns.  While one of its threads is down, ordinary UDP listeners serve
+that thread's sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from resolver.clock import Clock
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.transaction import Attempt
+from resolver.forwarding.upstream import Upstream
+from resolver.listeners.address import SocketAddress
+from resolver.listeners.reporter import Reporter
+from resolver.listeners.udp import PEERS_MAX, UdpListener
+from resolver.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.plane import Handover, Plane, Waiting
+from resolver.service import Service
+
+EVENTS_PER_TURN_MAX = 256
+"""Events per turn of the loop: TCP, timers and upstream answers get their turn after them."""
+
+WAITERS_PER_TURN_MAX = 256
+"""Clients of one question taken over per turn: some 5 ms of work."""
+
+LAST_TURNS_MAX = 64
+"""Turns spent on events that wait when the listener closes."""
+
+_UDP = Transport.UDP
+
+_log = logging.getLogger(__name__)
+
+
+class Door(NamedTuple):
+    """One bound socket of one of the plane's threads."""
+
+    address: SocketAddress
+    sock: socket.socket
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether answers must carry the address that was asked."""
+        return self.address.is_wildcard
+
+
+class NativeListener:
+    """Serves what `plane` leaves to Python.
+
+    `doors`: the plane's sockets, thread by thread; they stay the caller's.  `upstreams`: by their number.
+    `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
+    plane knows of the upstreams.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        doors: Sequence[Sequence[Door]],
+        service: Service,
+        forwarder: Forwarder,
+        upstreams: Sequence[Upstream],
+        reporter: Reporter,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        before_handovers: Callable[[], None] = lambda: None,
+        after_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._plane = plane
+        self._doors = doors
+        self._service = service
+        self._forwarder = forwarder
+        self._upstreams = upstreams
+        self._reporter = reporter
+        self._clock = clock
+        self._loop = loop
+        self._before_handovers = before_handovers
+        self._after_turn = after_turn
+        self._peers: dict[bytes, Peer] = {}
+        self._tickets: dict[int, Attempt] = {}
+        self._covers: dict[int, list[UdpListener]] = {}
+        self._is_stopping = self._is_closed = False
+        self._events: dict[str, Callable[..., None]] = {
+            "query": self._on_query,
+            "handover": self._on_handover,
+            "late": self._on_late,
+            "broken": self._on_broken,
+            "down": self._on_down,
+            "up": self._on_up,
+        }
+        self.taken_over = 0
+        """Clients taken over with their question."""
+
+    @property
+    def covered(self) -> int:
+        """Threads of the plane that Python stands in for now."""
+        return sum(1 for covers in self._covers.values() if covers and covers[0].is_reading)
+
+    def start(self) -> None:
+        """Let the plane begin to answer, and hear what it says."""
+        self._plane.start()
+        self._loop.add_reader(self._plane.fileno(), self._on_readable)
+
+    def stop_reading(self) -> None:
+        """Take no more queries; who waits is still answered."""
+        self._is_stopping = True
+        self._plane.stop_reading()
+        for covers in self._covers.values():
+            for cover in covers:
+                cover.stop_reading()
+
+    def close(self) -> None:
+        """Answer what waits here, then end the plane's threads and close what Python opened for them."""
+        self._is_closed = True
+        self._loop.remove_reader(self._plane.fileno())
+        for _ in range(LAST_TURNS_MAX):
+            if not self._turn():
+                break
+        self._plane.close()
+        for covers in self._covers.values():
+            for cover in covers:
+                cover.close()
+        self._tickets.clear()
+
+    def cover_all(self) -> None:
+        """Serve every socket from Python, beside the plane or in its place."""
+        for worker in range(len(self._doors)):
+            self._on_down(worker)
+
+    def _on_readable(self) -> None:
+        if self._turn() == EVENTS_PER_TURN_MAX:
+            # There may be more, and the descriptor need not say so twice.
+            self._loop.call_soon(self._on_readable_again)
+
+    def _on_readable_again(self) -> None:
+        if not self._is_closed:
+            self._on_readable()
+
+    def _turn(self) -> int:
+        """Work off the events that wait, a bounded number of them; how many there were."""
+        events = self._plane.drain(EVENTS_PER_TURN_MAX)
+        if any(event[0] == "handover" for event in events):
+            # What succeeded up to now says how much a failure means.
+            self._before_handovers()
+        for word, *fields in events:
+            try:
+                self._events[word](*fields)
+            except Exception:
+                # A defect of ours must cost one event, not the turn; it is counted and shown.
+                octets = fields[0] if fields and isinstance(fields[0], bytes) else b""
+                self._reporter.count_defect(_log, f"native event {word!r}", octets)
+        self._after_turn()
+        return len(events)
+
+    # Queries that the plane leaves to Python.
+
+    def _on_query(self, octets: bytes, address: bytes, route: bytes) -> None:
+        now = self._clock.now()
+        peer = self._peers.get(address) or self._greet(address)
+        outcome = self._service.answer_now(octets, peer, now)
+        self._dispose(outcome, peer, octets, route, now)
+
+    def _dispose(
+        self, outcome: Respond | Drop | Ask, peer: Peer, octets: bytes, route: bytes, asked_at: float
+    ) -> None:
+        if type(outcome) is Ask:
+            outcome.context = route
+            self._service.resolve(outcome, self._on_resolved)
+        else:
+            assert not isinstance(outcome, Ask)
+            self._settle(outcome, peer, octets, route, asked_at)
+
+    def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+        self._settle(outcome, ask.peer, ask.query.octets, ask.context, ask.asked_at)
+
+    def _settle(
+        self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: bytes, asked_at: float
+    ) -> None:
+        self._reporter.settle(_UDP, peer, octets, outcome, self._clock.now() - asked_at)
+        if type(outcome) is Respond:
+            self._plane.send(route, octets[:2] + outcome.tail)
+
+    def _greet(self, address: bytes) -> Peer:
+        if len(self._peers) >= PEERS_MAX:
+            self._peers.clear()
+        peer = self._peers[address] = Peer(address, _UDP)
+        return peer
+
+    # Questions that the plane has asked.
+
+    def _on_handover(self, fields: tuple[Any, ...]) -> None:
+        handover = Handover(*fields)
+        attempt = self._forwarder.adopt(handover, self._upstreams[handover.upstream])
+        if attempt is None:
+            self._plane.close_ticket(handover.ticket)
+        else:
+            attempt.ticket = _PlaneTicket(self, handover.ticket)
+            self._tickets[handover.ticket] = attempt
+        self._take_over(handover, attempt, 0)
+
+    def _take_over(self, handover: Handover, attempt: Attempt | None, start: int) -> None:
+        """Let those who wait join the question from number `start` on, a crowd in turns; then it goes on."""
+        end = start + WAITERS_PER_TURN_MAX
+        forwarder = self._forwarder
+        coalesced = forwarder.coalesced
+        for fields in handover.waiters[start:end]:
+            self._take_up(Waiting(*fields))
+        forwarder.coalesced = coalesced  # The plane counted those who joined when they did.
+        if end < len(handover.waiters):
+            self._clock.call_later(0.0, lambda: self._take_over(handover, attempt, end))
+        elif attempt is not None:
+            forwarder.go_on(attempt, handover.octets, handover.reason)
+
+    def _take_up(self, waiting: Waiting) -> None:
+        octets, address, route, asked_at = waiting
+        self.taken_over += 1
+        try:
+            peer = self._peers.get(address) or self._greet(address)
+            outcome = self._service.take_up(octets, peer, asked_at, self._clock.now())
+            self._dispose(outcome, peer, octets, route, asked_at)
+        except Exception:
+            # One client's defect must not rob the others of their answer.
+            self._reporter.count_defect(_log, "take_up", octets)
+
+    def _on_late(self, ticket: int, octets: bytes) -> None:
+        attempt = self._tickets.get(ticket)
+        if attempt is not None:
+            attempt.on_octets(octets)
+
+    def _on_broken(self, ticket: int) -> None:
+        attempt = self._tickets.pop(ticket, None)
+        if attempt is not None:
+            attempt.on_error("network")
+
+    def close_ticket(self, ticket: int) -> None:
+        """An attempt is given up: nothing that comes for it counts."""
+        self._tickets.pop(ticket, None)
+        self._plane.close_ticket(ticket)
+
+    # Threads that are down.
+
+    def _on_down(self, worker: int) -> None:
+        if self._is_stopping:
+            return
+        covers = self._covers.get(worker)
+        if covers is None:
+            covers = self._covers[worker] = [
+                UdpListener(
+                    door.address, self._service, self._reporter, self._clock, self._loop, sock=door.sock.dup()
+                )
+                for door in self._doors[worker]
+            ]
+        for cover in covers:
+            cover.start()
+
+    def _on_up(self, worker: int) -> None:
+        # They stay open: answers that clients wait for still leave through them.
+        for cover in self._covers.get(worker, ()):
+            cover.stop_reading()
+
+
+class _PlaneTicket:
+    """See `network.Ticket`."""
+
+    __slots__ = ("_listener", "_number")
+
+    def __init__(self, listener: NativeListener, number: int) -> None:
+        self._listener = listener
+        self._number = number
+
+    def close(self) -> None:
+        self._listener.close_ticket(self._number)
