@@ -1,0 +1,265 @@
+//! The synchronous half: one query, from its octets to what becomes of it.
+//!
+//! Knows: the order of the gates.  Does not know: sockets, upstreams beyond whether a suffix has its own.
+//! The order is that of Python's `Service.answer_now`, gate by gate.
+
+use super::served::Served;
+use super::tallies::{Ending, HitId, Reason, Source};
+use super::{Flow, Outcome, Peer, Policy, Tallies};
+use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Verdict};
+use crate::wire::encode::{encode_malformed, encode_response, response_limit, Reply};
+use crate::wire::numbers as dns;
+use crate::wire::query::{parse_query, Query};
+use crate::wire::records::hinfo_body;
+
+/// TTL of the HINFO that answers ANY (RFC 8482 §4.2).
+const ANY_TTL_S: u32 = 3600;
+/// EDNS option code of the TCP keepalive (RFC 7828).
+const KEEPALIVE: u16 = 11;
+
+/// What one query's way through the gates needs at every step.
+pub(super) struct Visit<'v> {
+    pub flow: &'v Flow,
+    pub policy: &'v Policy,
+    pub peer: &'v Peer,
+    pub now: f64,
+    pub out: &'v mut Vec<u8>,
+    pub tallies: &'v mut Tallies,
+}
+
+impl Flow {
+    /// Answer from what is known here, or say who must be asked.  Total, whatever the octets.
+    ///
+    /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, its
+    /// time by the `settle` that follows.
+    pub fn answer_now(
+        &self,
+        policy: &Policy,
+        octets: &[u8],
+        peer: &Peer,
+        now: f64,
+        out: &mut Vec<u8>,
+        tallies: &mut Tallies,
+    ) -> Outcome {
+        if self.config.punt_all {
+            return Outcome::Punt;
+        }
+        let mut visit = Visit { flow: self, policy, peer, now, out, tallies };
+        visit.pass_gates(octets)
+    }
+}
+
+impl Visit<'_> {
+    fn pass_gates(&mut self, octets: &[u8]) -> Outcome {
+        let config = &self.flow.config;
+        let is_allowed = config.access.allows(self.peer.address);
+        // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        let is_limited = match &config.limiter {
+            Some(limiter) if !self.peer.is_stream => !limiter.takes(self.peer.address, self.now),
+            _ => false,
+        };
+        // Accept filter first: nothing behind it ever sees octets that are not one whole query.
+        let query = match parse_query(octets) {
+            Ok(query) => query,
+            Err(malformed) => {
+                return match malformed.rcode {
+                    None => self.drop(None, Reason::Malformed(malformed.reason), true),
+                    Some(_) if is_limited => self.drop(None, Reason::RateLimit, false),
+                    Some(rcode) => {
+                        encode_malformed(octets, rcode, self.out);
+                        self.respond(None, u16::from(rcode), Source::Local, (0, 0))
+                    }
+                };
+            }
+        };
+        // The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
+        if !is_allowed {
+            if is_limited {
+                return self.drop(Some(query.qtype), Reason::RateLimit, false);
+            }
+            let prohibited = [(dns::EDE_PROHIBITED, "not a client of this resolver")];
+            let reply = Reply { ede: &prohibited, ra: false, ..self.reply(&query, dns::RCODE_REFUSED) };
+            return self.send(&query, reply, Source::Local, None);
+        }
+        // The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
+        if is_limited {
+            let reply = Reply { truncated: true, ..self.reply(&query, dns::RCODE_NOERROR) };
+            return self.send(&query, reply, Source::Local, None);
+        }
+        // RFC 6891 §6.1.3: a version we do not speak leaves the rest of the query unread.
+        if query.edns_version > 0 {
+            return self.send(&query, self.reply(&query, dns::RCODE_BADVERS), Source::Local, None);
+        }
+        // Only the Internet class, only types that name data: nothing else may reach an upstream.
+        if query.qclass != dns::CLASS_IN {
+            return self.send(&query, self.reply(&query, dns::RCODE_REFUSED), Source::Local, None);
+        }
+        if let Some(rcode) = dns::meta_type_rcode(query.qtype) {
+            return self.send(&query, self.reply(&query, u16::from(rcode)), Source::Local, None);
+        }
+        // Names of this site, then names that must not leave it, unless someone here serves them.
+        let covers = |name: &[u8]| self.flow.upstreams.load().covers(name);
+        if let Some(local) = config.local.find(&query, &covers, self.policy.table.is_filtering()) {
+            let reply = Reply {
+                body: &local.body,
+                ancount: local.ancount,
+                nscount: local.nscount,
+                ..self.reply(&query, local.rcode)
+            };
+            return self.send(&query, reply, Source::Local, None);
+        }
+        // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
+        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        if verdict.action != PolicyAction::Passthru {
+            let verdict = self.over_transport(verdict);
+            if verdict.is_blocked() {
+                return self.deny(&query, &verdict, None);
+            }
+            return self.pass_policy(&query, &verdict);
+        }
+        self.pass_policy(&query, &verdict)
+    }
+
+    fn pass_policy(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
+        // RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
+        if query.qtype == dns::TYPE_ANY {
+            if self.must_punt(verdict) {
+                return Outcome::Punt;
+            }
+            let ttl_s = verdict.cap_s(self.now).map_or(ANY_TTL_S, |capped_s| capped_s.min(ANY_TTL_S));
+            let mut body = Vec::with_capacity(32);
+            hinfo_body(ttl_s, &mut body);
+            let reply = Reply { body: &body, ancount: 1, ..self.reply(query, dns::RCODE_NOERROR) };
+            return self.send(query, reply, Source::Local, Some(verdict));
+        }
+        self.from_cache(query, verdict)
+    }
+
+    fn from_cache(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
+        let flow = self.flow;
+        let checking_disabled = query.checking_disabled();
+        flow.cache.lookup(&query.qname, query.qtype, query.dnssec_ok, checking_disabled, self.now, |entry| {
+            if let Some(entry) = entry {
+                let has_answer = entry.response.is_some();
+                if has_answer && self.now < entry.expires_at {
+                    return Served::fresh(self, query, verdict, entry);
+                }
+                if let (Some(failure), true) = (&entry.failure, self.now < entry.failed_until) {
+                    // RFC 9520: a failure is an answer for a while, or an outage becomes a retry storm.
+                    if has_answer {
+                        return Served::stale(self, query, verdict, entry);
+                    }
+                    if self.must_punt(verdict) {
+                        return Outcome::Punt;
+                    }
+                    let ede = [(dns::EDE_CACHED_ERROR, ""), (failure.0, &*failure.1)];
+                    let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
+                    return self.send(query, reply, Source::Cache, Some(verdict));
+                }
+            }
+            if !query.recursion_desired() {
+                if self.must_punt(verdict) {
+                    return Outcome::Punt;
+                }
+                return self.send(query, self.reply(query, dns::RCODE_REFUSED), Source::Local, Some(verdict));
+            }
+            Outcome::Ask
+        })
+    }
+
+    // Verdicts.
+
+    /// The verdict as it holds on this client's transport.
+    pub fn over_transport(&self, verdict: Verdict) -> Verdict {
+        if verdict.action == PolicyAction::TcpOnly && self.peer.is_stream {
+            return verdict.over_stream();
+        }
+        verdict
+    }
+
+    /// Whether Python logs what meets this verdict, and so must answer it.
+    pub fn must_punt(&self, verdict: &Verdict) -> bool {
+        self.flow.config.punt_blocked && (verdict.is_blocked() || verdict.shadow.is_some())
+    }
+
+    /// The policy's answer; `kept` is the chain that leads to a denied later name, as of now, and its count.
+    pub fn deny(&mut self, query: &Query, verdict: &Verdict, kept: Option<(&[u8], u16)>) -> Outcome {
+        if self.must_punt(verdict) {
+            return Outcome::Punt;
+        }
+        let limit = response_limit(query, self.peer.is_stream);
+        let hits = self.policy.hits.of(verdict);
+        match policy_answer(&self.policy.table, query, verdict, limit, self.now, kept, self.out) {
+            PolicyAnswer::Written { rcode } => {
+                self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
+            }
+            PolicyAnswer::Drop => {
+                self.count(Some(query.qtype), Ending::Dropped(Reason::Policy), hits);
+                Outcome::Drop { close: true }
+            }
+            PolicyAnswer::Redirect => Outcome::Punt,
+        }
+    }
+
+    // Answers.
+
+    /// A reply of our own with `rcode` and nothing else.
+    pub fn reply<'r>(&self, query: &Query, rcode: u16) -> Reply<'r> {
+        Reply {
+            rcode,
+            body: &[],
+            ancount: 0,
+            nscount: 0,
+            limit: response_limit(query, self.peer.is_stream),
+            ede: &[],
+            options: &[],
+            ra: true,
+            aa: false,
+            ad: false,
+            truncated: false,
+        }
+    }
+
+    /// Encode `reply` with the options that this client gets; returns whether its body is in the message.
+    pub fn encode(&mut self, query: &Query, reply: Reply) -> bool {
+        let units = self.flow.config.keepalive_units.to_be_bytes();
+        let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
+        let asked_for_it = self.peer.is_stream && query.options_iter().any(|(code, _)| code == KEEPALIVE);
+        let reply = Reply { options: if asked_for_it { &keepalive } else { &[] }, ..reply };
+        encode_response(query, &reply, self.out)
+    }
+
+    /// Encode and count.
+    pub fn send(
+        &mut self,
+        query: &Query,
+        reply: Reply,
+        source: Source,
+        verdict: Option<&Verdict>,
+    ) -> Outcome {
+        let rcode = reply.rcode;
+        self.encode(query, reply);
+        let hits = verdict.map_or((0, 0), |verdict| self.policy.hits.of(verdict));
+        self.respond(Some(query.qtype), rcode, source, hits)
+    }
+
+    pub fn respond(
+        &mut self,
+        qtype: Option<u16>,
+        rcode: u16,
+        source: Source,
+        hits: (HitId, HitId),
+    ) -> Outcome {
+        self.count(qtype, Ending::Answered(source, rcode), hits);
+        Outcome::Respond
+    }
+
+    fn drop(&mut self, qtype: Option<u16>, reason: Reason, close: bool) -> Outcome {
+        self.count(qtype, Ending::Dropped(reason), (0, 0));
+        Outcome::Drop { close }
+    }
+
+    fn count(&mut self, qtype: Option<u16>, ending: Ending, hits: (HitId, HitId)) {
+        self.tallies.touch(self.peer.is_stream, qtype, ending, hits);
+    }
+}

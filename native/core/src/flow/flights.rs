@@ -1,0 +1,217 @@
+//! Which questions are in flight, and who waits for them: one table for all threads.
+//!
+//! Knows: questions and their waiters.  Does not know: sockets, attempts, what an answer says.
+//! A question that Python has taken over stays marked until Python lets go of it, so that whoever asks the
+//! same meanwhile is sent to Python too and no second query leaves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ahash::{AHashMap, RandomState};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::{Peer, Route};
+
+const SHARDS: usize = 16;
+
+/// Questions marked as Python's; beyond it a question is forgotten instead, and may be asked twice.
+const AT_PYTHON_MAX: usize = 65_536;
+
+/// One question to one set of upstreams.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FlightKey {
+    /// Wire form, lower case.
+    pub qname: Box<[u8]>,
+    /// The type asked.
+    pub qtype: u16,
+    /// The DO bit.
+    pub dnssec_ok: bool,
+    /// The CD bit.
+    pub checking_disabled: bool,
+    /// The number of the upstream set.
+    pub set: u16,
+}
+
+/// One client that waits.
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    /// Its query, whole.
+    pub octets: Box<[u8]>,
+    /// Who it is.
+    pub peer: Peer,
+    /// The way back.
+    pub route: Route,
+    /// Monotonic seconds.
+    pub asked_at: f64,
+}
+
+/// Those who wait for one question; nearly always one.
+pub type Waiters = SmallVec<[Waiter; 1]>;
+
+enum Flight {
+    Out(Waiters),
+    AtPython,
+}
+
+/// What became of a question that was to be asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Nobody else asks it: send it.
+    First,
+    /// Somebody else does: the answer will come to both.
+    Joined,
+    /// Python asks it already.
+    AtPython,
+    /// A limit is met; the waiter was not taken in.
+    Full,
+}
+
+pub(super) struct Flights {
+    shards: [Mutex<AHashMap<FlightKey, Flight>>; SHARDS],
+    hasher: RandomState,
+    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
+    at_python: AtomicUsize,
+    in_flight_max: usize,
+    waiters_max: usize,
+    waiting_max: usize,
+}
+
+impl Flights {
+    pub fn new(in_flight_max: usize, waiters_max: usize, waiting_max: usize) -> Flights {
+        Flights {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            at_python: AtomicUsize::new(0),
+            in_flight_max,
+            waiters_max,
+            waiting_max,
+        }
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub fn is_crowded(&self) -> bool {
+        self.waiting() >= self.waiting_max
+    }
+
+    fn shard(&self, key: &FlightKey) -> &Mutex<AHashMap<FlightKey, Flight>> {
+        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    }
+
+    /// Let a client wait for `key`.
+    pub fn join(&self, key: &FlightKey, waiter: impl FnOnce() -> Waiter) -> Joined {
+        let mut shard = self.shard(key).lock();
+        match shard.get_mut(key) {
+            Some(Flight::AtPython) => Joined::AtPython,
+            Some(Flight::Out(waiters)) if waiters.len() >= self.waiters_max => Joined::Full,
+            Some(Flight::Out(waiters)) => {
+                waiters.push(waiter());
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                Joined::Joined
+            }
+            None if self.in_flight() >= self.in_flight_max => Joined::Full,
+            None => {
+                let waiters = SmallVec::from_iter([waiter()]);
+                shard.insert(key.clone(), Flight::Out(waiters));
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                Joined::First
+            }
+        }
+    }
+
+    /// End a question: all who waited for it, to be told.
+    pub fn take(&self, key: &FlightKey) -> Waiters {
+        let taken = self.shard(key).lock().remove(key);
+        self.account(taken)
+    }
+
+    /// Python goes on with a question: all who wait for it.
+    pub fn hand_over(&self, key: &FlightKey) -> Waiters {
+        if self.at_python.load(Ordering::Relaxed) >= AT_PYTHON_MAX {
+            return self.take(key);
+        }
+        let taken = self.shard(key).lock().insert(key.clone(), Flight::AtPython);
+        if !matches!(taken, Some(Flight::AtPython)) {
+            self.at_python.fetch_add(1, Ordering::Relaxed);
+        }
+        self.account(taken)
+    }
+
+    /// Python is done with a question it had taken over.
+    pub fn release(&self, key: &FlightKey) {
+        let mut shard = self.shard(key).lock();
+        if matches!(shard.get(key), Some(Flight::AtPython)) {
+            shard.remove(key);
+            self.at_python.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn account(&self, taken: Option<Flight>) -> Waiters {
+        let Some(Flight::Out(waiters)) = taken else { return Waiters::new() };
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(waiters.len(), Ordering::Relaxed);
+        waiters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn key(name: &[u8]) -> FlightKey {
+        FlightKey { qname: name.into(), qtype: 1, dnssec_ok: false, checking_disabled: false, set: 0 }
+    }
+
+    fn waiter() -> Waiter {
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        Waiter { octets: Box::default(), peer, route: Route::by_token(1), asked_at: 0.0 }
+    }
+
+    #[test]
+    fn the_first_asks_and_the_others_wait() {
+        let flights = Flights::new(8, 8, 8);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Joined);
+        assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);
+        assert_eq!((flights.in_flight(), flights.waiting()), (2, 3));
+        assert_eq!(flights.take(&key(b"\x01a\0")).len(), 2);
+        assert_eq!((flights.in_flight(), flights.waiting()), (1, 1));
+        assert!(flights.take(&key(b"\x01a\0")).is_empty());
+    }
+
+    #[test]
+    fn each_limit_turns_the_next_one_away() {
+        let flights = Flights::new(2, 2, 3);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Joined);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Full);
+        assert!(!flights.is_crowded());
+        assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);
+        assert_eq!(flights.join(&key(b"\x01c\0"), waiter), Joined::Full);
+        assert!(flights.is_crowded());
+    }
+
+    #[test]
+    fn what_python_took_over_stays_its_own_until_released() {
+        let flights = Flights::new(8, 8, 8);
+        flights.join(&key(b"\x01a\0"), waiter);
+        assert_eq!(flights.hand_over(&key(b"\x01a\0")).len(), 1);
+        assert_eq!((flights.in_flight(), flights.waiting()), (0, 0));
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.take(&key(b"\x01a\0")).len(), 1, "a released key is not another's flight");
+    }
+}

@@ -1,0 +1,170 @@
+//! Answers made from a response, cached or just accepted: judged, aged, encoded.
+//!
+//! Knows: entries, the response's side of the policy, TTLs.  Does not know: why there is a response.
+
+use super::answer::Visit;
+use super::tallies::Source;
+use super::Outcome;
+use crate::cache::Entry;
+use crate::policy::{Judgement, Verdict};
+use crate::wire::encode::Reply;
+use crate::wire::numbers as dns;
+use crate::wire::query::Query;
+use crate::wire::response::{NegativeKind, Response};
+use crate::wire::ttl::{age_body, with_ttl};
+
+/// TTL of a stale answer (RFC 8767 §4 recommends 30 seconds).
+const STALE_TTL_S: u32 = 30;
+/// The AD bit in a query's flags.
+const FLAG_AD: u16 = 0x0020;
+
+/// What the body's TTLs become.
+enum Ageing {
+    By(u32, Option<u32>),
+    To(u32),
+}
+
+impl Ageing {
+    fn apply(&self, message: &mut [u8], body_start: usize, response: &Response) {
+        match *self {
+            Ageing::By(0, None) => {}
+            Ageing::By(age_s, ttl_max) => age_body(message, body_start, &response.ttls, age_s, ttl_max),
+            Ageing::To(ttl_s) => with_ttl(message, body_start, &response.ttls, ttl_s),
+        }
+    }
+}
+
+/// Answers from responses.
+pub struct Served;
+
+impl Served {
+    /// A cached answer within its TTL.
+    pub(super) fn fresh(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
+        let judged = Served::judged(visit, query, verdict, entry);
+        let judgement = judged.as_ref().unwrap_or(verdict);
+        let Some(response) = &entry.response else { return Outcome::Ask };
+        let age_s = (visit.now - entry.stored_at).max(0.0) as u32;
+        let ageing = Ageing::By(age_s, judgement.cap_s(visit.now));
+        Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[])
+    }
+
+    /// A cached answer past its TTL, since upstreams are known to fail.
+    pub(super) fn stale(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
+        let judged = Served::judged(visit, query, verdict, entry);
+        let judgement = judged.as_ref().unwrap_or(verdict);
+        let Some(response) = &entry.response else { return Outcome::Ask };
+        let ttl_s = judgement.cap_s(visit.now).map_or(STALE_TTL_S, |capped_s| capped_s.min(STALE_TTL_S));
+        let code = match response.negative {
+            Some(NegativeKind::Nxdomain) => dns::EDE_STALE_NXDOMAIN_ANSWER,
+            _ => dns::EDE_STALE_ANSWER,
+        };
+        Served::from_response(
+            visit,
+            query,
+            judgement,
+            response,
+            Ageing::To(ttl_s),
+            Source::Stale,
+            &[(code, "")],
+        )
+    }
+
+    /// What an upstream just said, kept in `entry`.
+    pub(super) fn kept(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
+        let judged = Served::judged(visit, query, verdict, entry);
+        let Some(response) = &entry.response else { return Outcome::Ask };
+        Served::answered(visit, query, judged.as_ref().unwrap_or(verdict), response)
+    }
+
+    /// What an upstream just said, not kept.
+    pub(super) fn unkept(
+        visit: &mut Visit,
+        query: &Query,
+        verdict: &Verdict,
+        response: &Response,
+    ) -> Outcome {
+        match visit.policy.table.judge_response(verdict, &query.qname, response, visit.now) {
+            Judgement::Same => Served::answered(visit, query, verdict, response),
+            Judgement::Other(judgement) => {
+                let judgement = visit.over_transport(*judgement);
+                Served::answered(visit, query, &judgement, response)
+            }
+        }
+    }
+
+    fn answered(visit: &mut Visit, query: &Query, judgement: &Verdict, response: &Response) -> Outcome {
+        let ageing = Ageing::By(0, judgement.cap_s(visit.now));
+        Served::from_response(visit, query, judgement, response, ageing, Source::Upstream, &[])
+    }
+
+    /// The response-side verdict on a kept answer, judged again after each reload, as it holds for this client.
+    ///
+    /// None: the name's own, which is `verdict` and let it pass.
+    fn judged(visit: &Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Option<Verdict> {
+        let generation = visit.policy.table.generation;
+        if entry.judged_generation == generation {
+            match &entry.judgement {
+                None => return None,
+                Some(known) if visit.now < known.valid_until => {
+                    return Some(visit.over_transport((**known).clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let response = entry.response.as_ref()?;
+        let judgement = visit.policy.table.judge_response(verdict, &query.qname, response, visit.now);
+        entry.judged_generation = generation;
+        entry.judgement = match judgement {
+            Judgement::Same => None,
+            Judgement::Other(other) => Some(other),
+        };
+        entry.judgement.as_deref().map(|judged| visit.over_transport(judged.clone()))
+    }
+
+    fn from_response(
+        visit: &mut Visit,
+        query: &Query,
+        judgement: &Verdict,
+        response: &Response,
+        ageing: Ageing,
+        source: Source,
+        ede: &[(u16, &str)],
+    ) -> Outcome {
+        if judgement.is_blocked() {
+            return Served::denied(visit, query, judgement, response, &ageing);
+        }
+        if visit.must_punt(judgement) {
+            return Outcome::Punt;
+        }
+        let reply = Reply {
+            body: &response.body,
+            ancount: response.ancount,
+            nscount: response.nscount,
+            ede,
+            // RFC 6840 §5.8: AD only to those who show that they understand it.
+            ad: response.authentic_data && (query.dnssec_ok || query.flags & FLAG_AD != 0),
+            ..visit.reply(query, response.rcode)
+        };
+        if visit.encode(query, reply) {
+            ageing.apply(visit.out, query.question_end, response);
+        }
+        let hits = visit.policy.hits.of(judgement);
+        visit.respond(Some(query.qtype), response.rcode, source, hits)
+    }
+
+    /// A denial behind what is kept of the chain.
+    fn denied(
+        visit: &mut Visit,
+        query: &Query,
+        judgement: &Verdict,
+        response: &Response,
+        ageing: &Ageing,
+    ) -> Outcome {
+        let link = usize::from(judgement.kept_links).checked_sub(1).and_then(|last| response.links.get(last));
+        let Some(link) = link else { return visit.deny(query, judgement, None) };
+        let mut body = response.body.to_vec();
+        ageing.apply(&mut body, 0, response);
+        let end = usize::from(link.end).min(body.len());
+        visit.deny(query, judgement, Some((&body[..end], link.ancount)))
+    }
+}

@@ -1,0 +1,329 @@
+//! Counts outcomes at the cost of a look-up and two additions per answer.
+//!
+//! Knows: which labels an outcome has.  Does not know: Prometheus, sockets, who asked.
+//! Theory: outcomes with the same labels share one tally; each thread has its own `Tallies`, and a scrape adds
+//! them up.  Time is taken once per batch: a batch's answers are noted as `touched` and settled together.
+//! Every label comes from a closed set, so the number of tallies is bounded whatever clients ask.
+
+use ahash::AHashMap;
+
+use crate::policy::{PolicyAction, PolicyTable, RuleKind, Verdict};
+use crate::wire::numbers::{qtype_label, rcode_label};
+use crate::wire::query::MalformedReason;
+
+/// Upper bounds of the response time histogram's buckets, in seconds; the last bucket has none.
+pub const SECONDS_BOUNDS: [f64; 13] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+/// The label of every value outside a closed set, and the numbers that stand for such values.
+const OTHER: &str = "OTHER";
+const OTHER_TYPE: u16 = 0;
+const OTHER_CODE: u16 = u16::MAX;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Source {
+    /// A rule's denial.
+    Policy,
+    /// The cache, fresh, or a failure remembered.
+    Cache,
+    /// The cache, past its time.
+    Stale,
+    /// An upstream, or its silence.
+    Upstream,
+    /// This server itself.
+    Local,
+}
+
+impl Source {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Source; 5] =
+        [Source::Policy, Source::Cache, Source::Stale, Source::Upstream, Source::Local];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        ["policy", "cache", "stale", "upstream", "local"][self as usize]
+    }
+}
+
+/// Why a query got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reason {
+    Malformed(MalformedReason),
+    RateLimit,
+    Policy,
+}
+
+impl Reason {
+    fn label(self) -> &'static str {
+        match self {
+            Reason::Malformed(reason) => reason.label(),
+            Reason::RateLimit => "rate_limit",
+            Reason::Policy => "policy",
+        }
+    }
+}
+
+/// What was done with a query; None: it was dropped for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ending {
+    Answered(Source, u16),
+    Dropped(Reason),
+}
+
+/// The number of a `Hit`; 0: none.
+pub type HitId = u32;
+
+/// One rule that spoke: the labels of a hit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hit {
+    /// `exchange` or `list`.
+    pub kind: &'static str,
+    /// The exchange's id or the list's name.
+    pub label: String,
+    /// What was done, or would have been.
+    pub action: &'static str,
+    /// `enforce` or `shadow`.
+    pub mode: &'static str,
+}
+
+/// Everything that is counted about an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct TallyKey {
+    is_stream: bool,
+    /// None: the question could not be read.  Types without a label of their own are `OTHER_TYPE`.
+    qtype: Option<u16>,
+    ending: Ending,
+    enforced: HitId,
+    shadow: HitId,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    count: u64,
+    seconds: f64,
+}
+
+/// One line of a thread's counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// `none`: the question could not be read.
+    pub qtype: &'static str,
+    /// None for a drop.
+    pub rcode: Option<&'static str>,
+    /// None for a drop.
+    pub source: Option<&'static str>,
+    /// Why it was dropped; None for an answer.
+    pub reason: Option<&'static str>,
+    /// The rule that blocked.
+    pub enforced: HitId,
+    /// The rule that would have.
+    pub shadow: HitId,
+    /// How many outcomes.
+    pub count: u64,
+    /// Sum of response times.
+    pub seconds: f64,
+}
+
+/// One thread's counts.
+#[derive(Default)]
+pub struct Tallies {
+    index: AHashMap<TallyKey, u32>,
+    keys: Vec<TallyKey>,
+    tallies: Vec<Tally>,
+    touched: Vec<u32>,
+    late: [[u64; SECONDS_BOUNDS.len() + 1]; Source::ALL.len()],
+}
+
+impl Tallies {
+    /// Nothing counted yet.
+    pub fn new() -> Tallies {
+        Tallies::default()
+    }
+
+    /// Count one outcome; its time is told by the `settle` that follows.
+    pub(super) fn touch(
+        &mut self,
+        is_stream: bool,
+        qtype: Option<u16>,
+        ending: Ending,
+        hits: (HitId, HitId),
+    ) {
+        let (enforced, shadow) = hits;
+        let ending = match ending {
+            // Unknown codes share one label, so that none can be made up.
+            Ending::Answered(source, rcode) if rcode_label(rcode) == OTHER => {
+                Ending::Answered(source, OTHER_CODE)
+            }
+            known => known,
+        };
+        let labelled = |qtype| if qtype_label(qtype) == OTHER { OTHER_TYPE } else { qtype };
+        let key = TallyKey { is_stream, qtype: qtype.map(labelled), ending, enforced, shadow };
+        // Neighbours are often alike.
+        if let Some(&last) = self.touched.last() {
+            if self.keys[last as usize] == key {
+                self.touched.push(last);
+                return;
+            }
+        }
+        let next = self.keys.len() as u32;
+        let number = *self.index.entry(key).or_insert(next);
+        if number == next {
+            self.keys.push(key);
+            self.tallies.push(Tally::default());
+        }
+        self.touched.push(number);
+    }
+
+    /// All that was touched since the last call took `seconds`.
+    pub fn settle(&mut self, seconds: f64) {
+        let bucket = SECONDS_BOUNDS.partition_point(|&bound| bound < seconds);
+        for &number in &self.touched {
+            let tally = &mut self.tallies[number as usize];
+            tally.count += 1;
+            tally.seconds += seconds;
+            if bucket > 0 {
+                if let Ending::Answered(source, _) = self.keys[number as usize].ending {
+                    self.late[source as usize][bucket] += 1;
+                }
+            }
+        }
+        self.touched.clear();
+    }
+
+    /// The counts so far.
+    pub fn rows(&self) -> Vec<Row> {
+        let one = |(key, tally): (&TallyKey, &Tally)| {
+            let (rcode, source, reason) = match key.ending {
+                Ending::Answered(source, rcode) => (Some(rcode_label(rcode)), Some(source.label()), None),
+                Ending::Dropped(reason) => (None, None, Some(reason.label())),
+            };
+            Row {
+                transport: if key.is_stream { "tcp" } else { "udp" },
+                qtype: key.qtype.map_or("none", qtype_label),
+                rcode,
+                source,
+                reason,
+                enforced: key.enforced,
+                shadow: key.shadow,
+                count: tally.count,
+                seconds: tally.seconds,
+            }
+        };
+        self.keys.iter().zip(&self.tallies).filter(|(_, tally)| tally.count > 0).map(one).collect()
+    }
+
+    /// Answers that fell in each bucket after the first, by source (index 0 is never used).
+    pub fn late(&self, source: Source) -> &[u64; SECONDS_BOUNDS.len() + 1] {
+        &self.late[source as usize]
+    }
+}
+
+/// The hits of one table's rules: (enforced, shadow) by rule.
+pub(super) struct Hits(Vec<(HitId, HitId)>);
+
+impl Hits {
+    /// The hits that a verdict counts as.
+    #[inline]
+    pub fn of(&self, verdict: &Verdict) -> (HitId, HitId) {
+        let of_rule = |rule: u16| self.0.get(usize::from(rule)).copied().unwrap_or((0, 0));
+        let enforced = match &verdict.matched {
+            Some(matched) if verdict.is_blocked() => of_rule(matched.rule).0,
+            _ => 0,
+        };
+        (enforced, verdict.shadow.map_or(0, |rule| of_rule(rule).1))
+    }
+}
+
+/// Numbers for hits, the same for the same labels over all tables.
+#[derive(Default)]
+pub(super) struct Registry {
+    numbers: AHashMap<Hit, HitId>,
+    hits: Vec<Hit>,
+}
+
+impl Registry {
+    /// The numbers of a table's rules.
+    pub fn hits_of(&mut self, table: &PolicyTable) -> Hits {
+        let pairs = table.rules().iter().map(|rule| {
+            let kind = match rule.kind {
+                RuleKind::Exchange => "exchange",
+                RuleKind::List => "list",
+                // These block nothing, so they have no hits.
+                RuleKind::Allow | RuleKind::Protected => return (0, 0),
+            };
+            (
+                self.number(kind, &rule.label, rule.action, "enforce"),
+                self.number(kind, &rule.label, rule.action, "shadow"),
+            )
+        });
+        Hits(pairs.collect())
+    }
+
+    fn number(&mut self, kind: &'static str, label: &str, action: PolicyAction, mode: &'static str) -> HitId {
+        let hit = Hit { kind, label: label.to_owned(), action: action.label(), mode };
+        if let Some(&known) = self.numbers.get(&hit) {
+            return known;
+        }
+        self.hits.push(hit.clone());
+        let number = self.hits.len() as HitId;
+        self.numbers.insert(hit, number);
+        number
+    }
+
+    /// What a number stands for.
+    pub fn hit(&self, id: HitId) -> Option<Hit> {
+        self.hits.get((id as usize).checked_sub(1)?).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(rcode: u16) -> Ending {
+        Ending::Answered(Source::Cache, rcode)
+    }
+
+    #[test]
+    fn alike_outcomes_share_a_row_and_times_add_up() {
+        let mut tallies = Tallies::new();
+        tallies.touch(false, Some(1), answered(0), (0, 0));
+        tallies.touch(false, Some(1), answered(0), (0, 0));
+        tallies.touch(true, Some(28), answered(0), (0, 0));
+        tallies.settle(0.0001);
+        tallies.touch(false, Some(1), answered(0), (0, 0));
+        tallies.settle(0.003);
+        let rows = tallies.rows();
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].count, rows[0].qtype, rows[0].transport), (3, "A", "udp"));
+        assert!((rows[0].seconds - 0.0032).abs() < 1e-9);
+        assert_eq!((rows[1].count, rows[1].qtype, rows[1].transport), (1, "AAAA", "tcp"));
+        // 3 ms is over the bounds 0.5, 1 and 2 ms and under the fourth.
+        assert_eq!(tallies.late(Source::Cache)[3], 1);
+        assert_eq!(tallies.late(Source::Cache).iter().sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn made_up_types_and_codes_share_one_row() {
+        let mut tallies = Tallies::new();
+        for number in 4000..4100 {
+            tallies.touch(false, Some(number), answered(number), (0, 0));
+        }
+        tallies.settle(0.0);
+        assert_eq!(tallies.rows().len(), 1);
+        assert_eq!(tallies.rows()[0].qtype, "OTHER");
+    }
+
+    #[test]
+    fn what_is_not_settled_is_not_counted() {
+        let mut tallies = Tallies::new();
+        tallies.touch(false, None, Ending::Dropped(Reason::RateLimit), (0, 0));
+        assert!(tallies.rows().is_empty());
+        tallies.settle(1.0);
+        assert_eq!((tallies.rows()[0].reason, tallies.rows()[0].rcode), (Some("rate_limit"), None));
+    }
+}

@@ -1,0 +1,115 @@
+//! Whom a question's first attempt goes to, as Python has worked it out.
+//!
+//! Knows: suffixes and who stands first in line for each.  Does not know: health, round-trip times, why.
+
+use std::net::SocketAddr;
+
+use ahash::AHashMap;
+
+/// Upstreams that stand in for each other, as they stand now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamSet {
+    /// The number of the first in line; None: Python must ask (it speaks TCP, or is down).
+    pub first: Option<u16>,
+    /// Whether it is asked with EDNS.
+    pub edns: bool,
+    /// Whether its AD bit is believed.
+    pub trust_ad: bool,
+    /// How long to wait for its answer before something else is tried.
+    pub timeout_s: f64,
+    /// From then on (monotonic seconds) Python must ask, because another upstream is due to be measured.
+    pub probe_at: f64,
+}
+
+/// All upstreams at one moment.
+#[derive(Debug, Default)]
+pub struct UpstreamView {
+    /// Every upstream that is asked over UDP, by number.
+    pub servers: Vec<SocketAddr>,
+    sets: Vec<UpstreamSet>,
+    by_suffix: AHashMap<Box<[u8]>, u16>,
+}
+
+impl UpstreamView {
+    /// `sets` by suffix (wire form, lower case); the empty suffix is the default.
+    pub fn new(servers: Vec<SocketAddr>, sets: Vec<(Vec<u8>, UpstreamSet)>) -> UpstreamView {
+        let mut view = UpstreamView { servers, ..UpstreamView::default() };
+        for (suffix, set) in sets {
+            let number = view.sets.len() as u16;
+            view.sets.push(set);
+            view.by_suffix.insert(suffix.into_boxed_slice(), number);
+        }
+        view
+    }
+
+    /// A set by its number.
+    pub fn set(&self, number: u16) -> Option<&UpstreamSet> {
+        self.sets.get(usize::from(number))
+    }
+
+    /// The number of the set that answers for `qname` (wire form, lower case): the longest suffix wins.
+    pub fn set_for(&self, qname: &[u8]) -> Option<u16> {
+        self.covering(qname).or_else(|| self.by_suffix.get(&[][..]).copied())
+    }
+
+    /// Whether an operator named upstreams for a suffix at or above `qname`.
+    pub fn covers(&self, qname: &[u8]) -> bool {
+        self.covering(qname).is_some()
+    }
+
+    fn covering(&self, qname: &[u8]) -> Option<u16> {
+        if self.sets.len() < 2 {
+            return None;
+        }
+        let mut rest = qname;
+        while let Some(&length) = rest.first() {
+            if let Some(&number) = self.by_suffix.get(rest) {
+                return Some(number);
+            }
+            if length == 0 {
+                break;
+            }
+            rest = rest.get(usize::from(length) + 1..)?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(first: u16) -> UpstreamSet {
+        UpstreamSet {
+            first: Some(first),
+            edns: true,
+            trust_ad: false,
+            timeout_s: 0.4,
+            probe_at: f64::INFINITY,
+        }
+    }
+
+    #[test]
+    fn the_longest_suffix_wins_and_the_default_takes_the_rest() {
+        let view = UpstreamView::new(
+            Vec::new(),
+            vec![
+                (b"".to_vec(), set(0)),
+                (b"\x07example\x00".to_vec(), set(1)),
+                (b"\x04corp\x07example\x00".to_vec(), set(2)),
+            ],
+        );
+        assert_eq!(view.set_for(b"\x03www\x04corp\x07example\x00"), Some(2));
+        assert_eq!(view.set_for(b"\x03www\x07example\x00"), Some(1));
+        assert_eq!(view.set_for(b"\x08xexample\x00"), Some(0));
+        assert_eq!(view.set_for(b"\x00"), Some(0));
+        assert!(view.covers(b"\x07example\x00"));
+        assert!(!view.covers(b"\x03org\x00"));
+    }
+
+    #[test]
+    fn a_broken_name_covers_nothing() {
+        let view = UpstreamView::new(Vec::new(), vec![(vec![], set(0)), (b"\x01x\x00".to_vec(), set(1))]);
+        assert_eq!(view.set_for(b"\x05ab"), Some(0));
+    }
+}
