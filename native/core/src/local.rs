@@ -1,1 +1,275 @@
-//! To be written.
+//! Names that are answered here and go nowhere: the site's own records and the special names.
+//!
+//! Knows: `records:` of the settings, the registries of special-use and locally-served names.  Does not know:
+//! policy, cache, upstreams, who asks.
+//! Source of the special names: RFC 6761 (localhost, invalid, test), 7686 (onion), 9476 (alt), 6762 (local),
+//! 8375 (home.arpa), 6303 and 7793 (reverse zones of private space), 9462 (resolver.arpa).
+
+use crate::wire::{
+    record, soa_record, suffixes, Owner, Query, Soa, QNAME_POINTER, RCODE_NOERROR, RCODE_NXDOMAIN, TYPE_A,
+    TYPE_AAAA, TYPE_ANY, TYPE_PTR,
+};
+use ahash::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// TTL of a site's own records, seconds: short, since they are edited by hand and nobody flushes clients.
+pub const LOCAL_TTL_S: u32 = 300;
+/// TTL of answers for special names, seconds: they never change (RFC 6303 §3 uses 10,800 s).
+pub const SPECIAL_TTL_S: u32 = 10_800;
+
+const LOCALHOST: &[u8] = b"\x09localhost\0";
+const RNAME: &[u8] = b"\x06nobody\x07invalid\0";
+const LOOPBACK_REVERSE: &[u8] = b"\x011\x010\x010\x03127\x07in-addr\x04arpa\0";
+const LOOPBACK_IPV4: [u8; 4] = [127, 0, 0, 1];
+const LOOPBACK_IPV6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// How a special zone answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Special {
+    /// A 127.0.0.1, AAAA ::1, NODATA for the rest.
+    Loopback,
+    /// NXDOMAIN for everything at and below it.
+    Nowhere,
+    /// NODATA at the apex, NXDOMAIN below it.
+    Empty,
+    /// NODATA for everything at and below it.
+    Nodata,
+    /// NXDOMAIN while this resolver filters; otherwise an ordinary name.
+    Canary,
+}
+
+/// Rcode and sections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalAnswer {
+    /// NOERROR or NXDOMAIN.
+    pub rcode: u16,
+    /// Records to be placed behind the question.
+    pub body: Vec<u8>,
+    /// Answer records in `body`.
+    pub ancount: u16,
+    /// Authority records in `body`.
+    pub nscount: u16,
+}
+
+/// What the site's records say of one name.
+#[derive(Default)]
+struct Own {
+    addresses: Vec<IpAddr>,
+    /// Names that an address of this reverse name belongs to.
+    pointers: Vec<Box<[u8]>>,
+}
+
+/// The site's records (A, AAAA and their PTR) and the special zones.
+pub struct LocalNames {
+    own: HashMap<Box<[u8]>, Own>,
+    /// A bit for each length of a name in `own`: most questions need no look at the table.
+    own_lengths: [u64; 4],
+    /// Every name that one of `own` lies below.
+    ancestors: HashSet<Box<[u8]>>,
+    special: HashMap<Box<[u8]>, Special>,
+}
+
+impl LocalNames {
+    /// From the site's records: owner names, wire form and lower case, and their addresses in order.
+    #[must_use]
+    pub fn new(records: &[(Vec<u8>, Vec<IpAddr>)]) -> Self {
+        let mut own: HashMap<Box<[u8]>, Own> = HashMap::default();
+        for (owner, addresses) in records {
+            for &address in addresses {
+                own.entry(owner.as_slice().into()).or_default().addresses.push(address);
+                own.entry(reverse_name(address).into()).or_default().pointers.push(owner.as_slice().into());
+            }
+        }
+        let mut own_lengths = [0; 4];
+        let mut ancestors = HashSet::default();
+        for name in own.keys() {
+            own_lengths[name.len() / 64 % 4] |= 1 << (name.len() % 64);
+            ancestors.extend(suffixes(name).skip(1).map(|(_, suffix)| Box::from(suffix)));
+        }
+        LocalNames { own, own_lengths, ancestors, special: special_zones() }
+    }
+
+    /// The answer to `query` if its name is ours; None sends it on.
+    ///
+    /// `covers` tells whether the operator named an upstream for a name: that wins over the special zones.
+    #[inline]
+    pub fn find(
+        &self,
+        query: &Query<'_>,
+        covers: &dyn Fn(&[u8]) -> bool,
+        is_filtering: bool,
+    ) -> Option<LocalAnswer> {
+        let qname = query.qname.as_slice();
+        if self.own_lengths[qname.len() / 64 % 4] >> (qname.len() % 64) & 1 == 1 {
+            if let Some(own) = self.own.get(qname) {
+                return Some(own.answer(query.qtype));
+            }
+        }
+        // A name that ends in none of them is no special name; nearly every question stops here.
+        if !has_special_ending(qname) {
+            return None;
+        }
+        self.find_special(qname, query.qtype, covers, is_filtering)
+    }
+
+    #[cold]
+    fn find_special(
+        &self,
+        qname: &[u8],
+        qtype: u16,
+        covers: &dyn Fn(&[u8]) -> bool,
+        is_filtering: bool,
+    ) -> Option<LocalAnswer> {
+        let (apex_offset, kind) =
+            suffixes(qname).find_map(|(at, suffix)| self.special.get(suffix).map(|&kind| (at, kind)))?;
+        if covers(qname) || (kind == Special::Canary && !is_filtering) {
+            return None;
+        }
+        if kind == Special::Loopback {
+            match qtype {
+                TYPE_A => return Some(positive(TYPE_A, &LOOPBACK_IPV4)),
+                TYPE_AAAA => return Some(positive(TYPE_AAAA, &LOOPBACK_IPV6)),
+                _ => (),
+            }
+        }
+        if qname == LOOPBACK_REVERSE && qtype == TYPE_PTR {
+            return Some(positive(TYPE_PTR, LOCALHOST));
+        }
+        // RFC 8020: NXDOMAIN would deny every name below, and one of the site's own may lie there.
+        let exists = matches!(kind, Special::Loopback | Special::Nodata)
+            || (apex_offset == 0 && kind == Special::Empty)
+            || self.ancestors.contains(qname);
+        let rcode = if exists { RCODE_NOERROR } else { RCODE_NXDOMAIN };
+        Some(negative(rcode, apex_offset as u16, SPECIAL_TTL_S))
+    }
+}
+
+impl Own {
+    fn answer(&self, qtype: u16) -> LocalAnswer {
+        let mut body = Vec::new();
+        let mut ancount: u16 = 0;
+        let mut append = |rtype: u16, rdata: &[u8]| {
+            // More than fit the count could be sent by no transport anyway.
+            if (qtype == rtype || qtype == TYPE_ANY) && ancount < u16::MAX {
+                record(Owner::Pointer(QNAME_POINTER), rtype, LOCAL_TTL_S, rdata, &mut body);
+                ancount += 1;
+            }
+        };
+        for address in &self.addresses {
+            match address {
+                IpAddr::V4(address) => append(TYPE_A, &address.octets()),
+                IpAddr::V6(address) => append(TYPE_AAAA, &address.octets()),
+            }
+        }
+        for name in &self.pointers {
+            append(TYPE_PTR, name);
+        }
+        if ancount == 0 {
+            return negative(RCODE_NOERROR, 0, LOCAL_TTL_S);
+        }
+        LocalAnswer { rcode: RCODE_NOERROR, body, ancount, nscount: 0 }
+    }
+}
+
+fn positive(rtype: u16, rdata: &[u8]) -> LocalAnswer {
+    let mut body = Vec::new();
+    record(Owner::Pointer(QNAME_POINTER), rtype, SPECIAL_TTL_S, rdata, &mut body);
+    LocalAnswer { rcode: RCODE_NOERROR, body, ancount: 1, nscount: 0 }
+}
+
+/// A negative answer whose SOA's owner is the qname from `owner_offset` on.
+fn negative(rcode: u16, owner_offset: u16, ttl_s: u32) -> LocalAnswer {
+    let soa = Soa {
+        mname: LOCALHOST,
+        rname: RNAME,
+        serial: 1,
+        refresh_s: 3600,
+        retry_s: 1200,
+        expire_s: 604_800,
+        minimum_s: ttl_s,
+    };
+    let mut body = Vec::new();
+    soa_record(Owner::Pointer(QNAME_POINTER + owner_offset), &soa, ttl_s, &mut body);
+    LocalAnswer { rcode, body, ancount: 0, nscount: 1 }
+}
+
+/// Every special name ends in one of these (a label may contain such octets by chance).
+#[inline]
+fn has_special_ending(qname: &[u8]) -> bool {
+    // The last two letters tell which of the endings it could be.
+    let [.., one, two, _root] = qname else { return false };
+    match &[*one, *two] {
+        b"st" => qname.ends_with(b"\x09localhost\0") || qname.ends_with(b"\x04test\0"),
+        b"id" => qname.ends_with(b"\x07invalid\0"),
+        b"on" => qname.ends_with(b"\x05onion\0"),
+        b"lt" => qname.ends_with(b"\x03alt\0"),
+        b"al" => qname.ends_with(b"\x05local\0"),
+        b"pa" => qname.ends_with(b"\x04arpa\0"),
+        b"et" => qname.ends_with(b"\x13use-application-dns\x03net\0"),
+        _ => false,
+    }
+}
+
+/// Apex of each special zone, and how it answers.
+fn special_zones() -> HashMap<Box<[u8]>, Special> {
+    let mut zones: HashMap<Box<[u8]>, Special> = HashMap::default();
+    let mut add = |text: &str, kind| zones.insert(name_from_text(text).into(), kind);
+    add("localhost", Special::Loopback);
+    for text in ["invalid", "test", "onion", "alt", "local"] {
+        add(text, Special::Nowhere);
+    }
+    add("home.arpa", Special::Empty);
+    add("resolver.arpa", Special::Nodata);
+    // Browsers that find this name gone leave their own DNS over HTTPS off.
+    add("use-application-dns.net", Special::Canary);
+    for text in
+        ["0", "10", "127", "254.169", "168.192", "2.0.192", "100.51.198", "113.0.203", "255.255.255.255"]
+    {
+        add(&format!("{text}.in-addr.arpa"), Special::Empty);
+    }
+    for second in 16..32 {
+        add(&format!("{second}.172.in-addr.arpa"), Special::Empty);
+    }
+    for second in 64..128 {
+        add(&format!("{second}.100.in-addr.arpa"), Special::Empty);
+    }
+    for host in ["0", "1"] {
+        add(&format!("{host}{}.ip6.arpa", ".0".repeat(31)), Special::Empty);
+    }
+    for text in ["d.f", "8.e.f", "9.e.f", "a.e.f", "b.e.f", "8.b.d.0.1.0.0.2"] {
+        add(&format!("{text}.ip6.arpa"), Special::Empty);
+    }
+    zones
+}
+
+/// Wire form of a name of plain labels.
+fn name_from_text(text: &str) -> Vec<u8> {
+    let mut name = Vec::with_capacity(text.len() + 2);
+    for label in text.split('.') {
+        name.push(label.len() as u8);
+        name.extend_from_slice(label.as_bytes());
+    }
+    name.push(0);
+    name
+}
+
+/// The name whose PTR leads back from an address (RFC 1035 §3.5, RFC 3596 §2.5).
+fn reverse_name(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            name_from_text(&format!("{d}.{c}.{b}.{a}.in-addr.arpa"))
+        }
+        IpAddr::V6(address) => {
+            let mut text = String::new();
+            for octet in address.octets().iter().rev() {
+                text.push_str(&format!("{:x}.{:x}.", octet & 15, octet >> 4));
+            }
+            name_from_text(&(text + "ip6.arpa"))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

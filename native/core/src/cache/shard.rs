@@ -1,0 +1,306 @@
+//! One part of the cache, behind one lock: all kinds of the names whose hash leads here.
+//!
+//! Knows: which entry answers which question, the limit in octets.  Does not know: TTL bounds, other shards.
+//! Theory: a question is found by the hash of name and kind and then by comparing both, never by the hash
+//! alone.  What the tables take is counted as a whole, what entries keep outside them one by one.
+
+use super::entry::{allocation_octets, failure_octets, judgement_octets, Entry};
+use super::eviction::{EvictionQueues, FREQUENCY_MAX, SMALL_SHARE};
+use super::index::Index;
+use super::seats::{Seat, Seats, SEAT_OCTETS};
+use crate::wire::Response;
+
+/// Eviction starts when 1/32 of the octets is left, so its search may take several stores.
+const SLACK_SHARE: usize = 32;
+
+/// A question as a shard sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'q> {
+    /// Wire form, lower case.
+    pub(super) qname: &'q [u8],
+    /// Of the name alone.
+    pub(super) hash: u64,
+    /// The type and the DO and CD bits in one number.
+    pub(super) typed_kind: u32,
+    /// The same of the NXDOMAIN that would deny the name.
+    pub(super) denial_kind: u32,
+}
+
+impl Question<'_> {
+    /// Hash of the name and a kind.  Two rounds of folding spread the kinds of one name over the table.
+    #[inline]
+    fn hash_of(&self, kind: u32) -> u64 {
+        const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
+        let wide = u128::from(self.hash ^ u64::from(kind) << 17 ^ u64::from(kind)) * ODD;
+        (wide >> 64) as u64 ^ wide as u64
+    }
+}
+
+/// Part of the cache.
+pub(super) struct Shard {
+    seats: Seats,
+    index: Index,
+    queues: EvictionQueues,
+    /// What entries keep outside the tables.
+    heap_octets: usize,
+    octets_max: usize,
+    octets_high: usize,
+    /// What one entry may take: one answer may not push out all the small queue at once.
+    entry_octets_max: usize,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) evictions: u64,
+}
+
+impl Shard {
+    pub(super) fn new(octets_max: usize) -> Self {
+        Shard {
+            seats: Seats::with_room(0),
+            index: Index::with_room(0),
+            queues: EvictionQueues::new(octets_max),
+            heap_octets: 0,
+            octets_max,
+            octets_high: octets_max - octets_max / SLACK_SHARE,
+            entry_octets_max: octets_max / SMALL_SHARE,
+            hits: 0,
+            misses: 0,
+            evictions: 0,
+        }
+    }
+
+    /// How many entries are kept, stale ones and failures included.
+    pub(super) fn entries(&self) -> usize {
+        self.seats.taken()
+    }
+
+    /// Memory accounted for.
+    pub(super) fn octets(&self) -> usize {
+        std::mem::size_of::<Self>()
+            + self.queues.octets()
+            + self.index.octets()
+            + self.seats.octets()
+            + self.heap_octets
+    }
+
+    /// Whether an entry with allocations of so many octets may be kept for this name.
+    pub(super) fn has_room_for(&self, qname: &[u8], octets: usize) -> bool {
+        SEAT_OCTETS + allocation_octets(qname.len()) + octets <= self.entry_octets_max
+    }
+
+    #[inline]
+    fn find(&self, question: &Question, kind: u32) -> Option<u32> {
+        self.index.find(question.hash_of(kind) as u32, |number| {
+            let seat = &self.seats[number];
+            seat.kind == kind && *seat.qname == *question.qname
+        })
+    }
+
+    /// The entry to look at, and its number for `settle`.
+    #[inline]
+    pub(super) fn seated(&mut self, number: u32) -> &mut Entry {
+        &mut self.seats[number].entry
+    }
+
+    /// Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
+    #[inline]
+    pub(super) fn lookup(&mut self, question: &Question, now: f64) -> Option<u32> {
+        let typed = self.find(question, question.typed_kind);
+        if let Some(number) = typed {
+            if self.seats[number].entry.is_fresh(now) {
+                self.hits += 1;
+                self.count_use(number);
+                return typed;
+            }
+        }
+        let denial = self.find(question, question.denial_kind);
+        if typed.is_none() && denial.is_none() {
+            self.misses += 1;
+            return None;
+        }
+        self.second_best(typed, denial, now)
+    }
+
+    /// A lookup that found no fresh answer of the type: a denial, a stale answer or a failure.
+    fn second_best(&mut self, typed: Option<u32>, denial: Option<u32>, now: f64) -> Option<u32> {
+        let is_denied = denial.is_some_and(|number| self.seats[number].entry.is_fresh(now));
+        let found = if is_denied {
+            denial
+        } else {
+            let failing = || typed.filter(|&number| self.seats[number].entry.is_failing(now));
+            self.newer_usable(typed, denial, now).or_else(failing)
+        };
+        if is_denied || found.is_some_and(|number| self.seats[number].entry.is_failing(now)) {
+            self.hits += 1;
+        } else {
+            self.misses += 1;
+        }
+        if let Some(number) = found {
+            self.count_use(number);
+        }
+        found
+    }
+
+    /// Whichever still has an answer, the one learned later if both have.
+    fn newer_usable(&self, one: Option<u32>, other: Option<u32>, now: f64) -> Option<u32> {
+        let usable = |number: &u32| self.seats[*number].entry.is_usable(now);
+        match (one.filter(usable), other.filter(usable)) {
+            (Some(one), Some(other)) => {
+                let is_newer = self.seats[other].entry.stored_at > self.seats[one].entry.stored_at;
+                Some(if is_newer { other } else { one })
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
+    #[inline]
+    fn count_use(&mut self, number: u32) {
+        let seat = &mut self.seats[number];
+        if seat.frequency < FREQUENCY_MAX {
+            seat.frequency += 1;
+        }
+    }
+
+    /// A new entry with a response whose allocations cost `octets`, in the question's old seat or a new one.
+    ///
+    /// What contradicts it is forgotten: a name that is denied has no type, and the reverse.
+    pub(super) fn fill_answer(
+        &mut self,
+        question: &Question,
+        is_denial: bool,
+        response: Response,
+        octets: usize,
+        now: f64,
+    ) -> u32 {
+        let (typed, denial) = (question.typed_kind, question.denial_kind);
+        let (kind, other) = if is_denial { (denial, typed) } else { (typed, denial) };
+        self.empty(question, other);
+        let number = self.fill(question, kind, octets, now);
+        self.seats[number].entry.response = Some(response);
+        number
+    }
+
+    /// Forget the answers to a question; their seats stay in the queues until taken again or evicted.
+    pub(super) fn empty_all(&mut self, question: &Question) {
+        self.empty(question, question.typed_kind);
+        self.empty(question, question.denial_kind);
+    }
+
+    fn empty(&mut self, question: &Question, kind: u32) {
+        if let Some(number) = self.find(question, kind) {
+            self.renew(number, 0);
+        }
+    }
+
+    /// A new entry with nothing known yet, its allocations to come.
+    fn fill(&mut self, question: &Question, kind: u32, octets: usize, now: f64) -> u32 {
+        if let Some(number) = self.find(question, kind) {
+            self.renew(number, octets);
+            return number;
+        }
+        let hash = question.hash_of(kind);
+        let mut seat = Seat::new(question.qname, kind, hash);
+        seat.heap_octets += octets as u32;
+        self.heap_octets += seat.heap_octets as usize;
+        self.make_seat(now);
+        let number = self.seats.take(seat);
+        self.index.insert(hash as u32, number);
+        self.queues.admit(&mut self.seats, number);
+        number
+    }
+
+    /// A new entry in the seat of an older one, whose popularity it keeps.
+    fn renew(&mut self, number: u32, octets: usize) {
+        let seat = &mut self.seats[number];
+        seat.entry = Entry::new(None);
+        seat.noted_octets = 0;
+        let octets = allocation_octets(seat.qname.len()) + octets;
+        self.resize(number, octets);
+    }
+
+    fn resize(&mut self, number: u32, octets: usize) {
+        self.heap_octets = self.heap_octets - self.seats[number].heap_octets as usize + octets;
+        self.queues.resize(&mut self.seats, number, octets as u32);
+    }
+
+    /// See that a seat is free: an old one, one more, or somebody's.
+    fn make_seat(&mut self, now: f64) {
+        while !self.seats.has_room() && !self.seats.grow(self.octets_high.saturating_sub(self.octets())) {
+            if !self.evict(now, true) {
+                return;
+            }
+        }
+    }
+
+    /// Note that upstreams failed; see `Cache::store_failure`.
+    pub(super) fn fail(&mut self, question: &Question, ede: (u16, &str), now: f64) -> u32 {
+        let typed = self.find(question, question.typed_kind);
+        let denial = self.find(question, question.denial_kind);
+        let unanswered = || typed.filter(|&number| self.seats[number].entry.response.is_none());
+        let number = match self.newer_usable(typed, denial, now).or_else(unanswered) {
+            Some(number) => number,
+            None => self.fill(question, question.typed_kind, 0, now),
+        };
+        let entry = &mut self.seats[number].entry;
+        let older_octets = entry.failure.as_ref().map_or(0, |failure| failure_octets(&failure.1));
+        if entry.note_failure(ede, now) {
+            let octets = self.seats[number].heap_octets as usize - older_octets + failure_octets(ede.1);
+            self.resize(number, octets);
+        }
+        number
+    }
+
+    /// Account for what the caller noted on the entry it was shown.
+    #[inline]
+    pub(super) fn settle(&mut self, number: u32, now: f64) {
+        let seat = &self.seats[number];
+        if seat.entry.judgement.is_none() && seat.noted_octets == 0 {
+            return;
+        }
+        let noted = judgement_octets(&seat.entry.judgement);
+        if noted == seat.noted_octets as usize {
+            return;
+        }
+        let octets = seat.heap_octets as usize - seat.noted_octets as usize + noted;
+        self.seats[number].noted_octets = noted as u32;
+        self.resize(number, octets);
+        self.make_room(now);
+    }
+
+    /// Evict until there is a little room, or until the next store where that would take long.
+    pub(super) fn make_room(&mut self, now: f64) {
+        let mut octets = self.octets();
+        while octets > self.octets_high && self.evict(now, octets > self.octets_max) {
+            octets = self.octets();
+        }
+        if self.seats.is_sparse() {
+            self.close_ranks();
+        }
+    }
+
+    fn evict(&mut self, now: f64, must: bool) -> bool {
+        let Some(number) = self.queues.evict(&mut self.seats, now, must) else { return false };
+        let seat = self.seats.leave(number);
+        self.index.remove(seat.hash as u32, number);
+        self.heap_octets -= seat.heap_octets as usize;
+        self.evictions += 1;
+        true
+    }
+
+    /// Move all seats to tables that are no larger than they need be.
+    ///
+    /// Entries had become larger and so fewer; what the tables kept free could not hold any of them.
+    fn close_ranks(&mut self) {
+        let count = self.seats.taken();
+        let mut order = Vec::with_capacity(count);
+        self.queues.take_all(&self.seats, |number| order.push(number));
+        let mut seats = Seats::with_room(count + count / 8);
+        let mut index = Index::with_room(count);
+        for older in order {
+            let number = seats.take(self.seats.leave(older));
+            index.insert(seats[number].hash as u32, number);
+            self.queues.put_back(&mut seats, number);
+        }
+        self.seats = seats;
+        self.index = index;
+    }
+}
