@@ -19,8 +19,9 @@ from typing import Final
 from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
-from resolver.cli.counters import forwarding_counters
+from resolver.cli.counters import forwarding_counters, native_counters
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
+from resolver.cli.native import NativeEngine
 from resolver.cli.policyfacts import count_expiring, policy_facts
 from resolver.cli.recording import HistoryRecorder
 from resolver.clock import LoopClock
@@ -91,21 +92,11 @@ class Server:
     ) -> None:
         self.settings = settings
         self.engine = engine
-        self._native_module = native
         self._log_writer = log_writer
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop)
         self._tallies = Tallies()
         self._reporter = Reporter(self._tallies, make_query_log(settings, log_writer))
-        memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE
-        self._memo_octets = memo_octets
-        self._cache = ResponseCache(
-            settings.cache.size_octets - memo_octets,
-            ttl_min_s=settings.cache.ttl_min_s,
-            ttl_max_s=settings.cache.ttl_max_s,
-            negative_ttl_max_s=settings.cache.negative_ttl_max_s,
-            stale_max_s=settings.cache.stale_max_s,
-        )
         self._wall = wall
         self._recorder = HistoryRecorder(settings.state_dir, wall=wall)
         self._publisher = Publisher(
@@ -124,10 +115,15 @@ class Server:
         self._service: Service | None = None
         self._table: PolicyTable | None = None
         self._facts = PolicyFacts()
+        self._dns: list[SocketAddress] = []
         self._udp: list[UdpListener] = []
         self._tcp: list[TcpListener] = []
         self._web: WebServer | None = None
         self.health = Health("policy", "sockets")
+        self._native = self._make_native(native)
+        # The memo stands in front of Python's own cache; the native one needs none.
+        self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
+        self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
         self.metrics = Metrics(
             self._tallies,
             policy=lambda: self._facts,
@@ -140,6 +136,7 @@ class Server:
             counters=self._counters,
             drops=self._drops,
             lists=lambda: list_facts(self._keeper),
+            native=lambda: None if self._native is None else self._native.tallies(),
         )
 
     async def start(self) -> None:
@@ -163,6 +160,8 @@ class Server:
         listeners: list[UdpListener | TcpListener] = [*self._udp, *self._tcp]
         for listener in listeners:
             listener.stop_reading()
+        if self._native is not None:
+            self._native.stop_reading()
         await self._drain()
         if self._forwarder is not None:
             await self._forwarder.close()
@@ -170,6 +169,8 @@ class Server:
         await asyncio.sleep(0)
         for listener in listeners:
             listener.close()
+        if self._native is not None:
+            await self._native.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -183,7 +184,7 @@ class Server:
     @property
     def dns_addresses(self) -> list[SocketAddress]:
         """Where DNS is served, UDP and TCP alike."""
-        return [SocketAddress(*listener.bound_to) for listener in self._udp]
+        return self._dns
 
     @property
     def http_address(self) -> SocketAddress | None:
@@ -235,6 +236,18 @@ class Server:
             await self._keeper.settle(FIRST_DOWNLOADS_S)
             await self._publisher.reload_if_changed()
 
+    def _make_native(self, module: NativeModule | None) -> NativeEngine | None:
+        if module is None:
+            return None
+        return NativeEngine(
+            module,
+            self.settings,
+            self._reporter,
+            self._clock,
+            self._loop,
+            on_unusable=lambda why: self.health.remark("engine", why),
+        )
+
     def _make_service(self, table: PolicyTable) -> Service:
         settings = self.settings
         plan = make_plan(settings)
@@ -273,18 +286,21 @@ class Server:
                     _log.warning("no IPv6 here, not listening", extra={"address": str(endpoint)})
                 else:
                     reasons.append(_why_not(f"listen.dns: {endpoint}", error, endpoint.port))
-        if not self._udp and not reasons:
+        if not self._dns and not reasons:
             reasons.append("listen.dns: none of the addresses exists on this machine")
         if reasons:
             raise CannotStart(reasons)
+        if self._native is not None:
+            assert self._forwarder is not None
+            await self._native.start(service, self._forwarder)
 
     async def _bind_endpoint(self, address: SocketAddress, service: Service) -> None:
         limits = self.settings.limits
         for attempt in range(PORT_ATTEMPTS_MAX):
-            udp = UdpListener(address, service, self._reporter, self._clock, self._loop)
+            bound = self._bind_udp(address, service)
             try:
                 tcp = TcpListener(
-                    SocketAddress(*udp.bound_to),
+                    bound,
                     service,
                     self._reporter,
                     self._clock,
@@ -292,18 +308,33 @@ class Server:
                     idle_s=limits.tcp_idle_s,
                     connections_max=limits.tcp_connections_max,
                     connections_per_client_max=limits.tcp_connections_per_client_max,
+                    front=self._native,
                 )
             except OSError:
-                udp.close()
+                self._unbind_udp()
                 # With port 0 the kernel chose for UDP alone; another choice may be free for both.
                 if address.port or attempt == PORT_ATTEMPTS_MAX - 1:
                     raise
                 continue
-            self._udp.append(udp)
+            self._dns.append(bound)
             self._tcp.append(tcp)
-            udp.start()
+            if self._native is None:
+                self._udp[-1].start()
             await tcp.start()
             return
+
+    def _bind_udp(self, address: SocketAddress, service: Service) -> SocketAddress:
+        """A UDP socket, or one for each of the native plane's threads, bound but not read yet."""
+        if self._native is not None:
+            return self._native.bind(address)
+        self._udp.append(UdpListener(address, service, self._reporter, self._clock, self._loop))
+        return SocketAddress(*self._udp[-1].bound_to)
+
+    def _unbind_udp(self) -> None:
+        if self._native is not None:
+            self._native.unbind()
+        else:
+            self._udp.pop().close()
 
     # What happens while it runs.
 
@@ -311,6 +342,12 @@ class Server:
         self._table = table
         self._facts = policy_facts(table)
         self._keeper.follow(lists_to_keep(table))
+        if self._native is not None:
+            self._native.publish(table, self._judge_by)
+        else:
+            self._judge_by(table)
+
+    def _judge_by(self, table: PolicyTable) -> None:
         if self._service is not None:
             self._service.publish(table)
 
@@ -322,13 +359,19 @@ class Server:
         now = self._clock.now
         deadline = now() + DRAIN_S
         # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-        while self._service is not None and self._service.waiting and now() < deadline:  # noqa: ASYNC110
+        while self._waiting and now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_S)
         deadline = min(deadline, now() + LINGER_S)
         while any(listener.connections for listener in self._tcp) and now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_S)
 
     # What monitoring is told.
+
+    @property
+    def _waiting(self) -> int:
+        """Clients that wait for an upstream, in either plane."""
+        waiting = 0 if self._service is None else self._service.waiting
+        return waiting + (0 if self._native is None else self._native.waiting)
 
     def _reload_facts(self) -> ReloadFacts:
         status = self._publisher.status
@@ -346,9 +389,9 @@ class Server:
             )
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
-        waiting = 0 if self._service is None else self._service.waiting
         connections = sum(listener.connections for listener in self._tcp)
         pending = 0 if self._forwarder is None else self._forwarder.pending
+        pending += 0 if self._native is None else self._native.in_flight
         yield (
             "resolver_blocklist_is_stale",
             "1 while the blocklist as it stands is not in force because it could not be loaded, else 0.",
@@ -364,7 +407,7 @@ class Server:
             "Number of the last generation recorded in the history since the start; 0: none yet.",
             self._recorder.generation,
         )
-        yield "resolver_waiting_queries", "Queries that wait for an upstream now.", waiting
+        yield "resolver_waiting_queries", "Queries that wait for an upstream now.", self._waiting
         yield "resolver_tcp_connections", "Open TCP connections of clients.", connections
         yield (
             "resolver_http_connections",
@@ -377,17 +420,33 @@ class Server:
         """What was lost beside the outcomes; a defect in an answer that had to wait counts like any other."""
         late_defects = 0 if self._service is None else self._service.defects
         late_defects += 0 if self._forwarder is None else self._forwarder.waiter_errors
-        return self._reporter.drops + Counter(defect=late_defects)
+        drops = self._reporter.drops + Counter(defect=late_defects)
+        return drops if self._native is None else drops + self._native.drops()
 
     def _counters(self) -> Iterable[tuple[str, str, float]]:
         overloads = 0 if self._forwarder is None else self._forwarder.overloads
         if self._service is not None:
             overloads += self._service.overloads
-        yield from forwarding_counters(self._forwarder, self._network)
+        native = None if self._native is None else self._native.counters
+        if native is not None:
+            overloads += native.get("overloads", 0)
+            yield from native_counters(native)
+        yield from forwarding_counters(self._forwarder, self._network, native)
         yield "resolver_upstream_overloads", "Questions failed because too many were in flight.", overloads
         failures = self._recorder.failures
         yield "resolver_history_failures", "Generations that could not be recorded in the history.", failures
         yield "resolver_log_lines_dropped", "Log lines lost to a slow reader.", self._log_writer.dropped
+
+
+def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
+    """Python's own cache, of what the memo leaves of its memory."""
+    return ResponseCache(
+        settings.cache.size_octets - memo_octets,
+        ttl_min_s=settings.cache.ttl_min_s,
+        ttl_max_s=settings.cache.ttl_max_s,
+        negative_ttl_max_s=settings.cache.negative_ttl_max_s,
+        stale_max_s=settings.cache.stale_max_s,
+    )
 
 
 def make_query_log(settings: Settings, writer: LogWriter) -> QueryLog | None:

@@ -47,9 +47,9 @@ class Door(NamedTuple):
     sock: socket.socket
 
     @property
-    def is_wildcard(self) -> bool:
-        """Whether answers must carry the address that was asked."""
-        return self.address.is_wildcard
+    def fields(self) -> tuple[int, bool, bool]:
+        """What the plane is told: descriptor, whether it is IPv6, whether to carry the address asked."""
+        return self.sock.fileno(), self.sock.family == socket.AF_INET6, self.address.is_wildcard
 
 
 class NativeListener:
@@ -57,7 +57,7 @@ class NativeListener:
 
     `doors`: the plane's sockets, thread by thread; they stay the caller's.  `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
-    plane knows of the upstreams.
+    plane knows of the upstreams; `on_second_miss` for each query that both planes looked up in vain.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class NativeListener:
         *,
         before_handovers: Callable[[], None] = lambda: None,
         after_turn: Callable[[], None] = lambda: None,
+        on_second_miss: Callable[[], None] = lambda: None,
     ) -> None:
         self._plane = plane
         self._doors = doors
@@ -84,6 +85,7 @@ class NativeListener:
         self._loop = loop
         self._before_handovers = before_handovers
         self._after_turn = after_turn
+        self._on_second_miss = on_second_miss
         self._peers: dict[bytes, Peer] = {}
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
@@ -173,6 +175,8 @@ class NativeListener:
     ) -> None:
         if type(outcome) is Ask:
             outcome.context = route
+            if outcome.redirect is None:
+                self._on_second_miss()
             self._service.resolve(outcome, self._on_resolved)
         else:
             assert not isinstance(outcome, Ask)

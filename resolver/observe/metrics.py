@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from resolver.observe.tally import SECONDS_BOUNDS, Hit, Tallies, TallyKey, TallySnapshot
+from resolver.observe.tally import SECONDS_BOUNDS, Hit, Tallies, TallyKey, TallySnapshot, joined
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The classic text format: every Prometheus reads it, and promtool checks it."""
@@ -128,7 +128,9 @@ class Metrics:
         counters: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
         drops: Callable[[], Mapping[str, int]] = dict,
         lists: Callable[[], Iterable[ListFacts]] = tuple,
+        native: Callable[[], TallySnapshot | None] = lambda: None,
     ) -> None:
+        """`native`: what another plane has counted; None: there is none."""
         self._tallies = tallies
         self._policy = policy
         self._reloads = reloads
@@ -140,12 +142,14 @@ class Metrics:
         self._counters = counters
         self._drops = drops
         self._lists = lists
+        self._native = native
 
     def snapshot(self) -> Snapshot:
         """Copy every integer; call it on the event loop."""
         cache = self._cache
+        tallies, native = self._tallies.snapshot(), self._native()
         return Snapshot(
-            tallies=self._tallies.snapshot(),
+            tallies=tallies if native is None else joined(tallies, native),
             policy=self._policy(),
             reloads=self._reloads(),
             upstreams=tuple(self._upstreams()),

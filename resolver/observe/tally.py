@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from operator import add
 from typing import NamedTuple
 
 from resolver.outcome import Drop, Respond, Source, Transport
@@ -99,6 +100,15 @@ class TallySnapshot:
     """(labels, count, sum of seconds)."""
     late: dict[str, tuple[int, ...]]
     """Source -> how many answers fell in each bucket after the first (index 0 is 0; the last is +Inf)."""
+
+
+def joined(one: TallySnapshot, other: TallySnapshot) -> TallySnapshot:
+    """The counts of two planes together; labels may then stand there twice."""
+    late = dict(one.late)
+    for source, buckets in other.late.items():
+        known = late.get(source)
+        late[source] = buckets if known is None else tuple(map(add, known, buckets))
+    return TallySnapshot(one.counts + other.counts, late)
 
 
 class Tallies:

@@ -89,6 +89,8 @@ class PolicyTable:
         self.image = image
         self.generation = generation
         """Rises with every table published; verdicts of an older one are judged again."""
+        self.made_at = (wall, monotonic)
+        """The time it is true for, on both clocks."""
         self._standings = tuple(_standing(origin, wall, wall - monotonic) for origin in image.classes)
         self._ready = tuple(map(_ready, self._standings))
         self._octets = image.octets
