@@ -132,10 +132,10 @@ impl Visit<'_> {
             let reply = Reply { body: &body, ancount: 1, ..self.reply(query, dns::RCODE_NOERROR) };
             return self.send(query, reply, Source::Local, Some(verdict));
         }
-        self.from_cache(query, verdict)
+        self.look_up(query, verdict)
     }
 
-    fn from_cache(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
+    fn look_up(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
         let flow = self.flow;
         let checking_disabled = query.checking_disabled();
         flow.cache.lookup(&query.qname, query.qtype, query.dnssec_ok, checking_disabled, self.now, |entry| {

@@ -124,7 +124,7 @@ impl Flow {
                 Flow::count(&self.counts.overloads);
                 return visit.turn_away(&query, OVERLOADED);
             }
-            Joined::Joined => {
+            Joined::Second => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.coalesced);
                 return Asked::Joined;

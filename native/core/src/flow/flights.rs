@@ -59,7 +59,7 @@ pub(super) enum Joined {
     /// Nobody else asks it: send it.
     First,
     /// Somebody else does: the answer will come to both.
-    Joined,
+    Second,
     /// Python asks it already.
     AtPython,
     /// A limit is met; the waiter was not taken in.
@@ -116,7 +116,7 @@ impl Flights {
             Some(Flight::Out(waiters)) => {
                 waiters.push(waiter());
                 self.waiting.fetch_add(1, Ordering::Relaxed);
-                Joined::Joined
+                Joined::Second
             }
             None if self.in_flight() >= self.in_flight_max => Joined::Full,
             None => {
@@ -182,7 +182,7 @@ mod tests {
     fn the_first_asks_and_the_others_wait() {
         let flights = Flights::new(8, 8, 8);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
-        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Joined);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Second);
         assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);
         assert_eq!((flights.in_flight(), flights.waiting()), (2, 3));
         assert_eq!(flights.take(&key(b"\x01a\0")).len(), 2);
@@ -194,7 +194,7 @@ mod tests {
     fn each_limit_turns_the_next_one_away() {
         let flights = Flights::new(2, 2, 3);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
-        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Joined);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Second);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Full);
         assert!(!flights.is_crowded());
         assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);

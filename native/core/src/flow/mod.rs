@@ -26,7 +26,7 @@ use crate::cache::Cache;
 use crate::local::LocalNames;
 use crate::policy::PolicyTable;
 
-pub use finish::{Asked, Attempt, Finished, Heard};
+pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter};
 pub use served::Served;
 pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};
