@@ -168,7 +168,7 @@ impl Denial<'_> {
     fn refuse(&self, out: &mut Vec<u8>) -> PolicyAnswer {
         self.begin(RCODE_REFUSED, 0, 0, out);
         self.put_opt(self.template.opt(), out);
-        self.shorten(RCODE_REFUSED, 0, 0, 1, out.len(), out)
+        self.shorten(RCODE_REFUSED, 0, 0, 1, self.query.question_end, out)
     }
 
     /// No such name, or no such record, with the SOA that says for how long.

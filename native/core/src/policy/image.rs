@@ -326,19 +326,19 @@ impl Divisor {
 /// Two octets, little-endian; None: they are not there.
 #[inline(always)]
 pub(super) fn u16_at(octets: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(octets.get(offset..)?.first_chunk().copied()?))
+    Some(u16::from_le_bytes(octets.get(offset..offset.checked_add(2)?)?.try_into().ok()?))
 }
 
 /// Four octets, little-endian; None: they are not there.
 #[inline(always)]
 pub(super) fn u32_at(octets: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(octets.get(offset..)?.first_chunk().copied()?))
+    Some(u32::from_le_bytes(octets.get(offset..offset.checked_add(4)?)?.try_into().ok()?))
 }
 
 /// Eight octets, little-endian; None: they are not there.
 #[inline(always)]
 pub(super) fn u64_at(octets: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(octets.get(offset..)?.first_chunk().copied()?))
+    Some(u64::from_le_bytes(octets.get(offset..offset.checked_add(8)?)?.try_into().ok()?))
 }
 
 #[cfg(test)]

@@ -235,8 +235,8 @@ impl PolicyTable {
     fn address_refs(&self, address: u128) -> &[u8] {
         let intervals = self.image.section(Section::Intervals);
         let start_of = |index: usize| -> Option<u128> {
-            let start = intervals.get(index * INTERVAL_OCTETS..)?.first_chunk()?;
-            Some(u128::from_be_bytes(*start))
+            let place = index * INTERVAL_OCTETS;
+            Some(u128::from_be_bytes(intervals.get(place..place + 16)?.try_into().ok()?))
         };
         let mut low = 0;
         let mut high = intervals.len() / INTERVAL_OCTETS;

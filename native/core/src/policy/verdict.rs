@@ -109,7 +109,7 @@ impl RuleForm {
 }
 
 /// How much of the response side an allow match on qname switches off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exemption {
     /// Nothing.
@@ -267,7 +267,7 @@ impl Verdict {
     /// None: no such date.
     pub fn cap_s(&self, now: f64) -> Option<u32> {
         // The cast goes towards zero, and to the nearer end of the range where that is passed.
-        (self.valid_until != f64::INFINITY).then(|| (self.valid_until - now) as u32)
+        (self.valid_until != f64::INFINITY).then_some((self.valid_until - now) as u32)
     }
 
     /// What becomes of a `TcpOnly` verdict for a client that asks over a stream transport.
