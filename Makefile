@@ -8,9 +8,11 @@ BIN := $(VENV)/bin
 READY ?= $(VENV)/.installed
 CONFIG ?= config/resolver.yaml
 PYTEST := $(BIN)/python -m pytest
+# Where the native plane is built.
+export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo unit test check bench fmt clean peers engine
+.PHONY: help run demo unit test check bench fmt clean peers native engine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +22,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
 
-engine: $(READY)
+native: $(READY)
+	@scripts/build-native.sh $(VENV)
+
+engine: native
 	@$(BIN)/python -m resolver.cli.engine
 
 run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
@@ -33,12 +38,14 @@ unit: engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
 test: engine peers ## every test, real servers and clients included
+	scripts/test-native.sh
 	$(PYTEST) -n auto
 
 check: engine ## format, lint, types, and the files we ship
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
 
 bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
@@ -47,10 +54,11 @@ bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
 fmt: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@PATH="$$PATH:$$HOME/.cargo/bin"; ! command -v cargo >/dev/null || cargo fmt --manifest-path native/Cargo.toml --all
 
 peers:
 	@scripts/install-test-peers.sh
 
 clean: ## remove what make made
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
