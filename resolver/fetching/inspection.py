@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import xxhash
@@ -71,7 +72,7 @@ class _DistinctNames:
         self._seeds: dict[Said, int] = {}
         self._parts = [array("Q") for _ in range(PARTS)]
 
-    def add(self, said: Said, names: list[bytes], left_out: set[bytes]) -> None:
+    def add(self, said: Said, names: Sequence[bytes], left_out: set[bytes]) -> None:
         """Names of which the same is said, but for those `left_out`."""
         # What is said differently of one name is another rule.
         seed = self._seeds.setdefault(said, self._seed + len(self._seeds))

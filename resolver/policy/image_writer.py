@@ -1,9 +1,7 @@
-"""Builds a policy image: gathers rules, lays the hash table, writes the file whole or not at all.
+"""Builds a policy image: gathers rules, has the table of names laid, writes the file whole or not at all.
 
 Knows: the layout in `image`.  Does not know: YAML, list formats, which rule wins (but the order of
 preference within one name, so that readers may stop at the first that applies).
-Theory: names stream in by the batch and leave at once as octets of the blob, a hash and an offset;
-no Python object per name survives its batch, so ten million names take a few hundred MB.
 """
 
 from __future__ import annotations
@@ -13,11 +11,7 @@ import ipaddress
 import json
 import math
 import os
-import struct
-from array import array
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain, repeat
-from operator import add
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +19,10 @@ import xxhash
 
 from resolver.policy import image
 from resolver.policy.image import Effect, ImageUnusable, RuleClass, Section, Tier
+from resolver.policy.name_table import Rank, name_table
 from resolver.policy.verdict import PolicyRule, RuleForm
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-SINGLE_REF = struct.Struct("<BHI")
-"""What follows the name in nearly every record: count 1 and its reference."""
-BLOB_PAD = b"\0" * 8
-"""Offset 0 of the blob means 'no record', so nothing stands there."""
-SLOTS_PER_NAME = 3
-"""Homes for each name, at 5 octets a slot: seven in ten look-ups of absent names end at once."""
 
 
 class TooManyRules(ValueError):
@@ -51,20 +39,13 @@ class ImageWriter:
         self._rules: list[PolicyRule] = []
         self._rule_ids: dict[int, int] = {}
         self._files: dict[str, int] = {}
-        self._pieces: list[bytes] = [BLOB_PAD]
-        self._blob_octets = len(BLOB_PAD)
-        self._hashes = array("Q")
-        self._offsets = array("I")
-        self._flags = 0
-        self._below: dict[bytes, set[int]] = {}
+        self._names = name_table(seed)
         self._addresses: list[tuple[IPNetwork, int, int]] = []
-        self._homes = 0
-        self._tags = bytearray()
-        self._places = array("I")
-        self._blob = bytearray()
-        self._more: dict[int, list[tuple[int, int]]] = {}
-        self.duplicates: dict[int, int] = {}
-        """Names dropped because their class has them already: {class id: count}."""
+
+    @property
+    def duplicates(self) -> Mapping[int, int]:
+        """Names dropped because their class has them already: {class id: count}; known when it is laid."""
+        return self._names.duplicates
 
     def class_of(self, rule: PolicyRule, form: RuleForm | None, effect: Effect, file: str) -> int:
         """The id of the class of these rules, made at the first call.  Files rank by first mention."""
@@ -96,181 +77,22 @@ class ImageWriter:
         """
         if not names:
             return
-        tails = _tails(class_id, lines, len(names))
-        records = list(map(add, names, tails))
-        self._hashes.extend(map(xxhash.xxh3_64_intdigest, names, repeat(self._seed)))
-        ends = list(accumulate(map(len, records), initial=self._blob_octets))
-        if ends[-1] > image.BLOB_OCTETS_MAX:
-            raise TooManyRules("the names fill over 4 GB")
-        self._blob_octets = ends.pop()
-        self._offsets.extend(ends)
-        self._pieces.append(b"".join(records))
-        if self._classes[class_id].effect in (Effect.PROTECT, Effect.ALLOW):
-            for name in names:
-                self._note_exception(class_id, name)
-        if not is_deep:
-            for name in names:
-                if len(name) <= 65 and not (name[0] and name[name[0] + 1]):
-                    self._flags |= image.FLAG_TOP_LEVEL_OWNER if name[0] else image.FLAG_ROOT_OWNER
+        is_exception = self._classes[class_id].effect in (Effect.PROTECT, Effect.ALLOW)
+        with _limits():
+            self._names.add_names(class_id, names, lines, is_exception=is_exception, is_deep=is_deep)
 
     def add_address(self, class_id: int, network: IPNetwork, line: int) -> None:
         """Add a network that answers must not point into."""
         self._addresses.append((network, class_id, line))
 
-    def _note_exception(self, class_id: int, name: bytes) -> None:
-        position = name[0] + 1
-        while position < len(name):
-            ancestors = self._below.setdefault(name[position:], set())
-            if class_id in ancestors:
-                break  # This class's exceptions have been noted from here up already.
-            ancestors.add(class_id)
-            position += name[position] + 1
-
-    # Laying the table.
-
     def lay(self) -> None:
-        """Fill the slots, then add what names share and the markers of exceptions below them.
+        """Lay the table of names.  Nothing can be added afterwards; `duplicates` is known then."""
+        with _limits():
+            self._names.lay([_rank(origin) for origin in self._classes], self._marker_of)
 
-        Nothing can be added afterwards; `duplicates` is known then.
-        """
-        names_max = len(self._hashes) + len(self._below)
-        self._homes = max(1, SLOTS_PER_NAME * names_max)
-        self._tags = bytearray(self._homes + 1)
-        self._places = array("I", bytes(4 * (self._homes + 1)))
-        self._blob = bytearray(b"".join(self._pieces))
-        self._pieces.clear()
-        self._insert(self._hashes, self._offsets)
-        self._hashes = array("Q")
-        self._offsets = array("I")
-        self._mark_exceptions()
-        for offset, refs in self._more.items():
-            self._move(offset, refs)
-
-    def _insert(self, hashes: Sequence[int], offsets: Sequence[int]) -> None:
-        tags = self._tags
-        places = self._places
-        homes = self._homes
-        for digest, offset in zip(hashes, offsets, strict=True):
-            slot = digest % homes
-            tag = digest >> 56 or 1
-            while found := tags[slot]:
-                if found == tag and self._is_same_name(places[slot], offset):
-                    self._merge(places[slot], offset)
-                    break
-                slot += 1
-            else:
-                tags[slot] = tag
-                places[slot] = offset
-                if slot >= homes:
-                    self._keep_last_free()
-
-    def _keep_last_free(self) -> None:
-        """Probing goes upwards until a free slot, so there is always one behind the last name."""
-        if self._tags[-1]:
-            self._tags.append(0)
-            self._places.append(0)
-
-    def _name_at(self, offset: int) -> bytes:
-        blob = self._blob
-        end = offset
-        while blob[end]:
-            end += blob[end] + 1
-        return bytes(blob[offset : end + 1])
-
-    def _is_same_name(self, first: int, second: int) -> bool:
-        name = self._name_at(first)
-        return self._blob[second : second + len(name)] == name
-
-    def _merge(self, first: int, second: int) -> None:
-        """One more reference for the name at `first`, unless its class has it already."""
-        _, class_id, line = SINGLE_REF.unpack_from(self._blob, second + len(self._name_at(second)))
-        self._add_ref(first, class_id, line)
-
-    def _add_ref(self, offset: int, class_id: int, line: int) -> None:
-        end = offset + len(self._name_at(offset))
-        _, *own = SINGLE_REF.unpack_from(self._blob, end)
-        more = self._more.get(offset, [])
-        if class_id == own[0] or any(class_id == other for other, _ in more):
-            self.duplicates[class_id] = self.duplicates.get(class_id, 0) + 1
-            return
-        if not more:
-            more = self._more[offset] = []
-        more.append((class_id, line))
-
-    def _mark_exceptions(self) -> None:
-        """Say at each covered ancestor of an exception that one stands below it.
-
-        Only where a rule at or above blocks in the exception's tier or a later one: elsewhere the
-        mark would change nothing, and would cost every question under `com` a look at it.
-        """
-        markers: dict[int, int] = {}
-        for name, class_ids in self._below.items():
-            weakest = self._weakest_block_over(name)
-            for class_id in sorted(class_ids):
-                origin = self._classes[class_id]
-                if origin.tier > weakest:
-                    continue
-                marker = markers.get(class_id)
-                if marker is None:
-                    marker = markers[class_id] = self.class_of(
-                        origin.rule, origin.form, Effect.MARKER, origin.file
-                    )
-                self._add_late(name, marker)
-        self._below = {}
-
-    def _weakest_block_over(self, name: bytes) -> int:
-        """The highest tier that blocks at or above `name`; -1: none does."""
-        weakest = -1
-        position = 0
-        while position < len(name):
-            slot = self._slot_of(name[position:])
-            if self._tags[slot]:
-                for class_id, _ in self._refs_of(self._places[slot]):
-                    origin = self._classes[class_id]
-                    if origin.effect is Effect.BLOCK:
-                        weakest = max(weakest, origin.tier)
-            position += name[position] + 1
-        return weakest
-
-    def _refs_of(self, offset: int) -> list[tuple[int, int]]:
-        _, class_id, line = SINGLE_REF.unpack_from(self._blob, offset + len(self._name_at(offset)))
-        return [(class_id, line), *self._more.get(offset, [])]
-
-    def _slot_of(self, name: bytes) -> int:
-        """Where `name` stands, or the free slot where it would."""
-        digest = xxhash.xxh3_64_intdigest(name, self._seed)
-        slot = digest % self._homes
-        tag = digest >> 56 or 1
-        while found := self._tags[slot]:
-            place = self._places[slot]
-            if found == tag and self._blob[place : place + len(name)] == name:
-                break
-            slot += 1
-        return slot
-
-    def _add_late(self, name: bytes, class_id: int) -> None:
-        slot = self._slot_of(name)
-        if self._tags[slot]:
-            self._add_ref(self._places[slot], class_id, 0)
-            return
-        self._tags[slot] = xxhash.xxh3_64_intdigest(name, self._seed) >> 56 or 1
-        self._places[slot] = len(self._blob)
-        self._keep_last_free()
-        self._blob += name + SINGLE_REF.pack(1, class_id, 0)
-
-    def _move(self, offset: int, more: list[tuple[int, int]]) -> None:
-        """Write the whole record of a name with several references; its first one is left behind."""
-        refs = sorted(self._refs_of(offset), key=self._preference)
-        name = self._name_at(offset)
-        if len(refs) > image.REFS_PER_NAME_MAX:
-            raise TooManyRules(f"over {image.REFS_PER_NAME_MAX} rules for one name")
-        self._places[self._slot_of(name)] = len(self._blob)
-        self._blob += name + bytes([len(refs)]) + b"".join(image.REF.pack(*ref) for ref in refs)
-
-    def _preference(self, ref: tuple[int, int]) -> tuple[int, int, int, int, int, int]:
-        origin = self._classes[ref[0]]
-        form = image.FORMS.index(origin.form)
-        return (origin.tier, origin.effect, form, origin.file_index, ref[1], ref[0])
+    def _marker_of(self, class_id: int) -> int:
+        origin = self._classes[class_id]
+        return self.class_of(origin.rule, origin.form, Effect.MARKER, origin.file)
 
     # Writing the file.
 
@@ -280,10 +102,8 @@ class ImageWriter:
         Raises `OSError` (no space, no permission), `TooManyRules`, `ImageUnusable` (what was
         written does not read back).
         """
-        if not self._homes:
+        if not self._names.homes:
             self.lay()
-        if self._blob_octets > image.BLOB_OCTETS_MAX or len(self._blob) > image.BLOB_OCTETS_MAX:
-            raise TooManyRules("the names fill over 4 GB")
         octets = self._sections(meta)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -325,9 +145,9 @@ class ImageWriter:
             Section.REFS: refs,
             Section.STRINGS: bytes(strings),
             Section.META: words.encode("utf-8", "replace"),
-            Section.TAGS: self._tags,
-            Section.PLACES: memoryview(self._places).cast("B"),
-            Section.BLOB: self._blob,
+            Section.TAGS: self._names.tags,
+            Section.PLACES: memoryview(self._names.places).cast("B"),
+            Section.BLOB: self._names.blob,
         }
         position = image.HEADER_OCTETS
         directory: list[int] = []
@@ -337,8 +157,8 @@ class ImageWriter:
             directory += [position + padding, len(sections[section])]
             pieces += [b"\0" * padding, sections[section]]
             position += padding + len(sections[section])
-        fields = (image.MAGIC, image.FORMAT_VERSION, self._flags, position, self._seed)
-        header = image.HEADER.pack(*fields, *directory, self._homes).ljust(image.CHECKSUM_OFFSET, b"\0")
+        fields = (image.MAGIC, image.FORMAT_VERSION, self._names.flags, position, self._seed)
+        header = image.HEADER.pack(*fields, *directory, self._names.homes).ljust(image.CHECKSUM_OFFSET, b"\0")
         digest = xxhash.xxh3_128(header)
         for piece in pieces:
             digest.update(piece)
@@ -375,16 +195,17 @@ class ImageWriter:
         )
 
 
-def _tails(class_id: int, lines: Iterable[int], count: int) -> Iterable[bytes]:
-    """What follows each name in its record, `SINGLE_REF` for one class, made by the batch."""
-    octets = bytearray(7 * count)
-    numbers = array("I", lines).tobytes()
-    octets[0::7] = b"\x01" * count
-    octets[1::7] = bytes([class_id & 0xFF]) * count
-    octets[2::7] = bytes([class_id >> 8]) * count
-    for place in range(4):
-        octets[3 + place :: 7] = numbers[place::4]
-    return chain.from_iterable(struct.iter_unpack("7s", octets))
+def _rank(origin: RuleClass) -> Rank:
+    return Rank(origin.tier, origin.effect, image.FORMS.index(origin.form), origin.file_index)
+
+
+@contextlib.contextmanager
+def _limits() -> Iterator[None]:
+    """Say of a limit that the table met what it is to us."""
+    try:
+        yield
+    except OverflowError as error:
+        raise TooManyRules(str(error)) from None
 
 
 def pack_intervals(

@@ -46,8 +46,7 @@ def add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[
         names, lines = batch.names, batch.lines
         class_id, form, effect = classes.of(batch.said)
         if form is not RuleForm.EXACT and effect is Effect.BLOCK:
-            kept, lines = without_suffixes(spec, names, lines, problems)
-            names = list(kept)
+            names, lines = without_suffixes(spec, names, lines, problems)
         writer.add_names(class_id, names, lines, is_deep=True)
         added.class_ids.add(class_id)
         added.rule_count += len(names)

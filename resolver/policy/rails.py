@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
+from resolver.policy.native_lists import NativeLists, SharedNames, native_lists
 from resolver.policy.public_suffixes import suffixes
 from resolver.policy.rules import Blocklist, ListSpec
 from resolver.problems import Problem
@@ -76,8 +77,8 @@ def past_problems(blocklist: Blocklist, now: float) -> list[Problem]:
 
 
 def without_suffixes(
-    spec: ListSpec, names: list[bytes], lines: Sequence[int], problems: list[Problem]
-) -> tuple[list[bytes], Sequence[int]]:
+    spec: ListSpec, names: Sequence[bytes], lines: Sequence[int], problems: list[Problem]
+) -> tuple[Sequence[bytes], Sequence[int]]:
     """Leave out of a stretch of a list what would block everybody under `co.uk` or `github.io`.
 
     One stray line of a list from elsewhere must not cost the others, so it is told and left out.
@@ -103,9 +104,19 @@ def shared_names(names: Sequence[bytes]) -> set[bytes]:
     it is one machine, and often on a list for good reason.  Below a top-level domain (`*.bd`) it is not.
     """
     known, above = _shared()
-    found = set(known.intersection(names))
-    found.update(name for name in names if name[name[0] + 1 :] in above)
+    native = native_lists()
+    if native is not None and isinstance(names, native.ListNames):
+        found = set(_shared_natively(native).find_in(names))
+    else:
+        found = set(known.intersection(names))
+        found.update(name for name in names if name[name[0] + 1 :] in above)
     return found - suffixes().exceptions
+
+
+@cache
+def _shared_natively(native: NativeLists) -> SharedNames:
+    known, above = _shared()
+    return native.SharedNames(list(known), list(above))
 
 
 @cache

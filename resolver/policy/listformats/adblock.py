@@ -56,6 +56,7 @@ class Adblock(LineFormat):
 
     fast = re.compile(rb"^\|\|(" + PLAIN + rb")\^$", re.MULTILINE)
     plain = _BLOCKS[RuleForm.SUBTREE]
+    native = "adblock"
     looks_ahead = True
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class Adblock(LineFormat):
                     continue  # Said when the line is read.
                 if _BADFILTER in rule.options:
                     self._cancelled.add(rule._replace(options=rule.options - {_BADFILTER}))
-                    self.fast = _NOTHING
+                    self.fast, self.native = _NOTHING, ""
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         octets = octets.strip()

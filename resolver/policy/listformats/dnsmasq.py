@@ -42,6 +42,7 @@ class Dnsmasq(LineFormat):
         re.MULTILINE,
     )
     plain = _BLOCK
+    native = "dnsmasq"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         text = text_of(octets)

@@ -53,6 +53,7 @@ class Domains(LineFormat):
     fast = re.compile(rb"^(" + PLAIN + rb")$", re.MULTILINE)
     fast_with_comments = re.compile(rb"^(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _SUBTREE
+    native = "domains"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         words = words_of(octets)
@@ -70,6 +71,7 @@ class Wildcard(LineFormat):
     fast = re.compile(rb"^\*\.(" + PLAIN + rb")$", re.MULTILINE)
     fast_with_comments = re.compile(rb"^\*\.(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _SUBTREE
+    native = "wildcard"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         words = words_of(octets)
@@ -95,6 +97,7 @@ class Hosts(LineFormat):
     fast = re.compile(rb"^" + _NOBODY + rb"(" + PLAIN + rb")$", re.MULTILINE)
     fast_with_comments = re.compile(rb"^" + _NOBODY + rb"(" + PLAIN + rb")" + _REST, re.MULTILINE)
     plain = _EXACT
+    native = "hosts"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
         words = words_of(octets)

@@ -3,7 +3,8 @@
 Knows: how to read a million plain lines fast.  Does not know: any format's signs, what a list is for.
 Theory: a chunk whose every line is plain is taken by one regular expression and turned into wire
 form by the batch; in any other chunk each line is tried by the same expression and, failing that,
-read slowly.  What the fast way accepts, the slow way reads alike.
+read slowly.  What the fast way accepts, the slow way reads alike.  Where there is native help, it takes
+the plain lines, and the odd ones are read here.
 
 A line is bad, left out and counted when it is no line of the format.  A line that is one, but says
 nothing that a DNS server can do, is skipped and counted by kind.
@@ -16,9 +17,11 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
+from resolver.policy.native_lists import NativeLists, native_lists
 from resolver.policy.public_suffixes import suffixes
 from resolver.policy.verdict import LocalData, PolicyAction, RuleForm
 from resolver.problems import Problem, show
@@ -77,7 +80,7 @@ class Said(NamedTuple):
 class Batch(NamedTuple):
     """Names of one stretch of a list of which the same is said."""
 
-    names: list[bytes]
+    names: Sequence[bytes]
     """Wire form, lower case, two labels or more."""
     lines: Sequence[int]
     """Each name's line."""
@@ -152,6 +155,8 @@ class LineFormat(ListFormat):
     fast_with_comments: re.Pattern[bytes] | None = None
     """The same, and perhaps a comment behind it: half as slow again."""
     plain: Said
+    native = ""
+    """The format's name to the native reader, which takes lines that say `plain`; empty: it takes none."""
 
     @abstractmethod
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
@@ -159,48 +164,76 @@ class LineFormat(ListFormat):
 
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
+        if self.native and (native := native_lists()) is not None:
+            yield from self._read_natively(native, chunk, first_line, notes)
+            return
         text = plain_text(chunk)
         line_count = text.count(b"\n")
-        fast = self.fast
-        if self.fast_with_comments is not None and b"#" in text:
-            fast = self.fast_with_comments
+        fast = self._fast_for(text)
         names = fast.findall(text)
         if len(names) == line_count and max(map(len, names)) <= TEXT_OCTETS_MAX:
             yield Batch(wire_forms(names), range(first_line, first_line + line_count), self.plain)
-        else:
-            yield from self._read_mixed(chunk, text, fast, first_line, notes)
-
-    def _read_mixed(
-        self, chunk: bytes, text: bytes, fast: re.Pattern[bytes], first_line: int, notes: Notes
-    ) -> Iterator[Batch]:
-        names: list[bytes] = []
-        lines: list[int] = []
-        slow: dict[Said, list[tuple[int, bytes]]] = {}
-        fullmatch = fast.fullmatch
-        written = chunk.split(b"\n")
-        for index, octets in enumerate(text.split(b"\n")[:-1]):
-            if not octets:
-                continue
-            match = fullmatch(octets) if len(octets) <= LINE_OCTETS_MAX else None
-            if match is not None and len(match[1]) <= TEXT_OCTETS_MAX:
-                names.append(match[1])
-                lines.append(first_line + index)
-                continue
-            try:
-                for name, said in self.read_line(written[index]):
-                    slow.setdefault(said, []).append((first_line + index, name))
-            except Skipped as skipped:
-                notes.skip(skipped.kind)
-            except ValueError as error:
-                notes.bad(first_line + index, str(error))
-        wires = wire_forms(names)
+            return
+        each = zip(count(first_line), chunk.split(b"\n"), text.split(b"\n")[:-1], strict=False)
+        wires, lines, slow = self._read_each(each, fast, notes)
         for line, name in slow.pop(self.plain, []):
             wires.append(name)
             lines.append(line)
         if wires:
             yield _in_order(wires, lines, self.plain)
-        for said, found in slow.items():
-            yield Batch([name for _, name in found], [line for line, _ in found], said)
+        yield from _batches(slow)
+
+    def _fast_for(self, text: bytes) -> re.Pattern[bytes]:
+        return self.fast_with_comments if self.fast_with_comments is not None and b"#" in text else self.fast
+
+    def _read_natively(
+        self, native: NativeLists, chunk: bytes, first_line: int, notes: Notes
+    ) -> Iterator[Batch]:
+        names, lines, odd = native.read_list_lines(self.native, chunk, first_line)
+        slow: _Slow = {}
+        if odd:
+            each = ((line, octets, octets.removesuffix(b"\r").lower()) for line, octets in odd)
+            wires, numbers, slow = self._read_each(each, self._fast_for(chunk), notes)
+            found = sorted([*zip(numbers, wires, strict=True), *slow.pop(self.plain, [])], key=itemgetter(0))
+            if found:
+                names, lines = names.merged(lines, found)
+        if names:
+            yield Batch(names, memoryview(lines).cast("I"), self.plain)
+        yield from _batches(slow)
+
+    def _read_each(
+        self, each: Iterable[tuple[int, bytes, bytes]], fast: re.Pattern[bytes], notes: Notes
+    ) -> tuple[list[bytes], list[int], _Slow]:
+        """Of lines, each as written and as the fast way wants it: plain names, their lines, the others."""
+        names: list[bytes] = []
+        lines: list[int] = []
+        slow: _Slow = {}
+        fullmatch = fast.fullmatch
+        for line, octets, text in each:
+            if not text:
+                continue
+            match = fullmatch(text) if len(text) <= LINE_OCTETS_MAX else None
+            if match is not None and len(match[1]) <= TEXT_OCTETS_MAX:
+                names.append(match[1])
+                lines.append(line)
+                continue
+            try:
+                for name, said in self.read_line(octets):
+                    slow.setdefault(said, []).append((line, name))
+            except Skipped as skipped:
+                notes.skip(skipped.kind)
+            except ValueError as error:
+                notes.bad(line, str(error))
+        return wire_forms(names), lines, slow
+
+
+_Slow = dict[Said, list[tuple[int, bytes]]]
+"""By what is said: lines and names."""
+
+
+def _batches(slow: _Slow) -> Iterator[Batch]:
+    for said, found in slow.items():
+        yield Batch([name for _, name in found], [line for line, _ in found], said)
 
 
 def _in_order(names: list[bytes], lines: list[int], said: Said) -> Batch:
