@@ -19,6 +19,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.observe.tally import Tallies
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.plane import DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.service import Service
 from resolver.waiting import Deliver
 
@@ -345,3 +346,49 @@ def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -
         await until(lambda: listener.connections == 0)
 
     run(play)
+
+
+class Front:
+    """Answers by the third octet: `n` here, `p` not, `d` dropped, `c` dropped with the connection, `x` a defect."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, bool]] = []
+
+    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+        self.asked.append((address, is_stream))
+        if octets[2:3] == b"x":
+            raise ZeroDivisionError
+        word = {b"n": RESPOND, b"p": PUNT, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
+        return word, octets[:2] + b"front" if word == RESPOND else b""
+
+
+def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
+    front = Front()
+
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
+        assert await read_message(reader) == b"\0\1front"
+        assert (await read_message(reader))[:8] == b"\0\3punted"
+        assert front.asked == [(b"\x7f\0\0\1", True)] * 3
+
+    reporter = run(play, front=front)
+    assert sum(count for _, count, _ in reporter.tallies.snapshot().counts) == 1
+
+
+def test_the_front_may_close_a_connection() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"close"))
+        assert await is_closed(reader)
+
+    run(play, front=Front())
+
+
+def test_a_defect_of_the_front_costs_one_query() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"x") + framed(2, b"native"))
+        assert await read_message(reader) == b"\0\2front"
+
+    assert run(play, front=Front()).drops["defect"] == 1
