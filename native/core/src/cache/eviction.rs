@@ -81,6 +81,11 @@ impl EvictionQueues {
         self.left.len() * 4
     }
 
+    /// What the small queue's seats cost.
+    pub(super) fn small_octets(&self) -> usize {
+        self.small_octets
+    }
+
     /// Take in a question not seated yet.
     pub(super) fn admit(&mut self, seats: &mut Seats, number: u32) {
         let hash = seats[number].hash;

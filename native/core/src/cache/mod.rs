@@ -7,6 +7,7 @@
 //! type; NXDOMAIN under a kind of its own, for it denies every type.  The class is always IN.  All kinds of
 //! one name live in one shard, so a look-up takes one lock whatever it finds.
 
+mod audit;
 mod entry;
 mod eviction;
 mod index;

@@ -38,11 +38,11 @@ impl Question<'_> {
 
 /// Part of the cache.
 pub(super) struct Shard {
-    seats: Seats,
-    index: Index,
-    queues: EvictionQueues,
+    pub(super) seats: Seats,
+    pub(super) index: Index,
+    pub(super) queues: EvictionQueues,
     /// What entries keep outside the tables.
-    heap_octets: usize,
+    pub(super) heap_octets: usize,
     octets_max: usize,
     octets_high: usize,
     /// What one entry may take: one answer may not push out all the small queue at once.
