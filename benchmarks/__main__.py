@@ -1,74 +1,229 @@
-"""`python -m benchmarks`: every measurement, one after the other, as text.
+"""`python -m benchmarks`: measure, keep the raw readings, write the page.
 
-Knows: the command line.  Nothing here passes or fails: figures are printed beside the bar.
+Knows: the command line.  Nothing here passes or fails: figures are shown beside the bar.
+
+Without arguments every part is run and `docs/benchmarks.md` is written.  Parts:
+  contest  CPU per query of everyone: plain, EDNS, DO, IPv6
+  waits    the most per second, and the waits at a fixed rate, of everyone
+  threads  CPU per query of one thread and of two
+  starts   what 1,000,000 and 10,000,000 names add to our own starts
+  reload   a reload under load, both engines
+  lists    load time and memory of everyone alone with --names names; only when named
+  gates    what each step of the Python engine costs; only when named
+  render   the page again from the readings that are there; only when named
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from benchmarks.contestants import CONTESTANTS
-from benchmarks.side_by_side import run_contest, table
-from benchmarks.workload import LOADS
+from benchmarks import results
+from benchmarks.chart import draw
+from benchmarks.field import CONTESTANTS, DEFAULT, Field, running_field, version_of
+from benchmarks.figures import LOADS, Figures
+from benchmarks.page import CHART, CHART_TITLE, label_of, page, panels
+from benchmarks.reload import measure_reloads
+from benchmarks.side_by_side import (
+    QUERIES_PER_S,
+    THREADS_FIELD,
+    VARIANTS,
+    Length,
+    measure_all_waits,
+    measure_cpu,
+)
+from benchmarks.starts import measure_lists, measure_starts
+from benchmarks.workload import Workload
 
-PARTS = ("contest", "starts", "reload", "gates")
+PARTS = ("contest", "waits", "threads", "starts", "reload")
+PARTS_WHEN_NAMED = ("lists", "gates", "render")
+ENGINES = ("native", "python")
+VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
+NAMES_MANY = 10_000_000
+
+
+def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line; exits with a word where it makes no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS + PARTS_WHEN_NAMED)}")
+    parser.add_argument("--quick", action="store_true", help="ten minutes; the page goes to benchmarks/out")
+    parser.add_argument("--contestants", default=",".join(DEFAULT), help=f"of: {', '.join(CONTESTANTS)}")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=PATH", help="one more peer, or another program"
+    )
+    parser.add_argument("--loads", default=",".join(LOADS))
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS_OF_CONTEST), help=f"of: {', '.join(VARIANTS)}"
+    )
+    parser.add_argument("--names", type=int, default=1_000_000, help="length of the list")
+    parser.add_argument("--seconds", type=float, help="of each reading")
+    parser.add_argument("--repeats", type=int, help="of each reading")
+    parser.add_argument("--rate", type=int, default=QUERIES_PER_S, help="at which waits are read")
+    parser.add_argument(
+        "--start-minutes", type=float, default=3.0, help="a peer that takes longer is skipped"
+    )
+    parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
+    parser.add_argument("--out", type=Path, default=results.OUT, help="for the raw readings")
+    parser.add_argument("--page", type=Path, help="folder of the page; docs, or with --quick that of --out")
+    arguments = parser.parse_args(words)
+    binaries = dict(named.split("=", 1) for named in arguments.peer if "=" in named)
+    wanted = [*arguments.contestants.split(","), *(name for name in binaries if name not in DEFAULT)]
+    for what, given, known in (
+        ("parts", arguments.parts, PARTS + PARTS_WHEN_NAMED),
+        ("contestants", wanted, tuple(CONTESTANTS)),
+        ("loads", arguments.loads.split(","), LOADS),
+        ("variants", arguments.variants.split(","), tuple(VARIANTS)),
+    ):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            parser.error(f"unknown {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
+    if len(binaries) < len(arguments.peer):
+        parser.error("--peer takes NAME=PATH")
+    arguments.binaries, arguments.contestants = binaries, list(dict.fromkeys(wanted))
+    arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
+    arguments.parts = arguments.parts or list(PARTS)
+    if arguments.page is None:
+        arguments.page = arguments.out if arguments.quick else results.ROOT / "docs"
+    return arguments
+
+
+def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
+    """How long and how often each variant and each other part is read."""
+    quick = arguments.quick
+
+    def length(seconds: float, repeats: int, quick_seconds: float, quick_repeats: int) -> Length:
+        usual = Length(quick_seconds, quick_repeats) if quick else Length(seconds, repeats)
+        return Length(arguments.seconds or usual.seconds, arguments.repeats or usual.repeats)
+
+    rare = length(3.0, 3, 1.0, 1)
+    return {
+        "plain": length(3.0, 5, 2.0, 3),
+        "edns": rare,
+        "do": rare,
+        "ipv6": rare,
+        "threads": length(3.0, 5, 1.5, 3),
+        "waits": length(4.0, 3, 1.5, 1),
+        "starts": Length(0, arguments.repeats or (1 if quick else 3)),
+        "reload": length(8.0, 5, 3.0, 2),
+    }
 
 
 def main() -> None:
     """Parse the arguments and run the parts that are wanted."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[], help=f"any of: {', '.join(PARTS)}; default: all")
-    parser.add_argument("--peers", default="echo,unbound,ours", help=f"of: {', '.join(CONTESTANTS)}")
-    parser.add_argument("--loads", default=",".join(LOADS))
-    parser.add_argument("--names", type=int, default=1_000_000, help="length of the list")
-    parser.add_argument(
-        "--seconds", type=float, default=3.0, help="of each load, each contestant, each repeat"
-    )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--dnsperf", default="", help="more flags for dnsperf, such as '-e -D'")
-    parser.add_argument("--directory", type=Path, help="where the files go; kept when given")
-    arguments = parser.parse_args()
-    unknown = set(arguments.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    arguments = parse_arguments()
+    # Ended from outside, it still stops every server it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     # Debian keeps servers where an ordinary user's PATH does not look.
     os.environ["PATH"] += os.pathsep + "/usr/sbin"
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:
         directory = (arguments.directory or Path(temporary)).resolve()
-        for part in arguments.parts or PARTS:
-            print(f"== {part}", flush=True)
-            _run(part, directory, arguments)
+        run_parts(directory, arguments)
+    write_page(arguments.out, arguments.page)
 
 
-def _run(part: str, directory: Path, arguments: argparse.Namespace) -> None:
-    # Imported late: each part needs other programs and other rooms of the package.
-    if part == "contest":
-        loads = tuple(arguments.loads.split(","))
-        contest = run_contest(
+def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
+    """Every part that is wanted, each saved as soon as it is read."""
+    parts, length = arguments.parts, lengths(arguments)
+    if {"contest", "waits"} & set(parts):
+        _field_parts(directory, arguments, length)
+    if "threads" in parts:
+        with _field(directory / "threads", arguments, THREADS_FIELD) as running:
+            readings = measure_cpu(running, arguments.loads, {"threads": length["threads"]})
+            _save_field(arguments, "threads", running, readings)
+    if "starts" in parts:
+        _starts(directory, arguments, length["starts"])
+    if "reload" in parts:
+        readings, absent = measure_reloads(directory, _engines(arguments), arguments.names, length["reload"])
+        results.save(arguments.out, "reload", {"absent": absent, "readings": readings})
+    if "lists" in parts:
+        readings, absent = measure_lists(
             directory,
-            arguments.peers.split(","),
-            loads=loads,
-            blocked_count=arguments.names,
-            seconds=arguments.seconds,
-            repeats=arguments.repeats,
-            flags=arguments.dnsperf.split(),
+            arguments.contestants,
+            arguments.names,
+            arguments.start_minutes * 60,
+            arguments.binaries,
         )
-        print(table(contest, loads))
-    elif part == "starts":
-        from benchmarks.starts import report_starts
-
-        report_starts(directory, arguments.names, arguments.repeats)
-    elif part == "reload":
-        from benchmarks.reload import report_reload
-
-        report_reload(directory, arguments.names, arguments.repeats)
-    else:
+        results.save(
+            arguments.out, "lists", {"names": arguments.names, "absent": absent, "readings": readings}
+        )
+    if "gates" in parts:
+        # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates
 
         report_gates(directory, arguments.names)
+
+
+def _engines(arguments: argparse.Namespace) -> list[str]:
+    return [engine for engine in ENGINES if engine in arguments.contestants]
+
+
+def _field(
+    directory: Path, arguments: argparse.Namespace, names: tuple[tuple[str, int], ...]
+) -> AbstractContextManager[Field]:
+    return running_field(
+        directory,
+        names,
+        Workload(directory, arguments.names),
+        binaries=arguments.binaries,
+        start_s_max=arguments.start_minutes * 60,
+    )
+
+
+def _field_parts(directory: Path, arguments: argparse.Namespace, length: dict[str, Length]) -> None:
+    names = tuple((name, 1) for name in arguments.contestants)
+    with _field(directory / "field", arguments, names) as running:
+        if "contest" in arguments.parts:
+            wanted = {variant: length[variant] for variant in arguments.variants if variant != "threads"}
+            _save_field(arguments, "contest", running, measure_cpu(running, arguments.loads, wanted))
+        if "waits" in arguments.parts:
+            readings = measure_all_waits(
+                running, arguments.loads, length["waits"], arguments.rate, directory / "field"
+            )
+            _save_field(arguments, "waits", running, readings)
+
+
+def _save_field(
+    arguments: argparse.Namespace, part: str, running: Field, readings: list[dict[str, object]]
+) -> None:
+    document = {
+        "names": arguments.names,
+        "rate": arguments.rate,
+        "versions": {key: version_of(key.split()[0], arguments.binaries) for key in running.entrants},
+        "started": {
+            key: {"load_s": entrant.load_s, "memory_mb": entrant.memory_mb}
+            for key, entrant in running.entrants.items()
+        },
+        "absent": running.absent,
+        "readings": readings,
+    }
+    results.save(arguments.out, part, document)
+
+
+def _starts(directory: Path, arguments: argparse.Namespace, length: Length) -> None:
+    readings, absent = measure_starts(directory, _engines(arguments), arguments.names, length.repeats)
+    if not arguments.quick and arguments.names < NAMES_MANY:
+        many, _ = measure_starts(directory, _engines(arguments), NAMES_MANY, 1)
+        readings += many
+    results.save(arguments.out, "starts", {"absent": absent, "readings": readings})
+
+
+def write_page(out: Path, folder: Path) -> None:
+    """The page and its chart, from the readings in `out`."""
+    figures = Figures(results.load(out))
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = {key: label_of(key, CONTESTANTS) for key in figures.contestants("contest")}
+    (folder / "benchmarks.md").write_text(page(figures, CONTESTANTS))
+    (folder / CHART).write_text(draw(CHART_TITLE, panels(figures), labels))
+    with suppress(ValueError):
+        folder = folder.relative_to(Path.cwd())
+    print(f"{folder / 'benchmarks.md'} and {CHART} written")
 
 
 if __name__ == "__main__":

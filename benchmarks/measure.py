@@ -1,32 +1,62 @@
-"""One load against one server: CPU of the server's process per query, and what was lost.
+"""One load against one server: CPU of the server's process per query, what was lost, how long answers took.
 
-Knows: dnsperf, /proc.  Does not know: which server it is.
-The figure is CPU time, not queries per second: it holds when the load generator is the bottleneck.
+Knows: dnsperf, our own load generator, /proc.  Does not know: which server it is.
+The figure of a load is CPU time, not queries per second: it holds when the load generator is the
+bottleneck.  dnsperf reads that; waits and the most a server answers are read with `udp_load.c`, because
+dnsperf tells only the average, the least and the greatest wait.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
+import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.loopback.process import cpu_s
 
+HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE = CORES[0]
 LOAD_CORE = CORES[-1]
-"""Load generator and upstream; the server keeps a core of its own where there are two."""
+"""Load generator and upstream; a server of one thread keeps a core of its own where there are two."""
 
 OUTSTANDING_MAX = 300
 CLIENTS = 4
+CLIENTS_MANY = 32
+"""Sockets of the load on servers of several threads: the kernel spreads senders, not datagrams."""
+LOST_S = 2
+"""A query that waits longer counts as lost.  Servers with the usual receive buffer lose some hundred of the
+first burst: the shorter this is, the sooner those make room for other queries."""
+
+RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
 
-def pinned(core: int) -> tuple[str, ...]:
-    """Command prefix that keeps a program on one core."""
-    return ("taskset", "-c", str(core))
+def pinned(*cores: int) -> tuple[str, ...]:
+    """Command prefix that keeps a program on these cores."""
+    return ("taskset", "-c", ",".join(str(core) for core in cores))
+
+
+def server_cores(threads: int) -> tuple[int, ...]:
+    """Cores of a server of this many threads, as far as there are so many."""
+    return tuple(CORES[:threads])
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a load is asked: over which protocol, with what in the query."""
+
+    host: str = "127.0.0.1"
+    edns: bool = False
+    dnssec_ok: bool = False
+    clients: int = CLIENTS
 
 
 @dataclass(frozen=True)
@@ -40,16 +70,31 @@ class Reading:
     rcodes: dict[str, int]
     worst_s: float
     """Longest time to an answer."""
+    queries_per_s: float = 0.0
 
     def share(self, rcode: str) -> float:
         """Part of the answers with this rcode, 0 to 1."""
         return self.rcodes.get(rcode, 0) / max(1, self.completed)
 
 
-def dnsperf_command(port: int, queries: Path, *more: str) -> list[str]:
-    """A dnsperf on its own core against 127.0.0.1."""
-    command = [*pinned(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(queries)]
-    return [*command, "-c", str(CLIENTS), "-T", "1", "-q", str(OUTSTANDING_MAX), *more]
+def dnsperf_command(port: int, queries: Path, *more: str, asking: Asking | None = None) -> list[str]:
+    """A dnsperf on its own core against a loopback address."""
+    asking = asking or Asking()
+    command = [*pinned(LOAD_CORE), "dnsperf", "-s", asking.host, "-p", str(port), "-d", str(queries)]
+    flags = ["-e"] * asking.edns + ["-D"] * asking.dnssec_ok
+    return [
+        *command,
+        "-c",
+        str(asking.clients),
+        "-T",
+        "1",
+        "-q",
+        str(OUTSTANDING_MAX),
+        "-t",
+        str(LOST_S),
+        *flags,
+        *more,
+    ]
 
 
 def read_dnsperf(output: str, cpu_used_s: float) -> Reading:
@@ -66,17 +111,116 @@ def read_dnsperf(output: str, cpu_used_s: float) -> Reading:
         lost=int(figure(r"Queries lost:\s+(\d+)")),
         rcodes={name: int(count) for name, count in re.findall(r"([A-Z]+) (\d+) \(", output)},
         worst_s=figure(r"Average Latency \(s\):\s+\S+ \(min \S+, max ([\d.]+)\)"),
+        queries_per_s=figure(r"Queries per second:\s+([\d.]+)"),
     )
 
 
-def measure(pid: int, port: int, queries: Path, seconds: float, flags: Sequence[str] = ()) -> Reading:
+def measure(pid: int, port: int, queries: Path, seconds: float, asking: Asking | None = None) -> Reading:
     """Ask `queries` again and again for `seconds`."""
     before = cpu_s(pid)
-    command = dnsperf_command(port, queries, "-l", str(seconds), *flags)
+    command = dnsperf_command(port, queries, "-l", str(seconds), asking=asking)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return read_dnsperf(output, cpu_s(pid) - before)
 
 
-def ask_once(port: int, queries: Path) -> None:
+def ask_once(port: int, queries: Path, asking: Asking | None = None) -> None:
     """Ask each line of `queries` once."""
-    subprocess.run(dnsperf_command(port, queries, "-n", "1"), capture_output=True, check=True)
+    command = dnsperf_command(port, queries, "-n", "1", asking=asking)
+    subprocess.run(command, capture_output=True, check=True)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What one run of our load generator showed."""
+
+    queries_per_s: float
+    sent: int
+    completed: int
+    lost: int
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    """Waits that this share of the queries stayed within; infinite where more than the rest were lost."""
+    worst_us: float
+    late_us: float
+    """Most by which the generator itself was behind its rate."""
+    rcodes: dict[str, int]
+    cpu_us: float
+    """Of the server, per completed query."""
+    busy: float
+    """Part of the time the server computed; near 1 per core, it is the server that was the limit."""
+
+
+def compile_c(source: str, directory: Path) -> Path:
+    """The program made of one of our C files; the compiler's exit code when it cannot be."""
+    directory.mkdir(parents=True, exist_ok=True)
+    program = directory / Path(source).stem
+    if shutil.which("gcc") is None:
+        raise SystemExit("gcc is needed for the load generator and the echo")
+    subprocess.run(["gcc", "-O2", "-o", program, HERE / source], check=True)
+    return program
+
+
+def load_command(
+    program: Path, port: int, queries: Path, seconds: float, rate: float, asking: Asking | None = None
+) -> list[str]:
+    """Our load generator on its own core; `rate` in queries per second, 0: as many as are answered."""
+    asking = asking or Asking()
+    flags = ["-e"] * asking.edns + ["-D"] * asking.dnssec_ok + ["-c", str(asking.clients)]
+    flags += ["-t", str(LOST_S * 1000), *(["-r", str(rate)] if rate else ["-q", str(OUTSTANDING_MAX)])]
+    return [
+        *pinned(LOAD_CORE), str(program), *flags, "-l", str(seconds), asking.host, str(port), str(queries)
+    ]  # fmt: skip
+
+
+def percentile_us(waits_ns: Sequence[Sequence[int]], lost: int, share: float) -> float:
+    """The wait that `share` of the queries stayed within; `waits_ns`: [up to, how many], ascending."""
+    wanted = share * (sum(count for _, count in waits_ns) + lost)
+    seen = 0
+    for up_to_ns, count in waits_ns:
+        seen += count
+        if seen >= wanted:
+            return up_to_ns / 1e3
+    return math.inf
+
+
+def read_waits(output: str, cpu_used_s: float, took_s: float) -> Waits:
+    """The figures in the load generator's line; the server computed for `cpu_used_s` of `took_s`."""
+    report: dict[str, Any] = json.loads(output)
+    p50_us, p99_us, p999_us = (
+        percentile_us(report["waits_ns"], report["lost"], share) for share in (0.50, 0.99, 0.999)
+    )
+    return Waits(
+        queries_per_s=report["completed"] / report["seconds"],
+        sent=report["sent"],
+        completed=report["completed"],
+        lost=report["lost"],
+        p50_us=p50_us,
+        p99_us=p99_us,
+        p999_us=p999_us,
+        worst_us=report["worst_ns"] / 1e3,
+        late_us=report["late_ns"] / 1e3,
+        rcodes={
+            name: count for name, count in zip(RCODES, report["rcodes"], strict=False) if count
+        },
+        cpu_us=cpu_used_s * 1e6 / max(1, report["completed"]),
+        busy=cpu_used_s / took_s if took_s else 0.0,
+    )  # fmt: skip
+
+
+def measure_waits(
+    program: Path,
+    pid: int,
+    port: int,
+    queries: Path,
+    seconds: float,
+    rate: float = 0,
+    asking: Asking | None = None,
+) -> Waits:
+    """Ask `queries` at `rate`, 0: as fast as they are answered, for `seconds`."""
+    before, began = cpu_s(pid), time.monotonic()
+    command = load_command(program, port, queries, seconds, rate, asking)
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Reading the file of queries is not part of the load, so the generator's own seconds count.
+    took_s = min(json.loads(output)["seconds"], time.monotonic() - began)
+    return read_waits(output, cpu_s(pid) - before, took_s)

@@ -1,8 +1,8 @@
 """A reload of the long list under load: what is lost, and how long an answer may wait.
 
-Knows: the bar.  Does not know: how a reload works.
-dnsperf asks 20,000 questions a second while the list file is replaced.  The echo is asked the same way
-before each reload, so that what the machine itself stalls shows beside what the reload stalls.
+Knows: how a list is replaced, how a finished reload shows.  Does not know: how a reload works.
+Half of what the server answers at most is asked of it while its list file is replaced.  The echo is asked
+the same way before each reload, so that what the machine itself stalls shows beside what the reload stalls.
 """
 
 from __future__ import annotations
@@ -10,83 +10,130 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from benchmarks.contestants import Setting, our_server, policy_with_list, start, upstream
-from benchmarks.measure import Reading, ask_once, dnsperf_command, measure, read_dnsperf
+from benchmarks.contestants import Setting, free_port_everywhere, our_server, policy_with_list
+from benchmarks.field import reason_absent, running_upstream, start
+from benchmarks.measure import Waits, ask_once, compile_c, load_command, measure_waits, read_waits
+from benchmarks.side_by_side import Length
 from benchmarks.workload import Workload
-from tests.loopback.authority import answers
-from tests.loopback.process import free_port, poll
 from tests.loopback.server import Server
 
-QUERIES_PER_S = 20_000
-SECONDS = 10
-STALL_MS_BAR = 20.0
-"""Most that the worst answer may wait beyond the echo's own worst in the same run."""
-RELOAD_S_MAX = 60.0
+RELOAD_S_MAX = 120.0
+AROUND_S = 1.0
+"""Load before the list is replaced, and after the reload is counted, so that the swap lies within it."""
+LOOK_S = 0.1
+"""Between two looks at the metrics page: a scrape is work for the server too."""
 
 
-def report_reload(directory: Path, blocked_count: int, repeats: int) -> None:
-    """Print lost queries and worst waits of echo, server at rest, and server reloading, per repeat."""
-    workload = Workload(directory, blocked_count)
+def measure_reloads(
+    directory: Path, engines: Sequence[str], names: int, length: Length
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Waits of the echo, the server at rest and the server reloading, per engine and repeat."""
+    workload = Workload(directory, names)
+    readings: list[dict[str, Any]] = []
+    absent: dict[str, str] = {}
+    program = compile_c("udp_load.c", directory)
+    with running_upstream(directory / "upstream", workload.allowed[0]) as upstream_port:
+        for engine in engines:
+            why_not = reason_absent(engine, {})
+            if why_not:
+                absent[engine] = why_not
+                continue
+            try:
+                readings += _measure_engine(directory, engine, workload, upstream_port, program, length)
+            except AssertionError as failure:
+                absent[engine] = "did not start or reload"
+                print(f"{engine}: {str(failure)[:300]}", flush=True)
+    return readings, absent
+
+
+def _measure_engine(
+    directory: Path, engine: str, workload: Workload, upstream_port: int, program: Path, length: Length
+) -> list[dict[str, Any]]:
+    readings = []
     with ExitStack() as stack:
-        authority, upstream_port = upstream(directory / "upstream")
-        stack.enter_context(authority)
-        authority.wait_for(lambda: answers(upstream_port, workload.allowed[0]), "the upstream answers")
-        echo, echo_port, _ = start("echo", directory / "echo", upstream_port, workload)
-        stack.callback(echo.stop)
-        list_path = directory / "reloaded.txt"
+        place = directory / f"reload-{engine}"
+        place.mkdir(parents=True, exist_ok=True)
+        setting = Setting(place / "echo", free_port_everywhere(), upstream_port, workload)
+        echo = start("echo", setting, start_s_max=RELOAD_S_MAX)
+        assert echo is not None, "the echo did not start"
+        stack.callback(echo.program.stop)
+        list_path = place / "reloaded.txt"
         list_path.write_bytes(workload.list_path.read_bytes())
-        setting = Setting(directory / "reload", free_port(), upstream_port, workload)
-        server = our_server(setting, policy_with_list(list_path))
+        setting = Setting(place, free_port_everywhere(), upstream_port, workload)
+        server = our_server(setting, policy_with_list(list_path), engine)
         stack.enter_context(server)
-        ask_once(setting.port, workload.warm_up())
+        ask_once(server.port, workload.warm_up())
         queries = workload.queries("hot")
-        rate = ("-Q", str(QUERIES_PER_S))
-        heads = ("echo", "at rest", "reloading", "beyond echo")
-        print(f"{'worst wait':10}{''.join(f'{head:>14}' for head in heads)}{'lost':>6}  reload took")
-        for repeat in range(repeats):
-            calm = measure(echo.pid, echo_port, queries, SECONDS, rate)
-            rest = measure(server.pid, setting.port, queries, SECONDS, rate)
-            reading, reload_s = _measure_reload(server, setting.port, queries, list_path, repeat)
-            beyond_ms = (reading.worst_s - calm.worst_s) * 1e3
-            cells = "".join(f"{each.worst_s * 1e3:11.1f} ms" for each in (calm, rest, reading))
+        most = measure_waits(program, server.pid, server.port, queries, 2.0).queries_per_s
+        rate = round(most / 2)
+        for repeat in range(length.repeats):
+            calm = measure_waits(program, echo.pid, echo.port, queries, length.seconds, rate)
+            rest = measure_waits(program, server.pid, server.port, queries, length.seconds, rate)
+            reloading, reload_s = _measure_one(server, program, queries, list_path, repeat, rate)
+            readings.append(
+                {
+                    "engine": engine,
+                    "names": len(workload.blocked),
+                    "repeat": repeat,
+                    "rate": rate,
+                    "reload_s": reload_s,
+                    "echo": asdict(calm),
+                    "rest": asdict(rest),
+                    "reloading": asdict(reloading),
+                }
+            )
             print(
-                f"repeat {repeat + 1:<3}{cells}{beyond_ms:11.1f} ms{reading.lost:6}  {reload_s:.1f} s",
+                f"{engine} at {rate:,} queries/s: worst wait of the echo {calm.worst_us / 1e3:.1f} ms,"
+                f" at rest {rest.worst_us / 1e3:.1f} ms, reloading {reloading.worst_us / 1e3:.1f} ms,"
+                f" {reloading.lost} lost, reload took {reload_s:.1f} s",
                 flush=True,
             )
-        print(f"bar: nothing lost, at most {STALL_MS_BAR:.0f} ms beyond the echo")
+    return readings
 
 
-def _measure_reload(
-    server: Server, port: int, queries: Path, list_path: Path, repeat: int
-) -> tuple[Reading, float]:
-    """dnsperf's report while the list is replaced, and seconds from the change to the counted reload."""
-    before = server.metrics()
-    load = subprocess.Popen(
-        dnsperf_command(port, queries, "-l", str(RELOAD_S_MAX), "-Q", str(QUERIES_PER_S)),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    _wait_for_queries(server, sum_of_queries(before) + QUERIES_PER_S)
+def _measure_one(
+    server: Server, program: Path, queries: Path, list_path: Path, repeat: int, rate: int
+) -> tuple[Waits, float]:
+    """What is read while the list is replaced, and seconds from the change to the counted reload."""
     changed = list_path.with_suffix(".new")
     changed.write_bytes(list_path.read_bytes() + f"added-{repeat}.example\n".encode())
-    began = time.monotonic()
-    changed.replace(list_path)
-    server.wait_for_reload(before, timeout_s=RELOAD_S_MAX)
-    reload_s = time.monotonic() - began
-    # One more second's worth, so that the swap itself and what follows it lie within the load.
-    _wait_for_queries(server, sum_of_queries(server.metrics()) + QUERIES_PER_S)
-    load.send_signal(signal.SIGINT)
-    output, _ = load.communicate()
-    return read_dnsperf(output, 0.0), reload_s
+    before = server.metrics()
+    load = subprocess.Popen(
+        load_command(program, server.port, queries, RELOAD_S_MAX, rate), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        _look_until(
+            lambda: _queries(server.metrics()) >= _queries(before) + rate * AROUND_S, "the load is on"
+        )
+        began = time.monotonic()
+        changed.replace(list_path)
+        done = 'resolver_reloads_total{result="success"}'
+        _look_until(lambda: server.metrics()[done] > before.get(done, 0.0), "the reload is counted")
+        reload_s = time.monotonic() - began
+        counted = _queries(server.metrics())
+        _look_until(lambda: _queries(server.metrics()) >= counted + rate * AROUND_S, "the load goes on")
+        load.send_signal(signal.SIGINT)
+        output, _ = load.communicate(timeout=RELOAD_S_MAX)
+    finally:
+        if load.poll() is None:
+            load.kill()
+            load.wait()
+    return read_waits(output, 0.0, 1.0), reload_s
 
 
-def _wait_for_queries(server: Server, count: float) -> None:
-    poll(lambda: sum_of_queries(server.metrics()) >= count, timeout_s=RELOAD_S_MAX, what="the load goes on")
+def _look_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + RELOAD_S_MAX
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {RELOAD_S_MAX:.0f} s: {what}"
+        time.sleep(LOOK_S)
 
 
-def sum_of_queries(samples: dict[str, float]) -> float:
+def _queries(samples: dict[str, float]) -> float:
     """All queries counted, whatever their labels."""
     return sum(value for name, value in samples.items() if name.startswith("resolver_queries_total{"))

@@ -1,117 +1,136 @@
-"""CPU microseconds per query, ours beside the peers', in interleaved repeats of one run.
+"""CPU microseconds per query, waits and the most per second: ours beside the peers', interleaved.
 
-Knows: the loads, the bar.  Does not know: how a contestant is configured or a load is made.
-All contestants are up all the time, idle but for the one being asked, so a slow minute of the machine
-hits them alike; the table shows medians, and ratios beside the bar.  It judges nothing.
+Knows: the loads, the variants.  Does not know: how a contestant is configured or a load is made.
+All contestants are up all the time, idle but for the one being asked, and are asked in turn, each round
+starting with another one, so a slow minute of the machine hits them alike.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from benchmarks.contestants import is_installed, start, upstream
-from benchmarks.measure import Reading, ask_once, measure
-from benchmarks.workload import LOADS, Workload
-from tests.loopback.authority import answers
-from tests.loopback.process import Program, memory_mb
+from benchmarks.contestants import OURS, has_ipv6
+from benchmarks.field import CONTESTANTS, Entrant, Field
+from benchmarks.measure import CLIENTS_MANY, Asking, compile_c, measure, measure_waits
 
-BAR = {"hot": 1.3, "block": 1.5, "miss": 1.0}
-"""Most that ours may cost, as a multiple of Unbound's CPU per query on the same load."""
-RCODE_SHARES = {"hot": ("NOERROR", 1.0), "block": ("NXDOMAIN", 1.0), "miss": ("NOERROR", 1.0)}
-"""What a load's answers must be for its figure to mean anything."""
+VARIANTS: dict[str, Asking] = {
+    "plain": Asking(),
+    "edns": Asking(edns=True),
+    "do": Asking(edns=True, dnssec_ok=True),
+    "ipv6": Asking(host="::1"),
+    "threads": Asking(clients=CLIENTS_MANY),
+}
+"""Ways to ask the loads.  `threads` is the plain one from more sockets, for servers of two threads."""
+THREADS_FIELD = (("echo", 1), ("echo", 2), ("native", 1), ("native", 2))
+"""Who takes part in the variant `threads`."""
+
+QUERIES_PER_S = 20_000
+"""The fixed rate at which waits are read: a busy network of some ten thousand users."""
 SHARE_SLACK = 0.001
+LOST_SLACK = 0.005
+"""Part of the queries that a peer may lose unmentioned: the first burst does not fit the usual receive
+buffer, and not all of them can be told to ask for a larger one."""
+
+Reading = dict[str, Any]
+"""One run of a load generator, as it is written to the file of raw readings."""
 
 
-@dataclass
-class Contest:
-    """Everything read in one run."""
+@dataclass(frozen=True)
+class Length:
+    """How long and how often."""
 
-    load_s: dict[str, float]
-    """Seconds from a start to the first blocked and the first forwarded answer."""
-    memory_mb: dict[str, float]
-    readings: dict[tuple[str, str], list[Reading]]
-    """(contestant, load) -> one reading per repeat."""
-
-    def cpu_us(self, contestant: str, load: str) -> float | None:
-        """Median over the repeats; None where it did not take part."""
-        readings = self.readings.get((contestant, load))
-        return median(reading.cpu_us for reading in readings) if readings else None
+    seconds: float
+    repeats: int
 
 
-def run_contest(
-    directory: Path,
-    names: Sequence[str],
-    *,
-    loads: Sequence[str] = LOADS,
-    blocked_count: int,
-    seconds: float,
-    repeats: int,
-    flags: Sequence[str] = (),
-) -> Contest:
-    """Start everyone who is installed, then ask them all in turn, `repeats` times."""
-    workload = Workload(directory, blocked_count)
-    contest = Contest({}, {}, defaultdict(list))
-    running: dict[str, tuple[Program, int]] = {}
-    with ExitStack() as stack:
-        authority, upstream_port = upstream(directory / "upstream")
-        stack.enter_context(authority)
-        authority.wait_for(lambda: answers(upstream_port, workload.allowed[0]), "the upstream answers")
-        for name in names:
-            if not is_installed(name):
-                print(f"{name}: not installed", flush=True)
+def in_turn(entrants: Sequence[Entrant], repeat: int) -> Iterator[Entrant]:
+    """All of them, beginning with another one each time."""
+    for place in range(len(entrants)):
+        yield entrants[(place + repeat) % len(entrants)]
+
+
+def expected_rcode(name: str, load: str) -> str:
+    """What all answers to this load must be; empty where they differ."""
+    contestant = CONTESTANTS[name.split()[0]]
+    if load == "block":
+        return contestant.blocked_rcode
+    return "" if load == "mix" else "NOERROR"
+
+
+def oddities(name: str, load: str, completed: int, lost: int, rcodes: dict[str, int]) -> list[str]:
+    """What makes a reading doubtful: lost queries, or other answers than the load must get."""
+    found = []
+    if not completed:
+        return ["nothing was answered"]
+    is_ours = name.split()[0] in OURS
+    if lost > (0 if is_ours else LOST_SLACK * (completed + lost)):
+        found.append(f"{lost:,} of {completed + lost:,} queries lost")
+    expected = expected_rcode(name, load)
+    share = rcodes.get(expected, 0) / completed
+    if expected and name.split()[0] != "echo" and share < 1 - SHARE_SLACK:
+        found.append(f"only {share:.1%} of the answers were {expected}")
+    return found
+
+
+def measure_cpu(running: Field, loads: Sequence[str], lengths: dict[str, Length]) -> list[Reading]:
+    """CPU per query of everyone, for each variant of `lengths`."""
+    readings = []
+    entrants = list(running.entrants.values())
+    for repeat in range(max((length.repeats for length in lengths.values()), default=0)):
+        for variant, length in lengths.items():
+            if repeat >= length.repeats or (variant == "ipv6" and not has_ipv6()):
                 continue
-            program, port, load_s = start(name, directory / name, upstream_port, workload)
-            stack.callback(program.stop)
-            running[name] = (program, port)
-            contest.load_s[name] = load_s
-            contest.memory_mb[name] = memory_mb(program.pid)
-            print(f"{name}: up in {load_s:.1f} s, {contest.memory_mb[name]:.0f} MB", flush=True)
-        for _, port in running.values():
-            ask_once(port, workload.warm_up())
-        for repeat in range(repeats):
             for load in loads:
-                for name, (program, port) in running.items():
-                    reading = measure(program.pid, port, workload.queries(load), seconds, flags)
-                    contest.readings[name, load].append(reading)
-                    _report_oddities(name, load, reading)
-            print(f"repeat {repeat + 1} of {repeats} done", flush=True)
-    return contest
+                queries = running.workload.queries(load)
+                for entrant in in_turn(entrants, repeat):
+                    got = measure(entrant.pid, entrant.port, queries, length.seconds, VARIANTS[variant])
+                    key = _key(running, entrant)
+                    odd = oddities(key, load, got.completed, got.lost, got.rcodes)
+                    _tell(key, f"{variant} {load}", odd)
+                    at = {"variant": variant, "load": load, "contestant": key, "repeat": repeat}
+                    readings.append({**at, **asdict(got), "odd": odd})
+            print(f"CPU per query: {variant}, round {repeat + 1} of {length.repeats}", flush=True)
+    return readings
 
 
-def _report_oddities(name: str, load: str, reading: Reading) -> None:
-    if reading.lost:
-        print(f"  {name} {load}: {reading.lost} queries lost", flush=True)
-    rcode, share = RCODE_SHARES.get(load, ("", 0.0))
-    if rcode and name != "echo" and reading.share(rcode) < share - SHARE_SLACK:
-        print(f"  {name} {load}: only {reading.share(rcode):.1%} of the answers were {rcode}", flush=True)
+def measure_all_waits(
+    running: Field, loads: Sequence[str], length: Length, rate: int, directory: Path
+) -> list[Reading]:
+    """The most per second, and the waits at `rate`, of everyone."""
+    readings = []
+    program = compile_c("udp_load.c", directory)
+    entrants = list(running.entrants.values())
+    for repeat in range(length.repeats):
+        for load in loads:
+            for kind, wanted in (("most", 0), ("rate", rate)):
+                queries = running.workload.queries(load)
+                for entrant in in_turn(entrants, repeat):
+                    got = measure_waits(program, entrant.pid, entrant.port, queries, length.seconds, wanted)
+                    key = _key(running, entrant)
+                    odd = oddities(key, load, got.completed, got.lost, got.rcodes)
+                    _tell(key, f"{kind} {load}", odd)
+                    at = {"kind": kind, "rate": wanted, "load": load, "contestant": key, "repeat": repeat}
+                    readings.append({**at, **_finite(asdict(got)), "odd": odd})
+        print(f"waits: round {repeat + 1} of {length.repeats}", flush=True)
+    return readings
 
 
-def table(contest: Contest, loads: Sequence[str] = LOADS) -> str:
-    """The figures as text: one line per contestant, then ours as multiples of the others'."""
-    lines = [f"{'CPU µs per query':18}" + "".join(f"{load:>9}" for load in loads) + "       MB   load s"]
-    for name in contest.load_s:
-        cells = "".join(_cell(contest.cpu_us(name, load)) for load in loads)
-        lines.append(f"{name:18}{cells}{contest.memory_mb[name]:9.0f}{contest.load_s[name]:9.1f}")
-    for other in contest.load_s:
-        if other == "ours" or "ours" not in contest.load_s:
-            continue
-        cells = "".join(
-            _cell(_ratio(contest.cpu_us("ours", load), contest.cpu_us(other, load))) for load in loads
-        )
-        lines.append(f"{'ours / ' + other:18}{cells}")
-        if other == "unbound":
-            lines.append(f"{'  bar, at most':18}" + "".join(_cell(BAR.get(load)) for load in loads))
-    return "\n".join(lines)
+def _key(running: Field, entrant: Entrant) -> str:
+    return next(key for key, one in running.entrants.items() if one is entrant)
 
 
-def _ratio(ours: float | None, other: float | None) -> float | None:
-    return ours / other if ours is not None and other else None
+def _finite(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no infinity: None says that it was never answered."""
+    return {
+        key: None if isinstance(value, float) and math.isinf(value) else value
+        for key, value in fields.items()
+    }
 
 
-def _cell(value: float | None) -> str:
-    return f"{'-':>9}" if value is None else f"{value:9.2f}"
+def _tell(key: str, what: str, odd: list[str]) -> None:
+    for each in odd:
+        print(f"  {key}, {what}: {each}", flush=True)

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOADS = ("hot", "block", "mix", "miss")
+LOADS_REPEATED = ("hot", "block")
+"""Loads whose names may be asked again."""
 TOP_LABELS = ("com", "net", "org")
 """Wildcard zones of the upstream; nothing leaves the machine."""
 HOT_NAMES = 10_000
@@ -58,6 +60,21 @@ def _names(source: random.Random) -> Iterator[str]:
         yield f"{parts}.{source.choice(TOP_LABELS)}"
 
 
+def _make_up_names(list_path: Path, allowed_path: Path, blocked_count: int) -> None:
+    names = _names(random.Random(7))
+    blocked: dict[str, None] = {}
+    while len(blocked) < blocked_count:
+        blocked[next(names)] = None
+    allowed: dict[str, None] = {}
+    while len(allowed) < ALLOWED_NAMES:
+        name = next(names)
+        if name not in blocked:
+            allowed[name] = None
+    for path, these in ((list_path, blocked), (allowed_path, allowed)):
+        with path.open("w") as file:
+            file.writelines(f"{name}\n" for name in these)
+
+
 class Workload:
     """The files of one run; the names are the same in every run of the same size."""
 
@@ -65,24 +82,20 @@ class Workload:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.list_path = directory / f"blocked-{blocked_count}.txt"
-        names = _names(random.Random(7))
-        blocked: dict[str, None] = {}
-        while len(blocked) < blocked_count:
-            blocked[next(names)] = None
-        allowed: dict[str, None] = {}
-        while len(allowed) < ALLOWED_NAMES:
-            name = next(names)
-            if name not in blocked:
-                allowed[name] = None
-        self.blocked = list(blocked)
-        self.allowed = list(allowed)
+        allowed_path = directory / f"allowed-{blocked_count}.txt"
+        # Ten million names take a minute to make up: a directory that is kept keeps them.
+        if not allowed_path.exists():
+            _make_up_names(self.list_path, allowed_path, blocked_count)
+        self.blocked = self.list_path.read_text().split()
+        self.allowed = allowed_path.read_text().split()
         self.hot = [f"www.{name}" for name in self.allowed[:HOT_NAMES]]
-        self.list_path.write_text("".join(f"{name}\n" for name in self.blocked))
         self._fresh = random.Random(time.time_ns())
 
     def queries(self, load: str) -> Path:
         """A file of queries for `load`; `mix` and `miss` are new at every call."""
-        path = self.directory / f"queries-{load}.txt"
+        path = self.directory / f"queries-{load}-{len(self.blocked)}.txt"
+        if load in LOADS_REPEATED and path.exists():
+            return path
         source = random.Random(11)
         if load == "hot":
             names: Iterator[str] = iter(source.choices(self.hot, k=QUERIES))

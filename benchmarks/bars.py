@@ -1,0 +1,126 @@
+"""The bar: what this product asks of itself, beside what was measured.
+
+Knows: every figure's limit.  Does not know: how it is measured or shown.
+It judges only for the reader: nothing stops when a figure falls short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.figures import LOADS, Figures
+
+ECHO_RATIO = {"hot": 1.15, "block": 1.15, "mix": 1.30}
+"""Most CPU per query of the native engine, as a multiple of the bare echo's on the same load."""
+MISS_US = 20.0
+"""Most CPU per query of the native engine on names never asked before."""
+THREADS_RATIO = 1.10
+"""Most that two threads may take per query, as a multiple of one."""
+UNBOUND_RATIO = {"hot": 1.3, "block": 1.5, "miss": 1.0}
+"""Most CPU per query of the Python engine, as a multiple of Unbound's."""
+
+START_ADDED_S = {1_000_000: (1.0, 0.1), 10_000_000: (10.0, None)}
+"""Names -> most seconds they may add to a start that builds the image, and to one that finds it."""
+PROCESS_MB = 120.0
+"""Most memory of the whole process with 1,000,000 names."""
+MEMORY_ADDED_MB = {10_000_000: 450.0}
+"""Names -> most megabytes they may add."""
+STALL_MS = 5.0
+"""Most that the worst answer during a reload may wait beyond the echo's own worst in the same run."""
+
+VARIANT_LABELS = {"plain": "", "edns": ", EDNS", "do": ", DO", "ipv6": ", IPv6"}
+
+
+@dataclass(frozen=True)
+class BarLine:
+    """One claim."""
+
+    what: str
+    limit: str
+    measured: str
+    """Empty where it was not measured."""
+    is_met: bool | None
+    """None where it was not measured."""
+
+    def verdict(self) -> str:
+        """For the table."""
+        return "not measured" if self.is_met is None else "met" if self.is_met else "**falls short**"
+
+
+def bar_lines(figures: Figures) -> list[BarLine]:
+    """Every claim, in the order of the page."""
+    return [
+        *_cpu_lines(figures),
+        *_thread_lines(figures),
+        *_start_lines(figures),
+        *_reload_lines(figures),
+        *_python_lines(figures),
+    ]
+
+
+def _at_most(what: str, limit: float, value: float | None, unit: str, digits: int = 2) -> BarLine:
+    measured = "" if value is None else f"{value:.{digits}f}{unit}"
+    return BarLine(
+        what, f"≤ {limit:.{digits}f}{unit}", measured, None if value is None else value <= limit
+    )  # fmt: skip
+
+
+def _cpu_lines(figures: Figures) -> Iterator[BarLine]:
+    for variant, label in VARIANT_LABELS.items():
+        for load in LOADS:
+            what = f"native, {load}{label}"
+            cost = figures.cpu_us(variant, "native", load)
+            if load in ECHO_RATIO:
+                ratio = figures.ratio(variant, "native", "echo", load)
+                yield _at_most(f"{what}: times the echo's CPU", ECHO_RATIO[load], ratio, " ×")
+            else:
+                yield _at_most(f"{what}: CPU per query", MISS_US, cost, " µs", 1)
+            peer = figures.cheapest_peer(variant, load)
+            if cost is None or peer is None:
+                yield BarLine(f"{what}: below every peer", "< the cheapest", "", None)
+            else:
+                limit = f"< {peer[1]:.1f} µs ({peer[0]})"
+                yield BarLine(f"{what}: below every peer", limit, f"{cost:.1f} µs", cost < peer[1])
+
+
+def _thread_lines(figures: Figures) -> Iterator[BarLine]:
+    for load in LOADS:
+        ratio = figures.ratio("threads", "native x2", "native", load, "threads")
+        yield _at_most(f"native, {load}: two threads, times one thread's CPU", THREADS_RATIO, ratio, " ×")
+
+
+def _start_lines(figures: Figures) -> Iterator[BarLine]:
+    for names, (first_s, found_s) in START_ADDED_S.items():
+        label = f"native, {names:,} names"
+        added_s = figures.added("native", names, "first", "seconds")
+        yield _at_most(f"{label}: added to a first start", first_s, added_s, " s")
+        if found_s is not None:
+            added_s = figures.added("native", names, "found", "seconds")
+            yield _at_most(f"{label}: added to a start that finds its image", found_s, added_s, " s")
+            yield _at_most(f"{label}: the whole process", PROCESS_MB, _process_mb(figures, names), " MB", 0)
+        if names in MEMORY_ADDED_MB:
+            grown = [figures.added("native", names, image, "memory_mb") for image in ("first", "found")]
+            most = max((each for each in grown if each is not None), default=None)
+            yield _at_most(f"{label}: memory added", MEMORY_ADDED_MB[names], most, " MB", 0)
+
+
+def _process_mb(figures: Figures, names: int) -> float | None:
+    sizes = [figures.start("native", names, "long", image, "memory_mb") for image in ("first", "found")]
+    return max((size for size in sizes if size is not None), default=None)
+
+
+def _reload_lines(figures: Figures) -> Iterator[BarLine]:
+    for engine in ("native", "python"):
+        label = f"{engine}, reload at half the most it answers"
+        lost = figures.reload_lost(engine)
+        measured = "" if lost is None else str(lost)
+        yield BarLine(f"{label}: queries lost", "0", measured, None if lost is None else lost == 0)
+        stall_ms = figures.reload_stall_ms(engine)
+        yield _at_most(f"{label}: stall beyond the echo's worst", STALL_MS, stall_ms, " ms", 1)
+
+
+def _python_lines(figures: Figures) -> Iterator[BarLine]:
+    for load, limit in UNBOUND_RATIO.items():
+        ratio = figures.ratio("plain", "python", "unbound", load)
+        yield _at_most(f"python, {load}: times Unbound's CPU", limit, ratio, " ×")

@@ -1,0 +1,216 @@
+"""The field: who takes part in a run, started, waited for and stopped; who does not, and why.
+
+Knows: all contestants, the upstream.  Does not know: what is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+
+from benchmarks.contestants import (
+    OURS,
+    Contestant,
+    Setting,
+    free_port_everywhere,
+    native_is_built,
+)
+from benchmarks.measure import LOAD_CORE, ask_once, pinned
+from benchmarks.peers import DEBIAN, ELSEWHERE
+from benchmarks.workload import TOP_LABELS, Workload
+from tests.loopback.authority import NSD_CONFIGURATION, answers
+from tests.loopback.process import Program, free_port, memory_mb
+
+CONTESTANTS: dict[str, Contestant] = {**OURS, **DEBIAN, **ELSEWHERE}
+DEFAULT = ("echo", "native", "python", *DEBIAN)
+"""Who is asked to take part when nobody is named."""
+SINKHOLE = "0.0.0.0"
+
+WILDCARD_ZONE = """\
+$TTL 300
+@ IN SOA ns.example. host.example. 1 3600 600 86400 60
+@ IN NS ns.example.
+* IN A 192.0.2.10
+* IN AAAA 2001:db8::10
+"""
+
+
+@dataclass
+class Entrant:
+    """One that is up."""
+
+    name: str
+    program: Program
+    port: int
+    load_s: float
+    """Seconds from its start to its first refused and its first forwarded answer."""
+    memory_mb: float
+    """Megabytes then."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.program.pid
+
+
+@dataclass
+class Field:
+    """Who is up, and who is not."""
+
+    workload: Workload
+    upstream_port: int
+    entrants: dict[str, Entrant] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    """Name -> why it does not take part."""
+
+
+def key_of(name: str, threads: int) -> str:
+    """What a contestant of this many threads is called in the readings."""
+    return name if threads == 1 else f"{name} x{threads}"
+
+
+def reason_absent(name: str, binaries: dict[str, str]) -> str:
+    """Why this contestant cannot take part on this machine; empty when it can."""
+    if name == "native" and not native_is_built():
+        return "not built"
+    if name in binaries:
+        return "" if os.access(binaries[name], os.X_OK) else "the program named is not there"
+    if shutil.which(CONTESTANTS[name].program) is None:
+        return "not installed"
+    return ""
+
+
+def version_of(name: str, binaries: dict[str, str]) -> str:
+    """The version that a contestant prints; empty where it prints none."""
+    contestant = CONTESTANTS[name]
+    if not contestant.version:
+        return ""
+    command = [binaries.get(name, contestant.program), *contestant.version]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return version_in(done.stdout + done.stderr)
+
+
+def version_in(text: str) -> str:
+    """The first version number in what a program says of itself; empty where there is none."""
+    found = re.search(r"\bv?(\d+\.\d+(?:\.\d+)*(?:-P?\d+)?)\b", text)
+    return found.group(1) if found else ""
+
+
+def refuses(port: int, qname: str, blocked_rcode: str) -> bool:
+    """Whether a server refuses `qname` at this very moment: NXDOMAIN, or 0.0.0.0 where that is its way."""
+    if blocked_rcode != "NOERROR":
+        return answers(port, qname, rcode=dns.rcode.from_text(blocked_rcode))
+    try:
+        reply = dns.query.udp(dns.message.make_query(qname, "A"), "127.0.0.1", port=port, timeout=1.0)
+    except (dns.exception.DNSException, OSError):
+        return False
+    return any(str(record) == SINKHOLE for rrset in reply.answer for record in rrset)
+
+
+def start(
+    name: str, setting: Setting, *, start_s_max: float, last_words: list[str] | None = None
+) -> Entrant | None:
+    """Start a contestant and wait until it refuses and forwards; None when it does not come to that.
+
+    Why it did not is appended to `last_words`.
+    """
+    setting.directory.mkdir(parents=True, exist_ok=True)
+    contestant, workload = CONTESTANTS[name], setting.workload
+    program = contestant.build(setting)
+    began = time.monotonic()
+    program.start()
+    try:
+        blocked = f"www.{workload.blocked[0]}"
+        program.wait_for(
+            lambda: refuses(setting.port, blocked, contestant.blocked_rcode), "refuses a name", start_s_max
+        )
+        if name != "echo":
+            program.wait_for(
+                lambda: answers(setting.port, workload.allowed[0]), "forwards a name", start_s_max
+            )
+    except AssertionError as failure:
+        program.stop()
+        if last_words is not None:
+            last_words.append(_brief(str(failure), start_s_max))
+        return None
+    load_s = time.monotonic() - began
+    return Entrant(name, program, setting.port, load_s, memory_mb(program.pid))
+
+
+def _brief(failure: str, start_s_max: float) -> str:
+    """One line without paths, for a page that others read."""
+    if failure.startswith("not within"):
+        return f"skipped: not up within {start_s_max / 60:g} minutes"
+    lines = [line.strip() for line in failure.splitlines() if line.strip()]
+    last = re.sub(r"\S*/\S+", "...", lines[-1]) if len(lines) > 1 else "no word why"
+    return f"did not start: {last[:160]}"
+
+
+@contextmanager
+def running_upstream(directory: Path, probe: str) -> Iterator[int]:
+    """An NSD with wildcard zones, on the load generator's core; gives its port."""
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (directory / "wild.zone").write_text(WILDCARD_ZONE)
+    text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=directory, directory=directory)
+    text += "".join(f'zone:\n  name: "{zone}"\n  zonefile: "wild.zone"\n' for zone in TOP_LABELS)
+    path = directory / "nsd.conf"
+    path.write_text(text)
+    with Program([*pinned(LOAD_CORE), "nsd", "-d", "-c", path], directory, name="nsd") as nsd:
+        nsd.wait_for(lambda: answers(port, probe), "the upstream answers")
+        yield port
+
+
+@contextmanager
+def running_field(
+    directory: Path,
+    names: Sequence[tuple[str, int]],
+    workload: Workload,
+    *,
+    binaries: dict[str, str],
+    start_s_max: float,
+) -> Iterator[Field]:
+    """Everyone of `names` (name, threads) who can take part, up, with the hot names cached."""
+    with ExitStack() as stack:
+        upstream_port = stack.enter_context(running_upstream(directory / "upstream", workload.allowed[0]))
+        running = Field(workload, upstream_port)
+        for name, threads in names:
+            key = key_of(name, threads)
+            why_not = reason_absent(name, binaries)
+            words: list[str] = [why_not] if why_not else []
+            entrant = None
+            if not why_not:
+                setting = Setting(
+                    directory / key.replace(" ", "-"),
+                    free_port_everywhere(),
+                    upstream_port,
+                    workload,
+                    threads,
+                    binaries.get(name, ""),
+                )
+                entrant = start(name, setting, start_s_max=start_s_max, last_words=words)
+            if entrant is None:
+                running.absent[key] = words[0]
+                print(f"{key}: {words[0]}", flush=True)
+                continue
+            stack.callback(entrant.program.stop)
+            running.entrants[key] = entrant
+            print(f"{key}: up in {entrant.load_s:.1f} s, {entrant.memory_mb:.0f} MB", flush=True)
+        for entrant in running.entrants.values():
+            ask_once(entrant.port, workload.warm_up())
+        yield running

@@ -1,0 +1,303 @@
+"""The page of figures as Markdown: tables, what falls short, who took part, how to repeat it.
+
+Knows: the figures and the bars, how a table is written.  Does not know: how anything is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.bars import BarLine, bar_lines
+from benchmarks.chart import Panel
+from benchmarks.contestants import Contestant
+from benchmarks.figures import LOADS, NOT_PEERS, Figures
+
+CHART = "benchmarks.svg"
+LOAD_TITLES = {
+    "hot": "hot: 10,000 names, all cached",
+    "block": "block: names of the list",
+    "mix": "mix: 80 % cached, 15 % blocked, 5 % new",
+    "miss": "miss: names never asked before",
+}
+VARIANTS = {"edns": "With EDNS", "do": "With EDNS and DO", "ipv6": "Over IPv6"}
+CHART_TITLE = "CPU microseconds per query"
+
+
+def label_of(key: str, contestants: dict[str, Contestant]) -> str:
+    """What people call a contestant, with its number of threads where that is not 1."""
+    name, _, threads = key.partition(" x")
+    label = contestants[name].label if name in contestants else name
+    return f"{label}, {threads} threads" if threads else label
+
+
+def panels(figures: Figures) -> list[Panel]:
+    """What the chart shows."""
+    shown = []
+    for load in LOADS:
+        values = {key: figures.cpu_us("plain", key, load) for key in figures.contestants("contest")}
+        known = {key: value for key, value in values.items() if value is not None}
+        if known:
+            shown.append(Panel(LOAD_TITLES[load], known))
+    return shown
+
+
+def page(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    """The whole page."""
+    lines = bar_lines(figures)
+    parts = [
+        _head(figures),
+        _cpu(figures, contestants),
+        _bars(lines),
+        _short(lines, figures),
+        _variants(figures, contestants),
+        _most(figures, contestants),
+        _waits(figures, contestants),
+        _lists(figures, contestants),
+        _reloads(figures, contestants),
+        _field(figures, contestants),
+        _repeat(),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are right-aligned."""
+    aligned = ["---", *("---:" for _ in heads[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, aligned, *rows))
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A figure in a cell; a dash where it was not read."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _head(figures: Figures) -> str:
+    machines = {
+        tuple(document["machine"].get(key, "") for key in ("CPU", "cores", "kernel", "system"))
+        for document in figures.parts.values()
+    }
+    facts = [
+        f"{key} {value}"
+        for key, value in next(iter(figures.parts.values()), {}).get("machine", {}).items()
+        if key not in ("load before",)
+    ]
+    text = [
+        "# Benchmarks",
+        "Written by `make bench`; do not edit. The figure is **CPU microseconds per query** of the server's"
+        " processes: it holds when the load generator is the slower of the two. Server on one core, load"
+        " generator and upstream on another, over loopback, medians of interleaved runs. The bare echo"
+        " answers every datagram with itself: what the kernel takes from any UDP server on this machine.",
+    ]
+    text.append("Taken on: " + ", ".join(facts) + "." if facts else "Nothing has been measured yet.")
+    if len(machines) > 1:
+        text.append("**The parts of this page were not taken on the same machine.**")
+    return "\n\n".join(text)
+
+
+def _cpu(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    keys = figures.contestants("contest")
+    if not keys:
+        return ""
+    document = figures.parts["contest"]
+    rows = []
+    for key in keys:
+        up = document["started"].get(key, {})
+        is_echo = key == "echo"
+        rows.append(
+            [
+                label_of(key, contestants),
+                *(number(figures.cpu_us("plain", key, load)) for load in LOADS),
+                "" if is_echo else number(up.get("memory_mb"), 0),
+                "" if is_echo else number(up.get("load_s")),
+            ]
+        )
+    spreads = [
+        spread for key in keys for load in LOADS if (spread := figures.spread("plain", key, load)) is not None
+    ]
+    widest = f" The widest spread of one figure's repeats was {max(spreads):.0%}." if spreads else ""
+    return (
+        f"## CPU per query\n\n![CPU microseconds per query, by load and contestant]({CHART})\n\n"
+        + table(("µs per query", *LOADS, "MB", "load s"), rows)
+        + f"\n\nList of {document['names']:,} names; `MB` and `load s` at the first refused and the first"
+        f" forwarded answer.{widest}"
+    )
+
+
+def _bars(lines: Sequence[BarLine]) -> str:
+    rows = [[line.what, line.limit, line.measured or "–", line.verdict()] for line in lines]
+    return "## The bar\n\nRatios are medians of the ratios within each repeat.\n\n" + table(
+        ("what", "bar", "measured", "verdict"), rows
+    )
+
+
+def _short(lines: Sequence[BarLine], figures: Figures) -> str:
+    short = [f"- {line.what}: {line.measured}, bar {line.limit}" for line in lines if line.is_met is False]
+    unmeasured = sum(line.is_met is None for line in lines)
+    if not short:
+        short = ["Nothing of what was measured."]
+    if unmeasured:
+        short.append(f"\n{unmeasured} of {len(lines)} bars were not measured in this run.")
+    odd = figures.odd()
+    if odd:
+        short += ["\nDoubtful readings, kept in the figures:\n", *(f"- {each}" for each in odd)]
+    return "## What falls short\n\n" + "\n".join(short)
+
+
+def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    parts = []
+    for variant, title in VARIANTS.items():
+        rows = []
+        for key in figures.contestants("contest"):
+            costs = [number(figures.cpu_us(variant, key, load)) for load in LOADS]
+            if set(costs) != {"–"}:
+                rows.append([label_of(key, contestants), *costs])
+        if rows:
+            parts.append(f"{title}:\n\n" + table(("µs per query", *LOADS), rows))
+    rows = [
+        [
+            label_of(key, contestants),
+            *(number(figures.cpu_us("threads", key, load, "threads")) for load in LOADS),
+        ]
+        for key in figures.contestants("threads")
+    ]
+    if rows:
+        cores = figures.parts["threads"]["machine"].get("cores", "?")
+        shared = " The second thread shares its core with the load generator." if cores == "2" else ""
+        parts.append(
+            f"One thread and two, 32 sending sockets:{shared}\n\n" + table(("µs per query", *LOADS), rows)
+        )
+    return "## EDNS, DO, IPv6, threads\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _most(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    rows = []
+    for key in figures.contestants("waits"):
+        cells = []
+        for load in LOADS:
+            most, busy = (figures.waits("most", key, load, field) for field in ("queries_per_s", "busy"))
+            # Where the server rested, the load generator was the limit, and it could have answered more.
+            more = "≥ " if most is not None and busy is not None and busy < 0.95 else ""
+            cells.append(more + number(most, 0))
+        rows.append([label_of(key, contestants), *cells])
+    if not rows:
+        return ""
+    return (
+        "## The most one thread answers\n\nQueries per second with 300 outstanding; ≥ where the server was"
+        " less than 95 % busy, so that the one core of the load generator was the limit.\n\n"
+        + table(("queries/s", *LOADS), rows)
+    )
+
+
+def _waits(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    keys = figures.contestants("waits")
+    if not keys:
+        return ""
+    rate = figures.parts["waits"]["rate"]
+    rows = [
+        [
+            label_of(key, contestants),
+            *(
+                " / ".join(
+                    number(figures.waits("rate", key, load, field), 0)
+                    for field in ("p50_us", "p99_us", "p999_us")
+                )
+                for load in LOADS
+            ),
+        ]
+        for key in keys
+    ]
+    return (
+        f"## Waits at {rate:,} queries per second\n\np50 / p99 / p99.9 in microseconds, from the sending to"
+        " the kernel's stamp on the answer; no query waits for another one's answer. A dash: more were lost"
+        " than the share allows.\n\n" + table(("µs", *LOADS), rows)
+    )
+
+
+def _lists(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    parts = []
+    sizes = sorted({one["names"] for one in figures.readings("starts")})
+    rows = []
+    for engine in ("native", "python"):
+        for names in sizes:
+            if figures.start(engine, names, "long", "first", "seconds") is None:
+                continue
+            for image in ("first", "found"):
+                long = (
+                    figures.start(engine, names, "long", image, field) for field in ("seconds", "memory_mb")
+                )
+                added = (figures.added(engine, names, image, field) for field in ("seconds", "memory_mb"))
+                cells = [
+                    number(value, digits) for value, digits in zip((*long, *added), (2, 0, 2, 0), strict=True)
+                ]
+                start = "builds its image" if image == "first" else "finds its image"
+                rows.append([f"{label_of(engine, contestants)}, {names:,} names, {start}", *cells])
+    if rows:
+        heads = ("start", "s", "MB", "s added by the list", "MB added")
+        parts.append(table(heads, rows))
+    lists = figures.parts.get("lists", {})
+    rows = [
+        [label_of(one["contestant"], contestants), number(one["load_s"]), number(one["memory_mb"], 0)]
+        for one in figures.readings("lists")
+    ]
+    rows += [[label_of(key, contestants), why, ""] for key, why in lists.get("absent", {}).items()]
+    if rows:
+        parts.append(
+            f"Everyone alone with {lists['names']:,} names, to the first refused and forwarded answer:\n\n"
+            + table(("", "load s", "MB"), rows)
+        )
+    return "## Long lists\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _reloads(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    rows = [
+        [
+            label_of(one["engine"], contestants),
+            number(one["rate"], 0),
+            *(number(one[who]["worst_us"] / 1e3) for who in ("echo", "rest", "reloading")),
+            str(one["reloading"]["lost"]),
+            number(one["reload_s"]),
+        ]
+        for one in figures.readings("reload")
+    ]
+    if not rows:
+        return ""
+    names = figures.readings("reload")[0]["names"]
+    heads = ("", "queries/s", "echo", "at rest", "reloading", "lost", "reload s")
+    return (
+        f"## A reload under load\n\nA list of {names:,} names is replaced while half of the most is asked;"
+        " the worst wait in milliseconds, each repeat.\n\n" + table(heads, rows)
+    )
+
+
+def _field(figures: Figures, contestants: dict[str, Contestant]) -> str:
+    versions = figures.parts.get("contest", {}).get("versions", {})
+    rows = [
+        [label_of(key, contestants), versions.get(key, ""), contestants[key].assumes]
+        for key in figures.contestants("contest")
+        if key in contestants
+    ]
+    absent = [f"{label_of(key, contestants)} ({why})" for key, why in figures.absent().items()]
+    text = "## Who took part\n\n"
+    text += table(("", "version", "set up with"), rows).replace("---:", "---") if rows else "Nobody yet."
+    if absent:
+        text += "\n\nNot in this run: " + ", ".join(absent) + "."
+    peers = [key for key in figures.contestants("contest") if key not in NOT_PEERS]
+    if peers:
+        text += "\n\nEvery one has one thread, no log, no DNSSEC validation, and a cache that holds the run."
+    return text
+
+
+def _repeat() -> str:
+    return """\
+## How to repeat it
+
+    make bench                                         # all of it, under an hour; leave the machine alone
+    .venv/bin/python -m benchmarks --quick             # ten minutes; the page goes to benchmarks/out
+    .venv/bin/python -m benchmarks contest --contestants echo,native,unbound --loads hot,block
+    .venv/bin/python -m benchmarks lists --names 10000000 --start-minutes 10
+    .venv/bin/python -m benchmarks contest --peer coredns=PATH --peer blocky=PATH --peer adguardhome=PATH
+    .venv/bin/python -m benchmarks render              # the page again, from benchmarks/out
+
+`make peers` installs the peers on Debian, as root. Raw readings are kept in `benchmarks/out`, one file for
+each part; a run of one part replaces that part of the page. `python -m benchmarks gates` prints what
+each step of the Python engine costs."""
