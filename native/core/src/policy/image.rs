@@ -277,8 +277,17 @@ impl<'i> Names<'i> {
         self.find(self.probe(name), name)
     }
 
-    /// The classes of the record whose count stands at `offset` of BLOB, in the order of preference.
+    /// The class of the record whose count stands at `offset` of BLOB, if it has only one reference.
     #[inline(always)]
+    pub(super) fn only_class_at(&self, offset: usize) -> Option<usize> {
+        match self.blob.get(offset..offset + 1 + REF_OCTETS) {
+            Some(&[1, low, high, ..]) => Some(usize::from(u16::from_le_bytes([low, high]))),
+            _ => None,
+        }
+    }
+
+    /// The classes of the record whose count stands at `offset` of BLOB, in the order of preference.
+    #[inline]
     pub(super) fn classes_at(&self, offset: usize) -> impl Iterator<Item = u16> + 'i {
         let count = self.blob.get(offset).copied().map_or(0, usize::from);
         let refs = self.blob.get(offset + 1..offset + 1 + REF_OCTETS * count).unwrap_or(&[]);

@@ -20,6 +20,8 @@ use super::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, V
 const NAME_OCTETS_MAX: usize = 255;
 /// More suffixes than a name of 255 octets has (127), and the root.
 const SUFFIXES_MAX: usize = 128;
+/// Suffixes looked for at once: more than nearly every name has.
+const SUFFIXES_AT_ONCE: usize = 8;
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.
@@ -137,11 +139,17 @@ impl PolicyTable {
     #[inline]
     pub fn judge_name(&self, qname: &[u8], _now: f64) -> Verdict {
         let names = self.image.names();
-        let found = find_suffixes(&names, qname, self.skips_top);
-        if found.is_empty() && self.root.is_none() {
-            return Verdict::PASS;
+        let mut only = None;
+        let mut count = 0;
+        find_suffixes(&names, qname, self.skips_top, |place| {
+            only = Some(place);
+            count += 1;
+        });
+        match (only, self.root) {
+            (None, None) => Verdict::PASS,
+            (Some(only), None) if count == 1 => self.judge_found(&names, qname, only),
+            _ => self.decide(&names, qname, &found_suffixes(&names, qname, self.skips_top), false),
         }
-        self.judge_found(&names, qname, &found)
     }
 
     /// What the rules but those of lists say of a name that a list's rule leads to.
@@ -154,33 +162,29 @@ impl PolicyTable {
             return self.judge_name(name, now);
         }
         let names = self.image.names();
-        self.decide(&names, name, &find_suffixes(&names, name, false), true)
+        self.decide(&names, name, &found_suffixes(&names, name, false), true)
     }
 
-    #[inline(never)]
-    fn judge_found(&self, names: &Names<'_>, qname: &[u8], found: &AllFound) -> Verdict {
-        if let ([only], None) = (found.as_slice(), self.root) {
-            // Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
-            let mut classes = names.classes_at(only.refs);
-            if let (Some(class), None) = (classes.next(), classes.next()) {
-                if let Some(standing) = self.standings.get(usize::from(class)) {
-                    if standing.is_ready && reaches(standing.form, only.position) {
-                        return Verdict {
-                            action: standing.action,
-                            matched: Some(match_of(standing, only.position)),
-                            nxdomain_ok: standing.form != Some(RuleForm::Exact),
-                            valid_until: standing.changes_at,
-                            ..Verdict::PASS
-                        };
-                    }
-                }
+    #[inline(always)]
+    fn judge_found(&self, names: &Names<'_>, qname: &[u8], only: Found) -> Verdict {
+        // Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
+        if let Some(standing) = names.only_class_at(only.refs).and_then(|class| self.standings.get(class)) {
+            if standing.is_ready && reaches(standing.form, only.position) {
+                return Verdict {
+                    action: standing.action,
+                    matched: Some(match_of(standing, only.position)),
+                    nxdomain_ok: standing.form != Some(RuleForm::Exact),
+                    valid_until: standing.changes_at,
+                    ..Verdict::PASS
+                };
             }
         }
-        self.decide(names, qname, found, false)
+        self.decide(names, qname, &[only], false)
     }
 
     /// The general decision over all rules at or above `qname`.
-    fn decide(&self, names: &Names<'_>, qname: &[u8], found: &AllFound, skip_lists: bool) -> Verdict {
+    #[inline(never)]
+    fn decide(&self, names: &Names<'_>, qname: &[u8], found: &[Found], skip_lists: bool) -> Verdict {
         let root = self.root.map(|refs| Found { position: root_position(qname), refs });
         let mut state = Decision::default();
         for place in found.iter().copied().chain(root) {
@@ -258,40 +262,44 @@ impl PolicyTable {
     }
 }
 
-/// The records at the suffixes of a name, the longest first; the root's is not among them.
+/// Give the records at the suffixes of a name, the longest first; the root's is not among them.
 ///
-/// All suffixes are hashed and their slots touched before any slot is looked at, so that the waits for
+/// The suffixes are hashed and their slots touched before any slot is looked at, so that the waits for
 /// memory overlap.
 #[inline(always)]
-fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool) -> AllFound {
-    let mut found = AllFound::new();
-    let mut probes: ArrayVec<(u8, Probe), SUFFIXES_MAX> = ArrayVec::new();
+fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool, mut take: impl FnMut(Found)) {
     if qname.len() > NAME_OCTETS_MAX {
-        return found;
+        return;
     }
     let mut position = 0;
     let mut length = qname.first().copied().unwrap_or(0);
     while length != 0 {
-        let following = position + usize::from(length) + 1;
-        let Some(&next) = qname.get(following) else {
-            break; // No name.
-        };
-        length = next;
-        if length == 0 && skips_top {
-            break; // A top-level domain, and no rule is owned by one.
+        let mut probes: ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE> = ArrayVec::new();
+        while length != 0 && !probes.is_full() {
+            let following = position + usize::from(length) + 1;
+            length = qname.get(following).copied().unwrap_or(0);
+            // Without a following octet it is no name.  A top-level domain matters only where it owns a rule.
+            if following >= qname.len() || (length == 0 && skips_top) {
+                length = 0;
+                break;
+            }
+            probes.push((position as u8, names.probe(&qname[position..])));
+            position = following;
         }
-        let Some(suffix) = qname.get(position..) else { break };
-        if probes.try_push((position as u8, names.probe(suffix))).is_err() {
-            break;
-        }
-        position = following;
-    }
-    for &(position, probe) in &probes {
-        let Some(suffix) = qname.get(usize::from(position)..) else { break };
-        if let Some(refs) = names.find(probe, suffix) {
-            found.push(Found { position, refs });
+        for &(position, probe) in &probes {
+            if let Some(refs) = names.find(probe, &qname[usize::from(position)..]) {
+                take(Found { position, refs });
+            }
         }
     }
+}
+
+/// The records at the suffixes of a name, together.
+fn found_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool) -> AllFound {
+    let mut found = AllFound::new();
+    find_suffixes(names, qname, skips_top, |place| {
+        let _ = found.try_push(place); // There are no more suffixes than it holds.
+    });
     found
 }
 

@@ -295,3 +295,43 @@ pub enum Judgement {
     /// This verdict holds instead.
     Other(Box<Verdict>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_are_those_of_the_image() {
+        for (code, action) in PolicyAction::ALL.into_iter().enumerate() {
+            assert_eq!(action as usize, code);
+            assert_eq!(PolicyAction::from_code(code as u8), Some(action));
+        }
+        assert_eq!(PolicyAction::from_code(8), None);
+        assert_eq!(Mode::from_code(1), Some(Mode::Shadow));
+        assert_eq!(Mode::from_code(3), None);
+        for kind in [RuleKind::Exchange, RuleKind::List, RuleKind::Allow, RuleKind::Protected] {
+            assert_eq!(RuleKind::from_label(kind.label()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_cap_is_whole_seconds_and_never_below_zero() {
+        assert_eq!(Verdict::PASS.cap_s(5.0), None);
+        let coming = Verdict { valid_until: 100.0, ..Verdict::PASS };
+        assert!(!coming.is_pass());
+        assert_eq!(coming.cap_s(90.25), Some(9));
+        assert_eq!(coming.cap_s(100.5), Some(0));
+        assert_eq!(coming.cap_s(-1e12), Some(u32::MAX));
+    }
+
+    #[test]
+    fn over_a_stream_a_name_passes_and_lists_have_spoken() {
+        let matched = Some(RuleMatch { rule: 3, form: Some(RuleForm::Exact), owner_offset: 0 });
+        let held = Verdict { action: PolicyAction::TcpOnly, matched, valid_until: 7.0, ..Verdict::PASS };
+        let passed = held.over_stream();
+        assert!(!passed.is_blocked() && passed.matched == matched && passed.valid_until == 7.0);
+        assert_eq!(passed.exemption, Exemption::Lists);
+        let known = Verdict { over_stream: Some(Box::new(Verdict::PASS)), ..held };
+        assert!(known.over_stream().is_pass());
+    }
+}
