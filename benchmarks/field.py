@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,8 @@ CONTESTANTS: dict[str, Contestant] = {**OURS, **DEBIAN, **ELSEWHERE}
 DEFAULT = ("echo", "native", "python", *DEBIAN)
 """Who is asked to take part when nobody is named."""
 SINKHOLE = "0.0.0.0"
+PATIENCE_S = 0.1
+"""With one answer: how finely the time of a start is read."""
 
 WILDCARD_ZONE = """\
 $TTL 300
@@ -111,15 +113,32 @@ def version_in(text: str) -> str:
     return found.group(1) if found else ""
 
 
-def refuses(port: int, qname: str, blocked_rcode: str) -> bool:
-    """Whether a server refuses `qname` at this very moment: NXDOMAIN, or 0.0.0.0 where that is its way."""
-    if blocked_rcode != "NOERROR":
-        return answers(port, qname, rcode=dns.rcode.from_text(blocked_rcode))
+def asked(port: int, qname: str) -> dns.message.Message | None:
+    """A server's answer to `qname` A at this very moment; None where there is none yet.
+
+    Patience is short: a server that is not there yet is silent, and is asked again at once.
+    """
     try:
-        reply = dns.query.udp(dns.message.make_query(qname, "A"), "127.0.0.1", port=port, timeout=1.0)
+        query = dns.message.make_query(qname, "A")
+        return dns.query.udp(query, "127.0.0.1", port=port, timeout=PATIENCE_S)
     except (dns.exception.DNSException, OSError):
+        return None
+
+
+def refuses(port: int, qname: str, blocked_rcode: str) -> bool:
+    """Whether a server refuses `qname`: NXDOMAIN, or 0.0.0.0 where that is its way."""
+    reply = asked(port, qname)
+    if reply is None or dns.rcode.to_text(reply.rcode()) != blocked_rcode:
         return False
+    if blocked_rcode != "NOERROR":
+        return True
     return any(str(record) == SINKHOLE for rrset in reply.answer for record in rrset)
+
+
+def forwards(port: int, qname: str) -> bool:
+    """Whether a server answers `qname` with what the upstream has."""
+    reply = asked(port, qname)
+    return reply is not None and reply.rcode() == dns.rcode.NOERROR and bool(reply.answer)
 
 
 def start(
@@ -134,15 +153,12 @@ def start(
     program = contestant.build(setting)
     began = time.monotonic()
     program.start()
+    blocked, allowed = f"www.{workload.blocked[0]}", workload.allowed[0]
     try:
-        blocked = f"www.{workload.blocked[0]}"
-        program.wait_for(
-            lambda: refuses(setting.port, blocked, contestant.blocked_rcode), "refuses a name", start_s_max
-        )
+        refuses_now = _once(lambda: refuses(setting.port, blocked, contestant.blocked_rcode))
+        program.wait_for(refuses_now, "refuses a name", start_s_max)
         if name != "echo":
-            program.wait_for(
-                lambda: answers(setting.port, workload.allowed[0]), "forwards a name", start_s_max
-            )
+            program.wait_for(_once(lambda: forwards(setting.port, allowed)), "forwards a name", start_s_max)
     except AssertionError as failure:
         program.stop()
         if last_words is not None:
@@ -150,6 +166,18 @@ def start(
         return None
     load_s = time.monotonic() - began
     return Entrant(name, program, setting.port, load_s, memory_mb(program.pid))
+
+
+def _once(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """A condition that stays met: who has answered once is up, even if the next answer is late."""
+    met = False
+
+    def look() -> bool:
+        nonlocal met
+        met = met or condition()
+        return met
+
+    return look
 
 
 def _brief(failure: str, start_s_max: float) -> str:
