@@ -64,13 +64,14 @@ class Adopted:
         self.due_at = self.began + min(self.upstream.attempt_timeout_s(), timeout_s)
         self.ticket = Ticket()
         self.attempt: Attempt | None = None
+        self.ends: list[object] = []
         self.rig.clock.call_later(self.due_at - self.began, lambda: self._hand_over("timeout"))
 
     def _hand_over(self, reason: str, reply: bytes | None = None) -> None:
         if self.attempt is not None:
             return
         told = handover(self.first.octets, reason=reason, reply=reply, sent_at=self.began, due_at=self.due_at)
-        self.attempt = self.rig.forwarder.adopt(told, self.upstream)
+        self.attempt = self.rig.forwarder.adopt(told, self.upstream, self.ends.append)
         assert self.attempt is not None
         self.attempt.ticket = self.ticket
         self.rig.ask()
@@ -208,12 +209,18 @@ def test_it_comes_out_as_if_it_had_been_asked_here(
     )
 
 
+def test_whoever_handed_it_over_hears_of_its_end() -> None:
+    run = Adopted(FIRST)
+    truncated(run)
+    assert run.ends == run.rig.results
+
+
 def adopt(rig: Rig) -> Attempt | None:
     other = Rig()
     other.ask()
     now = rig.clock.now()
     told = handover(other.sent[0].octets, sent_at=now - ATTEMPT_TIMEOUT_S_FIRST, due_at=now)
-    return rig.forwarder.adopt(told, rig.plan.upstreams[0])
+    return rig.forwarder.adopt(told, rig.plan.upstreams[0], lambda _: None)
 
 
 def test_a_question_in_flight_here_takes_the_attempt_in() -> None:

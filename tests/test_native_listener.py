@@ -27,7 +27,7 @@ from resolver.service import Service
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from tests.fake_plane import FakeLoop, FakePlane, handover
-from tests.forwarding_rig import failure, good
+from tests.forwarding_rig import failure, good, reply_to
 from tests.policy_maker import PolicyMaker, make_rule
 from tests.scenario_clock import FakeClock
 from tests.scenario_network import ScriptedNetwork, Sent
@@ -234,6 +234,21 @@ def test_an_upstreams_failure_ends_as_servfail_where_there_is_no_other(rig: Rig)
     assert octets[3] & 0x0F == 2
     assert rig.counts() == {"upstream": 1}
     assert rig.plane.closed_tickets == [7]
+
+
+def test_the_question_stays_ours_until_it_ends_though_its_first_attempt_is_over(rig: Rig) -> None:
+    sent = rig.first_attempt("www.example.org")
+    truncated = reply_to(sent.octets, flags=0x8380)
+    rig.hands_over(sent, [waiter("www.example.org", b"r", 1, rig.clock.now())], reply=truncated, ticket=8)
+    [over_tcp] = rig.network.sent
+    assert over_tcp.is_stream
+    assert rig.plane.closed_tickets == []
+    rig.plane.say("late", 8, good(sent))
+    rig.loop.turn()
+    assert rig.plane.sent == [], "nothing that comes for an attempt given up counts"
+    rig.network.deliver(over_tcp, good(over_tcp))
+    assert rig.plane.closed_tickets == [8]
+    assert len(rig.plane.sent) == 1
 
 
 def test_a_broken_attempt_is_lost_and_its_ticket_no_longer_heard(rig: Rig) -> None:

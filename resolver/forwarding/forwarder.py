@@ -162,10 +162,11 @@ class Forwarder:
         self._in_flight[key] = flight
         self._follow(flight, flight.start(now))
 
-    def adopt(self, handover: Handover, upstream: Upstream) -> Attempt | None:
+    def adopt(self, handover: Handover, upstream: Upstream, done: Done) -> Attempt | None:
         """Take over a question that another plane has asked `upstream` first; None: there is no room.
 
         The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
+        `done` hears what became of the question, as they do.
         """
         upstreams = self.plan.set_for(handover.qname)
         key = (*handover[:4], upstreams.index)
@@ -182,6 +183,7 @@ class Forwarder:
             flight.key = key
             flight.waiters = []
             self._in_flight[key] = flight
+        flight.waiters.append(done)
         attempt = adopted_attempt(handover, upstream, self._timeout_s)
         flight.take_in(attempt)
         self._deadlines.set(flight, flight.wake_at)

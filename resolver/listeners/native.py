@@ -202,12 +202,18 @@ class NativeListener:
 
     def _on_handover(self, fields: tuple[Any, ...]) -> None:
         handover = Handover(*fields)
-        attempt = self._forwarder.adopt(handover, self._upstreams[handover.upstream])
+        ticket = handover.ticket
+
+        def release(_: object) -> None:
+            # Until now the plane sends whoever asks the same to us, and so no second query leaves.
+            self._plane.close_ticket(ticket)
+
+        attempt = self._forwarder.adopt(handover, self._upstreams[handover.upstream], release)
         if attempt is None:
-            self._plane.close_ticket(handover.ticket)
+            self._plane.close_ticket(ticket)
         else:
-            attempt.ticket = _PlaneTicket(self, handover.ticket)
-            self._tickets[handover.ticket] = attempt
+            attempt.ticket = _PlaneTicket(self._tickets, ticket)
+            self._tickets[ticket] = attempt
         self._take_over(handover, attempt, 0)
 
     def _take_over(self, handover: Handover, attempt: Attempt | None, start: int) -> None:
@@ -244,11 +250,6 @@ class NativeListener:
         if attempt is not None:
             attempt.on_error("network")
 
-    def close_ticket(self, ticket: int) -> None:
-        """An attempt is given up: nothing that comes for it counts."""
-        self._tickets.pop(ticket, None)
-        self._plane.close_ticket(ticket)
-
     # Threads that are down.
 
     def _on_down(self, worker: int) -> None:
@@ -272,13 +273,13 @@ class NativeListener:
 
 
 class _PlaneTicket:
-    """See `network.Ticket`."""
+    """See `network.Ticket`: once closed, nothing that comes for its attempt counts."""
 
-    __slots__ = ("_listener", "_number")
+    __slots__ = ("_number", "_open")
 
-    def __init__(self, listener: NativeListener, number: int) -> None:
-        self._listener = listener
+    def __init__(self, tickets: dict[int, Attempt], number: int) -> None:
+        self._open = tickets
         self._number = number
 
     def close(self) -> None:
-        self._listener.close_ticket(self._number)
+        self._open.pop(self._number, None)
