@@ -2,7 +2,7 @@
 //!
 //! Knows: what must hold between the tables.  Does not know: what entries answer.
 
-use super::entry::{allocation_octets, failure_octets, judgement_octets, response_octets};
+use super::entry::{failure_octets, judgement_octets, response_octets};
 use super::seats::Seat;
 use super::shard::Shard;
 use super::Cache;
@@ -52,7 +52,7 @@ impl Shard {
 }
 
 fn heap_octets_of(seat: &Seat) -> usize {
-    allocation_octets(seat.qname.len())
+    seat.qname.octets()
         + seat.entry.response.as_ref().map_or(0, response_octets)
         + seat.entry.failure.as_ref().map_or(0, |failure| failure_octets(&failure.1))
         + judgement_octets(&seat.entry.judgement)

@@ -8,27 +8,74 @@ use super::entry::{allocation_octets, Entry};
 use super::index::NO_SEAT;
 use std::mem::size_of;
 
+/// Names up to this long, in octets, lie in the seat itself: most of them, and a look-up reads no more memory.
+const SHORT_NAME_OCTETS_MAX: usize = 30;
+
+/// A name in wire form, lower case.
+pub(super) enum Name {
+    /// The octets up to a length.
+    Short(u8, [u8; SHORT_NAME_OCTETS_MAX]),
+    Long(Box<[u8]>),
+}
+
+impl Name {
+    fn new(name: &[u8]) -> Self {
+        let mut octets = [0; SHORT_NAME_OCTETS_MAX];
+        match octets.get_mut(..name.len()) {
+            Some(place) => {
+                place.copy_from_slice(name);
+                Name::Short(name.len() as u8, octets)
+            }
+            None => Name::Long(name.into()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        match self {
+            Name::Short(length, octets) => octets.get(..usize::from(*length)) == Some(name),
+            Name::Long(octets) => **octets == *name,
+        }
+    }
+
+    /// Memory it takes outside the seat.
+    pub(super) fn octets(&self) -> usize {
+        match self {
+            Name::Short(..) => 0,
+            Name::Long(octets) => allocation_octets(octets.len()),
+        }
+    }
+}
+
+/// Memory that a name takes outside its seat.
+pub(super) fn name_octets(name: &[u8]) -> usize {
+    if name.len() <= SHORT_NAME_OCTETS_MAX {
+        0
+    } else {
+        allocation_octets(name.len())
+    }
+}
+
 /// An entry, its question, and its place in the eviction queues.
 #[repr(C)] // What every hit reads comes first.
 pub(super) struct Seat {
-    /// Wire form, lower case.
-    pub(super) qname: Box<[u8]>,
+    pub(super) qname: Name,
     /// The type and the DO and CD bits in one number.
     pub(super) kind: u32,
-    /// Who comes after it in its queue, or in the list of free seats.
-    pub(super) next: u32,
-    /// What its allocations cost: the name's, the entry's and the caller's note's.
-    pub(super) heap_octets: u32,
-    /// Of which the caller's note.
-    pub(super) noted_octets: u32,
-    /// Hash of qname and kind.
-    pub(super) hash: u64,
     /// Uses since admission, at most `eviction::FREQUENCY_MAX`.
     pub(super) frequency: u8,
     /// Which of the queues holds it.
     pub(super) in_main: bool,
+    /// Part of `heap_octets`: what the caller's note costs.
+    pub(super) noted_octets: u32,
+    /// What its allocations cost: the name's, the entry's and the caller's note's.
+    pub(super) heap_octets: u32,
     /// What is known.
     pub(super) entry: Entry,
+    /// Hash of qname and kind.
+    pub(super) hash: u64,
+    /// Who comes after it in its queue, or in the list of free seats.
+    pub(super) next: u32,
 }
 
 /// What a seat takes in the tables: itself and its slots in the index (two thirds full or less).
@@ -38,15 +85,15 @@ impl Seat {
     /// For a question; nothing known yet, in no queue.
     pub(super) fn new(qname: &[u8], kind: u32, hash: u64) -> Self {
         Seat {
-            qname: qname.into(),
+            qname: Name::new(qname),
             kind,
-            next: NO_SEAT,
-            heap_octets: allocation_octets(qname.len()) as u32,
-            noted_octets: 0,
-            hash,
             frequency: 0,
             in_main: false,
+            noted_octets: 0,
+            heap_octets: name_octets(qname) as u32,
             entry: Entry::new(None),
+            hash,
+            next: NO_SEAT,
         }
     }
 

@@ -4,10 +4,10 @@
 //! Theory: a question is found by the hash of name and kind and then by comparing both, never by the hash
 //! alone.  What the tables take is counted as a whole, what entries keep outside them one by one.
 
-use super::entry::{allocation_octets, failure_octets, judgement_octets, Entry};
+use super::entry::{failure_octets, judgement_octets, Entry};
 use super::eviction::{EvictionQueues, FREQUENCY_MAX, SMALL_SHARE};
 use super::index::Index;
-use super::seats::{Seat, Seats, SEAT_OCTETS};
+use super::seats::{name_octets, Seat, Seats, SEAT_OCTETS};
 use crate::wire::Response;
 
 /// Eviction starts when 1/32 of the octets is left, so its search may take several stores.
@@ -84,14 +84,14 @@ impl Shard {
 
     /// Whether an entry with allocations of so many octets may be kept for this name.
     pub(super) fn has_room_for(&self, qname: &[u8], octets: usize) -> bool {
-        SEAT_OCTETS + allocation_octets(qname.len()) + octets <= self.entry_octets_max
+        SEAT_OCTETS + name_octets(qname) + octets <= self.entry_octets_max
     }
 
     #[inline]
     fn find(&self, question: &Question, kind: u32) -> Option<u32> {
         self.index.find(question.hash_of(kind) as u32, |number| {
             let seat = &self.seats[number];
-            seat.kind == kind && *seat.qname == *question.qname
+            seat.kind == kind && seat.qname.is(question.qname)
         })
     }
 
@@ -213,7 +213,7 @@ impl Shard {
         let seat = &mut self.seats[number];
         seat.entry = Entry::new(None);
         seat.noted_octets = 0;
-        let octets = allocation_octets(seat.qname.len()) + octets;
+        let octets = seat.qname.octets() + octets;
         self.resize(number, octets);
     }
 
