@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from resolver.local.special_names import SPECIAL_ENDINGS, SPECIAL_ZONES, Special
+from resolver.local.special_names import SPECIAL_ENDINGS, SPECIAL_ZONES, TAIL_OCTETS, Special
 from resolver.wire.names import name_from_text, suffix_offsets
 from resolver.wire.numbers import Qtype, Rcode
 from resolver.wire.query import Query
@@ -72,7 +72,8 @@ class LocalNames:
         if self._has_records and (qname in self._addresses or qname in self._pointers):
             return self._own(query)
         # A name that ends in none of them is no special name; nearly every question stops here.
-        if not qname.endswith(SPECIAL_ENDINGS):
+        endings = SPECIAL_ENDINGS.get(qname[-TAIL_OCTETS:])
+        if endings is None or not qname.endswith(endings):
             return None
         for offset in suffix_offsets(qname):
             kind = SPECIAL_ZONES.get(qname[offset:])

@@ -69,7 +69,7 @@ SPECIAL_ZONES: dict[bytes, Special] = {
 }
 """Apex of each special zone, wire form -> how it answers."""
 
-SPECIAL_ENDINGS = (
+_ENDINGS = (
     b"\x09localhost\x00",
     b"\x07invalid\x00",
     b"\x04test\x00",
@@ -79,4 +79,12 @@ SPECIAL_ENDINGS = (
     b"\x04arpa\x00",
     b"\x13use-application-dns\x03net\x00",
 )
-"""Every special name ends in one of these; a cheap first look (a label may contain such octets by chance)."""
+
+TAIL_OCTETS = min(map(len, _ENDINGS))
+
+SPECIAL_ENDINGS = {
+    ending[-TAIL_OCTETS:]: tuple(other for other in _ENDINGS if other.endswith(ending[-TAIL_OCTETS:]))
+    for ending in _ENDINGS
+}
+"""Every special name ends in one of these, found by its last octets; a cheap first look (a label may contain
+such octets by chance)."""

@@ -134,36 +134,48 @@ def parse_query(octets: bytes) -> Query | Malformed:
     qname = octets[12:at].lower()
     at += 4
     flags = high << 8 | octets[3]
+    query = Query.__new__(Query)  # its `__init__` costs as much as all the lines above
+    query.octets = octets
+    query.flags = flags
+    query.qname = qname
+    query.qtype = qtype
+    query.qclass = qclass
+    query.question_end = at
+    query.edns_version = 0
+    query.options = _NO_OPTIONS
     if not additional:
         if at != length:
             return TRAILING
-        return Query(octets, flags, qname, qtype, qclass, at, False, 0, 512, False, _NO_OPTIONS)
+        query.has_opt = query.dnssec_ok = False
+        query.payload_octets = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
+        return query
     if additional == 1:
         usual = _USUAL_OPTS.get(octets[at:])
         if usual is not None:
-            return Query(octets, flags, qname, qtype, qclass, at, True, 0, usual[0], usual[1], _NO_OPTIONS)
+            query.has_opt = True
+            query.payload_octets, query.dnssec_ok = usual
+            return query
         if octets[at : at + 3] == _OPT_START and at + _OPT_OCTETS <= length:
-            return _parse_opt(octets, flags, qname, qtype, qclass, at)
-    return _parse_additional(octets, flags, qname, qtype, qclass, at)
+            return _parse_opt(query, octets, at)
+    return _parse_additional(query, octets, at)
 
 
-def _parse_opt(
-    octets: bytes, flags: int, qname: bytes, qtype: int, qclass: int, at: int
-) -> Query | Malformed:
-    """A query whose one additional record is an OPT with the root as owner, at offset `at`."""
+def _parse_opt(query: Query, octets: bytes, at: int) -> Query | Malformed:
+    """Complete a query whose one additional record is an OPT with the root as owner, at offset `at`."""
     payload, _, version, bits, rdlength = _OPT_FIXED(octets, at + 3)
     end = at + _OPT_OCTETS + rdlength
     if end != len(octets):
         return TRAILING if end < len(octets) else OPT
-    options = _NO_OPTIONS
     if rdlength and not version:
         found = read_options(octets, at + _OPT_OCTETS, end)
         if found is None:
             return OPT
-        options = found
-    if payload < UDP_PAYLOAD_OCTETS_WITHOUT_OPT:
-        payload = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
-    return Query(octets, flags, qname, qtype, qclass, at, True, version, payload, bits >= 0x8000, options)
+        query.options = found
+    query.has_opt = True
+    query.edns_version = version
+    query.payload_octets = max(payload, UDP_PAYLOAD_OCTETS_WITHOUT_OPT)
+    query.dnssec_ok = bits >= 0x8000
+    return query
 
 
 def _counts_fit(counts: bytes, length: int) -> bool:
@@ -189,18 +201,14 @@ def read_options(octets: bytes, at: int, end: int) -> tuple[tuple[int, bytes], .
     return tuple(options)
 
 
-def _parse_additional(
-    octets: bytes, flags: int, qname: bytes, qtype: int, qclass: int, question_end: int
-) -> Query | Malformed:
-    """The rare shapes: no OPT first, or more than one additional record (TSIG, SIG(0)).
+def _parse_additional(query: Query, octets: bytes, at: int) -> Query | Malformed:
+    """Complete the rare shapes: no OPT first, or more than one additional record (TSIG, SIG(0)).
 
     Records other than OPT are stepped over: we hold no keys, so we answer unsigned.
     """
-    query = Query(
-        octets, flags, qname, qtype, qclass, question_end, False, 0, UDP_PAYLOAD_OCTETS_WITHOUT_OPT, False, ()
-    )
+    query.has_opt = query.dnssec_ok = False
+    query.payload_octets = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
     names: dict[int, bytes] = {}
-    at = question_end
     try:
         for _ in range(octets[10] << 8 | octets[11]):
             owner, at = read_name(octets, at, names)
