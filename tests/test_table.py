@@ -86,6 +86,13 @@ def test_top_level_and_root_rules_reach_everything_below(tmp_path: Path) -> None
     assert judge(table, ".").is_blocked and judge(table, "a.example").nxdomain_ok
 
 
+def test_exception_under_a_root_rule_marks_its_top_level_domain(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="all"), ".").allow("=www.example.org")
+    table = maker.table(tmp_path)
+    assert judge(table, "org").is_blocked and not judge(table, "org").nxdomain_ok
+    assert judge(table, "net").nxdomain_ok
+
+
 def test_longest_possible_name_is_judged(tmp_path: Path) -> None:
     table = PolicyMaker().block(make_rule(), "example.com").table(tmp_path)
     deep = b"\x01a" * 120 + n("example.com")

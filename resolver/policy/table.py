@@ -99,7 +99,8 @@ class PolicyTable:
         self._places = image.places
         self._blob = image.blob_offset
         self._seed = image.seed
-        self._skips_top = not image.has_top_level_owner
+        # Under the root's rules a marker may stand at a top-level domain that owns no rule.
+        self._skips_top = not (image.has_top_level_owner or image.has_root_owner)
         self._root = image.find(b"\0") if image.has_root_owner else 0
         self.next_boundary: float = min(
             (wall + (standing.changes_at - monotonic) for standing in self._standings), default=math.inf

@@ -94,7 +94,8 @@ impl PolicyTable {
         PolicyTable {
             generation,
             templates: image.rules.iter().map(Template::new).collect(),
-            skips_top: !image.has_top_level_owner,
+            // Under the root's rules a marker may stand at a top-level domain that owns no rule.
+            skips_top: !image.has_top_level_owner && !image.has_root_owner,
             root: if image.has_root_owner { image.names().look_up(b"\0") } else { None },
             has_addresses: !image.section(Section::Intervals).is_empty(),
             is_filtering: standings.iter().any(|class| class.is_enforced && class.effect == Effect::Block),
