@@ -6,7 +6,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyBufferError, PyIndexError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList};
+use pyo3::types::{PyBytes, PyDict, PyInt};
 use resolver_core::compile::table::is_name;
 use resolver_core::compile::{self, Laid, LayError, NameBatch, NameTable, Rank, Spelling};
 use std::ffi::{c_int, c_void};
@@ -39,17 +39,6 @@ impl ListNames {
         name.map(|name| PyBytes::new(py, name)).ok_or_else(|| PyIndexError::new_err("no name of this index"))
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
-        if let Ok(other) = other.cast::<Self>() {
-            return Ok(self.names == other.get().names);
-        }
-        let Ok(other) = other.cast::<PyList>() else { return Ok(false) };
-        let is_same = |(name, other): (&[u8], Bound<'_, PyAny>)| {
-            other.cast::<PyBytes>().is_ok_and(|other| other.as_bytes() == name)
-        };
-        Ok(self.names.len() == other.len() && self.names.iter().zip(other.iter()).all(is_same))
-    }
-
     /// These names with others among them, by line; `lines` and the others' are in order.
     fn merged<'py>(
         &self,
@@ -76,7 +65,7 @@ impl ListNames {
             names.push(name.as_bytes());
             numbers.push(line);
         }
-        Ok((Self { names }, line_octets(py, &numbers)))
+        Ok((Self { names }, line_octets(py, &numbers)?))
     }
 }
 
@@ -85,9 +74,13 @@ fn lines_of(octets: &[u8]) -> Vec<u32> {
     octets.chunks_exact(4).map(word).collect()
 }
 
-fn line_octets<'py>(py: Python<'py>, lines: &[u32]) -> Bound<'py, PyBytes> {
-    let octets: Vec<u8> = lines.iter().flat_map(|line| line.to_ne_bytes()).collect();
-    PyBytes::new(py, &octets)
+fn line_octets<'py>(py: Python<'py>, lines: &[u32]) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, 4 * lines.len(), |octets| {
+        for (place, line) in octets.chunks_exact_mut(4).zip(lines) {
+            place.copy_from_slice(&line.to_ne_bytes());
+        }
+        Ok(())
+    })
 }
 
 /// What one chunk holds: plain names, their lines (32 bits each), and every other line with its number.
@@ -104,7 +97,7 @@ fn read_list_lines<'py>(
     let spelling = Spelling::of(list_format).ok_or_else(|| PyValueError::new_err("no format read here"))?;
     let read = compile::read_lines(spelling, chunk.as_bytes(), first_line);
     let odd = read.odd.iter().map(|&(line, octets)| (line, PyBytes::new(py, octets))).collect();
-    Ok((ListNames { names: read.names }, line_octets(py, &read.lines), odd))
+    Ok((ListNames { names: read.names }, line_octets(py, &read.lines)?, odd))
 }
 
 /// Finds the names under which strangers have theirs.

@@ -4,6 +4,8 @@
 
 /// Longest name in text (RFC 1035 §2.3.4: 255 octets of wire form).
 pub const TEXT_OCTETS_MAX: usize = 253;
+/// Longest name in wire form, root octet included (RFC 1035 §2.3.4).
+pub const NAME_OCTETS_MAX: usize = 255;
 /// Longest label (RFC 1035 §2.3.4).
 pub const LABEL_OCTETS_MAX: usize = 63;
 
@@ -97,25 +99,19 @@ impl NameBatch {
     /// Plain: labels of letters, digits, `-` and `_`, two or more of them, the last one beginning with a
     /// letter; 253 octets at most.  With `may_end_in_dot` the root's dot may stand behind it.
     pub fn take_text(&mut self, text: &[u8], may_end_in_dot: bool) -> Option<usize> {
-        // One octet more than fits with the root's dot, so that what is too long is seen to be.
+        // Two octets more than fit, so that with the root's dot what is too long is seen to be.
         let window = text.get(..TEXT_OCTETS_MAX + 2).unwrap_or(text);
-        let length = window.iter().position(|&octet| PLAIN[octet as usize] == 0).unwrap_or(window.len());
-        let written = window.get(..length)?;
-        let has_dot = written.last() == Some(&DOT);
-        let own = if has_dot { written.get(..length - 1)? } else { written };
-        if own.len() > TEXT_OCTETS_MAX || (has_dot && !may_end_in_dot) {
-            return None;
-        }
         let start = self.octets.len();
         self.octets.push(0);
-        self.octets.extend_from_slice(own);
-        if u32::try_from(start + length + 2).is_err() || !to_wire(self.octets.get_mut(start..)?) {
-            self.octets.truncate(start);
-            return None;
-        }
+        self.octets.extend_from_slice(window);
         self.octets.push(0);
+        let found = self.octets.get_mut(start..).and_then(to_wire);
+        let found =
+            found.filter(|found| found.name_octets <= NAME_OCTETS_MAX && (may_end_in_dot || !found.has_dot));
+        self.octets.truncate(start + found.as_ref().map_or(0, |found| found.name_octets));
+        let found = found?;
         self.close();
-        Some(length)
+        Some(found.text_octets)
     }
 
     fn close(&mut self) {
@@ -124,31 +120,46 @@ impl NameBatch {
     }
 }
 
-/// Turn plain text behind one spare octet into wire form without the root, in place; whether it is a name.
-fn to_wire(name: &mut [u8]) -> bool {
+/// A plain name that was found in text.
+struct Found {
+    /// How much of the text it took, the root's dot included.
+    text_octets: usize,
+    /// Of its wire form.
+    name_octets: usize,
+    has_dot: bool,
+}
+
+/// Turn the plain name at the start of a text into wire form, in place.
+///
+/// One spare octet stands before the text, and a zero behind it, which is in no plain name.
+fn to_wire(octets: &mut [u8]) -> Option<Found> {
     let mut label = 0;
-    let mut label_count = 1;
-    for at in 1..name.len() {
-        let octet = PLAIN[name[at] as usize];
-        if octet == DOT {
-            let length = at - label - 1;
-            if length == 0 || length > LABEL_OCTETS_MAX {
-                return false;
-            }
-            name[label] = length as u8;
-            label = at;
-            label_count += 1;
-        } else {
-            name[at] = octet;
+    let mut label_before = 0;
+    let mut label_count = 0;
+    for at in 1..octets.len() {
+        let octet = PLAIN[octets[at] as usize];
+        if octet != DOT && octet != 0 {
+            octets[at] = octet;
+            continue;
         }
+        let length = at - label - 1;
+        let has_dot = length == 0 && octet == 0;
+        if length > LABEL_OCTETS_MAX || (length == 0 && !has_dot) {
+            return None;
+        }
+        octets[label] = length as u8;
+        label_count += usize::from(!has_dot);
+        if octet == 0 {
+            octets[at] = 0;
+            let (last, end) = if has_dot { (label_before, label) } else { (label, at) };
+            // A last label of digits would be an address; that, and rarer ones, are for the full reader.
+            let is_plain = label_count >= 2 && octets[last + 1].is_ascii_lowercase();
+            return is_plain.then_some(Found { text_octets: at - 1, name_octets: end + 1, has_dot });
+        }
+        label_before = label;
+        label = at;
     }
-    let length = name.len() - label - 1;
-    if length == 0 || length > LABEL_OCTETS_MAX || label_count < 2 {
-        return false;
-    }
-    name[label] = length as u8;
-    // A last label of digits would be an address; that, and rarer ones, are for the full reader.
-    name[label + 1].is_ascii_lowercase()
+    None
 }
 
 #[cfg(test)]

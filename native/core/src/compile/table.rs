@@ -457,9 +457,9 @@ fn tag_of(digest: u64) -> u8 {
 }
 
 fn push_record(blob: &mut Vec<u8>, name: &[u8], class_id: u16, line: u32) {
+    let ([c0, c1], [l0, l1, l2, l3]) = (class_id.to_le_bytes(), line.to_le_bytes());
     blob.extend_from_slice(name);
-    blob.push(1);
-    push_ref(blob, class_id, line);
+    blob.extend_from_slice(&[1, c0, c1, l0, l1, l2, l3]);
 }
 
 fn push_ref(blob: &mut Vec<u8>, class_id: u16, line: u32) {
