@@ -5,14 +5,18 @@
 //! `ttl` ages bodies, `names` says how names relate, `numbers` what numbers mean.  Does not know: clocks,
 //! sockets, policy.  Nothing here panics on hostile octets.
 
+mod chain;
 pub mod encode;
+mod layout;
 pub mod names;
 pub mod numbers;
+mod plain;
 pub mod query;
 pub mod records;
 pub mod response;
+mod sections;
+mod service_binding;
 pub mod ttl;
-#[allow(dead_code)]
 mod walk;
 
 pub use encode::{
@@ -24,6 +28,7 @@ pub use numbers::*;
 pub use query::{parse_query, Malformed, MalformedReason, Query};
 pub use records::{hinfo_body, record, soa_record, Owner, Soa, QNAME_POINTER};
 pub use response::{
-    accept_response, Accepted, ChainLink, NegativeKind, RefusedReason, Response, SentQuery, Ttl, CHAIN_LINKS_MAX,
+    accept_response, Accepted, ChainLink, NegativeKind, RefusedReason, Response, SentQuery, Ttl,
+    CHAIN_LINKS_MAX,
 };
 pub use ttl::{age_body, with_ttl};

@@ -8,10 +8,18 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::encode::STREAM_OCTETS_MAX;
 use super::names::{lower, NameBuf};
+use super::numbers::{FLAG_QR, FLAG_TC};
+use super::numbers::{RCODE_BADVERS, RCODE_FORMERR, RCODE_NOERROR, RCODE_NOTIMP, RCODE_NXDOMAIN};
+use super::plain::{accept_addresses, accept_plain, Head};
+use super::sections::accept_sections;
+use super::walk::{WireError, HEADER_OCTETS, RECORDS_MAX, RECORD_OCTETS_MIN};
 
 /// Longest CNAME/DNAME chain accepted (Unbound's default too).
 pub const CHAIN_LINKS_MAX: usize = 11;
+/// The header's four opcode bits.
+const OPCODE_BITS: u16 = 0x7800;
 
 /// What was asked of an upstream, as its answer must repeat it.
 #[derive(Clone, Debug)]
@@ -202,8 +210,97 @@ impl From<RefusedReason> for Accepted {
 
 /// Judge octets that came from the upstream asked, and trim them to what was asked.
 ///
-/// Refused: drop them and keep waiting.
-pub fn accept_response(octets: &[u8], _sent: &SentQuery) -> Accepted {
-    let reason = if octets.len() < 12 { RefusedReason::Short } else { RefusedReason::Malformed };
-    reason.into()
+/// Refused: drop them and keep waiting.  At most RECORDS_MAX records are looked at.
+pub fn accept_response(octets: &[u8], sent: &SentQuery) -> Accepted {
+    let Some(header) = octets.get(..HEADER_OCTETS) else {
+        return RefusedReason::Short.into();
+    };
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let flags = word(2);
+    // RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
+    if flags & FLAG_QR == 0 {
+        return RefusedReason::NotResponse.into();
+    }
+    if word(0) != sent.id {
+        return RefusedReason::Id.into();
+    }
+    if flags & OPCODE_BITS != 0 {
+        return RefusedReason::Opcode.into();
+    }
+    if word(4) != 1 {
+        return without_question(flags, word(4), octets.len(), sent);
+    }
+    let question_end = HEADER_OCTETS + sent.qname.len() + 4;
+    if let Some(reason) = question_problem(octets, question_end, sent) {
+        return reason.into();
+    }
+    if flags & FLAG_TC != 0 {
+        return Accepted::Truncated;
+    }
+    let (ancount, nscount, arcount) = (usize::from(word(6)), usize::from(word(8)), usize::from(word(10)));
+    let records = ancount + nscount + arcount;
+    if records > RECORDS_MAX || records * RECORD_OCTETS_MIN > octets.len() - question_end {
+        return RefusedReason::Counts.into();
+    }
+    // No transport carries more; offsets below count on it.
+    if octets.len() > STREAM_OCTETS_MAX {
+        return RefusedReason::Malformed.into();
+    }
+    let head = Head { question_end, flags, ancount, nscount, arcount };
+    if let Ok(Some(response)) = accept_quickly(octets, sent, &head) {
+        return Accepted::Response(response);
+    }
+    accept_sections(octets, sent, &head).unwrap_or_else(|WireError| RefusedReason::Malformed.into())
+}
+
+/// The answer where it has a shape of the quick paths; all else is the general path's.
+///
+/// Why three paths: most answers are addresses of qname itself; nearly every other is a short chain in order,
+/// or one SOA; those are sliced without a list of records.
+fn accept_quickly(octets: &[u8], sent: &SentQuery, head: &Head) -> Result<Option<Response>, WireError> {
+    let rcode = head.rcode();
+    if (head.nscount != 0 && sent.dnssec_ok) || (rcode != RCODE_NOERROR && rcode != RCODE_NXDOMAIN) {
+        return Ok(None);
+    }
+    if head.ancount != 0 && rcode == RCODE_NOERROR {
+        if let Some(response) = accept_addresses(octets, sent, head)? {
+            return Ok(Some(response));
+        }
+    }
+    accept_plain(octets, sent, head)
+}
+
+/// What is wrong with the question that came back.
+#[inline]
+fn question_problem(octets: &[u8], question_end: usize, sent: &SentQuery) -> Option<RefusedReason> {
+    let Some(question) = octets.get(HEADER_OCTETS..question_end) else {
+        return Some(RefusedReason::Question);
+    };
+    let (name, rest) = question.split_at(sent.qname.len());
+    let (qtype, qclass) = (sent.qtype.to_be_bytes(), sent.qclass.to_be_bytes());
+    let type_and_class = [qtype[0], qtype[1], qclass[0], qclass[1]];
+    if name == &sent.qname[..] && rest == type_and_class {
+        return None;
+    }
+    let is_same = name.eq_ignore_ascii_case(&sent.qname) && rest.eq_ignore_ascii_case(&type_and_class);
+    Some(if is_same { RefusedReason::Case } else { RefusedReason::Question })
+}
+
+/// A message without exactly one question: believed only as a bare error over a stream.
+fn without_question(flags: u16, qdcount: u16, octets: usize, sent: &SentQuery) -> Accepted {
+    let rcode = flags & 0xF;
+    if qdcount == 0
+        && octets == HEADER_OCTETS
+        && sent.is_stream
+        && rcode != RCODE_NOERROR
+        && rcode != RCODE_NXDOMAIN
+    {
+        return Accepted::UpstreamFailure { rcode, edns_refused: sent.edns && is_edns_stumble(rcode) };
+    }
+    RefusedReason::Qdcount.into()
+}
+
+/// Whether an rcode is what servers without EDNS say to it (RFC 6891 §7).
+pub(super) fn is_edns_stumble(rcode: u16) -> bool {
+    matches!(rcode, RCODE_FORMERR | RCODE_NOTIMP | RCODE_BADVERS)
 }

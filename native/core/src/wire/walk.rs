@@ -6,9 +6,10 @@
 //! time linear in its octets.
 
 use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 
-use super::names::{is_at_or_below, lower_in_place, NAME_OCTETS_MAX};
-use super::numbers::{TYPE_A, TYPE_AAAA};
+use super::names::{is_at_or_below, lower_in_place, NameBuf, NAME_OCTETS_MAX};
+use super::numbers::{TYPE_A, TYPE_AAAA, TYPE_OPT};
 
 /// Distinct pointer targets followed in one message; real messages have a few dozen.
 pub const POINTER_TARGETS_MAX: usize = 128;
@@ -32,6 +33,14 @@ pub struct Span {
     octets: u32,
 }
 
+impl Span {
+    /// Octets the name has.
+    #[inline]
+    pub fn octets(self) -> usize {
+        self.octets as usize
+    }
+}
+
 /// The names expanded so far in one message, and which of them pointers led to.
 #[derive(Debug)]
 pub struct Names {
@@ -39,14 +48,16 @@ pub struct Names {
     cased: Vec<u8>,
     /// The same octets in lower case.
     lowered: Vec<u8>,
-    targets: ArrayVec<u16, POINTER_TARGETS_MAX>,
-    spans: ArrayVec<Span, POINTER_TARGETS_MAX>,
+    /// Offsets that pointers led to; at most POINTER_TARGETS_MAX.
+    targets: SmallVec<[u16; 16]>,
+    /// For each of `targets` the name there.
+    spans: SmallVec<[Span; 16]>,
 }
 
 impl Names {
     /// No name yet.
     pub fn new() -> Self {
-        Names { cased: Vec::new(), lowered: Vec::new(), targets: ArrayVec::new(), spans: ArrayVec::new() }
+        Names { cased: Vec::new(), lowered: Vec::new(), targets: SmallVec::new(), spans: SmallVec::new() }
     }
 
     /// With the question's name, which later names may point to.
@@ -54,10 +65,15 @@ impl Names {
         let mut names = Names::new();
         names.cased.reserve(2 * qname.len() + 64);
         names.lowered.reserve(2 * qname.len() + 64);
-        let span = names.add(&[], qname);
+        let span = names.add(qname);
         names.targets.push(HEADER_OCTETS as u16);
         names.spans.push(span);
         names
+    }
+
+    /// The name kept first: the question's.
+    pub fn first(&self) -> Span {
+        self.spans.first().copied().unwrap_or(Span { start: 0, octets: 0 })
     }
 
     /// The name as sent.
@@ -89,10 +105,9 @@ impl Names {
         &self.targets
     }
 
-    /// Keep `prefix` followed by `name`; the caller has checked the length of the whole.
-    pub fn add(&mut self, prefix: &[u8], name: &[u8]) -> Span {
+    /// Keep a whole name; the caller has checked its length.
+    fn add(&mut self, name: &[u8]) -> Span {
         let start = self.cased.len();
-        self.cased.extend_from_slice(prefix);
         self.cased.extend_from_slice(name);
         self.close(start)
     }
@@ -114,17 +129,10 @@ impl Names {
 
     /// A kept name's first `octets` octets followed by another kept name: RFC 6672's substitution.
     pub fn substitute(&mut self, name: Span, octets: usize, suffix: Span) -> Result<Span, WireError> {
-        let mut prefix = ArrayVec::<u8, NAME_OCTETS_MAX>::new();
-        prefix
-            .try_extend_from_slice(self.cased(name).get(..octets).ok_or(WireError)?)
-            .map_err(|_| WireError)?;
+        let mut prefix = NameBuf::new();
+        let kept = self.cased(name).get(..octets).ok_or(WireError)?;
+        prefix.try_extend_from_slice(kept).map_err(|_| WireError)?;
         self.add_before(&prefix, suffix)
-    }
-
-    /// Octets a kept name has.
-    #[inline]
-    pub fn octets(span: Span) -> usize {
-        span.octets as usize
     }
 
     fn close(&mut self, start: usize) -> Span {
@@ -145,9 +153,10 @@ impl Names {
         self.spans.get(index).copied()
     }
 
-    fn remember(&mut self, target: usize, span: Span) -> Result<(), WireError> {
-        self.targets.try_push(target as u16).map_err(|_| WireError)?;
-        self.spans.try_push(span).map_err(|_| WireError)
+    /// The caller has checked that there is room for one more target.
+    fn remember(&mut self, target: usize, span: Span) {
+        self.targets.push(target as u16);
+        self.spans.push(span);
     }
 }
 
@@ -159,7 +168,7 @@ pub fn read_name(octets: &[u8], at: usize, names: &mut Names) -> Result<(Span, u
     let (run_end, target) = read_run(octets, at)?;
     let run = &octets[at..run_end];
     match target {
-        None => Ok((names.add(run, &[]), run_end)),
+        None => Ok((names.add(run), run_end)),
         Some(target) => {
             let span = match names.known(target) {
                 Some(span) => span,
@@ -183,8 +192,8 @@ fn follow(octets: &[u8], target: usize, names: &mut Names) -> Result<Span, WireE
         let (run_end, target) = read_run(octets, at)?;
         match target {
             None => {
-                let name = names.add(&octets[at..run_end], &[]);
-                names.remember(at, name)?;
+                let name = names.add(&octets[at..run_end]);
+                names.remember(at, name);
                 break name;
             }
             Some(target) => {
@@ -198,14 +207,14 @@ fn follow(octets: &[u8], target: usize, names: &mut Names) -> Result<Span, WireE
     };
     while let Some((run, run_end)) = runs.pop() {
         name = names.add_before(&octets[run..run_end], name)?;
-        names.remember(run, name)?;
+        names.remember(run, name);
     }
     Ok(name)
 }
 
 /// The end of the labels from `at` on, and where the pointer there leads; `None`: the root octet is included.
 #[inline]
-fn read_run(octets: &[u8], run: usize) -> Result<(usize, Option<usize>), WireError> {
+pub fn read_run(octets: &[u8], run: usize) -> Result<(usize, Option<usize>), WireError> {
     let mut at = run;
     loop {
         let length = usize::from(*octets.get(at).ok_or(WireError)?);
@@ -292,6 +301,35 @@ pub fn read_fixed(octets: &[u8], at: usize) -> Result<Fixed, WireError> {
         ttl_s: u32::from_be_bytes([ten[4], ten[5], ten[6], ten[7]]),
         rdlength: usize::from(u16::from_be_bytes([ten[8], ten[9]])),
     })
+}
+
+/// Step over authority and additional records; return the OPT's upper eight rcode bits in place.
+///
+/// Fails on two OPTs, on an OPT with an owner name, and past the end.
+pub fn step_over(octets: &[u8], at: usize, nscount: usize, arcount: usize) -> Result<u16, WireError> {
+    let mut at = at;
+    let mut upper = None;
+    for left in (1..=nscount + arcount).rev() {
+        // Nearly every owner is a pointer or, before an OPT, the root: no call for these.
+        let first = *octets.get(at).ok_or(WireError)?;
+        at = match first {
+            0 => at + 1,
+            0xC0.. => at + 2,
+            _ => skip_name(octets, at)?,
+        };
+        let fixed = read_fixed(octets, at)?;
+        at += FIXED_OCTETS + fixed.rdlength;
+        if fixed.rtype == TYPE_OPT && left <= arcount {
+            if upper.is_some() || first != 0 {
+                return Err(WireError);
+            }
+            upper = Some((fixed.ttl_s >> 24) as u16);
+        }
+    }
+    if at > octets.len() {
+        return Err(WireError);
+    }
+    Ok(upper.unwrap_or(0) << 4)
 }
 
 /// Where one resource record stands in a message, and its facts.
