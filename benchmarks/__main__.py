@@ -2,7 +2,8 @@
 
 Knows: the command line.  Nothing here passes or fails: figures are shown beside the bar.
 
-Without arguments every part is run and `docs/benchmarks.md` is written.  Parts:
+Without arguments every part is run and `docs/benchmarks.md` is written; otherwise the page goes beside
+the raw readings.  Parts:
   contest  CPU per query of everyone: plain, EDNS, DO, IPv6
   waits    the most per second, and the waits at a fixed rate, of everyone
   threads  CPU per query of one thread and of two
@@ -53,7 +54,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", default=[], help=f"of: {', '.join(PARTS + PARTS_WHEN_NAMED)}")
-    parser.add_argument("--quick", action="store_true", help="ten minutes; the page goes to benchmarks/out")
+    parser.add_argument("--quick", action="store_true", help="ten minutes instead of an hour")
     parser.add_argument("--contestants", default=",".join(DEFAULT), help=f"of: {', '.join(CONTESTANTS)}")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=PATH", help="one more peer, or another program"
@@ -71,7 +72,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
     parser.add_argument("--out", type=Path, default=results.OUT, help="for the raw readings")
-    parser.add_argument("--page", type=Path, help="folder of the page; docs, or with --quick that of --out")
+    parser.add_argument(
+        "--page", type=Path, help="folder of the page; docs for a whole run and render, else that of --out"
+    )
     arguments = parser.parse_args(words)
     binaries = dict(named.split("=", 1) for named in arguments.peer if "=" in named)
     wanted = [*arguments.contestants.split(","), *(name for name in binaries if name not in DEFAULT)]
@@ -88,9 +91,11 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         parser.error("--peer takes NAME=PATH")
     arguments.binaries, arguments.contestants = binaries, list(dict.fromkeys(wanted))
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
+    # Only what is whole goes to the page that is shipped.
+    is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
     arguments.parts = arguments.parts or list(PARTS)
     if arguments.page is None:
-        arguments.page = arguments.out if arguments.quick else results.ROOT / "docs"
+        arguments.page = results.ROOT / "docs" if is_whole else arguments.out
     return arguments
 
 
@@ -102,14 +107,14 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         usual = Length(quick_seconds, quick_repeats) if quick else Length(seconds, repeats)
         return Length(arguments.seconds or usual.seconds, arguments.repeats or usual.repeats)
 
-    rare = length(3.0, 3, 1.0, 1)
+    rare = length(2.0, 3, 0.8, 1)
     return {
-        "plain": length(3.0, 5, 2.0, 3),
+        "plain": length(3.0, 5, 1.2, 3),
         "edns": rare,
         "do": rare,
         "ipv6": rare,
-        "threads": length(3.0, 5, 1.5, 3),
-        "waits": length(4.0, 3, 1.5, 1),
+        "threads": length(3.0, 5, 1.0, 3),
+        "waits": length(3.0, 3, 0.8, 1),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
     }
@@ -125,7 +130,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:
         directory = (arguments.directory or Path(temporary)).resolve()
         run_parts(directory, arguments)
-    write_page(arguments.out, arguments.page)
+    if arguments.parts != ["gates"]:
+        write_page(arguments.out, arguments.page)
 
 
 def run_parts(directory: Path, arguments: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ OUTSTANDING_MAX = 300
 CLIENTS = 4
 CLIENTS_MANY = 32
 """Sockets of the load on servers of several threads: the kernel spreads senders, not datagrams."""
-LOST_S = 2
+LOST_S = 1
 """A query that waits longer counts as lost.  Servers with the usual receive buffer lose some hundred of the
 first burst: the shorter this is, the sooner those make room for other queries."""
 

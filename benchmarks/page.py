@@ -291,13 +291,13 @@ def _repeat() -> str:
     return """\
 ## How to repeat it
 
-    make bench                                         # all of it, under an hour; leave the machine alone
+    make bench                                         # all of it, an hour; leave the machine alone
     .venv/bin/python -m benchmarks --quick             # ten minutes; the page goes to benchmarks/out
     .venv/bin/python -m benchmarks contest --contestants echo,native,unbound --loads hot,block
     .venv/bin/python -m benchmarks lists --names 10000000 --start-minutes 10
     .venv/bin/python -m benchmarks contest --peer coredns=PATH --peer blocky=PATH --peer adguardhome=PATH
-    .venv/bin/python -m benchmarks render              # the page again, from benchmarks/out
+    .venv/bin/python -m benchmarks render              # docs/benchmarks.md again, from benchmarks/out
 
 `make peers` installs the peers on Debian, as root. Raw readings are kept in `benchmarks/out`, one file for
-each part; a run of one part replaces that part of the page. `python -m benchmarks gates` prints what
-each step of the Python engine costs."""
+each part; a run of one part replaces that part of the page there. Only a whole run and `render` write to
+`docs`. `python -m benchmarks gates` prints what each step of the Python engine costs."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.contestants import OURS, has_ipv6
 from benchmarks.field import CONTESTANTS, Entrant, Field
-from benchmarks.measure import CLIENTS_MANY, Asking, compile_c, measure, measure_waits
+from benchmarks.measure import CLIENTS_MANY, Asking, ask_once, compile_c, measure, measure_waits
 
 VARIANTS: dict[str, Asking] = {
     "plain": Asking(),
@@ -76,6 +76,12 @@ def oddities(name: str, load: str, completed: int, lost: int, rcodes: dict[str, 
     return found
 
 
+def warm_up(running: Field, asking: Asking) -> None:
+    """Let everyone have the hot names cached, in the form in which they will be asked."""
+    for entrant in running.entrants.values():
+        ask_once(entrant.port, running.workload.warm_up(), asking)
+
+
 def measure_cpu(running: Field, loads: Sequence[str], lengths: dict[str, Length]) -> list[Reading]:
     """CPU per query of everyone, for each variant of `lengths`."""
     readings = []
@@ -84,8 +90,9 @@ def measure_cpu(running: Field, loads: Sequence[str], lengths: dict[str, Length]
         for variant, length in lengths.items():
             if repeat >= length.repeats or (variant == "ipv6" and not has_ipv6()):
                 continue
+            warm_up(running, VARIANTS[variant])
             for load in loads:
-                queries = running.workload.queries(load)
+                queries = running.workload.queries(load, length.seconds)
                 for entrant in in_turn(entrants, repeat):
                     got = measure(entrant.pid, entrant.port, queries, length.seconds, VARIANTS[variant])
                     key = _key(running, entrant)
@@ -105,9 +112,10 @@ def measure_all_waits(
     program = compile_c("udp_load.c", directory)
     entrants = list(running.entrants.values())
     for repeat in range(length.repeats):
+        warm_up(running, Asking())
         for load in loads:
             for kind, wanted in (("most", 0), ("rate", rate)):
-                queries = running.workload.queries(load)
+                queries = running.workload.queries(load, length.seconds)
                 for entrant in in_turn(entrants, repeat):
                     got = measure_waits(program, entrant.pid, entrant.port, queries, length.seconds, wanted)
                     key = _key(running, entrant)

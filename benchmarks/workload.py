@@ -24,8 +24,8 @@ HOT_NAMES = 10_000
 ALLOWED_NAMES = 200_000
 QUERIES = 200_000
 """Lines of a file that dnsperf repeats."""
-FRESH_QUERIES = 400_000
-"""Lines of a file that must not be repeated: more than a run of some seconds asks."""
+FRESH_QUERIES_PER_S = 200_000
+"""Lines for each second of a load whose names must not come twice: more than one core asks or answers."""
 
 _ONSETS = (
     *(c + v for c, v in zip("bcdfghjklmnprstvwxyz", "aoaeioauoiuaoaeuoaeo", strict=True)),
@@ -91,12 +91,12 @@ class Workload:
         self.hot = [f"www.{name}" for name in self.allowed[:HOT_NAMES]]
         self._fresh = random.Random(time.time_ns())
 
-    def queries(self, load: str) -> Path:
-        """A file of queries for `load`; `mix` and `miss` are new at every call."""
+    def queries(self, load: str, seconds: float = 2.0) -> Path:
+        """A file of queries for `load`; `mix` and `miss` are new at every call, and last `seconds`."""
         path = self.directory / f"queries-{load}-{len(self.blocked)}.txt"
         if load in LOADS_REPEATED and path.exists():
             return path
-        source = random.Random(11)
+        source, fresh_count = random.Random(11), int(FRESH_QUERIES_PER_S * seconds)
         if load == "hot":
             names: Iterator[str] = iter(source.choices(self.hot, k=QUERIES))
         elif load == "block":
@@ -104,9 +104,9 @@ class Workload:
                 source.choice(("", "www.", "api.")) + name for name in source.choices(self.blocked, k=QUERIES)
             )
         elif load == "mix":
-            names = self._mix()
+            names = self._mix(fresh_count)
         else:
-            names = (self._never_asked() for _ in range(FRESH_QUERIES))
+            names = (self._never_asked() for _ in range(fresh_count))
         path.write_text("".join(f"{name} A\n" for name in names))
         return path
 
@@ -119,9 +119,9 @@ class Workload:
     def _never_asked(self) -> str:
         return f"r{self._fresh.getrandbits(48):x}.{self._fresh.choice(self.allowed)}"
 
-    def _mix(self) -> Iterator[str]:
+    def _mix(self, count: int) -> Iterator[str]:
         source = self._fresh
-        for _ in range(FRESH_QUERIES):
+        for _ in range(count):
             kind = source.random()
             if kind < 0.80:
                 yield self.hot[int(HOT_NAMES ** source.random()) - 1]

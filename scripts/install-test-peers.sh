@@ -18,6 +18,10 @@ want dnsperf dnsperf
 want named bind9
 want pdns_recursor pdns-recursor
 want kresd knot-resolver
+want dnsdist dnsdist
+# The load generator and the echo of the benchmarks are compiled where they run.
+want gcc "gcc libc6-dev"
+want taskset util-linux
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -1,0 +1,146 @@
+"""Figures from raw readings, and the bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.bars import BarLine, bar_lines
+from benchmarks.figures import Figures, middle
+
+
+def cpu(contestant: str, load: str, *costs: float, variant: str = "plain") -> list[dict[str, Any]]:
+    return [
+        {
+            "variant": variant,
+            "load": load,
+            "contestant": contestant,
+            "repeat": repeat,
+            "cpu_us": cost,
+            "completed": 1_000,
+            "lost": 0,
+            "odd": [],
+        }
+        for repeat, cost in enumerate(costs)
+    ]
+
+
+def start(
+    policy: str, image: str, seconds: float, megabytes: float, names: int = 1_000_000
+) -> dict[str, Any]:
+    return {
+        "engine": "native",
+        "names": names,
+        "policy": policy,
+        "image": image,
+        "repeat": 0,
+        "seconds": seconds,
+        "memory_mb": megabytes,
+    }
+
+
+def reload(lost: int, echo_us: float, worst_us: float) -> dict[str, Any]:
+    return {
+        "engine": "native",
+        "echo": {"worst_us": echo_us},
+        "reloading": {"worst_us": worst_us, "lost": lost},
+    }
+
+
+def contest(*readings: list[dict[str, Any]]) -> Figures:
+    return Figures({"contest": {"readings": [one for group in readings for one in group]}})
+
+
+def line(figures: Figures, what: str) -> BarLine:
+    (found,) = [one for one in bar_lines(figures) if one.what == what]
+    return found
+
+
+def test_median_of_nothing_and_of_mostly_lost_is_nothing() -> None:
+    assert middle([]) is None
+    assert middle([3.0, 1.0, 2.0]) == 2.0
+    assert middle([1.0, None, 2.0]) == 2.0
+    assert middle([1.0, None, None]) is None
+
+
+def test_ratio_is_taken_within_each_repeat() -> None:
+    # The machine was twice as slow in the last repeat: a ratio of medians would be 1.2 or 2.
+    figures = contest(cpu("native", "hot", 6.0, 6.0, 12.0), cpu("echo", "hot", 5.0, 5.0, 10.0))
+    assert figures.ratio("plain", "native", "echo", "hot") == pytest.approx(1.2)
+    assert figures.ratio("edns", "native", "echo", "hot") is None
+
+
+def test_reading_without_answers_is_no_figure() -> None:
+    readings = cpu("native", "hot", 1.0)
+    readings[0]["completed"] = 0
+    assert contest(readings).cpu_us("plain", "native", "hot") is None
+
+
+def test_neither_echo_nor_ours_is_a_peer() -> None:
+    figures = contest(cpu("echo", "hot", 5.0), cpu("native", "hot", 6.0), cpu("unbound", "hot", 12.0))
+    assert figures.peers() == ["unbound"]
+    assert figures.cheapest_peer("plain", "hot") == ("unbound", 12.0)
+    assert figures.cheapest_peer("plain", "miss") is None
+
+
+@pytest.mark.parametrize(("cost", "is_met"), [(5.75, True), (5.76, False)])
+def test_hot_may_cost_fifteen_percent_more_than_the_echo(cost: float, is_met: bool) -> None:
+    figures = contest(cpu("native", "hot", cost), cpu("echo", "hot", 5.0), cpu("dnsdist", "hot", 9.0))
+    assert line(figures, "native, hot: times the echo's CPU").is_met is is_met
+    assert line(figures, "native, hot: below every peer").is_met is True
+
+
+def test_bar_names_the_peer_that_is_cheaper() -> None:
+    figures = contest(cpu("native", "miss", 19.0, variant="do"), cpu("dnsdist", "miss", 18.0, variant="do"))
+    told = line(figures, "native, miss, DO: below every peer")
+    assert (told.limit, told.measured, told.is_met) == ("< 18.0 µs (dnsdist)", "19.0 µs", False)
+    assert line(figures, "native, miss, DO: CPU per query").is_met is True
+
+
+def test_what_was_not_measured_is_neither_met_nor_short() -> None:
+    assert {one.is_met for one in bar_lines(Figures({}))} == {None}
+    assert {one.verdict() for one in bar_lines(Figures({}))} == {"not measured"}
+
+
+def test_list_is_charged_with_what_it_adds() -> None:
+    figures = Figures(
+        {
+            "starts": {
+                "readings": [
+                    start("short", "first", 0.5, 60),
+                    start("long", "first", 1.4, 110),
+                    start("short", "found", 0.4, 60),
+                    start("long", "found", 0.6, 125),
+                ]
+            }
+        }
+    )
+    label = "native, 1,000,000 names"
+    assert line(figures, f"{label}: added to a first start").measured == "0.90 s"
+    assert line(figures, f"{label}: added to a start that finds its image").is_met is False
+    assert line(figures, f"{label}: the whole process").measured == "125 MB"
+    assert line(figures, "native, 10,000,000 names: memory added").is_met is None
+
+
+def test_two_threads_are_compared_with_one_in_their_own_run() -> None:
+    readings = cpu("native", "hot", 5.0, variant="threads") + cpu("native x2", "hot", 5.6, variant="threads")
+    told = line(
+        Figures({"threads": {"readings": readings}}), "native, hot: two threads, times one thread's CPU"
+    )
+    assert (told.measured, told.is_met) == ("1.12 ×", False)
+
+
+def test_stall_counts_beyond_the_echo_and_losses_add_up() -> None:
+    figures = Figures({"reload": {"readings": [reload(0, 1_000, 5_500), reload(1, 9_000, 9_000)]}})
+    label = "native, reload at half the most it answers"
+    assert line(figures, f"{label}: queries lost").measured == "1"
+    assert line(figures, f"{label}: queries lost").is_met is False
+    assert line(figures, f"{label}: stall beyond the echo's worst").is_met is True
+
+
+def test_same_oddity_of_several_repeats_is_told_once() -> None:
+    readings = cpu("named", "hot", 5.0, 5.0)
+    readings[0]["odd"] = ["12 of 100 queries lost"]
+    readings[1]["odd"] = ["13 of 100 queries lost"]
+    assert contest(readings).odd() == ["named, plain hot: queries lost (2 readings)"]

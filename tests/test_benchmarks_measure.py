@@ -1,0 +1,91 @@
+"""Reading what the load generators print, and what they are told."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.measure import Asking, dnsperf_command, load_command, percentile_us, read_dnsperf, read_waits
+
+REPORT = """\
+Statistics:
+
+  Queries sent:         108601
+  Queries completed:    108500 (99.91%)
+  Queries lost:         101 (0.09%)
+
+  Response codes:       NOERROR 8500 (7.83%), NXDOMAIN 100000 (92.17%)
+  Average packet size:  request 44, response 44
+  Run time (s):         1.000298
+  Queries per second:   108568.646543
+
+  Average Latency (s):  0.000686 (min 0.000011, max 0.012995)
+  Latency StdDev (s):   0.000619
+"""
+
+
+def test_report_of_dnsperf_becomes_figures() -> None:
+    reading = read_dnsperf(REPORT, cpu_used_s=0.5425)
+    assert reading.cpu_us == pytest.approx(5.0)
+    assert (reading.completed, reading.lost) == (108_500, 101)
+    assert reading.rcodes == {"NOERROR": 8_500, "NXDOMAIN": 100_000}
+    assert reading.worst_s == 0.012995
+    assert reading.queries_per_s == pytest.approx(108_568.6, abs=0.1)
+    assert reading.share("NXDOMAIN") == pytest.approx(0.9217, abs=1e-4)
+    assert reading.share("REFUSED") == 0.0
+
+
+def test_report_without_answers_divides_by_nothing() -> None:
+    reading = read_dnsperf("  Queries completed:    0 (-nan%)\n", cpu_used_s=0.1)
+    assert (reading.completed, reading.worst_s, reading.share("NOERROR")) == (0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("share", "wait_us"), [(0.5, 1.0), (0.9, 1.0), (0.91, 5.0), (0.99, 5.0), (1.0, 9.0)])
+def test_percentile_is_the_wait_that_the_share_stayed_within(share: float, wait_us: float) -> None:
+    assert percentile_us([[1_000, 900], [5_000, 90], [9_000, 10]], 0, share) == wait_us
+
+
+def test_lost_queries_waited_for_ever() -> None:
+    waits_ns = [[1_000, 990]]
+    assert percentile_us(waits_ns, 10, 0.99) == 1.0
+    assert percentile_us(waits_ns, 10, 0.999) == math.inf
+
+
+def test_report_of_our_generator_becomes_figures() -> None:
+    report = {
+        "seconds": 2.0,
+        "cpu_s": 0.5,
+        "sent": 1_000,
+        "completed": 1_000,
+        "lost": 0,
+        "worst_ns": 9_000,
+        "late_ns": 2_000,
+        "rcodes": [900, 0, 0, 100, *([0] * 12)],
+        "waits_ns": [[1_000, 995], [9_000, 5]],
+    }
+    waits = read_waits(json.dumps(report), cpu_used_s=1.0, took_s=2.0)
+    assert (waits.queries_per_s, waits.busy, waits.cpu_us) == (500.0, 0.5, 1_000.0)
+    assert (waits.p50_us, waits.p99_us, waits.p999_us, waits.worst_us, waits.late_us) == (1, 1, 9, 9, 2)
+    assert waits.rcodes == {"NOERROR": 900, "NXDOMAIN": 100}
+
+
+def test_both_generators_are_told_the_variant() -> None:
+    asking = Asking(host="::1", edns=True, dnssec_ok=True, clients=32)
+    queries = Path("queries.txt")
+    for command in (
+        dnsperf_command(53, queries, asking=asking),
+        load_command(Path("load"), 53, queries, 1.0, 20_000, asking),
+    ):
+        assert {"::1", "-e", "-D", "32"} <= set(command)
+    plain = dnsperf_command(53, queries)
+    assert "127.0.0.1" in plain
+    assert not {"-e", "-D"} & set(plain)
+
+
+def test_generator_without_a_rate_keeps_queries_outstanding() -> None:
+    queries = Path("queries.txt")
+    assert "-r" not in load_command(Path("load"), 53, queries, 1.0, 0)
+    assert "-q" not in load_command(Path("load"), 53, queries, 1.0, 20_000)
