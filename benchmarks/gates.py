@@ -21,7 +21,7 @@ from resolver.cache import ResponseCache
 from resolver.clock import Clock
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
-from resolver.memo import Memo
+from resolver.memo import Memo, Remembered
 from resolver.outcome import Ask, Peer, Respond, Transport
 from resolver.policy.answer import policy_answer
 from resolver.policy.compiler import compile_in_process
@@ -146,7 +146,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         and entry.response is not None
     ]
     memo = Memo(64 << 20)
-    answer = Respond(bytes(60), 0, 1, cast(Any, None))
+    answer = Remembered(Respond(bytes(60), 0, 1, cast(Any, None)))
     known = Memo(64 << 20)
     for octets in bench.hot:
         known.remember(octets[2:], answer)

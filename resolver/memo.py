@@ -8,10 +8,14 @@ what is asked often stays and what was asked once leaves, without any order kept
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+from resolver.cache.entry import CacheEntry
 from resolver.outcome import Respond
 
-ENTRY_OVERHEAD_OCTETS = 420
-"""What CPython needs for one entry beside its octets: dict slot, key, `Respond` (measured, 64-bit)."""
+ENTRY_OVERHEAD_OCTETS = 470
+"""What CPython needs for one entry beside its octets: dict slot, key, `Respond`, `Remembered` (64-bit)."""
 
 CACHE_ENTRY_OCTETS = 600
 """What a cache entry that only the memo still holds needs beside its body."""
@@ -26,44 +30,60 @@ SEEN_MAX = 32_768
 """Questions remembered by hash alone, to tell the second time from the first: about 3 MB."""
 
 
+@dataclass(slots=True, eq=False)
+class Remembered:
+    """An answer, and how long it may be repeated."""
+
+    answer: Respond
+    generation: int = 0
+    """The policy generation it was judged under."""
+    good_until: float = -math.inf
+    """Monotonic seconds until which the answer may be sent again unchanged."""
+    entry: CacheEntry | None = None
+    """What to rebuild the answer from when its TTLs have aged: `head`, the body of `entry`, `opt`."""
+    head: bytes = b""
+    opt: bytes = b""
+
+
 class Memo:
     """Answers by the octets after a query's ID; at most `octets_max` octets of memory."""
 
     def __init__(self, octets_max: int) -> None:
         self._half_max = min(octets_max, MEMO_OCTETS_MAX) // 2
-        self._young: dict[bytes, Respond] = {}
-        self.old: dict[bytes, Respond] = {}
+        self._young: dict[bytes, Remembered] = {}
+        self.old: dict[bytes, Remembered] = {}
         """The half that is on its way out; look there by `recall`, when `find` knows nothing."""
-        self._leaving: dict[bytes, Respond] = {}
+        self._leaving: dict[bytes, Remembered] = {}
         self._young_octets = 0
         self._seen: set[int] = set()
         self.find = self._young.get
 
-    def recall(self, key: bytes) -> Respond | None:
+    def recall(self, key: bytes) -> Remembered | None:
         """The old half's answer, moved to the young one; for when `find` knew none."""
-        answer = self.old.pop(key, None)
-        if answer is not None:
-            self.remember(key, answer)
-        return answer
+        known = self.old.pop(key, None)
+        if known is not None:
+            self.remember(key, known)
+        return known
 
     def is_asked_again(self, key: bytes) -> bool:
         """Whether `key` was seen lately; so that what is asked once costs no more than this."""
         if not self._half_max:
             return False  # It is off: nothing is remembered.
+        seen = self._seen
         fingerprint = hash(key)
-        if fingerprint in self._seen:
+        if fingerprint in seen:
             return True
-        if len(self._seen) >= SEEN_MAX:
-            self._seen.clear()
-        self._seen.add(fingerprint)
+        if len(seen) >= SEEN_MAX:
+            seen.clear()
+        seen.add(fingerprint)
         return False
 
-    def remember(self, key: bytes, answer: Respond) -> None:
-        """Keep `answer` for queries whose octets after the ID are `key`."""
-        octets = ENTRY_OVERHEAD_OCTETS + len(key) + len(answer.tail) + len(answer.head) + len(answer.opt)
-        if answer.entry is not None and answer.entry.response is not None:
+    def remember(self, key: bytes, known: Remembered) -> None:
+        """Keep an answer for queries whose octets after the ID are `key`."""
+        octets = ENTRY_OVERHEAD_OCTETS + len(key) + len(known.answer.tail) + len(known.head) + len(known.opt)
+        if known.entry is not None and known.entry.response is not None:
             # The cache may let its entry go while we hold it.
-            octets += CACHE_ENTRY_OCTETS + len(answer.entry.response.body)
+            octets += CACHE_ENTRY_OCTETS + len(known.entry.response.body)
         if self._young_octets + octets > self._half_max:
             if octets > self._half_max:
                 return
@@ -74,7 +94,7 @@ class Memo:
         leaving = self._leaving
         for _ in range(min(LEAVE_AT_ONCE, len(leaving))):
             leaving.popitem()
-        self._young[key] = answer
+        self._young[key] = known
         self._young_octets += octets
 
     def __len__(self) -> int:

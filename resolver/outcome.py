@@ -5,12 +5,12 @@ Knows: the words.  Does not know: how they are decided, counted or sent.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
+from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
 
@@ -50,7 +50,7 @@ class Respond:
     """Send this: the query's own ID, then `tail`.
 
     The same object may answer many queries (a memo holds it), so listeners do not change it,
-    except `tally`, which is theirs.
+    except `tally`, which is theirs.  Fields that only a memo needs are in `memo.Remembered`.
     """
 
     tail: bytes
@@ -60,16 +60,10 @@ class Respond:
     """None: the question could not be read."""
     source: Source
     verdict: Verdict = PASS
-    good_until: float = -math.inf
-    """Monotonic seconds until which a memo may send `tail` again unchanged."""
-    generation: int = 0
-    """The policy generation it was judged under."""
     tally: Any = None
     """The listener's counter for outcomes of this kind."""
-    entry: CacheEntry | None = None
-    """What to rebuild `tail` from when its TTLs have aged by a second: `head`, the entry's body, `opt`."""
-    head: bytes = b""
-    opt: bytes = b""
+    prepared: Prepared | None = None
+    """What it was made from, if all answers made from that are counted alike; also remembers the tally."""
 
 
 @dataclass(slots=True, eq=False)

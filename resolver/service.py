@@ -19,15 +19,15 @@ from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.clock import Clock
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.local import LocalNames
-from resolver.memo import Memo
+from resolver.memo import Memo, Remembered
 from resolver.outcome import Ask, Drop, Outcome, Peer, Redirect, Respond, Source, Transport, over_transport
-from resolver.policy.answer import policy_answer
+from resolver.policy.answer import policy_answer, prepared_answer
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.redirect import Redirects, led_answer
 from resolver.replies import Replies
 from resolver.waiting import Deliver, Waiter, is_same_question
-from resolver.wire.encode import encode_malformed, response_limit
+from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
 from resolver.wire.numbers import (
     META_TYPES,
     ExtendedError,
@@ -135,14 +135,14 @@ class Service:
             # passed them before, and the client's own two gates are behind us.
             memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
             key = octets[2:]
-            answer = memo.find(key)
-            if answer is None and memo.old:
-                answer = memo.recall(key)
-            if answer is not None and answer.generation == self._table.generation:
-                if now < answer.good_until:
-                    return answer
-                if answer.entry is not None and now < answer.entry.expires_at:
-                    return self._aged(answer, answer.entry, now)
+            known = memo.find(key)
+            if known is None and memo.old:
+                known = memo.recall(key)
+            if known is not None and known.generation == self._table.generation:
+                if now < known.good_until:
+                    return known.answer
+                if known.entry is not None and now < known.entry.expires_at:
+                    return self._aged(known, known.entry, now)
         return self._pass_gates(octets, peer, limited, now)
 
     def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
@@ -200,7 +200,7 @@ class Service:
         action = verdict.action
         if action is not _PASSTHRU:
             if action is not _TCP_ONLY and action is not _LOCAL_DATA:
-                return self._deny_here(query, peer, verdict, now, None, is_constant=True)
+                return self._deny_name(query, peer, verdict, now)
             verdict = over_transport(peer, verdict)
             if verdict.action is not _PASSTHRU:
                 return self._deny(query, peer, verdict, now)
@@ -381,22 +381,20 @@ class Service:
         if judgement.is_blocked:
             return self._deny(query, peer, judgement, now, response, body)
         answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
-        if judgement.valid_until == math.inf and not answer.tail[0] & 0x02:  # not truncated
-            answer.entry = entry
-            answer.head = answer.tail[: query.question_end - 2]
-            answer.opt = answer.tail[query.question_end - 2 + len(body) :]
         good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
         if capped_s is not None:
             # The whole seconds left become one fewer at this moment.
             good_until = min(good_until, judgement.valid_until - capped_s)
-        return self._remember(query, peer, answer, good_until)
+            return self._remember(query, peer, answer, good_until)
+        return self._remember(query, peer, answer, good_until, entry)
 
-    def _aged(self, answer: Respond, entry: CacheEntry, now: float) -> Respond:
+    def _aged(self, known: Remembered, entry: CacheEntry, now: float) -> Respond:
         """A remembered answer, its TTLs brought up to this second."""
         age_s = int(now - entry.stored_at)
         assert entry.response is not None
-        answer.tail = answer.head + age_body(entry.response, age_s) + answer.opt
-        answer.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        answer = known.answer
+        answer.tail = known.head + age_body(entry.response, age_s) + known.opt
+        known.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
         if entry.frequency < FREQUENCY_MAX:
             entry.frequency += 1  # the cache never sees these uses
         return answer
@@ -439,6 +437,25 @@ class Service:
                     return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
         return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
 
+    def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
+        """The policy's answer for a name that is denied itself: nearly always one made many times before."""
+        prepared = prepared_answer(query, verdict, now)
+        if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
+            return self._deny_here(query, peer, verdict, now, None, is_constant=True)
+        question_end = query.question_end
+        octets = query.octets
+        answer = Respond.__new__(Respond)  # its `__init__` costs as much as all these lines
+        answer.tail = prepared.heads[query.flags & COPIED_FLAGS] + octets[12:question_end] + prepared.suffix
+        answer.rcode = prepared.rcode
+        answer.qtype = query.qtype
+        answer.source = _FROM_POLICY
+        answer.verdict = verdict
+        answer.tally = prepared.tally
+        answer.prepared = prepared
+        if not query.options and self._memo_udp.is_asked_again(octets[2:]):
+            return self._remember(query, peer, answer, verdict.valid_until - prepared.ttl_s)
+        return answer
+
     def _deny_here(
         self,
         query: Query,
@@ -460,13 +477,23 @@ class Service:
         constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
         return self._remember(query, peer, answer, constant_until)
 
-    def _remember(self, query: Query, peer: Peer, answer: Respond, good_until: float) -> Respond:
-        """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own."""
+    def _remember(
+        self, query: Query, peer: Peer, answer: Respond, good_until: float, entry: CacheEntry | None = None
+    ) -> Respond:
+        """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own.
+
+        With `entry`, whose body the answer holds, the memo may go on with other TTLs.
+        """
         if not query.options:
             memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
             key = query.octets[2:]
             if memo.is_asked_again(key):
-                answer.good_until = good_until
-                answer.generation = self._table.generation
-                memo.remember(key, answer)
+                known = Remembered(answer, self._table.generation, good_until)
+                tail = answer.tail
+                if entry is not None and entry.response is not None and not tail[0] & 0x02:  # not truncated
+                    body_at = query.question_end - 2
+                    known.entry = entry
+                    known.head = tail[:body_at]
+                    known.opt = tail[body_at + len(entry.response.body) :]
+                memo.remember(key, known)
         return answer

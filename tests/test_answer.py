@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import dns.edns
@@ -11,10 +12,10 @@ import dns.message
 import dns.rdatatype
 import pytest
 
-from resolver.policy.answer import policy_answer, soa_after_owner
+from resolver.policy.answer import policy_answer, prepared_answer, soa_after_owner
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import PolicyAction, RuleForm, RuleMatch, Verdict
-from resolver.wire.encode import encode_query, encode_response, response_limit
+from resolver.policy.verdict import LocalData, PolicyAction, RuleForm, RuleMatch, Verdict
+from resolver.wire.encode import COPIED_FLAGS, encode_query, encode_response, response_limit
 from resolver.wire.names import name_from_text as n
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
@@ -229,3 +230,43 @@ def test_a_denial_repeated_from_its_parts_is_what_the_encoder_writes(
         )
         assert answer == expected
     assert messages[0] == messages[1] == messages[2]
+
+
+@pytest.mark.parametrize("action", [action for action in PolicyAction if action is not PolicyAction.PASSTHRU])
+@pytest.mark.parametrize("owner", ["example.org", "=example.org", "*.example.org"])
+def test_what_is_prepared_says_octet_for_octet_what_would_be_made(
+    tmp_path: Path, action: PolicyAction, owner: str
+) -> None:
+    local_data = (
+        LocalData(redirect=b"\x01*" + n("garden.example")) if action is PolicyAction.LOCAL_DATA else None
+    )
+    rule = make_rule(action=action, local_data=local_data)
+    table = PolicyMaker().block(rule, owner).table(tmp_path)
+    made = 0
+    for name in ("example.org", "www.example.org", "a.example.org", "www.example.org"):
+        for qtype in (Qtype.A, Qtype.AAAA, Qtype.TXT, 65_280):
+            for edns, dnssec_ok in ((False, False), (True, False), (True, True)):
+                query = make_query(name, qtype, edns=edns, dnssec_ok=dnssec_ok)
+                verdict = table.judge_name(query.qname, NOW)
+                if not verdict.is_blocked:
+                    continue
+                prepared = prepared_answer(query, verdict, NOW)
+                assert prepared is not None
+                if query.question_end > prepared.question_end_max:
+                    continue
+                made += 1
+                question = query.octets[12 : query.question_end]
+                tail = prepared.heads[query.flags & COPIED_FLAGS] + question + prepared.suffix
+                message = policy_answer(query, verdict, limit=512, now=NOW)
+                assert message is not None and tail == message[2:]
+                assert prepared.rcode == message[3] & 0x0F
+    assert (made == 0) is (action in (PolicyAction.DROP, PolicyAction.LOCAL_DATA))
+
+
+def test_nothing_is_prepared_for_a_verdict_that_is_about_to_change(tmp_path: Path) -> None:
+    rule = make_rule()
+    table = PolicyMaker().block(rule, "example.org").table(tmp_path)
+    query = make_query("example.org")
+    verdict = replace(table.judge_name(query.qname, NOW), valid_until=NOW + rule.ttl_s)
+    assert prepared_answer(query, verdict, NOW) is not None
+    assert prepared_answer(query, verdict, NOW + 1) is None

@@ -4,15 +4,15 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
-from resolver.memo import ENTRY_OVERHEAD_OCTETS, LEAVE_AT_ONCE, SEEN_MAX, Memo
+from resolver.memo import ENTRY_OVERHEAD_OCTETS, LEAVE_AT_ONCE, SEEN_MAX, Memo, Remembered
 from resolver.outcome import Respond, Source
 
 
-def answer(tail: bytes) -> Respond:
-    return Respond(tail, 0, 1, Source.CACHE)
+def answer(tail: bytes) -> Remembered:
+    return Remembered(Respond(tail, 0, 1, Source.CACHE))
 
 
-def look_up(memo: Memo, key: bytes) -> Respond | None:
+def look_up(memo: Memo, key: bytes) -> Remembered | None:
     return memo.find(key) or memo.recall(key)
 
 
@@ -86,6 +86,7 @@ def test_a_cache_entry_that_it_holds_counts() -> None:
     memo = Memo(100_000)
     response = SimpleNamespace(body=b"x" * 60_000)
     memo.remember(
-        b"key", Respond(b"", 0, 1, Source.CACHE, entry=cast(Any, SimpleNamespace(response=response)))
+        b"key",
+        Remembered(Respond(b"", 0, 1, Source.CACHE), entry=cast(Any, SimpleNamespace(response=response))),
     )
     assert look_up(memo, b"key") is None

@@ -44,6 +44,8 @@ class Reporter:
             tally = answer.tally
             if tally is None:
                 tally = answer.tally = self._tally_of(transport, answer)
+                if answer.prepared is not None:
+                    answer.prepared.tally = tally
             touched.append(tally)
         self.tallies.settle(touched, seconds)
 

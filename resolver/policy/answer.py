@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
 from resolver.wire.encode import COPIED_FLAGS, STREAM_OCTETS_MAX, encode_response
@@ -28,6 +29,9 @@ SOA_EXPIRE_S = 86400
 TEMPLATES_MAX = 4096
 """Rules whose prepared parts are kept: each takes about 1 kB, and few blocklists have as many."""
 
+PREPARED_MAX = 16_384
+"""Kinds of denials whose constant parts are kept: some 15 MB at worst."""
+
 # Members of an Enum cost a descriptor call each time they are read through their class.
 _DROP = PolicyAction.DROP
 _REFUSED = PolicyAction.REFUSED
@@ -40,35 +44,83 @@ _STAR = b"\x01*"
 _ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
 
 
-class _Ending(NamedTuple):
-    """What a denial's message says beside the query's own octets."""
+class Prepared:
+    """What a denial's message says beside the query's own octets, the same for every denial of its kind.
 
-    flags: int
-    """Without the bits that are copied from the query."""
-    counts: bytes
-    suffix: bytes
-    """The SOA and, if asked with OPT, the OPT record with its errors."""
-    body_octets: int
-    """How much of the suffix is the SOA."""
+    The message is the query's ID, `heads[flags & COPIED_FLAGS]`, the query's question, `suffix`.
+    """
+
+    __slots__ = ("heads", "question_end_max", "rcode", "rule", "suffix", "tally", "ttl_s")
+
+    def __init__(self, rule: PolicyRule, query: Query, message: bytes | None) -> None:
+        """Take the constant parts out of `message`, which answers `query`; None: nothing is constant."""
+        message = message or b""
+        flags = int.from_bytes(message[2:4], "big") & ~COPIED_FLAGS
+        self.heads = {
+            copied: (flags | copied).to_bytes(2, "big") + message[4:12]
+            for copied in (0, 0x0010, 0x0100, 0x0110)
+        }
+        self.suffix = message[query.question_end :]
+        """The records and, if asked with OPT, the OPT record with its errors."""
+        # Every client takes 512 octets.
+        self.question_end_max = 512 - len(self.suffix) if message else 0
+        self.rcode = flags & 0x0F
+        self.rule = rule
+        self.ttl_s = rule.ttl_s
+        self.tally: Any = None
+        """The UDP listeners' counter for such answers."""
 
 
 class _Template:
     """The parts of a rule's answers that every question shares, at the rule's own TTL."""
 
-    __slots__ = ("address_errors", "denials", "errors", "rule", "soa", "ttl_s")
+    __slots__ = ("address_errors", "errors", "rule", "soa", "ttl_s")
 
     def __init__(self, rule: PolicyRule) -> None:
         self.rule = rule
         self.ttl_s = rule.ttl_s
         self.soa = soa_after_owner(rule.ttl_s)
-        self.denials: dict[tuple[int, int, bool, bool], _Ending] = {}
-        """By where the SOA's owner starts in the question's name, the rcode, OPT and DO; so at most 2,032."""
         self.errors = ((rule.ede, rule.ede_text),)
         # RFC 8914 §4.5: Forged Answer is for answers that are still provided, not for denials.
         self.address_errors = (*self.errors, (int(ExtendedError.FORGED_ANSWER), ""))
 
 
 _templates: dict[int, _Template] = {}
+
+_prepared: dict[tuple[int, int, bool, int, bool, bool], Prepared] = {}
+"""By the rule, where its owner starts in the name, whether NXDOMAIN is true, the type, OPT and DO."""
+
+
+def prepared_answer(query: Query, verdict: Verdict, now: float) -> Prepared | None:
+    """The constant parts of the answer to a name that `verdict` itself denies (not a name of its chain).
+
+    None, or where its `question_end_max` is exceeded: let `policy_answer` make the message.
+    """
+    match = verdict.match
+    assert match is not None
+    rule = match.rule
+    # The rule by identity: hashing its fields would cost more than all the rest here.
+    key = (
+        id(rule),
+        len(query.qname) - len(match.owner),
+        verdict.nxdomain_ok,
+        query.qtype,
+        query.has_opt,
+        query.dnssec_ok,
+    )
+    prepared = _prepared.get(key)
+    if prepared is None:
+        if len(_prepared) >= PREPARED_MAX:
+            _prepared.clear()
+        message = None
+        if verdict.action is not _LOCAL_DATA:  # whose CNAME may hold the denied name
+            lasting = replace(verdict, valid_until=math.inf)
+            message = policy_answer(query, lasting, limit=STREAM_OCTETS_MAX, now=now)
+        # It holds its rule, so the id stays this rule's as long as the entry stands.
+        prepared = _prepared[key] = Prepared(rule, query, message)
+    if verdict.valid_until - now < prepared.ttl_s or verdict.shadow is not None:
+        return None
+    return prepared
 
 
 def policy_answer(
@@ -118,38 +170,12 @@ def policy_answer(
     owner = match.owner if verdict.nxdomain_ok else soa_owner(verdict)
     # RFC 6604 §2.1: with a chain, the rcode speaks of the last name.
     rcode = 3 if verdict.nxdomain_ok and action is _NXDOMAIN else 0
-    if kept is None and ttl_s == template.ttl_s and denied == query.qname and len(owner) > 1:
-        cut = len(denied) - len(owner)
-        ending = template.denials.get((cut, rcode, query.has_opt, query.dnssec_ok))
-        if ending is None:
-            return _first_denial(query, template, cut, rcode, limit)
-        # All but the ID, the copied flags and the question is the same for every such denial.
-        question_end = query.question_end
-        octets = query.octets
-        if question_end + len(ending.suffix) <= limit:
-            flags = (ending.flags | query.flags & COPIED_FLAGS).to_bytes(2, "big")
-            return b"".join((octets[:2], flags, ending.counts, octets[12:question_end], ending.suffix))
-        body = ending.suffix[: ending.body_octets]
-        return encode_response(query, rcode, body=body, nscount=1, limit=limit, ede=template.errors)
     chain, ancount = kept or (b"", 0)
     soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
     body = chain + _owner_octets(query.qname, denied, owner) + soa
     return encode_response(
         query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
     )
-
-
-def _first_denial(query: Query, template: _Template, cut: int, rcode: int, limit: int) -> bytes:
-    """A denial by the encoder, which every later one of its kind is then made from."""
-    denied = query.qname
-    body = _owner_octets(denied, denied, denied[cut:]) + template.soa
-    whole = encode_response(query, rcode, body=body, nscount=1, limit=STREAM_OCTETS_MAX, ede=template.errors)
-    flags = int.from_bytes(whole[2:4], "big") & ~COPIED_FLAGS
-    key = (cut, rcode, query.has_opt, query.dnssec_ok)
-    template.denials[key] = _Ending(flags, whole[4:12], whole[query.question_end :], len(body))
-    if len(whole) <= limit:
-        return whole
-    return encode_response(query, rcode, body=body, nscount=1, limit=limit, ede=template.errors)
 
 
 def redirected_answer(

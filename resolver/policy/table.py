@@ -131,7 +131,8 @@ class PolicyTable:
         octets = self._octets
         position = 0
         length = qname[0]
-        found = None
+        owner_at = refs_at = 0
+        others = None
         while length:
             following = position + length + 1
             length = qname[following]
@@ -145,31 +146,46 @@ class PolicyTable:
                     start = self._blob + self._places[at - tags]
                     end = start + len(suffix)
                     if octets[start:end] == suffix:
-                        if found is None:
-                            found = [(position, end)]
+                        if not refs_at:
+                            owner_at, refs_at = position, end
+                        elif others is None:
+                            others = [(position, end)]
                         else:
-                            found.append((position, end))
+                            others.append((position, end))
                         break
                 at += 1
             position = following
-        if found is None:
-            if not self._root:
-                return PASS
-            found = []
-        return self._judge_found(qname, found)
-
-    def _judge_found(self, qname: bytes, found: list[tuple[int, int]]) -> Verdict:
-        if len(found) == 1 and not self._root:
-            # Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
-            position, end = found[0]
-            count, class_id, line = _FIRST_REF(self._octets, end)
-            ready = self._ready[class_id]
-            if count == 1 and ready is not None:
-                action, rule, form, file, valid_until = ready
-                if form is SUBTREE or (form is EXACT) is (position == 0):
-                    match = RuleMatch(rule, form, qname[position:], file, line)
-                    return Verdict(action, match, None, NOT_EXEMPT, qname, form is not EXACT, valid_until)
+        if others is None and not self._root:
+            return self._judge_owner(qname, owner_at, refs_at) if refs_at else PASS
+        found = [(owner_at, refs_at), *(others or ())] if refs_at else []
         return self._decide(qname, self._applying(qname, found), skip_lists=False)
+
+    def _judge_owner(self, qname: bytes, owner_at: int, refs_at: int) -> Verdict:
+        """The verdict where one owner alone is at or above `qname`."""
+        # Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
+        count, class_id, line = _FIRST_REF(self._octets, refs_at)
+        ready = self._ready[class_id]
+        if count == 1 and ready is not None:
+            action, rule, form, file, valid_until = ready
+            if form is SUBTREE or (form is EXACT) is (owner_at == 0):
+                # Without their `__init__`s, which cost half of a judgement.
+                match = RuleMatch.__new__(RuleMatch)
+                match.rule = rule
+                match.form = form
+                match.owner = qname[owner_at:]
+                match.file = file
+                match.line = line
+                verdict = Verdict.__new__(Verdict)
+                verdict.action = action
+                verdict.match = match
+                verdict.shadow = verdict.over_stream = None
+                verdict.exemption = NOT_EXEMPT
+                verdict.denied = qname
+                verdict.nxdomain_ok = form is not EXACT
+                verdict.valid_until = valid_until
+                verdict.kept_links = 0
+                return verdict
+        return self._decide(qname, self._applying(qname, [(owner_at, refs_at)]), skip_lists=False)
 
     def _applying(self, qname: bytes, found: list[tuple[int, int]]) -> list[Applying]:
         """Every reference at the found suffixes, the longest owner first, markers included."""
