@@ -80,11 +80,13 @@ fn response(answer: &Answer, mark: &[u8]) -> Response {
     }
 }
 
+/// Body, TTLs, lifetime, and which denial.
+type SeenResponse = (Vec<u8>, Vec<u32>, u32, Option<NegativeKind>);
+
 /// An entry as far as anyone can tell.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
-    /// Body, TTLs, lifetime.
-    response: Option<(Vec<u8>, Vec<u32>, u32, Option<NegativeKind>)>,
+    response: Option<SeenResponse>,
     stored_at: f64,
     expires_at: f64,
     stale_until: f64,

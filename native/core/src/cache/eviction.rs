@@ -184,3 +184,84 @@ impl EvictionQueues {
 fn fingerprint(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::seats::Seat;
+
+    /// Seats of one kind of entry, all admitted; `frequency` uses each, dead from `stale_until` on.
+    fn filled(octets_max: usize, count: u64, frequency: u8, stale_until: f64) -> (Seats, EvictionQueues) {
+        let mut seats = Seats::with_room(count as usize);
+        let mut queues = EvictionQueues::new(octets_max);
+        for number in 0..count {
+            admit(&mut seats, &mut queues, number, frequency, stale_until);
+        }
+        (seats, queues)
+    }
+
+    fn admit(seats: &mut Seats, queues: &mut EvictionQueues, hash: u64, frequency: u8, until: f64) -> u32 {
+        let mut seat = Seat::new(b"\x01a\0", 4, hash);
+        seat.frequency = frequency;
+        seat.entry.stale_until = until;
+        let number = seats.take(seat);
+        queues.admit(seats, number);
+        number
+    }
+
+    #[test]
+    fn popular_entries_past_their_staleness_leave_first() {
+        let (mut seats, mut queues) = filled(1000, 1, 3, 1000.0);
+        let dead = admit(&mut seats, &mut queues, 9, 3, 10.0);
+        assert_eq!(queues.evict(&mut seats, 20.0, true), Some(dead));
+    }
+
+    #[test]
+    fn an_eviction_ends_soon_although_all_are_popular() {
+        for count in [1, STEPS_MAX, 10 * STEPS_MAX] {
+            let (mut seats, mut queues) = filled(1_000_000, count as u64, 3, 1000.0);
+            assert!(queues.evict(&mut seats, 0.0, true).is_some());
+            let mut left = 0;
+            queues.take_all(&seats, |_| left += 1);
+            assert_eq!(left, count - 1);
+        }
+    }
+
+    #[test]
+    fn an_eviction_that_can_wait_spares_the_popular() {
+        let (mut seats, mut queues) = filled(1000, 2 * STEPS_MAX as u64, 3, 1000.0);
+        assert_eq!(queues.evict(&mut seats, 0.0, false), None);
+        let mut left = 0;
+        queues.take_all(&seats, |_| left += 1);
+        assert_eq!(left, 2 * STEPS_MAX);
+    }
+
+    #[test]
+    fn nothing_is_evicted_from_nothing() {
+        assert_eq!(EvictionQueues::new(1000).evict(&mut Seats::with_room(0), 0.0, true), None);
+    }
+
+    #[test]
+    fn a_name_that_comes_back_soon_after_it_left_goes_straight_to_main() {
+        let (mut seats, mut queues) = filled(1000, 0, 0, 0.0);
+        let hash = 0x1234_5678_0000_0005;
+        let first = admit(&mut seats, &mut queues, hash, 0, 1000.0);
+        assert!(!seats[first].in_main);
+        assert_eq!(queues.evict(&mut seats, 0.0, true), Some(first));
+        seats.leave(first);
+        let again = admit(&mut seats, &mut queues, hash, 0, 1000.0);
+        assert!(seats[again].in_main);
+        // Its fingerprint is forgotten with that; another's is not its own.
+        let other = admit(&mut seats, &mut queues, hash, 0, 1000.0);
+        assert!(!seats[other].in_main);
+    }
+
+    #[test]
+    fn one_use_is_no_popularity_but_two_are() {
+        let (mut seats, mut queues) = filled(1000, 0, 0, 0.0);
+        let twice = admit(&mut seats, &mut queues, 1, 2, 1000.0);
+        let once = admit(&mut seats, &mut queues, 2, 1, 1000.0);
+        assert_eq!(queues.evict(&mut seats, 0.0, true), Some(once));
+        assert!(seats[twice].in_main);
+    }
+}
