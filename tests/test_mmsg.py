@@ -25,9 +25,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[mmsg.BatchSocket, soc
     server.close()
 
 
-def octets_of(batch: mmsg.BatchSocket, slot: int, length: int) -> bytes:
-    start = slot * mmsg.RECEIVE_OCTETS_MAX
-    return bytes(batch.received[start : start + length])
+def packed_address(client: socket.socket) -> bytes:
+    return socket.inet_pton(client.family, client.getsockname()[0])
 
 
 def test_nothing_waiting_is_an_empty_batch(pair: tuple[mmsg.BatchSocket, socket.socket]) -> None:
@@ -43,13 +42,28 @@ def test_each_datagram_is_answered_to_its_sender_from_the_address_it_asked(
         client.send(bytes([number]) * (number + 20))
     lengths = batch.receive()
     assert lengths == [20, 21, 22, 23, 24]
-    for slot, length in enumerate(lengths):
-        query = octets_of(batch, slot, length)
-        assert query == bytes([slot]) * length
-        batch.put(slot, slot, query[:2], b"answer %d" % slot)
-    assert batch.send(len(lengths)) == 0
+    queries = batch.datagrams(lengths)
+    assert queries == [bytes([slot]) * length for slot, length in enumerate(lengths)]
+    assert batch.addresses(5) == [packed_address(client)] * 5
+    batch.put([query[:2] + b"answer %d" % slot for slot, query in enumerate(queries)], range(5))
+    assert batch.send(5) == 0
     # The client's socket is connected: the kernel hands it only what comes from the address it asked.
     assert [client.recv(100) for _ in range(5)] == [bytes([n, n]) + b"answer %d" % n for n in range(5)]
+
+
+def test_answers_to_some_of_a_batch_go_to_their_own_senders(
+    pair: tuple[mmsg.BatchSocket, socket.socket],
+) -> None:
+    batch, client = pair
+    with socket.socket(client.family, socket.SOCK_DGRAM) as other:
+        other.settimeout(5)
+        other.connect(client.getpeername())
+        for number, sock in enumerate((client, other, client, other, client)):
+            sock.send(bytes([number]) * 3)
+        assert batch.receive() == [3] * 5
+        batch.put([b"to other", b"to client"], [1, 4])
+        assert batch.send(2) == 0
+        assert (other.recv(100), client.recv(100)) == (b"to other", b"to client")
 
 
 def test_a_late_answer_finds_its_sender_after_other_batches(
@@ -64,7 +78,7 @@ def test_a_late_answer_finds_its_sender_after_other_batches(
         for _ in range(3):
             other.send(b"noise noise noise")
         assert len(batch.receive()) == 3
-    batch.put_to(0, sender, b"late answer")
+    batch.put_late([b"late answer"], [sender])
     assert batch.send(1) == 0
     assert client.recv(100) == b"late answer"
 
@@ -76,7 +90,7 @@ def test_more_than_a_batch_is_fetched_in_several(pair: tuple[mmsg.BatchSocket, s
     assert len(batch.receive()) == mmsg.BATCH_MAX
     lengths = batch.receive()
     assert len(lengths) == 3
-    assert octets_of(batch, 2, 2) == (mmsg.BATCH_MAX + 2).to_bytes(2, "big")
+    assert batch.datagrams(lengths)[2] == (mmsg.BATCH_MAX + 2).to_bytes(2, "big")
 
 
 def test_a_datagram_over_the_limit_arrives_cut(pair: tuple[mmsg.BatchSocket, socket.socket]) -> None:
@@ -92,12 +106,9 @@ def test_one_row_that_cannot_be_sent_costs_only_itself() -> None:
         client.bind(("127.0.0.1", 0))
         client.settimeout(5)
         host, port = client.getsockname()
-        good = (
-            socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton(host) + bytes(8)
-        )
+        good = socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton(host)
+        good = good.ljust(32, b"\0")
         no_port = good[:2] + b"\0\0" + good[4:]
-        batch.put_to(0, (good, b""), b"one")
-        batch.put_to(1, (no_port, b""), b"two")
-        batch.put_to(2, (good, b""), b"three")
+        batch.put_late([b"one", b"two", b"three"], [(good, b""), (no_port, b""), (good, b"")])
         assert batch.send(3) == 1
         assert [client.recv(10), client.recv(10)] == [b"one", b"three"]

@@ -39,15 +39,12 @@ class Reporter:
 
     def count_batch(self, transport: Transport, answers: list[Respond], seconds: float) -> None:
         """Count a batch of answers that all took `seconds`."""
-        touched: list[Tally] = []
         for answer in answers:
-            tally = answer.tally
-            if tally is None:
-                tally = answer.tally = self._tally_of(transport, answer)
+            if answer.tally is None:
+                answer.tally = self._tally_of(transport, answer)
                 if answer.prepared is not None:
-                    answer.prepared.tally = tally
-            touched.append(tally)
-        self.tallies.settle(touched, seconds)
+                    answer.prepared.tally = answer.tally
+        self.tallies.settle([answer.tally for answer in answers], seconds)
 
     def settle(
         self, transport: Transport, peer: Peer, octets: bytes, outcome: Respond | Drop, seconds: float

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 
 from resolver.clock import Clock
 from resolver.listeners.address import SocketAddress, bind_udp
-from resolver.listeners.mmsg import BATCH_MAX, RECEIVE_OCTETS_MAX, BatchSocket
+from resolver.listeners.mmsg import BATCH_MAX, BatchSocket
 from resolver.listeners.reporter import Reporter
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.service import Service
@@ -51,10 +52,11 @@ class UdpListener:
         self._loop = loop
         self._sock = bind_udp(address) if sock is None else sock
         self._batch = BatchSocket(self._sock, with_control=address.is_wildcard)
-        # Where a packed address stands in its 32-octet sockaddr slot.
-        self._address_at = slice(8, 24) if self._sock.family == socket.AF_INET6 else slice(4, 8)
         self._peers: dict[bytes, Peer] = {}
-        self._late: list[tuple[tuple[bytes, bytes], bytes]] = []
+        self._late: list[bytes] = []
+        """Answers that had to wait for an upstream, and now wait to be sent."""
+        self._late_senders: list[tuple[bytes, bytes]] = []
+        """To whom."""
         self.is_reading = False
 
     @property
@@ -95,40 +97,41 @@ class UdpListener:
     def _answer_batch(self, lengths: list[int]) -> None:
         now = self._clock.now()
         batch = self._batch
-        received = batch.received
-        addresses = batch.addresses()
-        at, until = self._address_at.start, self._address_at.stop
         peers = self._peers
         answer_now = self._service.answer_now
+        query_log = self._reporter.query_log
         answers: list[Respond] = []
-        rows = 0
-        for slot, length in enumerate(lengths):
-            start = slot * RECEIVE_OCTETS_MAX
-            octets = received[start : start + length].tobytes()
-            address = addresses[32 * slot + at : 32 * slot + until]
+        messages: list[bytes] = []
+        unanswered: list[int] = []
+        datagrams = zip(batch.datagrams(lengths), batch.addresses(len(lengths)), strict=True)
+        for slot, (octets, address) in enumerate(datagrams):
             peer = peers.get(address) or self._greet(address)
             try:
                 outcome = answer_now(octets, peer, now)
             except Exception:
                 # A defect of ours must cost one query, not the batch; it is counted and shown.
                 self._reporter.count_defect(_log, "answer_now", octets)
+                unanswered.append(slot)
                 continue
             if type(outcome) is Respond:
-                batch.put(rows, slot, octets[:2], outcome.tail)
-                rows += 1
                 answers.append(outcome)
-                if self._reporter.query_log is not None:
-                    self._reporter.query_log.write(peer, octets, outcome)
-            elif type(outcome) is Ask:
+                messages.append(octets[:2] + outcome.tail)
+                if query_log is not None:
+                    query_log.write(peer, octets, outcome)
+                continue
+            unanswered.append(slot)
+            if type(outcome) is Ask:
                 outcome.context = batch.sender(slot)
                 self._service.resolve(outcome, self._on_resolved)
             else:
                 assert type(outcome) is Drop
                 self._reporter.settle(_UDP, peer, octets, outcome, 0.0)
-        if rows:
-            lost = batch.send(rows)
-            if lost:
-                self._reporter.count_drop("send_failed", lost)
+        if answers:
+            slots: Sequence[int] = range(len(lengths))
+            if unanswered:
+                slots = sorted({*slots}.difference(unanswered))
+            batch.put(messages, slots)
+            self._send(len(messages))
             self._reporter.count_batch(_UDP, answers, self._clock.now() - now)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
@@ -136,8 +139,10 @@ class UdpListener:
         self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
         if isinstance(outcome, Drop):
             return
-        self._late.append((ask.context, octets[:2] + outcome.tail))
-        waiting = len(self._late)
+        late = self._late
+        late.append(octets[:2] + outcome.tail)
+        self._late_senders.append(ask.context)
+        waiting = len(late)
         if waiting == 1:
             # Answers of one turn of the loop leave together.
             self._loop.call_soon(self._send_late)
@@ -148,10 +153,13 @@ class UdpListener:
         late = self._late
         if not late:
             return  # a full batch left already
-        for row, (sender, octets) in enumerate(late):
-            self._batch.put_to(row, sender, octets)
-        lost = self._batch.send(len(late))
+        self._batch.put_late(late, self._late_senders)
+        self._send(len(late))
         late.clear()
+        self._late_senders.clear()
+
+    def _send(self, count: int) -> None:
+        lost = self._batch.send(count)
         if lost:
             self._reporter.count_drop("send_failed", lost)
 

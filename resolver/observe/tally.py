@@ -22,6 +22,7 @@ An answer that came later is settled alone: `tallies.of(transport, outcome).add(
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
@@ -143,16 +144,12 @@ class Tallies:
 
     def settle(self, touched: list[Tally], seconds: float) -> None:
         """Count one outcome per entry of `touched`, each of which took `seconds` (their batch's time)."""
-        if seconds <= SECONDS_BOUNDS[0]:
-            for tally in touched:
-                tally.count += 1
-                tally.seconds += seconds
-            return
         bucket = bisect_left(SECONDS_BOUNDS, seconds)
-        for tally in touched:
-            tally.count += 1
-            tally.seconds += seconds
-            tally.late[bucket] += 1
+        for tally, count in Counter(touched).items():
+            tally.count += count
+            tally.seconds += count * seconds
+            if bucket:  # index 0 is never used
+                tally.late[bucket] += count
 
     def snapshot(self) -> TallySnapshot:
         """A consistent copy; microseconds, so it may run on the event loop."""
