@@ -1,1 +1,30 @@
-//! To be written.
+//! The native data plane as a Python module.
+//!
+//! Knows: sockets, threads, Python's types.  Does not know: why an answer is what it is: that is the core's.
+//! `resolver_native.pyi` is the manual.
+
+mod compile;
+mod counters;
+mod fields;
+mod misses;
+mod py_cache;
+mod py_core;
+mod py_plane;
+mod ring;
+mod shared;
+mod slab;
+mod sys;
+mod timers;
+mod udp_pool;
+mod worker;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<py_cache::Cache>()?;
+    module.add_class::<py_core::Core>()?;
+    module.add_class::<py_plane::Plane>()?;
+    compile::register(module)
+}

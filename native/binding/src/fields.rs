@@ -1,0 +1,264 @@
+//! What crosses the line, field by field: responses, entries, handovers, routes, addresses.
+//!
+//! Knows: Python's tuples and their order, as the stub file gives it.  Does not know: what they are for.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use resolver_core::cache::Entry;
+use resolver_core::flow::{Attempt, Route, Waiter, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX};
+
+use crate::ring::{Handover, HandoverReason};
+
+/// Longest message, and so the longest body, in octets.
+const BODY_OCTETS_MAX: usize = 65_535;
+
+/// A response as Python gives it; see `ResponseFields` in the stub file.
+type Given<'py> = (
+    (u16, bool, Bound<'py, PyBytes>, u16, u16),
+    (Vec<u16>, Vec<u32>, u8, u32),
+    Vec<(Bound<'py, PyBytes>, u16, u16)>,
+    (Vec<Bound<'py, PyBytes>>, Vec<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>),
+);
+
+fn part<'py, T: FromPyObject<'py>>(fields: &Bound<'py, PyTuple>, index: usize) -> PyResult<T> {
+    fields.get_item(index)?.extract()
+}
+
+/// A response from its fields.  Fails with ValueError where they contradict each other.
+pub fn response_from(fields: &Bound<'_, PyTuple>, qname: &[u8]) -> PyResult<Response> {
+    if fields.len() != 13 {
+        return Err(PyValueError::new_err("a response has 13 fields"));
+    }
+    let given: Given = (
+        (part(fields, 0)?, part(fields, 1)?, part(fields, 2)?, part(fields, 3)?, part(fields, 4)?),
+        (part(fields, 5)?, part(fields, 6)?, part(fields, 7)?, part(fields, 8)?),
+        part(fields, 9)?,
+        (part(fields, 10)?, part(fields, 11)?, part(fields, 12)?),
+    );
+    let ((rcode, authentic_data, body, ancount, nscount), (offsets, ttls, negative, ttl_s), links, names) = given;
+    let (service_targets, addresses, name_at_end) = names;
+    let body: Box<[u8]> = body.as_bytes().into();
+    let fits = |end: usize| end <= body.len();
+    if body.len() > BODY_OCTETS_MAX
+        || offsets.len() != ttls.len()
+        || !offsets.iter().all(|&offset| fits(usize::from(offset) + 4))
+        || !links.iter().all(|&(_, end, _)| fits(usize::from(end)))
+    {
+        return Err(PyValueError::new_err("the fields of a response contradict each other"));
+    }
+    let negative = match negative {
+        0 => None,
+        1 => Some(NegativeKind::Nxdomain),
+        2 => Some(NegativeKind::Nodata),
+        _ => return Err(PyValueError::new_err("a negative answer is of kind 1 or 2")),
+    };
+    let link = |(target, end, ancount): (Bound<PyBytes>, u16, u16)| {
+        Ok(ChainLink { target: name_from(&target)?.into(), end, ancount })
+    };
+    let target = |target: Bound<PyBytes>| Ok(name_from(&target)?.into());
+    let name_at_end = name_at_end.filter(|name| name.as_bytes() != qname);
+    Ok(Response {
+        rcode,
+        authentic_data,
+        ancount,
+        nscount,
+        ttls: offsets.iter().zip(&ttls).map(|(&offset, &ttl_s)| Ttl { offset, ttl_s }).collect(),
+        negative,
+        ttl_s,
+        links: links.into_iter().map(link).collect::<PyResult<Vec<_>>>()?.into(),
+        service_targets: service_targets.into_iter().map(target).collect::<PyResult<Vec<_>>>()?.into(),
+        addresses: addresses
+            .iter()
+            .map(|address| address_from(address.as_bytes()))
+            .collect::<PyResult<Vec<_>>>()?
+            .into_iter()
+            .collect(),
+        name_at_end: name_at_end.map(|name| name_from(&name).map(Into::into)).transpose()?,
+        body,
+    })
+}
+
+/// A name in wire form: its length alone is checked, as the flow trusts nothing else of it.
+pub fn name_from<'b>(name: &'b Bound<'_, PyBytes>) -> PyResult<&'b [u8]> {
+    let octets = name.as_bytes();
+    if octets.is_empty() || octets.len() > NAME_OCTETS_MAX {
+        return Err(PyValueError::new_err("a name in wire form has 1 to 255 octets"));
+    }
+    Ok(octets)
+}
+
+/// A response's fields.
+pub fn response_fields<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyTuple>> {
+    let bytes = |octets: &[u8]| PyBytes::new(py, octets);
+    let tuple = |items: Vec<Bound<'py, PyAny>>| PyTuple::new(py, items);
+    let negative = match response.negative {
+        None => 0u8,
+        Some(NegativeKind::Nxdomain) => 1,
+        Some(NegativeKind::Nodata) => 2,
+    };
+    let link = |link: &ChainLink| Ok((bytes(&link.target), link.end, link.ancount).into_pyobject(py)?.into_any());
+    let name_at_end = response.name_at_end.as_deref().map(bytes);
+    let fields = [
+        response.rcode.into_pyobject(py)?.into_any(),
+        response.authentic_data.into_pyobject(py)?.to_owned().into_any(),
+        bytes(&response.body).into_any(),
+        response.ancount.into_pyobject(py)?.into_any(),
+        response.nscount.into_pyobject(py)?.into_any(),
+        PyTuple::new(py, response.ttls.iter().map(|ttl| ttl.offset))?.into_any(),
+        PyTuple::new(py, response.ttls.iter().map(|ttl| ttl.ttl_s))?.into_any(),
+        negative.into_pyobject(py)?.into_any(),
+        response.ttl_s.into_pyobject(py)?.into_any(),
+        tuple(response.links.iter().map(link).collect::<PyResult<_>>()?)?.into_any(),
+        PyTuple::new(py, response.service_targets.iter().map(|target| bytes(target)))?.into_any(),
+        PyTuple::new(py, response.addresses.iter().map(|&address| packed(py, address)))?.into_any(),
+        name_at_end.into_pyobject(py)?.into_any(),
+    ];
+    PyTuple::new(py, fields)
+}
+
+/// What is copied of an entry under its shard's lock; Python's objects are made of it afterwards.
+pub struct EntryCopy {
+    response: Option<Response>,
+    times: (f64, f64, f64, f64),
+    failure: Option<(u16, String)>,
+}
+
+impl EntryCopy {
+    /// Copy an entry.
+    pub fn of(entry: &Entry) -> EntryCopy {
+        EntryCopy {
+            response: entry.response.clone(),
+            times: (entry.stored_at, entry.expires_at, entry.stale_until, entry.failed_until),
+            failure: entry.failure.as_ref().map(|(code, text)| (*code, text.to_string())),
+        }
+    }
+
+    /// Its fields.
+    pub fn fields<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let response = self.response.map(|response| response_fields(py, &response)).transpose()?;
+        let (stored_at, expires_at, stale_until, failed_until) = self.times;
+        Ok((response, stored_at, expires_at, stale_until, failed_until, self.failure).into_pyobject(py)?.into_any())
+    }
+}
+
+/// An address from its 4 or 16 octets.
+pub fn address_from(octets: &[u8]) -> PyResult<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Ok(IpAddr::V4(Ipv4Addr::from(octets)));
+    }
+    match <[u8; 16]>::try_from(octets) {
+        Ok(octets) => Ok(IpAddr::V6(Ipv6Addr::from(octets))),
+        Err(_) => Err(PyValueError::new_err("an address has 4 or 16 octets")),
+    }
+}
+
+/// An address as its 4 or 16 octets.
+pub fn packed(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
+    match address {
+        IpAddr::V4(address) => PyBytes::new(py, &address.octets()),
+        IpAddr::V6(address) => PyBytes::new(py, &address.octets()),
+    }
+}
+
+/// A route as octets that only `route_from` reads: thread, lengths, socket address, control octets.
+pub fn route_octets(route: &Route) -> Vec<u8> {
+    let name = route.name.get(..usize::from(route.name_length)).unwrap_or_default();
+    let control = route.control.get(..usize::from(route.control_length)).unwrap_or_default();
+    let mut octets = Vec::with_capacity(4 + name.len() + control.len());
+    octets.extend_from_slice(&route.worker.to_ne_bytes());
+    octets.extend_from_slice(&[name.len() as u8, control.len() as u8]);
+    octets.extend_from_slice(name);
+    octets.extend_from_slice(control);
+    octets
+}
+
+/// The route that `route_octets` made octets of; None: these are others.
+pub fn route_from(octets: &[u8]) -> Option<Route> {
+    let (&[low, high, name_length, control_length], rest) = octets.split_first_chunk::<4>()?;
+    let (name_octets, control_octets) = (usize::from(name_length), usize::from(control_length));
+    if name_octets > SOCKET_NAME_OCTETS
+        || control_octets > CONTROL_OCTETS
+        || rest.len() != name_octets + control_octets
+    {
+        return None;
+    }
+    let mut route = Route::by_token(0);
+    route.worker = u16::from_ne_bytes([low, high]);
+    route.name_length = name_length;
+    route.control_length = control_length;
+    let (name, control) = rest.split_at(name_octets);
+    route.name[..name_octets].copy_from_slice(name);
+    route.control[..control_octets].copy_from_slice(control);
+    Some(route)
+}
+
+/// How a waiter's way back crosses the line.
+pub enum RouteAs {
+    /// Octets for `Plane.send`.
+    Octets,
+    /// The number that `Core.ask` was given.
+    Token,
+}
+
+fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter, route_as: &RouteAs) -> PyResult<Bound<'py, PyAny>> {
+    let route = match route_as {
+        RouteAs::Octets => PyBytes::new(py, &route_octets(&waiter.route)).into_any(),
+        RouteAs::Token => waiter.route.token.into_pyobject(py)?.into_any(),
+    };
+    let (octets, address) = (PyBytes::new(py, &waiter.octets), packed(py, waiter.peer.address));
+    Ok((octets, address, route, waiter.asked_at).into_pyobject(py)?.into_any())
+}
+
+/// A handover's fields.
+pub fn handover_fields<'py>(
+    py: Python<'py>,
+    handover: &Handover,
+    route_as: &RouteAs,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let Handover { attempt, ticket, octets, reason, waiters } = handover;
+    let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
+    let waiters =
+        waiters.iter().map(|waiter| waiter_fields(py, waiter, route_as)).collect::<PyResult<Vec<_>>>()?;
+    let octets = octets.as_deref().map(|octets| PyBytes::new(py, octets));
+    let fields = [
+        PyBytes::new(py, &key.qname).into_any(),
+        key.qtype.into_pyobject(py)?.into_any(),
+        key.dnssec_ok.into_pyobject(py)?.to_owned().into_any(),
+        key.checking_disabled.into_pyobject(py)?.to_owned().into_any(),
+        key.set.into_pyobject(py)?.into_any(),
+        upstream.into_pyobject(py)?.into_any(),
+        sent.id.into_pyobject(py)?.into_any(),
+        PyBytes::new(py, &sent.qname).into_any(),
+        sent.edns.into_pyobject(py)?.to_owned().into_any(),
+        sent_at.into_pyobject(py)?.into_any(),
+        due_at.into_pyobject(py)?.into_any(),
+        ticket.into_pyobject(py)?.into_any(),
+        octets.into_pyobject(py)?.into_any(),
+        HandoverReason::label(*reason).into_pyobject(py)?.into_any(),
+        waiters.into_pyobject(py)?.into_any(),
+    ];
+    PyTuple::new(py, fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_comes_back_as_it_went() {
+        let mut route = Route::by_token(0);
+        (route.worker, route.name_length, route.control_length) = (3, 16, 32);
+        route.name[..16].fill(7);
+        route.control[..32].fill(9);
+        let octets = route_octets(&route);
+        let back = route_from(&octets).unwrap();
+        assert_eq!((back.worker, back.name, back.control), (route.worker, route.name, route.control));
+        assert!(route_from(&octets[..octets.len() - 1]).is_none());
+        assert!(route_from(&[0, 0, 29, 0]).is_none());
+        assert!(route_from(&[0; 3]).is_none());
+    }
+}

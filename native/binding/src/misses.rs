@@ -1,0 +1,370 @@
+//! One thread's questions to upstreams: sent, heard, handed over.
+//!
+//! Knows: sockets, timers, tickets, whom to tell.  Does not know: what a reply means (the flow does), what
+//! Python does with a handover.
+//! Theory: each question here has one attempt.  A usable reply ends it.  Whatever else happens, Python gets
+//! all there is to know and a ticket; the attempt's ID stays open for late replies until Python closes it.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use resolver_core::entropy::Entropy;
+use resolver_core::flow::{Attempt, Finished, Flow, FlightKey, Heard, Hearing, Policy, Waiter};
+
+use crate::counters::{add, Counters};
+use crate::ring::{Event, Handover, HandoverReason};
+use crate::shared::{Ledger, Order, Shared};
+use crate::slab::{Handle, Slab};
+use crate::sys::{Epoll, Outbox};
+use crate::timers::Timers;
+use crate::udp_pool::{Addressee, Read, UdpPools, Unsent, RECEIVE_OCTETS};
+
+/// Datagrams read from one socket before the next socket's turn.
+const DATAGRAMS_PER_EVENT_MAX: usize = 8;
+
+/// A timer may fire this much early, by rounding.
+const TIMER_SLACK_S: f64 = 1e-6;
+
+/// How long an ID is kept open for Python, which is done with any question long before.
+const TICKET_S_MAX: f64 = 60.0;
+
+/// Bits of a ticket that say which attempt; above them stand the thread's life and the thread.
+const TICKET_LIFE_AT: u32 = 48;
+const TICKET_THREAD_AT: u32 = 56;
+
+/// The thread that gave out a ticket.
+pub fn thread_of(ticket: u64) -> usize {
+    (ticket >> TICKET_THREAD_AT) as usize
+}
+
+enum Holder {
+    /// Its outcome is judged here.
+    Us(Box<Attempt>),
+    /// Python goes on with it.
+    Python {
+        key: FlightKey,
+        expires_at: f64,
+    },
+}
+
+struct InFlight {
+    holder: Holder,
+    id: u16,
+    /// Where its ID is waited for; None: no more.
+    socket: Option<Handle>,
+    is_heard: bool,
+}
+
+/// What one turn of the loop works with.
+pub struct Turn<'t> {
+    /// The policy in force; None: not published yet.
+    pub policy: Option<&'t Policy>,
+    /// The thread's counts.
+    pub ledger: &'t mut Ledger,
+    /// Monotonic seconds.
+    pub now: f64,
+}
+
+/// See the module's text.
+pub struct Misses<'s> {
+    shared: &'s Shared,
+    counters: &'s Counters,
+    thread: u16,
+    life: u8,
+    pools: UdpPools,
+    in_flight: Slab<InFlight>,
+    timers: Timers<Handle>,
+    entropy: Entropy,
+    outbox: Outbox,
+    out: Vec<u8>,
+    due: Vec<Handle>,
+    datagram: Box<[u8; RECEIVE_OCTETS]>,
+    /// Panics caught since this was made.
+    pub panics: u32,
+}
+
+impl<'s> Misses<'s> {
+    /// Nothing in flight.  `life`: how often the thread began before, so that no ticket is given out twice.
+    pub fn new(shared: &'s Shared, thread: u16, life: u8, epoll: Arc<Epoll>, now: f64) -> Misses<'s> {
+        let counters = &shared.posts[usize::from(thread)].counters;
+        Misses {
+            shared,
+            counters,
+            thread,
+            life,
+            pools: UdpPools::new(epoll, Arc::clone(counters), shared.sockets_per_upstream),
+            in_flight: Slab::new(),
+            timers: Timers::new(now),
+            entropy: Entropy::new(),
+            outbox: Outbox::new(),
+            out: Vec::new(),
+            due: Vec::new(),
+            datagram: Box::new([0; RECEIVE_OCTETS]),
+            panics: 0,
+        }
+    }
+
+    fn flow(&self) -> &'s Flow {
+        &self.shared.heart.flow
+    }
+
+    /// Numbers for a question.
+    pub fn entropy(&mut self) -> &mut Entropy {
+        &mut self.entropy
+    }
+
+    /// Whether nothing is waited for.
+    pub fn is_quiet(&self) -> bool {
+        self.pools.waiting() == 0 && self.in_flight.len() == 0
+    }
+
+    /// Milliseconds until an attempt may be due; -1: nothing is in flight.
+    pub fn patience_ms(&self, now: f64) -> i32 {
+        if self.in_flight.len() == 0 {
+            return -1;
+        }
+        self.timers.patience_ms(now)
+    }
+
+    /// Send an attempt, or hand it over at once.
+    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut Turn) {
+        let octets = std::mem::take(&mut attempt.octets);
+        let (id, due_at, upstream) = (attempt.sent.id, attempt.due_at, attempt.upstream);
+        turn.ledger.upstream(upstream).queries += 1;
+        if usize::from(upstream) >= self.pools.servers() {
+            self.pools.learn(&self.shared.heart.servers());
+        }
+        let holder = Holder::Us(attempt);
+        let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_heard: false });
+        match self.pools.send(upstream, &octets, owner, turn.now, &mut self.entropy) {
+            Ok(socket) => {
+                if let Some(flight) = self.in_flight.get_mut(owner) {
+                    flight.socket = Some(socket);
+                }
+                self.timers.set(owner, due_at, turn.now);
+            }
+            Err(Unsent::Network) => self.hand_over(owner, HandoverReason::Network, None, turn.now),
+            Err(Unsent::NoSocket) => self.hand_over(owner, HandoverReason::NoSocket, None, turn.now),
+        }
+    }
+
+    /// Read what a socket has, at most `DATAGRAMS_PER_EVENT_MAX`.
+    pub fn read(&mut self, socket: Handle, turn: &mut Turn) {
+        for _ in 0..DATAGRAMS_PER_EVENT_MAX {
+            match self.pools.read(socket, &mut self.datagram) {
+                Read::Empty => return,
+                Read::Broken => {
+                    for owner in self.pools.break_all(socket) {
+                        self.lose(owner, turn.now);
+                    }
+                    return;
+                }
+                Read::Datagram(length) => {
+                    let octets = self.datagram.get(..length).unwrap_or_default();
+                    match self.pools.addressee(socket, octets) {
+                        Addressee::Orphan => {}
+                        Addressee::One(owner) => {
+                            if let Some(flight) = self.in_flight.get_mut(owner) {
+                                flight.is_heard = true;
+                            }
+                            self.hear(owner, length, turn);
+                        }
+                        Addressee::All(owners) => {
+                            for owner in owners {
+                                self.hear(owner, length, turn);
+                            }
+                        }
+                    }
+                }
+            }
+            if !self.pools.is_waited_on(socket) {
+                // Nobody waits here: leave the rest, if any, to the next turn.
+                return;
+            }
+        }
+    }
+
+    /// The datagram just read is for `owner`, or may be.
+    fn hear(&mut self, owner: Handle, length: usize, turn: &mut Turn) {
+        let ticket = self.ticket(owner);
+        let octets = self.datagram.get(..length).unwrap_or_default();
+        let Some(flight) = self.in_flight.get(owner) else { return };
+        let attempt = match &flight.holder {
+            Holder::Us(attempt) => attempt,
+            Holder::Python { .. } => {
+                if self.shared.ring.push(Event::Late { ticket, octets: octets.into() }).is_err() {
+                    add(&self.counters.late_full, 1);
+                }
+                return;
+            }
+        };
+        let Some(policy) = turn.policy else { return };
+        let (shared, counters, outbox) = (self.shared, self.counters, &mut self.outbox);
+        let each = |waiter: &Waiter, finished: Finished| match finished {
+            Finished::Reply(reply) => {
+                if outbox.must_send_before(&waiter.route) {
+                    send_all(outbox, shared, counters);
+                }
+                outbox.put(&waiter.route, reply);
+            }
+            Finished::Drop => {}
+            Finished::Punt => punt(shared, counters, &waiter.octets, Box::new(waiter.route)),
+        };
+        let hearing =
+            Hearing { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.ledger.tallies };
+        // A panic costs one question.
+        match catch_unwind(AssertUnwindSafe(|| self.shared.heart.flow.heard(attempt, octets, hearing, each))) {
+            Ok(Heard::Done) => {
+                let (upstream, sent_at) = (attempt.upstream, attempt.sent_at);
+                turn.ledger.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
+                self.forget(owner);
+                self.in_flight.take(owner);
+            }
+            Ok(Heard::HandOver) => {
+                let octets = octets.into();
+                self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
+            }
+            Err(_) => {
+                self.panics += 1;
+                add(&self.counters.panics, 1);
+                self.lose(owner, turn.now);
+            }
+        }
+    }
+
+    /// Nothing will come for `owner`.
+    fn lose(&mut self, owner: Handle, now: f64) {
+        self.forget(owner);
+        let ticket = self.ticket(owner);
+        match self.in_flight.get(owner).map(|flight| &flight.holder) {
+            Some(Holder::Us(_)) => self.hand_over(owner, HandoverReason::Network, None, now),
+            Some(Holder::Python { .. }) => {
+                if self.shared.ring.push(Event::Broken { ticket }).is_err() {
+                    add(&self.counters.late_full, 1);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Python goes on with an attempt.
+    fn hand_over(&mut self, owner: Handle, reason: HandoverReason, octets: Option<Box<[u8]>>, now: f64) {
+        let (flow, ticket) = (self.flow(), self.ticket(owner));
+        let Some(flight) = self.in_flight.get_mut(owner) else { return };
+        let Holder::Us(attempt) = &flight.holder else { return };
+        let key = attempt.key.clone();
+        let expires_at = now + TICKET_S_MAX;
+        let waiters: Vec<Waiter> = flow.hand_over(&key).into_iter().collect();
+        let clients = waiters.len() as u64;
+        let holder = Holder::Python { key, expires_at };
+        let Holder::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return };
+        let handover = Handover { attempt, ticket, octets, reason, waiters };
+        match self.shared.ring.push(Event::Handover(Box::new(handover))) {
+            Ok(()) => {
+                add(&self.counters.handovers, 1);
+                self.timers.set(owner, expires_at, now);
+            }
+            Err(_) => {
+                add(&self.counters.ring_full, clients);
+                self.release(owner);
+            }
+        }
+    }
+
+    /// The ID of `owner` is waited for no more.
+    fn forget(&mut self, owner: Handle) {
+        let Some(flight) = self.in_flight.get_mut(owner) else { return };
+        if let Some(socket) = flight.socket.take() {
+            self.pools.forget(socket, flight.id, owner, flight.is_heard);
+        }
+    }
+
+    /// Python is done with an attempt.
+    fn release(&mut self, owner: Handle) {
+        self.forget(owner);
+        if let Some(InFlight { holder: Holder::Python { key, .. }, .. }) = self.in_flight.take(owner) {
+            self.flow().release(&key);
+        }
+    }
+
+    /// Hand over what is due.
+    pub fn look_at_timers(&mut self, now: f64) {
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.take_due(now, &mut due);
+        for owner in due.drain(..) {
+            let Some(flight) = self.in_flight.get(owner) else { continue };
+            let due_at = match &flight.holder {
+                Holder::Us(attempt) => attempt.due_at,
+                Holder::Python { expires_at, .. } => *expires_at,
+            };
+            if due_at > now + TIMER_SLACK_S {
+                self.timers.set(owner, due_at, now);
+            } else if matches!(flight.holder, Holder::Us(_)) {
+                self.hand_over(owner, HandoverReason::Timeout, None, now);
+            } else {
+                add(&self.counters.tickets_expired, 1);
+                self.release(owner);
+            }
+        }
+        self.due = due;
+    }
+
+    /// Do what the plane wants.
+    pub fn obey(&mut self, order: Order, now: f64) {
+        match order {
+            Order::Close(ticket) => {
+                let owner = Handle::from_bits(ticket & ((1 << TICKET_LIFE_AT) - 1));
+                let is_of_python = |flight: &InFlight| matches!(flight.holder, Holder::Python { .. });
+                if self.ticket(owner) == ticket && self.in_flight.get(owner).is_some_and(is_of_python) {
+                    self.release(owner);
+                }
+            }
+            Order::HandOverAll => {
+                for owner in self.in_flight.handles() {
+                    self.hand_over(owner, HandoverReason::Network, None, now);
+                }
+            }
+        }
+    }
+
+    /// Send the answers that have gathered.
+    pub fn send_answers(&mut self) {
+        send_all(&mut self.outbox, self.shared, self.counters);
+    }
+
+    /// The thread begins anew, or ends: Python goes on with everything, and nothing here will hear of it.
+    pub fn abandon(&mut self, now: f64) {
+        for owner in self.in_flight.handles() {
+            self.lose(owner, now);
+            self.release(owner);
+        }
+    }
+
+    fn ticket(&self, owner: Handle) -> u64 {
+        u64::from(self.thread) << TICKET_THREAD_AT | u64::from(self.life) << TICKET_LIFE_AT | owner.to_bits()
+    }
+}
+
+fn send_all(outbox: &mut Outbox, shared: &Shared, counters: &Counters) {
+    let Some(thread) = outbox.target() else { return };
+    let lost = match shared.sockets.get(usize::from(thread)) {
+        Some(socket) => outbox.send(socket),
+        None => outbox.clear(),
+    };
+    if lost > 0 {
+        add(&counters.send_failed, lost as u64);
+    }
+}
+
+/// Let Python answer a query.
+pub fn punt(
+    shared: &Shared,
+    counters: &Counters,
+    octets: &[u8],
+    route: Box<resolver_core::flow::Route>,
+) {
+    match shared.ring.push(Event::Query { octets: octets.into(), route }) {
+        Ok(()) => add(&counters.punts, 1),
+        Err(_) => add(&counters.ring_full, 1),
+    }
+}

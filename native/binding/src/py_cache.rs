@@ -1,0 +1,114 @@
+//! The class `Cache`: the one cache, as Python's flow uses it.
+//!
+//! Knows: the core's cache.  Does not know: what an answer is.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use resolver_core::cache as core;
+
+use crate::fields::{name_from, response_from, EntryCopy};
+
+/// See the stub file.
+#[pyclass(frozen, module = "resolver_native")]
+pub struct Cache {
+    /// Shared with every core over it.
+    pub inner: Arc<core::Cache>,
+}
+
+type Name<'py> = Bound<'py, PyBytes>;
+
+#[pymethods]
+impl Cache {
+    #[new]
+    #[pyo3(signature = (octets_max, *, ttl_min_s=0, ttl_max_s=86_400, negative_ttl_max_s=3600, stale_max_s=86_400))]
+    fn new(
+        octets_max: usize,
+        ttl_min_s: u32,
+        ttl_max_s: u32,
+        negative_ttl_max_s: u32,
+        stale_max_s: u32,
+    ) -> Cache {
+        let config = core::CacheConfig { octets_max, ttl_min_s, ttl_max_s, negative_ttl_max_s, stale_max_s };
+        Cache { inner: Arc::new(core::Cache::new(config)) }
+    }
+
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        qname: Name<'py>,
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        now: f64,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let qname = name_from(&qname)?;
+        let copy = |entry: Option<&mut core::Entry>| entry.map(|entry| EntryCopy::of(entry));
+        let found = self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now, copy);
+        found.map(|entry| entry.fields(py)).transpose()
+    }
+
+    #[allow(clippy::too_many_arguments)] // `ResponseCache.store` has as many.
+    fn store<'py>(
+        &self,
+        py: Python<'py>,
+        qname: Name<'py>,
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: Bound<'py, PyTuple>,
+        now: f64,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let qname = name_from(&qname)?;
+        let response = response_from(&response, qname)?;
+        let kept = self.inner.store(qname, qtype, dnssec_ok, checking_disabled, response, now, |kept| {
+            kept.ok().map(|entry| EntryCopy::of(entry))
+        });
+        kept.map(|entry| entry.fields(py)).transpose()
+    }
+
+    #[allow(clippy::too_many_arguments)] // `ResponseCache.store_failure` has as many.
+    fn store_failure<'py>(
+        &self,
+        py: Python<'py>,
+        qname: Name<'py>,
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: (u16, String),
+        now: f64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let qname = name_from(&qname)?;
+        let ede = (ede.0, ede.1.as_str());
+        let copy = |entry: &mut core::Entry| EntryCopy::of(entry);
+        let noted =
+            self.inner.store_failure_with(qname, qtype, dnssec_ok, checking_disabled, ede, now, copy);
+        noted.fields(py)
+    }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.inner.counters().entries
+    }
+
+    #[getter]
+    fn octets(&self) -> u64 {
+        self.inner.counters().octets
+    }
+
+    #[getter]
+    fn hits(&self) -> u64 {
+        self.inner.counters().hits
+    }
+
+    #[getter]
+    fn misses(&self) -> u64 {
+        self.inner.counters().misses
+    }
+
+    #[getter]
+    fn evictions(&self) -> u64 {
+        self.inner.counters().evictions
+    }
+}

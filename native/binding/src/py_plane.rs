@@ -1,0 +1,273 @@
+//! The class `Plane`: threads and sockets over a core.
+//!
+//! Knows: starting, stopping, what crosses to the threads.  Does not know: what they do with a query.
+//! Every listening socket gets a thread of its own, so that it can wait in the kernel for that socket alone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::fields::{handover_fields, packed, route_from, route_octets, RouteAs};
+use crate::misses::thread_of;
+use crate::py_core::Core;
+use crate::ring::{Event, Notice, Ring, EVENTS_MAX};
+use crate::shared::{
+    Heart, Order, Post, Shared, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
+};
+use crate::sys::{address_in, ListenSocket, Outbox};
+use crate::worker;
+
+/// Threads that a ticket has room to name.
+const THREADS_MAX: usize = 256;
+
+struct Running {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    outbox: Outbox,
+}
+
+/// See the stub file.
+#[pyclass(frozen, module = "resolver_native")]
+pub struct Plane {
+    heart: Arc<Heart>,
+    /// None: closed.
+    running: Mutex<Option<Running>>,
+    /// What was counted by the time it was closed.
+    totals: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+type SocketFields = (i32, bool, bool);
+
+#[pymethods]
+impl Plane {
+    #[new]
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=EVENTS_MAX))]
+    fn new(
+        core: &Core,
+        sockets: Vec<Vec<SocketFields>>,
+        sockets_per_upstream: usize,
+        events_max: usize,
+    ) -> PyResult<Plane> {
+        let heart = Arc::clone(&core.heart);
+        let (mut listening, mut workers) = (Vec::new(), Vec::new());
+        for (worker, sockets) in sockets.iter().enumerate() {
+            for &(fd, is_ipv6, with_control) in sockets {
+                listening.push(ListenSocket::duplicate(fd, is_ipv6, with_control)?);
+                workers.push(worker as u16);
+            }
+        }
+        if listening.len() > THREADS_MAX || events_max == 0 {
+            return Err(PyValueError::new_err("at most 256 sockets, and room for at least one event"));
+        }
+        let shared = Shared {
+            ring: Ring::new(events_max)?,
+            posts: listening.iter().map(|_| Post::new(&heart)).collect::<std::io::Result<_>>()?,
+            sockets: listening,
+            workers,
+            down: Mutex::new(vec![0; sockets.len()]),
+            sockets_per_upstream: (sockets_per_upstream / sockets.len().max(1)).max(1),
+            heart: Arc::clone(&heart),
+        };
+        let running = Running { shared: Arc::new(shared), threads: Vec::new(), outbox: Outbox::new() };
+        Ok(Plane { heart, running: Mutex::new(Some(running)), totals: Mutex::default() })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            let mut running = self.running.lock();
+            let Running { shared, threads, .. } = running.as_mut().ok_or_else(closed)?;
+            if !threads.is_empty() {
+                return Err(PyRuntimeError::new_err("the plane was started before"));
+            }
+            for number in 0..shared.sockets.len() {
+                let shared = Arc::clone(shared);
+                let thread = thread::Builder::new()
+                    .name(format!("dns-udp-{number}"))
+                    .spawn(move || worker::run(&shared, number as u16));
+                match thread {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        stop(&mut running);
+                        return Err(PyOSError::new_err(error.to_string()));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn stop_reading(&self) {
+        self.each_post(|post| post.signal(SIGNAL_STOP_READING));
+    }
+
+    fn hand_over_all(&self) {
+        self.each_post(|post| post.order(Order::HandOverAll));
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| {
+            let mut running = self.running.lock();
+            stop(&mut running);
+            if let Some(running) = running.take() {
+                *self.totals.lock() = totals(&running.shared, &self.heart);
+            }
+        });
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        let running = self.running.lock();
+        let running = running.as_ref().ok_or_else(closed)?;
+        Ok(running.shared.ring.bell().as_raw_fd())
+    }
+
+    #[pyo3(signature = (max=256))]
+    fn drain<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+        let events = PyList::empty(py);
+        let Some(shared) = self.shared() else { return Ok(events) };
+        let (notices, drained) = shared.ring.drain(max);
+        for notice in notices {
+            match notice {
+                Notice::Down(worker) => events.append(("down", worker))?,
+                Notice::Up(worker) => events.append(("up", worker))?,
+            }
+        }
+        for event in drained {
+            match event {
+                Event::Query { octets, route } => events.append((
+                    "query",
+                    PyBytes::new(py, &octets),
+                    packed(py, address_in(&route.name)),
+                    PyBytes::new(py, &route_octets(&route)),
+                ))?,
+                Event::Handover(handover) => {
+                    events.append(("handover", handover_fields(py, &handover, &RouteAs::Octets)?))?;
+                }
+                Event::Late { ticket, octets } => {
+                    events.append(("late", ticket, PyBytes::new(py, &octets)))?;
+                }
+                Event::Broken { ticket } => events.append(("broken", ticket))?,
+            }
+        }
+        Ok(events)
+    }
+
+    fn send(&self, route: &[u8], octets: &[u8]) -> PyResult<bool> {
+        let route = route_from(route).ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
+        let mut running = self.running.lock();
+        let Some(Running { shared, outbox, .. }) = running.as_mut() else { return Ok(false) };
+        let thread = usize::from(route.worker);
+        let Some(socket) = shared.sockets.get(thread) else {
+            return Err(PyValueError::new_err("no route of this plane"));
+        };
+        outbox.put(&route, octets);
+        let is_sent = outbox.send(socket) == 0;
+        if !is_sent {
+            shared.posts[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(is_sent)
+    }
+
+    fn close_ticket(&self, ticket: u64) {
+        if let Some(shared) = self.shared() {
+            if let Some(post) = shared.posts.get(thread_of(ticket)) {
+                post.order(Order::Close(ticket));
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)] // One row of the stub file.
+    fn upstream_reports(&self, py: Python<'_>) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64)> {
+        let sums = py.detach(|| {
+            let mut sums: Vec<UpstreamReport> = Vec::new();
+            for ledger in self.heart.ledgers() {
+                let taken = ledger.lock().take_upstreams();
+                sums.resize(sums.len().max(taken.len()), UpstreamReport::default());
+                for (sum, report) in sums.iter_mut().zip(&taken) {
+                    sum.add(report);
+                }
+            }
+            sums
+        });
+        let row = |(number, sum): (usize, &UpstreamReport)| {
+            let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
+            (number, sum.queries, sum.answers, sum.sum_s, sum.buckets.to_vec(), mean_s)
+        };
+        sums.iter().enumerate().filter(|(_, sum)| sum.queries + sum.answers > 0).map(row).collect()
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let totals = match self.shared() {
+            Some(shared) => totals(&shared, &self.heart),
+            None => self.totals.lock().clone(),
+        };
+        let counters = PyDict::new(py);
+        for (name, total) in totals {
+            counters.set_item(name, total)?;
+        }
+        Ok(counters)
+    }
+
+    fn panic_next(&self, worker: u16) {
+        if let Some(shared) = self.shared() {
+            for (post, _) in shared.posts.iter().zip(&shared.workers).filter(|(_, &of)| of == worker) {
+                post.signal(SIGNAL_PANIC);
+            }
+        }
+    }
+}
+
+impl Plane {
+    fn shared(&self) -> Option<Arc<Shared>> {
+        self.running.lock().as_ref().map(|running| Arc::clone(&running.shared))
+    }
+
+    fn each_post(&self, tell: impl Fn(&Post)) {
+        if let Some(shared) = self.shared() {
+            shared.posts.iter().for_each(tell);
+        }
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        // The threads know nothing of Python, so waiting for them here cannot lock up.
+        stop(&mut self.running.lock());
+    }
+}
+
+/// End the threads, if there are any.
+fn stop(running: &mut Option<Running>) {
+    let Some(Running { shared, threads, .. }) = running else { return };
+    for post in &shared.posts {
+        post.signal(SIGNAL_STOP);
+    }
+    for thread in threads.drain(..) {
+        thread.thread().unpark();
+        // A thread that died has told of it; its end is all that matters here.
+        let _ = thread.join();
+    }
+}
+
+fn totals(shared: &Shared, heart: &Heart) -> BTreeMap<&'static str, u64> {
+    let mut totals = BTreeMap::new();
+    for (name, count) in shared.posts.iter().flat_map(|post| post.counters.named()) {
+        *totals.entry(name).or_default() += count;
+    }
+    let counts = &heart.flow.counts;
+    for (name, count) in
+        [("asked", &counts.asked), ("coalesced", &counts.coalesced), ("overloads", &counts.overloads)]
+    {
+        totals.insert(name, count.load(Ordering::Relaxed));
+    }
+    totals
+}
+
+fn closed() -> PyErr {
+    PyRuntimeError::new_err("the plane is closed")
+}

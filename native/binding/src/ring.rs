@@ -1,0 +1,239 @@
+//! What the workers tell Python, in a bounded ring with a bell.
+//!
+//! Knows: events, how many may wait.  Does not know: what Python does with them.
+//! Theory: a worker never waits: when the ring is full the event is dropped and counted.  The bell is rung only
+//! when Python has not been called yet, so a storm of events costs one system call per `drain`.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use parking_lot::Mutex;
+use resolver_core::flow::{Attempt, Route, Waiter};
+
+use crate::sys::EventFd;
+
+/// Events that may wait for Python.
+pub const EVENTS_MAX: usize = 8192;
+
+/// Octets of datagrams that they may hold altogether.
+pub const EVENT_OCTETS_MAX: usize = 4 << 20;
+
+/// News of workers that may wait; they come at most every 10 ms.
+const NOTICES_MAX: usize = 1024;
+
+/// Why Python is to go on with an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandoverReason {
+    /// Octets came that are not simply the answer.
+    Reply,
+    /// Nothing came in time.
+    Timeout,
+    /// The query could not be sent, or its socket broke.
+    Network,
+    /// There was no socket to send it from.
+    NoSocket,
+}
+
+impl HandoverReason {
+    /// As Python spells it.
+    pub fn label(self) -> &'static str {
+        match self {
+            HandoverReason::Reply => "reply",
+            HandoverReason::Timeout => "timeout",
+            HandoverReason::Network => "network",
+            HandoverReason::NoSocket => "no_socket",
+        }
+    }
+}
+
+/// An attempt that Python goes on with.
+pub struct Handover {
+    /// What was asked, whom, when.  Without its message.
+    pub attempt: Box<Attempt>,
+    /// What `close_ticket` and `release` are called with, and `late` events name.
+    pub ticket: u64,
+    /// What came, with the reason `Reply`.
+    pub octets: Option<Box<[u8]>>,
+    /// Why.
+    pub reason: HandoverReason,
+    /// All who wait for an answer.
+    pub waiters: Vec<Waiter>,
+}
+
+/// Something for Python to do.
+pub enum Event {
+    /// Answer this query.
+    Query {
+        /// The whole datagram, as it came.
+        octets: Box<[u8]>,
+        /// The way back, the client's address in it.
+        route: Box<Route>,
+    },
+    /// Go on with this attempt.
+    Handover(Box<Handover>),
+    /// This came for an attempt handed over.
+    Late {
+        /// Which.
+        ticket: u64,
+        /// The datagram.
+        octets: Box<[u8]>,
+    },
+    /// The socket of an attempt handed over broke: nothing will come.
+    Broken {
+        /// Which.
+        ticket: u64,
+    },
+}
+
+impl Event {
+    fn weight_octets(&self) -> usize {
+        match self {
+            Event::Query { octets, .. } | Event::Late { octets, .. } => octets.len(),
+            Event::Handover(handover) => {
+                let waiting: usize = handover.waiters.iter().map(|waiter| waiter.octets.len()).sum();
+                waiting + handover.octets.as_ref().map_or(0, |octets| octets.len())
+            }
+            Event::Broken { .. } => 0,
+        }
+    }
+}
+
+/// A worker went down or came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Nobody reads this worker's sockets for a while.
+    Down(u16),
+    /// It does again.
+    Up(u16),
+}
+
+/// The ring.
+pub struct Ring {
+    events: ArrayQueue<Event>,
+    notices: Mutex<VecDeque<Notice>>,
+    octets: AtomicUsize,
+    bell: EventFd,
+    is_called: AtomicBool,
+}
+
+impl Ring {
+    /// An empty one.  Fails when the process has no descriptors left.
+    pub fn new(events_max: usize) -> std::io::Result<Ring> {
+        Ok(Ring {
+            events: ArrayQueue::new(events_max),
+            notices: Mutex::default(),
+            octets: AtomicUsize::new(0),
+            bell: EventFd::new()?,
+            is_called: AtomicBool::new(false),
+        })
+    }
+
+    /// The descriptor that is readable while events wait.
+    pub fn bell(&self) -> &EventFd {
+        &self.bell
+    }
+
+    /// Add an event; given back when there is no room.  Never waits.
+    pub fn push(&self, event: Event) -> Result<(), Event> {
+        let octets = event.weight_octets();
+        if self.octets.fetch_add(octets, Ordering::Relaxed) + octets > EVENT_OCTETS_MAX {
+            self.octets.fetch_sub(octets, Ordering::Relaxed);
+            return Err(event);
+        }
+        if let Err(event) = self.events.push(event) {
+            self.octets.fetch_sub(octets, Ordering::Relaxed);
+            return Err(event);
+        }
+        self.call();
+        Ok(())
+    }
+
+    /// Add news of a worker.
+    pub fn notify(&self, notice: Notice) {
+        let mut notices = self.notices.lock();
+        if notices.len() < NOTICES_MAX {
+            notices.push_back(notice);
+        }
+        drop(notices);
+        self.call();
+    }
+
+    /// Ring the bell unless Python has been called and has not looked yet.
+    fn call(&self) {
+        if !self.is_called.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+    }
+
+    /// Take what waits, at most `max` events; the bell rings again if that leaves any.
+    pub fn drain(&self, max: usize) -> (Vec<Notice>, Vec<Event>) {
+        self.bell.hush();
+        // Before looking: what is pushed from here on rings again.  A swap, to see all that was pushed by those
+        // who found Python called.
+        self.is_called.swap(false, Ordering::AcqRel);
+        let notices = self.notices.lock().drain(..).collect();
+        let mut events = Vec::with_capacity(max.min(self.events.len()));
+        while events.len() < max {
+            let Some(event) = self.events.pop() else { break };
+            self.octets.fetch_sub(event.weight_octets(), Ordering::Relaxed);
+            events.push(event);
+        }
+        if !self.events.is_empty() {
+            self.call();
+        }
+        (notices, events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(octets: usize) -> Event {
+        Event::Late { ticket: 1, octets: vec![0; octets].into() }
+    }
+
+    fn rings(ring: &Ring) -> bool {
+        let mut poll = libc::pollfd { fd: ring.bell().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd.
+        unsafe { libc::poll(&mut poll, 1, 0) == 1 }
+    }
+
+    #[test]
+    fn a_full_ring_gives_the_event_back() {
+        let ring = Ring::new(2).unwrap();
+        assert!(ring.push(late(1)).is_ok());
+        assert!(ring.push(late(1)).is_ok());
+        assert!(ring.push(late(1)).is_err());
+        assert_eq!(ring.drain(8).1.len(), 2);
+        assert!(ring.push(late(1)).is_ok());
+    }
+
+    #[test]
+    fn octets_are_bounded_too() {
+        let ring = Ring::new(8).unwrap();
+        assert!(ring.push(late(EVENT_OCTETS_MAX)).is_ok());
+        assert!(ring.push(late(1)).is_err());
+        ring.drain(8);
+        assert!(ring.push(late(1)).is_ok());
+    }
+
+    #[test]
+    fn the_bell_rings_while_anything_waits() {
+        let ring = Ring::new(8).unwrap();
+        assert!(!rings(&ring));
+        for _ in 0..3 {
+            assert!(ring.push(late(1)).is_ok());
+        }
+        assert!(rings(&ring));
+        assert_eq!(ring.drain(2).1.len(), 2);
+        assert!(rings(&ring));
+        assert_eq!(ring.drain(2).1.len(), 1);
+        assert!(!rings(&ring));
+        ring.notify(Notice::Down(3));
+        assert!(rings(&ring));
+        assert_eq!(ring.drain(2).0, [Notice::Down(3)]);
+        assert!(!rings(&ring));
+    }
+}

@@ -1,0 +1,231 @@
+//! What threads share: the flow with its counts, and what a worker and the plane tell each other.
+//!
+//! Knows: who may read and write what.  Does not know: how a query is answered, Python's types.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use resolver_core::flow::{Flow, Tallies};
+
+use crate::counters::Counters;
+use crate::ring::{Notice, Ring};
+use crate::sys::{EventFd, ListenSocket};
+
+/// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
+pub const RESPONSE_SECONDS_BOUNDS: [f64; 11] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// Buckets of that histogram.
+pub const RESPONSE_BUCKETS: usize = RESPONSE_SECONDS_BOUNDS.len() + 1;
+
+/// What became of the queries to one upstream since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UpstreamReport {
+    /// Queries sent, or tried to.
+    pub queries: u64,
+    /// Answers of use, handed-over attempts not included.
+    pub answers: u64,
+    /// Their times, added up.
+    pub sum_s: f64,
+    /// Their times, counted.
+    pub buckets: [u64; RESPONSE_BUCKETS],
+    /// The last one's time.
+    pub last_s: f64,
+    /// When it came, monotonic seconds.
+    pub answered_at: f64,
+}
+
+impl UpstreamReport {
+    /// An answer came `elapsed_s` after its query.
+    pub fn on_answer(&mut self, elapsed_s: f64, now: f64) {
+        self.answers += 1;
+        self.sum_s += elapsed_s;
+        self.buckets[RESPONSE_SECONDS_BOUNDS.partition_point(|&bound| bound < elapsed_s)] += 1;
+        self.last_s = elapsed_s;
+        self.answered_at = now;
+    }
+
+    /// Add another thread's.
+    pub fn add(&mut self, other: &UpstreamReport) {
+        self.queries += other.queries;
+        self.answers += other.answers;
+        self.sum_s += other.sum_s;
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += more;
+        }
+        if other.answered_at > self.answered_at {
+            self.answered_at = other.answered_at;
+            self.last_s = other.last_s;
+        }
+    }
+}
+
+/// One thread's counts; its lock is taken once per turn, and by a scrape.
+#[derive(Default)]
+pub struct Ledger {
+    /// Outcomes.
+    pub tallies: Tallies,
+    upstreams: Vec<UpstreamReport>,
+}
+
+impl Ledger {
+    /// The counts of one upstream.
+    pub fn upstream(&mut self, number: u16) -> &mut UpstreamReport {
+        let number = usize::from(number);
+        if number >= self.upstreams.len() {
+            self.upstreams.resize(number + 1, UpstreamReport::default());
+        }
+        &mut self.upstreams[number]
+    }
+
+    /// All upstreams' counts, by number; they begin anew.
+    pub fn take_upstreams(&mut self) -> Vec<UpstreamReport> {
+        let count = self.upstreams.len();
+        std::mem::replace(&mut self.upstreams, vec![UpstreamReport::default(); count])
+    }
+}
+
+/// The flow, and the counts of all threads that ever worked on it.
+pub struct Heart {
+    /// The decisions.
+    pub flow: Flow,
+    servers: Mutex<Vec<SocketAddr>>,
+    ledgers: Mutex<Vec<Arc<Mutex<Ledger>>>>,
+}
+
+impl Heart {
+    /// Nothing counted yet.
+    pub fn new(flow: Flow) -> Heart {
+        Heart { flow, servers: Mutex::default(), ledgers: Mutex::default() }
+    }
+
+    /// A new thread's counts.
+    pub fn new_ledger(&self) -> Arc<Mutex<Ledger>> {
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        self.ledgers.lock().push(Arc::clone(&ledger));
+        ledger
+    }
+
+    /// All threads' counts.
+    pub fn ledgers(&self) -> Vec<Arc<Mutex<Ledger>>> {
+        self.ledgers.lock().clone()
+    }
+
+    /// Every upstream's address, by its number.
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        self.servers.lock().clone()
+    }
+
+    /// Set them; false, and nothing is done, if a known number were to stand for another server.
+    pub fn set_servers(&self, servers: &[SocketAddr]) -> bool {
+        let mut known = self.servers.lock();
+        let keeps_all = servers.starts_with(&known);
+        if keeps_all {
+            known.clear();
+            known.extend_from_slice(servers);
+        }
+        keeps_all
+    }
+}
+
+/// What the plane wants of a worker.
+pub enum Order {
+    /// Python is done with this ticket's attempt and its question.
+    Close(u64),
+    /// Hand over every attempt in flight.
+    HandOverAll,
+}
+
+/// There are orders.
+pub const SIGNAL_ORDERS: u32 = 1;
+/// Read no more queries.
+pub const SIGNAL_STOP_READING: u32 = 2;
+/// End.
+pub const SIGNAL_STOP: u32 = 4;
+/// Panic at the next query (tests).
+pub const SIGNAL_PANIC: u32 = 8;
+
+/// The plane's side of one worker.
+pub struct Post {
+    /// Set bits are looked at once per turn.
+    pub signals: AtomicU32,
+    /// Rung after a signal, for a worker that waits.
+    pub bell: EventFd,
+    orders: Mutex<Vec<Order>>,
+    /// Its totals.
+    pub counters: Arc<Counters>,
+    /// Its counts.
+    pub ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Post {
+    /// Fails when the process has no descriptors left.
+    pub fn new(heart: &Heart) -> std::io::Result<Post> {
+        Ok(Post {
+            signals: AtomicU32::new(0),
+            bell: EventFd::new()?,
+            orders: Mutex::default(),
+            counters: Arc::default(),
+            ledger: heart.new_ledger(),
+        })
+    }
+
+    /// Set a signal and ring.
+    pub fn signal(&self, bits: u32) {
+        if self.signals.fetch_or(bits, Ordering::AcqRel) & bits != bits {
+            self.bell.ring();
+        }
+    }
+
+    /// Give an order.
+    pub fn order(&self, order: Order) {
+        self.orders.lock().push(order);
+        self.signal(SIGNAL_ORDERS);
+    }
+
+    /// The orders given since the last call.
+    pub fn take_orders(&self) -> Vec<Order> {
+        self.signals.fetch_and(!SIGNAL_ORDERS, Ordering::AcqRel);
+        std::mem::take(&mut self.orders.lock())
+    }
+}
+
+/// What all threads of a plane share.
+pub struct Shared {
+    /// The flow.
+    pub heart: Arc<Heart>,
+    /// The way to Python.
+    pub ring: Ring,
+    /// Each thread's listening socket: any thread may answer through it.
+    pub sockets: Vec<ListenSocket>,
+    /// One post for each thread.
+    pub posts: Vec<Post>,
+    /// For each thread the worker it belongs to, as Python counts them.
+    pub workers: Vec<u16>,
+    /// For each worker how many of its threads are down.
+    pub down: Mutex<Vec<u16>>,
+    /// Sockets each thread may open for each upstream.
+    pub sockets_per_upstream: usize,
+}
+
+impl Shared {
+    /// Tell Python that a thread went down or came up: a worker is down while any of its threads is.
+    pub fn tell_down(&self, thread: u16, is_down: bool) {
+        let worker = self.workers[usize::from(thread)];
+        let mut down = self.down.lock();
+        let count = &mut down[usize::from(worker)];
+        if is_down {
+            *count += 1;
+            if *count == 1 {
+                self.ring.notify(Notice::Down(worker));
+            }
+        } else {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.ring.notify(Notice::Up(worker));
+            }
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! The few system calls of the data plane, behind safe functions.
+//!
+//! Knows: epoll, eventfd, recvmmsg and sendmmsg, the layout of control messages.  Does not know: DNS.
+//! Theory: the kernel fills one table of slots per call, and an answer goes out with its query's address and
+//! control octets as they arrived, so a batch costs two system calls and copies nothing but the answers.
+//! All tables live in boxes that are never moved, so the pointers in the headers stay good.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use resolver_core::flow::{Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+
+/// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
+pub const BATCH_MAX: usize = 64;
+
+/// Longest query kept whole; a longer one arrives cut, which the accept filter refuses.
+pub const RECEIVE_OCTETS_MAX: usize = 4096;
+
+/// Distance of two slots: not a multiple of 4096, or all datagrams would contend for one set of the CPU's cache.
+const STRIDE: usize = RECEIVE_OCTETS_MAX + 64;
+
+/// Room for one answer that needs no growing: more than any this server sends over UDP.
+const SEND_OCTETS: usize = 1536;
+
+/// Where the interface's number stands in a control message: after the `cmsghdr` of 16 octets comes
+/// `in_pktinfo {ifindex, spec_dst, addr}` or `in6_pktinfo {addr (16 octets), ifindex}`.
+const INTERFACE_AT: [usize; 2] = [16, 32];
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Seconds of the monotonic clock, the one Python's `time.monotonic` reads.
+pub fn monotonic() -> f64 {
+    let mut spec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `spec` is a valid timespec to write to; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut spec) };
+    spec.tv_sec as f64 + spec.tv_nsec as f64 * 1e-9
+}
+
+/// A listening socket, as the plane sees it.
+pub struct ListenSocket {
+    fd: OwnedFd,
+    /// Which kind of address its clients have.
+    pub is_ipv6: bool,
+    /// Whether each datagram's local address is carried from query to answer.
+    pub with_control: bool,
+}
+
+impl ListenSocket {
+    /// A second descriptor for Python's socket `fd`.  Fails when there is no such descriptor, or no room.
+    pub fn duplicate(fd: RawFd, is_ipv6: bool, with_control: bool) -> io::Result<ListenSocket> {
+        if fd < 0 {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        // SAFETY: borrowed for this one call only; a number that is no descriptor fails with EBADF.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+        Ok(ListenSocket { fd, is_ipv6, with_control })
+    }
+
+    /// Let `Batch::receive` wait in the kernel, at most `patience`.
+    ///
+    /// The flags belong to the socket, not the descriptor: who shares it must use MSG_DONTWAIT.
+    pub fn set_waiting(&self, patience: Duration) -> io::Result<()> {
+        let fd = self.fd.as_raw_fd();
+        let spec = libc::timeval {
+            tv_sec: patience.as_secs() as libc::time_t,
+            tv_usec: patience.subsec_micros() as libc::suseconds_t,
+        };
+        let octets = std::mem::size_of::<libc::timeval>() as libc::socklen_t;
+        // SAFETY: `spec` is a timeval of `octets` octets that outlives the call.
+        check(unsafe {
+            libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, std::ptr::addr_of!(spec).cast(), octets)
+        })?;
+        // SAFETY: fcntl with these commands touches no memory.
+        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+        if flags & libc::O_NONBLOCK != 0 {
+            // SAFETY: as above.
+            check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) })?;
+        }
+        Ok(())
+    }
+
+    /// Make every call on the socket return at once again.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        let fd = self.fd.as_raw_fd();
+        // SAFETY: fcntl with these commands touches no memory.
+        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+        // SAFETY: as above.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        Ok(())
+    }
+
+    /// The descriptor, for epoll.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Name([u8; SOCKET_NAME_OCTETS]);
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL_OCTETS]);
+
+type Headers = Box<[libc::mmsghdr; BATCH_MAX]>;
+type Parts = Box<[libc::iovec; BATCH_MAX]>;
+
+fn empty_headers() -> Headers {
+    // SAFETY: an mmsghdr of zeros is a valid one: null pointers with lengths of 0.
+    Box::new([unsafe { std::mem::zeroed() }; BATCH_MAX])
+}
+
+fn empty_parts() -> Parts {
+    Box::new([libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH_MAX])
+}
+
+/// One batch: datagrams in, answers out.
+pub struct Batch {
+    octets: Box<[u8]>,
+    names: Box<[Name; BATCH_MAX]>,
+    controls: Box<[Control; BATCH_MAX]>,
+    receive_parts: Parts,
+    receive: Headers,
+    received: usize,
+    /// Family and control octets that the headers are laid out for.
+    laid_for: Option<(bool, bool)>,
+    replies: Vec<Vec<u8>>,
+    send_parts: Parts,
+    send: Headers,
+    filled: usize,
+}
+
+impl Batch {
+    /// An empty batch; some 350 KB.
+    pub fn new() -> Batch {
+        let mut batch = Batch {
+            octets: vec![0; BATCH_MAX * STRIDE].into_boxed_slice(),
+            names: Box::new([Name([0; SOCKET_NAME_OCTETS]); BATCH_MAX]),
+            controls: Box::new([Control([0; CONTROL_OCTETS]); BATCH_MAX]),
+            receive_parts: empty_parts(),
+            receive: empty_headers(),
+            received: 0,
+            laid_for: None,
+            replies: (0..BATCH_MAX).map(|_| Vec::with_capacity(SEND_OCTETS)).collect(),
+            send_parts: empty_parts(),
+            send: empty_headers(),
+            filled: 0,
+        };
+        for slot in 0..BATCH_MAX {
+            batch.receive_parts[slot] = libc::iovec {
+                iov_base: batch.octets[slot * STRIDE..].as_mut_ptr().cast(),
+                iov_len: RECEIVE_OCTETS_MAX,
+            };
+            let header = &mut batch.receive[slot].msg_hdr;
+            header.msg_iov = &mut batch.receive_parts[slot];
+            header.msg_iovlen = 1;
+            header.msg_name = batch.names[slot].0.as_mut_ptr().cast();
+            let header = &mut batch.send[slot].msg_hdr;
+            header.msg_iov = &mut batch.send_parts[slot];
+            header.msg_iovlen = 1;
+        }
+        batch
+    }
+
+    /// Fetch what waits, at most `BATCH_MAX` datagrams; how many.  With `may_wait` wait for the first one.
+    ///
+    /// Fails with WouldBlock when nothing came.
+    pub fn receive(&mut self, socket: &ListenSocket, may_wait: bool) -> io::Result<usize> {
+        self.lay_out(socket);
+        let flags = if may_wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        self.received = 0;
+        self.filled = 0;
+        // SAFETY: the headers point into this batch's own boxes, with their lengths; no timeout is given.
+        let count = check(unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.receive.as_mut_ptr(),
+                BATCH_MAX as libc::c_uint,
+                flags as _,
+                std::ptr::null_mut(),
+            )
+        })?;
+        self.received = count as usize;
+        Ok(self.received)
+    }
+
+    fn lay_out(&mut self, socket: &ListenSocket) {
+        let shape = (socket.is_ipv6, socket.with_control);
+        let is_new = self.laid_for != Some(shape);
+        if !is_new && !socket.with_control {
+            return;
+        }
+        self.laid_for = Some(shape);
+        // The kernel wrote each message's own lengths over those of the slots it used.
+        let used = if is_new { BATCH_MAX } else { self.received };
+        for slot in 0..used {
+            let header = &mut self.receive[slot].msg_hdr;
+            header.msg_namelen = if socket.is_ipv6 { 28 } else { 16 };
+            if socket.with_control {
+                header.msg_control = self.controls[slot].0.as_mut_ptr().cast();
+                header.msg_controllen = CONTROL_OCTETS as _;
+            } else {
+                header.msg_control = std::ptr::null_mut();
+                header.msg_controllen = 0;
+            }
+        }
+    }
+
+    /// A slot's datagram, its sender, and the room for the next answer.
+    #[inline]
+    pub fn slot(&mut self, slot: usize) -> (&[u8], IpAddr, &mut Vec<u8>) {
+        let length = (self.receive[slot].msg_len as usize).min(RECEIVE_OCTETS_MAX);
+        let octets = &self.octets[slot * STRIDE..slot * STRIDE + length];
+        (octets, address_in(&self.names[slot].0), &mut self.replies[self.filled])
+    }
+
+    /// Send what was written into that room, as the answer to `slot`'s datagram.
+    #[inline]
+    pub fn put(&mut self, slot: usize) {
+        let row = self.filled;
+        let reply = &mut self.replies[row];
+        self.send_parts[row] =
+            libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: reply.len() };
+        let query = &self.receive[slot].msg_hdr;
+        let header = &mut self.send[row].msg_hdr;
+        header.msg_name = query.msg_name;
+        header.msg_namelen = query.msg_namelen;
+        header.msg_control = query.msg_control;
+        header.msg_controllen = query.msg_controllen;
+        if !query.msg_control.is_null() {
+            let is_ipv6 = query.msg_namelen as usize == SOCKET_NAME_OCTETS;
+            forget_interface(&mut self.controls[slot].0, is_ipv6);
+        }
+        self.filled = row + 1;
+    }
+
+    /// Whether there is anything to send.
+    pub fn has_answers(&self) -> bool {
+        self.filled > 0
+    }
+
+    /// Send the answers; how many the kernel did not take.
+    pub fn send(&mut self, socket: &ListenSocket) -> usize {
+        let lost = send_all(socket.as_raw_fd(), &mut self.send[..self.filled]);
+        self.filled = 0;
+        lost
+    }
+
+    /// The way back to `slot`'s sender by the socket of `thread`, good for as long as that is.
+    pub fn route(&self, slot: usize, thread: u16) -> Route {
+        let header = &self.receive[slot].msg_hdr;
+        let mut route = Route::by_token(0);
+        route.worker = thread;
+        let length = (header.msg_namelen as usize).min(SOCKET_NAME_OCTETS);
+        route.name_length = length as u8;
+        route.name[..length].copy_from_slice(&self.names[slot].0[..length]);
+        if !header.msg_control.is_null() {
+            let length = (header.msg_controllen as usize).min(CONTROL_OCTETS);
+            route.control_length = length as u8;
+            route.control[..length].copy_from_slice(&self.controls[slot].0[..length]);
+            forget_interface(&mut route.control, route.name_length as usize == SOCKET_NAME_OCTETS);
+        }
+        route
+    }
+}
+
+/// Keep the address that was asked, let routing choose the interface.
+#[inline]
+fn forget_interface(control: &mut [u8; CONTROL_OCTETS], is_ipv6: bool) {
+    let at = INTERFACE_AT[usize::from(is_ipv6)];
+    control[at..at + 4].fill(0);
+}
+
+/// The address in a `sockaddr_in` or `sockaddr_in6`.
+#[inline]
+pub fn address_in(name: &[u8; SOCKET_NAME_OCTETS]) -> IpAddr {
+    let family = u16::from_ne_bytes([name[0], name[1]]);
+    if i32::from(family) == libc::AF_INET6 {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&name[8..24]);
+        return IpAddr::V6(Ipv6Addr::from(octets));
+    }
+    IpAddr::V4(Ipv4Addr::new(name[4], name[5], name[6], name[7]))
+}
+
+/// Send every header; how many the kernel did not take (one bad row costs only itself).
+fn send_all(fd: RawFd, headers: &mut [libc::mmsghdr]) -> usize {
+    let mut done = 0;
+    let mut lost = 0;
+    while done < headers.len() {
+        let rest = &mut headers[done..];
+        // SAFETY: each header points to octets that its owner holds unchanged until this call returns.
+        let sent = unsafe {
+            libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT as _)
+        };
+        if sent > 0 {
+            done += sent as usize;
+        } else if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            done += 1;
+            lost += 1;
+        }
+    }
+    lost
+}
+
+/// Answers to clients of earlier batches, for one socket at a time.
+pub struct Outbox {
+    routes: Vec<Route>,
+    octets: Vec<Vec<u8>>,
+    filled: usize,
+    parts: Parts,
+    headers: Headers,
+}
+
+// SAFETY: the raw pointers in `parts` and `headers` are written and read within `send` alone, which has the
+// outbox to itself; between calls they mean nothing.
+unsafe impl Send for Outbox {}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new() -> Outbox {
+        Outbox {
+            routes: Vec::with_capacity(BATCH_MAX),
+            octets: (0..BATCH_MAX).map(|_| Vec::new()).collect(),
+            filled: 0,
+            parts: empty_parts(),
+            headers: empty_headers(),
+        }
+    }
+
+    /// Whether `route`'s answer must wait until what is here has been sent: another socket's, or no room.
+    pub fn must_send_before(&self, route: &Route) -> bool {
+        match self.routes.first() {
+            Some(first) => self.filled == BATCH_MAX || first.worker != route.worker,
+            None => false,
+        }
+    }
+
+    /// Add an answer.  The caller has asked `must_send_before`.
+    pub fn put(&mut self, route: &Route, octets: &[u8]) {
+        debug_assert!(!self.must_send_before(route));
+        let row = &mut self.octets[self.filled];
+        row.clear();
+        row.extend_from_slice(octets);
+        self.routes.push(*route);
+        self.filled += 1;
+    }
+
+    /// Whose socket the answers leave by; None: there are none.
+    pub fn target(&self) -> Option<u16> {
+        self.routes.first().map(|route| route.worker)
+    }
+
+    /// Send everything; how many the kernel did not take.
+    pub fn send(&mut self, socket: &ListenSocket) -> usize {
+        for row in 0..self.filled {
+            let (route, octets) = (&mut self.routes[row], &mut self.octets[row]);
+            self.parts[row] = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: octets.len() };
+            let header = &mut self.headers[row].msg_hdr;
+            header.msg_iov = &mut self.parts[row];
+            header.msg_iovlen = 1;
+            header.msg_name = route.name.as_mut_ptr().cast();
+            header.msg_namelen = u32::from(route.name_length).min(SOCKET_NAME_OCTETS as u32);
+            let controls = usize::from(route.control_length).min(CONTROL_OCTETS);
+            header.msg_control =
+                if controls == 0 { std::ptr::null_mut() } else { route.control.as_mut_ptr().cast() };
+            header.msg_controllen = controls as _;
+        }
+        let lost = send_all(socket.as_raw_fd(), &mut self.headers[..self.filled]);
+        self.clear();
+        lost
+    }
+
+    /// Forget everything; how many that were.
+    pub fn clear(&mut self) -> usize {
+        self.routes.clear();
+        std::mem::take(&mut self.filled)
+    }
+}
+
+/// A set of descriptors to wait for, each with a number of the caller's.
+pub struct Epoll {
+    fd: OwnedFd,
+}
+
+/// What `Epoll::wait` fills in.
+pub struct Events(Vec<libc::epoll_event>);
+
+impl Events {
+    /// Room for `count` at a time.
+    pub fn with_room_for(count: usize) -> Events {
+        Events(Vec::with_capacity(count))
+    }
+
+    /// The numbers of the descriptors that are readable, or broken.
+    pub fn number(&self, index: usize) -> Option<u64> {
+        self.0.get(index).map(|event| event.u64)
+    }
+}
+
+impl Epoll {
+    /// An empty set.  Fails when the process has no descriptors left.
+    pub fn new() -> io::Result<Epoll> {
+        // SAFETY: the call touches no memory, and the descriptor it returns is nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        Ok(Epoll { fd })
+    }
+
+    /// Wait for `fd` too, under `number`.  A descriptor that is closed leaves the set by itself.
+    pub fn add(&self, fd: RawFd, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
+        // SAFETY: `event` is valid for the call.
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        Ok(())
+    }
+
+    /// Wait for `fd` no more.
+    pub fn remove(&self, fd: RawFd) {
+        // SAFETY: a null event is allowed here since Linux 2.6.9.
+        unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+    }
+
+    /// Wait, at most `patience_ms` (-1: for ever); nothing is in `events` when the time is up.
+    pub fn wait(&self, events: &mut Events, patience_ms: i32) -> io::Result<()> {
+        let room = events.0.capacity() as libc::c_int;
+        events.0.clear();
+        // SAFETY: the vector has room for `room` events, and `count` of them are written.
+        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.0.as_mut_ptr(), room, patience_ms) };
+        match check(count) {
+            Ok(count) => {
+                // SAFETY: so many were written, all plain numbers.
+                unsafe { events.0.set_len(count as usize) };
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A bell: rung by one thread, heard by another.
+pub struct EventFd {
+    fd: OwnedFd,
+}
+
+impl EventFd {
+    /// A silent one.  Fails when the process has no descriptors left.
+    pub fn new() -> io::Result<EventFd> {
+        let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
+        // SAFETY: the call touches no memory, and the descriptor it returns is nobody else's.
+        Ok(EventFd { fd: unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, flags))?) } })
+    }
+
+    /// Make it readable.
+    pub fn ring(&self) {
+        let one = 1u64;
+        // SAFETY: eight octets of `one` are read.  It fails only when the bell rings already.
+        unsafe { libc::write(self.fd.as_raw_fd(), std::ptr::addr_of!(one).cast(), 8) };
+    }
+
+    /// Make it unreadable.
+    pub fn hush(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight octets of `count` are written.  It fails only when the bell is silent.
+        unsafe { libc::read(self.fd.as_raw_fd(), std::ptr::addr_of_mut!(count).cast(), 8) };
+    }
+
+    /// The descriptor.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
