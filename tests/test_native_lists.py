@@ -212,6 +212,62 @@ def test_any_text_is_read_alike(list_format: str, text: bytes, chunk: int, limit
             assert natively == told(text, list_format, bounds)
 
 
+OWNER = st.sampled_from(
+    ["a.example", "A.example", "b.c.example", "a.b_c", "rpz-x.example", "a.rpz-ip", "com", "a..b", "x"]
+)
+SPACE = st.sampled_from([" ", "\t", " \t", " 300 ", " 300 IN ", " in ", " IN 300 ", " 60in "])
+TARGET = st.sampled_from([*[" ."] * 8, "\t.", " *.", " rpz-passthru.", " . ; why", " garden.example.", ""])
+PAIR = st.builds(
+    lambda owner, zone, spaces, kinds, targets, ends: "".join(
+        f"{star}{owner}{zone}{space}{kind}{target}{end}"
+        for star, space, kind, target, end in zip(("", "*."), spaces, kinds, targets, ends, strict=True)
+    ),
+    OWNER,
+    st.sampled_from(["", "", ".rpz.test.", ".RPZ.test.", ".rpz.test.rpz.test."]),
+    st.tuples(SPACE, SPACE),
+    st.tuples(*[st.sampled_from(["CNAME", "cname", "CNAME", "CName", "A"])] * 2),
+    st.tuples(TARGET, TARGET),
+    st.tuples(*[st.sampled_from(["\n", "\n", "\r\n"])] * 2),
+)
+PLAIN_PAIR = OWNER.map(lambda owner: f"{owner} CNAME .\n*.{owner} CNAME .\n")
+RECORDS = st.one_of(
+    PLAIN_PAIR,
+    PLAIN_PAIR,
+    PLAIN_PAIR,
+    PAIR,
+    st.sampled_from(["a.example A 192.0.2.1\n", " CNAME .\n", "*.x.example CNAME .\n"]),
+)
+HEAD = st.sampled_from(
+    ["", "$ORIGIN rpz.test.\n", "@ SOA a. b. 1 2 3 4 5\n", "rpz.test. SOA a. b. 1 2 3 4 5\n", "$ORIGIN .\n"]
+)
+
+
+@given(HEAD, st.lists(RECORDS, max_size=12).map("".join), st.sampled_from([1, 20, 60, 1 << 17]))
+@settings(max_examples=400, deadline=None)
+def test_any_zone_is_read_alike(head: str, records: str, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "CHUNK_OCTETS", chunk)
+        natively = told((head + records).encode(), "rpz", ListLimits(error_budget_percent=100))
+        with without_native():
+            assert natively == told((head + records).encode(), "rpz", ListLimits(error_budget_percent=100))
+
+
+def test_pairs_of_a_zone_are_taken_natively() -> None:
+    text = b"a.example CNAME .\n*.a.example CNAME .\n*.b.example CNAME .\n"
+    first, last = ListReader(text, "x", "rpz").batches()
+    assert NATIVE is not None and isinstance(first.names, NATIVE.ListNames)
+    assert (list(first.names), list(first.lines)) == ([n("a.example")], [1])
+    assert (list(last.names), list(last.lines)) == ([n("b.example")], [3])
+
+
+def test_owner_left_out_is_that_of_the_line_before_whatever_parts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "CHUNK_OCTETS", 60)
+    text = b"a.example CNAME .\n*.a.example CNAME .\nb.example\tCNAME .                  \n\tA 192.0.2.1\n"
+    for written in (text, text.replace(b"\tCNAME", b" CNAME")):
+        owners = {name for batch in ListReader(written, "x", "rpz").batches() for name in batch.names}
+        assert owners == {n("a.example"), n("b.example")}
+
+
 @pytest.mark.parametrize("list_format", sorted(set(FORMATS) - {"rpz"}))
 def test_plain_lines_are_taken_natively(list_format: str) -> None:
     """Else the comparisons would hold one reader against itself."""

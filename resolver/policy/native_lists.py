@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from resolver.policy.name_table import AnyNameTable
 
 MODULE = "resolver_native"
-_PARTS = ("ImageTable", "ListNames", "SharedNames", "read_list_lines")
+_PARTS = ("ImageTable", "ListNames", "SharedNames", "read_list_lines", "read_zone_pairs")
 
 
 class Names(Sequence[bytes]):
@@ -49,6 +49,12 @@ class NativeLists(Hashable, Protocol):
         self, list_format: str, chunk: bytes, first_line: int
     ) -> tuple[Names, bytes, list[tuple[int, bytes]]]:
         """Names of plain lines, their lines (32 bits each), and every other line with its number."""
+
+    def read_zone_pairs(self, text: bytes, suffix: bytes) -> Names | None:
+        """The names of whole lines that are `x CNAME .` and `*.x CNAME .` from end to end, else None.
+
+        `suffix`: the zone's name between dots, in lower case, which owners may end in; or nothing.
+        """
 
 
 @cache

@@ -17,7 +17,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SharedNames>()?;
     module.add_class::<ImageTable>()?;
     module.add_class::<Octets>()?;
-    module.add_function(wrap_pyfunction!(read_list_lines, module)?)
+    module.add_function(wrap_pyfunction!(read_list_lines, module)?)?;
+    module.add_function(wrap_pyfunction!(read_zone_pairs, module)?)
 }
 
 /// Wire-form names in little room; a sequence of `bytes`.
@@ -98,6 +99,14 @@ fn read_list_lines<'py>(
     let read = compile::read_lines(spelling, chunk.as_bytes(), first_line);
     let odd = read.odd.iter().map(|&(line, octets)| (line, PyBytes::new(py, octets))).collect();
     Ok((ListNames { names: read.names }, line_octets(py, &read.lines)?, odd))
+}
+
+/// The names of a stretch of a zone that is `x CNAME .` and `*.x CNAME .` from end to end, else `None`.
+///
+/// `suffix`: the zone's name between dots, in lower case, or nothing.
+#[pyfunction]
+fn read_zone_pairs(text: &Bound<'_, PyBytes>, suffix: &Bound<'_, PyBytes>) -> Option<ListNames> {
+    compile::read_pairs(text.as_bytes(), suffix.as_bytes()).map(|names| ListNames { names })
 }
 
 /// Finds the names under which strangers have theirs.

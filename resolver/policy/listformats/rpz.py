@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 
 from resolver.policy.entries import address_objection
 from resolver.policy.listformats.reading import (
@@ -31,9 +31,10 @@ from resolver.policy.listformats.reading import (
     wire_forms,
 )
 from resolver.policy.listformats.zone_text import ZoneRecord, ZoneText
+from resolver.policy.native_lists import NativeLists, native_lists
 from resolver.policy.verdict import LocalData, PolicyAction, RuleForm
 from resolver.problems import show
-from resolver.wire.names import name_from_text
+from resolver.wire.names import name_from_text, name_to_text
 
 ANSWERS_MAX = 4096
 """Different answers (addresses, CNAMEs) that one list may give: each is kept like an exchange's rule."""
@@ -95,48 +96,80 @@ class Rpz(ListFormat):
 
     def read_chunk(self, chunk: bytes, first_line: int, notes: Notes) -> Iterator[Batch]:
         """The names of whole lines."""
-        text = plain_text(chunk)
         buckets = _Buckets(first_line)
-        if self._is_plain_here():
-            if self._apex:
-                suffix = re.escape(f".{self._apex}".encode())
-                text = re.sub(rb"(?m)^([^\s;]+)" + suffix + rb"(?=[ \t])", rb"\1", text)
-            if b".rpz-" not in text:
-                if (batch := self._pairs(text, first_line, buckets)) is not None:
-                    yield batch
-                    yield from self._batches(buckets)
-                    return
-                found = _FAST.findall(text)
-                if len(found) == text.count(b"\n") and self._take_all(found, buckets):
-                    yield from self._batches(buckets)
-                    return
-                buckets = _Buckets(first_line)
+        is_plain_here = self._is_plain_here()
+        native = native_lists() if is_plain_here else None
+        if native is not None:
+            suffix = f".{self._apex}".encode() if self._apex else b""
+            find = partial(_find_natively, native, suffix)
+            if (batch := self._pairs(chunk, self._prepared, find, buckets)) is not None:
+                yield batch
+                yield from self._batches(buckets)
+                return
+        text = self._prepared(chunk) if is_plain_here else plain_text(chunk)
+        if is_plain_here and b".rpz-" not in text:
+            if (batch := self._pairs(text, bytes, _find_pairs, buckets)) is not None:
+                yield batch
+                yield from self._batches(buckets)
+                return
+            found = _FAST.findall(text)
+            if len(found) == text.count(b"\n") and self._take_all(found, buckets):
+                yield from self._batches(buckets)
+                return
+            buckets = _Buckets(first_line)
         yield from self._read_mixed(chunk, text, buckets, notes)
 
     def _is_plain_here(self) -> bool:
         return not self._zone.is_inside_record and self._zone.origin in ("", self._apex)
 
-    def _pairs(self, text: bytes, first_line: int, buckets: _Buckets) -> Batch | None:
-        """A chunk that is pairs from end to end, but perhaps for half of one at either end."""
+    def _prepared(self, chunk: bytes) -> bytes:
+        """Whole lines as the fast way wants them, their owners without the zone's name."""
+        text = plain_text(chunk)
+        if self._apex:
+            suffix = re.escape(f".{self._apex}".encode())
+            text = re.sub(rb"(?m)^([^\s;]+)" + suffix + rb"(?=[ \t])", rb"\1", text)
+        return text
+
+    def _pairs(
+        self,
+        text: bytes,
+        prepare: Callable[[bytes], bytes],
+        find: Callable[[bytes, int, int], Sequence[bytes] | None],
+        buckets: _Buckets,
+    ) -> Batch | None:
+        """A chunk that is pairs from end to end, but perhaps for half of one at either end.
+
+        `find` gives the names of the pairs in between, in wire form; `prepare` makes a half plain.
+        """
         lines = text.count(b"\n")
         start = text.find(b"\n") + 1 if text.startswith(b"*") else 0
         end = len(text)
         if (lines - bool(start)) % 2:
             end = text.rfind(b"\n", 0, end - 1) + 1
-        names = _PAIRS.findall(text, start, end)
         pairs = (lines - bool(start)) // 2
-        if not pairs or len(names) != pairs or max(map(len, names)) > TEXT_OCTETS_MAX:
+        names = find(text, start, end) if pairs else None
+        if names is None or len(names) != pairs:
             return None
-        for index, piece in ((0, text[:start]), (lines - 1, text[end:])):
-            if piece:
-                match = _FAST.fullmatch(piece[:-1])
-                if match is None or not match[3] or len(match[2]) > TEXT_OCTETS_MAX:
-                    return None
-                buckets.take(index, match[1] or b"", match[2], match[3])
-                buckets.flush()
-        first = first_line + bool(start)
-        self._zone.owner = text[end:].split(b" ")[0].decode() if text[end:] else f"*.{names[-1].decode()}"
-        return Batch(wire_forms(names), range(first, first + 2 * pairs, 2), _SUBTREE)
+        halves = [
+            (index, prepare(half)) for index, half in ((0, text[:start]), (lines - 1, text[end:])) if half
+        ]
+        matches = [
+            (index, None if b".rpz-" in half else _FAST.fullmatch(half[:-1])) for index, half in halves
+        ]
+        owner = f"*.{name_to_text(names[-1])}"
+        taken = []
+        for index, match in matches:
+            if match is None or not match[3] or len(match[2]) > TEXT_OCTETS_MAX:
+                return None
+            taken.append((index, match[1] or b"", match[2], match[3]))
+            if index:
+                owner = ((match[1] or b"") + match[2]).decode()
+        for half in taken:
+            buckets.take(*half)
+            buckets.flush()
+        self._zone.owner = owner
+        first = buckets.first_line + bool(start)
+        return Batch(names, range(first, first + 2 * pairs, 2), _SUBTREE)
 
     def _take_all(self, found: list[tuple[bytes, bytes, bytes, bytes]], buckets: _Buckets) -> bool:
         if max(len(name) for _, name, _, _ in found) > TEXT_OCTETS_MAX:
@@ -398,6 +431,17 @@ class _Buckets:
             bucket = self.of[form, target] = ([], [])
         bucket[0].append(name)
         bucket[1].append(self.first_line + index)
+
+
+def _find_pairs(text: bytes, start: int, end: int) -> list[bytes] | None:
+    names = _PAIRS.findall(text, start, end)
+    return wire_forms(names) if names and max(map(len, names)) <= TEXT_OCTETS_MAX else None
+
+
+def _find_natively(
+    native: NativeLists, suffix: bytes, text: bytes, start: int, end: int
+) -> Sequence[bytes] | None:
+    return native.read_zone_pairs(text[start:end], suffix)
 
 
 @lru_cache(maxsize=ANSWERS_MAX)

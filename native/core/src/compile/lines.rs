@@ -41,7 +41,7 @@ pub fn read_lines(spelling: Spelling, chunk: &[u8], first_line: u32) -> PlainLin
 }
 
 /// Octets before the first line feed; eight at a time, as the standard library does not.
-fn line_length(text: &[u8]) -> Option<usize> {
+pub(super) fn line_length(text: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut words = text.chunks_exact(8);

@@ -5,12 +5,14 @@
 
 pub mod batch;
 pub mod lines;
+pub mod pairs;
 pub mod shared;
 pub mod spelling;
 pub mod table;
 
 pub use batch::NameBatch;
 pub use lines::{read_lines, PlainLines};
+pub use pairs::read_pairs;
 pub use shared::SharedNames;
 pub use spelling::Spelling;
 pub use table::{Laid, LayError, NameTable, Rank, TableFull};

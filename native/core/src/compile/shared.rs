@@ -49,10 +49,12 @@ fn parent_top_level(name: &[u8]) -> Option<&[u8]> {
 
 /// Where the filter has a name: a word and a bit of it.
 fn place(name: &[u8]) -> (usize, u64) {
-    let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (name.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)), 0),
-    };
+    let word = |octets: Option<&[u8]>| octets?.try_into().ok().map(u64::from_le_bytes);
+    let (first, last) =
+        match (word(name.get(..8)), word(name.len().checked_sub(8).and_then(|at| name.get(at..)))) {
+            (Some(first), Some(last)) => (first, last),
+            _ => (name.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)), 0),
+        };
     let mixed = (first.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ last.rotate_left(29) ^ name.len() as u64)
         .wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
     let bit = (mixed >> (64 - FILTER_BITS.trailing_zeros())) as usize % FILTER_BITS;

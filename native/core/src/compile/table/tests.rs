@@ -100,7 +100,7 @@ fn failure_to_make_a_class_for_marks_comes_back() {
     let mut table = NameTable::new(SEED);
     table.add(0, b"\x07example\0", 1).unwrap();
     table.note_exception(1, b"\x01a\x07example\0");
-    let failed = table.lay(vec![LIST, ALLOW], |class_id| Err::<u16, u16>(class_id));
+    let failed = table.lay(vec![LIST, ALLOW], Err::<u16, u16>);
     assert!(matches!(failed, Err(LayError::Marker(1))));
 }
 
