@@ -6,10 +6,10 @@
 use super::served::Served;
 use super::tallies::{Ending, HitId, Reason, Source};
 use super::{Flow, Outcome, Peer, Policy, Tallies};
-use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Verdict};
+use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Probes, Verdict};
 use crate::wire::encode::{encode_malformed, encode_response, response_limit, Reply};
 use crate::wire::numbers as dns;
-use crate::wire::query::{parse_query, Query};
+use crate::wire::query::{parse_query, Malformed, Query};
 use crate::wire::records::hinfo_body;
 
 /// TTL of the HINFO that answers ANY (RFC 8482 §4.2).
@@ -27,15 +27,57 @@ pub(super) struct Visit<'v> {
     pub tallies: &'v mut Tallies,
 }
 
+/// A query that was read, and whose name is being looked up.
+pub struct Prepared<'q> {
+    octets: &'q [u8],
+    query: Result<Query<'q>, Malformed>,
+    probes: Option<Probes>,
+}
+
+impl<'q> Prepared<'q> {
+    /// The octets it was read from.
+    pub fn octets(&self) -> &'q [u8] {
+        self.octets
+    }
+}
+
 impl Flow {
+    /// Read a query and send for what judging its name needs: nothing is decided yet.
+    ///
+    /// Whoever has several queries prepares a handful, then calls `locate` and `approach` for each, then
+    /// `answer_prepared`: they wait for memory together (see `policy::Probes`).
+    #[inline]
+    pub fn prepare<'q>(&self, policy: &Policy, octets: &'q [u8]) -> Prepared<'q> {
+        let query = parse_query(octets);
+        let probes = query.as_ref().ok().map(|query| policy.table.probe(&query.qname));
+        Prepared { octets, query, probes }
+    }
+
+    /// The second step of looking a prepared query's name up.
+    #[inline]
+    pub fn locate(&self, policy: &Policy, prepared: &mut Prepared) {
+        if let Some(probes) = &mut prepared.probes {
+            policy.table.locate(probes);
+        }
+    }
+
+    /// The third step.
+    #[inline]
+    pub fn approach(&self, policy: &Policy, prepared: &Prepared) {
+        if let Some(probes) = &prepared.probes {
+            policy.table.approach(probes);
+        }
+    }
+
     /// Answer from what is known here, or say who must be asked.  Total, whatever the octets.
     ///
     /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, its
-    /// time by the `settle` that follows.
-    pub fn answer_now(
+    /// time by the `settle` that follows.  `prepared` was prepared with the same `policy`.
+    #[inline]
+    pub fn answer_prepared(
         &self,
         policy: &Policy,
-        octets: &[u8],
+        prepared: &Prepared,
         peer: &Peer,
         now: f64,
         out: &mut Vec<u8>,
@@ -45,12 +87,25 @@ impl Flow {
             return Outcome::Punt;
         }
         let mut visit = Visit { flow: self, policy, peer, now, out, tallies };
-        visit.pass_gates(octets)
+        visit.pass_gates(prepared)
+    }
+
+    /// `prepare` and `answer_prepared` in one, for a query that comes alone.
+    pub fn answer_now(
+        &self,
+        policy: &Policy,
+        octets: &[u8],
+        peer: &Peer,
+        now: f64,
+        out: &mut Vec<u8>,
+        tallies: &mut Tallies,
+    ) -> Outcome {
+        self.answer_prepared(policy, &self.prepare(policy, octets), peer, now, out, tallies)
     }
 }
 
 impl Visit<'_> {
-    fn pass_gates(&mut self, octets: &[u8]) -> Outcome {
+    fn pass_gates(&mut self, prepared: &Prepared) -> Outcome {
         let config = &self.flow.config;
         let is_allowed = config.access.allows(self.peer.address);
         // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
@@ -59,14 +114,14 @@ impl Visit<'_> {
             _ => false,
         };
         // Accept filter first: nothing behind it ever sees octets that are not one whole query.
-        let query = match parse_query(octets) {
+        let query = match &prepared.query {
             Ok(query) => query,
             Err(malformed) => {
                 return match malformed.rcode {
                     None => self.drop(None, Reason::Malformed(malformed.reason), true),
                     Some(_) if is_limited => self.drop(None, Reason::RateLimit, false),
                     Some(rcode) => {
-                        encode_malformed(octets, rcode, self.out);
+                        encode_malformed(prepared.octets, rcode, self.out);
                         self.respond(None, u16::from(rcode), Source::Local, (0, 0))
                     }
                 };
@@ -78,46 +133,47 @@ impl Visit<'_> {
                 return self.drop(Some(query.qtype), Reason::RateLimit, false);
             }
             let prohibited = [(dns::EDE_PROHIBITED, "not a client of this resolver")];
-            let reply = Reply { ede: &prohibited, ra: false, ..self.reply(&query, dns::RCODE_REFUSED) };
-            return self.send(&query, reply, Source::Local, None);
+            let reply = Reply { ede: &prohibited, ra: false, ..self.reply(query, dns::RCODE_REFUSED) };
+            return self.send(query, reply, Source::Local, None);
         }
         // The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
         if is_limited {
-            let reply = Reply { truncated: true, ..self.reply(&query, dns::RCODE_NOERROR) };
-            return self.send(&query, reply, Source::Local, None);
+            let reply = Reply { truncated: true, ..self.reply(query, dns::RCODE_NOERROR) };
+            return self.send(query, reply, Source::Local, None);
         }
         // RFC 6891 §6.1.3: a version we do not speak leaves the rest of the query unread.
         if query.edns_version > 0 {
-            return self.send(&query, self.reply(&query, dns::RCODE_BADVERS), Source::Local, None);
+            return self.send(query, self.reply(query, dns::RCODE_BADVERS), Source::Local, None);
         }
         // Only the Internet class, only types that name data: nothing else may reach an upstream.
         if query.qclass != dns::CLASS_IN {
-            return self.send(&query, self.reply(&query, dns::RCODE_REFUSED), Source::Local, None);
+            return self.send(query, self.reply(query, dns::RCODE_REFUSED), Source::Local, None);
         }
         if let Some(rcode) = dns::meta_type_rcode(query.qtype) {
-            return self.send(&query, self.reply(&query, u16::from(rcode)), Source::Local, None);
+            return self.send(query, self.reply(query, u16::from(rcode)), Source::Local, None);
         }
         // Names of this site, then names that must not leave it, unless someone here serves them.
         let covers = |name: &[u8]| self.flow.upstreams.load().covers(name);
-        if let Some(local) = config.local.find(&query, &covers, self.policy.table.is_filtering()) {
+        if let Some(local) = config.local.find(query, &covers, self.policy.table.is_filtering()) {
             let reply = Reply {
                 body: &local.body,
                 ancount: local.ancount,
                 nscount: local.nscount,
-                ..self.reply(&query, local.rcode)
+                ..self.reply(query, local.rcode)
             };
-            return self.send(&query, reply, Source::Local, None);
+            return self.send(query, reply, Source::Local, None);
         }
         // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
-        if verdict.action != PolicyAction::Passthru {
-            let verdict = self.over_transport(verdict);
-            if verdict.is_blocked() {
-                return self.deny(&query, &verdict, None);
-            }
-            return self.pass_policy(&query, &verdict);
+        let table = &self.policy.table;
+        let verdict = match &prepared.probes {
+            Some(probes) => table.judge_probed(&query.qname, probes, self.now),
+            None => table.judge_name(&query.qname, self.now),
+        };
+        let verdict = self.over_transport(verdict);
+        if verdict.is_blocked() {
+            return self.deny(query, &verdict, None);
         }
-        self.pass_policy(&query, &verdict)
+        self.pass_policy(query, &verdict)
     }
 
     fn pass_policy(&mut self, query: &Query, verdict: &Verdict) -> Outcome {

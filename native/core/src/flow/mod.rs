@@ -26,6 +26,7 @@ use crate::cache::Cache;
 use crate::local::LocalNames;
 use crate::policy::PolicyTable;
 
+pub use answer::Prepared;
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter};
 pub use served::Served;

@@ -207,7 +207,7 @@ fn read_directory(whole: &[u8]) -> Result<[Range<usize>; SECTION_COUNT], ImageUn
 #[derive(Clone, Copy)]
 pub(super) struct Names<'i> {
     tags: &'i [u8],
-    places: &'i [u8],
+    pub(super) places: &'i [u8],
     pub(super) blob: &'i [u8],
     seed: u64,
     homes: Divisor,
@@ -227,6 +227,26 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// Each octet's highest bit.
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
+impl Probe {
+    /// The first of the tags read that agrees, if it stands before a free slot.
+    #[inline(always)]
+    pub(super) fn candidate(&self) -> Option<usize> {
+        let (free, alike) = self.marks();
+        let before_free = free ^ free.wrapping_sub(1);
+        let first = if free == 0 { alike } else { alike & before_free };
+        (first != 0).then(|| self.slot as usize + (first.trailing_zeros() / 8) as usize)
+    }
+
+    /// Eight slots at once: the lowest bit of the first word marks the first free one (the marks above it may
+    /// be wrong, those below are not), and those of the second below it mark tags that agree.
+    #[inline(always)]
+    fn marks(&self) -> (u64, u64) {
+        let free = self.tags.wrapping_sub(ONES) & !self.tags & HIGHS;
+        let other = self.tags ^ u64::from(tag_of(self.digest)).wrapping_mul(ONES);
+        (free, other.wrapping_sub(ONES) & !other & HIGHS)
+    }
+}
+
 impl<'i> Names<'i> {
     /// Begin to look for `name` (wire form, lower case, root octet included).
     #[inline(always)]
@@ -241,11 +261,7 @@ impl<'i> Names<'i> {
     /// The BLOB offset of the references of `name` (their count); None: the name is not there.
     #[inline(always)]
     pub(super) fn find(&self, probe: Probe, name: &[u8]) -> Option<usize> {
-        // Eight slots at once: the lowest bit of `free` marks the first free one (the marks above it may
-        // be wrong, those below are not), and those of `alike` below it mark tags that agree.
-        let free = probe.tags.wrapping_sub(ONES) & !probe.tags & HIGHS;
-        let other = probe.tags ^ u64::from(tag_of(probe.digest)).wrapping_mul(ONES);
-        let alike = other.wrapping_sub(ONES) & !other & HIGHS;
+        let (free, alike) = probe.marks();
         if free != 0 && alike & (free ^ free.wrapping_sub(1)) == 0 {
             return None;
         }

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod image;
+mod probes;
 mod responses;
 pub mod rules;
 pub mod table;
@@ -12,6 +13,7 @@ pub mod verdict;
 
 pub use answer::{policy_answer, PolicyAnswer};
 pub use image::{Image, ImageUnusable};
+pub use probes::Probes;
 pub use table::PolicyTable;
 pub use verdict::{
     Exemption, Judgement, LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind, RuleMatch, Verdict,

@@ -21,7 +21,7 @@ const NAME_OCTETS_MAX: usize = 255;
 /// More suffixes than a name of 255 octets has (127), and the root.
 const SUFFIXES_MAX: usize = 128;
 /// Suffixes looked for at once: more than nearly every name has.
-const SUFFIXES_AT_ONCE: usize = 8;
+pub(super) const SUFFIXES_AT_ONCE: usize = 8;
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.
@@ -153,6 +153,44 @@ impl PolicyTable {
         }
     }
 
+    /// The same, of suffixes already hashed, which are all there are.
+    #[inline(always)]
+    pub(super) fn judge_suffixes(&self, qname: &[u8], suffixes: &[(u8, Probe)]) -> Verdict {
+        let names = self.image.names();
+        let mut only = None;
+        let mut count = 0;
+        for &(position, probe) in suffixes {
+            if let Some(refs) = names.find(probe, &qname[usize::from(position)..]) {
+                only = Some(Found { position, refs });
+                count += 1;
+            }
+        }
+        match (only, self.root) {
+            (None, None) => Verdict::PASS,
+            (Some(only), None) if count == 1 => self.judge_found(&names, qname, only),
+            _ => self.decide(&names, qname, &found_suffixes(&names, qname, self.skips_top), false),
+        }
+    }
+
+    /// Hash the suffixes that matter, the longest first, and send for their tags; false: there are more.
+    #[inline(always)]
+    pub(super) fn push_probes(
+        &self,
+        qname: &[u8],
+        into: &mut ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE>,
+    ) -> bool {
+        let names = self.image.names();
+        let mut suffixes = Suffixes::of(qname, self.skips_top);
+        suffixes.probe(&names, into);
+        suffixes.is_done()
+    }
+
+    /// The table of names.
+    #[inline(always)]
+    pub(super) fn names(&self) -> Names<'_> {
+        self.image.names()
+    }
+
     /// What the rules but those of lists say of a name that a list's rule leads to.
     pub fn judge_target(&self, name: &[u8], now: f64) -> Verdict {
         self.judge_later(name, now, true)
@@ -269,28 +307,54 @@ impl PolicyTable {
 /// memory overlap.
 #[inline(always)]
 fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool, mut take: impl FnMut(Found)) {
-    if qname.len() > NAME_OCTETS_MAX {
-        return;
-    }
-    let mut position = 0;
-    let mut length = qname.first().copied().unwrap_or(0);
-    while length != 0 {
+    let mut suffixes = Suffixes::of(qname, skips_top);
+    while !suffixes.is_done() {
         let mut probes: ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE> = ArrayVec::new();
-        while length != 0 && !probes.is_full() {
-            let following = position + usize::from(length) + 1;
-            length = qname.get(following).copied().unwrap_or(0);
-            // Without a following octet it is no name.  A top-level domain matters only where it owns a rule.
-            if following >= qname.len() || (length == 0 && skips_top) {
-                length = 0;
-                break;
-            }
-            probes.push((position as u8, names.probe(&qname[position..])));
-            position = following;
-        }
+        suffixes.probe(names, &mut probes);
         for &(position, probe) in &probes {
             if let Some(refs) = names.find(probe, &qname[usize::from(position)..]) {
                 take(Found { position, refs });
             }
+        }
+    }
+}
+
+/// A walk over the suffixes of a name that may own rules; the root is not among them.
+struct Suffixes<'n> {
+    qname: &'n [u8],
+    skips_top: bool,
+    position: usize,
+    /// Of the label at `position`; 0: done.
+    length: u8,
+}
+
+impl<'n> Suffixes<'n> {
+    /// Octets that are too long for a name have none.
+    #[inline(always)]
+    fn of(qname: &'n [u8], skips_top: bool) -> Suffixes<'n> {
+        let is_name = qname.len() <= NAME_OCTETS_MAX;
+        let length = if is_name { qname.first().copied().unwrap_or(0) } else { 0 };
+        Suffixes { qname, skips_top, position: 0, length }
+    }
+
+    #[inline(always)]
+    fn is_done(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Hash the next suffixes, as many as there is room for.
+    #[inline(always)]
+    fn probe(&mut self, names: &Names<'_>, probes: &mut ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE>) {
+        while self.length != 0 && !probes.is_full() {
+            let following = self.position + usize::from(self.length) + 1;
+            self.length = self.qname.get(following).copied().unwrap_or(0);
+            // Without a following octet it is no name.  A top-level domain matters only where it owns a rule.
+            if following >= self.qname.len() || (self.length == 0 && self.skips_top) {
+                self.length = 0;
+                return;
+            }
+            probes.push((self.position as u8, names.probe(&self.qname[self.position..])));
+            self.position = following;
         }
     }
 }
