@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from resolver.cache.entry import CacheEntry
 from resolver.outcome import Respond
+from resolver.wire.query import Query
 
 ENTRY_OVERHEAD_OCTETS = 470
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond`, `Remembered` (64-bit)."""
@@ -77,6 +78,22 @@ class Memo:
             seen.clear()
         seen.add(fingerprint)
         return False
+
+    def consider(
+        self, query: Query, answer: Respond, generation: int, good_until: float, entry: CacheEntry | None
+    ) -> None:
+        """Remember `answer`, made from the body of `entry` if any, once its query is asked again."""
+        key = query.octets[2:]
+        if not self.is_asked_again(key):
+            return
+        known = Remembered(answer, generation, good_until)
+        tail = answer.tail
+        if entry is not None and entry.response is not None and not tail[0] & 0x02:  # not truncated
+            body_at = query.question_end - 2
+            known.entry = entry
+            known.head = tail[:body_at]
+            known.opt = tail[body_at + len(entry.response.body) :]
+        self.remember(key, known)
 
     def remember(self, key: bytes, known: Remembered) -> None:
         """Keep an answer for queries whose octets after the ID are `key`."""

@@ -110,6 +110,36 @@ class Ask:
 Outcome = Respond | Drop | Ask
 
 
+# The two most frequent outcomes are made without their `__init__`s, which cost three times as much.
+
+
+def answer_with(tail: bytes, rcode: int, qtype: int, source: Source, verdict: Verdict) -> Respond:
+    """A `Respond` that is not counted yet."""
+    answer = Respond.__new__(Respond)
+    answer.tail = tail
+    answer.rcode = rcode
+    answer.qtype = qtype
+    answer.source = source
+    answer.verdict = verdict
+    answer.tally = answer.prepared = None
+    return answer
+
+
+def ask_for(
+    query: Query, peer: Peer, verdict: Verdict, generation: int, now: float, stale: CacheEntry | None
+) -> Ask:
+    """An `Ask` for the name in the question."""
+    ask = Ask.__new__(Ask)
+    ask.query = query
+    ask.peer = peer
+    ask.verdict = verdict
+    ask.generation = generation
+    ask.asked_at = now
+    ask.stale = stale
+    ask.context = ask.redirect = None
+    return ask
+
+
 _UDP = Transport.UDP
 _TCP_ONLY = PolicyAction.TCP_ONLY
 

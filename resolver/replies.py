@@ -5,9 +5,9 @@ Knows: the client's transport and what its query lets a reply carry.  Does not k
 
 from __future__ import annotations
 
-from resolver.outcome import Peer, Respond, Source, Transport
+from resolver.outcome import Peer, Respond, Source, Transport, answer_with
 from resolver.policy.verdict import PASS, Verdict
-from resolver.wire.encode import encode_response, response_limit
+from resolver.wire.encode import encode_response, response_limit, usual_tail
 from resolver.wire.numbers import EdnsOption, Flag
 from resolver.wire.query import Query
 from resolver.wire.response import Response
@@ -73,6 +73,10 @@ class Replies:
         is_stream = peer.transport is not _UDP
         # RFC 6840 §5.8: AD only to those who show that they understand it.
         ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & _AD))
+        if not is_stream and not ede and not ad:
+            tail = usual_tail(query, response.rcode, body, response.ancount, response.nscount)
+            if tail:
+                return answer_with(tail, response.rcode, query.qtype, source, verdict)
         message = encode_response(
             query,
             response.rcode,

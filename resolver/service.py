@@ -20,7 +20,19 @@ from resolver.clock import Clock
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.local import LocalNames
 from resolver.memo import Memo, Remembered
-from resolver.outcome import Ask, Drop, Outcome, Peer, Redirect, Respond, Source, Transport, over_transport
+from resolver.outcome import (
+    Ask,
+    Drop,
+    Outcome,
+    Peer,
+    Redirect,
+    Respond,
+    Source,
+    Transport,
+    answer_with,
+    ask_for,
+    over_transport,
+)
 from resolver.policy.answer import policy_answer, prepared_answer
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
@@ -212,7 +224,7 @@ class Service:
         return self._from_cache(query, peer, verdict, now)
 
     def _from_cache(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Outcome:
-        checking_disabled = bool(query.flags & _CD)
+        checking_disabled = query.flags & _CD != 0
         entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
         stale = None
         if entry is not None:
@@ -228,7 +240,7 @@ class Service:
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
         if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return Ask(query, peer, verdict, self._table.generation, now, stale=stale)
+        return ask_for(query, peer, verdict, self._table.generation, now, stale)
 
     # The asynchronous half.
 
@@ -254,7 +266,7 @@ class Service:
         if ask.redirect is not None:
             self._forwarder.ask(ask.redirect.target, query.qtype, False, query.checking_disabled, done)
         else:
-            checking_disabled = bool(query.flags & _CD)
+            checking_disabled = query.flags & _CD != 0
             self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, done)
 
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
@@ -338,18 +350,19 @@ class Service:
         self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
     ) -> CacheEntry | None:
         """Store a result for `name` once, however many clients waited for it."""
-        question = (name, query.qtype, dnssec_ok, bool(query.flags & _CD))
-        if isinstance(result, Failed):
+        checking_disabled = query.flags & _CD != 0
+        if type(result) is Failed:
             # Want of room here is no failure of the name: it may be asked again at once.
             if result.reason not in ("overload", "closed"):
-                self._cache.store_failure(*question, result.ede, now)
+                self._cache.store_failure(name, query.qtype, dnssec_ok, checking_disabled, result.ede, now)
             return None
+        assert type(result) is Answered
         if self._stored[0] is result:
             return self._stored[1]
         if not result.upstream.trust_ad:
             # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
             result.response.authentic_data = False
-        entry = self._cache.store(*question, result.response, now)
+        entry = self._cache.store(name, query.qtype, dnssec_ok, checking_disabled, result.response, now)
         self._stored = (result, entry)
         return entry
 
@@ -442,14 +455,10 @@ class Service:
         prepared = prepared_answer(query, verdict, now)
         if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
-        question_end = query.question_end
         octets = query.octets
-        answer = Respond.__new__(Respond)  # its `__init__` costs as much as all these lines
-        answer.tail = prepared.heads[query.flags & COPIED_FLAGS] + octets[12:question_end] + prepared.suffix
-        answer.rcode = prepared.rcode
-        answer.qtype = query.qtype
-        answer.source = _FROM_POLICY
-        answer.verdict = verdict
+        question = octets[12 : query.question_end]
+        tail = prepared.heads[query.flags & COPIED_FLAGS] + question + prepared.suffix
+        answer = answer_with(tail, prepared.rcode, query.qtype, _FROM_POLICY, verdict)
         answer.tally = prepared.tally
         answer.prepared = prepared
         if not query.options and self._memo_udp.is_asked_again(octets[2:]):
@@ -486,14 +495,5 @@ class Service:
         """
         if not query.options:
             memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
-            key = query.octets[2:]
-            if memo.is_asked_again(key):
-                known = Remembered(answer, self._table.generation, good_until)
-                tail = answer.tail
-                if entry is not None and entry.response is not None and not tail[0] & 0x02:  # not truncated
-                    body_at = query.question_end - 2
-                    known.entry = entry
-                    known.head = tail[:body_at]
-                    known.opt = tail[body_at + len(entry.response.body) :]
-                memo.remember(key, known)
+            memo.consider(query, answer, self._table.generation, good_until, entry)
         return answer

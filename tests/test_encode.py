@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resolver.wire.encode import cut_text, encode_malformed, encode_query, encode_response, response_limit
+from resolver.wire.encode import (
+    cut_text,
+    encode_malformed,
+    encode_query,
+    encode_response,
+    response_limit,
+    usual_tail,
+)
 from resolver.wire.numbers import Rcode
 from resolver.wire.query import parse_query
 from resolver.wire.records import QNAME_POINTER, record
@@ -185,3 +192,19 @@ def test_every_reply_fits_its_limit_and_dnspython_reads_it(
 def test_a_reply_is_itself_no_query() -> None:
     reply = encode_response(query(), 0, limit=512)
     assert getattr(parse_query(reply), "reason", None) == "response"
+
+
+@pytest.mark.parametrize("records", [0, 1, 20, 40])
+@pytest.mark.parametrize("rcode", [Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.BADVERS])
+@pytest.mark.parametrize("flags", [0, 0x0010, 0x0100, 0x0130])
+@pytest.mark.parametrize("edns", [None, False, True])
+def test_the_usual_reply_is_what_the_encoder_writes_or_nothing(
+    records: int, rcode: Rcode, flags: int, edns: bool | None
+) -> None:
+    asked = query(flags=flags, additional=None if edns is None else opt(flags=0x8000 if edns else 0))
+    body = A_RECORD * records
+    tail = usual_tail(asked, rcode, body, records, 0)
+    if tail:
+        assert tail == encode_response(asked, rcode, body=body, ancount=records, limit=512)[2:]
+    else:
+        assert rcode > 15 or len(asked.octets) + len(body) > 512

@@ -32,7 +32,10 @@ TABLE_SLOT_OCTETS: Final = 60
 
 
 class Seat:
-    """An entry's place in the eviction queues, kept by its question while the answers come and go."""
+    """An entry's place in the eviction queues, kept by its question while the answers come and go.
+
+    See `seated` for the quick way to make one.
+    """
 
     __slots__ = ("entry", "in_main", "kind", "octets", "qname")
 
@@ -107,6 +110,35 @@ class CacheEntry:
         return self.response is not None and now < self.stale_until
 
 
+def seated(
+    qname: bytes,
+    kind: int,
+    octets: int,
+    response: Response | None,
+    stored_at: float,
+    expires_at: float,
+    stale_until: float,
+) -> CacheEntry:
+    """A new entry in a new seat, made without their `__init__`s: it runs once for every new name."""
+    seat = Seat.__new__(Seat)
+    seat.qname = qname
+    seat.kind = kind
+    seat.octets = octets
+    seat.in_main = False
+    seat.entry = entry = CacheEntry.__new__(CacheEntry)
+    entry.seat = seat
+    entry.response = response
+    entry.stored_at = stored_at
+    entry.expires_at = expires_at
+    entry.stale_until = stale_until
+    entry.failed_until = _NEVER
+    entry.failure = entry.judgement = None
+    entry.failure_ttl_s = 0.0
+    entry.frequency = 0
+    entry.judged_generation = -1
+    return entry
+
+
 def _rounded(octets: int) -> int:
     return (octets + ALLOCATION_OCTETS - 1) & -ALLOCATION_OCTETS
 
@@ -128,6 +160,10 @@ _LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + INT_OCTETS
 _BYTES_CEILING: Final = sys.getsizeof(b"") + ALLOCATION_OCTETS - 1
 _TUPLE_CEILING: Final = sys.getsizeof(()) + ALLOCATION_OCTETS - 1
 _MASK: Final = -ALLOCATION_OCTETS
+_ONE_ADDRESS_OCTETS: Final = {
+    octets: 3 * _rounded(sys.getsizeof((0,))) + _rounded(sys.getsizeof(bytes(octets))) for octets in (4, 16)
+}
+"""The tuples of its TTL, of the TTL's offset and of itself, and an address of so many octets."""
 
 
 def failure_octets(failure: tuple[int, str] | None) -> int:
@@ -148,6 +184,16 @@ def answer_octets(qname: bytes, response: Response | None) -> int:
     octets += _RESPONSE_OCTETS + ((len(response.body) + _BYTES_CEILING) & _MASK)
     ttls = response.ttls
     records = len(ttls)
+    if (
+        records == 1
+        and response.name_at_end is qname
+        and len(response.addresses) == 1
+        and not response.service_targets
+        and response.ttl_offsets[0] <= SMALL_INT_MAX
+    ):
+        # One address of the name itself, as most answers are: its parts have but two sizes.
+        octets += _ONE_ADDRESS_OCTETS[len(response.addresses[0])]
+        return octets + INT_OCTETS if ttls[0] > SMALL_INT_MAX else octets
     if records:
         # The tuples of TTLs and of their offsets.
         octets += 2 * ((POINTER_OCTETS * records + _TUPLE_CEILING) & _MASK)

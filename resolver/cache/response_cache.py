@@ -10,11 +10,12 @@ by comparing the whole name, never by its hash alone.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from typing import Final
 
-from resolver.cache.entry import CacheEntry, Seat, answer_octets, failure_octets
+from resolver.cache.entry import CacheEntry, Seat, answer_octets, failure_octets, seated
 from resolver.cache.eviction import FREQUENCY_MAX, SMALL_SHARE, EvictionQueues
 from resolver.wire.numbers import NegativeKind
 from resolver.wire.response import Response
@@ -29,6 +30,7 @@ SLACK_SHARE: Final = 32
 """Eviction starts when 1/32 of the octets is left, so its search may take several stores."""
 
 _NXDOMAIN = NegativeKind.NXDOMAIN  # a member costs a descriptor call each time it is read off its class
+_NEVER: Final = -math.inf
 _TTL = struct.Struct("!L")
 
 
@@ -120,7 +122,11 @@ class ResponseCache:
         # A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
         denies_qname = response.negative is _NXDOMAIN and not response.links
         kind, other = (denial_kind, typed_kind) if denies_qname else (typed_kind, denial_kind)
-        kept = self._within_bounds(response, ttl_s)
+        kept = response
+        ttls = response.ttls
+        # One TTL is the lifetime itself, which is within the bounds.
+        if len(ttls) != 1 or ttls[0] != ttl_s:
+            kept = self._within_bounds(response, ttl_s)
         octets = answer_octets(qname, kept)
         if octets > self._entry_octets_max:
             # What it would have replaced is out of date all the same.
@@ -131,10 +137,8 @@ class ResponseCache:
         contradicted = self._tables.get(other)
         if contradicted and qname in contradicted:
             self._empty(qname, other)
-        entry = self._fill(qname, kind, kept, octets)
-        entry.stored_at = now
-        entry.expires_at = expires_at = now + ttl_s
-        entry.stale_until = expires_at + self._stale_max_s
+        expires_at = now + ttl_s
+        entry = self._fill(qname, kind, kept, octets, now, expires_at, expires_at + self._stale_max_s)
         if self._queues.octets > self._octets_high:
             self._make_room(now)
         return entry
@@ -213,10 +217,7 @@ class ResponseCache:
         if response.negative is not None:
             least, most = 0, self._negative_ttl_max_s
         ttls = response.ttls
-        if ttl_s == response.ttl_s and (
-            # One TTL is the lifetime itself, which is within the bounds.
-            (len(ttls) == 1 and ttls[0] == ttl_s) or (least <= min(ttls) and max(ttls) <= most)
-        ):
+        if ttl_s == response.ttl_s and least <= min(ttls) and max(ttls) <= most:
             return response
         # At least one record is there: what has none has no TTL, and is not kept.
         ttls = tuple([min(max(ttl, least), most) for ttl in ttls])
@@ -229,23 +230,33 @@ class ResponseCache:
         table = self._tables.get(kind)
         return table.get(qname) if table is not None else None
 
-    def _fill(self, qname: bytes, kind: int, response: Response | None, octets: int) -> CacheEntry:
+    def _fill(
+        self,
+        qname: bytes,
+        kind: int,
+        response: Response | None,
+        octets: int,
+        stored_at: float = _NEVER,
+        expires_at: float = _NEVER,
+        stale_until: float = _NEVER,
+    ) -> CacheEntry:
         """A new entry with a response, or with none yet, in the question's old seat or a new one."""
         table = self._tables.get(kind)
         if table is None:
             table = self._tables[kind] = {}
         older = table.get(qname)
         if older is None:
-            seat = Seat(qname, kind, octets)
-            entry = seat.entry
-            self._queues.admit(seat)
-        else:
-            seat = older.seat
-            entry = seat.entry = CacheEntry(seat)
-            entry.frequency = older.frequency
-            self._queues.resize(seat, octets)
+            entry = table[qname] = seated(qname, kind, octets, response, stored_at, expires_at, stale_until)
+            self._queues.admit(entry.seat)
+            return entry
+        seat = older.seat
+        entry = table[seat.qname] = seat.entry = CacheEntry(seat)
+        entry.frequency = older.frequency
+        self._queues.resize(seat, octets)
         entry.response = response
-        table[seat.qname] = entry
+        entry.stored_at = stored_at
+        entry.expires_at = expires_at
+        entry.stale_until = stale_until
         return entry
 
     def _empty(self, qname: bytes, kind: int) -> None:

@@ -16,6 +16,8 @@ from resolver.wire.query import Query
 
 UDP_PAYLOAD_OCTETS_MAX = 1232
 """Largest UDP message sent or asked for: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020)."""
+UDP_PAYLOAD_OCTETS_MIN = 512
+"""What every client takes (RFC 1035 §4.2.1)."""
 STREAM_OCTETS_MAX = 65535
 """Largest message over TCP: its length field has 16 bits (RFC 1035 §4.2.2)."""
 EDE_TEXT_OCTETS_MAX = 200
@@ -96,6 +98,20 @@ def encode_response(
             opt,
         )
     )
+
+
+def usual_tail(query: Query, rcode: int, body: bytes, ancount: int, nscount: int) -> bytes:
+    """What `encode_response` writes after the ID, over UDP and with nothing to tell beside the records.
+
+    Empty where that is more than every client takes, or the rcode needs more than its four bits.
+    """
+    question_end = query.question_end
+    opt = _PLAIN_OPTS[query.dnssec_ok] if query.has_opt else b""
+    if rcode > 15 or question_end + len(body) + len(opt) > UDP_PAYLOAD_OCTETS_MIN:
+        return b""
+    flags = 0x8080 | query.flags & COPIED_FLAGS | rcode
+    head = _FOUR_COUNTS(flags, 1, ancount, nscount, 1 if opt else 0)
+    return head + query.octets[12:question_end] + body + opt
 
 
 def response_limit(query: Query, is_stream: bool) -> int:
