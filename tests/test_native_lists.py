@@ -304,7 +304,7 @@ def test_native_names_are_a_sequence() -> None:
 
 # The table.
 
-FEW_NAMES = st.lists(st.sampled_from(["a", "b", "c", "dd", "x" * 63]), max_size=4).map(
+FEW_NAMES = st.lists(st.sampled_from(["a", "b", "c", "dd", "x" * 60]), max_size=4).map(
     lambda ls: n(".".join(ls) or ".")
 )
 RANKS = [
