@@ -1,0 +1,371 @@
+//! Queries and upstream answers through the whole flow, with canaries: names whose right answer is known.
+//!
+//! Knows: how a flow is put together, what must hold of every message it sends.  Does not know: sockets.
+//! A case: what it is (one octet), whose (one octet), then a query; or the place of an answer in the corpus (two
+//! octets), three letters and the answer, which is asked for first.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use resolver_core::access::{AccessList, RateLimiter};
+use resolver_core::cache::{Cache, CacheConfig};
+use resolver_core::entropy::Entropy;
+use resolver_core::flow::{
+    Asked, Attempt, Finished, Flow, FlowConfig, Heard, Hearing, Outcome, Peer, Policy, Route, Tallies,
+    UpstreamSet, UpstreamView,
+};
+use resolver_core::local::LocalNames;
+use resolver_core::policy::{Image, PolicyTable};
+use resolver_core::wire::{accept_response, Accepted};
+
+use super::answers::sent_for;
+use super::{claim, Target};
+use crate::chance::Chance;
+use crate::corpus::{self, Answer, BLOCKED, CANARY, CANARY_ADDRESS, POLICY, PRINTER, PRINTER_ADDRESS};
+use crate::{message, mutate};
+
+const CACHE_OCTETS: usize = 16 << 20;
+/// Seconds that pass with each case.
+const STEP_S: f64 = 0.001;
+const LIMIT_QPS: u32 = 100;
+const NOERROR: u16 = 0;
+const NXDOMAIN: u16 = 3;
+const TYPE_A: u16 = 1;
+const ADDRESS_TYPES: [u16; 2] = [1, 28];
+
+/// See the module's text.
+pub struct Flows {
+    queries: Vec<Vec<u8>>,
+    answers: Vec<Answer>,
+    flow: Flow,
+    entropy: Entropy,
+    tallies: Tallies,
+    out: Vec<u8>,
+    now: f64,
+    responded: u64,
+    dropped: u64,
+    asked: u64,
+    done: u64,
+    handed_over: u64,
+    canaries: u64,
+    relearned: u64,
+}
+
+/// What became of one query.
+enum Sent {
+    Answered,
+    Nothing,
+    Out(Box<Attempt>),
+}
+
+impl Flows {
+    pub fn new() -> Flows {
+        let image = Image::open(Box::new(POLICY)).expect("the corpus's policy is whole");
+        let ipv4 = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
+        let printer = IpAddr::V4(PRINTER_ADDRESS.into());
+        let config = FlowConfig {
+            access: AccessList::new(&[(ipv4, 24)]),
+            limiter: Some(RateLimiter::new(LIMIT_QPS)),
+            local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
+            keepalive_units: 100,
+            in_flight_max: 64,
+            waiters_max: 8,
+            waiting_max: 64,
+            punt_blocked: false,
+            punt_all: false,
+        };
+        let cache = Cache::new(CacheConfig { octets_max: CACHE_OCTETS, ..CacheConfig::default() });
+        let flow = Flow::new(config, Arc::new(cache));
+        flow.publish(PolicyTable::new(Arc::new(image), 1, 0.0, 0.0));
+        let set = UpstreamSet {
+            first: Some(0),
+            edns: true,
+            trust_ad: true,
+            timeout_s: 1.0,
+            probe_at: f64::INFINITY,
+        };
+        let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
+        flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
+        Flows {
+            queries: corpus::queries(),
+            answers: corpus::answers(),
+            flow,
+            entropy: Entropy::from_seed([7; 32]),
+            tallies: Tallies::new(),
+            out: Vec::new(),
+            now: 1000.0,
+            responded: 0,
+            dropped: 0,
+            asked: 0,
+            done: 0,
+            handed_over: 0,
+            canaries: 0,
+            relearned: 0,
+        }
+    }
+
+    /// What the flow does with a query; a question that is to be asked is out then.
+    fn send(&mut self, octets: &[u8], peer: &Peer) -> Result<Sent, String> {
+        let policy = self.flow.policy();
+        let policy: &Policy = policy.as_deref().ok_or("no policy")?;
+        let outcome = self.flow.answer_now(policy, octets, peer, self.now, &mut self.out, &mut self.tallies);
+        self.tallies.settle(0.0);
+        match outcome {
+            Outcome::Respond => {
+                self.responded += 1;
+                check_message(octets, &self.out, peer)?;
+                return Ok(Sent::Answered);
+            }
+            Outcome::Drop { .. } => {
+                self.dropped += 1;
+                return Ok(Sent::Nothing);
+            }
+            Outcome::Punt => return Err("a punt without a reason".to_owned()),
+            Outcome::Ask => self.asked += 1,
+        }
+        let route = Route::by_token(self.asked);
+        let asked = self.flow.ask(
+            policy,
+            octets,
+            peer,
+            &route,
+            self.now,
+            &mut self.entropy,
+            &mut self.out,
+            &mut self.tallies,
+        );
+        self.tallies.settle(0.0);
+        match asked {
+            Asked::Send(attempt) => Ok(Sent::Out(attempt)),
+            _ => Err("a first question was not sent".to_owned()),
+        }
+    }
+
+    /// Give up on a question, as if Python had taken it over and ended it.
+    fn end(&mut self, attempt: &Attempt) -> Result<(), String> {
+        let waiters = self.flow.hand_over(&attempt.key);
+        self.flow.release(&attempt.key);
+        claim(waiters.len() == 1, "not one who waits")
+    }
+
+    /// Let `reply` come for an attempt.
+    fn hear(&mut self, octets: &[u8], peer: &Peer, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
+        let policy = self.flow.policy();
+        let policy: &Policy = policy.as_deref().ok_or("no policy")?;
+        let mut told = Vec::new();
+        let each = |_: &_, finished: Finished| {
+            if let Finished::Reply(message) = finished {
+                told.push(message.to_vec());
+            }
+        };
+        let hearing = Hearing { policy, now: self.now, out: &mut self.out, tallies: &mut self.tallies };
+        match self.flow.heard(attempt, reply, hearing, each) {
+            Heard::Done => {
+                self.done += 1;
+                claim(reply[..2] == attempt.sent.id.to_be_bytes(), "another ID was believed")?;
+                claim(told.len() == 1, "an answer that nobody got")?;
+                check_message(octets, &told[0], peer)
+            }
+            Heard::HandOver => {
+                self.handed_over += 1;
+                self.end(attempt)
+            }
+        }
+    }
+
+    fn run_query(&mut self, octets: &[u8], peer: &Peer) -> Result<(), String> {
+        match self.send(octets, peer)? {
+            Sent::Out(attempt) => self.end(&attempt),
+            _ => Ok(()),
+        }
+    }
+
+    fn run_answer(
+        &mut self,
+        place: usize,
+        letters: [u8; 3],
+        spoils: u8,
+        reply: &[u8],
+        peer: &Peer,
+    ) -> Result<(), String> {
+        let answer = &self.answers[place % self.answers.len()];
+        let letters = letters.map(|letter| b'a' + letter % 26);
+        let qname = renamed(&answer.qname, letters);
+        let (qtype, dnssec_ok) = (answer.qtype, answer.dnssec_ok);
+        let octets = message::query(4711, &qname, qtype, dnssec_ok || spoils & 2 != 0, dnssec_ok);
+        let Sent::Out(attempt) = self.send(&octets, peer)? else { return Ok(()) };
+        if is_canary(&attempt.key.qname) {
+            // Whatever is said of it now would be the truth about it.
+            return self.end(&attempt);
+        }
+        let mut reply = renamed(reply, letters);
+        let question_end = 12 + attempt.sent.qname.len();
+        if spoils & 1 == 0 && reply.len() >= question_end {
+            reply[..2].copy_from_slice(&attempt.sent.id.to_be_bytes());
+            reply[12..question_end].copy_from_slice(&attempt.sent.qname);
+        }
+        self.hear(&octets, peer, &attempt, &reply)
+    }
+
+    /// Learn the canary's address; it may have had to make room for others.
+    fn learn_canary(&mut self) -> Result<(), String> {
+        let told =
+            self.answers.iter().find(|answer| is_canary(&answer.qname)).ok_or("no canary in the corpus")?;
+        let sent = sent_for(told).ok_or("no question")?;
+        let Accepted::Response(response) = accept_response(&told.octets, &sent) else {
+            return Err("the canary is refused".to_owned());
+        };
+        self.relearned += 1;
+        let kept =
+            self.flow.cache().store(CANARY, TYPE_A, false, false, response, self.now, |kept| kept.is_ok());
+        claim(kept, "the canary is not kept")
+    }
+
+    fn check_canaries(&mut self) -> Result<(), String> {
+        let peer = Peer { address: Ipv4Addr::new(192, 0, 2, 250).into(), is_stream: true };
+        let canary = message::query(1, CANARY, TYPE_A, false, false);
+        match self.send(&canary, &peer)? {
+            Sent::Out(attempt) => {
+                self.end(&attempt)?;
+                self.learn_canary()?;
+            }
+            _ => claim(self.addresses()? == [CANARY_ADDRESS], "the cached canary has another address")?,
+        }
+        self.run_query(&message::query(2, PRINTER, TYPE_A, true, false), &peer)?;
+        claim(self.addresses()? == [PRINTER_ADDRESS], "the local canary has another address")?;
+        for prefix in [&b""[..], b"\x03www", b"\x01a\x01b"] {
+            self.run_query(&message::query(3, &[prefix, BLOCKED].concat(), TYPE_A, true, true), &peer)?;
+            let read = message::read(&self.out).ok_or("not whole")?;
+            claim(read.rcode() == NXDOMAIN && read.answers().count() == 0, "the blocked canary is not")?;
+        }
+        self.canaries += 5;
+        Ok(())
+    }
+
+    fn addresses(&self) -> Result<Vec<[u8; 4]>, String> {
+        let read = message::read(&self.out).ok_or("not whole")?;
+        claim(read.rcode() == NOERROR, "no answer to a canary")?;
+        Ok(read.answers().filter_map(|record| record.rdata.clone().try_into().ok()).collect())
+    }
+}
+
+fn is_canary(qname: &[u8]) -> bool {
+    qname.eq_ignore_ascii_case(CANARY)
+}
+
+/// Octets with other letters where `www` stands as a label, so that a few answers are many.
+fn renamed(octets: &[u8], letters: [u8; 3]) -> Vec<u8> {
+    let mut renamed = octets.to_vec();
+    for at in 0..octets.len().saturating_sub(3) {
+        if octets[at] == 3 && octets[at + 1..at + 4].eq_ignore_ascii_case(b"www") {
+            renamed[at + 1..at + 4].copy_from_slice(&letters);
+        }
+    }
+    renamed
+}
+
+/// What must hold of whatever a client is sent.
+fn check_message(query: &[u8], reply: &[u8], peer: &Peer) -> Result<(), String> {
+    claim(reply.len() >= 12 && reply[..2] == query[..2], "another ID")?;
+    claim(reply[2] & 0x80 != 0 && reply[2] & 0x78 == query[2] & 0x78, "QR or opcode")?;
+    claim(query[2] & 0x80 == 0, "a response was answered")?;
+    claim(peer.is_stream || reply.len() <= 1232, "an amplifier")?;
+    if reply.len() == 12 {
+        return claim(reply[3] & 15 != 0, "a bare header that says nothing");
+    }
+    let read = message::read(reply).ok_or("a message that is not whole")?;
+    claim(query.get(12..read.question_end) == reply.get(12..read.question_end), "another question")?;
+    let address = |record: &&message::Record| ADDRESS_TYPES.contains(&record.rtype);
+    for record in read.answers().filter(address) {
+        claim(!message::is_within(&record.owner, BLOCKED), "a blocked name's address")?;
+        if record.owner == CANARY && read.qname == CANARY && read.qtype == TYPE_A {
+            claim(record.rdata == CANARY_ADDRESS, "a wrong canary")?;
+        }
+    }
+    claim(
+        !message::is_within(&read.qname, BLOCKED) || read.answers().count() == 0,
+        "a blocked name's records",
+    )
+}
+
+impl Target for Flows {
+    fn name(&self) -> &'static str {
+        super::FLOW
+    }
+
+    fn make(&mut self, chance: &mut Chance) -> Vec<u8> {
+        let mut case = vec![chance.octet(), chance.octet()];
+        if case[0] & 1 == 0 {
+            let (place, other) = (chance.below(self.queries.len()), chance.below(self.queries.len()));
+            case.extend(mutate::mutated(&self.queries[place], &self.queries[other], chance));
+        } else {
+            let (place, other) = (chance.below(self.answers.len()), chance.below(self.answers.len()));
+            case.extend_from_slice(&(place as u16).to_be_bytes());
+            case.extend(chance.octets(3));
+            case.push(if chance.one_in(8) { chance.octet() } else { chance.octet() & !1 });
+            let octets = &self.answers[place].octets;
+            if chance.one_in(4) {
+                case.extend_from_slice(octets);
+            } else {
+                case.extend(mutate::mutated(octets, &self.answers[other].octets, chance));
+            }
+        }
+        case
+    }
+
+    fn corpus(&self) -> Vec<Vec<u8>> {
+        let queries = self.queries.iter().map(|octets| [&[0, 1], &octets[..]].concat());
+        let answers = self.answers.iter().enumerate().map(|(place, answer)| {
+            let [high, low] = (place as u16).to_be_bytes();
+            [&[1, 1, high, low, 22, 22, 22, 0], &answer.octets[..]].concat()
+        });
+        queries.chain(answers).collect()
+    }
+
+    fn run(&mut self, case: &[u8]) -> Result<(), String> {
+        self.now += STEP_S;
+        let (&[what, whose, ..], Some(octets)) = (case, case.get(2..)) else { return Ok(()) };
+        // Now and then a stranger; over TCP now and then.
+        let network = if whose & 0x0F == 15 { 100 } else { 2 };
+        let peer =
+            Peer { address: Ipv4Addr::new(192, 0, network, whose & 7).into(), is_stream: whose & 16 != 0 };
+        if what & 1 == 0 {
+            return self.run_query(octets, &peer);
+        }
+        match octets {
+            [high, low, one, two, three, spoils, reply @ ..] => {
+                let place = usize::from(u16::from_be_bytes([*high, *low]));
+                self.run_answer(place, [*one, *two, *three], *spoils, reply, &peer)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        claim(self.flow.in_flight() == 0 && self.flow.waiting() == 0, "something is still in flight")?;
+        claim(self.flow.cache().counters().octets <= CACHE_OCTETS as u64, "the cache is over its limit")?;
+        self.check_canaries()
+    }
+
+    fn memory_octets_max(&self) -> u64 {
+        (CACHE_OCTETS + CACHE_OCTETS / 10 + (8 << 20)) as u64
+    }
+
+    fn facts(&self) -> String {
+        let counters = self.flow.cache().counters();
+        format!(
+            "{} answered, {} dropped, {} asked ({} done, {} handed over), {} canaries asked, {} relearned, \
+             cache {} entries, {:.1} MB, {} evictions",
+            self.responded,
+            self.dropped,
+            self.asked,
+            self.done,
+            self.handed_over,
+            self.canaries,
+            self.relearned.saturating_sub(1),
+            counters.entries,
+            counters.octets as f64 / 1e6,
+            counters.evictions
+        )
+    }
+}
