@@ -80,12 +80,16 @@ _OPT_OCTETS = 11
 """Root owner, type, class, TTL and RDLENGTH of an OPT without options."""
 _OPT_START = b"\0\0\x29"
 
-_USUAL_OPTS = {
+_STEPS = (0, *range(2, 65), *([1 << 16] * 192))
+"""From a length octet to the next one; beyond every message for octets over 63: a pointer in the first name
+of a message has nothing before it to point to, and other kinds of labels are not in use (RFC 1035 §4.1.4)."""
+
+USUAL_OPTS = {
     _OPT_START + struct.pack("!HIH", payload, flags, 0): (payload, flags == 0x8000)
     for payload in (512, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 2048, 4096, 8192)
     for flags in (0, 0x8000)
 }
-"""Whole OPT records that most clients send: one look-up instead of reading each."""
+"""Whole OPT records that most clients and servers send: one look-up instead of reading each."""
 
 SHORT = Malformed("short", None)
 RESPONSE = Malformed("response", None)
@@ -119,12 +123,8 @@ def parse_query(octets: bytes) -> Query | Malformed:
         additional = 2
     try:
         at = 12
-        # A pointer in the first name of a message has nothing before it to point to, so any octet
-        # over 63 is an error here (RFC 1035 §4.1.4).
-        while label := octets[at]:
-            if label > 63:
-                return NAME
-            at += label + 1
+        while step := _STEPS[octets[at]]:
+            at += step
     except IndexError:
         return NAME
     at += 1
@@ -150,7 +150,7 @@ def parse_query(octets: bytes) -> Query | Malformed:
         query.payload_octets = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
         return query
     if additional == 1:
-        usual = _USUAL_OPTS.get(octets[at:])
+        usual = USUAL_OPTS.get(octets[at:])
         if usual is not None:
             query.has_opt = True
             query.payload_octets, query.dnssec_ok = usual

@@ -20,6 +20,7 @@ from resolver.wire.chain import (
 from resolver.wire.layout import TTL_TOP_BIT, are_names_fixed, lay_out
 from resolver.wire.names import is_at_or_below
 from resolver.wire.numbers import NegativeKind, Qtype, Rcode
+from resolver.wire.query import USUAL_OPTS
 from resolver.wire.service_binding import read_service
 from resolver.wire.walk import (
     RECORD_FIXED,
@@ -137,6 +138,7 @@ _TYPE_CLASS = struct.Struct("!HH").pack
 _HEADER = struct.Struct("!HHHHHH").unpack_from
 # Plain ints: looking a member up on an enum costs more than the comparison.
 _CNAME, _SOA, _OPT, _ANY = 5, 6, 41, 255
+_QR_OPCODE_TC = 0xFA00
 _BROKEN_LAYOUT = (IndexError, WireError, struct.error)
 """What walking broken octets raises; nothing else does."""
 _POINTED_RECORD = struct.Struct("!HHHIH").unpack_from
@@ -181,33 +183,23 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
     if length < 12:
         return SHORT
     id_, flags, qdcount, ancount, nscount, arcount = _HEADER(octets)
-    # RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
-    if not flags & 0x8000:
-        return NOT_RESPONSE
-    if id_ != sent.id:
-        return WRONG_ID
-    if flags & 0x7800:
-        return WRONG_OPCODE
     question = sent.question
     question_end = 12 + len(question)
-    if qdcount != 1:
-        return _without_question(flags, qdcount, length, sent)
-    if octets[12:question_end] != question:
-        return WRONG_CASE if octets[12:question_end].lower() == question.lower() else WRONG_QUESTION
-    if flags & 0x0200:
-        return TRUNCATED
-    if ancount + nscount + arcount > RECORDS_MAX:
-        return TOO_MANY
-    if (ancount + nscount + arcount) * RECORD_OCTETS_MIN > length - question_end:
+    # RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
+    told = octets[12:question_end]
+    if told != question or id_ != sent.id or flags & _QR_OPCODE_TC != 0x8000 or qdcount != 1:
+        return _other_than_whole(octets, sent, id_, flags, qdcount)
+    records = ancount + nscount + arcount
+    if records > RECORDS_MAX or records * RECORD_OCTETS_MIN > length - question_end:
         return TOO_MANY
     counts = (ancount, nscount, arcount)
-    # Why three paths: most answers are addresses of qname itself; nearly every other is a short chain
-    # in order, or one SOA; those are sliced without a list of records.  The plain paths may punt, never
-    # say other than the general one.
-    if (not nscount or not sent.dnssec_ok) and flags & 0xF in (0, 3):
+    # Why three paths: most answers are addresses of qname itself, nearly every other a short chain in order
+    # or one SOA: sliced without a list of records.  They may punt, never say other than the general path.
+    rcode = flags & 0xF
+    if (not nscount or not sent.dnssec_ok) and (not rcode or rcode == 3):
         try:
             plain = None
-            if ancount and not flags & 0xF:
+            if ancount and not rcode:
                 plain = _accept_addresses(octets, sent, question_end, flags, counts)
             if plain is None:
                 plain = _accept_plain(octets, sent, question_end, flags, counts)
@@ -221,12 +213,26 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
         return BROKEN
 
 
-def _without_question(flags: int, qdcount: int, length: int, sent: SentQuery) -> Refused | UpstreamFailure:
-    """A message without exactly one question: believed only as a bare error over a stream."""
-    rcode = flags & 0xF
-    if qdcount == 0 and length == 12 and sent.is_stream and rcode not in (0, Rcode.NXDOMAIN):
-        return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
-    return WRONG_COUNT
+def _other_than_whole(
+    octets: bytes, sent: SentQuery, id_: int, flags: int, qdcount: int
+) -> Truncated | Refused | UpstreamFailure:
+    """What a message is that is not the whole reply to what was asked."""
+    if not flags & 0x8000:
+        return NOT_RESPONSE
+    if id_ != sent.id:
+        return WRONG_ID
+    if flags & 0x7800:
+        return WRONG_OPCODE
+    if qdcount != 1:
+        # Without a question it is believed only as a bare error over a stream.
+        rcode = flags & 0xF
+        if qdcount == 0 and len(octets) == 12 and sent.is_stream and rcode not in (0, Rcode.NXDOMAIN):
+            return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
+        return WRONG_COUNT
+    told = octets[12 : 12 + len(sent.question)]
+    if told != sent.question:
+        return WRONG_CASE if told.lower() == sent.question.lower() else WRONG_QUESTION
+    return TRUNCATED
 
 
 def _accept_addresses(
@@ -258,7 +264,8 @@ def _accept_addresses(
         ttls = (ttl_s,) * ancount
         addresses = tuple([octets[start + 12 : start + step] for start in starts])
         at = starts.stop
-    if ttl_s >= TTL_TOP_BIT or _step_over(octets, at, nscount, arcount):
+    is_usual_end = arcount == 1 and not nscount and octets[at:] in USUAL_OPTS
+    if ttl_s >= TTL_TOP_BIT or (not is_usual_end and _step_over(octets, at, nscount, arcount)):
         return None
     response = Response.__new__(Response)  # its `__init__` costs as much as all these lines
     response.rcode = response.nscount = 0
