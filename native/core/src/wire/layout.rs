@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 
 use super::chain::Kept;
 use super::numbers::{CLASS_IN, TYPE_CNAME, TYPE_RRSIG};
+use super::rdata::{check_rdata, expand_rdata};
 use super::response::Ttl;
-use super::walk::{check_rdata, expand_rdata, skip_name, u32_at, Names, Record, Span, WireError};
+use super::walk::{skip_name, u32_at, Names, Record, Span, WireError};
 use super::walk::{FIXED_OCTETS, HEADER_OCTETS};
 
 /// Largest body written anew, in octets: with question and OPT it still fits the 65535 of a TCP message.

@@ -1,7 +1,7 @@
 //! Octets <-> facts: the only room that reads or writes DNS wire format.
 //!
 //! Knows: `query` reads clients, `response` judges upstreams (`plain`, `sections`, `chain`, `layout`,
-//! `service_binding` and `walk` are its parts), `encode` writes every message, `records` our own records,
+//! `service_binding`, `rdata` and `walk` are its parts), `encode` writes every message, `records` our own records,
 //! `ttl` ages bodies, `names` says how names relate, `numbers` what numbers mean.  Does not know: clocks,
 //! sockets, policy.  Nothing here panics on hostile octets.
 
@@ -11,11 +11,16 @@ mod layout;
 pub mod names;
 pub mod numbers;
 mod plain;
+#[cfg(test)]
+mod properties;
 pub mod query;
+mod rdata;
 pub mod records;
 pub mod response;
 mod sections;
 mod service_binding;
+#[cfg(test)]
+mod traps;
 pub mod ttl;
 mod walk;
 

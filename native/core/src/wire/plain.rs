@@ -12,7 +12,9 @@ use super::numbers::{TYPE_DS, TYPE_SOA, TYPE_TLSA, TYPE_TXT};
 use super::records::QNAME_POINTER;
 use super::response::{ChainLink, NegativeKind, Response, SentQuery, Ttl, CHAIN_LINKS_MAX};
 use super::service_binding::address;
-use super::walk::{read_fixed, read_name, step_over, u16_at, u32_at, Names, Span, WireError, FIXED_OCTETS};
+use super::walk::{
+    pass_name, read_fixed, read_name, step_over, u16_at, u32_at, Names, Span, WireError, FIXED_OCTETS,
+};
 
 /// A header's facts as an answer's records need them.
 #[derive(Clone, Copy)]
@@ -205,8 +207,8 @@ fn accept_plain_negative(octets: &[u8], head: &Head, mut run: Run) -> Result<Opt
         return Ok(None);
     }
     let end = at + FIXED_OCTETS + fixed.rdlength;
-    let (_, rname_at) = read_name(octets, at + FIXED_OCTETS, &mut run.names)?;
-    let (_, numbers_at) = read_name(octets, rname_at, &mut run.names)?;
+    let rname_at = pass_name(octets, at + FIXED_OCTETS, &mut run.names)?;
+    let numbers_at = pass_name(octets, rname_at, &mut run.names)?;
     if numbers_at + 20 != end || step_over(octets, end, 0, head.arcount)? != 0 {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
-//! Steps over untrusted octets: names with compression pointers, records, the names inside RDATA.
+//! Steps over untrusted octets: names with compression pointers, records.
 //!
-//! Knows: RFC 1035 §4.1 layout and which types carry compressible names.  Does not know: what any of it means.
+//! Knows: RFC 1035 §4.1 layout.  Does not know: what any of it means, what RDATA holds (`rdata`).
 //! Theory: a pointer must lead to a smaller offset than the run of labels it ends, so every walk halts;
 //! targets already expanded are remembered per message and their number is limited, so that a message costs
 //! time linear in its octets.
@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use smallvec::SmallVec;
 
 use super::names::{is_at_or_below, lower_in_place, NameBuf, NAME_OCTETS_MAX};
-use super::numbers::{TYPE_A, TYPE_AAAA, TYPE_OPT};
+use super::numbers::TYPE_OPT;
 
 /// Distinct pointer targets followed in one message; real messages have a few dozen.
 pub const POINTER_TARGETS_MAX: usize = 128;
@@ -63,8 +63,9 @@ impl Names {
     /// With the question's name, which later names may point to.
     pub fn with_question(qname: &[u8]) -> Self {
         let mut names = Names::new();
-        names.cased.reserve(2 * qname.len() + 64);
-        names.lowered.reserve(2 * qname.len() + 64);
+        // Room for the names of a usual answer.
+        names.cased.reserve(NAME_OCTETS_MAX + 1);
+        names.lowered.reserve(NAME_OCTETS_MAX + 1);
         let span = names.add(qname);
         names.targets.push(HEADER_OCTETS as u16);
         names.spans.push(span);
@@ -177,6 +178,22 @@ pub fn read_name(octets: &[u8], at: usize, names: &mut Names) -> Result<(Span, u
             Ok((names.add_before(run, span)?, run_end + 2))
         }
     }
+}
+
+/// Check the name at an offset as [`read_name`] does, without keeping it; the offset after it.
+pub fn pass_name(octets: &[u8], at: usize, names: &mut Names) -> Result<usize, WireError> {
+    let (run_end, target) = read_run(octets, at)?;
+    let Some(target) = target else {
+        return Ok(run_end);
+    };
+    let span = match names.known(target) {
+        Some(span) => span,
+        None => follow(octets, target, names)?,
+    };
+    if run_end - at + span.octets() > NAME_OCTETS_MAX {
+        return Err(WireError);
+    }
+    Ok(run_end + 2)
 }
 
 /// Expand a pointer's target that no pointer led to before, and remember every target on the way.
@@ -370,98 +387,4 @@ pub fn read_section(
         records.push(Record { owner, rtype, rclass, ttl_s, start, rdata_start, end: at });
     }
     Ok((records, at))
-}
-
-/// How RDATA with names in it is laid out: fixed octets, strings, names, and what may follow.
-struct Layout {
-    fixed: usize,
-    strings: usize,
-    names: usize,
-    /// Octets after the names; `None`: any number.
-    tail: Option<usize>,
-}
-
-/// The layout of a type whose names may come compressed.
-///
-/// RFC 3597 §4: names inside these types may come compressed and are to be expanded; RDATA of every other type
-/// is opaque, pointers or not.  DNAME (RFC 6672 §2.5) and KX are never compressed by the rules, but expanding
-/// costs nothing where a sender broke them.
-fn layout_of(rtype: u16) -> Option<Layout> {
-    let (fixed, strings, names, tail) = match rtype {
-        2..=5 | 7..=9 | 12 | 39 => (0, 0, 1, Some(0)), // NS, MD, MF, CNAME, MB, MG, MR, PTR, DNAME
-        6 => (0, 0, 2, Some(20)),                      // SOA
-        14 | 17 => (0, 0, 2, Some(0)),                 // MINFO, RP
-        15 | 18 | 21 | 36 => (2, 0, 1, Some(0)),       // MX, AFSDB, RT, KX
-        24 => (18, 0, 1, None),                        // SIG
-        26 => (2, 0, 2, Some(0)),                      // PX
-        30 => (0, 0, 1, None),                         // NXT
-        33 => (6, 0, 1, Some(0)),                      // SRV
-        35 => (4, 3, 1, Some(0)),                      // NAPTR
-        _ => return None,
-    };
-    Some(Layout { fixed, strings, names, tail })
-}
-
-/// Check that RDATA is laid out as its type must be, and step over the names in it.
-pub fn check_rdata(octets: &[u8], record: &Record, names: &mut Names) -> Result<(), WireError> {
-    walk_rdata(octets, record, names, None)
-}
-
-/// Append RDATA with the names inside it uncompressed, case kept; types not listed stay as they are.
-///
-/// Also the check of RDATA: fails when a listed type is not laid out as it must be.
-pub fn expand_rdata(
-    octets: &[u8],
-    record: &Record,
-    names: &mut Names,
-    out: &mut Vec<u8>,
-) -> Result<(), WireError> {
-    walk_rdata(octets, record, names, Some(out))
-}
-
-fn walk_rdata(
-    octets: &[u8],
-    record: &Record,
-    names: &mut Names,
-    mut out: Option<&mut Vec<u8>>,
-) -> Result<(), WireError> {
-    let (start, end) = (record.rdata_start, record.end);
-    let mut put = |part: &[u8]| {
-        if let Some(out) = out.as_deref_mut() {
-            out.extend_from_slice(part);
-        }
-    };
-    let Some(layout) = layout_of(record.rtype) else {
-        let octets_due = match record.rtype {
-            TYPE_A => 4,
-            TYPE_AAAA => 16,
-            _ => end - start,
-        };
-        if octets_due != end - start {
-            return Err(WireError);
-        }
-        put(octets.get(start..end).ok_or(WireError)?);
-        return Ok(());
-    };
-    let mut at = start + layout.fixed;
-    for _ in 0..layout.strings {
-        at += usize::from(*octets.get(at).ok_or(WireError)?) + 1;
-    }
-    if at >= end {
-        return Err(WireError);
-    }
-    put(octets.get(start..at).ok_or(WireError)?);
-    for _ in 0..layout.names {
-        if at >= end {
-            return Err(WireError);
-        }
-        let (name, after) = read_name(octets, at, names)?;
-        put(names.cased(name));
-        at = after;
-    }
-    if at > end || layout.tail.is_some_and(|tail| end - at != tail) {
-        return Err(WireError);
-    }
-    put(octets.get(at..end).ok_or(WireError)?);
-    Ok(())
 }
