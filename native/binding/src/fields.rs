@@ -39,7 +39,8 @@ pub fn response_from(fields: &Bound<'_, PyTuple>, qname: &[u8]) -> PyResult<Resp
         part(fields, 9)?,
         (part(fields, 10)?, part(fields, 11)?, part(fields, 12)?),
     );
-    let ((rcode, authentic_data, body, ancount, nscount), (offsets, ttls, negative, ttl_s), links, names) = given;
+    let ((rcode, authentic_data, body, ancount, nscount), (offsets, ttls, negative, ttl_s), links, names) =
+        given;
     let (service_targets, addresses, name_at_end) = names;
     let body: Box<[u8]> = body.as_bytes().into();
     let fits = |end: usize| end <= body.len();
@@ -100,7 +101,8 @@ pub fn response_fields<'py>(py: Python<'py>, response: &Response) -> PyResult<Bo
         Some(NegativeKind::Nxdomain) => 1,
         Some(NegativeKind::Nodata) => 2,
     };
-    let link = |link: &ChainLink| Ok((bytes(&link.target), link.end, link.ancount).into_pyobject(py)?.into_any());
+    let link =
+        |link: &ChainLink| Ok((bytes(&link.target), link.end, link.ancount).into_pyobject(py)?.into_any());
     let name_at_end = response.name_at_end.as_deref().map(bytes);
     let fields = [
         response.rcode.into_pyobject(py)?.into_any(),
@@ -141,7 +143,9 @@ impl EntryCopy {
     pub fn fields<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let response = self.response.map(|response| response_fields(py, &response)).transpose()?;
         let (stored_at, expires_at, stale_until, failed_until) = self.times;
-        Ok((response, stored_at, expires_at, stale_until, failed_until, self.failure).into_pyobject(py)?.into_any())
+        Ok((response, stored_at, expires_at, stale_until, failed_until, self.failure)
+            .into_pyobject(py)?
+            .into_any())
     }
 }
 
@@ -178,7 +182,7 @@ pub fn route_octets(route: &Route) -> Vec<u8> {
 
 /// The route that `route_octets` made octets of; None: these are others.
 pub fn route_from(octets: &[u8]) -> Option<Route> {
-    let (&[low, high, name_length, control_length], rest) = octets.split_first_chunk::<4>()?;
+    let &[low, high, name_length, control_length, ref rest @ ..] = octets else { return None };
     let (name_octets, control_octets) = (usize::from(name_length), usize::from(control_length));
     if name_octets > SOCKET_NAME_OCTETS
         || control_octets > CONTROL_OCTETS

@@ -10,6 +10,7 @@ mod misses;
 mod py_cache;
 mod py_core;
 mod py_plane;
+mod py_wire;
 mod ring;
 mod shared;
 mod slab;
@@ -26,5 +27,6 @@ fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<py_cache::Cache>()?;
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
+    py_wire::register(module)?;
     compile::register(module)
 }

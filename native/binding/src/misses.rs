@@ -9,7 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Attempt, Finished, Flow, FlightKey, Heard, Hearing, Policy, Waiter};
+use resolver_core::flow::{Attempt, Finished, FlightKey, Flow, Heard, Hearing, Policy, Waiter};
 
 use crate::counters::{add, Counters};
 use crate::ring::{Event, Handover, HandoverReason};
@@ -41,10 +41,7 @@ enum Holder {
     /// Its outcome is judged here.
     Us(Box<Attempt>),
     /// Python goes on with it.
-    Python {
-        key: FlightKey,
-        expires_at: f64,
-    },
+    Python { key: FlightKey, expires_at: f64 },
 }
 
 struct InFlight {
@@ -213,7 +210,8 @@ impl<'s> Misses<'s> {
         let hearing =
             Hearing { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.ledger.tallies };
         // A panic costs one question.
-        match catch_unwind(AssertUnwindSafe(|| self.shared.heart.flow.heard(attempt, octets, hearing, each))) {
+        match catch_unwind(AssertUnwindSafe(|| self.shared.heart.flow.heard(attempt, octets, hearing, each)))
+        {
             Ok(Heard::Done) => {
                 let (upstream, sent_at) = (attempt.upstream, attempt.sent_at);
                 turn.ledger.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
@@ -236,14 +234,11 @@ impl<'s> Misses<'s> {
     fn lose(&mut self, owner: Handle, now: f64) {
         self.forget(owner);
         let ticket = self.ticket(owner);
-        match self.in_flight.get(owner).map(|flight| &flight.holder) {
-            Some(Holder::Us(_)) => self.hand_over(owner, HandoverReason::Network, None, now),
-            Some(Holder::Python { .. }) => {
-                if self.shared.ring.push(Event::Broken { ticket }).is_err() {
-                    add(&self.counters.late_full, 1);
-                }
-            }
-            None => {}
+        let Some(flight) = self.in_flight.get(owner) else { return };
+        if matches!(flight.holder, Holder::Us(_)) {
+            self.hand_over(owner, HandoverReason::Network, None, now);
+        } else if self.shared.ring.push(Event::Broken { ticket }).is_err() {
+            add(&self.counters.late_full, 1);
         }
     }
 
@@ -357,12 +352,7 @@ fn send_all(outbox: &mut Outbox, shared: &Shared, counters: &Counters) {
 }
 
 /// Let Python answer a query.
-pub fn punt(
-    shared: &Shared,
-    counters: &Counters,
-    octets: &[u8],
-    route: Box<resolver_core::flow::Route>,
-) {
+pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], route: Box<resolver_core::flow::Route>) {
     match shared.ring.push(Event::Query { octets: octets.into(), route }) {
         Ok(()) => add(&counters.punts, 1),
         Err(_) => add(&counters.ring_full, 1),

@@ -82,8 +82,7 @@ impl Cache {
         let qname = name_from(&qname)?;
         let ede = (ede.0, ede.1.as_str());
         let copy = |entry: &mut core::Entry| EntryCopy::of(entry);
-        let noted =
-            self.inner.store_failure_with(qname, qtype, dnssec_ok, checking_disabled, ede, now, copy);
+        let noted = self.inner.store_failure_with(qname, qtype, dnssec_ok, checking_disabled, ede, now, copy);
         noted.fields(py)
     }
 

@@ -16,8 +16,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use resolver_core::access::{AccessList, RateLimiter};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Finished, Flow, FlightKey, FlowConfig, Heard, Hearing, HitId, Outcome, Peer, Route, Source,
-    UpstreamSet, UpstreamView, Waiter,
+    Asked, Attempt, Finished, FlightKey, Flow, FlowConfig, Heard, Hearing, HitId, Outcome, Peer, Route,
+    Source, UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -101,13 +101,8 @@ impl Core {
         };
         let heart = Arc::new(Heart::new(Flow::new(config, Arc::clone(&cache.inner))));
         let ledger = heart.new_ledger();
-        let own = Own {
-            entropy,
-            out: Vec::new(),
-            attempts: HashMap::new(),
-            tickets: HashMap::new(),
-            next: 1,
-        };
+        let own =
+            Own { entropy, out: Vec::new(), attempts: HashMap::new(), tickets: HashMap::new(), next: 1 };
         Ok(Core { heart, ledger, own: Mutex::new(own), image: Mutex::new(None) })
     }
 
@@ -253,13 +248,31 @@ impl Core {
         }
     }
 
+    fn judge_name<'py>(&self, py: Python<'py>, qname: &[u8], now: f64) -> PyResult<Bound<'py, PyTuple>> {
+        let policy = self.heart.flow.policy();
+        let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("no policy yet")) };
+        let verdict = policy.table.judge_name(qname, now);
+        let matched = verdict.matched.as_ref();
+        let fields = [
+            verdict.action.label().into_pyobject(py)?.into_any(),
+            matched.map(|matched| matched.rule).into_pyobject(py)?.into_any(),
+            matched.and_then(|matched| matched.form).map(|form| form.label()).into_pyobject(py)?.into_any(),
+            verdict.shadow.into_pyobject(py)?.into_any(),
+            (verdict.exemption as u8).into_pyobject(py)?.into_any(),
+            verdict.nxdomain_ok.into_pyobject(py)?.to_owned().into_any(),
+            verdict.valid_until.into_pyobject(py)?.into_any(),
+        ];
+        PyTuple::new(py, fields)
+    }
+
     fn tallies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let sums = py.detach(|| self.sum_up());
         let hit = |id: HitId| self.heart.flow.hit(id).map(|hit| (hit.kind, hit.label, hit.action, hit.mode));
-        let rows = sums.into_iter().map(|((transport, qtype, [rcode, source, reason], enforced, shadow), sum)| {
-            let (count, seconds) = sum;
-            (transport, qtype, rcode, source, reason, hit(enforced), hit(shadow), count, seconds)
-        });
+        let rows =
+            sums.into_iter().map(|((transport, qtype, [rcode, source, reason], enforced, shadow), sum)| {
+                let (count, seconds) = sum;
+                (transport, qtype, rcode, source, reason, hit(enforced), hit(shadow), count, seconds)
+            });
         PyList::new(py, rows.collect::<Vec<_>>())
     }
 
@@ -323,8 +336,7 @@ impl Core {
         reason: HandoverReason,
         octets: Option<Box<[u8]>>,
     ) -> PyResult<Handover> {
-        let attempt =
-            own.attempts.remove(&number).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
+        let attempt = own.attempts.remove(&number).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
         let waiters = self.heart.flow.hand_over(&attempt.key).into_iter().collect();
         own.tickets.insert(number, attempt.key.clone());
         Ok(Handover { attempt, ticket: number, octets, reason, waiters })
@@ -336,7 +348,8 @@ impl Core {
             let rows = ledger.lock().tallies.rows();
             for row in rows {
                 let words = [row.rcode, row.source, row.reason];
-                let sum = sums.entry((row.transport, row.qtype, words, row.enforced, row.shadow)).or_default();
+                let sum =
+                    sums.entry((row.transport, row.qtype, words, row.enforced, row.shadow)).or_default();
                 sum.0 += row.count;
                 sum.1 += row.seconds;
             }

@@ -13,10 +13,7 @@ use resolver_core::flow::{Attempt, Route, Waiter};
 
 use crate::sys::EventFd;
 
-/// Events that may wait for Python.
-pub const EVENTS_MAX: usize = 8192;
-
-/// Octets of datagrams that they may hold altogether.
+/// Octets of datagrams that events may hold altogether.
 pub const EVENT_OCTETS_MAX: usize = 4 << 20;
 
 /// News of workers that may wait; they come at most every 10 ms.

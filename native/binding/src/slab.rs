@@ -97,7 +97,8 @@ mod tests {
         assert_eq!(slab.take(first), Some("a"));
         let second = slab.put("b");
         assert_ne!(first, second);
-        assert_eq!((slab.get(first), slab.get_mut(first), slab.take(first)), (None, None, None));
+        assert!(slab.get(first).is_none() && slab.get_mut(first).is_none());
+        assert!(slab.take(first).is_none());
         assert_eq!(slab.handles(), [second]);
         assert_eq!(Handle::from_bits(second.to_bits()), second);
         assert_eq!(slab.len(), 1);

@@ -227,7 +227,8 @@ impl UdpPools {
             index = entropy.below(self.pools[pool].line.len() as u32) as usize;
         }
         // Only tiny pools come here: the ID is taken wherever chance looked.
-        let is_free = |handle: &Handle| self.slots.get(*handle).is_some_and(|slot| slot.place_of(id).is_none());
+        let is_free =
+            |handle: &Handle| self.slots.get(*handle).is_some_and(|slot| slot.place_of(id).is_none());
         if let Some(&free) = self.pools[pool].line.iter().find(|handle| is_free(handle)) {
             return Ok(free);
         }
@@ -292,7 +293,9 @@ impl UdpPools {
         let Some(slot) = self.slots.get(handle) else { return Read::Empty };
         match slot.socket.recv(buffer) {
             Ok(length) => Read::Datagram(length),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Read::Empty,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Read::Empty
+            }
             Err(_) => Read::Broken,
         }
     }
@@ -375,3 +378,6 @@ fn connect(server: SocketAddr, entropy: &mut Entropy) -> io::Result<UdpSocket> {
     }
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,464 @@
+"""The native data plane of exchange-resolver.
+
+Times are monotonic seconds (`time.monotonic`) unless they say otherwise; names are in wire form, lower case,
+with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here raises for octets from the
+network.  Every method may be called from any thread.
+"""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Literal, TypeAlias, final, overload
+
+from typing_extensions import Buffer
+
+__all__ = [
+    "VERSION",
+    "Cache",
+    "Core",
+    "ImageTable",
+    "ListNames",
+    "Octets",
+    "Plane",
+    "SharedNames",
+    "accept_response",
+    "encode_malformed",
+    "encode_question",
+    "encode_response",
+    "parse_query",
+    "read_list_lines",
+    "read_zone_pairs",
+]
+
+VERSION: str
+"""That of the package this belongs to."""
+
+_Hit: TypeAlias = tuple[str, str, str, str]
+"""Kind, label, action and mode of a rule that spoke."""
+
+_Tally: TypeAlias = tuple[
+    Literal["udp", "tcp"], str, str | None, str | None, str | None, _Hit | None, _Hit | None, int, float
+]
+"""Transport, qtype, rcode, source, reason, the enforced and the shadow hit, count, sum of seconds."""
+
+_Link: TypeAlias = tuple[bytes, int, int]
+"""One step of a chain: target, end in the body, answer records up to there."""
+
+_Response: TypeAlias = tuple[
+    int,
+    bool,
+    bytes,
+    int,
+    int,
+    Sequence[int],
+    Sequence[int],
+    int,
+    int,
+    Sequence[_Link],
+    Sequence[bytes],
+    Sequence[bytes],
+    bytes | None,
+]
+"""rcode, AD, body, ANCOUNT, NSCOUNT, the offsets of the TTLs in the body, the TTLs, negative (0: no,
+1: NXDOMAIN, 2: NODATA), seconds it may be kept, links, service targets, addresses, name at the end (None:
+qname)."""
+
+_Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[int, str] | None]
+"""Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
+
+_Verdict: TypeAlias = tuple[str, int | None, str | None, int | None, int, bool, float]
+"""Action, number of the rule, form of the match, number of the shadow rule, exemption (0: none, 1: from
+lists, 2: from all), whether NXDOMAIN is no lie, valid_until."""
+
+_Waiter: TypeAlias = tuple[bytes, bytes, bytes, float]
+"""A client that waits: its query, its address, the route to it, when it asked."""
+
+_Handover: TypeAlias = tuple[
+    bytes,
+    int,
+    bool,
+    bool,
+    int,
+    int,
+    int,
+    bytes,
+    bool,
+    float,
+    float,
+    int,
+    bytes | None,
+    Literal["reply", "timeout", "network", "no_socket"],
+    list[_Waiter],
+]
+"""An attempt that Python goes on with: qname, qtype, DO, CD, number of the upstream set, number of the
+upstream, ID, qname as sent, EDNS, sent_at, due_at, ticket, what came in (with the reason `reply`), reason,
+who waits."""
+
+_Event: TypeAlias = (
+    tuple[Literal["query"], bytes, bytes, bytes]
+    | tuple[Literal["handover"], _Handover]
+    | tuple[Literal["late"], int, bytes]
+    | tuple[Literal["broken"], int]
+    | tuple[Literal["down"], int]
+    | tuple[Literal["up"], int]
+)
+"""A query to answer (octets, address, route); an attempt to go on with; a datagram for an attempt handed over
+(ticket, octets); the socket of one broke: nothing will come, but its ticket is still to be closed; nobody
+reads a worker's sockets for now; somebody does again."""
+
+_UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float]
+"""Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
+seconds, their counts by bucket (12, bounds as in `forwarding.upstream`), the mean of their seconds (0.0:
+none)."""
+
+@final
+class Cache:
+    """The cache of both planes: `ResponseCache`'s rules, bounded in octets, for all threads."""
+
+    def __new__(
+        cls,
+        octets_max: int,
+        *,
+        ttl_min_s: int = 0,
+        ttl_max_s: int = 86_400,
+        negative_ttl_max_s: int = 3600,
+        stale_max_s: int = 86_400,
+    ) -> Cache:
+        """Empty; `octets_max` 0: off.  Times in seconds."""
+
+    def lookup(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
+    ) -> _Entry | None:
+        """A copy of what is known: a fresh answer, a stale one, or a failure.  Counted as a hit or a miss."""
+
+    def store(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: _Response,
+        now: float,
+    ) -> _Entry | None:
+        """Keep an accepted answer; a copy of its entry, TTLs within bounds; None: it may not be kept.
+
+        Raises ValueError for fields that contradict each other.
+        """
+
+    def store_failure(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: tuple[int, str],
+        now: float,
+    ) -> _Entry:
+        """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
+
+    @property
+    def entries(self) -> int: ...
+    @property
+    def octets(self) -> int: ...
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def evictions(self) -> int: ...
+
+@final
+class Core:
+    """The request flow without sockets: deterministic, but for IDs and letter case."""
+
+    def __new__(
+        cls,
+        cache: Cache,
+        *,
+        allow: Sequence[tuple[bytes, int]],
+        rate_limit_qps: int,
+        records: Sequence[tuple[bytes, Sequence[bytes]]],
+        tcp_idle_s: float,
+        in_flight_max: int,
+        waiters_max: int,
+        waiting_max: int,
+        punt_blocked: bool,
+        punt_all: bool,
+        seed: bytes | None = None,
+    ) -> Core:
+        """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
+
+        `allow`: networks, (address, prefix length).  `rate_limit_qps` 0: no limit.  `records`: names of this
+        site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
+        clients per question, clients altogether.  `punt_blocked`, `punt_all`: Python answers what is
+        blocked, or everything, because it logs them.  `seed`: 32 octets that decide IDs and letter case in
+        `ask`, for tests alone.  Raises ValueError for an address or a seed of another length.
+        """
+
+    def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
+        """Judge by the image in `path` from now on; `wall` (Unix seconds) is now, as `monotonic` is.
+
+        Maps the file and reads it whole, without the GIL; a file published last time is used as it is.
+        Raises ValueError where it is unusable; the policy before it goes on.
+        """
+
+    def publish_upstreams(
+        self,
+        servers: Sequence[tuple[str, int]],
+        sets: Sequence[tuple[bytes, int, bool, bool, float, float]],
+    ) -> None:
+        """Whom to ask from now on.
+
+        `servers`: every upstream that is asked over UDP, numeric address and port; the place is its number,
+        and a number keeps its meaning for the life of the core.  `sets`: suffix (empty: the default), number
+        of the upstream to ask first (-1: Python must ask), EDNS, whether its AD bit is believed, seconds to
+        wait for it, and when Python must ask from (another upstream is due to be measured).  Raises
+        ValueError for an address that is not numeric, or a number that changed its meaning.
+        """
+
+    def answer(
+        self, octets: bytes, address: bytes, is_stream: bool, now: float
+    ) -> tuple[Literal[0, 1, 2, 3, 4], bytes]:
+        """What becomes of one query.
+
+        0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
+        3: nothing known answers it; 4: Python must answer it; these are not.
+        """
+
+    def ask(
+        self, octets: bytes, address: bytes, now: float, token: int
+    ) -> (
+        tuple[Literal["send"], int, int, bytes]
+        | tuple[Literal["joined"]]
+        | tuple[Literal["reply"], bytes]
+        | tuple[Literal["punt"]]
+    ):
+        """What a thread of the plane does with a query that is to be asked; `token` names the client.
+
+        Send this message: (attempt, number of the upstream, octets); or somebody asks it already; or a limit
+        is met and this is the reply; or Python must ask.
+        """
+
+    def heard(
+        self, attempt: int, octets: bytes, now: float
+    ) -> (
+        tuple[Literal["done"], list[tuple[int, bytes | None]], list[int]]
+        | tuple[Literal["handover"], tuple[object, ...]]
+    ):
+        """What a thread does with a datagram for an attempt.
+
+        It was the answer: (token, reply; None: nothing is sent) of each client, and the tokens of those whom
+        Python must answer; or Python goes on, with tokens as routes.  Raises KeyError for no attempt of
+        `ask`'s, or one that is over.
+        """
+
+    def overdue(self, attempt: int, now: float) -> tuple[object, ...]:
+        """What a thread does when an attempt's time is up.  Raises as `heard`, and ValueError too soon."""
+
+    def close_ticket(self, ticket: int) -> None:
+        """Python is done with a question handed over by `heard` or `overdue`."""
+
+    def judge_name(self, qname: bytes, now: float) -> _Verdict:
+        """The policy's verdict on a name.  Raises ValueError before a policy is published."""
+
+    def tallies(self) -> list[_Tally]:
+        """What was counted on all threads, in this core and in every plane over it."""
+
+    def late(self) -> dict[str, list[int]]:
+        """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
+
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+@final
+class Plane:
+    """Threads and sockets over a core."""
+
+    def __new__(
+        cls,
+        core: Core,
+        sockets: Sequence[Sequence[tuple[int, bool, bool]]],
+        *,
+        sockets_per_upstream: int = 1024,
+        events_max: int = 8192,
+    ) -> Plane:
+        """Nothing is read before `start`.
+
+        `sockets`: worker by worker, the bound UDP sockets it serves: descriptor, whether it is IPv6, whether
+        to carry the address asked from query to answer (for a wildcard address).  The descriptors stay the
+        caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
+        Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
+        among the workers.  `events_max`: events that may wait for `drain`; more are dropped and counted.
+        Raises OSError for a descriptor that is none, ValueError for over 256 sockets.
+        """
+
+    def start(self) -> None:
+        """Begin to read.  Raises OSError when there is no room for a thread, RuntimeError the second time."""
+
+    def stop_reading(self) -> None:
+        """Take no more queries; who waits is still answered."""
+
+    def hand_over_all(self) -> None:
+        """Python goes on with every attempt in flight, soon, for the reason `network`."""
+
+    def close(self) -> None:
+        """End the threads and close every descriptor of the plane's own; what is in flight is lost."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while events wait.  Raises RuntimeError when closed."""
+
+    def drain(self, max: int = 256) -> list[_Event]:  # noqa: A002 -- short, and given by name
+        """What happened, oldest first, at most `max` of it; news of workers come first and beside it."""
+
+    def send(self, route: bytes, octets: bytes) -> bool:
+        """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route."""
+
+    def close_ticket(self, ticket: int) -> None:
+        """Python is done with an attempt and its question: late replies are dropped, the next who asks the
+        same is asked for natively again."""
+
+    def upstream_reports(self) -> list[_UpstreamReport]:
+        """What became of queries to upstreams since the last call."""
+
+    def counters(self) -> dict[str, int]:
+        """Running totals of what is rare, by name; they outlive `close`.
+
+        ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
+        receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
+        send_drops, tickets_expired; and of the core asked, coalesced, overloads.
+        """
+
+    def panic_next(self, worker: int) -> None:
+        """The next query of each of this worker's threads panics (tests)."""
+
+# Functions over octets, for tests that hold both engines side by side.
+
+def parse_query(
+    octets: bytes,
+) -> (
+    tuple[int, bytes, int, int, int, bool, int, int, bool, tuple[tuple[int, bytes], ...]]
+    | tuple[str, int | None]
+):
+    """The fields of `wire.query.Query` after its octets, or reason and rcode of `Malformed`."""
+
+def accept_response(
+    octets: bytes,
+    query_id: int,
+    qname: bytes,
+    qtype: int,
+    *,
+    edns: bool,
+    dnssec_ok: bool,
+    is_stream: bool = False,
+) -> (
+    tuple[Literal["response"], _Response]
+    | tuple[Literal["truncated"]]
+    | tuple[Literal["refused"], str, bool]
+    | tuple[Literal["failure"], int, bool]
+):
+    """What an upstream's octets are as an answer to what was sent; `qname` in the case sent, class IN.
+
+    Refused: reason, near miss.  Failure: rcode, EDNS refused.
+    """
+
+def encode_response(
+    octets: bytes,
+    rcode: int,
+    *,
+    body: bytes = b"",
+    ancount: int = 0,
+    nscount: int = 0,
+    limit: int,
+    ede: Sequence[tuple[int, str]] = [],
+    options: Sequence[tuple[int, bytes]] = [],
+    ra: bool = True,
+    aa: bool = False,
+    ad: bool = False,
+    truncated: bool = False,
+) -> tuple[bytes, bool]:
+    """The whole reply to the query `octets`, and whether its body is in it.  Raises ValueError: no query."""
+
+def encode_malformed(octets: bytes, rcode: int) -> bytes:
+    """See `wire.encode.encode_malformed`."""
+
+def encode_question(
+    query_id: int, question: bytes, dnssec_ok: bool, checking_disabled: bool, edns: bool
+) -> bytes:
+    """See `wire.encode.encode_question`."""
+
+# Help for compiling policy; see `policy.native_lists` and `policy.name_table`.
+
+@final
+class ListNames(Sequence[bytes]):
+    """Names in wire form, in little room."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: int, /) -> bytes: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> Sequence[bytes]: ...
+    def merged(self, lines: bytes, others: Sequence[tuple[int, bytes]]) -> tuple[ListNames, bytes]:
+        """These names with others among them, by line; `lines` and the others' are in order."""
+
+@final
+class SharedNames:
+    """Finds the names under which strangers have theirs."""
+
+    def __new__(cls, known: Sequence[bytes], above: Sequence[bytes]) -> SharedNames:
+        """`known`: names; `above`: top-level domains, every name directly under which counts."""
+
+    def find_in(self, names: ListNames) -> list[bytes]:
+        """Those of `names` that are known, or of two labels with the last one of `above`."""
+
+@final
+class Octets:
+    """Octets that others may look at where they are."""
+
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class ImageTable:
+    """The names of an image: gathers them, then is laid."""
+
+    def __new__(cls, seed: int) -> ImageTable:
+        """An empty table."""
+
+    def add_names(
+        self,
+        class_id: int,
+        names: Sequence[bytes],
+        lines: Buffer,
+        *,
+        is_exception: bool,
+        is_deep: bool,
+    ) -> None:
+        """Add names of one class, each with its line (32 bits).  Raises OverflowError when a limit is met."""
+
+    def lay(self, ranks: Sequence[tuple[int, int, int, int]], marker_of: Callable[[int], int]) -> None:
+        """Lay the table; nothing can be added afterwards.  Raises OverflowError when a limit is met."""
+
+    @property
+    def flags(self) -> int: ...
+    @property
+    def homes(self) -> int: ...
+    @property
+    def duplicates(self) -> dict[int, int]: ...
+    @property
+    def tags(self) -> Octets | None: ...
+    @property
+    def places(self) -> Octets | None: ...
+    @property
+    def blob(self) -> Octets | None: ...
+
+def read_list_lines(
+    list_format: str, chunk: bytes, first_line: int
+) -> tuple[ListNames, bytes, list[tuple[int, bytes]]]:
+    """Names of plain lines, their lines (32 bits each), and every other line with its number.
+
+    Raises ValueError for a format that is not read here.
+    """
+
+def read_zone_pairs(text: bytes, suffix: bytes) -> ListNames | None:
+    """The names of a stretch of a zone that is `x CNAME .` and `*.x CNAME .` from end to end, else None."""

@@ -1,0 +1,128 @@
+//! The pool against an upstream of its own.
+//!
+//! Knows: loopback sockets.  Does not know: time; it passes as the test says.
+
+use super::*;
+
+const NOW: f64 = 1000.0;
+
+/// An upstream, one thread's pool to it, and numbers for owners.
+struct Play {
+    upstream: UdpSocket,
+    pools: UdpPools,
+    entropy: Entropy,
+    owners: Slab<()>,
+}
+
+impl Play {
+    fn new(size_max: usize) -> Play {
+        let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+        upstream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let mut pools = UdpPools::new(Arc::new(Epoll::new().unwrap()), Arc::default(), size_max);
+        pools.learn(&[upstream.local_addr().unwrap()]);
+        Play { upstream, pools, entropy: Entropy::from_seed([7; 32]), owners: Slab::new() }
+    }
+
+    fn send(&mut self, id: u16, now: f64) -> (Handle, Handle) {
+        let owner = self.owners.put(());
+        let [high, low] = id.to_be_bytes();
+        let socket = self.pools.send(0, &[high, low, 0], owner, now, &mut self.entropy).unwrap();
+        (socket, owner)
+    }
+
+    /// What the upstream hears next, and from whom.
+    fn hear(&self) -> (u16, SocketAddr) {
+        let mut octets = [0; 16];
+        let (_, from) = self.upstream.recv_from(&mut octets).unwrap();
+        (u16::from_be_bytes([octets[0], octets[1]]), from)
+    }
+
+    /// What the pool reads on a socket after the upstream sent `octets` there.
+    fn reply(&mut self, socket: Handle, to: SocketAddr, octets: &[u8]) -> Addressee {
+        self.upstream.send_to(octets, to).unwrap();
+        let mut buffer = [0; RECEIVE_OCTETS];
+        let Read::Datagram(length) = self.pools.read(socket, &mut buffer) else { panic!("nothing came") };
+        self.pools.addressee(socket, &buffer[..length])
+    }
+}
+
+#[test]
+fn each_query_has_its_own_port_until_the_pool_is_full() {
+    let mut play = Play::new(3);
+    for id in 0..6 {
+        play.send(id, NOW);
+    }
+    let ports: std::collections::HashSet<u16> = (0..6).map(|_| play.hear().1.port()).collect();
+    assert_eq!((ports.len(), play.pools.open_sockets(), play.pools.waiting()), (3, 3, 6));
+}
+
+#[test]
+fn a_reply_goes_to_whom_its_id_names_and_any_other_to_all_who_wait() {
+    let mut play = Play::new(1);
+    let (socket, first) = play.send(1, NOW);
+    let (_, second) = play.send(2, NOW);
+    let (_, from) = play.hear();
+    assert_eq!(play.reply(socket, from, &[0, 2]), Addressee::One(second));
+    assert_eq!(play.reply(socket, from, &[9, 9]), Addressee::All(vec![first, second]));
+    assert_eq!(play.reply(socket, from, &[9]), Addressee::All(vec![first, second]));
+}
+
+#[test]
+fn a_late_reply_is_no_attack() {
+    let mut play = Play::new(1);
+    let (socket, owner) = play.send(1, NOW);
+    let (_, from) = play.hear();
+    play.pools.forget(socket, 1, owner, false);
+    assert_eq!(play.pools.waiting(), 0);
+    assert_eq!(play.reply(socket, from, &[0, 1]), Addressee::Orphan);
+    assert_eq!(play.reply(socket, from, &[0, 1]), Addressee::All(vec![]), "once");
+}
+
+#[test]
+fn an_id_is_not_used_twice_on_one_socket() {
+    let mut play = Play::new(1);
+    let (first, _) = play.send(1, NOW);
+    let (second, _) = play.send(1, NOW);
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_worn_socket_is_replaced_and_closed_when_nobody_waits_there() {
+    let mut play = Play::new(1);
+    let (old, owner) = play.send(1, NOW);
+    let (fresh, _) = play.send(2, NOW + SOCKET_AGE_S_MAX);
+    assert_ne!(old, fresh);
+    assert_eq!(play.pools.open_sockets(), 2);
+    play.pools.forget(old, 1, owner, true);
+    assert_eq!(play.pools.open_sockets(), 1);
+    for _ in 1..SOCKET_USES_MAX {
+        let (socket, owner) = play.send(3, NOW + SOCKET_AGE_S_MAX);
+        assert_eq!(socket, fresh);
+        play.pools.forget(socket, 3, owner, true);
+        play.hear();
+    }
+    assert_ne!(play.send(3, NOW + SOCKET_AGE_S_MAX).0, fresh);
+}
+
+#[test]
+fn a_refusal_breaks_all_who_wait_on_the_socket() {
+    let mut play = Play::new(1);
+    let (socket, owner) = play.send(1, NOW);
+    play.hear();
+    let address = play.upstream.local_addr().unwrap();
+    play.upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (same, other) = play.send(2, NOW);
+    assert_eq!((socket, address.ip()), (same, [127, 0, 0, 1].into()));
+    assert_eq!(play.pools.read(socket, &mut [0; RECEIVE_OCTETS]), Read::Broken);
+    assert_eq!(play.pools.break_all(socket), [owner, other]);
+    assert_eq!(play.pools.waiting(), 0);
+}
+
+#[test]
+fn an_unknown_upstream_or_no_message_cannot_be_sent() {
+    let mut play = Play::new(1);
+    let owner = play.owners.put(());
+    let Play { pools, entropy, .. } = &mut play;
+    assert_eq!(pools.send(1, &[0; 12], owner, NOW, entropy), Err(Unsent::Network));
+    assert_eq!(pools.send(0, &[0], owner, NOW, entropy), Err(Unsent::Network));
+}
