@@ -16,7 +16,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::fields::{handover_fields, packed, route_from, route_octets, RouteAs};
 use crate::misses::thread_of;
 use crate::py_core::Core;
-use crate::ring::{Event, Notice, Ring, EVENTS_MAX};
+use crate::ring::{Event, Notice, Ring};
 use crate::shared::{
     Heart, Order, Post, Shared, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
@@ -47,7 +47,7 @@ type SocketFields = (i32, bool, bool);
 #[pymethods]
 impl Plane {
     #[new]
-    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=EVENTS_MAX))]
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192))]
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,
