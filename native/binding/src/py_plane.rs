@@ -47,12 +47,13 @@ type SocketFields = (i32, bool, bool);
 #[pymethods]
 impl Plane {
     #[new]
-    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192))]
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8 << 20))]
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,
         sockets_per_upstream: usize,
         events_max: usize,
+        memo_octets: usize,
     ) -> PyResult<Plane> {
         let heart = Arc::clone(&core.heart);
         let (mut listening, mut workers) = (Vec::new(), Vec::new());
@@ -72,6 +73,7 @@ impl Plane {
             workers,
             down: Mutex::new(vec![0; sockets.len()]),
             sockets_per_upstream: (sockets_per_upstream / sockets.len().max(1)).max(1),
+            memo_octets: memo_octets / sockets.iter().map(Vec::len).sum::<usize>().max(1),
             heart: Arc::clone(&heart),
         };
         let running = Running { shared: Arc::new(shared), threads: Vec::new(), outbox: Outbox::new() };

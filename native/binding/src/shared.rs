@@ -208,6 +208,8 @@ pub struct Shared {
     pub down: Mutex<Vec<u16>>,
     /// Sockets each thread may open for each upstream.
     pub sockets_per_upstream: usize,
+    /// Octets of each thread's memo of whole answers, at most.
+    pub memo_octets: usize,
 }
 
 impl Shared {

@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use resolver_core::flow::{Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use arrayvec::ArrayVec;
+use resolver_core::flow::{Incoming, Replies, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 
 /// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
 pub const BATCH_MAX: usize = 64;
@@ -226,21 +227,20 @@ impl Batch {
     /// Send what was written into that room, as the answer to `slot`'s datagram.
     #[inline]
     pub fn put(&mut self, slot: usize) {
-        let row = self.filled;
-        let reply = &mut self.replies[row];
-        self.send_parts[row] =
-            libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: reply.len() };
-        let query = &self.receive[slot].msg_hdr;
-        let header = &mut self.send[row].msg_hdr;
-        header.msg_name = query.msg_name;
-        header.msg_namelen = query.msg_namelen;
-        header.msg_control = query.msg_control;
-        header.msg_controllen = query.msg_controllen;
-        if !query.msg_control.is_null() {
-            let is_ipv6 = query.msg_namelen as usize == SOCKET_NAME_OCTETS;
-            forget_interface(&mut self.controls[slot].0, is_ipv6);
-        }
-        self.filled = row + 1;
+        self.halves().1.put(slot);
+    }
+
+    /// The datagrams received, and where their answers are laid, each on its own.
+    pub fn halves(&mut self) -> (ArrayVec<Incoming<'_>, BATCH_MAX>, Rows<'_>) {
+        let Batch { octets, names, controls, receive, replies, send_parts, send, filled, .. } = self;
+        let queries = (0..self.received)
+            .map(|slot| {
+                let length = (receive[slot].msg_len as usize).min(RECEIVE_OCTETS_MAX);
+                let octets = &octets[slot * STRIDE..slot * STRIDE + length];
+                Incoming { octets, address: address_in(&names[slot].0) }
+            })
+            .collect();
+        (queries, Rows { controls, receive, replies, send_parts, send, filled })
     }
 
     /// Whether there is anything to send.
@@ -264,7 +264,7 @@ impl Batch {
         route.name_length = length as u8;
         route.name[..length].copy_from_slice(&self.names[slot].0[..length]);
         if !header.msg_control.is_null() {
-            let length = (header.msg_controllen as usize).min(CONTROL_OCTETS);
+            let length = header.msg_controllen.min(CONTROL_OCTETS);
             route.control_length = length as u8;
             route.control[..length].copy_from_slice(&self.controls[slot].0[..length]);
             forget_interface(&mut route.control, route.name_length as usize == SOCKET_NAME_OCTETS);
@@ -278,6 +278,41 @@ impl Batch {
 fn forget_interface(control: &mut [u8; CONTROL_OCTETS], is_ipv6: bool) {
     let at = INTERFACE_AT[usize::from(is_ipv6)];
     control[at..at + 4].fill(0);
+}
+
+/// Where a batch's answers are laid, one after the other.
+pub struct Rows<'b> {
+    controls: &'b mut [Control; BATCH_MAX],
+    receive: &'b Headers,
+    replies: &'b mut [Vec<u8>],
+    send_parts: &'b mut Parts,
+    send: &'b mut Headers,
+    filled: &'b mut usize,
+}
+
+impl Replies for Rows<'_> {
+    #[inline]
+    fn room(&mut self) -> &mut Vec<u8> {
+        &mut self.replies[*self.filled]
+    }
+
+    #[inline]
+    fn put(&mut self, slot: usize) {
+        let row = *self.filled;
+        let reply = &mut self.replies[row];
+        self.send_parts[row] = libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: reply.len() };
+        let query = &self.receive[slot].msg_hdr;
+        let header = &mut self.send[row].msg_hdr;
+        header.msg_name = query.msg_name;
+        header.msg_namelen = query.msg_namelen;
+        header.msg_control = query.msg_control;
+        header.msg_controllen = query.msg_controllen;
+        if !query.msg_control.is_null() {
+            let is_ipv6 = query.msg_namelen as usize == SOCKET_NAME_OCTETS;
+            forget_interface(&mut self.controls[slot].0, is_ipv6);
+        }
+        *self.filled = row + 1;
+    }
 }
 
 /// The address in a `sockaddr_in` or `sockaddr_in6`.
@@ -434,7 +469,8 @@ impl Epoll {
         let room = events.0.capacity() as libc::c_int;
         events.0.clear();
         // SAFETY: the vector has room for `room` events, and `count` of them are written.
-        let count = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.0.as_mut_ptr(), room, patience_ms) };
+        let count =
+            unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.0.as_mut_ptr(), room, patience_ms) };
         match check(count) {
             Ok(count) => {
                 // SAFETY: so many were written, all plain numbers.

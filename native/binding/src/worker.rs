@@ -14,13 +14,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use resolver_core::flow::{Asked, Flow, Outcome, Peer, Policy};
+use resolver_core::entropy::Entropy;
+use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Peer, Policy};
 
 use crate::counters::{add, Counters};
 use crate::misses::{punt, Misses, Turn};
-use crate::shared::{
-    Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
-};
+use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::slab::Handle;
 use crate::sys::{monotonic, Batch, Epoll, Events, ListenSocket, BATCH_MAX};
 
@@ -109,6 +108,7 @@ struct Worker<'s> {
     punts: Vec<usize>,
     /// Monotonic seconds, as of the end of the last batch or wait.
     now: f64,
+    memo: Memo,
     is_reading: bool,
     /// No query came for a while.
     is_idle: bool,
@@ -139,6 +139,7 @@ impl<'s> Worker<'s> {
             asks: Vec::with_capacity(BATCH_MAX),
             punts: Vec::with_capacity(BATCH_MAX),
             now,
+            memo: Memo::new(shared.memo_octets, &mut Entropy::new()),
             is_reading: true,
             is_idle: true,
             panics: 0,
@@ -267,14 +268,7 @@ impl<'s> Worker<'s> {
             return self.punt_all();
         };
         let began = monotonic();
-        for slot in 0..count {
-            match self.answer(slot, policy, began, ledger) {
-                Some(Outcome::Respond) => self.batch.put(slot),
-                Some(Outcome::Drop { .. }) | None => {}
-                Some(Outcome::Ask) => self.asks.push(slot),
-                Some(Outcome::Punt) => self.punts.push(slot),
-            }
-        }
+        self.answer_all(policy, began, ledger);
         self.send_batch();
         self.now = monotonic();
         ledger.tallies.settle(self.now - began);
@@ -287,22 +281,31 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// None: it panicked, which costs this query alone.
-    #[inline]
-    fn answer(&mut self, slot: usize, policy: &Policy, now: f64, ledger: &mut Ledger) -> Option<Outcome> {
-        let (octets, address, out) = self.batch.slot(slot);
-        let peer = Peer { address, is_stream: false };
-        let (flow, is_doomed) = (&self.shared.heart.flow, self.is_doomed);
-        let answer = || {
-            assert!(!is_doomed, "a test wanted this panic");
-            flow.answer_now(policy, octets, &peer, now, out, &mut ledger.tallies)
-        };
-        match catch_unwind(AssertUnwindSafe(answer)) {
-            Ok(outcome) => Some(outcome),
-            Err(_) => {
-                self.count_panic();
-                None
+    /// Answer what was received; what is left over is in `asks` and `punts`.
+    fn answer_all(&mut self, policy: &Policy, now: f64, ledger: &mut Ledger) {
+        let mut concluded = 0;
+        loop {
+            let (flow, is_doomed) = (&self.shared.heart.flow, self.is_doomed);
+            let (queries, mut rows) = self.batch.halves();
+            let (asks, punts, memo) = (&mut self.asks, &mut self.punts, &mut self.memo);
+            let tallies = &mut ledger.tallies;
+            let desk = Desk { now, memo, tallies, concluded: &mut concluded };
+            let answer = || {
+                assert!(!is_doomed, "a test wanted this panic");
+                flow.answer_batch(policy, &queries, desk, &mut rows, |slot, outcome| match outcome {
+                    Outcome::Ask => asks.push(slot),
+                    Outcome::Punt => punts.push(slot),
+                    Outcome::Respond | Outcome::Drop { .. } => {}
+                });
+            };
+            let answered = catch_unwind(AssertUnwindSafe(answer));
+            drop(queries);
+            if answered.is_ok() {
+                return;
             }
+            // It costs the query whose turn it was; those behind it go on.
+            concluded += 1;
+            self.count_panic();
         }
     }
 

@@ -25,6 +25,34 @@ pub(super) struct Visit<'v> {
     pub now: f64,
     pub out: &'v mut Vec<u8>,
     pub tallies: &'v mut Tallies,
+    /// Until when the same octets get the same answer (monotonic seconds), should nothing be published.
+    pub good_until: f64,
+}
+
+impl<'v> Visit<'v> {
+    pub fn new(
+        flow: &'v Flow,
+        policy: &'v Policy,
+        peer: &'v Peer,
+        now: f64,
+        out: &'v mut Vec<u8>,
+        tallies: &'v mut Tallies,
+    ) -> Visit<'v> {
+        Visit { flow, policy, peer, now, out, tallies, good_until: f64::NEG_INFINITY }
+    }
+}
+
+/// What the client's own two gates say.
+#[derive(Clone, Copy)]
+pub(super) struct Admission {
+    pub is_allowed: bool,
+    pub is_limited: bool,
+}
+
+impl Admission {
+    pub fn is_welcome(self) -> bool {
+        self.is_allowed && !self.is_limited
+    }
 }
 
 /// A query that was read, and whose name is being looked up.
@@ -35,9 +63,9 @@ pub struct Prepared<'q> {
 }
 
 impl<'q> Prepared<'q> {
-    /// The octets it was read from.
-    pub fn octets(&self) -> &'q [u8] {
-        self.octets
+    /// Whether other clients may ask the very same: options make a query its sender's own.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        self.query.as_ref().is_ok_and(|query| query.options.is_empty())
     }
 }
 
@@ -86,8 +114,8 @@ impl Flow {
         if self.config.punt_all {
             return Outcome::Punt;
         }
-        let mut visit = Visit { flow: self, policy, peer, now, out, tallies };
-        visit.pass_gates(prepared)
+        let admission = self.admit(peer, now);
+        Visit::new(self, policy, peer, now, out, tallies).pass_gates(prepared, admission)
     }
 
     /// `prepare` and `answer_prepared` in one, for a query that comes alone.
@@ -105,14 +133,9 @@ impl Flow {
 }
 
 impl Visit<'_> {
-    fn pass_gates(&mut self, prepared: &Prepared) -> Outcome {
+    pub fn pass_gates(&mut self, prepared: &Prepared, admission: Admission) -> Outcome {
         let config = &self.flow.config;
-        let is_allowed = config.access.allows(self.peer.address);
-        // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
-        let is_limited = match &config.limiter {
-            Some(limiter) if !self.peer.is_stream => !limiter.takes(self.peer.address, self.now),
-            _ => false,
-        };
+        let Admission { is_allowed, is_limited } = admission;
         // Accept filter first: nothing behind it ever sees octets that are not one whole query.
         let query = match &prepared.query {
             Ok(query) => query,
@@ -161,6 +184,7 @@ impl Visit<'_> {
                 nscount: local.nscount,
                 ..self.reply(query, local.rcode)
             };
+            self.good_until = f64::INFINITY;
             return self.send(query, reply, Source::Local, None);
         }
         // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
@@ -171,7 +195,10 @@ impl Visit<'_> {
         };
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
-            return self.deny(query, &verdict, None);
+            let outcome = self.deny(query, &verdict, None);
+            // A name's own denial is constant until `valid_until` comes within its TTL.
+            self.good_until = verdict.valid_until - table.ttl_s_of(&verdict);
+            return outcome;
         }
         self.pass_policy(query, &verdict)
     }

@@ -103,7 +103,7 @@ impl Flow {
         let Some(number) = view.set_for(&query.qname) else { return Asked::Punt };
         let Some(set) = view.set(number) else { return Asked::Punt };
         let Some(upstream) = set.first.filter(|_| now < set.probe_at) else { return Asked::Punt };
-        let mut visit = Visit { flow: self, policy, peer, now, out, tallies };
+        let mut visit = Visit::new(self, policy, peer, now, out, tallies);
         if self.flights.is_crowded() {
             self.counts.overloads.fetch_add(1, Ordering::Relaxed);
             return visit.turn_away(&query, CROWDED);
@@ -193,7 +193,7 @@ impl Flow {
     ) {
         let Hearing { policy, now, out, tallies } = hearing;
         let mut tell = |waiter: &Waiter, serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome| {
-            let mut visit = Visit { flow: self, policy, peer: &waiter.peer, now, out, tallies };
+            let mut visit = Visit::new(self, policy, &waiter.peer, now, out, tallies);
             let outcome = visit.finish_one(&waiter.octets, serve);
             visit.tallies.settle(now - waiter.asked_at);
             each(

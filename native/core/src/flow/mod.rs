@@ -8,8 +8,10 @@
 //! generation it was made under.
 
 mod answer;
+mod batch;
 mod finish;
 mod flights;
+mod memo;
 mod served;
 mod tallies;
 mod upstreams;
@@ -27,8 +29,10 @@ use crate::local::LocalNames;
 use crate::policy::PolicyTable;
 
 pub use answer::Prepared;
+pub use batch::{Desk, Incoming, Replies};
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter};
+pub use memo::Memo;
 pub use served::Served;
 pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};
 pub use upstreams::{UpstreamSet, UpstreamView};

@@ -44,8 +44,18 @@ impl Served {
         let judgement = judged.as_ref().unwrap_or(verdict);
         let Some(response) = &entry.response else { return Outcome::Ask };
         let age_s = (visit.now - entry.stored_at).max(0.0) as u32;
-        let ageing = Ageing::By(age_s, judgement.cap_s(visit.now));
-        Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[])
+        let capped_s = judgement.cap_s(visit.now);
+        let ageing = Ageing::By(age_s, capped_s);
+        let (stored_at, expires_at) = (entry.stored_at, entry.expires_at);
+        let outcome = Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[]);
+        if !judgement.is_blocked() {
+            visit.good_until = expires_at.min(stored_at + f64::from(age_s) + 1.0);
+            if let Some(capped_s) = capped_s {
+                // The whole seconds left become one fewer at this moment.
+                visit.good_until = visit.good_until.min(judgement.valid_until - f64::from(capped_s));
+            }
+        }
+        outcome
     }
 
     /// A cached answer past its TTL, since upstreams are known to fail.

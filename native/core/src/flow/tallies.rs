@@ -178,6 +178,17 @@ impl Tallies {
         self.touched.push(number);
     }
 
+    /// Count one more outcome of a kind that was touched before, by its number.
+    #[inline]
+    pub(super) fn touch_again(&mut self, number: u32) {
+        self.touched.push(number);
+    }
+
+    /// The number of the kind touched last.
+    pub(super) fn last_touched(&self) -> u32 {
+        self.touched.last().copied().unwrap_or(0)
+    }
+
     /// All that was touched since the last call took `seconds`.
     pub fn settle(&mut self, seconds: f64) {
         let bucket = SECONDS_BOUNDS.partition_point(|&bound| bound < seconds);

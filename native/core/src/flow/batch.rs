@@ -1,0 +1,160 @@
+//! A batch of queries that came together: answered so that they wait for memory together.
+//!
+//! Knows: the memo in front, the steps of preparing.  Does not know: sockets, what the gates decide.
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+
+use super::answer::{Admission, Prepared, Visit};
+use super::memo::{Memo, Trail};
+use super::{Flow, Outcome, Peer, Policy, Tallies};
+
+/// Queries that go through each step together: their state stays within the nearest cache.
+const ABREAST: usize = 16;
+
+/// One query of a batch.
+pub struct Incoming<'b> {
+    /// Whole.
+    pub octets: &'b [u8],
+    /// The client's.
+    pub address: IpAddr,
+}
+
+/// Where the answers of a batch are written.
+pub trait Replies {
+    /// Room for the next answer; what is in it is overwritten.
+    fn room(&mut self) -> &mut Vec<u8>;
+    /// Take what was written there as the answer to query number `index` of the batch.
+    fn put(&mut self, index: usize);
+}
+
+/// What a thread works with.
+pub struct Desk<'d> {
+    /// Monotonic seconds.
+    pub now: f64,
+    /// The thread's.
+    pub memo: &'d mut Memo,
+    /// The thread's; settle them when the answers are sent.
+    pub tallies: &'d mut Tallies,
+    /// How many queries of the batch are concluded, those of earlier calls included.
+    pub concluded: &'d mut usize,
+}
+
+impl Flow {
+    /// Answer a batch of datagrams; `rest` hears of those that got no answer here, by their number.
+    ///
+    /// Begins at `desk.concluded`, which is kept up to date, so that whoever catches a panic knows where it was.
+    pub fn answer_batch(
+        &self,
+        policy: &Policy,
+        queries: &[Incoming],
+        desk: Desk,
+        replies: &mut impl Replies,
+        mut rest: impl FnMut(usize, Outcome),
+    ) {
+        let Desk { now, memo, tallies, concluded } = desk;
+        while *concluded < queries.len() {
+            let first = *concluded;
+            let group = &queries[first..queries.len().min(first + ABREAST)];
+            let mut trails = ArrayVec::<Trail, ABREAST>::new();
+            for query in group {
+                trails.push(memo.trail(query.octets));
+            }
+            let mut prepared = ArrayVec::<Option<Prepared>, ABREAST>::new();
+            for (query, &trail) in group.iter().zip(&trails) {
+                let may_be_known = memo.approach(trail);
+                prepared.push((!may_be_known).then(|| self.prepare(policy, query.octets)));
+            }
+            for one in prepared.iter_mut().flatten() {
+                self.locate(policy, one);
+            }
+            for one in prepared.iter().flatten() {
+                self.approach(policy, one);
+            }
+            for ((query, trail), prepared) in group.iter().zip(trails).zip(&prepared) {
+                let peer = Peer { address: query.address, is_stream: false };
+                let index = *concluded;
+                let mut single =
+                    Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
+                let outcome = single.answer(query.octets, trail, prepared.as_ref());
+                *concluded += 1;
+                if outcome != Outcome::Respond {
+                    rest(index, outcome);
+                }
+            }
+        }
+    }
+}
+
+/// One query of a batch at its turn.
+struct Single<'s, R> {
+    flow: &'s Flow,
+    policy: &'s Policy,
+    peer: &'s Peer,
+    now: f64,
+    memo: &'s mut Memo,
+    tallies: &'s mut Tallies,
+    replies: &'s mut R,
+    index: usize,
+}
+
+impl<R: Replies> Single<'_, R> {
+    #[inline]
+    fn answer(&mut self, octets: &[u8], trail: Trail, prepared: Option<&Prepared>) -> Outcome {
+        let flow = self.flow;
+        if flow.config.punt_all {
+            return Outcome::Punt;
+        }
+        let admission = flow.admit(self.peer, self.now);
+        let generation = self.policy.table.generation;
+        // The memo speaks only where no gate before the policy could object: the same octets passed them
+        // before, and the client's own two gates are behind us.
+        if admission.is_welcome() {
+            if let Some(known) = self.memo.find(trail, octets, generation, self.now) {
+                let out = self.replies.room();
+                out.clear();
+                out.extend_from_slice(&octets[..2]);
+                out.extend_from_slice(known.tail);
+                self.replies.put(self.index);
+                self.tallies.touch_again(known.tally);
+                return Outcome::Respond;
+            }
+        }
+        let late;
+        let prepared = match prepared {
+            Some(prepared) => prepared,
+            None => {
+                late = flow.prepare(self.policy, octets);
+                &late
+            }
+        };
+        let out = self.replies.room();
+        let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
+        let outcome = visit.pass_gates(prepared, admission);
+        let good_until = visit.good_until;
+        if outcome == Outcome::Respond {
+            if self.now < good_until && prepared.may_be_repeated() {
+                let tally = self.tallies.last_touched();
+                self.memo.remember(trail, octets, self.replies.room(), generation, good_until, tally);
+            }
+            self.replies.put(self.index);
+        }
+        outcome
+    }
+}
+
+impl Flow {
+    /// The client's own two gates: whether it may ask at all, and whether it asks too much.
+    #[inline]
+    pub(super) fn admit(&self, peer: &Peer, now: f64) -> Admission {
+        Admission {
+            is_allowed: self.config.access.allows(peer.address),
+            // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+            is_limited: match &self.config.limiter {
+                Some(limiter) if !peer.is_stream => !limiter.takes(peer.address, now),
+                _ => false,
+            },
+        }
+    }
+}

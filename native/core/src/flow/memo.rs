@@ -1,0 +1,273 @@
+//! Whole answers by whole questions: the short cut in front of parsing, policy and cache, one per thread.
+//!
+//! Knows: octets in, octets out, until when they hold.  Does not know: why the answer is what it is.
+//! Theory: a set of four slots per hash; a slot holds a query's octets after its ID and the answer's, side by
+//! side, so that a hit reads one place.  What is asked once is only noted in `seen`, so that a flood of names
+//! asked once pushes nothing out.  Nobody else reads a thread's memo, so it needs no lock, and the slots of a
+//! whole batch can be sent for before the first one is read.
+
+use std::hint::black_box;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::entropy::Entropy;
+
+/// Octets of question and answer together that a slot has room for: a denial with its reason fits.
+const ROOM_OCTETS: usize = 292;
+const WAYS: usize = 4;
+/// Questions remembered by hash alone, to tell the second time from the first.
+const SEEN_SLOTS: usize = 1 << 16;
+/// A slot with its share of everything else.
+const SLOT_OCTETS: usize = 320 + 8 + 16;
+const SETS_MAX: usize = 1 << 13;
+const NOT_YET: u32 = u32::MAX;
+
+/// One question and its answer.
+#[derive(Clone)]
+#[repr(C)]
+struct Slot {
+    good_until: f64,
+    generation: u64,
+    tally: u32,
+    key_octets: u16,
+    answer_octets: u16,
+    /// The query's octets after its ID, then the answer's.
+    room: [u8; ROOM_OCTETS],
+}
+
+#[derive(Clone, Copy)]
+struct Way {
+    /// Part of the hash; 0: free.
+    mark: u32,
+    slot: u32,
+}
+
+/// Where a question may stand, and its hash.
+#[derive(Clone, Copy)]
+pub(super) struct Trail {
+    hash: u64,
+    slot: u32,
+}
+
+/// An answer remembered, and its number in the thread's tallies.
+pub(super) struct Remembered<'m> {
+    pub tail: &'m [u8],
+    pub tally: u32,
+}
+
+/// One thread's memo.
+pub struct Memo {
+    seed: u64,
+    sets: Box<[[Way; WAYS]]>,
+    slots: Vec<Slot>,
+    slots_max: usize,
+    seen: Box<[u16]>,
+    victim: usize,
+}
+
+impl Memo {
+    /// At most about `octets_max` octets, used only as answers come; where they stand nobody can guess.
+    pub fn new(octets_max: usize, entropy: &mut Entropy) -> Memo {
+        let seed = (0..4).fold(0, |seed, _| seed << 16 | u64::from(entropy.query_id()));
+        let wanted = octets_max / (SLOT_OCTETS * WAYS);
+        let sets = if wanted == 0 { 0 } else { (1 << wanted.ilog2()).min(SETS_MAX) };
+        Memo {
+            seed,
+            sets: vec![[Way { mark: 0, slot: NOT_YET }; WAYS]; sets].into_boxed_slice(),
+            slots: Vec::with_capacity(sets * WAYS),
+            slots_max: sets * WAYS,
+            seen: vec![0; if sets == 0 { 0 } else { SEEN_SLOTS }].into_boxed_slice(),
+            victim: 0,
+        }
+    }
+
+    /// Begin to look for a query (whole, ID included).
+    #[inline]
+    pub(super) fn trail(&self, octets: &[u8]) -> Trail {
+        if self.slots_max == 0 {
+            return Trail { hash: 0, slot: NOT_YET };
+        }
+        let hash = xxh3_64_with_seed(octets.get(2..).unwrap_or(&[]), self.seed);
+        let mark = mark_of(hash);
+        let set = &self.sets[hash as usize & (self.sets.len() - 1)];
+        let slot = set.iter().find(|way| way.mark == mark).map_or(NOT_YET, |way| way.slot);
+        Trail { hash, slot }
+    }
+
+    /// Whether there may be an answer; sends for it.
+    #[inline]
+    pub(super) fn approach(&self, trail: Trail) -> bool {
+        let Some(slot) = self.slots.get(trail.slot as usize) else { return false };
+        black_box(slot.good_until);
+        black_box(slot.room[64]);
+        black_box(slot.room[128]);
+        true
+    }
+
+    /// The answer to a query, without its ID, if one still holds.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        trail: Trail,
+        octets: &[u8],
+        generation: u64,
+        now: f64,
+    ) -> Option<Remembered<'_>> {
+        let slot = self.slots.get(trail.slot as usize)?;
+        let (key, tail) = slot.room.split_at_checked(usize::from(slot.key_octets))?;
+        let is_it = now < slot.good_until && slot.generation == generation && octets.get(2..) == Some(key);
+        let tail = tail.get(..usize::from(slot.answer_octets))?;
+        is_it.then_some(Remembered { tail, tally: slot.tally })
+    }
+
+    /// Keep an answer (whole) for as long as it holds, if its question was asked before.
+    pub(super) fn remember(
+        &mut self,
+        trail: Trail,
+        octets: &[u8],
+        answer: &[u8],
+        generation: u64,
+        good_until: f64,
+        tally: u32,
+    ) {
+        let (Some(key), Some(tail)) = (octets.get(2..), answer.get(2..)) else { return };
+        if self.slots_max == 0 || key.len() + tail.len() > ROOM_OCTETS {
+            return;
+        }
+        if trail.slot == NOT_YET && !self.is_asked_again(trail.hash) {
+            return;
+        }
+        let number = self.seat(trail);
+        let Some(slot) = self.slots.get_mut(number as usize) else { return };
+        slot.good_until = good_until;
+        slot.generation = generation;
+        slot.tally = tally;
+        slot.key_octets = key.len() as u16;
+        slot.answer_octets = tail.len() as u16;
+        slot.room[..key.len()].copy_from_slice(key);
+        slot.room[key.len()..key.len() + tail.len()].copy_from_slice(tail);
+    }
+
+    fn is_asked_again(&mut self, hash: u64) -> bool {
+        let place = &mut self.seen[(hash >> 16) as usize % SEEN_SLOTS];
+        let print = (hash >> 40) as u16 | 1;
+        let is_known = *place == print;
+        *place = print;
+        is_known
+    }
+
+    /// The slot for a question: the one it has, a free one, or another's in turn.
+    fn seat(&mut self, trail: Trail) -> u32 {
+        if trail.slot != NOT_YET {
+            return trail.slot;
+        }
+        let mark = mark_of(trail.hash);
+        let set = &mut self.sets[trail.hash as usize & (self.sets.len() - 1)];
+        let chosen = set.iter().position(|way| way.mark == mark || way.mark == 0).unwrap_or_else(|| {
+            self.victim = self.victim.wrapping_add(1);
+            self.victim % WAYS
+        });
+        let way = &mut set[chosen];
+        way.mark = mark;
+        if way.slot == NOT_YET {
+            way.slot = self.slots.len() as u32;
+            let room = [0; ROOM_OCTETS];
+            let empty =
+                Slot { good_until: 0.0, generation: 0, tally: 0, key_octets: 0, answer_octets: 0, room };
+            self.slots.push(empty);
+        }
+        way.slot
+    }
+}
+
+fn mark_of(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memo_of(octets_max: usize) -> Memo {
+        Memo::new(octets_max, &mut Entropy::from_seed([5; 32]))
+    }
+
+    fn query(number: u32) -> Vec<u8> {
+        [&[0xAB, 0xCD, 1, 0][..], &number.to_be_bytes()].concat()
+    }
+
+    fn keep(memo: &mut Memo, octets: &[u8], answer: &[u8]) {
+        let trail = memo.trail(octets);
+        memo.remember(trail, octets, answer, 1, 10.0, 7);
+    }
+
+    fn found(memo: &Memo, octets: &[u8], generation: u64, now: f64) -> Option<Vec<u8>> {
+        memo.find(memo.trail(octets), octets, generation, now).map(|remembered| remembered.tail.to_vec())
+    }
+
+    #[test]
+    fn the_second_time_is_remembered_and_the_third_is_answered() {
+        let mut memo = memo_of(1 << 20);
+        keep(&mut memo, &query(1), b"IDanswer");
+        assert_eq!(found(&memo, &query(1), 1, 5.0), None);
+        keep(&mut memo, &query(1), b"IDanswer");
+        assert_eq!(found(&memo, &query(1), 1, 5.0), Some(b"answer".to_vec()));
+        let mut other_id = query(1);
+        other_id[0] = 0;
+        assert_eq!(found(&memo, &other_id, 1, 5.0), Some(b"answer".to_vec()));
+    }
+
+    #[test]
+    fn an_answer_ends_with_its_time_and_its_generation() {
+        let mut memo = memo_of(1 << 20);
+        keep(&mut memo, &query(1), b"IDanswer");
+        keep(&mut memo, &query(1), b"IDanswer");
+        assert_eq!(found(&memo, &query(1), 1, 10.0), None);
+        assert_eq!(found(&memo, &query(1), 2, 5.0), None);
+        assert_eq!(found(&memo, &query(2), 1, 5.0), None);
+    }
+
+    #[test]
+    fn a_flood_of_names_asked_once_pushes_nothing_out() {
+        let mut memo = memo_of(1 << 20);
+        let hot = 1_000;
+        for number in (0..hot).chain(0..hot) {
+            keep(&mut memo, &query(number), b"IDanswer");
+        }
+        for number in hot..hot + 200_000 {
+            keep(&mut memo, &query(number), b"IDanswer");
+        }
+        let left = (0..hot).filter(|&number| found(&memo, &query(number), 1, 5.0).is_some()).count();
+        assert!(left * 100 >= hot as usize * 95, "{left} of {hot} are left");
+    }
+
+    #[test]
+    fn no_answer_is_anothers_whatever_collides() {
+        let mut memo = memo_of(SLOT_OCTETS * WAYS);
+        for _ in 0..3 {
+            for number in 0..200u32 {
+                keep(&mut memo, &query(number), &[b"ID", &number.to_be_bytes()[..]].concat());
+                if let Some(tail) = found(&memo, &query(number), 1, 5.0) {
+                    assert_eq!(tail, number.to_be_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_short_is_left_out() {
+        let mut memo = memo_of(1 << 20);
+        for octets in [&[][..], &[1], &[1, 2]] {
+            keep(&mut memo, octets, b"");
+            keep(&mut memo, octets, b"ID");
+        }
+        let long = [0; ROOM_OCTETS + 1];
+        keep(&mut memo, &query(1), &long);
+        keep(&mut memo, &query(1), &long);
+        assert_eq!(found(&memo, &query(1), 1, 5.0), None);
+        let mut off = memo_of(0);
+        keep(&mut off, &query(1), b"IDanswer");
+        keep(&mut off, &query(1), b"IDanswer");
+        assert_eq!(found(&off, &query(1), 1, 5.0), None);
+    }
+}
