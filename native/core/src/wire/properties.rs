@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::wire::walk::{read_section, Names};
 
 const WWW: &[u8] = b"\x03www\x07example\x03org\0";
 
@@ -67,15 +68,16 @@ fn check_response(octets: &[u8], sent: &SentQuery) {
         assert_eq!(response.body.get(at..at + 4), Some(&ttl.ttl_s.to_be_bytes()[..]));
         assert!(response.ttl_s <= ttl.ttl_s && ttl.ttl_s < 1 << 31);
     }
-    // Accepted once, the records are accepted again as they are kept.
-    let counts = [1, response.ancount, response.nscount, 0];
-    let mut kept = vec![octets[0], octets[1], octets[2], octets[3] & 0xF0 | response.rcode as u8];
-    kept.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
-    kept.extend_from_slice(&sent.qname);
-    kept.extend_from_slice(&sent.qtype.to_be_bytes());
-    kept.extend_from_slice(&sent.qclass.to_be_bytes());
-    kept.extend_from_slice(&response.body);
-    assert_eq!(accept_response(&kept, sent), Accepted::Response(response));
+    // Behind the question asked, the records as they are kept fill the body and have their TTLs there.
+    let asked = [&sent.qname[..], &sent.qtype.to_be_bytes(), &sent.qclass.to_be_bytes()].concat();
+    let kept = headed(0x8180, [1, 0, 0, 0], &[&asked, &response.body]);
+    let body_start = 12 + asked.len();
+    let mut names = Names::with_question(&sent.qname);
+    let (read, end) = read_section(&kept, body_start, records, &mut names).expect("records");
+    assert_eq!(end, kept.len());
+    for (record, ttl) in read.iter().zip(&response.ttls) {
+        assert_eq!((record.ttl_s, record.rdata_start - 6 - body_start), (ttl.ttl_s, ttl.offset.into()));
+    }
 }
 
 proptest! {
