@@ -10,6 +10,7 @@ from resolver.forwarding.plan import ForwardPlan, Server, Strategy
 from resolver.forwarding.sharing import ASK_US, SHARE_EVERY_S, SharedUpstreams
 from resolver.forwarding.upstream import (
     ATTEMPT_TIMEOUT_S_FIRST,
+    EDNS_REFUSAL_S,
     MEASURE_EVERY_S,
     RESPONSE_SECONDS_BOUNDS,
     Upstream,
@@ -98,10 +99,11 @@ def test_the_next_in_line_takes_over() -> None:
 
 def test_a_refusal_of_edns_is_told_and_forgotten_in_time() -> None:
     rig = Rig(ONE)
-    rig.plan.upstreams[0].edns_refused_until = rig.clock.now() + 1.0
-    rig.clock.advance(SHARE_EVERY_S)
+    rig.plan.upstreams[0].refuse_edns(rig.clock.now())
     assert rig.sets[0][2] is False
-    rig.clock.advance(1.0)
+    rig.clock.advance(EDNS_REFUSAL_S)
+    assert rig.sets[0][2] is False
+    rig.clock.advance(SHARE_EVERY_S)
     assert rig.sets[0][2] is True
 
 

@@ -50,6 +50,8 @@ class SharedUpstreams:
         self._timer: TimerHandle | None = None
         for upstream in plan.upstreams:
             upstream.on_change.append(self._on_change)
+            # At once, too: else every question of a tenth of a second would be asked once in vain.
+            upstream.on_edns_refused.append(self._on_change)
 
     def start(self) -> None:
         """Tell what there is, and go on telling."""

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from resolver.forwarding.upstream import EDNS_REFUSAL_S, Upstream
+from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
 from resolver.wire.numbers import ExtendedError, Qclass, Rcode
 from resolver.wire.response import (
@@ -289,7 +289,7 @@ class Transaction:
         upstream = attempt.upstream
         if not attempt.edns and now >= upstream.edns_refused_until:
             # Only success without EDNS shows that EDNS was the trouble, not the question.
-            upstream.edns_refused_until = now + EDNS_REFUSAL_S
+            upstream.refuse_edns(now)
         answered = Answered(response, upstream)
         verifier = attempt.verifier
         if verifier is not None and not verifier.is_over and not verifier.is_late:

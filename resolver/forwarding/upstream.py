@@ -78,6 +78,7 @@ class Upstream:
         "is_stream",
         "is_up",
         "on_change",
+        "on_edns_refused",
         "port",
         "probe_at",
         "queries",
@@ -118,6 +119,8 @@ class Upstream:
         self.response_sum_s = 0.0
         self.on_change: list[Callable[[Upstream], None]] = []
         """Called when it goes up or down."""
+        self.on_edns_refused: list[Callable[[Upstream], None]] = []
+        """Called when it showed that it does not know EDNS."""
 
     @property
     def name(self) -> str:
@@ -201,6 +204,12 @@ class Upstream:
         self.consecutive_refusals += 1
         if self.consecutive_refusals >= DOWN_AFTER_REFUSALS:
             self._back_off(now)
+
+    def refuse_edns(self, now: float) -> None:
+        """It answered without EDNS what it had failed with: it is asked without for a while."""
+        self.edns_refused_until = now + EDNS_REFUSAL_S
+        for notify in self.on_edns_refused:
+            notify(self)
 
     def _back_off(self, now: float) -> None:
         if self.is_up:
