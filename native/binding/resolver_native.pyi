@@ -19,6 +19,7 @@ __all__ = [
     "ListNames",
     "Octets",
     "Plane",
+    "PolicyTable",
     "SharedNames",
     "accept_response",
     "encode_malformed",
@@ -282,6 +283,7 @@ class Plane:
         *,
         sockets_per_upstream: int = 1024,
         events_max: int = 8192,
+        memo_octets: int = 8_388_608,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -290,6 +292,7 @@ class Plane:
         caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
         Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
         among the workers.  `events_max`: events that may wait for `drain`; more are dropped and counted.
+        `memo_octets`: of all the threads' memos of whole answers together, at most.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets.
         """
 
@@ -386,6 +389,45 @@ def encode_question(
     query_id: int, question: bytes, dnssec_ok: bool, checking_disabled: bool, edns: bool
 ) -> bytes:
     """See `wire.encode.encode_question`."""
+
+_JudgedBy: TypeAlias = tuple[_Response, bool]
+"""An answer, and whether the verdict on its question is that of a stream."""
+
+_FullVerdict: TypeAlias = tuple[
+    str, int | None, str | None, int | None, int | None, int, bytes | None, bool, float, int, "_FullVerdict | None"
+]
+"""Action, number of the rule, form of the match, where in the denied name its owner starts, number of the shadow
+rule, exemption, denied name (None: qname), whether NXDOMAIN is no lie, valid_until, links kept, the verdict over a
+stream."""
+
+@final
+class PolicyTable:
+    """One policy at one time; for tests, as the functions above."""
+
+    def __new__(
+        cls, path: str | PathLike[str], generation: int, wall: float, monotonic: float
+    ) -> PolicyTable:
+        """`wall` (Unix seconds) is `monotonic`.  Raises ValueError for an unusable image."""
+
+    @property
+    def is_filtering(self) -> bool: ...
+    def judge_name(self, qname: bytes, now: float) -> _FullVerdict: ...
+    def judge_response(
+        self, qname: bytes, response: _Response, now: float, *, over_stream: bool = False
+    ) -> _FullVerdict | None:
+        """The judgement on an answer; None: the verdict on qname holds."""
+
+    def answer(
+        self,
+        query: bytes,
+        limit: int,
+        judged_at: float,
+        now: float,
+        *,
+        response: _JudgedBy | None = None,
+        kept: tuple[bytes, int] | None = None,
+    ) -> tuple[Literal["written", "drop", "redirect"], bytes]:
+        """The policy's answer to a query that is judged by its name, or by an answer to it."""
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.
 

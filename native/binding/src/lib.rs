@@ -10,6 +10,7 @@ mod misses;
 mod py_cache;
 mod py_core;
 mod py_plane;
+mod py_policy;
 mod py_wire;
 mod ring;
 mod shared;
@@ -28,5 +29,6 @@ fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
     py_wire::register(module)?;
+    py_policy::register(module)?;
     compile::register(module)
 }
