@@ -225,6 +225,11 @@ class Core:
         3: nothing known answers it; 4: Python must answer it; these are not.
         """
 
+    def answer_batch(
+        self, queries: Sequence[tuple[bytes, bytes]], now: float
+    ) -> list[tuple[Literal[0, 1, 2, 3, 4], bytes]]:
+        """What a thread of the plane says of datagrams that came together: as `answer`, with its memo in front."""
+
     def ask(
         self, octets: bytes, address: bytes, now: float, token: int
     ) -> (

@@ -16,8 +16,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use resolver_core::access::{AccessList, RateLimiter};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Finished, FlightKey, Flow, FlowConfig, Heard, Hearing, HitId, Outcome, Peer, Route,
-    Source, UpstreamSet, UpstreamView, Waiter,
+    Asked, Attempt, Desk, Finished, FlightKey, Flow, FlowConfig, Heard, Hearing, HitId, Incoming, Memo,
+    Outcome, Peer, Replies, Route, Source, UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -30,6 +30,9 @@ use crate::shared::{Heart, Ledger};
 /// Units of the TCP keepalive in a second (RFC 7828 §3.1).
 const KEEPALIVE_UNITS_PER_S: f64 = 10.0;
 
+/// Octets of the memo that `answer_batch` works with: enough for a test.
+const MEMO_OCTETS: usize = 1 << 20;
+
 /// What tells one file from another, and from itself after a change.
 type FileMark = (u64, u64, u64, i64, i64);
 
@@ -37,6 +40,7 @@ type FileMark = (u64, u64, u64, i64, i64);
 struct Own {
     entropy: Entropy,
     out: Vec<u8>,
+    memo: Memo,
     attempts: HashMap<u64, Box<Attempt>>,
     tickets: HashMap<u64, FlightKey>,
     next: u64,
@@ -51,6 +55,34 @@ pub struct Core {
     own: Mutex<Own>,
     /// The image that was published last, to be used again while its file is the same.
     image: Mutex<Option<(FileMark, Arc<Image>)>>,
+}
+
+/// Answers of a batch.
+struct Rows {
+    room: Vec<u8>,
+    words: Vec<u8>,
+    messages: Vec<Vec<u8>>,
+}
+
+impl Replies for Rows {
+    fn room(&mut self) -> &mut Vec<u8> {
+        &mut self.room
+    }
+
+    fn put(&mut self, index: usize) {
+        self.words[index] = 0;
+        self.messages[index].clone_from(&self.room);
+    }
+}
+
+fn word_of(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Respond => 0,
+        Outcome::Drop { close: false } => 1,
+        Outcome::Drop { close: true } => 2,
+        Outcome::Ask => 3,
+        Outcome::Punt => 4,
+    }
 }
 
 type Network = (Vec<u8>, u8);
@@ -82,7 +114,7 @@ impl Core {
             let addresses = addresses.iter().map(|address| address_from(address));
             Ok((name.clone(), addresses.collect::<PyResult<Vec<IpAddr>>>()?))
         };
-        let entropy = match seed {
+        let mut entropy = match seed {
             None => Entropy::new(),
             Some(seed) => Entropy::from_seed(
                 seed.try_into().map_err(|_| PyValueError::new_err("a seed has 32 octets"))?,
@@ -101,8 +133,14 @@ impl Core {
         };
         let heart = Arc::new(Heart::new(Flow::new(config, Arc::clone(&cache.inner))));
         let ledger = heart.new_ledger();
-        let own =
-            Own { entropy, out: Vec::new(), attempts: HashMap::new(), tickets: HashMap::new(), next: 1 };
+        let own = Own {
+            memo: Memo::new(MEMO_OCTETS, &mut entropy),
+            entropy,
+            out: Vec::new(),
+            attempts: HashMap::new(),
+            tickets: HashMap::new(),
+            next: 1,
+        };
         Ok(Core { heart, ledger, own: Mutex::new(own), image: Mutex::new(None) })
     }
 
@@ -160,13 +198,42 @@ impl Core {
         let tallies = &mut ledger.tallies;
         let outcome = self.heart.flow.answer_now(policy, octets, &peer, now, &mut own.out, tallies);
         tallies.settle(began.elapsed().as_secs_f64());
-        Ok(match outcome {
-            Outcome::Respond => (0, PyBytes::new(py, &own.out)),
-            Outcome::Drop { close: false } => (1, nothing()),
-            Outcome::Drop { close: true } => (2, nothing()),
-            Outcome::Ask => (3, nothing()),
-            Outcome::Punt => (4, nothing()),
-        })
+        let message = if outcome == Outcome::Respond { PyBytes::new(py, &own.out) } else { nothing() };
+        Ok((word_of(outcome), message))
+    }
+
+    fn answer_batch<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
+        now: f64,
+    ) -> PyResult<Vec<(u8, Bound<'py, PyBytes>)>> {
+        let incoming = |(octets, address): &(Bound<'py, PyBytes>, Bound<'py, PyBytes>)| {
+            Ok((octets.as_bytes().to_vec(), address_from(address.as_bytes())?))
+        };
+        let queries: Vec<(Vec<u8>, IpAddr)> = queries.iter().map(incoming).collect::<PyResult<_>>()?;
+        let batch: Vec<Incoming> =
+            queries.iter().map(|(octets, address)| Incoming { octets, address: *address }).collect();
+        let count = batch.len();
+        let mut rows = Rows { room: Vec::new(), words: vec![4; count], messages: vec![Vec::new(); count] };
+        let policy = self.heart.flow.policy();
+        if let Some(policy) = policy.as_deref() {
+            let began = Instant::now();
+            let own = &mut *self.own.lock();
+            let mut ledger = self.ledger.lock();
+            let tallies = &mut ledger.tallies;
+            let mut rest = Vec::new();
+            let desk = Desk { now, memo: &mut own.memo, tallies, concluded: &mut 0 };
+            self.heart.flow.answer_batch(policy, &batch, desk, &mut rows, |index, outcome| {
+                rest.push((index, outcome));
+            });
+            ledger.tallies.settle(began.elapsed().as_secs_f64());
+            for (index, outcome) in rest {
+                rows.words[index] = word_of(outcome);
+            }
+        }
+        let told = rows.words.into_iter().zip(&rows.messages);
+        Ok(told.map(|(word, message)| (word, PyBytes::new(py, message))).collect())
     }
 
     fn ask<'py>(
