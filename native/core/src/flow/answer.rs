@@ -3,6 +3,9 @@
 //! Knows: the order of the gates.  Does not know: sockets, upstreams beyond whether a suffix has its own.
 //! The order is that of Python's `Service.answer_now`, gate by gate.
 
+use arrayvec::ArrayVec;
+
+use super::memo::TTLS_MAX;
 use super::served::Served;
 use super::tallies::{Ending, HitId, Reason, Source};
 use super::{Flow, Outcome, Peer, Policy, Tallies};
@@ -25,8 +28,12 @@ pub(super) struct Visit<'v> {
     pub now: f64,
     pub out: &'v mut Vec<u8>,
     pub tallies: &'v mut Tallies,
-    /// Until when the same octets get the same answer (monotonic seconds), should nothing be published.
+    /// Until when the same octets get the same answer but for TTLs run down, should nothing be published.
     pub good_until: f64,
+    /// When its TTLs become one second less; infinity: they do not run down.
+    pub older_at: f64,
+    /// Where they stand in the message.
+    pub ttl_offsets: ArrayVec<u16, TTLS_MAX>,
 }
 
 impl<'v> Visit<'v> {
@@ -38,7 +45,17 @@ impl<'v> Visit<'v> {
         out: &'v mut Vec<u8>,
         tallies: &'v mut Tallies,
     ) -> Visit<'v> {
-        Visit { flow, policy, peer, now, out, tallies, good_until: f64::NEG_INFINITY }
+        Visit {
+            flow,
+            policy,
+            peer,
+            now,
+            out,
+            tallies,
+            good_until: f64::NEG_INFINITY,
+            older_at: f64::INFINITY,
+            ttl_offsets: ArrayVec::new(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use super::answer::{Admission, Prepared, Visit};
-use super::memo::{Memo, Trail};
+use super::memo::{Keeping, Memo, Trail};
 use super::{Flow, Outcome, Peer, Policy, Tallies};
 
 /// Queries that go through each step together: their state stays within the nearest cache.
@@ -132,11 +132,12 @@ impl<R: Replies> Single<'_, R> {
         let out = self.replies.room();
         let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
         let outcome = visit.pass_gates(prepared, admission);
-        let good_until = visit.good_until;
+        let Visit { good_until, older_at, ttl_offsets, .. } = visit;
         if outcome == Outcome::Respond {
             if self.now < good_until && prepared.may_be_repeated() {
                 let tally = self.tallies.last_touched();
-                self.memo.remember(trail, octets, self.replies.room(), generation, good_until, tally);
+                let keeping = Keeping { generation, good_until, older_at, ttl_offsets: &ttl_offsets, tally };
+                self.memo.remember(trail, octets, self.replies.room(), keeping);
             }
             self.replies.put(self.index);
         }

@@ -3,7 +3,7 @@
 //! Knows: octets in, octets out, until when they hold.  Does not know: why the answer is what it is.
 //! Theory: a set of four slots per hash; a slot holds a query's octets after its ID and the answer's, side by
 //! side, so that a hit reads one place.  What is asked once is only noted in `seen`, so that a flood of names
-//! asked once pushes nothing out.  Nobody else reads a thread's memo, so it needs no lock, and the slots of a
+//! asked once pushes nothing out.  TTLs are brought up to date in place.  Nobody else reads a thread's memo, so it needs no lock, and the slots of a
 //! whole batch can be sent for before the first one is read.
 
 use std::hint::black_box;
@@ -14,11 +14,13 @@ use crate::entropy::Entropy;
 
 /// Octets of question and answer together that a slot has room for: a denial with its reason fits.
 const ROOM_OCTETS: usize = 292;
+/// Records whose TTLs are counted down here; an answer with more holds for a second only.
+pub(super) const TTLS_MAX: usize = 5;
 const WAYS: usize = 4;
 /// Questions remembered by hash alone, to tell the second time from the first.
 const SEEN_SLOTS: usize = 1 << 16;
 /// A slot with its share of everything else.
-const SLOT_OCTETS: usize = 320 + 8 + 16;
+const SLOT_OCTETS: usize = 344 + 8 + 16;
 const SETS_MAX: usize = 1 << 13;
 const NOT_YET: u32 = u32::MAX;
 
@@ -27,10 +29,14 @@ const NOT_YET: u32 = u32::MAX;
 #[repr(C)]
 struct Slot {
     good_until: f64,
+    /// When its TTLs become one second less.
+    older_at: f64,
     generation: u64,
     tally: u32,
     key_octets: u16,
     answer_octets: u16,
+    /// Where TTLs stand in the answer without its ID; 0: no more of them.
+    ttl_offsets: [u16; TTLS_MAX],
     /// The query's octets after its ID, then the answer's.
     room: [u8; ROOM_OCTETS],
 }
@@ -52,6 +58,20 @@ pub(super) struct Trail {
 /// An answer remembered, and its number in the thread's tallies.
 pub(super) struct Remembered<'m> {
     pub tail: &'m [u8],
+    pub tally: u32,
+}
+
+/// For how long an answer holds, and how it ages.
+pub(super) struct Keeping<'k> {
+    /// The policy's.
+    pub generation: u64,
+    /// Monotonic seconds.
+    pub good_until: f64,
+    /// When its TTLs become one second less; infinity: they do not run down.
+    pub older_at: f64,
+    /// Where they stand in the whole message, at most `TTLS_MAX`.
+    pub ttl_offsets: &'k [u16],
+    /// The answer's number in the thread's tallies.
     pub tally: u32,
 }
 
@@ -104,32 +124,34 @@ impl Memo {
         true
     }
 
-    /// The answer to a query, without its ID, if one still holds.
+    /// The answer to a query, without its ID and as of now, if one still holds.
     #[inline]
     pub(super) fn find(
-        &self,
+        &mut self,
         trail: Trail,
         octets: &[u8],
         generation: u64,
         now: f64,
     ) -> Option<Remembered<'_>> {
-        let slot = self.slots.get(trail.slot as usize)?;
-        let (key, tail) = slot.room.split_at_checked(usize::from(slot.key_octets))?;
-        let is_it = now < slot.good_until && slot.generation == generation && octets.get(2..) == Some(key);
-        let tail = tail.get(..usize::from(slot.answer_octets))?;
-        is_it.then_some(Remembered { tail, tally: slot.tally })
+        let slot = self.slots.get_mut(trail.slot as usize)?;
+        if now >= slot.good_until || slot.generation != generation {
+            return None;
+        }
+        let (key, rest) = slot.room.split_at_mut_checked(usize::from(slot.key_octets))?;
+        if octets.get(2..) != Some(&*key) {
+            return None;
+        }
+        let tail = rest.get_mut(..usize::from(slot.answer_octets))?;
+        if now >= slot.older_at {
+            let seconds = (now - slot.older_at).floor() + 1.0;
+            slot.older_at += seconds;
+            age(tail, &slot.ttl_offsets, seconds as u32);
+        }
+        Some(Remembered { tail, tally: slot.tally })
     }
 
     /// Keep an answer (whole) for as long as it holds, if its question was asked before.
-    pub(super) fn remember(
-        &mut self,
-        trail: Trail,
-        octets: &[u8],
-        answer: &[u8],
-        generation: u64,
-        good_until: f64,
-        tally: u32,
-    ) {
+    pub(super) fn remember(&mut self, trail: Trail, octets: &[u8], answer: &[u8], keeping: Keeping) {
         let (Some(key), Some(tail)) = (octets.get(2..), answer.get(2..)) else { return };
         if self.slots_max == 0 || key.len() + tail.len() > ROOM_OCTETS {
             return;
@@ -139,11 +161,16 @@ impl Memo {
         }
         let number = self.seat(trail);
         let Some(slot) = self.slots.get_mut(number as usize) else { return };
-        slot.good_until = good_until;
-        slot.generation = generation;
-        slot.tally = tally;
+        slot.good_until = keeping.good_until;
+        slot.older_at = keeping.older_at;
+        slot.generation = keeping.generation;
+        slot.tally = keeping.tally;
         slot.key_octets = key.len() as u16;
         slot.answer_octets = tail.len() as u16;
+        slot.ttl_offsets = [0; TTLS_MAX];
+        for (place, offset) in slot.ttl_offsets.iter_mut().zip(keeping.ttl_offsets) {
+            *place = offset.saturating_sub(2);
+        }
         slot.room[..key.len()].copy_from_slice(key);
         slot.room[key.len()..key.len() + tail.len()].copy_from_slice(tail);
     }
@@ -171,12 +198,29 @@ impl Memo {
         way.mark = mark;
         if way.slot == NOT_YET {
             way.slot = self.slots.len() as u32;
-            let room = [0; ROOM_OCTETS];
-            let empty =
-                Slot { good_until: 0.0, generation: 0, tally: 0, key_octets: 0, answer_octets: 0, room };
-            self.slots.push(empty);
+            self.slots.push(Slot {
+                good_until: 0.0,
+                older_at: 0.0,
+                generation: 0,
+                tally: 0,
+                key_octets: 0,
+                answer_octets: 0,
+                ttl_offsets: [0; TTLS_MAX],
+                room: [0; ROOM_OCTETS],
+            });
         }
         way.slot
+    }
+}
+
+/// Take `seconds` off each TTL, down to 0.
+fn age(tail: &mut [u8], ttl_offsets: &[u16], seconds: u32) {
+    for offset in ttl_offsets.iter().map(|&offset| usize::from(offset)).take_while(|&offset| offset > 0) {
+        if let Some(place) =
+            tail.get_mut(offset..offset + 4).and_then(|four| <&mut [u8; 4]>::try_from(four).ok())
+        {
+            *place = u32::from_be_bytes(*place).saturating_sub(seconds).to_be_bytes();
+        }
     }
 }
 
@@ -197,24 +241,26 @@ mod tests {
     }
 
     fn keep(memo: &mut Memo, octets: &[u8], answer: &[u8]) {
-        let trail = memo.trail(octets);
-        memo.remember(trail, octets, answer, 1, 10.0, 7);
+        let keeping =
+            Keeping { generation: 1, good_until: 10.0, older_at: f64::INFINITY, ttl_offsets: &[], tally: 7 };
+        memo.remember(memo.trail(octets), octets, answer, keeping);
     }
 
-    fn found(memo: &Memo, octets: &[u8], generation: u64, now: f64) -> Option<Vec<u8>> {
-        memo.find(memo.trail(octets), octets, generation, now).map(|remembered| remembered.tail.to_vec())
+    fn found(memo: &mut Memo, octets: &[u8], generation: u64, now: f64) -> Option<Vec<u8>> {
+        let trail = memo.trail(octets);
+        memo.find(trail, octets, generation, now).map(|remembered| remembered.tail.to_vec())
     }
 
     #[test]
     fn the_second_time_is_remembered_and_the_third_is_answered() {
         let mut memo = memo_of(1 << 20);
         keep(&mut memo, &query(1), b"IDanswer");
-        assert_eq!(found(&memo, &query(1), 1, 5.0), None);
+        assert_eq!(found(&mut memo, &query(1), 1, 5.0), None);
         keep(&mut memo, &query(1), b"IDanswer");
-        assert_eq!(found(&memo, &query(1), 1, 5.0), Some(b"answer".to_vec()));
+        assert_eq!(found(&mut memo, &query(1), 1, 5.0), Some(b"answer".to_vec()));
         let mut other_id = query(1);
         other_id[0] = 0;
-        assert_eq!(found(&memo, &other_id, 1, 5.0), Some(b"answer".to_vec()));
+        assert_eq!(found(&mut memo, &other_id, 1, 5.0), Some(b"answer".to_vec()));
     }
 
     #[test]
@@ -222,9 +268,27 @@ mod tests {
         let mut memo = memo_of(1 << 20);
         keep(&mut memo, &query(1), b"IDanswer");
         keep(&mut memo, &query(1), b"IDanswer");
-        assert_eq!(found(&memo, &query(1), 1, 10.0), None);
-        assert_eq!(found(&memo, &query(1), 2, 5.0), None);
-        assert_eq!(found(&memo, &query(2), 1, 5.0), None);
+        assert_eq!(found(&mut memo, &query(1), 1, 10.0), None);
+        assert_eq!(found(&mut memo, &query(1), 2, 5.0), None);
+        assert_eq!(found(&mut memo, &query(2), 1, 5.0), None);
+    }
+
+    #[test]
+    fn ttls_run_down_second_by_second_and_end_at_nothing() {
+        let mut memo = memo_of(1 << 20);
+        let answer = [&b"IDxx"[..], &300u32.to_be_bytes(), &2u32.to_be_bytes()].concat();
+        for _ in 0..2 {
+            let keeping =
+                Keeping { generation: 1, good_until: 100.0, older_at: 5.5, ttl_offsets: &[4, 8], tally: 7 };
+            memo.remember(memo.trail(&query(1)), &query(1), &answer, keeping);
+        }
+        let aged =
+            |ttls: [u32; 2]| Some([&b"xx"[..], &ttls[0].to_be_bytes(), &ttls[1].to_be_bytes()].concat());
+        assert_eq!(found(&mut memo, &query(1), 1, 5.4), aged([300, 2]));
+        assert_eq!(found(&mut memo, &query(1), 1, 5.5), aged([299, 1]));
+        assert_eq!(found(&mut memo, &query(1), 1, 6.4), aged([299, 1]));
+        assert_eq!(found(&mut memo, &query(1), 1, 8.6), aged([296, 0]));
+        assert_eq!(found(&mut memo, &query(1), 1, 99.5), aged([205, 0]));
     }
 
     #[test]
@@ -237,7 +301,7 @@ mod tests {
         for number in hot..hot + 200_000 {
             keep(&mut memo, &query(number), b"IDanswer");
         }
-        let left = (0..hot).filter(|&number| found(&memo, &query(number), 1, 5.0).is_some()).count();
+        let left = (0..hot).filter(|&number| found(&mut memo, &query(number), 1, 5.0).is_some()).count();
         assert!(left * 100 >= hot as usize * 95, "{left} of {hot} are left");
     }
 
@@ -247,7 +311,7 @@ mod tests {
         for _ in 0..3 {
             for number in 0..200u32 {
                 keep(&mut memo, &query(number), &[b"ID", &number.to_be_bytes()[..]].concat());
-                if let Some(tail) = found(&memo, &query(number), 1, 5.0) {
+                if let Some(tail) = found(&mut memo, &query(number), 1, 5.0) {
                     assert_eq!(tail, number.to_be_bytes());
                 }
             }
@@ -264,10 +328,10 @@ mod tests {
         let long = [0; ROOM_OCTETS + 1];
         keep(&mut memo, &query(1), &long);
         keep(&mut memo, &query(1), &long);
-        assert_eq!(found(&memo, &query(1), 1, 5.0), None);
+        assert_eq!(found(&mut memo, &query(1), 1, 5.0), None);
         let mut off = memo_of(0);
         keep(&mut off, &query(1), b"IDanswer");
         keep(&mut off, &query(1), b"IDanswer");
-        assert_eq!(found(&off, &query(1), 1, 5.0), None);
+        assert_eq!(found(&mut off, &query(1), 1, 5.0), None);
     }
 }

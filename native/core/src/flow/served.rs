@@ -3,6 +3,7 @@
 //! Knows: entries, the response's side of the policy, TTLs.  Does not know: why there is a response.
 
 use super::answer::Visit;
+use super::memo::TTLS_MAX;
 use super::tallies::Source;
 use super::Outcome;
 use crate::cache::Entry;
@@ -17,6 +18,9 @@ use crate::wire::ttl::{age_body, with_ttl};
 const STALE_TTL_S: u32 = 30;
 /// The AD bit in a query's flags.
 const FLAG_AD: u16 = 0x0020;
+
+/// The TC bit in the upper octet of the flags.
+const FLAG_TC_HIGH: u8 = 0x02;
 
 /// What the body's TTLs become.
 enum Ageing {
@@ -49,13 +53,40 @@ impl Served {
         let (stored_at, expires_at) = (entry.stored_at, entry.expires_at);
         let outcome = Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[]);
         if !judgement.is_blocked() {
-            visit.good_until = expires_at.min(stored_at + f64::from(age_s) + 1.0);
+            Served::note_ageing(
+                visit,
+                query,
+                response,
+                expires_at,
+                stored_at + f64::from(age_s) + 1.0,
+                capped_s,
+            );
             if let Some(capped_s) = capped_s {
                 // The whole seconds left become one fewer at this moment.
                 visit.good_until = visit.good_until.min(judgement.valid_until - f64::from(capped_s));
             }
         }
         outcome
+    }
+
+    /// Say how long the answer just made may be repeated, and where its TTLs run down meanwhile.
+    fn note_ageing(
+        visit: &mut Visit,
+        query: &Query,
+        response: &Response,
+        expires_at: f64,
+        older_at: f64,
+        capped_s: Option<u32>,
+    ) {
+        visit.good_until = expires_at;
+        let is_whole = visit.out.get(2).is_some_and(|flags| flags & FLAG_TC_HIGH == 0);
+        let places = response.ttls.iter().map(|ttl| query.question_end as u16 + ttl.offset);
+        if is_whole && capped_s.is_none() && response.ttls.len() <= TTLS_MAX {
+            visit.older_at = older_at;
+            visit.ttl_offsets.extend(places);
+        } else {
+            visit.good_until = expires_at.min(older_at);
+        }
     }
 
     /// A cached answer past its TTL, since upstreams are known to fail.
