@@ -1,4 +1,4 @@
-"""What all tests share: skipping by name where a program is not installed."""
+"""What all tests share: both engines, skipping by name where a program is not installed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from resolver.observe.log import LOGGERS_SET_UP
+from tests.engines import ENGINES, Engine, engine_called
 
 # Debian keeps servers where an ordinary user's PATH does not look.
 os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
@@ -30,6 +31,12 @@ def logging_as_found() -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
         logger.handlers[:] = handlers
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine in turn; the native one is skipped, by name, where it is not built."""
+    return engine_called(request.param)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,5 +1,7 @@
 """Plays scenes of clients, upstreams and policy edits on the real service, with a clock that obeys.
 
+Two engines play them: the Python service alone, or behind the native plane (`scenario_plane`), as servers run.
+
 Knows: how the server is put together, and how to hold it to a play (`scenario_play`).  Does not
 know: sockets, event loops, wall time.
 Real: the service, the cache, the memo, the forwarder, the compiled policy.  Scripted: clock, network,
@@ -16,28 +18,26 @@ from datetime import datetime
 from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-
-import dns.flags
-import dns.message
-import dns.name
-import dns.rdatatype
+from types import ModuleType
 
 from resolver.access import AccessList
-from resolver.cache import ResponseCache
+from resolver.cache import AnyCache, ResponseCache
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.local import LocalNames
-from resolver.observe.tally import hits_of
+from resolver.observe.tally import RCODE_LABELS
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.plane import ASK, PUNT
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
 from resolver.service import Service
 from resolver.wire.names import name_from_text
 from tests.scenario_clock import FakeClock
-from tests.scenario_messages import check_answer, query_octets, reply_octets
+from tests.scenario_messages import asked, check_answer, query_flaws, query_octets, reply_octets
 from tests.scenario_network import ScriptedNetwork, Sent
+from tests.scenario_plane import Ending, NativeStage, ending_of
 from tests.scenario_play import (
     Answer,
     Counts,
@@ -72,7 +72,10 @@ class Client:
     name: str
     octets: bytes
     transport: Transport
+    number: int
     outcome: Respond | Drop | None = None
+    """What the Python service said; the native plane says nothing but octets."""
+    ending: Ending | None = None
     reply: bytes = b""
     """The octets sent to it; taken at once, since a `Respond` may be renewed for others later."""
     is_checked: bool = False
@@ -81,7 +84,16 @@ class Client:
 class Scene:
     """The server of one play, and everyone around it."""
 
-    def __init__(self, play: Play, folder: Path, *, with_cache: bool = True, with_memo: bool = True) -> None:
+    def __init__(
+        self,
+        play: Play,
+        folder: Path,
+        *,
+        with_cache: bool = True,
+        with_memo: bool = True,
+        native: ModuleType | None = None,
+    ) -> None:
+        """`native`: the module `resolver_native`, to play behind the native plane."""
         settings = play.settings
         self._folder = folder
         self._files = play.files
@@ -89,8 +101,9 @@ class Scene:
         self._wall_offset = datetime.fromisoformat(settings.wall).timestamp() - self.clock.now()
         self._generation = 0
         self.network = ScriptedNetwork(settings.unreachable)
+        plan = _plan(settings)
         self.forwarder = Forwarder(
-            _plan(settings),
+            plan,
             self.network,
             self.clock,
             Entropy(random.Random(5).randbytes),
@@ -98,13 +111,31 @@ class Scene:
             in_flight_max=settings.in_flight_max,
             waiters_max=settings.waiters_max,
         )
-        self.cache = ResponseCache(
-            settings.cache_octets if with_cache else 0,
-            ttl_min_s=settings.ttl_min_s,
-            ttl_max_s=settings.ttl_max_s,
-            negative_ttl_max_s=settings.negative_ttl_max_s,
-            stale_max_s=settings.stale_max_s,
-        )
+        allow = [ip_network(text) for text in settings.allow]
+        self._stage: NativeStage | None = None
+        self.cache: AnyCache
+        if native is not None:
+            self._stage = NativeStage(
+                native,
+                settings,
+                plan,
+                self.network,
+                self.clock,
+                self._hear,
+                self._hear_drop,
+                with_cache=with_cache,
+                access=allow,
+                records=_records(settings),
+            )
+            self.cache = self._stage.cache
+        else:
+            self.cache = ResponseCache(
+                settings.cache_octets if with_cache else 0,
+                ttl_min_s=settings.ttl_min_s,
+                ttl_max_s=settings.ttl_max_s,
+                negative_ttl_max_s=settings.negative_ttl_max_s,
+                stale_max_s=settings.stale_max_s,
+            )
         self._image = self._compile(play.blocklist)
         self.service = Service(
             table=self._next_table(),
@@ -112,11 +143,15 @@ class Scene:
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
             clock=self.clock,
-            access=AccessList([ip_network(text) for text in settings.allow]),
-            memo_octets_max=MEMO_OCTETS if with_memo and with_cache else 0,
+            access=AccessList(allow),
+            # Behind the plane it has none, as in a server.
+            memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
         )
+        if self._stage is not None:
+            self._stage.start(self.service, self.forwarder)
         self.clients: dict[str, Client] = {}
+        self._by_number: list[Client] = []
         self.groups: dict[str, list[Client]] = {}
         self.kept: dict[str, Sent] = {}
         self.hits: Counter[str] = Counter()
@@ -141,7 +176,10 @@ class Scene:
     def _next_table(self) -> PolicyTable:
         now = self.clock.now()
         self._generation += 1
-        return PolicyTable(self._image, self._generation, now + self._wall_offset, now)
+        table = PolicyTable(self._image, self._generation, now + self._wall_offset, now)
+        if self._stage is not None:
+            self._stage.publish(table)
+        return table
 
     def reload(self, text: str) -> None:
         """A new blocklist is compiled and published."""
@@ -169,8 +207,9 @@ class Scene:
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
-            client = Client(name, octets, transport)
+            client = Client(name, octets, transport, len(self.clients))
             self.clients[name] = client
+            self._by_number.append(client)
             self.groups[group].append(client)
             self._ask(client, step.client)
         for expected in (step.expect, step.dropped):
@@ -187,8 +226,17 @@ class Scene:
             self.expect(Answer(rcode="NOERROR", source="upstream", answer=answer))
 
     def _ask(self, client: Client, address: str) -> None:
-        key = (address, client.transport)
-        peer = self._peers.setdefault(key, Peer(ip_address(address).packed, client.transport))
+        packed = ip_address(address).packed
+        if self._stage is not None:
+            if client.transport is Transport.UDP:
+                self._stage.plane.receive(client.number, client.octets, packed)
+                return
+            word = self._stage.plane.answer(client.number, client.octets, packed)
+            if word not in (ASK, PUNT):
+                return
+            if word == ASK:
+                self._stage.note_second_miss()
+        peer = self._peers.setdefault((address, client.transport), Peer(packed, client.transport))
         outcome = self.service.answer_now(client.octets, peer, self.clock.now())
         if isinstance(outcome, Ask):
             self.service.resolve(outcome, lambda _, final: self._deliver(client, final))
@@ -196,13 +244,22 @@ class Scene:
             self._deliver(client, outcome)
 
     def _deliver(self, client: Client, outcome: Respond | Drop) -> None:
-        if client.outcome is not None:
-            raise PlayFailed(f"{client.name} was answered twice")
+        message = client.octets[:2] + outcome.tail if isinstance(outcome, Respond) else None
+        self._hear(client.number, message, ending_of(outcome))
         client.outcome = outcome
-        if isinstance(outcome, Respond):
-            client.reply = client.octets[:2] + outcome.tail
-        for hit in _hits(outcome):
+
+    def _hear(self, number: int, message: bytes | None, ending: Ending) -> None:
+        client = self._by_number[number]
+        if client.ending is not None:
+            raise PlayFailed(f"{client.name} was answered twice")
+        client.ending = ending
+        client.reply = message or b""
+        for hit in ending.hits:
             self.hits[hit] += 1
+
+    def _hear_drop(self, octets: bytes, ending: Ending) -> None:
+        number = next(c.number for c in self._by_number if c.octets == octets and c.ending is None)
+        self._hear(number, None, ending)
 
     def expect(self, expected: Answer | Dropped) -> None:
         """Check what the last query, or the one named, got; every one of its group."""
@@ -218,8 +275,8 @@ class Scene:
     def silent(self, of: str) -> None:
         """Check that a query has no answer yet."""
         for client in self.groups[of]:
-            if client.outcome is not None:
-                raise PlayFailed(f"{client.name} is answered already: {client.outcome}")
+            if client.ending is not None:
+                raise PlayFailed(f"{client.name} is answered already: {client.ending}")
 
     # Upstreams.
 
@@ -228,7 +285,7 @@ class Scene:
         if not self.network.unhandled:
             raise PlayFailed(f"no upstream was asked {step.asks}")
         sent = self.network.unhandled.pop(0)
-        flaws = _query_flaws(sent, step)
+        flaws = query_flaws(sent, step)
         if flaws:
             raise PlayFailed(f"upstream query for {step.asks}: " + "; ".join(flaws))
         self._do(sent, step)
@@ -262,46 +319,62 @@ class Scene:
     def no_upstream(self) -> None:
         """Check that every upstream query has been handled."""
         if self.network.unhandled:
-            asked = [_asked(sent.octets) for sent in self.network.unhandled]
-            raise PlayFailed(f"upstreams were asked {asked}")
+            questions = [asked(sent.octets) for sent in self.network.unhandled]
+            raise PlayFailed(f"upstreams were asked {questions}")
 
     # Totals.
 
     def count(self, expected: Counts) -> None:
         """Check totals since the beginning."""
+        stage = self._stage
         got: dict[str, object] = {
             "upstream_queries": len(self.network.sent),
             "upstream_dropped": self.network.dropped,
             "cache_entries": self.cache.entries,
-            "coalesced": self.forwarder.coalesced,
-            "in_flight": self.forwarder.pending,
-            "waiting": self.service.waiting,
-            "defects": self.service.defects,
+            "coalesced": self.forwarder.coalesced + (stage.plane.coalesced if stage else 0),
+            "in_flight": self.in_flight,
+            "waiting": self.waiting,
+            "defects": self.defects,
             "hits": dict(self.hits),
         }
         for name in expected.model_fields_set:
             if got[name] != getattr(expected, name):
                 raise PlayFailed(f"{name} is {got[name]}, expected {getattr(expected, name)}")
 
+    @property
+    def in_flight(self) -> int:
+        """Questions that somebody waits for, in either plane."""
+        return self.forwarder.pending + (self._stage.core.in_flight if self._stage else 0)
+
+    @property
+    def waiting(self) -> int:
+        """Clients that wait, in either plane."""
+        return self.service.waiting + (self._stage.core.waiting if self._stage else 0)
+
+    @property
+    def defects(self) -> int:
+        """What should not have been."""
+        return self.service.defects + (self._stage.defects if self._stage else 0)
+
     def end(self) -> None:
         """Check that nothing is pending, and that nothing happens any more."""
         unchecked = [client.name for client in self.clients.values() if not client.is_checked]
-        before = (len(self.network.sent), sum(c.outcome is not None for c in self.clients.values()))
+        before = (len(self.network.sent), sum(c.ending is not None for c in self.clients.values()))
         facts: dict[str, object] = {
             "queries nobody checked": unchecked,
-            "upstream queries nobody handled": [_asked(sent.octets) for sent in self.network.unhandled],
+            "upstream queries nobody handled": [asked(sent.octets) for sent in self.network.unhandled],
             "kept upstream queries never replied to": sorted(self.kept),
         }
         self.advance(SETTLING_S)
         facts |= {
-            "clients waiting": self.service.waiting,
-            "questions in flight": self.forwarder.pending,
+            "clients waiting": self.waiting,
+            "questions in flight": self.in_flight,
             "probes in flight": self.forwarder.probing,
-            "open tickets": [_asked(sent.octets) for sent in self.network.sent if sent.is_open],
+            "open tickets": [asked(sent.octets) for sent in self.network.sent if sent.is_open],
             "timers": self.clock.pending,
-            "defects": self.service.defects + self.forwarder.waiter_errors,
+            "defects": self.defects + self.forwarder.waiter_errors,
         }
-        after = (len(self.network.sent), sum(c.outcome is not None for c in self.clients.values()))
+        after = (len(self.network.sent), sum(c.ending is not None for c in self.clients.values()))
         if before != after:
             facts["(sent, answered) after the end"] = [before, after]
         pending = {what: fact for what, fact in facts.items() if fact}
@@ -309,9 +382,16 @@ class Scene:
             raise PlayFailed(f"something is pending at the end: {pending}")
 
 
-def perform(play: Play, folder: Path, *, with_cache: bool = True, with_memo: bool = True) -> Scene:
+def perform(
+    play: Play,
+    folder: Path,
+    *,
+    with_cache: bool = True,
+    with_memo: bool = True,
+    native: ModuleType | None = None,
+) -> Scene:
     """Play it from beginning to end; PlayFailed names the step (counted from 1)."""
-    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo)
+    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native)
     for number, step in enumerate(play.steps, 1):
         try:
             _take(scene, step)
@@ -366,52 +446,32 @@ def _server(text: str, settings: PlaySettings) -> Server:
     return Server(scheme, address.strip("[]"), int(port), text in settings.trusted)  # type: ignore[arg-type]
 
 
-def _hits(outcome: Respond | Drop) -> list[str]:
-    return [f"{hit.kind} {hit.label} {hit.action} {hit.mode}" for hit in hits_of(outcome.verdict) if hit]
+def _records(settings: PlaySettings) -> list[tuple[bytes, list[bytes]]]:
+    return [
+        (name_from_text(name), [ip_address(address).packed for address in addresses])
+        for name, addresses in settings.records.items()
+    ]
 
 
 def _flaws(client: Client, expected: Answer | Dropped) -> list[str]:
-    outcome = client.outcome
-    if outcome is None:
+    ending = client.ending
+    if ending is None:
         return ["it has no answer"]
     flaws = []
-    if _hits(outcome) != expected.hits:
-        flaws.append(f"hits are {_hits(outcome)}, expected {expected.hits}")
+    if list(ending.hits) != expected.hits:
+        flaws.append(f"hits are {list(ending.hits)}, expected {expected.hits}")
     if isinstance(expected, Dropped):
-        if isinstance(outcome, Respond):
-            flaws.append(f"it was answered with rcode {outcome.rcode}")
-        elif (outcome.reason, outcome.close) != (expected.reason, expected.close):
-            flaws.append(f"it was dropped: {outcome}")
+        if ending.reason is None:
+            flaws.append(f"it was answered with rcode {ending.rcode}")
+        elif (ending.reason, ending.close) != (expected.reason, expected.close):
+            flaws.append(f"it was dropped: {ending}")
         return flaws
-    if isinstance(outcome, Drop):
-        return [f"it was dropped: {outcome.reason}"]
-    if outcome.source.value != expected.source:
-        flaws.append(f"its source is {outcome.source.value}, expected {expected.source}")
-    if outcome.rcode & 15 != client.reply[3] & 15:
-        flaws.append(f"it is counted as rcode {outcome.rcode}, but says {client.reply[3] & 15}")
+    if ending.reason is not None:
+        return [f"it was dropped: {ending.reason}"]
+    if ending.source != expected.source:
+        flaws.append(f"its source is {ending.source}, expected {expected.source}")
+    if ending.rcode not in [
+        label for code, label in RCODE_LABELS.items() if code & 15 == client.reply[3] & 15
+    ]:
+        flaws.append(f"it is counted as rcode {ending.rcode}, but says {client.reply[3] & 15}")
     return flaws + check_answer(client.octets, client.reply, expected, client.transport is Transport.TCP)
-
-
-def _asked(octets: bytes) -> str:
-    question = dns.message.from_wire(octets).question[0]
-    return f"{question.name.to_text(omit_final_dot=True).lower()} {dns.rdatatype.to_text(question.rdtype)}"
-
-
-def _query_flaws(sent: Sent, step: UpstreamStep) -> list[str]:
-    query = dns.message.from_wire(sent.octets)
-    # RD alone of the flags, CD if the client set it; the payload that avoids fragments (DNS Flag Day 2020).
-    flags = dns.flags.RD | (dns.flags.CD if step.cd else 0)
-    facts = {
-        "question": (_asked(sent.octets), step.asks),
-        "class": (int(query.question[0].rdclass), 1),
-        "EDNS": (query.edns, 0 if step.edns else -1),
-        "payload": (query.payload, 1232 if step.edns else 0),
-        "DO": (bool(query.ednsflags & dns.flags.DO), step.do),
-        "options": (len(query.options), 0),
-        "AD left out of flags": (int(query.flags) & ~int(dns.flags.AD), int(flags)),
-        "stream": (sent.is_stream, step.stream),
-        "server": (sent.upstream.name, step.server or sent.upstream.name),
-    }
-    return [
-        f"{what} is {got!r}, expected {wanted!r}" for what, (got, wanted) in facts.items() if got != wanted
-    ]

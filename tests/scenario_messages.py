@@ -18,7 +18,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from tests.scenario_play import Answer, QueryStep, Reply
+from tests.scenario_network import Sent
+from tests.scenario_play import Answer, QueryStep, Reply, UpstreamStep
 
 PAYLOAD_OCTETS_MAX = 1232
 
@@ -186,3 +187,30 @@ def _expected_soa(expected: Answer, qname: dns.name.Name) -> list[str]:
     owner, ttl, minimum = expected.soa.split()
     name = qname if owner == "@" else dns.name.from_text(owner)
     return [f"{name.to_text().lower()} {ttl} {minimum}"]
+
+
+def asked(octets: bytes) -> str:
+    """`NAME TYPE` of a query."""
+    question = dns.message.from_wire(octets).question[0]
+    return f"{question.name.to_text(omit_final_dot=True).lower()} {dns.rdatatype.to_text(question.rdtype)}"
+
+
+def query_flaws(sent: Sent, step: UpstreamStep) -> list[str]:
+    """Everything that is wrong with a query sent to an upstream, as sentences."""
+    query = dns.message.from_wire(sent.octets)
+    # RD alone of the flags, CD if the client set it; the payload that avoids fragments (DNS Flag Day 2020).
+    flags = dns.flags.RD | (dns.flags.CD if step.cd else 0)
+    facts = {
+        "question": (asked(sent.octets), step.asks),
+        "class": (int(query.question[0].rdclass), 1),
+        "EDNS": (query.edns, 0 if step.edns else -1),
+        "payload": (query.payload, 1232 if step.edns else 0),
+        "DO": (bool(query.ednsflags & dns.flags.DO), step.do),
+        "options": (len(query.options), 0),
+        "AD left out of flags": (int(query.flags) & ~int(dns.flags.AD), int(flags)),
+        "stream": (sent.is_stream, step.stream),
+        "server": (sent.upstream.name, step.server or sent.upstream.name),
+    }
+    return [
+        f"{what} is {got!r}, expected {wanted!r}" for what, (got, wanted) in facts.items() if got != wanted
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import Engine
 from tests.scenario_clock import FakeClock
 from tests.scenario_engine import PlayFailed, perform
 from tests.scenario_play import PlayError, read_plays
@@ -32,13 +33,13 @@ steps:
 """
 
 
-def play(text: str, folder: Path) -> None:
+def play(text: str, folder: Path, engine: Engine) -> None:
     for _, one in read_plays(text):
-        perform(one, folder)
+        perform(one, folder, native=engine.module)
 
 
-def test_a_true_play_passes(tmp_path: Path) -> None:
-    play(TRUE_PLAY, tmp_path)
+def test_a_true_play_passes(engine: Engine, tmp_path: Path) -> None:
+    play(TRUE_PLAY, tmp_path, engine)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +92,10 @@ def test_a_true_play_passes(tmp_path: Path) -> None:
         ("  - advance: 10", "  - query: {as: q1, name: x.example.org}"),
     ],
 )  # fmt: skip
-def test_a_false_word_fails_the_play(true: str, false: str, tmp_path: Path) -> None:
+def test_a_false_word_fails_the_play(true: str, false: str, engine: Engine, tmp_path: Path) -> None:
     assert true in TRUE_PLAY
     with pytest.raises(PlayFailed):
-        play(TRUE_PLAY.replace(true, false, 1), tmp_path)
+        play(TRUE_PLAY.replace(true, false, 1), tmp_path, engine)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +108,20 @@ def test_a_false_word_fails_the_play(true: str, false: str, tmp_path: Path) -> N
         ("- query: {name: x.example.org}\n  - upstream: {asks: x.example.org A, silence: true}", "after the end"),
     ],
 )  # fmt: skip
-def test_a_play_that_leaves_something_pending_fails(step: str, pending: str, tmp_path: Path) -> None:
+def test_a_play_that_leaves_something_pending_fails(
+    step: str, pending: str, engine: Engine, tmp_path: Path
+) -> None:
     with pytest.raises(PlayFailed, match=pending):
-        play(f"{TRUE_PLAY}  {step}\n", tmp_path)
+        play(f"{TRUE_PLAY}  {step}\n", tmp_path, engine)
 
 
-def test_a_late_reply_must_meet_the_fate_the_play_says(tmp_path: Path) -> None:
+def test_a_late_reply_must_meet_the_fate_the_play_says(engine: Engine, tmp_path: Path) -> None:
     steps = """  - query: {as: late, name: x.example.org}
   - upstream: {asks: x.example.org A, keep: slow}
   - late: {of: slow, reply: {answer: ['@ 9 A 192.0.2.1']}, dropped: true}
 """
     with pytest.raises(PlayFailed, match="was delivered"):
-        play(TRUE_PLAY + steps, tmp_path)
+        play(TRUE_PLAY + steps, tmp_path, engine)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Every play in `scenarios/`, with the packet memo and without; the cache's plays without a cache too."""
+"""Every play in `scenarios/`: on the Python service with its memo and without, and behind the native plane.
+
+The cache's plays are played without a cache too, and must fail then.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import Engine
 from tests.scenario_engine import PlayFailed, perform
 from tests.scenario_play import Play, read_plays
 
@@ -21,7 +25,12 @@ SLOW_PLAYS = {"identical_misses", "full_cache"}
 CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
 
 
-@pytest.mark.parametrize("with_memo", [True, False], ids=["memo", "bare"])
+@pytest.mark.parametrize(
+    ("engine", "with_memo"),
+    [("python", True), ("python", False), ("native", False)],
+    indirect=["engine"],
+    ids=["memo", "bare", "native"],
+)
 @pytest.mark.parametrize(
     "play",
     [
@@ -29,14 +38,16 @@ CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_
         for name, play in PLAYS.items()
     ],
 )
-def test_the_server_does_what_the_play_says(play: Play, with_memo: bool, tmp_path: Path) -> None:
-    perform(play, tmp_path, with_memo=with_memo)
+def test_the_server_does_what_the_play_says(
+    play: Play, engine: Engine, with_memo: bool, tmp_path: Path
+) -> None:
+    perform(play, tmp_path, with_memo=with_memo, native=engine.module)
 
 
 @pytest.mark.parametrize("play", CACHE_PLAYS.values(), ids=CACHE_PLAYS.keys())
-def test_a_play_about_the_cache_fails_without_one(play: Play, tmp_path: Path) -> None:
+def test_a_play_about_the_cache_fails_without_one(play: Play, engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(PlayFailed):
-        perform(play, tmp_path, with_cache=False)
+        perform(play, tmp_path, with_cache=False, native=engine.module)
 
 
 def test_there_are_plays_enough() -> None:
