@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_names_asked_once_pushes_nothing_out() {
-        let mut memo = memo_of(1 << 20);
+        let mut memo = memo_of(4 << 20);
         let hot = 1_000;
         for number in (0..hot).chain(0..hot) {
             keep(&mut memo, &query(number), b"IDanswer");
