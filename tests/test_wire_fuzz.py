@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from resolver.wire.encode import encode_malformed, encode_response, response_limit
+from resolver.wire.encode import response_limit
 from resolver.wire.message import describe, read_message
-from resolver.wire.query import Malformed, Query, parse_query
+from resolver.wire.query import Malformed, Query
 from resolver.wire.response import Response, SentQuery, accept_response
 from resolver.wire.ttl import age_body, with_ttl
+from tests.engines import Engine
 from tests.wirebuild import header, sent
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -62,14 +63,14 @@ def timed(run: Callable[[], object]) -> None:
     raise AssertionError(f"slower than {SLOWEST_S} s three times")
 
 
-def check_query(octets: bytes) -> None:
-    parsed = parse_query(octets)
+def check_query(octets: bytes, engine: Engine) -> None:
+    parsed = engine.parse_query(octets)
     if isinstance(parsed, Malformed):
         if parsed.rcode is not None:
-            assert encode_malformed(octets, parsed.rcode)[:2] == octets[:2]
+            assert engine.encode_malformed(octets, parsed.rcode)[:2] == octets[:2]
         return
     limit = response_limit(parsed, False)
-    reply = encode_response(parsed, 3, limit=limit, ede=((15, "x" * 200),))
+    reply = engine.encode_response(parsed, 3, limit=limit, ede=((15, "x" * 200),))
     assert len(reply) <= limit
     assert reply[12 : parsed.question_end] == octets[12 : parsed.question_end]
     message = read_message(reply)
@@ -78,8 +79,8 @@ def check_query(octets: bytes) -> None:
     assert (message.opt is not None) == parsed.has_opt
 
 
-def check_response(octets: bytes, asked: SentQuery) -> None:
-    verdict = accept_response(octets, asked)
+def check_response(octets: bytes, asked: SentQuery, engine: Engine) -> None:
+    verdict = engine.accept_response(octets, asked)
     if not isinstance(verdict, Response):
         return
     for body in (verdict.body, age_body(verdict, 7), with_ttl(verdict, 30)):
@@ -95,18 +96,18 @@ def check_response(octets: bytes, asked: SentQuery) -> None:
     assert len(verdict.links) <= 11
 
 
-def test_mutated_queries_are_borne() -> None:
+def test_mutated_queries_are_borne(engine: Engine) -> None:
     chance = random.Random(20_240_101)
     seeds = [case["octets"] for case in corpus("queries.yaml", "octets")]
     verdicts = set()
     for _ in range(MUTATIONS):
         octets = mutate(chance.choice(seeds), chance, chance.choice((0, 4, 12, 30)))
-        timed(lambda octets=octets: check_query(octets))  # type: ignore[misc]
-        verdicts.add(type(parse_query(octets)))
+        timed(lambda octets=octets: check_query(octets, engine))  # type: ignore[misc]
+        verdicts.add(type(engine.parse_query(octets)))
     assert verdicts == {Query, Malformed}
 
 
-def test_mutated_responses_are_borne() -> None:
+def test_mutated_responses_are_borne(engine: Engine) -> None:
     chance = random.Random(20_240_102)
     seeds = corpus("responses.yaml", "octets")
     accepted = 0
@@ -114,8 +115,8 @@ def test_mutated_responses_are_borne() -> None:
         case = chance.choice(seeds)
         asked = SentQuery(**{**case["sent"], "qname": bytes.fromhex(case["sent"]["qname"])})
         octets = mutate(case["octets"], chance, chance.choice((2, 12, 33, 33)))
-        timed(lambda octets=octets, asked=asked: check_response(octets, asked))  # type: ignore[misc]
-        accepted += isinstance(accept_response(octets, asked), Response)
+        timed(lambda octets=octets, asked=asked: check_response(octets, asked, engine))  # type: ignore[misc]
+        accepted += isinstance(engine.accept_response(octets, asked), Response)
     assert accepted > MUTATIONS // 20
 
 

@@ -1,6 +1,6 @@
-"""A service without sockets: one policy, one cache, and a forwarder that says what it is told.
+"""A server without sockets: one policy, one cache, and a forwarder that says what it is told.
 
-Knows: how the rooms are put together.  Does not know: what is thrown at them.
+Knows: how the rooms of either engine are put together.  Does not know: what is thrown at them.
 Also the canaries: questions with known answers, asked again after every batch.
 """
 
@@ -11,23 +11,26 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import dns.message
 import dns.rcode
 
 from resolver.access import AccessList
-from resolver.cache import ResponseCache
+from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.plane import ASK, PUNT, RESPOND
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
-from resolver.service import Service
-from resolver.wire.response import Response, SentQuery, accept_response
+from resolver.service import WAITING_MAX, Service
+from resolver.wire.encode import encode_query
+from resolver.wire.response import Response, SentQuery
+from tests.engines import Engine
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
 
 IS_LONG = os.environ.get("FUZZ_PROFILE", "short") == "long"
@@ -37,6 +40,9 @@ CASE_S_MAX = 0.010
 RETRIES = 5
 """A case over the limit is taken again, and its fastest run counts: the scheduler is not the code."""
 BATCH = 1000
+NOW = 1000.0
+NEVER = float("inf")
+LOOPBACK = bytes((127, 0, 0, 1))
 
 T = TypeVar("T")
 
@@ -45,7 +51,7 @@ class StillClock:
     """Time that stands still."""
 
     def now(self) -> float:
-        return 1000.0
+        return NOW
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
         return cast(TimerHandle, self)
@@ -91,19 +97,27 @@ def policy_table(directory: Path) -> PolicyTable:
 
 
 class Rig:
-    """The service and its canaries."""
+    """The server and its canaries: the service alone, or behind the native flow."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, engine: Engine) -> None:
+        self.engine = engine
         self.forwarder = ScriptedForwarder()
-        self.cache = ResponseCache(4 << 20)
+        table = policy_table(directory)
+        self.cache: AnyCache
+        self._core: Any = None
+        if engine.module is None:
+            self.cache = ResponseCache(4 << 20)
+        else:
+            self.cache = NativeCache(engine.module.Cache(4 << 20))
+            self._core = native_core(engine.module, self.cache, table)
         self.service = Service(
-            table=policy_table(directory),
+            table=table,
             cache=self.cache,
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
             clock=StillClock(),
             access=AccessList([ip_network("127.0.0.0/8")]),
-            memo_octets_max=1 << 20,
+            memo_octets_max=1 << 20 if engine.module is None else 0,
         )
         self.peers = (self._peer(Transport.UDP), self._peer(Transport.TCP))
         self.upstream = Upstream("192.0.2.53")
@@ -111,27 +125,63 @@ class Rig:
 
     @staticmethod
     def _peer(transport: Transport) -> Peer:
-        return Peer(bytes((127, 0, 0, 1)), transport)
+        return Peer(LOOPBACK, transport)
 
     def keep(self, answer: Answer) -> None:
         """Put a good answer into the cache."""
-        response = accept_response(answer.octets, sent_query(answer))
+        response = self.engine.accept_response(answer.octets, sent_query(answer))
         assert isinstance(response, Response)
         self.store(answer, response)
 
     def store(self, answer: Answer, response: Response) -> None:
         """Cache what was accepted, as the service does."""
-        self.cache.store(answer.qname.lower(), answer.qtype, answer.dnssec_ok, False, response, 1000.0)
+        self.cache.store(answer.qname.lower(), answer.qtype, answer.dnssec_ok, False, response, NOW)
 
-    def answer(self, octets: bytes, peer: Peer) -> Respond | Drop:
-        """What the service says; what it would ask is answered by the scripted forwarder."""
-        outcome = self.service.answer_now(octets, peer, 1000.0)
+    def answer(self, octets: bytes, peer: Peer) -> bytes | None:
+        """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
+        if self._core is not None:
+            if peer.transport is Transport.UDP:
+                [(word, message)] = self._core.answer_batch([(octets, peer.address)], NOW)
+            else:
+                word, message = self._core.answer(octets, peer.address, True, NOW)
+            if word not in (ASK, PUNT):
+                return message if word == RESPOND else None
+        outcome = self.service.answer_now(octets, peer, NOW)
         if isinstance(outcome, Ask):
             delivered: list[Respond | Drop] = []
             self.service.resolve(outcome, lambda _, final: delivered.append(final))
             assert len(delivered) == 1
-            return delivered[0]
-        return outcome
+            outcome = delivered[0]
+        return octets[:2] + outcome.tail if isinstance(outcome, Respond) else None
+
+    def hear(self, answer: Answer, octets: bytes, response: Response | None) -> None:
+        """Let octets come from an upstream that was asked `answer`'s question; `response`: they are accepted."""
+        query = encode_query(
+            answer.qname, answer.qtype, id=7, dnssec_ok=answer.dnssec_ok, checking_disabled=False, edns=True
+        )
+        if self._core is not None:
+            self._hear_natively(query, octets, response is not None)
+        elif response is not None:
+            self.forwarder.result = Answered(response, self.upstream)
+            self.answer(query, self.peers[1])
+            self.store(answer, response)
+
+    def _hear_natively(self, query: bytes, octets: bytes, is_accepted: bool) -> None:
+        word, attempt, _, sent = self._core.ask(query, LOOPBACK, NOW, 1)
+        assert word == "send"
+        end = sent.index(0, 12) + 5
+        is_ours = octets[:2] == ANSWER_ID.to_bytes(2, "big")
+        if is_ours and octets[12:end] == query[12:end]:
+            # As far as ID and question go, it is the answer to what was sent just now.
+            octets = sent[:2] + octets[2:12] + sent[12:end] + octets[end:]
+        word, *fields = self._core.heard(attempt, octets, NOW)
+        assert (word == "done") is is_accepted
+        if word == "done":
+            told, punts = fields
+            assert [token for token, _ in told] + punts == [1]
+        else:
+            self._core.close_ticket(attempt)
+        assert self._core.in_flight == self._core.waiting == 0
 
     def check_canaries(self) -> None:
         """A cached name, a blocked one and a local one still get their right answers."""
@@ -144,14 +194,34 @@ class Rig:
     def _addresses(self, qname: str, peer: Peer) -> list[str] | None:
         """Addresses of a NOERROR answer; None for NXDOMAIN."""
         query = dns.message.make_query(qname, "A")
-        outcome = self.answer(query.to_wire(), peer)
-        assert isinstance(outcome, Respond)
-        reply = dns.message.from_wire(query.id.to_bytes(2, "big") + outcome.tail)
+        octets = self.answer(query.to_wire(), peer)
+        assert octets is not None
+        reply = dns.message.from_wire(octets)
         assert query.is_response(reply)
         if reply.rcode() == dns.rcode.NXDOMAIN:
             return None
         assert reply.rcode() == dns.rcode.NOERROR
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
+
+
+def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
+    """The native flow over this cache and policy, with one upstream."""
+    core = module.Core(
+        cache.core,
+        allow=[(bytes((127, 0, 0, 0)), 8)],
+        rate_limit_qps=0,
+        records=[(b"\7printer\7example\3org\0", [bytes((192, 0, 2, 77))])],
+        tcp_idle_s=10.0,
+        in_flight_max=64,
+        waiters_max=64,
+        waiting_max=WAITING_MAX,
+        punt_blocked=False,
+        punt_all=False,
+        seed=bytes(range(32)),
+    )
+    core.publish(str(table.image.path), table.generation, *table.made_at)
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])
+    return core
 
 
 def sent_query(answer: Answer) -> SentQuery:

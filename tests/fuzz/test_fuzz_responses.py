@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.forwarding.forwarder import Answered
-from resolver.outcome import Drop, Respond
-from resolver.wire.encode import encode_query
-from resolver.wire.response import Refused, Response, Truncated, UpstreamFailure, accept_response
+from resolver.wire.response import Refused, Response, Truncated, UpstreamFailure
+from tests.engines import Engine
 from tests.fuzz import corpus
 from tests.fuzz.corpus import Answer
 from tests.fuzz.mutate import Mutator
@@ -56,38 +54,27 @@ def check_body(answer: Answer, response: Response) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_no_answer_raises_takes_long_or_spoils_another(seed: int, tmp_path: Path) -> None:
-    rig = Rig(tmp_path)
+def test_no_answer_raises_takes_long_or_spoils_another(seed: int, engine: Engine, tmp_path: Path) -> None:
+    rig = Rig(tmp_path, engine)
     originals = corpus.answers()
     mutator = Mutator([answer.octets for answer in originals], seed)
     for case in range(CASES // 2):
         place, octets = mutator.next()
         answer = originals[place]
         sent = sent_query(answer)
-        accepted = timed(lambda octets=octets, sent=sent: accept_response(octets, sent), octets)  # type: ignore[misc]
+        accepted = timed(lambda octets=octets, sent=sent: engine.accept_response(octets, sent), octets)  # type: ignore[misc]
         assert isinstance(accepted, Response | Refused | Truncated | UpstreamFailure)
         if isinstance(accepted, Response):
             assert octets[:2] == corpus.ANSWER_ID.to_bytes(2, "big")
             assert octets[12 : 12 + len(sent.question)] == sent.question
             check_body(answer, accepted)
-            ask_through(rig, answer, accepted)
+        rig.hear(answer, octets, accepted if isinstance(accepted, Response) else None)
         if case % BATCH == 0:
             rig.check_canaries()
     rig.check_canaries()
 
 
-def ask_through(rig: Rig, answer: Answer, response: Response) -> None:
-    """Let the service send it to a client, and keep it."""
-    rig.forwarder.result = Answered(response, rig.upstream)
-    query = encode_query(
-        answer.qname, answer.qtype, id=7, dnssec_ok=answer.dnssec_ok, checking_disabled=False, edns=True
-    )
-    outcome = rig.answer(query, rig.peers[1])
-    assert isinstance(outcome, Respond | Drop)
-    rig.store(answer, response)
-
-
-def test_every_whole_answer_of_the_corpus_is_understood() -> None:
+def test_every_whole_answer_of_the_corpus_is_understood(engine: Engine) -> None:
     for answer in corpus.answers():
-        accepted = accept_response(answer.octets, sent_query(answer))
+        accepted = engine.accept_response(answer.octets, sent_query(answer))
         assert not isinstance(accepted, Refused)
