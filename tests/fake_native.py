@@ -112,7 +112,16 @@ class Core:
 class Plane(FakePlane):
     """A plane that keeps what it was made of."""
 
-    def __init__(self, core: Core, sockets: list[list[tuple[int, bool, bool]]]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        sockets: list[list[tuple[int, bool, bool]]],
+        *,
+        sockets_per_upstream: int,
+        memo_octets: int,
+    ) -> None:
         super().__init__()
         self.core = core
         self.sockets = sockets
+        self.sockets_per_upstream = sockets_per_upstream
+        self.memo_octets = memo_octets

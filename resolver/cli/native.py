@@ -14,6 +14,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock
@@ -27,6 +28,9 @@ from resolver.plane import ASK, PUNT, Core, HitFields, NativeModule, Plane, Tall
 from resolver.policy.table import PolicyTable
 from resolver.service import WAITING_MAX, Service
 from resolver.settings import Settings
+
+MEMO_PART_OF_CACHE: Final = 4
+"""One part in this many of the cache's memory goes to the threads' memos of whole answers in front of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +55,10 @@ class NativeEngine:
         self._loop = loop
         self._on_unusable = on_unusable
         cache, log = settings.cache, settings.log
+        self._memo_octets = cache.size_octets // MEMO_PART_OF_CACHE
         self.cache = NativeCache(
             module.Cache(
-                cache.size_octets,
+                cache.size_octets - self._memo_octets,
                 ttl_min_s=cache.ttl_min_s,
                 ttl_max_s=cache.ttl_max_s,
                 negative_ttl_max_s=cache.negative_ttl_max_s,
@@ -106,13 +111,15 @@ class NativeEngine:
         for doors in self._doors:
             doors.pop().sock.close()
 
-    async def start(self, service: Service, forwarder: Forwarder) -> None:
+    async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
         """Serve what is bound; a table must have been published."""
         if self._publishing is not None:
             await self._publishing
         plane: Plane = self._module.Plane(
             self._core,
             [[door.fields for door in doors] for doors in self._doors],
+            sockets_per_upstream=sockets_per_upstream,
+            memo_octets=self._memo_octets,
         )
         self._plane = plane
         shared = self._shared = SharedUpstreams(

@@ -121,7 +121,8 @@ class Server:
         self._web: WebServer | None = None
         self.health = Health("policy", "sockets")
         self._native = self._make_native(native)
-        # The memo stands in front of Python's own cache; the native one needs none.
+        self._pool_size = 0
+        # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
         self.metrics = Metrics(
@@ -252,8 +253,10 @@ class Server:
         settings = self.settings
         plan = make_plan(settings)
         entropy = Entropy()
+        # Each plane has sockets of its own towards each upstream.
+        self._pool_size = pool_size(len(plan.upstreams) * (1 if self._native is None else 2))
         self._network = network = SocketNetwork(
-            self._loop, self._clock, entropy, sockets_per_upstream=pool_size(len(plan.upstreams))
+            self._loop, self._clock, entropy, sockets_per_upstream=self._pool_size
         )
         self._forwarder = Forwarder(
             plan,
@@ -292,7 +295,7 @@ class Server:
             raise CannotStart(reasons)
         if self._native is not None:
             assert self._forwarder is not None
-            await self._native.start(service, self._forwarder)
+            await self._native.start(service, self._forwarder, self._pool_size)
 
     async def _bind_endpoint(self, address: SocketAddress, service: Service) -> None:
         limits = self.settings.limits

@@ -212,10 +212,8 @@ impl Visit<'_> {
         };
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
-            let outcome = self.deny(query, &verdict, None);
-            // A name's own denial is constant until `valid_until` comes within its TTL.
-            self.good_until = verdict.valid_until - table.ttl_s_of(&verdict);
-            return outcome;
+            // Not for the memo: judging costs little more than remembering, and lists have many names.
+            return self.deny(query, &verdict, None);
         }
         self.pass_policy(query, &verdict)
     }

@@ -114,12 +114,6 @@ impl PolicyTable {
         &self.image.rules[usize::from(index)]
     }
 
-    /// The TTL of the answers that a verdict of this table leads to, in seconds; 0 for one that denies nothing.
-    pub fn ttl_s_of(&self, verdict: &Verdict) -> f64 {
-        let rule = verdict.matched.and_then(|matched| self.get_rule(matched.rule));
-        rule.map_or(0.0, |rule| f64::from(rule.ttl_s))
-    }
-
     /// All rules, in the order of their numbers.
     pub fn rules(&self) -> &[Rule] {
         &self.image.rules
