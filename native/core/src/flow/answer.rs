@@ -87,10 +87,10 @@ impl<'q> Prepared<'q> {
 }
 
 impl Flow {
-    /// Read a query and send for what judging its name needs: nothing is decided yet.
+    /// Read a query and begin to look its name up: nothing is decided yet.
     ///
-    /// Whoever has several queries prepares a handful, then calls `locate` and `approach` for each, then
-    /// `answer_prepared`: they wait for memory together (see `policy::Probes`).
+    /// Whoever has several queries prepares a handful, then calls `sight`, `locate` and `approach`, each for all
+    /// of them, then `answer_prepared`: they wait for memory together (see `policy::Probes`).
     #[inline]
     pub fn prepare<'q>(&self, policy: &Policy, octets: &'q [u8]) -> Prepared<'q> {
         let query = parse_query(octets);
@@ -98,7 +98,15 @@ impl Flow {
         Prepared { octets, query, probes }
     }
 
-    /// The second step of looking a prepared query's name up.
+    /// The second step of looking a prepared query's name up; `answer_prepared` needs it.
+    #[inline(always)]
+    pub fn sight(&self, policy: &Policy, prepared: &mut Prepared) {
+        if let Some(probes) = &mut prepared.probes {
+            policy.table.sight(probes);
+        }
+    }
+
+    /// The third step, which may be left out.
     #[inline]
     pub fn locate(&self, policy: &Policy, prepared: &mut Prepared) {
         if let Some(probes) = &mut prepared.probes {
@@ -106,7 +114,7 @@ impl Flow {
         }
     }
 
-    /// The third step.
+    /// The fourth step, which may be left out.
     #[inline]
     pub fn approach(&self, policy: &Policy, prepared: &Prepared) {
         if let Some(probes) = &prepared.probes {
@@ -145,7 +153,9 @@ impl Flow {
         out: &mut Vec<u8>,
         tallies: &mut Tallies,
     ) -> Outcome {
-        self.answer_prepared(policy, &self.prepare(policy, octets), peer, now, out, tallies)
+        let mut prepared = self.prepare(policy, octets);
+        self.sight(policy, &mut prepared);
+        self.answer_prepared(policy, &prepared, peer, now, out, tallies)
     }
 }
 

@@ -57,21 +57,20 @@ impl Flow {
         while *concluded < queries.len() {
             let first = *concluded;
             let group = &queries[first..queries.len().min(first + ABREAST)];
-            let mut trails = ArrayVec::<Trail, ABREAST>::new();
-            for query in group {
-                trails.push(memo.trail(query.octets));
-            }
-            let mut prepared = ArrayVec::<Option<Prepared>, ABREAST>::new();
-            for (query, &trail) in group.iter().zip(&trails) {
-                let may_be_known = memo.approach(trail);
-                prepared.push((!may_be_known).then(|| self.prepare(policy, query.octets)));
-            }
-            for one in prepared.iter_mut().flatten() {
-                self.locate(policy, one);
-            }
-            for one in prepared.iter().flatten() {
-                self.approach(policy, one);
-            }
+            // Each loop is short on purpose: see `policy::Probes`.
+            let mut trails: ArrayVec<Trail, ABREAST> =
+                group.iter().map(|query| memo.trail(query.octets)).collect();
+            trails.iter_mut().for_each(|trail| memo.sight(trail));
+            let may_be_known: ArrayVec<bool, ABREAST> =
+                trails.iter().map(|&trail| memo.approach(trail)).collect();
+            let mut prepared: ArrayVec<Option<Prepared>, ABREAST> = group
+                .iter()
+                .zip(may_be_known)
+                .map(|(query, is_known)| (!is_known).then(|| self.prepare(policy, query.octets)))
+                .collect();
+            prepared.iter_mut().flatten().for_each(|one| self.sight(policy, one));
+            prepared.iter_mut().flatten().for_each(|one| self.locate(policy, one));
+            prepared.iter().flatten().for_each(|one| self.approach(policy, one));
             for ((query, trail), prepared) in group.iter().zip(trails).zip(&prepared) {
                 let peer = Peer { address: query.address, is_stream: false };
                 let index = *concluded;
@@ -125,7 +124,9 @@ impl<R: Replies> Single<'_, R> {
         let prepared = match prepared {
             Some(prepared) => prepared,
             None => {
-                late = flow.prepare(self.policy, octets);
+                let mut prepared = flow.prepare(self.policy, octets);
+                flow.sight(self.policy, &mut prepared);
+                late = prepared;
                 &late
             }
         };

@@ -104,18 +104,20 @@ impl Memo {
     /// Begin to look for a query (whole, ID included).
     #[inline]
     pub(super) fn trail(&self, octets: &[u8]) -> Trail {
-        if self.slots_max == 0 {
-            return Trail { hash: 0, slot: NOT_YET };
-        }
-        let hash = xxh3_64_with_seed(octets.get(2..).unwrap_or(&[]), self.seed);
-        let mark = mark_of(hash);
-        let set = &self.sets[hash as usize & (self.sets.len() - 1)];
-        let slot = set.iter().find(|way| way.mark == mark).map_or(NOT_YET, |way| way.slot);
-        Trail { hash, slot }
+        Trail { hash: xxh3_64_with_seed(octets.get(2..).unwrap_or(&[]), self.seed), slot: NOT_YET }
     }
 
-    /// Whether there may be an answer; sends for it.
-    #[inline]
+    /// The second step: find the slot where its answer may be.
+    #[inline(always)]
+    pub(super) fn sight(&self, trail: &mut Trail) {
+        let Some(last) = self.sets.len().checked_sub(1) else { return };
+        let mark = mark_of(trail.hash);
+        let set = &self.sets[trail.hash as usize & last];
+        trail.slot = set.iter().find(|way| way.mark == mark).map_or(NOT_YET, |way| way.slot);
+    }
+
+    /// The third step: whether there may be an answer; sends for it.
+    #[inline(always)]
     pub(super) fn approach(&self, trail: Trail) -> bool {
         let Some(slot) = self.slots.get(trail.slot as usize) else { return false };
         black_box(slot.good_until);
@@ -236,6 +238,12 @@ mod tests {
         Memo::new(octets_max, &mut Entropy::from_seed([5; 32]))
     }
 
+    fn trail_of(memo: &Memo, octets: &[u8]) -> Trail {
+        let mut trail = memo.trail(octets);
+        memo.sight(&mut trail);
+        trail
+    }
+
     fn query(number: u32) -> Vec<u8> {
         [&[0xAB, 0xCD, 1, 0][..], &number.to_be_bytes()].concat()
     }
@@ -243,11 +251,12 @@ mod tests {
     fn keep(memo: &mut Memo, octets: &[u8], answer: &[u8]) {
         let keeping =
             Keeping { generation: 1, good_until: 10.0, older_at: f64::INFINITY, ttl_offsets: &[], tally: 7 };
-        memo.remember(memo.trail(octets), octets, answer, keeping);
+        let trail = trail_of(memo, octets);
+        memo.remember(trail, octets, answer, keeping);
     }
 
     fn found(memo: &mut Memo, octets: &[u8], generation: u64, now: f64) -> Option<Vec<u8>> {
-        let trail = memo.trail(octets);
+        let trail = trail_of(memo, octets);
         memo.find(trail, octets, generation, now).map(|remembered| remembered.tail.to_vec())
     }
 
@@ -280,7 +289,8 @@ mod tests {
         for _ in 0..2 {
             let keeping =
                 Keeping { generation: 1, good_until: 100.0, older_at: 5.5, ttl_offsets: &[4, 8], tally: 7 };
-            memo.remember(memo.trail(&query(1)), &query(1), &answer, keeping);
+            let trail = trail_of(&memo, &query(1));
+            memo.remember(trail, &query(1), &answer, keeping);
         }
         let aged =
             |ttls: [u32; 2]| Some([&b"xx"[..], &ttls[0].to_be_bytes(), &ttls[1].to_be_bytes()].concat());

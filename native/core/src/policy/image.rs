@@ -213,8 +213,7 @@ pub(super) struct Names<'i> {
     homes: Divisor,
 }
 
-/// A look-up under way: the first tags have been read, so that their octets are on their way from memory
-/// while the next name is hashed.
+/// A look-up under way: the first tags are there once it was sighted.
 #[derive(Clone, Copy)]
 pub(super) struct Probe {
     digest: u64,
@@ -248,14 +247,18 @@ impl Probe {
 }
 
 impl<'i> Names<'i> {
-    /// Begin to look for `name` (wire form, lower case, root octet included).
+    /// Begin to look for `name` (wire form, lower case, root octet included): where its search starts.
     #[inline(always)]
     pub(super) fn probe(&self, name: &[u8]) -> Probe {
         let digest = xxh3_64_with_seed(name, self.seed);
-        let slot = self.homes.remainder(digest);
+        Probe { digest, slot: self.homes.remainder(digest), tags: 0 }
+    }
+
+    /// The second step: read the first tags.
+    #[inline(always)]
+    pub(super) fn sight(&self, probe: &mut Probe) {
         // Where fewer than eight tags follow, a word without a free slot sends `find` the long way.
-        let tags = u64_at(self.tags, slot as usize).unwrap_or(u64::MAX);
-        Probe { digest, slot, tags }
+        probe.tags = u64_at(self.tags, probe.slot as usize).unwrap_or(u64::MAX);
     }
 
     /// The BLOB offset of the references of `name` (their count); None: the name is not there.
@@ -290,7 +293,9 @@ impl<'i> Names<'i> {
 
     /// `probe` and `find` in one.
     pub(super) fn look_up(&self, name: &[u8]) -> Option<usize> {
-        self.find(self.probe(name), name)
+        let mut probe = self.probe(name);
+        self.sight(&mut probe);
+        self.find(probe, name)
     }
 
     /// The class of the record whose count stands at `offset` of BLOB, if it has only one reference.

@@ -172,7 +172,7 @@ impl PolicyTable {
         }
     }
 
-    /// Hash the suffixes that matter, the longest first, and send for their tags; false: there are more.
+    /// Hash the suffixes that matter, the longest first; false: there are more.
     #[inline(always)]
     pub(super) fn push_probes(
         &self,
@@ -303,14 +303,16 @@ impl PolicyTable {
 
 /// Give the records at the suffixes of a name, the longest first; the root's is not among them.
 ///
-/// The suffixes are hashed and their slots touched before any slot is looked at, so that the waits for
-/// memory overlap.
+/// The suffixes are hashed and their tags read before any tag is looked at, so that the waits for memory overlap.
 #[inline(always)]
 fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool, mut take: impl FnMut(Found)) {
     let mut suffixes = Suffixes::of(qname, skips_top);
     while !suffixes.is_done() {
         let mut probes: ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE> = ArrayVec::new();
         suffixes.probe(names, &mut probes);
+        for (_, probe) in &mut probes {
+            names.sight(probe);
+        }
         for &(position, probe) in &probes {
             if let Some(refs) = names.find(probe, &qname[usize::from(position)..]) {
                 take(Found { position, refs });
