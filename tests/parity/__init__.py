@@ -1,0 +1,1 @@
+"""Random policies, queries, answers and caches: whatever one engine says, the other says octet for octet."""
