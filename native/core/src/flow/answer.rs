@@ -9,7 +9,7 @@ use super::memo::TTLS_MAX;
 use super::served::Served;
 use super::tallies::{Ending, HitId, Reason, Source};
 use super::{Flow, Outcome, Peer, Policy, Tallies};
-use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Probes, Verdict};
+use crate::policy::{policy_answer, Place, PolicyAction, PolicyAnswer, Probes, Verdict};
 use crate::wire::encode::{encode_malformed, encode_response, response_limit, Reply};
 use crate::wire::numbers as dns;
 use crate::wire::query::{parse_query, Malformed, Query};
@@ -72,78 +72,26 @@ impl Admission {
     }
 }
 
-/// A query that was read, and whose name is being looked up.
-pub struct Prepared<'q> {
-    octets: &'q [u8],
-    query: Result<Query<'q>, Malformed>,
-    probes: Option<Probes>,
+/// A query that was read, and where its name's look-up stands.
+pub(super) struct Prepared<'p, 'q> {
+    pub octets: &'q [u8],
+    pub query: &'p Result<Query<'q>, Malformed>,
+    pub probes: &'p Probes,
+    pub place: &'p Place,
 }
 
-impl<'q> Prepared<'q> {
+impl Prepared<'_, '_> {
     /// Whether other clients may ask the very same: options make a query its sender's own.
-    pub(super) fn may_be_repeated(&self) -> bool {
+    pub fn may_be_repeated(&self) -> bool {
         self.query.as_ref().is_ok_and(|query| query.options.is_empty())
     }
 }
 
 impl Flow {
-    /// Read a query and begin to look its name up: nothing is decided yet.
-    ///
-    /// Whoever has several queries prepares a handful, then calls `sight`, `locate` and `approach`, each for all
-    /// of them, then `answer_prepared`: they wait for memory together (see `policy::Probes`).
-    #[inline]
-    pub fn prepare<'q>(&self, policy: &Policy, octets: &'q [u8]) -> Prepared<'q> {
-        let query = parse_query(octets);
-        let probes = query.as_ref().ok().map(|query| policy.table.probe(&query.qname));
-        Prepared { octets, query, probes }
-    }
-
-    /// The second step of looking a prepared query's name up; `answer_prepared` needs it.
-    #[inline(always)]
-    pub fn sight(&self, policy: &Policy, prepared: &mut Prepared) {
-        if let Some(probes) = &mut prepared.probes {
-            policy.table.sight(probes);
-        }
-    }
-
-    /// The third step, which may be left out.
-    #[inline]
-    pub fn locate(&self, policy: &Policy, prepared: &mut Prepared) {
-        if let Some(probes) = &mut prepared.probes {
-            policy.table.locate(probes);
-        }
-    }
-
-    /// The fourth step, which may be left out.
-    #[inline]
-    pub fn approach(&self, policy: &Policy, prepared: &Prepared) {
-        if let Some(probes) = &prepared.probes {
-            policy.table.approach(probes);
-        }
-    }
-
     /// Answer from what is known here, or say who must be asked.  Total, whatever the octets.
     ///
     /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, its
-    /// time by the `settle` that follows.  `prepared` was prepared with the same `policy`.
-    #[inline]
-    pub fn answer_prepared(
-        &self,
-        policy: &Policy,
-        prepared: &Prepared,
-        peer: &Peer,
-        now: f64,
-        out: &mut Vec<u8>,
-        tallies: &mut Tallies,
-    ) -> Outcome {
-        if self.config.punt_all {
-            return Outcome::Punt;
-        }
-        let admission = self.admit(peer, now);
-        Visit::new(self, policy, peer, now, out, tallies).pass_gates(prepared, admission)
-    }
-
-    /// `prepare` and `answer_prepared` in one, for a query that comes alone.
+    /// time by the `settle` that follows.
     pub fn answer_now(
         &self,
         policy: &Policy,
@@ -153,9 +101,14 @@ impl Flow {
         out: &mut Vec<u8>,
         tallies: &mut Tallies,
     ) -> Outcome {
-        let mut prepared = self.prepare(policy, octets);
-        self.sight(policy, &mut prepared);
-        self.answer_prepared(policy, &prepared, peer, now, out, tallies)
+        if self.config.punt_all {
+            return Outcome::Punt;
+        }
+        let query = parse_query(octets);
+        // No use to probe a single name: nobody waits beside it.
+        let prepared = Prepared { octets, query: &query, probes: &Probes::default(), place: &None };
+        let admission = self.admit(peer, now);
+        Visit::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission)
     }
 }
 
@@ -164,7 +117,7 @@ impl Visit<'_> {
         let config = &self.flow.config;
         let Admission { is_allowed, is_limited } = admission;
         // Accept filter first: nothing behind it ever sees octets that are not one whole query.
-        let query = match &prepared.query {
+        let query = match prepared.query {
             Ok(query) => query,
             Err(malformed) => {
                 return match malformed.rcode {
@@ -216,10 +169,7 @@ impl Visit<'_> {
         }
         // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
         let table = &self.policy.table;
-        let verdict = match &prepared.probes {
-            Some(probes) => table.judge_probed(&query.qname, probes, self.now),
-            None => table.judge_name(&query.qname, self.now),
-        };
+        let verdict = table.judge_probed(&query.qname, prepared.probes, prepared.place, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             // Not for the memo: judging costs little more than remembering, and lists have many names.

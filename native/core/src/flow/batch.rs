@@ -9,9 +9,11 @@ use arrayvec::ArrayVec;
 use super::answer::{Admission, Prepared, Visit};
 use super::memo::{Keeping, Memo, Trail};
 use super::{Flow, Outcome, Peer, Policy, Tallies};
+use crate::policy::{Probes, NAMES_ABREAST};
+use crate::wire::query::parse_query;
 
-/// Queries that go through each step together: their state stays within the nearest cache.
-const ABREAST: usize = 16;
+/// Queries that go through each step together.
+const ABREAST: usize = NAMES_ABREAST;
 
 /// One query of a batch.
 pub struct Incoming<'b> {
@@ -63,15 +65,28 @@ impl Flow {
             trails.iter_mut().for_each(|trail| memo.sight(trail));
             let may_be_known: ArrayVec<bool, ABREAST> =
                 trails.iter().map(|&trail| memo.approach(trail)).collect();
-            let mut prepared: ArrayVec<Option<Prepared>, ABREAST> = group
-                .iter()
-                .zip(may_be_known)
-                .map(|(query, is_known)| (!is_known).then(|| self.prepare(policy, query.octets)))
-                .collect();
-            prepared.iter_mut().flatten().for_each(|one| self.sight(policy, one));
-            prepared.iter_mut().flatten().for_each(|one| self.locate(policy, one));
-            prepared.iter().flatten().for_each(|one| self.approach(policy, one));
-            for ((query, trail), prepared) in group.iter().zip(trails).zip(&prepared) {
+            let mut probes = Probes::default();
+            let mut places = [const { None }; ABREAST];
+            let mut read = ArrayVec::<_, ABREAST>::new();
+            let mut row_of = [ABREAST; ABREAST];
+            for (index, (query, is_known)) in group.iter().zip(may_be_known).enumerate() {
+                if is_known {
+                    continue;
+                }
+                row_of[index] = read.len();
+                read.push(parse_query(query.octets));
+                if let Some(Ok(query)) = read.last() {
+                    places[index] = policy.table.probe(&query.qname, &mut probes);
+                }
+            }
+            policy.table.approach(&mut probes);
+            for (index, (query, &trail)) in group.iter().zip(&trails).enumerate() {
+                let prepared = read.get(row_of[index]).map(|read| Prepared {
+                    octets: query.octets,
+                    query: read,
+                    probes: &probes,
+                    place: &places[index],
+                });
                 let peer = Peer { address: query.address, is_stream: false };
                 let index = *concluded;
                 let mut single =
@@ -120,16 +135,20 @@ impl<R: Replies> Single<'_, R> {
                 return Outcome::Respond;
             }
         }
-        let late;
-        let prepared = match prepared {
-            Some(prepared) => prepared,
-            None => {
-                let mut prepared = flow.prepare(self.policy, octets);
-                flow.sight(self.policy, &mut prepared);
-                late = prepared;
-                &late
-            }
-        };
+        let Some(prepared) = prepared else { return self.answer_unprepared(octets, trail, admission) };
+        self.pass_gates(trail, prepared, admission)
+    }
+
+    /// What looked like a query in the memo was another one, or its answer holds no more.
+    fn answer_unprepared(&mut self, octets: &[u8], trail: Trail, admission: Admission) -> Outcome {
+        let query = parse_query(octets);
+        let prepared = Prepared { octets, query: &query, probes: &Probes::default(), place: &None };
+        self.pass_gates(trail, &prepared, admission)
+    }
+
+    fn pass_gates(&mut self, trail: Trail, prepared: &Prepared, admission: Admission) -> Outcome {
+        let (flow, octets) = (self.flow, prepared.octets);
+        let generation = self.policy.table.generation;
         let out = self.replies.room();
         let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
         let outcome = visit.pass_gates(prepared, admission);

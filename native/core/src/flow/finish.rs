@@ -57,7 +57,8 @@ pub enum Asked {
 pub enum Heard {
     /// It was the answer: all who waited have been told.
     Done,
-    /// It was anything else: Python goes on with the attempt, these octets, and `hand_over`'s waiters.
+    /// It was anything else, or Python wants it: Python goes on with the attempt, these octets, and `hand_over`'s
+    /// waiters.
     HandOver,
 }
 
@@ -168,7 +169,7 @@ impl Flow {
         };
         // An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
         response.authentic_data &= attempt.trust_ad;
-        let waiters = self.flights.take(&attempt.key);
+        let Some(waiters) = self.flights.take(&attempt.key) else { return Heard::HandOver };
         self.finish(&attempt.key, response, waiters, hearing, each);
         Heard::Done
     }
@@ -176,6 +177,30 @@ impl Flow {
     /// Python goes on with an attempt: all who wait for it.  Its question stays Python's until `release`.
     pub fn hand_over(&self, key: &FlightKey) -> Waiters {
         self.flights.hand_over(key)
+    }
+
+    /// Python asks a question by itself.  If its attempt is out here that will be handed over, whatever becomes of
+    /// it, and all who wait for it are given up now; `None`: it is not.
+    pub fn want(
+        &self,
+        qname: &[u8],
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> Option<Waiters> {
+        self.flights.want(&self.key(qname, qtype, dnssec_ok, checking_disabled)?)
+    }
+
+    /// Python is done with a question that it asked by itself.
+    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
+        if let Some(key) = self.key(qname, qtype, dnssec_ok, checking_disabled) {
+            self.flights.release(&key);
+        }
+    }
+
+    fn key(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) -> Option<FlightKey> {
+        let set = self.upstreams.load().set_for(qname)?;
+        Some(FlightKey { qname: qname.into(), qtype, dnssec_ok, checking_disabled, set })
     }
 
     /// Python is done with a question handed over, or it never got there.

@@ -1,8 +1,8 @@
 //! Which questions are in flight, and who waits for them: one table for all threads.
 //!
 //! Knows: questions and their waiters.  Does not know: sockets, attempts, what an answer says.
-//! A question that Python has taken over stays marked until Python lets go of it, so that whoever asks the
-//! same meanwhile is sent to Python too and no second query leaves.
+//! A question that Python has taken over, or asks by itself, stays marked until Python lets go of it, so that
+//! whoever asks the same meanwhile is sent to Python too and no second query leaves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,6 +51,8 @@ pub type Waiters = SmallVec<[Waiter; 1]>;
 enum Flight {
     Out(Waiters),
     AtPython,
+    /// Python asks it too: its attempt is out here, and goes to Python whatever becomes of it.
+    Wanted,
 }
 
 /// What became of a question that was to be asked.
@@ -111,7 +113,7 @@ impl Flights {
     pub fn join(&self, key: &FlightKey, waiter: impl FnOnce() -> Waiter) -> Joined {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
-            Some(Flight::AtPython) => Joined::AtPython,
+            Some(Flight::AtPython | Flight::Wanted) => Joined::AtPython,
             Some(Flight::Out(waiters)) if waiters.len() >= self.waiters_max => Joined::Full,
             Some(Flight::Out(waiters)) => {
                 waiters.push(waiter());
@@ -129,31 +131,72 @@ impl Flights {
         }
     }
 
-    /// End a question: all who waited for it, to be told.
-    pub fn take(&self, key: &FlightKey) -> Waiters {
-        let taken = self.shard(key).lock().remove(key);
-        self.account(taken)
+    /// End a question: all who waited for it, to be told; `None`: Python wants its attempt.
+    pub fn take(&self, key: &FlightKey) -> Option<Waiters> {
+        let mut shard = self.shard(key).lock();
+        if matches!(shard.get(key), Some(Flight::Wanted)) {
+            return None;
+        }
+        let taken = shard.remove(key);
+        drop(shard);
+        Some(self.account(taken))
     }
 
     /// Python goes on with a question: all who wait for it.
     pub fn hand_over(&self, key: &FlightKey) -> Waiters {
-        if self.at_python.load(Ordering::Relaxed) >= AT_PYTHON_MAX {
-            return self.take(key);
-        }
-        let taken = self.shard(key).lock().insert(key.clone(), Flight::AtPython);
-        if !matches!(taken, Some(Flight::AtPython)) {
-            self.at_python.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut shard = self.shard(key).lock();
+        let is_marked = matches!(shard.get(key), Some(Flight::AtPython | Flight::Wanted));
+        let taken = if is_marked || self.has_room_at_python() {
+            shard.insert(key.clone(), Flight::AtPython)
+        } else {
+            shard.remove(key)
+        };
+        drop(shard);
         self.account(taken)
     }
 
-    /// Python is done with a question it had taken over.
+    /// Python asks a question by itself.  Its attempt is out here already: all who wait for it, and the attempt
+    /// will be handed over; `None`: it is not.
+    pub fn want(&self, key: &FlightKey) -> Option<Waiters> {
+        let mut shard = self.shard(key).lock();
+        match shard.get_mut(key) {
+            Some(Flight::Out(_)) if self.has_room_at_python() => {
+                let taken = shard.insert(key.clone(), Flight::Wanted);
+                drop(shard);
+                Some(self.account(taken))
+            }
+            Some(_) => None,
+            None => {
+                if self.has_room_at_python() {
+                    shard.insert(key.clone(), Flight::AtPython);
+                }
+                None
+            }
+        }
+    }
+
+    /// Python is done with a question that it had taken over or wanted.
     pub fn release(&self, key: &FlightKey) {
         let mut shard = self.shard(key).lock();
-        if matches!(shard.get(key), Some(Flight::AtPython)) {
-            shard.remove(key);
+        match shard.get_mut(key) {
+            Some(Flight::AtPython) => drop(shard.remove(key)),
+            Some(wanted @ Flight::Wanted) => {
+                // Nobody waits for the attempt; its answer is still worth keeping.
+                *wanted = Flight::Out(Waiters::new());
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => return,
+        }
+        self.at_python.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Count one more question as Python's, unless there are too many.
+    fn has_room_at_python(&self) -> bool {
+        let counted = self.at_python.fetch_add(1, Ordering::Relaxed) < AT_PYTHON_MAX;
+        if !counted {
             self.at_python.fetch_sub(1, Ordering::Relaxed);
         }
+        counted
     }
 
     fn account(&self, taken: Option<Flight>) -> Waiters {
@@ -185,9 +228,9 @@ mod tests {
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Second);
         assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);
         assert_eq!((flights.in_flight(), flights.waiting()), (2, 3));
-        assert_eq!(flights.take(&key(b"\x01a\0")).len(), 2);
+        assert_eq!(flights.take(&key(b"\x01a\0")).unwrap().len(), 2);
         assert_eq!((flights.in_flight(), flights.waiting()), (1, 1));
-        assert!(flights.take(&key(b"\x01a\0")).is_empty());
+        assert!(flights.take(&key(b"\x01a\0")).unwrap().is_empty());
     }
 
     #[test]
@@ -212,6 +255,48 @@ mod tests {
         flights.release(&key(b"\x01a\0"));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
         flights.release(&key(b"\x01a\0"));
-        assert_eq!(flights.take(&key(b"\x01a\0")).len(), 1, "a released key is not another's flight");
+        assert_eq!(
+            flights.take(&key(b"\x01a\0")).unwrap().len(),
+            1,
+            "a released key is not another's flight"
+        );
+    }
+
+    #[test]
+    fn what_python_asks_by_itself_is_not_asked_here() {
+        let flights = Flights::new(8, 8, 8);
+        assert!(flights.want(&key(b"\x01a\0")).is_none());
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+        assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_python_asks_while_it_is_out_goes_to_python_whatever_comes() {
+        let flights = Flights::new(8, 8, 8);
+        flights.join(&key(b"\x01a\0"), waiter);
+        flights.join(&key(b"\x01a\0"), waiter);
+        assert_eq!(flights.want(&key(b"\x01a\0")).unwrap().len(), 2);
+        assert_eq!((flights.in_flight(), flights.waiting()), (0, 0));
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
+        assert!(flights.want(&key(b"\x01a\0")).is_none(), "it is wanted already");
+        assert!(flights.take(&key(b"\x01a\0")).is_none());
+        assert!(flights.hand_over(&key(b"\x01a\0")).is_empty());
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+    }
+
+    #[test]
+    fn what_python_gave_up_wanting_is_ended_here() {
+        let flights = Flights::new(8, 8, 8);
+        flights.join(&key(b"\x01a\0"), waiter);
+        flights.want(&key(b"\x01a\0"));
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.in_flight(), 1);
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Second);
+        assert_eq!(flights.take(&key(b"\x01a\0")).unwrap().len(), 1);
+        assert_eq!((flights.in_flight(), flights.at_python.load(Ordering::Relaxed)), (0, 0));
     }
 }

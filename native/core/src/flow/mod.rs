@@ -28,7 +28,6 @@ use crate::cache::Cache;
 use crate::local::LocalNames;
 use crate::policy::PolicyTable;
 
-pub use answer::Prepared;
 pub use batch::{Desk, Incoming, Replies};
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter};

@@ -13,7 +13,7 @@ pub mod verdict;
 
 pub use answer::{policy_answer, PolicyAnswer};
 pub use image::{Image, ImageUnusable};
-pub use probes::Probes;
+pub use probes::{Place, Probes, NAMES_ABREAST};
 pub use table::PolicyTable;
 pub use verdict::{
     Exemption, Judgement, LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind, RuleMatch, Verdict,

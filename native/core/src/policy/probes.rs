@@ -8,6 +8,7 @@
 //! waits for a read, reaches the reads of the next names.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
@@ -15,60 +16,52 @@ use super::image::{u32_at, Probe};
 use super::table::{PolicyTable, SUFFIXES_AT_ONCE};
 use super::verdict::Verdict;
 
-/// A name on its way through a look-up.
-#[derive(Clone)]
+/// Names looked up together: enough that their waits overlap, few enough for the nearest cache.
+pub const NAMES_ABREAST: usize = 16;
+
+/// The suffixes of at most `NAMES_ABREAST` names on their way through a look-up.
+#[derive(Default)]
 pub struct Probes {
-    pub(super) suffixes: ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE>,
-    /// All of the name's suffixes are among them.
-    pub(super) is_whole: bool,
-    /// The BLOB offset of the first record that may be a suffix's.
-    near: usize,
+    suffixes: ArrayVec<(u8, Probe), { NAMES_ABREAST * SUFFIXES_AT_ONCE }>,
 }
+
+/// Where one name's suffixes stand in a `Probes`; None: it has too many, and is judged alone.
+pub type Place = Option<Range<u8>>;
 
 impl PolicyTable {
     /// Begin to judge a name (wire form, lower case): its suffixes are hashed.
     #[inline]
-    pub fn probe(&self, qname: &[u8]) -> Probes {
-        let mut probes = Probes { suffixes: ArrayVec::new(), is_whole: false, near: 0 };
-        probes.is_whole = self.push_probes(qname, &mut probes.suffixes);
-        probes
+    pub fn probe(&self, qname: &[u8], probes: &mut Probes) -> Place {
+        let start = probes.suffixes.len();
+        let is_whole = self.push_probes(qname, &mut probes.suffixes);
+        is_whole.then_some(start as u8..probes.suffixes.len() as u8)
     }
 
-    /// The second step: read the suffixes' tags.
-    #[inline(always)]
-    pub fn sight(&self, probes: &mut Probes) {
+    /// The steps that follow: after them the memory that judging the names reads is near.
+    #[inline]
+    pub fn approach(&self, probes: &mut Probes) {
         let names = self.names();
         for (_, probe) in &mut probes.suffixes {
             names.sight(probe);
         }
-    }
-
-    /// The third step: find the place of what may be the name's record.
-    #[inline]
-    pub fn locate(&self, probes: &mut Probes) {
-        let names = self.names();
+        let mut records: ArrayVec<u32, { NAMES_ABREAST * SUFFIXES_AT_ONCE }> = ArrayVec::new();
         for (_, probe) in &probes.suffixes {
-            if let Some(slot) = probe.candidate() {
-                probes.near = u32_at(names.places, 4 * slot).unwrap_or(0) as usize;
-                return;
+            if let Some(place) = probe.candidate().and_then(|slot| u32_at(names.places, 4 * slot)) {
+                records.push(place);
             }
         }
-    }
-
-    /// The fourth step: send for the record.
-    #[inline]
-    pub fn approach(&self, probes: &Probes) {
-        if probes.near != 0 {
-            black_box(self.names().blob.get(probes.near).copied());
+        for place in records {
+            black_box(names.blob.get(place as usize).copied());
         }
     }
 
-    /// What `judge_name` says of the same name, once its tags were read.
+    /// What `judge_name` says of the same name; after `approach`.
     #[inline]
-    pub fn judge_probed(&self, qname: &[u8], probes: &Probes, now: f64) -> Verdict {
-        if !probes.is_whole {
-            return self.judge_name(qname, now);
+    pub fn judge_probed(&self, qname: &[u8], probes: &Probes, place: &Place, now: f64) -> Verdict {
+        let range = place.as_ref().map(|place| usize::from(place.start)..usize::from(place.end));
+        match range.and_then(|range| probes.suffixes.get(range)) {
+            Some(suffixes) => self.judge_suffixes(qname, suffixes),
+            None => self.judge_name(qname, now),
         }
-        self.judge_suffixes(qname, &probes.suffixes)
     }
 }

@@ -172,12 +172,12 @@ impl PolicyTable {
         }
     }
 
-    /// Hash the suffixes that matter, the longest first; false: there are more.
+    /// Hash the suffixes that matter, the longest first, at most `SUFFIXES_AT_ONCE`; false: there are more.
     #[inline(always)]
-    pub(super) fn push_probes(
+    pub(super) fn push_probes<const ROOM: usize>(
         &self,
         qname: &[u8],
-        into: &mut ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE>,
+        into: &mut ArrayVec<(u8, Probe), ROOM>,
     ) -> bool {
         let names = self.image.names();
         let mut suffixes = Suffixes::of(qname, self.skips_top);
@@ -344,10 +344,11 @@ impl<'n> Suffixes<'n> {
         self.length == 0
     }
 
-    /// Hash the next suffixes, as many as there is room for.
+    /// Hash the next suffixes, `SUFFIXES_AT_ONCE` of them or as many as there is room for.
     #[inline(always)]
-    fn probe(&mut self, names: &Names<'_>, probes: &mut ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE>) {
-        while self.length != 0 && !probes.is_full() {
+    fn probe<const ROOM: usize>(&mut self, names: &Names<'_>, probes: &mut ArrayVec<(u8, Probe), ROOM>) {
+        let full_at = ROOM.min(probes.len() + SUFFIXES_AT_ONCE);
+        while self.length != 0 && probes.len() < full_at {
             let following = self.position + usize::from(self.length) + 1;
             self.length = self.qname.get(following).copied().unwrap_or(0);
             // Without a following octet it is no name.  A top-level domain matters only where it owns a rule.
