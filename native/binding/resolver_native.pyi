@@ -260,6 +260,18 @@ class Core:
     def overdue(self, attempt: int, now: float) -> tuple[object, ...]:
         """What a thread does when an attempt's time is up.  Raises as `heard`, and ValueError too soon."""
 
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[_Waiter] | None:
+        """Python asks a question by itself: until `let_go` nobody is asked it natively.
+
+        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over, whatever
+        becomes of it.  None: it was not.
+        """
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        """Python is done with a question that it asked by itself."""
+
     def close_ticket(self, ticket: int) -> None:
         """Python is done with a question handed over by `heard` or `overdue`."""
 
@@ -321,6 +333,18 @@ class Plane:
 
     def send(self, route: bytes, octets: bytes) -> bool:
         """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route."""
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[_Waiter] | None:
+        """Python asks a question by itself: until `let_go` nobody is asked it natively.
+
+        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over, whatever
+        becomes of it.  None: it was not.
+        """
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        """Python is done with a question that it asked by itself."""
 
     def close_ticket(self, ticket: int) -> None:
         """Python is done with an attempt and its question: late replies are dropped, the next who asks the

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
 use resolver_core::flow::{Attempt, Route, Waiter, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX};
@@ -217,6 +217,16 @@ fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter, route_as: &RouteAs) -> P
     Ok((octets, address, route, waiter.asked_at).into_pyobject(py)?.into_any())
 }
 
+/// All waiters' fields.
+pub fn waiters_fields<'py>(
+    py: Python<'py>,
+    waiters: &[Waiter],
+    route_as: &RouteAs,
+) -> PyResult<Bound<'py, PyList>> {
+    let fields = waiters.iter().map(|waiter| waiter_fields(py, waiter, route_as));
+    PyList::new(py, fields.collect::<PyResult<Vec<_>>>()?)
+}
+
 /// A handover's fields.
 pub fn handover_fields<'py>(
     py: Python<'py>,
@@ -225,8 +235,7 @@ pub fn handover_fields<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let Handover { attempt, ticket, octets, reason, waiters } = handover;
     let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
-    let waiters =
-        waiters.iter().map(|waiter| waiter_fields(py, waiter, route_as)).collect::<PyResult<Vec<_>>>()?;
+    let waiters = waiters_fields(py, waiters, route_as)?;
     let octets = octets.as_deref().map(|octets| PyBytes::new(py, octets));
     let fields = [
         PyBytes::new(py, &key.qname).into_any(),
@@ -243,7 +252,7 @@ pub fn handover_fields<'py>(
         ticket.into_pyobject(py)?.into_any(),
         octets.into_pyobject(py)?.into_any(),
         HandoverReason::label(*reason).into_pyobject(py)?.into_any(),
-        waiters.into_pyobject(py)?.into_any(),
+        waiters.into_any(),
     ];
     PyTuple::new(py, fields)
 }

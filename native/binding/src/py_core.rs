@@ -22,7 +22,7 @@ use resolver_core::flow::{
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
-use crate::fields::{address_from, handover_fields, RouteAs};
+use crate::fields::{address_from, handover_fields, waiters_fields, RouteAs};
 use crate::py_cache::Cache;
 use crate::ring::{Handover, HandoverReason};
 use crate::shared::{Heart, Ledger};
@@ -307,6 +307,22 @@ impl Core {
         }
         let handover = self.hand_over(own, attempt, HandoverReason::Timeout, None)?;
         handover_fields(py, &handover, &RouteAs::Token)
+    }
+
+    fn want<'py>(
+        &self,
+        py: Python<'py>,
+        qname: &[u8],
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let waiters = self.heart.flow.want(qname, qtype, dnssec_ok, checking_disabled);
+        waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Token)).transpose()
+    }
+
+    fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
+        self.heart.flow.let_go(qname, qtype, dnssec_ok, checking_disabled);
     }
 
     fn close_ticket(&self, ticket: u64) {

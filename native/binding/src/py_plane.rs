@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::fields::{handover_fields, packed, route_from, route_octets, RouteAs};
+use crate::fields::{handover_fields, packed, route_from, route_octets, waiters_fields, RouteAs};
 use crate::misses::thread_of;
 use crate::py_core::Core;
 use crate::ring::{Event, Notice, Ring};
@@ -173,6 +173,22 @@ impl Plane {
             shared.posts[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
         }
         Ok(is_sent)
+    }
+
+    fn want<'py>(
+        &self,
+        py: Python<'py>,
+        qname: &[u8],
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let waiters = self.heart.flow.want(qname, qtype, dnssec_ok, checking_disabled);
+        waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Octets)).transpose()
+    }
+
+    fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
+        self.heart.flow.let_go(qname, qtype, dnssec_ok, checking_disabled);
     }
 
     fn close_ticket(&self, ticket: u64) {
