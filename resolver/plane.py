@@ -48,6 +48,10 @@ class Waiting(NamedTuple):
     asked_at: float
 
 
+WaitingFields = tuple[bytes, bytes, bytes, float]
+"""The fields of `Waiting`."""
+
+
 class Handover(NamedTuple):
     """An attempt whose outcome Python must judge, and all who wait for it."""
 
@@ -68,8 +72,7 @@ class Handover(NamedTuple):
     """What came in; None: nothing did."""
     reason: str
     """`reply`, `timeout` or `network`."""
-    waiters: list[tuple[bytes, bytes, bytes, float]]
-    """The fields of `Waiting`."""
+    waiters: list[WaitingFields]
 
 
 class NativeCacheCore(Protocol):
@@ -151,6 +154,13 @@ class Plane(Protocol):
         """What happened, oldest first, at most `max` of it: tuples whose first field is a word."""
 
     def send(self, route: bytes, octets: bytes) -> bool: ...
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[WaitingFields] | None:
+        """See `forwarder.OtherPlane`."""
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None: ...
 
     def close_ticket(self, ticket: int) -> None: ...
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from resolver.plane import Handover, UpstreamReport
+from resolver.plane import Handover, UpstreamReport, WaitingFields
 
 
 class FakePlane:
@@ -21,6 +21,10 @@ class FakePlane:
         self.sent: list[tuple[bytes, bytes]] = []
         """(route, octets) of what clients were sent."""
         self.closed_tickets: list[int] = []
+        self.wanted: list[tuple[bytes, int, bool, bool]] = []
+        """Questions that Python asks."""
+        self.asked: dict[bytes, list[WaitingFields]] = {}
+        """Names that the plane has asked for, and who waits."""
         self.reports: list[UpstreamReport] = []
         self.state = "made"
         self._fd = os.eventfd(0, os.EFD_NONBLOCK)
@@ -55,6 +59,15 @@ class FakePlane:
     def send(self, route: bytes, octets: bytes) -> bool:
         self.sent.append((route, octets))
         return True
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[WaitingFields] | None:
+        self.wanted.append((qname, qtype, dnssec_ok, checking_disabled))
+        return self.asked.pop(qname, None)
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        self.wanted.remove((qname, qtype, dnssec_ok, checking_disabled))
 
     def close_ticket(self, ticket: int) -> None:
         self.closed_tickets.append(ticket)

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
+from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.network import Network, Ticket, Unsent
 from resolver.forwarding.plan import ForwardPlan
@@ -99,8 +100,8 @@ Tell = Callable[[int, bytes | None, Ending], None]
 """Told the number of a client, what it is sent (None: nothing), and what became of its query."""
 
 
-class _Attempt:
-    """One query that the plane has out: what hears of it, and its timer."""
+class _Attempt(Timed):
+    """One query that the plane has out: what hears of it, and its deadline."""
 
     def __init__(self, plane: ScriptedPlane, number: int, upstream: int, due_at: float) -> None:
         self._plane = plane
@@ -110,7 +111,6 @@ class _Attempt:
         self.sent_at = plane.clock.now()
         self.is_handed_over = False
         self.ticket: Ticket | None = None
-        self.timer: TimerHandle | None = None
 
     def on_octets(self, octets: bytes) -> None:
         """See `network.Receiver`."""
@@ -120,11 +120,9 @@ class _Attempt:
         """See `network.Receiver`."""
         self._plane.on_error(self, reason)
 
-    def close(self) -> None:
-        """Hear no more."""
-        for open_one in (self.ticket, self.timer):
-            if open_one is not None:
-                open_one.close() if hasattr(open_one, "close") else open_one.cancel()
+    def on_due(self, now: float) -> None:
+        """See `Timed`."""
+        self._plane.on_due(self)
 
 
 @dataclass(slots=True)
@@ -159,6 +157,8 @@ class ScriptedPlane:
         self._ledger = Ledger(core)
         self._upstreams = [upstream for upstream in plan.upstreams if not upstream.is_stream]
         self._reports = [_Report() for _ in self._upstreams]
+        # A thread's own wheel turns by the same ticks.
+        self._deadlines = Deadlines(clock)
         self._sets: list[UpstreamSetFields] = []
         self._events: list[Any] = []
         self._attempts: dict[int, _Attempt] = {}
@@ -217,7 +217,7 @@ class ScriptedPlane:
             self._hand_over(attempt, ticket.reason)
             return
         attempt.ticket = ticket
-        attempt.timer = self.clock.call_later(timeout_s, lambda: self._on_due(attempt))
+        self._deadlines.set(attempt, attempt.due_at)
 
     def on_octets(self, attempt: _Attempt, octets: bytes) -> None:
         """A datagram came for an attempt."""
@@ -231,7 +231,7 @@ class ScriptedPlane:
             self._take_over(attempt, fields[0])
             return
         self._reports[attempt.upstream].times_s.append(now - attempt.sent_at)
-        self._attempts.pop(attempt.number).close()
+        self._forget(attempt.number)
         told, punts = fields
         endings = self._ledger.take([message for _, message in told], close=True)
         for (token, message), ending in zip(told, endings, strict=True):
@@ -247,7 +247,8 @@ class ScriptedPlane:
         else:
             self._hand_over(attempt, reason)
 
-    def _on_due(self, attempt: _Attempt) -> None:
+    def on_due(self, attempt: _Attempt) -> None:
+        """The time of an attempt is up."""
         self.before_event()
         self._hand_over(attempt, "timeout")
 
@@ -258,11 +259,15 @@ class ScriptedPlane:
 
     def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
         *facts, waiters = fields
-        if attempt.timer is not None:
-            attempt.timer.cancel()
+        self._deadlines.discard(attempt)
         attempt.is_handed_over = True
-        routed = [(octets, address, _route(token), at) for octets, address, token, at in waiters]
-        self._push("handover", (*facts, routed))
+        self._push("handover", (*facts, _routed(waiters)))
+
+    def _forget(self, number: int) -> None:
+        attempt = self._attempts.pop(number)
+        self._deadlines.discard(attempt)
+        if attempt.ticket is not None:
+            attempt.ticket.close()
 
     def _push(self, *event: Any) -> None:
         self._events.append(event)
@@ -303,9 +308,18 @@ class ScriptedPlane:
         self._tell(token, octets, self._reporter.last_ending(octets))
         return True
 
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[tuple[bytes, bytes, bytes, float]] | None:
+        waiters = self.core.want(qname, qtype, dnssec_ok, checking_disabled)
+        return None if waiters is None else _routed(waiters)
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        self.core.let_go(qname, qtype, dnssec_ok, checking_disabled)
+
     def close_ticket(self, ticket: int) -> None:
         self.core.close_ticket(ticket)
-        self._attempts.pop(ticket).close()
+        self._forget(ticket)
 
     def upstream_reports(self) -> list[UpstreamReport]:
         reports, self._reports = self._reports, [_Report() for _ in self._upstreams]
@@ -319,6 +333,12 @@ class ScriptedPlane:
 
 def _route(token: int) -> bytes:
     return token.to_bytes(TOKEN_OCTETS, "big")
+
+
+def _routed(
+    waiters: list[tuple[bytes, bytes, int, float]],
+) -> list[tuple[bytes, bytes, bytes, float]]:
+    return [(octets, address, _route(token), at) for octets, address, token, at in waiters]
 
 
 class Hearsay(Reporter):

@@ -337,6 +337,46 @@ def test_what_upstreams_answered_is_heard_before_failures_are_judged(rig: Rig) -
     assert rig.told == ["after", "before", "after"]
 
 
+# Questions that Python asks by itself.
+
+
+def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
+    question = (name_from_text("www.example.org"), 1, False, False)
+    rig.asks("www.example.org")
+    rig.asks("www.example.org", route=b"r2")
+    assert rig.plane.wanted == [question]
+    [sent] = rig.network.sent
+    rig.network.deliver(sent, good(sent))
+    assert rig.plane.wanted == []
+    rig.listener.close()
+    rig.forwarder.ask(*question, lambda _: None)
+    assert rig.plane.wanted == [], "nobody is there to be told"
+
+
+def test_what_the_plane_has_asked_already_is_not_asked_again(rig: Rig) -> None:
+    now = rig.clock.now()
+    rig.plane.asked[name_from_text("www.example.org")] = [waiter("www.example.org", b"r0", 7, now - 0.1)]
+    rig.asks("www.example.org")
+    assert rig.network.sent == []
+    assert (rig.service.waiting, rig.forwarder.pending, rig.forwarder.coalesced) == (2, 1, 0)
+    sent = rig.first_attempt("www.example.org")
+    rig.hands_over(sent, [], reply=good(sent), sent_at=now - 0.1)
+    assert sorted(route for route, _ in rig.plane.sent) == [b"r0", b"r1"]
+    assert rig.plane.closed_tickets == [7]
+    assert rig.plane.wanted == []
+    assert rig.service.waiting == rig.forwarder.pending == 0
+
+
+def test_an_attempt_that_is_never_handed_over_costs_the_question_its_time_and_no_more(rig: Rig) -> None:
+    rig.plane.asked[name_from_text("www.example.org")] = []
+    rig.asks("www.example.org")
+    rig.clock.advance(2.1)
+    [(_, octets)] = rig.plane.sent
+    assert octets[3] & 15 == 2
+    assert rig.plane.wanted == []
+    assert rig.forwarder.pending == 0
+
+
 # Threads that are down, and the end.
 
 

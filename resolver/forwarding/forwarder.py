@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from resolver.clock import Clock
 from resolver.forwarding.adoption import adopted_attempt
@@ -60,6 +61,25 @@ _CLOSED = Failed("closed", (ExtendedError.NOT_READY, "the resolver is shutting d
 _Key = tuple[bytes, int, bool, bool, int]
 
 
+class OtherPlane(Protocol):
+    """Another plane that asks the same upstreams; no question is to be out twice."""
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> Sequence[Any] | None:
+        """We ask this question ourselves, until `let_go`.
+
+        Those who wait for it there, for `welcome`, if it has been asked: its attempt is then handed over
+        (see `adopt`) whatever becomes of it.  None: it has not.
+        """
+
+    def welcome(self, waiters: Sequence[Any]) -> None:
+        """Let them `ask`: the question is in flight here now."""
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        """We are done with this question."""
+
+
 class Forwarder:
     """Asks the upstreams of `plan` over `network`.
 
@@ -93,6 +113,7 @@ class Forwarder:
         self._deadlines = Deadlines(clock)
         self._changes = ChangeLog(clock)
         self._is_closed = False
+        self.other_plane: OtherPlane | None = None
         self.asked = 0
         self.coalesced = 0
         self.overloads = 0
@@ -148,7 +169,19 @@ class Forwarder:
         flight = self._new_flight(key, upstreams.order(now), now + self._timeout_s, packets_max)
         flight.waiters.append(done)
         self._in_flight[key] = flight
+        if self.other_plane is not None and self._is_asked_by(self.other_plane, flight, key):
+            return
         self._follow(flight, flight.start(now))
+
+    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight, key: _Key) -> bool:
+        """Whether `flight` waits for the attempt of the other plane, which knows of it in any case."""
+        flight.is_wanted = True
+        waiters = other_plane.want(*key[:4])
+        if waiters is None:
+            return False
+        self._deadlines.set(flight, flight.wake_at)
+        other_plane.welcome(waiters)
+        return True
 
     def adopt(self, handover: Handover, upstream: Upstream, done: Done) -> Attempt | None:
         """Take over a question that another plane has asked `upstream` first; None: there is no room.
@@ -217,6 +250,7 @@ class Forwarder:
         flight.forwarder = self
         flight.key = key
         flight.waiters = []
+        flight.is_wanted = False
         return flight
 
     def _follow(self, flight: _Flight, step: Step) -> None:
@@ -249,6 +283,8 @@ class Forwarder:
             self._probes.discard(flight)
             return
         del self._in_flight[flight.key]
+        if flight.is_wanted and self.other_plane is not None:
+            self.other_plane.let_go(*flight.key[:4])
         waiters = flight.waiters
         if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
             self._tell(waiters, result)
@@ -276,13 +312,15 @@ class Forwarder:
 class _Flight(Transaction):
     """One question in flight: a transaction with its waiters."""
 
-    __slots__ = ("_bucket", "forwarder", "key", "waiters")
+    __slots__ = ("_bucket", "forwarder", "is_wanted", "key", "waiters")
 
     _bucket: int
     """See `deadlines.Timed`."""
     forwarder: Forwarder
     key: _Key | None
     """None for a probe."""
+    is_wanted: bool
+    """Whether the other plane was told that we ask it."""
     waiters: list[Done]
 
     def hear(self, attempt: Attempt, octets: bytes) -> None:

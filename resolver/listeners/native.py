@@ -23,7 +23,7 @@ from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.udp import PEERS_MAX, UdpListener
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
-from resolver.plane import Handover, Plane, Waiting
+from resolver.plane import Handover, Plane, Waiting, WaitingFields
 from resolver.service import Service
 
 EVENTS_PER_TURN_MAX = 256
@@ -109,6 +109,7 @@ class NativeListener:
     def start(self) -> None:
         """Let the plane begin to answer, and hear what it says."""
         self._plane.start()
+        self._forwarder.other_plane = self
         self._loop.add_reader(self._plane.fileno(), self._on_readable)
 
     def stop_reading(self) -> None:
@@ -122,6 +123,7 @@ class NativeListener:
     def close(self) -> None:
         """Answer what waits here, then end the plane's threads and close what Python opened for them."""
         self._is_closed = True
+        self._forwarder.other_plane = None
         self._loop.remove_reader(self._plane.fileno())
         for _ in range(LAST_TURNS_MAX):
             if not self._turn():
@@ -214,20 +216,24 @@ class NativeListener:
         else:
             attempt.ticket = _PlaneTicket(self._tickets, ticket)
             self._tickets[ticket] = attempt
-        self._take_over(handover, attempt, 0)
+        self._take_over(handover.waiters, lambda: self._go_on(handover, attempt))
 
-    def _take_over(self, handover: Handover, attempt: Attempt | None, start: int) -> None:
-        """Let those who wait join the question from number `start` on, a crowd in turns; then it goes on."""
+    def _go_on(self, handover: Handover, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            self._forwarder.go_on(attempt, handover.octets, handover.reason)
+
+    def _take_over(self, waiters: Sequence[WaitingFields], then: Callable[[], None], start: int = 0) -> None:
+        """Let those who wait join the question from number `start` on, a crowd in turns; then call `then`."""
         end = start + WAITERS_PER_TURN_MAX
         forwarder = self._forwarder
         coalesced = forwarder.coalesced
-        for fields in handover.waiters[start:end]:
+        for fields in waiters[start:end]:
             self._take_up(Waiting(*fields))
         forwarder.coalesced = coalesced  # The plane counted those who joined when they did.
-        if end < len(handover.waiters):
-            self._clock.call_later(0.0, lambda: self._take_over(handover, attempt, end))
-        elif attempt is not None:
-            forwarder.go_on(attempt, handover.octets, handover.reason)
+        if end < len(waiters):
+            self._clock.call_later(0.0, lambda: self._take_over(waiters, then, end))
+        else:
+            then()
 
     def _take_up(self, waiting: Waiting) -> None:
         octets, address, route, asked_at = waiting
@@ -249,6 +255,19 @@ class NativeListener:
         attempt = self._tickets.pop(ticket, None)
         if attempt is not None:
             attempt.on_error("network")
+
+    # Questions that Python asks by itself; see `forwarder.OtherPlane`.
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> Sequence[WaitingFields] | None:
+        return self._plane.want(qname, qtype, dnssec_ok, checking_disabled)
+
+    def welcome(self, waiters: Sequence[WaitingFields]) -> None:
+        self._take_over(waiters, lambda: None)
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        self._plane.let_go(qname, qtype, dnssec_ok, checking_disabled)
 
     # Threads that are down.
 
