@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from resolver.cli.native import is_drop
-from resolver.cli.server import Server
+from resolver.cli.server import CannotStart, Server
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import TallySnapshot, joined
@@ -121,6 +121,23 @@ def test_each_thread_has_its_own_socket_on_each_address(tmp_path: Path) -> None:
         assert plane_of(server).state == "started"
 
     assert plane_of(play(tmp_path, act)).state == "closed"
+
+
+def test_there_are_no_more_sockets_than_a_plane_can_serve(tmp_path: Path) -> None:
+    addresses = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"]
+    server = play(tmp_path, nothing, threads=1024, listen={"dns": addresses, "http": None})
+    assert [len(of_worker) for of_worker in plane_of(server).sockets] == [3] * 85
+
+
+def test_a_plane_that_cannot_start_is_a_reason_and_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: fake_native.Plane) -> None:
+        raise OSError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(fake_native.Plane, "start", refuse)
+    with pytest.raises(CannotStart, match="native cannot start: Resource temporarily unavailable"):
+        play(tmp_path, nothing)
 
 
 def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: Path) -> None:

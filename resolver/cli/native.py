@@ -32,6 +32,9 @@ from resolver.settings import Settings
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to the threads' memos of whole answers in front of it."""
 
+SOCKETS_MAX: Final = 256
+"""Listening sockets that a plane can serve, one for each thread on each address."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +84,8 @@ class NativeEngine:
             punt_all=self._logs_all,
         )
         self._timeout_s = settings.upstreams.timeout_s
-        self._doors: list[list[Door]] = [[] for _ in range(settings.threads or cores())]
+        threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
+        self._doors: list[list[Door]] = [[] for _ in range(max(threads, 1))]
         self._plane: Plane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
@@ -112,7 +116,10 @@ class NativeEngine:
             doors.pop().sock.close()
 
     async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
-        """Serve what is bound; a table must have been published."""
+        """Serve what is bound; a table must have been published.
+
+        Raises OSError or ValueError when the plane cannot: no room for its threads, too many addresses.
+        """
         if self._publishing is not None:
             await self._publishing
         plane: Plane = self._module.Plane(
@@ -130,7 +137,7 @@ class NativeEngine:
             read_reports=plane.upstream_reports,
         )
         shared.start()
-        self._listener = NativeListener(
+        listener = NativeListener(
             plane,
             self._doors,
             service,
@@ -143,7 +150,8 @@ class NativeEngine:
             after_turn=shared.tell,
             on_second_miss=self._note_second_miss,
         )
-        self._listener.start()
+        listener.start()
+        self._listener = listener
         if not self._is_usable:
             self._serve_from_python()
 

@@ -295,7 +295,10 @@ class Server:
             raise CannotStart(reasons)
         if self._native is not None:
             assert self._forwarder is not None
-            await self._native.start(service, self._forwarder, self._pool_size)
+            try:
+                await self._native.start(service, self._forwarder, self._pool_size)
+            except (OSError, ValueError) as error:
+                raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
     async def _bind_endpoint(self, address: SocketAddress, service: Service) -> None:
         limits = self.settings.limits
