@@ -18,7 +18,9 @@ else
     else
         echo "skipped: cargo fmt (not installed)"
     fi
-    if cargo clippy --version >/dev/null 2>&1; then
+    if ! cargo fetch --quiet --locked --manifest-path native/Cargo.toml; then
+        echo "skipped: cargo clippy (its crates cannot be had)"
+    elif cargo clippy --version >/dev/null 2>&1; then
         # PyO3 asks which Python it is for.
         PYO3_PYTHON=$venv/bin/python cargo clippy --quiet --locked --manifest-path native/Cargo.toml \
             --workspace --all-targets -- -D warnings

@@ -85,3 +85,15 @@ def test_a_failed_build_is_told_in_a_line_and_tried_again(tree: Path) -> None:
     maturin.write_text(working)
     build(tree)
     assert builds(tree) == 1
+
+
+def test_what_was_built_of_other_sources_is_taken_away_when_it_cannot_be_built_again(tree: Path) -> None:
+    build(tree)
+    assert build(tree, tools="none") != ""
+    assert "uninstall" not in (tree / "asked").read_text(), "it still fits"
+    (tree / "native" / "lib.rs").write_text("// two\n")
+    build(tree, tools="none")
+    assert "uninstall --quiet --yes resolver-native" in (tree / "asked").read_text()
+    (tree / "native" / "lib.rs").write_text("// one\n")
+    build(tree)
+    assert builds(tree) == 2
