@@ -405,6 +405,15 @@ def test_a_thread_that_is_down_is_covered_on_its_own_sockets_until_it_is_back(ri
     assert rig.listener.covered == 1
 
 
+def test_where_python_serves_alone_a_thread_that_is_back_takes_nothing_from_it(rig: Rig) -> None:
+    rig.plane.say("down", 1)
+    rig.loop.turn()
+    rig.listener.cover_all()
+    rig.plane.say("up", 1)
+    rig.loop.turn()
+    assert rig.listener.covered == 2
+
+
 def test_stopping_reads_no_more_and_still_answers_who_waits(rig: Rig) -> None:
     rig.asks("www.example.org")
     rig.listener.stop_reading()
@@ -423,3 +432,13 @@ def test_closing_answers_what_waits_in_the_ring_and_ends_the_plane(rig: Rig) -> 
     assert len(rig.plane.sent) == 1
     assert rig.plane.state == "closed"
     assert rig.loop.readers == {}
+
+
+def test_a_crowd_that_waits_when_it_closes_is_answered_to_the_last(rig: Rig) -> None:
+    sent = rig.first_attempt("www.example.org")
+    asyncio.run(rig.forwarder.close())
+    crowd = [waiter("www.example.org", b"r", n, rig.clock.now()) for n in range(700)]
+    now = rig.clock.now()
+    rig.plane.say("handover", tuple(handover(sent.octets, waiters=crowd, sent_at=now, due_at=now + 0.4)))
+    rig.listener.close()
+    assert len(rig.plane.sent) == 700

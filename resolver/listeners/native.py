@@ -89,7 +89,7 @@ class NativeListener:
         self._peers: dict[bytes, Peer] = {}
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
-        self._is_stopping = self._is_closed = False
+        self._is_stopping = self._is_closed = self._is_alone = False
         self._events: dict[str, Callable[..., None]] = {
             "query": self._on_query,
             "handover": self._on_handover,
@@ -135,7 +135,8 @@ class NativeListener:
         self._tickets.clear()
 
     def cover_all(self) -> None:
-        """Serve every socket from Python, beside the plane or in its place."""
+        """Serve every socket from Python for good, beside the plane or in its place."""
+        self._is_alone = True
         for worker in range(len(self._doors)):
             self._on_down(worker)
 
@@ -224,7 +225,8 @@ class NativeListener:
 
     def _take_over(self, waiters: Sequence[WaitingFields], then: Callable[[], None], start: int = 0) -> None:
         """Let those who wait join the question from number `start` on, a crowd in turns; then call `then`."""
-        end = start + WAITERS_PER_TURN_MAX
+        # When it closes there are no more turns.
+        end = len(waiters) if self._is_closed else start + WAITERS_PER_TURN_MAX
         forwarder = self._forwarder
         coalesced = forwarder.coalesced
         for fields in waiters[start:end]:
@@ -286,6 +288,8 @@ class NativeListener:
             cover.start()
 
     def _on_up(self, worker: int) -> None:
+        if self._is_alone:
+            return  # a thread that began anew reads no more than it did
         # They stay open: answers that clients wait for still leave through them.
         for cover in self._covers.get(worker, ()):
             cover.stop_reading()
