@@ -71,7 +71,7 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout` or `network`."""
+    """`reply`, `timeout`, `network` or `no_socket`."""
     waiters: list[WaitingFields]
 
 
@@ -167,6 +167,13 @@ class Plane(Protocol):
     def upstream_reports(self) -> list[UpstreamReport]: ...
 
     def counters(self) -> dict[str, int]: ...
+
+
+class OwnPlane(Plane, Protocol):
+    """What its owner can do besides: end it."""
+
+    def hand_over_all(self) -> None:
+        """Hand over every attempt in flight, soon, for the reason `network`."""
 
 
 class NativeModule(Protocol):

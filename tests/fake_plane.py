@@ -40,6 +40,9 @@ class FakePlane:
     def stop_reading(self) -> None:
         self.state = "stopping"
 
+    def hand_over_all(self) -> None:
+        self.state = "handed over"
+
     def close(self) -> None:
         if self.state != "closed":
             os.close(self._fd)

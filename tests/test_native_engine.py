@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import pytest
 
+from resolver.cli import native as native_module
+from resolver.cli import server as server_module
 from resolver.cli.native import is_drop
 from resolver.cli.server import CannotStart, Server
 from resolver.listeners.address import SocketAddress
@@ -259,6 +261,38 @@ def test_stopping_waits_for_clients_of_the_plane(tmp_path: Path) -> None:
 
     assert plane_of(play(tmp_path, act)).state == "closed"
     assert states == ["stopping"]
+
+
+def test_what_the_plane_still_asks_when_time_is_up_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "DRAIN_S", 0.0)
+    monkeypatch.setattr(native_module, "HAND_OVER_S", 0.0)
+    states: list[str] = []
+
+    async def act(server: Server) -> None:
+        core_of(server).waiting = 1
+        plane = plane_of(server)
+        close = plane.close
+
+        def note_and_close() -> None:
+            states.append(plane.state)
+            close()
+
+        monkeypatch.setattr(plane, "close", note_and_close)
+
+    play(tmp_path, act)
+    assert states == ["handed over"]
+
+
+def test_what_upstreams_answered_the_plane_is_heard_before_it_is_told(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01)]
+        text = page(server)
+        assert 'resolver_upstream_queries_total{upstream="udp://127.0.0.1:9"} 4.0' in text
+        assert 'resolver_upstream_response_seconds_count{upstream="udp://127.0.0.1:9"} 3.0' in text
+
+    play(tmp_path, act)
 
 
 def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) -> None:

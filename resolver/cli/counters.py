@@ -13,9 +13,24 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
 from resolver.forwarding.stream import StreamCounts
 from resolver.forwarding.udp_pool import UdpCounts
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
+from resolver.observe.metrics import UpstreamFacts
 
 Counter = tuple[str, str, float]
 """Name without `_total`, help, value."""
+
+
+def upstream_facts(forwarder: Forwarder) -> Iterator[UpstreamFacts]:
+    """What each upstream was asked and how it did."""
+    for upstream in forwarder.upstreams:
+        yield UpstreamFacts(
+            name=upstream.name,
+            queries=upstream.queries,
+            failures=dict(upstream.failures),
+            bounds=RESPONSE_SECONDS_BOUNDS,
+            buckets=tuple(upstream.response_buckets),
+            seconds=upstream.response_sum_s,
+        )
 
 
 def forwarding_counters(

@@ -24,7 +24,7 @@ from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import Door, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
-from resolver.plane import ASK, PUNT, Core, HitFields, NativeModule, Plane, TallyFields
+from resolver.plane import ASK, PUNT, Core, HitFields, NativeModule, OwnPlane, TallyFields
 from resolver.policy.table import PolicyTable
 from resolver.service import WAITING_MAX, Service
 from resolver.settings import Settings
@@ -34,6 +34,11 @@ MEMO_PART_OF_CACHE: Final = 4
 
 SOCKETS_MAX: Final = 256
 """Listening sockets that a plane can serve, one for each thread on each address."""
+
+HAND_OVER_S: Final = 0.1
+"""How long a stopping server waits for the plane's threads to hand over what is in flight."""
+
+HAND_OVER_POLL_S: Final = 0.005
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +91,7 @@ class NativeEngine:
         self._timeout_s = settings.upstreams.timeout_s
         threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
         self._doors: list[list[Door]] = [[] for _ in range(max(threads, 1))]
-        self._plane: Plane | None = None
+        self._plane: OwnPlane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
         self._wanted: tuple[PolicyTable, Callable[[PolicyTable], None]] | None = None
@@ -122,7 +127,7 @@ class NativeEngine:
         """
         if self._publishing is not None:
             await self._publishing
-        plane: Plane = self._module.Plane(
+        plane: OwnPlane = self._module.Plane(
             self._core,
             [[door.fields for door in doors] for doors in self._doors],
             sockets_per_upstream=sockets_per_upstream,
@@ -159,6 +164,15 @@ class NativeEngine:
         """Take no more queries; who waits is still answered."""
         if self._listener is not None:
             self._listener.stop_reading()
+
+    async def hand_over(self) -> None:
+        """Let Python have the questions in flight: it is about to tell who waits that nothing will come."""
+        if self._plane is None or not self._core.in_flight:
+            return
+        self._plane.hand_over_all()
+        deadline = self._clock.now() + HAND_OVER_S
+        while self._core.waiting and self._clock.now() < deadline:  # noqa: ASYNC110 -- it happens once
+            await asyncio.sleep(HAND_OVER_POLL_S)
 
     async def close(self) -> None:
         """End the threads, close the sockets."""
@@ -220,6 +234,11 @@ class NativeEngine:
             self.cache.repeated_misses += 1
 
     # What monitoring is told.
+
+    def hear_upstreams(self) -> None:
+        """Take in what upstreams have answered the plane up to now."""
+        if self._shared is not None:
+            self._shared.listen()
 
     @property
     def counters(self) -> dict[str, int]:

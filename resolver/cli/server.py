@@ -19,7 +19,7 @@ from typing import Final
 from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
-from resolver.cli.counters import forwarding_counters, native_counters
+from resolver.cli.counters import forwarding_counters, native_counters, upstream_facts
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
 from resolver.cli.native import NativeEngine
 from resolver.cli.policyfacts import count_expiring, policy_facts
@@ -30,7 +30,6 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan
 from resolver.forwarding.plan import Server as PlannedServer
 from resolver.forwarding.socket_network import SocketNetwork, pool_size
-from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
@@ -164,6 +163,8 @@ class Server:
         if self._native is not None:
             self._native.stop_reading()
         await self._drain()
+        if self._native is not None:
+            await self._native.hand_over()
         if self._forwarder is not None:
             await self._forwarder.close()
         # One turn of the loop, for the failures just delivered to leave.
@@ -384,15 +385,9 @@ class Server:
         return ReloadFacts(status.successes, status.failures, status.last_success, status.last_attempt)
 
     def _upstream_facts(self) -> Iterable[UpstreamFacts]:
-        for upstream in self._forwarder.upstreams if self._forwarder is not None else ():
-            yield UpstreamFacts(
-                name=upstream.name,
-                queries=upstream.queries,
-                failures=dict(upstream.failures),
-                bounds=RESPONSE_SECONDS_BOUNDS,
-                buckets=tuple(upstream.response_buckets),
-                seconds=upstream.response_sum_s,
-            )
+        if self._native is not None:
+            self._native.hear_upstreams()
+        return () if self._forwarder is None else upstream_facts(self._forwarder)
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
         connections = sum(listener.connections for listener in self._tcp)

@@ -90,6 +90,7 @@ class NativeListener:
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
         self._is_stopping = self._is_closed = self._is_alone = False
+        self._fd = -1
         self._events: dict[str, Callable[..., None]] = {
             "query": self._on_query,
             "handover": self._on_handover,
@@ -110,7 +111,8 @@ class NativeListener:
         """Let the plane begin to answer, and hear what it says."""
         self._plane.start()
         self._forwarder.other_plane = self
-        self._loop.add_reader(self._plane.fileno(), self._on_readable)
+        self._fd = self._plane.fileno()
+        self._loop.add_reader(self._fd, self._on_readable)
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""
@@ -124,7 +126,7 @@ class NativeListener:
         """Answer what waits here, then end the plane's threads and close what Python opened for them."""
         self._is_closed = True
         self._forwarder.other_plane = None
-        self._loop.remove_reader(self._plane.fileno())
+        self._loop.remove_reader(self._fd)
         for _ in range(LAST_TURNS_MAX):
             if not self._turn():
                 break
