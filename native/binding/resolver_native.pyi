@@ -308,7 +308,7 @@ class Plane:
         to carry the address asked from query to answer (for a wildcard address).  The descriptors stay the
         caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
         Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
-        among the workers.  `events_max`: events that may wait for `drain`; more are dropped and counted.
+        among the threads.  `events_max`: events that may wait for `drain`; more are dropped and counted.
         `memo_octets`: of all the threads' memos of whole answers together, at most.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets.
         """

@@ -66,14 +66,15 @@ impl Plane {
         if listening.len() > THREADS_MAX || events_max == 0 {
             return Err(PyValueError::new_err("at most 256 sockets, and room for at least one event"));
         }
+        let threads = listening.len().max(1);
         let shared = Shared {
             ring: Ring::new(events_max)?,
             posts: listening.iter().map(|_| Post::new(&heart)).collect::<std::io::Result<_>>()?,
             sockets: listening,
             workers,
             down: Mutex::new(vec![0; sockets.len()]),
-            sockets_per_upstream: (sockets_per_upstream / sockets.len().max(1)).max(1),
-            memo_octets: memo_octets / sockets.iter().map(Vec::len).sum::<usize>().max(1),
+            sockets_per_upstream: (sockets_per_upstream / threads).max(1),
+            memo_octets: memo_octets / threads,
             heart: Arc::clone(&heart),
         };
         let running = Running { shared: Arc::new(shared), threads: Vec::new(), outbox: Outbox::new() };
