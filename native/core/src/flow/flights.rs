@@ -131,10 +131,10 @@ impl Flights {
         }
     }
 
-    /// End a question: all who waited for it, to be told; `None`: Python wants its attempt.
+    /// End a question: all who waited for it, to be told; `None`: it is Python's, and so is its attempt.
     pub fn take(&self, key: &FlightKey) -> Option<Waiters> {
         let mut shard = self.shard(key).lock();
-        if matches!(shard.get(key), Some(Flight::Wanted)) {
+        if matches!(shard.get(key), Some(Flight::AtPython | Flight::Wanted)) {
             return None;
         }
         let taken = shard.remove(key);
@@ -286,6 +286,17 @@ mod tests {
         flights.release(&key(b"\x01a\0"));
         assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
+    }
+
+    #[test]
+    fn an_answer_does_not_end_what_is_pythons() {
+        let flights = Flights::new(8, 8, 8);
+        flights.join(&key(b"\x01a\0"), waiter);
+        flights.hand_over(&key(b"\x01a\0"));
+        assert!(flights.take(&key(b"\x01a\0")).is_none());
+        assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
+        flights.release(&key(b"\x01a\0"));
+        assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Served {
         let ageing = Ageing::By(age_s, capped_s);
         let (stored_at, expires_at) = (entry.stored_at, entry.expires_at);
         let outcome = Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[]);
-        if !judgement.is_blocked() {
+        if outcome == Outcome::Respond && !judgement.is_blocked() {
             Served::note_ageing(
                 visit,
                 query,
