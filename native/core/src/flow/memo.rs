@@ -23,6 +23,8 @@ const SEEN_SLOTS: usize = 1 << 16;
 const SLOT_OCTETS: usize = 344 + 8 + 16;
 const SETS_MAX: usize = 1 << 13;
 const NOT_YET: u32 = u32::MAX;
+/// Every so many uses an answer comes from the cache again, which so learns that it is in use.
+const REPEATS_MAX: u16 = 64;
 
 /// One question and its answer.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ struct Slot {
     tally: u32,
     key_octets: u16,
     answer_octets: u16,
+    /// Uses since it was kept.
+    repeats: u16,
     /// Where TTLs stand in the answer without its ID; 0: no more of them.
     ttl_offsets: [u16; TTLS_MAX],
     /// The query's octets after its ID, then the answer's.
@@ -136,7 +140,7 @@ impl Memo {
         now: f64,
     ) -> Option<Remembered<'_>> {
         let slot = self.slots.get_mut(trail.slot as usize)?;
-        if now >= slot.good_until || slot.generation != generation {
+        if now >= slot.good_until || slot.generation != generation || slot.repeats >= REPEATS_MAX {
             return None;
         }
         let (key, rest) = slot.room.split_at_mut_checked(usize::from(slot.key_octets))?;
@@ -149,6 +153,7 @@ impl Memo {
             slot.older_at += seconds;
             age(tail, &slot.ttl_offsets, seconds as u32);
         }
+        slot.repeats += 1;
         Some(Remembered { tail, tally: slot.tally })
     }
 
@@ -169,6 +174,7 @@ impl Memo {
         slot.tally = keeping.tally;
         slot.key_octets = key.len() as u16;
         slot.answer_octets = tail.len() as u16;
+        slot.repeats = 0;
         slot.ttl_offsets = [0; TTLS_MAX];
         for (place, offset) in slot.ttl_offsets.iter_mut().zip(keeping.ttl_offsets) {
             *place = offset.saturating_sub(2);
@@ -207,6 +213,7 @@ impl Memo {
                 tally: 0,
                 key_octets: 0,
                 answer_octets: 0,
+                repeats: 0,
                 ttl_offsets: [0; TTLS_MAX],
                 room: [0; ROOM_OCTETS],
             });
@@ -280,6 +287,17 @@ mod tests {
         assert_eq!(found(&mut memo, &query(1), 1, 10.0), None);
         assert_eq!(found(&mut memo, &query(1), 2, 5.0), None);
         assert_eq!(found(&mut memo, &query(2), 1, 5.0), None);
+    }
+
+    #[test]
+    fn the_cache_is_asked_again_after_many_uses() {
+        let mut memo = memo_of(1 << 20);
+        keep(&mut memo, &query(1), b"IDanswer");
+        keep(&mut memo, &query(1), b"IDanswer");
+        let uses = (0..1000).take_while(|_| found(&mut memo, &query(1), 1, 5.0).is_some()).count();
+        assert_eq!(uses, usize::from(REPEATS_MAX));
+        keep(&mut memo, &query(1), b"IDnewer");
+        assert_eq!(found(&mut memo, &query(1), 1, 5.0), Some(b"newer".to_vec()));
     }
 
     #[test]
