@@ -179,6 +179,8 @@ class Forwarder:
         waiters = other_plane.want(*key[:4])
         if waiters is None:
             return False
+        # Should the attempt get lost on its way here, the question is asked after all.
+        flight.wait_for_the_first(self._now())
         self._deadlines.set(flight, flight.wake_at)
         other_plane.welcome(waiters)
         return True
@@ -199,6 +201,8 @@ class Forwarder:
             deadline = handover.sent_at + self._timeout_s
             flight = self._new_flight(key, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
             self._in_flight[key] = flight
+        # From here on the ticket holds the other plane's mark: two who let go of it might free another's.
+        flight.is_wanted = False
         flight.waiters.append(done)
         attempt = adopted_attempt(handover, upstream, self._timeout_s)
         flight.take_in(attempt)

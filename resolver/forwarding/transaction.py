@@ -229,6 +229,10 @@ class Transaction:
             self._turn = 1  # it was the first step
         self.wake_at = min(self.wake_at, attempt.due_at)
 
+    def wait_for_the_first(self, now: float) -> None:
+        """Send nothing yet: the first attempt is out already and will be taken in, unless it is lost."""
+        self.wake_at = min(self.wake_at, now + self._candidates[0].attempt_timeout_s())
+
     def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
         """Something came in for `attempt`."""
         if attempt.is_over or self.is_finished:
