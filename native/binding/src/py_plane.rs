@@ -47,7 +47,7 @@ type SocketFields = (i32, bool, bool);
 #[pymethods]
 impl Plane {
     #[new]
-    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8 << 20))]
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8_388_608))]
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,

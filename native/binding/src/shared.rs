@@ -179,6 +179,15 @@ impl Post {
         }
     }
 
+    /// Whether the query now at hand is to panic; asked once per batch.
+    pub fn is_doomed(&self) -> bool {
+        let is_doomed = self.signals.load(Ordering::Relaxed) & SIGNAL_PANIC != 0;
+        if is_doomed {
+            self.signals.fetch_and(!SIGNAL_PANIC, Ordering::AcqRel);
+        }
+        is_doomed
+    }
+
     /// Give an order.
     pub fn order(&self, order: Order) {
         self.orders.lock().push(order);

@@ -19,7 +19,7 @@ use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Peer, Policy};
 
 use crate::counters::{add, Counters};
 use crate::misses::{punt, Misses, Turn};
-use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::slab::Handle;
 use crate::sys::{monotonic, Batch, Epoll, Events, ListenSocket, BATCH_MAX};
 
@@ -113,8 +113,6 @@ struct Worker<'s> {
     /// No query came for a while.
     is_idle: bool,
     panics: u32,
-    /// The next query is to panic (tests).
-    is_doomed: bool,
 }
 
 impl<'s> Worker<'s> {
@@ -143,7 +141,6 @@ impl<'s> Worker<'s> {
             is_reading: true,
             is_idle: true,
             panics: 0,
-            is_doomed: false,
         })
     }
 
@@ -178,10 +175,6 @@ impl<'s> Worker<'s> {
         if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
             self.is_reading = false;
             self.epoll.remove(self.socket.as_raw_fd());
-        }
-        if signals & SIGNAL_PANIC != 0 {
-            self.post.signals.fetch_and(!SIGNAL_PANIC, Ordering::AcqRel);
-            self.is_doomed = true;
         }
         signals & SIGNAL_STOP != 0
     }
@@ -262,6 +255,9 @@ impl<'s> Worker<'s> {
     }
 
     fn answer_batch(&mut self, count: usize, ledger: &mut Ledger) {
+        if count == 0 {
+            return;
+        }
         let policy = self.flow().policy();
         let Some(policy) = policy.as_deref() else {
             self.punts.extend(0..count);
@@ -285,13 +281,13 @@ impl<'s> Worker<'s> {
     fn answer_all(&mut self, policy: &Policy, now: f64, ledger: &mut Ledger) {
         let mut concluded = 0;
         loop {
-            let (flow, is_doomed) = (&self.shared.heart.flow, self.is_doomed);
+            let (flow, post) = (&self.shared.heart.flow, self.post);
             let (queries, mut rows) = self.batch.halves();
             let (asks, punts, memo) = (&mut self.asks, &mut self.punts, &mut self.memo);
             let tallies = &mut ledger.tallies;
             let desk = Desk { now, memo, tallies, concluded: &mut concluded };
             let answer = || {
-                assert!(!is_doomed, "a test wanted this panic");
+                assert!(!post.is_doomed(), "a test wanted this panic");
                 flow.answer_batch(policy, &queries, desk, &mut rows, |slot, outcome| match outcome {
                     Outcome::Ask => asks.push(slot),
                     Outcome::Punt => punts.push(slot),
@@ -311,7 +307,6 @@ impl<'s> Worker<'s> {
 
     #[cold]
     fn count_panic(&mut self) {
-        self.is_doomed = false;
         self.panics += 1;
         add(&self.counters.panics, 1);
     }
