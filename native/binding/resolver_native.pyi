@@ -228,7 +228,7 @@ class Core:
     def answer_batch(
         self, queries: Sequence[tuple[bytes, bytes]], now: float
     ) -> list[tuple[Literal[0, 1, 2, 3, 4], bytes]]:
-        """What a thread of the plane says of datagrams that came together: as `answer`, with its memo in front."""
+        """What a thread of the plane says of datagrams that came together: as `answer`, a memo in front."""
 
     def ask(
         self, octets: bytes, address: bytes, now: float, token: int
@@ -265,8 +265,8 @@ class Core:
     ) -> list[_Waiter] | None:
         """Python asks a question by itself: until `let_go` nobody is asked it natively.
 
-        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over, whatever
-        becomes of it.  None: it was not.
+        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over,
+        whatever becomes of it.  None: it was not.
         """
 
     def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
@@ -339,8 +339,8 @@ class Plane:
     ) -> list[_Waiter] | None:
         """Python asks a question by itself: until `let_go` nobody is asked it natively.
 
-        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over, whatever
-        becomes of it.  None: it was not.
+        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over,
+        whatever becomes of it.  None: it was not.
         """
 
     def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
@@ -423,11 +423,21 @@ _JudgedBy: TypeAlias = tuple[_Response, bool]
 """An answer, and whether the verdict on its question is that of a stream."""
 
 _FullVerdict: TypeAlias = tuple[
-    str, int | None, str | None, int | None, int | None, int, bytes | None, bool, float, int, "_FullVerdict | None"
+    str,
+    int | None,
+    str | None,
+    int | None,
+    int | None,
+    int,
+    bytes | None,
+    bool,
+    float,
+    int,
+    "_FullVerdict | None",
 ]
-"""Action, number of the rule, form of the match, where in the denied name its owner starts, number of the shadow
-rule, exemption, denied name (None: qname), whether NXDOMAIN is no lie, valid_until, links kept, the verdict over a
-stream."""
+"""Action, number of the rule, form of the match, where in the denied name its owner starts, number of the
+shadow rule, exemption, denied name (None: qname), whether NXDOMAIN is no lie, valid_until, links kept, the
+verdict over a stream."""
 
 @final
 class PolicyTable:
