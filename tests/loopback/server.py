@@ -79,6 +79,9 @@ def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
 class Server(Program):
     """One `python -m resolver run` and the directory with its files."""
 
+    engine = "auto"
+    """The setting of every server that does not say otherwise; see the fixture `engine`."""
+
     def __init__(
         self,
         directory: Path,
@@ -98,6 +101,7 @@ class Server(Program):
         self.settings_path = directory / "resolver.yaml"
         listen = [f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in hosts]
         configured = settings(
+            engine=self.engine,
             listen={"dns": listen, "http": f"127.0.0.1:{self.http_port}"},
             upstreams={"servers": [f"udp://127.0.0.1:{upstream}" for upstream in upstream_ports or (9,)]},
         )

@@ -15,7 +15,12 @@ import pytest
 from tests.loopback.process import free_port
 from tests.loopback.server import Server, running_server
 
-pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("nsd")]
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.slow,
+    pytest.mark.needs("nsd"),
+    pytest.mark.usefixtures("engine"),
+]
 
 
 @pytest.fixture

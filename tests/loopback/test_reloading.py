@@ -10,7 +10,12 @@ import pytest
 
 from tests.loopback.server import BLOCKLIST, Server, running_server
 
-pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("nsd")]
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.slow,
+    pytest.mark.needs("nsd"),
+    pytest.mark.usefixtures("engine"),
+]
 
 NEW_NAME = "www.example.net"
 WITH_NEW_NAME = BLOCKLIST.replace("domains: [quiet.example]", f"domains: [quiet.example, {NEW_NAME}]")
