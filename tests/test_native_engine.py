@@ -35,7 +35,7 @@ exchanges:
 """
 
 
-def make_server(folder: Path, **changes: Any) -> Server:
+def make_server(folder: Path, module: object = fake_native, **changes: Any) -> Server:
     settings: dict[str, Any] = {
         "listen": {"dns": ["127.0.0.1:0"], "http": None},
         "clients": {"allow": ["127.0.0.0/8", "2001:db8::/32"]},
@@ -55,7 +55,7 @@ def make_server(folder: Path, **changes: Any) -> Server:
     return Server(
         checked,
         engine="native",
-        native=cast(NativeModule, fake_native),
+        native=cast(NativeModule, module),
         log_writer=LogWriter(io.StringIO()),
     )
 
@@ -219,10 +219,10 @@ def test_a_query_over_udp_that_the_plane_punts_is_answered_through_it(tmp_path: 
     play(tmp_path, act)
 
 
-def udp_ask(address: SocketAddress, name: str) -> bytes:
+def udp_ask(address: SocketAddress, name: str, timeout_s: float = 5.0) -> bytes:
     query = encode_query(name_from_text(name), 1, id=3, dnssec_ok=False, checking_disabled=False, edns=False)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(5)
+        sock.settimeout(timeout_s)
         sock.connect(address)
         sock.send(query)
         return sock.recv(1500)
@@ -305,6 +305,30 @@ def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) ->
             await other.start()
 
     play(tmp_path, act)
+
+
+def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: Path) -> None:
+    module = pytest.importorskip("resolver_native")
+
+    async def act(server: Server) -> None:
+        assert server._native is not None
+        plane: Any = server._native._plane
+        lost = 0
+        for _ in range(3):
+            for worker in range(2):
+                plane.panic_next(worker)
+            for _ in range(20):
+                try:
+                    reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.acme.example", 1.0)
+                    assert reply[3] & 0x0F == 3
+                except TimeoutError:
+                    lost += 1
+        counters = plane.counters()
+        assert 0 < lost == counters["panics"]
+        assert f'resolver_dropped_total{{reason="defect"}} {float(lost)}' in page(server)
+        assert f'resolver_responses_total{{rcode="NXDOMAIN",source="policy"}} {60.0 - lost}' in page(server)
+
+    play(tmp_path, act, module=module)
 
 
 @pytest.mark.parametrize(
