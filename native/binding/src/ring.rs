@@ -217,6 +217,34 @@ mod tests {
     }
 
     #[test]
+    fn no_event_waits_unheard_however_many_threads_push() {
+        const PUSHERS: usize = 3;
+        const EVENTS: usize = 20_000;
+        let ring = Ring::new(64).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..PUSHERS {
+                scope.spawn(|| {
+                    for _ in 0..EVENTS {
+                        while ring.push(late(3)).is_err() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut taken = 0;
+            while taken < PUSHERS * EVENTS {
+                let mut poll = libc::pollfd { fd: ring.bell().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: one valid pollfd.
+                assert_eq!(unsafe { libc::poll(&mut poll, 1, 10_000) }, 1, "after {taken} events");
+                taken += ring.drain(16).1.len();
+            }
+        });
+        // The last push may have rung after its event was taken.
+        assert!(ring.drain(1).1.is_empty() && !rings(&ring));
+        assert_eq!(ring.octets.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn the_bell_rings_while_anything_waits() {
         let ring = Ring::new(8).unwrap();
         assert!(!rings(&ring));

@@ -63,7 +63,10 @@ impl UpstreamReport {
 }
 
 /// One thread's counts; its lock is taken once per turn, and by a scrape.
+///
+/// On cache lines of its own: it is written for every query, and must not slow a thread next door.
 #[derive(Default)]
+#[repr(align(128))]
 pub struct Ledger {
     /// Outcomes.
     pub tallies: Tallies,
@@ -147,7 +150,8 @@ pub const SIGNAL_STOP: u32 = 4;
 /// Panic at the next query (tests).
 pub const SIGNAL_PANIC: u32 = 8;
 
-/// The plane's side of one worker.
+/// The plane's side of one thread; what that looks at in every turn is on cache lines of its own.
+#[repr(align(128))]
 pub struct Post {
     /// Set bits are looked at once per turn.
     pub signals: AtomicU32,
