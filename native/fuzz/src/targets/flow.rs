@@ -2,17 +2,19 @@
 //!
 //! Knows: how a flow is put together, what must hold of every message it sends.  Does not know: sockets.
 //! A case: what it is (one octet), whose (one octet), then a query; or the place of an answer in the corpus (two
-//! octets), three letters and the answer, which is asked for first.
+//! octets), three letters, what is spoilt, and the answer, which is asked for first.
+//! Over UDP a query comes in a batch with the one before it and the canary's, so that the memo has to speak.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use resolver_core::access::{AccessList, RateLimiter};
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Finished, Flow, FlowConfig, Heard, Hearing, Outcome, Peer, Policy, Route, Tallies,
-    UpstreamSet, UpstreamView,
+    Asked, Attempt, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer, Policy,
+    Replies, Route, Tallies, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -25,6 +27,9 @@ use crate::corpus::{self, Answer, BLOCKED, CANARY, CANARY_ADDRESS, POLICY, PRINT
 use crate::{message, mutate};
 
 const CACHE_OCTETS: usize = 16 << 20;
+const MEMO_OCTETS: usize = 1 << 20;
+/// A bit of what is spoilt: Python asks the same while the answer is on its way.
+const WANTED: u8 = 4;
 /// Seconds that pass with each case.
 const STEP_S: f64 = 0.001;
 const LIMIT_QPS: u32 = 100;
@@ -40,7 +45,9 @@ pub struct Flows {
     flow: Flow,
     entropy: Entropy,
     tallies: Tallies,
+    memo: Memo,
     out: Vec<u8>,
+    previous: Vec<u8>,
     now: f64,
     responded: u64,
     dropped: u64,
@@ -49,6 +56,23 @@ pub struct Flows {
     handed_over: u64,
     canaries: u64,
     relearned: u64,
+}
+
+/// The answers of a batch.
+#[derive(Default)]
+struct Rows {
+    room: Vec<u8>,
+    told: Vec<(usize, Vec<u8>)>,
+}
+
+impl Replies for Rows {
+    fn room(&mut self) -> &mut Vec<u8> {
+        &mut self.room
+    }
+
+    fn put(&mut self, index: usize) {
+        self.told.push((index, self.room.clone()));
+    }
 }
 
 /// What became of one query.
@@ -92,7 +116,9 @@ impl Flows {
             flow,
             entropy: Entropy::from_seed([7; 32]),
             tallies: Tallies::new(),
+            memo: Memo::new(MEMO_OCTETS, &mut Entropy::from_seed([8; 32])),
             out: Vec::new(),
+            previous: Vec::new(),
             now: 1000.0,
             responded: 0,
             dropped: 0,
@@ -114,15 +140,22 @@ impl Flows {
             Outcome::Respond => {
                 self.responded += 1;
                 check_message(octets, &self.out, peer)?;
-                return Ok(Sent::Answered);
+                Ok(Sent::Answered)
             }
             Outcome::Drop { .. } => {
                 self.dropped += 1;
-                return Ok(Sent::Nothing);
+                Ok(Sent::Nothing)
             }
-            Outcome::Punt => return Err("a punt without a reason".to_owned()),
-            Outcome::Ask => self.asked += 1,
+            Outcome::Punt => Err("a punt without a reason".to_owned()),
+            Outcome::Ask => self.ask(octets, peer),
         }
+    }
+
+    /// Ask what nothing known answers.
+    fn ask(&mut self, octets: &[u8], peer: &Peer) -> Result<Sent, String> {
+        self.asked += 1;
+        let policy = self.flow.policy();
+        let policy: &Policy = policy.as_deref().ok_or("no policy")?;
         let route = Route::by_token(self.asked);
         let asked = self.flow.ask(
             policy,
@@ -137,15 +170,52 @@ impl Flows {
         self.tallies.settle(0.0);
         match asked {
             Asked::Send(attempt) => Ok(Sent::Out(attempt)),
-            _ => Err("a first question was not sent".to_owned()),
+            Asked::Joined => Ok(Sent::Nothing),
+            Asked::Reply | Asked::Punt => Err("a question was neither sent nor joined".to_owned()),
         }
     }
 
+    /// What the flow does with a query among others, as a thread has it.
+    fn send_among_others(&mut self, octets: &[u8], peer: &Peer) -> Result<(), String> {
+        let canary = message::query(9, CANARY, TYPE_A, false, false);
+        let previous = std::mem::replace(&mut self.previous, octets.to_vec());
+        let queries = [&canary[..], octets, &previous];
+        let (mut rows, mut rest, mut concluded) = (Rows::default(), Vec::new(), 0);
+        {
+            let policy = self.flow.policy();
+            let policy: &Policy = policy.as_deref().ok_or("no policy")?;
+            let batch = queries.map(|octets| Incoming { octets, address: peer.address });
+            let (memo, tallies) = (&mut self.memo, &mut self.tallies);
+            let desk = Desk { now: self.now, memo, tallies, concluded: &mut concluded };
+            self.flow
+                .answer_batch(policy, &batch, desk, &mut rows, |index, outcome| rest.push((index, outcome)));
+        }
+        self.tallies.settle(0.0);
+        claim(concluded == queries.len() && rows.told.len() + rest.len() == concluded, "a query is lost")?;
+        for (index, reply) in &rows.told {
+            self.responded += 1;
+            check_message(queries[*index], reply, peer)?;
+        }
+        let mut attempts = Vec::new();
+        for (index, outcome) in rest {
+            match outcome {
+                Outcome::Ask => {
+                    if let Sent::Out(attempt) = self.ask(queries[index], peer)? {
+                        attempts.push(attempt);
+                    }
+                }
+                Outcome::Drop { .. } => self.dropped += 1,
+                _ => return Err("a punt without a reason".to_owned()),
+            }
+        }
+        attempts.iter().try_for_each(|attempt| self.end(attempt, 1..=3))
+    }
+
     /// Give up on a question, as if Python had taken it over and ended it.
-    fn end(&mut self, attempt: &Attempt) -> Result<(), String> {
+    fn end(&mut self, attempt: &Attempt, waiting: RangeInclusive<usize>) -> Result<(), String> {
         let waiters = self.flow.hand_over(&attempt.key);
         self.flow.release(&attempt.key);
-        claim(waiters.len() == 1, "not one who waits")
+        claim(waiting.contains(&waiters.len()), "more wait than asked, or fewer")
     }
 
     /// Let `reply` come for an attempt.
@@ -168,14 +238,31 @@ impl Flows {
             }
             Heard::HandOver => {
                 self.handed_over += 1;
-                self.end(attempt)
+                self.end(attempt, 1..=1)
             }
         }
     }
 
+    /// Let `reply` come for an attempt while Python asks the same: it is Python's, whatever it says.
+    fn hear_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
+        let key = &attempt.key;
+        let (flow, now) = (&self.flow, self.now);
+        let waiters = flow.want(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        claim(waiters.is_some_and(|waiters| waiters.len() == 1), "not one who waits")?;
+        let policy = flow.policy();
+        let policy: &Policy = policy.as_deref().ok_or("no policy")?;
+        let hearing = Hearing { policy, now, out: &mut self.out, tallies: &mut self.tallies };
+        let heard = flow.heard(attempt, reply, hearing, |_, _| ());
+        claim(heard == Heard::HandOver, "Python's answer was kept from it")?;
+        claim(flow.hand_over(key).is_empty(), "somebody waits twice")?;
+        flow.let_go(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        self.handed_over += 1;
+        Ok(())
+    }
+
     fn run_query(&mut self, octets: &[u8], peer: &Peer) -> Result<(), String> {
         match self.send(octets, peer)? {
-            Sent::Out(attempt) => self.end(&attempt),
+            Sent::Out(attempt) => self.end(&attempt, 1..=1),
             _ => Ok(()),
         }
     }
@@ -196,13 +283,16 @@ impl Flows {
         let Sent::Out(attempt) = self.send(&octets, peer)? else { return Ok(()) };
         if is_canary(&attempt.key.qname) {
             // Whatever is said of it now would be the truth about it.
-            return self.end(&attempt);
+            return self.end(&attempt, 1..=1);
         }
         let mut reply = renamed(reply, letters);
         let question_end = 12 + attempt.sent.qname.len();
         if spoils & 1 == 0 && reply.len() >= question_end {
             reply[..2].copy_from_slice(&attempt.sent.id.to_be_bytes());
             reply[12..question_end].copy_from_slice(&attempt.sent.qname);
+        }
+        if spoils & WANTED != 0 && reply.len() >= 2 {
+            return self.hear_for_python(&attempt, &reply);
         }
         self.hear(&octets, peer, &attempt, &reply)
     }
@@ -226,7 +316,7 @@ impl Flows {
         let canary = message::query(1, CANARY, TYPE_A, false, false);
         match self.send(&canary, &peer)? {
             Sent::Out(attempt) => {
-                self.end(&attempt)?;
+                self.end(&attempt, 1..=1)?;
                 self.learn_canary()?;
             }
             _ => claim(self.addresses()? == [CANARY_ADDRESS], "the cached canary has another address")?,
@@ -302,7 +392,8 @@ impl Target for Flows {
             let (place, other) = (chance.below(self.answers.len()), chance.below(self.answers.len()));
             case.extend_from_slice(&(place as u16).to_be_bytes());
             case.extend(chance.octets(3));
-            case.push(if chance.one_in(8) { chance.octet() } else { chance.octet() & !1 });
+            let spoils = chance.octet() & !WANTED | if chance.one_in(16) { WANTED } else { 0 };
+            case.push(if chance.one_in(8) { spoils } else { spoils & !1 });
             let octets = &self.answers[place].octets;
             if chance.one_in(4) {
                 case.extend_from_slice(octets);
@@ -329,8 +420,10 @@ impl Target for Flows {
         let network = if whose & 0x0F == 15 { 100 } else { 2 };
         let peer =
             Peer { address: Ipv4Addr::new(192, 0, network, whose & 7).into(), is_stream: whose & 16 != 0 };
-        if what & 1 == 0 {
-            return self.run_query(octets, &peer);
+        match what & 1 {
+            0 if peer.is_stream => return self.run_query(octets, &peer),
+            0 => return self.send_among_others(octets, &peer),
+            _ => {}
         }
         match octets {
             [high, low, one, two, three, spoils, reply @ ..] => {
