@@ -373,6 +373,39 @@ def test_a_silent_upstream_is_handed_over_with_all_who_wait(start: Callable[...,
     assert play.upstream.recv(4096)[12:].lower() == asked[12:].lower()
 
 
+def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..., Play]) -> None:
+    play = start()
+    play.ask_upstream()
+    question = (name_from_text("both.example"), A, False, False)
+    play.client.send(query("both.example", 1))
+    asked, peer = play.upstream.recvfrom(4096)
+    [(octets, address, route, _)] = play.plane.want(*question)
+    assert (octets[:2], address) == (b"\0\1", CLIENT)
+    assert (play.core.in_flight, play.core.waiting) == (0, 0)
+    assert play.plane.send(route, b"said Python")
+    assert play.client.recv(4096) == b"said Python"
+    play.client.send(query("both.example", 2))
+    assert play.event("query")[1][:2] == b"\0\2", "whoever asks the same is Python's"
+    play.upstream.sendto(reply(asked), peer)
+    _, handover = play.event("handover")
+    ticket, received, reason, waiters = handover[11:]
+    assert (received, reason, waiters) == (reply(asked), "reply", [])
+    play.plane.close_ticket(ticket)
+
+
+def test_what_python_asks_alone_is_not_asked_until_it_lets_go(start: Callable[..., Play]) -> None:
+    play = start()
+    play.ask_upstream()
+    question = (name_from_text("alone.example"), A, False, False)
+    assert play.plane.want(*question) is None
+    play.client.send(query("alone.example", 1))
+    assert play.event("query")[1][:2] == b"\0\1"
+    play.plane.let_go(*question)
+    play.client.send(query("alone.example", 2))
+    asked, _ = play.upstream.recvfrom(4096)
+    assert asked[12:].lower().startswith(question[0])
+
+
 def test_a_late_reply_to_a_closed_ticket_is_only_counted(start: Callable[..., Play]) -> None:
     play = start(None, sockets_per_upstream=1)
     play.ask_upstream(timeout_s=0.02)
