@@ -20,7 +20,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module", params=["python", "native"])
-def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+def serving_engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine of every server in the module, one after the other."""
     if request.param == "native" and importlib.util.find_spec(NATIVE_PACKAGE) is None:
         pytest.skip("the native plane is not installed")
@@ -30,7 +30,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, authority: int, engine: str) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, authority: int, serving_engine: str) -> Iterator[Server]:
     """A server with the usual policy, on IPv4 and IPv6."""
     directory = tmp_path_factory.mktemp("server")
     with running_server(directory, authority, hosts=("127.0.0.1", "::1")) as running:

@@ -80,7 +80,7 @@ class Server(Program):
     """One `python -m resolver run` and the directory with its files."""
 
     engine = "auto"
-    """The setting of every server that does not say otherwise; see the fixture `engine`."""
+    """The setting of every server that does not say otherwise; see the fixture `serving_engine`."""
 
     def __init__(
         self,

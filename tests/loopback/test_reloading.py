@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.loopback,
     pytest.mark.slow,
     pytest.mark.needs("nsd"),
-    pytest.mark.usefixtures("engine"),
+    pytest.mark.usefixtures("serving_engine"),
 ]
 
 NEW_NAME = "www.example.net"
