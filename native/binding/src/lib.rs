@@ -5,6 +5,7 @@
 
 mod compile;
 mod counters;
+mod epoll;
 mod fields;
 mod misses;
 mod py_cache;

@@ -12,10 +12,11 @@ use resolver_core::entropy::Entropy;
 use resolver_core::flow::{Attempt, Finished, FlightKey, Flow, Heard, Hearing, Policy, Waiter};
 
 use crate::counters::{add, Counters};
+use crate::epoll::Epoll;
 use crate::ring::{Event, Handover, HandoverReason};
 use crate::shared::{Ledger, Order, Shared};
 use crate::slab::{Handle, Slab};
-use crate::sys::{Epoll, Outbox};
+use crate::sys::Outbox;
 use crate::timers::Timers;
 use crate::udp_pool::{Addressee, Read, UdpPools, Unsent, RECEIVE_OCTETS};
 

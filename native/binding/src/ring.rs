@@ -11,7 +11,7 @@ use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 use resolver_core::flow::{Attempt, Route, Waiter};
 
-use crate::sys::EventFd;
+use crate::epoll::EventFd;
 
 /// Octets of datagrams that events may hold altogether.
 pub const EVENT_OCTETS_MAX: usize = 4 << 20;

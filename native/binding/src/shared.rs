@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use resolver_core::flow::{Flow, Tallies};
 
 use crate::counters::Counters;
+use crate::epoll::EventFd;
 use crate::ring::{Notice, Ring};
-use crate::sys::{EventFd, ListenSocket};
+use crate::sys::ListenSocket;
 
 /// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
 pub const RESPONSE_SECONDS_BOUNDS: [f64; 11] =

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use resolver_core::entropy::Entropy;
 
 use crate::counters::{add, Counters};
+use crate::epoll::Epoll;
 use crate::slab::{Handle, Slab};
-use crate::sys::Epoll;
 
 /// Queries sent from one socket before it is replaced.
 pub const SOCKET_USES_MAX: u32 = 512;

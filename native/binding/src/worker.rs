@@ -18,10 +18,11 @@ use resolver_core::entropy::Entropy;
 use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Peer, Policy};
 
 use crate::counters::{add, Counters};
+use crate::epoll::{Epoll, Events};
 use crate::misses::{punt, Misses, Turn};
 use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::slab::Handle;
-use crate::sys::{monotonic, Batch, Epoll, Events, ListenSocket, BATCH_MAX};
+use crate::sys::{monotonic, Batch, ListenSocket, BATCH_MAX};
 
 /// Batches per turn: upstreams and timers get their turn after 256 queries.
 const BATCHES_PER_TURN_MAX: usize = 4;
