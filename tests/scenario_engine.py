@@ -37,7 +37,7 @@ from resolver.wire.names import name_from_text
 from tests.scenario_clock import FakeClock
 from tests.scenario_messages import asked, check_answer, query_flaws, query_octets, reply_octets
 from tests.scenario_network import ScriptedNetwork, Sent
-from tests.scenario_plane import Ending, NativeStage, ending_of
+from tests.scenario_plane import Ending, NativeStage, QueriesLogged, ending_of
 from tests.scenario_play import (
     Answer,
     Counts,
@@ -92,8 +92,9 @@ class Scene:
         with_cache: bool = True,
         with_memo: bool = True,
         native: ModuleType | None = None,
+        logs: QueriesLogged = "none",
     ) -> None:
-        """`native`: the module `resolver_native`, to play behind the native plane."""
+        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what that punts."""
         settings = play.settings
         self._folder = folder
         self._files = play.files
@@ -124,6 +125,7 @@ class Scene:
                 self._hear,
                 self._hear_drop,
                 with_cache=with_cache,
+                logs=logs,
                 access=allow,
                 records=_records(settings),
             )
@@ -389,9 +391,10 @@ def perform(
     with_cache: bool = True,
     with_memo: bool = True,
     native: ModuleType | None = None,
+    logs: QueriesLogged = "none",
 ) -> Scene:
     """Play it from beginning to end; PlayFailed names the step (counted from 1)."""
-    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native)
+    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs)
     for number, step in enumerate(play.steps, 1):
         try:
             _take(scene, step)

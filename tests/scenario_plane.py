@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
@@ -33,6 +33,9 @@ from resolver.policy.table import PolicyTable
 from resolver.service import WAITING_MAX, Service
 from tests.fake_plane import FakeLoop
 from tests.scenario_play import PlaySettings
+
+QueriesLogged = Literal["none", "blocked", "all"]
+"""What Python is to log, and so to answer."""
 
 SEED = bytes(range(32))
 TOKEN_OCTETS = 8
@@ -402,6 +405,7 @@ class NativeStage:
         tell_drop: Callable[[bytes, Ending], None],
         *,
         with_cache: bool,
+        logs: QueriesLogged,
         access: list[Any],
         records: list[tuple[bytes, list[bytes]]],
     ) -> None:
@@ -419,8 +423,8 @@ class NativeStage:
             in_flight_max=settings.in_flight_max,
             waiters_max=settings.waiters_max,
             waiting_max=WAITING_MAX,
-            punt_blocked=False,
-            punt_all=False,
+            punt_blocked=logs == "blocked",
+            punt_all=logs == "all",
             seed=SEED,
         )
         self.reporter = Hearsay(tell_drop)
@@ -434,6 +438,7 @@ class NativeStage:
             publish=self.plane.publish_upstreams,
             read_reports=self.plane.upstream_reports,
         )
+        self._logs_all = logs == "all"
         self._loop = FakeLoop()
         self._is_in_turn = False
 
@@ -463,7 +468,8 @@ class NativeStage:
 
     def note_second_miss(self) -> None:
         """A query was looked up in vain by both."""
-        self.cache.repeated_misses += 1
+        if not self._logs_all:  # else the plane looks nothing up
+            self.cache.repeated_misses += 1
 
     def _turn(self) -> None:
         if self._is_in_turn:

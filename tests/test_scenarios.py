@@ -1,4 +1,5 @@
-"""Every play in `scenarios/`: on the Python service with its memo and without, and behind the native plane.
+"""Every play in `scenarios/`: on the Python service with its memo and without, and behind the native plane, also
+where that leaves to Python what is logged.
 
 The cache's plays are played without a cache too, and must fail then.
 """
@@ -11,6 +12,7 @@ import pytest
 
 from tests.engines import Engine
 from tests.scenario_engine import PlayFailed, perform
+from tests.scenario_plane import QueriesLogged
 from tests.scenario_play import Play, read_plays
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -26,10 +28,16 @@ CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_
 
 
 @pytest.mark.parametrize(
-    ("engine", "with_memo"),
-    [("python", True), ("python", False), ("native", False)],
+    ("engine", "with_memo", "logs"),
+    [
+        ("python", True, "none"),
+        ("python", False, "none"),
+        ("native", False, "none"),
+        ("native", False, "blocked"),
+        ("native", False, "all"),
+    ],
     indirect=["engine"],
-    ids=["memo", "bare", "native"],
+    ids=["memo", "bare", "native", "native-logs-blocked", "native-logs-all"],
 )
 @pytest.mark.parametrize(
     "play",
@@ -39,9 +47,9 @@ CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_
     ],
 )
 def test_the_server_does_what_the_play_says(
-    play: Play, engine: Engine, with_memo: bool, tmp_path: Path
+    play: Play, engine: Engine, with_memo: bool, logs: QueriesLogged, tmp_path: Path
 ) -> None:
-    perform(play, tmp_path, with_memo=with_memo, native=engine.module)
+    perform(play, tmp_path, with_memo=with_memo, native=engine.module, logs=logs)
 
 
 @pytest.mark.parametrize("play", CACHE_PLAYS.values(), ids=CACHE_PLAYS.keys())

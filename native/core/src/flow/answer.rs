@@ -88,6 +88,11 @@ impl Prepared<'_, '_> {
 }
 
 impl Flow {
+    /// Whether Python logs what meets this verdict.
+    pub(super) fn is_logged(&self, verdict: &Verdict) -> bool {
+        self.config.punt_blocked && (verdict.is_blocked() || verdict.shadow.is_some())
+    }
+
     /// Answer from what is known here, or say who must be asked.  Total, whatever the octets.
     ///
     /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, its
@@ -237,7 +242,7 @@ impl Visit<'_> {
 
     /// Whether Python logs what meets this verdict, and so must answer it.
     pub fn must_punt(&self, verdict: &Verdict) -> bool {
-        self.flow.config.punt_blocked && (verdict.is_blocked() || verdict.shadow.is_some())
+        self.flow.is_logged(verdict)
     }
 
     /// The policy's answer; `kept` is the chain that leads to a denied later name, as of now, and its count.

@@ -11,7 +11,7 @@ use super::served::Served;
 use super::tallies::Source;
 use super::{Flow, Outcome, Peer, Policy, Route, Tallies};
 use crate::entropy::Entropy;
-use crate::policy::Verdict;
+use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
 use crate::wire::query::{parse_query, Query};
@@ -167,11 +167,28 @@ impl Flow {
         let Accepted::Response(mut response) = accept_response(octets, &attempt.sent) else {
             return Heard::HandOver;
         };
+        if self.must_hand_over(&attempt.key, &response, &hearing) {
+            return Heard::HandOver;
+        }
         // An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
         response.authentic_data &= attempt.trust_ad;
         let Some(waiters) = self.flights.take(&attempt.key) else { return Heard::HandOver };
         self.finish(&attempt.key, response, waiters, hearing, each);
         Heard::Done
+    }
+
+    /// Whether Python logs what its clients get of a response: it does so as of an upstream's answer.
+    fn must_hand_over(&self, key: &FlightKey, response: &Response, hearing: &Hearing) -> bool {
+        if !self.config.punt_blocked {
+            return false;
+        }
+        let (table, now) = (&hearing.policy.table, hearing.now);
+        let verdict = table.judge_name(&key.qname, now);
+        self.is_logged(&verdict)
+            || match table.judge_response(&verdict, &key.qname, response, now) {
+                Judgement::Same => false,
+                Judgement::Other(judgement) => self.is_logged(&judgement),
+            }
     }
 
     /// Python goes on with an attempt: all who wait for it.  Its question stays Python's until `release`.
