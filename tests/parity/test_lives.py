@@ -19,6 +19,7 @@ from tests.engines import engine_called
 from tests.fuzz.rig import IS_LONG
 from tests.scenario_engine import Scene
 from tests.scenario_messages import asked
+from tests.scenario_plane import QueriesLogged
 from tests.scenario_play import Play, PlaySettings
 from tests.test_memo_transparency import (
     check_whatever_happens,
@@ -27,6 +28,7 @@ from tests.test_memo_transparency import (
 )
 
 SEEDS = range(200 if IS_LONG else 8)
+LOGS: list[QueriesLogged] = ["none", "none", "blocked", "all"]
 STEPS = 150
 SHARING_S = 0.125
 """Both planes may know this much less of the upstreams' health than of their own."""
@@ -52,7 +54,7 @@ def test_the_native_plane_changes_no_octet_and_no_count(seed: int, tmp_path: Pat
     dice = random.Random(seed)
     play = Play(title="a life", settings=PlaySettings(), steps=[{"silent": True}])  # type: ignore[list-item]
     alone = Scene(play, tmp_path, with_memo=False)
-    behind = Scene(play, tmp_path, native=engine_called("native").module)
+    behind = Scene(play, tmp_path, native=engine_called("native").module, logs=LOGS[seed % len(LOGS)])
     scenes = (alone, behind)
     for number in range(STEPS):
         match dice.randrange(14):
