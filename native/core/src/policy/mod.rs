@@ -8,6 +8,7 @@ pub mod image;
 mod probes;
 mod responses;
 pub mod rules;
+mod suffixes;
 pub mod table;
 pub mod verdict;
 

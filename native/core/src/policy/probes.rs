@@ -13,7 +13,8 @@ use std::ops::Range;
 use arrayvec::ArrayVec;
 
 use super::image::{u32_at, Probe};
-use super::table::{PolicyTable, SUFFIXES_AT_ONCE};
+use super::suffixes::SUFFIXES_AT_ONCE;
+use super::table::PolicyTable;
 use super::verdict::Verdict;
 
 /// Names looked up together: enough that their waits overlap, few enough for the nearest cache.

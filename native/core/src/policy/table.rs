@@ -14,14 +14,8 @@ use arrayvec::ArrayVec;
 use super::answer::Template;
 use super::image::{u16_at, u32_at, Image, Names, Probe, Section, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
 use super::rules::{Effect, RuleClass, Tier};
+use super::suffixes::{find_suffixes, found_suffixes, Found, Suffixes};
 use super::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, Verdict};
-
-/// Longest name in wire form (RFC 1035 §2.3.4).
-const NAME_OCTETS_MAX: usize = 255;
-/// More suffixes than a name of 255 octets has (127), and the root.
-const SUFFIXES_MAX: usize = 128;
-/// Suffixes looked for at once: more than nearly every name has.
-pub(super) const SUFFIXES_AT_ONCE: usize = 8;
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.
@@ -43,17 +37,6 @@ pub(super) struct Standing {
     /// Where it is the only one that speaks of a name, it decides.
     pub is_ready: bool,
 }
-
-/// A record found at a suffix of a name.
-#[derive(Clone, Copy)]
-struct Found {
-    /// Where in the name the suffix starts; 0: the name itself.
-    position: u8,
-    /// BLOB offset of its references.
-    refs: usize,
-}
-
-type AllFound = ArrayVec<Found, SUFFIXES_MAX>;
 
 /// A rule that may win.
 #[derive(Clone, Copy)]
@@ -299,76 +282,6 @@ impl PolicyTable {
         };
         refs().unwrap_or(&[])
     }
-}
-
-/// Give the records at the suffixes of a name, the longest first; the root's is not among them.
-///
-/// The suffixes are hashed and their tags read before any tag is looked at, so that the waits for memory overlap.
-#[inline(always)]
-fn find_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool, mut take: impl FnMut(Found)) {
-    let mut suffixes = Suffixes::of(qname, skips_top);
-    while !suffixes.is_done() {
-        let mut probes: ArrayVec<(u8, Probe), SUFFIXES_AT_ONCE> = ArrayVec::new();
-        suffixes.probe(names, &mut probes);
-        for (_, probe) in &mut probes {
-            names.sight(probe);
-        }
-        for &(position, probe) in &probes {
-            if let Some(refs) = names.find(probe, &qname[usize::from(position)..]) {
-                take(Found { position, refs });
-            }
-        }
-    }
-}
-
-/// A walk over the suffixes of a name that may own rules; the root is not among them.
-struct Suffixes<'n> {
-    qname: &'n [u8],
-    skips_top: bool,
-    position: usize,
-    /// Of the label at `position`; 0: done.
-    length: u8,
-}
-
-impl<'n> Suffixes<'n> {
-    /// Octets that are too long for a name have none.
-    #[inline(always)]
-    fn of(qname: &'n [u8], skips_top: bool) -> Suffixes<'n> {
-        let is_name = qname.len() <= NAME_OCTETS_MAX;
-        let length = if is_name { qname.first().copied().unwrap_or(0) } else { 0 };
-        Suffixes { qname, skips_top, position: 0, length }
-    }
-
-    #[inline(always)]
-    fn is_done(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Hash the next suffixes, `SUFFIXES_AT_ONCE` of them or as many as there is room for.
-    #[inline(always)]
-    fn probe<const ROOM: usize>(&mut self, names: &Names<'_>, probes: &mut ArrayVec<(u8, Probe), ROOM>) {
-        let full_at = ROOM.min(probes.len() + SUFFIXES_AT_ONCE);
-        while self.length != 0 && probes.len() < full_at {
-            let following = self.position + usize::from(self.length) + 1;
-            self.length = self.qname.get(following).copied().unwrap_or(0);
-            // Without a following octet it is no name.  A top-level domain matters only where it owns a rule.
-            if following >= self.qname.len() || (self.length == 0 && self.skips_top) {
-                self.length = 0;
-                return;
-            }
-            probes.push((self.position as u8, names.probe(&self.qname[self.position..])));
-            self.position = following;
-        }
-    }
-}
-
-/// The records at the suffixes of a name, together.
-fn found_suffixes(names: &Names<'_>, qname: &[u8], skips_top: bool) -> AllFound {
-    let mut found = AllFound::new();
-    find_suffixes(names, qname, skips_top, |place| {
-        let _ = found.try_push(place); // There are no more suffixes than it holds.
-    });
-    found
 }
 
 /// Where the root octet of a name stands.
