@@ -22,6 +22,9 @@ pub struct Entropy {
     stock: u64,
     stock_left: u8,
     is_seeded: bool,
+    /// The next draw panics.
+    #[cfg(test)]
+    pub(crate) is_broken: bool,
 }
 
 impl Entropy {
@@ -38,7 +41,15 @@ impl Entropy {
     }
 
     fn with(cipher: StdRng, is_seeded: bool) -> Self {
-        Entropy { cipher, draws_left: DRAWS_PER_KEY, stock: 0, stock_left: 0, is_seeded }
+        Entropy {
+            cipher,
+            draws_left: DRAWS_PER_KEY,
+            stock: 0,
+            stock_left: 0,
+            is_seeded,
+            #[cfg(test)]
+            is_broken: false,
+        }
     }
 
     /// A 16-bit message ID.
@@ -85,6 +96,8 @@ impl Entropy {
     }
 
     fn draw(&mut self) -> u64 {
+        #[cfg(test)]
+        assert!(!self.is_broken, "a test wanted this panic");
         if self.draws_left == 0 {
             self.draws_left = DRAWS_PER_KEY;
             if !self.is_seeded {

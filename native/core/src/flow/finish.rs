@@ -9,7 +9,7 @@ use super::answer::Visit;
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::served::Served;
 use super::tallies::Source;
-use super::{Flow, Outcome, Peer, Policy, Route, Tallies};
+use super::{Flow, Outcome, Peer, Policy, Route, Tallies, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::{encode_question, Reply};
@@ -116,44 +116,26 @@ impl Flow {
             checking_disabled: query.checking_disabled(),
             set: number,
         };
+        // Before the question is in the table: from then on somebody must send it, whatever happens.
+        let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
         let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now };
-        let joined = self.flights.join(&key, waiter);
-        match joined {
-            Joined::AtPython => return Asked::Punt,
+        match self.flights.join(&attempt.key, waiter) {
+            Joined::AtPython => Asked::Punt,
             Joined::Full => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.overloads);
-                return visit.turn_away(&query, OVERLOADED);
+                visit.turn_away(&query, OVERLOADED)
             }
             Joined::Second => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.coalesced);
-                return Asked::Joined;
+                Asked::Joined
             }
-            Joined::First => Flow::count(&self.counts.asked),
+            Joined::First => {
+                Flow::count(&self.counts.asked);
+                Asked::Send(attempt)
+            }
         }
-        let sent = SentQuery {
-            id: entropy.query_id(),
-            // 0x20: a forger must also guess the case of every letter.
-            qname: entropy.mix_case(&query.qname),
-            name: query.qname.clone(),
-            qtype: query.qtype,
-            qclass: dns::CLASS_IN,
-            edns: set.edns,
-            dnssec_ok: query.dnssec_ok && set.edns,
-            is_stream: false,
-        };
-        let octets = encode_attempt(&sent, query.checking_disabled());
-        let (sent_at, due_at) = (now, now + set.timeout_s);
-        Asked::Send(Box::new(Attempt {
-            key,
-            sent,
-            octets,
-            upstream,
-            trust_ad: set.trust_ad,
-            sent_at,
-            due_at,
-        }))
     }
 
     /// Judge octets that came for an attempt; `each` is called for all who waited if it is the answer.
@@ -277,6 +259,31 @@ impl Flow {
     }
 }
 
+/// The one attempt at a question that nobody asks yet.
+fn new_attempt(
+    key: FlightKey,
+    query: &Query,
+    set: &UpstreamSet,
+    upstream: u16,
+    now: f64,
+    entropy: &mut Entropy,
+) -> Attempt {
+    let sent = SentQuery {
+        id: entropy.query_id(),
+        // 0x20: a forger must also guess the case of every letter.
+        qname: entropy.mix_case(&query.qname),
+        name: query.qname.clone(),
+        qtype: query.qtype,
+        qclass: dns::CLASS_IN,
+        edns: set.edns,
+        dnssec_ok: query.dnssec_ok && set.edns,
+        is_stream: false,
+    };
+    let octets = encode_attempt(&sent, query.checking_disabled());
+    let (sent_at, due_at) = (now, now + set.timeout_s);
+    Attempt { key, sent, octets, upstream, trust_ad: set.trust_ad, sent_at, due_at }
+}
+
 fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
     let mut question = sent.qname.to_vec();
     question.extend_from_slice(&sent.qtype.to_be_bytes());
@@ -330,5 +337,70 @@ impl Visit<'_> {
         } else {
             Asked::Punt
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::AccessList;
+    use crate::cache::{Cache, CacheConfig};
+    use crate::flow::{FlowConfig, UpstreamView};
+    use crate::local::LocalNames;
+    use crate::policy::{Image, PolicyTable};
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::panic::{catch_unwind, AssertUnwindSafe};
+    use std::sync::Arc;
+
+    const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
+    const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
+
+    fn make_flow() -> Flow {
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let config = FlowConfig {
+            access: AccessList::new(&[(client, 8)]),
+            limiter: None,
+            local: LocalNames::new(&[]),
+            keepalive_units: 100,
+            in_flight_max: 8,
+            waiters_max: 8,
+            waiting_max: 8,
+            punt_blocked: false,
+            punt_all: false,
+        };
+        let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
+        let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
+        flow.publish(PolicyTable::new(image, 1, 1.7e9, 0.0));
+        let set = UpstreamSet {
+            first: Some(0),
+            edns: true,
+            trust_ad: false,
+            timeout_s: 0.4,
+            probe_at: f64::INFINITY,
+        };
+        let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
+        flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
+        flow
+    }
+
+    fn ask(flow: &Flow, entropy: &mut Entropy) -> Asked {
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let policy = flow.policy();
+        let policy = policy.as_deref().unwrap();
+        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)
+    }
+
+    #[test]
+    fn a_panic_leaves_no_question_that_nobody_asks() {
+        let flow = make_flow();
+        let mut entropy = Entropy::from_seed([7; 32]);
+        entropy.is_broken = true;
+        assert!(catch_unwind(AssertUnwindSafe(|| ask(&flow, &mut entropy))).is_err());
+        assert_eq!((flow.in_flight(), flow.waiting()), (0, 0));
+        entropy.is_broken = false;
+        assert!(matches!(ask(&flow, &mut entropy), Asked::Send(_)));
+        assert!(matches!(ask(&flow, &mut entropy), Asked::Joined));
+        assert_eq!((flow.in_flight(), flow.waiting()), (1, 2));
     }
 }
