@@ -15,7 +15,7 @@ import dns.message
 import dns.query
 import dns.rcode
 
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import Program, running_on_a_free_port
 
 ZONES = Path(__file__).parent.parent / "zones"
 
@@ -67,46 +67,57 @@ def answers(port: int, qname: str, *, host: str = "127.0.0.1", rcode: int = dns.
     return bool(reply.rcode() == rcode)
 
 
+def is_serving(port: int) -> bool:
+    """Whether a server on 127.0.0.1 answers from the zones of `tests/zones`."""
+    return answers(port, "www.example.org")
+
+
 @contextmanager
 def running_authority(directory: Path, *, port: int | None = None) -> Iterator[int]:
     """An NSD with all zones of `tests/zones`; gives its port on 127.0.0.1."""
-    port = free_port() if port is None else port
     directory.mkdir(parents=True, exist_ok=True)
     zones = directory / "zones"
     shutil.copytree(ZONES, zones, dirs_exist_ok=True)
-    text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=zones, directory=directory)
-    for zone in sorted(zones.glob("*.zone")):
-        text += f'zone:\n  name: "{zone.stem}"\n  zonefile: "{zone.name}"\n'
-    configuration = directory / "nsd.conf"
-    configuration.write_text(text)
-    with Program(["nsd", "-d", "-c", configuration], directory) as nsd:
-        nsd.wait_for(lambda: answers(port, "www.example.org"), "NSD answers")
-        yield port
+
+    def nsd_on(chosen: int) -> Program:
+        text = NSD_CONFIGURATION.format(host="127.0.0.1", port=chosen, zones=zones, directory=directory)
+        for zone in sorted(zones.glob("*.zone")):
+            text += f'zone:\n  name: "{zone.stem}"\n  zonefile: "{zone.name}"\n'
+        configuration = directory / "nsd.conf"
+        configuration.write_text(text)
+        return Program(["nsd", "-d", "-c", configuration], directory)
+
+    with running_on_a_free_port(nsd_on, is_serving, "NSD answers", port) as chosen:
+        yield chosen
 
 
 @contextmanager
 def running_unbound(directory: Path, upstream_port: int) -> Iterator[int]:
     """An Unbound that forwards everything to 127.0.0.1, `upstream_port`; gives its own port."""
-    port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "unbound.conf"
-    configuration.write_text(
-        UNBOUND_CONFIGURATION.format(
-            host="127.0.0.1", port=port, directory=directory, upstream_port=upstream_port
+
+    def unbound_on(port: int) -> Program:
+        configuration.write_text(
+            UNBOUND_CONFIGURATION.format(
+                host="127.0.0.1", port=port, directory=directory, upstream_port=upstream_port
+            )
         )
-    )
-    with Program(["unbound", "-c", configuration], directory) as unbound:
-        unbound.wait_for(lambda: answers(port, "www.example.org"), "Unbound answers")
+        return Program(["unbound", "-c", configuration], directory)
+
+    with running_on_a_free_port(unbound_on, is_serving, "Unbound answers") as port:
         yield port
 
 
 @contextmanager
 def running_dnsmasq(directory: Path, upstream_port: int) -> Iterator[int]:
     """A dnsmasq that forwards everything to 127.0.0.1, `upstream_port`; gives its own port."""
-    port = free_port()
-    command = ["dnsmasq", "-k", "--conf-file=/dev/null", f"--port={port}", "--listen-address=127.0.0.1"]
+    command = ["dnsmasq", "-k", "--conf-file=/dev/null", "--listen-address=127.0.0.1"]
     command += ["--bind-interfaces", "--no-resolv", "--no-hosts", f"--server=127.0.0.1#{upstream_port}"]
     command += ["--pid-file=", "--user=root", "--log-facility=-"]
-    with Program(command, directory) as dnsmasq:
-        dnsmasq.wait_for(lambda: answers(port, "www.example.org"), "dnsmasq answers")
+
+    def dnsmasq_on(port: int) -> Program:
+        return Program([*command, f"--port={port}"], directory)
+
+    with running_on_a_free_port(dnsmasq_on, is_serving, "dnsmasq answers") as port:
         yield port

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.loopback.authority import NSD_CONFIGURATION, answers
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import Program, running_on_a_free_port
 
 ZONE = """\
 $TTL 300
@@ -34,17 +34,24 @@ pardon  A       203.0.113.6
 READY = "ready.example"
 
 
+def is_ready(port: int) -> bool:
+    """Whether a server on 127.0.0.1 answers from `ZONE`."""
+    return answers(port, READY)
+
+
 @contextmanager
 def running_upstream(directory: Path) -> Iterator[int]:
     """An NSD with `ZONE`; gives its port."""
-    port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "example.zone").write_text(ZONE)
     configuration = directory / "nsd.conf"
-    text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=directory, directory=directory)
-    configuration.write_text(text + 'zone:\n  name: "example"\n  zonefile: "example.zone"\n')
-    with Program(["nsd", "-d", "-c", configuration], directory) as nsd:
-        nsd.wait_for(lambda: answers(port, READY), "NSD answers")
+
+    def nsd_on(port: int) -> Program:
+        text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=directory, directory=directory)
+        configuration.write_text(text + 'zone:\n  name: "example"\n  zonefile: "example.zone"\n')
+        return Program(["nsd", "-d", "-c", configuration], directory)
+
+    with running_on_a_free_port(nsd_on, is_ready, "NSD answers") as port:
         yield port
 
 
@@ -74,10 +81,12 @@ class ExportPeer:
 def running_peer(peer: ExportPeer, directory: Path, upstream: int, export: Path) -> Iterator[int]:
     """The peer with its export loaded; gives its port."""
     directory.mkdir(parents=True, exist_ok=True)
-    start = Start(directory, free_port(), upstream, export)
-    with Program(peer.configure(start), directory) as program:
-        program.wait_for(lambda: answers(start.port, READY), f"{peer.name} answers")
-        yield start.port
+
+    def peer_on(port: int) -> Program:
+        return Program(peer.configure(Start(directory, port, upstream, export)), directory)
+
+    with running_on_a_free_port(peer_on, is_ready, f"{peer.name} answers") as port:
+        yield port
 
 
 def _unbound(start: Start, modules: str, server: str, more: str) -> list[str | Path]:

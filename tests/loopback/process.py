@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -46,6 +48,13 @@ def free_port(host: str = "127.0.0.1") -> int:
                     continue
                 return port
     raise AssertionError(f"no port of {host} is free for both UDP and TCP")
+
+
+PORT_TRIES_MAX = 5
+
+
+class PortTaken(AssertionError):
+    """A program ended because somebody else had its port: resolvers under test take random ports all the time."""
 
 
 class Program:
@@ -100,9 +109,9 @@ class Program:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.stdout()}{self.stderr()}") from None
         if not condition():
-            raise AssertionError(
-                f"{self.name} ended with {self.process.returncode} before: {what}\n{self.stdout()}{self.stderr()}"
-            )
+            said = self.stdout() + self.stderr()
+            failure = PortTaken if "ddress already in use" in said else AssertionError
+            raise failure(f"{self.name} ended with {self.process.returncode} before: {what}\n{said}")
 
     def wait_for_end(self, timeout_s: float = STOP_S_MAX) -> int:
         """Exit status, once it has ended by itself; TimeoutExpired if it does not."""
@@ -131,6 +140,25 @@ class Program:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+@contextmanager
+def running_on_a_free_port(
+    program_on: Callable[[int], Program], is_up: Callable[[int], object], what: str, first: int | None = None
+) -> Iterator[int]:
+    """A program that `program_on` a port makes, once it `is_up` there; gives the port, `first` if that is free."""
+    for tries_left in reversed(range(PORT_TRIES_MAX)):
+        port = first or free_port()
+        first = None
+        with program_on(port) as program:
+            try:
+                program.wait_for(partial(is_up, port), what)
+            except PortTaken:
+                if not tries_left:
+                    raise
+                continue
+            yield port
+            return
 
 
 def process_tree(pid: int) -> list[int]:

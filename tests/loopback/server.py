@@ -21,7 +21,7 @@ from typing import Any
 import dns.message
 import dns.query
 
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import PORT_TRIES_MAX, PortTaken, Program, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -95,23 +95,35 @@ class Server(Program):
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.port = free_port() if port is None else port
-        self.http_port = free_port()
         self.blocklist_path = directory / "blocklist.yaml"
         self.settings_path = directory / "resolver.yaml"
-        listen = [f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in hosts]
-        configured = settings(
-            engine=self.engine,
-            listen={"dns": listen, "http": f"127.0.0.1:{self.http_port}"},
-            upstreams={"servers": [f"udp://127.0.0.1:{upstream}" for upstream in upstream_ports or (9,)]},
-        )
-        _merge(configured, changes or {})
-        # JSON is YAML: no second writer of YAML is needed here.
-        self.settings_path.write_text(json.dumps(configured, indent=1))
+        self._upstream_ports = upstream_ports or (9,)
+        self._hosts = hosts
+        self._wanted_port = port
+        self._changes = changes or {}
+        self._take_ports()
         if blocklist:
             self.blocklist_path.write_text(blocklist)
         command = [*prefix, sys.executable, "-m", "resolver", "run", "--config", str(self.settings_path)]
         super().__init__(command, directory, name="resolver")
+
+    def _take_ports(self) -> None:
+        """Choose the ports that nobody named, and write the settings with them."""
+        self.port = self._wanted_port or free_port()
+        self.http_port = free_port()
+        configured = settings(
+            engine=self.engine,
+            listen={
+                "dns": [
+                    f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in self._hosts
+                ],
+                "http": f"127.0.0.1:{self.http_port}",
+            },
+            upstreams={"servers": [f"udp://127.0.0.1:{upstream}" for upstream in self._upstream_ports]},
+        )
+        _merge(configured, self._changes)
+        # JSON is YAML: no second writer of YAML is needed here.
+        self.settings_path.write_text(json.dumps(configured, indent=1))
 
     def start(self, *, env: dict[str, str] | None = None, cwd: Path | None = ROOT) -> None:
         """Start it from the project's root; does not wait."""
@@ -180,12 +192,17 @@ class Server(Program):
         shutil.rmtree(self.directory / "state", ignore_errors=True)
 
     def __enter__(self) -> Server:
-        self.start()
-        try:
-            self.wait_until_ready()
-        except AssertionError:
-            self.stop()
-            raise
+        for tries_left in reversed(range(PORT_TRIES_MAX)):
+            self.start()
+            try:
+                self.wait_until_ready()
+            except AssertionError as failure:
+                self.stop()
+                if not (isinstance(failure, PortTaken) and tries_left and self._wanted_port is None):
+                    raise
+                self._take_ports()
+                continue
+            break
         return self
 
 
