@@ -12,10 +12,12 @@ import math
 from dataclasses import dataclass
 
 from resolver.cache.entry import CacheEntry
+from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.outcome import Respond
 from resolver.wire.query import Query
+from resolver.wire.ttl import age_body
 
-ENTRY_OVERHEAD_OCTETS = 470
+ENTRY_OVERHEAD_OCTETS = 430
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond`, `Remembered` (64-bit)."""
 
 CACHE_ENTRY_OCTETS = 600
@@ -44,6 +46,17 @@ class Remembered:
     """What to rebuild the answer from when its TTLs have aged: `head`, the body of `entry`, `opt`."""
     head: bytes = b""
     opt: bytes = b""
+
+    def aged(self, entry: CacheEntry, now: float) -> Respond:
+        """The answer, the TTLs of what `entry` gave it brought up to this second."""
+        age_s = int(now - entry.stored_at)
+        assert entry.response is not None
+        answer = self.answer
+        answer.tail = self.head + age_body(entry.response, age_s) + self.opt
+        self.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        if entry.frequency < FREQUENCY_MAX:
+            entry.frequency += 1  # the cache never sees these uses
+        return answer
 
 
 class Memo:

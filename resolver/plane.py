@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, Protocol
 RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
 """What `Core.answer` says of a query; the first three are counted there, the others are Python's."""
 
+UNSEEN = 5
+"""What a `Front` says where it leaves a query to Python without a look at it."""
+
 HitFields = tuple[str, str, str, str]
 """Kind, label, action and mode of a rule that spoke."""
 
@@ -118,7 +121,7 @@ class Front(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
     def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        """One of the five words above, and with RESPOND the whole message."""
+        """One of the words above, and with RESPOND the whole message."""
 
 
 class Core(Front, Protocol):

@@ -15,11 +15,10 @@ from collections.abc import Callable
 
 from resolver.access import AccessList, RateLimiter
 from resolver.cache import AnyCache, CacheEntry
-from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.clock import Clock
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.local import LocalNames
-from resolver.memo import Memo, Remembered
+from resolver.memo import Memo
 from resolver.outcome import (
     Ask,
     Drop,
@@ -154,18 +153,24 @@ class Service:
                 if now < known.good_until:
                     return known.answer
                 if known.entry is not None and now < known.entry.expires_at:
-                    return self._aged(known, known.entry, now)
+                    return known.aged(known.entry, now)
         return self._pass_gates(octets, peer, limited, now)
 
     def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
-        """Answer a query that waited with another plane since `asked_at`, which let its client pass."""
-        peer.allowed = True
-        outcome = self._pass_gates(octets, peer, False, now)
+        """Answer a query that came to another plane at `asked_at`, and is within its client's rate there.
+
+        That plane also looked it up, as far as it is for looking up: it counts for the cache once.
+        """
+        if peer.allowed is None:
+            peer.allowed = self._access.allows(peer.address)
+        outcome = self._pass_gates(octets, peer, False, now, is_second_look=True)
         if type(outcome) is Ask:
             outcome.asked_at = asked_at
         return outcome
 
-    def _pass_gates(self, octets: bytes, peer: Peer, limited: bool, now: float) -> Outcome:
+    def _pass_gates(
+        self, octets: bytes, peer: Peer, limited: bool, now: float, is_second_look: bool = False
+    ) -> Outcome:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
         query = parse_query(octets)
         if isinstance(query, Malformed):
@@ -221,11 +226,15 @@ class Service:
             capped_s = cap_s(verdict, now)
             body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
             return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
-        return self._from_cache(query, peer, verdict, now)
+        return self._from_cache(query, peer, verdict, now, is_second_look)
 
-    def _from_cache(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Outcome:
+    def _from_cache(
+        self, query: Query, peer: Peer, verdict: Verdict, now: float, is_second_look: bool
+    ) -> Outcome:
         checking_disabled = query.flags & _CD != 0
         entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
+        if is_second_look:
+            self._cache.uncount(entry, now)
         stale = None
         if entry is not None:
             if entry.response is not None:
@@ -400,17 +409,6 @@ class Service:
             good_until = min(good_until, judgement.valid_until - capped_s)
             return self._remember(query, peer, answer, good_until)
         return self._remember(query, peer, answer, good_until, entry)
-
-    def _aged(self, known: Remembered, entry: CacheEntry, now: float) -> Respond:
-        """A remembered answer, its TTLs brought up to this second."""
-        age_s = int(now - entry.stored_at)
-        assert entry.response is not None
-        answer = known.answer
-        answer.tail = known.head + age_body(entry.response, age_s) + known.opt
-        known.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
-        if entry.frequency < FREQUENCY_MAX:
-            entry.frequency += 1  # the cache never sees these uses
-        return answer
 
     def _serve_stale(
         self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float

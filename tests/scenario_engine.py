@@ -236,10 +236,12 @@ class Scene:
             word = self._stage.plane.answer(client.number, client.octets, packed)
             if word not in (ASK, PUNT):
                 return
-            if word == ASK:
-                self._stage.note_second_miss()
         peer = self._peers.setdefault((address, client.transport), Peer(packed, client.transport))
-        outcome = self.service.answer_now(client.octets, peer, self.clock.now())
+        now = self.clock.now()
+        if self._stage is not None and self._stage.judges:
+            outcome = self.service.take_up(client.octets, peer, now, now)
+        else:
+            outcome = self.service.answer_now(client.octets, peer, now)
         if isinstance(outcome, Ask):
             self.service.resolve(outcome, lambda _, final: self._deliver(client, final))
         else:

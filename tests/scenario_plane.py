@@ -438,7 +438,7 @@ class NativeStage:
             publish=self.plane.publish_upstreams,
             read_reports=self.plane.upstream_reports,
         )
-        self._logs_all = logs == "all"
+        self.judges = logs != "all"
         self._loop = FakeLoop()
         self._is_in_turn = False
 
@@ -459,17 +459,12 @@ class NativeStage:
             cast(asyncio.AbstractEventLoop, self._loop),
             before_handovers=self._shared.listen,
             after_turn=self._shared.tell,
-            on_second_miss=self.note_second_miss,
+            plane_judges=self.judges,
         )
         self._shared.start()
         listener.start()
         self.plane.before_event = self._slow.catch_up
         self.plane.on_event = self._turn
-
-    def note_second_miss(self) -> None:
-        """A query was looked up in vain by both."""
-        if not self._logs_all:  # else the plane looks nothing up
-            self.cache.repeated_misses += 1
 
     def _turn(self) -> None:
         if self._is_in_turn:

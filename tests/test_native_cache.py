@@ -109,7 +109,15 @@ def test_a_failure_comes_back_with_what_is_to_be_said_of_it(cache: NativeCache) 
 
 
 def test_misses_that_both_planes_looked_up_count_once(cache: NativeCache) -> None:
-    cache.lookup(NAME, 1, False, False, 1000.0)
-    cache.lookup(NAME, 1, False, False, 1000.0)
-    cache.repeated_misses += 1
-    assert cache.misses == 1
+    for _ in "plane", "python":
+        found = cache.lookup(NAME, 1, False, False, 1000.0)
+    cache.uncount(found, 1000.0)
+    assert (cache.hits, cache.misses) == (0, 1)
+
+
+def test_hits_that_both_planes_looked_up_count_once(cache: NativeCache) -> None:
+    cache.store(NAME, 1, False, False, PLAIN, 1000.0)
+    for _ in "plane", "python":
+        found = cache.lookup(NAME, 1, False, False, 1000.0)
+    cache.uncount(found, 1000.0)
+    assert (cache.hits, cache.misses) == (1, 0)

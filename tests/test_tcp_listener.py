@@ -19,7 +19,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.observe.tally import Tallies
 from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Source
-from resolver.plane import DROP, DROP_AND_CLOSE, PUNT, RESPOND
+from resolver.plane import DROP, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN
 from resolver.service import Service
 from resolver.waiting import Deliver
 
@@ -32,6 +32,7 @@ class ScriptedService:
     def __init__(self) -> None:
         self.waiting: list[tuple[Ask, Deliver]] = []
         self.asked = 0
+        self.taken_up = 0
         self.answers_at_once = False
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
@@ -45,6 +46,10 @@ class ScriptedService:
         if octets[2:3] == b"w":
             return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
         return self.answer(octets)
+
+    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+        self.taken_up += 1
+        return self.answer_now(octets, peer, now)
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
         if self.answers_at_once:
@@ -349,7 +354,7 @@ def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -
 
 
 class Front:
-    """Answers by the third octet: `n` here, `p` not, `d` dropped, `c` dropped with the connection, `x` a defect."""
+    """Answers by the third octet: `n` here, `p` not, `u` unseen, `d` dropped, `c` with the connection, `x` a defect."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[bytes, bool]] = []
@@ -358,22 +363,33 @@ class Front:
         self.asked.append((address, is_stream))
         if octets[2:3] == b"x":
             raise ZeroDivisionError
-        word = {b"n": RESPOND, b"p": PUNT, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
+        word = {b"n": RESPOND, b"p": PUNT, b"u": UNSEEN, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
         return word, octets[:2] + b"front" if word == RESPOND else b""
 
 
 def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
     front = Front()
 
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
         assert await read_message(reader) == b"\0\1front"
         assert (await read_message(reader))[:8] == b"\0\3punted"
         assert front.asked == [(b"\x7f\0\0\1", True)] * 3
+        assert service.taken_up == 1
 
     reporter = run(play, front=front)
     assert sum(count for _, count, _ in reporter.tallies.snapshot().counts) == 1
+
+
+def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"unseen"))
+        assert (await read_message(reader))[:8] == b"\0\1unseen"
+        assert (service.asked, service.taken_up) == (1, 0)
+
+    run(play, front=Front())
 
 
 def test_the_front_may_close_a_connection() -> None:

@@ -105,6 +105,10 @@ class CacheEntry:
         """Whether upstreams are known to fail for this question right now."""
         return now < self.failed_until
 
+    def is_hit(self, now: float) -> bool:
+        """Whether a lookup that found it counts as a hit: it needs no upstream."""
+        return now < self.expires_at or now < self.failed_until
+
     def is_usable(self, now: float) -> bool:
         """Whether there is an answer, fresh or stale."""
         return self.response is not None and now < self.stale_until

@@ -25,8 +25,7 @@ class NativeCache:
 
     def __init__(self, core: NativeCacheCore) -> None:
         self.core = core
-        self.repeated_misses = 0
-        """Misses of queries that the native plane had looked up before and handed over."""
+        self._hits_twice = self._misses_twice = 0  # counted by the native plane, too, which looked before
 
     @property
     def entries(self) -> int:
@@ -39,11 +38,11 @@ class NativeCache:
 
     @property
     def hits(self) -> int:
-        return self.core.hits
+        return self.core.hits - self._hits_twice
 
     @property
     def misses(self) -> int:
-        return self.core.misses - self.repeated_misses
+        return self.core.misses - self._misses_twice
 
     @property
     def evictions(self) -> int:
@@ -55,6 +54,13 @@ class NativeCache:
         """See `ResponseCache.lookup`."""
         fields = self.core.lookup(qname, qtype, dnssec_ok, checking_disabled, now)
         return None if fields is None else entry_of(qname, fields)
+
+    def uncount(self, entry: CacheEntry | None, now: float) -> None:
+        """See `ResponseCache.uncount`."""
+        if entry is not None and entry.is_hit(now):
+            self._hits_twice += 1
+        else:
+            self._misses_twice += 1
 
     def store(
         self,

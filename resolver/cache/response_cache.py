@@ -97,6 +97,13 @@ class ResponseCache:
             return None
         return self._second_best(entry, denial, now)
 
+    def uncount(self, entry: CacheEntry | None, now: float) -> None:
+        """Take back the count of a lookup that found `entry`: another plane looked before, and counted."""
+        if entry is not None and entry.is_hit(now):
+            self.hits -= 1
+        else:
+            self.misses -= 1
+
     def store(
         self,
         qname: bytes,

@@ -24,7 +24,7 @@ from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import Door, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
-from resolver.plane import ASK, PUNT, Core, HitFields, NativeModule, OwnPlane, TallyFields
+from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, TallyFields
 from resolver.policy.table import PolicyTable
 from resolver.service import WAITING_MAX, Service
 from resolver.settings import Settings
@@ -153,7 +153,7 @@ class NativeEngine:
             self._loop,
             before_handovers=shared.listen,
             after_turn=shared.tell,
-            on_second_miss=self._note_second_miss,
+            plane_judges=not self._logs_all,
         )
         listener.start()
         self._listener = listener
@@ -222,16 +222,9 @@ class NativeEngine:
 
     def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
         """See `plane.Front`."""
-        if not self._is_usable:
-            return PUNT, b""
-        word, message = self._core.answer(octets, address, is_stream, now)
-        if word == ASK:
-            self._note_second_miss()
-        return word, message
-
-    def _note_second_miss(self) -> None:
-        if not self._logs_all:  # else the plane looks nothing up
-            self.cache.repeated_misses += 1
+        if self._logs_all or not self._is_usable:
+            return UNSEEN, b""
+        return self._core.answer(octets, address, is_stream, now)
 
     # What monitoring is told.
 

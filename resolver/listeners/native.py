@@ -57,7 +57,8 @@ class NativeListener:
 
     `doors`: the plane's sockets, thread by thread; they stay the caller's.  `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
-    plane knows of the upstreams; `on_second_miss` for each query that both planes looked up in vain.
+    plane knows of the upstreams.  `plane_judges`: whether the plane has judged, charged and looked up what
+    it leaves to Python; if not, Python is the first to see it.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class NativeListener:
         *,
         before_handovers: Callable[[], None] = lambda: None,
         after_turn: Callable[[], None] = lambda: None,
-        on_second_miss: Callable[[], None] = lambda: None,
+        plane_judges: bool = True,
     ) -> None:
         self._plane = plane
         self._doors = doors
@@ -85,7 +86,7 @@ class NativeListener:
         self._loop = loop
         self._before_handovers = before_handovers
         self._after_turn = after_turn
-        self._on_second_miss = on_second_miss
+        self._plane_judges = plane_judges
         self._peers: dict[bytes, Peer] = {}
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
@@ -172,7 +173,10 @@ class NativeListener:
     def _on_query(self, octets: bytes, address: bytes, route: bytes) -> None:
         now = self._clock.now()
         peer = self._peers.get(address) or self._greet(address)
-        outcome = self._service.answer_now(octets, peer, now)
+        if self._plane_judges:
+            outcome = self._service.take_up(octets, peer, now, now)
+        else:
+            outcome = self._service.answer_now(octets, peer, now)
         self._dispose(outcome, peer, octets, route, now)
 
     def _dispose(
@@ -180,8 +184,6 @@ class NativeListener:
     ) -> None:
         if type(outcome) is Ask:
             outcome.context = route
-            if outcome.redirect is None:
-                self._on_second_miss()
             self._service.resolve(outcome, self._on_resolved)
         else:
             assert not isinstance(outcome, Ask)

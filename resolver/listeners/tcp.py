@@ -19,7 +19,7 @@ from resolver.clock import Clock, TimerHandle
 from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.listeners.reporter import Reporter
 from resolver.outcome import Ask, Drop, Peer, Respond, Transport
-from resolver.plane import DROP, DROP_AND_CLOSE, RESPOND, Front
+from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, Front
 from resolver.service import Service
 
 OPEN_QUESTIONS_MAX = 100
@@ -293,9 +293,13 @@ class _Connection(asyncio.Protocol):
         now = listener.clock.now()
         self.last_message_at = now
         try:
-            if listener.front is not None and self._answer_in_front(listener.front, octets, now):
+            word = UNSEEN if listener.front is None else self._answer_in_front(listener.front, octets, now)
+            if word == UNSEEN:
+                outcome = listener.service.answer_now(octets, self._peer, now)
+            elif word in (ASK, PUNT):
+                outcome = listener.service.take_up(octets, self._peer, now, now)
+            else:
                 return
-            outcome = listener.service.answer_now(octets, self._peer, now)
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
             listener.reporter.count_defect(_log, "answer_now", octets)
@@ -306,14 +310,14 @@ class _Connection(asyncio.Protocol):
             return
         self._settle(octets, outcome, listener.clock.now() - now)
 
-    def _answer_in_front(self, front: Front, octets: bytes, now: float) -> bool:
-        """Let the other plane answer; whether it did, or dropped the query."""
+    def _answer_in_front(self, front: Front, octets: bytes, now: float) -> int:
+        """Let the other plane answer; its word."""
         word, message = front.answer(octets, self._peer.address, True, now)
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:
             self.abort()
-        return word in (RESPOND, DROP, DROP_AND_CLOSE)
+        return word
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         self.open_questions -= 1
