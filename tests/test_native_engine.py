@@ -168,6 +168,27 @@ def test_a_new_policy_reaches_the_plane_and_then_us(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_the_metrics_tell_of_a_policy_when_both_planes_judge_by_it(tmp_path: Path) -> None:
+    told: list[bool] = []
+
+    async def act(server: Server) -> None:
+        core = core_of(server)
+        publish = core.publish
+
+        def slowly(path: str, generation: int, wall: float, monotonic: float) -> None:
+            told.append("resolver_policy_generation 2.0" in page(server))
+            publish(path, generation, wall, monotonic)
+
+        core.publish = slowly  # type: ignore[method-assign]
+        (tmp_path / "blocklist.yaml").write_text(BLOCKLIST.replace("acme.example", "other.example"))
+        assert await server._publisher.reload_if_changed()
+        await settled(server)
+        told.append("resolver_policy_generation 2.0" in page(server))
+
+    play(tmp_path, act)
+    assert told == [False, True]
+
+
 def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us(tmp_path: Path) -> None:
     async def act(server: Server) -> None:
         reply = await ask(server.dns_addresses[0], "www.acme.example")

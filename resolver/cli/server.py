@@ -347,7 +347,6 @@ class Server:
 
     def _on_publish(self, table: PolicyTable) -> None:
         self._table = table
-        self._facts = policy_facts(table)
         self._keeper.follow(lists_to_keep(table))
         if self._native is not None:
             self._native.publish(table, self._judge_by)
@@ -355,6 +354,8 @@ class Server:
             self._judge_by(table)
 
     def _judge_by(self, table: PolicyTable) -> None:
+        # Only now: who reads a generation in the metrics may count on being answered by it.
+        self._facts = policy_facts(table)
         if self._service is not None:
             self._service.publish(table)
 
