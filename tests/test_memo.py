@@ -1,8 +1,13 @@
 """The memo of whole answers."""
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from resolver.memo import ENTRY_OVERHEAD_OCTETS, LEAVE_AT_ONCE, SEEN_MAX, Memo, Remembered
 from resolver.outcome import Respond, Source
@@ -30,6 +35,34 @@ def test_it_never_holds_more_than_its_octets() -> None:
     for number in range(10_000):
         memo.remember(number.to_bytes(4, "big"), answer(b"x" * 96))
         assert len(memo) <= 100
+
+
+MEASURE = """
+import gc
+from resolver.memo import Memo, Remembered
+from resolver.outcome import Respond, Source
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+memo = Memo(1 << 30)
+gc.collect()
+before = resident()
+for count in (21_840, 21_850, 40_000):  # before and after the dict has grown
+    for number in range(len(memo), count):
+        mark = b"%08d" % number
+        answer = Respond(mark.ljust(40 + number % 160), 0, 1, Source.CACHE)
+        known = Remembered(answer, 7, 0.5 + number, head=mark.ljust(50), opt=mark.ljust(11))
+        memo.remember(mark.ljust(20 + number % 40), known)
+    print((resident() - before) / memo._young_octets)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_what_it_says_an_entry_takes_is_what_it_takes() -> None:
+    ratios = subprocess.check_output([sys.executable, "-c", MEASURE], text=True).split()
+    assert len(ratios) == 3
+    assert all(0.85 < float(ratio) < 1.1 for ratio in ratios), ratios
 
 
 def test_what_is_asked_often_survives_a_scan_of_names_asked_once() -> None:

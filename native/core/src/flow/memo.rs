@@ -3,10 +3,11 @@
 //! Knows: octets in, octets out, until when they hold.  Does not know: why the answer is what it is.
 //! Theory: a set of four slots per hash; a slot holds a query's octets after its ID and the answer's, side by
 //! side, so that a hit reads one place.  What is asked once is only noted in `seen`, so that a flood of names
-//! asked once pushes nothing out.  TTLs are brought up to date in place.  Nobody else reads a thread's memo, so it needs no lock, and the slots of a
-//! whole batch can be sent for before the first one is read.
+//! asked once pushes nothing out.  TTLs are brought up to date in place.  Nobody else reads a thread's memo,
+//! so it needs no lock, and the slots of a whole batch can be sent for before the first one is read.
 
 use std::hint::black_box;
+use std::mem::size_of;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -17,10 +18,11 @@ const ROOM_OCTETS: usize = 292;
 /// Records whose TTLs are counted down here; an answer with more holds for a second only.
 pub(super) const TTLS_MAX: usize = 5;
 const WAYS: usize = 4;
-/// Questions remembered by hash alone, to tell the second time from the first.
-const SEEN_SLOTS: usize = 1 << 16;
+/// Questions remembered by hash alone, to tell the second time from the first: so many for each slot, and no more.
+const SEEN_PER_SLOT: usize = 8;
+const SEEN_MAX: usize = 1 << 16;
 /// A slot with its share of everything else.
-const SLOT_OCTETS: usize = 344 + 8 + 16;
+const SLOT_OCTETS: usize = size_of::<Slot>() + size_of::<Way>() + SEEN_PER_SLOT * size_of::<u16>();
 const SETS_MAX: usize = 1 << 13;
 const NOT_YET: u32 = u32::MAX;
 /// Every so many uses an answer comes from the cache again, which so learns that it is in use.
@@ -100,7 +102,7 @@ impl Memo {
             sets: vec![[Way { mark: 0, slot: NOT_YET }; WAYS]; sets].into_boxed_slice(),
             slots: Vec::with_capacity(sets * WAYS),
             slots_max: sets * WAYS,
-            seen: vec![0; if sets == 0 { 0 } else { SEEN_SLOTS }].into_boxed_slice(),
+            seen: vec![0; (sets * WAYS * SEEN_PER_SLOT).min(SEEN_MAX)].into_boxed_slice(),
             victim: 0,
         }
     }
@@ -184,7 +186,8 @@ impl Memo {
     }
 
     fn is_asked_again(&mut self, hash: u64) -> bool {
-        let place = &mut self.seen[(hash >> 16) as usize % SEEN_SLOTS];
+        let place = (hash >> 16) as usize & (self.seen.len() - 1);
+        let place = &mut self.seen[place];
         let print = (hash >> 40) as u16 | 1;
         let is_known = *place == print;
         *place = print;
@@ -343,6 +346,21 @@ mod tests {
                     assert_eq!(tail, number.to_be_bytes());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn full_it_holds_what_it_was_given_and_no_more() {
+        for octets_max in [SLOT_OCTETS * WAYS, 100_000, 1 << 20, 3 << 20, 8 << 20, 64 << 20] {
+            let mut memo = memo_of(octets_max);
+            for number in (0..60_000).chain(0..60_000) {
+                keep(&mut memo, &query(number), b"IDanswer");
+            }
+            let slots = memo.slots.capacity() * size_of::<Slot>();
+            let held = slots + size_of_val(&*memo.sets) + size_of_val(&*memo.seen);
+            assert!(held <= octets_max, "{held} of {octets_max}");
+            let most = octets_max.min(SETS_MAX * WAYS * size_of::<Slot>());
+            assert!(held * 2 > most, "{held} of {octets_max}");
         }
     }
 
