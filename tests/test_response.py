@@ -355,3 +355,10 @@ def test_sent_queries_know_their_question() -> None:
 
 def test_a_last_empty_edns_option_is_not_lost() -> None:
     assert read_options(b"\0\x0a\0\0", 0, 4) == ((10, b""),)
+
+
+def test_the_quick_paths_step_over_a_broken_owner_that_the_general_path_refuses() -> None:
+    ns_behind_the_end = rr(b"\xff\xff", 2, wire_name("ns.example.org"))
+    assert accepted(sent(), [GOOD], [ns_behind_the_end]) == accepted(sent(), [GOOD])
+    octets = reply(sent(), [GOOD], [ns_behind_the_end])
+    assert accepted_generally(octets, sent()) is response_module.BROKEN

@@ -8,7 +8,6 @@ Only the chain that starts at qname survives; NS and glue never do.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 
 from resolver.wire.chain import (
     CHAIN_LINKS_MAX,
@@ -20,6 +19,14 @@ from resolver.wire.chain import (
 from resolver.wire.layout import TTL_TOP_BIT, are_names_fixed, lay_out
 from resolver.wire.names import is_at_or_below
 from resolver.wire.numbers import NegativeKind, Qtype, Rcode
+from resolver.wire.outcomes import (
+    ChainLink,
+    Refused,
+    Response,
+    SentQuery,
+    Truncated,
+    UpstreamFailure,
+)
 from resolver.wire.query import USUAL_OPTS
 from resolver.wire.service_binding import read_service
 from resolver.wire.walk import (
@@ -33,108 +40,17 @@ from resolver.wire.walk import (
     skip_name,
 )
 
+__all__ = [
+    "REFUSED_REASONS",
+    "ChainLink",
+    "Refused",
+    "Response",
+    "SentQuery",
+    "Truncated",
+    "UpstreamFailure",
+    "accept_response",
+]
 
-@dataclass(slots=True, frozen=True)
-class ChainLink:
-    """One CNAME (or DNAME) step of an answer's chain.
-
-    `body[:end]` holds the chain up to and including this step, `ancount` records of it.
-    """
-
-    target: bytes
-    """Where the step leads: wire form, lower case."""
-    end: int
-    ancount: int
-
-
-@dataclass(slots=True)
-class Response:
-    """An accepted upstream answer, as the cache keeps it.
-
-    `body` is the answer and authority sections, OPT and additional left out.  Its compression
-    pointers count from a message whose question is the one asked (same length, any case) at
-    offset 12, so it can be put behind any client's own question octets.
-    """
-
-    rcode: int
-    """Extended rcode (12 bit) as the upstream meant it."""
-    authentic_data: bool
-    """The upstream's AD bit; whether to believe it is the caller's business."""
-    body: bytes
-    ancount: int
-    nscount: int
-    ttl_offsets: tuple[int, ...]
-    """Where in `body` each record's TTL stands."""
-    ttls: tuple[int, ...]
-    """Their values in seconds, after the RRset minimum and the top-bit rule; `body` holds the same."""
-    negative: NegativeKind | None
-    ttl_s: int
-    """How long it may be kept: the lowest TTL, or RFC 2308's negative TTL; 0: answer once, do not keep."""
-    links: tuple[ChainLink, ...]
-    """The CNAME/DNAME chain from qname, in order; `body` starts with it in this order."""
-    service_targets: tuple[bytes, ...]
-    """Targets of SVCB and HTTPS records (the owner itself, spelt `.`, left out): wire form, lower case."""
-    addresses: tuple[bytes, ...]
-    """RDATA of the A (4 octets) and AAAA (16 octets) records and SVCB address hints of the answer."""
-    name_at_end: bytes
-    """Owner of the final RRset: qname, or the last link's target."""
-
-
-@dataclass(slots=True, frozen=True)
-class Truncated:
-    """The expected message with TC=1: ask again over TCP, keep nothing of it."""
-
-
-@dataclass(slots=True, frozen=True)
-class Refused:
-    """Octets that are not the answer to what was asked.
-
-    `near_miss`: it came from the right place and looks like a forgery attempt (wrong ID, question or
-    case), so the asker should move to TCP.
-    """
-
-    reason: str
-    near_miss: bool
-
-
-@dataclass(slots=True, frozen=True)
-class UpstreamFailure:
-    """The upstream's own word that it has no answer: an rcode other than NOERROR and NXDOMAIN.
-
-    Also a chain that loops or is too long and a bare referral, both as SERVFAIL: they are answers
-    to what was asked, and nothing better follows.
-    """
-
-    rcode: int
-    """Extended rcode, 12 bit."""
-    edns_refused: bool
-    """It may have stumbled over our EDNS: one retry without is due."""
-
-
-@dataclass(slots=True, eq=False)
-class SentQuery:
-    """What was asked of an upstream, as its answer must repeat it."""
-
-    id: int
-    qname: bytes
-    """Wire form, in the exact case sent."""
-    qtype: int
-    qclass: int
-    edns: bool
-    dnssec_ok: bool
-    is_stream: bool = False
-    """Asked over TCP: nobody off the path can forge, so a header-only error is believed too."""
-    name: bytes = field(init=False)
-    """`qname` in lower case: what an accepted answer names as its owner."""
-    question: bytes = field(init=False)
-    """The question's octets."""
-
-    def __post_init__(self) -> None:
-        self.name = self.qname.lower()
-        self.question = self.qname + _TYPE_CLASS(self.qtype, self.qclass)
-
-
-_TYPE_CLASS = struct.Struct("!HH").pack
 _HEADER = struct.Struct("!HHHHHH").unpack_from
 # Plain ints: looking a member up on an enum costs more than the comparison.
 _CNAME, _SOA, _OPT, _ANY = 5, 6, 41, 255
@@ -194,7 +110,8 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
         return TOO_MANY
     counts = (ancount, nscount, arcount)
     # Why three paths: most answers are addresses of qname itself, nearly every other a short chain in order
-    # or one SOA: sliced without a list of records.  They may punt, never say other than the general path.
+    # or one SOA: sliced without a list of records.  They may punt; what they accept is what the general
+    # path makes of it, which only refuses a broken owner in the authority section, where they step over it.
     rcode = flags & 0xF
     if (not nscount or not sent.dnssec_ok) and (not rcode or rcode == 3):
         try:
