@@ -8,7 +8,10 @@ protocols, so that it can be tested, and type-checked, where nothing is compiled
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+INTERFACE: Final = 1
+"""Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
 """What `Core.answer` says of a query; the first three are counted there, the others are Python's."""
@@ -186,3 +189,4 @@ class NativeModule(Protocol):
     Cache: Any
     Core: Any
     Plane: Any
+    INTERFACE: int

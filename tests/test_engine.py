@@ -8,12 +8,14 @@ import pytest
 
 from resolver import __version__
 from resolver.cli.engine import NATIVE_PACKAGE, Choice, NoSuchEngine, Unusable, choose_engine, load_native
-from resolver.plane import NativeModule
+from resolver.plane import INTERFACE, NativeModule
 
 
-def module(version: str = __version__) -> NativeModule:
+def module(version: str = __version__, interface: int | None = INTERFACE) -> NativeModule:
     made = ModuleType(NATIVE_PACKAGE)
     made.VERSION = version  # type: ignore[attr-defined]
+    if interface is not None:
+        made.INTERFACE = interface  # type: ignore[attr-defined]
     return cast(NativeModule, made)
 
 
@@ -45,6 +47,17 @@ def test_a_plane_of_another_version_counts_as_absent(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, NATIVE_PACKAGE, cast(ModuleType, module("0.0.9")))
     with pytest.raises(Unusable, match=r"version 0\.0\.9, this program of"):
         load_native()
+
+
+@pytest.mark.parametrize("interface", [None, INTERFACE + 1])
+def test_a_plane_of_another_interface_counts_as_absent(
+    interface: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, NATIVE_PACKAGE, cast(ModuleType, module(interface=interface)))
+    why = f"the native plane installed has interface {interface}, this program needs {INTERFACE}"
+    assert str(choose_engine("auto")) == f"engine: python ({why})"
+    with pytest.raises(NoSuchEngine, match=why):
+        choose_engine("native")
 
 
 def test_a_plane_of_this_version_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,13 @@ def without_native() -> Iterator[None]:
     native_lists.cache_clear()
 
 
+def test_module_of_another_interface_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seam, "INTERFACE", seam.INTERFACE + 1)
+    native_lists.cache_clear()
+    assert native_lists() is None
+    native_lists.cache_clear()
+
+
 def test_module_that_is_absent_or_lacks_a_part_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seam, "_PARTS", ("ImageTable", "of_a_later_version"))
     native_lists.cache_clear()

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from resolver import __version__
+from resolver.plane import INTERFACE
 from resolver.policy.compiler import compile_policy
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -173,6 +174,7 @@ def test_the_stub_file_is_the_manual() -> None:
 def test_it_is_of_this_version() -> None:
     assert __version__ == native.VERSION
 
+    assert INTERFACE == native.INTERFACE
 
 # Queries.
 

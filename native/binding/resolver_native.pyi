@@ -15,6 +15,7 @@ __all__ = [
     "VERSION",
     "Cache",
     "Core",
+    "INTERFACE",
     "ImageTable",
     "ListNames",
     "Octets",
@@ -35,6 +36,9 @@ VERSION: str
 
 _Hit: TypeAlias = tuple[str, str, str, str]
 """Kind, label, action and mode of a rule that spoke."""
+
+INTERFACE: int
+"""Number of what stands here: one more with every change.  A program takes no module with another one."""
 
 _Tally: TypeAlias = tuple[
     Literal["udp", "tcp"], str, str | None, str | None, str | None, _Hit | None, _Hit | None, int, float

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from resolver import __version__
-from resolver.plane import NativeModule
+from resolver.plane import INTERFACE, NativeModule
 
 NATIVE_PACKAGE = "resolver_native"
 
@@ -52,6 +52,11 @@ def load_native() -> NativeModule:
     version = getattr(module, "VERSION", None)
     if version != __version__:
         raise Unusable(f"the native plane installed is of version {version}, this program of {__version__}")
+    interface = getattr(module, "INTERFACE", None)
+    if interface != INTERFACE:
+        raise Unusable(
+            f"the native plane installed has interface {interface}, this program needs {INTERFACE}"
+        )
     return cast(NativeModule, module)
 
 

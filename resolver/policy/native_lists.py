@@ -12,6 +12,8 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, cast
 
+from resolver.plane import INTERFACE
+
 if TYPE_CHECKING:
     from resolver.policy.name_table import AnyNameTable
 
@@ -59,9 +61,12 @@ class NativeLists(Hashable, Protocol):
 
 @cache
 def native_lists() -> NativeLists | None:
-    """The native help, or None where it is not built, or too old to have all parts."""
+    """The native help, or None where it is not built, or built for another interface than this program's."""
     try:
         module = importlib.import_module(MODULE)
     except ImportError:
         return None
-    return cast(NativeLists, module) if all(hasattr(module, part) for part in _PARTS) else None
+    has_all = getattr(module, "INTERFACE", None) == INTERFACE and all(
+        hasattr(module, part) for part in _PARTS
+    )
+    return cast(NativeLists, module) if has_all else None

@@ -26,9 +26,13 @@ use pyo3::prelude::*;
 #[pymodule]
 fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+/// Number of what the stub file says; the same stands in `resolver/plane.py`.  One more with every change.
+const INTERFACE: u32 = 1;
+
     module.add_class::<py_cache::Cache>()?;
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
+    module.add("INTERFACE", INTERFACE)?;
     py_wire::register(module)?;
     py_policy::register(module)?;
     compile::register(module)
