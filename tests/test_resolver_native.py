@@ -83,7 +83,8 @@ def make_core(image: Path | None, **settings: Any) -> Any:
         "punt_blocked": False,
         "punt_all": False,
     }
-    core = native.Core(native.Cache(1 << 20), **{**given, **settings})
+    cache = settings.pop("cache", None) or native.Cache(1 << 20)
+    core = native.Core(cache, **{**given, **settings})
     if image is not None:
         core.publish(str(image), 1, 1.7e9, time.monotonic())
     return core
@@ -524,6 +525,48 @@ def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> 
 def test_no_more_queries_are_read_but_who_waits_is_answered(start: Callable[..., Play]) -> None:
     play = start()
     play.ask_upstream()
+def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
+    start: Callable[..., Play], image: Path
+) -> None:
+    cache = native.Cache(1 << 20)
+    play = start(make_core(image, cache=cache))
+    core, plane = play.core, play.plane
+    question = (name_from_text("a.example"), A, False, False)
+    response = (0, False, b"", 0, 0, (), (), 0, 300, (), (), (), None)
+    failed = (None, 7.0, 7.0, 7.0, 7.0, (22, "why"))
+    route = b"\0\0\x10\0" + bytes(16)
+    safe: list[tuple[Callable[[], Any], Any]] = [
+        (lambda: cache.lookup(*question, 7.0), None),
+        (lambda: cache.store(*question, response, 7.0), None),
+        (lambda: cache.store_failure(*question, (22, "why"), 7.0), failed),
+        (lambda: core.answer(query("www.ads.example"), CLIENT, True, 7.0), (4, b"")),
+        (lambda: core.want(*question), None),
+        (lambda: core.let_go(*question), None),
+        (lambda: plane.want(*question), None),
+        (lambda: plane.let_go(*question), None),
+        (lambda: plane.send(route, b"octets"), False),
+        (lambda: plane.close_ticket(1), None),
+        (lambda: plane.upstream_reports(), []),
+    ]
+    for call, outcome in safe:
+        cache.panic_next()
+        assert call() == outcome
+    raising = [
+        lambda: core.publish(str(image), 2, 1.7e9, 7.0),
+        lambda: core.publish_upstreams([], []),
+        lambda: core.tallies(),
+        lambda: core.late(),
+        lambda: plane.drain(),
+    ]
+    for call in raising:
+        cache.panic_next()
+        with pytest.raises(RuntimeError, match="a defect of the native plane"):
+            call()
+    assert plane.counters()["panics"] == len(safe) + len(raising)
+    assert cache.entries == 0
+    assert core.answer(query("www.ads.example"), CLIENT, True, 7.0)[0] == 0, "the next one is answered"
+
+
     play.client.send(query("waiting.example", 9))
     asked, peer = play.upstream.recvfrom(4096)
     play.plane.stop_reading()

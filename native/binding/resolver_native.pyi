@@ -3,6 +3,9 @@
 Times are monotonic seconds (`time.monotonic`) unless they say otherwise; names are in wire form, lower case,
 with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here raises for octets from the
 network.  Every method may be called from any thread.
+
+A defect in here is caught and counted (`Plane.counters`, panics), and told as what does no harm: the query is
+Python's, nothing is known, nothing was kept; RuntimeError where there is no such thing to tell.
 """
 
 from collections.abc import Callable, Sequence
@@ -161,6 +164,9 @@ class Cache:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
     @property
+    def panic_next(self) -> None:
+        """The next call here, or to a core over it or a plane over that, panics (tests)."""
+
     def entries(self) -> int: ...
     @property
     def octets(self) -> int: ...
@@ -207,6 +213,9 @@ class Core:
         """
 
     def publish_upstreams(
+    def withdraw(self) -> None:
+        """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
         self,
         servers: Sequence[tuple[str, int]],
         sets: Sequence[tuple[bytes, int, bool, bool, float, float]],

@@ -139,6 +139,11 @@ impl EntryCopy {
         }
     }
 
+    /// An entry that was kept nowhere, of a failure that holds for no time.
+    pub fn of_failure(ede: (u16, &str), now: f64) -> EntryCopy {
+        EntryCopy { response: None, times: (now, now, now, now), failure: Some((ede.0, ede.1.into())) }
+    }
+
     /// Its fields.
     pub fn fields<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let response = self.response.map(|response| response_fields(py, &response)).transpose()?;

@@ -7,6 +7,7 @@ mod compile;
 mod counters;
 mod epoll;
 mod fields;
+mod guard;
 mod misses;
 mod py_cache;
 mod py_core;

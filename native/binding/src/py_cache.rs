@@ -9,12 +9,15 @@ use pyo3::types::{PyBytes, PyTuple};
 use resolver_core::cache as core;
 
 use crate::fields::{name_from, response_from, EntryCopy};
+use crate::guard::Guard;
 
 /// See the stub file.
 #[pyclass(frozen, module = "resolver_native")]
 pub struct Cache {
     /// Shared with every core over it.
     pub inner: Arc<core::Cache>,
+    /// Shared likewise.
+    pub guard: Arc<Guard>,
 }
 
 type Name<'py> = Bound<'py, PyBytes>;
@@ -31,7 +34,7 @@ impl Cache {
         stale_max_s: u32,
     ) -> Cache {
         let config = core::CacheConfig { octets_max, ttl_min_s, ttl_max_s, negative_ttl_max_s, stale_max_s };
-        Cache { inner: Arc::new(core::Cache::new(config)) }
+        Cache { inner: Arc::new(core::Cache::new(config)), guard: Arc::default() }
     }
 
     fn lookup<'py>(
@@ -45,7 +48,8 @@ impl Cache {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let qname = name_from(&qname)?;
         let copy = |entry: Option<&mut core::Entry>| entry.map(|entry| EntryCopy::of(entry));
-        let found = self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now, copy);
+        let look = || self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now, copy);
+        let found = self.guard.call(|| None, look);
         found.map(|entry| entry.fields(py)).transpose()
     }
 
@@ -62,9 +66,9 @@ impl Cache {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let qname = name_from(&qname)?;
         let response = response_from(&response, qname)?;
-        let kept = self.inner.store(qname, qtype, dnssec_ok, checking_disabled, response, now, |kept| {
-            kept.ok().map(|entry| EntryCopy::of(entry))
-        });
+        let copy = |kept: Result<&mut core::Entry, _>| kept.ok().map(|entry| EntryCopy::of(entry));
+        let store = || self.inner.store(qname, qtype, dnssec_ok, checking_disabled, response, now, copy);
+        let kept = self.guard.call(|| None, store);
         kept.map(|entry| entry.fields(py)).transpose()
     }
 
@@ -82,8 +86,13 @@ impl Cache {
         let qname = name_from(&qname)?;
         let ede = (ede.0, ede.1.as_str());
         let copy = |entry: &mut core::Entry| EntryCopy::of(entry);
-        let noted = self.inner.store_failure_with(qname, qtype, dnssec_ok, checking_disabled, ede, now, copy);
-        noted.fields(py)
+        let (inner, flags) = (&self.inner, (dnssec_ok, checking_disabled));
+        let note = || inner.store_failure_with(qname, qtype, flags.0, flags.1, ede, now, copy);
+        self.guard.call(|| EntryCopy::of_failure(ede, now), note).fields(py)
+    }
+
+    fn panic_next(&self) {
+        self.guard.panic_next();
     }
 
     #[getter]

@@ -131,7 +131,8 @@ impl Core {
             punt_blocked,
             punt_all,
         };
-        let heart = Arc::new(Heart::new(Flow::new(config, Arc::clone(&cache.inner))));
+        let flow = Flow::new(config, Arc::clone(&cache.inner));
+        let heart = Arc::new(Heart::new(flow, Arc::clone(&cache.guard)));
         let ledger = heart.new_ledger();
         let own = Own {
             memo: Memo::new(MEMO_OCTETS, &mut entropy),
@@ -152,11 +153,16 @@ impl Core {
         wall: f64,
         monotonic: f64,
     ) -> PyResult<()> {
-        py.detach(|| {
+        let publish = || {
             let image = self.open_image(&path)?;
             self.heart.flow.publish(PolicyTable::new(image, generation, wall, monotonic));
             Ok(())
-        })
+        };
+        py.detach(|| self.heart.guard.call_or_raise(publish))
+    }
+
+    fn withdraw(&self) {
+        self.heart.flow.withdraw();
     }
 
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {
@@ -172,12 +178,14 @@ impl Core {
             (suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at })
         };
         let sets = sets.into_iter().map(set).collect();
-        // Before the sets that speak of them.
-        if !self.heart.set_servers(&servers) {
-            return Err(PyValueError::new_err("an upstream's number must keep its meaning"));
-        }
-        self.heart.flow.publish_upstreams(UpstreamView::new(servers, sets));
-        Ok(())
+        self.heart.guard.call_or_raise(|| {
+            // Before the sets that speak of them.
+            if !self.heart.set_servers(&servers) {
+                return Err(PyValueError::new_err("an upstream's number must keep its meaning"));
+            }
+            self.heart.flow.publish_upstreams(UpstreamView::new(servers, sets));
+            Ok(())
+        })
     }
 
     fn answer<'py>(
@@ -191,15 +199,18 @@ impl Core {
         let peer = Peer { address: address_from(address)?, is_stream };
         let policy = self.heart.flow.policy();
         let nothing = || PyBytes::new(py, b"");
-        let Some(policy) = policy.as_deref() else { return Ok((4, nothing())) };
-        let began = Instant::now();
-        let own = &mut *self.own.lock();
-        let mut ledger = self.ledger.lock();
-        let tallies = &mut ledger.tallies;
-        let outcome = self.heart.flow.answer_now(policy, octets, &peer, now, &mut own.out, tallies);
-        tallies.settle(began.elapsed().as_secs_f64());
-        let message = if outcome == Outcome::Respond { PyBytes::new(py, &own.out) } else { nothing() };
-        Ok((word_of(outcome), message))
+        let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };
+        let answer = || {
+            let began = Instant::now();
+            let own = &mut *self.own.lock();
+            let mut ledger = self.ledger.lock();
+            let tallies = &mut ledger.tallies;
+            let outcome = self.heart.flow.answer_now(policy, octets, &peer, now, &mut own.out, tallies);
+            tallies.settle(began.elapsed().as_secs_f64());
+            let message = if outcome == Outcome::Respond { PyBytes::new(py, &own.out) } else { nothing() };
+            (word_of(outcome), message)
+        };
+        Ok(self.heart.guard.call(|| (word_of(Outcome::Punt), nothing()), answer))
     }
 
     fn answer_batch<'py>(
@@ -317,12 +328,12 @@ impl Core {
         dnssec_ok: bool,
         checking_disabled: bool,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.flow.want(qname, qtype, dnssec_ok, checking_disabled);
+        let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
         waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Token)).transpose()
     }
 
     fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.heart.flow.let_go(qname, qtype, dnssec_ok, checking_disabled);
+        self.heart.let_go(qname, qtype, dnssec_ok, checking_disabled);
     }
 
     fn close_ticket(&self, ticket: u64) {
@@ -349,7 +360,7 @@ impl Core {
     }
 
     fn tallies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let sums = py.detach(|| self.sum_up());
+        let sums = py.detach(|| self.heart.guard.call_or_raise(|| Ok(self.sum_up())))?;
         let hit = |id: HitId| self.heart.flow.hit(id).map(|hit| (hit.kind, hit.label, hit.action, hit.mode));
         let rows =
             sums.into_iter().map(|((transport, qtype, [rcode, source, reason], enforced, shadow), sum)| {
@@ -360,8 +371,8 @@ impl Core {
     }
 
     fn late<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let sums = py.detach(|| {
-            Source::ALL.map(|source| {
+        let sum_up = || {
+            Ok(Source::ALL.map(|source| {
                 let mut sum = [0; resolver_core::flow::SECONDS_BOUNDS.len() + 1];
                 for ledger in self.heart.ledgers() {
                     for (total, more) in sum.iter_mut().zip(ledger.lock().tallies.late(source)) {
@@ -369,8 +380,9 @@ impl Core {
                     }
                 }
                 sum
-            })
-        });
+            }))
+        };
+        let sums = py.detach(|| self.heart.guard.call_or_raise(sum_up))?;
         let late = PyDict::new(py);
         for (source, sum) in Source::ALL.iter().zip(sums) {
             late.set_item(source.label(), sum.to_vec())?;

@@ -133,7 +133,7 @@ impl Plane {
     fn drain<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
         let events = PyList::empty(py);
         let Some(shared) = self.shared() else { return Ok(events) };
-        let (notices, drained) = shared.ring.drain(max);
+        let (notices, drained) = self.heart.guard.call_or_raise(|| Ok(shared.ring.drain(max)))?;
         for notice in notices {
             match notice {
                 Notice::Down(worker) => events.append(("down", worker))?,
@@ -162,18 +162,21 @@ impl Plane {
 
     fn send(&self, route: &[u8], octets: &[u8]) -> PyResult<bool> {
         let route = route_from(route).ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
-        let mut running = self.running.lock();
-        let Some(Running { shared, outbox, .. }) = running.as_mut() else { return Ok(false) };
-        let thread = usize::from(route.worker);
-        let Some(socket) = shared.sockets.get(thread) else {
-            return Err(PyValueError::new_err("no route of this plane"));
+        let send = || {
+            let mut running = self.running.lock();
+            let Some(Running { shared, outbox, .. }) = running.as_mut() else { return Ok(false) };
+            let thread = usize::from(route.worker);
+            let Some(socket) = shared.sockets.get(thread) else {
+                return Err(PyValueError::new_err("no route of this plane"));
+            };
+            outbox.put(&route, octets);
+            let is_sent = outbox.send(socket) == 0;
+            if !is_sent {
+                shared.posts[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(is_sent)
         };
-        outbox.put(&route, octets);
-        let is_sent = outbox.send(socket) == 0;
-        if !is_sent {
-            shared.posts[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(is_sent)
+        self.heart.guard.call(|| Ok(false), send)
     }
 
     fn want<'py>(
@@ -184,25 +187,28 @@ impl Plane {
         dnssec_ok: bool,
         checking_disabled: bool,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.flow.want(qname, qtype, dnssec_ok, checking_disabled);
+        let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
         waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Octets)).transpose()
     }
 
     fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.heart.flow.let_go(qname, qtype, dnssec_ok, checking_disabled);
+        self.heart.let_go(qname, qtype, dnssec_ok, checking_disabled);
     }
 
     fn close_ticket(&self, ticket: u64) {
-        if let Some(shared) = self.shared() {
-            if let Some(post) = shared.posts.get(thread_of(ticket)) {
-                post.order(Order::Close(ticket));
+        let close = || {
+            if let Some(shared) = self.shared() {
+                if let Some(post) = shared.posts.get(thread_of(ticket)) {
+                    post.order(Order::Close(ticket));
+                }
             }
-        }
+        };
+        self.heart.guard.call(|| (), close);
     }
 
     #[allow(clippy::type_complexity)] // One row of the stub file.
     fn upstream_reports(&self, py: Python<'_>) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64)> {
-        let sums = py.detach(|| {
+        let sum_up = || {
             let mut sums: Vec<UpstreamReport> = Vec::new();
             for ledger in self.heart.ledgers() {
                 let taken = ledger.lock().take_upstreams();
@@ -212,7 +218,8 @@ impl Plane {
                 }
             }
             sums
-        });
+        };
+        let sums = py.detach(|| self.heart.guard.call(Vec::new, sum_up));
         let row = |(number, sum): (usize, &UpstreamReport)| {
             let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
             (number, sum.queries, sum.answers, sum.sum_s, sum.buckets.to_vec(), mean_s)
@@ -286,6 +293,7 @@ fn totals(shared: &Shared, heart: &Heart) -> BTreeMap<&'static str, u64> {
     }
     totals
 }
+    *totals.entry("panics").or_default() += heart.guard.panics.load(Ordering::Relaxed);
 
 fn closed() -> PyErr {
     PyRuntimeError::new_err("the plane is closed")

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use resolver_core::flow::{Flow, Tallies};
+use resolver_core::flow::{Flow, Tallies, Waiters};
 
 use crate::counters::Counters;
 use crate::epoll::EventFd;
+use crate::guard::Guard;
 use crate::ring::{Notice, Ring};
 use crate::sys::ListenSocket;
 
@@ -95,14 +96,33 @@ impl Ledger {
 pub struct Heart {
     /// The decisions.
     pub flow: Flow,
+    /// Around calls of Python's.
+    pub guard: Arc<Guard>,
     servers: Mutex<Vec<SocketAddr>>,
     ledgers: Mutex<Vec<Arc<Mutex<Ledger>>>>,
 }
 
 impl Heart {
     /// Nothing counted yet.
-    pub fn new(flow: Flow) -> Heart {
-        Heart { flow, servers: Mutex::default(), ledgers: Mutex::default() }
+    pub fn new(flow: Flow, guard: Arc<Guard>) -> Heart {
+        Heart { flow, guard, servers: Mutex::default(), ledgers: Mutex::default() }
+    }
+
+    /// See `Flow::want`.
+    pub fn want(
+        &self,
+        qname: &[u8],
+        qtype: u16,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+    ) -> Option<Waiters> {
+        let want = || self.flow.want(qname, qtype, dnssec_ok, checking_disabled);
+        self.guard.call(|| None, want)
+    }
+
+    /// See `Flow::let_go`.
+    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
+        self.guard.call(|| (), || self.flow.let_go(qname, qtype, dnssec_ok, checking_disabled));
     }
 
     /// A new thread's counts.

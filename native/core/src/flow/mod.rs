@@ -30,7 +30,7 @@ use crate::policy::PolicyTable;
 
 pub use batch::{Desk, Incoming, Replies};
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
-pub use flights::{FlightKey, Waiter};
+pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;
 pub use served::Served;
 pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};
@@ -179,6 +179,11 @@ impl Flow {
     pub fn publish(&self, table: PolicyTable) {
         let hits = self.registry.lock().hits_of(&table);
         self.policy.store(Some(Arc::new(Policy { table, hits })));
+    }
+
+    /// Judge by no policy from now on, until one is published: everything is punted.
+    pub fn withdraw(&self) {
+        self.policy.store(None);
     }
 
     /// The policy in force: load it once per batch.
