@@ -77,7 +77,8 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout`, `network` or `no_socket`."""
+    """`reply`, `timeout`, `network`, `no_socket`; `abandoned`: the plane gave the attempt up, for no fault of
+    the upstream's; `recalled`: nothing happened, Python wants it."""
     waiters: list[WaitingFields]
 
 
@@ -138,6 +139,9 @@ class Core(Front, Protocol):
     def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
         """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
 
+    def withdraw(self) -> None:
+        """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...
@@ -179,14 +183,14 @@ class OwnPlane(Plane, Protocol):
     """What its owner can do besides: end it."""
 
     def hand_over_all(self) -> None:
-        """Hand over every attempt in flight, soon, for the reason `network`."""
+        """Hand over every attempt in flight, soon, for the reason `recalled`."""
 
 
 class NativeModule(Protocol):
     """The module itself."""
 
     VERSION: str
+    INTERFACE: int
     Cache: Any
     Core: Any
     Plane: Any
-    INTERFACE: int

@@ -72,7 +72,7 @@ class Core:
         self.published: list[tuple[str, int, float, float]] = []
         self.upstreams: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
         self.asked: list[tuple[bytes, bytes, bool]] = []
-        self.is_broken = False
+        self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
         self.waiting = 0
         self.counted: list[TallyFields] = [
@@ -94,6 +94,9 @@ class Core:
         if self.is_broken:
             raise ValueError("a section lies outside the file")
         self.published.append((path, generation, wall, monotonic))
+
+    def withdraw(self) -> None:
+        self.is_withdrawn = True
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))

@@ -246,7 +246,7 @@ class ScriptedPlane:
         """The socket of an attempt broke."""
         self.before_event()
         if attempt.is_handed_over:
-            self._push("broken", attempt.number)
+            self._push("broken", attempt.number, "network")
         else:
             self._hand_over(attempt, reason)
 
@@ -295,7 +295,7 @@ class ScriptedPlane:
     def hand_over_all(self) -> None:
         for attempt in list(self._attempts.values()):
             if not attempt.is_handed_over:
-                self._hand_over(attempt, "network")
+                self._hand_over(attempt, "recalled")
 
     def close(self) -> None: ...
 

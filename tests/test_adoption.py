@@ -246,6 +246,20 @@ def test_an_answer_to_the_attempt_taken_in_answers_those_who_waited_here() -> No
     assert not ticket.is_open
 
 
+def test_what_was_given_up_for_no_fault_is_asked_again_unless_somebody_else_is_being_asked() -> None:
+    rig = Rig(FIRST, SECOND)
+    attempt = adopt(rig)
+    assert attempt is not None
+    rig.ask()
+    rig.forwarder.go_on(attempt, None, "timeout")
+    assert [sent.upstream.name for sent in rig.sent] == [rig.plan.upstreams[1].name]
+    attempt.on_error("abandoned")
+    assert len(rig.sent) == 1
+    rig.clock.advance(ATTEMPT_TIMEOUT_S_FIRST)
+    assert rig.sent[1].upstream is rig.plan.upstreams[0]
+    assert rig.plan.upstreams[0].failures == {**rig.plan.upstreams[0].failures, "timeout": 1, "network": 0}
+
+
 def rr_of(attempt: Attempt) -> bytes:
     return b"\xc0\x0c" + A.to_bytes(2, "big") + b"\0\1" + b"\0\0\0\x3c" + b"\0\4" + b"\xc0\x00\x02\x07"
 

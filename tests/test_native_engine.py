@@ -256,6 +256,7 @@ def test_where_the_plane_cannot_use_a_policy_python_serves_alone_and_says_so(tmp
         assert await server._publisher.reload_if_changed()
         await settled(server)
         assert plane_of(server).state == "stopping"
+        assert core_of(server).is_withdrawn, "not a moment longer by the policy before"
         for _ in range(8):  # other ports, other threads' sockets
             reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.other.example")
             assert reply[3] & 0x0F == 3

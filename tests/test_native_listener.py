@@ -248,13 +248,52 @@ def test_the_question_stays_ours_until_it_ends_though_its_first_attempt_is_over(
 def test_a_broken_attempt_is_lost_and_its_ticket_no_longer_heard(rig: Rig) -> None:
     sent = rig.first_attempt("www.example.org")
     rig.hands_over(sent, [waiter("www.example.org", b"r", 1, rig.clock.now())], reply=b"\0", ticket=9)
-    rig.plane.say("broken", 9)
+    rig.plane.say("broken", 9, "network")
     rig.plane.say("late", 9, good(sent))
-    rig.plane.say("broken", 9)
+    rig.plane.say("broken", 9, "network")
     rig.loop.turn()
     assert rig.plan.upstreams[0].failures["network"] == 1
     [(_, octets)] = rig.plane.sent
     assert octets[3] & 0x0F == 2
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_an_attempt_that_the_plane_gave_up_is_made_again_and_its_upstream_is_none_the_worse(
+    rig: Rig, when: str
+) -> None:
+    sent = rig.first_attempt("www.example.org")
+    waiters = [waiter("www.example.org", b"r", 1, rig.clock.now())]
+    if when == "at once":
+        rig.hands_over(sent, waiters, reason="abandoned")
+    else:
+        rig.hands_over(sent, waiters, reply=b"\0")
+        rig.plane.say("broken", 7, "abandoned")
+        rig.loop.turn()
+    [again] = rig.network.sent
+    assert again.upstream is rig.plan.upstreams[0]
+    rig.network.deliver(again, good(again))
+    assert len(rig.plane.sent) == 1
+    failures = rig.plan.upstreams[0].failures
+    assert sum(failures.values()) - failures["malformed"] == 0
+    assert rig.plan.upstreams[0].consecutive_failures == 0
+
+
+def test_an_attempt_called_back_goes_on_as_it_is(rig: Rig) -> None:
+    sent = rig.first_attempt("www.example.org")
+    now = rig.clock.now()
+    rig.hands_over(
+        sent,
+        [waiter("www.example.org", b"r", 1, now)],
+        reason="recalled",
+        ticket=6,
+        sent_at=now,
+        due_at=now + 0.4,
+    )
+    assert rig.network.sent == []
+    rig.plane.say("late", 6, good(sent))
+    rig.loop.turn()
+    assert len(rig.plane.sent) == 1
+    assert sum(rig.plan.upstreams[0].failures.values()) == 0
 
 
 def test_who_waits_for_a_question_that_there_is_no_room_for_is_told_so(rig: Rig) -> None:
@@ -410,6 +449,24 @@ def test_where_python_serves_alone_a_thread_that_is_back_takes_nothing_from_it(r
     rig.plane.say("up", 1)
     rig.loop.turn()
     assert rig.listener.covered == 2
+
+
+def test_where_python_serves_alone_it_is_the_first_to_see_what_the_plane_still_reads(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    answer_now = rig.service.answer_now
+
+    def noting(octets: bytes, *more: Any) -> Any:
+        seen.append(octets)
+        return answer_now(octets, *more)
+
+    monkeypatch.setattr(rig.service, "answer_now", noting)
+    rig.asks("router.home.arpa", b"r1")
+    rig.listener.cover_all()
+    rig.asks("router.home.arpa", b"r2")
+    assert [route for route, _ in rig.plane.sent] == [b"r1", b"r2"]
+    assert len(seen) == 1
 
 
 def test_stopping_reads_no_more_and_still_answers_who_waits(rig: Rig) -> None:

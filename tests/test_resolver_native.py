@@ -174,8 +174,8 @@ def test_the_stub_file_is_the_manual() -> None:
 
 def test_it_is_of_this_version() -> None:
     assert __version__ == native.VERSION
-
     assert INTERFACE == native.INTERFACE
+
 
 # Queries.
 
@@ -237,6 +237,19 @@ def test_a_query_python_must_answer_comes_with_the_way_back(start: Callable[...,
     assert play.client.recv(4096) == b"whatever Python says"
     play.ask(query("www.ads.example"))
     assert play.plane.counters()["punts"] == 1
+
+
+def test_a_policy_that_is_withdrawn_punts_until_there_is_another(
+    start: Callable[..., Play], image: Path
+) -> None:
+    play = start()
+    assert rcode(play.ask(query("www.ads.example"))) == 3
+    play.core.withdraw()
+    assert play.core.answer(query("www.ads.example"), CLIENT, True, 1.0) == (4, b"")
+    play.client.send(query("www.ads.example"))
+    assert play.event("query")[1] == query("www.ads.example")
+    play.core.publish(str(image), 2, 1.7e9, time.monotonic())
+    assert rcode(play.ask(query("www.ads.example"))) == 3
 
 
 def test_a_route_of_nobody_is_refused(start: Callable[..., Play]) -> None:
@@ -469,7 +482,7 @@ def test_a_broken_socket_is_told_for_each_ticket(start: Callable[..., Play]) -> 
     ticket = play.event("handover")[1][11]
     play.upstream.close()
     play.client.send(query("second.example", 2))
-    assert play.event("broken") == ("broken", ticket)
+    assert play.event("broken") == ("broken", ticket, "network")
     assert play.event("handover")[1][13] == "network"
     play.plane.close_ticket(ticket)
 
@@ -489,7 +502,7 @@ def test_everything_in_flight_can_be_handed_over(start: Callable[..., Play]) -> 
     play.client.send(query("waiting.example"))
     play.upstream.recv(4096)
     play.plane.hand_over_all()
-    assert play.event("handover")[1][13] == "network"
+    assert play.event("handover")[1][13] == "recalled"
 
 
 # Threads.
@@ -503,7 +516,7 @@ def test_a_panic_costs_one_query_and_python_is_told(start: Callable[..., Play]) 
     play.plane.panic_next(0)
     play.client.send(query("a.ads.example", 1))
     _, handover = play.event("handover")
-    assert handover[13] == "network"
+    assert handover[13] == "abandoned"
     assert play.event("down") == ("down", 0)
     assert play.event("up") == ("up", 0)
     assert play.ask(query("a.ads.example", 2))[:2] == b"\0\2"
@@ -512,19 +525,6 @@ def test_a_panic_costs_one_query_and_python_is_told(start: Callable[..., Play]) 
     assert play.core.in_flight == 0
 
 
-def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> None:
-    play = start()
-    for number in range(3):
-        play.plane.panic_next(0)
-        play.client.send(query("a.ads.example", number))
-        assert play.event("down") == ("down", 0)
-        assert play.ask(query("a.ads.example", 100 + number))[1] == 100 + number
-    assert play.plane.counters()["panics"] == 3
-
-
-def test_no_more_queries_are_read_but_who_waits_is_answered(start: Callable[..., Play]) -> None:
-    play = start()
-    play.ask_upstream()
 def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
     start: Callable[..., Play], image: Path
 ) -> None:
@@ -567,6 +567,19 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
     assert core.answer(query("www.ads.example"), CLIENT, True, 7.0)[0] == 0, "the next one is answered"
 
 
+def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> None:
+    play = start()
+    for number in range(3):
+        play.plane.panic_next(0)
+        play.client.send(query("a.ads.example", number))
+        assert play.event("down") == ("down", 0)
+        assert play.ask(query("a.ads.example", 100 + number))[1] == 100 + number
+    assert play.plane.counters()["panics"] == 3
+
+
+def test_no_more_queries_are_read_but_who_waits_is_answered(start: Callable[..., Play]) -> None:
+    play = start()
+    play.ask_upstream()
     play.client.send(query("waiting.example", 9))
     asked, peer = play.upstream.recvfrom(4096)
     play.plane.stop_reading()

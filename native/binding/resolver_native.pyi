@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias, final, overload
 from typing_extensions import Buffer
 
 __all__ = [
+    "INTERFACE",
     "VERSION",
     "Cache",
     "Core",
-    "INTERFACE",
     "ImageTable",
     "ListNames",
     "Octets",
@@ -37,11 +37,11 @@ __all__ = [
 VERSION: str
 """That of the package this belongs to."""
 
-_Hit: TypeAlias = tuple[str, str, str, str]
-"""Kind, label, action and mode of a rule that spoke."""
-
 INTERFACE: int
 """Number of what stands here: one more with every change.  A program takes no module with another one."""
+
+_Hit: TypeAlias = tuple[str, str, str, str]
+"""Kind, label, action and mode of a rule that spoke."""
 
 _Tally: TypeAlias = tuple[
     Literal["udp", "tcp"], str, str | None, str | None, str | None, _Hit | None, _Hit | None, int, float
@@ -94,24 +94,25 @@ _Handover: TypeAlias = tuple[
     float,
     int,
     bytes | None,
-    Literal["reply", "timeout", "network", "no_socket"],
+    Literal["reply", "timeout", "network", "no_socket", "abandoned", "recalled"],
     list[_Waiter],
 ]
 """An attempt that Python goes on with: qname, qtype, DO, CD, number of the upstream set, number of the
 upstream, ID, qname as sent, EDNS, sent_at, due_at, ticket, what came in (with the reason `reply`), reason,
-who waits."""
+who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, and the upstream may be well.
+`recalled`: it is still out, by `hand_over_all`."""
 
 _Event: TypeAlias = (
     tuple[Literal["query"], bytes, bytes, bytes]
     | tuple[Literal["handover"], _Handover]
     | tuple[Literal["late"], int, bytes]
-    | tuple[Literal["broken"], int]
+    | tuple[Literal["broken"], int, Literal["network", "abandoned"]]
     | tuple[Literal["down"], int]
     | tuple[Literal["up"], int]
 )
 """A query to answer (octets, address, route); an attempt to go on with; a datagram for an attempt handed over
-(ticket, octets); the socket of one broke: nothing will come, but its ticket is still to be closed; nobody
-reads a worker's sockets for now; somebody does again."""
+(ticket, octets); the socket of one broke, or its thread ended: nothing will come, but its ticket is still to be
+closed; nobody reads a worker's sockets for now; somebody does again."""
 
 _UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float]
 """Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
@@ -163,10 +164,10 @@ class Cache:
     ) -> _Entry:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
-    @property
     def panic_next(self) -> None:
         """The next call here, or to a core over it or a plane over that, panics (tests)."""
 
+    @property
     def entries(self) -> int: ...
     @property
     def octets(self) -> int: ...
@@ -212,10 +213,10 @@ class Core:
         Raises ValueError where it is unusable; the policy before it goes on.
         """
 
-    def publish_upstreams(
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
+    def publish_upstreams(
         self,
         servers: Sequence[tuple[str, int]],
         sets: Sequence[tuple[bytes, int, bool, bool, float, float]],
@@ -333,7 +334,7 @@ class Plane:
         """Take no more queries; who waits is still answered."""
 
     def hand_over_all(self) -> None:
-        """Python goes on with every attempt in flight, soon, for the reason `network`."""
+        """Python goes on with every attempt in flight, soon, for the reason `recalled`."""
 
     def close(self) -> None:
         """End the threads and close every descriptor of the plane's own; what is in flight is lost."""

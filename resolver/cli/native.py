@@ -206,7 +206,9 @@ class NativeEngine:
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.
+                    # Its threads read on for a moment; what they read is ours from now on.
                     self._is_usable = False
+                    self._core.withdraw()
                     reason = f"policy generation {table.generation} is unusable for the native plane: {error}"
                     _log.error("%s: Python serves alone until the next start", reason)
                     self._on_unusable(reason)

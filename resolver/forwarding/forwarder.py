@@ -210,13 +210,14 @@ class Forwarder:
         return attempt
 
     def go_on(self, attempt: Attempt, octets: bytes | None, reason: str) -> None:
-        """An adopted attempt received `octets`, or ended for `reason`, or is due."""
+        """An adopted attempt received `octets`, or ended for `reason`, or is due, or goes on as it is."""
         if octets is not None:
             attempt.on_octets(octets)
-        elif reason != "timeout":
+        elif reason == "timeout":
+            if isinstance(attempt.transaction, _Flight):
+                attempt.transaction.on_due(self._now())
+        elif reason != "recalled":
             attempt.on_error(reason)
-        elif isinstance(attempt.transaction, _Flight):
-            attempt.transaction.on_due(self._now())
 
     async def close(self) -> None:
         """Fail what is in flight and close the network."""

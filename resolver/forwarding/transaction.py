@@ -47,6 +47,9 @@ STREAM_COST = 2
 BAD_PACKETS_MAX = 8
 """Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
 
+ABANDONED = "abandoned"
+"""Why an attempt is lost that nothing can be held against: its upstream is asked again, none the worse."""
+
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
@@ -253,10 +256,14 @@ class Transaction:
         return self._on_failure_code(attempt, result, now)
 
     def on_error(self, attempt: Attempt, reason: str, now: float) -> Step:
-        """`attempt` could not be sent, or its socket broke."""
+        """`attempt` could not be sent, or its socket broke; `ABANDONED`: whoever sent it can hear no more."""
         if attempt.is_over or self.is_finished:
             return WAIT
         attempt.is_over = True
+        if reason == ABANDONED:
+            if self._earliest_due() is not None:
+                return WAIT
+            return self._send(attempt.upstream, attempt.edns, attempt.is_stream, now) or self._advance(now)
         attempt.upstream.on_failure(reason, now)
         self._why = "network"
         return self._give_up_on(attempt, now)

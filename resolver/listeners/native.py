@@ -140,6 +140,8 @@ class NativeListener:
     def cover_all(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""
         self._is_alone = True
+        # What its threads still read until they hear of it, they leave to us unseen.
+        self._plane_judges = False
         for worker in range(len(self._doors)):
             self._on_down(worker)
 
@@ -257,10 +259,10 @@ class NativeListener:
         if attempt is not None:
             attempt.on_octets(octets)
 
-    def _on_broken(self, ticket: int) -> None:
+    def _on_broken(self, ticket: int, reason: str) -> None:
         attempt = self._tickets.pop(ticket, None)
         if attempt is not None:
-            attempt.on_error("network")
+            attempt.on_error(reason)
 
     # Questions that Python asks by itself; see `forwarder.OtherPlane`.
 

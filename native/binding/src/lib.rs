@@ -9,6 +9,8 @@ mod epoll;
 mod fields;
 mod guard;
 mod misses;
+#[cfg(test)]
+mod misses_tests;
 mod py_cache;
 mod py_core;
 mod py_plane;
@@ -24,16 +26,16 @@ mod worker;
 
 use pyo3::prelude::*;
 
-#[pymodule]
-fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
 /// Number of what the stub file says; the same stands in `resolver/plane.py`.  One more with every change.
 const INTERFACE: u32 = 1;
 
+#[pymodule]
+fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add("INTERFACE", INTERFACE)?;
     module.add_class::<py_cache::Cache>()?;
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
-    module.add("INTERFACE", INTERFACE)?;
     py_wire::register(module)?;
     py_policy::register(module)?;
     compile::register(module)

@@ -79,6 +79,9 @@ pub struct Misses<'s> {
     datagram: Box<[u8; RECEIVE_OCTETS]>,
     /// Panics caught since this was made.
     pub panics: u32,
+    /// The next query to be sent panics.
+    #[cfg(test)]
+    pub is_doomed: bool,
 }
 
 impl<'s> Misses<'s> {
@@ -99,6 +102,8 @@ impl<'s> Misses<'s> {
             due: Vec::new(),
             datagram: Box::new([0; RECEIVE_OCTETS]),
             panics: 0,
+            #[cfg(test)]
+            is_doomed: false,
         }
     }
 
@@ -128,13 +133,25 @@ impl<'s> Misses<'s> {
     pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut Turn) {
         let octets = std::mem::take(&mut attempt.octets);
         let (id, due_at, upstream) = (attempt.sent.id, attempt.due_at, attempt.upstream);
+        // First of all: whatever happens from here on, it is handed over in the end.
+        let holder = Holder::Us(attempt);
+        let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_heard: false });
+        let send = || self.send_from(owner, upstream, &octets, due_at, turn);
+        // A panic costs one question, and not even that.
+        if catch_unwind(AssertUnwindSafe(send)).is_err() {
+            self.count_panic();
+            self.lose(owner, HandoverReason::Abandoned, turn.now);
+        }
+    }
+
+    fn send_from(&mut self, owner: Handle, upstream: u16, octets: &[u8], due_at: f64, turn: &mut Turn) {
+        #[cfg(test)]
+        assert!(!self.is_doomed, "a test wanted this panic");
         turn.ledger.upstream(upstream).queries += 1;
         if usize::from(upstream) >= self.pools.servers() {
             self.pools.learn(&self.shared.heart.servers());
         }
-        let holder = Holder::Us(attempt);
-        let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_heard: false });
-        match self.pools.send(upstream, &octets, owner, turn.now, &mut self.entropy) {
+        match self.pools.send(upstream, octets, owner, turn.now, &mut self.entropy) {
             Ok(socket) => {
                 if let Some(flight) = self.in_flight.get_mut(owner) {
                     flight.socket = Some(socket);
@@ -153,7 +170,7 @@ impl<'s> Misses<'s> {
                 Read::Empty => return,
                 Read::Broken => {
                     for owner in self.pools.break_all(socket) {
-                        self.lose(owner, turn.now);
+                        self.lose(owner, HandoverReason::Network, turn.now);
                     }
                     return;
                 }
@@ -196,7 +213,11 @@ impl<'s> Misses<'s> {
                 return;
             }
         };
-        let Some(policy) = turn.policy else { return };
+        let Some(policy) = turn.policy else {
+            // It was withdrawn: Python alone judges.
+            let octets = octets.into();
+            return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
+        };
         let (shared, counters, outbox) = (self.shared, self.counters, &mut self.outbox);
         let each = |waiter: &Waiter, finished: Finished| match finished {
             Finished::Reply(reply) => {
@@ -224,21 +245,26 @@ impl<'s> Misses<'s> {
                 self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
             }
             Err(_) => {
-                self.panics += 1;
-                add(&self.counters.panics, 1);
-                self.lose(owner, turn.now);
+                self.count_panic();
+                self.lose(owner, HandoverReason::Abandoned, turn.now);
             }
         }
     }
 
+    #[cold]
+    fn count_panic(&mut self) {
+        self.panics += 1;
+        add(&self.counters.panics, 1);
+    }
+
     /// Nothing will come for `owner`.
-    fn lose(&mut self, owner: Handle, now: f64) {
+    fn lose(&mut self, owner: Handle, reason: HandoverReason, now: f64) {
         self.forget(owner);
         let ticket = self.ticket(owner);
         let Some(flight) = self.in_flight.get(owner) else { return };
         if matches!(flight.holder, Holder::Us(_)) {
-            self.hand_over(owner, HandoverReason::Network, None, now);
-        } else if self.shared.ring.push(Event::Broken { ticket }).is_err() {
+            self.hand_over(owner, reason, None, now);
+        } else if self.shared.ring.push(Event::Broken { ticket, reason }).is_err() {
             add(&self.counters.late_full, 1);
         }
     }
@@ -317,7 +343,7 @@ impl<'s> Misses<'s> {
             }
             Order::HandOverAll => {
                 for owner in self.in_flight.handles() {
-                    self.hand_over(owner, HandoverReason::Network, None, now);
+                    self.hand_over(owner, HandoverReason::Recalled, None, now);
                 }
             }
         }
@@ -331,8 +357,13 @@ impl<'s> Misses<'s> {
     /// The thread begins anew, or ends: Python goes on with everything, and nothing here will hear of it.
     pub fn abandon(&mut self, now: f64) {
         for owner in self.in_flight.handles() {
-            self.lose(owner, now);
-            self.release(owner);
+            let part = || {
+                self.lose(owner, HandoverReason::Abandoned, now);
+                self.release(owner);
+            };
+            if catch_unwind(AssertUnwindSafe(part)).is_err() {
+                self.count_panic(); // The others are handed over all the same.
+            }
         }
     }
 

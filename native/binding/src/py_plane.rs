@@ -154,7 +154,9 @@ impl Plane {
                 Event::Late { ticket, octets } => {
                     events.append(("late", ticket, PyBytes::new(py, &octets)))?;
                 }
-                Event::Broken { ticket } => events.append(("broken", ticket))?,
+                Event::Broken { ticket, reason } => {
+                    events.append(("broken", ticket, reason.label()))?;
+                }
             }
         }
         Ok(events)
@@ -291,9 +293,9 @@ fn totals(shared: &Shared, heart: &Heart) -> BTreeMap<&'static str, u64> {
     {
         totals.insert(name, count.load(Ordering::Relaxed));
     }
+    *totals.entry("panics").or_default() += heart.guard.panics.load(Ordering::Relaxed);
     totals
 }
-    *totals.entry("panics").or_default() += heart.guard.panics.load(Ordering::Relaxed);
 
 fn closed() -> PyErr {
     PyRuntimeError::new_err("the plane is closed")

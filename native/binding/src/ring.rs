@@ -13,7 +13,8 @@ use resolver_core::flow::{Attempt, Route, Waiter};
 
 use crate::epoll::EventFd;
 
-/// Octets of datagrams that events may hold altogether.
+/// Octets of datagrams that events may hold altogether; the last one that is let in may exceed it, whatever it
+/// weighs: so many clients may wait for one question that their queries alone weigh more.
 pub const EVENT_OCTETS_MAX: usize = 4 << 20;
 
 /// News of workers that may wait; they come at most every 10 ms.
@@ -30,6 +31,10 @@ pub enum HandoverReason {
     Network,
     /// There was no socket to send it from.
     NoSocket,
+    /// The thread that asked ended: nothing will be heard, which says nothing of the upstream.
+    Abandoned,
+    /// Python wants it; the attempt is still out.
+    Recalled,
 }
 
 impl HandoverReason {
@@ -40,6 +45,8 @@ impl HandoverReason {
             HandoverReason::Timeout => "timeout",
             HandoverReason::Network => "network",
             HandoverReason::NoSocket => "no_socket",
+            HandoverReason::Abandoned => "abandoned",
+            HandoverReason::Recalled => "recalled",
         }
     }
 }
@@ -76,10 +83,12 @@ pub enum Event {
         /// The datagram.
         octets: Box<[u8]>,
     },
-    /// The socket of an attempt handed over broke: nothing will come.
+    /// Nothing more will come for an attempt handed over.
     Broken {
         /// Which.
         ticket: u64,
+        /// `Network`: its socket broke; or `Abandoned`.
+        reason: HandoverReason,
     },
 }
 
@@ -134,8 +143,8 @@ impl Ring {
     /// Add an event; given back when there is no room.  Never waits.
     pub fn push(&self, event: Event) -> Result<(), Event> {
         let octets = event.weight_octets();
-        if self.octets.fetch_add(octets, Ordering::Relaxed) + octets > EVENT_OCTETS_MAX {
-            self.octets.fetch_sub(octets, Ordering::Relaxed);
+        let held = |held: usize| (held < EVENT_OCTETS_MAX).then_some(held + octets);
+        if self.octets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, held).is_err() {
             return Err(event);
         }
         if let Err(event) = self.events.push(event) {
@@ -213,6 +222,17 @@ mod tests {
         assert!(ring.push(late(EVENT_OCTETS_MAX)).is_ok());
         assert!(ring.push(late(1)).is_err());
         ring.drain(8);
+        assert!(ring.push(late(1)).is_ok());
+    }
+
+    #[test]
+    fn an_event_heavier_than_all_may_be_passes_a_ring_that_is_not_full() {
+        let ring = Ring::new(8).unwrap();
+        assert!(ring.push(late(1)).is_ok());
+        assert!(ring.push(late(3 * EVENT_OCTETS_MAX)).is_ok());
+        assert!(ring.push(late(1)).is_err());
+        assert_eq!(ring.drain(8).1.len(), 2);
+        assert_eq!(ring.octets.load(Ordering::Relaxed), 0);
         assert!(ring.push(late(1)).is_ok());
     }
 

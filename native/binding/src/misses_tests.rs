@@ -1,0 +1,180 @@
+//! One thread's questions to upstreams: nobody who waits is lost without a word, whatever breaks.
+//!
+//! Knows: the queries here, a policy that lets them pass.  Does not know: Python.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use resolver_core::access::AccessList;
+use resolver_core::cache::{Cache, CacheConfig};
+use resolver_core::entropy::Entropy;
+use resolver_core::flow::{
+    Asked, Attempt, Flow, FlowConfig, Peer, Route, Tallies, UpstreamSet, UpstreamView,
+};
+use resolver_core::local::LocalNames;
+use resolver_core::policy::{Image, PolicyTable};
+
+use crate::epoll::Epoll;
+use crate::misses::{Misses, Turn};
+use crate::ring::{Event, Handover, HandoverReason, Ring};
+use crate::shared::{Heart, Ledger, Order, Post, Shared};
+
+const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
+const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
+const NOW: f64 = 1.0;
+/// When an attempt made now is thought too slow.
+const DUE: f64 = NOW + 0.42;
+
+/// A plane of one thread that is never started, and its upstream.
+struct Rig {
+    shared: Shared,
+    upstream: UdpSocket,
+}
+
+impl Rig {
+    fn new(events_max: usize) -> Rig {
+        let config = FlowConfig {
+            access: AccessList::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
+            limiter: None,
+            local: LocalNames::new(&[]),
+            keepalive_units: 100,
+            in_flight_max: 8,
+            waiters_max: 8,
+            waiting_max: 8,
+            punt_blocked: false,
+            punt_all: false,
+        };
+        let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
+        let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
+        flow.publish(PolicyTable::new(image, 1, 1.7e9, 0.0));
+        let set = UpstreamSet {
+            first: Some(0),
+            edns: true,
+            trust_ad: false,
+            timeout_s: 0.4,
+            probe_at: f64::INFINITY,
+        };
+        let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let servers = vec![upstream.local_addr().unwrap()];
+        let heart = Arc::new(Heart::new(flow, Arc::default()));
+        assert!(heart.set_servers(&servers));
+        heart.flow.publish_upstreams(UpstreamView::new(servers, vec![(Vec::new(), set)]));
+        let shared = Shared {
+            ring: Ring::new(events_max).unwrap(),
+            sockets: Vec::new(),
+            posts: vec![Post::new(&heart).unwrap()],
+            workers: vec![0],
+            down: Mutex::new(vec![0]),
+            sockets_per_upstream: 4,
+            memo_octets: 0,
+            heart,
+        };
+        Rig { shared, upstream }
+    }
+
+    fn misses(&self) -> Misses<'_> {
+        Misses::new(&self.shared, 0, 0, Arc::new(Epoll::new().unwrap()), NOW)
+    }
+
+    fn ask(&self) -> Asked {
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let (flow, mut entropy) = (&self.shared.heart.flow, Entropy::new());
+        let policy = flow.policy();
+        let policy = policy.as_deref().unwrap();
+        flow.ask(policy, QUERY, &peer, &route, NOW, &mut entropy, &mut out, &mut tallies)
+    }
+
+    fn first_attempt(&self) -> Box<Attempt> {
+        match self.ask() {
+            Asked::Send(attempt) => attempt,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn send(&self, misses: &mut Misses) {
+        let (attempt, mut ledger) = (self.first_attempt(), Ledger::default());
+        misses.send(attempt, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    }
+
+    fn handover(&self) -> Box<Handover> {
+        match self.shared.ring.drain(1).1.pop() {
+            Some(Event::Handover(handover)) => handover,
+            _ => panic!("no handover"),
+        }
+    }
+
+    fn waits(&self) -> (usize, usize) {
+        let flow = &self.shared.heart.flow;
+        (flow.in_flight(), flow.waiting())
+    }
+}
+
+#[test]
+fn a_panic_while_a_query_is_sent_hands_over_all_who_wait_for_it() {
+    let rig = Rig::new(8);
+    let mut misses = rig.misses();
+    let attempt = rig.first_attempt();
+    assert!(matches!(rig.ask(), Asked::Joined));
+    let mut ledger = Ledger::default();
+    misses.is_doomed = true;
+    misses.send(attempt, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    let handover = rig.handover();
+    assert_eq!((handover.reason, handover.waiters.len()), (HandoverReason::Abandoned, 2));
+    assert_eq!(rig.waits(), (0, 0));
+    assert_eq!((misses.panics, rig.shared.posts[0].counters.panics.load(Ordering::Relaxed)), (1, 1));
+    assert!(matches!(rig.ask(), Asked::Punt), "it is Python's now");
+    misses.obey(Order::Close(handover.ticket), NOW);
+    assert!(matches!(rig.ask(), Asked::Send(_)));
+}
+
+#[test]
+fn who_finds_the_ring_full_is_counted_and_the_question_is_free_again() {
+    let rig = Rig::new(1);
+    let mut misses = rig.misses();
+    assert!(rig.shared.ring.push(Event::Late { ticket: 1, octets: Box::default() }).is_ok());
+    rig.send(&mut misses);
+    assert!(matches!(rig.ask(), Asked::Joined));
+    misses.look_at_timers(DUE);
+    assert_eq!(rig.shared.posts[0].counters.ring_full.load(Ordering::Relaxed), 2);
+    assert_eq!(rig.waits(), (0, 0));
+    assert!(misses.is_quiet());
+    assert!(matches!(rig.ask(), Asked::Send(_)));
+}
+
+#[test]
+fn a_thread_that_ends_says_nothing_against_the_upstream() {
+    let rig = Rig::new(8);
+    let mut misses = rig.misses();
+    rig.send(&mut misses);
+    misses.look_at_timers(DUE);
+    let handed_over = rig.handover();
+    assert_eq!(handed_over.reason, HandoverReason::Timeout);
+    misses.abandon(DUE);
+    let Some(Event::Broken { ticket, reason }) = rig.shared.ring.drain(1).1.pop() else { panic!() };
+    assert_eq!((ticket, reason), (handed_over.ticket, HandoverReason::Abandoned));
+    rig.send(&mut misses);
+    misses.abandon(DUE);
+    assert_eq!(rig.handover().reason, HandoverReason::Abandoned);
+}
+
+#[test]
+fn what_is_heard_while_no_policy_is_in_force_is_pythons() {
+    let rig = Rig::new(8);
+    let epoll = Arc::new(Epoll::new().unwrap());
+    let mut misses = Misses::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
+    rig.send(&mut misses);
+    let mut octets = [0; 512];
+    let (length, peer) = rig.upstream.recv_from(&mut octets).unwrap();
+    rig.upstream.send_to(&octets[..length], peer).unwrap();
+    let mut events = crate::epoll::Events::with_room_for(8);
+    epoll.wait(&mut events, 1000).unwrap();
+    let socket = crate::slab::Handle::from_bits(events.number(0).unwrap());
+    let mut ledger = Ledger::default();
+    misses.read(socket, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    let handover = rig.handover();
+    assert_eq!(handover.reason, HandoverReason::Reply);
+    assert_eq!(handover.octets.as_deref(), Some(&octets[..length]));
+}
