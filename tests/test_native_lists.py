@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resolver.plane import INTERFACE
 from resolver.policy import native_lists as seam
 from resolver.policy.compiler import compile_policy
 from resolver.policy.listformats import reading
@@ -45,7 +46,7 @@ def without_native() -> Iterator[None]:
 
 
 def test_module_of_another_interface_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seam, "INTERFACE", seam.INTERFACE + 1)
+    monkeypatch.setattr(seam, "INTERFACE", INTERFACE + 1)
     native_lists.cache_clear()
     assert native_lists() is None
     native_lists.cache_clear()

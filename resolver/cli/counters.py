@@ -64,7 +64,7 @@ def native_counters(native: Mapping[str, int]) -> Iterator[Counter]:
         "Questions whose first attempt upstream came to no simple end, handed over to Python.",
         native.get("handovers", 0),
     )
-    yield "resolver_native_panics", "Defects caught in the native plane's threads.", native.get("panics", 0)
+    yield "resolver_native_panics", "Defects caught in the native plane.", native.get("panics", 0)
     yield (
         "resolver_native_restarts",
         "Times a thread of the native plane began anew; Python served its sockets meanwhile.",

@@ -8,6 +8,7 @@ code here reads and lays, and every line that it finds odd is handed back to tha
 from __future__ import annotations
 
 import importlib
+from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, cast
@@ -24,9 +25,9 @@ _PARTS = ("ImageTable", "ListNames", "SharedNames", "read_list_lines", "read_zon
 class Names(Sequence[bytes]):
     """Names in wire form, held natively; here for its type alone."""
 
+    @abstractmethod
     def merged(self, lines: bytes, others: list[tuple[int, bytes]]) -> tuple[Names, bytes]:
         """These names with others among them, by line; `lines` and the others' are in order."""
-        raise NotImplementedError
 
 
 class SharedNames(Protocol):
