@@ -61,10 +61,6 @@ class Waiter:
         self._following: Ask | None = ask if ask.redirect is not None else None
         self.patience: TimerHandle | None = None
 
-    def on_result(self, result: Answered | Failed) -> None:
-        """The upstreams have spoken, of the name that was asked or of the one it was led to first."""
-        self._take(self._ask, result)
-
     def on_impatience(self) -> None:
         """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
         outcome: Outcome
@@ -77,7 +73,9 @@ class Waiter:
         else:
             self._settle(outcome)
 
-    def _take(self, ask: Ask, result: Answered | Failed) -> None:
+    def on_result(self, result: Answered | Failed, led: Ask | None = None) -> None:
+        """The upstreams have spoken, of the name that was asked or of the one it was `led` to."""
+        ask = self._ask if led is None else led
         answer: Outcome
         try:
             answer = self._desk.finish(ask, result)
@@ -104,7 +102,7 @@ class Waiter:
         if self._deliver is None:
             return
         self._following = led
-        self._desk.ask_upstreams(led, lambda result: self._take(led, result))
+        self._desk.ask_upstreams(led, lambda result: self.on_result(result, led))
 
     def _settle(self, answer: Respond | Drop) -> None:
         deliver, self._deliver = self._deliver, None

@@ -46,6 +46,13 @@ class Reporter:
                     answer.prepared.tally = answer.tally
         self.tallies.settle([answer.tally for answer in answers], seconds)
 
+    def count_late(
+        self, transport: Transport, answers: list[Respond], asked_at: list[float], now: float
+    ) -> None:
+        """Count answers that leave together `now`, each to a question of its own time."""
+        for answer, since in zip(answers, asked_at, strict=True):
+            self._tally_of(transport, answer).add(now - since)
+
     def settle(
         self, transport: Transport, peer: Peer, octets: bytes, outcome: Respond | Drop, seconds: float
     ) -> None:

@@ -57,6 +57,10 @@ class UdpListener:
         """Answers that had to wait for an upstream, and now wait to be sent."""
         self._late_senders: list[tuple[bytes, bytes]] = []
         """To whom."""
+        self._late_answers: list[Respond] = []
+        """Of what kinds, for the counts."""
+        self._late_asked_at: list[float] = []
+        """Since when they were waited for."""
         self.is_reading = False
 
     @property
@@ -136,12 +140,16 @@ class UdpListener:
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         octets = ask.query.octets
-        self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
-        if isinstance(outcome, Drop):
+        if type(outcome) is not Respond:
+            self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
             return
+        if self._reporter.query_log is not None:
+            self._reporter.query_log.write(ask.peer, octets, outcome)
         late = self._late
         late.append(octets[:2] + outcome.tail)
         self._late_senders.append(ask.context)
+        self._late_answers.append(outcome)
+        self._late_asked_at.append(ask.asked_at)
         waiting = len(late)
         if waiting == 1:
             # Answers of one turn of the loop leave together.
@@ -155,8 +163,11 @@ class UdpListener:
             return  # a full batch left already
         self._batch.put_late(late, self._late_senders)
         self._send(len(late))
+        self._reporter.count_late(_UDP, self._late_answers, self._late_asked_at, self._clock.now())
         late.clear()
         self._late_senders.clear()
+        self._late_answers.clear()
+        self._late_asked_at.clear()
 
     def _send(self, count: int) -> None:
         lost = self._batch.send(count)
