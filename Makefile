@@ -38,7 +38,7 @@ unit: engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
 test: engine peers ## every test, real servers and clients included
-	scripts/test-native.sh
+	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto
 
 check: engine ## format, lint, types, and the files we ship

@@ -1,8 +1,12 @@
 #!/bin/sh
 # The native core's own tests, and the fuzz targets over their corpus; skipped by name without a Rust toolchain.
-# FUZZ_PROFILE=long: ten minutes for each target, then 20,000,000 cases through the whole flow.
+# FUZZ_PROFILE=long: every order in which threads can meet, the binding's tests under valgrind, ten minutes for each
+# fuzz target, then 20,000,000 cases through the whole flow.
+#
+#     scripts/test-native.sh VENV
 set -eu
 
+venv=${1:?usage: test-native.sh VENV}
 PATH=$PATH:$HOME/.cargo/bin
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/native/target}
 export CARGO_TARGET_DIR
@@ -17,6 +21,17 @@ cargo fetch --quiet --locked --manifest-path native/Cargo.toml || {
 }
 cargo test --quiet --locked --manifest-path native/Cargo.toml -p resolver-core -p resolver-fuzz
 if [ "${FUZZ_PROFILE:-short}" = long ]; then
+    cargo test --quiet --locked --manifest-path native/models/Cargo.toml
+    if ! command -v valgrind >/dev/null 2>&1; then
+        echo "skipped: the binding's tests under valgrind (not installed)"
+    elif ! "$venv/bin/python" -c 'import resolver_native' 2>/dev/null; then
+        echo "skipped: the binding's tests under valgrind (the native plane is not installed)"
+    else
+        # With Python's own allocator valgrind would see few of its blocks.
+        PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 --errors-for-leak-kinds=none --leak-check=no \
+            --suppressions=native/binding/valgrind.supp \
+            "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/test_resolver_native.py
+    fi
     fuzz() {
         cargo run --quiet --locked --manifest-path native/Cargo.toml --profile fuzz -p resolver-fuzz -- "$@"
     }

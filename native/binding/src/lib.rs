@@ -3,6 +3,10 @@
 //! Knows: sockets, threads, Python's types.  Does not know: why an answer is what it is: that is the core's.
 //! `resolver_native.pyi` is the manual.
 
+/// Under a name of its own, so that `native/models` can put others in their place.
+mod atomic {
+    pub use std::sync::atomic::{AtomicBool, Ordering};
+}
 mod compile;
 mod counters;
 mod epoll;
@@ -19,6 +23,7 @@ mod py_wire;
 mod ring;
 mod shared;
 mod slab;
+mod summons;
 mod sys;
 mod timers;
 mod udp_pool;

@@ -5,13 +5,14 @@
 //! when Python has not been called yet, so a storm of events costs one system call per `drain`.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 use resolver_core::flow::{Attempt, Route, Waiter};
 
 use crate::epoll::EventFd;
+use crate::summons::Summons;
 
 /// Octets of datagrams that events may hold altogether; the last one that is let in may exceed it, whatever it
 /// weighs: so many clients may wait for one question that their queries alone weigh more.
@@ -120,7 +121,7 @@ pub struct Ring {
     notices: Mutex<VecDeque<Notice>>,
     octets: AtomicUsize,
     bell: EventFd,
-    is_called: AtomicBool,
+    summons: Summons,
 }
 
 impl Ring {
@@ -131,7 +132,7 @@ impl Ring {
             notices: Mutex::default(),
             octets: AtomicUsize::new(0),
             bell: EventFd::new()?,
-            is_called: AtomicBool::new(false),
+            summons: Summons::new(),
         })
     }
 
@@ -167,7 +168,7 @@ impl Ring {
 
     /// Ring the bell unless Python has been called and has not looked yet.
     fn call(&self) {
-        if !self.is_called.swap(true, Ordering::AcqRel) {
+        if self.summons.call() {
             self.bell.ring();
         }
     }
@@ -175,9 +176,7 @@ impl Ring {
     /// Take what waits, at most `max` events; the bell rings again if that leaves any.
     pub fn drain(&self, max: usize) -> (Vec<Notice>, Vec<Event>) {
         self.bell.hush();
-        // Before looking: what is pushed from here on rings again.  A swap, to see all that was pushed by those
-        // who found Python called.
-        self.is_called.swap(false, Ordering::AcqRel);
+        self.summons.answer();
         let notices = self.notices.lock().drain(..).collect();
         let mut events = Vec::with_capacity(max.min(self.events.len()));
         while events.len() < max {

@@ -23,7 +23,8 @@ impl Queries {
 
     fn check_reply(&mut self, query: &Query) -> Result<(), String> {
         // What is said follows from the case, so that the case alone tells all.
-        let mark = query.octets.iter().fold(0u32, |sum, &octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
+        let mark =
+            query.octets.iter().fold(0u32, |sum, &octet| sum.wrapping_mul(31).wrapping_add(octet.into()));
         let body = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01".repeat(mark as usize % 90);
         let long = "ü".repeat(mark as usize % 150);
         let (errors, options) = ([(15, long.as_str()), (4, "")], [(11, &[0u8, 100][..])]);
