@@ -19,7 +19,7 @@ cargo fetch --quiet --locked --manifest-path native/Cargo.toml || {
     echo "skipped: cargo test (its crates cannot be had)"
     exit 0
 }
-cargo test --quiet --locked --manifest-path native/Cargo.toml -p resolver-core -p resolver-fuzz
+PYO3_PYTHON=$(realpath "$venv")/bin/python cargo test --quiet --locked --manifest-path native/Cargo.toml --workspace
 if [ "${FUZZ_PROFILE:-short}" = long ]; then
     cargo test --quiet --locked --manifest-path native/models/Cargo.toml
     if ! command -v valgrind >/dev/null 2>&1; then
