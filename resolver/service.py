@@ -37,6 +37,7 @@ from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.redirect import Redirects, led_answer
 from resolver.replies import Replies
+from resolver.storing import Storing
 from resolver.waiting import Deliver, Waiter, is_same_question
 from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
 from resolver.wire.numbers import (
@@ -102,7 +103,8 @@ class Service:
         self._cache = cache
         self._forwarder = forwarder
         self._local = local
-        self._clock = clock
+        self._now = clock.now
+        self._call_later = clock.call_later
         self._access = access
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
@@ -111,7 +113,7 @@ class Service:
         replies = Replies(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
-        self._stored: tuple[Answered | None, CacheEntry | None] = (None, None)
+        self._keep = Storing(cache).keep
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
         self.waiting = 0
         """Clients that wait for an upstream."""
@@ -263,27 +265,28 @@ class Service:
         waiter = Waiter(self, ask, deliver)
         self.waiting += 1
         if ask.stale is not None:
-            waited_s = self._clock.now() - ask.asked_at
-            waiter.patience = self._clock.call_later(
-                max(STALE_ANSWER_AFTER_S - waited_s, 0.0), waiter.on_impatience
-            )
-        self.ask_upstreams(ask, waiter.on_result)
-
-    def ask_upstreams(self, ask: Ask, done: Callable[[Answered | Failed], None]) -> None:
-        """Ask for the name in the question, or the one its rule leads to; `done` is called exactly once."""
-        query = ask.query
+            waited_s = self._now() - ask.asked_at
+            patience_s = max(STALE_ANSWER_AFTER_S - waited_s, 0.0)
+            waiter.patience = self._call_later(patience_s, waiter.on_impatience)
         if ask.redirect is not None:
-            self._forwarder.ask(ask.redirect.target, query.qtype, False, query.checking_disabled, done)
-        else:
-            checking_disabled = query.flags & _CD != 0
-            self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, done)
+            self.ask_for_target(ask, waiter.on_result)
+            return
+        query = ask.query
+        checking_disabled = query.flags & _CD != 0
+        self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, waiter.on_result)
+
+    def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name that a rule leads to; `done` is called exactly once."""
+        assert led.redirect is not None
+        query = led.query
+        self._forwarder.ask(led.redirect.target, query.qtype, False, query.checking_disabled, done)
 
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
         """What the client gets of an upstream's answer or failure, by today's policy.
 
         Another `Ask` where a list's rule leads on to another name.
         """
-        now = self._clock.now()
+        now = self._now()
         query = ask.query
         verdict = ask.verdict
         if ask.redirect is not None:
@@ -342,7 +345,7 @@ class Service:
 
     def settle_with_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
-        now = self._clock.now()
+        now = self._now()
         assert ask.stale is not None
         if now >= ask.stale.stale_until:
             return self.apologize(ask)
@@ -354,26 +357,6 @@ class Service:
     def apologize(self, ask: Ask) -> Respond:
         """SERVFAIL, when nothing better can be said."""
         return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM)
-
-    def _keep(
-        self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
-    ) -> CacheEntry | None:
-        """Store a result for `name` once, however many clients waited for it."""
-        checking_disabled = query.flags & _CD != 0
-        if type(result) is Failed:
-            # Want of room here is no failure of the name: it may be asked again at once.
-            if result.reason not in ("overload", "closed"):
-                self._cache.store_failure(name, query.qtype, dnssec_ok, checking_disabled, result.ede, now)
-            return None
-        assert type(result) is Answered
-        if self._stored[0] is result:
-            return self._stored[1]
-        if not result.upstream.trust_ad:
-            # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
-            result.response.authentic_data = False
-        entry = self._cache.store(name, query.qtype, dnssec_ok, checking_disabled, result.response, now)
-        self._stored = (result, entry)
-        return entry
 
     # Answers.
 

@@ -36,8 +36,8 @@ class Desk(Protocol):
     def apologize(self, ask: Ask) -> Respond:
         """SERVFAIL."""
 
-    def ask_upstreams(self, ask: Ask, done: Callable[[Answered | Failed], None]) -> None:
-        """Ask for the name that `ask` is about; `done` is called exactly once."""
+    def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name that a rule leads to; `done` is called exactly once."""
 
 
 def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
@@ -102,7 +102,7 @@ class Waiter:
         if self._deliver is None:
             return
         self._following = led
-        self._desk.ask_upstreams(led, lambda result: self.on_result(result, led))
+        self._desk.ask_for_target(led, lambda result: self.on_result(result, led))
 
     def _settle(self, answer: Respond | Drop) -> None:
         deliver, self._deliver = self._deliver, None

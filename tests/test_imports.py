@@ -31,6 +31,7 @@ LEVELS: dict[str, int] = {
     "memo": 5,
     "redirect": 5,
     "replies": 5,
+    "storing": 5,
     "waiting": 5,
     "service": 6,
     "observe": 7,
