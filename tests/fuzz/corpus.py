@@ -6,6 +6,7 @@ Knows: dnspython, an independent writer of messages.  Does not know: the code un
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import dns.edns
 import dns.flags
@@ -30,7 +31,8 @@ DEEP_NAME = ".".join(["d"] * 127) + "."
 """127 labels, the most there may be."""
 
 
-def queries() -> list[bytes]:
+@cache
+def queries() -> tuple[bytes, ...]:
     """Queries as clients send them, and rarer ones that are still whole."""
     made: list[dns.message.Message] = []
     for qname in (
@@ -70,7 +72,7 @@ def queries() -> list[bytes]:
     made.append(with_answer)
     for query in made:
         query.id = 0x4321
-    return [query.to_wire() for query in made]
+    return tuple(query.to_wire() for query in made)
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,12 @@ POISON = (
 SIGNATURE = "13 3 300 20370101000000 20240101000000 4711 example.org. AAECAwQFBgc="
 
 
-def answers() -> list[Answer]:
+@cache
+def answers() -> tuple[Answer, ...]:
     """Answers of every shape, most with poison in some section."""
     www = "www.example.org."
     big = " | ".join(f'"{place:03d} {"x" * 180}"' for place in range(30))
-    return [
+    return (
         made_answer(www, "A", answer=(f"{www} 300 A 192.0.2.80",)),
         made_answer(www, "A", answer=(f"{www} 300 A 192.0.2.80",), edns=False),
         made_answer(
@@ -205,4 +208,4 @@ def answers() -> list[Answer]:
         made_answer(www, "A", rcode=1, edns=False),
         made_answer(www, "A", rcode=16),
         made_answer(www, "A", authority=POISON, additional=POISON),
-    ]
+    )

@@ -32,7 +32,7 @@ from tests.parity.sides import Difference, Question, Sides
 SEEDS = range(8)
 CASES = (10_000_000 if IS_LONG else 20_000) // len(SEEDS)
 """For each seed, of queries; as many answers, and as many steps of caches."""
-PER_POLICY = 500
+PER_POLICY = 5000 if IS_LONG else 500
 ABREAST_MAX = 40
 """Queries of one batch at most; more than the plane prepares together."""
 ANSWERS_PER_POLICY = 40
