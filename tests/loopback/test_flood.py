@@ -1,0 +1,87 @@
+"""A flood of names that nobody asks twice: what is asked often stays known, and memory stays what was configured."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from resolver.wire.encode import encode_query
+from tests.loopback.server import Server, running_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.loopback]
+
+CACHE_MB = 16
+HOT = 500
+FLOOD = 150_000
+"""Their answers are several times what the cache holds."""
+BATCH = 100
+HOT_PER_BATCH = 20
+
+
+def encoded(name: str) -> bytes:
+    qname = b"".join(bytes((len(label),)) + label.encode() for label in name.split(".")) + b"\0"
+    return encode_query(qname, 1, id=4711, dnssec_ok=False, checking_disabled=False, edns=False)
+
+
+def resident_mb(pid: int) -> float:
+    """Megabytes (2**20) that the process itself holds in memory, without those that compile for it."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+class Client(AbstractContextManager["Client"]):
+    """One socket that asks in batches and waits until each of a batch is answered."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.connect(("127.0.0.1", port))
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def ask(self, queries: Sequence[bytes]) -> int:
+        """How many answers came, all but the last within a second of the one before."""
+        for query in queries:
+            self.socket.send(query)
+        answers = 0
+        while answers < len(queries) and select.select([self.socket], [], [], 1.0)[0]:
+            reply = self.socket.recv(4096)
+            assert reply[3] & 15 == 0
+            answers += 1
+        return answers
+
+
+@pytest.fixture
+def server(authority: int, serving_engine: str, tmp_path: Path) -> Iterator[Server]:
+    with running_server(tmp_path, authority, changes={"cache": {"size_mb": CACHE_MB}}) as server:
+        yield server
+
+
+def test_the_hot_set_and_the_memory_outlast_a_flood(server: Server) -> None:
+    hot = [encoded(f"h{number}.wild.example.com") for number in range(HOT)]
+    asked = 0
+    with Client(server.port) as client:
+        for _ in range(3):
+            for start in range(0, HOT, BATCH):
+                assert client.ask(hot[start : start + BATCH]) == BATCH
+        before_mb = resident_mb(server.pid)
+        hits = server.metric("resolver_cache_hits_total")
+        for start in range(0, FLOOD, BATCH):
+            flood = [encoded(f"{number}.once.wild.example.com") for number in range(start, start + BATCH)]
+            place = asked % HOT
+            again = hot[place : place + HOT_PER_BATCH]
+            assert client.ask([*flood, *again]) == BATCH + HOT_PER_BATCH
+            asked += len(again)
+    hits = server.metric("resolver_cache_hits_total") - hits
+    grown_mb = resident_mb(server.pid) - before_mb
+    print(f"{hits / asked:.2%} hits, {grown_mb:.1f} MB more")
+    assert server.metric("resolver_cache_evictions_total") > FLOOD / 4
+    assert hits >= 0.99 * asked
+    assert grown_mb <= 1.1 * CACHE_MB
