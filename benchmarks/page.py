@@ -11,6 +11,7 @@ from benchmarks.bars import BarLine, bar_lines
 from benchmarks.chart import Panel
 from benchmarks.contestants import Contestant
 from benchmarks.figures import LOADS, NOT_PEERS, Figures
+from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 
 CHART = "benchmarks.svg"
 LOAD_TITLES = {
@@ -115,6 +116,10 @@ def _cpu(figures: Figures, contestants: dict[str, Contestant]) -> str:
         spread for key in keys for load in LOADS if (spread := figures.spread("plain", key, load)) is not None
     ]
     widest = f" The widest spread of one figure's repeats was {max(spreads):.0%}." if spreads else ""
+    widest += (
+        f" Readings of which a hypervisor took over {STOLEN_SHARE_MAX:.0%} for others were taken again, up to"
+        f" {TRIES_MAX - 1} times."
+    )
     return (
         f"## CPU per query\n\n![CPU microseconds per query, by load and contestant]({CHART})\n\n"
         + table(("µs per query", *LOADS, "MB", "load s"), rows)

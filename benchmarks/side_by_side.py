@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import OURS, has_ipv6
 from benchmarks.field import CONTESTANTS, Entrant, Field
-from benchmarks.measure import CLIENTS_MANY, Asking, ask_once, compile_c, measure, measure_waits
+from benchmarks.measure import CLIENTS_MANY, Asking, ask_once, compile_c, measure, measure_waits, undisturbed
 
 VARIANTS: dict[str, Asking] = {
     "plain": Asking(),
@@ -92,14 +93,18 @@ def measure_cpu(running: Field, loads: Sequence[str], lengths: dict[str, Length]
                 continue
             warm_up(running, VARIANTS[variant])
             for load in loads:
-                queries = running.workload.queries(load, length.seconds)
+                afresh = partial(running.workload.queries, load, length.seconds)
+                queries = afresh()
                 for entrant in in_turn(entrants, repeat):
-                    got = measure(entrant.pid, entrant.port, queries, length.seconds, VARIANTS[variant])
+                    read = partial(
+                        measure, entrant.pid, entrant.port, seconds=length.seconds, asking=VARIANTS[variant]
+                    )
+                    got, stolen = undisturbed(read, queries, afresh)
                     key = _key(running, entrant)
                     odd = oddities(key, load, got.completed, got.lost, got.rcodes)
                     _tell(key, f"{variant} {load}", odd)
                     at = {"variant": variant, "load": load, "contestant": key, "repeat": repeat}
-                    readings.append({**at, **asdict(got), "odd": odd})
+                    readings.append({**at, **asdict(got), "odd": odd, "stolen": stolen})
             print(f"CPU per query: {variant}, round {repeat + 1} of {length.repeats}", flush=True)
     return readings
 
@@ -115,14 +120,18 @@ def measure_all_waits(
         warm_up(running, Asking())
         for load in loads:
             for kind, wanted in (("most", 0), ("rate", rate)):
-                queries = running.workload.queries(load, length.seconds)
+                afresh = partial(running.workload.queries, load, length.seconds)
+                queries = afresh()
                 for entrant in in_turn(entrants, repeat):
-                    got = measure_waits(program, entrant.pid, entrant.port, queries, length.seconds, wanted)
+                    read = partial(
+                        measure_waits, program, entrant.pid, entrant.port, seconds=length.seconds, rate=wanted
+                    )
+                    got, stolen = undisturbed(read, queries, afresh)
                     key = _key(running, entrant)
                     odd = oddities(key, load, got.completed, got.lost, got.rcodes)
                     _tell(key, f"{kind} {load}", odd)
                     at = {"kind": kind, "rate": wanted, "load": load, "contestant": key, "repeat": repeat}
-                    readings.append({**at, **_finite(asdict(got)), "odd": odd})
+                    readings.append({**at, **_finite(asdict(got)), "odd": odd, "stolen": stolen})
         print(f"waits: round {repeat + 1} of {length.repeats}", flush=True)
     return readings
 

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import Asking, dnsperf_command, load_command, percentile_us, read_dnsperf, read_waits
+from benchmarks import measure
+from benchmarks.measure import (
+    TRIES_MAX,
+    Asking,
+    dnsperf_command,
+    load_command,
+    percentile_us,
+    read_dnsperf,
+    read_waits,
+    stolen_s,
+    undisturbed,
+)
 
 REPORT = """\
 Statistics:
@@ -89,3 +100,48 @@ def test_generator_without_a_rate_keeps_queries_outstanding() -> None:
     queries = Path("queries.txt")
     assert "-r" not in load_command(Path("load"), 53, queries, 1.0, 0)
     assert "-q" not in load_command(Path("load"), 53, queries, 1.0, 20_000)
+
+
+class Machine:
+    """One whose hypervisor takes this part of each reading of a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
+        self.shares = shares
+        self.asked: list[Path] = []
+        self.now = self.stolen = 0.0
+        monkeypatch.setattr(measure, "stolen_s", lambda: self.stolen)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+    def take(self, queries: Path) -> int:
+        self.stolen += 2 * self.shares[len(self.asked)]
+        self.now += 1
+        self.asked.append(queries)
+        return len(self.asked)
+
+    def read(self) -> tuple[int, float]:
+        return undisturbed(self.take, Path("first"), lambda: Path("afresh"))
+
+
+def test_a_quiet_reading_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, 0.01)
+    number, share = machine.read()
+    assert (number, round(share, 6)) == (1, 0.01)
+    assert machine.asked == [Path("first")]
+
+
+def test_a_disturbed_reading_is_taken_again_with_new_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, 0.3, 0.0)
+    assert machine.read() == (2, 0.0)
+    assert machine.asked == [Path("first"), Path("afresh")]
+
+
+def test_of_disturbed_readings_the_least_disturbed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, 0.3, 0.1, 0.2, 0.4)
+    number, share = machine.read()
+    assert (number, round(share, 6)) == (2, 0.1)
+    assert len(machine.asked) == TRIES_MAX
+
+
+def test_time_stolen_is_read_from_the_kernel() -> None:
+    assert 0 <= stolen_s() <= stolen_s()
