@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 1
+INTERFACE: Final = 2
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)

@@ -15,6 +15,7 @@ if ! command -v cargo >/dev/null 2>&1; then
 else
     if cargo fmt --version >/dev/null 2>&1; then
         cargo fmt --manifest-path native/Cargo.toml --all -- --check
+        cargo fmt --manifest-path native/models/Cargo.toml -- --check
     else
         echo "skipped: cargo fmt (not installed)"
     fi

@@ -4,8 +4,9 @@ Times are monotonic seconds (`time.monotonic`) unless they say otherwise; names 
 with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here raises for octets from the
 network.  Every method may be called from any thread.
 
-A defect in here is caught and counted (`Plane.counters`, panics), and told as what does no harm: the query is
-Python's, nothing is known, nothing was kept; RuntimeError where there is no such thing to tell.
+A defect in what a query, an answer or a policy goes through is caught and counted (`Plane.counters`, panics), and told
+as what does no harm: the query is Python's, nothing is known, nothing was kept; RuntimeError where there is no such
+thing to tell.
 """
 
 from collections.abc import Callable, Sequence

@@ -128,14 +128,16 @@ class NativeListener:
         self._is_closed = True
         self._forwarder.other_plane = None
         self._loop.remove_reader(self._fd)
-        for _ in range(LAST_TURNS_MAX):
-            if not self._turn():
-                break
-        self._plane.close()
-        for covers in self._covers.values():
-            for cover in covers:
-                cover.close()
-        self._tickets.clear()
+        try:
+            for _ in range(LAST_TURNS_MAX):
+                if not self._turn():
+                    break
+        finally:
+            self._plane.close()
+            for covers in self._covers.values():
+                for cover in covers:
+                    cover.close()
+            self._tickets.clear()
 
     def cover_all(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""

@@ -158,16 +158,16 @@ class UdpListener:
             self._send_late()
 
     def _send_late(self) -> None:
-        late = self._late
+        late, senders = self._late, self._late_senders
+        answers, asked_at = self._late_answers, self._late_asked_at
         if not late:
             return  # a full batch left already
-        self._batch.put_late(late, self._late_senders)
+        # Whatever becomes of these, the next ones start afresh.
+        self._late, self._late_senders = [], []
+        self._late_answers, self._late_asked_at = [], []
+        self._batch.put_late(late, senders)
         self._send(len(late))
-        self._reporter.count_late(_UDP, self._late_answers, self._late_asked_at, self._clock.now())
-        late.clear()
-        self._late_senders.clear()
-        self._late_answers.clear()
-        self._late_asked_at.clear()
+        self._reporter.count_late(_UDP, answers, asked_at, self._clock.now())
 
     def _send(self, count: int) -> None:
         lost = self._batch.send(count)

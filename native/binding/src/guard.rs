@@ -1,4 +1,4 @@
-//! The line that no panic crosses: calls of Python's into the plane.
+//! The line that no panic crosses: what Python calls for a query, an answer or a policy.
 //!
 //! Knows: that a panic is counted, and that the caller is told something safe instead.  Does not know: what the
 //! call does.

@@ -55,7 +55,7 @@ struct InFlight {
 
 /// What one turn of the loop works with.
 pub struct Turn<'t> {
-    /// The policy in force; None: not published yet.
+    /// The policy in force; None: there is none, every query is Python's.
     pub policy: Option<&'t Policy>,
     /// The thread's counts.
     pub ledger: &'t mut Ledger,
@@ -357,6 +357,10 @@ impl<'s> Misses<'s> {
     /// The thread begins anew, or ends: Python goes on with everything, and nothing here will hear of it.
     pub fn abandon(&mut self, now: f64) {
         for owner in self.in_flight.handles() {
+            // The sockets end with the thread; they may be what broke it, so nothing is asked of them here.
+            if let Some(flight) = self.in_flight.get_mut(owner) {
+                flight.socket = None;
+            }
             let part = || {
                 self.lose(owner, HandoverReason::Abandoned, now);
                 self.release(owner);

@@ -287,7 +287,7 @@ impl Core {
         let own = &mut *self.own.lock();
         let asked = own.attempts.get(&attempt).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
         let policy = self.heart.flow.policy();
-        let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("no policy yet")) };
+        let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("there is no policy")) };
         let mut told: Vec<(u64, Option<Bound<'py, PyBytes>>)> = Vec::new();
         let mut punts: Vec<u64> = Vec::new();
         let mut ledger = self.ledger.lock();
@@ -344,7 +344,7 @@ impl Core {
 
     fn judge_name<'py>(&self, py: Python<'py>, qname: &[u8], now: f64) -> PyResult<Bound<'py, PyTuple>> {
         let policy = self.heart.flow.policy();
-        let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("no policy yet")) };
+        let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("there is no policy")) };
         let verdict = policy.table.judge_name(qname, now);
         let matched = verdict.matched.as_ref();
         let fields = [

@@ -206,7 +206,7 @@ impl<'s> Worker<'s> {
         count
     }
 
-    /// One turn of everything; how many queries and upstream sockets were looked at.
+    /// One turn of everything; how many queries came, and how many upstream sockets had something.
     fn wait_for_anything(&mut self) -> usize {
         let patience_ms = self.misses.patience_ms(self.now);
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
@@ -220,14 +220,17 @@ impl<'s> Worker<'s> {
         let mut turn = Turn { policy: policy.as_deref(), ledger: &mut ledger, now: self.now };
         let mut may_read = false;
         let mut index = 0;
-        let mut count = 0;
+        let (mut heard, mut count) = (0, 0);
         // Upstreams first: what they say may answer the queries that wait.
         while let Some(number) = self.events.number(index) {
             index += 1;
             match number {
                 LISTEN => may_read = true,
                 BELL => self.post.bell.hush(),
-                _ => self.misses.read(Handle::from_bits(number), &mut turn),
+                _ => {
+                    heard += 1;
+                    self.misses.read(Handle::from_bits(number), &mut turn);
+                }
             }
         }
         self.misses.send_answers();
@@ -237,7 +240,7 @@ impl<'s> Worker<'s> {
             self.answer_batches(count, &mut ledger);
         }
         self.misses.look_at_timers(self.now);
-        index + count
+        heard + count
     }
 
     /// How many queries came; an error is counted, and the next turn tries again.
