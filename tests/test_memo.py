@@ -38,12 +38,13 @@ def test_it_never_holds_more_than_its_octets() -> None:
 
 
 MEASURE = """
-import gc
+import ctypes, gc, os
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of one size
 from resolver.memo import Memo, Remembered
 from resolver.outcome import Respond, Source
 
 def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 memo = Memo(1 << 30)
 gc.collect()
@@ -62,7 +63,7 @@ for count in (21_840, 21_850, 40_000):  # before and after the dict has grown
 def test_what_it_says_an_entry_takes_is_what_it_takes() -> None:
     ratios = subprocess.check_output([sys.executable, "-c", MEASURE], text=True).split()
     assert len(ratios) == 3
-    assert all(0.85 < float(ratio) < 1.1 for ratio in ratios), ratios
+    assert all(0.8 < float(ratio) < 1.15 for ratio in ratios), ratios
 
 
 def test_what_is_asked_often_survives_a_scan_of_names_asked_once() -> None:
