@@ -4,9 +4,9 @@ Times are monotonic seconds (`time.monotonic`) unless they say otherwise; names 
 with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here raises for octets from the
 network.  Every method may be called from any thread.
 
-A defect in what a query, an answer or a policy goes through is caught and counted (`Plane.counters`, panics), and told
-as what does no harm: the query is Python's, nothing is known, nothing was kept; RuntimeError where there is no such
-thing to tell.
+A defect in what a query, an answer or a policy goes through is caught and counted (`Plane.counters`, panics),
+and told as what does no harm: the query is Python's, nothing is known, nothing was kept; RuntimeError where
+there is no such thing to tell.
 """
 
 from collections.abc import Callable, Sequence
@@ -112,8 +112,8 @@ _Event: TypeAlias = (
     | tuple[Literal["up"], int]
 )
 """A query to answer (octets, address, route); an attempt to go on with; a datagram for an attempt handed over
-(ticket, octets); the socket of one broke, or its thread ended: nothing will come, but its ticket is still to be
-closed; nobody reads a worker's sockets for now; somebody does again."""
+(ticket, octets); the socket of one broke, or its thread ended: nothing will come, but its ticket is still to
+be closed; nobody reads a worker's sockets for now; somebody does again."""
 
 _UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float]
 """Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
