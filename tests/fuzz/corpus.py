@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from unittest import mock
 
 import dns.edns
 import dns.flags
@@ -113,7 +114,10 @@ def made_answer(
     reply.set_rcode(dns.rcode.Rcode(rcode))
     wire_name = dns.name.from_text(qname).to_wire()
     assert wire_name is not None
-    return Answer(wire_name, int(dns.rdatatype.from_text(qtype)), dnssec_ok, reply.to_wire(max_size=65535))
+    # dnspython would shuffle the records of a set.
+    with mock.patch("random.shuffle"):
+        octets = reply.to_wire(max_size=65535)
+    return Answer(wire_name, int(dns.rdatatype.from_text(qtype)), dnssec_ok, octets)
 
 
 SOA = "example.org. 300 SOA ns1.example.org. host.example.org. 1 7200 900 1209600 60"
