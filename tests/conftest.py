@@ -39,6 +39,16 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return engine_called(request.param)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real sockets and programs live in real time, and a busy machine can stand still for longer than any patience.
+
+    So a test of them that fails is run again, at most twice; the summary names every one that was.
+    """
+    for item in items:
+        if item.get_closest_marker("loopback") or item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Honour `@pytest.mark.needs("dig", "nsd")`."""
     for mark in item.iter_markers("needs"):
