@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use resolver_fuzz::{run, targets, Until};
+use resolver_fuzz::{run, targets, Until, CASE_S_MAX};
 
 const USAGE: &str = "usage: resolver-fuzz TARGET|all [--seconds N | --cases N] [--seed N]";
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     };
     for name in wanted.targets {
         let Some(mut target) = targets::by_name(name) else { continue };
-        match run(&mut *target, wanted.seed, wanted.until) {
+        match run(&mut *target, wanted.seed, wanted.until, CASE_S_MAX) {
             Ok(summary) => println!(
                 "{name}: {} cases in {:.1} s (seed {}), slowest {:.0} us, grew by {:.1} MB; {}",
                 summary.cases,

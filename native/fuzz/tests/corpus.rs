@@ -1,8 +1,10 @@
 //! The corpus through every target, cases that once broke something, and a few thousand new ones.
 
-use resolver_fuzz::{corpus, run, targets, Until};
+use resolver_fuzz::{corpus, run, targets, Until, CASE_S_MAX};
 
 const CASES: u64 = 3000;
+/// How many times longer a case may take where nothing is optimised.
+const UNOPTIMISED: f64 = 10.0;
 
 #[test]
 fn every_case_of_the_corpus_holds() {
@@ -21,8 +23,14 @@ fn every_case_of_the_corpus_holds() {
 fn broken_cases_hold_too() {
     for name in targets::ALL {
         let mut target = targets::by_name(name).unwrap();
-        let summary = run(&mut *target, 1, Until::Cases(CASES)).unwrap_or_else(|why| panic!("{why}"));
-        println!("{name}: {} cases; {}", summary.cases, summary.facts);
+        let summary = run(&mut *target, 1, Until::Cases(CASES), CASE_S_MAX * UNOPTIMISED)
+            .unwrap_or_else(|why| panic!("{why}"));
+        println!(
+            "{name}: {} cases, slowest {:.2} ms; {}",
+            summary.cases,
+            summary.slowest_s * 1e3,
+            summary.facts
+        );
     }
 }
 
