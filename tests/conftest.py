@@ -40,12 +40,12 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real sockets and programs live in real time, and a busy machine can stand still for longer than any patience.
+    """A busy machine can stand still for longer than any patience: what lives in real time gets more than one go.
 
-    So a test of them that fails is run again, at most twice; the summary names every one that was.
+    A test of it that fails is run again, at most twice; the summary names every one that was.
     """
     for item in items:
-        if item.get_closest_marker("loopback") or item.get_closest_marker("slow"):
+        if any(item.get_closest_marker(mark) for mark in ("loopback", "slow", "timed")):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
 
 

@@ -77,6 +77,7 @@ def hostile_texts() -> list[str]:
     ]
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("name", "expression"), expressions(), ids=[name for name, _ in expressions()])
 def test_no_expression_takes_long_over_a_hostile_line(
     name: str, expression: re.Pattern[str] | re.Pattern[bytes]
@@ -94,6 +95,7 @@ def test_every_format_has_its_expressions_under_test() -> None:
     assert {name.split(".")[0] for name, _ in expressions()} >= {"content", "detection", "zone_text", "rpz"}
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("space", [b"", b" ", b"\n"])
 def test_comments_before_a_page_are_passed_over_once_each(space: bytes) -> None:
     comments = (b"<!---->" + space) * 400
@@ -138,6 +140,7 @@ def test_defect_of_a_reader_refuses_its_list_and_raises_nothing(monkeypatch: pyt
     assert "IndexError: 'list index out of range'" in problem.message
 
 
+@pytest.mark.timed
 def test_gzip_of_very_many_members_is_refused_soon() -> None:
     octets = EMPTY_MEMBER * (content.MEMBERS_MAX + 1)
 
@@ -181,6 +184,7 @@ def test_gzip_is_unpacked_alike_by_slices_of_any_size(
             list_text(broken, 1 << 20)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("list_format", sorted(FORMATS))
 def test_hostile_texts_are_no_more_than_bad_lines(list_format: str) -> None:
     octets = "\n".join(hostile_texts()).encode()

@@ -69,6 +69,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("kind", "case"),
     [

@@ -242,6 +242,7 @@ def test_any_octets_get_a_verdict(octets: bytes) -> None:
         assert isinstance(parsed, Query) or parsed.reason in MALFORMED_REASONS
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("octet_count", [300, 32_000])
 def test_labels_without_end_are_refused_quickly(octet_count: int) -> None:
     octets = header() + b"\1a" * octet_count

@@ -194,6 +194,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", list(bombs()))
 def test_no_message_costs_more_than_ten_milliseconds(name: str) -> None:
     verdict, spent_s = slowest_of(bombs()[name])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from resolver.wire.encode import response_limit
@@ -96,6 +97,7 @@ def check_response(octets: bytes, asked: SentQuery, engine: Engine) -> None:
     assert len(verdict.links) <= 11
 
 
+@pytest.mark.timed
 def test_mutated_queries_are_borne(engine: Engine) -> None:
     chance = random.Random(20_240_101)
     seeds = [case["octets"] for case in corpus("queries.yaml", "octets")]
@@ -107,6 +109,7 @@ def test_mutated_queries_are_borne(engine: Engine) -> None:
     assert verdicts == {Query, Malformed}
 
 
+@pytest.mark.timed
 def test_mutated_responses_are_borne(engine: Engine) -> None:
     chance = random.Random(20_240_102)
     seeds = corpus("responses.yaml", "octets")
