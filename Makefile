@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo unit test check bench fmt clean peers native engine
+.PHONY: help run demo unit test check bench fmt clean peers native compiled engine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,10 +25,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 native: $(READY)
 	@scripts/build-native.sh $(VENV)
 
+compiled: $(READY)
+	@scripts/build-compiled.sh $(VENV)
+
 engine: native
 	@$(BIN)/python -m resolver.cli.engine
 
-run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+run: compiled engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(READY) ## show the whole system on loopback, no network needed
@@ -37,8 +40,9 @@ demo: $(READY) ## show the whole system on loopback, no network needed
 unit: engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: engine peers ## every test, real servers and clients included
+test: compiled engine peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
+	scripts/test-compiled.sh $(VENV)
 	$(PYTEST) -n auto
 
 check: engine ## format, lint, types, and the files we ship
@@ -48,7 +52,7 @@ check: engine ## format, lint, types, and the files we ship
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
 
-bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
+bench: compiled engine peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
 
 fmt: $(READY) ## format the code

@@ -1,6 +1,20 @@
-"""`python -m resolver`: the same as the console script."""
+"""`python -m resolver`, which is also the console script: compiled modules where there are any that fit."""
 
-from resolver.cli import main
+from __future__ import annotations
+
+import contextlib
+
+from resolver import compiled
+
+
+def main() -> None:
+    """Entry point of the program; leaves through SystemExit."""
+    with contextlib.suppress(compiled.Unfit):
+        compiled.use()
+    from resolver import cli
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from resolver import compiled
+
+if os.environ.get("RESOLVER_COMPILED"):
+    # Before anything imports the modules: the tests that take no module apart run on the build, too.
+    compiled.use()
+
 from resolver.observe.log import LOGGERS_SET_UP
 from tests.engines import ENGINES, Engine, engine_called
 

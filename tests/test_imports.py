@@ -14,6 +14,7 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
+    "compiled": 0,
     "plane": 0,
     "problems": 0,
     "yamlsource": 1,

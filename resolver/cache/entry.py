@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from resolver.wire.response import ChainLink, Response
 
@@ -32,12 +32,10 @@ TABLE_SLOT_OCTETS: Final = 60
 
 
 class Seat:
-    """An entry's place in the eviction queues, kept by its question while the answers come and go.
-
-    See `seated` for the quick way to make one.
-    """
+    """An entry's place in the eviction queues, kept by its question while the answers come and go."""
 
     __slots__ = ("entry", "in_main", "kind", "octets", "qname")
+    __deletable__: ClassVar = ["entry"]  # mypyc asks which attributes may be taken away
 
     def __init__(self, qname: bytes, kind: int, octets: int) -> None:
         self.qname = qname
@@ -123,23 +121,13 @@ def seated(
     expires_at: float,
     stale_until: float,
 ) -> CacheEntry:
-    """A new entry in a new seat, made without their `__init__`s: it runs once for every new name."""
-    seat = Seat.__new__(Seat)
-    seat.qname = qname
-    seat.kind = kind
-    seat.octets = octets
-    seat.in_main = False
-    seat.entry = entry = CacheEntry.__new__(CacheEntry)
-    entry.seat = seat
+    """A new entry in a new seat."""
+    seat = Seat(qname, kind, octets)
+    entry = seat.entry
     entry.response = response
     entry.stored_at = stored_at
     entry.expires_at = expires_at
     entry.stale_until = stale_until
-    entry.failed_until = _NEVER
-    entry.failure = entry.judgement = None
-    entry.failure_ttl_s = 0.0
-    entry.frequency = 0
-    entry.judged_generation = -1
     return entry
 
 

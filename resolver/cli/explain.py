@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
@@ -30,8 +30,11 @@ from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.server import make_local_names, make_plan
 from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
+from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.network import Receiver, Unsent
 from resolver.forwarding.plan import ForwardPlan
+from resolver.forwarding.upstream import Upstream
 from resolver.outcome import Ask, Drop, Peer, Respond, Source, Transport
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.properties import moment_from, zone_from
@@ -145,12 +148,13 @@ def _answer(
     wall: float,
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
+    clock = _StandingClock(wall)
     service = Service(
         table=table,
         cache=ResponseCache(0),
-        forwarder=cast(Forwarder, plan),  # `answer_now` only asks it what `forward` covers.
+        forwarder=Forwarder(plan, _NoNetwork(), clock, Entropy()),  # only asked what `forward` covers
         local=make_local_names(settings),
-        clock=_StandingClock(wall),
+        clock=clock,
         access=AccessList(settings.clients.allow),
         memo_octets_max=0,
     )
@@ -169,6 +173,18 @@ class _StandingClock:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
         raise AssertionError("nothing waits while explaining")
+
+
+class _NoNetwork:
+    """Nothing is sent."""
+
+    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Unsent:
+        raise AssertionError("nobody is asked while explaining")
+
+    ask_stream = send_datagram
+
+    def close(self) -> None:
+        pass
 
 
 def _source(outcome: Respond | Drop | Ask) -> str:

@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from resolver import __version__
+from resolver import __version__, compiled
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.cli.counters import forwarding_counters, native_counters, upstream_facts
+from resolver.cli.engine import PYTHON
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
 from resolver.cli.native import NativeEngine
 from resolver.cli.policyfacts import count_expiring, policy_facts
@@ -204,7 +205,8 @@ class Server:
         parts.append(f"{counts['domains']} domains")
         if counts["list_names"]:
             parts.append(f"{counts['list_names']} list names")
-        parts.append(f"engine {self.engine}")
+        is_compiled = self.engine == PYTHON and compiled.is_in_use()
+        parts.append(f"engine {self.engine}" + (" (compiled)" if is_compiled else ""))
         return "ready: " + ", ".join(parts)
 
     # Starting.

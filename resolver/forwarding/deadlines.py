@@ -30,7 +30,7 @@ _NONE = 0
 class Timed(Protocol):
     """Something that can be due.  A protocol, so that a class with slots and another base can be it."""
 
-    _bucket: int = _NONE
+    _bucket: int = 0
     """Belongs to `Deadlines`: which bucket holds it."""
 
     @abstractmethod

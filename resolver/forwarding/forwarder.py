@@ -246,11 +246,7 @@ class Forwarder:
         self, key: _Key, candidates: Sequence[Upstream], deadline: float, packets_max: int
     ) -> _Flight:
         """A flight that nobody waits for and that is in no table yet."""
-        flight = _Flight.__new__(_Flight)
-        # By name: called through the class, it costs twice as much.
-        Transaction.__init__(
-            flight, key[0], key[1], key[2], key[3], candidates, self._entropy, deadline, packets_max
-        )
+        flight = _Flight(key[0], key[1], key[2], key[3], candidates, self._entropy, deadline, packets_max)
         flight._bucket = 0
         flight.forwarder = self
         flight.key = key

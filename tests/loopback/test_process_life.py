@@ -32,7 +32,7 @@ def test_the_ready_line_says_where_and_what(tmp_path: Path) -> None:
         assert f"127.0.0.1:{server.port}" in line
         assert f"[::1]:{server.port}" in line
         assert "4 exchanges" in line
-        assert line.endswith(("engine native", "engine python"))
+        assert line.endswith(("engine native", "engine python", "engine python (compiled)"))
         assert len(server.stdout().splitlines()) == 1
 
 
