@@ -12,17 +12,21 @@ import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from benchmarks.contestants import policy_with_list
 from benchmarks.workload import Workload
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
-from resolver.clock import Clock
+from resolver.clock import TimerHandle
+from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.network import Receiver, Unsent
+from resolver.forwarding.plan import ForwardPlan
+from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.memo import Memo, Remembered
-from resolver.outcome import Ask, Peer, Respond, Transport
+from resolver.outcome import Ask, Peer, Respond, Source, Transport
 from resolver.policy.answer import policy_answer
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.image import Image
@@ -41,11 +45,21 @@ CLIENT = bytes((127, 0, 0, 1))
 
 
 class _Nowhere:
-    """A forwarder that serves no suffix of its own and is never asked."""
+    """A network and a clock that nobody needs: no question is asked."""
 
-    def covers(self, qname: bytes) -> bool:
-        """No suffix."""
-        return False
+    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Unsent:
+        raise AssertionError("a question was asked")
+
+    ask_stream = send_datagram
+
+    def close(self) -> None:
+        pass
+
+    def now(self) -> float:
+        return NOW
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
+        raise AssertionError("a timer was set")
 
 
 def octets_of(names: Sequence[str]) -> list[bytes]:
@@ -107,12 +121,13 @@ class Bench:
 
     def service(self, memo_octets_max: int) -> Service:
         """A service with a memo of this size: 0 shows the gates behind it."""
+        nowhere = _Nowhere()
         return Service(
             table=self.table,
             cache=self.cache,
-            forwarder=cast(Forwarder, _Nowhere()),
+            forwarder=Forwarder(ForwardPlan(()), nowhere, nowhere, Entropy()),
             local=self.local,
-            clock=cast(Clock, None),
+            clock=nowhere,
             access=self.access,
             memo_octets_max=memo_octets_max,
         )
@@ -137,7 +152,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         [bench.query(octets) for octets in group] for group in (bench.hot, bench.blocked, bench.fresh)
     )
     table, cache, local = bench.table, bench.cache, bench.local
-    covers = _Nowhere().covers
+    covers = ForwardPlan(()).covers
     verdicts = [(query, table.judge_name(query.qname, NOW)) for query in blocked]
     entries = [
         (query, entry.response)
@@ -146,7 +161,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         and entry.response is not None
     ]
     memo = Memo(64 << 20)
-    answer = Remembered(Respond(bytes(60), 0, 1, cast(Any, None)))
+    answer = Remembered(Respond(bytes(60), 0, 1, Source.CACHE))
     known = Memo(64 << 20)
     for octets in bench.hot:
         known.remember(octets[2:], answer)

@@ -36,11 +36,16 @@ class Unfit(Exception):
 
 def use() -> None:
     """Take the compiled modules from now on.  Raises Unfit.  Call before any of them is imported."""
+    sys.meta_path.insert(0, _Finder(find()))
+
+
+def find() -> dict[str, Path]:
+    """The files of this installation's build, by module.  Raises Unfit."""
     spec = importlib.util.find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     if not folders:
         raise Unfit("the modules are not compiled")
-    sys.meta_path.insert(0, _Finder(fitting_files(Path(folders[0]), Path(__file__).parent.parent)))
+    return fitting_files(Path(folders[0]), Path(__file__).parent.parent)
 
 
 def is_in_use() -> bool:

@@ -78,7 +78,7 @@ def choose_engine(wanted: str, load: Callable[[], NativeModule] = load_native) -
 def modules_line() -> str:
     """One line for people: whether the program runs compiled modules, and why not."""
     try:
-        compiled.use()
+        compiled.find()
     except compiled.Unfit as why:
         return f"Python modules: interpreted ({why})"
     return "Python modules: compiled"
