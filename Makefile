@@ -12,6 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 
 .DEFAULT_GOAL := help
+# Several targets install into one environment.
+.NOTPARALLEL:
 .PHONY: help run demo unit test check bench fmt clean peers native compiled engine
 
 help: ## list these targets

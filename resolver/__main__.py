@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from resolver import compiled
 
 
 def main() -> None:
     """Entry point of the program; leaves through SystemExit."""
-    with contextlib.suppress(compiled.Unfit):
-        compiled.use()
+    compiled.use()
     from resolver import cli
 
     cli.main()

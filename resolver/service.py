@@ -16,7 +16,7 @@ from collections.abc import Callable
 from resolver.access import AccessList, RateLimiter
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
 from resolver.memo import Memo
 from resolver.outcome import (
@@ -91,7 +91,7 @@ class Service:
         *,
         table: PolicyTable,
         cache: AnyCache,
-        forwarder: Forwarder,
+        forwarder: Asks,
         local: LocalNames,
         clock: Clock,
         access: AccessList,

@@ -6,7 +6,8 @@
 #     scripts/build-compiled.sh VENV
 set -u
 
-venv=${1:?usage: build-compiled.sh VENV}
+venv=$(realpath "${1:?usage: build-compiled.sh VENV}")
+cd "$(dirname "$0")/.." || exit
 python=$venv/bin/python
 log=$venv/compiled-build.log
 
@@ -15,13 +16,13 @@ interpreted() {
     exit 0
 }
 
-folder=$("$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/resolver_compiled ||
-    interpreted "$python does not run"
+folder=$("$python" -c 'from resolver import compiled; print(compiled.build_folder())') ||
+    interpreted "$python does not run, or lacks this package"
+"$python" scripts/compile_modules.py --is-current "$folder" && exit 0
 command -v "${CC:-cc}" >/dev/null 2>&1 || interpreted "no C compiler (${CC:-cc}) on PATH"
 "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
     interpreted "no Python headers (Debian: apt install python3-dev)"
-"$python" -m pip install --quiet -c constraints.txt mypy setuptools >"$log" 2>&1 ||
+"$python" -m pip install --quiet -c constraints.txt mypy setuptools types-PyYAML >"$log" 2>&1 ||
     interpreted "mypyc cannot be installed (see $log)"
-"$python" scripts/compile_modules.py --is-current "$folder" && exit 0
 echo "compiling the Python modules (two or three minutes; only when their sources changed)"
 "$python" scripts/compile_modules.py "$folder" >>"$log" 2>&1 || interpreted "the build failed (see $log)"

@@ -9,18 +9,17 @@ build.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import sys
 import tempfile
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from mypyc.build import mypycify
-from setuptools import setup
-
-from resolver.compiled import MANIFEST, Unfit, build_tag, fitting_files, source_digest
+from resolver.compiled import MANIFEST, Unfit, build_tag, digest_of, fitting_files, source_of
 
 ROOMS = ("wire", "cache", "forwarding", "local")
 """Every module of these rooms, and of the rest those that a query passes."""
@@ -68,13 +67,42 @@ def module_of(path: Path) -> str:
     return str(path.with_suffix("")).replace("/", ".")
 
 
+def ingredients() -> list[str]:
+    """What goes into the build: the modules compiled, and all they import, for their types are built in."""
+    finder = ModuleFinder(path=[str(Path.cwd())])
+    for path in paths():
+        finder.import_hook(module_of(path))
+    return sorted(name for name in finder.modules if name.split(".")[0] == "resolver")
+
+
+def recipe() -> str:
+    """What else the build depends on: this script, and the compiler's version."""
+    return f"{digest_of(Path(__file__))} mypyc {importlib.metadata.version('mypy')}"
+
+
+def is_current(folder: Path) -> bool:
+    """Whether `folder` holds a build of exactly these sources, by this recipe."""
+    try:
+        fitting_files(folder, Path.cwd())
+        return bool(json.loads((folder / MANIFEST).read_text()).get("recipe") == recipe())
+    except (Unfit, importlib.metadata.PackageNotFoundError):
+        return False
+
+
 def build(folder: Path) -> None:
     """Compile into `folder`.  Leaves through SystemExit where the compiler fails."""
-    sources = [str(path) for path in paths()]
+    # Only here: to see that a build is current must not need a compiler.
+    from mypyc.build import mypycify
+    from setuptools import setup
+
+    new = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     with tempfile.TemporaryDirectory() as work:
-        built = Path(work, "built")
         extensions = mypycify(
-            sources, opt_level=OPTIMISATION, debug_level="0", target_dir=str(Path(work, "c"))
+            [str(path) for path in paths()],
+            opt_level=OPTIMISATION,
+            debug_level="0",
+            target_dir=str(Path(work, "c")),
         )
         setup(
             name="resolver-compiled",
@@ -84,37 +112,25 @@ def build(folder: Path) -> None:
                 "-q",
                 "build_ext",
                 "--build-lib",
-                str(built),
+                str(new),
                 "--build-temp",
                 str(Path(work, "objects")),
             ],
         )
-        modules = [module_of(path) for path in paths()]
-        files = {
-            str(path.relative_to(built)).split(".")[0].replace("/", "."): str(path.relative_to(built))
-            for path in built.rglob("*.*")
-            if path.is_file()
-        }
-        missing = set(modules) - files.keys()
-        if missing:
-            raise SystemExit(f"not compiled: {', '.join(sorted(missing))}")
-        manifest = {
-            "python": build_tag(),
-            "sources": {module: source_digest(Path(), module) for module in modules},
-            "files": files,
-        }
-        (built / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(built, folder)
-
-
-def is_current(folder: Path) -> bool:
-    """Whether `folder` holds a build of exactly these sources."""
-    try:
-        files = fitting_files(folder, Path())
-    except Unfit:
-        return False
-    return {module_of(path) for path in paths()} <= files.keys()
+    built = sorted(path.relative_to(new) for path in new.rglob("*") if path.is_file())
+    files = {".".join((*path.parent.parts, path.name.split(".")[0])): path for path in built}
+    missing = {module_of(path) for path in paths()} - files.keys()
+    if missing:
+        raise SystemExit(f"not compiled: {', '.join(sorted(missing))}")
+    manifest = {
+        "python": build_tag(),
+        "recipe": recipe(),
+        "sources": {module: digest_of(source_of(Path.cwd(), module)) for module in ingredients()},
+        "files": {module: [str(path), digest_of(new / path)] for module, path in files.items()},
+    }
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
 
 
 if __name__ == "__main__":

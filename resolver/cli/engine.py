@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from resolver import __version__, compiled
+from resolver import __version__
 from resolver.plane import INTERFACE, NativeModule
 
 NATIVE_PACKAGE = "resolver_native"
@@ -75,15 +75,5 @@ def choose_engine(wanted: str, load: Callable[[], NativeModule] = load_native) -
         return Choice(PYTHON, str(error), None)
 
 
-def modules_line() -> str:
-    """One line for people: whether the program runs compiled modules, and why not."""
-    try:
-        compiled.find()
-    except compiled.Unfit as why:
-        return f"Python modules: interpreted ({why})"
-    return "Python modules: compiled"
-
-
 if __name__ == "__main__":
     print(choose_engine("auto"))
-    print(modules_line())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvloop
 
+from resolver import compiled
 from resolver.cli.engine import Choice, NoSuchEngine, choose_engine
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.server import CannotStart, Server
@@ -48,7 +49,7 @@ def run_server(config: Path | None) -> int:
 
 
 async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
-    _log.info("%s", choice)
+    _log.info("%s; %s", choice, compiled.describe())
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     # Before anything that takes time: a stop while loading is a stop, not a crash.

@@ -80,6 +80,18 @@ class OtherPlane(Protocol):
         """We are done with this question."""
 
 
+class Asks(Protocol):
+    """What the flow needs of a forwarder."""
+
+    def covers(self, qname: bytes) -> bool:
+        """Whether a `forward` suffix is at or above `qname`."""
+        ...
+
+    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+        """Ask; `done` is called exactly once."""
+        ...
+
+
 class Forwarder:
     """Asks the upstreams of `plan` over `network`.
 

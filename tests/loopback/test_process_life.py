@@ -17,6 +17,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from resolver import compiled
 from tests.loopback.process import poll
 from tests.loopback.server import ROOT, Server, running_server
 from tests.loopback.slow_upstream import SlowUpstream
@@ -34,6 +35,16 @@ def test_the_ready_line_says_where_and_what(tmp_path: Path) -> None:
         assert "4 exchanges" in line
         assert line.endswith(("engine native", "engine python", "engine python (compiled)"))
         assert len(server.stdout().splitlines()) == 1
+
+
+def test_the_program_runs_compiled_modules_exactly_where_they_fit(tmp_path: Path) -> None:
+    try:
+        compiled.find()
+        ending = "engine python (compiled)"
+    except compiled.Unfit:
+        ending = "engine python"
+    with Server(tmp_path, changes={"engine": "python"}) as server:
+        assert server.wait_until_ready().endswith(ending)
 
 
 def test_sigterm_settles_what_is_in_flight_and_ends_well(tmp_path: Path) -> None:
