@@ -19,11 +19,7 @@ from benchmarks.workload import Workload
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
-from resolver.forwarding.entropy import Entropy
-from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.network import Receiver, Unsent
-from resolver.forwarding.plan import ForwardPlan
-from resolver.forwarding.upstream import Upstream
+from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames
 from resolver.memo import Memo, Remembered
 from resolver.outcome import Ask, Peer, Respond, Source, Transport
@@ -45,15 +41,14 @@ CLIENT = bytes((127, 0, 0, 1))
 
 
 class _Nowhere:
-    """A network and a clock that nobody needs: no question is asked."""
+    """A forwarder and a clock that nobody needs: no question is asked."""
 
-    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Unsent:
+    def covers(self, qname: bytes) -> bool:
+        """No suffix."""
+        return False
+
+    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
         raise AssertionError("a question was asked")
-
-    ask_stream = send_datagram
-
-    def close(self) -> None:
-        pass
 
     def now(self) -> float:
         return NOW
@@ -125,7 +120,7 @@ class Bench:
         return Service(
             table=self.table,
             cache=self.cache,
-            forwarder=Forwarder(ForwardPlan(()), nowhere, nowhere, Entropy()),
+            forwarder=nowhere,
             local=self.local,
             clock=nowhere,
             access=self.access,
@@ -152,7 +147,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         [bench.query(octets) for octets in group] for group in (bench.hot, bench.blocked, bench.fresh)
     )
     table, cache, local = bench.table, bench.cache, bench.local
-    covers = ForwardPlan(()).covers
+    covers = _Nowhere().covers
     verdicts = [(query, table.judge_name(query.qname, NOW)) for query in blocked]
     entries = [
         (query, entry.response)

@@ -30,11 +30,8 @@ from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.server import make_local_names, make_plan
 from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
-from resolver.forwarding.entropy import Entropy
-from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.network import Receiver, Unsent
+from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
-from resolver.forwarding.upstream import Upstream
 from resolver.outcome import Ask, Drop, Peer, Respond, Source, Transport
 from resolver.policy.compiler import compile_in_process
 from resolver.policy.properties import moment_from, zone_from
@@ -148,13 +145,12 @@ def _answer(
     wall: float,
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
-    clock = _StandingClock(wall)
     service = Service(
         table=table,
         cache=ResponseCache(0),
-        forwarder=Forwarder(plan, _NoNetwork(), clock, Entropy()),  # only asked what `forward` covers
+        forwarder=_Unasked(plan),
         local=make_local_names(settings),
-        clock=clock,
+        clock=_StandingClock(wall),
         access=AccessList(settings.clients.allow),
         memo_octets_max=0,
     )
@@ -175,16 +171,14 @@ class _StandingClock:
         raise AssertionError("nothing waits while explaining")
 
 
-class _NoNetwork:
-    """Nothing is sent."""
+class _Unasked:
+    """A forwarder that knows what `forward` covers, and is never asked."""
 
-    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Unsent:
+    def __init__(self, plan: ForwardPlan) -> None:
+        self.covers = plan.covers
+
+    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
         raise AssertionError("nobody is asked while explaining")
-
-    ask_stream = send_datagram
-
-    def close(self) -> None:
-        pass
 
 
 def _source(outcome: Respond | Drop | Ask) -> str:
