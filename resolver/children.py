@@ -1,21 +1,82 @@
-"""How this program starts itself again as a child process.
+"""How this program starts itself again as a child process, and how much of the CPU such a child may take.
 
-Knows: which interpreter, which modules it can see.  Does not know: what the child does.
+Knows: which interpreter, which modules it can see, the scheduler's classes, time limits.  Does not know: what
+the child does.
+
+Theory: a child that stood back by its own doing would first have imported its modules, half a second of
+computing, as an equal of the threads that answer.  So the program nice(1) starts it where there is one, and
+its parent sees to the rest.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import enum
+import logging
 import os
+import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+NICE = 10
+"""Above our own niceness at the start: gets about a tenth of a core that we keep busy."""
+NICE_MAX = 19
+IDLE_TIMEOUT_S = 30.0
+"""A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
+OUTPUT_OCTETS_MAX = 4 << 20
+"""Kept of each stream of a child; the rest is read and dropped, so that no child waits for a reader."""
 
-def child_command(module: str, *arguments: str) -> tuple[str, ...]:
+log = logging.getLogger("resolver.children")
+
+
+class Share(enum.Enum):
+    """What a child gets of the CPU while others want it."""
+
+    EQUAL = "equal"
+    NICE = "nice"
+    """A little: what must end however busy the server is."""
+    IDLE = "idle"
+    """Nothing."""
+
+
+_BACK = {Share.EQUAL: 0, Share.NICE: NICE, Share.IDLE: NICE_MAX}
+
+
+def _own_niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+_NICENESS_AT_START = _own_niceness()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A child that came to its end: exit code (negative: the signal), and what it wrote."""
+
+    code: int
+    output: bytes
+    complaint: bytes
+
+    def last_words(self) -> str:
+        """The end of its complaint, on one line."""
+        return "".join(self.complaint.decode("utf-8", "replace").strip().splitlines()[-1:])[:200]
+
+
+def child_command(module: str, *arguments: str, share: Share = Share.EQUAL) -> tuple[str, ...]:
     """The words that run one of our modules.
 
     `-P`: a folder named `resolver` where the operator happens to stand is not our package.
     """
-    return (sys.executable, "-P", "-m", module, *arguments)
+    back = max(0, niceness(share) - _own_niceness())
+    nice = shutil.which("nice") if back else None
+    return (*((nice, "-n", str(back)) if nice else ()), sys.executable, "-P", "-m", module, *arguments)
+
+
+def niceness(share: Share) -> int:
+    """How nice who gets such a share has to be."""
+    return min(_NICENESS_AT_START + _BACK[share], NICE_MAX)
 
 
 def child_environment() -> dict[str, str]:
@@ -23,3 +84,64 @@ def child_environment() -> dict[str, str]:
     root = str(Path(__file__).parents[1])
     search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": search}
+
+
+async def run_child(
+    module: str, *arguments: str, timeout_s: float, share: Share = Share.NICE, job: bytes = b""
+) -> Ended:
+    """One child to its end, with `job` on its standard input.
+
+    Raises TimeoutError (the child is killed) and OSError (there is none).
+    """
+    pipe = asyncio.subprocess.PIPE
+    words = child_command(module, *arguments, share=share)
+    child = await asyncio.create_subprocess_exec(
+        *words, stdin=pipe, stdout=pipe, stderr=pipe, env=child_environment()
+    )
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    try:
+        _set_back(child.pid, share)
+        async with asyncio.timeout(timeout_s):
+            _, output, complaint = await asyncio.gather(
+                _hand_over(child.stdin, job), _read_all(child.stdout), _read_all(child.stderr)
+            )
+            code = await child.wait()
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    return Ended(code, output, complaint)
+
+
+async def run_child_when_idle(module: str, *arguments: str, timeout_s: float, job: bytes = b"") -> Ended:
+    """`run_child` in time that nobody wants; where there is too little of that, once more with a share."""
+    try:
+        return await run_child(module, *arguments, timeout_s=IDLE_TIMEOUT_S, share=Share.IDLE, job=job)
+    except TimeoutError:
+        log.info("this machine is never idle: running %s again at nice %d", module, NICE)
+        return await run_child(module, *arguments, timeout_s=timeout_s, share=Share.NICE, job=job)
+
+
+def _set_back(pid: int, share: Share) -> None:
+    # Gone already, or not allowed here (a seccomp filter): then it runs as it is.
+    with contextlib.suppress(OSError):
+        if share is Share.IDLE:
+            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+        elif share is Share.NICE and shutil.which("nice") is None:
+            os.setpriority(os.PRIO_PROCESS, pid, niceness(share))
+
+
+async def _hand_over(stream: asyncio.StreamWriter, job: bytes) -> None:
+    with contextlib.suppress(ConnectionError):
+        stream.write(job)
+        await stream.drain()
+    stream.close()
+
+
+async def _read_all(stream: asyncio.StreamReader) -> bytes:
+    """All that comes, but keep no more than `OUTPUT_OCTETS_MAX`."""
+    kept = bytearray()
+    while octets := await stream.read(65536):
+        kept += octets[: OUTPUT_OCTETS_MAX - len(kept)]
+    return bytes(kept)

@@ -13,6 +13,9 @@ from typing import Any, Final, NamedTuple, Protocol
 INTERFACE: Final = 2
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
+THREADS: Final = "dns-udp-"
+"""What the names of the plane's threads begin with, for the kernel and who looks at it."""
+
 RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
 """What `Core.answer` says of a query; the first three are counted there, the others are Python's."""
 

@@ -135,7 +135,7 @@ def test_bad_list_is_no_transient_failure(blocklist: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_child_prints_what_came_of_it(blocklist: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "resolver.policy.compiler", "--idle", "--out", str(tmp_path / "images")]
+    words = [sys.executable, "-m", "resolver.policy.compiler", "--out", str(tmp_path / "images")]
     good = subprocess.run([*words, str(blocklist)], capture_output=True, text=True, check=False)
     assert good.returncode == 0 and good.stderr == ""
     assert Path(json.loads(good.stdout)["image"]).exists()

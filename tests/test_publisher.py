@@ -16,8 +16,6 @@ from resolver.policy.compiler import compile_policy
 from resolver.policy.image_store import IMAGES_KEPT_MAX, ImageStore
 from resolver.policy.publisher import (
     CHECK_S,
-    COMPILE_TIMEOUT_S,
-    IDLE_TIMEOUT_S,
     RETRY_S,
     Publisher,
     StartRefused,
@@ -458,27 +456,6 @@ def test_child_compiles_and_reports(stage: Stage) -> None:
     stage.blocklist.write_text("exchanges: [")
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
     assert compiled.image is None and compiled.problems and not compiled.transient
-
-
-@pytest.mark.parametrize("is_ever_idle", [True, False])
-def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_ever_idle: bool
-) -> None:
-    children: list[tuple[bool, bool, float]] = []
-    image = stage.state / "image"
-
-    async def run_child(blocklist: Path, arguments: list[str], timeout_s: float) -> Compiled:
-        children.append(("--idle" in arguments, "--nice" in arguments, timeout_s))
-        if "--idle" in arguments and not is_ever_idle:
-            raise TimeoutError
-        return Compiled(image=image)
-
-    monkeypatch.setattr("resolver.policy.publisher._run_child", run_child)
-    caplog.set_level(logging.INFO)
-    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", True))
-    again = [] if is_ever_idle else [(False, True, COMPILE_TIMEOUT_S)]
-    assert compiled.image == image and children == [(True, False, IDLE_TIMEOUT_S), *again]
-    assert ("never idle" in caplog.text) is not is_ever_idle
 
 
 @pytest.mark.slow

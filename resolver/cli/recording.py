@@ -7,7 +7,6 @@ Whatever happens here is counted and logged, and nothing else: serving does not 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -16,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from resolver.children import child_command, child_environment
+from resolver.children import run_child_when_idle
 from resolver.policy.compiled import InputFile
 from resolver.policy.recorder import Applied, applied_to_json
 
@@ -84,35 +83,23 @@ class HistoryRecorder:
 
 
 async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
-    """Record in a process of its own.  Raises RecordFailed."""
-    words = child_command("resolver.policy.recorder", str(state_dir))
-    pipe = asyncio.subprocess.PIPE
+    """Record in a process of its own, in time that nobody else wants.  Raises RecordFailed."""
     try:
-        child = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env=child_environment(),
+        ended = await run_child_when_idle(
+            "resolver.policy.recorder",
+            str(state_dir),
+            timeout_s=RECORD_TIMEOUT_S,
+            job=applied_to_json(applied),
         )
+    except TimeoutError:
+        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s") from None
     except OSError as error:
         raise RecordFailed(f"cannot start the recorder: {error}") from None
     try:
-        async with asyncio.timeout(RECORD_TIMEOUT_S):
-            output, complaint = await child.communicate(applied_to_json(applied))
-    except TimeoutError:
-        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s") from None
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    try:
-        result = json.loads(output)
+        result = json.loads(ended.output)
         if "error" in result:
             raise RecordFailed(str(result["error"]))
         number = result["number"]
     except (ValueError, KeyError, TypeError):
-        last_words = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise RecordFailed(f"code {child.returncode}: {''.join(last_words)[:200]!r}") from None
+        raise RecordFailed(f"code {ended.code}: {ended.last_words()!r}") from None
     return None if number is None else int(number)

@@ -6,6 +6,7 @@ Knows: signals, exit codes, the ready line.  Does not know: how the server is pu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -16,10 +17,12 @@ from pathlib import Path
 import uvloop
 
 from resolver import compiled
+from resolver.children import Share, niceness
 from resolver.cli.engine import Choice, NoSuchEngine, choose_engine
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.server import CannotStart, Server
 from resolver.observe.log import LogWriter, set_up_logging
+from resolver.plane import THREADS
 from resolver.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -78,12 +81,26 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
     # A full collection walks the whole cache: 60 ms for 64 MB, with every client waiting.  What lives
     # long here (cache entries, policies) is in no cycle; the young collections go on.
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
+    if choice.module is not None:
+        _let_the_plane_go_first()
     _announce(server.describe())
     await stopped
     _log.info("stopping")
     await server.stop()
     _log.info("stopped")
     return EXIT_FINE
+
+
+def _let_the_plane_go_first() -> None:
+    """Set all other threads of this process back: what they do, and start, can wait for an answer.
+
+    Threads and children that are yet to come inherit it.
+    """
+    for task in Path("/proc/self/task").iterdir():
+        # Ended meanwhile, or not allowed here (a seccomp filter).
+        with contextlib.suppress(OSError):
+            if not (task / "comm").read_text().startswith(THREADS):
+                os.setpriority(os.PRIO_PROCESS, int(task.name), niceness(Share.NICE))
 
 
 def _announce(line: str) -> None:

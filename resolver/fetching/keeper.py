@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resolver.children import child_command, child_environment
+from resolver.children import run_child
 from resolver.clock import Clock, TimerHandle
 from resolver.fetching.outcome import Outcome, Result, outcome_from
 from resolver.fetching.schedule import FIRST_RETRY_S, refresh_in_s, retry_s
@@ -29,8 +29,6 @@ from resolver.policy.downloads import DownloadedList
 
 GRACE_S = 60.0
 """A child gets this beyond the download's own time, to start, to verify and to count."""
-OUTPUT_OCTETS_MAX = 1 << 16
-"""An outcome fits many times over."""
 BUSY_RETRY_S = 30.0
 """When somebody else is downloading the same list."""
 
@@ -251,28 +249,8 @@ def run_in_child(state_dir: Path, bootstrap: Sequence[Server]) -> Run:
 
 
 async def _run_child(name: str, job: bytes, timeout_s: float) -> Outcome:
-    child = await asyncio.create_subprocess_exec(
-        *child_command("resolver.fetching.worker"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=child_environment(),
-    )
-    assert child.stdin is not None and child.stdout is not None
+    ended = await run_child("resolver.fetching.worker", timeout_s=timeout_s, job=job)
     try:
-        async with asyncio.timeout(timeout_s):
-            child.stdin.write(job)
-            with contextlib.suppress(ConnectionError):
-                await child.stdin.drain()
-            child.stdin.close()
-            output = await child.stdout.read(OUTPUT_OCTETS_MAX)
-            code = await child.wait()
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    try:
-        return outcome_from(json.loads(output))
+        return outcome_from(json.loads(ended.output))
     except (ValueError, KeyError, TypeError):
-        return Outcome(name, Result.DEFECT, f"the downloading process ended with code {code}")
+        return Outcome(name, Result.DEFECT, f"the downloading process ended with code {ended.code}")

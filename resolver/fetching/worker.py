@@ -11,9 +11,7 @@ server has, else 1.  Killed at any moment, it leaves the old list or the new one
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,6 @@ from typing import Any
 from resolver.fetching.download import Job, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.policy.downloads import downloaded_list_from
-
-NICE = 10
-"""About a tenth of a busy core: whoever serves goes first."""
 
 
 def job_from(fields: dict[str, Any]) -> Job:
@@ -38,8 +33,6 @@ def job_from(fields: dict[str, Any]) -> Job:
 
 def main() -> int:
     """See the head of this file."""
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
     job = job_from(json.load(sys.stdin))
     try:
         outcome = asyncio.run(fetch_list(job))

@@ -33,6 +33,7 @@ from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
 from resolver.policy.list_rules import AddedList, add_list
+from resolver.policy.portions import read_up_to
 from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
@@ -197,8 +198,8 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
         if spec.path == UNPLACED:
             raise FileNotFoundError
-        with spec.path.open("rb") as file:
-            octets = file.read(spec.size_octets_max + 1)
+        with spec.path.open("rb", buffering=0) as file:
+            octets = read_up_to(file, spec.size_octets_max + 1)
     except FileNotFoundError as error:
         compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
         # Noted as absent, so that the image is known to be another once it is there.
@@ -287,26 +288,14 @@ def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:
     return id(rule.rule), rule.form, rule.effect, rule.file
 
 
-def yield_to_others(nice: int, *, idle: bool) -> None:
-    """Stand back: by `nice`, or altogether, running only when nobody else wants the CPU."""
-    with contextlib.suppress(OSError):
-        os.nice(nice)
-    if idle:
-        with contextlib.suppress(OSError, AttributeError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The child process: see the head of this file."""
     parser = argparse.ArgumentParser(prog="resolver.policy.compiler")
     parser.add_argument("blocklist", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--idle", action="store_true", help="run only when no other process wants the CPU")
-    parser.add_argument("--nice", type=int, default=0, help="stand back by this much (0-19)")
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
     parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
     options = parser.parse_args(arguments)
-    yield_to_others(options.nice, idle=options.idle)
     # Nothing here lives in cycles; looking for them costs a tenth of the time.
     gc.disable()
     compiled = compile_policy(options.blocklist, options.out, force=options.force, state_dir=options.state)

@@ -20,6 +20,7 @@ import xxhash
 from resolver.policy import image
 from resolver.policy.image import Effect, ImageUnusable, RuleClass, Section, Tier
 from resolver.policy.name_table import Rank, name_table
+from resolver.policy.portions import write_all
 from resolver.policy.verdict import PolicyRule, RuleForm
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -107,10 +108,8 @@ class ImageWriter:
         octets = self._sections(meta)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
-                for piece in octets:
-                    file.write(piece)
-                file.flush()
+            with temporary.open("wb", buffering=0) as file:
+                write_all(file.fileno(), octets)
                 os.fsync(file.fileno())
             # Read back before the name exists: who finds the name finds a whole image.
             image.Image(temporary).verify()

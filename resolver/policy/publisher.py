@@ -27,7 +27,7 @@ from typing import Any
 
 from watchfiles import awatch
 
-from resolver.children import child_command, child_environment
+from resolver.children import Share, run_child, run_child_when_idle
 from resolver.clock import Clock, TimerHandle
 from resolver.policy.approvals import Approval
 from resolver.policy.compiled import Compiled, InputFile
@@ -42,14 +42,8 @@ DEBOUNCE_MS = 200
 """Quiet time after a file event: editors and `cp` write in several steps."""
 CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
-IDLE_TIMEOUT_S = 30.0
-"""A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
-CHILD_NICE = 10
-"""Then it gets about a tenth of a busy core: an order must take effect however busy the server is."""
 COMPILE_TIMEOUT_S = 600.0
 """A million names take 2 s of CPU, so a tenth of a core does ten million."""
-CHILD_OUTPUT_OCTETS_MAX = 4 << 20
-"""The problems of one compilation, capped by their readers, fit many times over."""
 RETRY_S = 60.0
 """After a failure that was not the files' fault (no space, child killed)."""
 PROBLEMS_LOGGED_MAX = 5
@@ -381,47 +375,29 @@ def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
 async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
     """Compile in a process of its own, whose end, memory and crashes are not ours.
 
-    `idle`: it stands back for whoever serves, at first altogether, then only by `CHILD_NICE`.
+    `idle`: it stands back for whoever serves, at first altogether, then by less.
     """
-    words = [str(blocklist), "--out", str(out_dir), "--state", str(out_dir.parent)]
+    words = (
+        "resolver.policy.compiler",
+        str(blocklist),
+        "--out",
+        str(out_dir),
+        "--state",
+        str(out_dir.parent),
+    )
     try:
         if idle:
-            try:
-                return await _run_child(blocklist, [*words, "--idle"], IDLE_TIMEOUT_S)
-            except TimeoutError:
-                log.info("this machine is never idle: compiling at nice %d", CHILD_NICE)
-                words += ["--nice", str(CHILD_NICE)]
-        return await _run_child(blocklist, words, COMPILE_TIMEOUT_S)
+            ended = await run_child_when_idle(*words, timeout_s=COMPILE_TIMEOUT_S)
+        else:
+            ended = await run_child(*words, timeout_s=COMPILE_TIMEOUT_S, share=Share.EQUAL)
     except TimeoutError:
         return _failed(blocklist, f"the compiler took over {COMPILE_TIMEOUT_S:g} s")
     except OSError as error:
         return _failed(blocklist, f"cannot start the compiler: {error}")
-
-
-async def _run_child(blocklist: Path, arguments: list[str], timeout_s: float) -> Compiled:
-    """One child to its end.  Raises TimeoutError (the child is killed) and OSError (there is none)."""
-    child = await asyncio.create_subprocess_exec(
-        *child_command("resolver.policy.compiler", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=child_environment(),
-    )
-    assert child.stdout is not None and child.stderr is not None
     try:
-        async with asyncio.timeout(timeout_s):
-            output, complaint = await asyncio.gather(_read_all(child.stdout), _read_all(child.stderr))
-            code = await child.wait()
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    try:
-        return compiled_from_json(output)
+        return compiled_from_json(ended.output)
     except (ValueError, KeyError, TypeError):
-        last_words = complaint.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return _failed(blocklist, f"the compiler ended with code {code}: {''.join(last_words)[:200]!r}")
+        return _failed(blocklist, f"the compiler ended with code {ended.code}: {ended.last_words()!r}")
 
 
 def compiled_from_json(octets: bytes) -> Compiled:
@@ -442,11 +418,3 @@ def compiled_from_json(octets: bytes) -> Compiled:
 
 def _failed(blocklist: Path, message: str) -> Compiled:
     return Compiled(problems=[Problem(str(blocklist), 0, message)], transient=True)
-
-
-async def _read_all(stream: asyncio.StreamReader) -> bytes:
-    """All that comes, but keep no more than `CHILD_OUTPUT_OCTETS_MAX`."""
-    kept = bytearray()
-    while octets := await stream.read(65536):
-        kept += octets[: CHILD_OUTPUT_OCTETS_MAX - len(kept)]
-    return bytes(kept)

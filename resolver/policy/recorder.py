@@ -24,7 +24,6 @@ from typing import Any
 from resolver.policy.approvals import Approval, approvals_of, content_hash, decisive, user_name
 from resolver.policy.blocklist import read_blocklist
 from resolver.policy.compiled import InputFile, key_of
-from resolver.policy.compiler import yield_to_others
 from resolver.policy.difference import Difference, compare
 from resolver.policy.downloads import stored_path
 from resolver.policy.history import (
@@ -40,7 +39,6 @@ from resolver.policy.rules import Blocklist
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
-NICE = 10
 DIGEST_CHARS = 16
 """Of a list file's hash: enough to see that it changed."""
 
@@ -174,7 +172,6 @@ def _read(path: Path, text: bytes | None) -> Blocklist | None:
 
 def main() -> int:
     """The child process: see the head of this file."""
-    yield_to_others(NICE, idle=False)
     try:
         state_dir = Path(sys.argv[1])
         result: dict[str, Any] = {"number": record(state_dir, applied_from_json(sys.stdin.buffer.read()))}

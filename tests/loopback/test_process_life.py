@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,8 @@ import dns.rcode
 import pytest
 
 from resolver import compiled
+from resolver.children import NICE, NICE_MAX
+from resolver.plane import THREADS
 from tests.loopback.process import poll
 from tests.loopback.server import ROOT, Server, running_server
 from tests.loopback.slow_upstream import SlowUpstream
@@ -45,6 +50,39 @@ def test_the_program_runs_compiled_modules_exactly_where_they_fit(tmp_path: Path
         ending = "engine python"
     with Server(tmp_path, changes={"engine": "python"}) as server:
         assert server.wait_until_ready().endswith(ending)
+
+
+@pytest.mark.parametrize("engine", ["python", "native"])
+def test_the_native_threads_go_before_all_others(tmp_path: Path, engine: str) -> None:
+    if engine == "native":
+        pytest.importorskip("resolver_native", reason="the native plane is not built")
+    with Server(tmp_path, changes={"engine": engine}) as server:
+        server.wait_until_ready()
+        # The threads stand back just before the ready line, new ones come after it.
+        server.metrics()
+        niceness = {"plane": set[int](), "others": set[int]()}
+        slices = set()
+        for task in Path(f"/proc/{server.pid}/task").iterdir():
+            is_plane = (task / "comm").read_text().startswith(THREADS)
+            niceness["plane" if is_plane else "others"].add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+            if is_plane:
+                slices.add(_slice_ns(int(task.name)))
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    if engine == "python":
+        assert niceness == {"plane": set(), "others": {here}}
+    else:
+        assert niceness == {"plane": {here}, "others": {min(here + NICE, NICE_MAX)}}
+        release = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
+        assert slices == {100_000} or release < (6, 12)
+
+
+def _slice_ns(thread: int) -> int:
+    """How long the thread asks to run at a time, from sched_getattr(2); 0 before Linux 6.12."""
+    sched_getattr = {"x86_64": 315, "aarch64": 275}[os.uname().machine]
+    attributes = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall(sched_getattr, thread, attributes, len(attributes), 0) == 0
+    (runtime_ns,) = struct.unpack_from("=Q", attributes, 24)
+    return int(runtime_ns)
 
 
 def test_sigterm_settles_what_is_in_flight_and_ends_well(tmp_path: Path) -> None:

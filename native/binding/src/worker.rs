@@ -24,7 +24,7 @@ use crate::epoll::{Epoll, Events};
 use crate::misses::{punt, Misses, Turn};
 use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::slab::Handle;
-use crate::sys::{monotonic, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
+use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
 
 /// Batches per turn: upstreams and timers get their turn after 256 queries.
 const BATCHES_PER_TURN_MAX: usize = 4;
@@ -132,6 +132,7 @@ impl<'s> Worker<'s> {
         epoll.add(socket.as_raw_fd(), LISTEN)?;
         socket.set_waiting(PATIENCE)?;
         sleep_precisely();
+        run_promptly();
         let now = monotonic();
         Ok(Worker {
             shared,

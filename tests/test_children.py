@@ -1,0 +1,185 @@
+"""Child processes: how far they stand back, what they are handed, what is kept of them, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from resolver import children
+from resolver.children import Ended, Share, run_child, run_child_when_idle
+
+Says = Callable[[str], None]
+
+STANDS = """
+import json, os, sys
+first = os.getpriority(os.PRIO_PROCESS, 0)
+sys.stdin.read()  # Ours is closed once we were set back.
+print(json.dumps([first, os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)]))
+"""
+HERE = os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Sets what every child runs."""
+    command = children.child_command
+
+    def says(text: str) -> None:
+        def short(*_: str, share: Share) -> tuple[str, ...]:
+            words = command("module", share=share)
+            return (*words[: words.index(sys.executable)], sys.executable, "-S", "-c", text)
+
+        monkeypatch.setattr(children, "child_command", short)
+
+    return says
+
+
+def run(timeout_s: float = 20.0, *, share: Share = Share.NICE, job: bytes = b"") -> Ended:
+    return asyncio.run(run_child("any", timeout_s=timeout_s, share=share, job=job))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_nice", [True, False])
+@pytest.mark.parametrize(
+    ("share", "policy", "back", "first_back"),
+    [
+        (Share.EQUAL, os.SCHED_OTHER, 0, 0),
+        (Share.NICE, os.SCHED_OTHER, children.NICE, children.NICE),
+        (Share.IDLE, os.SCHED_IDLE, None, children.NICE_MAX),
+    ],
+)
+def test_child_stands_back_from_its_first_instruction_on_where_there_is_nice(
+    program: Says,
+    monkeypatch: pytest.MonkeyPatch,
+    has_nice: bool,
+    share: Share,
+    policy: int,
+    back: int | None,
+    first_back: int,
+) -> None:
+    if has_nice:
+        assert shutil.which("nice"), "coreutils are not optional"
+    else:
+        monkeypatch.setattr("shutil.which", lambda _: None)
+    program(STANDS)
+    first, in_the_end, niceness = json.loads(run(share=share).output)
+    assert in_the_end == policy
+    if back is not None:
+        assert niceness == min(HERE + back, children.NICE_MAX)
+    if has_nice:
+        assert first == min(HERE + first_back, children.NICE_MAX)
+
+
+@pytest.mark.parametrize(
+    ("share", "now", "words"),
+    [
+        (Share.NICE, 0, ("-n", "10")),
+        (Share.NICE, 4, ("-n", "6")),
+        (Share.NICE, 15, ()),
+        (Share.IDLE, 10, ("-n", "9")),
+        (Share.EQUAL, 10, ()),
+    ],
+)
+def test_niceness_counts_from_the_start_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, share: Share, now: int, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(children, "_NICENESS_AT_START", 0)
+    monkeypatch.setattr(children, "_own_niceness", lambda: now)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    nice = ("/bin/nice", *words) if words else ()
+    assert children.child_command("a.module", "word", share=share) == (
+        *nice,
+        sys.executable,
+        "-P",
+        "-m",
+        "a.module",
+        "word",
+    )
+
+
+@pytest.mark.slow
+def test_job_goes_in_and_both_streams_come_out_whole_though_only_so_much_is_kept(
+    program: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "OUTPUT_OCTETS_MAX", 100_000)
+    program(
+        "import sys; job = sys.stdin.buffer.read(); sys.stderr.write('e' * 300_000 + '\\nlast words\\n');"
+        "sys.stdout.buffer.write(job); sys.exit(3)"
+    )
+    ended = run(job=b"j" * 500_000)
+    assert ended.code == 3 and ended.output == b"j" * 100_000 and ended.complaint == b"e" * 100_000
+
+
+@pytest.mark.slow
+def test_child_that_does_not_read_its_job_is_no_error(program: Says) -> None:
+    program("import os; os.close(0); print('done')")
+    assert run(job=b"j" * 1_000_000) == Ended(0, b"done\n", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.timed
+def test_child_over_its_time_is_killed(program: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+
+    def set_back(pid: int, _: Share) -> None:
+        pids.append(pid)
+
+    monkeypatch.setattr(children, "_set_back", set_back)
+    program("import time; time.sleep(60)")
+    with pytest.raises(TimeoutError):
+        run(0.2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_child_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "child_command", lambda *_, share: ("/no/such/program",))
+    with pytest.raises(FileNotFoundError):
+        run()
+
+
+@pytest.mark.slow
+def test_child_that_cannot_be_set_back_runs_as_it_is(program: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.sched_setscheduler", refuse)
+    monkeypatch.setattr("os.setpriority", refuse)
+    program("print('done')")
+    assert [run(share=share).output for share in Share] == [b"done\n"] * 3
+
+
+@pytest.mark.parametrize("is_ever_idle", [True, False])
+def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_ever_idle: bool
+) -> None:
+    ran: list[tuple[Share, float, bytes]] = []
+
+    async def run_child(*words: str, timeout_s: float, share: Share, job: bytes) -> Ended:
+        assert words == ("module", "word")
+        ran.append((share, timeout_s, job))
+        if share is Share.IDLE and not is_ever_idle:
+            raise TimeoutError
+        return Ended(0, b"", b"")
+
+    monkeypatch.setattr(children, "run_child", run_child)
+    caplog.set_level(logging.INFO)
+    asyncio.run(run_child_when_idle("module", "word", timeout_s=600.0, job=b"job"))
+    again = [] if is_ever_idle else [(Share.NICE, 600.0, b"job")]
+    assert ran == [(Share.IDLE, children.IDLE_TIMEOUT_S, b"job"), *again]
+    assert ("never idle" in caplog.text) is not is_ever_idle
+
+
+@pytest.mark.parametrize(
+    ("complaint", "words"),
+    [(b"", ""), (b"one\ntwo \n", "two"), (b"\xff" + b"x" * 500, "\ufffd" + "x" * 199)],
+)
+def test_last_words(complaint: bytes, words: str) -> None:
+    assert Ended(1, b"", complaint).last_words() == words
