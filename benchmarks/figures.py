@@ -98,15 +98,21 @@ class Figures:
         short = self.start(engine, names, "short", image, field)
         return None if long is None or short is None else long - short
 
-    def reload_lost(self, engine: str) -> int | None:
+    def reload_lost(self, engine: str, load: str) -> int | None:
         """Queries lost in all reloads together."""
-        found = self.readings("reload", engine=engine)
+        found = self.readings("reload", engine=engine, load=load)
         return sum(one["reloading"]["lost"] for one in found) if found else None
 
-    def reload_stall_ms(self, engine: str) -> float | None:
+    def reload_stall_ms(self, engine: str, load: str) -> float | None:
         """The worst wait while reloading beyond the echo's own worst, median over the repeats."""
-        found = self.readings("reload", engine=engine)
-        return middle((one["reloading"]["worst_us"] - one["echo"]["worst_us"]) / 1e3 for one in found)
+        return middle(
+            (
+                one["reloading"]["worst_us"]
+                - max(one[when]["worst_us"] for when in ("echo before", "echo after"))
+            )
+            / 1e3
+            for one in self.readings("reload", engine=engine, load=load)
+        )
 
     def odd(self) -> list[str]:
         """Readings that are doubtful, as sentences."""

@@ -1,25 +1,36 @@
 """A reload of the long list under load: what is lost, and how long an answer may wait.
 
 Knows: how a list is replaced, how a finished reload shows.  Does not know: how a reload works.
-Half of what the server answers at most is asked of it while its list file is replaced.  The echo is asked
-the same way before each reload, so that what the machine itself stalls shows beside what the reload stalls.
+Twenty thousand queries a second, and half of what the server answers at most, are asked of it while its
+list file is replaced.  The echo is asked the same way before and after each reload, so that what the machine
+itself stalls shows beside what the reload stalls.
 """
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import Setting, free_port_everywhere, our_server, policy_with_list
 from benchmarks.field import reason_absent, running_upstream, start
-from benchmarks.measure import Waits, ask_once, compile_c, load_command, measure_waits, read_waits
-from benchmarks.side_by_side import Length
+from benchmarks.measure import (
+    Waits,
+    ask_once,
+    compile_c,
+    load_command,
+    measure_waits,
+    read_waits,
+    undisturbed,
+)
+from benchmarks.side_by_side import QUERIES_PER_S, Length
 from benchmarks.workload import Workload
 from tests.loopback.server import Server
 
@@ -71,30 +82,45 @@ def _measure_engine(
         ask_once(server.port, workload.warm_up())
         queries = workload.queries("hot")
         most = measure_waits(program, server.pid, server.port, queries, 2.0).queries_per_s
-        rate = round(most / 2)
+        count = itertools.count()
+
+        def read(queries: Path, rate: int) -> dict[str, Any]:
+            waits = partial(measure_waits, program, queries=queries, seconds=length.seconds, rate=rate)
+            before = waits(echo.pid, echo.port)
+            rest = waits(server.pid, server.port)
+            reloading, reload_s = _measure_one(server, program, queries, list_path, next(count), rate)
+            after = waits(echo.pid, echo.port)
+            four = {"echo before": before, "rest": rest, "reloading": reloading, "echo after": after}
+            return {"reload_s": reload_s, **{what: asdict(one) for what, one in four.items()}}
+
         for repeat in range(length.repeats):
-            calm = measure_waits(program, echo.pid, echo.port, queries, length.seconds, rate)
-            rest = measure_waits(program, server.pid, server.port, queries, length.seconds, rate)
-            reloading, reload_s = _measure_one(server, program, queries, list_path, repeat, rate)
-            readings.append(
-                {
-                    "engine": engine,
-                    "names": len(workload.blocked),
-                    "repeat": repeat,
-                    "rate": rate,
-                    "reload_s": reload_s,
-                    "echo": asdict(calm),
-                    "rest": asdict(rest),
-                    "reloading": asdict(reloading),
-                }
-            )
-            print(
-                f"{engine} at {rate:,} queries/s: worst wait of the echo {calm.worst_us / 1e3:.1f} ms,"
-                f" at rest {rest.worst_us / 1e3:.1f} ms, reloading {reloading.worst_us / 1e3:.1f} ms,"
-                f" {reloading.lost} lost, reload took {reload_s:.1f} s",
-                flush=True,
-            )
+            for load, rate in (("fixed", QUERIES_PER_S), ("half", round(most / 2))):
+                one, stolen = undisturbed(partial(read, rate=rate), queries, lambda: queries)
+                readings.append(
+                    {
+                        "engine": engine,
+                        "names": len(workload.blocked),
+                        "repeat": repeat,
+                        "load": load,
+                        "rate": rate,
+                        "stolen": stolen,
+                        **one,
+                    }
+                )
+                _print(readings[-1])
     return readings
+
+
+def _print(one: dict[str, Any]) -> None:
+    worst = ", ".join(
+        f"{what} {one[what]['worst_us'] / 1e3:.1f} ms"
+        for what in ("echo before", "rest", "reloading", "echo after")
+    )
+    print(
+        f"{one['engine']} at {one['rate']:,} queries/s: worst wait {worst};"
+        f" {one['reloading']['lost']} lost, reload took {one['reload_s']:.1f} s, {one['stolen']:.1%} stolen",
+        flush=True,
+    )
 
 
 def _measure_one(

@@ -102,7 +102,10 @@ def test_page_shows_starts_lists_and_reloads() -> None:
             "names": 1_000_000,
             "rate": 60_000,
             "reload_s": 2.0,
-            "echo": {"worst_us": 1_000.0},
+            "load": "half",
+            "stolen": 0.012,
+            "echo before": {"worst_us": 1_000.0},
+            "echo after": {"worst_us": 1_500.0},
             "rest": {"worst_us": 2_000.0},
             "reloading": {"worst_us": 3_000.0, "lost": 0},
         }
@@ -122,7 +125,7 @@ def test_page_shows_starts_lists_and_reloads() -> None:
         CONTESTANTS,
     )
     assert "| native engine, 1,000,000 names, builds its image | 1.25 | 80 | 0.75 | 0 |" in text
-    assert "| native engine | 60,000 | 1.0 | 2.0 | 3.0 | 0 | 2.0 |" in text
+    assert "| native engine | 60,000 | 1.0 | 2.0 | 3.0 | 1.5 | 0 | 2.0 | 1.2% |" in text
     assert "| Unbound | 70.0 | 4,200 |" in text
     assert "| BIND | skipped: not up within 3 minutes |  |" in text
 
