@@ -30,7 +30,7 @@ from resolver.service import WAITING_MAX, Service
 from resolver.settings import Settings
 
 MEMO_PART_OF_CACHE: Final = 4
-"""One part in this many of the cache's memory goes to the threads' memos of whole answers in front of it."""
+"""One part in this many of the cache's memory goes to memos of whole answers in front of it."""
 
 SOCKETS_MAX: Final = 256
 """Listening sockets that a plane can serve, one for each thread on each address."""

@@ -22,7 +22,7 @@ from resolver.cache import ResponseCache
 from resolver.cli.counters import forwarding_counters, native_counters, upstream_facts
 from resolver.cli.engine import PYTHON
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
-from resolver.cli.native import NativeEngine
+from resolver.cli.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.cli.policyfacts import count_expiring, policy_facts
 from resolver.cli.recording import HistoryRecorder
 from resolver.clock import LoopClock
@@ -53,9 +53,6 @@ from resolver.wire.names import name_to_text
 DRAIN_S: Final = 1.5
 """How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
 With closing it stays within the 2 seconds that the contract gives."""
-
-MEMO_PART_OF_CACHE: Final = 4
-"""One part in this many of the cache's memory goes to the memo of whole answers in front of it."""
 
 LINGER_S: Final = 0.3
 """How long TCP clients that have all their answers get to take them and close."""
