@@ -99,7 +99,7 @@ class Figures:
         return None if long is None or short is None else long - short
 
     def reload_lost(self, engine: str, load: str) -> int | None:
-        """Queries lost in all reloads together."""
+        """Queries lost in all reloads that counted, together: those from which the host stole least."""
         found = self.readings("reload", engine=engine, load=load)
         return sum(one["reloading"]["lost"] for one in found) if found else None
 

@@ -23,8 +23,12 @@ from pathlib import Path
 NICE = 10
 """Above our own niceness at the start: gets about a tenth of a core that we keep busy."""
 NICE_MAX = 19
+NICE_FAILED = (125, 126, 127)
+"""Exit codes of nice(1) that could not start what it was to start; no module of ours has them."""
 IDLE_TIMEOUT_S = 30.0
 """A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
+KILLED_S_MAX = 0.5
+"""Spent on the end of a child that was killed."""
 OUTPUT_OCTETS_MAX = 4 << 20
 """Kept of each stream of a child; the rest is read and dropped, so that no child waits for a reader."""
 
@@ -64,26 +68,9 @@ class Ended:
         return "".join(self.complaint.decode("utf-8", "replace").strip().splitlines()[-1:])[:200]
 
 
-def child_command(module: str, *arguments: str, share: Share = Share.EQUAL) -> tuple[str, ...]:
-    """The words that run one of our modules.
-
-    `-P`: a folder named `resolver` where the operator happens to stand is not our package.
-    """
-    back = max(0, niceness(share) - _own_niceness())
-    nice = shutil.which("nice") if back else None
-    return (*((nice, "-n", str(back)) if nice else ()), sys.executable, "-P", "-m", module, *arguments)
-
-
 def niceness(share: Share) -> int:
     """How nice who gets such a share has to be."""
     return min(_NICENESS_AT_START + _BACK[share], NICE_MAX)
-
-
-def child_environment() -> dict[str, str]:
-    """Our own environment, and this package where the child can find it, installed or not."""
-    root = str(Path(__file__).parents[1])
-    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": search}
 
 
 async def run_child(
@@ -94,9 +81,9 @@ async def run_child(
     Raises TimeoutError (the child is killed) and OSError (there is none).
     """
     pipe = asyncio.subprocess.PIPE
-    words = child_command(module, *arguments, share=share)
+    words = _command(module, *arguments, share=share)
     child = await asyncio.create_subprocess_exec(
-        *words, stdin=pipe, stdout=pipe, stderr=pipe, env=child_environment()
+        *words, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()
     )
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
     try:
@@ -110,17 +97,52 @@ async def run_child(
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
-            await child.wait()
-    return Ended(code, output, complaint)
+            # An idle child needs idle time to die in, too; whoever stops does not wait for that.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILLED_S_MAX):
+                    await child.wait()
+    ended = Ended(code, output, complaint)
+    if code in NICE_FAILED and words[0] != sys.executable:
+        raise OSError(ended.last_words())
+    return ended
 
 
-async def run_child_when_idle(module: str, *arguments: str, timeout_s: float, job: bytes = b"") -> Ended:
-    """`run_child` in time that nobody wants; where there is too little of that, once more with a share."""
+async def run_child_when_idle(
+    module: str, *arguments: str, timeout_s: float, idle_s: float = IDLE_TIMEOUT_S, job: bytes = b""
+) -> Ended:
+    """`run_child` in time that nobody wants; what is not done after `idle_s` begins anew, with a share."""
     try:
-        return await run_child(module, *arguments, timeout_s=IDLE_TIMEOUT_S, share=Share.IDLE, job=job)
+        return await run_child(module, *arguments, timeout_s=idle_s, share=Share.IDLE, job=job)
     except TimeoutError:
-        log.info("this machine is never idle: running %s again at nice %d", module, NICE)
+        log.info("%s not done in %g s of idle time: running it again at nice %d", module, idle_s, NICE)
         return await run_child(module, *arguments, timeout_s=timeout_s, share=Share.NICE, job=job)
+
+
+def _command(module: str, *arguments: str, share: Share) -> tuple[str, ...]:
+    """The words that run one of our modules.
+
+    `-P`: a folder named `resolver` where the operator happens to stand is not our package.
+    """
+    back = max(0, niceness(share) - _own_niceness())
+    nice = _nice() if back else None
+    return (*((nice, "-n", str(back)) if nice else ()), sys.executable, "-P", "-m", module, *arguments)
+
+
+def _nice() -> str | None:
+    """Path of nice(1); None where there is none, or it would end instead of starting anything."""
+    try:
+        # To stay as nice as one is takes no right: who is refused this is refused more.
+        os.setpriority(os.PRIO_PROCESS, 0, _own_niceness())
+    except OSError:
+        return None
+    return shutil.which("nice")
+
+
+def _environment() -> dict[str, str]:
+    """Our own environment, and this package where the child can find it, installed or not."""
+    root = str(Path(__file__).parents[1])
+    search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": search}
 
 
 def _set_back(pid: int, share: Share) -> None:
@@ -128,12 +150,13 @@ def _set_back(pid: int, share: Share) -> None:
     with contextlib.suppress(OSError):
         if share is Share.IDLE:
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-        elif share is Share.NICE and shutil.which("nice") is None:
+        elif share is Share.NICE and _nice() is None:
             os.setpriority(os.PRIO_PROCESS, pid, niceness(share))
 
 
 async def _hand_over(stream: asyncio.StreamWriter, job: bytes) -> None:
-    with contextlib.suppress(ConnectionError):
+    # Gone before it read it; uvloop says RuntimeError where it knows that already.
+    with contextlib.suppress(ConnectionError, RuntimeError):
         stream.write(job)
         await stream.drain()
     stream.close()

@@ -9,8 +9,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import uvloop
 
 from resolver import children
 from resolver.children import Ended, Share, run_child, run_child_when_idle
@@ -29,14 +31,14 @@ HERE = os.getpriority(os.PRIO_PROCESS, 0)
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Says:
     """Sets what every child runs."""
-    command = children.child_command
+    command = children._command
 
     def says(text: str) -> None:
         def short(*_: str, share: Share) -> tuple[str, ...]:
             words = command("module", share=share)
             return (*words[: words.index(sys.executable)], sys.executable, "-S", "-c", text)
 
-        monkeypatch.setattr(children, "child_command", short)
+        monkeypatch.setattr(children, "_command", short)
 
     return says
 
@@ -94,7 +96,7 @@ def test_niceness_counts_from_the_start_of_the_server(
     monkeypatch.setattr(children, "_own_niceness", lambda: now)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     nice = ("/bin/nice", *words) if words else ()
-    assert children.child_command("a.module", "word", share=share) == (
+    assert children._command("a.module", "word", share=share) == (
         *nice,
         sys.executable,
         "-P",
@@ -139,10 +141,33 @@ def test_child_over_its_time_is_killed(program: Says, monkeypatch: pytest.Monkey
         os.kill(pids[0], 0)
 
 
-def test_child_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "child_command", lambda *_, share: ("/no/such/program",))
-    with pytest.raises(FileNotFoundError):
-        run()
+@pytest.mark.slow
+@pytest.mark.parametrize("share", list(Share))
+def test_child_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch, share: Share) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/program")
+    with pytest.raises(OSError, match="/no/such/program"):
+        run(share=share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_child_that_is_gone_before_its_job_is_written(
+    program: Says, monkeypatch: pytest.MonkeyPatch, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def start_and_wait(*words: str, **more: Any) -> asyncio.subprocess.Process:
+        child = await start(*words, **more)
+        await child.wait()
+        await asyncio.sleep(0.05)
+        return child
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_and_wait)
+    program("print('done')")
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        for job in (b"", b"j" * 1_000_000):
+            ended = runner.run(run_child("any", timeout_s=20.0, job=job))
+            assert ended == Ended(0, b"done\n", b"")
 
 
 @pytest.mark.slow
@@ -152,6 +177,7 @@ def test_child_that_cannot_be_set_back_runs_as_it_is(program: Says, monkeypatch:
 
     monkeypatch.setattr("os.sched_setscheduler", refuse)
     monkeypatch.setattr("os.setpriority", refuse)
+    assert children._nice() is None, "nice(1) would end where it is refused"
     program("print('done')")
     assert [run(share=share).output for share in Share] == [b"done\n"] * 3
 
@@ -174,7 +200,7 @@ def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
     asyncio.run(run_child_when_idle("module", "word", timeout_s=600.0, job=b"job"))
     again = [] if is_ever_idle else [(Share.NICE, 600.0, b"job")]
     assert ran == [(Share.IDLE, children.IDLE_TIMEOUT_S, b"job"), *again]
-    assert ("never idle" in caplog.text) is not is_ever_idle
+    assert ("not done in 30 s of idle time" in caplog.text) is not is_ever_idle
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver.children import Ended, Share
 from resolver.fetching import keeper as keeper_module
 from resolver.fetching.keeper import BUSY_RETRY_S, Followed, ListKeeper, run_in_child
 from resolver.fetching.outcome import Outcome, Result
@@ -271,6 +272,18 @@ def test_a_child_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest
     wanted = DownloadedList("ads", "auto", 50, replace(DOWNLOAD, timeout_s=0.1))
     outcome = asyncio.run(run_in_child(tmp_path, [])(wanted))
     assert outcome.result is Result.DEFECT and "did not end" in outcome.message
+
+
+def test_a_child_that_downloads_is_nice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, Share]] = []
+
+    async def run_child(module: str, *, timeout_s: float, job: bytes, share: Share = Share.NICE) -> Ended:
+        started.append((module, share))
+        return Ended(1, b"", b"")
+
+    monkeypatch.setattr(keeper_module, "run_child", run_child)
+    asyncio.run(run_in_child(tmp_path, [])(DownloadedList("ads", "auto", 50, DOWNLOAD)))
+    assert started == [("resolver.fetching.worker", Share.NICE)]
 
 
 @pytest.mark.loopback

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from resolver.children import Ended, Share
 from resolver.policy import image_store
 from resolver.policy.compiled import Compiled
 from resolver.policy.compiler import compile_policy
 from resolver.policy.image_store import IMAGES_KEPT_MAX, ImageStore
 from resolver.policy.publisher import (
     CHECK_S,
+    COMPILE_TIMEOUT_S,
     RETRY_S,
     Publisher,
     StartRefused,
@@ -456,6 +458,24 @@ def test_child_compiles_and_reports(stage: Stage) -> None:
     stage.blocklist.write_text("exchanges: [")
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
     assert compiled.image is None and compiled.problems and not compiled.transient
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_child_takes_idle_time_first_unless_somebody_waits_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
+    started: list[Share] = []
+
+    async def run_child(module: str, *_: str, timeout_s: float, share: Share = Share.IDLE) -> Ended:
+        assert module == "resolver.policy.compiler" and timeout_s == COMPILE_TIMEOUT_S
+        started.append(share)
+        return Ended(2, b"", b"Traceback\nlast words")
+
+    monkeypatch.setattr("resolver.policy.publisher.run_child", run_child)
+    monkeypatch.setattr("resolver.policy.publisher.run_child_when_idle", run_child)
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", idle))
+    assert started == [Share.IDLE if idle else Share.EQUAL]
+    assert compiled.transient and "code 2: 'last words'" in compiled.problems[0].message
 
 
 @pytest.mark.slow

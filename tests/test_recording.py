@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from resolver.cli.recording import WAITING_MAX, HistoryRecorder, RecordFailed, record_in_child
+from resolver.children import Ended
+from resolver.cli.recording import (
+    RECORD_TIMEOUT_S,
+    WAITING_MAX,
+    HistoryRecorder,
+    RecordFailed,
+    record_in_child,
+)
 from resolver.policy.approvals import Approval, add_approval, content_hash
 from resolver.policy.compiled import InputFile, key_of
 from resolver.policy.compiler import compile_policy
@@ -158,6 +165,19 @@ async def _record_twice(folder: Path) -> list[int | None]:
 @pytest.mark.slow
 def test_the_child_records(tmp_path: Path) -> None:
     assert asyncio.run(_record_twice(tmp_path)) == [1, None]
+
+
+def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+
+    async def when_idle(*words: str, timeout_s: float, idle_s: float, job: bytes) -> Ended:
+        assert timeout_s == idle_s == RECORD_TIMEOUT_S and job
+        started.append(words)
+        return Ended(0, b'{"number": 7}', b"")
+
+    monkeypatch.setattr("resolver.cli.recording.run_child_when_idle", when_idle)
+    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path))) == 7
+    assert started == [("resolver.policy.recorder", str(tmp_path))]
 
 
 @pytest.mark.slow

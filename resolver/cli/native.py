@@ -224,9 +224,14 @@ class NativeEngine:
 
     def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
         """See `plane.Front`."""
-        if self._logs_all or not self._is_usable:
+        if not self.answers:
             return UNSEEN, b""
         return self._core.answer(octets, address, is_stream, now)
+
+    @property
+    def answers(self) -> bool:
+        """Whether its threads answer queries; if not, they hand over what they read, or read nothing."""
+        return self._is_usable and not self._logs_all
 
     # What monitoring is told.
 

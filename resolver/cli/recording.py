@@ -20,7 +20,7 @@ from resolver.policy.compiled import InputFile
 from resolver.policy.recorder import Applied, applied_to_json
 
 RECORD_TIMEOUT_S: Final = 120.0
-"""Comparing two blocklists of a million names takes half a minute of a busy core."""
+"""In idle time, then with its share: two blocklists of a million names take half a minute of CPU time."""
 WAITING_MAX: Final = 16
 """Records that wait for their turn; beyond it the oldest is given up, and counted."""
 
@@ -89,6 +89,7 @@ async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
             "resolver.policy.recorder",
             str(state_dir),
             timeout_s=RECORD_TIMEOUT_S,
+            idle_s=RECORD_TIMEOUT_S,
             job=applied_to_json(applied),
         )
     except TimeoutError:

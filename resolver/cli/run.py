@@ -81,8 +81,8 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
     # A full collection walks the whole cache: 60 ms for 64 MB, with every client waiting.  What lives
     # long here (cache entries, policies) is in no cycle; the young collections go on.
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
-    if choice.module is not None:
-        _let_the_plane_go_first()
+    if server.answers_natively:
+        let_the_plane_go_first()
     _announce(server.describe())
     await stopped
     _log.info("stopping")
@@ -91,16 +91,17 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
     return EXIT_FINE
 
 
-def _let_the_plane_go_first() -> None:
+def let_the_plane_go_first(tasks: Path = Path("/proc/self/task")) -> None:
     """Set all other threads of this process back: what they do, and start, can wait for an answer.
 
     Threads and children that are yet to come inherit it.
     """
-    for task in Path("/proc/self/task").iterdir():
-        # Ended meanwhile, or not allowed here (a seccomp filter).
-        with contextlib.suppress(OSError):
-            if not (task / "comm").read_text().startswith(THREADS):
-                os.setpriority(os.PRIO_PROCESS, int(task.name), niceness(Share.NICE))
+    # A thread may have ended; /proc may be hidden, or the call forbidden: then all are equals.
+    with contextlib.suppress(OSError):
+        for task in tasks.iterdir():
+            with contextlib.suppress(OSError):
+                if not (task / "comm").read_text().startswith(THREADS):
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), niceness(Share.NICE))
 
 
 def _announce(line: str) -> None:

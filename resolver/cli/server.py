@@ -372,6 +372,11 @@ class Server:
         while any(listener.connections for listener in self._tcp) and now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_S)
 
+    @property
+    def answers_natively(self) -> bool:
+        """Whether queries over UDP are answered by threads that are not Python's."""
+        return self._native is not None and self._native.answers
+
     # What monitoring is told.
 
     @property

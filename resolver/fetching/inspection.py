@@ -18,6 +18,7 @@ from resolver.fetching.outcome import FetchFailed, Result
 from resolver.policy.downloads import DownloadedList
 from resolver.policy.listformats.reading import NetworkRule, Said
 from resolver.policy.lists import ListLimits, ListReader
+from resolver.policy.portions import read_up_to
 from resolver.policy.rails import shared_names
 from resolver.policy.verdict import RuleForm
 
@@ -32,8 +33,8 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     for a list and put nothing in the place of one.
     """
     octets_max = wanted.download.octets_max
-    with path.open("rb") as file:
-        octets = file.read(octets_max + 1)
+    with path.open("rb", buffering=0) as file:
+        octets = read_up_to(file, octets_max + 1)
     limits = ListLimits(octets_max, wanted.entries_max, wanted.error_budget_percent)
     reader = ListReader(octets, wanted.name, wanted.format, limits)
     names = _DistinctNames()

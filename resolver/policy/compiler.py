@@ -2,7 +2,7 @@
 
 Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
 
-    python -m resolver.policy.compiler BLOCKLIST --out DIR [--idle] [--nice N] [--force] [--state DIR]
+    python -m resolver.policy.compiler BLOCKLIST --out DIR [--force] [--state DIR]
 
 prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
@@ -33,7 +33,7 @@ from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
 from resolver.policy.list_rules import AddedList, add_list
-from resolver.policy.portions import read_up_to
+from resolver.policy.portions import read_up_to, write_all
 from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
@@ -72,7 +72,10 @@ def compile_policy(
     octets = text
     try:
         if octets is None and blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
-            octets = blocklist_path.read_bytes()
+            with blocklist_path.open("rb", buffering=0) as file:
+                octets = read_up_to(file, BLOCKLIST_OCTETS_MAX + 1)
+            if len(octets) > BLOCKLIST_OCTETS_MAX:
+                octets = None  # It grew meanwhile; what is wrong with that is said below.
     except OSError as error:
         compiled.problems.append(Problem(str(blocklist_path), 0, f"cannot be read: {error.strerror}"))
         return compiled
@@ -156,7 +159,8 @@ def _keep_text(image: Path, octets: bytes) -> None:
     # No record is worth keeping a policy from serving; the reader holds the text against its hash.
     with contextlib.suppress(OSError):
         if not path.exists():
-            temporary.write_bytes(octets)
+            with temporary.open("wb", buffering=0) as file:
+                write_all(file.fileno(), [octets])
             temporary.replace(path)
 
 

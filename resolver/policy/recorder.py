@@ -35,6 +35,7 @@ from resolver.policy.history import (
     open_history,
 )
 from resolver.policy.image_store import ImageStore
+from resolver.policy.portions import read_up_to
 from resolver.policy.rules import Blocklist
 
 NAMES_KEPT_MAX = 1_000
@@ -99,8 +100,8 @@ def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
     The compiler's copy comes first: the file may have been edited again before its turn came.
     """
     for path in (ImageStore(state_dir).text_path_of(key_of(inputs)), Path(inputs[0].path)):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            text = file.read(TEXT_PLAIN_OCTETS_MAX)
+        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+            text = read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
             if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
                 return text
     return None

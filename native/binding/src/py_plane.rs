@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
@@ -88,11 +88,13 @@ impl Plane {
             if !threads.is_empty() {
                 return Err(PyRuntimeError::new_err("the plane was started before"));
             }
+            let (named, heard) = mpsc::channel();
             for number in 0..shared.sockets.len() {
-                let shared = Arc::clone(shared);
-                let thread = thread::Builder::new()
-                    .name(format!("dns-udp-{number}"))
-                    .spawn(move || worker::run(&shared, number as u16));
+                let (shared, named) = (Arc::clone(shared), named.clone());
+                let thread = thread::Builder::new().name(format!("dns-udp-{number}")).spawn(move || {
+                    let _ = named.send(());
+                    worker::run(&shared, number as u16);
+                });
                 match thread {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
@@ -100,6 +102,10 @@ impl Plane {
                         return Err(PyOSError::new_err(error.to_string()));
                     }
                 }
+            }
+            // A thread takes its name when it first runs; whoever tells threads apart by theirs comes after this.
+            for _ in threads.iter() {
+                let _ = heard.recv();
             }
             Ok(())
         })
