@@ -10,13 +10,13 @@ import pytest
 from resolver.children import Share, niceness
 from resolver.cli.run import let_the_plane_go_first
 
-Set = list[tuple[int, int, int]]
+Calls = list[tuple[int, int, int]]
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Set:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Every call of setpriority, none of which is made."""
-    made: Set = []
+    made: Calls = []
     monkeypatch.setattr(os, "setpriority", lambda *words: made.append(words))
     return made
 
@@ -29,21 +29,21 @@ def threads(folder: Path, **names: str) -> Path:
     return folder
 
 
-def test_all_stand_back_but_the_threads_that_answer(tmp_path: Path, calls: Set) -> None:
+def test_all_stand_back_but_the_threads_that_answer(tmp_path: Path, calls: Calls) -> None:
     let_the_plane_go_first(
         threads(tmp_path, t11="python", t12="dns-udp-0", t13="asyncio_0", t14="dns-udp-11")
     )
     assert sorted(calls) == [(os.PRIO_PROCESS, thread, niceness(Share.NICE)) for thread in (11, 13)]
 
 
-def test_a_thread_that_ended_is_passed_over(tmp_path: Path, calls: Set) -> None:
+def test_a_thread_that_ended_is_passed_over(tmp_path: Path, calls: Calls) -> None:
     threads(tmp_path, t11="python", t12="python")
     (tmp_path / "11" / "comm").unlink()
     let_the_plane_go_first(tmp_path)
     assert [thread for _, thread, _ in calls] == [12]
 
 
-def test_a_hidden_folder_is_no_reason_to_end(tmp_path: Path, calls: Set) -> None:
+def test_a_hidden_folder_is_no_reason_to_end(tmp_path: Path, calls: Calls) -> None:
     let_the_plane_go_first(tmp_path / "none")
     assert calls == []
 
@@ -51,8 +51,12 @@ def test_a_hidden_folder_is_no_reason_to_end(tmp_path: Path, calls: Set) -> None
 def test_a_call_that_is_forbidden_is_no_reason_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    refused: list[int] = []
+
+    def refuse(_: int, thread: int, __: int) -> None:
+        refused.append(thread)
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setpriority", refuse)
-    let_the_plane_go_first(threads(tmp_path, t11="python"))
+    let_the_plane_go_first(threads(tmp_path, t11="python", t12="python"))
+    assert sorted(refused) == [11, 12]
