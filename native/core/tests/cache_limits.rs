@@ -107,6 +107,20 @@ fn octets_stay_within_the_bound_whatever_the_sizes() {
 }
 
 #[test]
+fn the_smallest_caches_stay_within_their_bounds_too() {
+    for kilo_octets in 1..64 {
+        let octets_max = kilo_octets << 10;
+        let cache = cache(octets_max);
+        for number in 0..300 {
+            store(&cache, &name("tiny", number), answer(1, number as usize % 100));
+            assert!(cache.counters().octets <= octets_max as u64, "{octets_max}: {:?}", cache.counters());
+        }
+        assert_eq!(cache.audit(), None);
+        assert!(kilo_octets < 12 || cache.counters().entries > 8, "{octets_max}: {:?}", cache.counters());
+    }
+}
+
+#[test]
 fn an_answer_too_large_for_its_shard_is_given_back_and_voids_the_older_one() {
     let cache = cache(100_000);
     let qname = name("large", 0);

@@ -190,9 +190,9 @@ mod tests {
     use super::*;
     use crate::cache::seats::Seat;
 
-    /// Seats of one kind of entry, all admitted; `frequency` uses each, dead from `stale_until` on.
+    /// Seats of one kind of entry, all admitted, and a few free; `frequency` uses each, dead from `stale_until` on.
     fn filled(octets_max: usize, count: u64, frequency: u8, stale_until: f64) -> (Seats, EvictionQueues) {
-        let mut seats = Seats::with_room(count as usize);
+        let mut seats = Seats::with_room(count as usize + 4);
         let mut queues = EvictionQueues::new(octets_max);
         for number in 0..count {
             admit(&mut seats, &mut queues, number, frequency, stale_until);

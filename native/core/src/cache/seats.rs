@@ -1,12 +1,16 @@
-//! The memory that entries sit in: one growing array with a list of its free places.
+//! The memory that entries sit in: rows of seats, with a list of the free ones.
 //!
-//! Knows: how the array grows and what it takes.  Does not know: which seat is whose, or which goes next.
-//! Theory: a seat stays where it is for its life, so the index and the queues name it by its number.  The
-//! array grows by a quarter, and only as far as the cache's bound allows, so its spare room stays small.
+//! Knows: how the rows come and what they take.  Does not know: whose a seat is, or which goes next.
+//! Theory: a seat stays where it is for its life, so the index and the queues name it by its number.  A row
+//! stays as well: one long array would have to be copied to grow, and what it leaves behind each time is
+//! memory that nothing else comes to fill once the cache is full.
 
 use super::entry::{allocation_octets, Entry};
 use super::index::NO_SEAT;
 use std::mem::size_of;
+
+/// Seats in a row, a power of two: a few thousand octets, so that the last row wastes little.
+const ROW_SEATS: usize = 16;
 
 /// Names up to this long, in octets, lie in the seat itself: most of them, and a look-up reads no more memory.
 const SHORT_NAME_OCTETS_MAX: usize = 30;
@@ -107,69 +111,80 @@ impl Seat {
     }
 }
 
+type Row = [Seat; ROW_SEATS];
+
 /// Seats by number.
 pub(super) struct Seats {
-    places: Vec<Seat>,
+    rows: Vec<Box<Row>>,
     free: u32,
     free_count: usize,
 }
 
 impl Seats {
     pub(super) fn with_room(count: usize) -> Self {
-        Seats { places: Vec::with_capacity(count), free: NO_SEAT, free_count: 0 }
+        let mut seats = Seats { rows: Vec::new(), free: NO_SEAT, free_count: 0 };
+        while seats.free_count < count {
+            seats.add_row();
+        }
+        seats
     }
 
-    /// Memory of the array, its spare room included.
+    /// Memory of the rows, free seats included.
     pub(super) fn octets(&self) -> usize {
-        allocation_octets(self.places.capacity() * size_of::<Seat>())
+        self.rows.len() * allocation_octets(size_of::<Row>())
+            + allocation_octets(self.rows.capacity() * size_of::<Box<Row>>())
     }
 
     /// How many are taken.
     pub(super) fn taken(&self) -> usize {
-        self.places.len() - self.free_count
+        self.rows.len() * ROW_SEATS - self.free_count
     }
 
     /// Whether a seat can be taken without growing.
     pub(super) fn has_room(&self) -> bool {
-        self.free != NO_SEAT || self.places.len() < self.places.capacity()
+        self.free != NO_SEAT
     }
 
-    /// Whether over a quarter of a long array is free.
+    /// Whether over a quarter of many is free.
     pub(super) fn is_sparse(&self) -> bool {
-        self.free_count > 64 && self.free_count > self.places.len() / 4
+        self.free_count > 64 && self.free_count > self.rows.len() * ROW_SEATS / 4
     }
 
-    /// Grow by a quarter, or less to take at most `octets_left` more; false: not worth copying for so few.
+    /// Grow by a row; false: it would take more than `octets_left`.
     pub(super) fn grow(&mut self, octets_left: usize) -> bool {
-        let count = self.places.len();
-        let more = (count / 4).max(4).min(octets_left / size_of::<Seat>());
-        if more < (count / 32).max(1) || count + more >= NO_SEAT as usize {
-            return false;
+        let fits = allocation_octets(size_of::<Row>()) <= octets_left;
+        if fits {
+            self.add_row();
         }
-        self.places.reserve_exact(more);
-        true
+        fits
     }
 
-    /// Take a seat.
+    pub(super) fn add_row(&mut self) {
+        let first = self.rows.len() * ROW_SEATS;
+        let older = self.free;
+        // Each leads to the next, and the last to what was free before.
+        self.rows.push(Box::new(std::array::from_fn(|place| {
+            Seat::vacant(if place + 1 < ROW_SEATS { (first + place + 1) as u32 } else { older })
+        })));
+        self.free = first as u32;
+        self.free_count += ROW_SEATS;
+    }
+
+    /// Take a seat; there must be room.
     pub(super) fn take(&mut self, seat: Seat) -> u32 {
         let number = self.free;
-        match self.places.get_mut(number as usize) {
-            Some(place) => {
-                self.free = place.next;
-                self.free_count -= 1;
-                *place = seat;
-                number
-            }
-            None => {
-                self.places.push(seat);
-                (self.places.len() - 1) as u32
-            }
-        }
+        let place = &mut self[number];
+        let next = place.next;
+        *place = seat;
+        self.free = next;
+        self.free_count -= 1;
+        number
     }
 
     /// Leave a seat, which frees what the entry kept.
     pub(super) fn leave(&mut self, number: u32) -> Seat {
-        let seat = std::mem::replace(&mut self.places[number as usize], Seat::vacant(self.free));
+        let vacant = Seat::vacant(self.free);
+        let seat = std::mem::replace(&mut self[number], vacant);
         self.free = number;
         self.free_count += 1;
         seat
@@ -181,13 +196,13 @@ impl std::ops::Index<u32> for Seats {
 
     #[inline]
     fn index(&self, number: u32) -> &Seat {
-        &self.places[number as usize]
+        &self.rows[number as usize / ROW_SEATS][number as usize % ROW_SEATS]
     }
 }
 
 impl std::ops::IndexMut<u32> for Seats {
     #[inline]
     fn index_mut(&mut self, number: u32) -> &mut Seat {
-        &mut self.places[number as usize]
+        &mut self.rows[number as usize / ROW_SEATS][number as usize % ROW_SEATS]
     }
 }

@@ -13,6 +13,9 @@ use crate::wire::Response;
 /// Eviction starts when 1/32 of the octets is left, so its search may take several stores.
 const SLACK_SHARE: usize = 32;
 
+/// A shard of less keeps nothing: beside its other tables there is hardly room for a row of seats.
+const SHARD_OCTETS_LEAST: usize = 8 << 10;
+
 /// A question as a shard sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'q> {
@@ -54,6 +57,7 @@ pub(super) struct Shard {
 
 impl Shard {
     pub(super) fn new(octets_max: usize) -> Self {
+        let entry_octets_max = if octets_max < SHARD_OCTETS_LEAST { 0 } else { octets_max / SMALL_SHARE };
         Shard {
             seats: Seats::with_room(0),
             index: Index::with_room(0),
@@ -61,7 +65,7 @@ impl Shard {
             heap_octets: 0,
             octets_max,
             octets_high: octets_max - octets_max / SLACK_SHARE,
-            entry_octets_max: octets_max / SMALL_SHARE,
+            entry_octets_max,
             hits: 0,
             misses: 0,
             evictions: 0,
@@ -226,6 +230,7 @@ impl Shard {
     fn make_seat(&mut self, now: f64) {
         while !self.seats.has_room() && !self.seats.grow(self.octets_high.saturating_sub(self.octets())) {
             if !self.evict(now, true) {
+                self.seats.add_row();
                 return;
             }
         }
