@@ -108,15 +108,33 @@ fn octets_stay_within_the_bound_whatever_the_sizes() {
 
 #[test]
 fn the_smallest_caches_stay_within_their_bounds_too() {
-    for kilo_octets in 1..64 {
-        let octets_max = kilo_octets << 10;
+    for octets_max in (1..64).map(|number| number * 1031) {
         let cache = cache(octets_max);
         for number in 0..300 {
             store(&cache, &name("tiny", number), answer(1, number as usize % 100));
+            cache.store_failure(&name("fail", number), 1, false, false, (22, ""), 0.0);
             assert!(cache.counters().octets <= octets_max as u64, "{octets_max}: {:?}", cache.counters());
         }
         assert_eq!(cache.audit(), None);
-        assert!(kilo_octets < 12 || cache.counters().entries > 8, "{octets_max}: {:?}", cache.counters());
+        let entries = cache.counters().entries;
+        assert!(if octets_max < 8 << 10 { entries == 0 } else { entries >= 8 }, "{octets_max}: {entries}");
+    }
+}
+
+#[test]
+fn no_store_pushes_out_many() {
+    for (octets_max, octets) in [(1 << 20, 0), (2 << 20, 0), (3 << 20, 90), (2 << 20, 180)] {
+        let cache = cache(octets_max);
+        let (mut most, mut evictions) = (0, 0);
+        for number in 0..40_000 {
+            store(&cache, &name("small", number), answer(1, octets));
+            let evicted = cache.counters().evictions - evictions;
+            evictions += evicted;
+            most = evicted.max(most);
+        }
+        assert!(most <= 4, "{octets_max}: {most} entries pushed out by one");
+        let counters = cache.counters();
+        assert!(counters.octets > octets_max as u64 * 15 / 16, "{octets_max}: {counters:?}");
     }
 }
 

@@ -41,6 +41,10 @@ impl Shard {
         if order.len() != seats.taken() {
             wrong = Some(format!("{} in the queues, {} seats taken", order.len(), seats.taken()));
         }
+        let free = seats.free_numbers();
+        if free.len() + order.len() != seats.count() || free.iter().any(|number| order.contains(number)) {
+            wrong = Some(format!("{} free, {} taken of {}", free.len(), order.len(), seats.count()));
+        }
         if small_octets != queues.small_octets() {
             wrong = Some(format!("small queue of {small_octets}, not {}", queues.small_octets()));
         }

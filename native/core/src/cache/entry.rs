@@ -94,7 +94,7 @@ impl Entry {
 }
 
 /// What malloc takes for `octets`: 8 of its own, rounded up to 16, at least 32; nothing for nothing.
-pub(super) fn allocation_octets(octets: usize) -> usize {
+pub(super) const fn allocation_octets(octets: usize) -> usize {
     match octets {
         0 => 0,
         1..=24 => 32,

@@ -12,6 +12,11 @@ const EMPTY: u64 = u64::MAX;
 const SLOTS_MIN: usize = 16;
 const SLOT_OCTETS: usize = 8;
 
+/// Whether so many seats are too many for so many slots.
+fn is_full(count: usize, slots: usize) -> bool {
+    count * 4 > slots * 3
+}
+
 /// A table of (tag, seat number), keyed by the tag.
 pub(super) struct Index {
     slots: Box<[u64]>,
@@ -28,6 +33,15 @@ impl Index {
     /// Memory it takes.
     pub(super) fn octets(&self) -> usize {
         self.slots.len() * SLOT_OCTETS
+    }
+
+    /// Memory it would take with so many seats in it.
+    pub(super) fn octets_to_hold(&self, count: usize) -> usize {
+        let mut slots = self.slots.len();
+        while is_full(count, slots) {
+            slots *= 2;
+        }
+        slots * SLOT_OCTETS
     }
 
     /// The first seat with this tag that `is_it`.
@@ -49,7 +63,7 @@ impl Index {
 
     /// Add a seat that is not in it.
     pub(super) fn insert(&mut self, tag: u32, seat: u32) {
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
+        if is_full(self.used + 1, self.slots.len()) {
             let older = std::mem::take(&mut self.slots);
             self.slots = vec![EMPTY; older.len() * 2].into();
             for &slot in older.iter().filter(|&&slot| slot != EMPTY) {

@@ -1,16 +1,17 @@
 //! The memory that entries sit in: rows of seats, with a list of the free ones.
 //!
 //! Knows: how the rows come and what they take.  Does not know: whose a seat is, or which goes next.
-//! Theory: a seat stays where it is for its life, so the index and the queues name it by its number.  A row
-//! stays as well: one long array would have to be copied to grow, and what it leaves behind each time is
-//! memory that nothing else comes to fill once the cache is full.
+//! Theory: a seat stays where it is until its shard closes ranks, so the index and the queues name it by its
+//! number.  One long array would have to be copied to grow, and what it leaves behind each time is memory that
+//! nothing else comes to fill once the cache is full.
 
 use super::entry::{allocation_octets, Entry};
 use super::index::NO_SEAT;
+use super::shard::SLACK_SHARE;
 use std::mem::size_of;
 
 /// Seats in a row, a power of two: a few thousand octets, so that the last row wastes little.
-const ROW_SEATS: usize = 16;
+pub(super) const ROW_SEATS: usize = 16;
 
 /// Names up to this long, in octets, lie in the seat itself: most of them, and a look-up reads no more memory.
 const SHORT_NAME_OCTETS_MAX: usize = 30;
@@ -82,7 +83,7 @@ pub(super) struct Seat {
     pub(super) next: u32,
 }
 
-/// What a seat takes in the tables: itself and its slots in the index (two thirds full or less).
+/// What a seat takes in the tables: itself and its slots in the index, which is half full on average.
 pub(super) const SEAT_OCTETS: usize = size_of::<Seat>() + 16;
 
 impl Seat {
@@ -113,6 +114,9 @@ impl Seat {
 
 type Row = [Seat; ROW_SEATS];
 
+/// What a row takes.
+pub(super) const ROW_OCTETS: usize = allocation_octets(size_of::<Row>());
+
 /// Seats by number.
 pub(super) struct Seats {
     rows: Vec<Box<Row>>,
@@ -122,7 +126,8 @@ pub(super) struct Seats {
 
 impl Seats {
     pub(super) fn with_room(count: usize) -> Self {
-        let mut seats = Seats { rows: Vec::new(), free: NO_SEAT, free_count: 0 };
+        let mut seats =
+            Seats { rows: Vec::with_capacity(count.div_ceil(ROW_SEATS)), free: NO_SEAT, free_count: 0 };
         while seats.free_count < count {
             seats.add_row();
         }
@@ -131,13 +136,17 @@ impl Seats {
 
     /// Memory of the rows, free seats included.
     pub(super) fn octets(&self) -> usize {
-        self.rows.len() * allocation_octets(size_of::<Row>())
-            + allocation_octets(self.rows.capacity() * size_of::<Box<Row>>())
+        self.rows.len() * ROW_OCTETS + allocation_octets(self.rows.capacity() * size_of::<Box<Row>>())
+    }
+
+    /// How many there are, taken or free.
+    pub(super) fn count(&self) -> usize {
+        self.rows.len() * ROW_SEATS
     }
 
     /// How many are taken.
     pub(super) fn taken(&self) -> usize {
-        self.rows.len() * ROW_SEATS - self.free_count
+        self.count() - self.free_count
     }
 
     /// Whether a seat can be taken without growing.
@@ -145,20 +154,17 @@ impl Seats {
         self.free != NO_SEAT
     }
 
+    /// Whether so few are free that it is time to evict or to grow.
+    pub(super) fn are_few_free(&self) -> bool {
+        self.free_count < self.count() / SLACK_SHARE
+    }
+
     /// Whether over a quarter of many is free.
     pub(super) fn is_sparse(&self) -> bool {
-        self.free_count > 64 && self.free_count > self.rows.len() * ROW_SEATS / 4
+        self.free_count > 64 && self.free_count > self.count() / 4
     }
 
-    /// Grow by a row; false: it would take more than `octets_left`.
-    pub(super) fn grow(&mut self, octets_left: usize) -> bool {
-        let fits = allocation_octets(size_of::<Row>()) <= octets_left;
-        if fits {
-            self.add_row();
-        }
-        fits
-    }
-
+    /// Grow by a row.
     pub(super) fn add_row(&mut self) {
         let first = self.rows.len() * ROW_SEATS;
         let older = self.free;
@@ -179,6 +185,13 @@ impl Seats {
         self.free = next;
         self.free_count -= 1;
         number
+    }
+
+    /// The free seats in the order in which they will be taken, for tests; as many as there should be, plus one.
+    pub(super) fn free_numbers(&self) -> Vec<u32> {
+        let follow = |&number: &u32| Some(self[number].next).filter(|&next| next != NO_SEAT);
+        let first = Some(self.free).filter(|&number| number != NO_SEAT);
+        std::iter::successors(first, follow).take(self.free_count + 1).collect()
     }
 
     /// Leave a seat, which frees what the entry kept.
@@ -204,5 +217,47 @@ impl std::ops::IndexMut<u32> for Seats {
     #[inline]
     fn index_mut(&mut self, number: u32) -> &mut Seat {
         &mut self.rows[number as usize / ROW_SEATS][number as usize % ROW_SEATS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(seats: &mut Seats, hash: u64) -> u32 {
+        seats.take(Seat::new(b"\x01a\0", 4, hash))
+    }
+
+    #[test]
+    fn what_is_seated_stays_where_it_is_while_rows_come() {
+        let mut seats = Seats::with_room(0);
+        assert!(!seats.has_room());
+        for hash in 0..5 * ROW_SEATS as u64 {
+            if !seats.has_room() {
+                seats.add_row();
+            }
+            assert_eq!(u64::from(taken(&mut seats, hash)), hash);
+        }
+        assert!(!seats.has_room());
+        assert_eq!((seats.taken(), seats.free_numbers().len()), (5 * ROW_SEATS, 0));
+        assert!((0..5 * ROW_SEATS as u32).all(|number| seats[number].hash == u64::from(number)));
+    }
+
+    #[test]
+    fn the_seat_left_last_is_taken_first_in_whatever_row() {
+        let mut seats = Seats::with_room(ROW_SEATS);
+        for hash in 0..ROW_SEATS as u64 {
+            taken(&mut seats, hash);
+        }
+        seats.add_row();
+        assert_eq!(seats.leave(3).hash, 3);
+        assert_eq!(seats.leave(7).hash, 7);
+        // A row that comes while others are free leads to them.
+        seats.add_row();
+        let first = 2 * ROW_SEATS as u32;
+        let order: Vec<_> = (first..first + 16).chain([7, 3]).chain(16..32).collect();
+        assert_eq!(seats.free_numbers(), order);
+        assert!(order.iter().all(|&number| taken(&mut seats, 0) == number));
+        assert!(!seats.has_room());
     }
 }

@@ -7,14 +7,15 @@
 use super::entry::{failure_octets, judgement_octets, Entry};
 use super::eviction::{EvictionQueues, FREQUENCY_MAX, SMALL_SHARE};
 use super::index::Index;
-use super::seats::{name_octets, Seat, Seats, SEAT_OCTETS};
+use super::seats::{name_octets, Seat, Seats, ROW_OCTETS, ROW_SEATS, SEAT_OCTETS};
 use crate::wire::Response;
 
-/// Eviction starts when 1/32 of the octets is left, so its search may take several stores.
-const SLACK_SHARE: usize = 32;
+/// Eviction starts when 1/32 of the octets or of the seats is left, so its search may take several stores.
+pub(super) const SLACK_SHARE: usize = 32;
 
-/// A shard of less keeps nothing: beside its other tables there is hardly room for a row of seats.
+/// A shard of less keeps nothing: beside its other tables it should have room for a row of seats.
 const SHARD_OCTETS_LEAST: usize = 8 << 10;
+const _: () = assert!(ROW_OCTETS <= SHARD_OCTETS_LEAST * 3 / 4);
 
 /// A question as a shard sees it.
 #[derive(Clone, Copy)]
@@ -228,12 +229,20 @@ impl Shard {
 
     /// See that a seat is free: an old one, one more, or somebody's.
     fn make_seat(&mut self, now: f64) {
-        while !self.seats.has_room() && !self.seats.grow(self.octets_high.saturating_sub(self.octets())) {
-            if !self.evict(now, true) {
+        while !self.seats.has_room() {
+            // Where nothing is left to evict there is room, for what is to be seated was found small enough.
+            if self.may_grow() || !self.evict(now, true) {
                 self.seats.add_row();
-                return;
             }
         }
+    }
+
+    /// Whether there are octets for a row of seats and for what the index takes to hold them.
+    ///
+    /// The index doubles when it must: was that not paid for before, hundreds of entries would go at once for it.
+    fn may_grow(&self) -> bool {
+        let index_octets = self.index.octets_to_hold(self.seats.count() + ROW_SEATS) - self.index.octets();
+        self.octets() + index_octets + ROW_OCTETS <= self.octets_high
     }
 
     /// Note that upstreams failed; see `Cache::store_failure`.
@@ -273,9 +282,14 @@ impl Shard {
 
     /// Evict until there is a little room, or until the next store where that would take long.
     pub(super) fn make_room(&mut self, now: f64) {
-        let mut octets = self.octets();
-        while octets > self.octets_high && self.evict(now, octets > self.octets_max) {
-            octets = self.octets();
+        // More seats than one become free by and by, for none is needed at once.
+        for evicted in 0.. {
+            let octets = self.octets();
+            let lacks_seats = || evicted < 2 && self.seats.are_few_free() && !self.may_grow();
+            let is_full = octets > self.octets_high || lacks_seats();
+            if !is_full || !self.evict(now, octets > self.octets_max) {
+                break;
+            }
         }
         if self.seats.is_sparse() {
             self.close_ranks();
