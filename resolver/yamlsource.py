@@ -13,7 +13,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import stat
 from array import array
 from typing import Any
 
@@ -29,6 +28,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from resolver.portions import open_regular, read_up_to
 from resolver.problems import Findings, Problem, show
 
 FILE_OCTETS_MAX = 64 * 1024 * 1024
@@ -108,38 +108,20 @@ def read_octets(
     """Read a regular file of at most `octets_max` octets; None and a problem for anything else."""
     findings = Findings(file or os.fspath(path))
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would hang for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            octets = _read_regular(descriptor, octets_max, findings)
-        finally:
-            os.close(descriptor)
+        with open_regular(path) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            # It may grow meanwhile.
+            octets = read_up_to(opened, octets_max + 1) if size <= octets_max else b""
     except OSError as error:
         findings.error(0, f"cannot be read: {error.strerror or error}")
         return None, findings.in_order()
     except ValueError as error:  # A path with a NUL octet.
         findings.error(0, f"cannot be read: {error}")
         return None, findings.in_order()
+    if max(size, len(octets)) > octets_max:
+        findings.error(0, _too_large(max(size, len(octets)), octets_max))
+        return None, findings.in_order()
     return octets, findings.in_order()
-
-
-def _read_regular(descriptor: int, octets_max: int, findings: Findings) -> bytes | None:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        findings.error(0, "is not a regular file")
-        return None
-    if status.st_size > octets_max:
-        findings.error(0, _too_large(status.st_size, octets_max))
-        return None
-    with os.fdopen(descriptor, "rb", closefd=False) as stream:
-        # Not `octets_max` at once: that much memory would be set aside even for a small file.
-        octets = stream.read(status.st_size + 1)
-        if len(octets) > status.st_size:  # It grew while we read.
-            octets += stream.read(octets_max + 1 - len(octets))
-    if len(octets) > octets_max:
-        findings.error(0, _too_large(len(octets), octets_max))
-        return None
-    return octets
 
 
 def _too_large(octets: int, octets_max: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from resolver.policy.compiled import Compiled
 from resolver.policy.compiler import compile_in_process, compile_policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.policy.verdict import RuleForm
+from resolver.problems import Problem
 from resolver.wire.names import name_from_text as n
 
 BLOCKLIST = """\
@@ -102,7 +104,16 @@ def test_damaged_image_of_the_same_content_is_made_anew(blocklist: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "break_it", ["missing list", "html list", "bad yaml", "missing blocklist", "huge list"]
+    "break_it",
+    [
+        "missing list",
+        "html list",
+        "bad yaml",
+        "missing blocklist",
+        "huge list",
+        "fifo list",
+        "fifo blocklist",
+    ],
 )
 def test_what_cannot_be_read_whole_makes_no_image(blocklist: Path, tmp_path: Path, break_it: str) -> None:
     if break_it == "missing list":
@@ -114,11 +125,25 @@ def test_what_cannot_be_read_whole_makes_no_image(blocklist: Path, tmp_path: Pat
     elif break_it == "huge list":
         blocklist.write_text(BLOCKLIST.replace("path: ads.txt", "path: ads.txt, size_mb_max: 1"))
         (tmp_path / "ads.txt").write_bytes(b"a.example\n" * 120_000)
+    elif break_it == "fifo list":
+        (tmp_path / "ads.txt").unlink()
+        os.mkfifo(tmp_path / "ads.txt")
     else:
         blocklist.unlink()
+        if break_it == "fifo blocklist":
+            os.mkfifo(blocklist)
     image, problems = compile_in_process(blocklist, tmp_path / "images")
     assert image is None and any(problem.severity == "error" for problem in problems)
     assert not list((tmp_path).glob("images/*"))
+
+
+def test_blocklist_is_read_once(blocklist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Refused as too large, then rewritten: the second content has no place among the inputs of this compilation.
+    too_large = Problem(str(blocklist), 0, "is too large")
+    monkeypatch.setattr("resolver.policy.compiler.read_octets", lambda _: (None, [too_large]))
+    compiled = compile_policy(blocklist, tmp_path / "images")
+    assert compiled.image is None and compiled.problems == [too_large]
+    assert not compiled.inputs and compiled.paths == [str(blocklist)]
 
 
 def test_folder_that_cannot_be_written_is_a_transient_failure(blocklist: Path, tmp_path: Path) -> None:

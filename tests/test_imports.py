@@ -16,6 +16,7 @@ LEVELS: dict[str, int] = {
     "clock": 0,
     "compiled": 0,
     "plane": 0,
+    "portions": 0,
     "problems": 0,
     "yamlsource": 1,
     "yamlmodel": 2,

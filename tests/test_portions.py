@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resolver.policy.portions import PORTION_OCTETS, read_up_to, write_all
+from resolver.portions import PORTION_OCTETS, open_regular, read_up_to, write_all
 
 
 @pytest.mark.parametrize("octets", [0, 1, PORTION_OCTETS, PORTION_OCTETS + 1, 3 * PORTION_OCTETS])
@@ -33,6 +33,16 @@ def test_no_call_carries_more_than_a_portion(tmp_path: Path, monkeypatch: pytest
         write_all(file.fileno(), pieces)
     assert (tmp_path / "file").read_bytes() == b"".join(pieces)
     assert max(calls) == PORTION_OCTETS
+
+
+def test_only_files_with_an_end_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match=r"regular|directory"):
+            open_regular(path)
+    (tmp_path / "file").write_bytes(b"octets")
+    with open_regular(tmp_path / "file") as file:
+        assert read_up_to(file, 100) == b"octets"
 
 
 def test_full_disk_is_told() -> None:

@@ -17,11 +17,11 @@ from resolver.cli.files import (
     read_settings,
 )
 from resolver.policy.blocklist import read_blocklist
-from resolver.policy.compiler import BLOCKLIST_OCTETS_MAX
 from resolver.policy.formatting import CannotFormat, format_text, lost_comments, means_the_same
 from resolver.policy.rules import Blocklist
 from resolver.policy.safe_write import replace_file
 from resolver.problems import Problem, has_errors
+from resolver.yamlsource import read_octets
 
 
 def format_files(
@@ -67,10 +67,11 @@ def _format_file(path: Path, *, check: bool, sort_exchanges: bool, schema: str |
 
 def _read(path: Path) -> tuple[Blocklist, bytes]:
     """The file and what it means.  Raises BadInput and OSError."""
-    # The reader refuses what is too large by itself, before anything is read.
-    octets = path.read_bytes() if path.stat().st_size <= BLOCKLIST_OCTETS_MAX else None
+    octets, problems = read_octets(path)
+    if octets is None:
+        raise BadInput(problems)
     blocklist, problems = read_blocklist(path, octets=octets, force=True)
-    if blocklist is None or octets is None:
+    if blocklist is None:
         raise BadInput([problem for problem in problems if has_errors([problem])])
     return blocklist, octets
 

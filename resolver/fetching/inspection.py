@@ -18,9 +18,9 @@ from resolver.fetching.outcome import FetchFailed, Result
 from resolver.policy.downloads import DownloadedList
 from resolver.policy.listformats.reading import NetworkRule, Said
 from resolver.policy.lists import ListLimits, ListReader
-from resolver.policy.portions import read_up_to
 from resolver.policy.rails import shared_names
 from resolver.policy.verdict import RuleForm
+from resolver.portions import open_regular, read_up_to
 
 PARTS = 64
 """In which hashes are told apart, one after the other: a set of ten million takes a gigabyte."""
@@ -33,7 +33,7 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     for a list and put nothing in the place of one.
     """
     octets_max = wanted.download.octets_max
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         octets = read_up_to(file, octets_max + 1)
     limits = ListLimits(octets_max, wanted.entries_max, wanted.error_budget_percent)
     reader = ListReader(octets, wanted.name, wanted.format, limits)

@@ -33,14 +33,12 @@ from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.image_store import ImageStore
 from resolver.policy.image_writer import ImageWriter, TooManyRules
 from resolver.policy.list_rules import AddedList, add_list
-from resolver.policy.portions import read_up_to, write_all
 from resolver.policy.rails import as_forced, can_be_forced, list_problems, past_problems
 from resolver.policy.rules import Blocklist, ListSpec, NameRule
 from resolver.policy.verdict import RuleForm
+from resolver.portions import open_regular, read_up_to, write_all
 from resolver.problems import Problem, has_errors
-
-BLOCKLIST_OCTETS_MAX = 64 << 20
-"""Larger ones are not read here, only refused by the reader."""
+from resolver.yamlsource import read_octets
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
 
@@ -69,18 +67,11 @@ def compile_policy(
     `text`: what the blocklist would say, instead of what stands in the file.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
-    octets = text
-    try:
-        if octets is None and blocklist_path.stat().st_size <= BLOCKLIST_OCTETS_MAX:
-            with blocklist_path.open("rb", buffering=0) as file:
-                octets = read_up_to(file, BLOCKLIST_OCTETS_MAX + 1)
-            if len(octets) > BLOCKLIST_OCTETS_MAX:
-                octets = None  # It grew meanwhile; what is wrong with that is said below.
-    except OSError as error:
-        compiled.problems.append(Problem(str(blocklist_path), 0, f"cannot be read: {error.strerror}"))
+    octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
+    if octets is None:
+        compiled.problems = problems
         return compiled
-    if octets is not None:
-        compiled.inputs.append(_input(blocklist_path, octets))
+    compiled.inputs.append(_input(blocklist_path, octets))
     if state_dir is not None:
         compiled.paths.append(str(approvals_path(state_dir)))
     blocklist, problems = read_blocklist(blocklist_path, octets=octets, force=force)
@@ -116,7 +107,7 @@ def compile_policy(
     local = tuple(spec for spec in blocklist.lists if spec.download is None)
     rails = _Rails(local, served, force)
     _find_or_write(blocklist, lists, out_dir, compiled, rails)
-    if compiled.image is not None and octets is not None:
+    if compiled.image is not None:
         _keep_text(compiled.image, octets)
     return compiled
 
@@ -202,7 +193,7 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
         if spec.path == UNPLACED:
             raise FileNotFoundError
-        with spec.path.open("rb", buffering=0) as file:
+        with open_regular(spec.path) as file:
             octets = read_up_to(file, spec.size_octets_max + 1)
     except FileNotFoundError as error:
         compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))

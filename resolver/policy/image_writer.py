@@ -20,8 +20,8 @@ import xxhash
 from resolver.policy import image
 from resolver.policy.image import Effect, ImageUnusable, RuleClass, Section, Tier
 from resolver.policy.name_table import Rank, name_table
-from resolver.policy.portions import write_all
 from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.portions import write_all
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -35,8 +35,8 @@ from resolver.policy.history import (
     open_history,
 )
 from resolver.policy.image_store import ImageStore
-from resolver.policy.portions import read_up_to
 from resolver.policy.rules import Blocklist
+from resolver.portions import open_regular, read_up_to
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
@@ -100,7 +100,7 @@ def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
     The compiler's copy comes first: the file may have been edited again before its turn came.
     """
     for path in (ImageStore(state_dir).text_path_of(key_of(inputs)), Path(inputs[0].path)):
-        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+        with contextlib.suppress(OSError), open_regular(path) as file:
             text = read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
             if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
                 return text
