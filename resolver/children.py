@@ -27,8 +27,10 @@ NICE_FAILED = (125, 126, 127)
 """Exit codes of nice(1) that could not start what it was to start; no module of ours has them."""
 IDLE_TIMEOUT_S = 30.0
 """A child that runs only when the CPU is idle gets this long: on a saturated machine it never ends."""
-KILLED_S_MAX = 0.5
-"""Spent on the end of a child that was killed."""
+KILLED_S_MAX = 30.0
+"""Spent on the end of a child that ran out of time: an idle one needs idle time to die in, too."""
+CANCELLED_S_MAX = 0.5
+"""The same when nobody waits for the child any more: who stops does so soon."""
 OUTPUT_OCTETS_MAX = 4 << 20
 """Kept of each stream of a child; the rest is read and dropped, so that no child waits for a reader."""
 
@@ -93,28 +95,27 @@ async def run_child(
                 _hand_over(child.stdin, job), _read_all(child.stdout), _read_all(child.stderr)
             )
             code = await child.wait()
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            # An idle child needs idle time to die in, too; whoever stops does not wait for that.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(KILLED_S_MAX):
-                    await child.wait()
+    except TimeoutError:
+        # What is started in its place must not meet it, with its memory and its locks.
+        await _kill(child, KILLED_S_MAX)
+        raise
+    except BaseException:
+        await _kill(child, CANCELLED_S_MAX)
+        raise
     ended = Ended(code, output, complaint)
     if code in NICE_FAILED and words[0] != sys.executable:
-        raise OSError(ended.last_words())
+        raise OSError(ended.last_words() or f"exit code {code}")
     return ended
 
 
 async def run_child_when_idle(
     module: str, *arguments: str, timeout_s: float, idle_s: float = IDLE_TIMEOUT_S, job: bytes = b""
 ) -> Ended:
-    """`run_child` in time that nobody wants; what is not done after `idle_s` begins anew, with a share."""
+    """`run_child` in time that nobody wants; what `idle_s` of the clock do not do begins anew."""
     try:
         return await run_child(module, *arguments, timeout_s=idle_s, share=Share.IDLE, job=job)
     except TimeoutError:
-        log.info("%s not done in %g s of idle time: running it again at nice %d", module, idle_s, NICE)
+        log.info("%s not done in %g s as an idle process: running it again at nice %d", module, idle_s, NICE)
         return await run_child(module, *arguments, timeout_s=timeout_s, share=Share.NICE, job=job)
 
 
@@ -152,6 +153,14 @@ def _set_back(pid: int, share: Share) -> None:
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
         elif share is Share.NICE and _nice() is None:
             os.setpriority(os.PRIO_PROCESS, pid, niceness(share))
+
+
+async def _kill(child: asyncio.subprocess.Process, patience_s: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.kill()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await child.wait()
 
 
 async def _hand_over(stream: asyncio.StreamWriter, job: bytes) -> None:

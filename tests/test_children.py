@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,33 @@ def test_child_over_its_time_is_killed(program: Says, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
+@pytest.mark.timed
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_child_that_does_not_die_is_not_waited_for_without_end(
+    program: Says, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    monkeypatch.setattr(children, "KILLED_S_MAX", 30.0 if is_cancelled else 0.1)
+    monkeypatch.setattr(children, "CANCELLED_S_MAX", 0.1 if is_cancelled else 30.0)
+    undead: list[asyncio.subprocess.Process] = []
+    monkeypatch.setattr(asyncio.subprocess.Process, "kill", lambda child: undead.append(child))
+    program("import time; time.sleep(20)")
+    # Whoever gives up waiting cancels; a child's own time limit does not.
+    patience_s, timeout_s = (0.3, 20.0) if is_cancelled else (4.0, 0.3)
+
+    async def run_for_a_while() -> None:
+        await asyncio.wait_for(run_child("any", timeout_s=timeout_s), patience_s)
+
+    loop = asyncio.new_event_loop()
+    began = loop.time()
+    with pytest.raises(TimeoutError):
+        loop.run_until_complete(run_for_a_while())
+    assert loop.time() - began < 2.0
+    os.kill(undead[0].pid, signal.SIGKILL)
+    loop.run_until_complete(undead[0].wait())
+    loop.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("share", list(Share))
 def test_child_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch, share: Share) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/program")
@@ -200,7 +228,7 @@ def test_child_that_never_gets_idle_time_is_started_again_with_a_share(
     asyncio.run(run_child_when_idle("module", "word", timeout_s=600.0, job=b"job"))
     again = [] if is_ever_idle else [(Share.NICE, 600.0, b"job")]
     assert ran == [(Share.IDLE, children.IDLE_TIMEOUT_S, b"job"), *again]
-    assert ("not done in 30 s of idle time" in caplog.text) is not is_ever_idle
+    assert ("not done in 30 s as an idle process" in caplog.text) is not is_ever_idle
 
 
 @pytest.mark.parametrize(

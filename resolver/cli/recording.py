@@ -93,7 +93,7 @@ async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
             job=applied_to_json(applied),
         )
     except TimeoutError:
-        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s") from None
+        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s twice") from None
     except OSError as error:
         raise RecordFailed(f"cannot start the recorder: {error}") from None
     try:
