@@ -6,7 +6,7 @@ Without arguments every part is run and `docs/benchmarks.md` is written; otherwi
 the raw readings.  Parts:
   contest  CPU per query of everyone: plain, EDNS, DO, IPv6
   waits    the most per second, and the waits at a fixed rate, of everyone
-  threads  CPU per query of one thread and of two
+  threads  CPU per query of one thread, alone and beside the load generator, and of two
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named
@@ -33,6 +33,7 @@ from benchmarks import results
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
+from benchmarks.measure import server_cores
 from benchmarks.page import CHART, CHART_TITLE, label_of, page, panels
 from benchmarks.reload import measure_reloads
 from benchmarks.side_by_side import (
@@ -176,7 +177,7 @@ def _engines(arguments: argparse.Namespace) -> list[str]:
 
 
 def _field(
-    directory: Path, arguments: argparse.Namespace, names: tuple[tuple[str, int], ...]
+    directory: Path, arguments: argparse.Namespace, names: tuple[tuple[str, tuple[int, ...]], ...]
 ) -> AbstractContextManager[Field]:
     return running_field(
         directory,
@@ -188,7 +189,7 @@ def _field(
 
 
 def _field_parts(directory: Path, arguments: argparse.Namespace, length: dict[str, Length]) -> None:
-    names = tuple((name, 1) for name in arguments.contestants)
+    names = tuple((name, server_cores(1)) for name in arguments.contestants)
     with _field(directory / "field", arguments, names) as running:
         if "contest" in arguments.parts:
             wanted = {variant: length[variant] for variant in arguments.variants if variant != "threads"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import compile_c, pinned, server_cores
+from benchmarks.measure import SERVER_CORE, compile_c, pinned
 from benchmarks.workload import Workload
 from tests.loopback.process import Program, free_port
 from tests.loopback.server import Server
@@ -41,13 +41,18 @@ class Setting:
     port: int
     upstream_port: int
     workload: Workload
-    threads: int = 1
+    cores: tuple[int, ...] = (SERVER_CORE,)
+    """Where it runs, with a thread for each."""
     binary: str = ""
     """The program to run, where it is not the one on PATH."""
 
     def pin(self) -> tuple[str, ...]:
-        """Command prefix that keeps it on as many cores as it has threads."""
-        return pinned(*server_cores(self.threads))
+        """Command prefix that keeps it on its cores."""
+        return pinned(*self.cores)
+
+
+BESIDE = "beside"
+"""In the key of one that is elsewhere than on the core which servers have for themselves."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def our_server(setting: Setting, blocklist: str, engine: str) -> Server:
     """This resolver with this engine, pinned, with caches as large as its peers'."""
     changes: dict[str, Any] = {"cache": {"size_mb": CACHE_MB}, "log": {"level": "warning"}, "engine": engine}
     if engine == "native":
-        changes["threads"] = setting.threads
+        changes["threads"] = len(setting.cores)
     return Server(
         setting.directory,
         upstream_ports=(setting.upstream_port,),
@@ -144,7 +149,7 @@ def _native(setting: Setting) -> Program:
 
 def _echo(setting: Setting) -> Program:
     program = compile_c("udp_echo.c", setting.directory)
-    command = [*setting.pin(), str(program), str(setting.port), str(setting.threads)]
+    command = [*setting.pin(), str(program), str(setting.port), str(len(setting.cores))]
     return Program(command, setting.directory, name="echo")
 
 

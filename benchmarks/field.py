@@ -21,13 +21,14 @@ import dns.query
 import dns.rcode
 
 from benchmarks.contestants import (
+    BESIDE,
     OURS,
     Contestant,
     Setting,
     free_port_everywhere,
     native_is_built,
 )
-from benchmarks.measure import LOAD_CORE, pinned
+from benchmarks.measure import LOAD_CORE, SERVER_CORE, pinned
 from benchmarks.peers import DEBIAN, ELSEWHERE
 from benchmarks.workload import TOP_LABELS, Workload
 from tests.loopback.authority import NSD_CONFIGURATION, answers
@@ -79,9 +80,11 @@ class Field:
     """Name -> why it does not take part."""
 
 
-def key_of(name: str, threads: int) -> str:
-    """What a contestant of this many threads is called in the readings."""
-    return name if threads == 1 else f"{name} x{threads}"
+def key_of(name: str, cores: tuple[int, ...]) -> str:
+    """What a contestant with a thread on each of these cores is called in the readings."""
+    if len(cores) > 1:
+        return f"{name} x{len(cores)}"
+    return name if cores == (SERVER_CORE,) else f"{name} {BESIDE}"
 
 
 def reason_absent(name: str, binaries: dict[str, str]) -> str:
@@ -208,18 +211,18 @@ def running_upstream(directory: Path, probe: str) -> Iterator[int]:
 @contextmanager
 def running_field(
     directory: Path,
-    names: Sequence[tuple[str, int]],
+    names: Sequence[tuple[str, tuple[int, ...]]],
     workload: Workload,
     *,
     binaries: dict[str, str],
     start_s_max: float,
 ) -> Iterator[Field]:
-    """Everyone of `names` (name, threads) who can take part, up, waiting to be asked."""
+    """Everyone of `names` (name, cores) who can take part, up, waiting to be asked."""
     with ExitStack() as stack:
         upstream_port = stack.enter_context(running_upstream(directory / "upstream", workload.allowed[0]))
         running = Field(workload, upstream_port)
-        for name, threads in names:
-            key = key_of(name, threads)
+        for name, cores in names:
+            key = key_of(name, cores)
             why_not = reason_absent(name, binaries)
             words: list[str] = [why_not] if why_not else []
             entrant = None
@@ -229,7 +232,7 @@ def running_field(
                     free_port_everywhere(),
                     upstream_port,
                     workload,
-                    threads,
+                    cores,
                     binaries.get(name, ""),
                 )
                 entrant = start(name, setting, start_s_max=start_s_max, last_words=words)

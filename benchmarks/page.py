@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from benchmarks.bars import BarLine, bar_lines
 from benchmarks.chart import Panel
-from benchmarks.contestants import Contestant
+from benchmarks.contestants import BESIDE, Contestant
 from benchmarks.figures import LOADS, NOT_PEERS, Figures
 from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 from benchmarks.side_by_side import QUERIES_PER_S
@@ -26,10 +26,12 @@ CHART_TITLE = "CPU microseconds per query"
 
 
 def label_of(key: str, contestants: dict[str, Contestant]) -> str:
-    """What people call a contestant, with its number of threads where that is not 1."""
-    name, _, threads = key.partition(" x")
+    """What people call a contestant, with how it runs where that is not as usual."""
+    name, _, how = key.partition(" ")
     label = contestants[name].label if name in contestants else name
-    return f"{label}, {threads} threads" if threads else label
+    if how == BESIDE:
+        return f"{label}, on the second core"
+    return f"{label}, {how.removeprefix('x')} threads" if how else label
 
 
 def panels(figures: Figures) -> list[Panel]:
@@ -91,6 +93,10 @@ def _head(figures: Figures) -> str:
         " answers every datagram with itself: what the kernel takes from any UDP server on this machine.",
     ]
     text.append("Taken on: " + ", ".join(facts) + "." if facts else "Nothing has been measured yet.")
+    ours = {part: document["machine"].get("this resolver", "") for part, document in figures.parts.items()}
+    others = [f"{part} of {which}" for part, which in ours.items() if which != next(iter(ours.values()))]
+    if others:
+        text.append(f"Parts that were taken with another state of this resolver: {', '.join(others)}.")
     if len(machines) > 1:
         text.append("**The parts of this page were not taken on the same machine.**")
     return "\n\n".join(text)
@@ -168,7 +174,7 @@ def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
     ]
     if rows:
         cores = figures.parts["threads"]["machine"].get("cores", "?")
-        shared = " The second thread shares its core with the load generator." if cores == "2" else ""
+        shared = " The second core is the load generator's too." if cores == "2" else ""
         parts.append(
             f"One thread and two, 32 sending sockets:{shared}\n\n" + table(("µs per query", *LOADS), rows)
         )

@@ -16,7 +16,16 @@ from typing import Any
 
 from benchmarks.contestants import OURS, has_ipv6
 from benchmarks.field import CONTESTANTS, Entrant, Field
-from benchmarks.measure import CLIENTS_MANY, Asking, ask_once, compile_c, measure, measure_waits, undisturbed
+from benchmarks.measure import (
+    CLIENTS_MANY,
+    Asking,
+    ask_once,
+    compile_c,
+    measure,
+    measure_waits,
+    server_cores,
+    undisturbed,
+)
 
 VARIANTS: dict[str, Asking] = {
     "plain": Asking(),
@@ -26,8 +35,14 @@ VARIANTS: dict[str, Asking] = {
     "threads": Asking(clients=CLIENTS_MANY),
 }
 """Ways to ask the loads.  `threads` is the plain one from more sockets, for servers of two threads."""
-THREADS_FIELD = (("echo", 1), ("echo", 2), ("native", 1), ("native", 2))
-"""Who takes part in the variant `threads`."""
+THREADS_FIELD = tuple(
+    (name, cores)
+    for name in ("echo", "native")
+    for cores in dict.fromkeys((server_cores(1), (server_cores(2)[-1],), server_cores(2)))
+)
+"""Who takes part in the variant `threads`: one thread on each of the cores that two have, and two threads.
+
+Where there are no more cores than two, the second shares its own with the load generator."""
 
 QUERIES_PER_S = 20_000
 """The fixed rate at which waits are read: a busy network of some ten thousand users."""

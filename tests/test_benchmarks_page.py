@@ -46,6 +46,7 @@ def test_figure_that_was_not_read_is_a_dash() -> None:
 def test_label_tells_threads_only_where_there_are_several() -> None:
     assert label_of("native", CONTESTANTS) == "native engine"
     assert label_of("native x2", CONTESTANTS) == "native engine, 2 threads"
+    assert label_of("native beside", CONTESTANTS) == "native engine, on the second core"
 
 
 def test_page_shows_figures_bars_and_what_falls_short() -> None:
@@ -69,6 +70,14 @@ def test_page_tells_when_parts_come_from_different_machines() -> None:
     other = {"machine": {**MACHINE, "CPU": "Another"}, "readings": []}
     assert "not taken on the same machine" in page(figures(starts=other), CONTESTANTS)
     assert "not taken on the same machine" not in page(figures(), CONTESTANTS)
+
+
+def test_page_tells_which_parts_are_of_another_state_of_the_sources() -> None:
+    other = {"machine": {**MACHINE, "this resolver": "0.1.0 at 1234567"}, "readings": []}
+    assert "another state of this resolver: starts of 0.1.0 at 1234567." in page(
+        figures(starts=other), CONTESTANTS
+    )
+    assert "another state" not in page(figures(), CONTESTANTS)
 
 
 def waits(kind: str, **changes: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.__main__ import lengths, parse_arguments
 from benchmarks.contestants import Setting, policy_with_list
 from benchmarks.field import CONTESTANTS, Entrant, key_of, reason_absent, version_in
+from benchmarks.measure import SERVER_CORE
 from benchmarks.peers import DEBIAN, ELSEWHERE
 from benchmarks.side_by_side import expected_rcode, in_turn, oddities
 from benchmarks.workload import Workload
@@ -101,7 +102,8 @@ def test_every_round_begins_with_another_one(tmp_path: Path) -> None:
     everyone = [Entrant(name, Program(["true"], tmp_path), 0, 0.0, 0.0) for name in ("a", "b", "c")]
     rounds = ["".join(one.name for one in in_turn(everyone, repeat)) for repeat in range(4)]
     assert rounds == ["abc", "bca", "cab", "abc"]
-    assert (key_of("echo", 1), key_of("echo", 2)) == ("echo", "echo x2")
+    assert (key_of("echo", (SERVER_CORE,)), key_of("echo", (SERVER_CORE, -1))) == ("echo", "echo x2")
+    assert key_of("echo", (-1,)) == "echo beside"
 
 
 def test_command_line_takes_peers_and_refuses_what_it_does_not_know() -> None:
