@@ -133,7 +133,7 @@ class Cache:
         negative_ttl_max_s: int = 3600,
         stale_max_s: int = 86_400,
     ) -> Cache:
-        """Empty; `octets_max` 0: off.  Times in seconds."""
+        """Empty; `octets_max` under 8 KiB: off.  Times in seconds."""
 
     def lookup(
         self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float

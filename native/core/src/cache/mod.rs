@@ -44,7 +44,7 @@ const SHARDS_MAX: usize = 1 << 12;
 /// Bounds of what is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheConfig {
-    /// Memory it may take; 0: off, keeps nothing.
+    /// Memory it may take; less than 8 KiB: off, keeps nothing.
     pub octets_max: usize,
     /// Lower TTLs of positive answers are raised to it, seconds.
     pub ttl_min_s: u32,
