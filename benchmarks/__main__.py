@@ -6,7 +6,7 @@ Without arguments every part is run and `docs/benchmarks.md` is written; otherwi
 the raw readings.  Parts:
   contest  CPU per query of everyone: plain, EDNS, DO, IPv6
   waits    the most per second, and the waits at a fixed rate, of everyone
-  threads  CPU per query of one thread, alone and beside the load generator, and of two
+  threads  CPU per query of one thread and of two, on one core and on two
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named

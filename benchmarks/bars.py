@@ -7,8 +7,9 @@ It judges only for the reader: nothing stops when a figure falls short.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from benchmarks.field import ON_ONE_CORE
 from benchmarks.figures import LOADS, Figures
 from benchmarks.side_by_side import QUERIES_PER_S
 
@@ -88,11 +89,15 @@ def _cpu_lines(figures: Figures) -> Iterator[BarLine]:
 
 def _thread_lines(figures: Figures) -> Iterator[BarLine]:
     for load in LOADS:
-        what = f"native, {load}: two threads, times one thread's CPU"
-        yield _at_most(what, THREADS_RATIO, figures.threads_ratio(load, ("native",)), " ×")
-        # What the second core costs a single thread is no cost of there being two.
-        both = figures.threads_ratio(load, ("native", "native beside"))
-        yield _at_most(f"{what} on the same cores", THREADS_RATIO, both, " ×")
+        for where, cores in (("", "x2"), (f" {ON_ONE_CORE}", f"x2 {ON_ONE_CORE}")):
+            ratio, echo = (
+                figures.ratio("threads", f"{name} {cores}", name, load, "threads")
+                for name in ("native", "echo")
+            )
+            what = f"native, {load}: two threads{where}, times one thread's CPU"
+            bar = _at_most(what, THREADS_RATIO, ratio, " ×")
+            beside = f" (echo {echo:.2f} ×)" if bar.measured and echo is not None else ""
+            yield replace(bar, measured=bar.measured + beside)
 
 
 def _start_lines(figures: Figures) -> Iterator[BarLine]:

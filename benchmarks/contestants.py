@@ -42,17 +42,13 @@ class Setting:
     upstream_port: int
     workload: Workload
     cores: tuple[int, ...] = (SERVER_CORE,)
-    """Where it runs, with a thread for each."""
+    """Where it runs, one for each of its threads."""
     binary: str = ""
     """The program to run, where it is not the one on PATH."""
 
     def pin(self) -> tuple[str, ...]:
         """Command prefix that keeps it on its cores."""
         return pinned(*self.cores)
-
-
-BESIDE = "beside"
-"""In the key of one that is elsewhere than on the core which servers have for themselves."""
 
 
 @dataclass(frozen=True)

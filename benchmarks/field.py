@@ -21,14 +21,13 @@ import dns.query
 import dns.rcode
 
 from benchmarks.contestants import (
-    BESIDE,
     OURS,
     Contestant,
     Setting,
     free_port_everywhere,
     native_is_built,
 )
-from benchmarks.measure import LOAD_CORE, SERVER_CORE, pinned
+from benchmarks.measure import LOAD_CORE, pinned
 from benchmarks.peers import DEBIAN, ELSEWHERE
 from benchmarks.workload import TOP_LABELS, Workload
 from tests.loopback.authority import NSD_CONFIGURATION, answers
@@ -80,11 +79,15 @@ class Field:
     """Name -> why it does not take part."""
 
 
+ON_ONE_CORE = "on one core"
+"""At the end of the key of one whose threads share a core."""
+
+
 def key_of(name: str, cores: tuple[int, ...]) -> str:
-    """What a contestant with a thread on each of these cores is called in the readings."""
-    if len(cores) > 1:
-        return f"{name} x{len(cores)}"
-    return name if cores == (SERVER_CORE,) else f"{name} {BESIDE}"
+    """What a contestant with a thread for each of these cores is called in the readings."""
+    if len(cores) == 1:
+        return name
+    return f"{name} x{len(cores)} {ON_ONE_CORE}" if len(set(cores)) == 1 else f"{name} x{len(cores)}"
 
 
 def reason_absent(name: str, binaries: dict[str, str]) -> str:

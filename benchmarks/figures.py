@@ -63,18 +63,6 @@ class Figures:
         ones, others = ({each["repeat"]: each["cpu_us"] for each in each_of} for each_of in pairs)
         return middle(ones[repeat] / others[repeat] for repeat in ones if others.get(repeat))
 
-    def threads_ratio(self, load: str, singles: Sequence[str]) -> float | None:
-        """CPU per query of two threads by the mean of these single ones, median over the same repeats."""
-        costs = [
-            {one["repeat"]: one["cpu_us"] for one in self.readings("threads", contestant=key, load=load)}
-            for key in ("native x2", *singles)
-        ]
-        whole = set.intersection(*(set(of) for of in costs))
-        return middle(
-            costs[0][repeat] / (sum(of[repeat] for of in costs[1:]) / len(singles))
-            for repeat in sorted(whole)
-        )
-
     def cheapest_peer(self, variant: str, load: str) -> tuple[str, float] | None:
         """The peer that takes least CPU, and how much; None where none was read."""
         costs = [

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from benchmarks.bars import BarLine, bar_lines
 from benchmarks.chart import Panel
-from benchmarks.contestants import BESIDE, Contestant
+from benchmarks.contestants import Contestant
 from benchmarks.figures import LOADS, NOT_PEERS, Figures
 from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 from benchmarks.side_by_side import QUERIES_PER_S
@@ -22,6 +22,11 @@ LOAD_TITLES = {
     "miss": "miss: names never asked before",
 }
 VARIANTS = {"edns": "With EDNS", "do": "With EDNS and DO", "ipv6": "Over IPv6"}
+THREADS_SHARED = (
+    " Two threads have a core each here, but the load generator runs on the second one, too: it does not ask"
+    " as much as they answer, so that they wake for a few queries at a time, as the echo's threads do. Two"
+    " threads on one core are as busy as one thread there."
+)
 CHART_TITLE = "CPU microseconds per query"
 
 
@@ -29,9 +34,8 @@ def label_of(key: str, contestants: dict[str, Contestant]) -> str:
     """What people call a contestant, with how it runs where that is not as usual."""
     name, _, how = key.partition(" ")
     label = contestants[name].label if name in contestants else name
-    if how == BESIDE:
-        return f"{label}, on the second core"
-    return f"{label}, {how.removeprefix('x')} threads" if how else label
+    threads, _, where = how.removeprefix("x").partition(" ")
+    return f"{label}, {threads} threads {where}".strip() if how else label
 
 
 def panels(figures: Figures) -> list[Panel]:
@@ -174,9 +178,9 @@ def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
     ]
     if rows:
         cores = figures.parts["threads"]["machine"].get("cores", "?")
-        shared = " The second core is the load generator's too." if cores == "2" else ""
+        shared = THREADS_SHARED if cores == "2" else ""
         parts.append(
-            f"One thread and two, 32 sending sockets:{shared}\n\n" + table(("µs per query", *LOADS), rows)
+            f"One thread and two, 32 sending sockets.{shared}\n\n" + table(("µs per query", *LOADS), rows)
         )
     return "## EDNS, DO, IPv6, threads\n\n" + "\n\n".join(parts) if parts else ""
 

@@ -46,7 +46,7 @@ def test_figure_that_was_not_read_is_a_dash() -> None:
 def test_label_tells_threads_only_where_there_are_several() -> None:
     assert label_of("native", CONTESTANTS) == "native engine"
     assert label_of("native x2", CONTESTANTS) == "native engine, 2 threads"
-    assert label_of("native beside", CONTESTANTS) == "native engine, on the second core"
+    assert label_of("native x2 on one core", CONTESTANTS) == "native engine, 2 threads on one core"
 
 
 def test_page_shows_figures_bars_and_what_falls_short() -> None:

@@ -103,7 +103,7 @@ def test_every_round_begins_with_another_one(tmp_path: Path) -> None:
     rounds = ["".join(one.name for one in in_turn(everyone, repeat)) for repeat in range(4)]
     assert rounds == ["abc", "bca", "cab", "abc"]
     assert (key_of("echo", (SERVER_CORE,)), key_of("echo", (SERVER_CORE, -1))) == ("echo", "echo x2")
-    assert key_of("echo", (-1,)) == "echo beside"
+    assert key_of("echo", (SERVER_CORE, SERVER_CORE)) == "echo x2 on one core"
 
 
 def test_command_line_takes_peers_and_refuses_what_it_does_not_know() -> None:
