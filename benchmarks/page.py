@@ -23,9 +23,9 @@ LOAD_TITLES = {
 }
 VARIANTS = {"edns": "With EDNS", "do": "With EDNS and DO", "ipv6": "Over IPv6"}
 THREADS_SHARED = (
-    " Two threads have a core each here, but the load generator runs on the second one, too: it does not ask"
-    " as much as they answer, so that they wake for a few queries at a time, as the echo's threads do. Two"
-    " threads on one core are as busy as one thread there."
+    " Two threads share what comes: the same queries in up to twice as many batches, each of which takes two"
+    " system calls and a wake-up. On two cores the second thread also shares its own with the load generator;"
+    " on one core two threads are as busy as one."
 )
 CHART_TITLE = "CPU microseconds per query"
 

@@ -42,8 +42,9 @@ THREADS_FIELD = tuple(
 )
 """Who takes part in the variant `threads`: one thread, two on its core, and two on a core each.
 
-Where there are no more cores than two, the second is the load generator's, too: it cannot ask as much as two
-threads answer, and threads that often have nothing to do take more per query, the echo's as well."""
+Two threads take the same queries in more batches, each of which costs two system calls and a wake-up; where
+there are no more cores than two, the second one's also runs the load generator.
+"""
 
 QUERIES_PER_S = 20_000
 """The fixed rate at which waits are read: a busy network of some ten thousand users."""
