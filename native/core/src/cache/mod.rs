@@ -17,7 +17,7 @@ mod shard;
 use crate::wire::{NegativeKind, Response};
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
-use shard::{Question, Shard};
+use shard::{Question, Shard, SHARD_OCTETS_LEAST};
 use std::hash::{BuildHasher, Hasher};
 
 pub use entry::{Entry, NOT_JUDGED};
@@ -240,7 +240,7 @@ impl Cache {
             sum.misses += shard.misses;
             sum.evictions += shard.evictions;
         }
-        if self.config.octets_max == 0 {
+        if self.config.octets_max < SHARD_OCTETS_LEAST {
             sum.octets = 0;
         }
         sum

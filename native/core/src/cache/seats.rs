@@ -7,7 +7,6 @@
 
 use super::entry::{allocation_octets, Entry};
 use super::index::NO_SEAT;
-use super::shard::SLACK_SHARE;
 use std::mem::size_of;
 
 /// Seats in a row, a power of two: a few thousand octets, so that the last row wastes little.
@@ -117,6 +116,14 @@ type Row = [Seat; ROW_SEATS];
 /// What a row takes.
 pub(super) const ROW_OCTETS: usize = allocation_octets(size_of::<Row>());
 
+/// Rows that the list of rows has room for when there is one.
+const ROWS_LEAST: usize = 4;
+
+/// What a list of so many rows takes.
+const fn list_octets(rows: usize) -> usize {
+    allocation_octets(rows * size_of::<Box<Row>>())
+}
+
 /// Seats by number.
 pub(super) struct Seats {
     rows: Vec<Box<Row>>,
@@ -136,7 +143,14 @@ impl Seats {
 
     /// Memory of the rows, free seats included.
     pub(super) fn octets(&self) -> usize {
-        self.rows.len() * ROW_OCTETS + allocation_octets(self.rows.capacity() * size_of::<Box<Row>>())
+        self.rows.len() * ROW_OCTETS + list_octets(self.rows.capacity())
+    }
+
+    /// What one more row takes, with the list of rows, which doubles when it must.
+    pub(super) fn octets_of_one_more(&self) -> usize {
+        let (length, capacity) = (self.rows.len(), self.rows.capacity());
+        let grown = if length < capacity { capacity } else { (2 * capacity).max(ROWS_LEAST) };
+        ROW_OCTETS + list_octets(grown) - list_octets(capacity)
     }
 
     /// How many there are, taken or free.
@@ -154,9 +168,9 @@ impl Seats {
         self.free != NO_SEAT
     }
 
-    /// Whether so few are free that it is time to evict or to grow.
-    pub(super) fn are_few_free(&self) -> bool {
-        self.free_count < self.count() / SLACK_SHARE
+    /// How many are free.
+    pub(super) fn free(&self) -> usize {
+        self.free_count
     }
 
     /// Whether over a quarter of many is free.
@@ -166,6 +180,9 @@ impl Seats {
 
     /// Grow by a row.
     pub(super) fn add_row(&mut self) {
+        if self.rows.len() == self.rows.capacity() {
+            self.rows.reserve_exact(self.rows.capacity().max(ROWS_LEAST));
+        }
         let first = self.rows.len() * ROW_SEATS;
         let older = self.free;
         // Each leads to the next, and the last to what was free before.

@@ -11,10 +11,10 @@ use super::seats::{name_octets, Seat, Seats, ROW_OCTETS, ROW_SEATS, SEAT_OCTETS}
 use crate::wire::Response;
 
 /// Eviction starts when 1/32 of the octets or of the seats is left, so its search may take several stores.
-pub(super) const SLACK_SHARE: usize = 32;
+const SLACK_SHARE: usize = 32;
 
 /// A shard of less keeps nothing: beside its other tables it should have room for a row of seats.
-const SHARD_OCTETS_LEAST: usize = 8 << 10;
+pub(super) const SHARD_OCTETS_LEAST: usize = 8 << 10;
 const _: () = assert!(ROW_OCTETS <= SHARD_OCTETS_LEAST * 3 / 4);
 
 /// A question as a shard sees it.
@@ -237,12 +237,12 @@ impl Shard {
         }
     }
 
-    /// Whether there are octets for a row of seats and for what the index takes to hold them.
+    /// Whether there are octets for a row of seats and for what the tables take to hold them.
     ///
-    /// The index doubles when it must: was that not paid for before, hundreds of entries would go at once for it.
+    /// The tables double when they must: was that not paid for before, hundreds of entries would go at once for it.
     fn may_grow(&self) -> bool {
         let index_octets = self.index.octets_to_hold(self.seats.count() + ROW_SEATS) - self.index.octets();
-        self.octets() + index_octets + ROW_OCTETS <= self.octets_high
+        self.octets() + index_octets + self.seats.octets_of_one_more() <= self.octets_high
     }
 
     /// Note that upstreams failed; see `Cache::store_failure`.
@@ -285,7 +285,8 @@ impl Shard {
         // More seats than one become free by and by, for none is needed at once.
         for evicted in 0.. {
             let octets = self.octets();
-            let lacks_seats = || evicted < 2 && self.seats.are_few_free() && !self.may_grow();
+            let lacks_seats =
+                || evicted < 2 && self.seats.free() < self.seats.count() / SLACK_SHARE && !self.may_grow();
             let is_full = octets > self.octets_high || lacks_seats();
             if !is_full || !self.evict(now, octets > self.octets_max) {
                 break;
@@ -313,7 +314,7 @@ impl Shard {
         let mut order = Vec::with_capacity(count);
         self.queues.take_all(&self.seats, |number| order.push(number));
         let mut seats = Seats::with_room(count + count / 8);
-        let mut index = Index::with_room(count);
+        let mut index = Index::with_room(seats.count());
         for older in order {
             let number = seats.take(self.seats.leave(older));
             index.insert(seats[number].hash as u32, number);
