@@ -111,7 +111,7 @@ async def run_child(
 async def run_child_when_idle(
     module: str, *arguments: str, timeout_s: float, idle_s: float = IDLE_TIMEOUT_S, job: bytes = b""
 ) -> Ended:
-    """`run_child` in time that nobody wants; what `idle_s` of the clock do not do begins anew."""
+    """`run_child` in time that nobody wants; killed after `idle_s`, and run again with a share."""
     try:
         return await run_child(module, *arguments, timeout_s=idle_s, share=Share.IDLE, job=job)
     except TimeoutError:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,6 +176,18 @@ def test_child_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setattr(sys, "executable", "/no/such/program")
     with pytest.raises(OSError, match="/no/such/program"):
         run(share=share)
+
+
+def test_child_that_cannot_be_started_and_has_no_words_says_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "nice"
+    silent.write_text("#!/bin/sh\nexit 126\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr(children, "_nice", lambda: str(silent))
+    monkeypatch.setattr(children, "niceness", lambda _: children._own_niceness() + 1)
+    with pytest.raises(OSError, match="exit code 126"):
+        run(share=Share.NICE)
 
 
 @pytest.mark.slow

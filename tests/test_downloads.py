@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,28 @@ def test_an_image_without_the_list_is_not_taken_for_current_once_the_list_is_the
     note = LastGood(compiled.key, tuple(compiled.inputs), tuple(compiled.paths))
     place.store("ads.example\n")
     assert ImageStore(place.state).open_if_current(place.blocklist, note) is None
+
+
+@pytest.mark.parametrize("endless", ["fifo", "link to a device"])
+def test_no_image_is_current_where_a_file_has_no_end(place: Place, endless: str) -> None:
+    place.store("ads.example\n")
+    compiled = compile_policy(place.blocklist, place.images, state_dir=place.state)
+    note = LastGood(compiled.key, tuple(compiled.inputs), tuple(compiled.paths))
+    store = ImageStore(place.state)
+    assert store.open_if_current(place.blocklist, note) is not None
+    stored = stored_path(place.state, "ads")
+    stored.unlink()
+    if endless == "fifo":
+        os.mkfifo(stored)
+    else:
+        stored.symlink_to("/dev/zero")
+    assert store.open_if_current(place.blocklist, note) is None
+    empty = [replace(entry, octets=0) for entry in note.inputs if entry.path == str(stored)]
+    assert len(empty) == 1
+    others = [entry for entry in note.inputs if entry.path != str(stored)]
+    # Its size is no reason to believe it.
+    as_empty = LastGood(note.key, (*others, *empty), note.paths)
+    assert store.open_if_current(place.blocklist, as_empty) is None
 
 
 def test_the_image_remembers_what_to_fetch(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,15 @@ def test_rollback_writes_the_earlier_text_back_octet_for_octet(desk: Desk) -> No
     assert desk.blocklist.read_bytes() == octets
     assert desk.blocklist.stat().st_mode & 0o777 == 0o640
     assert {path.name for path in desk.folder.iterdir()} == {"blocklist.yaml", "resolver.yaml", "state"}
+
+
+def test_rollback_does_not_wait_for_a_pipe_in_place_of_the_file(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.unlink()
+    os.mkfifo(desk.blocklist)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 2
+    assert "is not a regular file" in result.stderr and str(desk.blocklist) in result.stderr
 
 
 def test_rollback_can_be_tried_without_writing(desk: Desk) -> None:

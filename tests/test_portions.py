@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_only_files_with_an_end_are_opened(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"octets")
     with open_regular(tmp_path / "file") as file:
         assert read_up_to(file, 100) == b"octets"
+
+
+def test_what_says_nothing_yet_is_not_taken_for_its_end() -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    with FileIO(reading) as file, FileIO(writing, "w") as other:
+        other.write(b"half")
+        with pytest.raises(BlockingIOError, match="no end"):
+            read_up_to(file, 100)
 
 
 def test_full_disk_is_told() -> None:

@@ -29,6 +29,7 @@ from resolver.policy.difference import compare
 from resolver.policy.history import HistoryUnusable, open_history
 from resolver.policy.rails import FORCE_HINT, can_be_forced
 from resolver.policy.safe_write import replace_file
+from resolver.portions import open_regular
 from resolver.problems import Problem, has_errors
 from resolver.settings import Settings
 
@@ -63,7 +64,7 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
         text = text_of(settings.state_dir, number)
         compiled = _checked(settings, force=force, text=text, shown_as=f"generation {number}")
         print(f"generation {number} over {path}:")
-        current = path.read_bytes() if path.exists() else None
+        current = _octets_of(path) if path.exists() else None
         _say_difference(path, current, text)
         unrecorded = None if current is None or _is_recorded(settings, current) else current
         if dry_run:
@@ -97,11 +98,17 @@ def _is_recorded(settings: Settings, octets: bytes) -> bool:
         raise BadInput([Problem("history", 0, str(error))]) from None
 
 
+def _octets_of(path: Path) -> bytes:
+    """All of a file that has an end, however large.  Raises OSError."""
+    with open_regular(path) as file:
+        return file.readall()
+
+
 def _free_name(path: Path, octets: bytes) -> Path:
     """Where to save what a rollback would lose: not over what an earlier one saved."""
     name = f"{path.name}{BEFORE_ROLLBACK}"
     places = chain([path.with_name(name)], (path.with_name(f"{name}.{number}") for number in count(2)))
-    return next(place for place in places if not place.exists() or place.read_bytes() == octets)
+    return next(place for place in places if not place.exists() or _octets_of(place) == octets)
 
 
 def _reason(force: bool, reason: str | None) -> str:

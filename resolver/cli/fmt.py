@@ -66,7 +66,7 @@ def _format_file(path: Path, *, check: bool, sort_exchanges: bool, schema: str |
 
 
 def _read(path: Path) -> tuple[Blocklist, bytes]:
-    """The file and what it means.  Raises BadInput and OSError."""
+    """The file and what it means.  Raises BadInput."""
     octets, problems = read_octets(path)
     if octets is None:
         raise BadInput(problems)

@@ -22,6 +22,7 @@ from pathlib import Path
 from resolver.policy.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.image_writer import sync_directory
+from resolver.portions import open_regular
 
 IMAGES_KEPT_MAX = 4
 """Images on disk, the serving one included: enough to go back a few edits, at about 40 MB a million names."""
@@ -112,6 +113,9 @@ class ImageStore:
         if not note.inputs or note.inputs[0].path != str(blocklist):
             return None
         try:
+            # What has another size need not be read: it may be endless, or nearly.
+            if any(Path(entry.path).stat().st_size != entry.octets for entry in note.inputs):
+                return None
             now = [hash_file(Path(entry.path)) for entry in note.inputs]
         except OSError:
             return None
@@ -132,7 +136,7 @@ def open_image(path: Path) -> Image:
 
 def hash_file(path: Path) -> InputFile:
     """A file's content, as the compiler notes it.  Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256")
         return InputFile(str(path), digest.hexdigest(), os.fstat(file.fileno()).st_size)
 
