@@ -14,6 +14,8 @@ from typing import Any
 
 LOADS = ("hot", "block", "mix", "miss")
 NOT_PEERS = ("echo", "native", "python")
+ECHO_CALM_MS = 10.0
+"""Where the echo itself once waited longer, a reload beside it says nothing of who reloads."""
 
 
 def middle(values: Iterable[float | None]) -> float | None:
@@ -104,15 +106,21 @@ class Figures:
         return sum(one["reloading"]["lost"] for one in found) if found else None
 
     def reload_stall_ms(self, engine: str, load: str) -> float | None:
-        """The worst wait while reloading beyond the echo's own worst, median over the repeats."""
+        """The worst wait while reloading beyond the echo's own worst, median over the calm repeats."""
+        found = self.readings("reload", engine=engine, load=load)
+        echoes = [max(one[when]["worst_us"] for when in ("echo before", "echo after")) / 1e3 for one in found]
         return middle(
-            (
-                one["reloading"]["worst_us"]
-                - max(one[when]["worst_us"] for when in ("echo before", "echo after"))
-            )
-            / 1e3
-            for one in self.readings("reload", engine=engine, load=load)
+            one["reloading"]["worst_us"] / 1e3 - echo_ms
+            for one, echo_ms in zip(found, echoes, strict=True)
+            if echo_ms <= ECHO_CALM_MS
         )
+
+    def rounds(self) -> dict[str, int]:
+        """How often each part was read."""
+        return {
+            part: 1 + max((one.get("repeat", 0) for one in self.readings(part)), default=0)
+            for part in self.parts
+        }
 
     def odd(self) -> list[str]:
         """Readings that are doubtful, as sentences."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from benchmarks.bars import BarLine, bar_lines
 from benchmarks.chart import Panel
 from benchmarks.contestants import Contestant
-from benchmarks.figures import LOADS, NOT_PEERS, Figures
+from benchmarks.figures import ECHO_CALM_MS, LOADS, NOT_PEERS, Figures
 from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 from benchmarks.side_by_side import QUERIES_PER_S
 
@@ -22,11 +22,7 @@ LOAD_TITLES = {
     "miss": "miss: names never asked before",
 }
 VARIANTS = {"edns": "With EDNS", "do": "With EDNS and DO", "ipv6": "Over IPv6"}
-THREADS_SHARED = (
-    " Two threads share what comes: the same queries in up to twice as many batches, each of which takes two"
-    " system calls and a wake-up. On two cores the second thread also shares its own with the load generator;"
-    " on one core two threads are as busy as one."
-)
+THREADS_SHARED = " On two cores the second thread shares its own with the load generator."
 CHART_TITLE = "CPU microseconds per query"
 
 
@@ -97,6 +93,9 @@ def _head(figures: Figures) -> str:
         " answers every datagram with itself: what the kernel takes from any UDP server on this machine.",
     ]
     text.append("Taken on: " + ", ".join(facts) + "." if facts else "Nothing has been measured yet.")
+    rounds = [f"{part} {times}" for part, times in figures.rounds().items()]
+    if rounds:
+        text.append(f"Rounds: {', '.join(rounds)}.")
     ours = {part: document["machine"].get("this resolver", "") for part, document in figures.parts.items()}
     others = [f"{part} of {which}" for part, which in ours.items() if which != next(iter(ours.values()))]
     if others:
@@ -180,7 +179,9 @@ def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
         cores = figures.parts["threads"]["machine"].get("cores", "?")
         shared = THREADS_SHARED if cores == "2" else ""
         parts.append(
-            f"One thread and two, 32 sending sockets.{shared}\n\n" + table(("µs per query", *LOADS), rows)
+            "One thread and two, 32 sending sockets. Two threads take the same queries in more batches, each"
+            f" of which costs two system calls and a wake-up.{shared}\n\n"
+            + table(("µs per query", *LOADS), rows)
         )
     return "## EDNS, DO, IPv6, threads\n\n" + "\n\n".join(parts) if parts else ""
 
@@ -191,7 +192,7 @@ def _most(figures: Figures, contestants: dict[str, Contestant]) -> str:
         cells = []
         for load in LOADS:
             most, busy = (figures.waits("most", key, load, field) for field in ("queries_per_s", "busy"))
-            # Where the server rested, the load generator was the limit, and it could have answered more.
+            # Where the server rested, something else was the limit, and it could have answered more.
             more = "≥ " if most is not None and busy is not None and busy < 0.95 else ""
             cells.append(more + number(most, 0))
         rows.append([label_of(key, contestants), *cells])
@@ -199,7 +200,7 @@ def _most(figures: Figures, contestants: dict[str, Contestant]) -> str:
         return ""
     return (
         "## The most one thread answers\n\nQueries per second with 300 outstanding; ≥ where the server was"
-        " less than 95 % busy, so that the one core of the load generator was the limit.\n\n"
+        " less than 95 % busy, so that its CPU was not the limit: the load generator was, or pauses.\n\n"
         + table(("queries/s", *LOADS), rows)
     )
 
@@ -287,7 +288,8 @@ def _reloads(figures: Figures, contestants: dict[str, Contestant]) -> str:
         f"## A reload under load\n\nA list of {names:,} names is replaced under load: {QUERIES_PER_S:,}"
         " queries a second, and half of the most that the engine answers. The worst wait in milliseconds,"
         " each repeat; the echo is asked before and after. *Stolen*: part of the machine's time that its host"
-        " gave to others.\n\n" + table(heads, rows)
+        f" gave to others. Where the echo itself once waited over {ECHO_CALM_MS:g} ms, nothing is judged.\n\n"
+        + table(heads, rows)
     )
 
 

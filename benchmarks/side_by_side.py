@@ -38,7 +38,7 @@ VARIANTS: dict[str, Asking] = {
 THREADS_FIELD = tuple(
     (name, cores)
     for name in ("echo", "native")
-    for cores in (server_cores(1), 2 * server_cores(1), server_cores(2))
+    for cores in dict.fromkeys((server_cores(1), 2 * server_cores(1), server_cores(2)))
 )
 """Who takes part in the variant `threads`: one thread, two on its core, and two on a core each.
 

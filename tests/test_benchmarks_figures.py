@@ -152,6 +152,14 @@ def test_stall_counts_beyond_the_echo_and_losses_add_up() -> None:
     assert line(figures, f"{label}: stall beyond the echo's worst").is_met is True
 
 
+def test_reload_beside_an_echo_that_stood_still_is_not_judged() -> None:
+    label = "native, reload at half the most it answers: stall beyond the echo's worst"
+    disturbed = [reload(0, 25_000, 12_000), reload(0, 1_000, 13_000, after_us=28_000)]
+    assert line(Figures({"reload": {"readings": disturbed}}), label).is_met is None
+    calm = [*disturbed, reload(0, 2_000, 9_000)]
+    assert line(Figures({"reload": {"readings": calm}}), label).measured == "7.0 ms"
+
+
 def test_echo_is_as_slow_as_before_or_after() -> None:
     reloads = [
         reload(0, 1_000, 7_500, after_us=2_000),
