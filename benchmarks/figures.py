@@ -116,11 +116,13 @@ class Figures:
         )
 
     def rounds(self) -> dict[str, int]:
-        """How often each part was read."""
-        return {
-            part: 1 + max((one.get("repeat", 0) for one in self.readings(part)), default=0)
-            for part in self.parts
-        }
+        """How often each part was read, the contest by variant."""
+        times: dict[str, int] = {}
+        for part in self.parts:
+            for one in self.readings(part):
+                what = one.get("variant", part)
+                times[what] = max(times.get(what, 1), 1 + one.get("repeat", 0))
+        return times
 
     def odd(self) -> list[str]:
         """Readings that are doubtful, as sentences."""

@@ -27,14 +27,20 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
     return file
 
 
-def read_up_to(file: FileIO, octets_max: int) -> bytes:
-    """The rest of `file`, or the first `octets_max` octets of it.  Raises OSError."""
-    whole = BytesIO()
-    while portion := file.read(min(octets_max - whole.tell(), PORTION_OCTETS)):
-        whole.write(portion)
+def read_portion(file: FileIO, octets_max: int = PORTION_OCTETS) -> bytes:
+    """The next octets of `file`, a portion at most; none at its end.  Raises OSError."""
+    portion = file.read(min(octets_max, PORTION_OCTETS))
     if portion is None:
         # Some file systems call regular what is none; cut short here it would pass for whole.
         raise BlockingIOError(errno.EAGAIN, "has no end that can be read to")
+    return portion
+
+
+def read_up_to(file: FileIO, octets_max: int) -> bytes:
+    """The rest of `file`, or the first `octets_max` octets of it.  Raises OSError."""
+    whole = BytesIO()
+    while portion := read_portion(file, octets_max - whole.tell()):
+        whole.write(portion)
     return whole.getvalue()
 
 

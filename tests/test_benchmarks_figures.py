@@ -179,3 +179,10 @@ def test_same_oddity_of_several_repeats_is_told_once() -> None:
     readings[0]["odd"] = ["12 of 100 queries lost"]
     readings[1]["odd"] = ["13 of 100 queries lost"]
     assert contest(readings).odd() == ["named, plain hot: queries lost (2 readings)"]
+
+
+def test_rounds_are_told_for_each_variant_and_part() -> None:
+    readings = [*cpu("echo", "hot", 5.0, 5.1, 5.2), *cpu("echo", "hot", 5.0, 5.1, variant="edns")]
+    waits = [{"contestant": "echo", "load": "hot", "repeat": repeat} for repeat in range(4)]
+    figures = Figures({"contest": {"readings": readings}, "waits": {"readings": waits}})
+    assert figures.rounds() == {"plain": 3, "edns": 2, "waits": 4}

@@ -57,7 +57,7 @@ def test_page_shows_figures_bars_and_what_falls_short() -> None:
     assert "- native, hot: times the echo's CPU: 1.20 ×, bar ≤ 1.15 ×" in text
     assert "Not in this run: dnsmasq (not installed)." in text
     assert "| Unbound | 1.17.1 | `local-zone: always_nxdomain` for each name |" in text
-    assert "A processor" in text and "Rounds: contest 1" in text
+    assert "A processor" in text and "Rounds: plain 1." in text
 
 
 def test_page_without_readings_says_so() -> None:

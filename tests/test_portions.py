@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver.policy import image_store
 from resolver.portions import PORTION_OCTETS, open_regular, read_up_to, write_all
 
 
@@ -52,6 +53,17 @@ def test_what_says_nothing_yet_is_not_taken_for_its_end() -> None:
         other.write(b"half")
         with pytest.raises(BlockingIOError, match="no end"):
             read_up_to(file, 100)
+
+
+def test_digest_of_what_says_nothing_yet_is_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    with FileIO(writing, "w") as other:
+        other.write(b"half")
+        monkeypatch.setattr(image_store, "open_regular", lambda _: FileIO(reading))
+        with pytest.raises(BlockingIOError, match="no end"):
+            image_store.hash_file(tmp_path)
 
 
 def test_full_disk_is_told() -> None:

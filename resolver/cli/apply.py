@@ -29,7 +29,7 @@ from resolver.policy.difference import compare
 from resolver.policy.history import HistoryUnusable, open_history
 from resolver.policy.rails import FORCE_HINT, can_be_forced
 from resolver.policy.safe_write import replace_file
-from resolver.portions import open_regular
+from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors
 from resolver.settings import Settings
 
@@ -101,7 +101,7 @@ def _is_recorded(settings: Settings, octets: bytes) -> bool:
 def _octets_of(path: Path) -> bytes:
     """All of a file that has an end, however large.  Raises OSError."""
     with open_regular(path) as file:
-        return file.readall()
+        return read_up_to(file, sys.maxsize)
 
 
 def _free_name(path: Path, octets: bytes) -> Path:

@@ -22,7 +22,7 @@ from pathlib import Path
 from resolver.policy.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.image_writer import sync_directory
-from resolver.portions import open_regular
+from resolver.portions import open_regular, read_portion
 
 IMAGES_KEPT_MAX = 4
 """Images on disk, the serving one included: enough to go back a few edits, at about 40 MB a million names."""
@@ -137,7 +137,9 @@ def open_image(path: Path) -> Image:
 def hash_file(path: Path) -> InputFile:
     """A file's content, as the compiler notes it.  Raises OSError."""
     with open_regular(path) as file:
-        digest = hashlib.file_digest(file, "sha256")
+        digest = hashlib.sha256()
+        while portion := read_portion(file):
+            digest.update(portion)
         return InputFile(str(path), digest.hexdigest(), os.fstat(file.fileno()).st_size)
 
 
