@@ -14,7 +14,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test check bench fmt clean peers native compiled engine
+.PHONY: help run demo unit test check bench fmt clean peers native engine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,13 +27,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 native: $(READY)
 	@scripts/build-native.sh $(VENV)
 
-compiled: $(READY)
-	@scripts/build-compiled.sh $(VENV)
-
 engine: native
 	@$(BIN)/python -m resolver.cli.engine
 
-run: compiled engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(READY) ## show the whole system on loopback, no network needed
@@ -42,9 +39,8 @@ demo: $(READY) ## show the whole system on loopback, no network needed
 unit: engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: compiled engine peers ## every test, real servers and clients included
+test: engine peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
-	scripts/test-compiled.sh $(VENV)
 	$(PYTEST) -n auto
 
 check: engine ## format, lint, types, and the files we ship
@@ -54,7 +50,7 @@ check: engine ## format, lint, types, and the files we ship
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
 
-bench: compiled engine peers ## CPU per query beside Unbound and the bare UDP echo
+bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
 
 fmt: $(READY) ## format the code

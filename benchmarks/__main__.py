@@ -24,11 +24,6 @@ import tempfile
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from resolver import compiled
-
-if __name__ == "__main__":
-    compiled.use()  # the gates are to cost what they cost in the program
-
 from benchmarks import results
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Field, running_field, version_of

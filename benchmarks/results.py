@@ -17,7 +17,6 @@ from typing import Any
 
 import resolver
 from benchmarks.measure import CORES
-from resolver import compiled
 
 OUT = Path(__file__).parent / "out"
 ROOT = Path(__file__).parent.parent
@@ -58,18 +57,10 @@ def machine_facts() -> dict[str, str]:
         "memory": f"{memory_kb / 2**20:.0f} GB",
         "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "system": names[0] if names else "unknown",
-        "Python": f"{platform.python_version()}, its modules {_modules()}",
+        "Python": platform.python_version(),
         "this resolver": f"{resolver.__version__} {_commit()}".strip(),
         "load before": f"{os.getloadavg()[0]:.1f}",
     }
-
-
-def _modules() -> str:
-    try:
-        compiled.find()
-    except compiled.Unfit:
-        return "interpreted"
-    return "compiled"
 
 
 def _commit() -> str:

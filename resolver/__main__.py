@@ -1,17 +1,6 @@
-"""`python -m resolver`, which is also the console script: compiled modules where there are any that fit."""
+"""`python -m resolver`, the same program as the console script `exchange-resolver`."""
 
-from __future__ import annotations
-
-from resolver import compiled
-
-
-def main() -> None:
-    """Entry point of the program; leaves through SystemExit."""
-    compiled.use()
-    from resolver import cli
-
-    cli.main()
-
+from resolver.cli import main
 
 if __name__ == "__main__":
     main()

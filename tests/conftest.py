@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import shutil
@@ -10,14 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-
-from resolver import compiled
-
-if os.environ.get("RESOLVER_COMPILED"):
-    # Before anything imports the modules: the tests that take no module apart run on the build, too.
-    compiled.use()
-    importlib.import_module(compiled.PROBE)
-    assert compiled.is_in_use(), compiled.describe()
 
 from resolver.observe.log import LOGGERS_SET_UP
 from tests.engines import ENGINES, Engine, engine_called

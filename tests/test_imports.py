@@ -14,7 +14,6 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
-    "compiled": 0,
     "plane": 0,
     "portions": 0,
     "problems": 0,

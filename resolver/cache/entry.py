@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from resolver.wire.response import ChainLink, Response
 
@@ -35,7 +35,6 @@ class Seat:
     """An entry's place in the eviction queues, kept by its question while the answers come and go."""
 
     __slots__ = ("entry", "in_main", "kind", "octets", "qname")
-    __deletable__: ClassVar = ["entry"]  # mypyc asks which attributes may be taken away
 
     def __init__(self, qname: bytes, kind: int, octets: int) -> None:
         self.qname = qname
@@ -135,23 +134,19 @@ def _rounded(octets: int) -> int:
     return (octets + ALLOCATION_OCTETS - 1) & -ALLOCATION_OCTETS
 
 
-_IS_COMPILED: Final = hasattr(Seat, "__mypyc_attrs__")
-_INT_FIELD_OCTETS: Final = 0 if _IS_COMPILED else INT_OCTETS
-"""A compiled class holds numbers in itself; any other points to objects."""
-_FLOAT_FIELD_OCTETS: Final = 0 if _IS_COMPILED else FLOAT_OCTETS
 _ENTRY_OCTETS: Final = (
     _rounded(sys.getsizeof(Seat(b"", 0, 0)))
     + _rounded(sys.getsizeof(Seat(b"", 0, 0).entry))
-    + _INT_FIELD_OCTETS  # octets
+    + INT_OCTETS  # octets
     + TABLE_SLOT_OCTETS
     + POINTER_OCTETS  # its place in a queue
 )
-_FAILURE_OCTETS: Final = _FLOAT_FIELD_OCTETS + _rounded(sys.getsizeof((0, "")))
+_FAILURE_OCTETS: Final = FLOAT_OCTETS + _rounded(sys.getsizeof((0, "")))
 _RESPONSE_OCTETS: Final = (
     _rounded(sys.getsizeof(Response(0, False, b"", 0, 0, (), (), None, 0, (), (), (), b"")))
-    + 3 * _FLOAT_FIELD_OCTETS
+    + 3 * FLOAT_OCTETS
 )  # stored_at, expires_at, stale_until
-_LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + _INT_FIELD_OCTETS
+_LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + INT_OCTETS
 # What is added to a length before it is rounded down to the allocator's multiple.
 _BYTES_CEILING: Final = sys.getsizeof(b"") + ALLOCATION_OCTETS - 1
 _TUPLE_CEILING: Final = sys.getsizeof(()) + ALLOCATION_OCTETS - 1

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import uvloop
 
-from resolver import compiled
 from resolver.children import Share, niceness
 from resolver.cli.engine import Choice, NoSuchEngine, choose_engine
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
@@ -52,7 +51,7 @@ def run_server(config: Path | None) -> int:
 
 
 async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
-    _log.info("%s; %s", choice, compiled.describe())
+    _log.info("%s", choice)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     # Before anything that takes time: a stop while loading is a stop, not a crash.

@@ -16,11 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from resolver import __version__, compiled
+from resolver import __version__
 from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.cli.counters import forwarding_counters, native_counters, upstream_facts
-from resolver.cli.engine import PYTHON
 from resolver.cli.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
 from resolver.cli.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.cli.policyfacts import count_expiring, policy_facts
@@ -202,8 +201,7 @@ class Server:
         parts.append(f"{counts['domains']} domains")
         if counts["list_names"]:
             parts.append(f"{counts['list_names']} list names")
-        is_compiled = self.engine == PYTHON and compiled.is_in_use()
-        parts.append(f"engine {self.engine}" + (" (compiled)" if is_compiled else ""))
+        parts.append(f"engine {self.engine}")
         return "ready: " + ", ".join(parts)
 
     # Starting.

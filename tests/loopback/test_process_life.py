@@ -21,7 +21,6 @@ import dns.message
 import dns.rcode
 import pytest
 
-from resolver import compiled
 from resolver.children import NICE, NICE_MAX
 from resolver.plane import THREADS
 from tests.loopback.process import poll
@@ -39,18 +38,8 @@ def test_the_ready_line_says_where_and_what(tmp_path: Path) -> None:
         assert f"127.0.0.1:{server.port}" in line
         assert f"[::1]:{server.port}" in line
         assert "4 exchanges" in line
-        assert line.endswith(("engine native", "engine python", "engine python (compiled)"))
+        assert line.endswith(("engine native", "engine python"))
         assert len(server.stdout().splitlines()) == 1
-
-
-def test_the_program_runs_compiled_modules_exactly_where_they_fit(tmp_path: Path) -> None:
-    try:
-        compiled.find()
-        ending = "engine python (compiled)"
-    except compiled.Unfit:
-        ending = "engine python"
-    with Server(tmp_path, changes={"engine": "python"}) as server:
-        assert server.wait_until_ready().endswith(ending)
 
 
 @pytest.mark.parametrize(("engine", "queries"), [("python", "none"), ("native", "none"), ("native", "all")])
