@@ -28,7 +28,7 @@ native: $(READY)
 	@scripts/build-native.sh $(VENV)
 
 engine: native
-	@$(BIN)/python -m resolver.cli.engine
+	@$(BIN)/python -m resolver.server.engine
 
 run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)

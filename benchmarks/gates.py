@@ -16,18 +16,18 @@ from typing import Any
 
 from benchmarks.contestants import policy_with_list
 from benchmarks.workload import Workload
-from resolver.access import AccessList
 from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
+from resolver.flow.clients import AccessList
+from resolver.flow.memo import Memo, Remembered
+from resolver.flow.outcome import Ask, Peer, Respond, Source, Transport
+from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames
-from resolver.memo import Memo, Remembered
-from resolver.outcome import Ask, Peer, Respond, Source, Transport
 from resolver.policy.answer import policy_answer
-from resolver.policy.compiler import compile_in_process
 from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
-from resolver.service import Service
+from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_response, response_limit
 from resolver.wire.names import name_from_text
 from resolver.wire.query import Query, parse_query

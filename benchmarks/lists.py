@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from resolver.policy.lists import ListLimits, ListReader
+from resolver.lists.reader import ListLimits, ListReader
 from resolver.policy.table import open_table
 
 LINES = {
@@ -38,6 +38,10 @@ LINES = {
     "domains-comments": "{} # why it is listed\n",
 }
 RPZ_HEAD = "$TTL 300\n$ORIGIN rpz.example.\n@ SOA localhost. root.localhost. 1 3600 600 86400 300\n"
+
+
+COMPILER = "resolver.publishing.compiler"
+"""The module whose main is the compile child."""
 
 
 def make_names(count: int, seed: int = 1) -> Iterator[str]:
@@ -85,7 +89,7 @@ def compile_formats(formats: list[str], count: int) -> None:
             folder = Path(name)
             write_list(folder / "list.txt", list_format, count)
             blocklist = write_blocklist(folder, list_format)
-            words = [sys.executable, "-m", "resolver.policy.compiler", str(blocklist), "--out", str(folder)]
+            words = [sys.executable, "-m", COMPILER, str(blocklist), "--out", str(folder)]
             began = time.monotonic()
             with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
                 assert child.stdout is not None
@@ -116,7 +120,7 @@ def reload_often(count: int, rounds: int) -> None:
         for number in range(rounds + 1):
             with (folder / "list.txt").open("w", encoding="ascii") as file:
                 file.writelines(f"{text}\n" for text in make_names(count, seed=number))
-            words = [sys.executable, "-m", "resolver.policy.compiler", str(blocklist), "--out", str(folder)]
+            words = [sys.executable, "-m", COMPILER, str(blocklist), "--out", str(folder)]
             output = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
             image = Path(json.loads(output)["image"])
             table = open_table(image, 0.0, 0.0, number)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Run as a file, only this folder is on the path.
     sys.path.insert(0, str(ROOT))
 
-from resolver.policy.blocklist import read_blocklist  # noqa: E402
+from resolver.blocklist.reader import read_blocklist  # noqa: E402
 from scripts.catalogue import merge, names, packages, proposal  # noqa: E402
 
 OFFERED_FILE = Path(merge.__file__).with_name("offered.yaml")

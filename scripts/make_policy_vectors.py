@@ -27,10 +27,10 @@ if str(ROOT) not in sys.path:  # Run as a file, only this folder is on the path.
     sys.path.insert(0, str(ROOT))
 
 from resolver.policy.answer import policy_answer, redirect_target  # noqa: E402
-from resolver.policy.compiler import compile_in_process  # noqa: E402
 from resolver.policy.image import Image  # noqa: E402
 from resolver.policy.table import PolicyTable  # noqa: E402
 from resolver.policy.verdict import Exemption, PolicyAction, Verdict, over_stream  # noqa: E402
+from resolver.publishing.compiler import compile_in_process  # noqa: E402
 from resolver.wire.encode import encode_query  # noqa: E402
 from resolver.wire.names import name_from_text  # noqa: E402
 from resolver.wire.numbers import Qtype  # noqa: E402

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resolver.policy.image import Effect
-from resolver.policy.image_writer import ImageWriter
 from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm
+from resolver.publishing.image_writer import ImageWriter
 from resolver.wire.names import name_from_text
 
 NO_META: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from resolver.observe.log import LOGGERS_SET_UP
-from tests.engines import ENGINES, Engine, engine_called
+from tests.support.engines import ENGINES, Engine, engine_called
 
 # Debian keeps servers where an ordinary user's PATH does not look.
 os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.policy import image_store
 from resolver.portions import PORTION_OCTETS, open_regular, read_up_to, write_all
+from resolver.publishing import image_store
 
 
 @pytest.mark.parametrize("octets", [0, 1, PORTION_OCTETS, PORTION_OCTETS + 1, 3 * PORTION_OCTETS])

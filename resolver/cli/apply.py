@@ -13,25 +13,25 @@ from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
+from resolver.blocklist.difference import compare
+from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.cli.diff import read_side, text_of
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
-from resolver.policy.approvals import (
+from resolver.config.settings import Settings
+from resolver.durable import replace_file
+from resolver.portions import open_regular, read_up_to
+from resolver.problems import Problem, has_errors
+from resolver.publishing.approvals import (
     REASON_CHARS_MAX,
     Approval,
     add_approval,
     content_hash,
     current_user,
 )
-from resolver.policy.compiled import Compiled
-from resolver.policy.compiler import compile_policy
-from resolver.policy.difference import compare
-from resolver.policy.history import HistoryUnusable, open_history
-from resolver.policy.rails import FORCE_HINT, can_be_forced
-from resolver.policy.safe_write import replace_file
-from resolver.portions import open_regular, read_up_to
-from resolver.problems import Problem, has_errors
-from resolver.settings import Settings
+from resolver.publishing.compiled import Compiled
+from resolver.publishing.compiler import compile_policy
+from resolver.publishing.history import HistoryUnusable, open_history
 
 BEFORE_ROLLBACK = ".before-rollback"
 """Ends the name of the copy of a blocklist that was never served, and so is in no generation."""

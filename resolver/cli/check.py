@@ -10,6 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from resolver.blocklist.formatting import SCHEMA_MARK
+from resolver.blocklist.rails import FORCE_HINT, can_be_forced
+from resolver.blocklist.reader import blocklist_schema
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -20,13 +23,10 @@ from resolver.cli.files import (
     read_settings,
     settings_path,
 )
-from resolver.policy.blocklist import blocklist_schema
-from resolver.policy.compiler import compile_policy
-from resolver.policy.formatting import SCHEMA_MARK
-from resolver.policy.rails import FORCE_HINT, can_be_forced
-from resolver.policy.safe_write import replace_file
+from resolver.config.settings import load_settings, settings_schema
+from resolver.durable import replace_file
 from resolver.problems import Problem, has_errors
-from resolver.settings import load_settings, settings_schema
+from resolver.publishing.compiler import compile_policy
 
 
 def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as_json: bool) -> int:

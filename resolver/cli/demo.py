@@ -25,10 +25,10 @@ from resolver.cli.demo_script import ADS_LIST, BLOCKLIST, HITS, QUESTIONS, RECOR
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE
 from resolver.cli.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
-from resolver.cli.server import CannotStart, Server
+from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import set_up_logging
-from resolver.settings import load_settings
+from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from resolver.blocklist.difference import compare
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
 from resolver.cli.diff_text import as_markdown as render_markdown
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import (
@@ -18,11 +21,8 @@ from resolver.cli.files import (
     print_problems,
     read_settings,
 )
-from resolver.policy.blocklist import read_blocklist
-from resolver.policy.difference import compare
-from resolver.policy.history import HistoryUnusable, open_history
-from resolver.policy.rules import Blocklist
 from resolver.problems import Problem, has_errors
+from resolver.publishing.history import HistoryUnusable, open_history
 
 
 def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, as_markdown: bool) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from resolver.access import AccessList
+from resolver.blocklist.properties import moment_from, zone_from
 from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.explanation import Explanation
@@ -27,22 +27,22 @@ from resolver.cli.files import (
     problems_as_json,
 )
 from resolver.cli.reading import qtype_from_text, read_reply
-from resolver.cli.server import make_local_names, make_plan
 from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
+from resolver.config.settings import Settings
+from resolver.config.yamlsource import YamlMapping, read_yaml
+from resolver.flow.clients import AccessList
+from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
-from resolver.outcome import Ask, Drop, Peer, Respond, Source, Transport
-from resolver.policy.compiler import compile_in_process
-from resolver.policy.properties import moment_from, zone_from
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
-from resolver.service import Service
-from resolver.settings import Settings
+from resolver.publishing.compiler import compile_in_process
+from resolver.server.server import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
 from resolver.wire.names import name_from_text, name_to_text
-from resolver.yamlsource import YamlMapping, read_yaml
 
 Read = TypeVar("Read")
 

@@ -1,6 +1,6 @@
 """`export`: the policy in force, written for another resolver, and what that can not say of it.
 
-Knows: files and exit codes.  Does not know: formats; `resolver.policy.export` spells them.
+Knows: files and exit codes.  Does not know: formats; `resolver.export` spells them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from resolver.blocklist.properties import moment_from, zone_from
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINDINGS,
@@ -25,13 +26,12 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.policy.compiler import compile_policy
-from resolver.policy.export import Export, export_policy
-from resolver.policy.export.losses import Loss
-from resolver.policy.properties import moment_from, zone_from
+from resolver.config.yamlsource import YamlMapping, read_yaml
+from resolver.export import Export, export_policy
+from resolver.export.losses import Loss
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
-from resolver.yamlsource import YamlMapping, read_yaml
+from resolver.publishing.compiler import compile_policy
 
 LINES_AT_ONCE = 4096
 """Lines joined for one write: a million writes would cost more than the lines."""

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from resolver.config.settings import DEFAULT_PATHS, Settings, load_settings
 from resolver.problems import Problem, has_errors
-from resolver.settings import DEFAULT_PATHS, Settings, load_settings
 
 EXIT_FINE = 0
 EXIT_FINDINGS = 1

@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from resolver.blocklist.formatting import CannotFormat, format_text, lost_comments, means_the_same
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINDINGS,
@@ -16,12 +19,9 @@ from resolver.cli.files import (
     print_problems,
     read_settings,
 )
-from resolver.policy.blocklist import read_blocklist
-from resolver.policy.formatting import CannotFormat, format_text, lost_comments, means_the_same
-from resolver.policy.rules import Blocklist
-from resolver.policy.safe_write import replace_file
+from resolver.config.yamlsource import read_octets
+from resolver.durable import replace_file
 from resolver.problems import Problem, has_errors
-from resolver.yamlsource import read_octets
 
 
 def format_files(

@@ -15,8 +15,8 @@ from typing import Any
 from resolver.cli.diff import text_of
 from resolver.cli.diff_text import as_text, headline
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
-from resolver.policy.history import Generation, HistoryUnusable, open_history
 from resolver.problems import Problem
+from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
 
 def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:

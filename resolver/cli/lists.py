@@ -27,18 +27,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from resolver.blocklist.downloads import DownloadedList, at_their_places, downloaded_lists
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import ListSpec
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINDINGS, EXIT_FINE, BadInput, policy_path, print_problems
-from resolver.cli.keeping import bootstrap_servers
+from resolver.config.settings import Settings
 from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
-from resolver.policy.blocklist import read_blocklist
-from resolver.policy.downloads import DownloadedList, at_their_places, downloaded_lists
 from resolver.policy.image import Image, ImageUnusable
-from resolver.policy.image_store import ImageStore
-from resolver.policy.rules import ListSpec
 from resolver.problems import show
-from resolver.settings import Settings
+from resolver.publishing.image_store import ImageStore
+from resolver.server.keeping import bootstrap_servers
 
 OVERDUE = 2.0
 """A list that was not fetched for this many of its intervals is worth a remark."""

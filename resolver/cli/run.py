@@ -17,12 +17,12 @@ from pathlib import Path
 import uvloop
 
 from resolver.children import Share, niceness
-from resolver.cli.engine import Choice, NoSuchEngine, choose_engine
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
-from resolver.cli.server import CannotStart, Server
+from resolver.config.settings import Settings
 from resolver.observe.log import LogWriter, set_up_logging
 from resolver.plane import THREADS
-from resolver.settings import Settings
+from resolver.server.engine import Choice, NoSuchEngine, choose_engine
+from resolver.server.server import CannotStart, Server
 
 _log = logging.getLogger(__name__)
 

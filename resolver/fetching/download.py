@@ -18,6 +18,8 @@ from typing import IO, NamedTuple
 
 import httpcore
 
+from resolver.blocklist.downloads import Download, DownloadedList, SignatureSpec
+from resolver.blocklist.rails import LIST_RULES_MIN
 from resolver.fetching.body import Body
 from resolver.fetching.connection import CheckedBackend, default_tls
 from resolver.fetching.hops import following, header
@@ -26,8 +28,6 @@ from resolver.fetching.outcome import FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
 from resolver.fetching.stub import Server, Stub
-from resolver.policy.downloads import Download, DownloadedList, SignatureSpec
-from resolver.policy.rails import LIST_RULES_MIN
 
 IDLE_S = 20.0
 """A server that sends nothing for so long is not going to."""

@@ -12,8 +12,8 @@ from urllib.parse import urldefrag, urljoin
 import httpcore
 
 from resolver import __version__
+from resolver.blocklist.downloads import Download, split_url
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.policy.downloads import Download, split_url
 from resolver.problems import show
 
 REDIRECTS_MAX = 5

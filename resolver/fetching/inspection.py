@@ -14,11 +14,11 @@ from pathlib import Path
 
 import xxhash
 
+from resolver.blocklist.downloads import DownloadedList
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.policy.downloads import DownloadedList
-from resolver.policy.listformats.reading import NetworkRule, Said
-from resolver.policy.lists import ListLimits, ListReader
-from resolver.policy.rails import shared_names
+from resolver.lists.reader import ListLimits, ListReader
+from resolver.lists.reading import NetworkRule, Said
+from resolver.lists.shared_names import shared_names
 from resolver.policy.verdict import RuleForm
 from resolver.portions import open_regular, read_up_to
 

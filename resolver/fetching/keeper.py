@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.downloads import DownloadedList
 from resolver.children import run_child
 from resolver.clock import Clock, TimerHandle
 from resolver.fetching.outcome import Outcome, Result, outcome_from
 from resolver.fetching.schedule import FIRST_RETRY_S, refresh_in_s, retry_s
 from resolver.fetching.store import ListStore, Notes
 from resolver.fetching.stub import Server
-from resolver.policy.downloads import DownloadedList
 
 GRACE_S = 60.0
 """A child gets this beyond the download's own time, to start, to verify and to count."""

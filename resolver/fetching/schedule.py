@@ -5,8 +5,8 @@ Knows: intervals, backing off.  Does not know: clocks, chance; it is given a `ro
 
 from __future__ import annotations
 
+from resolver.blocklist.downloads import Download
 from resolver.fetching.store import Notes
-from resolver.policy.downloads import Download
 
 FIRST_RETRY_S = 15.0
 """After a first failure; the next ones wait twice as long each."""

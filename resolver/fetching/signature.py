@@ -17,8 +17,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from resolver.blocklist.downloads import SignatureSpec
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.policy.downloads import SignatureSpec
 
 SIGNATURE_OCTETS_MAX = 16_384
 """Larger files are no signatures."""

@@ -24,10 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from resolver.blocklist.downloads import stored_path
+from resolver.durable import replace_file, sync_directory
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.policy.downloads import stored_path
-from resolver.policy.image_writer import sync_directory
-from resolver.policy.safe_write import replace_file
 
 NOTES_OCTETS_MAX = 1 << 16
 """Larger files are not ours."""

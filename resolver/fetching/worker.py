@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.downloads import downloaded_list_from
 from resolver.fetching.download import Job, fetch_list
 from resolver.fetching.outcome import Outcome, Result
-from resolver.policy.downloads import downloaded_list_from
 
 
 def job_from(fields: dict[str, Any]) -> Job:

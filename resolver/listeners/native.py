@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from resolver.clock import Clock
+from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.transaction import Attempt
 from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.udp import PEERS_MAX, UdpListener
-from resolver.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.plane import Handover, Plane, Waiting, WaitingFields
-from resolver.service import Service
 
 EVENTS_PER_TURN_MAX = 256
 """Events per turn of the loop: TCP, timers and upstream answers get their turn after them."""

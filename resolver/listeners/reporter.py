@@ -9,8 +9,8 @@ import logging
 from collections import Counter
 from typing import Protocol
 
+from resolver.flow.outcome import Drop, Peer, Respond, Transport
 from resolver.observe.tally import Tallies, Tally
-from resolver.outcome import Drop, Peer, Respond, Transport
 from resolver.policy.verdict import PASS, Verdict
 
 DEFECTS_LOGGED_MAX = 20

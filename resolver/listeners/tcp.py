@@ -16,11 +16,11 @@ from ipaddress import ip_address
 from typing import cast
 
 from resolver.clock import Clock, TimerHandle
+from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.listeners.reporter import Reporter
-from resolver.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, Front
-from resolver.service import Service
 
 OPEN_QUESTIONS_MAX = 100
 """Questions of one connection that wait for an upstream; reading pauses at this many."""

@@ -14,11 +14,11 @@ import socket
 from collections.abc import Sequence
 
 from resolver.clock import Clock
+from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.mmsg import BATCH_MAX, BatchSocket
 from resolver.listeners.reporter import Reporter
-from resolver.outcome import Ask, Drop, Peer, Respond, Transport
-from resolver.service import Service
 
 BATCHES_PER_TURN_MAX = 4
 """Batches per turn of the loop: TCP, timers and upstream answers get their turn after 256 queries."""

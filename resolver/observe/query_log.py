@@ -11,9 +11,9 @@ import ipaddress
 import time
 from collections.abc import Callable
 
+from resolver.flow.outcome import Drop, Peer, Respond
 from resolver.observe.log import LINE_FORMATS, LogWriter
 from resolver.observe.tally import QTYPE_LABELS, RCODE_LABELS, hits_of
-from resolver.outcome import Drop, Peer, Respond
 from resolver.wire.names import name_to_text
 from resolver.wire.query import Malformed, parse_query
 

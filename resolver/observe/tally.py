@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
 
-from resolver.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source, Transport
 from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.numbers import Qtype, Rcode
 

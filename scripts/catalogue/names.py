@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resolver.policy.public_suffixes import SHARED_PLATFORMS, is_public_suffix
-from resolver.policy.shared_platforms import SHARED_PLATFORMS_BY_KIND
+from resolver.known_names.public_suffixes import SHARED_PLATFORMS, is_public_suffix
+from resolver.known_names.shared_platforms import SHARED_PLATFORMS_BY_KIND
 from resolver.wire.names import name_from_text, name_to_text, parent
 
 

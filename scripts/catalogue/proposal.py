@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
-from resolver.policy.catalogue import Category
+from resolver.blocklist.keys import Category
 from scripts.catalogue.names import ancestors, covering, registrable_domain, shared_platforms
 from scripts.catalogue.packages import release_key
 

@@ -16,22 +16,22 @@ from typing import Any, TypeVar, cast
 import dns.message
 import dns.rcode
 
-from resolver.access import AccessList
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
+from resolver.flow.clients import AccessList
+from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
-from resolver.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.plane import ASK, PUNT, RESPOND
-from resolver.policy.compiler import compile_in_process
 from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
-from resolver.service import WAITING_MAX, Service
+from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
 from resolver.wire.response import Response, SentQuery
-from tests.engines import Engine
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
+from tests.support.engines import Engine
 
 IS_LONG = os.environ.get("FUZZ_PROFILE", "short") == "long"
 """`FUZZ_PROFILE=long` runs ten times as many cases."""

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from resolver.policy.approvals import Approval, add_approval
-from resolver.policy.history import Generation, HistoryUnusable, open_history
-from resolver.policy.safe_write import replace_file
+from resolver.durable import replace_file
+from resolver.publishing.approvals import Approval, add_approval
+from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
 FULL = 3
 """Exit code: there was no room, and the writer noticed."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from resolver.outcome import Peer, Transport
+from resolver.flow.outcome import Peer, Transport
 from resolver.wire.query import Malformed, Query
-from tests.engines import Engine
 from tests.fuzz import corpus
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.rig import BATCH, IS_LONG, Rig, timed
+from tests.support.engines import Engine
 
 CASES = 1_000_000 if IS_LONG else 100_000
 UDP_OCTETS_MAX = 1232

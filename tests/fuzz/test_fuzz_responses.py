@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from resolver.wire.response import Refused, Response, Truncated, UpstreamFailure
-from tests.engines import Engine
 from tests.fuzz import corpus
 from tests.fuzz.corpus import Answer
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.rig import BATCH, IS_LONG, Rig, sent_query, timed
+from tests.support.engines import Engine
 
 CASES = 300_000 if IS_LONG else 30_000
 

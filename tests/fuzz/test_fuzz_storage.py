@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.policy.approvals import approvals_path, read_approvals
-from resolver.policy.history import history_path, open_history
+from resolver.publishing.approvals import approvals_path, read_approvals
+from resolver.publishing.history import history_path, open_history
 from tests.fuzz.rig import IS_LONG
 from tests.fuzz.storage_writer import FULL, WRITERS, is_whole, text_of
 

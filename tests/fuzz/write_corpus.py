@@ -18,7 +18,7 @@ from unittest import mock
 
 import yaml
 
-from resolver.policy.compiler import compile_in_process
+from resolver.publishing.compiler import compile_in_process
 from tests.fuzz import corpus
 from tests.fuzz.corpus import ANSWER_ID, Answer
 from tests.fuzz.rig import POLICY

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resolver.cli.engine import NATIVE_PACKAGE
+from resolver.server.engine import NATIVE_PACKAGE
 from tests.loopback.authority import running_authority
 from tests.loopback.server import Server, running_server
 

@@ -16,11 +16,11 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from resolver.export import LossKind, export_policy
 from resolver.policy.answer import answer_rcode, sinkhole_address
-from resolver.policy.compiler import compile_in_process
-from resolver.policy.export import LossKind, export_policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.policy.verdict import PolicyAction
+from resolver.publishing.compiler import compile_in_process
 from resolver.wire.names import name_from_text
 from tests.loopback.export_peers import HOSTS_PEER, PEERS, ExportPeer, running_peer, running_upstream
 
@@ -149,7 +149,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     losses: dict[str, dict[LossKind, list[str]]] = {}
     # All of them, not just some: each difference is looked up among them.
     patch = pytest.MonkeyPatch()
-    patch.setattr("resolver.policy.export.losses.EXAMPLES_MAX", 1000)
+    patch.setattr("resolver.export.losses.EXAMPLES_MAX", 1000)
     for export_format in sorted({peer.export_format for peer in (*PEERS, HOSTS_PEER)}):
         export = export_policy(table, export_format, WALL, directory / f"{export_format}.conf")
         for file in export.files:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from resolver.blocklist.downloads import Download, DownloadedList
 from resolver.fetching.store import ListStore
-from resolver.policy.downloads import Download, DownloadedList
-from tests.list_server import WebServer, ca_pem, ok, web_server
+from tests.support.list_server import WebServer, ca_pem, ok, web_server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ async def download(folder: Path, web: WebServer, mode: str, at: int) -> tuple[in
     }
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.list_fault", mode, str(at)),
+        *("-m", "tests.support.list_fault", mode, str(at)),
         cwd=ROOT,
         env={**os.environ, "SSL_CERT_FILE": str(folder / "ca.pem")},
         stdin=asyncio.subprocess.PIPE,

@@ -11,10 +11,10 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.engines import Engine
 from tests.loopback.process import poll
 from tests.loopback.server import running_server
 from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
+from tests.support.engines import Engine
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from resolver.cli.server import Server
+from resolver.blocklist.downloads import stored_path
+from resolver.config.settings import load_settings
 from resolver.observe.log import LogWriter
-from resolver.policy.downloads import stored_path
-from resolver.settings import load_settings
+from resolver.server.server import Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Rcode
-from tests.list_server import WebServer, ca_pem, ok, web_server
+from tests.support.list_server import WebServer, ca_pem, ok, web_server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 

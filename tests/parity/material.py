@@ -17,7 +17,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from resolver.policy.compiler import compile_in_process
+from resolver.publishing.compiler import compile_in_process
 from scripts import policy_examples
 from scripts.policy_examples import ADDRESS_TEXTS, NO_META
 from tests.fuzz.corpus import Answer, made_answer

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
-from resolver.access import AccessList
 from resolver.cache import NativeCache, ResponseCache
+from resolver.flow.clients import AccessList
+from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
+from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
-from resolver.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
-from resolver.service import WAITING_MAX, Service
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Qtype
 from resolver.wire.response import Response

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import engine_called
-from tests.fuzz.rig import IS_LONG
-from tests.scenario_engine import Scene
-from tests.scenario_messages import asked
-from tests.scenario_plane import QueriesLogged
-from tests.scenario_play import Play, PlaySettings
-from tests.test_memo_transparency import (
+from tests.flow.test_memo_transparency import (
     check_whatever_happens,
     let_upstreams_speak,
     random_query,
 )
+from tests.fuzz.rig import IS_LONG
+from tests.support.engines import engine_called
+from tests.support.scenario_engine import Scene
+from tests.support.scenario_messages import asked
+from tests.support.scenario_plane import QueriesLogged
+from tests.support.scenario_play import Play, PlaySettings
 
 SEEDS = range(200 if IS_LONG else 8)
 LOGS: list[QueriesLogged] = ["none", "none", "blocked", "all"]

@@ -17,17 +17,17 @@ import pytest
 from resolver.cache import NativeCache, ResponseCache
 from resolver.cache.entry import CacheEntry
 from resolver.cache.native_cache import fields_of
-from resolver.outcome import Source
+from resolver.flow.outcome import Source
 from resolver.wire.encode import encode_query
 from resolver.wire.query import Malformed, parse_query
 from resolver.wire.response import Response, accept_response
-from tests.engines import Engine, engine_called
 from tests.fuzz import corpus
 from tests.fuzz.corpus import Answer
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.rig import IS_LONG, sent_query
 from tests.parity.material import Policy, answer, policies, query
 from tests.parity.sides import Difference, Question, Sides
+from tests.support.engines import Engine, engine_called
 
 SEEDS = range(8)
 CASES = (10_000_000 if IS_LONG else 20_000) // len(SEEDS)

@@ -1,0 +1,1 @@
+"""What people write: the blocklist's text, read, checked, compared and tidied."""

@@ -1,0 +1,158 @@
+"""Defaults, exchange and orders together -> one fully resolved `PolicyRule`.
+
+Knows: what overrides what, which Extended DNS Error an answer carries and what it says, when a
+date begins in a time zone.  Does not know: names, lines, the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, tzinfo
+from zoneinfo import ZoneInfo, available_timezones
+
+from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
+from resolver.blocklist.rules import Order
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+from resolver.problems import show, suggest
+from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
+from resolver.wire.numbers import ExtendedError
+
+_EDE_CODES = {
+    "blocked": ExtendedError.BLOCKED,
+    "censored": ExtendedError.CENSORED,
+    "filtered": ExtendedError.FILTERED,
+}
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MOMENT_FORM = "write 2026-01-31, or 2026-01-31T12:00:00+01:00"
+
+
+def exchange_rule(
+    label: str,
+    entry: ExchangeEntry,
+    defaults: Defaults,
+    orders: Sequence[Order],
+    starts_at: float | None,
+    ends_at: float | None,
+) -> PolicyRule:
+    """Resolve an exchange that cites `orders`."""
+    is_imposed = any(order.imposed_by == "external" for order in orders)
+    references = [order.reference or order.id for order in orders]
+    return replace(
+        _shared("exchange", label, entry, defaults),
+        ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
+        ede_text=ede_text(entry.name, references, entry.contact or defaults.contact),
+        category=entry.category,
+        orders=tuple(order.id for order in orders),
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def list_rule(entry: ListEntry, defaults: Defaults) -> PolicyRule:
+    """Resolve a list; one of kind allow has the action PASSTHRU."""
+    rule = _shared("list", entry.name, entry, defaults)
+    return replace(
+        rule,
+        action=PolicyAction.PASSTHRU if entry.kind == "allow" else rule.action,
+        ede_text=ede_text(f"A name on list {entry.name}", [], entry.contact or defaults.contact),
+    )
+
+
+def passing_rule(kind: str, name: str) -> PolicyRule:
+    """Make the rule behind `allow` or `protected` names."""
+    return PolicyRule(
+        kind=kind,
+        label=kind,
+        name=name,
+        action=PolicyAction.PASSTHRU,
+        mode=Mode.ENFORCE,
+        ttl_s=0,
+        sinkhole_ipv4=bytes(4),
+        sinkhole_ipv6=bytes(16),
+        ede=ExtendedError.BLOCKED,
+        ede_text="",
+    )
+
+
+def _shared(kind: str, label: str, entry: ExchangeEntry | ListEntry, defaults: Defaults) -> PolicyRule:
+    """Merge what exchanges and lists have in common with the defaults."""
+    sinkhole = entry.sinkhole or defaults.sinkhole
+    # A half-written sinkhole keeps the other half of the defaults.
+    ipv4 = sinkhole.ipv4 if "ipv4" in sinkhole.model_fields_set else defaults.sinkhole.ipv4
+    ipv6 = sinkhole.ipv6 if "ipv6" in sinkhole.model_fields_set else defaults.sinkhole.ipv6
+    return PolicyRule(
+        kind=kind,
+        label=label,
+        name=entry.name,
+        action=PolicyAction(entry.action or defaults.action),
+        mode=Mode(entry.mode or defaults.mode),
+        ttl_s=defaults.ttl_s if entry.ttl_s is None else entry.ttl_s,
+        sinkhole_ipv4=ipv4.packed,
+        sinkhole_ipv6=ipv6.packed,
+        ede=_ede_code(entry.ede or defaults.ede, is_imposed=False),
+        ede_text="",
+    )
+
+
+def _ede_code(word: str, *, is_imposed: bool) -> int:
+    """Give the INFO-CODE (RFC 8914 §4.16 to §4.18)."""
+    if word == "auto":
+        # "Censored" is for what the operator was made to do, "Blocked" for what it chose to.
+        # "Filtered" claims that the client asked for it, so `auto` never says that.
+        return ExtendedError.CENSORED if is_imposed else ExtendedError.BLOCKED
+    return _EDE_CODES[word]
+
+
+def ede_text(name: str, references: Sequence[str], contact: str | None) -> str:
+    """Say who is blocked, by which orders, whom to ask: at most `EDE_TEXT_OCTETS_MAX` octets.
+
+    The contact is what the blocked person needs, so the front is cut before it.
+    """
+    front = f"{name} is blocked"
+    if references:
+        front += f" (order {', '.join(references)})"
+    end = f"; contact {contact}" if contact else ""
+    room = EDE_TEXT_OCTETS_MAX - len(end.encode())
+    if room < 0:
+        return _cut(front + end, EDE_TEXT_OCTETS_MAX)
+    return _cut(front, room) + end
+
+
+def _cut(text: str, octets_max: int) -> str:
+    """Cut at a character boundary, with an ellipsis where there is room for one."""
+    if len(text.encode()) <= octets_max:
+        return text
+    mark = "..." if octets_max > 20 else ""
+    return cut_text(text, octets_max - len(mark)).decode() + mark
+
+
+def zone_from(name: str) -> tzinfo:
+    """Find a time zone by its IANA name; ValueError with a suggestion when there is none."""
+    if name == "UTC":
+        return UTC  # Machines without a zone database know at least this one.
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        hint = suggest(name, {zone.lower(): zone for zone in available_timezones()}.values())
+        raise ValueError(
+            f"{show(name)} is no time zone; write an IANA name such as Europe/Berlin{hint}"
+        ) from None
+
+
+def moment_from(text: str, zone: tzinfo) -> float:
+    """Read a date (00:00 in `zone`) or a datetime with an offset; Unix seconds."""
+    try:
+        if _DATE.fullmatch(text):
+            return datetime.combine(date.fromisoformat(text), time(), zone).timestamp()
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        reason = f" ({error})" if _DATE.match(text) else ""
+        raise ValueError(f"{show(text)} is no date{reason}; {_MOMENT_FORM}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{show(text)} has no offset, so it could mean any of 24 hours; {_MOMENT_FORM}")
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(f"{show(text)} is out of range; {_MOMENT_FORM}") from None

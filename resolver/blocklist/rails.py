@@ -1,0 +1,83 @@
+"""Safety rails that need more than the blocklist's own text: list sizes, what served before, the day.
+
+Knows: what is too suspicious to load unasked, and what a careful person would want to be told.
+Does not know: how lists are read, who approves.  (Rails on names alone are in `conflicts`.)
+Theory: a list that lost half of its names is more often a broken download than a change of mind, and
+one that doubled is more often the wrong file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from resolver.blocklist.rules import Blocklist, ListSpec
+from resolver.problems import Problem
+
+LIST_RULES_MIN = 1000
+"""Smaller lists, before and after, may change as they like."""
+
+FORCE_HINT = "if this is meant, run: exchange-resolver apply --force --reason '...'"
+
+
+def list_problems(
+    specs: Iterable[ListSpec], counts: Mapping[str, int], served: Mapping[str, int]
+) -> list[Problem]:
+    """Judge each list by its number of names, and against what `served` last (by name of list)."""
+    problems = []
+    for spec in specs:
+        count = counts.get(spec.name, 0)
+        if count == 0:
+            problems.append(_empty(spec))
+        elif (before := served.get(spec.name)) is not None and max(before, count) > LIST_RULES_MIN:
+            change = count - before
+            # An empty list that fills is no accident.
+            if before and abs(change) * 100 > before * spec.change_max_percent:
+                problems.append(_changed(spec, before, count))
+    return problems
+
+
+def _empty(spec: ListSpec) -> Problem:
+    message = f"list {spec.name!r}: {spec.path} has not one name in it"
+    if spec.kind == "allow":
+        return Problem(spec.file, spec.line, message, "warning")
+    return Problem(spec.file, spec.line, f"{message}, so it would block nothing", forcible=True)
+
+
+def _changed(spec: ListSpec, before: int, count: int) -> Problem:
+    verb = "shrank" if count < before else "grew"
+    percent = abs(count - before) * 100 // before
+    message = (
+        f"list {spec.name!r} {verb} by {percent} %, from {before:,} to {count:,} names; "
+        f"allowed: {spec.change_max_percent} % (change_max_percent)"
+    )
+    return Problem(spec.file, spec.line, message, forcible=True)
+
+
+def past_problems(blocklist: Blocklist, now: float) -> list[Problem]:
+    """Warn of exchanges whose `until` has come; `now` is Unix seconds."""
+    problems = []
+    for rule in blocklist.exchanges:
+        if rule.ends_at is not None and rule.ends_at <= now:
+            day = datetime.fromtimestamp(rule.ends_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            line = blocklist.exchange_lines.get(rule.label, 0)
+            message = (
+                f"exchanges.{rule.label}.until: was {day}, so it blocks nothing any more; "
+                "delete it, or give it 'mode: disabled' to keep the record"
+            )
+            problems.append(Problem(str(blocklist.path), line, message, "warning"))
+    return problems
+
+
+def as_forced(problem: Problem) -> Problem:
+    """The same objection, overruled."""
+    if problem.severity == "error" and problem.forcible:
+        return replace(problem, message=f"{problem.message} (forced)", severity="warning")
+    return problem
+
+
+def can_be_forced(problems: Iterable[Problem]) -> bool:
+    """Whether there are errors, and every one of them is a safety rail's."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    return bool(errors) and all(problem.forcible for problem in errors)

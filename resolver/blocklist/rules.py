@@ -1,0 +1,102 @@
+"""What a blocklist says, once it is read: the nouns between reading, compiling and explaining.
+
+Knows: the words.  Does not know: YAML, the image, the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from resolver.blocklist.downloads import Download
+from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.problems import Problem
+
+Effect = Literal["block", "allow", "protect"]
+
+BUILT_IN = "built-in"
+"""The `file` of rules that come with the program; their line is 0."""
+
+
+class NameRule(NamedTuple):
+    """One name of the blocklist; a tuple because a file may hold a million of them."""
+
+    owner: bytes
+    """Wire form, lower case; for `*.x` it is x."""
+    form: RuleForm
+    effect: Effect
+    rule: PolicyRule
+    file: str
+    line: int
+
+
+class AddressRule(NamedTuple):
+    """One network of an exchange: answers that point into it are blocked."""
+
+    network: IPv4Network | IPv6Network
+    rule: PolicyRule
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListSpec:
+    """One entry of `lists`: a list of names, not opened yet."""
+
+    name: str
+    path: Path
+    """Relative paths are already resolved against the blocklist's folder."""
+    format: str
+    """`auto`, or a key of `lists.FORMATS`."""
+    match: RuleForm | None
+    """None: as the format has it."""
+    kind: Literal["block", "allow"]
+    """An allow list reaches lists only, and its `rule.action` is PASSTHRU."""
+    rule: PolicyRule
+    size_octets_max: int
+    file: str
+    line: int
+    entries_max: int = 10_000_000
+    error_budget_percent: int = 10
+    """A list of which more lines are bad is refused."""
+    is_action_given: bool = False
+    """Its own entry says what to do, so what its lines say (`rpz`) does not count."""
+    change_max_percent: int = 50
+    """A list of over a thousand names that shrinks or grows by more needs force."""
+    download: Download | None = None
+    """How it is fetched; `path` is then where its last good copy is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Why: the legal or house basis that an exchange cites."""
+
+    id: str
+    authority: str
+    title: str
+    reference: str | None
+    date: str | None
+    """ISO 8601, as written."""
+    url: str | None
+    imposed_by: Literal["external", "house"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """A whole valid blocklist: defaults merged, dates resolved, names in wire form."""
+
+    path: Path
+    exchanges: tuple[PolicyRule, ...]
+    """In file order, those without names or addresses included: each is a metric label."""
+    orders: dict[str, Order]
+    name_rules: tuple[NameRule, ...]
+    """Exchanges' names in file order, then `allow`, `protected`, and the built-in protected ones."""
+    address_rules: tuple[AddressRule, ...]
+    lists: tuple[ListSpec, ...]
+    contact: str | None
+    """The default contact shown to a blocked person."""
+    warnings: tuple[Problem, ...] = field(default=())
+    exchange_lines: dict[str, int] = field(default_factory=dict)
+    """Exchange id -> the line that a remark on its dates belongs to."""

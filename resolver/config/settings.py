@@ -1,0 +1,318 @@
+"""`resolver.yaml` -> frozen, checked `Settings`: the only place where defaults, units and ranges live.
+
+Knows: every key of the file, its meaning, unit, range, default and when a change takes effect.
+Does not know: what the rooms do with the values; `cli` hands each room its part.
+Theory: the raw file and the checked settings are different things.  Texts such as
+`udp://192.0.2.1:53` become values here, once; no other module parses them.  What the contract has
+but this version does not serve is refused by name, never ignored.
+All keys take effect at the next start; only the blocklist's content is reloaded.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from resolver.config.settingvalues import (
+    Addresses,
+    BootstrapServers,
+    DomainName,
+    Endpoint,
+    Endpoints,
+    EndpointText,
+    Networks,
+    PathText,
+    Upstreams,
+    UpstreamServer,
+    unserved,
+    unserved_choices,
+)
+from resolver.config.yamlmodel import Section, build_section, line_of, setting
+from resolver.config.yamlsource import Value, YamlMapping, read_yaml
+from resolver.problems import Findings, Problem
+
+__all__ = ["DEFAULT_PATHS", "Endpoint", "Settings", "UpstreamServer", "load_settings", "settings_schema"]
+
+DEFAULT_PATHS = (Path("config/resolver.yaml"), Path("/etc/exchange-resolver/resolver.yaml"))
+"""Where settings are looked for, in this order, when nobody says."""
+
+MIB = 1024 * 1024
+"""Octets in the unit of every `*_mb` key."""
+
+_NO_TLS = unserved("DNS over TLS is not served by this version")
+_NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
+_NOT_SERVED = dict.fromkeys(("parallel", "random"), "not served by this version; use fastest or ordered")
+
+
+class Listen(Section):
+    """Where clients reach the server: `ADDRESS:PORT`, IPv6 in brackets, port 0 for any free one."""
+
+    dns: Endpoints = setting(
+        (Endpoint("127.0.0.1", 5335), Endpoint("::1", 5335)), "Plain DNS, UDP and TCP on each address."
+    )
+    tls: Annotated[Endpoints, _NO_TLS] = setting((), "DNS over TLS (RFC 7858); not served by this version.")
+    https: Annotated[Endpoints, _NO_HTTPS] = setting(
+        (), "DNS over HTTPS (RFC 8484); not served by this version."
+    )
+    http: EndpointText | None = setting(
+        Endpoint("127.0.0.1", 8053), "HTTP for /metrics, /healthz and /readyz; null: off."
+    )
+
+
+class Tls(Section):
+    """The certificate of encrypted listeners."""
+
+    certificate: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
+    key: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
+
+
+PRIVATE_NETWORKS = tuple(
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+"""Who may ask by default: this machine and private networks, so that no open resolver starts by accident."""
+
+
+class Clients(Section):
+    """Who may ask, and how much."""
+
+    allow: Networks = setting(PRIVATE_NETWORKS, "Networks whose queries are answered; others get REFUSED.")
+    rate_limit_qps: int = setting(
+        0,
+        "Queries per second of one client address (IPv6: of one /64); over it UDP gets TC=1.  0: off.",
+        unit="queries per second",
+        least=0,
+        most=1_000_000,
+    )
+
+
+class UpstreamSection(Section):
+    """Whom to ask."""
+
+    servers: Upstreams = setting(
+        (UpstreamServer("udp", "9.9.9.9", 53), UpstreamServer("udp", "1.1.1.1", 53)),
+        "Servers: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or {url: ..., trust_ad: true}.",
+    )
+    strategy: Annotated[
+        Literal["fastest", "parallel", "ordered", "random"], unserved_choices(_NOT_SERVED)
+    ] = setting("fastest", "Which server is asked first: the fastest of late, or the first that is alive.")
+    timeout_s: float = setting(
+        2.0, "For one question, all attempts together.", unit="seconds", least=0.1, most=30.0
+    )
+    bootstrap: BootstrapServers = setting(
+        (),
+        "DNS servers that resolve the hosts of downloaded lists, as ADDRESS or ADDRESS:PORT; "
+        "none: those of `servers`.",
+    )
+    forward: dict[DomainName, Upstreams] = setting(
+        {}, "Suffix -> its own servers; names under it are never asked elsewhere."
+    )
+
+
+class CacheSection(Section):
+    """What is remembered, and for how long."""
+
+    size_mb: int = setting(64, "Memory for answers.", unit="MiB", least=1, most=65_536)
+    ttl_min_s: int = setting(0, "Shorter TTLs are raised to this.", unit="seconds", least=0, most=3_600)
+    ttl_max_s: int = setting(86_400, "Longer TTLs are cut to this.", unit="seconds", least=1, most=604_800)
+    negative_ttl_max_s: int = setting(
+        3_600, "Longest time a denial is kept (RFC 2308 §5).", unit="seconds", least=0, most=86_400
+    )
+    stale_max_s: int = setting(
+        86_400,
+        "How long past its TTL an answer may stand in when upstreams fail (RFC 8767).  0: never.",
+        unit="seconds",
+        least=0,
+        most=604_800,
+    )
+
+    @property
+    def size_octets(self) -> int:
+        """`size_mb` in octets."""
+        return self.size_mb * MIB
+
+
+class Log(Section):
+    """What is written down.  Query names and client addresses are off by default."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "Least severity that is written.")
+    format: Literal["text", "json"] = setting("text", "One line per event: words, or one JSON object.")
+    queries: Literal["none", "blocked", "all"] = setting("none", "Which queries are written.")
+    clients: Literal["hidden", "network", "full"] = setting(
+        "hidden", "How much of a client's address is written: nothing, its /24 or /48, all."
+    )
+
+
+class Limits(Section):
+    """Where the server stops growing and starts refusing; every refusal is counted."""
+
+    tcp_connections_max: int = setting(1_000, "Open TCP connections.", least=1, most=60_000)
+    tcp_connections_per_client_max: int = setting(
+        100, "Open TCP connections of one client address.", least=1, most=60_000
+    )
+    tcp_idle_s: float = setting(
+        10.0, "A connection without queries is closed after this.", unit="seconds", least=1.0, most=3_600.0
+    )
+    http_connections_max: int = setting(
+        64, "Open HTTP connections; one over it gets status 503.", least=1, most=10_000
+    )
+    in_flight_max: int = setting(
+        4_096, "Questions waiting for upstreams at one time.", least=1, most=1_000_000
+    )
+
+
+class Settings(Section):
+    """Everything in `resolver.yaml`, checked; paths are resolved against the folder of the file."""
+
+    listen: Listen = setting(Listen(), "Where clients reach the server.")
+    tls: Tls = setting(Tls(), "The certificate of encrypted listeners.")
+    clients: Clients = setting(Clients(), "Who may ask.")
+    upstreams: UpstreamSection = setting(UpstreamSection(), "Whom to ask.")
+    records: dict[DomainName, Addresses] = setting(
+        {}, "Local names -> their addresses, e.g. router.home.arpa: [192.168.1.1]."
+    )
+    cache: CacheSection = setting(CacheSection(), "What is remembered.")
+    blocklist: PathText = Field(
+        default=Path("../blocklist.yaml"),
+        validate_default=True,
+        description="The policy file; its content is reloaded when it changes.",
+        json_schema_extra={"applies": "at the next start", "allowed": "a path"},
+    )
+    state_dir: PathText = Field(
+        default=Path("../state"),
+        validate_default=True,
+        description="Folder for compiled policies and the last good copy; made when absent.",
+        json_schema_extra={"applies": "at the next start", "allowed": "a path"},
+    )
+    engine: Literal["auto", "native", "python"] = setting(
+        "auto", "Data plane; auto takes the best that is installed."
+    )
+    threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
+    log: Log = setting(Log(), "What is written down.")
+    limits: Limits = setting(Limits(), "Where the server starts refusing.")
+
+
+def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings | None, list[Problem]]:
+    """Read and check a settings file: the settings, or None and every reason why not.
+
+    `octets`: the content, where the caller has read it already; `path` is then only its name and
+    the folder of relative paths.  An empty file means: all defaults.
+    """
+    file = str(path)
+    tree, problems = read_yaml(path if octets is None else octets, file=file)
+    findings = Findings(file)
+    findings.take(problems)
+    if tree is None:
+        if findings.error_count:
+            return None, findings.in_order()
+        findings.warning(0, "is empty; every key has its default")
+        tree = YamlMapping(1)
+    settings = build_section(Settings, tree, findings, line=1, context={"folder": path.parent})
+    if settings is not None:
+        _check_together(settings, tree, findings)
+    return (None if findings.error_count else settings), findings.in_order()
+
+
+def settings_schema() -> dict[str, Any]:
+    """Give the JSON Schema of the file, for editors."""
+    schema = Settings.model_json_schema(by_alias=True)
+    # Defaults as they are written in the file, not as the objects they become.
+    for key, field in Settings.model_fields.items():
+        default = field.default
+        written = default.model_dump(mode="json") if isinstance(default, Section) else default
+        if isinstance(default, Section):
+            properties = schema["$defs"][type(default).__name__]["properties"]
+            for name, value in written.items():
+                properties[name]["default"] = value
+        schema["properties"][key]["default"] = str(written) if isinstance(written, Path) else written
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Settings of exchange-resolver",
+    }
+
+
+def _check_together(settings: Settings, tree: Value, findings: Findings) -> None:
+    """Check what no key can know alone."""
+
+    def line(*path: str | int) -> int:
+        return line_of(tree, path, 1)
+
+    cache, limits, listen = settings.cache, settings.limits, settings.listen
+    if cache.ttl_min_s > cache.ttl_max_s:
+        message = f"cache.ttl_min_s: {cache.ttl_min_s} is more than cache.ttl_max_s ({cache.ttl_max_s})"
+        findings.error(line("cache", "ttl_min_s"), message)
+    if limits.tcp_connections_per_client_max > limits.tcp_connections_max:
+        message = (
+            f"limits.tcp_connections_per_client_max: {limits.tcp_connections_per_client_max} is more than "
+            f"limits.tcp_connections_max ({limits.tcp_connections_max})"
+        )
+        findings.error(line("limits", "tcp_connections_per_client_max"), message)
+    if not listen.dns:
+        findings.error(line("listen", "dns"), "listen.dns: is empty; allowed: at least one ADDRESS:PORT")
+    if not settings.clients.allow:
+        findings.warning(line("clients", "allow"), "clients.allow: is empty; every query is refused")
+    for network in settings.clients.allow:
+        if network.prefixlen == 0:
+            message = f"clients.allow: {network} lets the whole internet ask; attackers abuse open resolvers"
+            findings.warning(line("clients", "allow"), message)
+    seen: set[Endpoint] = set()
+    for index, endpoint in enumerate(listen.dns):
+        if endpoint.port and endpoint in seen:
+            findings.error(line("listen", "dns", index), f"listen.dns: {endpoint} is listed twice")
+        seen.add(endpoint)
+    if listen.http is not None and listen.http.port and listen.http in seen:
+        findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
+    for index, upstream in enumerate(settings.upstreams.servers):
+        _check_no_loop(upstream, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
+    for index, bootstrap in enumerate(settings.upstreams.bootstrap):
+        # A list that is fetched through this server could never be fetched before it serves.
+        asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
+        _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
+    lines = _key_lines(tree, "upstreams", "forward")
+    for at, servers in zip(lines, settings.upstreams.forward.values(), strict=False):
+        for server in servers:
+            _check_no_loop(server, seen, findings, at, "upstreams.forward")
+    _check_keys_differ(settings, tree, findings)
+
+
+def _check_no_loop(
+    server: UpstreamServer, listening: set[Endpoint], findings: Findings, line: int, where: str
+) -> None:
+    """Refuse an upstream that is this very server: each query would chase its own tail."""
+    address = ip_address(server.address)
+    for endpoint in listening:
+        own = ip_address(endpoint.address)
+        is_here = own == address or (
+            own.is_unspecified and own.version == address.version and address.is_loopback
+        )
+        if is_here and endpoint.port == server.port:
+            findings.error(line, f"{where}: {server} is this server itself (listen.dns has {endpoint})")
+
+
+def _check_keys_differ(settings: Settings, tree: Value, findings: Findings) -> None:
+    """Refuse two spellings of one name (EXAMPLE.org and example.org): one would silently win."""
+    for path, checked in (
+        (("records",), settings.records),
+        (("upstreams", "forward"), settings.upstreams.forward),
+    ):
+        lines = _key_lines(tree, *path)
+        if len(lines) > len(checked):
+            findings.error(lines[0], f"{'.'.join(path)}: the same name stands here twice, spelt differently")
+
+
+def _key_lines(tree: Value, *path: str) -> list[int]:
+    for part in path:
+        tree = tree.items.get(part) if isinstance(tree, YamlMapping) else None
+    return list(tree.lines.values()) if isinstance(tree, YamlMapping) else []

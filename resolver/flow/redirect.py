@@ -1,0 +1,126 @@
+"""Follows a list's rule that answers a name with a CNAME to another one (RPZ local data).
+
+Knows: where the addresses of the other name may be found at once.  Does not know: upstreams, encoding.
+Theory: the client gets the CNAME and the addresses it leads to, as from any resolver, since stub
+resolvers do not follow a CNAME themselves.  Only A and AAAA are followed; of the target's own chain
+nothing is told, so no record has to be moved from one message into another.  The target is judged by
+the rules of exchanges, never by lists: one list cannot send a client in circles, nor to an exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resolver.cache import AnyCache, CacheEntry
+from resolver.flow.outcome import Peer, Redirect, Respond, Source, Transport
+from resolver.local import LocalNames
+from resolver.policy.answer import redirect_target, redirected_answer
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import Exemption, Verdict
+from resolver.wire.encode import encode_query, response_limit
+from resolver.wire.numbers import Qtype
+from resolver.wire.query import Query, parse_query
+from resolver.wire.response import Response
+
+FOLLOWED_TYPES = (int(Qtype.A), int(Qtype.AAAA))
+"""What clients want of a walled garden; any other type gets the CNAME alone."""
+
+_TARGET_VERDICT = Verdict(exemption=Exemption.LISTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the other name has of the type asked."""
+
+    addresses: tuple[bytes, ...]
+    ttl_s: int
+    rcode: int
+
+
+class Redirects:
+    """Looks for what rules lead to."""
+
+    def __init__(self, cache: AnyCache, local: LocalNames, is_forwarded: Callable[[bytes], bool]) -> None:
+        self._cache = cache
+        self._local = local
+        self._is_forwarded = is_forwarded
+
+    def start(
+        self, table: PolicyTable, query: Query, verdict: Verdict, kept: tuple[bytes, int] | None, now: float
+    ) -> tuple[Redirect, Found | None] | None:
+        """Where a rule leads and what is known there; None: nowhere, the policy's answer is all.
+
+        Without anything known an upstream must be asked for the target.
+        """
+        if query.qtype not in FOLLOWED_TYPES:
+            return None
+        target = redirect_target(verdict)
+        if not target or table.judge_target(target, now).is_blocked:
+            return None
+        redirect = Redirect(verdict, target, kept)
+        return redirect, self._find(redirect, query, table, now)
+
+    def _find(self, redirect: Redirect, query: Query, table: PolicyTable, now: float) -> Found | None:
+        asked = encode_query(
+            redirect.target, query.qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=False
+        )
+        question = parse_query(asked)
+        if isinstance(question, Query):
+            answer = self._local.find(question, self._is_forwarded, table.is_filtering)
+            if answer is not None:
+                return Found(answer.addresses, answer.ttl_s, answer.rcode)
+        entry = self._entry(redirect, query, now)
+        if entry is None or entry.response is None or now >= entry.expires_at:
+            return None
+        return _found_in(entry.response, query, redirect, table, int(now - entry.stored_at), now)
+
+    def _entry(self, redirect: Redirect, query: Query, now: float) -> CacheEntry | None:
+        entry: CacheEntry | None = self._cache.lookup(
+            redirect.target, query.qtype, False, query.checking_disabled, now
+        )
+        return entry
+
+    def finish(
+        self,
+        table: PolicyTable,
+        redirect: Redirect,
+        query: Query,
+        response: Response | None,
+        stale_ttl_s: int,
+        now: float,
+    ) -> Found | None:
+        """What upstreams said of the target; without `response` what was known before, or None."""
+        if response is not None:
+            return _found_in(response, query, redirect, table, 0, now)
+        entry = self._entry(redirect, query, now)
+        if entry is None or entry.response is None or now >= entry.stale_until:
+            return None
+        found = _found_in(entry.response, query, redirect, table, 0, now)
+        return Found(found.addresses, stale_ttl_s, found.rcode)
+
+
+def _found_in(
+    response: Response, query: Query, redirect: Redirect, table: PolicyTable, age_s: int, now: float
+) -> Found:
+    """The addresses in an answer to the target; none, if an exchange's rule objects to them."""
+    judgement = table.judge_response(_TARGET_VERDICT, redirect.target, query.qtype, response, now)
+    if judgement.is_blocked:
+        return Found((), 0, 0)
+    ttl_s = max(0, min(response.ttls, default=0) - age_s)
+    return Found(response.addresses, ttl_s, response.rcode)
+
+
+def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: float) -> Respond:
+    """A rule's CNAME and what was found behind it."""
+    message = redirected_answer(
+        query,
+        redirect.verdict,
+        limit=response_limit(query, peer.transport is not Transport.UDP),
+        now=now,
+        kept=redirect.kept,
+        addresses=found.addresses,
+        ttl_s=found.ttl_s,
+        rcode=found.rcode,
+    )
+    return Respond(message[2:], message[3] & 0x0F, query.qtype, Source.POLICY, redirect.verdict)

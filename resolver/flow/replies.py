@@ -1,0 +1,95 @@
+"""Every reply that is not the policy's: the same flags, limits and options on every transport.
+
+Knows: the client's transport and what its query lets a reply carry.  Does not know: why it is answered so.
+"""
+
+from __future__ import annotations
+
+from resolver.flow.outcome import Peer, Respond, Source, Transport, answer_with
+from resolver.policy.verdict import PASS, Verdict
+from resolver.wire.encode import encode_response, response_limit, usual_tail
+from resolver.wire.numbers import EdnsOption, Flag
+from resolver.wire.query import Query
+from resolver.wire.response import Response
+
+# Read once: members of an Enum are slow to reach through their class (see `service`).
+_UDP = Transport.UDP
+_FROM_HERE = Source.LOCAL
+_KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
+_AD = int(Flag.AD)
+
+
+class Replies:
+    """Makes `Respond`s; `tcp_idle_s` is what clients on streams are told of our patience."""
+
+    def __init__(self, tcp_idle_s: float) -> None:
+        keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds
+        self._keepalive = ((_KEEPALIVE_OPTION, keepalive_units.to_bytes(2, "big")),)
+
+    def reply(
+        self,
+        query: Query,
+        peer: Peer,
+        rcode: int,
+        *,
+        body: bytes = b"",
+        ancount: int = 0,
+        nscount: int = 0,
+        source: Source = _FROM_HERE,
+        ede: tuple[tuple[int, str], ...] = (),
+        ra: bool = True,
+        truncated: bool = False,
+        ad: bool = False,
+        verdict: Verdict = PASS,
+    ) -> Respond:
+        """An answer of our own; `body` is its answer and authority sections."""
+        is_stream = peer.transport is not _UDP
+        message = encode_response(
+            query,
+            rcode,
+            body=body,
+            ancount=ancount,
+            nscount=nscount,
+            limit=response_limit(query, is_stream),
+            ede=ede,
+            options=self._own_options(query) if is_stream and query.options else (),
+            ra=ra,
+            ad=ad,
+            truncated=truncated,
+        )
+        return Respond(message[2:], rcode, query.qtype, source, verdict)
+
+    def reply_from(
+        self,
+        query: Query,
+        peer: Peer,
+        response: Response,
+        body: bytes,
+        source: Source,
+        verdict: Verdict,
+        ede: tuple[tuple[int, str], ...] = (),
+    ) -> Respond:
+        """An upstream's response, its `body` as of now."""
+        is_stream = peer.transport is not _UDP
+        # RFC 6840 §5.8: AD only to those who show that they understand it.
+        ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & _AD))
+        if not is_stream and not ede and not ad:
+            tail = usual_tail(query, response.rcode, body, response.ancount, response.nscount)
+            if tail:
+                return answer_with(tail, response.rcode, query.qtype, source, verdict)
+        message = encode_response(
+            query,
+            response.rcode,
+            body=body,
+            ancount=response.ancount,
+            nscount=response.nscount,
+            limit=response_limit(query, is_stream),
+            ede=ede,
+            options=self._own_options(query) if is_stream and query.options else (),
+            ad=ad,
+        )
+        return Respond(message[2:], response.rcode, query.qtype, source, verdict)
+
+    def _own_options(self, query: Query) -> tuple[tuple[int, bytes], ...]:
+        """The EDNS options that a client on a stream transport gets: keepalive, if it asked (RFC 7828)."""
+        return self._keepalive if any(code == _KEEPALIVE_OPTION for code, _ in query.options) else ()

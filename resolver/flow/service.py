@@ -1,0 +1,480 @@
+"""What becomes of a query: the one place that knows the order of the steps.
+
+Knows: every room's verdict and which comes first.  Does not know: sockets, counting, files.
+Theory: `answer_now` is an ordered list of gates; the first that has an answer ends the walk.  It
+is synchronous and total, so whatever needs no upstream costs no task and no await.  What passes
+every gate is an `Ask`: `resolve` hands it to the forwarder and `finish` judges what comes back.
+A verdict lives as long as the policy generation it was made under: a reload re-judges everything,
+cached, stale and in flight, and flushes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from resolver.cache import AnyCache, CacheEntry
+from resolver.clock import Clock
+from resolver.flow.clients import AccessList, RateLimiter
+from resolver.flow.memo import Memo
+from resolver.flow.outcome import (
+    Ask,
+    Drop,
+    Outcome,
+    Peer,
+    Redirect,
+    Respond,
+    Source,
+    Transport,
+    answer_with,
+    ask_for,
+    over_transport,
+)
+from resolver.flow.redirect import Redirects, led_answer
+from resolver.flow.replies import Replies
+from resolver.flow.storing import Storing
+from resolver.flow.waiting import Deliver, Waiter, is_same_question
+from resolver.forwarding.forwarder import Answered, Asks, Failed
+from resolver.local import LocalNames
+from resolver.policy.answer import policy_answer, prepared_answer
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
+from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
+from resolver.wire.numbers import (
+    META_TYPES,
+    ExtendedError,
+    Flag,
+    NegativeKind,
+    Qclass,
+    Qtype,
+    Rcode,
+)
+from resolver.wire.query import Malformed, Query, parse_query
+from resolver.wire.records import hinfo_body
+from resolver.wire.response import Response
+from resolver.wire.ttl import age_body, with_ttl
+
+# Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
+# 0.17 µs); the gates read several per query, so they are read once, here.
+_UDP = Transport.UDP
+_IN = int(Qclass.IN)
+_ANY = int(Qtype.ANY)
+_PASSTHRU = PolicyAction.PASSTHRU
+_LOCAL_DATA = PolicyAction.LOCAL_DATA
+_TCP_ONLY = PolicyAction.TCP_ONLY
+_FROM_UPSTREAM = Source.UPSTREAM
+_FROM_CACHE = Source.CACHE
+_FROM_POLICY = Source.POLICY
+_FROM_HERE = Source.LOCAL
+_NOERROR = int(Rcode.NOERROR)
+_CD = int(Flag.CD)
+_RD = int(Flag.RD)
+
+STALE_ANSWER_AFTER_S = 1.8
+"""How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
+
+STALE_TTL_S = 30
+"""TTL of a stale answer (RFC 8767 §4 recommends 30 seconds)."""
+
+ANY_TTL_S = 3600
+"""TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
+
+WAITING_MAX = 65_536
+"""Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
+
+
+class Service:
+    """The request flow over one policy table, one cache, one forwarder."""
+
+    def __init__(
+        self,
+        *,
+        table: PolicyTable,
+        cache: AnyCache,
+        forwarder: Asks,
+        local: LocalNames,
+        clock: Clock,
+        access: AccessList,
+        memo_octets_max: int,
+        rate_limit_qps: int = 0,
+        tcp_idle_s: float = 10.0,
+    ) -> None:
+        self._table = table
+        self._cache = cache
+        self._forwarder = forwarder
+        self._local = local
+        self._now = clock.now
+        self._call_later = clock.call_later
+        self._access = access
+        self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
+        self._redirects = Redirects(cache, local, forwarder.covers)
+        self._memo_udp = Memo(memo_octets_max * 3 // 4)
+        self._memo_tcp = Memo(memo_octets_max // 4)
+        replies = Replies(tcp_idle_s)
+        self._reply = replies.reply
+        self._reply_from = replies.reply_from
+        self._keep = Storing(cache).keep
+        self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
+        self.waiting = 0
+        """Clients that wait for an upstream."""
+        self.overloads = 0
+        """Clients turned away because `WAITING_MAX` of them waited."""
+        self.defects = 0
+        """Answers that failed in `finish` by a defect of ours."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy that judges from now on."""
+        return self._table
+
+    def publish(self, table: PolicyTable) -> None:
+        """Judge by `table` from now on; what is remembered under another generation is re-judged."""
+        self._table = table
+
+    # The synchronous half.
+
+    def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
+        """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
+        if peer.allowed is None:
+            peer.allowed = self._access.allows(peer.address)
+        # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        limited = (
+            self._limiter is not None
+            and peer.transport is _UDP
+            and not self._limiter.takes(peer.address, now)
+        )
+        if peer.allowed and not limited:
+            # The memo speaks only where no gate before the policy could object: the same octets
+            # passed them before, and the client's own two gates are behind us.
+            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            key = octets[2:]
+            known = memo.find(key)
+            if known is None and memo.old:
+                known = memo.recall(key)
+            if known is not None and known.generation == self._table.generation:
+                if now < known.good_until:
+                    return known.answer
+                if known.entry is not None and now < known.entry.expires_at:
+                    return known.aged(known.entry, now)
+        return self._pass_gates(octets, peer, limited, now)
+
+    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+        """Answer a query that came to another plane at `asked_at`, and is within its client's rate there.
+
+        That plane also looked it up, as far as it is for looking up: it counts for the cache once.
+        """
+        if peer.allowed is None:
+            peer.allowed = self._access.allows(peer.address)
+        outcome = self._pass_gates(octets, peer, False, now, is_second_look=True)
+        if type(outcome) is Ask:
+            outcome.asked_at = asked_at
+        return outcome
+
+    def _pass_gates(
+        self, octets: bytes, peer: Peer, limited: bool, now: float, is_second_look: bool = False
+    ) -> Outcome:
+        # Accept filter first: nothing behind it ever sees octets that are not one whole query.
+        query = parse_query(octets)
+        if isinstance(query, Malformed):
+            if query.rcode is None:
+                return Drop(query.reason, close=True)
+            if limited:
+                return Drop("rate_limit")
+            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
+        # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
+        if not peer.allowed:
+            if limited:
+                return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
+            prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
+            return self._reply(query, peer, Rcode.REFUSED, ede=prohibited, ra=False)
+        # The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
+        if limited:
+            return self._reply(query, peer, _NOERROR, truncated=True)
+        # RFC 6891 §6.1.3: a version we do not speak leaves the rest of the query unread.
+        if query.edns_version > 0:
+            return self._reply(query, peer, Rcode.BADVERS)
+        # Only the Internet class, only types that name data: nothing else may reach an upstream.
+        if query.qclass != _IN:
+            return self._reply(query, peer, Rcode.REFUSED)
+        if query.qtype in META_TYPES:
+            return self._reply(query, peer, META_TYPES[query.qtype])
+        # Names of this site, then names that must not leave it, unless someone here serves them.
+        local = self._local.find(query, self._forwarder.covers, self._table.is_filtering)
+        if local is not None:
+            return self._remember(
+                query,
+                peer,
+                self._reply(
+                    query,
+                    peer,
+                    local.rcode,
+                    body=local.body,
+                    ancount=local.ancount,
+                    nscount=local.nscount,
+                ),
+                math.inf,
+            )
+        # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
+        verdict = self._table.judge_name(query.qname, now)
+        action = verdict.action
+        if action is not _PASSTHRU:
+            if action is not _TCP_ONLY and action is not _LOCAL_DATA:
+                return self._deny_name(query, peer, verdict, now)
+            verdict = over_transport(peer, verdict)
+            if verdict.action is not _PASSTHRU:
+                return self._deny(query, peer, verdict, now)
+        # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
+        if query.qtype == _ANY:
+            capped_s = cap_s(verdict, now)
+            body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
+            return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
+        return self._from_cache(query, peer, verdict, now, is_second_look)
+
+    def _from_cache(
+        self, query: Query, peer: Peer, verdict: Verdict, now: float, is_second_look: bool
+    ) -> Outcome:
+        checking_disabled = query.flags & _CD != 0
+        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
+        if is_second_look:
+            self._cache.uncount(entry, now)
+        stale = None
+        if entry is not None:
+            if entry.response is not None:
+                if now < entry.expires_at:
+                    return self._from_entry(query, peer, verdict, entry, now)
+                stale = entry
+            if entry.failure is not None and now < entry.failed_until:
+                # RFC 9520: a failure is an answer for a while, or an outage becomes a retry storm.
+                if stale is not None:
+                    return self._serve_stale(query, peer, verdict, stale, now)
+                ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
+                return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
+        if not query.flags & _RD:
+            return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
+        return ask_for(query, peer, verdict, self._table.generation, now, stale)
+
+    # The asynchronous half.
+
+    def resolve(self, ask: Ask, deliver: Deliver) -> None:
+        """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
+        if self.waiting >= WAITING_MAX:
+            self.overloads += 1
+            overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
+            deliver(ask, self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
+            return
+        waiter = Waiter(self, ask, deliver)
+        self.waiting += 1
+        if ask.stale is not None:
+            waited_s = self._now() - ask.asked_at
+            patience_s = max(STALE_ANSWER_AFTER_S - waited_s, 0.0)
+            waiter.patience = self._call_later(patience_s, waiter.on_impatience)
+        if ask.redirect is not None:
+            self.ask_for_target(ask, waiter.on_result)
+            return
+        query = ask.query
+        checking_disabled = query.flags & _CD != 0
+        self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, waiter.on_result)
+
+    def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name that a rule leads to; `done` is called exactly once."""
+        assert led.redirect is not None
+        query = led.query
+        self._forwarder.ask(led.redirect.target, query.qtype, False, query.checking_disabled, done)
+
+    def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
+        """What the client gets of an upstream's answer or failure, by today's policy.
+
+        Another `Ask` where a list's rule leads on to another name.
+        """
+        now = self._now()
+        query = ask.query
+        verdict = ask.verdict
+        if ask.redirect is not None:
+            return self._finish_redirect(ask, ask.redirect, result, now)
+        last = self._finished
+        if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
+            return last[2]  # one of a crowd that waited for the same
+        entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
+        if ask.generation != self._table.generation or now >= verdict.valid_until:
+            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+            if verdict.is_blocked:
+                return self._deny(query, ask.peer, verdict, now)
+        if isinstance(result, Failed):
+            if ask.stale is not None and now < ask.stale.stale_until:
+                return self._serve_stale(query, ask.peer, verdict, ask.stale, now)
+            return self._reply(
+                query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=(result.ede,), verdict=verdict
+            )
+        response = result.response
+        if entry is not None:
+            assert entry.response is not None
+            response = entry.response  # its TTLs are within the operator's bounds
+            judgement = self._judgement(query, verdict, entry, now)
+        else:
+            judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
+        body = response.body
+        if judgement is not PASS:
+            judgement = over_transport(ask.peer, judgement)
+            body = age_body(response, 0, ttl_max=cap_s(judgement, now))
+            if judgement.is_blocked:
+                return self._deny(query, ask.peer, judgement, now, response, body)
+        answer = self._reply_from(query, ask.peer, response, body, _FROM_UPSTREAM, judgement)
+        if judgement is PASS and not query.options:
+            self._finished = (result, ask, answer)
+        return answer
+
+    def _finish_redirect(
+        self, ask: Ask, redirect: Redirect, result: Answered | Failed, now: float
+    ) -> Respond | Drop:
+        """The CNAME of a rule, with what upstreams said of its target."""
+        query = ask.query
+        entry = self._keep(redirect.target, False, query, result, now)
+        verdict = redirect.verdict
+        if ask.generation != self._table.generation and redirect.kept is None:
+            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+            if verdict.is_blocked and verdict.match != redirect.verdict.match:
+                return self._deny_here(query, ask.peer, verdict, now, None)
+        response = None if isinstance(result, Failed) else result.response
+        if entry is not None:
+            response = entry.response  # its TTLs are within the operator's bounds
+        found = self._redirects.finish(self._table, redirect, query, response, STALE_TTL_S, now)
+        if found is None:
+            ede = (result.ede,) if isinstance(result, Failed) else ()
+            return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
+        return led_answer(query, ask.peer, redirect, found, now)
+
+    def settle_with_stale(self, ask: Ask) -> Outcome:
+        """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
+        now = self._now()
+        assert ask.stale is not None
+        if now >= ask.stale.stale_until:
+            return self.apologize(ask)
+        verdict = over_transport(ask.peer, self._table.judge_name(ask.query.qname, now))
+        if verdict.is_blocked:
+            return self._deny(ask.query, ask.peer, verdict, now)
+        return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
+
+    def apologize(self, ask: Ask) -> Respond:
+        """SERVFAIL, when nothing better can be said."""
+        return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM)
+
+    # Answers.
+
+    def _judgement(self, query: Query, verdict: Verdict, entry: CacheEntry, now: float) -> Verdict:
+        """The response-side verdict on a cached answer, judged again after each reload."""
+        judgement: Verdict | None = entry.judgement
+        if (
+            entry.judged_generation != self._table.generation
+            or judgement is None
+            or now >= judgement.valid_until
+        ):
+            assert entry.response is not None
+            judgement = self._table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
+            entry.judgement = judgement
+            entry.judged_generation = self._table.generation
+        return judgement
+
+    def _from_entry(
+        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Outcome:
+        response = entry.response
+        assert response is not None
+        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        age_s = int(now - entry.stored_at)
+        capped_s = cap_s(judgement, now)
+        body = age_body(response, age_s, ttl_max=capped_s)
+        if judgement.is_blocked:
+            return self._deny(query, peer, judgement, now, response, body)
+        answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
+        good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
+        if capped_s is not None:
+            # The whole seconds left become one fewer at this moment.
+            good_until = min(good_until, judgement.valid_until - capped_s)
+            return self._remember(query, peer, answer, good_until)
+        return self._remember(query, peer, answer, good_until, entry)
+
+    def _serve_stale(
+        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Outcome:
+        response = entry.response
+        assert response is not None
+        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        capped_s = cap_s(judgement, now)
+        body = with_ttl(response, STALE_TTL_S if capped_s is None else min(STALE_TTL_S, capped_s))
+        if judgement.is_blocked:
+            # A stale name that is now blocked gets an ordinary policy answer.
+            return self._deny(query, peer, judgement, now, response, body)
+        nxdomain = response.negative is NegativeKind.NXDOMAIN
+        code = ExtendedError.STALE_NXDOMAIN_ANSWER if nxdomain else ExtendedError.STALE_ANSWER
+        return self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=((int(code), ""),))
+
+    def _deny(
+        self,
+        query: Query,
+        peer: Peer,
+        verdict: Verdict,
+        now: float,
+        response: Response | None = None,
+        body: bytes = b"",
+    ) -> Outcome:
+        """The policy's answer, behind what is kept of the chain in `body` (that of `response`, as of now)."""
+        kept = None
+        if response is not None and verdict.kept_links:
+            link = response.links[verdict.kept_links - 1]
+            kept = (body[: link.end], link.ancount)
+        if verdict.action is _LOCAL_DATA:
+            if (start := self._redirects.start(self._table, query, verdict, kept, now)) is not None:
+                redirect, found = start
+                if found is not None:
+                    return led_answer(query, peer, redirect, found, now)
+                if query.recursion_desired:
+                    return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
+        return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
+
+    def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
+        """The policy's answer for a name that is denied itself: nearly always one made many times before."""
+        prepared = prepared_answer(query, verdict, now)
+        if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
+            return self._deny_here(query, peer, verdict, now, None, is_constant=True)
+        octets = query.octets
+        question = octets[12 : query.question_end]
+        tail = prepared.heads[query.flags & COPIED_FLAGS] + question + prepared.suffix
+        answer = answer_with(tail, prepared.rcode, query.qtype, _FROM_POLICY, verdict)
+        answer.tally = prepared.tally
+        answer.prepared = prepared
+        if not query.options and self._memo_udp.is_asked_again(octets[2:]):
+            return self._remember(query, peer, answer, verdict.valid_until - prepared.ttl_s)
+        return answer
+
+    def _deny_here(
+        self,
+        query: Query,
+        peer: Peer,
+        verdict: Verdict,
+        now: float,
+        kept: tuple[bytes, int] | None,
+        *,
+        is_constant: bool = False,
+    ) -> Respond | Drop:
+        limit = response_limit(query, peer.transport is not _UDP)
+        message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
+        if message is None:
+            return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
+        answer = Respond(message[2:], message[3] & 0x0F, query.qtype, _FROM_POLICY, verdict)
+        assert verdict.match is not None
+        # A name's own denial is constant until `valid_until` comes within its TTL; one for what an
+        # upstream said lives no longer than that.
+        constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
+        return self._remember(query, peer, answer, constant_until)
+
+    def _remember(
+        self, query: Query, peer: Peer, answer: Respond, good_until: float, entry: CacheEntry | None = None
+    ) -> Respond:
+        """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own.
+
+        With `entry`, whose body the answer holds, the memo may go on with other TTLs.
+        """
+        if not query.options:
+            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo.consider(query, answer, self._table.generation, good_until, entry)
+        return answer

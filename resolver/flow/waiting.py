@@ -1,0 +1,114 @@
+"""One client that waits for upstreams, from its question to its one answer.
+
+Knows: that whichever comes first settles it.  Does not know: what is answered, who is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from resolver.clock import TimerHandle
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond
+from resolver.forwarding.forwarder import Answered, Failed
+
+DEFECTS_LOGGED_MAX = 20
+"""Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
+
+_log = logging.getLogger(__name__)
+
+Deliver = Callable[[Ask, Respond | Drop], None]
+
+
+class Desk(Protocol):
+    """What a waiter needs of the service."""
+
+    waiting: int
+    defects: int
+
+    def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
+        """What the client gets of a result; another `Ask` when that leads on to another name."""
+
+    def settle_with_stale(self, ask: Ask) -> Outcome:
+        """The stale answer that `ask` carries."""
+
+    def apologize(self, ask: Ask) -> Respond:
+        """SERVFAIL."""
+
+    def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
+        """Ask for the name that a rule leads to; `done` is called exactly once."""
+
+
+def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
+    """Whether the two asked the very same, octet for octet, over the same transport and under this policy."""
+    return (
+        other.generation == generation == ask.generation
+        and other.peer.transport is ask.peer.transport
+        and other.query.octets[2:] == ask.query.octets[2:]
+    )
+
+
+class Waiter:
+    """One client that waits for an upstream: answered once, by whichever comes first."""
+
+    __slots__ = ("_ask", "_deliver", "_desk", "_following", "patience")
+
+    def __init__(self, desk: Desk, ask: Ask, deliver: Deliver) -> None:
+        self._desk = desk
+        self._ask = ask
+        self._deliver: Deliver | None = deliver
+        self._following: Ask | None = ask if ask.redirect is not None else None
+        self.patience: TimerHandle | None = None
+
+    def on_impatience(self) -> None:
+        """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
+        outcome: Outcome
+        try:
+            outcome = self._desk.settle_with_stale(self._ask)
+        except Exception:
+            outcome = self._apology(self._ask)
+        if isinstance(outcome, Ask):
+            self._follow(outcome)
+        else:
+            self._settle(outcome)
+
+    def on_result(self, result: Answered | Failed, led: Ask | None = None) -> None:
+        """The upstreams have spoken, of the name that was asked or of the one it was `led` to."""
+        ask = self._ask if led is None else led
+        answer: Outcome
+        try:
+            answer = self._desk.finish(ask, result)
+        except Exception:
+            answer = self._apology(ask)
+        if not isinstance(answer, Ask):
+            if ask is self._ask and self._following is not None and self._following is not ask:
+                return  # A stale answer led on already; this one was for the cache.
+            self._settle(answer)
+        elif self._following is None:
+            self._follow(answer)
+
+    def _apology(self, ask: Ask) -> Respond:
+        """SERVFAIL instead of a defect of ours, which is counted and shown.  Call inside `except`."""
+        desk = self._desk
+        desk.defects += 1
+        if desk.defects <= DEFECTS_LOGGED_MAX:
+            _log.exception("defect while finishing a query")
+            _log.debug("the query was %s", ask.query.octets[:300].hex())
+        return desk.apologize(ask)
+
+    def _follow(self, led: Ask) -> None:
+        """Go on with the name that a rule leads to: once, since no list judges that name."""
+        if self._deliver is None:
+            return
+        self._following = led
+        self._desk.ask_for_target(led, lambda result: self.on_result(result, led))
+
+    def _settle(self, answer: Respond | Drop) -> None:
+        deliver, self._deliver = self._deliver, None
+        if deliver is None:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self._desk.waiting -= 1
+        deliver(self._ask, answer)

@@ -1,0 +1,1 @@
+"""Lists of names from elsewhere: their formats, and how a file of one is read."""

@@ -1,0 +1,129 @@
+"""Which blocklists a person has applied by hand, and which of them although a safety rail objects.
+
+Knows: `approvals.json` in `state_dir`, and that an approval is for one content, octet for octet.
+Does not know: the rails, who reads it, the time.
+Theory: an approval names the hash of the blocklist and of every local list file.  What the rails object
+to in the blocklist itself is approved for that file's hash, however its lists change; what they object to
+in the size of a list is approved for all of these hashes.  Change one octet of what was approved and the
+rails object again, so nobody approves what they have not seen.
+The server follows this file like the blocklist itself: a new line in it is a reason to load again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from resolver.durable import locked, replace_file
+
+APPROVALS_FILE = "approvals.json"
+LOCK_FILE = ".approvals.lock"
+APPROVALS_KEPT_MAX = 200
+"""The oldest go first; what was applied long ago is in the history."""
+FILE_OCTETS_MAX = 1 << 20
+"""Larger files are not ours."""
+REASON_CHARS_MAX = 500
+WHO_CHARS_MAX = 100
+
+
+class HashedFile(Protocol):
+    """A file whose content is known by its hash."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One `apply` of one content."""
+
+    content: str
+    """`content_hash` of the files."""
+    who: str
+    at: float
+    """Unix seconds."""
+    reason: str = ""
+    """Why the rails are overruled; empty: nothing was forced."""
+    blocklist: str = ""
+    """SHA-256 of the blocklist, if a rail objected to what it says itself; else empty."""
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it overrules the safety rails."""
+        return bool(self.reason)
+
+
+def approvals_path(state_dir: Path) -> Path:
+    """Where approvals are kept."""
+    return state_dir / APPROVALS_FILE
+
+
+def content_hash(inputs: Iterable[HashedFile]) -> str:
+    """One hash for the blocklist and its list files, in their order; their paths do not matter."""
+    return hashlib.sha256(json.dumps([entry.sha256 for entry in inputs]).encode()).hexdigest()
+
+
+def read_approvals(state_dir: Path) -> list[Approval]:
+    """All of them, oldest first; none when there is no file that can be read."""
+    try:
+        with approvals_path(state_dir).open("rb") as file:
+            entries = json.loads(file.read(FILE_OCTETS_MAX))["approvals"]
+        return [
+            Approval(
+                str(entry["content"]),
+                str(entry["who"]),
+                float(entry["at"]),
+                str(entry["reason"]),
+                str(entry.get("blocklist", "")),
+            )
+            for entry in entries
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Without an approval the rails stand: the safe side.
+        return []
+
+
+def approvals_of(state_dir: Path, inputs: Sequence[HashedFile]) -> list[Approval]:
+    """Those that count for these files, the blocklist first; oldest first."""
+    content = content_hash(inputs)
+    blocklist = inputs[0].sha256
+    return [
+        approval
+        for approval in read_approvals(state_dir)
+        if approval.content == content or (approval.is_forced and approval.blocklist == blocklist)
+    ]
+
+
+def decisive(approvals: Sequence[Approval]) -> Approval | None:
+    """The latest of them; one that forces stays good when it is applied again without."""
+    chosen = [approval for approval in approvals if approval.is_forced] or approvals
+    return chosen[-1] if chosen else None
+
+
+def add_approval(state_dir: Path, approval: Approval) -> None:
+    """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    # Two people may approve at the same moment, and neither's line may get lost.
+    with locked(state_dir / LOCK_FILE):
+        kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
+        octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
+        replace_file(approvals_path(state_dir), octets)
+
+
+def current_user() -> str:
+    """Who runs this: behind `sudo` the person, not root."""
+    return (os.environ.get("SUDO_USER") or user_name(os.getuid()))[:WHO_CHARS_MAX]
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or the number where nobody knows it."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

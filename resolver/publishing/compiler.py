@@ -1,0 +1,303 @@
+"""Compiles a blocklist and its list files into a policy image; the child process of a reload.
+
+Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
+
+    python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR]
+
+prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
+with an image, 2 without.  An image is named after its content's key, so what was compiled
+once is found again, and nothing is ever written over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
+from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, past_problems
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
+from resolver.config.yamlsource import read_octets
+from resolver.policy.image import Effect, Image, ImageUnusable
+from resolver.policy.verdict import RuleForm
+from resolver.portions import open_regular, read_up_to, write_all
+from resolver.problems import Problem, has_errors
+from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
+from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
+from resolver.publishing.image_store import ImageStore
+from resolver.publishing.image_writer import ImageWriter, TooManyRules
+from resolver.publishing.list_rules import AddedList, add_list
+
+_EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
+
+
+def compile_in_process(
+    blocklist_path: Path, out_dir: Path, *, force: bool = False, state_dir: Path | None = None
+) -> tuple[Path | None, list[Problem]]:
+    """Compile here and now; the image, or None and why.  For the command line and tests."""
+    compiled = compile_policy(blocklist_path, out_dir, force=force, state_dir=state_dir)
+    return compiled.image, compiled.problems
+
+
+def compile_policy(
+    blocklist_path: Path,
+    out_dir: Path,
+    *,
+    force: bool = False,
+    state_dir: Path | None = None,
+    now: float | None = None,
+    text: bytes | None = None,
+) -> Compiled:
+    """Read everything, and put the image into `out_dir` unless it is there already.
+
+    `state_dir`: where approvals and the policy that served last are found; None: neither counts.
+    `now`: Unix seconds, for remarks on dates.
+    `text`: what the blocklist would say, instead of what stands in the file.
+    """
+    compiled = Compiled(paths=[str(blocklist_path)])
+    octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
+    if octets is None:
+        compiled.problems = problems
+        return compiled
+    compiled.inputs.append(_input(blocklist_path, octets))
+    if state_dir is not None:
+        compiled.paths.append(str(approvals_path(state_dir)))
+    blocklist, problems = read_blocklist(blocklist_path, octets=octets, force=force)
+    forced_problems = problems
+    if blocklist is None and can_be_forced(problems):
+        # Whether it is approved is known only when the lists have been read.
+        blocklist, forced_problems = read_blocklist(blocklist_path, octets=octets, force=True)
+    if blocklist is None:
+        compiled.problems = problems
+        return compiled
+    blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
+    compiled.paths += [str(spec.path) for spec in blocklist.lists]
+    compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
+    served = _served_counts(state_dir)
+    lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
+    # Told before anything is forced, so that an approval can say what it is for.
+    compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
+    is_approved = force
+    if state_dir is not None and not has_errors(compiled.problems):
+        approvals = approvals_of(state_dir, compiled.own_inputs)
+        compiled.approval = decisive(approvals)
+        is_approved = force or any(approval.is_forced for approval in approvals)
+        # Sizes of lists are approved together with the lists.
+        content = content_hash(compiled.own_inputs)
+        force = force or any(approval.is_forced and approval.content == content for approval in approvals)
+    compiled.problems[:0] = forced_problems if is_approved else problems
+    compiled.problems += past_problems(blocklist, time.time() if now is None else now)
+    if has_errors(compiled.problems):
+        return compiled
+    compiled.key = key_of(compiled.inputs)
+    # A download is held against the copy before it when it is fetched: a list from elsewhere that
+    # suddenly shrinks must not keep a change of the blocklist out.
+    local = tuple(spec for spec in blocklist.lists if spec.download is None)
+    rails = _Rails(local, served, force)
+    _find_or_write(blocklist, lists, out_dir, compiled, rails)
+    if compiled.image is not None:
+        _keep_text(compiled.image, octets)
+    return compiled
+
+
+def _find_or_write(
+    blocklist: Blocklist, lists: list[bytes], out_dir: Path, compiled: Compiled, rails: _Rails
+) -> None:
+    image = out_dir / f"{compiled.key}{IMAGE_SUFFIX}"
+    if image.exists():
+        try:
+            known = Image(image)
+            known.verify()
+        except ImageUnusable:
+            with contextlib.suppress(OSError):
+                image.unlink()
+        else:
+            compiled.problems += [Problem(**problem) for problem in known.meta["list_problems"]]
+            compiled.counts = known.meta["counts"]
+            if rails.allow(compiled):
+                compiled.image = image
+            return
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _write_image(blocklist, lists, image, compiled, rails)
+    except OSError as error:
+        compiled.transient = True
+        compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
+    except ImageUnusable as error:
+        compiled.transient = True
+        compiled.problems.append(Problem(str(out_dir), 0, str(error)))
+    except TooManyRules as error:
+        compiled.problems.append(Problem(str(blocklist.path), 0, str(error)))
+
+
+def _keep_text(image: Path, octets: bytes) -> None:
+    """Put the blocklist's octets beside its image: the file itself may be another when it is recorded."""
+    path = image.with_suffix(TEXT_SUFFIX)
+    # Named like an unfinished image, so that what a killed compiler leaves is cleaned up alike.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # No record is worth keeping a policy from serving; the reader holds the text against its hash.
+    with contextlib.suppress(OSError):
+        if not path.exists():
+            with temporary.open("wb", buffering=0) as file:
+                write_all(file.fileno(), [octets])
+            temporary.replace(path)
+
+
+class _Rails(NamedTuple):
+    """What the sizes of lists are judged by."""
+
+    specs: tuple[ListSpec, ...]
+    served: Mapping[str, int]
+    is_forced: bool
+
+    def allow(self, compiled: Compiled) -> bool:
+        """Note what there is to object to the lists' sizes; whether they may be served."""
+        found = list_problems(self.specs, compiled.counts["per_list"], self.served)
+        if self.is_forced:
+            found = [as_forced(problem) for problem in found]
+        compiled.problems += found
+        return not has_errors(found)
+
+
+def _served_counts(state_dir: Path | None) -> Mapping[str, int]:
+    """How many names each list had in the policy that served last; empty when that is unknown."""
+    if state_dir is None:
+        return {}
+    store = ImageStore(state_dir)
+    note = store.last_good()
+    try:
+        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
+    except ImageUnusable:
+        return {}
+
+
+def _input(path: Path, octets: bytes) -> InputFile:
+    return InputFile(str(path), hashlib.sha256(octets).hexdigest(), len(octets))
+
+
+def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) -> bytes:
+    """A list's octets; empty with a problem noted when there is no reading it."""
+    try:
+        # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
+        if spec.path == UNPLACED:
+            raise FileNotFoundError
+        with open_regular(spec.path) as file:
+            octets = read_up_to(file, spec.size_octets_max + 1)
+    except FileNotFoundError as error:
+        compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
+        # Noted as absent, so that the image is known to be another once it is there.
+        compiled.inputs.append(InputFile(str(spec.path), "", 0))
+        return b""
+    except OSError as error:
+        message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
+        compiled.problems.append(Problem(spec.file, spec.line, message))
+        return b""
+    if len(octets) > spec.size_octets_max:
+        message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max} octets"
+        compiled.problems.append(Problem(spec.file, spec.line, message))
+        return b""
+    compiled.inputs.append(_input(spec.path, octets))
+    return octets
+
+
+def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:
+    """What to say of a list that is not there: a download that never came is empty, nothing else is."""
+    if spec.download is None:
+        message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
+        return Problem(spec.file, spec.line, message)
+    if spec.path == UNPLACED:
+        message = f"list {spec.name!r} is downloaded; without settings its copy is not looked at"
+        return Problem(spec.file, spec.line, message, "warning")
+    if served:
+        # To go on without it would open what is closed now; what serves now stays until it is fetched.
+        message = f"list {spec.name!r} serves {served:,} names, but its last good copy {spec.path} is gone"
+        return Problem(spec.file, spec.line, message)
+    message = f"list {spec.name!r} was never downloaded: IT IS EMPTY until it is ({spec.download.url})"
+    return Problem(spec.file, spec.line, message, "warning")
+
+
+def _write_image(
+    blocklist: Blocklist, lists: list[bytes], image: Path, compiled: Compiled, rails: _Rails
+) -> None:
+    # Random, so that nobody can compose a list whose names all meet in one place of the table.
+    writer = ImageWriter(int.from_bytes(os.urandom(8)))
+    per_exchange = {rule.label: 0 for rule in blocklist.exchanges}
+    for (_, form, effect, file), same in groupby(blocklist.name_rules, _class_key):
+        rules = list(same)
+        rule = rules[0].rule
+        if effect == "block":
+            per_exchange[rule.label] += len(rules)
+        class_id = writer.class_of(rule, form, _EFFECTS[effect], file)
+        writer.add_names(class_id, [rule.owner for rule in rules], [rule.line for rule in rules])
+    for network, rule, file, line in blocklist.address_rules:
+        writer.add_address(writer.class_of(rule, None, Effect.BLOCK, file), network, line)
+    list_problems: list[Problem] = []
+    added: dict[str, AddedList] = {}
+    for number, spec in enumerate(blocklist.lists):
+        octets, lists[number] = lists[number], b""  # A large list is not needed twice in memory.
+        added[spec.name] = add_list(writer, spec, octets, list_problems)
+    compiled.problems += list_problems
+    if has_errors(list_problems):
+        return
+    writer.lay()
+    list_names = {name: one.served(writer.duplicates) for name, one in added.items()}
+    compiled.counts = {
+        "exchanges": len(blocklist.exchanges),
+        "domains": sum(per_exchange.values()),
+        "addresses": len(blocklist.address_rules),
+        "list_names": sum(list_names.values()),
+        "per_exchange": per_exchange,
+        "per_list": list_names,
+        "list_formats": {name: one.format for name, one in added.items()},
+        "list_skipped": {name: one.skipped for name, one in added.items() if one.skipped},
+    }
+    if not rails.allow(compiled):
+        return
+    meta = {
+        "blocklist": str(blocklist.path),
+        "contact": blocklist.contact,
+        "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
+        "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
+        "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
+        "counts": compiled.counts,
+        "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
+        "list_problems": [asdict(problem) for problem in list_problems],
+    }
+    writer.write(image, meta)
+    compiled.image = image
+
+
+def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:
+    return id(rule.rule), rule.form, rule.effect, rule.file
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The child process: see the head of this file."""
+    parser = argparse.ArgumentParser(prog="resolver.publishing.compiler")
+    parser.add_argument("blocklist", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
+    parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
+    options = parser.parse_args(arguments)
+    # Nothing here lives in cycles; looking for them costs a tenth of the time.
+    gc.disable()
+    compiled = compile_policy(options.blocklist, options.out, force=options.force, state_dir=options.state)
+    result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0 if compiled.image else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

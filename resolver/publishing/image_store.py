@@ -1,0 +1,180 @@
+"""The images kept in `state_dir`, and the note of which one was last good.
+
+Knows: folders, names, atomic replacement.  Does not know: how images are made, when, the event loop.
+
+    state_dir/images/<key>.policy     never written over
+    state_dir/images/<key>.yaml       the blocklist it was made of; comes and goes with the image
+    state_dir/last-good.json          which of them served last, and of what files it was made
+
+Every change is a rename of a finished, flushed file, so a kill or a full disk at any moment leaves
+the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from resolver.durable import sync_directory
+from resolver.policy.image import Image, ImageUnusable
+from resolver.portions import open_regular, read_portion
+from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
+
+IMAGES_KEPT_MAX = 4
+"""Images on disk, the serving one included: enough to go back a few edits, at about 40 MB a million names."""
+NOTE_OCTETS_MAX = 1 << 20
+"""Larger notes are not ours."""
+
+Stamp = tuple[int, int, int, int] | None
+"""What `stat` says of a file's content (device, inode, size, mtime ns); None: it cannot be read."""
+CHANGED: Stamp = (0, 0, 0, 0)
+"""The stamp of no file, so that every look at it finds a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastGood:
+    """The note: which image served last."""
+
+    key: str
+    inputs: tuple[InputFile, ...]
+    paths: tuple[str, ...]
+    """Every file that a change of may change the policy."""
+
+
+class ImageStore:
+    """`state_dir` as the publisher uses it.  Everything here may block: call it in a thread."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.images = state_dir / "images"
+        self._note = state_dir / "last-good.json"
+
+    def path_of(self, key: str) -> Path:
+        """Where the image of this key stands."""
+        return self.images / f"{key}{IMAGE_SUFFIX}"
+
+    def text_path_of(self, key: str) -> Path:
+        """Where the blocklist's octets stand that the image of this key was made of."""
+        return self.images / f"{key}{TEXT_SUFFIX}"
+
+    def last_good(self) -> LastGood | None:
+        """The note, or None when there is none that can be read."""
+        try:
+            with self._note.open("rb") as file:
+                fields = json.loads(file.read(NOTE_OCTETS_MAX))
+            inputs = tuple(InputFile(**entry) for entry in fields["inputs"])
+            return LastGood(str(fields["key"]), inputs, tuple(map(str, fields["paths"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, note: LastGood) -> None:
+        """Write the note: the old or the new one stands, never half of one.  Raises OSError."""
+        temporary = self._note.with_name(f".{self._note.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(asdict(note), file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._note)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_directory(self._note.parent)
+
+    def prune(self, serving: str) -> None:
+        """Remove the oldest images beyond `IMAGES_KEPT_MAX`, and what killed compilers left behind."""
+        try:
+            entries = list(self.images.iterdir())
+        except OSError:
+            return
+        images: list[tuple[float, Path]] = []
+        for path in entries:
+            with contextlib.suppress(OSError):
+                if path.suffix == IMAGE_SUFFIX and path.stem != serving:
+                    images.append((path.stat().st_mtime, path))
+                elif path.name.startswith(".") and path.suffix == ".tmp" and not _writer_lives(path):
+                    path.unlink()
+        images.sort(reverse=True)
+        for _, path in images[IMAGES_KEPT_MAX - 1 :]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        for path in entries:
+            # A text is written after its image, so one without an image is nobody's any more.
+            if path.suffix == TEXT_SUFFIX and not path.with_suffix(IMAGE_SUFFIX).exists():
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def open_if_current(self, blocklist: Path, note: LastGood) -> Image | None:
+        """The noted image, if the files it was made of are what they were; None: compile anew."""
+        if not note.inputs or note.inputs[0].path != str(blocklist):
+            return None
+        try:
+            # What has another size need not be read: it may be endless, or nearly.
+            if any(Path(entry.path).stat().st_size != entry.octets for entry in note.inputs):
+                return None
+            now = [hash_file(Path(entry.path)) for entry in note.inputs]
+        except OSError:
+            return None
+        if key_of(now) != note.key:
+            return None
+        try:
+            return open_image(self.path_of(note.key))
+        except ImageUnusable:
+            return None
+
+
+def open_image(path: Path) -> Image:
+    """Map an image and read all of it against its checksum.  Raises `ImageUnusable`."""
+    image = Image(path)
+    image.verify()
+    return image
+
+
+def hash_file(path: Path) -> InputFile:
+    """A file's content, as the compiler notes it.  Raises OSError."""
+    with open_regular(path) as file:
+        digest = hashlib.sha256()
+        while portion := read_portion(file):
+            digest.update(portion)
+        return InputFile(str(path), digest.hexdigest(), os.fstat(file.fileno()).st_size)
+
+
+def stamps_of(paths: tuple[str, ...]) -> dict[str, Stamp]:
+    """What tells one content of each file from the next without reading it; links are followed."""
+    return {path: _stamp_of(path) for path in paths}
+
+
+def stamps_as_read(paths: tuple[str, ...], inputs: tuple[InputFile, ...]) -> dict[str, Stamp]:
+    """The stamps of files that were read a moment ago; `CHANGED` for one that changed since."""
+    read = {entry.path: entry for entry in inputs}
+    stamps: dict[str, Stamp] = {}
+    for path in paths:
+        stamp = _stamp_of(path)
+        with contextlib.suppress(OSError):
+            if path in read and hash_file(Path(path)) != read[path]:
+                stamp = CHANGED
+        stamps[path] = stamp
+    return stamps
+
+
+def _stamp_of(path: str) -> Stamp:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - a string in, and no Path made: this runs every few seconds.
+    except OSError:
+        return None
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _writer_lives(temporary: Path) -> bool:
+    """Whether the process that a temporary file names is still there."""
+    try:
+        os.kill(int(temporary.name.split(".")[-2]), 0)
+    except (ValueError, ProcessLookupError, IndexError):
+        return False
+    except OSError:
+        return True
+    return True

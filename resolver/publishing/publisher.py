@@ -1,0 +1,420 @@
+"""Keeps the policy in force up to date: start rule, watching, compiling, swapping, dates.
+
+Knows: the event loop, the child process, wall time (nobody else does).  Does not know: how names are
+judged, how anything is answered.
+
+Theory of operation.  One worker does one thing at a time: something may have changed (a file event, a
+stamp that differs, SIGHUP), so compile in a child, check what it made in a thread, swap one reference.
+Whatever fails on the way leaves the old policy serving, and is said in the log and in `status`.
+Watching tells the worker early; every `CHECK_S` the files' stamps are compared all the same, so
+file systems that report nothing are only slower.  Events are never believed: stamps are.
+
+Dates: a table is true for its moment.  At the next `from` or `until`, or when the wall clock was set,
+a new table is made over the same image, under a new generation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from watchfiles import awatch
+
+from resolver.children import Share, run_child, run_child_when_idle
+from resolver.clock import Clock, TimerHandle
+from resolver.policy.image import Image, ImageUnusable
+from resolver.policy.table import PolicyTable
+from resolver.problems import Problem
+from resolver.publishing.approvals import Approval
+from resolver.publishing.compiled import Compiled, InputFile
+from resolver.publishing.image_store import ImageStore, LastGood, Stamp, open_image, stamps_as_read, stamps_of
+
+CHECK_S = 5.0
+"""How often stamps and the wall clock are compared: a reload without file events waits this long."""
+DEBOUNCE_MS = 200
+"""Quiet time after a file event: editors and `cp` write in several steps."""
+CLOCK_JUMP_S = 1.0
+"""A wall clock that moved this much against the monotonic one was set, not slewed."""
+COMPILE_TIMEOUT_S = 600.0
+"""A million names take 2 s of CPU, so a tenth of a core does ten million."""
+RETRY_S = 60.0
+"""After a failure that was not the files' fault (no space, child killed)."""
+PROBLEMS_LOGGED_MAX = 5
+"""Problems repeated in the log's one line; `status` has them all."""
+
+log = logging.getLogger("resolver.policy")
+
+Compile = Callable[[Path, Path, bool], Awaitable[Compiled]]
+"""Compiles (blocklist, into folder, only in idle time); never raises."""
+
+
+class StartRefused(Exception):
+    """There is no policy to serve: every problem of the blocklist, and no last good copy."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems[:PROBLEMS_LOGGED_MAX])))
+
+
+@dataclass(slots=True)
+class PublisherStatus:
+    """How publishing goes.  Times are Unix seconds; 0: never."""
+
+    generation: int = 0
+    successes: int = 0
+    failures: int = 0
+    last_success: float = 0.0
+    last_attempt: float = 0.0
+    last_problems: tuple[Problem, ...] = ()
+    """Of the last attempt, warnings included."""
+    serves_last_good: bool = False
+    """The blocklist as it stands is not in force: the last attempt failed, an older policy serves."""
+    image: Path | None = None
+
+
+class Publisher:
+    """Publishes policy tables through `on_publish`, from `start` until `close`."""
+
+    def __init__(
+        self,
+        blocklist_path: Path,
+        state_dir: Path,
+        clock: Clock,
+        on_publish: Callable[[PolicyTable], None],
+        *,
+        wall: Callable[[], float] = time.time,
+        compile_policy: Compile | None = None,
+        watch: bool = True,
+        on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
+    ) -> None:
+        """`watch` False: files are only compared when asked and every `CHECK_S`.
+
+        `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
+        """
+        self.status = PublisherStatus()
+        self.table: PolicyTable | None = None
+        self._blocklist = blocklist_path
+        self._store = ImageStore(state_dir)
+        self._state_dir = state_dir
+        self._clock = clock
+        self._wall = wall
+        self._on_publish = on_publish
+        self._compile = compile_policy or compile_in_child
+        self._watch = watch
+        self._on_applied = on_applied
+        self._key = ""
+        self._paths: tuple[str, ...] = (str(blocklist_path),)
+        self._stamps: dict[str, Stamp] = {}
+        self._offset = 0.0
+        self._wanted = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._paths_changed = asyncio.Event()
+        self._asked = False
+        self._retry_at: float | None = None
+        self._check_timer: TimerHandle | None = None
+        self._boundary_timer: TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> PolicyTable:
+        """Publish the first table, then keep watching.  Raises `StartRefused`.
+
+        The image of unchanged files is taken from disk.  A blocklist with errors is fatal, unless a
+        last good copy is there: that serves, loudly.
+        """
+        note = await asyncio.to_thread(self._store.last_good)
+        self._stamps = await asyncio.to_thread(stamps_of, note.paths if note else self._paths)
+        image = None
+        if note is not None:
+            image = await asyncio.to_thread(self._store.open_if_current, self._blocklist, note)
+        if note is not None and image is not None:
+            self.status.last_attempt = self.status.last_success = self._wall()
+            self.status.successes += 1
+            await self._follow(note.paths, note.inputs)
+            await self._publish(image, note.key)
+            self._tell_applied(list(note.inputs))
+        elif not await self._attempt(idle=False):
+            await self._serve_last_good(note)
+        assert self.table is not None
+        self._tasks.append(asyncio.create_task(self._work(), name="policy-publisher"))
+        if self._watch:
+            self._tasks.append(asyncio.create_task(self._watch_files(), name="policy-watcher"))
+        self._check_timer = self._clock.call_later(CHECK_S, self._check)
+        return self.table
+
+    def reload(self) -> None:
+        """Compile and publish, whether or not a file changed (SIGHUP); returns at once."""
+        self._asked = True
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Stop watching; a compilation under way is killed."""
+        for timer in (self._check_timer, self._boundary_timer):
+            if timer is not None:
+                timer.cancel()
+        self._check_timer = self._boundary_timer = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def reload_if_changed(self, *, asked: bool = False) -> bool:
+        """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
+        async with self._one_at_a_time:
+            now = await asyncio.to_thread(stamps_of, self._paths)
+            due = self._retry_at is not None and self._clock.now() >= self._retry_at
+            if not (asked or due or now != self._stamps):
+                return False
+            self._stamps = now
+            return await self._attempt(idle=True)
+
+    # Compiling and swapping.
+
+    async def _attempt(self, *, idle: bool) -> bool:
+        """Compile, check, publish; on any failure keep what serves, and say why."""
+        self._retry_at = None
+        self.status.last_attempt = self._wall()
+        compiled = await self._compile(self._blocklist, self._store.images, idle)
+        problems = list(compiled.problems)
+        if compiled.paths:
+            await self._follow(tuple(compiled.paths), tuple(compiled.inputs))
+        image = None
+        if compiled.image is not None:
+            try:
+                if compiled.key == self._key and self.table is not None:
+                    image = self.table.image
+                else:
+                    image = await asyncio.to_thread(open_image, compiled.image)
+            except ImageUnusable as error:
+                problems.append(Problem(str(compiled.image), 0, str(error)))
+                compiled.transient = True
+        self.status.last_problems = tuple(problems)
+        if image is None:
+            self._note_failure(problems, transient=compiled.transient)
+            return False
+        self.status.successes += 1
+        self.status.last_success = self._wall()
+        self.status.serves_last_good = False
+        if compiled.key != self._key:
+            await self._publish(image, compiled.key)
+            await self._remember(compiled)
+            self._tell_applied(compiled.inputs)
+            self._log_success(problems)
+        else:
+            log.info("blocklist reloaded: nothing changed, generation %d", self.status.generation)
+        return True
+
+    def _note_failure(self, problems: list[Problem], *, transient: bool) -> None:
+        self.status.failures += 1
+        self.status.serves_last_good = True
+        if transient:
+            self._retry_at = self._clock.now() + RETRY_S
+        errors = [problem for problem in problems if problem.severity == "error"]
+        log.error(
+            "blocklist not loaded, %s: %d errors: %s",
+            f"generation {self.status.generation} keeps serving" if self.table else "nothing serves yet",
+            len(errors),
+            "; ".join(map(str, errors[:PROBLEMS_LOGGED_MAX])),
+        )
+
+    def _log_success(self, problems: list[Problem]) -> None:
+        assert self.table is not None
+        counts = self.table.counts
+        log.info(
+            "policy generation %d: %d exchanges, %d domains, %d list names, %d warnings%s",
+            self.status.generation,
+            counts["exchanges"],
+            counts["domains"],
+            counts["list_names"],
+            len(problems),
+            "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
+        )
+
+    async def _serve_last_good(self, note: LastGood | None) -> None:
+        """Serve what served last, or refuse to start."""
+        image = None
+        if note is not None:
+            try:
+                image = await asyncio.to_thread(open_image, self._store.path_of(note.key))
+            except ImageUnusable as error:
+                self.status.last_problems += (Problem(str(self._state_dir), 0, f"last good copy: {error}"),)
+        if note is None or image is None:
+            raise StartRefused(list(self.status.last_problems))
+        await self._publish(image, note.key)
+        log.error(
+            "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
+            self._blocklist,
+        )
+
+    async def _remember(self, compiled: Compiled) -> None:
+        note = LastGood(compiled.key, tuple(compiled.inputs), self._paths)
+        try:
+            await asyncio.to_thread(self._store.remember, note)
+        except OSError as error:
+            problem = Problem(str(self._state_dir), 0, f"cannot note the last good copy: {error}", "warning")
+            self.status.last_problems += (problem,)
+            log.warning("%s", problem)
+            return
+        await asyncio.to_thread(self._store.prune, compiled.key)
+
+    def _tell_applied(self, inputs: list[InputFile]) -> None:
+        if self._on_applied is not None and self.table is not None:
+            self._on_applied(inputs, self.table.counts)
+
+    async def _publish(self, image: Image, key: str) -> None:
+        """Make the table where it stalls nobody, then swap it in."""
+        generation = self.status.generation + 1
+        table = await asyncio.to_thread(
+            PolicyTable, image, generation, wall := self._wall(), now := self._clock.now()
+        )
+        self._key = key
+        self._swap(table, wall - now)
+
+    def _swap(self, table: PolicyTable, offset: float) -> None:
+        self.table = table
+        self._offset = offset
+        self.status.generation = table.generation
+        self.status.image = table.image.path
+        self._on_publish(table)
+        self._await_boundary()
+
+    # Dates.
+
+    def _await_boundary(self) -> None:
+        if self._boundary_timer is not None:
+            self._boundary_timer.cancel()
+            self._boundary_timer = None
+        assert self.table is not None
+        delay_s = self.table.next_boundary - self._wall()
+        # Farther ones are met by `_check`, which sees the wall clock move as it really does.
+        if delay_s <= 2 * CHECK_S:
+            self._boundary_timer = self._clock.call_later(max(0.0, delay_s), self.heed_dates)
+
+    def heed_dates(self) -> None:
+        """Publish a new table over the same image when a date came, or the wall clock was set."""
+        assert self.table is not None
+        wall, now = self._wall(), self._clock.now()
+        jumped = abs(wall - now - self._offset) >= CLOCK_JUMP_S
+        if jumped or wall >= self.table.next_boundary:
+            if jumped:
+                log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
+            table = PolicyTable(self.table.image, self.status.generation + 1, wall, now)
+            self._swap(table, wall - now)
+            log.info("policy generation %d: dates of rules judged again", table.generation)
+        else:
+            self._await_boundary()
+
+    def _check(self) -> None:
+        """Every `CHECK_S`: dates, and stamps of files whose changes nobody reported."""
+        self._check_timer = self._clock.call_later(CHECK_S, self._check)
+        self.heed_dates()
+        self._wanted.set()
+
+    # Watching.
+
+    async def _follow(self, paths: tuple[str, ...], inputs: tuple[InputFile, ...]) -> None:
+        """From now on these files count, and `inputs` is what was read of them."""
+        new = tuple(path for path in paths if path not in self._stamps)
+        stamps = {**self._stamps, **await asyncio.to_thread(stamps_as_read, new, inputs)}
+        self._stamps = {path: stamps[path] for path in paths}
+        if paths != self._paths:
+            self._paths = paths
+            self._paths_changed.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            asked, self._asked = self._asked, False
+            try:
+                await self.reload_if_changed(asked=asked)
+            except Exception:
+                # The policy that serves must outlive whatever befalls its successor.
+                self.status.failures += 1
+                log.exception("reload failed, generation %d keeps serving", self.status.generation)
+
+    async def _watch_files(self) -> None:
+        """Wake the worker soon after a change; without it `CHECK_S` does."""
+        while True:
+            self._paths_changed.clear()
+            folders = watched_folders(self._paths)
+            changes = awatch(
+                *folders,
+                recursive=False,
+                debounce=DEBOUNCE_MS,
+                stop_event=self._paths_changed,
+                watch_filter=None,
+            )
+            try:
+                async with contextlib.aclosing(changes):
+                    async for _ in changes:
+                        self._wanted.set()
+                        if watched_folders(self._paths) != folders:
+                            break  # A link was turned: its new folder is to be watched.
+            except (OSError, RuntimeError) as error:
+                log.warning("cannot watch %s: %s: compared every %g s instead", folders, error, CHECK_S)
+                await self._paths_changed.wait()
+
+
+def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
+    """The folders whose entries decide what stands under `paths`: their own, and where links lead."""
+    folders = set()
+    for path in map(Path, paths):
+        for folder in (path.parent, path.resolve().parent):
+            if folder.is_dir():
+                folders.add(folder.absolute())
+    return tuple(sorted(folders))
+
+
+async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
+    """Compile in a process of its own, whose end, memory and crashes are not ours.
+
+    `idle`: it stands back for whoever serves, at first altogether, then by less.
+    """
+    words = (
+        "resolver.publishing.compiler",
+        str(blocklist),
+        "--out",
+        str(out_dir),
+        "--state",
+        str(out_dir.parent),
+    )
+    try:
+        if idle:
+            ended = await run_child_when_idle(*words, timeout_s=COMPILE_TIMEOUT_S)
+        else:
+            ended = await run_child(*words, timeout_s=COMPILE_TIMEOUT_S, share=Share.EQUAL)
+    except TimeoutError:
+        return _failed(blocklist, f"the compiler took over {COMPILE_TIMEOUT_S:g} s")
+    except OSError as error:
+        return _failed(blocklist, f"cannot start the compiler: {error}")
+    try:
+        return compiled_from_json(ended.output)
+    except (ValueError, KeyError, TypeError):
+        return _failed(blocklist, f"the compiler ended with code {ended.code}: {ended.last_words()!r}")
+
+
+def compiled_from_json(octets: bytes) -> Compiled:
+    """What a child printed.  Raises ValueError, KeyError or TypeError for anything else."""
+    fields: dict[str, Any] = json.loads(octets)
+    return Compiled(
+        image=Path(fields["image"]) if fields["image"] else None,
+        key=fields["key"],
+        inputs=[InputFile(**entry) for entry in fields["inputs"]],
+        paths=fields["paths"],
+        downloaded=fields["downloaded"],
+        counts=fields["counts"],
+        problems=[Problem(**problem) for problem in fields["problems"]],
+        transient=fields["transient"],
+        approval=Approval(**fields["approval"]) if fields["approval"] else None,
+    )
+
+
+def _failed(blocklist: Path, message: str) -> Compiled:
+    return Compiled(problems=[Problem(str(blocklist), 0, message)], transient=True)

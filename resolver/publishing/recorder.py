@@ -1,0 +1,191 @@
+"""Records one applied generation in the history; the child process of a publication.
+
+Knows: what is worth recording, and how to find out what changed and who did it.  Does not know: the
+server, when (it is told).
+A process of its own, because comparing two large blocklists takes seconds of CPU, and because nothing
+that befalls a history may befall the server.
+
+    python -m resolver.publishing.recorder STATE_DIR < JSON of `Applied`
+
+prints one line of JSON: `{"number": N}` (null: this content is the latest already), or `{"error": "why"}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from resolver.blocklist.difference import Difference, compare
+from resolver.blocklist.downloads import stored_path
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
+from resolver.portions import open_regular, read_up_to
+from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive, user_name
+from resolver.publishing.compiled import InputFile, key_of
+from resolver.publishing.history import (
+    CHANGES_OCTETS_MAX,
+    TEXT_PLAIN_OCTETS_MAX,
+    Generation,
+    History,
+    HistoryUnusable,
+    open_history,
+)
+from resolver.publishing.image_store import ImageStore
+
+NAMES_KEPT_MAX = 1_000
+"""Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
+DIGEST_CHARS = 16
+"""Of a list file's hash: enough to see that it changed."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a publisher knows of what it has just put in force."""
+
+    at: float
+    """Unix seconds."""
+    inputs: list[InputFile]
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def applied_from_json(octets: bytes) -> Applied:
+    """Read what the parent wrote.  Raises ValueError, KeyError or TypeError for anything else."""
+    fields = json.loads(octets)
+    return Applied(fields["at"], [InputFile(**entry) for entry in fields["inputs"]], fields["counts"])
+
+
+def record(state_dir: Path, applied: Applied) -> int | None:
+    """Record it, unless it is the latest already; its number.  Raises `HistoryUnusable`."""
+    content = content_hash(applied.inputs)
+    with open_history(state_dir, create=True) as history:
+        before = history.latest()
+        if before is not None and before.content == content:
+            return None
+        source = applied.inputs[0]
+        path = Path(source.path)
+        text = _text_as_applied(state_dir, applied.inputs)
+        # An approval is for what people edit, not for copies of downloaded lists.
+        copies = stored_path(state_dir, "any").parent
+        own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
+        approvals = approvals_of(state_dir, own)
+        # An approval from before the last change is not what made this one.
+        fresh = [entry for entry in approvals if before is None or entry.at > before.at]
+        who, who_from = _who(path, fresh[-1] if fresh else None)
+        counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
+        counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
+        generation = Generation(
+            number=0,
+            at=applied.at,
+            content=content,
+            sha256=source.sha256,
+            who=who,
+            who_from=who_from,
+            reason=_reason(decisive(approvals), fresh),
+            counts=counts,
+            changes=_changes(history, before, path, text, counts),
+            has_text=text is not None,
+        )
+        return history.add(generation, text)
+
+
+def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
+    """The blocklist's text as it was compiled; None when it is neither beside the image nor in the file.
+
+    The compiler's copy comes first: the file may have been edited again before its turn came.
+    """
+    for path in (ImageStore(state_dir).text_path_of(key_of(inputs)), Path(inputs[0].path)):
+        with contextlib.suppress(OSError), open_regular(path) as file:
+            text = read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
+            if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
+                return text
+    return None
+
+
+def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
+    if approval is not None:
+        return approval.who, "apply"
+    try:
+        return user_name(path.stat().st_uid), "owner"
+    except OSError:
+        return "", ""
+
+
+def _reason(approval: Approval | None, fresh: list[Approval]) -> str:
+    """Why the rails were overruled, and by whom if that was for an earlier generation."""
+    if approval is None or not approval.is_forced:
+        return ""
+    if approval in fresh:
+        return approval.reason
+    day = datetime.fromtimestamp(approval.at, UTC).strftime("%Y-%m-%d")
+    return f"forced earlier by {approval.who} on {day}: {approval.reason}"
+
+
+def _changes(
+    history: History, before: Generation | None, path: Path, text: bytes | None, counts: dict[str, Any]
+) -> dict[str, Any]:
+    """What is new, as far as both texts are known; the sizes of lists in any case."""
+    changes: dict[str, Any] = {
+        "list_names": _changed(before, counts, "per_list"),
+        "files": sorted(_changed(before, counts, "files")),
+    }
+    new = _read(path, text)
+    old_text = None
+    if before is not None:
+        # A damaged text must not keep the next one out.
+        with contextlib.suppress(HistoryUnusable):
+            old_text = history.text(before.number)
+    old = _read(path, old_text)
+    if new is None or (before is not None and old is None):
+        return {**changes, "unknown": "the text before or after is not kept"}
+    difference = compare(old, new)
+    return {**changes, **_fitting(difference)}
+
+
+def _fitting(difference: Difference) -> dict[str, Any]:
+    names_max = NAMES_KEPT_MAX
+    while True:
+        described = difference.as_json(names_max=names_max)
+        if not names_max or len(json.dumps(described)) <= CHANGES_OCTETS_MAX:
+            return described
+        names_max //= 2
+
+
+def _changed(before: Generation | None, counts: dict[str, Any], key: str) -> dict[str, list[Any]]:
+    old = before.counts.get(key, {}) if before is not None else {}
+    new = counts.get(key, {})
+    return {
+        name: [old.get(name), new.get(name)]
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }
+
+
+def _read(path: Path, text: bytes | None) -> Blocklist | None:
+    # Rails were judged when it was applied.
+    return None if text is None else read_blocklist(path, octets=text, force=True)[0]
+
+
+def main() -> int:
+    """The child process: see the head of this file."""
+    try:
+        state_dir = Path(sys.argv[1])
+        result: dict[str, Any] = {"number": record(state_dir, applied_from_json(sys.stdin.buffer.read()))}
+    except HistoryUnusable as error:
+        result = {"error": str(error)}
+    sys.stdout.write(json.dumps(result) + "\n")
+    return 0 if "number" in result else 2
+
+
+def applied_to_json(applied: Applied) -> bytes:
+    """For the child's standard input."""
+    return json.dumps(asdict(applied)).encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""How one server keeps its downloaded lists: which, through whom, and what is told of them.
+
+Knows: settings, the policy in force, the keeper, monitoring.  Does not know: how anything is fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from resolver.blocklist.downloads import DownloadedList, downloaded_list_from
+from resolver.clock import Clock
+from resolver.config.settings import Settings
+from resolver.fetching.keeper import ListKeeper, run_in_child
+from resolver.fetching.outcome import Result
+from resolver.fetching.stub import Server
+from resolver.observe.health import Health
+from resolver.observe.metrics import ListFacts
+from resolver.policy.table import PolicyTable
+
+log = logging.getLogger("resolver.fetching")
+
+FIRST_DOWNLOADS_S: Final = 10.0
+"""How long a starting server waits for lists of which it has no copy at all, before it answers without."""
+
+
+def make_keeper(
+    settings: Settings,
+    clock: Clock,
+    on_updated: Callable[[], None],
+    on_looked: Callable[[], None],
+    *,
+    wall: Callable[[], float] = time.time,
+) -> ListKeeper:
+    """The keeper of this server's lists."""
+    run = run_in_child(settings.state_dir, bootstrap_servers(settings))
+    return ListKeeper(settings.state_dir, run, clock, on_updated, on_looked, wall=wall)
+
+
+def bootstrap_servers(settings: Settings) -> tuple[Server, ...]:
+    """Who resolves the hosts of lists: those named for it, else the upstreams."""
+    upstreams = settings.upstreams
+    # A dict, to ask each once and in order: udp:// and tcp:// of one address are the same here.
+    return tuple(
+        dict.fromkeys((server.address, server.port) for server in (upstreams.bootstrap or upstreams.servers))
+    )
+
+
+def lists_to_keep(table: PolicyTable) -> list[DownloadedList]:
+    """The lists that the policy in force wants downloaded."""
+    try:
+        return [downloaded_list_from(fields) for fields in table.image.meta.get("downloads", ())]
+    except (KeyError, TypeError):
+        # The last good policy of another version: it serves, and its lists stay what they are.
+        log.warning("the policy in force says in another version's words what to download: nothing is")
+        return []
+
+
+def list_facts(keeper: ListKeeper) -> Iterable[ListFacts]:
+    """What metrics show: every list, every result, at 0 if need be."""
+    for entry in keeper.lists:
+        yield ListFacts(
+            entry.wanted.name,
+            entry.notes.succeeded_at if entry.has_copy else 0.0,
+            {result.value: entry.downloads[result] for result in Result},
+        )
+
+
+def remark_missing(keeper: ListKeeper, health: Health) -> None:
+    """Tell whoever asks whether the server is ready that a list is empty for want of a copy."""
+    missing = keeper.missing()
+    health.remark("lists", f"never downloaded: {', '.join(missing)}" if missing else "")

@@ -1,0 +1,290 @@
+"""The native plane, put together with the rooms that it works beside.
+
+Knows: which settings the plane is made of, in which order it starts and stops, what it counts.  Does not
+know: what it does with a query, how handovers are finished (`listeners.native`).
+Theory: both planes judge by the same policy.  A new table is first published to the plane, on a
+thread since that reads the whole image, and then to Python's own flow.  If the plane cannot use an
+image that Python can, Python serves alone from then on, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from resolver.cache import NativeCache
+from resolver.clock import Clock
+from resolver.config.settings import Settings
+from resolver.flow.service import WAITING_MAX, Service
+from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
+from resolver.forwarding.sharing import SharedUpstreams
+from resolver.listeners.address import SocketAddress, bind_udp
+from resolver.listeners.native import Door, NativeListener
+from resolver.listeners.reporter import Reporter
+from resolver.observe.tally import Hit, TallyKey, TallySnapshot
+from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, TallyFields
+from resolver.policy.table import PolicyTable
+
+MEMO_PART_OF_CACHE: Final = 4
+"""One part in this many of the cache's memory goes to memos of whole answers in front of it."""
+
+SOCKETS_MAX: Final = 256
+"""Listening sockets that a plane can serve, one for each thread on each address."""
+
+HAND_OVER_S: Final = 0.1
+"""How long a stopping server waits for the plane's threads to hand over what is in flight."""
+
+HAND_OVER_POLL_S: Final = 0.005
+
+_log = logging.getLogger(__name__)
+
+
+class NativeEngine:
+    """The plane of one server: bind sockets, publish a table, `start`, and down again."""
+
+    def __init__(
+        self,
+        module: NativeModule,
+        settings: Settings,
+        reporter: Reporter,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_unusable: Callable[[str], None],
+    ) -> None:
+        """`on_unusable`: told why when Python has to serve alone."""
+        self._module = module
+        self._reporter = reporter
+        self._clock = clock
+        self._loop = loop
+        self._on_unusable = on_unusable
+        cache, log = settings.cache, settings.log
+        self._memo_octets = cache.size_octets // MEMO_PART_OF_CACHE
+        self.cache = NativeCache(
+            module.Cache(
+                cache.size_octets - self._memo_octets,
+                ttl_min_s=cache.ttl_min_s,
+                ttl_max_s=cache.ttl_max_s,
+                negative_ttl_max_s=cache.negative_ttl_max_s,
+                stale_max_s=cache.stale_max_s,
+            )
+        )
+        self._logs_all = log.queries == "all"
+        self._core: Core = module.Core(
+            self.cache.core,
+            allow=[(net.network_address.packed, net.prefixlen) for net in settings.clients.allow],
+            rate_limit_qps=settings.clients.rate_limit_qps,
+            records=[
+                (name, [address.packed for address in found]) for name, found in settings.records.items()
+            ],
+            tcp_idle_s=settings.limits.tcp_idle_s,
+            in_flight_max=settings.limits.in_flight_max,
+            waiters_max=WAITERS_MAX,
+            waiting_max=WAITING_MAX,
+            punt_blocked=log.queries == "blocked",
+            punt_all=self._logs_all,
+        )
+        self._timeout_s = settings.upstreams.timeout_s
+        threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
+        self._doors: list[list[Door]] = [[] for _ in range(max(threads, 1))]
+        self._plane: OwnPlane | None = None
+        self._listener: NativeListener | None = None
+        self._shared: SharedUpstreams | None = None
+        self._wanted: tuple[PolicyTable, Callable[[PolicyTable], None]] | None = None
+        self._publishing: asyncio.Task[None] | None = None
+        self._is_usable = True
+
+    # Starting and stopping.
+
+    def bind(self, address: SocketAddress) -> SocketAddress:
+        """One more address to serve, with a socket for each thread; where it is bound.  Raises OSError."""
+        socks = [bind_udp(address, reuse_port=True)]
+        bound = SocketAddress(*socks[0].getsockname()[:2])
+        try:
+            for _ in self._doors[1:]:
+                socks.append(bind_udp(bound, reuse_port=True))
+        except OSError:
+            for sock in socks:
+                sock.close()
+            raise
+        for doors, sock in zip(self._doors, socks, strict=True):
+            doors.append(Door(bound, sock))
+        return bound
+
+    def unbind(self) -> None:
+        """Give up the address bound last."""
+        for doors in self._doors:
+            doors.pop().sock.close()
+
+    async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
+        """Serve what is bound; a table must have been published.
+
+        Raises OSError or ValueError when the plane cannot: no room for its threads, too many addresses.
+        """
+        if self._publishing is not None:
+            await self._publishing
+        plane: OwnPlane = self._module.Plane(
+            self._core,
+            [[door.fields for door in doors] for doors in self._doors],
+            sockets_per_upstream=sockets_per_upstream,
+            memo_octets=self._memo_octets,
+        )
+        self._plane = plane
+        shared = self._shared = SharedUpstreams(
+            forwarder.plan,
+            self._clock,
+            timeout_s=self._timeout_s,
+            publish=self._core.publish_upstreams,
+            read_reports=plane.upstream_reports,
+        )
+        shared.start()
+        listener = NativeListener(
+            plane,
+            self._doors,
+            service,
+            forwarder,
+            shared.numbered,
+            self._reporter,
+            self._clock,
+            self._loop,
+            before_handovers=shared.listen,
+            after_turn=shared.tell,
+            plane_judges=not self._logs_all,
+        )
+        listener.start()
+        self._listener = listener
+        if not self._is_usable:
+            self._serve_from_python()
+
+    def stop_reading(self) -> None:
+        """Take no more queries; who waits is still answered."""
+        if self._listener is not None:
+            self._listener.stop_reading()
+
+    async def hand_over(self) -> None:
+        """Let Python have the questions in flight: it is about to tell who waits that nothing will come."""
+        if self._plane is None or not self._core.in_flight:
+            return
+        self._plane.hand_over_all()
+        deadline = self._clock.now() + HAND_OVER_S
+        while self._core.waiting and self._clock.now() < deadline:  # noqa: ASYNC110 -- it happens once
+            await asyncio.sleep(HAND_OVER_POLL_S)
+
+    async def close(self) -> None:
+        """End the threads, close the sockets."""
+        self._wanted = None
+        if self._publishing is not None:
+            await asyncio.gather(self._publishing, return_exceptions=True)
+        if self._shared is not None:
+            self._shared.close()
+        if self._listener is not None:
+            self._listener.close()
+        for doors in self._doors:
+            for door in doors:
+                door.sock.close()
+            doors.clear()
+
+    # Policy.
+
+    def publish(self, table: PolicyTable, then: Callable[[PolicyTable], None]) -> None:
+        """Judge by `table` soon; `then` is called with it when the plane does, or the newest one after it."""
+        self._wanted = (table, then)
+        if self._publishing is None or self._publishing.done():
+            self._publishing = self._loop.create_task(self._publish(), name="native-publisher")
+
+    async def _publish(self) -> None:
+        while self._wanted is not None:
+            (table, then), self._wanted = self._wanted, None
+            if self._is_usable:
+                try:
+                    await asyncio.to_thread(
+                        self._core.publish, str(table.image.path), table.generation, *table.made_at
+                    )
+                except Exception as error:
+                    # Whatever it is: the plane must not go on serving the policy before this one.
+                    # Its threads read on for a moment; what they read is ours from now on.
+                    self._is_usable = False
+                    self._core.withdraw()
+                    reason = f"policy generation {table.generation} is unusable for the native plane: {error}"
+                    _log.error("%s: Python serves alone until the next start", reason)
+                    self._on_unusable(reason)
+                    self._serve_from_python()
+            then(table)
+
+    def _serve_from_python(self) -> None:
+        if self._listener is not None and self._plane is not None:
+            self._plane.stop_reading()
+            self._listener.cover_all()
+
+    # Queries over streams.
+
+    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+        """See `plane.Front`."""
+        if not self.answers:
+            return UNSEEN, b""
+        return self._core.answer(octets, address, is_stream, now)
+
+    @property
+    def answers(self) -> bool:
+        """Whether its threads answer queries; if not, they hand over what they read, or read nothing."""
+        return self._is_usable and not self._logs_all
+
+    # What monitoring is told.
+
+    def hear_upstreams(self) -> None:
+        """Take in what upstreams have answered the plane up to now."""
+        if self._shared is not None:
+            self._shared.listen()
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The plane's running totals of what is rare, by its own names."""
+        return {} if self._plane is None else self._plane.counters()
+
+    def drops(self) -> Counter[str]:
+        """What the plane lost beside the outcomes, by reason."""
+        counters = self.counters
+        drops = Counter({name: counters[name] for name in counters if is_drop(name)})
+        drops["defect"] = counters.get("panics", 0)
+        return drops
+
+    @property
+    def waiting(self) -> int:
+        """Clients that wait for an upstream in the plane."""
+        return self._core.waiting
+
+    @property
+    def in_flight(self) -> int:
+        """Questions that the plane has asked."""
+        return self._core.in_flight
+
+    def tallies(self) -> TallySnapshot:
+        """Everything the plane counted."""
+        return TallySnapshot(
+            counts=tuple(map(_tally_of, self._core.tallies())),
+            late={source: tuple(buckets) for source, buckets in self._core.late().items()},
+        )
+
+
+def is_drop(name: str) -> bool:
+    """Whether one of the plane's totals is of queries or answers lost."""
+    return name in ("ring_full", "late_full", "send_failed") or name.startswith("receive_")
+
+
+def cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def _tally_of(fields: TallyFields) -> tuple[TallyKey, int, float]:
+    transport, qtype, rcode, source, reason, enforced, shadow, count, seconds = fields
+    key = TallyKey(transport, qtype, rcode, source, reason, _hit(enforced), _hit(shadow))
+    return key, count, seconds
+
+
+def _hit(fields: HitFields | None) -> Hit | None:
+    return None if fields is None else Hit(*fields)

@@ -1,0 +1,106 @@
+"""Has each applied generation recorded in the history, by a child process, one after the other.
+
+Knows: the child, how often recording failed.  Does not know: what a history looks like, policy.
+Whatever happens here is counted and logged, and nothing else: serving does not wait for a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from resolver.children import run_child_when_idle
+from resolver.publishing.compiled import InputFile
+from resolver.publishing.recorder import Applied, applied_to_json
+
+RECORD_TIMEOUT_S: Final = 120.0
+"""In idle time, then with its share: two blocklists of a million names take half a minute of CPU time."""
+WAITING_MAX: Final = 16
+"""Records that wait for their turn; beyond it the oldest is given up, and counted."""
+
+_log = logging.getLogger(__name__)
+
+Record = Callable[[Path, Applied], Awaitable[int | None]]
+"""Records one; its number, or None when it is recorded already.  Raises RecordFailed."""
+
+
+class RecordFailed(Exception):
+    """A generation could not be recorded; the message says why."""
+
+
+class HistoryRecorder:
+    """Takes notes on the event loop, and passes them on one at a time."""
+
+    def __init__(
+        self, state_dir: Path, *, wall: Callable[[], float] = time.time, record: Record | None = None
+    ) -> None:
+        self.failures = 0
+        self.generation = 0
+        """Number of the last one recorded since the start; 0: none yet."""
+        self._state_dir = state_dir
+        self._wall = wall
+        self._record = record or record_in_child
+        self._waiting: deque[Applied] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
+        """A policy made of `inputs` is in force as of now; returns at once."""
+        if len(self._waiting) == WAITING_MAX:
+            self._waiting.popleft()
+            self._fail("too many changes at once")
+        self._waiting.append(Applied(self._wall(), inputs, counts))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work(), name="history-recorder")
+
+    async def settle(self) -> None:
+        """Wait until everything noted so far is recorded, or has failed."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop; what is not recorded yet will be at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await self.settle()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            applied = self._waiting.popleft()
+            try:
+                self.generation = await self._record(self._state_dir, applied) or self.generation
+            except RecordFailed as error:
+                self._fail(str(error))
+
+    def _fail(self, reason: str) -> None:
+        self.failures += 1
+        _log.error("generation not recorded in the history", extra={"reason": reason})
+
+
+async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
+    """Record in a process of its own, in time that nobody else wants.  Raises RecordFailed."""
+    try:
+        ended = await run_child_when_idle(
+            "resolver.publishing.recorder",
+            str(state_dir),
+            timeout_s=RECORD_TIMEOUT_S,
+            idle_s=RECORD_TIMEOUT_S,
+            job=applied_to_json(applied),
+        )
+    except TimeoutError:
+        raise RecordFailed(f"the recorder took over {RECORD_TIMEOUT_S:g} s twice") from None
+    except OSError as error:
+        raise RecordFailed(f"cannot start the recorder: {error}") from None
+    try:
+        result = json.loads(ended.output)
+        if "error" in result:
+            raise RecordFailed(str(result["error"]))
+        number = result["number"]
+    except (ValueError, KeyError, TypeError):
+        raise RecordFailed(f"code {ended.code}: {ended.last_words()!r}") from None
+    return None if number is None else int(number)

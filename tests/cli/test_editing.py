@@ -1,0 +1,354 @@
+"""diff, history, apply, rollback, fmt and schema as people call them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from resolver.blocklist.formatting import SCHEMA_MARK
+from resolver.cli.app import app
+from resolver.publishing.approvals import read_approvals
+from resolver.publishing.compiler import compile_policy
+from resolver.publishing.history import history_path
+from resolver.publishing.image_store import ImageStore, LastGood, hash_file
+from resolver.publishing.recorder import Applied, record
+
+FIRST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
+SECOND = FIRST + "  beta: {name: Beta, domains: [b.example, a.example]}\n"
+FORCIBLE = FIRST + "  suffix: {name: Suffix, domains: [co.uk]}\n"
+BROKEN = "version: 1\nexchanges:\n  acme: {name: Acme, domains: ['not a name']}\n"
+
+
+class Desk:
+    """A folder with settings and a blocklist, and a server that applies what it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blocklist = folder / "blocklist.yaml"
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.config = folder / "resolver.yaml"
+        self.config.write_text("blocklist: blocklist.yaml\nstate_dir: state\n")
+        self.blocklist.write_text(FIRST)
+
+    def serve(self, text: str) -> None:
+        self.blocklist.write_text(text)
+        record(self.state, Applied(1.7e9, [hash_file(self.blocklist)], {"exchanges": 1, "domains": 1}))
+
+    def run(self, command: str, *words: object) -> Result:
+        return CliRunner().invoke(app, [command, *map(str, words), "--config", str(self.config)])
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_diff_of_two_files(desk: Desk, tmp_path: Path) -> None:
+    other = tmp_path / "new.yaml"
+    other.write_text(SECOND)
+    result = desk.run("diff", desk.blocklist, other)
+    assert result.exit_code == 1
+    assert "+ exchange beta (Beta)\n    + a.example\n    + b.example\n" in result.stdout
+    same = desk.run("diff", other, other)
+    assert same.exit_code == 0 and "No difference" in same.stdout
+
+
+def test_diff_against_the_history(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    result = desk.run("diff", 1, desk.blocklist, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["summary"]["exchanges"]["gained"] == 1
+    assert desk.run("diff", 2, desk.blocklist).exit_code == 0
+    assert "beta" in desk.run("diff", 2, 1, "--markdown").stdout
+
+
+@pytest.mark.parametrize(
+    "sides", [("missing.yaml", "1"), ("1", "9"), ("1", "broken.yaml"), ("1", "1", "--json", "--markdown")]
+)
+def test_diff_of_what_cannot_be_read_is_bad_input(
+    desk: Desk, sides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    (desk.folder / "broken.yaml").write_text(BROKEN)
+    desk.serve(FIRST)
+    result = desk.run("diff", *sides)
+    assert result.exit_code == 2 and result.stdout == "" and result.stderr
+
+
+def test_diff_shows_what_only_force_would_load(desk: Desk) -> None:
+    other = desk.folder / "new.yaml"
+    other.write_text(FORCIBLE)
+    assert "co.uk" in desk.run("diff", desk.blocklist, other).stdout
+
+
+def test_history_lists_the_newest_first(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    lines = desk.run("history").stdout.splitlines()
+    assert lines[0].startswith("2  2023-11-14T22:13:20Z") and "exchanges: 1 gained" in lines[0]
+    assert len(desk.run("history", "--limit", 1).stdout.splitlines()) == 1
+    shown = json.loads(desk.run("history", "--json").stdout)
+    assert [entry["number"] for entry in shown["generations"]] == [2, 1]
+
+
+def test_history_shows_one_generation_and_its_text(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    shown = desk.run("history", "show", 2).stdout
+    assert "+ exchange beta (Beta)" in shown and "generation  2" in shown
+    assert desk.run("history", "show", 1, "--text").stdout == FIRST
+    assert json.loads(desk.run("history", "show", 1, "--json").stdout)["number"] == 1
+    assert desk.run("history", "show", 7).exit_code == 2
+
+
+def test_without_a_history_the_commands_say_so(desk: Desk) -> None:
+    for words in (["history"], ["history", "show", "1"], ["rollback", "1"], ["diff", "1", "2"]):
+        result = desk.run(*words)
+        assert result.exit_code == 2 and "there is no history yet" in result.stderr
+
+
+def test_a_history_of_somebody_else_is_bad_input_not_a_crash(desk: Desk) -> None:
+    history_path(desk.state).write_bytes(b"notes" * 1000)
+    result = desk.run("history")
+    assert result.exit_code == 2 and "not a database" in result.stderr
+
+
+def test_apply_says_what_changes_and_who_applied_it(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.write_text(SECOND)
+    result = desk.run("apply")
+    assert result.exit_code == 0 and "+ exchange beta" in result.stdout
+    [approval] = read_approvals(desk.state)
+    assert not approval.is_forced and approval.who
+
+
+def test_apply_stops_at_a_rail_and_says_how_to_go_on(desk: Desk) -> None:
+    desk.blocklist.write_text(FORCIBLE)
+    result = desk.run("apply")
+    assert result.exit_code == 2 and "apply --force --reason" in result.stderr
+    assert read_approvals(desk.state) == []
+
+
+def test_apply_with_force_and_a_reason_goes_on_and_shows_in_the_history(desk: Desk) -> None:
+    desk.blocklist.write_text(FORCIBLE)
+    assert desk.run("apply", "--force", "--reason", "court order 7").exit_code == 0
+    [approval] = read_approvals(desk.state)
+    assert approval.reason == "court order 7"
+    desk.serve(FORCIBLE)
+    assert "FORCED" in desk.run("history").stdout
+    assert "forced      court order 7" in desk.run("history", "show", 1).stdout
+    assert desk.run("check").exit_code == 0, "what is approved is fine"
+
+
+def test_force_where_no_rail_objects_is_not_noted_as_forced(desk: Desk) -> None:
+    result = desk.run("apply", "--force", "--reason", "to be safe")
+    assert result.exit_code == 0 and "was not needed" in result.stderr
+    assert not read_approvals(desk.state)[0].is_forced
+
+
+@pytest.mark.parametrize(
+    "words", [["--force"], ["--reason", "why"], ["--force", "--reason", " "], ["--force", "--reason", "a\nb"]]
+)
+def test_force_and_reason_go_together(desk: Desk, words: list[str]) -> None:
+    desk.blocklist.write_text(FORCIBLE)
+    assert desk.run("apply", *words).exit_code == 2
+    assert read_approvals(desk.state) == []
+
+
+def test_force_does_not_make_a_broken_file_whole(desk: Desk) -> None:
+    desk.blocklist.write_text(BROKEN)
+    result = desk.run("apply", "--force", "--reason", "now")
+    assert result.exit_code == 2 and "blocklist.yaml:3" in result.stderr
+
+
+def test_rollback_writes_the_earlier_text_back_octet_for_octet(desk: Desk) -> None:
+    desk.serve(FIRST + "# café\r\n")
+    octets = desk.blocklist.read_bytes()
+    desk.serve(SECOND)
+    desk.blocklist.chmod(0o640)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 0 and "- exchange beta (Beta)" in result.stdout
+    assert desk.blocklist.read_bytes() == octets
+    assert desk.blocklist.stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in desk.folder.iterdir()} == {"blocklist.yaml", "resolver.yaml", "state"}
+
+
+def test_rollback_does_not_wait_for_a_pipe_in_place_of_the_file(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.unlink()
+    os.mkfifo(desk.blocklist)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 2
+    assert "is not a regular file" in result.stderr and str(desk.blocklist) in result.stderr
+
+
+def test_rollback_can_be_tried_without_writing(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    result = desk.run("rollback", 1, "--dry-run")
+    assert result.exit_code == 0 and "nothing was written" in result.stdout
+    assert desk.blocklist.read_text() == SECOND and read_approvals(desk.state) == []
+
+
+def test_rollback_repairs_a_broken_file(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.write_text(BROKEN)
+    assert desk.run("rollback", 1).exit_code == 0
+    assert desk.blocklist.read_text() == FIRST
+
+
+def test_rollback_saves_edits_that_no_generation_has(desk: Desk) -> None:
+    desk.serve(FIRST)
+    for text, name in ((BROKEN, ""), (BROKEN, ""), (SECOND, ".2")):
+        desk.blocklist.write_text(text)
+        desk.blocklist.chmod(0o600)
+        saved = desk.folder / f"blocklist.yaml.before-rollback{name}"
+        result = desk.run("rollback", 1)
+        assert result.exit_code == 0 and f"saved as {saved}\n" in result.stdout
+        assert saved.read_text() == text and saved.stat().st_mode & 0o777 == 0o600
+    assert len(list(desk.folder.glob("*.before-rollback*"))) == 2
+
+
+def test_rollback_saves_nothing_that_the_history_has(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    assert "saved" not in desk.run("rollback", 1).stdout
+    assert list(desk.folder.glob("*.before-rollback*")) == []
+
+
+def test_trying_a_rollback_tells_what_it_would_save_and_writes_nothing_anywhere(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.serve(FIRST)
+    desk.blocklist.write_text(SECOND)
+    monkeypatch.setattr("resolver.cli.apply.replace_file", None)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", None)
+    before = sorted(desk.folder.rglob("*"))
+    result = desk.run("rollback", 1, "--dry-run")
+    assert result.exit_code == 0 and "would be saved as" in result.stdout
+    assert sorted(desk.folder.rglob("*")) == before
+
+
+def test_rollback_checks_lists_from_the_folder_of_the_blocklist(desk: Desk) -> None:
+    desk.serve(FIRST + "lists: [{name: ads, path: ads.txt}]\n")
+    desk.serve(SECOND)
+    missing = desk.run("rollback", 1)
+    assert missing.exit_code == 2 and f"{desk.folder / 'ads.txt'}: cannot be read" in missing.stderr
+    (desk.folder / "ads.txt").write_text("ads.example\n")
+    assert desk.run("rollback", 1).exit_code == 0
+
+
+def test_rollback_asks_the_rails_again(desk: Desk) -> None:
+    desk.serve(FORCIBLE)
+    desk.serve(FIRST)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 2 and "generation 1:4" in result.stderr
+    assert desk.blocklist.read_text() == FIRST
+    assert desk.run("rollback", 1, "--force", "--reason", "the appeal failed").exit_code == 0
+    assert desk.blocklist.read_text() == FORCIBLE
+
+
+def test_rollback_to_what_was_approved_needs_no_second_approval(desk: Desk) -> None:
+    desk.blocklist.write_text(FORCIBLE)
+    desk.run("apply", "--force", "--reason", "court order 7")
+    desk.serve(FORCIBLE)
+    desk.serve(FIRST)
+    assert desk.run("rollback", 1).exit_code == 0
+
+
+def test_rollback_to_what_is_not_known_is_refused(desk: Desk) -> None:
+    desk.serve(FIRST)
+    result = desk.run("rollback", 5)
+    assert result.exit_code == 2 and "no such generation" in result.stderr
+
+
+def test_rollback_to_a_text_that_is_no_longer_kept_is_refused(desk: Desk) -> None:
+    note = Applied(1.7e9, [hash_file(desk.blocklist)])
+    desk.blocklist.write_text(SECOND)
+    record(desk.state, note)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 2 and "no longer kept" in result.stderr
+
+
+def test_fmt_tidies_the_blocklist_of_the_settings(desk: Desk) -> None:
+    desk.blocklist.write_text(SECOND)
+    assert desk.run("fmt", "--check").exit_code == 1
+    assert desk.blocklist.read_text() == SECOND
+    assert desk.run("fmt").exit_code == 0
+    assert "[a.example, b.example]" in desk.blocklist.read_text()
+    assert desk.run("fmt", "--check").exit_code == 0
+
+
+def test_fmt_takes_several_files_and_gives_the_worst_result(desk: Desk) -> None:
+    good, broken = desk.folder / "good.yaml", desk.folder / "broken.yaml"
+    good.write_text(SECOND)
+    broken.write_text(BROKEN)
+    result = desk.run("fmt", good, broken, desk.folder / "missing.yaml")
+    assert result.exit_code == 2 and "good.yaml: tidied" in result.stdout
+    assert broken.read_text() == BROKEN and "broken.yaml:3" in result.stderr
+
+
+def test_the_schema_is_written_and_put_where_editors_look(desk: Desk) -> None:
+    path = desk.folder / "blocklist.schema.json"
+    written = CliRunner().invoke(app, ["schema", "blocklist", "--output", str(path)])
+    assert written.exit_code == 0 and f"{SCHEMA_MARK}blocklist.schema.json" in written.stdout
+    assert json.loads(path.read_text())["title"].startswith("Blocklist")
+    assert desk.run("fmt", "--schema", path.name).exit_code == 0
+    assert desk.blocklist.read_text() == f"{SCHEMA_MARK}blocklist.schema.json\n{FIRST}"
+    assert desk.run("check").exit_code == 0
+
+
+def test_a_schema_that_cannot_be_written_is_bad_input(desk: Desk) -> None:
+    result = CliRunner().invoke(app, ["schema", "blocklist", "--output", str(desk.folder / "no" / "file")])
+    assert result.exit_code == 2
+
+
+def test_check_takes_blocklists_without_settings(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk.folder)
+    desk.config.unlink()
+    (desk.folder / "broken.yaml").write_text(BROKEN)
+    assert CliRunner().invoke(app, ["check", "blocklist.yaml"]).exit_code == 0
+    assert CliRunner().invoke(app, ["check", "blocklist.yaml", "broken.yaml"]).exit_code == 2
+    assert CliRunner().invoke(app, ["check", "blocklist.yaml", "--blocklist", "x"]).exit_code == 2
+
+
+def test_check_of_a_named_file_holds_its_lists_against_what_is_served(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (desk.config,))
+    new = desk.folder / "new.yaml"
+    new.write_text(FIRST + "lists: [{name: ads, path: ads.txt}]\n")
+    names = [f"n{number}.example\n" for number in range(3000)]
+    (desk.folder / "ads.txt").write_text("".join(names))
+    store = ImageStore(desk.state)
+    served = compile_policy(new, store.images, state_dir=desk.state)
+    store.remember(LastGood(served.key, tuple(served.inputs), tuple(served.paths)))
+    assert CliRunner().invoke(app, ["check", "new.yaml"]).exit_code == 0
+    (desk.folder / "ads.txt").write_text("".join(names[:10]))
+    result = CliRunner().invoke(app, ["check", "new.yaml"])
+    assert result.exit_code == 2 and "shrank by 99 %" in result.stderr
+    desk.config.unlink()
+    assert CliRunner().invoke(app, ["check", "new.yaml"]).exit_code == 0, "nothing to hold it against"
+
+
+def test_check_of_a_named_file_says_nothing_of_bad_settings(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (desk.config,))
+    desk.config.write_text("nonsense: 1\n")
+    result = CliRunner().invoke(app, ["check", "blocklist.yaml"])
+    assert result.exit_code == 0 and "nonsense" not in result.stderr
+
+
+def test_check_says_how_a_rail_is_overruled(desk: Desk) -> None:
+    desk.blocklist.write_text(FORCIBLE)
+    result = desk.run("check")
+    assert result.exit_code == 2 and "apply --force --reason" in result.stderr

@@ -1,0 +1,275 @@
+"""Settings: defaults, every kind of mistake with its line, and what this version does not serve."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolver.config.settings import Endpoint, Settings, UpstreamServer, load_settings, settings_schema
+from resolver.config.yamlmodel import Section
+from resolver.wire.names import name_from_text
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def load(text: str) -> Settings:
+    settings, problems = load_settings(Path("dir/resolver.yaml"), octets=text.encode())
+    assert problems == []
+    assert settings is not None
+    return settings
+
+
+def complaints(text: str) -> list[str]:
+    settings, problems = load_settings(Path("f"), octets=text.encode())
+    assert settings is None
+    return [str(problem) for problem in problems]
+
+
+def test_an_empty_file_means_all_defaults_and_says_so() -> None:
+    settings, problems = load_settings(Path("dir/resolver.yaml"), octets=b"")
+    assert settings is not None
+    assert settings.listen.dns == (Endpoint("127.0.0.1", 5335), Endpoint("::1", 5335))
+    assert settings.cache.size_octets == 64 * 1024 * 1024
+    assert [problem.severity for problem in problems] == ["warning"]
+
+
+def test_the_shipped_settings_are_the_defaults() -> None:
+    shipped, problems = load_settings(CONFIG / "resolver.yaml")
+    defaults, _ = load_settings(CONFIG / "resolver.yaml", octets=b"")
+    assert problems == []
+    assert shipped == defaults
+
+
+def test_the_shipped_settings_name_every_key() -> None:
+    text = (CONFIG / "resolver.yaml").read_text()
+
+    def keys(model: type[Section]) -> set[str]:
+        found = set(model.model_fields)
+        for field in model.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                found |= keys(field.annotation)
+        return found
+
+    assert {key for key in keys(Settings) if f"{key}:" not in text} == set()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
+def test_example_settings_load(path: Path) -> None:
+    settings, problems = load_settings(path)
+    assert settings is not None
+    assert problems == []
+    assert settings.blocklist == CONFIG.parent / "blocklist.yaml"
+
+
+def test_every_key_says_what_it_means_and_when_it_applies() -> None:
+    def check(model: type[Section]) -> None:
+        for name, field in model.model_fields.items():
+            assert field.description, name
+            assert isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("applies"), name
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                check(field.annotation)
+
+    check(Settings)
+
+
+def test_paths_start_at_the_folder_of_the_file() -> None:
+    settings = load("blocklist: lists/b.yaml\nstate_dir: /var/lib/x\n")
+    assert settings.blocklist == Path("dir/lists/b.yaml")
+    assert settings.state_dir == Path("/var/lib/x")
+
+
+def test_texts_become_values() -> None:
+    settings = load(
+        """
+        listen: {dns: ["0.0.0.0:53", "[2001:db8::1]:5335", "127.0.0.1:0"], http: null}
+        clients: {allow: [192.0.2.0/24, "2001:db8::/32", 198.51.100.7]}
+        upstreams:
+          servers: ["udp://192.0.2.53", "tcp://[2001:db8::53]:5353", {url: "udp://[2001:db8::53]", trust_ad: true}]
+          forward: {Corp.Example.: ["udp://192.0.2.1:53"]}
+        records: {bücher.example: [192.0.2.1, "2001:db8::1"]}
+        """
+    )
+    assert (
+        settings.listen.dns[1] == Endpoint("2001:db8::1", 5335)
+        and str(settings.listen.dns[1]) == "[2001:db8::1]:5335"
+    )
+    assert settings.listen.http is None
+    assert settings.clients.allow[2] == ip_network("198.51.100.7/32")
+    assert settings.upstreams.servers == (
+        UpstreamServer("udp", "192.0.2.53", 53),
+        UpstreamServer("tcp", "2001:db8::53", 5353),
+        UpstreamServer("udp", "2001:db8::53", 53, trust_ad=True),
+    )
+    assert str(settings.upstreams.servers[1]) == "tcp://[2001:db8::53]:5353"
+    assert list(settings.upstreams.forward) == [name_from_text("corp.example")]
+    assert settings.records == {
+        name_from_text("xn--bcher-kva.example"): (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+    }
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(pydantic.ValidationError):
+        load("threads: 0").cache.size_mb = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("cahce: {}", "f:1: unknown key 'cahce' (did you mean 'cache'?)"),
+        ("cache:\n  size_bm: 1", "f:2: unknown key 'cache.size_bm' (did you mean 'size_mb'?)"),
+        ("log: {zzzz: 1}", "f:1: unknown key 'log.zzzz'; known keys: level, format, queries, clients"),
+        ("log:\n  level: warnin", "f:2: log.level: 'warnin' is not allowed; allowed: debug, info, warning, error; default info (did you mean 'warning'?)"),
+        ("log: {queries: null}", "f:1: log.queries: null is not allowed; allowed: none, blocked, all; default none"),
+        ("cache:\n\n  size_mb: 0", "f:3: cache.size_mb: 0 is not allowed; allowed: a whole number from 1 to 65536 (MiB); default 64"),
+        ("cache: {size_mb: '64'}", "f:1: cache.size_mb: '64' is not allowed; allowed: a whole number from 1 to 65536 (MiB); default 64"),
+        ("cache: {size_mb: true}", "f:1: cache.size_mb: true is not allowed; allowed: a whole number from 1 to 65536 (MiB); default 64"),
+        ("upstreams: {timeout_s: .nan}", "f:1: upstreams.timeout_s: nan is not allowed; allowed: a number from 0.1 to 30.0 (seconds); default 2.0"),
+        ("upstreams: {timeout_s: 60}", "f:1: upstreams.timeout_s: 60 is not allowed; allowed: a number from 0.1 to 30.0 (seconds); default 2.0"),
+        ("limits: {tcp_idle_s: 0}", "f:1: limits.tcp_idle_s: 0 is not allowed; allowed: a number from 1.0 to 3600.0 (seconds); default 10.0"),
+        ("log: 5", "f:1: log: 5 is not allowed; allowed: a mapping (key: value)"),
+        ("[a]", "f:1: the file: a list is not allowed; allowed: a mapping (key: value)"),
+        ("records: {a.example: 5}", "f:1: records.a.example: 5 is not allowed; allowed: a list"),
+        ("listen: {dns: '127.0.0.1:53'}", "f:1: listen.dns: '127.0.0.1:53' is not allowed; allowed: a list"),
+        ("cache: {ttl_min_s: 600, ttl_max_s: 60}", "f:1: cache.ttl_min_s: 600 is more than cache.ttl_max_s (60)"),
+        ("limits: {tcp_connections_max: 5}", "f:1: limits.tcp_connections_per_client_max: 100 is more than limits.tcp_connections_max (5)"),
+        ("listen: {dns: []}", "f:1: listen.dns: is empty; allowed: at least one ADDRESS:PORT"),
+        ("listen: {dns: ['127.0.0.1:53', '127.0.0.1:53']}", "f:1: listen.dns: 127.0.0.1:53 is listed twice"),
+        ("listen: {dns: ['127.0.0.1:8053']}", "f:1: listen.http: 127.0.0.1:8053 is taken by listen.dns"),
+        ("upstreams: {servers: []}", "f:1: upstreams.servers: is empty; allowed: a list with at least one entry"),
+        ("records: {A.example: [192.0.2.1], a.example: [192.0.2.2]}", "f:1: records: the same name stands here twice, spelt differently"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_line_value_range_and_suggestion(text: str, complaint: str) -> None:
+    assert complaint in complaints(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            "listen: {tls: ['127.0.0.1:853']}",
+            "listen.tls: '127.0.0.1:853': DNS over TLS is not served by this version",
+        ),
+        ("listen: {https: ['127.0.0.1:443']}", "DNS over HTTPS is not served"),
+        ("tls: {certificate: a.pem}", "not served"),
+        ("upstreams: {servers: ['tls://192.0.2.1:853']}", "DNS over TLS upstreams are not served"),
+        (
+            "upstreams: {servers: ['https://dns.example/dns-query']}",
+            "DNS over HTTPS upstreams are not served",
+        ),
+        ("upstreams: {strategy: parallel}", "upstreams.strategy: 'parallel': not served"),
+        ("upstreams: {strategy: random}", "upstreams.strategy: 'random': not served"),
+    ],
+)
+def test_what_this_version_does_not_serve_is_refused_by_name(text: str, part: str) -> None:
+    assert part in complaints(text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "engine: auto",
+        "engine: python",
+        "engine: native",
+        "threads: 2",
+        "listen: {tls: []}",
+        "tls: {key: null}",
+        "upstreams: {strategy: ordered}",
+    ],
+)
+def test_what_it_does_serve_is_not(text: str) -> None:
+    load(text)
+
+
+@pytest.mark.parametrize(
+    ("listen", "server", "is_loop"),
+    [
+        ("127.0.0.1:5335", "udp://127.0.0.1:5335", True),
+        ("0.0.0.0:5335", "tcp://127.0.0.1:5335", True),
+        ("[::]:5335", "udp://[::1]:5335", True),
+        ("127.0.0.1:5335", "udp://127.0.0.1:5336", False),
+        ("127.0.0.1:5335", "udp://127.0.0.2:5335", False),
+        ("0.0.0.0:5335", "udp://192.0.2.1:5335", False),
+    ],
+)
+def test_an_upstream_that_is_the_server_itself_is_refused(listen: str, server: str, is_loop: bool) -> None:
+    for key in (f"servers: ['{server}']", f"forward: {{corp.example: ['{server}']}}"):
+        text = f"listen: {{dns: ['{listen}']}}\nupstreams: {{{key}}}\n"
+        if is_loop:
+            assert "is this server itself" in complaints(text)[0]
+        else:
+            load(text)
+
+
+def test_an_open_resolver_is_warned_of() -> None:
+    settings, problems = load_settings(Path("f"), octets=b"clients: {allow: [0.0.0.0/0]}")
+    assert settings is not None
+    assert "open resolvers" in problems[0].message and problems[0].severity == "warning"
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = complaints("cache: {size_mb: 0}\nlog: {level: x, format: y}\nengine: z\nzzzz: 1\na: 1\na: 2\n")
+    assert [line.split(":")[1] for line in found] == ["1", "2", "2", "3", "4", "5", "6"]
+
+
+def test_a_missing_file_is_a_problem() -> None:
+    settings, problems = load_settings(Path("/nonexistent/resolver.yaml"))
+    assert settings is None
+    assert "No such file" in str(problems[0])
+
+
+def test_the_schema_knows_every_section_and_range() -> None:
+    schema: dict[str, Any] = settings_schema()
+    assert set(schema["properties"]) == set(Settings.model_fields)
+    assert schema["additionalProperties"] is False
+    size = schema["$defs"]["CacheSection"]["properties"]["size_mb"]
+    assert (size["minimum"], size["maximum"], size["default"]) == (1, 65536, 64)
+    assert schema["$defs"]["Listen"]["properties"]["dns"]["default"] == ["127.0.0.1:5335", "[::1]:5335"]
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="abl:-[]{}'\"\n *&!|>#,5", max_size=80).map(str.encode))
+def test_no_octets_raise(octets: bytes) -> None:
+    settings, problems = load_settings(Path("f"), octets=octets)
+    assert settings is not None or problems
+
+
+# Bootstrap servers.
+
+
+def bootstrap(text: str) -> list[str]:
+    settings, problems = load_settings(
+        Path("resolver.yaml"), octets=f"upstreams: {{bootstrap: {text}}}".encode()
+    )
+    assert settings is not None, problems
+    return [str(server) for server in settings.upstreams.bootstrap]
+
+
+def test_bootstrap_servers_are_numbers_with_or_without_a_port() -> None:
+    text = "['192.0.2.53', '192.0.2.54:5300', '2001:db8::53', '[2001:db8::54]:5300']"
+    expected = ["192.0.2.53:53", "192.0.2.54:5300", "[2001:db8::53]:53", "[2001:db8::54]:5300"]
+    assert bootstrap(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[dns.example]", "dns.example"),
+        ("['udp://192.0.2.53']", "without a scheme"),
+        ("['0.0.0.0']", "no address of a server"),
+        ("['192.0.2.53:0']", "is no port"),
+        ("[53]", "no address of a DNS server"),
+        ("['127.0.0.1:5335']", "this server itself"),
+    ],
+)
+def test_what_can_not_resolve_names_is_no_bootstrap_server(text: str, words: str) -> None:
+    settings, problems = load_settings(
+        Path("resolver.yaml"), octets=f"upstreams: {{bootstrap: {text}}}".encode()
+    )
+    assert settings is None
+    assert any("bootstrap" in problem.message and words in problem.message for problem in problems)

@@ -1,0 +1,64 @@
+"""Addresses, upstreams and networks as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolver.config.settingvalues import address_from, endpoint_from, network_from, upstream_from
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (5335, "'127.0.0.1:5335'"), (None, "no address and port"), (True, "no address and port"),
+        ("127.0.0.1", "no port"), ("::1", "no port"), ("::1:53", "no port"), ("[::1]", "no port"),
+        (":53", "names no address"), ("*:53", "names no address"), ("localhost:53", "no IP address"),
+        ("2001:db8::1:5335x", "in brackets"), ("[::1]:53x", "no port; allowed: 0 to 65535"), ("127.0.0.1:65536", "0 to 65535"),
+        ("127.0.0.1:-1", "no port"), ("[fe80::1%lo]:53", "zone"), ("", "names no address"),
+        ("127.0.0.1:٥٣", "no port"),
+    ],
+)  # fmt: skip
+def test_a_wrong_endpoint_says_how_to_write_it(value: object, part: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        endpoint_from(value)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:5335", "0.0.0.0:65535"])
+def test_a_right_endpoint_is_written_back_as_read(text: str) -> None:
+    assert str(endpoint_from(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("192.0.2.1", "did you mean 'udp://192.0.2.1'"), ("udp:/192.0.2.1", "has no scheme"), (53, "no upstream"),
+        ("upd://192.0.2.1", "did you mean 'udp'"), ("udp://dns.example:53", "no IP address"),
+        ("udp://2001:db8::1", "brackets: udp://[2001:db8::1]:53"), ("udp://192.0.2.1:0", "1 to 65535"),
+        ("udp://", "no IP address"), ("udp://0.0.0.0:53", "no address of a server"), ("udp://192.0.2.1/x", "no IP address"),
+        ({"url": "udp://192.0.2.1", "trust": True}, "did you mean 'trust_ad'"),
+        ({"url": "udp://192.0.2.1", "trust_ad": "yes"}, "true or false"), ({}, "no upstream"),
+    ],
+)  # fmt: skip
+def test_a_wrong_upstream_says_how_to_write_it(value: object, part: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        upstream_from(value)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["udp://192.0.2.1:53", "tcp://[2001:db8::1]:5353"])
+def test_a_right_upstream_is_written_back_as_read(text: str) -> None:
+    assert str(upstream_from(text)) == text
+
+
+def test_a_network_with_host_bits_gets_the_network_suggested() -> None:
+    with pytest.raises(ValueError, match=r"did you mean '192\.0\.2\.0/24'"):
+        network_from("192.0.2.1/24")
+
+
+@pytest.mark.parametrize("value", ["x", 10, None, "192.0.2.0/33", "1.2.3"])
+def test_what_is_no_network_or_address_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        network_from(value)
+    with pytest.raises(ValueError):
+        address_from(value)

@@ -1,0 +1,63 @@
+"""Every play in `scenarios/`: on the Python service with its memo and without, and behind the native plane, also
+where that leaves to Python what is logged.
+
+The cache's plays are played without a cache too, and must fail then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import Engine
+from tests.support.scenario_engine import PlayFailed, perform
+from tests.support.scenario_plane import QueriesLogged
+from tests.support.scenario_play import Play, read_plays
+
+FOLDER = Path(__file__).parents[1] / "scenarios"
+
+PLAYS: dict[str, Play] = {
+    f"{path.stem}[{case}]" if case else path.stem: play
+    for path in sorted(FOLDER.glob("*.yaml"))
+    for case, play in read_plays(path.read_text())
+}
+SLOW_PLAYS = {"identical_misses", "full_cache"}
+"""Thousands of questions each."""
+CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
+
+
+@pytest.mark.parametrize(
+    ("engine", "with_memo", "logs"),
+    [
+        ("python", True, "none"),
+        ("python", False, "none"),
+        ("native", False, "none"),
+        ("native", False, "blocked"),
+        ("native", False, "all"),
+    ],
+    indirect=["engine"],
+    ids=["memo", "bare", "native", "native-logs-blocked", "native-logs-all"],
+)
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(play, id=name, marks=pytest.mark.slow if name in SLOW_PLAYS else ())
+        for name, play in PLAYS.items()
+    ],
+)
+def test_the_server_does_what_the_play_says(
+    play: Play, engine: Engine, with_memo: bool, logs: QueriesLogged, tmp_path: Path
+) -> None:
+    perform(play, tmp_path, with_memo=with_memo, native=engine.module, logs=logs)
+
+
+@pytest.mark.parametrize("play", CACHE_PLAYS.values(), ids=CACHE_PLAYS.keys())
+def test_a_play_about_the_cache_fails_without_one(play: Play, engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(PlayFailed):
+        perform(play, tmp_path, with_cache=False, native=engine.module)
+
+
+def test_there_are_plays_enough() -> None:
+    assert len(list(FOLDER.glob("*.yaml"))) >= 45
+    assert len(CACHE_PLAYS) >= 10

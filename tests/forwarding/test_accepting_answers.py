@@ -1,0 +1,209 @@
+"""Which packets from an upstream are believed (RFC 5452), seen from the one who asked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from resolver.forwarding.transaction import BAD_PACKETS_MAX
+from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, A, Rig, good, question_of, reply_to
+from tests.support.scenario_network import Sent
+from tests.support.wirebuild import QNAME, rr
+
+FORGED_ADDRESS = b"\xc6\x33\x64\x01"
+FORGED = rr(QNAME, A, FORGED_ADDRESS)
+
+
+def _flip_case(octets: bytes) -> bytes:
+    question = question_of(octets)
+    return question[:-4].swapcase() + question[-4:]
+
+
+NEAR_MISSES: dict[str, Callable[[bytes], bytes]] = {
+    "id": lambda q: reply_to(q, FORGED, id_=(q[0] << 8 | q[1]) ^ 0x0100),
+    "opcode": lambda q: reply_to(q, FORGED, flags=0xA180),
+    "qname": lambda q: reply_to(q, FORGED, question=b"\x03ftp" + question_of(q)[4:]),
+    "qtype": lambda q: reply_to(q, FORGED, question=question_of(q)[:-4] + b"\0\x1c\0\1"),
+    "qclass": lambda q: reply_to(q, FORGED, question=question_of(q)[:-4] + b"\0\1\0\3"),
+    "case": lambda q: reply_to(q, FORGED, question=_flip_case(q)),
+    "no-question": lambda q: reply_to(q, FORGED, question=b"", qdcount=0),
+    "two-questions": lambda q: reply_to(q, FORGED, question=question_of(q) * 2, qdcount=2),
+    "unparsable": lambda q: reply_to(q, b"\xc0\xff\xff"),
+}
+NONSENSE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda q: b"",
+    "one-octet": lambda q: q[:1],
+    "eleven-octets": lambda q: reply_to(q, FORGED)[:11],
+    "query": lambda q: reply_to(q, FORGED, flags=0x0180),
+}
+BAD = NEAR_MISSES | NONSENSE
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_good_answer_after_a_bad_packet_is_taken_when_tcp_is_closed(kind: str) -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, BAD[kind](first.octets))
+    for other in rig.sent[1:]:
+        rig.network.fail(other, "network")
+    rig.clock.advance(0.05)
+    assert rig.results == []
+    rig.deliver(first, good(first))
+    assert rig.answer.response.addresses == (ADDRESS,)
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_packet_alone_answers_nothing(kind: str) -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, BAD[kind](first.octets))
+    rig.clock.advance(2.0)
+    assert rig.failed.reason in ("timeout", "malformed")
+
+
+@pytest.mark.parametrize("kind", NEAR_MISSES)
+def test_near_miss_moves_the_question_to_tcp(kind: str) -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NEAR_MISSES[kind](first.octets))
+    stream = rig.sent[-1]
+    assert stream.is_stream and stream.upstream is first.upstream
+    rig.deliver(stream, good(stream))
+    assert rig.answer.response.addresses == (ADDRESS,)
+    assert first.upstream.failures["near_miss"] == 1
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_is_no_reason_for_tcp(kind: str) -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NONSENSE[kind](first.octets))
+    assert len(rig.sent) == 1
+    rig.deliver(first, good(first))
+    assert rig.answer
+
+
+def test_good_packet_alone_needs_no_tcp() -> None:
+    rig = Rig()
+    rig.ask()
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer
+    assert [sent.is_stream for sent in rig.sent] == [False]
+
+
+def test_after_a_near_miss_tcp_has_the_last_word_over_udp() -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    rig.deliver(first, good(first, FORGED_ADDRESS))
+    assert rig.results == []
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
+    assert rig.answer.response.addresses == (ADDRESS,)
+
+
+def test_held_udp_answer_is_used_when_tcp_breaks() -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    rig.deliver(first, good(first))
+    rig.network.fail(rig.sent[1], "stream")
+    assert rig.answer.response.addresses == (ADDRESS,)
+
+
+def test_held_udp_answer_is_used_when_tcp_is_silent() -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    rig.deliver(first, good(first))
+    rig.clock.advance(1.9)
+    assert rig.answer.response.addresses == (ADDRESS,)
+
+
+def test_forger_gets_few_guesses_per_question() -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    for _ in range(BAD_PACKETS_MAX):
+        rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    assert not first.is_open
+    assert not rig.deliver(first, good(first))
+    assert rig.results == []
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
+    assert rig.answer
+
+
+def test_attacked_upstream_without_tcp_is_left_for_the_next() -> None:
+    rig = Rig(FIRST, SECOND)
+    rig.ask()
+    first = rig.sent[0]
+    for _ in range(BAD_PACKETS_MAX):
+        rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    rig.network.fail(rig.sent[1], "network")
+    assert rig.sent[2].upstream.address == SECOND.address
+    rig.deliver(rig.sent[2], good(rig.sent[2]))
+    assert rig.answer
+
+
+def test_hundred_thousand_forged_replies_are_all_refused() -> None:
+    chance = random.Random(7)
+    rig = Rig(in_flight_max=100_000)
+    accepted = 0
+    for round_ in range(2000):
+        rig.ask(b"\x06%06x" % round_ + WWW)
+        victim = rig.sent[-1]
+        for _ in range(50):
+            # The forger knows socket and question, not the ID and not the case of the letters.
+            forged = reply_to(
+                victim.octets,
+                FORGED,
+                id_=chance.choice([chance.randrange(65_536), victim.octets[0] << 8 | victim.octets[1]]),
+                question=question_of(victim.octets).lower(),
+            )
+            rig.deliver(victim, forged)
+        accepted += len(rig.results)
+    assert accepted == 0
+
+
+def test_ten_thousand_identical_misses_make_one_upstream_query() -> None:
+    rig = Rig(waiters_max=10_000)
+    for _ in range(10_000):
+        rig.ask()
+    assert len(rig.sent) == 1
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    rig.clock.advance(0.001)  # a crowd is told in turns
+    assert len(rig.results) == 10_000
+    rig.assert_nothing_pending()
+
+
+def test_every_query_has_its_own_id_and_letter_case() -> None:
+    rig = Rig()
+    for number in range(200):
+        rig.ask(b"\x03%03d" % number + WWW)
+    ids = {sent.octets[:2] for sent in rig.sent}
+    cases = {question_of(sent.octets)[4:-4] for sent in rig.sent}
+    assert len(ids) > 190
+    assert len(cases) > 150
+
+
+def test_letter_case_is_left_alone_over_tcp() -> None:
+    rig = Rig(FIRST._replace(scheme="tcp"))
+    rig.ask()
+    sent: Sent = rig.sent[0]
+    assert sent.is_stream and question_of(sent.octets)[:-4] == WWW
+
+
+def test_reply_after_the_answer_is_not_heard() -> None:
+    rig = Rig()
+    rig.ask()
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert not rig.deliver(rig.sent[0], good(rig.sent[0], FORGED_ADDRESS))
+    assert len(rig.results) == 1

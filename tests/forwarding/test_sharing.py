@@ -1,0 +1,183 @@
+"""What another plane is told of upstreams, and what its answers do to their health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from resolver.forwarding.plan import ForwardPlan, Server, Strategy
+from resolver.forwarding.sharing import ASK_US, SHARE_EVERY_S, SharedUpstreams
+from resolver.forwarding.upstream import (
+    ATTEMPT_TIMEOUT_S_FIRST,
+    EDNS_REFUSAL_S,
+    MEASURE_EVERY_S,
+    RESPONSE_SECONDS_BOUNDS,
+    Upstream,
+)
+from resolver.plane import UpstreamReport, UpstreamSetFields
+from tests.support.scenario_clock import FakeClock
+
+ONE, TWO = Server("udp", "192.0.2.1", 53), Server("udp", "2001:db8::2", 5353, trust_ad=True)
+STREAM = Server("tcp", "192.0.2.3", 53)
+CORP = b"\4corp\7example\0"
+NEVER = float("inf")
+
+
+class Rig:
+    """A plan, and the other plane's two ears."""
+
+    def __init__(
+        self, *servers: Server, strategy: Strategy = "ordered", timeout_s: float = 2.0, **forward: Any
+    ):
+        self.clock = FakeClock()
+        self.plan = ForwardPlan(servers, strategy, {CORP: forward["corp"]} if forward else None)
+        self.told: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
+        self.reports: list[UpstreamReport] = []
+        self.shared = SharedUpstreams(
+            self.plan,
+            self.clock,
+            timeout_s=timeout_s,
+            publish=lambda servers, sets: self.told.append((servers, sets)),
+            read_reports=self._read,
+        )
+        self.shared.start()
+
+    def _read(self) -> list[UpstreamReport]:
+        taken, self.reports = self.reports, []
+        return taken
+
+    @property
+    def sets(self) -> list[UpstreamSetFields]:
+        return self.told[-1][1]
+
+    def go_down(self, number: int) -> None:
+        for _ in range(3):
+            self.plan.upstreams[number].on_failure("timeout", self.clock.now())
+
+
+def buckets(*seconds: float) -> list[int]:
+    upstream = Upstream("192.0.2.9")
+    for each in seconds:
+        upstream.on_answer(each, 0.0)
+    return upstream.response_buckets
+
+
+def test_the_first_in_line_is_told_with_all_that_asking_it_takes() -> None:
+    rig = Rig(ONE)
+    assert rig.told == [([("192.0.2.1", 53)], [(b"", 0, True, False, ATTEMPT_TIMEOUT_S_FIRST, NEVER)])]
+
+
+def test_each_suffix_has_its_own_line_and_numbers_count_datagram_upstreams_only() -> None:
+    rig = Rig(STREAM, ONE, corp=[TWO])
+    servers, sets = rig.told[-1]
+    assert servers == [("192.0.2.1", 53), ("2001:db8::2", 5353)]
+    assert [fields[:2] for fields in sets] == [(b"", ASK_US), (CORP, 1)]
+    assert sets[1][3] is True
+
+
+def test_nothing_is_told_twice() -> None:
+    rig = Rig(ONE)
+    rig.clock.advance(10 * SHARE_EVERY_S)
+    rig.shared.tell()
+    assert len(rig.told) == 1
+
+
+def test_one_that_goes_down_is_told_at_once_and_so_is_its_return() -> None:
+    rig = Rig(ONE)
+    rig.go_down(0)
+    assert rig.sets[0][1] == ASK_US
+    rig.plan.upstreams[0].on_answer(0.01, rig.clock.now())
+    assert rig.sets[0][1] == 0
+
+
+def test_the_next_in_line_takes_over() -> None:
+    rig = Rig(ONE, TWO)
+    rig.go_down(0)
+    assert rig.sets[0][1] == 1
+
+
+def test_a_refusal_of_edns_is_told_and_forgotten_in_time() -> None:
+    rig = Rig(ONE)
+    rig.plan.upstreams[0].refuse_edns(rig.clock.now())
+    assert rig.sets[0][2] is False
+    rig.clock.advance(EDNS_REFUSAL_S)
+    assert rig.sets[0][2] is False
+    rig.clock.advance(SHARE_EVERY_S)
+    assert rig.sets[0][2] is True
+
+
+def test_a_probe_is_left_to_us_and_its_next_time_told() -> None:
+    rig = Rig(ONE, TWO, strategy="fastest")
+    assert rig.sets[0][5] == float("-inf")
+    rig.plan.default.probe_target(rig.clock.now())
+    rig.shared.tell()
+    assert rig.clock.now() < rig.sets[0][5] <= rig.clock.now() + 1.0
+
+
+def test_nobody_waits_for_an_upstream_longer_than_for_the_whole_question() -> None:
+    assert Rig(ONE, timeout_s=0.2).sets[0][4] == 0.2
+
+
+def test_after_closing_nothing_is_told_or_asked() -> None:
+    rig = Rig(ONE)
+    rig.shared.close()
+    rig.go_down(0)
+    assert len(rig.told) == 1
+    assert rig.clock.pending == 0
+
+
+def test_reports_are_counted_and_keep_the_upstream_in_health() -> None:
+    rig = Rig(ONE)
+    upstream = rig.plan.upstreams[0]
+    upstream.on_failure("timeout", rig.clock.now())
+    rig.reports = [(0, 5, 3, 0.06, buckets(0.02, 0.02, 0.02), 0.02)]
+    rig.clock.advance(SHARE_EVERY_S)
+    assert upstream.queries == 5
+    assert upstream.response_buckets == buckets(0.02, 0.02, 0.02)
+    assert upstream.response_sum_s == pytest.approx(0.06)
+    assert upstream.rtt_s == pytest.approx(0.02)
+    assert upstream.consecutive_failures == 0
+    assert upstream.answered_at == rig.clock.now()
+    assert upstream.probe_at == rig.clock.now() + MEASURE_EVERY_S
+
+
+def test_a_report_without_answers_changes_no_health() -> None:
+    upstream = Upstream("192.0.2.1")
+    upstream.on_answers(0, [0] * 12, 0.0, 5.0)
+    assert upstream.rtt_s is None
+    assert upstream.answered_at == float("-inf")
+
+
+def test_answers_by_the_sum_bring_back_one_that_is_down() -> None:
+    upstream = Upstream("192.0.2.1")
+    for _ in range(3):
+        upstream.on_failure("timeout", 0.0)
+    assert not upstream.is_up
+    upstream.on_answers(1, buckets(0.01), 0.01, 1.0)
+    assert upstream.is_up
+
+
+@pytest.mark.parametrize("count", [1, 5, 2000])
+def test_equal_times_are_smoothed_as_if_each_had_been_told(count: int) -> None:
+    single, summed = Upstream("192.0.2.1"), Upstream("192.0.2.1")
+    for upstream in (single, summed):
+        upstream.on_answer(0.4, 0.0)
+    for _ in range(count):
+        single.on_answer(0.3, 0.0)
+    summed.on_answers(count, buckets(*[0.3] * count), 0.3 * count, 0.0)
+    assert summed.rtt_s == pytest.approx(single.rtt_s, rel=1e-3)
+    assert summed.attempt_timeout_s() == pytest.approx(single.attempt_timeout_s(), rel=0.02)
+    assert summed.response_buckets == single.response_buckets
+
+
+def test_times_that_differ_keep_us_patient() -> None:
+    times = [0.05, 0.6] * 50
+    summed = Upstream("192.0.2.1")
+    for _ in range(10):
+        summed.on_answers(len(times), buckets(*times), sum(times), 0.0)
+    assert summed.attempt_timeout_s() > 0.6
+
+
+def test_buckets_are_those_of_the_other_plane() -> None:
+    assert len(RESPONSE_SECONDS_BOUNDS) + 1 == 12

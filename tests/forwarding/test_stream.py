@@ -1,0 +1,337 @@
+"""TCP connections to an upstream on loopback: shared, out of order, broken, bounded, idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+from resolver.forwarding.network import Ticket, Unsent
+from resolver.forwarding.stream import (
+    CONNECTIONS_PER_UPSTREAM_MAX,
+    IDLE_S,
+    QUERIES_BEFORE_NEW_CONNECTION,
+    QUERIES_PER_CONNECTION_MAX,
+    Streams,
+)
+from resolver.forwarding.upstream import Upstream
+from tests.support.scenario_clock import FakeClock
+
+Play = Callable[["Stage"], Coroutine[Any, Any, None]]
+
+
+class Heard:
+    """A receiver that can be awaited."""
+
+    def __init__(self) -> None:
+        self.result: asyncio.Future[bytes | str] = asyncio.get_running_loop().create_future()
+
+    def on_octets(self, octets: bytes) -> None:
+        self.result.set_result(octets)
+
+    def on_error(self, reason: str) -> None:
+        self.result.set_result(reason)
+
+
+class Accepted:
+    """The upstream's end of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def read(self) -> bytes:
+        length = int.from_bytes(await self.reader.readexactly(2), "big")
+        return await self.reader.readexactly(length)
+
+    def reply(self, octets: bytes) -> None:
+        self.writer.write(len(octets).to_bytes(2, "big") + octets)
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+
+class Stage:
+    """An upstream, and the streams that ask it."""
+
+    def __init__(self) -> None:
+        self.accepted: asyncio.Queue[Accepted] = asyncio.Queue()
+        self.all: list[Accepted] = []
+        self.clock = FakeClock()
+        self.streams = Streams(asyncio.get_running_loop(), self.clock)
+
+    async def open(self) -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.all.append(Accepted(reader, writer))
+            self.accepted.put_nowait(self.all[-1])
+
+        self.server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self.upstream = Upstream("127.0.0.1", self.server.sockets[0].getsockname()[1], "tcp")
+
+    async def close(self) -> None:
+        self.streams.close()
+        self.server.close()
+        for accepted in self.all:
+            accepted.abort()
+        await self.server.wait_closed()
+        await asyncio.sleep(0)
+
+    def ask(self, query_id: int) -> tuple[Heard, Ticket]:
+        heard = Heard()
+        ticket = self.streams.ask(self.upstream, message(query_id), heard)
+        assert not isinstance(ticket, Unsent)
+        return heard, ticket
+
+
+def message(query_id: int, text: bytes = b"a query") -> bytes:
+    return query_id.to_bytes(2, "big") + text.ljust(20)
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def perform(request: pytest.FixtureRequest) -> Callable[[Play], None]:
+    """Runs a play on either event loop."""
+
+    async def run(play: Play) -> None:
+        stage = Stage()
+        await stage.open()
+        try:
+            await asyncio.wait_for(play(stage), 10.0)
+        finally:
+            await stage.close()
+
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+    def perform(play: Play) -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run(play))
+
+    return perform
+
+
+Perform = Callable[[Play], None]
+
+
+def test_query_is_framed_and_its_reply_is_whole(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(7)
+        upstream = await stage.accepted.get()
+        assert await upstream.read() == message(7)
+        upstream.reply(message(7, b"x" * 60_000))
+        assert await heard.result == message(7, b"x" * 60_000)
+
+    perform(play)
+
+
+def test_reply_in_single_octets_is_put_together(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(7)
+        upstream = await stage.accepted.get()
+        reply = message(7, b"reply")
+        for octet in len(reply).to_bytes(2, "big") + reply:
+            upstream.writer.write(bytes((octet,)))
+            await asyncio.sleep(0)
+        assert await heard.result == reply
+
+    perform(play)
+
+
+def test_replies_out_of_order_on_one_connection_find_their_askers(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard = [stage.ask(number)[0] for number in range(10)]
+        upstream = await stage.accepted.get()
+        for _ in range(10):
+            await upstream.read()
+        upstream.writer.write(
+            b"".join(b"\0\x16" + message(number, b"r%d" % number) for number in reversed(range(10)))
+        )
+        for number in range(10):
+            assert await heard[number].result == message(number, b"r%d" % number)
+        assert stage.streams.counts.opened == 1
+
+    perform(play)
+
+
+def test_connection_is_used_again(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        for number in range(3):
+            heard, _ = stage.ask(number)
+            upstream = stage.all[0] if stage.all else await stage.accepted.get()
+            await upstream.read()
+            upstream.reply(message(number))
+            await heard.result
+        assert (stage.streams.counts.opened, stage.streams.counts.reused) == (1, 2)
+
+    perform(play)
+
+
+def test_reused_connection_that_breaks_is_replaced_once(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        first, _ = stage.ask(1)
+        old = await stage.accepted.get()
+        await old.read()
+        old.reply(message(1))
+        await first.result
+        second, _ = stage.ask(2)
+        await old.read()
+        old.abort()
+        new = await stage.accepted.get()
+        assert await new.read() == message(2)
+        new.reply(message(2))
+        assert await second.result == message(2)
+        assert stage.streams.counts.retried == 1
+
+    perform(play)
+
+
+def test_second_connection_that_breaks_ends_it(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        first, _ = stage.ask(1)
+        old = await stage.accepted.get()
+        await old.read()
+        old.reply(message(1))
+        await first.result
+        second, _ = stage.ask(2)
+        await old.read()
+        old.abort()
+        new = await stage.accepted.get()
+        await new.read()
+        new.abort()
+        assert await second.result == "stream"
+        assert stage.streams.open_connections == 0
+
+    perform(play)
+
+
+def test_fresh_connection_that_breaks_is_not_retried(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        upstream = await stage.accepted.get()
+        upstream.abort()
+        assert await heard.result == "stream"
+        assert stage.streams.counts.opened == 1
+
+    perform(play)
+
+
+def test_closed_port_is_told(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        stage.server.close()
+        await stage.server.wait_closed()
+        heard, _ = stage.ask(1)
+        assert await heard.result == "network"
+        assert stage.streams.open_connections == 0
+
+    perform(play)
+
+
+@pytest.mark.parametrize("length", [0, 1, 11])
+def test_message_too_short_to_be_one_closes_the_connection(perform: Perform, length: int) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        upstream = await stage.accepted.get()
+        upstream.reply(b"\0" * length)
+        assert await heard.result == "stream"
+
+    perform(play)
+
+
+def test_message_nobody_asked_for_is_dropped_and_counted(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        upstream = await stage.accepted.get()
+        upstream.reply(message(2, b"forged"))
+        upstream.reply(message(1))
+        assert await heard.result == message(1)
+        assert stage.streams.counts.unexpected == 1
+
+    perform(play)
+
+
+def test_closed_ticket_hears_nothing(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        one, ticket = stage.ask(1)
+        two, _ = stage.ask(2)
+        upstream = await stage.accepted.get()
+        ticket.close()
+        ticket.close()
+        upstream.reply(message(1))
+        upstream.reply(message(2))
+        assert await two.result == message(2)
+        assert not one.result.done()
+
+    perform(play)
+
+
+def test_idle_connection_is_closed_and_a_busy_one_is_not(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        upstream = await stage.accepted.get()
+        stage.clock.advance(IDLE_S * 2)
+        assert stage.streams.open_connections == 1
+        await upstream.read()
+        upstream.reply(message(1))
+        await heard.result
+        stage.clock.advance(IDLE_S - 0.1)
+        assert stage.streams.open_connections == 1
+        stage.clock.advance(0.2)
+        assert stage.streams.open_connections == 0
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await upstream.read()
+
+    perform(play)
+
+
+def test_slow_connection_is_given_up(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        # The connection is not made before the loop runs again.
+        stage.clock.advance(6.0)
+        assert await heard.result == "network"
+
+    perform(play)
+
+
+def test_connections_and_their_queries_are_bounded(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        room = CONNECTIONS_PER_UPSTREAM_MAX * QUERIES_PER_CONNECTION_MAX
+        tickets = []
+        for number in range(room):
+            tickets.append(stage.ask(number)[1])
+            if number == QUERIES_BEFORE_NEW_CONNECTION - 1:
+                assert stage.streams.open_connections == 1
+        assert stage.streams.open_connections == CONNECTIONS_PER_UPSTREAM_MAX
+        assert stage.streams.ask(stage.upstream, message(60_000), Heard()) == Unsent("stream")
+        tickets[0].close()
+        stage.ask(60_000)
+        for _ in range(CONNECTIONS_PER_UPSTREAM_MAX):
+            await stage.accepted.get()
+
+    perform(play)
+
+
+def test_same_id_twice_goes_over_two_connections(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        one, _ = stage.ask(1)
+        two, _ = stage.ask(1)
+        first, second = await stage.accepted.get(), await stage.accepted.get()
+        first.reply(message(1, b"one"))
+        second.reply(message(1, b"two"))
+        assert {await one.result, await two.result} == {message(1, b"one"), message(1, b"two")}
+
+    perform(play)
+
+
+def test_close_is_silent_and_complete(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        heard, _ = stage.ask(1)
+        await stage.accepted.get()
+        stage.streams.close()
+        await asyncio.sleep(0)
+        assert not heard.result.done() and stage.streams.open_connections == 0
+        assert stage.clock.pending == 0
+        assert isinstance(stage.streams.ask(stage.upstream, message(2), Heard()), Unsent)
+
+    perform(play)

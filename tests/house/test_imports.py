@@ -1,0 +1,161 @@
+"""The import rule of ARCHITECTURE.md, read from the source text."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "resolver"
+
+LEVELS: dict[str, int] = {
+    "children": 0,
+    "clock": 0,
+    "durable": 0,
+    "plane": 0,
+    "portions": 0,
+    "problems": 0,
+    "wire": 1,
+    "cache": 2,
+    "config": 2,
+    "forwarding": 2,
+    "known_names": 2,
+    "local": 2,
+    "policy": 2,
+    "blocklist": 3,
+    "export": 3,
+    "flow": 3,
+    "lists": 4,
+    "observe": 4,
+    "fetching": 5,
+    "listeners": 5,
+    "publishing": 5,
+    "web": 5,
+    "server": 6,
+    "cli": 7,
+    "__main__": 8,
+}
+"""Each room imports itself and rooms of a lower level, never a sibling of its own level."""
+
+ONLY_IMPORTED_BY: dict[str, set[str]] = {
+    "resolver.config.settings": {"config", "server", "cli"},
+    "resolver.observe": {"listeners", "web", "server", "cli"},
+    "resolver.fetching": {"server", "cli"},
+    "resolver.export": {"cli"},
+    "dnslib": {"wire"},
+    "httpcore": {"fetching"},
+    "cryptography": {"fetching"},
+    "prometheus_client": {"observe"},
+    "starlette": {"web"},
+    "hypercorn": {"web"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+IMPURE = {"asyncio", "socket", "time", "random", "secrets", "select", "ssl", "threading", "uvloop"}
+"""What a pure module may not see: clocks, sockets, chance, schedulers."""
+
+PURE_ROOMS = {"wire", "policy", "cache", "known_names", "blocklist", "lists", "export", "local", "publishing"}
+PURE_MODULES = {
+    "resolver.forwarding.transaction",
+    "resolver.forwarding.upstream",
+    "resolver.flow.outcome",
+    "resolver.fetching.addresses",
+    "resolver.fetching.schedule",
+}
+IMPURE_MODULES = {"resolver.publishing.publisher", "resolver.publishing.compiler"}
+"""The publisher watches and swaps; the compiler is the main of a child process."""
+
+
+def imports_of(source: str) -> list[tuple[int, str]]:
+    """(line, dotted module) of every import; `from resolver import x` counts as `resolver.x`."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            module = node.module or ""
+            if module == "resolver":
+                found += [(node.lineno, f"resolver.{alias.name}") for alias in node.names]
+            else:
+                found.append((node.lineno, module))
+    return found
+
+
+def complaints_about(module: str, source: str) -> list[str]:
+    """Every breach of the rule in one module's source."""
+    room = module.split(".")[1]
+    pure = module in PURE_MODULES or (room in PURE_ROOMS and module not in IMPURE_MODULES)
+    complaints = []
+    for line, imported in imports_of(source):
+        where = f"{module}:{line} imports {imported}"
+        top = imported.split(".")[0]
+        if top == "resolver":
+            other = imported.split(".")[1] if "." in imported else ""
+            if other and other in LEVELS and other != room and LEVELS[other] >= LEVELS[room]:
+                complaints.append(f"{where}: not below {room}")
+        if pure and top in IMPURE:
+            complaints.append(f"{where}: {room} is pure")
+        for restricted, rooms in ONLY_IMPORTED_BY.items():
+            inside = imported == restricted or imported.startswith(restricted + ".")
+            if inside and room not in rooms and f"resolver.{room}" != restricted:
+                complaints.append(f"{where}: only {sorted(rooms)} may")
+    return complaints
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name != "resolver":
+            found.append((name, path))
+    return found
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
+def test_imports_point_one_way(module: str, path: Path) -> None:
+    assert complaints_about(module, path.read_text()) == []
+
+
+def test_every_room_has_a_level() -> None:
+    assert {module.split(".")[1] for module, _ in modules()} <= set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("resolver.wire.x", "import asyncio"),
+        ("resolver.wire.x", "from resolver.policy import verdict"),
+        ("resolver.policy.x", "def f():\n    import time"),
+        ("resolver.policy.x", "import dnslib"),
+        ("resolver.policy.x", "from resolver import cache"),
+        ("resolver.flow.service", "from resolver.observe.tally import Tally"),
+        ("resolver.flow.service", "import resolver.config.settings"),
+        ("resolver.forwarding.transaction", "from asyncio import sleep"),
+        ("resolver.listeners.x", "from resolver.web import app"),
+        ("resolver.web.x", "import typer"),
+        ("resolver.policy.x", "import httpcore"),
+        ("resolver.policy.x", "from resolver.fetching import keeper"),
+    ],
+)
+def test_a_breach_is_seen(module: str, source: str) -> None:
+    assert complaints_about(module, textwrap.dedent(source)) != []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("resolver.publishing.publisher", "import asyncio"),
+        ("resolver.forwarding.network", "import socket"),
+        ("resolver.wire.records", "from dnslib import RR"),
+        ("resolver.listeners.udp", "from resolver.observe.tally import Tally"),
+        ("resolver.cli.run", "import resolver.config.settings"),
+    ],
+)
+def test_what_the_rule_allows_is_allowed(module: str, source: str) -> None:
+    assert complaints_about(module, source) == []

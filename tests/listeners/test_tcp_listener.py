@@ -1,0 +1,410 @@
+"""Framing and limits of TCP connections, over real sockets on loopback, in front of a scripted service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import uvloop
+
+from resolver.clock import LoopClock
+from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.flow.service import Service
+from resolver.flow.waiting import Deliver
+from resolver.listeners import tcp
+from resolver.listeners.address import SocketAddress
+from resolver.listeners.reporter import Reporter
+from resolver.listeners.tcp import TcpListener
+from resolver.observe.tally import Tallies
+from resolver.plane import DROP, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN
+
+WAIT_S = 5.0
+
+
+class ScriptedService:
+    """Echoes a message behind its ID; a message whose third octet is `w` waits until released."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Ask, Deliver]] = []
+        self.asked = 0
+        self.taken_up = 0
+        self.answers_at_once = False
+
+    def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
+        self.asked += 1
+        if octets[2:3] == b"d":
+            return Drop("policy", close=True)
+        if octets[2:3] == b"x":
+            raise ZeroDivisionError
+        if octets[2:3] == b"b":
+            return self.answer(octets[:2] + b"b" * 60_000)
+        if octets[2:3] == b"w":
+            return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
+        return self.answer(octets)
+
+    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+        self.taken_up += 1
+        return self.answer_now(octets, peer, now)
+
+    def resolve(self, ask: Ask, deliver: Deliver) -> None:
+        if self.answers_at_once:
+            # As when too many questions are in flight, or no upstream can be sent to.
+            deliver(ask, self.answer(ask.query.octets))
+        else:
+            self.waiting.append((ask, deliver))
+
+    def release(self, index: int = 0) -> None:
+        ask, deliver = self.waiting.pop(index)
+        deliver(ask, self.answer(ask.query.octets))
+
+    @staticmethod
+    def answer(octets: bytes) -> Respond:
+        return Respond(octets[2:], 0, 1, Source.LOCAL)
+
+
+_opened: list[asyncio.StreamWriter] = []
+"""Client connections of the play that runs."""
+
+Play = Callable[[ScriptedService, TcpListener], Awaitable[None]]
+
+
+def run(play: Play, **limits: Any) -> Reporter:
+    """Run `play` against a listener on a free port; returns what the listener reported."""
+    reporter = Reporter(Tallies())
+    _opened.clear()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        service = ScriptedService()
+        listener = TcpListener(
+            SocketAddress("127.0.0.1", 0),
+            cast(Service, service),
+            reporter,
+            LoopClock(loop),
+            loop,
+            **limits,
+        )
+        await listener.start()
+        try:
+            await asyncio.wait_for(play(service, listener), 4 * WAIT_S)
+        finally:
+            listener.close()
+            for writer in _opened:
+                writer.close()
+            for writer in _opened:
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+            await asyncio.sleep(0.01)  # let the loop close what was aborted
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    return reporter
+
+
+def framed(message_id: int, text: bytes) -> bytes:
+    octets = message_id.to_bytes(2, "big") + text.ljust(10, b".")
+    return len(octets).to_bytes(2, "big") + octets
+
+
+async def connect(listener: TcpListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(*listener.bound_to, limit=1 << 20)
+    _opened.append(writer)
+    return reader, writer
+
+
+async def read_message(reader: asyncio.StreamReader) -> bytes:
+    length = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), WAIT_S), "big")
+    return await asyncio.wait_for(reader.readexactly(length), WAIT_S)
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), WAIT_S) == b""
+    except ConnectionError:
+        return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def poll() -> None:
+        while not condition():  # noqa: ASYNC110 -- the listener has no event to wait for
+            await asyncio.sleep(0.005)
+
+    await asyncio.wait_for(poll(), WAIT_S)
+
+
+def test_one_octet_writes_make_a_message() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in framed(7, b"hello"):
+            writer.write(bytes([octet]))
+            await writer.drain()
+        assert await read_message(reader) == b"\0\7hello....."
+
+    run(play)
+
+
+def test_a_slow_question_blocks_none_of_those_behind_it() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(0, b"wait"))
+        writer.writelines(framed(number, b"quick") for number in range(1, 20))
+        for number in range(1, 20):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        service.release()
+        assert (await read_message(reader))[:2] == b"\0\0"
+
+    run(play)
+
+
+@pytest.mark.parametrize("length", [0, 1, 11])
+def test_a_message_too_short_to_be_one_ends_the_connection(length: int) -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"good") + length.to_bytes(2, "big") + b"x" * length + framed(2, b"never"))
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert await is_closed(reader)
+
+    assert run(play).drops["tcp_short_message"] == 1
+
+
+def test_a_half_closed_client_still_gets_every_answer() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        questions = tcp.MESSAGES_PER_TURN_MAX * 3
+        writer.writelines(framed(number, b"quick") for number in range(questions))
+        writer.write(framed(9999, b"wait"))
+        writer.write_eof()
+        for number in range(questions):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        await until(lambda: bool(service.waiting))
+        service.release()
+        assert (await read_message(reader))[:2] == (9999).to_bytes(2, "big")
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_connection_may_have_only_so_many_open_questions() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        asked = tcp.OPEN_QUESTIONS_MAX + 50
+        writer.writelines(framed(number, b"wait") for number in range(asked))
+        await until(lambda: len(service.waiting) == tcp.OPEN_QUESTIONS_MAX)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert service.asked == tcp.OPEN_QUESTIONS_MAX
+        answered = set()
+        for _ in range(asked):
+            await until(lambda: bool(service.waiting))
+            service.release()
+            answered.add((await read_message(reader))[:2])
+        assert len(answered) == asked
+
+    run(play)
+
+
+def test_a_client_that_never_reads_is_made_to_wait_and_then_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        _, writer = await connect(listener)
+        cast(Any, writer.transport).pause_reading()
+        writer.writelines(framed(number, b"big") for number in range(2000))
+        await until(lambda: bool(listener.reporter.drops))
+        # Far from all of its queries were worked on: 60 kB each would be 120 MB.
+        assert service.asked < 1000
+        await until(lambda: listener.connections == 0)
+
+    assert run(play, idle_s=0.1).drops["tcp_client_does_not_read"] == 1
+
+
+def test_a_client_that_reads_slowly_gets_every_answer() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        asked = 200
+        writer.writelines(framed(number, b"big") for number in range(asked))
+        for number in range(asked):
+            message = await read_message(reader)
+            assert message[:2] == number.to_bytes(2, "big")
+            assert len(message) == 60_002
+
+    assert not run(play).drops
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        idle_reader, idle_writer = await connect(listener)
+        busy_reader, busy_writer = await connect(listener)
+        busy_writer.write(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        # Octets that never become a message are no sign of life.
+        idle_writer.write(b"\0\x20slow")
+        assert await is_closed(idle_reader)
+        await until(lambda: listener.connections == 1)
+        service.release()
+        assert (await read_message(busy_reader))[:2] == b"\0\1"
+
+    run(play, idle_s=0.05)
+
+
+def test_one_clients_connections_do_not_use_up_anothers() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        connections = [await connect(listener) for _ in range(5)]
+        assert await is_closed(connections[4][0])
+        other = socket.socket()
+        other.setblocking(False)
+        other.bind(("127.0.0.9", 0))
+        await asyncio.get_running_loop().sock_connect(other, listener.bound_to)
+        reader, writer = await asyncio.open_connection(sock=other)
+        writer.write(framed(3, b"hello"))
+        assert (await read_message(reader))[:2] == b"\0\3"
+        _opened.append(writer)
+
+    reporter = run(play, connections_per_client_max=4)
+    assert reporter.drops["tcp_connections_per_client_max"] == 1
+
+
+def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        first = await connect(listener)
+        await until(lambda: listener.connections == 1)
+        second = await connect(listener)
+        assert await is_closed(second[0])
+        first[1].close()
+        await until(lambda: listener.connections == 0)
+        third = await connect(listener)
+        third[1].write(framed(3, b"hello"))
+        assert (await read_message(third[0]))[:2] == b"\0\3"
+
+    assert run(play, connections_max=1).drops["tcp_connections_max"] == 1
+
+
+def test_a_dropped_question_closes_the_connection() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"drop"))
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_defect_costs_one_query_not_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"x") + framed(2, b"fine"))
+        assert (await read_message(reader))[:2] == b"\0\2"
+
+    assert run(play).drops["defect"] == 1
+    assert "defect in answer_now" in caplog.text
+
+
+def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        listener.stop_reading()
+        writer.write(framed(2, b"too late"))
+        service.release()
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert await is_closed(reader)
+        assert service.asked == 1
+
+    run(play)
+
+
+def test_answers_delivered_while_asking_are_each_sent_once() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        service.answers_at_once = True
+        reader, writer = await connect(listener)
+        asked = 2 * tcp.MESSAGES_PER_TURN_MAX
+        last = framed(asked, b"wait")
+        writer.write(b"".join(framed(number, b"wait") for number in range(asked)) + last[:7])
+        for number in range(asked):
+            assert (await read_message(reader))[:2] == number.to_bytes(2, "big")
+        writer.write(last[7:])
+        assert (await read_message(reader))[:2] == asked.to_bytes(2, "big")
+        assert service.asked == asked + 1
+        writer.write_eof()
+        assert await is_closed(reader)
+
+    run(play)
+
+
+def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        service.answers_at_once = True
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"wait") + framed(2, b"quick"))
+        writer.write_eof()
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert (await read_message(reader))[:2] == b"\0\2"
+        assert await is_closed(reader)
+        await until(lambda: listener.connections == 0)
+
+    run(play)
+
+
+class Front:
+    """Answers by the third octet: `n` here, `p` not, `u` unseen, `d` dropped, `c` with the connection, `x` a defect."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, bool]] = []
+
+    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+        self.asked.append((address, is_stream))
+        if octets[2:3] == b"x":
+            raise ZeroDivisionError
+        word = {b"n": RESPOND, b"p": PUNT, b"u": UNSEEN, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
+        return word, octets[:2] + b"front" if word == RESPOND else b""
+
+
+def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
+    front = Front()
+
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
+        assert await read_message(reader) == b"\0\1front"
+        assert (await read_message(reader))[:8] == b"\0\3punted"
+        assert front.asked == [(b"\x7f\0\0\1", True)] * 3
+        assert service.taken_up == 1
+
+    reporter = run(play, front=front)
+    assert sum(count for _, count, _ in reporter.tallies.snapshot().counts) == 1
+
+
+def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"unseen"))
+        assert (await read_message(reader))[:8] == b"\0\1unseen"
+        assert (service.asked, service.taken_up) == (1, 0)
+
+    run(play, front=Front())
+
+
+def test_the_front_may_close_a_connection() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"close"))
+        assert await is_closed(reader)
+
+    run(play, front=Front())
+
+
+def test_a_defect_of_the_front_costs_one_query() -> None:
+    async def play(_: ScriptedService, listener: TcpListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"x") + framed(2, b"native"))
+        assert await read_message(reader) == b"\0\2front"
+
+    assert run(play, front=Front()).drops["defect"] == 1

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import ipaddress
+import json
+
+import pytest
+
+from resolver.flow.outcome import Drop, Peer, Respond, Source, Transport
+from resolver.observe.log import LogWriter
+from resolver.observe.query_log import QueryLog
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
+
+QUERY = bytes.fromhex("beef01000001000000000000") + b"\x03www\x04acme\x07example\x00\x00\x01\x00\x01"
+HOSTILE_QUERY = bytes.fromhex("beef01000001000000000000") + b"\x06a\nb\x1b\xff \x00\x00\x01\x00\x01"
+RULE = PolicyRule(
+    "exchange", "acme", "Acme", PolicyAction.NXDOMAIN, Mode.ENFORCE, 300, bytes(4), bytes(16), 15, ""
+)
+MATCH = RuleMatch(RULE, RuleForm.SUBTREE, b"\x04acme\x07example\x00", "blocklist.yaml", 1)
+BLOCKED = Respond(b"", 3, 1, Source.POLICY, Verdict(PolicyAction.NXDOMAIN, MATCH))
+SHADOWED = Respond(b"", 0, 1, Source.CACHE, Verdict(shadow=MATCH))
+ALLOWED = Respond(b"", 0, 1, Source.CACHE)
+
+
+def peer(address: str = "192.0.2.77") -> Peer:
+    return Peer(ipaddress.ip_address(address).packed, Transport.UDP)
+
+
+def lines(
+    *outcomes: Respond | Drop,
+    queries: str = "all",
+    clients: str = "hidden",
+    query: bytes = QUERY,
+    address: str = "192.0.2.77",
+) -> list[dict[str, object]]:
+    stream = io.StringIO()
+    writer = LogWriter(stream)
+    log = QueryLog(writer, queries=queries, clients=clients, line_format="json", wall=lambda: 0.0)
+    for outcome in outcomes:
+        log.write(peer(address), query, outcome)
+    writer.close()
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_blocked_query_says_what_was_done_and_for_which_exchange() -> None:
+    assert lines(BLOCKED, queries="blocked") == [
+        {
+            "time": "1970-01-01T00:00:00.000Z",
+            "level": "info",
+            "event": "query",
+            "transport": "udp",
+            "qname": "www.acme.example",
+            "qtype": "A",
+            "rcode": "NXDOMAIN",
+            "source": "policy",
+            "exchange": "acme",
+            "action": "nxdomain",
+        }
+    ]
+
+
+def test_blocked_only_leaves_out_what_is_allowed() -> None:
+    assert lines(ALLOWED, queries="blocked") == []
+
+
+def test_shadow_hits_are_logged_as_such() -> None:
+    [line] = lines(SHADOWED, queries="blocked")
+    assert (line["shadow_exchange"], line["shadow_action"]) == ("acme", "nxdomain")
+    assert "action" not in line
+
+
+def test_a_drop_is_logged_with_its_reason() -> None:
+    [line] = lines(Drop("policy", qtype=1, verdict=BLOCKED.verdict), queries="blocked")
+    assert line["dropped"] == "policy"
+    assert "rcode" not in line
+
+
+@pytest.mark.parametrize(
+    ("clients", "address", "shown"),
+    [
+        ("network", "192.0.2.77", "192.0.2.0/24"),
+        ("network", "2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("full", "192.0.2.77", "192.0.2.77"),
+        ("full", "2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_clients_are_shown_as_far_as_the_settings_allow(clients: str, address: str, shown: str) -> None:
+    [line] = lines(ALLOWED, clients=clients, address=address)
+    assert line["client"] == shown
+
+
+def test_hidden_clients_appear_nowhere() -> None:
+    [line] = lines(ALLOWED)
+    assert "client" not in line
+    assert "192.0.2" not in json.dumps(line)
+
+
+def test_a_hostile_name_stays_on_one_printable_line() -> None:
+    [line] = lines(ALLOWED, query=HOSTILE_QUERY)
+    assert str(line["qname"]).isprintable()
+
+
+def test_a_packet_that_is_no_query_is_logged_without_a_name() -> None:
+    [line] = lines(Drop("response"), query=b"\x00" * 5)
+    assert "qname" not in line
+    assert line["dropped"] == "response"

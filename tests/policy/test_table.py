@@ -1,0 +1,567 @@
+"""Which rule wins, how far it reaches, and what an answer adds to it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resolver.policy.image import Effect, Image
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import (
+    PASS,
+    Exemption,
+    Mode,
+    PolicyAction,
+    PolicyRule,
+    RuleForm,
+    Verdict,
+)
+from resolver.wire.names import name_from_text as n
+from resolver.wire.names import name_to_text
+from resolver.wire.response import ChainLink, Response
+from tests.support.policy_maker import PolicyMaker, make_rule, split_form
+
+NOW = 1000.0
+
+
+def judge(table: PolicyTable, name: str) -> Verdict:
+    return table.judge_name(n(name), NOW)
+
+
+def winner_of(verdict: Verdict) -> str | None:
+    return verdict.match.rule.label if verdict.match else None
+
+
+# One rule.
+
+
+@pytest.mark.parametrize("name", ["example.org", "com", ".", "notexample.com", "a.b.c.example.net"])
+def test_name_that_no_rule_speaks_of_gets_the_pass_constant(tmp_path: Path, name: str) -> None:
+    assert judge(PolicyMaker().block(make_rule(), "example.com").table(tmp_path), name) is PASS
+
+
+@pytest.mark.parametrize("name", ["example.com", "www.example.com", "a.b.example.com"])
+def test_plain_rule_blocks_its_owner_and_all_below(tmp_path: Path, name: str) -> None:
+    verdict = judge(PolicyMaker().block(make_rule(), "example.com").table(tmp_path), name)
+    assert verdict.is_blocked and verdict.nxdomain_ok and verdict.denied == n(name)
+    assert verdict.match is not None and verdict.match.owner == n("example.com")
+    assert (verdict.match.file, verdict.match.line) == ("blocklist.yaml", 1)
+    assert verdict.valid_until == math.inf
+
+
+def test_exact_rule_blocks_its_owner_only_and_never_says_nxdomain(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "=login.example").table(tmp_path)
+    assert judge(table, "login.example").is_blocked
+    assert not judge(table, "login.example").nxdomain_ok
+    assert judge(table, "a.login.example") is PASS
+
+
+def test_below_rule_spares_its_owner(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "*.cdn.example").table(tmp_path)
+    assert judge(table, "cdn.example") is PASS
+    assert judge(table, "a.cdn.example").nxdomain_ok
+    assert judge(table, "b.a.cdn.example").is_blocked
+
+
+def test_exact_and_below_rule_of_one_name_together_say_nxdomain(tmp_path: Path) -> None:
+    verdict = judge(
+        PolicyMaker().block(make_rule(), "=x.example", "*.x.example").table(tmp_path), "x.example"
+    )
+    assert verdict.match is not None and verdict.match.form is RuleForm.EXACT
+    assert verdict.nxdomain_ok
+
+
+def test_top_level_and_root_rules_reach_everything_below(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(label="tld"), "test").table(tmp_path)
+    assert judge(table, "a.b.test").is_blocked and judge(table, "test").is_blocked
+    assert judge(table, "example") is PASS and judge(table, ".") is PASS
+    (tmp_path / "root").mkdir()
+    table = PolicyMaker().block(make_rule(label="all"), ".").table(tmp_path / "root")
+    assert judge(table, ".").is_blocked and judge(table, "a.example").nxdomain_ok
+
+
+def test_exception_under_a_root_rule_marks_its_top_level_domain(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="all"), ".").allow("=www.example.org")
+    table = maker.table(tmp_path)
+    assert judge(table, "org").is_blocked and not judge(table, "org").nxdomain_ok
+    assert judge(table, "net").nxdomain_ok
+
+
+def test_longest_possible_name_is_judged(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "example.com").table(tmp_path)
+    deep = b"\x01a" * 120 + n("example.com")
+    assert table.judge_name(deep, NOW).is_blocked
+    assert table.judge_name(b"\x01a" * 127 + b"\0", NOW) is PASS
+
+
+# Tiers and preference.
+
+
+def test_longer_owner_wins_within_a_tier(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="wide"), "example.com")
+    table = maker.block(make_rule(label="narrow"), "a.example.com").table(tmp_path)
+    assert winner_of(judge(table, "x.a.example.com")) == "narrow"
+    assert winner_of(judge(table, "b.example.com")) == "wide"
+
+
+def test_block_below_an_allowed_name_wins_when_its_owner_is_longer(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "x.a.example").allow("a.example").table(tmp_path)
+    assert judge(table, "x.a.example").is_blocked
+    assert not judge(table, "a.example").is_blocked
+
+
+def test_allow_beats_block_of_the_same_owner(tmp_path: Path) -> None:
+    verdict = judge(
+        PolicyMaker().block(make_rule(), "a.example").allow("a.example").table(tmp_path), "a.example"
+    )
+    assert not verdict.is_blocked and verdict.exemption is Exemption.ALL
+    assert winner_of(verdict) == "allow"
+
+
+def test_exchange_beats_a_list_whatever_the_lengths(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule("list", "ads"), "a.b.example")
+    table = maker.block(make_rule(label="exchange"), "example.com", "b.example").table(tmp_path)
+    assert winner_of(judge(table, "a.b.example")) == "exchange"
+
+
+def test_list_allow_reaches_lists_only(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "a.example").block(make_rule("list", "ads"), "b.example")
+    good = make_rule("list", "good", action=PolicyAction.PASSTHRU)
+    table = maker.list_allow(good, "a.example", "b.example").table(tmp_path)
+    assert judge(table, "a.example").is_blocked
+    verdict = judge(table, "b.example")
+    assert not verdict.is_blocked and verdict.exemption is Exemption.LISTS
+
+
+def test_protected_name_beats_everything(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "=time.example", "example").protect("time.example")
+    verdict = judge(maker.table(tmp_path), "time.example")
+    assert not verdict.is_blocked and winner_of(verdict) == "protected"
+    assert verdict.exemption is Exemption.ALL
+
+
+def test_exact_beats_below_beats_plain_at_one_owner(tmp_path: Path) -> None:
+    maker = PolicyMaker()
+    for label, name in (("plain", "a.example"), ("below", "*.a.example"), ("exact", "=a.example")):
+        maker.block(make_rule(label=label), name)
+    table = maker.table(tmp_path)
+    assert winner_of(judge(table, "a.example")) == "exact"
+    assert winner_of(judge(table, "x.a.example")) == "below"
+
+
+def test_earlier_line_wins_among_equals(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule("list", "first"), "a.example")
+    table = maker.block(make_rule("list", "second"), "a.example").table(tmp_path)
+    assert winner_of(judge(table, "a.example")) == "first"
+
+
+# NXDOMAIN.
+
+
+def test_nxdomain_is_not_said_above_an_exception(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "example.com").allow("a.b.example.com")
+    table = maker.table(tmp_path)
+    assert not judge(table, "example.com").nxdomain_ok
+    assert not judge(table, "b.example.com").nxdomain_ok
+    assert judge(table, "x.example.com").nxdomain_ok
+    assert not judge(table, "x.a.b.example.com").is_blocked
+
+
+def test_protected_name_below_prevents_nxdomain_too(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "example.com").protect("=ntp.example.com").table(tmp_path)
+    assert judge(table, "example.com").is_blocked and not judge(table, "example.com").nxdomain_ok
+
+
+def test_list_exception_below_does_not_soften_an_exchange(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "a.example").block(make_rule("list", "ads"), "b.example")
+    good = make_rule("list", "good", action=PolicyAction.PASSTHRU)
+    table = maker.list_allow(good, "x.a.example", "x.b.example").table(tmp_path)
+    assert judge(table, "a.example").nxdomain_ok
+    assert not judge(table, "b.example").nxdomain_ok
+
+
+def test_disabled_exception_below_prevents_nothing(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule("list", "ads"), "b.example")
+    off = make_rule("list", "off", action=PolicyAction.PASSTHRU, mode=Mode.DISABLED)
+    assert judge(maker.list_allow(off, "x.b.example").table(tmp_path), "b.example").nxdomain_ok
+
+
+def test_exceptions_elsewhere_leave_no_mark_on_their_parents(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "example.com").allow("a.example.org").table(tmp_path)
+    assert table.image.find(n("example.org")) == 0
+    assert judge(table, "example.org") is PASS
+
+
+# Modes and dates.
+
+
+def test_shadow_rule_is_reported_and_blocks_nothing(tmp_path: Path) -> None:
+    verdict = judge(
+        PolicyMaker().block(make_rule(mode=Mode.SHADOW), "a.example").table(tmp_path), "a.example"
+    )
+    assert not verdict.is_blocked and verdict.match is None
+    assert verdict.shadow is not None and verdict.shadow.rule.label == "example"
+
+
+def test_shadow_rule_that_would_lose_is_not_reported(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(mode=Mode.SHADOW), "example.com").allow("a.example.com")
+    assert judge(maker.table(tmp_path), "a.example.com").shadow is None
+
+
+def test_shadow_rule_that_would_win_is_reported_beside_the_winner(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="old"), "example.com")
+    table = maker.block(make_rule(label="new", mode=Mode.SHADOW), "a.example.com").table(tmp_path)
+    verdict = judge(table, "a.example.com")
+    assert verdict.is_blocked and winner_of(verdict) == "old"
+    assert verdict.shadow is not None and verdict.shadow.rule.label == "new"
+
+
+def test_disabled_rule_takes_no_part(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(mode=Mode.DISABLED), "a.example").table(tmp_path)
+    assert judge(table, "a.example") is PASS
+    assert not table.is_filtering
+
+
+@pytest.mark.parametrize(("wall", "blocked"), [(99, False), (100, True), (199, True), (200, False)])
+def test_rule_holds_from_its_first_second_to_before_its_last(
+    tmp_path: Path, wall: int, blocked: bool
+) -> None:
+    maker = PolicyMaker().block(make_rule(starts_at=100.0, ends_at=200.0), "a.example")
+    assert judge(maker.table(tmp_path, wall=wall), "a.example").is_blocked is blocked
+
+
+def test_coming_date_bounds_the_verdict_on_the_monotonic_clock(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(starts_at=1100.0), "a.example")
+    path = maker.write(tmp_path / "dates.policy")
+    before = PolicyTable(Image(path), 1, wall=1000.0, monotonic=50.0)
+    verdict = judge(before, "a.example")
+    assert verdict is not PASS and not verdict.is_blocked and verdict.valid_until == 150.0
+    assert before.next_boundary == 1100.0
+    after = PolicyTable(Image(path), 2, wall=1100.0, monotonic=150.0)
+    assert judge(after, "a.example").is_blocked
+    assert judge(after, "a.example").valid_until == math.inf
+    assert after.next_boundary == math.inf
+
+
+def test_dates_of_other_names_bound_nothing(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="a", ends_at=2000.0), "a.example")
+    table = maker.block(make_rule(label="b"), "b.example").table(tmp_path, wall=1.0)
+    assert judge(table, "b.example").valid_until == math.inf
+    assert judge(table, "c.example") is PASS
+
+
+# Against an obviously correct reference.
+
+
+class Line(NamedTuple):
+    """One rule of a random policy, in file order."""
+
+    tier: int
+    effect: Effect
+    form: RuleForm
+    owner: str
+    rule: PolicyRule
+
+
+FORM_RANK = {RuleForm.EXACT: 0, RuleForm.BELOW: 1, RuleForm.SUBTREE: 2}
+
+
+def is_under(name: str, owner: str) -> bool:
+    return owner == "." or name.endswith("." + owner)
+
+
+def applies(line: Line, name: str) -> bool:
+    if line.form is RuleForm.EXACT:
+        return name == line.owner
+    if line.form is RuleForm.BELOW:
+        return is_under(name, line.owner)
+    return name == line.owner or is_under(name, line.owner)
+
+
+def is_active(rule: PolicyRule, wall: float, modes: tuple[Mode, ...]) -> bool:
+    started = rule.starts_at is None or rule.starts_at <= wall
+    ended = rule.ends_at is not None and rule.ends_at <= wall
+    return rule.mode in modes and started and not ended
+
+
+def best(lines: list[Line], name: str, wall: float, modes: tuple[Mode, ...]) -> Line | None:
+    candidates = [
+        (line.tier, -len(n(line.owner)), line.effect, FORM_RANK[line.form], number)
+        for number, line in enumerate(lines)
+        if applies(line, name) and is_active(line.rule, wall, modes)
+    ]
+    return lines[min(candidates)[-1]] if candidates else None
+
+
+def reference(lines: list[Line], name: str, wall: float) -> tuple[Any, Any, bool]:
+    """(winner, shadow winner, whether NXDOMAIN is true) by plain search."""
+    enforced = (Mode.ENFORCE,)
+    winner = best(lines, name, wall, enforced)
+    second = best(lines, name, wall, (Mode.ENFORCE, Mode.SHADOW))
+    shadow = second if second is not None and second.rule.mode is Mode.SHADOW else None
+    if winner is None or winner.effect is not Effect.BLOCK:
+        return winner, shadow, False
+    child = best(lines, f"zzz.{name}", wall, enforced)
+    if child is None or child.effect is not Effect.BLOCK:
+        return winner, shadow, False
+    exceptions = [
+        line
+        for line in lines
+        if line.effect is not Effect.BLOCK
+        and line.tier <= child.tier
+        and is_under(line.owner, name)
+        and is_active(line.rule, wall, enforced)
+    ]
+    return winner, shadow, not exceptions
+
+
+LABELS = st.sampled_from(["a", "b", "c"])
+NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+DATES = st.sampled_from([None, None, None, 50.0, 100.0, 150.0])
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> list[Line]:
+    blocks = [
+        make_rule(
+            kind,
+            f"{kind}{number}",
+            mode=draw(st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED])),
+            starts_at=draw(DATES),
+            ends_at=draw(DATES),
+        )
+        for kind in ("exchange", "list")
+        for number in range(2)
+    ]
+    good_mode = draw(st.sampled_from([Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED]))
+    good = make_rule("list", "good", action=PolicyAction.PASSTHRU, mode=good_mode)
+    allow, protected = make_rule("allow", "allow"), make_rule("protected", "protected")
+    sources = [(1 if rule.kind == "exchange" else 2, Effect.BLOCK, rule) for rule in blocks]
+    sources += [(2, Effect.ALLOW, good), (1, Effect.ALLOW, allow), (0, Effect.PROTECT, protected)]
+    lines = []
+    for _ in range(draw(st.integers(1, 12))):
+        tier, effect, rule = draw(st.sampled_from(sources))
+        form = draw(st.sampled_from(list(RuleForm)))
+        lines.append(Line(tier, effect, form, draw(NAMES), rule))
+    return lines
+
+
+@pytest.mark.slow
+@given(lines=policies(), names=st.lists(NAMES, min_size=1, max_size=12), wall=st.sampled_from([75.0, 125.0]))
+@settings(max_examples=300, deadline=None)
+def test_judgement_agrees_with_plain_search(lines: list[Line], names: list[str], wall: float) -> None:
+    maker = PolicyMaker()
+    for number, line in enumerate(lines, start=1):
+        class_id = maker.writer.class_of(line.rule, line.form, line.effect, "rules")
+        maker.writer.add_names(class_id, [n(line.owner)], [number])
+    with tempfile.TemporaryDirectory() as folder:
+        table = maker.table(Path(folder), wall=wall)
+        for name in [*names, *(line.owner for line in lines)]:
+            winner, shadow, nxdomain_ok = reference(lines, name, wall)
+            verdict = judge(table, name)
+            expected = (winner and winner.rule, winner and n(winner.owner), winner and winner.form)
+            match = verdict.match
+            assert (match and match.rule, match and match.owner, match and match.form) == expected, name
+            assert (verdict.shadow and verdict.shadow.rule) == (shadow and shadow.rule), name
+            assert verdict.nxdomain_ok is nxdomain_ok, name
+            assert verdict.is_blocked is (winner is not None and winner.effect is Effect.BLOCK), name
+            dates = [
+                date
+                for line in lines
+                if applies(line, name) and line.rule.mode is not Mode.DISABLED
+                for date in (line.rule.starts_at, line.rule.ends_at)
+                if date is not None and date > wall
+            ]
+            if verdict is PASS:
+                assert winner is None and shadow is None
+            if verdict.valid_until == math.inf:
+                # A rule that ends before it starts never changes anything.
+                assert all(
+                    best(lines, name, date, (Mode.ENFORCE, Mode.SHADOW))
+                    == best(lines, name, wall, (Mode.ENFORCE, Mode.SHADOW))
+                    for date in dates
+                )
+
+
+# The response's side.
+
+
+def make_response(
+    chain: tuple[str, ...] = (), *, targets: tuple[str, ...] = (), addresses: tuple[bytes, ...] = ()
+) -> Response:
+    links = tuple(ChainLink(n(name), 20 * place, place) for place, name in enumerate(chain, start=1))
+    return Response(
+        rcode=0,
+        authentic_data=False,
+        body=b"\0" * 20 * len(links),
+        ancount=len(links),
+        nscount=0,
+        ttl_offsets=(),
+        ttls=(),
+        negative=None,
+        ttl_s=60,
+        links=links,
+        service_targets=tuple(map(n, targets)),
+        addresses=addresses,
+        name_at_end=n(chain[-1]) if chain else n("ask.example"),
+    )
+
+
+def respond(table: PolicyTable, response: Response, qname: str = "ask.example") -> Verdict:
+    return table.judge_response(judge(table, qname), n(qname), 1, response, NOW)
+
+
+def test_answer_that_no_rule_speaks_of_keeps_the_verdict_itself(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "bad.example").table(tmp_path)
+    assert respond(table, make_response(("a.example", "b.example"))) is PASS
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_chain_is_kept_up_to_the_link_that_names_the_blocked_name(tmp_path: Path, place: int) -> None:
+    chain = ["one.example", "two.example", "three.example"]
+    chain[place] = "www.bad.example"
+    table = PolicyMaker().block(make_rule(), "bad.example").table(tmp_path)
+    verdict = respond(table, make_response(tuple(chain)))
+    assert verdict.is_blocked and verdict.denied == n("www.bad.example")
+    assert verdict.kept_links == place + 1 and verdict.nxdomain_ok
+
+
+def test_first_blocked_name_of_the_chain_decides(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="late"), "z.example")
+    table = maker.block(make_rule(label="early"), "y.example").table(tmp_path)
+    assert winner_of(respond(table, make_response(("y.example", "z.example")))) == "early"
+
+
+def test_allowed_question_exempts_its_whole_response(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "bad.example").addresses(make_rule(), "192.0.2.0/24")
+    table = maker.allow("ask.example").table(tmp_path)
+    response = make_response(("bad.example",), addresses=(bytes([192, 0, 2, 1]),))
+    verdict = respond(table, response)
+    assert not verdict.is_blocked and verdict is not PASS
+    assert respond(table, response, "other.example").is_blocked
+
+
+def test_allow_on_a_later_name_exempts_that_name_only(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "bad.example").allow("good.bad.example")
+    table = maker.table(tmp_path)
+    assert not respond(table, make_response(("good.bad.example",))).is_blocked
+    verdict = respond(table, make_response(("good.bad.example", "x.bad.example")))
+    assert verdict.is_blocked and verdict.kept_links == 2
+
+
+def test_list_allow_on_the_question_exempts_from_lists_not_from_exchanges(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "bad.example").block(make_rule("list", "ads"), "ads.example")
+    good = make_rule("list", "good", action=PolicyAction.PASSTHRU)
+    table = maker.list_allow(good, "ask.example").table(tmp_path)
+    assert not respond(table, make_response(("ads.example",))).is_blocked
+    assert respond(table, make_response(("ads.example",)), "other.example").is_blocked
+    assert respond(table, make_response(("ads.example", "bad.example"))).is_blocked
+
+
+def test_shadow_rule_on_a_later_name_is_reported_and_blocks_nothing(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(mode=Mode.SHADOW), "bad.example").table(tmp_path)
+    verdict = respond(table, make_response(("bad.example",)))
+    assert not verdict.is_blocked and verdict.shadow is not None
+
+
+def test_coming_date_on_a_later_name_bounds_the_response(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(starts_at=500.0), "bad.example").table(tmp_path, wall=400.0)
+    verdict = respond(table, make_response(("bad.example",)))
+    assert not verdict.is_blocked and verdict.valid_until == 100.0
+
+
+def test_service_target_condemns_its_answer_without_nxdomain(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "bad.example").table(tmp_path)
+    verdict = respond(table, make_response(("mid.example",), targets=("svc.bad.example",)))
+    assert verdict.is_blocked and not verdict.nxdomain_ok
+    assert verdict.denied == n("mid.example") and verdict.kept_links == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "blocked"),
+    [
+        (bytes([192, 0, 2, 0]), True),
+        (bytes([192, 0, 2, 255]), True),
+        (bytes([192, 0, 1, 255]), False),
+        (bytes([192, 0, 3, 0]), False),
+        (bytes.fromhex("20010db8000100000000000000000001"), True),
+        (bytes.fromhex("20010db8000200000000000000000001"), False),
+        (bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1]), True),
+        (b"\xff" * 16, False),
+        (bytes(4), False),
+    ],
+)
+def test_address_inside_a_network_condemns_the_response(
+    tmp_path: Path, address: bytes, blocked: bool
+) -> None:
+    table = PolicyMaker().addresses(make_rule(), "192.0.2.0/24", "2001:db8:1::/48").table(tmp_path)
+    verdict = respond(table, make_response(addresses=(b"\x08\x08\x08\x08", address)))
+    assert verdict.is_blocked is blocked
+    if blocked:
+        assert verdict.match is not None and verdict.match.form is None
+        assert not verdict.nxdomain_ok and verdict.denied == n("ask.example")
+
+
+def test_smallest_of_nested_networks_wins_and_shadow_ones_only_report(tmp_path: Path) -> None:
+    maker = PolicyMaker().addresses(make_rule(label="wide"), "198.51.100.0/24")
+    maker.addresses(make_rule(label="narrow"), "198.51.100.64/26")
+    maker.addresses(make_rule(label="shadow", mode=Mode.SHADOW), "198.51.100.65/32")
+    table = maker.table(tmp_path)
+
+    def at(last: int) -> Verdict:
+        return respond(table, make_response(addresses=(bytes([198, 51, 100, last]),)))
+
+    assert winner_of(at(1)) == winner_of(at(128)) == "wide"
+    assert winner_of(at(64)) == winner_of(at(65)) == "narrow"
+    shadow = at(65).shadow
+    assert shadow is not None and shadow.rule.label == "shadow"
+    assert at(64).shadow is None
+    match = at(64).match
+    assert match is not None and match.owner == bytes([198, 51, 100, 64])
+
+
+def test_network_at_the_end_of_the_address_space_is_found(tmp_path: Path) -> None:
+    table = PolicyMaker().addresses(make_rule(), "ffff:ffff::/32").table(tmp_path)
+    assert respond(table, make_response(addresses=(b"\xff" * 16,))).is_blocked
+
+
+@given(
+    networks=st.lists(st.tuples(st.integers(0, 255), st.integers(0, 8)), max_size=6),
+    probe=st.integers(0, 255),
+)
+@settings(max_examples=100, deadline=None)
+def test_intervals_agree_with_plain_containment(networks: list[tuple[int, int]], probe: int) -> None:
+    import ipaddress
+
+    nets = [
+        ipaddress.ip_network((int.from_bytes(bytes([192, 0, 2, last])), 24 + bits), strict=False)
+        for last, bits in networks
+    ]
+    maker = PolicyMaker()
+    for number, net in enumerate(nets):
+        maker.addresses(make_rule(label=f"n{number}"), str(net))
+    address = ipaddress.ip_address(bytes([192, 0, 2, probe]))
+    with tempfile.TemporaryDirectory() as folder:
+        table = maker.table(Path(folder))
+        around = table.addresses_at(address.packed)
+        found = [line for _, line, _, _ in around]
+        assert [(packed, length) for _, _, packed, length in around] == [
+            (nets[line - 1].network_address.packed, nets[line - 1].prefixlen) for line in found
+        ]
+    inside = [number for number, net in enumerate(nets) if address in net]
+    assert found == [number + 1 for number in sorted(inside, key=lambda k: (nets[k].num_addresses, k))]
+
+
+def test_split_form_of_the_maker_reads_all_three() -> None:
+    assert [split_form(text)[1] for text in ("=a.example", "*.a.example", "a.example")] == [
+        RuleForm.EXACT,
+        RuleForm.BELOW,
+        RuleForm.SUBTREE,
+    ]
+    assert name_to_text(split_form("*.a.example")[0]) == "a.example"

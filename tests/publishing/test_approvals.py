@@ -1,0 +1,84 @@
+"""Approvals are kept whole, bounded, and for one content only."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from resolver.publishing.approvals import (
+    APPROVALS_KEPT_MAX,
+    Approval,
+    add_approval,
+    approvals_of,
+    approvals_path,
+    content_hash,
+    current_user,
+    decisive,
+    read_approvals,
+)
+from resolver.publishing.compiled import InputFile
+
+FILES = [InputFile("blocklist.yaml", "aa", 1), InputFile("ads.txt", "bb", 1)]
+OTHER_LIST = [FILES[0], InputFile("ads.txt", "cc", 1)]
+
+
+def test_an_approval_is_found_by_its_content(tmp_path: Path) -> None:
+    approval = Approval(content_hash(FILES), "ann", 1.0, "why")
+    add_approval(tmp_path, approval)
+    assert approvals_of(tmp_path, FILES) == [approval]
+    assert approvals_of(tmp_path, OTHER_LIST) == []
+
+
+def test_an_approval_of_what_the_blocklist_says_is_found_by_the_blocklist(tmp_path: Path) -> None:
+    approval = Approval(content_hash(FILES), "ann", 1.0, "why", "aa")
+    add_approval(tmp_path, approval)
+    assert approvals_of(tmp_path, OTHER_LIST) == [approval]
+    assert approvals_of(tmp_path, [InputFile("blocklist.yaml", "zz", 1), FILES[1]]) == []
+
+
+def test_an_approval_from_before_there_were_two_kinds_is_for_all_files(tmp_path: Path) -> None:
+    old = {"content": content_hash(FILES), "who": "ann", "at": 1.0, "reason": "why"}
+    approvals_path(tmp_path).write_text(json.dumps({"approvals": [old]}))
+    assert len(approvals_of(tmp_path, FILES)) == 1 and approvals_of(tmp_path, OTHER_LIST) == []
+
+
+def test_applying_again_without_force_takes_no_approval_back(tmp_path: Path) -> None:
+    add_approval(tmp_path, Approval(content_hash(FILES), "ann", 1.0, "why"))
+    add_approval(tmp_path, Approval(content_hash(FILES), "bob", 2.0))
+    found = decisive(approvals_of(tmp_path, FILES))
+    assert found is not None and found.who == "ann" and found.is_forced
+
+
+def test_the_oldest_go_first(tmp_path: Path) -> None:
+    for number in range(APPROVALS_KEPT_MAX + 3):
+        add_approval(tmp_path, Approval(str(number), "ann", 1.0))
+    kept = read_approvals(tmp_path)
+    assert len(kept) == APPROVALS_KEPT_MAX and kept[0].content == "3"
+
+
+def test_of_many_approvals_at_once_none_is_lost(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: add_approval(tmp_path, Approval(str(number), "ann", 1.0)), range(40)))
+    assert sorted(int(entry.content) for entry in read_approvals(tmp_path)) == list(range(40))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"approvals": 1}', '{"approvals": [{}]}', "\0\xff"])
+def test_a_file_that_is_not_ours_approves_nothing(tmp_path: Path, text: str) -> None:
+    approvals_path(tmp_path).write_text(text)
+    assert read_approvals(tmp_path) == []
+
+
+def test_the_content_is_the_octets_of_all_files_in_order_wherever_they_are() -> None:
+    one, two = InputFile("a", "11", 1), InputFile("b", "22", 1)
+    assert content_hash([one, two]) == content_hash([InputFile("z", "11", 1), two])
+    assert len({content_hash(files) for files in ([one, two], [two, one], [one])}) == 3
+
+
+def test_behind_sudo_the_person_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ann")
+    assert current_user() == "ann"
+    monkeypatch.delenv("SUDO_USER")
+    assert current_user() != ""

@@ -1,0 +1,586 @@
+"""The start rule, reloading, the last good copy, dates; on a fake clock, compiling in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from resolver.children import Ended, Share
+from resolver.policy.table import PolicyTable
+from resolver.problems import Problem
+from resolver.publishing import image_store
+from resolver.publishing.compiled import Compiled
+from resolver.publishing.compiler import compile_policy
+from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore
+from resolver.publishing.publisher import (
+    CHECK_S,
+    COMPILE_TIMEOUT_S,
+    RETRY_S,
+    Publisher,
+    StartRefused,
+    compile_in_child,
+)
+from resolver.wire.names import name_from_text as n
+
+HEAD = """\
+version: 1
+orders:
+  one: {authority: Court, title: Order, reference: "1/2", date: 2018-08-23, url: null, imposed_by: external}
+exchanges:
+"""
+DAY_S = 86400.0
+
+
+def entry(label: str, more: str = "") -> str:
+    return f"  {label}: {{name: {label.title()}, order: one, domains: [{label}.example]{more}}}\n"
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class HandClock:
+    """A clock moved by hand; wall time runs beside it until it is set."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.wall_ahead = 1.6e9
+        self.timers: list[tuple[float, Callable[[], None], Timer]] = []
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall(self) -> float:
+        return self.seconds + self.wall_ahead
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        timer = Timer()
+        self.timers.append((self.seconds + delay_s, callback, timer))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        until = self.seconds + seconds
+        while True:
+            due = [t for t in self.timers if t[0] <= until and not t[2].is_cancelled]
+            if not due:
+                break
+            first = min(due, key=lambda t: t[0])
+            self.timers.remove(first)
+            self.seconds = max(self.seconds, first[0])
+            first[1]()
+        self.seconds = until
+
+
+class Stage:
+    """A publisher with its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blocklist = folder / "blocklist.yaml"
+        self.state = folder / "state"
+        self.state.mkdir(exist_ok=True)
+        self.clock = HandClock()
+        self.published: list[PolicyTable] = []
+        self.compiled = 0
+        self.failing = False
+        self.serial = 0
+
+    def write(self, *entries: str, rest: str = "") -> None:
+        self.blocklist.write_text(HEAD + "".join(entries) + rest)
+        self.touch(self.blocklist)
+
+    def touch(self, path: Path) -> None:
+        """Two writes within one tick of the file system's clock are not what these tests are about."""
+        self.serial += 1
+        os.utime(path, ns=(self.serial * 10**9, self.serial * 10**9))
+
+    async def compile(self, blocklist: Path, out: Path, idle: bool) -> Compiled:
+        self.compiled += 1
+        if self.failing:
+            return Compiled(problems=[Problem("images", 0, "No space left on device")], transient=True)
+        return compile_policy(blocklist, out)
+
+    def publisher(self) -> Publisher:
+        return Publisher(
+            self.blocklist,
+            self.state,
+            self.clock,
+            self.published.append,
+            wall=self.clock.wall,
+            compile_policy=self.compile,
+            watch=False,
+        )
+
+    def blocks(self, label: str) -> bool:
+        return self.published[-1].judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def play(stage: Stage, story: Callable[[Publisher], Awaitable[None]]) -> None:
+    """Start a publisher, run the story, close it."""
+
+    async def run() -> None:
+        publisher = stage.publisher()
+        await publisher.start()
+        try:
+            await story(publisher)
+        finally:
+            await publisher.close()
+        assert all(timer.is_cancelled for _, _, timer in stage.clock.timers)
+
+    asyncio.run(run())
+
+
+async def nothing(_: Publisher) -> None:
+    """A story in which nothing happens."""
+
+
+# The start rule.
+
+
+def test_valid_blocklist_is_compiled_and_published_at_start(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    assert stage.blocks("alpha") and not stage.blocks("beta")
+    assert [table.generation for table in stage.published] == [1]
+    assert (stage.state / "last-good.json").exists()
+
+
+def test_second_start_finds_its_image_and_compiles_nothing(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    play(stage, nothing)
+    assert stage.compiled == 1 and len(stage.published) == 2 and stage.blocks("alpha")
+
+
+def test_start_after_a_change_compiles_anew(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    stage.write(entry("beta"))
+    play(stage, nothing)
+    assert stage.blocks("beta") and not stage.blocks("alpha")
+
+
+def test_invalid_blocklist_without_a_last_good_copy_refuses_to_start_with_every_problem(stage: Stage) -> None:
+    stage.write("  a: {nam: A}\n", "  b: {action: nxdomian}\n")
+    with pytest.raises(StartRefused) as refusal:
+        play(stage, nothing)
+    lines = {problem.line for problem in refusal.value.problems}
+    assert {5, 6} <= lines and stage.published == []
+
+
+def test_invalid_blocklist_at_start_serves_the_last_good_copy_loudly(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    stage.blocklist.write_text("exchanges: [")
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("alpha")
+        assert publisher.status.serves_last_good and publisher.status.failures == 1
+        assert publisher.status.last_problems
+
+    play(stage, story)
+    assert "SERVING THE LAST GOOD COPY" in caplog.text
+
+
+def test_last_good_copy_serves_when_the_blocklist_is_gone(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    stage.blocklist.unlink()
+    play(stage, nothing)
+    assert stage.blocks("alpha")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "note"])
+def test_damaged_last_good_copy_is_never_served(stage: Stage, damage: str) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    image = stage.published[-1].image.path
+    octets = bytearray(image.read_bytes())
+    image.unlink()
+    if damage == "truncate":
+        image.write_bytes(octets[:-10])
+    elif damage == "flip":
+        octets[-10] ^= 1
+        image.write_bytes(octets)
+    elif damage == "note":
+        image.write_bytes(octets)
+        (stage.state / "last-good.json").write_text('{"key": ')
+    stage.blocklist.write_text("exchanges: [")
+    with pytest.raises(StartRefused):
+        play(stage, nothing)
+    assert len(stage.published) == 1
+
+
+def test_damaged_image_of_an_unchanged_blocklist_is_compiled_anew(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    image = stage.published[-1].image.path
+    image.chmod(0o644)
+    image.write_bytes(image.read_bytes()[:-1])
+    play(stage, nothing)
+    assert stage.compiled == 2 and stage.blocks("alpha")
+
+
+# Reloading.
+
+
+def test_changed_file_is_published_under_the_next_generation(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        stage.write(entry("alpha"), entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert stage.blocks("beta") and publisher.status.generation == 2
+        assert publisher.status.successes == 2
+
+    play(stage, story)
+
+
+def test_unchanged_file_is_not_compiled_again(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        assert not await publisher.reload_if_changed()
+        assert stage.compiled == 1
+
+    play(stage, story)
+
+
+def test_asked_reload_of_the_same_content_keeps_the_generation(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        assert await publisher.reload_if_changed(asked=True)
+        assert stage.compiled == 2 and len(stage.published) == 1
+        assert publisher.status.successes == 2
+
+    play(stage, story)
+
+
+def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        stage.write("  beta: {nam: Beta}\n")
+        assert not await publisher.reload_if_changed()
+        assert stage.blocks("alpha") and len(stage.published) == 1
+        assert publisher.status.failures == 1 and publisher.status.serves_last_good
+        assert not await publisher.reload_if_changed(), "a bad file is not tried again and again"
+        assert stage.compiled == 2
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert stage.blocks("beta") and not publisher.status.serves_last_good
+
+    play(stage, story)
+    (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "generation 1 keeps serving" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
+
+
+def test_changed_list_file_is_published_and_a_new_list_is_followed(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    ads = stage.folder / "ads.txt"
+
+    async def story(publisher: Publisher) -> None:
+        ads.write_text("gamma.example\n")
+        stage.touch(ads)
+        stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        assert await publisher.reload_if_changed() and stage.blocks("gamma")
+        assert not await publisher.reload_if_changed()
+        ads.write_text("delta.example\n")
+        stage.touch(ads)
+        assert await publisher.reload_if_changed() and stage.blocks("delta") and not stage.blocks("gamma")
+
+    play(stage, story)
+
+
+def test_missing_list_keeps_the_old_policy_until_it_appears(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    ads = stage.folder / "ads.txt"
+
+    async def story(publisher: Publisher) -> None:
+        stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        assert not await publisher.reload_if_changed()
+        ads.write_text("gamma.example\n")
+        assert await publisher.reload_if_changed() and stage.blocks("gamma")
+
+    play(stage, story)
+
+
+def test_turned_symlink_is_a_change(stage: Stage) -> None:
+    for label in ("one", "two"):
+        stage.write(entry(label))
+        (stage.folder / label).mkdir()
+        stage.blocklist.rename(stage.folder / label / "blocklist.yaml")
+    (stage.folder / "..data").symlink_to("one")
+    stage.blocklist.symlink_to("..data/blocklist.yaml")
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("one")
+        (stage.folder / "new").symlink_to("two")
+        (stage.folder / "new").rename(stage.folder / "..data")
+        assert await publisher.reload_if_changed() and stage.blocks("two")
+
+    play(stage, story)
+
+
+def test_failure_that_is_not_the_files_fault_is_tried_again(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        stage.failing = True
+        stage.write(entry("beta"))
+        assert not await publisher.reload_if_changed() and stage.blocks("alpha")
+        stage.failing = False
+        stage.clock.seconds += RETRY_S - 1
+        assert not await publisher.reload_if_changed()
+        stage.clock.seconds += 1
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+
+    play(stage, story)
+
+
+def test_full_disk_at_the_note_still_publishes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.write(entry("alpha"))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def story(publisher: Publisher) -> None:
+        note = (stage.state / "last-good.json").read_text()
+        monkeypatch.setattr(ImageStore, "remember", fail)
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+        assert any("No space" in problem.message for problem in publisher.status.last_problems)
+        assert (stage.state / "last-good.json").read_text() == note
+
+    play(stage, story)
+
+
+def test_old_images_and_leavings_of_killed_compilers_are_removed(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        (stage.state / "images" / ".x.policy.999999999.tmp").write_text("half")
+        for number in range(IMAGES_KEPT_MAX + 3):
+            stage.write(entry(f"n{number}"))
+            assert await publisher.reload_if_changed()
+
+    play(stage, story)
+    left = [path for path in (stage.state / "images").iterdir() if path.suffix != ".yaml"]
+    assert len(left) == IMAGES_KEPT_MAX and stage.published[-1].image.path in left
+
+
+def test_old_table_still_judges_after_its_image_is_removed(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    table = stage.published[0]
+    table.image.path.unlink()
+    assert table.judge_name(n("x.alpha.example"), 0.0).is_blocked
+
+
+# Dates.
+
+
+def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
+    stage.clock.wall_ahead = 1.6e9 - (1.6e9 % DAY_S) - 1000.0 + 12 * 3600  # Noon, 2020-09-13.
+    stage.write(entry("alpha", ", from: 2020-09-14"), entry("beta", ", until: 2020-09-15"))
+
+    async def story(publisher: Publisher) -> None:
+        assert not stage.blocks("alpha") and stage.blocks("beta")
+        stage.clock.advance(12 * 3600 - 1)
+        assert len(stage.published) == 1
+        stage.clock.advance(1)
+        assert [table.generation for table in stage.published] == [1, 2]
+        assert stage.blocks("alpha") and stage.compiled == 1
+        assert stage.published[1].image is stage.published[0].image
+        stage.clock.advance(DAY_S)
+        assert publisher.status.generation == 3 and not stage.blocks("beta")
+
+    play(stage, story)
+
+
+def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> None:
+    stage.write(entry("alpha", ", from: 2030-01-01"))
+
+    async def story(publisher: Publisher) -> None:
+        stage.clock.wall_ahead += 0.5
+        stage.clock.advance(CHECK_S)
+        assert publisher.status.generation == 1 and not stage.blocks("alpha")
+        stage.clock.wall_ahead += 20 * 365 * DAY_S
+        stage.clock.advance(CHECK_S)
+        assert publisher.status.generation == 2 and stage.blocks("alpha")
+
+    play(stage, story)
+
+
+# The store.
+
+
+def test_note_is_replaced_whole_or_not_at_all(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ImageStore(stage.state)
+    store.remember(image_store.LastGood("old", (), ("a",)))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        store.remember(image_store.LastGood("new", (), ("a",)))
+    note = store.last_good()
+    assert note is not None and note.key == "old"
+    assert [path.name for path in stage.state.iterdir()] == ["last-good.json"]
+
+
+# The real thing.
+
+
+@pytest.mark.slow
+def test_child_compiles_and_reports(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", True))
+    assert compiled.image is not None and compiled.image.exists() and not compiled.problems
+    stage.blocklist.write_text("exchanges: [")
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
+    assert compiled.image is None and compiled.problems and not compiled.transient
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_child_takes_idle_time_first_unless_somebody_waits_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, idle: bool
+) -> None:
+    started: list[Share] = []
+
+    async def run_child(module: str, *_: str, timeout_s: float, share: Share = Share.IDLE) -> Ended:
+        assert module == "resolver.publishing.compiler" and timeout_s == COMPILE_TIMEOUT_S
+        started.append(share)
+        return Ended(2, b"", b"Traceback\nlast words")
+
+    monkeypatch.setattr("resolver.publishing.publisher.run_child", run_child)
+    monkeypatch.setattr("resolver.publishing.publisher.run_child_when_idle", run_child)
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", idle))
+    assert started == [Share.IDLE if idle else Share.EQUAL]
+    assert compiled.transient and "code 2: 'last words'" in compiled.problems[0].message
+
+
+@pytest.mark.slow
+def test_child_over_its_time_is_killed_and_may_be_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(entry("alpha"))
+    monkeypatch.setattr("resolver.publishing.publisher.COMPILE_TIMEOUT_S", 0.0)
+    compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
+    assert compiled.image is None and compiled.transient
+
+
+def edit(stage: Stage, how: str, number: int) -> None:
+    """Put `beta` in the place of `alpha`, each time anew."""
+    if how == "in place":
+        stage.write(entry("beta"))
+    elif how == "symlink":
+        version = stage.folder / f"w{number}"
+        version.mkdir()
+        (version / "blocklist.yaml").write_text(HEAD + entry("beta"))
+        (stage.folder / "new").symlink_to(version.name)
+        (stage.folder / "new").rename(stage.folder / "..data")
+    else:
+        other = stage.folder / "other.yaml"
+        other.write_text(HEAD + entry("beta"))
+        other.rename(stage.blocklist)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["in place", "rename", "symlink", "asked"])
+def test_running_publisher_notices_every_way_of_editing(stage: Stage, how: str) -> None:
+    stage.write(entry("alpha"))
+    if how == "symlink":
+        (stage.folder / "v1").mkdir()
+        stage.blocklist.rename(stage.folder / "v1" / "blocklist.yaml")
+        (stage.folder / "..data").symlink_to("v1")
+        stage.blocklist.symlink_to("..data/blocklist.yaml")
+
+    async def run() -> None:
+        changed = asyncio.Event()
+
+        def on_publish(table: PolicyTable) -> None:
+            stage.published.append(table)
+            if table.generation == 2:
+                changed.set()
+
+        publisher = Publisher(
+            stage.blocklist,
+            stage.state,
+            stage.clock,  # Stands still, so only file events can tell.
+            on_publish,
+            wall=stage.clock.wall,
+            compile_policy=stage.compile,
+            watch=how != "asked",
+        )
+        await publisher.start()
+        # The watcher starts in its own time, and an edit before that is `CHECK_S`'s business.
+        for number in range(40):
+            edit(stage, how, number)
+            if how == "asked":
+                publisher.reload()
+            try:
+                async with asyncio.timeout(1):
+                    await changed.wait()
+                break
+            except TimeoutError:
+                continue
+        await publisher.close()
+
+    asyncio.run(run())
+    assert stage.blocks("beta")
+
+
+def test_every_policy_put_in_force_is_told_for_the_record(stage: Stage) -> None:
+    told: list[list[str]] = []
+
+    async def play() -> None:
+        publisher = stage.publisher()
+        publisher._on_applied = lambda inputs, counts: told.append([entry.sha256 for entry in inputs])
+        stage.write(entry("alpha"))
+        await publisher.start()
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert await publisher.reload_if_changed(asked=True), "nothing changed"
+        stage.write("  broken")
+        assert not await publisher.reload_if_changed()
+        await publisher.close()
+
+    asyncio.run(play())
+    assert len(told) == 2 and told[0] != told[1]
+
+
+def test_a_restart_tells_what_serves_and_the_last_good_copy_is_not_news(stage: Stage) -> None:
+    told: list[int] = []
+
+    async def play() -> None:
+        publisher = stage.publisher()
+        publisher._on_applied = lambda inputs, counts: told.append(counts["exchanges"])
+        await publisher.start()
+        await publisher.close()
+
+    stage.write(entry("alpha"))
+    asyncio.run(play())
+    asyncio.run(play())
+    assert told == [1, 1]
+    stage.write("  broken")
+    asyncio.run(play())
+    assert told == [1, 1]

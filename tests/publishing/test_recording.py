@@ -1,0 +1,244 @@
+"""What is put in force gets recorded; what befalls the record never befalls the server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from resolver.blocklist.downloads import stored_path
+from resolver.children import Ended
+from resolver.publishing.approvals import Approval, add_approval, content_hash
+from resolver.publishing.compiled import InputFile, key_of
+from resolver.publishing.compiler import compile_policy
+from resolver.publishing.history import history_path, open_history
+from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore, hash_file
+from resolver.publishing.recorder import Applied, record
+from resolver.server.recording import (
+    RECORD_TIMEOUT_S,
+    WAITING_MAX,
+    HistoryRecorder,
+    RecordFailed,
+    record_in_child,
+)
+
+BLOCKLIST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
+AT = 1.7e9
+
+
+def applied(folder: Path, text: str = BLOCKLIST) -> Applied:
+    path = folder / "blocklist.yaml"
+    path.write_text(text)
+    return Applied(AT, [hash_file(path)], {"per_list": {"ads": 3}, "per_exchange": {"acme": 1}})
+
+
+def test_a_generation_is_recorded_with_what_it_changed(tmp_path: Path) -> None:
+    assert record(tmp_path, applied(tmp_path)) == 1
+    assert record(tmp_path, applied(tmp_path, BLOCKLIST.replace("[acme", "[www2.example, acme"))) == 2
+    with open_history(tmp_path) as history:
+        latest, first = history.newest(9)
+    assert first.changes["summary"]["exchanges"] == {"gained": 1, "lost": 0, "changed": 0}
+    assert latest.changes["exchanges"][0]["gained"] == ["www2.example"]
+    assert latest.changes["list_names"] == {} and first.changes["list_names"] == {"ads": [None, 3]}
+    assert latest.who_from == "owner" and latest.who and latest.at == AT and latest.has_text
+
+
+def test_the_same_content_is_recorded_once_in_a_row(tmp_path: Path) -> None:
+    first, second = applied(tmp_path), BLOCKLIST + "# more\n"
+    assert record(tmp_path, first) == 1
+    assert record(tmp_path, first) is None
+    assert record(tmp_path, applied(tmp_path, second)) == 2
+    assert record(tmp_path, applied(tmp_path)) == 3
+
+
+def test_who_applied_it_and_why_comes_from_the_approval(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    add_approval(tmp_path, Approval(content_hash(note.inputs), "ann", 1.0, "court order"))
+    record(tmp_path, note)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+    assert latest is not None and (latest.who, latest.who_from, latest.reason) == (
+        "ann",
+        "apply",
+        "court order",
+    )
+
+
+def test_an_old_approval_claims_no_later_edit(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    add_approval(tmp_path, Approval(content_hash(note.inputs), "ann", AT - 1, "court order"))
+    record(tmp_path, note)
+    for at, text in ((AT + 1, BLOCKLIST + "# other\n"), (AT + 2, BLOCKLIST)):
+        later = applied(tmp_path, text)
+        later.at = at
+        record(tmp_path, later)
+    with open_history(tmp_path) as history:
+        third, second, first = history.newest(3)
+    assert (first.who, first.who_from, first.reason) == ("ann", "apply", "court order")
+    assert (second.who_from, second.reason) == ("owner", "")
+    assert (third.who_from, third.reason) == ("owner", "forced earlier by ann on 2023-11-14: court order")
+
+
+def test_a_fresh_apply_is_credited_though_another_forced_it(tmp_path: Path) -> None:
+    note = applied(tmp_path, BLOCKLIST + "# other\n")
+    record(tmp_path, note)
+    again = applied(tmp_path)
+    again.at = AT + 2
+    for who, at, reason in (("ann", AT - 1, "court order"), ("bob", AT + 1, "")):
+        add_approval(tmp_path, Approval(content_hash(again.inputs), who, at, reason))
+    record(tmp_path, again)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+    assert latest is not None and (latest.who, latest.who_from) == ("bob", "apply")
+    assert latest.reason.startswith("forced earlier by ann")
+
+
+def test_a_downloaded_list_needs_no_approval_of_its_own(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    state = tmp_path / "state"
+    add_approval(state, Approval(content_hash(note.inputs), "ann", 1.0, "court order"))
+    copy = stored_path(state, "ads")
+    copy.parent.mkdir()
+    copy.write_text("ads.example\n")
+    note.inputs.append(hash_file(copy))
+    record(state, note)
+    with open_history(state) as history:
+        latest = history.latest()
+    assert latest is not None and latest.reason == "court order"
+    assert latest.changes["files"] == [str(copy)]
+
+
+def test_a_text_that_changed_since_is_not_passed_off_as_what_was_applied(tmp_path: Path) -> None:
+    note = applied(tmp_path)
+    (tmp_path / "blocklist.yaml").write_text("version: 1\nexchanges: {}\n")
+    record(tmp_path, note)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+        assert latest is not None and not latest.has_text and "unknown" in latest.changes
+
+
+def compiled_into(state: Path, path: Path, text: str) -> Applied:
+    path.write_text(text)
+    compiled = compile_policy(path, ImageStore(state).images, state_dir=state)
+    return Applied(AT, compiled.inputs, compiled.counts)
+
+
+def test_an_edit_right_after_it_takes_no_text_from_the_history(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    texts = [BLOCKLIST, BLOCKLIST.replace("[acme", "[more.example, acme"), BLOCKLIST + "# end\n"]
+    for note in [compiled_into(state, path, text) for text in texts]:
+        record(state, note)
+    with open_history(state) as history:
+        assert [history.text(number) for number in (1, 2, 3)] == [text.encode() for text in texts]
+        assert not any("unknown" in entry.changes for entry in history.newest(3))
+
+
+def test_the_kept_text_of_another_content_is_not_believed(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    note = compiled_into(state, path, BLOCKLIST)
+    path.write_text("version: 1\nexchanges: {}\n")
+    [kept] = ImageStore(state).images.glob("*.yaml")
+    kept.write_text("version: 1\nexchanges: {}\n")
+    record(state, note)
+    with open_history(state) as history:
+        assert history.text(1) is None
+
+
+def test_texts_go_with_their_images(tmp_path: Path) -> None:
+    path, state = tmp_path / "blocklist.yaml", tmp_path / "state"
+    for number in range(IMAGES_KEPT_MAX + 2):
+        note = compiled_into(state, path, f"{BLOCKLIST}# {number}\n")
+    store = ImageStore(state)
+    store.prune(key_of(note.inputs))
+    images, texts = (
+        sorted(entry.stem for entry in store.images.glob(f"*.{kind}")) for kind in ("policy", "yaml")
+    )
+    assert images == texts and len(images) == IMAGES_KEPT_MAX
+    assert store.text_path_of(key_of(note.inputs)).exists()
+
+
+async def _record_twice(folder: Path) -> list[int | None]:
+    return [await record_in_child(folder, applied(folder)) for _ in range(2)]
+
+
+@pytest.mark.slow
+def test_the_child_records(tmp_path: Path) -> None:
+    assert asyncio.run(_record_twice(tmp_path)) == [1, None]
+
+
+def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+
+    async def when_idle(*words: str, timeout_s: float, idle_s: float, job: bytes) -> Ended:
+        assert timeout_s == idle_s == RECORD_TIMEOUT_S and job
+        started.append(words)
+        return Ended(0, b'{"number": 7}', b"")
+
+    monkeypatch.setattr("resolver.server.recording.run_child_when_idle", when_idle)
+    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path))) == 7
+    assert started == [("resolver.publishing.recorder", str(tmp_path))]
+
+
+@pytest.mark.slow
+def test_the_child_says_why_it_cannot(tmp_path: Path) -> None:
+    history_path(tmp_path).write_bytes(b"somebody's notes, no database" * 100)
+    with pytest.raises(RecordFailed, match="not a database"):
+        asyncio.run(record_in_child(tmp_path, applied(tmp_path)))
+    assert history_path(tmp_path).read_bytes().startswith(b"somebody's")
+
+
+INPUTS = [InputFile("blocklist.yaml", "00", 1)]
+
+
+class Desk:
+    """Records into memory, as slowly as it is told to."""
+
+    def __init__(self, *failing: int) -> None:
+        self.recorded: list[Applied] = []
+        self.failing = failing
+        self.open = asyncio.Event()
+
+    async def record(self, state_dir: Path, applied: Applied) -> int | None:
+        await self.open.wait()
+        self.recorded.append(applied)
+        if len(self.recorded) in self.failing:
+            raise RecordFailed("disk full")
+        return len(self.recorded)
+
+
+def test_a_failure_is_counted_and_the_next_is_recorded_all_the_same() -> None:
+    async def play() -> None:
+        desk = Desk(1)
+        desk.open.set()
+        recorder = HistoryRecorder(Path("state"), wall=lambda: AT, record=desk.record)
+        recorder.note(INPUTS, {})
+        recorder.note(INPUTS, {})
+        await recorder.settle()
+        assert (recorder.failures, recorder.generation) == (1, 2)
+        assert [entry.at for entry in desk.recorded] == [AT, AT]
+
+    asyncio.run(play())
+
+
+def test_what_waits_is_bounded_and_what_is_given_up_is_counted() -> None:
+    async def play() -> None:
+        desk = Desk()
+        recorder = HistoryRecorder(Path("state"), wall=lambda: AT, record=desk.record)
+        for _ in range(WAITING_MAX + 3):
+            recorder.note(INPUTS, {})
+        assert recorder.failures == 3
+        desk.open.set()
+        await recorder.settle()
+        assert len(desk.recorded) == WAITING_MAX
+
+    asyncio.run(play())
+
+
+def test_closing_waits_for_no_record() -> None:
+    async def play() -> None:
+        recorder = HistoryRecorder(Path("state"), wall=lambda: AT, record=Desk().record)
+        recorder.note(INPUTS, {})
+        await asyncio.wait_for(recorder.close(), 5)
+
+    asyncio.run(play())

@@ -1,0 +1,366 @@
+"""The whole server over a stand-in for the native module that punts everything."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from resolver.config.settings import load_settings
+from resolver.listeners.address import SocketAddress
+from resolver.observe.log import LogWriter
+from resolver.observe.tally import TallySnapshot, joined
+from resolver.plane import NativeModule
+from resolver.server import native as native_module
+from resolver.server import server as server_module
+from resolver.server.native import is_drop
+from resolver.server.server import CannotStart, Server
+from resolver.wire.encode import encode_query
+from resolver.wire.names import name_from_text
+from tests.server.test_server import ask
+from tests.support import fake_native
+
+pytestmark = pytest.mark.loopback
+
+BLOCKLIST = """\
+version: 1
+exchanges:
+  acme: {name: Acme, domains: [acme.example]}
+"""
+
+
+def make_server(folder: Path, module: object = fake_native, **changes: Any) -> Server:
+    settings: dict[str, Any] = {
+        "listen": {"dns": ["127.0.0.1:0"], "http": None},
+        "clients": {"allow": ["127.0.0.0/8", "2001:db8::/32"]},
+        "upstreams": {"servers": ["udp://127.0.0.1:9"], "forward": {"corp.example": ["tcp://127.0.0.1:9"]}},
+        "records": {"Router.home.arpa": ["192.168.1.1", "2001:db8::1"]},
+        "cache": {"size_mb": 8},
+        "blocklist": "blocklist.yaml",
+        "state_dir": "state",
+        "threads": 2,
+        **changes,
+    }
+    (folder / "blocklist.yaml").write_text(BLOCKLIST)
+    path = folder / "resolver.yaml"
+    path.write_text(json.dumps(settings))
+    checked, problems = load_settings(path)
+    assert checked is not None, problems
+    return Server(
+        checked,
+        engine="native",
+        native=cast(NativeModule, module),
+        log_writer=LogWriter(io.StringIO()),
+    )
+
+
+def core_of(server: Server) -> fake_native.Core:
+    assert server._native is not None
+    return cast(fake_native.Core, server._native._core)
+
+
+def plane_of(server: Server) -> fake_native.Plane:
+    assert server._native is not None and server._native._plane is not None
+    return cast(fake_native.Plane, server._native._plane)
+
+
+def play(folder: Path, act: Callable[[Server], Awaitable[None]], **changes: Any) -> Server:
+    """Start a server, `act`, stop it."""
+
+    async def whole() -> Server:
+        server = make_server(folder, **changes)
+        await server.start()
+        try:
+            await act(server)
+        finally:
+            await server.stop()
+        return server
+
+    return asyncio.run(whole())
+
+
+async def nothing(server: Server) -> None:
+    """Start and stop."""
+
+
+def page(server: Server) -> str:
+    return server.metrics.render(server.metrics.snapshot()).decode()
+
+
+async def settled(server: Server) -> None:
+    """Wait until what was published is in force."""
+    assert server._native is not None and server._native._publishing is not None
+    await server._native._publishing
+
+
+def test_the_core_is_made_of_the_settings(tmp_path: Path) -> None:
+    given = core_of(play(tmp_path, nothing, log={"queries": "blocked"})).given
+    assert given["allow"] == [(b"\x7f\0\0\0", 8), (b"\x20\x01\x0d\xb8" + bytes(12), 32)]
+    assert given["records"] == [
+        (name_from_text("router.home.arpa"), [b"\xc0\xa8\1\1", b"\x20\x01\x0d\xb8" + bytes(11) + b"\1"])
+    ]
+    assert given["tcp_idle_s"] == 10.0
+    assert (given["punt_all"], given["punt_blocked"]) == (False, True)
+
+
+def test_each_thread_has_its_own_socket_on_each_address(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        sockets = plane_of(server).sockets
+        assert [len(of_worker) for of_worker in sockets] == [1, 1]
+        ports = set()
+        for ((fd, is_ipv6, with_control),) in sockets:
+            sock = socket.socket(fileno=fd)
+            ports.add(sock.getsockname())
+            sock.detach()
+            assert (is_ipv6, with_control) == (False, False)
+        assert ports == {tuple(server.dns_addresses[0])}
+        assert plane_of(server).state == "started"
+
+    assert plane_of(play(tmp_path, act)).state == "closed"
+
+
+def test_there_are_no_more_sockets_than_a_plane_can_serve(tmp_path: Path) -> None:
+    addresses = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"]
+    server = play(tmp_path, nothing, threads=1024, listen={"dns": addresses, "http": None})
+    assert [len(of_worker) for of_worker in plane_of(server).sockets] == [3] * 85
+
+
+def test_a_plane_that_cannot_start_is_a_reason_and_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: fake_native.Plane) -> None:
+        raise OSError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(fake_native.Plane, "start", refuse)
+    with pytest.raises(CannotStart, match="native cannot start: Resource temporarily unavailable"):
+        play(tmp_path, nothing)
+
+
+def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        [(path, generation, wall, monotonic)] = core_of(server).published
+        assert Path(path).exists()
+        assert generation == 1
+        assert server._table is not None
+        assert server._table.made_at == (wall, monotonic)
+        [(servers, sets)] = core_of(server).upstreams
+        assert servers == [("127.0.0.1", 9)]
+        assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
+
+    play(tmp_path, act)
+
+
+def test_a_new_policy_reaches_the_plane_and_then_us(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        (tmp_path / "blocklist.yaml").write_text(BLOCKLIST.replace("acme.example", "other.example"))
+        assert await server._publisher.reload_if_changed()
+        await settled(server)
+        assert [generation for _, generation, _, _ in core_of(server).published] == [1, 2]
+        assert server._service is not None
+        assert server._service.table.generation == 2
+
+    play(tmp_path, act)
+
+
+def test_the_metrics_tell_of_a_policy_when_both_planes_judge_by_it(tmp_path: Path) -> None:
+    told: list[bool] = []
+
+    async def act(server: Server) -> None:
+        core = core_of(server)
+        publish = core.publish
+
+        def slowly(path: str, generation: int, wall: float, monotonic: float) -> None:
+            told.append("resolver_policy_generation 2.0" in page(server))
+            publish(path, generation, wall, monotonic)
+
+        core.publish = slowly  # type: ignore[method-assign]
+        (tmp_path / "blocklist.yaml").write_text(BLOCKLIST.replace("acme.example", "other.example"))
+        assert await server._publisher.reload_if_changed()
+        await settled(server)
+        told.append("resolver_policy_generation 2.0" in page(server))
+
+    play(tmp_path, act)
+    assert told == [False, True]
+
+
+def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        reply = await ask(server.dns_addresses[0], "www.acme.example")
+        assert reply[3] & 0x0F == 3
+        [(octets, address, is_stream)] = core_of(server).asked
+        assert (octets[:2], address, is_stream) == (b"\0\7", b"\x7f\0\0\1", True)
+
+    play(tmp_path, act)
+
+
+def test_both_planes_counts_are_told_together(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        await ask(server.dns_addresses[0], "www.acme.example")
+        text = page(server)
+        for line in (
+            'resolver_exchange_hits_total{action="nxdomain",exchange="acme",mode="enforce"} 6.0',
+            'resolver_queries_total{qtype="A",transport="udp"} 7.0',
+            'resolver_queries_total{qtype="A",transport="tcp"} 1.0',
+            'resolver_responses_total{rcode="NXDOMAIN",source="policy"} 6.0',
+            'resolver_response_seconds_bucket{le="0.001",source="policy"} 3.0',
+            'resolver_response_seconds_count{source="policy"} 6.0',
+            'resolver_dropped_total{reason="short"} 2.0',
+            'resolver_dropped_total{reason="ring_full"} 3.0',
+            'resolver_dropped_total{reason="defect"} 1.0',
+            "resolver_upstream_in_flight 2.0",
+            "resolver_upstream_coalesced_total 2.0",
+            "resolver_upstream_overloads_total 4.0",
+            "resolver_native_punted_queries_total 5.0",
+            "resolver_native_panics_total 1.0",
+            'resolver_build_info{engine="native",version="0.1.0"} 1.0',
+        ):
+            assert line in text.splitlines(), line
+        assert server.describe().endswith("engine native")
+
+    play(tmp_path, act)
+
+
+def test_a_query_over_udp_that_the_plane_punts_is_answered_through_it(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        octets = encode_query(
+            name_from_text("router.home.arpa"), 1, id=9, dnssec_ok=False, checking_disabled=False, edns=False
+        )
+        plane_of(server).say("query", octets, b"\x7f\0\0\1", b"way")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        [(route, reply)] = plane_of(server).sent
+        assert (route, reply[-4:]) == (b"way", b"\xc0\xa8\1\1")
+
+    play(tmp_path, act)
+
+
+def udp_ask(address: SocketAddress, name: str, timeout_s: float = 5.0) -> bytes:
+    query = encode_query(name_from_text(name), 1, id=3, dnssec_ok=False, checking_disabled=False, edns=False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout_s)
+        sock.connect(address)
+        sock.send(query)
+        return sock.recv(1500)
+
+
+def test_where_the_plane_cannot_use_a_policy_python_serves_alone_and_says_so(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        core_of(server).is_broken = True
+        (tmp_path / "blocklist.yaml").write_text(BLOCKLIST.replace("acme.example", "other.example"))
+        assert await server._publisher.reload_if_changed()
+        await settled(server)
+        assert plane_of(server).state == "stopping"
+        assert core_of(server).is_withdrawn, "not a moment longer by the policy before"
+        for _ in range(8):  # other ports, other threads' sockets
+            reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.other.example")
+            assert reply[3] & 0x0F == 3
+        asked = len(core_of(server).asked)
+        await ask(server.dns_addresses[0], "www.other.example")
+        assert len(core_of(server).asked) == asked
+        assert "generation 2 is unusable" in server.health.remarks()["engine"]
+
+    play(tmp_path, act)
+
+
+def test_stopping_waits_for_clients_of_the_plane(tmp_path: Path) -> None:
+    states: list[str] = []
+
+    async def act(server: Server) -> None:
+        core, plane = core_of(server), plane_of(server)
+        core.waiting = 1
+
+        def answer_them() -> None:
+            states.append(plane.state)
+            core.waiting = 0
+
+        asyncio.get_running_loop().call_later(0.1, answer_them)
+
+    assert plane_of(play(tmp_path, act)).state == "closed"
+    assert states == ["stopping"]
+
+
+def test_what_the_plane_still_asks_when_time_is_up_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "DRAIN_S", 0.0)
+    monkeypatch.setattr(native_module, "HAND_OVER_S", 0.0)
+    states: list[str] = []
+
+    async def act(server: Server) -> None:
+        core_of(server).waiting = 1
+        plane = plane_of(server)
+        close = plane.close
+
+        def note_and_close() -> None:
+            states.append(plane.state)
+            close()
+
+        monkeypatch.setattr(plane, "close", note_and_close)
+
+    play(tmp_path, act)
+    assert states == ["handed over"]
+
+
+def test_what_upstreams_answered_the_plane_is_heard_before_it_is_told(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01)]
+        text = page(server)
+        assert 'resolver_upstream_queries_total{upstream="udp://127.0.0.1:9"} 4.0' in text
+        assert 'resolver_upstream_response_seconds_count{upstream="udp://127.0.0.1:9"} 3.0' in text
+
+    play(tmp_path, act)
+
+
+def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        second = tmp_path / "second"
+        second.mkdir()
+        port = server.dns_addresses[0].port
+        other = make_server(second, listen={"dns": [f"127.0.0.1:{port}"], "http": None})
+        with pytest.raises(Exception, match="another program listens there"):
+            await other.start()
+
+    play(tmp_path, act)
+
+
+def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: Path) -> None:
+    module = pytest.importorskip("resolver_native")
+
+    async def act(server: Server) -> None:
+        assert server._native is not None
+        plane: Any = server._native._plane
+        lost = 0
+        for _ in range(3):
+            for worker in range(2):
+                plane.panic_next(worker)
+            for _ in range(20):
+                try:
+                    reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.acme.example", 1.0)
+                    assert reply[3] & 0x0F == 3
+                except TimeoutError:
+                    lost += 1
+        counters = plane.counters()
+        assert 0 < lost == counters["panics"]
+        assert f'resolver_dropped_total{{reason="defect"}} {float(lost)}' in page(server)
+        assert f'resolver_responses_total{{rcode="NXDOMAIN",source="policy"}} {60.0 - lost}' in page(server)
+
+    play(tmp_path, act, module=module)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("ring_full", True), ("receive_nomem", True), ("punts", False), ("late", False)]
+)
+def test_drops_are_told_from_other_counts(name: str, is_one: bool) -> None:
+    assert is_drop(name) is is_one
+
+
+def test_times_of_both_planes_add_up() -> None:
+    one = TallySnapshot((), {"cache": (0, 1, 2), "policy": (0, 0, 1)})
+    other = TallySnapshot((), {"cache": (0, 3, 4)})
+    assert joined(one, other).late == {"cache": (0, 4, 6), "policy": (0, 0, 1)}

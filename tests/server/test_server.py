@@ -1,0 +1,196 @@
+"""The whole server in this process, on ephemeral loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resolver.config.settings import load_settings
+from resolver.listeners.address import SocketAddress
+from resolver.observe.log import LogWriter
+from resolver.server.server import CannotStart, Server, show_address
+from resolver.wire.encode import encode_query
+from resolver.wire.names import name_from_text
+
+pytestmark = pytest.mark.loopback
+
+BLOCKLIST = """\
+version: 1
+exchanges:
+  acme: {name: Acme, domains: [acme.example]}
+  ghost: {name: Ghost, domains: [ghost.example], mode: shadow}
+"""
+
+
+def make_server(
+    folder: Path, blocklist: str = BLOCKLIST, limits: dict[str, int] | None = None, **listen: Any
+) -> Server:
+    settings: dict[str, Any] = {
+        "limits": limits or {},
+        "listen": {"dns": ["127.0.0.1:0"], "http": "127.0.0.1:0", **listen},
+        "upstreams": {"servers": ["udp://127.0.0.1:9"]},
+        "blocklist": "blocklist.yaml",
+        "state_dir": "state",
+    }
+    (folder / "blocklist.yaml").write_text(blocklist)
+    path = folder / "resolver.yaml"
+    path.write_text(json.dumps(settings))
+    checked, problems = load_settings(path)
+    assert checked is not None, problems
+    return Server(checked, engine="python", log_writer=LogWriter(io.StringIO()))
+
+
+def play(act: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await act()
+
+    asyncio.run(whole())
+
+
+async def ask(address: SocketAddress, name: str) -> bytes:
+    """The reply over TCP."""
+    reader, writer = await asyncio.open_connection(*address)
+    query = encode_query(name_from_text(name), 1, id=7, dnssec_ok=False, checking_disabled=False, edns=True)
+    writer.write(len(query).to_bytes(2, "big") + query)
+    reply = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+    writer.close()
+    return reply
+
+
+def refusals(server: Server) -> list[str]:
+    return sorted(server.health.reasons())
+
+
+def test_is_ready_once_policy_and_sockets_are_there_and_not_before(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        assert refusals(server) == ["policy", "sockets"]
+        await server.start()
+        assert server.health.is_ready
+        await server.stop()
+        assert server.health.reasons() == {"sockets": "shutting down"}
+
+    play(act)
+
+
+def test_says_where_it_listens_and_what_it_blocks(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        dns, http = server.dns_addresses[0], server.http_address
+        assert http is not None
+        assert server.describe() == (
+            f"ready: dns 127.0.0.1:{dns.port}, http 127.0.0.1:{http.port}, 2 exchanges, 2 domains, engine python"
+        )
+        await server.stop()
+
+    play(act)
+
+
+def test_a_blocked_name_is_denied_and_counted(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        reply = await ask(server.dns_addresses[0], "www.acme.example")
+        assert reply[3] & 0x0F == 3
+        page = server.metrics.render(server.metrics.snapshot()).decode()
+        assert 'resolver_exchange_hits_total{action="nxdomain",exchange="acme",mode="enforce"} 1.0' in page
+        assert 'resolver_exchange_hits_total{action="nxdomain",exchange="ghost",mode="shadow"} 0.0' in page
+        await server.stop()
+
+    play(act)
+
+
+def test_silent_http_connections_meet_a_limit_that_is_counted_and_harm_no_query(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path, limits={"http_connections_max": 3})
+        await server.start()
+        assert server.http_address is not None
+        silent = [await asyncio.open_connection(*server.http_address) for _ in range(3)]
+        reader, over = await asyncio.open_connection(*server.http_address)
+        assert b" 503 " in await reader.readline()
+        reply = await ask(server.dns_addresses[0], "www.acme.example")
+        assert reply[3] & 0x0F == 3
+        page = server.metrics.render(server.metrics.snapshot()).decode()
+        assert "resolver_http_connections 3.0" in page
+        assert 'resolver_dropped_total{reason="http_connections_max"} 1.0' in page
+        for _, writer in [*silent, (reader, over)]:
+            writer.close()
+        await server.stop()
+
+    play(act)
+
+
+def test_udp_and_tcp_share_a_port_that_the_kernel_chose(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        assert (await ask(server.dns_addresses[0], "acme.example"))[:2] == b"\0\7"
+        await server.stop()
+
+    play(act)
+
+
+def test_without_http_it_serves_dns_alone(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path, http=None)
+        await server.start()
+        assert server.http_address is None
+        assert "http" not in server.describe()
+        await server.stop()
+
+    play(act)
+
+
+def test_a_taken_port_is_a_reason_not_to_start(tmp_path: Path) -> None:
+    async def act() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            server = make_server(tmp_path, dns=["127.0.0.1:0", address])
+            with pytest.raises(CannotStart) as caught:
+                await server.start()
+        [reason] = caught.value.reasons
+        assert address in reason and "another program" in reason
+
+    play(act)
+
+
+def test_a_bad_blocklist_is_fatal_with_all_its_problems(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path, "version: 2\nexchanges: 7\n")
+        with pytest.raises(CannotStart) as caught:
+            await server.start()
+        assert len(caught.value.reasons) == 2
+        assert all("blocklist.yaml:" in reason for reason in caught.value.reasons)
+
+    play(act)
+
+
+def test_stopping_does_not_wait_for_clients_that_stay_connected(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        assert server.http_address is not None
+        idle = [await asyncio.open_connection(*server.dns_addresses[0])]
+        idle.append(await asyncio.open_connection(*server.http_address))
+        async with asyncio.timeout(2.0):
+            await server.stop()
+        for _, writer in idle:
+            writer.close()
+
+    play(act)
+
+
+@pytest.mark.parametrize(
+    ("address", "text"), [(("192.0.2.1", 53), "192.0.2.1:53"), (("2001:db8::1", 53), "[2001:db8::1]:53")]
+)
+def test_addresses_are_shown_as_settings_write_them(address: tuple[str, int], text: str) -> None:
+    assert show_address(SocketAddress(*address)) == text

@@ -1,0 +1,130 @@
+"""A stand-in for the compiled module: keeps what it is told, punts every query.
+
+Knows: `resolver.plane`.  Does not know: how the module itself works.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resolver import __version__
+from resolver.cache import ResponseCache
+from resolver.cache.native_cache import fields_of, response_of
+from resolver.plane import PUNT, EntryFields, ResponseFields, TallyFields, UpstreamSetFields
+from tests.support.fake_plane import FakePlane
+
+VERSION = __version__
+
+
+class Cache:
+    """`ResponseCache` behind the line."""
+
+    def __init__(self, octets_max: int, **limits: int) -> None:
+        self.inner = ResponseCache(octets_max, **limits)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def lookup(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
+    ) -> EntryFields | None:
+        return _fields(self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now))
+
+    def store(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        response: ResponseFields,
+        now: float,
+    ) -> EntryFields | None:
+        kept = response_of(qname, response)
+        return _fields(self.inner.store(qname, qtype, dnssec_ok, checking_disabled, kept, now))
+
+    def store_failure(
+        self,
+        qname: bytes,
+        qtype: int,
+        dnssec_ok: bool,
+        checking_disabled: bool,
+        ede: tuple[int, str],
+        now: float,
+    ) -> EntryFields:
+        fields = _fields(self.inner.store_failure(qname, qtype, dnssec_ok, checking_disabled, ede, now))
+        assert fields is not None
+        return fields
+
+
+def _fields(entry: Any) -> EntryFields | None:
+    if entry is None:
+        return None
+    response = None if entry.response is None else fields_of(entry.response)
+    times = (entry.stored_at, entry.expires_at, entry.stale_until, entry.failed_until)
+    return response, *times, entry.failure
+
+
+class Core:
+    """See `resolver.plane.Core`."""
+
+    def __init__(self, cache: Cache, **given: Any) -> None:
+        self.given = given
+        self.published: list[tuple[str, int, float, float]] = []
+        self.upstreams: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
+        self.asked: list[tuple[bytes, bytes, bool]] = []
+        self.is_broken = self.is_withdrawn = False
+        self.in_flight = 2
+        self.waiting = 0
+        self.counted: list[TallyFields] = [
+            (
+                "udp",
+                "A",
+                "NXDOMAIN",
+                "policy",
+                None,
+                ("exchange", "acme", "nxdomain", "enforce"),
+                None,
+                5,
+                0.01,
+            ),
+            ("udp", "A", None, None, "short", None, None, 2, 0.0),
+        ]
+
+    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
+        if self.is_broken:
+            raise ValueError("a section lies outside the file")
+        self.published.append((path, generation, wall, monotonic))
+
+    def withdraw(self) -> None:
+        self.is_withdrawn = True
+
+    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
+        self.upstreams.append((servers, sets))
+
+    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+        self.asked.append((octets, address, is_stream))
+        return PUNT, b""
+
+    def tallies(self) -> list[TallyFields]:
+        return self.counted
+
+    def late(self) -> dict[str, list[int]]:
+        return {"policy": [0, 0, 3, *[0] * 11]}
+
+
+class Plane(FakePlane):
+    """A plane that keeps what it was made of."""
+
+    def __init__(
+        self,
+        core: Core,
+        sockets: list[list[tuple[int, bool, bool]]],
+        *,
+        sockets_per_upstream: int,
+        memo_octets: int,
+    ) -> None:
+        super().__init__()
+        self.core = core
+        self.sockets = sockets
+        self.sockets_per_upstream = sockets_per_upstream
+        self.memo_octets = memo_octets

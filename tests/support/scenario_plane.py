@@ -1,0 +1,482 @@
+"""The native plane of a scene: the real flow, cache and listener, with scripted upstreams and a clock that obeys.
+
+Knows: what a thread of the plane does with a query, a datagram, a timer that is due; `resolver.plane`.  Does
+not know: plays, what an answer should be.
+Real: `resolver_native.Core` and `Cache`, `NativeListener`, the sharing of upstreams.  Scripted: sockets,
+threads, time.  What happens is passed on at once, so a play needs no turns of a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from resolver.cache import NativeCache
+from resolver.clock import Clock, TimerHandle
+from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.service import WAITING_MAX, Service
+from resolver.forwarding.deadlines import Deadlines, Timed
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.network import Network, Ticket, Unsent
+from resolver.forwarding.plan import ForwardPlan
+from resolver.forwarding.sharing import SharedUpstreams
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
+from resolver.listeners.native import NativeListener
+from resolver.listeners.reporter import Reporter
+from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
+from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
+from resolver.policy.table import PolicyTable
+from tests.support.fake_plane import FakeLoop
+from tests.support.scenario_play import PlaySettings
+
+QueriesLogged = Literal["none", "blocked", "all"]
+"""What Python is to log, and so to answer."""
+
+SEED = bytes(range(32))
+TOKEN_OCTETS = 8
+
+
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """What became of one query, as it is counted."""
+
+    rcode: str | None = None
+    """The metric label; None: it was dropped."""
+    source: str | None = None
+    reason: str | None = None
+    close: bool = False
+    hits: tuple[str, ...] = ()
+    """`KIND LABEL ACTION MODE`, the enforced one first."""
+
+
+def ending_of(outcome: Respond | Drop) -> Ending:
+    """The ending that the Python service's outcome is."""
+    hits = tuple(" ".join(hit) for hit in hits_of(outcome.verdict) if hit)
+    if isinstance(outcome, Drop):
+        return Ending(reason=outcome.reason, close=outcome.close, hits=hits)
+    return Ending(RCODE_LABELS.get(outcome.rcode, OTHER), outcome.source.value, hits=hits)
+
+
+class Ledger:
+    """Reads what the core counted, one query at a time."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._seen: Counter[tuple[Any, ...]] = Counter()
+
+    def take(self, messages: list[bytes | None], close: bool = False) -> list[Ending]:
+        """The endings of these queries, which are all that ended since the last time; None: it was dropped."""
+        now = Counter({tuple(row[:7]): row[7] for row in self._core.tallies()})
+        rows = list((now - self._seen).elements())
+        self._seen = now
+        assert len(rows) == len(messages), f"{len(messages)} queries ended, {len(rows)} were counted"
+        # Those of a crowd may end in different ways; which is whose is told by the rcode.
+        return [_ending_of_row(rows.pop(_place_of(rows, message)), close) for message in messages]
+
+
+def _place_of(rows: list[tuple[Any, ...]], message: bytes | None) -> int:
+    for place, (_, _, rcode, *_) in enumerate(rows):
+        if (rcode is None) is (message is None) and _is_rcode_of(rcode, message):
+            return place
+    raise AssertionError(f"an answer was counted as something else: {rows}")
+
+
+def _is_rcode_of(label: str | None, message: bytes | None) -> bool:
+    if label is None or message is None or label == OTHER:
+        return True
+    number = next(number for number, name in RCODE_LABELS.items() if name == label)
+    return number & 15 == message[3] & 15
+
+
+def _ending_of_row(row: tuple[Any, ...], close: bool) -> Ending:
+    _, _, rcode, source, reason, enforced, shadow = row
+    hits = tuple(" ".join(hit) for hit in (enforced, shadow) if hit)
+    return Ending(rcode, source, reason, close if rcode is None else False, hits)
+
+
+Tell = Callable[[int, bytes | None, Ending], None]
+"""Told the number of a client, what it is sent (None: nothing), and what became of its query."""
+
+
+class _Attempt(Timed):
+    """One query that the plane has out: what hears of it, and its deadline."""
+
+    def __init__(self, plane: ScriptedPlane, number: int, upstream: int, due_at: float) -> None:
+        self._plane = plane
+        self.number = number
+        self.upstream = upstream
+        self.due_at = due_at
+        self.sent_at = plane.clock.now()
+        self.is_handed_over = False
+        self.ticket: Ticket | None = None
+
+    def on_octets(self, octets: bytes) -> None:
+        """See `network.Receiver`."""
+        self._plane.on_octets(self, octets)
+
+    def on_error(self, reason: str) -> None:
+        """See `network.Receiver`."""
+        self._plane.on_error(self, reason)
+
+    def on_due(self, now: float) -> None:
+        """See `Timed`."""
+        self._plane.on_due(self)
+
+
+@dataclass(slots=True)
+class _Report:
+    queries: int = 0
+    times_s: list[float] = field(default_factory=list)
+
+    def fields(self, number: int) -> UpstreamReport:
+        buckets = [0] * (len(RESPONSE_SECONDS_BOUNDS) + 1)
+        for time_s in self.times_s:
+            buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, time_s)] += 1
+        sum_s = sum(self.times_s)
+        mean_s = sum_s / len(self.times_s) if self.times_s else 0.0
+        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s
+
+
+class ScriptedPlane:
+    """`resolver.plane.Plane` over a core, without sockets or threads."""
+
+    def __init__(
+        self, core: Any, plan: ForwardPlan, network: Network, clock: Clock, tell: Tell, reporter: Hearsay
+    ) -> None:
+        self.core = core
+        self.clock = clock
+        self.coalesced = 0
+        self.on_event: Callable[[], None] = lambda: None
+        self.before_event: Callable[[], None] = lambda: None
+        self._plan = plan
+        self._network = network
+        self._tell = tell
+        self._reporter = reporter
+        self._ledger = Ledger(core)
+        self._upstreams = [upstream for upstream in plan.upstreams if not upstream.is_stream]
+        self._reports = [_Report() for _ in self._upstreams]
+        # A thread's own wheel turns by the same ticks.
+        self._deadlines = Deadlines(clock)
+        self._sets: list[UpstreamSetFields] = []
+        self._events: list[Any] = []
+        self._attempts: dict[int, _Attempt] = {}
+        self._clients: dict[int, tuple[bytes, bytes]] = {}
+
+    # What a thread does.
+
+    def receive(self, token: int, octets: bytes, address: bytes) -> None:
+        """A datagram came from client number `token`."""
+        self.before_event()
+        now = self.clock.now()
+        self._clients[token] = (octets, address)
+        [(word, message)] = self.core.answer_batch([(octets, address)], now)
+        if word == ASK:
+            self._ask(token, octets, address, now)
+        elif word == PUNT:
+            self._punt(token)
+        else:
+            self._end(token, word, message)
+
+    def answer(self, token: int, octets: bytes, address: bytes) -> int:
+        """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
+        self.before_event()
+        word, message = self.core.answer(octets, address, True, self.clock.now())
+        if word not in (ASK, PUNT):
+            self._end(token, word, message)
+        return int(word)
+
+    def _end(self, token: int, word: int, octets: bytes) -> None:
+        message = octets if word == RESPOND else None
+        self._tell(token, message, self._ledger.take([message], close=word == DROP_AND_CLOSE)[0])
+
+    def _punt(self, token: int) -> None:
+        octets, address = self._clients[token]
+        self._push("query", octets, address, _route(token))
+
+    def _ask(self, token: int, octets: bytes, address: bytes, now: float) -> None:
+        word, *fields = self.core.ask(octets, address, now, token)
+        if word == "send":
+            number, upstream, message = fields
+            self._send(number, upstream, message, now)
+        elif word == "joined":
+            self.coalesced += 1
+        elif word == "reply":
+            self._end(token, RESPOND, fields[0])
+        else:
+            self._punt(token)
+
+    def _send(self, number: int, upstream: int, message: bytes, now: float) -> None:
+        qname = message[12 : message.index(0, 12) + 1].lower()
+        timeout_s = self._sets[self._plan.set_for(qname).index][4]
+        attempt = self._attempts[number] = _Attempt(self, number, upstream, now + timeout_s)
+        self._reports[upstream].queries += 1
+        ticket = self._network.send_datagram(self._upstreams[upstream], message, attempt)
+        if isinstance(ticket, Unsent):
+            self._hand_over(attempt, ticket.reason)
+            return
+        attempt.ticket = ticket
+        self._deadlines.set(attempt, attempt.due_at)
+
+    def on_octets(self, attempt: _Attempt, octets: bytes) -> None:
+        """A datagram came for an attempt."""
+        self.before_event()
+        if attempt.is_handed_over:
+            self._push("late", attempt.number, octets)
+            return
+        now = self.clock.now()
+        word, *fields = self.core.heard(attempt.number, octets, now)
+        if word == "handover":
+            self._take_over(attempt, fields[0])
+            return
+        self._reports[attempt.upstream].times_s.append(now - attempt.sent_at)
+        self._forget(attempt.number)
+        told, punts = fields
+        endings = self._ledger.take([message for _, message in told], close=True)
+        for (token, message), ending in zip(told, endings, strict=True):
+            self._tell(token, message, ending)
+        for token in punts:
+            self._punt(token)
+
+    def on_error(self, attempt: _Attempt, reason: str) -> None:
+        """The socket of an attempt broke."""
+        self.before_event()
+        if attempt.is_handed_over:
+            self._push("broken", attempt.number, "network")
+        else:
+            self._hand_over(attempt, reason)
+
+    def on_due(self, attempt: _Attempt) -> None:
+        """The time of an attempt is up."""
+        self.before_event()
+        self._hand_over(attempt, "timeout")
+
+    def _hand_over(self, attempt: _Attempt, reason: str) -> None:
+        # The core knows no other way to give an attempt up than that its time is over.
+        fields = self.core.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
+        self._take_over(attempt, (*fields[:13], reason, *fields[14:]))
+
+    def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
+        *facts, waiters = fields
+        self._deadlines.discard(attempt)
+        attempt.is_handed_over = True
+        self._push("handover", (*facts, _routed(waiters)))
+
+    def _forget(self, number: int) -> None:
+        attempt = self._attempts.pop(number)
+        self._deadlines.discard(attempt)
+        if attempt.ticket is not None:
+            attempt.ticket.close()
+
+    def _push(self, *event: Any) -> None:
+        self._events.append(event)
+        self.on_event()
+
+    @property
+    def has_events(self) -> bool:
+        """Whether Python has something to do."""
+        return bool(self._events)
+
+    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
+        """See `resolver.plane.Core`."""
+        self._sets = sets
+        self.core.publish_upstreams(servers, sets)
+
+    # See `resolver.plane.Plane`.
+
+    def start(self) -> None: ...
+
+    def stop_reading(self) -> None: ...
+
+    def hand_over_all(self) -> None:
+        for attempt in list(self._attempts.values()):
+            if not attempt.is_handed_over:
+                self._hand_over(attempt, "recalled")
+
+    def close(self) -> None: ...
+
+    def fileno(self) -> int:
+        return 0
+
+    def drain(self, max: int = 256) -> list[Any]:  # noqa: A002 -- the module's own word
+        taken, self._events = self._events[:max], self._events[max:]
+        return taken
+
+    def send(self, route: bytes, octets: bytes) -> bool:
+        token = int.from_bytes(route, "big")
+        self._tell(token, octets, self._reporter.last_ending(octets))
+        return True
+
+    def want(
+        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
+    ) -> list[tuple[bytes, bytes, bytes, float]] | None:
+        waiters = self.core.want(qname, qtype, dnssec_ok, checking_disabled)
+        return None if waiters is None else _routed(waiters)
+
+    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+        self.core.let_go(qname, qtype, dnssec_ok, checking_disabled)
+
+    def close_ticket(self, ticket: int) -> None:
+        self.core.close_ticket(ticket)
+        self._forget(ticket)
+
+    def upstream_reports(self) -> list[UpstreamReport]:
+        reports, self._reports = self._reports, [_Report() for _ in self._upstreams]
+        return [
+            report.fields(number) for number, report in enumerate(reports) if report.queries or report.times_s
+        ]
+
+    def counters(self) -> dict[str, int]:
+        return {}
+
+
+def _route(token: int) -> bytes:
+    return token.to_bytes(TOKEN_OCTETS, "big")
+
+
+def _routed(
+    waiters: list[tuple[bytes, bytes, int, float]],
+) -> list[tuple[bytes, bytes, bytes, float]]:
+    return [(octets, address, _route(token), at) for octets, address, token, at in waiters]
+
+
+class Hearsay(Reporter):
+    """Counts as every reporter, and passes on what became of each query."""
+
+    def __init__(self, tell_drop: Callable[[bytes, Ending], None]) -> None:
+        super().__init__(Tallies())
+        self._tell_drop = tell_drop
+        self._last = (b"", Ending())
+
+    def settle(
+        self, transport: Transport, peer: Peer, octets: bytes, outcome: Respond | Drop, seconds: float
+    ) -> None:
+        """See `Reporter`."""
+        super().settle(transport, peer, octets, outcome, seconds)
+        self._last = (octets, ending_of(outcome))
+        if isinstance(outcome, Drop):
+            self._tell_drop(*self._last)
+
+    def last_ending(self, message: bytes) -> Ending:
+        """What was settled last, which must be the query that this message answers."""
+        octets, ending = self._last
+        assert octets[:2] == message[:2], "an answer was sent that was not counted"
+        return ending
+
+
+class _SlowClock:
+    """A clock whose one timer fires when it is looked at, not by itself: a play may last days."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.now
+        self._due_at = float("inf")
+        self._callback: Callable[[], object] = lambda: None
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """See `Clock`."""
+        self._due_at, self._callback = self.now() + delay_s, callback
+        return self
+
+    def cancel(self) -> None:
+        """See `TimerHandle`."""
+        self._due_at = float("inf")
+
+    def catch_up(self) -> None:
+        """Fire if it is time."""
+        if self.now() >= self._due_at:
+            self._callback()
+
+
+class NativeStage:
+    """The native plane of one scene, put together as the server does it."""
+
+    def __init__(
+        self,
+        module: ModuleType,
+        settings: PlaySettings,
+        plan: ForwardPlan,
+        network: Network,
+        clock: Clock,
+        tell: Tell,
+        tell_drop: Callable[[bytes, Ending], None],
+        *,
+        with_cache: bool,
+        logs: QueriesLogged,
+        access: list[Any],
+        records: list[tuple[bytes, list[bytes]]],
+    ) -> None:
+        limits = {
+            name: getattr(settings, name)
+            for name in ("ttl_min_s", "ttl_max_s", "negative_ttl_max_s", "stale_max_s")
+        }
+        self.cache = NativeCache(module.Cache(settings.cache_octets if with_cache else 0, **limits))
+        self.core = module.Core(
+            self.cache.core,
+            allow=[(network.network_address.packed, network.prefixlen) for network in access],
+            rate_limit_qps=settings.rate_limit_qps,
+            records=records,
+            tcp_idle_s=10.0,
+            in_flight_max=settings.in_flight_max,
+            waiters_max=settings.waiters_max,
+            waiting_max=WAITING_MAX,
+            punt_blocked=logs == "blocked",
+            punt_all=logs == "all",
+            seed=SEED,
+        )
+        self.reporter = Hearsay(tell_drop)
+        self.plane = ScriptedPlane(self.core, plan, network, clock, tell, self.reporter)
+        self._clock = clock
+        self._slow = _SlowClock(clock)
+        self._shared = SharedUpstreams(
+            plan,
+            cast(Clock, self._slow),
+            timeout_s=settings.timeout_s,
+            publish=self.plane.publish_upstreams,
+            read_reports=self.plane.upstream_reports,
+        )
+        self.judges = logs != "all"
+        self._loop = FakeLoop()
+        self._is_in_turn = False
+
+    def publish(self, table: PolicyTable) -> None:
+        """Judge by `table` from now on."""
+        self.core.publish(str(table.image.path), table.generation, *table.made_at)
+
+    def start(self, service: Service, forwarder: Forwarder) -> None:
+        """Let Python serve what the plane leaves to it."""
+        listener = NativeListener(
+            self.plane,
+            [[]],
+            service,
+            forwarder,
+            self._shared.numbered,
+            self.reporter,
+            self._clock,
+            cast(asyncio.AbstractEventLoop, self._loop),
+            before_handovers=self._shared.listen,
+            after_turn=self._shared.tell,
+            plane_judges=self.judges,
+        )
+        self._shared.start()
+        listener.start()
+        self.plane.before_event = self._slow.catch_up
+        self.plane.on_event = self._turn
+
+    def _turn(self) -> None:
+        if self._is_in_turn:
+            return
+        self._is_in_turn = True
+        try:
+            while self.plane.has_events or self._loop.soon:
+                self._loop.turn()
+        finally:
+            self._is_in_turn = False
+
+    @property
+    def defects(self) -> int:
+        """Exceptions that should not have been."""
+        return self.reporter.drops["defect"]
