@@ -31,6 +31,7 @@ from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_response, response_limit
 from resolver.wire.names import name_from_text
 from resolver.wire.query import Query, parse_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery, accept_response
 from resolver.wire.ttl import age_body
 
@@ -47,7 +48,7 @@ class _Nowhere:
         """No suffix."""
         return False
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+    def ask(self, question: Question, done: Done) -> None:
         raise AssertionError("a question was asked")
 
     def now(self) -> float:
@@ -112,7 +113,7 @@ class Bench:
         self.fresh = octets_of([f"new.{name}" for name in workload.allowed[-QUERIES:]])
         for octets in self.hot:
             query = self.query(octets)
-            self.cache.store(query.qname, 1, False, False, answer_to(query), NOW)
+            self.cache.store(query.question, answer_to(query), NOW)
 
     def service(self, memo_octets_max: int) -> Service:
         """A service with a memo of this size: 0 shows the gates behind it."""
@@ -152,8 +153,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
     entries = [
         (query, entry.response)
         for query in hot
-        if (entry := cache.lookup(query.qname, 1, False, False, NOW)) is not None
-        and entry.response is not None
+        if (entry := cache.lookup(query.question, NOW)) is not None and entry.response is not None
     ]
     memo = Memo(64 << 20)
     answer = Remembered(Respond(bytes(60), 0, 1, Source.CACHE))
@@ -190,11 +190,11 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         ),
         (
             "cache: lookup, hit",
-            microseconds(lambda query: cache.lookup(query.qname, 1, False, False, NOW), hot),
+            microseconds(lambda query: cache.lookup(query.question, NOW), hot),
         ),
         (
             "cache: lookup, miss",
-            microseconds(lambda query: cache.lookup(query.qname, 1, False, False, NOW), fresh),
+            microseconds(lambda query: cache.lookup(query.question, NOW), fresh),
         ),
         ("cached answer: age_body", microseconds(lambda pair: age_body(pair[1], 3), entries)),
         ("cached answer: encode_response", microseconds(encode, entries)),

@@ -43,6 +43,7 @@ from resolver.server.server import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
 from resolver.wire.names import name_from_text, name_to_text
+from resolver.wire.question import Question
 
 Read = TypeVar("Read")
 
@@ -177,7 +178,7 @@ class _Unasked:
     def __init__(self, plan: ForwardPlan) -> None:
         self.covers = plan.covers
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+    def ask(self, question: Question, done: Done) -> None:
         raise AssertionError("nobody is asked while explaining")
 
 

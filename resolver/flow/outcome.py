@@ -13,6 +13,7 @@ from resolver.cache.entry import CacheEntry
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
+from resolver.wire.question import Question
 
 
 class Transport(StrEnum):
@@ -82,8 +83,8 @@ class Redirect:
     """A denied name whose rule answers with a CNAME, and whose addresses are to be found there."""
 
     verdict: Verdict
-    target: bytes
-    """Wire form, lower case."""
+    question: Question
+    """Asks for the other name, as the client asked for its own, but without DO."""
     kept: tuple[bytes, int] | None
     """The chain that leads to the denied name, and its number of records; None: it is the name asked."""
 
@@ -93,6 +94,8 @@ class Ask:
     """Nothing here answers it: hand it to `Service.resolve`."""
 
     query: Query
+    question: Question
+    """What the upstreams are asked: the client's question, or that of `redirect`."""
     peer: Peer
     verdict: Verdict
     generation: int
@@ -104,7 +107,7 @@ class Ask:
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
     redirect: Redirect | None = None
-    """Ask for its target instead of the name in the question."""
+    """Why its question is not the client's."""
 
 
 Outcome = Respond | Drop | Ask
@@ -126,11 +129,18 @@ def answer_with(tail: bytes, rcode: int, qtype: int, source: Source, verdict: Ve
 
 
 def ask_for(
-    query: Query, peer: Peer, verdict: Verdict, generation: int, now: float, stale: CacheEntry | None
+    query: Query,
+    question: Question,
+    peer: Peer,
+    verdict: Verdict,
+    generation: int,
+    now: float,
+    stale: CacheEntry | None,
 ) -> Ask:
-    """An `Ask` for the name in the question."""
+    """An `Ask` for the client's own question."""
     ask = Ask.__new__(Ask)
     ask.query = query
+    ask.question = question
     ask.peer = peer
     ask.verdict = verdict
     ask.generation = generation

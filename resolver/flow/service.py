@@ -67,7 +67,6 @@ _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
 _FROM_HERE = Source.LOCAL
 _NOERROR = int(Rcode.NOERROR)
-_CD = int(Flag.CD)
 _RD = int(Flag.RD)
 
 STALE_ANSWER_AFTER_S = 1.8
@@ -233,8 +232,8 @@ class Service:
     def _from_cache(
         self, query: Query, peer: Peer, verdict: Verdict, now: float, is_second_look: bool
     ) -> Outcome:
-        checking_disabled = query.flags & _CD != 0
-        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
+        question = query.question
+        entry = self._cache.lookup(question, now)
         if is_second_look:
             self._cache.uncount(entry, now)
         stale = None
@@ -251,7 +250,7 @@ class Service:
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
         if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return ask_for(query, peer, verdict, self._table.generation, now, stale)
+        return ask_for(query, question, peer, verdict, self._table.generation, now, stale)
 
     # The asynchronous half.
 
@@ -268,18 +267,11 @@ class Service:
             waited_s = self._now() - ask.asked_at
             patience_s = max(STALE_ANSWER_AFTER_S - waited_s, 0.0)
             waiter.patience = self._call_later(patience_s, waiter.on_impatience)
-        if ask.redirect is not None:
-            self.ask_for_target(ask, waiter.on_result)
-            return
-        query = ask.query
-        checking_disabled = query.flags & _CD != 0
-        self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, waiter.on_result)
+        self._forwarder.ask(ask.question, waiter.on_result)
 
     def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
         """Ask for the name that a rule leads to; `done` is called exactly once."""
-        assert led.redirect is not None
-        query = led.query
-        self._forwarder.ask(led.redirect.target, query.qtype, False, query.checking_disabled, done)
+        self._forwarder.ask(led.question, done)
 
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
         """What the client gets of an upstream's answer or failure, by today's policy.
@@ -294,7 +286,7 @@ class Service:
         last = self._finished
         if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
             return last[2]  # one of a crowd that waited for the same
-        entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
+        entry = self._keep(ask.question, result, now)
         if ask.generation != self._table.generation or now >= verdict.valid_until:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
             if verdict.is_blocked:
@@ -328,7 +320,7 @@ class Service:
     ) -> Respond | Drop:
         """The CNAME of a rule, with what upstreams said of its target."""
         query = ask.query
-        entry = self._keep(redirect.target, False, query, result, now)
+        entry = self._keep(ask.question, result, now)
         verdict = redirect.verdict
         if ask.generation != self._table.generation and redirect.kept is None:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
@@ -337,7 +329,7 @@ class Service:
         response = None if isinstance(result, Failed) else result.response
         if entry is not None:
             response = entry.response  # its TTLs are within the operator's bounds
-        found = self._redirects.finish(self._table, redirect, query, response, STALE_TTL_S, now)
+        found = self._redirects.finish(self._table, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
@@ -428,7 +420,15 @@ class Service:
                 if found is not None:
                     return led_answer(query, peer, redirect, found, now)
                 if query.recursion_desired:
-                    return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
+                    return Ask(
+                        query,
+                        redirect.question,
+                        peer,
+                        verdict,
+                        self._table.generation,
+                        now,
+                        redirect=redirect,
+                    )
         return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:

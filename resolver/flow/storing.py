@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.forwarding.forwarder import Answered, Failed
-from resolver.wire.numbers import Flag
-from resolver.wire.query import Query
-
-_CD = int(Flag.CD)
+from resolver.wire.question import Question
 
 
 class Storing:
@@ -20,15 +17,12 @@ class Storing:
         self._cache = cache
         self._last: tuple[Answered | None, CacheEntry | None] = (None, None)
 
-    def keep(
-        self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
-    ) -> CacheEntry | None:
-        """Store a result for `name` once, however many clients waited for it; None: no answer was kept."""
-        checking_disabled = query.flags & _CD != 0
+    def keep(self, question: Question, result: Answered | Failed, now: float) -> CacheEntry | None:
+        """Store a result once, however many clients waited for it; None: no answer was kept."""
         if type(result) is Failed:
             # Want of room here is no failure of the name: it may be asked again at once.
             if result.reason not in ("overload", "closed"):
-                self._cache.store_failure(name, query.qtype, dnssec_ok, checking_disabled, result.ede, now)
+                self._cache.store_failure(question, result.ede, now)
             return None
         assert type(result) is Answered
         if self._last[0] is result:
@@ -36,6 +30,6 @@ class Storing:
         if not result.upstream.trust_ad:
             # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
             result.response.authentic_data = False
-        entry = self._cache.store(name, query.qtype, dnssec_ok, checking_disabled, result.response, now)
+        entry = self._cache.store(question, result.response, now)
         self._last = (result, entry)
         return entry

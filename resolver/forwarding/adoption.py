@@ -29,9 +29,11 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
     attempt.edns = handover.edns
     attempt.dnssec_ok = handover.dnssec_ok and handover.edns
     attempt.is_stream = False
-    attempt.question = handover.qname_as_sent + handover.qtype.to_bytes(2, "big") + _IN.to_bytes(2, "big")
+    attempt.question_octets = octets = (
+        handover.qname_as_sent + handover.qtype.to_bytes(2, "big") + _IN.to_bytes(2, "big")
+    )
     attempt.octets = encode_question(
-        handover.id, attempt.question, attempt.dnssec_ok, handover.checking_disabled, handover.edns
+        handover.id, octets, attempt.dnssec_ok, handover.checking_disabled, handover.edns
     )
     attempt.sent_at = handover.sent_at
     attempt.due_at = handover.due_at

@@ -34,6 +34,7 @@ from resolver.forwarding.transaction import (
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError
+from resolver.wire.question import Question
 
 __all__ = ["Answered", "Done", "Failed", "Forwarder"]
 
@@ -58,15 +59,14 @@ _log = logging.getLogger(__name__)
 _OVERLOAD = Failed("overload", (ExtendedError.NETWORK_ERROR, "too many questions in flight"))
 _CLOSED = Failed("closed", (ExtendedError.NOT_READY, "the resolver is shutting down"))
 
-_Key = tuple[bytes, int, bool, bool, int]
+_Key = tuple[Question, int]
+"""The question and the number of the set of upstreams that is asked."""
 
 
 class OtherPlane(Protocol):
     """Another plane that asks the same upstreams; no question is to be out twice."""
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> Sequence[Any] | None:
+    def want(self, question: Question) -> Sequence[Any] | None:
         """We ask this question ourselves, until `let_go`.
 
         Those who wait for it there, for `welcome`, if it has been asked: its attempt is then handed over
@@ -76,7 +76,7 @@ class OtherPlane(Protocol):
     def welcome(self, waiters: Sequence[Any]) -> None:
         """Let them `ask`: the question is in flight here now."""
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+    def let_go(self, question: Question) -> None:
         """We are done with this question."""
 
 
@@ -87,7 +87,7 @@ class Asks(Protocol):
         """Whether a `forward` suffix is at or above `qname`."""
         ...
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+    def ask(self, question: Question, done: Done) -> None:
         """Ask; `done` is called exactly once."""
         ...
 
@@ -148,16 +148,16 @@ class Forwarder:
         """Times a deadline's timer came so late that the event loop must have been stalled."""
         return self._deadlines.stalls
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
-        """Ask for `qname` (wire form, lower case), class IN.
+    def ask(self, question: Question, done: Done) -> None:
+        """Ask the upstreams that are for this name.
 
         `done` is called exactly once: later, from the event loop; or before `ask` returns, if the
         question fails at once (too many in flight, no upstream can be sent to, closed).
         """
         self.asked += 1
         plan = self.plan
-        upstreams = plan.set_for(qname) if plan.suffixes else plan.default
-        key = (qname, qtype, dnssec_ok, checking_disabled, upstreams.index)
+        upstreams = plan.set_for(question.qname) if plan.suffixes else plan.default
+        key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is not None:
             if len(flight.waiters) >= self._waiters_max:
@@ -177,18 +177,19 @@ class Forwarder:
         now = self._now()
         packets_max = PACKETS_PER_QUESTION_MAX
         if now >= upstreams.probe_at:
-            packets_max -= self._probe(upstreams, key, now)
-        flight = self._new_flight(key, upstreams.order(now), now + self._timeout_s, packets_max)
+            packets_max -= self._probe(upstreams, question, now)
+        flight = self._new_flight(question, upstreams.order(now), now + self._timeout_s, packets_max)
+        flight.key = key
         flight.waiters.append(done)
         self._in_flight[key] = flight
-        if self.other_plane is not None and self._is_asked_by(self.other_plane, flight, key):
+        if self.other_plane is not None and self._is_asked_by(self.other_plane, flight):
             return
         self._follow(flight, flight.start(now))
 
-    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight, key: _Key) -> bool:
+    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight) -> bool:
         """Whether `flight` waits for the attempt of the other plane, which knows of it in any case."""
         flight.is_wanted = True
-        waiters = other_plane.want(*key[:4])
+        waiters = other_plane.want(flight.question)
         if waiters is None:
             return False
         # Should the attempt get lost on its way here, the question is asked after all.
@@ -203,15 +204,17 @@ class Forwarder:
         The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
         `done` hears what became of the question, as they do.
         """
-        upstreams = self.plan.set_for(handover.qname)
-        key = (*handover[:4], upstreams.index)
+        question = Question(*handover[:4])
+        upstreams = self.plan.set_for(question.qname)
+        key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is None:
             if self._is_closed or len(self._in_flight) >= self._in_flight_max:
                 return None
             others = [other for other in upstreams.order(self._now()) if other is not upstream]
             deadline = handover.sent_at + self._timeout_s
-            flight = self._new_flight(key, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
+            flight = self._new_flight(question, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
+            flight.key = key
             self._in_flight[key] = flight
         # From here on the ticket holds the other plane's mark: two who let go of it might free another's.
         flight.is_wanted = False
@@ -241,27 +244,26 @@ class Forwarder:
         self._changes.close()
         self._network.close()
 
-    def _probe(self, upstreams: UpstreamSet, key: _Key, now: float) -> int:
+    def _probe(self, upstreams: UpstreamSet, question: Question, now: float) -> int:
         """Send a copy of a question to an upstream we want to hear from; returns the packets it may take."""
         target = upstreams.probe_target(now)
         if target is None or len(self._probes) >= len(self.upstreams):
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
         timeout_s = target.attempt_timeout_s() * cost
-        flight = self._new_flight(key, (target,), now + timeout_s, cost)
-        flight.key = None
+        flight = self._new_flight(question, (target,), now + timeout_s, cost)
         self._probes.add(flight)
         self._follow(flight, flight.start(now))
         return cost
 
     def _new_flight(
-        self, key: _Key, candidates: Sequence[Upstream], deadline: float, packets_max: int
+        self, question: Question, candidates: Sequence[Upstream], deadline: float, packets_max: int
     ) -> _Flight:
         """A flight that nobody waits for and that is in no table yet."""
-        flight = _Flight(key[0], key[1], key[2], key[3], candidates, self._entropy, deadline, packets_max)
+        flight = _Flight(question, candidates, self._entropy, deadline, packets_max)
         flight._bucket = 0
         flight.forwarder = self
-        flight.key = key
+        flight.key = None
         flight.waiters = []
         flight.is_wanted = False
         return flight
@@ -297,7 +299,7 @@ class Forwarder:
             return
         del self._in_flight[flight.key]
         if flight.is_wanted and self.other_plane is not None:
-            self.other_plane.let_go(*flight.key[:4])
+            self.other_plane.let_go(flight.question)
         waiters = flight.waiters
         if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
             self._tell(waiters, result)
@@ -331,7 +333,7 @@ class _Flight(Transaction):
     """See `deadlines.Timed`."""
     forwarder: Forwarder
     key: _Key | None
-    """None for a probe."""
+    """Its place in the table of those in flight; None for a probe, which has none."""
     is_wanted: bool
     """Whether the other plane was told that we ask it."""
     waiters: list[Done]

@@ -28,6 +28,7 @@ from typing import Protocol
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
 from resolver.wire.numbers import ExtendedError, Qclass, Rcode
+from resolver.wire.question import Question
 from resolver.wire.response import (
     Refused,
     Response,
@@ -162,37 +163,28 @@ class Transaction:
     __slots__ = (
         "_candidates",
         "_chance",
-        "_checking_disabled",
         "_deadline",
-        "_dnssec_ok",
         "_held",
         "_out",
         "_packets_max",
-        "_qname",
-        "_qtype",
         "_turn",
         "_why",
         "attempts",
         "is_finished",
         "packets",
+        "question",
         "wake_at",
     )
 
     def __init__(
         self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: Question,
         candidates: Sequence[Upstream],
         chance: Chance,
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:
-        self._qname = qname
-        self._qtype = qtype
-        self._dnssec_ok = dnssec_ok
-        self._checking_disabled = checking_disabled
+        self.question = question
         self._candidates = candidates
         self._chance = chance
         self._deadline = deadline
@@ -408,15 +400,16 @@ class Transaction:
         attempt.upstream = upstream
         attempt.id = query_id = self._chance.query_id()
         # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
-        attempt.name = name = self._qname
+        name, qtype, dnssec_ok, checking_disabled = self.question
+        attempt.name = name
         attempt.qname = qname = name if is_stream else self._chance.mix_case(name)
-        attempt.qtype = qtype = self._qtype
+        attempt.qtype = qtype
         attempt.qclass = _IN
         attempt.edns = edns
-        attempt.dnssec_ok = dnssec_ok = self._dnssec_ok and edns
+        attempt.dnssec_ok = dnssec_ok = dnssec_ok and edns
         attempt.is_stream = is_stream
-        attempt.question = question = qname + _TYPE_CLASS(qtype, _IN)
-        attempt.octets = encode_question(query_id, question, dnssec_ok, self._checking_disabled, edns)
+        attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
+        attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
         attempt.sent_at = now
         timeout_s = upstream.attempt_timeout_s() * cost
         attempts = self.attempts

@@ -25,6 +25,7 @@ from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.udp import PEERS_MAX, UdpListener
 from resolver.plane import Handover, Plane, Waiting, WaitingFields
+from resolver.wire.question import Question
 
 EVENTS_PER_TURN_MAX = 256
 """Events per turn of the loop: TCP, timers and upstream answers get their turn after them."""
@@ -268,16 +269,14 @@ class NativeListener:
 
     # Questions that Python asks by itself; see `forwarder.OtherPlane`.
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> Sequence[WaitingFields] | None:
-        return self._plane.want(qname, qtype, dnssec_ok, checking_disabled)
+    def want(self, question: Question) -> Sequence[WaitingFields] | None:
+        return self._plane.want(*question)
 
     def welcome(self, waiters: Sequence[WaitingFields]) -> None:
         self._take_over(waiters, lambda: None)
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self._plane.let_go(qname, qtype, dnssec_ok, checking_disabled)
+    def let_go(self, question: Question) -> None:
+        self._plane.let_go(*question)
 
     # Threads that are down.
 

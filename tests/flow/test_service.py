@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.wire.message import read_message
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery, accept_response
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
@@ -34,8 +35,8 @@ class SilentForwarder:
     def covers(self, qname: bytes) -> bool:
         return False
 
-    def ask(self, *question: Any) -> None:
-        self.waiting.append(question[-1])
+    def ask(self, question: Question, done: Callable[[Answered | Failed], None]) -> None:
+        self.waiting.append(done)
 
 
 @pytest.fixture

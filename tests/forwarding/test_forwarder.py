@@ -11,6 +11,7 @@ import pytest
 from resolver.forwarding.forwarder import TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
+from resolver.wire.question import Question
 from tests.support.forwarding_rig import AAAA, FIRST, SECOND, WWW, A, Rig, good, has_opt, seeded
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork
@@ -32,21 +33,21 @@ def test_same_question_is_asked_once_and_answered_to_all() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [(WWW, AAAA, False, False), (WWW, A, True, False), (WWW, A, False, True), (b"\0", A, False, False)],
+    [Question(WWW, AAAA), Question(WWW, A, True, False), Question(WWW, A, False, True), Question(b"\0", A)],
 )
-def test_different_question_is_asked_separately(other: tuple[bytes, int, bool, bool]) -> None:
+def test_different_question_is_asked_separately(other: Question) -> None:
     rig = Rig()
     rig.ask()
-    rig.forwarder.ask(*other, rig.results.append)
+    rig.forwarder.ask(other, rig.results.append)
     assert len(rig.sent) == 2 and rig.forwarder.coalesced == 0
 
 
 def test_do_and_cd_reach_the_upstream() -> None:
     rig = Rig()
-    rig.forwarder.ask(WWW, A, True, True, rig.results.append)
+    rig.forwarder.ask(Question(WWW, A, dnssec_ok=True, checking_disabled=True), rig.results.append)
     octets = rig.sent[0].octets
     assert octets[3] & 0x10 and octets[-4] & 0x80 and has_opt(octets)
-    rig.forwarder.ask(WWW, A, False, False, rig.results.append)
+    rig.forwarder.ask(Question(WWW, A), rig.results.append)
     octets = rig.sent[1].octets
     assert not octets[3] & 0x10 and not octets[-4] & 0x80
 
@@ -154,7 +155,7 @@ def planned() -> tuple[Forwarder, ScriptedNetwork]:
 )
 def test_longest_suffix_chooses_the_upstreams(qname: str, address: str) -> None:
     forwarder, network = planned()
-    forwarder.ask(wire_name(qname), A, False, False, lambda _: None)
+    forwarder.ask(Question(wire_name(qname), A), lambda _: None)
     assert network.sent[0].upstream.address == address
     assert forwarder.covers(wire_name(qname)) == (address != FIRST.address)
 
@@ -171,7 +172,7 @@ def test_upstream_named_twice_keeps_one_health() -> None:
 def test_failover_stays_inside_the_suffix() -> None:
     forwarder, network = planned()
     results: list[Answered | Failed] = []
-    forwarder.ask(wire_name("www.corp.example"), A, False, False, results.append)
+    forwarder.ask(Question(wire_name("www.corp.example"), A), results.append)
     network.fail(network.sent[0], "network")
     assert len(network.sent) == 1 and isinstance(results[0], Failed)
 

@@ -16,6 +16,7 @@ from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.socket_network import SOCKETS_PER_UPSTREAM_MIN, SocketNetwork, pool_size
 from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX
+from resolver.wire.question import Question
 from tests.support.forwarding_rig import ADDRESS, WWW, A, reply_to
 from tests.support.wirebuild import QNAME, rr
 
@@ -66,7 +67,7 @@ class Stage:
 
     async def ask(self, qname: bytes = WWW) -> Answered | Failed:
         future: asyncio.Future[Answered | Failed] = asyncio.get_running_loop().create_future()
-        self.forwarder.ask(qname, A, False, False, future.set_result)
+        self.forwarder.ask(Question(qname, A), future.set_result)
         return await future
 
     async def close(self) -> None:

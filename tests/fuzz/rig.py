@@ -29,6 +29,7 @@ from resolver.policy.image import Image
 from resolver.policy.table import PolicyTable
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
 from tests.support.engines import Engine
@@ -69,14 +70,7 @@ class ScriptedForwarder:
     def covers(self, qname: bytes) -> bool:
         return False
 
-    def ask(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        done: Callable[[Answered | Failed], None],
-    ) -> None:
+    def ask(self, question: Question, done: Callable[[Answered | Failed], None]) -> None:
         done(self.result)
 
 
@@ -135,7 +129,7 @@ class Rig:
 
     def store(self, answer: Answer, response: Response) -> None:
         """Cache what was accepted, as the service does."""
-        self.cache.store(answer.qname.lower(), answer.qtype, answer.dnssec_ok, False, response, NOW)
+        self.cache.store(Question(answer.qname.lower(), answer.qtype, answer.dnssec_ok), response, NOW)
 
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""

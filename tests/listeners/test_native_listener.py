@@ -26,6 +26,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from resolver.wire.question import Question
 from tests.support.fake_plane import FakeLoop, FakePlane, handover
 from tests.support.forwarding_rig import failure, good, reply_to
 from tests.support.policy_maker import PolicyMaker, make_rule
@@ -96,7 +97,7 @@ class Rig:
         network = ScriptedNetwork()
         entropy = Entropy(random.Random(4).randbytes)
         forwarder = Forwarder(self.plan, network, self.clock, entropy)
-        forwarder.ask(name_from_text(name), 1, False, False, lambda _: None)
+        forwarder.ask(Question(name_from_text(name), 1), lambda _: None)
         self.plan.upstreams[0].queries -= 1
         return network.sent[0]
 
@@ -374,7 +375,7 @@ def test_what_upstreams_answered_is_heard_before_failures_are_judged(rig: Rig) -
 
 
 def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
-    question = (name_from_text("www.example.org"), 1, False, False)
+    question = Question(name_from_text("www.example.org"), 1)
     rig.asks("www.example.org")
     rig.asks("www.example.org", route=b"r2")
     assert rig.plane.wanted == [question]
@@ -382,7 +383,7 @@ def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
     rig.network.deliver(sent, good(sent))
     assert rig.plane.wanted == []
     rig.listener.close()
-    rig.forwarder.ask(*question, lambda _: None)
+    rig.forwarder.ask(question, lambda _: None)
     assert rig.plane.wanted == [], "nobody is there to be told"
 
 

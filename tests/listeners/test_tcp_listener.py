@@ -44,7 +44,9 @@ class ScriptedService:
         if octets[2:3] == b"b":
             return self.answer(octets[:2] + b"b" * 60_000)
         if octets[2:3] == b"w":
-            return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
+            return Ask(
+                cast(Any, SimpleNamespace(octets=octets)), cast(Any, None), peer, cast(Any, None), 0, now
+            )
         return self.answer(octets)
 
     def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:

@@ -41,7 +41,9 @@ class ScriptedService:
         if kind == b"x":
             raise ZeroDivisionError
         if kind == b"w":
-            return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
+            return Ask(
+                cast(Any, SimpleNamespace(octets=octets)), cast(Any, None), peer, cast(Any, None), 0, now
+            )
         return Respond(octets[2:], 0, 1, Source.LOCAL)
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:

@@ -11,6 +11,7 @@ from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.cache.native_cache import fields_of, response_of
 from resolver.plane import PUNT, EntryFields, ResponseFields, TallyFields, UpstreamSetFields
+from resolver.wire.question import Question
 from tests.support.fake_plane import FakePlane
 
 VERSION = __version__
@@ -28,7 +29,7 @@ class Cache:
     def lookup(
         self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
     ) -> EntryFields | None:
-        return _fields(self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now))
+        return _fields(self.inner.lookup(Question(qname, qtype, dnssec_ok, checking_disabled), now))
 
     def store(
         self,
@@ -39,8 +40,8 @@ class Cache:
         response: ResponseFields,
         now: float,
     ) -> EntryFields | None:
-        kept = response_of(qname, response)
-        return _fields(self.inner.store(qname, qtype, dnssec_ok, checking_disabled, kept, now))
+        question = Question(qname, qtype, dnssec_ok, checking_disabled)
+        return _fields(self.inner.store(question, response_of(qname, response), now))
 
     def store_failure(
         self,
@@ -51,7 +52,9 @@ class Cache:
         ede: tuple[int, str],
         now: float,
     ) -> EntryFields:
-        fields = _fields(self.inner.store_failure(qname, qtype, dnssec_ok, checking_disabled, ede, now))
+        fields = _fields(
+            self.inner.store_failure(Question(qname, qtype, dnssec_ok, checking_disabled), ede, now)
+        )
         assert fields is not None
         return fields
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server, Strategy
+from resolver.wire.question import Question
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork, Sent
 from tests.support.wirebuild import QNAME, opt, rr, wire_name
@@ -82,7 +83,7 @@ class Rig:
 
     def ask(self, qname: bytes = WWW, qtype: int = A, done: Callable[..., None] | None = None) -> None:
         """Ask; the result goes to `results`."""
-        self.forwarder.ask(qname, qtype, False, False, done or self.results.append)
+        self.forwarder.ask(Question(qname, qtype), done or self.results.append)
 
     @property
     def sent(self) -> list[Sent]:
