@@ -46,6 +46,8 @@ LEVELS: dict[str, dict[str, int]] = {
         "py_core": 5,
         "worker": 5,
         "py_plane": 6,
+        "py_steps": 6,
+        "py_testing": 7,
     },
     "fuzz": {"chance": 0, "message": 0, "names": 0, "corpus": 1, "mutate": 1, "targets": 2},
     "models": {"atomic": 0},
