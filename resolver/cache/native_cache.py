@@ -51,7 +51,7 @@ class NativeCache:
 
     def lookup(self, question: Question, now: float) -> CacheEntry | None:
         """See `ResponseCache.lookup`."""
-        fields = self.core.lookup(*question, now)
+        fields = self.core.lookup(question, now)
         return None if fields is None else entry_of(question.qname, fields)
 
     def uncount(self, entry: CacheEntry | None, now: float) -> None:
@@ -63,13 +63,13 @@ class NativeCache:
 
     def store(self, question: Question, response: Response, now: float) -> CacheEntry | None:
         """See `ResponseCache.store`."""
-        fields = self.core.store(*question, fields_of(response), now)
+        fields = self.core.store(question, fields_of(response), now)
         return None if fields is None else entry_of(question.qname, fields)
 
     def store_failure(self, question: Question, ede: tuple[int, str], now: float) -> CacheEntry:
         """See `ResponseCache.store_failure`."""
         code, text = ede
-        fields = self.core.store_failure(*question, (int(code), text), now)
+        fields = self.core.store_failure(question, (int(code), text), now)
         return entry_of(question.qname, fields)
 
 

@@ -204,7 +204,7 @@ class Forwarder:
         The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
         `done` hears what became of the question, as they do.
         """
-        question = Question(*handover[:4])
+        question = Question(*handover.question)
         upstreams = self.plan.set_for(question.qname)
         key = (question, upstreams.index)
         flight = self._in_flight.get(key)

@@ -270,13 +270,13 @@ class NativeListener:
     # Questions that Python asks by itself; see `forwarder.OtherPlane`.
 
     def want(self, question: Question) -> Sequence[WaitingFields] | None:
-        return self._plane.want(*question)
+        return self._plane.want(question)
 
     def welcome(self, waiters: Sequence[WaitingFields]) -> None:
         self._take_over(waiters, lambda: None)
 
     def let_go(self, question: Question) -> None:
-        self._plane.let_go(*question)
+        self._plane.let_go(question)
 
     # Threads that are down.
 

@@ -10,7 +10,7 @@ from typing import Any
 from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.cache.native_cache import fields_of, response_of
-from resolver.plane import PUNT, EntryFields, ResponseFields, TallyFields, UpstreamSetFields
+from resolver.plane import PUNT, EntryFields, QuestionFields, ResponseFields, TallyFields, UpstreamSetFields
 from resolver.wire.question import Question
 from tests.support.fake_plane import FakePlane
 
@@ -26,35 +26,14 @@ class Cache:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> EntryFields | None:
-        return _fields(self.inner.lookup(Question(qname, qtype, dnssec_ok, checking_disabled), now))
+    def lookup(self, question: QuestionFields, now: float) -> EntryFields | None:
+        return _fields(self.inner.lookup(Question(*question), now))
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: ResponseFields,
-        now: float,
-    ) -> EntryFields | None:
-        question = Question(qname, qtype, dnssec_ok, checking_disabled)
-        return _fields(self.inner.store(question, response_of(qname, response), now))
+    def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None:
+        return _fields(self.inner.store(Question(*question), response_of(question[0], response), now))
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> EntryFields:
-        fields = _fields(
-            self.inner.store_failure(Question(qname, qtype, dnssec_ok, checking_disabled), ede, now)
-        )
+    def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields:
+        fields = _fields(self.inner.store_failure(Question(*question), ede, now))
         assert fields is not None
         return fields
 

@@ -29,7 +29,15 @@ from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
-from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
+from resolver.plane import (
+    ASK,
+    DROP_AND_CLOSE,
+    PUNT,
+    RESPOND,
+    QuestionFields,
+    UpstreamReport,
+    UpstreamSetFields,
+)
 from resolver.policy.table import PolicyTable
 from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
@@ -268,7 +276,7 @@ class ScriptedPlane:
     def _hand_over(self, attempt: _Attempt, reason: str) -> None:
         # The core knows no other way to give an attempt up than that its time is over.
         fields = self._steps.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
-        self._take_over(attempt, (*fields[:13], reason, *fields[14:]))
+        self._take_over(attempt, (*fields[:10], reason, *fields[11:]))
 
     def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
         *facts, waiters = fields
@@ -321,14 +329,12 @@ class ScriptedPlane:
         self._tell(token, octets, self._reporter.last_ending(octets))
         return True
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[tuple[bytes, bytes, bytes, float]] | None:
-        waiters = self._steps.want(qname, qtype, dnssec_ok, checking_disabled)
+    def want(self, question: QuestionFields) -> list[tuple[bytes, bytes, bytes, float]] | None:
+        waiters = self._steps.want(question)
         return None if waiters is None else _routed(waiters)
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self._steps.let_go(qname, qtype, dnssec_ok, checking_disabled)
+    def let_go(self, question: QuestionFields) -> None:
+        self._steps.let_go(question)
 
     def close_ticket(self, ticket: int) -> None:
         self._steps.close_ticket(ticket)

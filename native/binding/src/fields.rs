@@ -9,7 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
 use resolver_core::flow::{Attempt, Route, Waiter, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
-use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX};
+use resolver_core::wire::{
+    ChainLink, NegativeKind, Question, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX,
+};
 
 use crate::ring::{Handover, HandoverReason};
 
@@ -20,6 +22,16 @@ type Given<'py> = (
     Vec<(Bound<'py, PyBytes>, u16, u16)>,
     (Vec<Bound<'py, PyBytes>>, Vec<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>),
 );
+
+/// A question as Python gives it: name, type, DO and CD.
+pub type QuestionFields<'py> = (Bound<'py, PyBytes>, u16, bool, bool);
+
+/// A question from its fields.  Fails with ValueError for a name that is too long.
+pub fn question_from<'q>(fields: &'q QuestionFields<'_>) -> PyResult<Question<'q>> {
+    let (qname, qtype, dnssec_ok, checking_disabled) = fields;
+    let (qtype, dnssec_ok, checking_disabled) = (*qtype, *dnssec_ok, *checking_disabled);
+    Ok(Question { qname: name_from(qname)?, qtype, dnssec_ok, checking_disabled })
+}
 
 fn part<'py, T: FromPyObject<'py>>(fields: &Bound<'py, PyTuple>, index: usize) -> PyResult<T> {
     fields.get_item(index)?.extract()
@@ -237,13 +249,11 @@ pub fn handover_fields<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let Handover { attempt, ticket, octets, reason, waiters } = handover;
     let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
+    let Question { qname, qtype, dnssec_ok, checking_disabled } = key.question();
     let waiters = waiters_fields(py, waiters, route_as)?;
     let octets = octets.as_deref().map(|octets| PyBytes::new(py, octets));
     let fields = [
-        PyBytes::new(py, &key.qname).into_any(),
-        key.qtype.into_pyobject(py)?.into_any(),
-        key.dnssec_ok.into_pyobject(py)?.to_owned().into_any(),
-        key.checking_disabled.into_pyobject(py)?.to_owned().into_any(),
+        (PyBytes::new(py, qname), qtype, dnssec_ok, checking_disabled).into_pyobject(py)?.into_any(),
         key.set.into_pyobject(py)?.into_any(),
         upstream.into_pyobject(py)?.into_any(),
         sent.id.into_pyobject(py)?.into_any(),

@@ -13,7 +13,9 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::fields::{handover_fields, packed, route_from, route_octets, waiters_fields, RouteAs};
+use crate::fields::{
+    handover_fields, packed, question_from, route_from, route_octets, waiters_fields, QuestionFields, RouteAs,
+};
 use crate::misses::thread_of;
 use crate::py_core::Core;
 use crate::ring::{Event, Notice, Ring};
@@ -190,17 +192,15 @@ impl Plane {
     fn want<'py>(
         &self,
         py: Python<'py>,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
+        let waiters = self.heart.want(question_from(&question)?);
         waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Octets)).transpose()
     }
 
-    fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.heart.let_go(qname, qtype, dnssec_ok, checking_disabled);
+    fn let_go(&self, question: QuestionFields<'_>) -> PyResult<()> {
+        self.heart.let_go(question_from(&question)?);
+        Ok(())
     }
 
     fn close_ticket(&self, ticket: u64) {

@@ -16,7 +16,7 @@ use resolver_core::flow::{
     Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Peer, Replies, Route, Waiter,
 };
 
-use crate::fields::{address_from, handover_fields, waiters_fields, RouteAs};
+use crate::fields::{address_from, handover_fields, question_from, waiters_fields, QuestionFields, RouteAs};
 use crate::py_core::{word_of, Core};
 use crate::ring::{Handover, HandoverReason};
 use crate::shared::{Heart, Ledger};
@@ -193,17 +193,15 @@ impl Steps {
     fn want<'py>(
         &self,
         py: Python<'py>,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
+        let waiters = self.heart.want(question_from(&question)?);
         waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Token)).transpose()
     }
 
-    fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.heart.let_go(qname, qtype, dnssec_ok, checking_disabled);
+    fn let_go(&self, question: QuestionFields<'_>) -> PyResult<()> {
+        self.heart.let_go(question_from(&question)?);
+        Ok(())
     }
 
     fn close_ticket(&self, ticket: u64) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use resolver_core::flow::{Flow, Tallies, Waiters};
+use resolver_core::wire::Question;
 
 use crate::counters::Counters;
 use crate::epoll::EventFd;
@@ -109,20 +110,13 @@ impl Heart {
     }
 
     /// See `Flow::want`.
-    pub fn want(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-    ) -> Option<Waiters> {
-        let want = || self.flow.want(qname, qtype, dnssec_ok, checking_disabled);
-        self.guard.call(|| None, want)
+    pub fn want(&self, question: Question) -> Option<Waiters> {
+        self.guard.call(|| None, || self.flow.want(question))
     }
 
     /// See `Flow::let_go`.
-    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.guard.call(|| (), || self.flow.let_go(qname, qtype, dnssec_ok, checking_disabled));
+    pub fn let_go(&self, question: Question) {
+        self.guard.call(|| (), || self.flow.let_go(question));
     }
 
     /// A new thread's counts.

@@ -19,6 +19,7 @@ use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
 use crate::wire::outcomes::{Accepted, Response, SentQuery};
 use crate::wire::query::{parse_query, Query};
+use crate::wire::question::Question;
 use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
@@ -113,13 +114,7 @@ impl Flow {
             self.counts.overloads.fetch_add(1, Ordering::Relaxed);
             return visit.turn_away(&query, CROWDED);
         }
-        let key = FlightKey {
-            qname: query.qname.as_slice().into(),
-            qtype: query.qtype,
-            dnssec_ok: query.dnssec_ok,
-            checking_disabled: query.checking_disabled(),
-            set: number,
-        };
+        let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
         let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
         let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now };
@@ -168,10 +163,10 @@ impl Flow {
         if !self.config.punt_blocked {
             return false;
         }
-        let (table, now) = (&hearing.policy.table, hearing.now);
-        let verdict = table.judge_name(&key.qname, now);
+        let (table, now, qname) = (&hearing.policy.table, hearing.now, key.question().qname);
+        let verdict = table.judge_name(qname, now);
         self.is_logged(&verdict)
-            || match table.judge_response(&verdict, &key.qname, response, now) {
+            || match table.judge_response(&verdict, qname, response, now) {
                 Judgement::Same => false,
                 Judgement::Other(judgement) => self.is_logged(&judgement),
             }
@@ -184,26 +179,20 @@ impl Flow {
 
     /// Python asks a question by itself.  If its attempt is out here that will be handed over, whatever becomes of
     /// it, and all who wait for it are given up now; `None`: it is not.
-    pub fn want(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-    ) -> Option<Waiters> {
-        self.flights.want(&self.key(qname, qtype, dnssec_ok, checking_disabled)?)
+    pub fn want(&self, question: Question) -> Option<Waiters> {
+        self.flights.want(&self.key(question)?)
     }
 
     /// Python is done with a question that it asked by itself.
-    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        if let Some(key) = self.key(qname, qtype, dnssec_ok, checking_disabled) {
+    pub fn let_go(&self, question: Question) {
+        if let Some(key) = self.key(question) {
             self.flights.release(&key);
         }
     }
 
-    fn key(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) -> Option<FlightKey> {
-        let set = self.upstreams.load().set_for(qname)?;
-        Some(FlightKey { qname: qname.into(), qtype, dnssec_ok, checking_disabled, set })
+    fn key(&self, question: Question) -> Option<FlightKey> {
+        let set = self.upstreams.load().set_for(question.qname)?;
+        Some(FlightKey::new(question, set))
     }
 
     /// Python is done with a question handed over, or it never got there.
@@ -233,9 +222,8 @@ impl Flow {
                 },
             );
         };
-        let flags = (key.dnssec_ok, key.checking_disabled);
         let mut others = waiters.as_slice();
-        let shared = self.cache.store(&key.qname, key.qtype, flags.0, flags.1, response, now, |kept| {
+        let shared = self.cache.store(key.question(), response, now, |kept| {
             let first = others.first();
             others = others.get(1..).unwrap_or_default();
             match kept {
@@ -323,19 +311,15 @@ impl Visit<'_> {
         let ede = [(dns::EDE_NETWORK_ERROR, why)];
         let source = if why == CROWDED { Source::Local } else { Source::Upstream };
         let flow = self.flow;
-        let (qtype, cd) = (query.qtype, query.checking_disabled());
-        let outcome =
-            flow.cache.lookup(&query.qname, qtype, query.dnssec_ok, cd, self.now, |entry| match entry {
-                Some(entry)
-                    if why == OVERLOADED && entry.response.is_some() && self.now < entry.stale_until =>
-                {
-                    Served::stale(self, query, &verdict, entry)
-                }
-                _ => {
-                    let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
-                    self.send(query, reply, source, Some(&verdict))
-                }
-            });
+        let outcome = flow.cache.lookup(query.question(), self.now, |entry| match entry {
+            Some(entry) if why == OVERLOADED && entry.response.is_some() && self.now < entry.stale_until => {
+                Served::stale(self, query, &verdict, entry)
+            }
+            _ => {
+                let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
+                self.send(query, reply, source, Some(&verdict))
+            }
+        });
         if outcome == Outcome::Respond {
             Asked::Reply
         } else {

@@ -18,7 +18,7 @@ use resolver_core::flow::{
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
-use resolver_core::wire::{accept_response, Accepted};
+use resolver_core::wire::{accept_response, Accepted, Question};
 
 use super::answers::sent_for;
 use super::target::{claim, Target};
@@ -247,7 +247,7 @@ impl Flows {
     fn hear_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
         let key = &attempt.key;
         let (flow, now) = (&self.flow, self.now);
-        let waiters = flow.want(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        let waiters = flow.want(key.question());
         claim(waiters.is_some_and(|waiters| waiters.len() == 1), "not one who waits")?;
         let policy = flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
@@ -255,7 +255,7 @@ impl Flows {
         let heard = flow.heard(attempt, reply, hearing, |_, _| ());
         claim(heard == Heard::HandOver, "Python's answer was kept from it")?;
         claim(flow.hand_over(key).is_empty(), "somebody waits twice")?;
-        flow.let_go(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        flow.let_go(key.question());
         self.handed_over += 1;
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Flows {
         let (qtype, dnssec_ok) = (answer.qtype, answer.dnssec_ok);
         let octets = message::query(4711, &qname, qtype, dnssec_ok || spoils & 2 != 0, dnssec_ok);
         let Sent::Out(attempt) = self.send(&octets, peer)? else { return Ok(()) };
-        if is_canary(&attempt.key.qname) {
+        if is_canary(attempt.key.question().qname) {
             // Whatever is said of it now would be the truth about it.
             return self.end(&attempt, 1..=1);
         }
@@ -307,7 +307,7 @@ impl Flows {
         };
         self.relearned += 1;
         let kept =
-            self.flow.cache().store(CANARY, TYPE_A, false, false, response, self.now, |kept| kept.is_ok());
+            self.flow.cache().store(Question::plain(CANARY, TYPE_A), response, self.now, |kept| kept.is_ok());
         claim(kept, "the canary is not kept")
     }
 
