@@ -11,6 +11,7 @@ the raw readings.  Parts:
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named
+  gathering  what the pause between turns of a native thread costs and saves; only when named
   gates    what each step of the Python engine costs; only when named
   render   the page again from the readings that are there; only when named
 """
@@ -35,6 +36,7 @@ from benchmarks import results
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
+from benchmarks.gathering import gathering_table, measure_gathering
 from benchmarks.markdown import label_of, with_versions
 from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
@@ -53,8 +55,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gates", "render")
-PARTS_WITHOUT_A_PAGE = {"gates"}
+PARTS_WHEN_NAMED = ("lists", "gathering", "gates", "render")
+PARTS_WITHOUT_A_PAGE = {"gathering", "gates"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -156,6 +158,7 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "threads": length(3.0, 5, 1.0, 3),
         "throughput": length(3.0, 5, 0.8, 1),
         "waits": length(3.0, 3, 0.8, 1),
+        "gathering": length(3.0, 9, 1.0, 3),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
     }
@@ -200,6 +203,10 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
         results.save(
             arguments.out, "lists", {"names": arguments.names, "absent": absent, "readings": readings}
         )
+    if "gathering" in parts:
+        document = measure_gathering(directory, arguments.loads, arguments.names, length["gathering"])
+        results.save(arguments.out, "gathering", document)
+        print(gathering_table(document["readings"]))
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates

@@ -319,6 +319,7 @@ def _repeat() -> str:
     .venv/bin/python -m benchmarks contest --peer coredns=PATH --peer blocky=PATH --peer adguardhome=PATH
     .venv/bin/python -m benchmarks.packages trixie     # Debian 13's peers, into a folder of that name
     .venv/bin/python -m benchmarks --packages trixie   # all of it, with them beside the installed ones
+    .venv/bin/python -m benchmarks gathering           # the pause of decision 0006: with it and without
     .venv/bin/python -m benchmarks render              # docs/benchmarks.md again, from benchmarks/out
 
 `make peers` installs the peers on Debian, as root. Raw readings are kept in `benchmarks/out`, one file for
