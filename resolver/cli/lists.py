@@ -38,7 +38,7 @@ from resolver.fetching.store import ListStore, Notes
 from resolver.policy.image import Image, ImageUnusable
 from resolver.problems import show
 from resolver.publishing.image_store import ImageStore
-from resolver.server.keeping import bootstrap_servers
+from resolver.server.lists import bootstrap_servers
 
 OVERDUE = 2.0
 """A list that was not fetched for this many of its intervals is worth a remark."""
