@@ -165,7 +165,7 @@ class ResponseCache:
             entry = seat.entry
             seat.vacate()
         if now < entry.failed_until:
-            # Each of those who waited for it reports the same failure.
+            # It was asked although known to fail, as a rule's target is: the first failure's time stands.
             return entry
         # Failures in a row, that is each within one failure's time of the last one's end, wait longer.
         in_a_row = now < entry.failed_until + entry.failure_ttl_s

@@ -32,7 +32,6 @@ from resolver.flow.outcome import (
 )
 from resolver.flow.redirect import Redirects, led_answer
 from resolver.flow.replies import Replies
-from resolver.flow.storing import Storing
 from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -112,7 +111,6 @@ class Service:
         replies = Replies(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
-        self._keep = Storing(cache).keep
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
         self.waiting = 0
         """Clients that wait for an upstream."""
@@ -286,7 +284,6 @@ class Service:
         last = self._finished
         if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
             return last[2]  # one of a crowd that waited for the same
-        entry = self._keep(ask.question, result, now)
         if ask.generation != self._table.generation or now >= verdict.valid_until:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
             if verdict.is_blocked:
@@ -298,6 +295,7 @@ class Service:
                 query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=(result.ede,), verdict=verdict
             )
         response = result.response
+        entry: CacheEntry | None = result.kept
         if entry is not None:
             assert entry.response is not None
             response = entry.response  # its TTLs are within the operator's bounds
@@ -320,15 +318,16 @@ class Service:
     ) -> Respond | Drop:
         """The CNAME of a rule, with what upstreams said of its target."""
         query = ask.query
-        entry = self._keep(ask.question, result, now)
         verdict = redirect.verdict
         if ask.generation != self._table.generation and redirect.kept is None:
             verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
             if verdict.is_blocked and verdict.match != redirect.verdict.match:
                 return self._deny_here(query, ask.peer, verdict, now, None)
-        response = None if isinstance(result, Failed) else result.response
-        if entry is not None:
-            response = entry.response  # its TTLs are within the operator's bounds
+        response: Response | None = None
+        if not isinstance(result, Failed):
+            entry: CacheEntry | None = result.kept
+            # The TTLs of what was kept are within the operator's bounds.
+            response = result.response if entry is None else entry.response
         found = self._redirects.finish(self._table, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()

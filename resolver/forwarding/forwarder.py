@@ -1,8 +1,9 @@
-"""Asks the upstreams and tells all who wait what came of it.
+"""Asks the upstreams, has what came of it kept, and tells all who wait.
 
 Knows: transactions and how to carry out their steps; which questions are in flight.  Does not
-know: sockets (see `network`), policy, the cache.
+know: sockets (see `network`), policy, the cache (`keep` is given).
 
+A flight keeps, then tells: its result is kept once, however many wait for it, and also if nobody does.
 Callbacks instead of tasks: a miss costs one transaction, one table entry and one slot in the
 deadline wheel.
 """
@@ -36,10 +37,13 @@ from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError
 from resolver.wire.question import Question
 
-__all__ = ["Answered", "Done", "Failed", "Forwarder"]
+__all__ = ["Answered", "Done", "Failed", "Forwarder", "Keep"]
 
 Done = Callable[[Answered | Failed], None]
 """Hears what became of a question; must not raise."""
+
+Keep = Callable[[Question, Answered | Failed, float], Any]
+"""Keeps what upstreams said of a question, at a monotonic time; its value goes into `Answered.kept`."""
 
 IN_FLIGHT_MAX = 4096
 """Default bound on questions in flight; at 20,000 misses a second, 200 ms of upstream delay."""
@@ -51,8 +55,8 @@ names at once.  What all questions together may hold is bounded by the service."
 TOLD_AT_ONCE_MAX = 256
 """Waiters told in one turn of the loop: some 4 ms of work."""
 
-ERRORS_LOGGED_MAX = 20
-"""Waiters' errors shown in the log; later ones are only counted."""
+DEFECTS_LOGGED_MAX = 20
+"""Defects shown in the log; later ones are only counted."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +100,7 @@ class Forwarder:
     """Asks the upstreams of `plan` over `network`.
 
     Counters, plain ints: `asked`, `coalesced` (joined a question in flight), `overloads`
-    (failed because a table was full), `waiter_errors` (a `done` raised); per upstream see `Upstream`.
+    (failed because a table was full), `defects` (`keep` or a `done` raised); per upstream see `Upstream`.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Forwarder:
         clock: Clock,
         entropy: Chance,
         *,
+        keep: Keep,
         timeout_s: float = 2.0,
         in_flight_max: int = IN_FLIGHT_MAX,
         waiters_max: int = WAITERS_MAX,
@@ -117,6 +122,7 @@ class Forwarder:
         self._now = clock.now
         self._call_later = clock.call_later
         self._entropy = entropy
+        self._keep = keep
         self._timeout_s = timeout_s
         self._in_flight_max = in_flight_max
         self._waiters_max = waiters_max
@@ -129,18 +135,18 @@ class Forwarder:
         self.asked = 0
         self.coalesced = 0
         self.overloads = 0
-        self.waiter_errors = 0
+        self.defects = 0
         for upstream in plan.upstreams:
             upstream.on_change.append(self._changes.note)
 
     @property
     def pending(self) -> int:
-        """Questions in flight that somebody waits for."""
+        """Questions in flight."""
         return len(self._in_flight)
 
     @property
     def probing(self) -> int:
-        """Probes in flight, for which nobody waits."""
+        """Probes in flight: copies of questions, whose answers are neither kept nor waited for."""
         return len(self._probes)
 
     @property
@@ -148,11 +154,12 @@ class Forwarder:
         """Times a deadline's timer came so late that the event loop must have been stalled."""
         return self._deadlines.stalls
 
-    def ask(self, question: Question, done: Done) -> None:
+    def ask(self, question: Question, done: Done | None = None) -> None:
         """Ask the upstreams that are for this name.
 
-        `done` is called exactly once: later, from the event loop; or before `ask` returns, if the
-        question fails at once (too many in flight, no upstream can be sent to, closed).
+        `done` is called exactly once, after the result was kept: later, from the event loop; or before `ask`
+        returns, if the question fails at once (too many in flight, no upstream can be sent to, closed).
+        Without `done` nobody waits: the result is kept, and that is all.
         """
         self.asked += 1
         plan = self.plan
@@ -160,19 +167,22 @@ class Forwarder:
         key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is not None:
-            if len(flight.waiters) >= self._waiters_max:
+            if done is None:
+                self.coalesced += 1
+            elif len(flight.waiters) >= self._waiters_max:
                 self.overloads += 1
                 done(_OVERLOAD)
-                return
-            self.coalesced += 1
-            flight.waiters.append(done)
+            else:
+                self.coalesced += 1
+                flight.waiters.append(done)
             return
-        if self._is_closed:
-            done(_CLOSED)
-            return
-        if len(self._in_flight) >= self._in_flight_max:
-            self.overloads += 1
-            done(_OVERLOAD)
+        if self._is_closed or len(self._in_flight) >= self._in_flight_max:
+            refusal = _CLOSED
+            if not self._is_closed:
+                self.overloads += 1
+                refusal = _OVERLOAD
+            if done is not None:
+                done(refusal)
             return
         now = self._now()
         packets_max = PACKETS_PER_QUESTION_MAX
@@ -180,7 +190,8 @@ class Forwarder:
             packets_max -= self._probe(upstreams, question, now)
         flight = self._new_flight(question, upstreams.order(now), now + self._timeout_s, packets_max)
         flight.key = key
-        flight.waiters.append(done)
+        if done is not None:
+            flight.waiters.append(done)
         self._in_flight[key] = flight
         if self.other_plane is not None and self._is_asked_by(self.other_plane, flight):
             return
@@ -245,7 +256,10 @@ class Forwarder:
         self._network.close()
 
     def _probe(self, upstreams: UpstreamSet, question: Question, now: float) -> int:
-        """Send a copy of a question to an upstream we want to hear from; returns the packets it may take."""
+        """Send a copy of a question to an upstream we want to hear from; returns the packets it may take.
+
+        What comes of it is not kept: the question itself is in flight beside it, and its own result is.
+        """
         target = upstreams.probe_target(now)
         if target is None or len(self._probes) >= len(self.upstreams):
             return 0
@@ -287,7 +301,7 @@ class Forwarder:
             return
 
     def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
-        """Release everything first, then tell: a waiter may ask again at once."""
+        """Release everything first, then keep, then tell: a waiter may ask again at once."""
         self._deadlines.discard(flight)
         for attempt in flight.release():
             ticket = attempt.ticket
@@ -298,13 +312,26 @@ class Forwarder:
             self._probes.discard(flight)
             return
         del self._in_flight[flight.key]
+        if result is not _CLOSED:  # that says nothing of the question
+            self._keep_result(flight.question, result)
         if flight.is_wanted and self.other_plane is not None:
+            # Not before it is kept, or the other plane might ask once more.
             self.other_plane.let_go(flight.question)
         waiters = flight.waiters
         if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
             self._tell(waiters, result)
         else:
             self._tell_in_turns(waiters, result)
+
+    def _keep_result(self, question: Question, result: Answered | Failed) -> None:
+        try:
+            kept = self._keep(question, result, self._now())
+        except Exception:
+            # What cannot be kept can still be told.
+            self._on_defect("what an upstream said could not be kept")
+            return
+        if type(result) is Answered:
+            result.kept = kept
 
     def _tell_in_turns(self, waiters: list[Done], result: Answered | Failed) -> None:
         """Tell a crowd a part at a time: others' questions are answered in between."""
@@ -319,9 +346,13 @@ class Forwarder:
                 done(result)
             except Exception:
                 # One waiter's defect must not rob the others of their answer.
-                self.waiter_errors += 1
-                if self.waiter_errors <= ERRORS_LOGGED_MAX:
-                    _log.exception("a waiter for an upstream answer raised")
+                self._on_defect("a waiter for an upstream answer raised")
+
+    def _on_defect(self, what: str) -> None:
+        """Count a defect of ours, and show the first ones.  Call inside `except`."""
+        self.defects += 1
+        if self.defects <= DEFECTS_LOGGED_MAX:
+            _log.exception(what)
 
 
 class _Flight(Transaction):

@@ -23,7 +23,7 @@ import struct
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
@@ -129,6 +129,8 @@ class Answered:
 
     response: Response
     upstream: Upstream
+    kept: Any = None
+    """What the keeper made of it; carried for those who wait, never read here."""
 
 
 @dataclass(slots=True)
@@ -293,6 +295,9 @@ class Transaction:
         if not attempt.edns and now >= upstream.edns_refused_until:
             # Only success without EDNS shows that EDNS was the trouble, not the question.
             upstream.refuse_edns(now)
+        if not upstream.trust_ad:
+            # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
+            response.authentic_data = False
         answered = Answered(response, upstream)
         verifier = attempt.verifier
         if verifier is not None and not verifier.is_over and not verifier.is_late:

@@ -19,6 +19,7 @@ from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.clients import AccessList
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork, pool_size
@@ -248,6 +249,7 @@ class Server:
             network,
             self._clock,
             entropy,
+            keep=keeper_of(self._cache),
             timeout_s=settings.upstreams.timeout_s,
             in_flight_max=settings.limits.in_flight_max,
         )

@@ -12,7 +12,19 @@ from resolver.forwarding.forwarder import TOLD_AT_ONCE_MAX, Answered, Failed, Fo
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
 from resolver.wire.question import Question
-from tests.support.forwarding_rig import AAAA, FIRST, SECOND, WWW, A, Rig, good, has_opt, seeded
+from tests.support.forwarding_rig import (
+    AAAA,
+    FIRST,
+    SECOND,
+    WWW,
+    A,
+    Rig,
+    failure,
+    good,
+    has_opt,
+    keep_nothing,
+    seeded,
+)
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork
 from tests.support.wirebuild import wire_name
@@ -124,8 +136,111 @@ def test_defective_waiter_does_not_rob_the_others(caplog: pytest.LogCaptureFixtu
     rig.ask(done=defective)
     rig.ask()
     rig.deliver(rig.sent[0], good(rig.sent[0]))
-    assert rig.answer and rig.forwarder.waiter_errors == 1
+    assert rig.answer and rig.forwarder.defects == 1
     assert "a defect" in caplog.text
+
+
+# Keeping.
+
+
+class Keeper:
+    """Notes what it is given to keep, and what was told before it was."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Question, Answered | Failed, float]] = []
+
+    def __call__(self, question: Question, result: Answered | Failed, now: float) -> str:
+        self.kept.append((question, result, now))
+        return "the entry"
+
+
+def test_a_result_is_kept_once_before_any_who_wait_are_told() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    kept_when_told: list[int] = []
+    for _ in range(TOLD_AT_ONCE_MAX + 1):
+        rig.ask(done=lambda result: kept_when_told.append(len(keeper.kept)))
+    rig.clock.advance(0.1)
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    rig.clock.advance(0.001)
+    assert kept_when_told == [1] * (TOLD_AT_ONCE_MAX + 1)
+    [(question, result, now)] = keeper.kept
+    assert question == Question(WWW, A) and now == pytest.approx(rig.clock.now() - 0.001)
+    assert isinstance(result, Answered) and result.kept == "the entry"
+
+
+def test_what_nobody_waits_for_is_asked_and_kept() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    rig.forwarder.ask(Question(WWW, A))
+    assert rig.forwarder.pending == 1
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    [(question, result, _)] = keeper.kept
+    assert question == Question(WWW, A) and isinstance(result, Answered)
+    rig.assert_nothing_pending()
+
+
+def test_who_waits_and_who_does_not_share_one_question() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    rig.forwarder.ask(Question(WWW, A))
+    rig.ask()
+    rig.forwarder.ask(Question(WWW, A))
+    assert len(rig.sent) == 1 and rig.forwarder.coalesced == 2
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer and len(keeper.kept) == 1
+
+
+def test_a_failure_is_kept_once() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    for _ in range(3):
+        rig.ask()
+    rig.deliver(rig.sent[0], failure(rig.sent[0], 2))
+    assert [type(result) for result in rig.results] == [Failed] * 3
+    [(_, result, _)] = keeper.kept
+    assert result is rig.results[0]
+
+
+def test_want_of_room_and_the_end_are_no_failures_of_a_question() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper, in_flight_max=1)
+    rig.ask()
+    rig.ask(b"\x01a" + WWW)
+    rig.forwarder.ask(Question(b"\x01b" + WWW, A))
+    assert rig.forwarder.overloads == 2
+    asyncio.run(rig.forwarder.close())
+    rig.ask()
+    rig.forwarder.ask(Question(WWW, A))
+    assert [type(result) for result in rig.results] == [Failed] * 3
+    assert keeper.kept == []
+
+
+def test_what_cannot_be_kept_is_told_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def defective(question: Question, result: Answered | Failed, now: float) -> None:
+        raise RuntimeError("a defect")
+
+    rig = Rig(keep=defective)
+    rig.ask()
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer.kept is None and rig.forwarder.defects == 1
+    assert "could not be kept" in caplog.text
+
+
+def test_a_probe_is_not_kept_beside_its_question() -> None:
+    keeper = Keeper()
+    rig = Rig(FIRST, SECOND, keep=keeper)
+    take_down_first(rig)
+    keeper.kept.clear()
+    rig.clock.advance(1.0)
+    rig.ask()
+    assert rig.forwarder.probing == 1
+    probe, asked = rig.sent[-2:]
+    assert (probe.upstream.address, asked.upstream.address) == (FIRST.address, SECOND.address)
+    rig.network.fail(probe, "network")
+    assert keeper.kept == []
+    rig.deliver(asked, good(asked))
+    assert [type(result) for _, result, _ in keeper.kept] == [Answered]
 
 
 # Suffixes.
@@ -138,7 +253,7 @@ def planned() -> tuple[Forwarder, ScriptedNetwork]:
         "ordered",
         {wire_name("corp.example"): [INSIDE], wire_name("lab.corp.example"): [DEEPER, FIRST]},
     )
-    return Forwarder(plan, network, FakeClock(), seeded()), network
+    return Forwarder(plan, network, FakeClock(), seeded(), keep=keep_nothing), network
 
 
 @pytest.mark.parametrize(

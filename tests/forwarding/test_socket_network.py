@@ -17,7 +17,7 @@ from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.socket_network import SOCKETS_PER_UPSTREAM_MIN, SocketNetwork, pool_size
 from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX
 from resolver.wire.question import Question
-from tests.support.forwarding_rig import ADDRESS, WWW, A, reply_to
+from tests.support.forwarding_rig import ADDRESS, WWW, A, keep_nothing, reply_to
 from tests.support.wirebuild import QNAME, rr
 
 GOOD = rr(QNAME, A, ADDRESS)
@@ -62,7 +62,12 @@ class Stage:
         clock, entropy = LoopClock(loop), Entropy()
         self.network = SocketNetwork(loop, clock, entropy, sockets_per_upstream=32)
         self.forwarder = Forwarder(
-            ForwardPlan([Server("udp", "127.0.0.1", port)]), self.network, clock, entropy, timeout_s=5.0
+            ForwardPlan([Server("udp", "127.0.0.1", port)]),
+            self.network,
+            clock,
+            entropy,
+            keep=keep_nothing,
+            timeout_s=5.0,
         )
 
     async def ask(self, qname: bytes = WWW) -> Answered | Failed:

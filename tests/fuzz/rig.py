@@ -21,7 +21,8 @@ from resolver.clock import TimerHandle
 from resolver.flow.clients import AccessList
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.flow.service import WAITING_MAX, Service
-from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.flow.storing import keeper_of
+from resolver.forwarding.forwarder import Answered, Failed, Forwarder, Keep
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.plane import ASK, PUNT, RESPOND
@@ -62,15 +63,19 @@ class StillClock:
 
 
 class ScriptedForwarder:
-    """Stands in for the forwarder: gives `result` to whoever asks, at once."""
+    """Stands in for the forwarder: keeps `result`, and gives it to whoever asks, at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
         self.result: Answered | Failed = Failed("timeout", (22, "no upstream answered"))
 
     def covers(self, qname: bytes) -> bool:
         return False
 
     def ask(self, question: Question, done: Callable[[Answered | Failed], None]) -> None:
+        kept = self._keep(question, self.result, NOW)
+        if isinstance(self.result, Answered):
+            self.result.kept = kept
         done(self.result)
 
 
@@ -95,7 +100,6 @@ class Rig:
 
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.engine = engine
-        self.forwarder = ScriptedForwarder()
         table = policy_table(directory)
         self.cache: AnyCache
         self._core: Any = None
@@ -106,6 +110,7 @@ class Rig:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
             self._core = native_core(engine.module, self.cache, table)
             self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
+        self.forwarder = ScriptedForwarder(keeper_of(self.cache))
         self.service = Service(
             table=table,
             cache=self.cache,

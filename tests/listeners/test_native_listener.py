@@ -15,6 +15,7 @@ import pytest
 from resolver.cache import ResponseCache
 from resolver.flow.clients import AccessList
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
@@ -28,7 +29,7 @@ from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from resolver.wire.question import Question
 from tests.support.fake_plane import FakeLoop, FakePlane, handover
-from tests.support.forwarding_rig import failure, good, reply_to
+from tests.support.forwarding_rig import failure, good, keep_nothing, reply_to
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork, Sent
@@ -52,8 +53,8 @@ class Rig:
         self.network = ScriptedNetwork()
         self.plan = ForwardPlan(servers or (Server("udp", "192.0.2.53", 53),), "ordered")
         entropy = Entropy(random.Random(3).randbytes)
-        self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy)
         self.cache = ResponseCache(1 << 20)
+        self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy, keep=keeper_of(self.cache))
         self.service = Service(
             table=PolicyMaker().table(folder),
             cache=self.cache,
@@ -96,7 +97,7 @@ class Rig:
         """What the plane would have sent for a question."""
         network = ScriptedNetwork()
         entropy = Entropy(random.Random(4).randbytes)
-        forwarder = Forwarder(self.plan, network, self.clock, entropy)
+        forwarder = Forwarder(self.plan, network, self.clock, entropy, keep=keep_nothing)
         forwarder.ask(Question(name_from_text(name), 1), lambda _: None)
         self.plan.upstreams[0].queries -= 1
         return network.sent[0]

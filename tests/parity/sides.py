@@ -15,6 +15,7 @@ from resolver.cache import NativeCache, ResponseCache
 from resolver.flow.clients import AccessList
 from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
 from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
@@ -63,7 +64,7 @@ class Sides:
         self.service = Service(
             table=table,
             cache=self.python_cache,
-            forwarder=cast(Forwarder, ScriptedForwarder()),
+            forwarder=cast(Forwarder, ScriptedForwarder(keeper_of(self.python_cache))),
             local=LocalNames(RECORDS),
             clock=StillClock(),
             access=AccessList([ip_network(text) for text in ALLOW]),

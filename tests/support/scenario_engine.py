@@ -24,6 +24,7 @@ from resolver.cache import AnyCache, ResponseCache
 from resolver.flow.clients import AccessList
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
@@ -103,15 +104,6 @@ class Scene:
         self._generation = 0
         self.network = ScriptedNetwork(settings.unreachable)
         plan = _plan(settings)
-        self.forwarder = Forwarder(
-            plan,
-            self.network,
-            self.clock,
-            Entropy(random.Random(5).randbytes),
-            timeout_s=settings.timeout_s,
-            in_flight_max=settings.in_flight_max,
-            waiters_max=settings.waiters_max,
-        )
         allow = [ip_network(text) for text in settings.allow]
         self._stage: NativeStage | None = None
         self.cache: AnyCache
@@ -138,6 +130,16 @@ class Scene:
                 negative_ttl_max_s=settings.negative_ttl_max_s,
                 stale_max_s=settings.stale_max_s,
             )
+        self.forwarder = Forwarder(
+            plan,
+            self.network,
+            self.clock,
+            Entropy(random.Random(5).randbytes),
+            keep=keeper_of(self.cache),
+            timeout_s=settings.timeout_s,
+            in_flight_max=settings.in_flight_max,
+            waiters_max=settings.waiters_max,
+        )
         self._image = self._compile(play.blocklist)
         self.service = Service(
             table=self._next_table(),
@@ -376,7 +378,7 @@ class Scene:
             "probes in flight": self.forwarder.probing,
             "open tickets": [asked(sent.octets) for sent in self.network.sent if sent.is_open],
             "timers": self.clock.pending,
-            "defects": self.defects + self.forwarder.waiter_errors,
+            "defects": self.defects + self.forwarder.defects,
         }
         after = (len(self.network.sent), sum(c.ending is not None for c in self.clients.values()))
         if before != after:
