@@ -31,7 +31,7 @@ from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
 from resolver.config.yamlsource import YamlMapping, read_yaml
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
@@ -87,7 +87,7 @@ def explain(
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with tempfile.TemporaryDirectory() as directory:
         table = _load(blocklist, Path(directory), settings.state_dir, wall)
-        is_allowed = AccessList(settings.clients.allow).allows(peer.address)
+        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
         if address is not None:
             return Explanation(
                 asked=name,
@@ -151,7 +151,7 @@ def _answer(
         forwarder=_Unasked(plan),
         local=make_local_names(settings),
         clock=_StandingClock(wall),
-        access=AccessList(settings.clients.allow),
+        clients=Clients(settings.clients.allow),
         memo_octets_max=0,
     )
     query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)

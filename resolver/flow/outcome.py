@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
+from resolver.flow.clients import UNKNOWN, Standing
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
@@ -36,13 +37,13 @@ class Source(StrEnum):
 class Peer:
     """One client address on one transport, remembered by a listener between its queries.
 
-    `allowed` None: the service has not judged it yet.
+    `standing` is `UNKNOWN` until the service looks it up.
     """
 
     address: bytes
     """Packed address: 4 or 16 octets."""
     transport: Transport
-    allowed: bool | None = None
+    standing: Standing = UNKNOWN
 
 
 @dataclass(slots=True, eq=False)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.flow.clients import AccessList, RateLimiter
+from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
@@ -94,7 +94,7 @@ class Service:
         forwarder: Asks,
         local: LocalNames,
         clock: Clock,
-        access: AccessList,
+        clients: Clients,
         memo_octets_max: int,
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
@@ -105,7 +105,7 @@ class Service:
         self._local = local
         self._now = clock.now
         self._call_later = clock.call_later
-        self._access = access
+        self._clients = clients
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_udp = Memo(memo_octets_max * 3 // 4)
@@ -135,15 +135,15 @@ class Service:
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
         # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
             self._limiter is not None
             and peer.transport is _UDP
             and not self._limiter.takes(peer.address, now)
         )
-        if peer.allowed and not limited:
+        if peer.standing.is_allowed and not limited:
             # The memo speaks only where no gate before the policy could object: the same octets
             # passed them before, and the client's own two gates are behind us.
             memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
@@ -163,8 +163,8 @@ class Service:
 
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
         """
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
         outcome = self._pass_gates(octets, peer, False, now, is_second_look=True)
         if type(outcome) is Ask:
             outcome.asked_at = asked_at
@@ -182,7 +182,7 @@ class Service:
                 return Drop("rate_limit")
             return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
-        if not peer.allowed:
+        if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
             prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)

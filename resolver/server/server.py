@@ -20,7 +20,7 @@ from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings, UpstreamServer
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -270,7 +270,7 @@ class Server:
             forwarder=self._forwarder,
             local=make_local_names(settings),
             clock=self._clock,
-            access=AccessList(settings.clients.allow),
+            clients=Clients(settings.clients.allow),
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,

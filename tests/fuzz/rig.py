@@ -18,7 +18,7 @@ import dns.rcode
 
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
@@ -116,7 +116,7 @@ class Rig:
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
             clock=StillClock(),
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=1 << 20 if engine.module is None else 0,
         )
         self.peers = (self._peer(Transport.UDP), self._peer(Transport.TCP))

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Forwarder
@@ -64,7 +64,7 @@ class Sides:
             forwarder=cast(Forwarder, ScriptedForwarder()),
             local=LocalNames(RECORDS),
             clock=StillClock(),
-            access=AccessList([ip_network(text) for text in ALLOW]),
+            clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
         )

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
@@ -145,7 +145,7 @@ class Scene:
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
             clock=self.clock,
-            access=AccessList(allow),
+            clients=Clients(allow),
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
