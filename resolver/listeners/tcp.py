@@ -1,6 +1,7 @@
 """Plain DNS over TCP (RFC 7766): framed messages on long-lived connections.
 
-Knows: framing, limits on connections, how outcomes are counted.  Does not know: why an answer is what it is.
+Knows: framing, limits of one connection, how outcomes are counted.  Does not know: why an answer is what
+it is.
 Theory: queries of one connection are answered as they become ready, out of order (§6.2.1.1).  Every
 connection has a bounded number of open questions and a bounded buffer; a client that exceeds one is
 made to wait, one that never reads is cut off.  Only a whole message counts as a sign of life.
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from functools import partial
 from ipaddress import ip_address
 from typing import cast
@@ -19,6 +19,7 @@ from resolver.clock import Clock, TimerHandle
 from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_tcp
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, Front
 
@@ -52,13 +53,15 @@ class TcpListener:
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        limits: ConnectionLimits,
         *,
         idle_s: float = 10.0,
-        connections_max: int = 1000,
-        connections_per_client_max: int = 100,
         front: Front | None = None,
     ) -> None:
-        """`front`: what is asked before the service, and counts what it answers by itself."""
+        """`limits`: those of the whole server.
+
+        `front`: what is asked before the service, and counts what it answers by itself.
+        """
         self.service = service
         self.front = front
         self.reporter = reporter
@@ -67,10 +70,8 @@ class TcpListener:
         self._sock = bind_tcp(address)
         self._bound_to = self._sock.getsockname()[:2]
         self._idle_s = idle_s
-        self._connections_max = connections_max
-        self._per_client_max = connections_per_client_max
+        self._limits = limits
         self._connections: set[_Connection] = set()
-        self._per_client: Counter[bytes] = Counter()
         self._server: asyncio.Server | None = None
         self._sweeper: TimerHandle | None = None
 
@@ -109,23 +110,18 @@ class TcpListener:
 
     def admit(self, connection: _Connection) -> bool:
         """Take a new connection in, unless there are too many of them or of its client's."""
-        if len(self._connections) >= self._connections_max:
-            self.reporter.count_drop("tcp_connections_max")
-            return False
-        if self._per_client[connection.client] >= self._per_client_max:
-            self.reporter.count_drop("tcp_connections_per_client_max")
+        refusal = self._limits.take(connection.peer.address)
+        if refusal is not None:
+            self.reporter.count_drop(refusal)
             return False
         self._connections.add(connection)
-        self._per_client[connection.client] += 1
         return True
 
     def forget(self, connection: _Connection) -> None:
         """The connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
-            self._per_client[connection.client] -= 1
-            if not self._per_client[connection.client]:
-                del self._per_client[connection.client]
+            self._limits.free(connection.peer.address)
 
     def _sweep(self) -> None:
         now = self.clock.now()
@@ -145,7 +141,7 @@ class _Connection(asyncio.Protocol):
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._peer = Peer(b"", _TCP)
+        self.peer = Peer(b"", _TCP)
         self._is_ending = False
         self._has_client_ended = False
         self._is_half_closed = False
@@ -153,8 +149,6 @@ class _Connection(asyncio.Protocol):
         self._is_in_turn = False
         self._is_reading_paused = False
         self._is_client_slow = False
-        self.client = b""
-        """Whom a connection counts against: the IPv4 address, or the IPv6 /64."""
         self.open_questions = 0
         self.last_message_at = 0.0
 
@@ -165,8 +159,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         address = ip_address(peername[0].partition("%")[0]).packed
-        self._peer = Peer(address, _TCP)
-        self.client = address[:8]
+        self.peer = Peer(address, _TCP)
         self.last_message_at = self._listener.clock.now()
         if not self._listener.admit(self):
             self._transport.abort()
@@ -295,9 +288,9 @@ class _Connection(asyncio.Protocol):
         try:
             word = UNSEEN if listener.front is None else self._answer_in_front(listener.front, octets, now)
             if word == UNSEEN:
-                outcome = listener.service.answer_now(octets, self._peer, now)
+                outcome = listener.service.answer_now(octets, self.peer, now)
             elif word in (ASK, PUNT):
-                outcome = listener.service.take_up(octets, self._peer, now, now)
+                outcome = listener.service.take_up(octets, self.peer, now, now)
             else:
                 return
         except Exception:
@@ -312,7 +305,7 @@ class _Connection(asyncio.Protocol):
 
     def _answer_in_front(self, front: Front, octets: bytes, now: float) -> int:
         """Let the other plane answer; its word."""
-        word, message = front.answer(octets, self._peer.address, True, now)
+        word, message = front.answer(octets, self.peer.address, True, now)
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:
@@ -325,7 +318,7 @@ class _Connection(asyncio.Protocol):
         self._take_turn()
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
-        self._listener.reporter.settle(_TCP, self._peer, octets, outcome, seconds)
+        self._listener.reporter.settle(_TCP, self.peer, octets, outcome, seconds)
         if self._transport is None:
             return
         if isinstance(outcome, Drop):

@@ -28,6 +28,7 @@ from resolver.forwarding.plan import ForwardPlan
 from resolver.forwarding.plan import Server as PlannedServer
 from resolver.forwarding.socket_network import SocketNetwork, pool_size
 from resolver.listeners.address import SocketAddress
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.listeners.udp import UdpListener
@@ -114,6 +115,9 @@ class Server:
         self._dns: list[SocketAddress] = []
         self._udp: list[UdpListener] = []
         self._tcp: list[TcpListener] = []
+        self._connection_limits = ConnectionLimits(
+            settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
+        )
         self._web: WebServer | None = None
         self.health = Health("policy", "sockets")
         self._native = self._make_native(native)
@@ -299,7 +303,6 @@ class Server:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
     async def _bind_endpoint(self, address: SocketAddress, service: Service) -> None:
-        limits = self.settings.limits
         for attempt in range(PORT_ATTEMPTS_MAX):
             bound = self._bind_udp(address, service)
             try:
@@ -309,9 +312,8 @@ class Server:
                     self._reporter,
                     self._clock,
                     self._loop,
-                    idle_s=limits.tcp_idle_s,
-                    connections_max=limits.tcp_connections_max,
-                    connections_per_client_max=limits.tcp_connections_per_client_max,
+                    self._connection_limits,
+                    idle_s=self.settings.limits.tcp_idle_s,
                     front=self._native,
                 )
             except OSError:
@@ -393,7 +395,6 @@ class Server:
         return () if self._forwarder is None else upstream_facts(self._forwarder)
 
     def _gauges(self) -> Iterable[tuple[str, str, float]]:
-        connections = sum(listener.connections for listener in self._tcp)
         pending = 0 if self._forwarder is None else self._forwarder.pending
         pending += 0 if self._native is None else self._native.in_flight
         yield (
@@ -412,7 +413,7 @@ class Server:
             self._recorder.generation,
         )
         yield "resolver_waiting_queries", "Queries that wait for an upstream now.", self._waiting
-        yield "resolver_tcp_connections", "Open TCP connections of clients.", connections
+        yield "resolver_tcp_connections", "Open TCP connections of clients.", self._connection_limits.open
         yield (
             "resolver_http_connections",
             "Open HTTP connections.",

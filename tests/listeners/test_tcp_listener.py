@@ -18,6 +18,7 @@ from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
 from resolver.listeners import tcp
 from resolver.listeners.address import SocketAddress
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tcp import TcpListener
 from resolver.observe.tally import Tallies
@@ -73,7 +74,7 @@ _opened: list[asyncio.StreamWriter] = []
 Play = Callable[[ScriptedService, TcpListener], Awaitable[None]]
 
 
-def run(play: Play, **limits: Any) -> Reporter:
+def run(play: Play, *, limits: ConnectionLimits | None = None, **options: Any) -> Reporter:
     """Run `play` against a listener on a free port; returns what the listener reported."""
     reporter = Reporter(Tallies())
     _opened.clear()
@@ -87,7 +88,8 @@ def run(play: Play, **limits: Any) -> Reporter:
             reporter,
             LoopClock(loop),
             loop,
-            **limits,
+            limits or ConnectionLimits(),
+            **options,
         )
         await listener.start()
         try:
@@ -268,7 +270,7 @@ def test_one_clients_connections_do_not_use_up_anothers() -> None:
         assert (await read_message(reader))[:2] == b"\0\3"
         _opened.append(writer)
 
-    reporter = run(play, connections_per_client_max=4)
+    reporter = run(play, limits=ConnectionLimits(1000, 4))
     assert reporter.drops["tcp_connections_per_client_max"] == 1
 
 
@@ -284,7 +286,37 @@ def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
         third[1].write(framed(3, b"hello"))
         assert (await read_message(third[0]))[:2] == b"\0\3"
 
-    assert run(play, connections_max=1).drops["tcp_connections_max"] == 1
+    assert run(play, limits=ConnectionLimits(1, 1)).drops["tcp_connections_max"] == 1
+
+
+def test_listeners_of_one_server_share_its_limits() -> None:
+    async def play(service: ScriptedService, listener: TcpListener) -> None:
+        second = TcpListener(
+            SocketAddress("127.0.0.2", 0),
+            cast(Service, service),
+            listener.reporter,
+            listener.clock,
+            listener.loop,
+            limits,
+        )
+        await second.start()
+        try:
+            first = await connect(listener)
+            await until(lambda: listener.connections == 1)
+            assert await is_closed((await connect(second))[0])
+            assert listener.reporter.drops["tcp_connections_per_client_max"] == 1
+            first[1].close()
+            await until(lambda: limits.open == 0)
+            reader, writer = await connect(second)
+            writer.write(framed(2, b"hello"))
+            assert (await read_message(reader))[:2] == b"\0\2"
+            assert (listener.connections, second.connections, limits.open) == (0, 1, 1)
+        finally:
+            second.close()
+
+    limits = ConnectionLimits(1000, 1)
+    run(play, limits=limits)
+    assert limits.open == 0
 
 
 def test_a_dropped_question_closes_the_connection() -> None:
