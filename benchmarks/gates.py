@@ -20,7 +20,8 @@ from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
 from resolver.flow.clients import Clients
 from resolver.flow.memo import Memo, Remembered
-from resolver.flow.outcome import Ask, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Ask, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames

@@ -32,7 +32,8 @@ from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.flow.clients import Clients
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Ask, Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan

@@ -10,17 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
-from resolver.flow.clients import UNKNOWN, Standing
+from resolver.flow.peer import Peer
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
-
-
-class Transport(StrEnum):
-    """How a query came in; the value is the metric label."""
-
-    UDP = "udp"
-    TCP = "tcp"
 
 
 class Source(StrEnum):
@@ -31,19 +24,6 @@ class Source(StrEnum):
     STALE = "stale"
     UPSTREAM = "upstream"
     LOCAL = "local"
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """One client address on one transport, remembered by a listener between its queries.
-
-    `standing` is `UNKNOWN` until the service looks it up.
-    """
-
-    address: bytes
-    """Packed address: 4 or 16 octets."""
-    transport: Transport
-    standing: Standing = UNKNOWN
 
 
 @dataclass(slots=True, eq=False)
@@ -141,12 +121,11 @@ def ask_for(
     return ask
 
 
-_UDP = Transport.UDP
 _TCP_ONLY = PolicyAction.TCP_ONLY
 
 
 def over_transport(peer: Peer, verdict: Verdict) -> Verdict:
     """The verdict as it holds on this client's transport."""
-    if verdict.action is _TCP_ONLY and peer.transport is not _UDP:
+    if verdict.action is _TCP_ONLY and peer.transport.is_stream:
         return over_stream(verdict)
     return verdict

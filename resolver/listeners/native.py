@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from resolver.clock import Clock
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.transaction import Attempt

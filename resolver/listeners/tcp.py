@@ -16,7 +16,8 @@ from ipaddress import ip_address
 from typing import cast
 
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.listeners.limits import ConnectionLimits

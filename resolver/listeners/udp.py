@@ -14,7 +14,8 @@ import socket
 from collections.abc import Sequence
 
 from resolver.clock import Clock
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.mmsg import BATCH_MAX, BatchSocket

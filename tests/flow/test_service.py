@@ -12,7 +12,8 @@ import pytest
 from resolver.cache import ResponseCache
 from resolver.flow import service as service_module
 from resolver.flow.clients import Clients
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream

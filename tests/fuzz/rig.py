@@ -19,7 +19,8 @@ import dns.rcode
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
 from resolver.flow.clients import Clients
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
@@ -140,7 +141,7 @@ class Rig:
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
-            if peer.transport is Transport.UDP:
+            if not peer.transport.is_stream:
                 [(word, message)] = self._core.answer_batch([(octets, peer.address)], NOW)
             else:
                 word, message = self._core.answer(octets, peer.address, True, NOW)

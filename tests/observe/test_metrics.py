@@ -5,7 +5,8 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
 from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, UpstreamFacts
 from resolver.observe.tally import Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
 from resolver.flow.clients import Clients
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames

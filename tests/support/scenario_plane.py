@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
