@@ -32,7 +32,7 @@ from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
 from resolver.wire.response import Response, SentQuery
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
-from tests.support.engines import Engine
+from tests.support.engines import Engine, testing_of
 
 IS_LONG = os.environ.get("FUZZ_PROFILE", "short") == "long"
 """`FUZZ_PROFILE=long` runs ten times as many cases."""
@@ -106,11 +106,13 @@ class Rig:
         table = policy_table(directory)
         self.cache: AnyCache
         self._core: Any = None
+        self._steps: Any = None
         if engine.module is None:
             self.cache = ResponseCache(4 << 20)
         else:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
             self._core = native_core(engine.module, self.cache, table)
+            self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
         self.service = Service(
             table=table,
             cache=self.cache,
@@ -142,7 +144,7 @@ class Rig:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
             if not peer.transport.is_stream:
-                [(word, message)] = self._core.answer_batch([(octets, peer.address)], NOW)
+                [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
                 word, message = self._core.answer(octets, peer.address, True, NOW)
             if word not in (ASK, PUNT):
@@ -168,20 +170,20 @@ class Rig:
             self.store(answer, response)
 
     def _hear_natively(self, query: bytes, octets: bytes, is_accepted: bool) -> None:
-        word, attempt, _, sent = self._core.ask(query, LOOPBACK, NOW, 1)
+        word, attempt, _, sent = self._steps.ask(query, LOOPBACK, NOW, 1)
         assert word == "send"
         end = sent.index(0, 12) + 5
         is_ours = octets[:2] == ANSWER_ID.to_bytes(2, "big")
         if is_ours and octets[12:end] == query[12:end]:
             # As far as ID and question go, it is the answer to what was sent just now.
             octets = sent[:2] + octets[2:12] + sent[12:end] + octets[end:]
-        word, *fields = self._core.heard(attempt, octets, NOW)
+        word, *fields = self._steps.heard(attempt, octets, NOW)
         assert (word == "done") is is_accepted
         if word == "done":
             told, punts = fields
             assert [token for token, _ in told] + punts == [1]
         else:
-            self._core.close_ticket(attempt)
+            self._steps.close_ticket(attempt)
         assert self._core.in_flight == self._core.waiting == 0
 
     def check_canaries(self) -> None:
@@ -218,7 +220,6 @@ def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
         waiting_max=WAITING_MAX,
         punt_blocked=False,
         punt_all=False,
-        seed=bytes(range(32)),
     )
     core.publish(str(table.image.path), table.generation, *table.made_at)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import json
 import socket
@@ -331,6 +332,7 @@ def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) ->
 
 def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: Path) -> None:
     module = pytest.importorskip("resolver_native")
+    testing = importlib.import_module("resolver_native.testing")
 
     async def act(server: Server) -> None:
         assert server._native is not None
@@ -338,7 +340,7 @@ def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: P
         lost = 0
         for _ in range(3):
             for worker in range(2):
-                plane.panic_next(worker)
+                testing.panic_worker(plane, worker)
             for _ in range(20):
                 try:
                     reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.acme.example", 1.0)

@@ -19,7 +19,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// See the stub file.
-#[pyclass(frozen, module = "resolver_native")]
+#[pyclass(frozen, module = "resolver_native.testing")]
 pub struct PolicyTable {
     table: policy::PolicyTable,
 }

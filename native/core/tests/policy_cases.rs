@@ -11,8 +11,8 @@ use resolver_core::policy::{
     policy_answer, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable, Verdict,
 };
 use resolver_core::wire::is_at_or_below;
+use resolver_core::wire::outcomes::{ChainLink, Response};
 use resolver_core::wire::query::parse_query;
-use resolver_core::wire::response::{ChainLink, Response};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -6,9 +6,13 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use super::answer::{Admission, Prepared, Visit};
+use super::answer::{Admission, Prepared};
 use super::memo::{Keeping, Memo, Trail};
-use super::{Flow, Outcome, Peer, Policy, Tallies};
+use super::outcome::Outcome;
+use super::peer::Peer;
+use super::state::{Flow, Policy};
+use super::tallies::Tallies;
+use super::visit::Visit;
 use crate::policy::{Probes, NAMES_ABREAST};
 use crate::wire::query::parse_query;
 

@@ -5,17 +5,21 @@
 
 use std::sync::atomic::Ordering;
 
-use super::answer::Visit;
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
+use super::outcome::Outcome;
+use super::peer::{Peer, Route};
 use super::served::Served;
-use super::tallies::Source;
-use super::{Flow, Outcome, Peer, Policy, Route, Tallies, UpstreamSet};
+use super::state::{Flow, Policy};
+use super::tallies::{Source, Tallies};
+use super::upstreams::UpstreamSet;
+use super::visit::Visit;
 use crate::entropy::Entropy;
 use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
+use crate::wire::outcomes::{Accepted, Response, SentQuery};
 use crate::wire::query::{parse_query, Query};
-use crate::wire::response::{accept_response, Accepted, Response, SentQuery};
+use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";

@@ -5,15 +5,10 @@
 
 use serde_json::Value;
 
-use super::image::{u16_at, u32_at, u64_at, unusable, ImageUnusable, CLASS_OCTETS, RULE_OCTETS};
-use super::verdict::{LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind};
-
-/// Longest name in wire form, root octet included (RFC 1035 §2.3.4).
-const NAME_OCTETS_MAX: usize = 255;
-const LABEL_OCTETS_MAX: u8 = 63;
-const TYPE_A: u16 = 1;
-const TYPE_CNAME: u16 = 5;
-const TYPE_AAAA: u16 = 28;
+use super::image_format::{u16_at, u32_at, u64_at, unusable, ImageUnusable, CLASS_OCTETS, RULE_OCTETS};
+use crate::verdict::{LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind};
+use crate::wire::names::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
+use crate::wire::numbers::{TYPE_A, TYPE_AAAA, TYPE_CNAME};
 
 /// What a rule class does with a name.  The numbers are the codes of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +154,7 @@ fn is_name(octets: &[u8]) -> bool {
         if length == 0 {
             return at + 1 == octets.len() && octets.len() <= NAME_OCTETS_MAX;
         }
-        if length > LABEL_OCTETS_MAX {
+        if usize::from(length) > LABEL_OCTETS_MAX {
             return false;
         }
         at += usize::from(length) + 1;

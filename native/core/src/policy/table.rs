@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use super::answer::Template;
-use super::image::{u16_at, u32_at, Image, Names, Probe, Section, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
+use super::image::{Image, Names, Probe, Section};
+use super::image_format::{u16_at, u32_at, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
 use super::rules::{Effect, RuleClass, Tier};
 use super::suffixes::{find_suffixes, found_suffixes, Found, Suffixes};
-use super::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, Verdict};
+use super::template::Template;
+use crate::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, Verdict};
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.

@@ -8,10 +8,10 @@ use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable};
 use resolver_core::wire::{accept_response, parse_query, Accepted, Response};
 
 use super::answers::sent_for;
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
 use crate::corpus::{self, BLOCKED, CANARY, POLICY};
-use crate::{message, mutate};
+use crate::{message, mutate, names};
 
 /// Octets of an image's header, in which a change goes furthest.
 const HEADER_OCTETS: usize = 256;
@@ -43,7 +43,7 @@ impl Images {
 
 impl Target for Images {
     fn name(&self) -> &'static str {
-        super::IMAGE
+        names::IMAGE
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {
