@@ -306,7 +306,7 @@ class _Connection(asyncio.Protocol):
 
     def _answer_in_front(self, front: Front, octets: bytes, now: float) -> int:
         """Let the other plane answer; its word."""
-        word, message = front.answer(octets, self.peer.address, True, now)
+        word, message = front.answer(octets, self.peer.address, _TCP, now)
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:

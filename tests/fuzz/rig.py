@@ -146,7 +146,7 @@ class Rig:
             if not peer.transport.is_stream:
                 [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
-                word, message = self._core.answer(octets, peer.address, True, NOW)
+                word, message = self._core.answer(octets, peer.address, peer.transport, NOW)
             if word not in (ASK, PUNT):
                 return message if word == RESPOND else None
         outcome = self.service.answer_now(octets, peer, NOW)

@@ -14,7 +14,7 @@ import uvloop
 
 from resolver.clock import LoopClock
 from resolver.flow.outcome import Ask, Drop, Outcome, Respond, Source
-from resolver.flow.peer import Peer
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
 from resolver.listeners import tcp
@@ -390,10 +390,10 @@ class Front:
     """Answers by the third octet: `n` here, `p` not, `u` unseen, `d` dropped, `c` with the connection, `x` a defect."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[bytes, bool]] = []
+        self.asked: list[tuple[bytes, int]] = []
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        self.asked.append((address, is_stream))
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        self.asked.append((address, transport))
         if octets[2:3] == b"x":
             raise ZeroDivisionError
         word = {b"n": RESPOND, b"p": PUNT, b"u": UNSEEN, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
@@ -408,7 +408,7 @@ def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
         writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
         assert await read_message(reader) == b"\0\1front"
         assert (await read_message(reader))[:8] == b"\0\3punted"
-        assert front.asked == [(b"\x7f\0\0\1", True)] * 3
+        assert front.asked == [(b"\x7f\0\0\1", Transport.TCP)] * 3
         assert service.taken_up == 1
 
     reporter = run(play, front=front)

@@ -110,7 +110,7 @@ class Sides:
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, question in enumerate(questions):
             if question.is_stream:
-                told[number] = self.core.answer(question.octets, question.client, True, now)
+                told[number] = self.core.answer(question.octets, question.client, Transport.TCP, now)
             self._compare_one(question, *told[number], now)
 
     def _compare_one(self, question: Question, word: int, message: bytes, now: float) -> None:

@@ -196,7 +196,7 @@ class ScriptedPlane:
     def answer(self, token: int, octets: bytes, address: bytes) -> int:
         """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
         self.before_event()
-        word, message = self.core.answer(octets, address, True, self.clock.now())
+        word, message = self.core.answer(octets, address, Transport.TCP, self.clock.now())
         if word not in (ASK, PUNT):
             self._end(token, word, message)
         return int(word)

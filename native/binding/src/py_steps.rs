@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Peer, Replies, Route, Waiter,
+    Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Replies, Route, Transport,
+    Waiter,
 };
 
 use crate::fields::{address_from, handover_fields, waiters_fields, RouteAs};
@@ -125,7 +126,7 @@ impl Steps {
         now: f64,
         token: u64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let peer = Peer { address: address_from(address)?, is_stream: false };
+        let peer = self.heart.flow.peer(address_from(address)?, Transport::Udp);
         let policy = self.heart.flow.policy();
         let Some(policy) = policy.as_deref() else { return Ok(("punt",).into_pyobject(py)?.into_any()) };
         let Own { entropy, out, attempts, next, .. } = &mut *self.own.lock();

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Peer, Policy};
+use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Policy, Transport};
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
@@ -335,9 +335,9 @@ impl<'s> Worker<'s> {
         for slot in asks.drain(..) {
             let route = self.batch.route(slot, self.number);
             let (octets, address, out) = self.batch.slot(slot);
-            let peer = Peer { address, is_stream: false };
             let (flow, now, entropy) = (&self.shared.heart.flow, self.now, self.misses.entropy());
             let tallies = &mut ledger.tallies;
+            let peer = flow.peer(address, Transport::Udp);
             let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
                 Ok(Asked::Send(attempt)) => {

@@ -210,6 +210,7 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Standing, Transport, EVERYBODY};
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(name: &[u8]) -> FlightKey {
@@ -217,7 +218,9 @@ mod tests {
     }
 
     fn waiter() -> Waiter {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        let standing = Standing { group: EVERYBODY, is_allowed: true };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let peer = Peer { address, transport: Transport::Udp, standing };
         Waiter { octets: Box::default(), peer, route: Route::by_token(1), asked_at: 0.0 }
     }
 

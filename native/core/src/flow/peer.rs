@@ -4,13 +4,59 @@
 
 use std::net::IpAddr;
 
+use super::clients::Standing;
+
+/// How a query comes in; `flow/peer.py` has the same numbers and labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transport {
+    /// Plain datagrams.
+    Udp,
+    /// Plain streams (RFC 7766).
+    Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
+    /// DNS over HTTP/3.
+    H3,
+}
+
+impl Transport {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Transport; 6] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic, Transport::H3];
+
+    /// The one of this number.
+    pub fn by_number(number: u8) -> Option<Transport> {
+        Transport::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        ["udp", "tcp", "tls", "https", "quic", "h3"][self as usize]
+    }
+
+    /// Whether no datagram bounds its messages, and its clients have shown that their address is theirs.
+    ///
+    /// If not, answers are cut to what the client can take (TC=1), and clients are limited in rate.
+    #[inline]
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
+    }
+}
+
 /// Who asks, over what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The client's address; IPv4 as such, never mapped into IPv6.
     pub address: IpAddr,
-    /// TCP, or any transport whose clients cannot forge their address.
-    pub is_stream: bool,
+    /// How its query came in.
+    pub transport: Transport,
+    /// What the client is to this server.
+    pub standing: Standing,
 }
 
 /// Octets of a `sockaddr`: `sockaddr_in6` is the longest.

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
+use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::tallies::{Hit, HitId, Hits, Registry};
 use super::upstreams::UpstreamView;
-use crate::access::{AccessList, RateLimiter};
 use crate::cache::Cache;
 use crate::local::LocalNames;
 use crate::policy::{PolicyTable, Verdict};
 
 /// What is fixed for the life of a flow.
 pub struct FlowConfig {
-    /// The networks that may ask.
-    pub access: AccessList,
+    /// Who may ask.
+    pub clients: Clients,
     /// Per client; None: no limit.
     pub limiter: Option<RateLimiter>,
     /// Names of this site, and the special ones.
