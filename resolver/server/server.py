@@ -27,10 +27,10 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan
 from resolver.forwarding.plan import Server as PlannedServer
 from resolver.forwarding.socket_network import SocketNetwork, pool_size
-from resolver.listeners.address import SocketAddress
+from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
-from resolver.listeners.tcp import TcpListener
+from resolver.listeners.stream import StreamListener
 from resolver.listeners.udp import UdpListener
 from resolver.local import LocalNames
 from resolver.observe.health import Health
@@ -114,7 +114,7 @@ class Server:
         self._facts = PolicyFacts()
         self._dns: list[SocketAddress] = []
         self._udp: list[UdpListener] = []
-        self._tcp: list[TcpListener] = []
+        self._tcp: list[StreamListener] = []
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
         )
@@ -158,7 +158,7 @@ class Server:
     async def stop(self) -> None:
         """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds."""
         self.health.fail("sockets", "shutting down")
-        listeners: list[UdpListener | TcpListener] = [*self._udp, *self._tcp]
+        listeners: list[UdpListener | StreamListener] = [*self._udp, *self._tcp]
         for listener in listeners:
             listener.stop_reading()
         if self._native is not None:
@@ -306,8 +306,8 @@ class Server:
         for attempt in range(PORT_ATTEMPTS_MAX):
             bound = self._bind_udp(address, service)
             try:
-                tcp = TcpListener(
-                    bound,
+                tcp = StreamListener(
+                    bind_tcp(bound),
                     service,
                     self._reporter,
                     self._clock,
