@@ -11,6 +11,7 @@ from typing import Any
 
 from resolver.cache.entry import CacheEntry
 from resolver.flow.peer import Peer
+from resolver.flow.route import Route
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
@@ -80,8 +81,8 @@ class Ask:
     """The policy generation that `verdict` belongs to."""
     asked_at: float
     """Monotonic seconds."""
-    context: Any = None
-    """The listener's: where the answer is to go."""
+    route: Route | None = None
+    """Where the answer is to go; the listener's."""
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
     redirect: Redirect | None = None
@@ -117,7 +118,7 @@ def ask_for(
     ask.generation = generation
     ask.asked_at = now
     ask.stale = stale
-    ask.context = ask.redirect = None
+    ask.route = ask.redirect = None
     return ask
 
 

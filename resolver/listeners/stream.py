@@ -20,6 +20,7 @@ from typing import cast
 from resolver.clock import Clock, TimerHandle
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import StreamRoute
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
 from resolver.listeners.limits import ConnectionLimits
@@ -313,7 +314,8 @@ class _Connection(asyncio.Protocol):
             return
         if isinstance(outcome, Ask):
             self.open_questions += 1
-            listener.service.resolve(outcome, self._on_resolved)
+            outcome.route = StreamRoute(self)
+            listener.service.resolve(outcome, _on_resolved)
             return
         self._settle(octets, outcome, listener.clock.now() - now)
 
@@ -326,7 +328,8 @@ class _Connection(asyncio.Protocol):
             self.abort()
         return word
 
-    def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+    def on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+        """An open question of this connection has its answer."""
         self.open_questions -= 1
         self._settle(ask.query.octets, outcome, self._listener.clock.now() - ask.asked_at)
         self._take_turn()
@@ -344,6 +347,11 @@ class _Connection(asyncio.Protocol):
     def _write(self, message: bytes) -> None:
         if self._transport is not None:
             self._transport.write(len(message).to_bytes(2, "big") + message)
+
+
+def _on_resolved(ask: Ask, outcome: Respond | Drop) -> None:
+    assert isinstance(ask.route, StreamRoute)
+    ask.route.connection.on_resolved(ask, outcome)
 
 
 class _TlsConnection(_Connection):

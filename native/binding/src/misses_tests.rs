@@ -78,7 +78,7 @@ impl Rig {
     }
 
     fn ask(&self) -> Asked {
-        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let (flow, mut entropy) = (&self.shared.heart.flow, Entropy::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Source, Tallies};
@@ -388,7 +389,7 @@ mod tests {
 
     fn ask(flow: &Flow, entropy: &mut Entropy) -> Asked {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)

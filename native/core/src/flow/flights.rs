@@ -10,7 +10,8 @@ use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
 
 const SHARDS: usize = 16;
 
@@ -221,7 +222,7 @@ mod tests {
         let standing = Standing { group: EVERYBODY, is_allowed: true };
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let peer = Peer { address, transport: Transport::Udp, standing };
-        Waiter { octets: Box::default(), peer, route: Route::by_token(1), asked_at: 0.0 }
+        Waiter { octets: Box::default(), peer, route: Route::Stream { connection: 1 }, asked_at: 0.0 }
     }
 
     #[test]

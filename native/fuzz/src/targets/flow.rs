@@ -155,7 +155,7 @@ impl Flows {
         self.asked += 1;
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let route = Route::by_token(self.asked);
+        let route = Route::Stream { connection: self.asked };
         let asked = self.flow.ask(
             policy,
             octets,
