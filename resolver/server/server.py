@@ -38,7 +38,7 @@ from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, Upstream
 from resolver.observe.query_log import QueryLog
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.counters import forwarding_counters, native_counters, upstream_facts
 from resolver.server.keeping import FIRST_DOWNLOADS_S, list_facts, lists_to_keep, make_keeper, remark_missing
@@ -109,7 +109,7 @@ class Server:
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
-        self._table: PolicyTable | None = None
+        self._policy: Policy | None = None
         self._facts = PolicyFacts()
         self._dns: list[SocketAddress] = []
         self._udp: list[UdpListener] = []
@@ -140,11 +140,11 @@ class Server:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
         try:
             self._start_web()
-            await self._first_table()
+            await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
-            assert self._table is not None
-            self._service = self._make_service(self._table)
+            assert self._policy is not None
+            self._service = self._make_service(self._policy)
             await self._bind_dns(self._service)
             self.health.meet("sockets")
         except CannotStart:
@@ -192,8 +192,8 @@ class Server:
 
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
-        assert self._table is not None
-        counts = self._table.counts
+        assert self._policy is not None
+        counts = self._policy.everybody.counts
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
@@ -222,7 +222,7 @@ class Server:
         )
         self._web.start()
 
-    async def _first_table(self) -> None:
+    async def _first_policy(self) -> None:
         try:
             await self._publisher.start()
         except StartRefused as error:
@@ -247,7 +247,7 @@ class Server:
             on_unusable=lambda why: self.health.remark("engine", why),
         )
 
-    def _make_service(self, table: PolicyTable) -> Service:
+    def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
         plan = make_plan(settings)
         entropy = Entropy()
@@ -265,7 +265,7 @@ class Server:
             in_flight_max=settings.limits.in_flight_max,
         )
         return Service(
-            table=table,
+            policy=policy,
             cache=self._cache,
             forwarder=self._forwarder,
             local=make_local_names(settings),
@@ -342,19 +342,19 @@ class Server:
 
     # What happens while it runs.
 
-    def _on_publish(self, table: PolicyTable) -> None:
-        self._table = table
-        self._keeper.follow(lists_to_keep(table))
+    def _on_publish(self, policy: Policy) -> None:
+        self._policy = policy
+        self._keeper.follow(lists_to_keep(policy.everybody))
         if self._native is not None:
-            self._native.publish(table, self._judge_by)
+            self._native.publish(policy, self._judge_by)
         else:
-            self._judge_by(table)
+            self._judge_by(policy)
 
-    def _judge_by(self, table: PolicyTable) -> None:
+    def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
-        self._facts = policy_facts(table)
+        self._facts = policy_facts(policy.everybody)
         if self._service is not None:
-            self._service.publish(table)
+            self._service.publish(policy)
 
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
@@ -404,7 +404,7 @@ class Server:
         yield (
             "resolver_blocklist_expiring_exchanges",
             "Exchanges in force whose until comes within 30 days.",
-            0 if self._table is None else count_expiring(self._table, self._wall()),
+            0 if self._policy is None else count_expiring(self._policy.everybody, self._wall()),
         )
         yield (
             "resolver_history_generation",
