@@ -40,7 +40,7 @@ from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
-from resolver.server.server import make_local_names, make_plan
+from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
 from resolver.wire.names import name_from_text, name_to_text

@@ -37,7 +37,7 @@ from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
 from resolver.problems import show
 from resolver.publishing.image_store import ImageStore
-from resolver.server.keeping import bootstrap_servers
+from resolver.server.lists import bootstrap_servers
 
 OVERDUE = 2.0
 """A list that was not fetched for this many of its intervals is worth a remark."""

@@ -1,7 +1,7 @@
 """Keeps the policy in force up to date: start rule, watching, compiling, swapping, dates.
 
-Knows: the event loop, the child process, wall time (nobody else does).  Does not know: how names are
-judged, how anything is answered.
+Knows: the event loop, the child process, what wall time means for the policy in force (it is handed the
+clock).  Does not know: how names are judged, how anything is answered.
 
 Theory of operation.  One worker does one thing at a time: something may have changed (a file event, a
 stamp that differs, SIGHUP), so compile in a child, check what it made in a thread, swap one reference.
@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,7 @@ class Publisher:
         clock: Clock,
         on_publish: Callable[[Policy], None],
         *,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
         compile_policy: Compile | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,

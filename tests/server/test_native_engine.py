@@ -16,6 +16,7 @@ import pytest
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
+from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
 from resolver.server import native as native_module
@@ -91,7 +92,7 @@ async def nothing(server: Server) -> None:
 
 
 def page(server: Server) -> str:
-    return server.metrics.render(server.metrics.snapshot()).decode()
+    return render(server.facts()).decode()
 
 
 async def settled(server: Server) -> None:
