@@ -30,7 +30,7 @@ type Heard<'py> = (Bound<'py, PyTuple>, bool);
 #[pymethods]
 impl PolicyTable {
     #[new]
-    #[pyo3(signature = (path, generation, wall, monotonic, group=policy::EVERYBODY))]
+    #[pyo3(signature = (path, generation, wall, monotonic, group=0))]
     fn new(path: PathBuf, generation: u64, wall: f64, monotonic: f64, group: u8) -> PyResult<PolicyTable> {
         if group >= policy::GROUPS_MAX {
             return Err(PyValueError::new_err(format!("group {group}: there are {}", policy::GROUPS_MAX)));
