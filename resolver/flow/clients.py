@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
-EVERYBODY: Final = 0
-"""The group of all who belong to no other."""
+from resolver.policy.image import EVERYBODY
 
 BUCKETS_MAX = 65_536
 """Clients remembered by the rate limiter; the longest unused half is forgotten when full."""

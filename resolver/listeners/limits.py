@@ -19,9 +19,9 @@ TOO_MANY_OF_CLIENT = "tcp_connections_per_client_max"
 class ConnectionLimits:
     """One for a server; each of its listeners takes a place for each connection, and frees it again."""
 
-    def __init__(self, connections_max: int = 1000, per_client_max: int = 100) -> None:
+    def __init__(self, connections_max: int = 1000, connections_per_client_max: int = 100) -> None:
         self._connections_max = connections_max
-        self._per_client_max = per_client_max
+        self._per_client_max = connections_per_client_max
         self._open_of_client: Counter[bytes] = Counter()
         self.open = 0
         """Connections that have a place now."""

@@ -27,7 +27,7 @@ from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.plane import ASK, PUNT, RESPOND
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
 from resolver.wire.response import Response, SentQuery
@@ -88,13 +88,13 @@ exchanges:
 """
 
 
-def policy_table(directory: Path) -> PolicyTable:
+def blocking_policy(directory: Path) -> Policy:
     """A policy that blocks `BLOCKED` and everything under it."""
     source = directory / "blocklist.yaml"
     source.write_text(POLICY)
     image, problems = compile_in_process(source, directory)
     assert image is not None, problems
-    return PolicyTable(Image(image), 1, 0.0, 0.0)
+    return make_policy(Image(image), 1, 0.0, 0.0)
 
 
 class Rig:
@@ -103,7 +103,7 @@ class Rig:
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.engine = engine
         self.forwarder = ScriptedForwarder()
-        table = policy_table(directory)
+        policy = blocking_policy(directory)
         self.cache: AnyCache
         self._core: Any = None
         self._steps: Any = None
@@ -111,10 +111,10 @@ class Rig:
             self.cache = ResponseCache(4 << 20)
         else:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
-            self._core = native_core(engine.module, self.cache, table)
+            self._core = native_core(engine.module, self.cache, policy)
             self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
         self.service = Service(
-            table=table,
+            policy=policy,
             cache=self.cache,
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
@@ -207,7 +207,7 @@ class Rig:
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
 
 
-def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
+def native_core(module: Any, cache: NativeCache, policy: Policy) -> Any:
     """The native flow over this cache and policy, with one upstream."""
     core = module.Core(
         cache.core,
@@ -221,7 +221,7 @@ def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
         punt_blocked=False,
         punt_all=False,
     )
-    core.publish(str(table.image.path), table.generation, *table.made_at)
+    core.publish(str(policy.image.path), policy.generation, *policy.made_at)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])
     return core
 

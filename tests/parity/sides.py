@@ -21,6 +21,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.names import name_from_text
@@ -61,7 +62,7 @@ class Sides:
         self.python_cache = ResponseCache(CACHE_OCTETS)
         self.native_cache = NativeCache(module.Cache(CACHE_OCTETS))
         self.service = Service(
-            table=table,
+            policy=ServedPolicy(table),
             cache=self.python_cache,
             forwarder=cast(Forwarder, ScriptedForwarder()),
             local=LocalNames(RECORDS),

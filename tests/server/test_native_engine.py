@@ -17,6 +17,7 @@ from resolver.config.settings import load_settings
 from resolver.flow.peer import Transport
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
+from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
 from resolver.server import native as native_module
@@ -92,7 +93,7 @@ async def nothing(server: Server) -> None:
 
 
 def page(server: Server) -> str:
-    return server.metrics.render(server.metrics.snapshot()).decode()
+    return render(server.facts()).decode()
 
 
 async def settled(server: Server) -> None:
@@ -149,8 +150,8 @@ def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: 
         [(path, generation, wall, monotonic)] = core_of(server).published
         assert Path(path).exists()
         assert generation == 1
-        assert server._table is not None
-        assert server._table.made_at == (wall, monotonic)
+        assert server._policy is not None
+        assert server._policy.made_at == (wall, monotonic)
         [(servers, sets)] = core_of(server).upstreams
         assert servers == [("127.0.0.1", 9)]
         assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
@@ -165,7 +166,7 @@ def test_a_new_policy_reaches_the_plane_and_then_us(tmp_path: Path) -> None:
         await settled(server)
         assert [generation for _, generation, _, _ in core_of(server).published] == [1, 2]
         assert server._service is not None
-        assert server._service.table.generation == 2
+        assert server._service.policy.generation == 2
 
     play(tmp_path, act)
 

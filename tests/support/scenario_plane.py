@@ -31,7 +31,7 @@ from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
 from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
 from tests.support.scenario_play import PlaySettings
@@ -453,9 +453,9 @@ class NativeStage:
         self._loop = FakeLoop()
         self._is_in_turn = False
 
-    def publish(self, table: PolicyTable) -> None:
-        """Judge by `table` from now on."""
-        self.core.publish(str(table.image.path), table.generation, *table.made_at)
+    def publish(self, policy: Policy) -> None:
+        """Judge by `policy` from now on."""
+        self.core.publish(str(policy.image.path), policy.generation, *policy.made_at)
 
     def start(self, service: Service, forwarder: Forwarder) -> None:
         """Let Python serve what the plane leaves to it."""

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::mem;
 use std::net::IpAddr;
 
+use crate::policy::EVERYBODY;
+
 /// Clients remembered by the rate limiter; the longest unused half is forgotten when full.
 pub const BUCKETS_MAX: usize = 65_536;
 
@@ -16,9 +18,6 @@ pub const BURST_S: f64 = 1.0;
 
 /// Separately locked parts of the rate limiter, so that threads seldom wait for each other.
 const PARTS: usize = 16;
-
-/// The group of all who belong to no other.
-pub const EVERYBODY: u8 = 0;
 
 /// What a client is to this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -169,7 +169,7 @@ impl Flow {
         if !self.config.punt_blocked {
             return false;
         }
-        let (table, now) = (&hearing.policy.table, hearing.now);
+        let (table, now) = (&hearing.policy.everybody, hearing.now);
         let verdict = table.judge_name(&key.qname, now);
         self.is_logged(&verdict)
             || match table.judge_response(&verdict, &key.qname, response, now) {
@@ -306,7 +306,7 @@ impl Visit<'_> {
         serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome,
     ) -> Outcome {
         let Ok(query) = parse_query(octets) else { return Outcome::Punt };
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             return self.deny(&query, &verdict, None);
@@ -316,7 +316,7 @@ impl Visit<'_> {
 
     /// What a client gets when too many wait: a stale answer if there is one, else SERVFAIL with the reason.
     fn turn_away(&mut self, query: &Query, why: &str) -> Asked {
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() || self.must_punt(&verdict) {
             return Asked::Punt;

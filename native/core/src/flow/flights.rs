@@ -211,7 +211,8 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Standing, Transport, EVERYBODY};
+    use crate::flow::{Standing, Transport};
+    use crate::policy::EVERYBODY;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(name: &[u8]) -> FlightKey {

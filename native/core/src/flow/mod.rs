@@ -23,7 +23,7 @@ mod upstreams;
 mod visit;
 
 pub use batch::{Desk, Incoming, Replies};
-pub use clients::{client_key, ClientKey, Clients, RateLimiter, Standing, EVERYBODY};
+pub use clients::{client_key, ClientKey, Clients, RateLimiter, Standing};
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;

@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use super::peer::Peer;
 use super::state::{Flow, Policy};
 use super::tallies::{Ending, HitId, Reason, Source, Tallies};
-use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Verdict};
+use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
 
@@ -21,6 +21,8 @@ const KEEPALIVE: u16 = 11;
 pub(super) struct Visit<'v> {
     pub flow: &'v Flow,
     pub policy: &'v Policy,
+    /// The client's.
+    pub table: &'v PolicyTable,
     pub peer: &'v Peer,
     pub now: f64,
     pub out: &'v mut Vec<u8>,
@@ -45,6 +47,7 @@ impl<'v> Visit<'v> {
         Visit {
             flow,
             policy,
+            table: policy.table_of(peer),
             peer,
             now,
             out,
@@ -79,7 +82,7 @@ impl Visit<'_> {
         }
         let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
-        match policy_answer(&self.policy.table, query, verdict, limit, self.now, kept, self.out) {
+        match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {
             PolicyAnswer::Written { rcode } => {
                 self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
             }
