@@ -108,8 +108,8 @@ class NativeCacheCore(Protocol):
 class Front(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message."""
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
 
 
 class Core(Front, Protocol):

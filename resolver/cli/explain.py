@@ -31,11 +31,13 @@ from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
 from resolver.config.yamlsource import YamlMapping, read_yaml
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
@@ -88,7 +90,7 @@ def explain(
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with tempfile.TemporaryDirectory() as directory:
         table = _load(blocklist, Path(directory), settings.state_dir, wall)
-        is_allowed = AccessList(settings.clients.allow).allows(peer.address)
+        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
         if address is not None:
             return Explanation(
                 asked=name,
@@ -147,12 +149,12 @@ def _answer(
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
     service = Service(
-        table=table,
+        policy=Policy(table),
         cache=ResponseCache(0),
         forwarder=_Unasked(plan),
         local=make_local_names(settings),
         clock=_StandingClock(wall),
-        access=AccessList(settings.clients.allow),
+        clients=Clients(settings.clients.allow),
         memo_octets_max=0,
     )
     query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)

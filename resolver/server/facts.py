@@ -1,4 +1,4 @@
-"""The rooms of a running server -> the facts that are told of it.
+"""The rooms of a running server -> the facts that it reports.
 
 Knows: both sides, so that neither has to know the other; which counts of the two planes belong together.
 Does not know: names of metrics, who asks.

@@ -17,7 +17,7 @@ from typing import Final
 from resolver import __version__
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
@@ -31,7 +31,7 @@ from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.endpoints import Endpoints, why_not
 from resolver.server.facts import (
@@ -114,7 +114,7 @@ class Server:
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
-        self._table: PolicyTable | None = None
+        self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
         self._web: WebServer | None = None
         self.health = Health("policy", "sockets")
@@ -131,11 +131,11 @@ class Server:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
             self._start_web()
-            await self._first_table()
+            await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
-            assert self._table is not None
-            self._service = self._make_service(self._table)
+            assert self._policy is not None
+            self._service = self._make_service(self._policy)
             await self._serve_dns(self._service)
             self.health.meet("sockets")
         except CannotStart:
@@ -180,8 +180,8 @@ class Server:
 
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
-        assert self._table is not None
-        counts = self._table.counts
+        assert self._policy is not None
+        counts = self._policy.everybody.counts
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
@@ -210,7 +210,7 @@ class Server:
         )
         self._web.start()
 
-    async def _first_table(self) -> None:
+    async def _first_policy(self) -> None:
         try:
             await self._publisher.start()
         except StartRefused as error:
@@ -235,7 +235,7 @@ class Server:
             on_unusable=lambda why: self.health.remark("engine", why),
         )
 
-    def _make_service(self, table: PolicyTable) -> Service:
+    def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
         plan = make_plan(settings)
         entropy = Entropy()
@@ -254,12 +254,12 @@ class Server:
             in_flight_max=settings.limits.in_flight_max,
         )
         return Service(
-            table=table,
+            policy=policy,
             cache=self._cache,
             forwarder=self._forwarder,
             local=make_local_names(settings),
             clock=self._clock,
-            access=AccessList(settings.clients.allow),
+            clients=Clients(settings.clients.allow),
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
@@ -278,19 +278,19 @@ class Server:
 
     # What happens while it runs.
 
-    def _on_publish(self, table: PolicyTable) -> None:
-        self._table = table
-        self._keeper.follow(lists_to_keep(table))
+    def _on_publish(self, policy: Policy) -> None:
+        self._policy = policy
+        self._keeper.follow(lists_to_keep(policy.everybody))
         if self._native is not None:
-            self._native.publish(table, self._judge_by)
+            self._native.publish(policy, self._judge_by)
         else:
-            self._judge_by(table)
+            self._judge_by(policy)
 
-    def _judge_by(self, table: PolicyTable) -> None:
+    def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
-        self._policy_facts = policy_facts(table)
+        self._policy_facts = policy_facts(policy.everybody)
         if self._service is not None:
-            self._service.publish(table)
+            self._service.publish(policy)
 
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
@@ -325,7 +325,7 @@ class Server:
             tallies=tallies_of(self._tallies, native),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
-            expiring=count_expiring(self._table, self._wall()),
+            expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             lists=list_facts(self._keeper),

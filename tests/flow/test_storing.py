@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from resolver.cache import ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.local import LocalNames
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.wire.question import Question
 from tests.support.forwarding_rig import WWW, A, Rig, failure, good
 from tests.support.policy_maker import PolicyMaker, make_rule
@@ -38,24 +39,24 @@ class House:
         self.cache = ResponseCache(1 << 20)
         self.rig = Rig(keep=keeper_of(self.cache))
         self.service = Service(
-            table=self._table(PolicyMaker()),
+            policy=self._policy(PolicyMaker()),
             cache=self.cache,
             forwarder=self.rig.forwarder,
             local=LocalNames(),
             clock=self.rig.clock,
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=0,
         )
         self.answers: list[Respond | Drop] = []
 
-    def _table(self, maker: PolicyMaker) -> PolicyTable:
+    def _policy(self, maker: PolicyMaker) -> Policy:
         self._generation += 1
         image = Image(maker.write(self._folder / f"{self._generation}.policy"))
-        return PolicyTable(image, self._generation, 0.0, self.rig.clock.now())
+        return make_policy(image, self._generation, 0.0, self.rig.clock.now())
 
     def publish(self, maker: PolicyMaker) -> None:
         """Judge by this policy from now on."""
-        self.service.publish(self._table(maker))
+        self.service.publish(self._policy(maker))
 
     def query(self, octets: bytes = QUERY) -> None:
         """A client asks."""

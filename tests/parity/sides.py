@@ -12,8 +12,9 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.forwarder import Forwarder
@@ -21,6 +22,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.names import name_from_text
@@ -62,12 +64,12 @@ class Sides:
         self.python_cache = ResponseCache(CACHE_OCTETS)
         self.native_cache = NativeCache(module.Cache(CACHE_OCTETS))
         self.service = Service(
-            table=table,
+            policy=ServedPolicy(table),
             cache=self.python_cache,
             forwarder=cast(Forwarder, ScriptedForwarder(keeper_of(self.python_cache))),
             local=LocalNames(RECORDS),
             clock=StillClock(),
-            access=AccessList([ip_network(text) for text in ALLOW]),
+            clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
         )
@@ -111,7 +113,7 @@ class Sides:
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, query in enumerate(queries):
             if query.is_stream:
-                told[number] = self.core.answer(query.octets, query.client, True, now)
+                told[number] = self.core.answer(query.octets, query.client, Transport.TCP, now)
             self._compare_one(query, *told[number], now)
 
     def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
