@@ -5,16 +5,14 @@ Knows: files and exit codes.  Does not know: formats; `resolver.export` spells t
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from resolver.blocklist.properties import moment_from, zone_from
 from resolver.cli.files import (
@@ -27,6 +25,7 @@ from resolver.cli.files import (
     problems_as_json,
 )
 from resolver.config.yamlsource import YamlMapping, read_yaml
+from resolver.durable import replacing
 from resolver.export import Export, export_policy
 from resolver.export.losses import Loss
 from resolver.policy.table import PolicyTable, open_table
@@ -105,7 +104,8 @@ def _prepare(table: PolicyTable, list_format: str, wall: float, output: Path | N
 def _write(export: Export) -> None:
     for file in export.files:
         if file.path is None:
-            _write_lines(file.lines, sys.stdout)
+            _write_lines(file.lines, sys.stdout.write)
+            sys.stdout.flush()
             continue
         try:
             _write_whole(file.lines, Path(file.path))
@@ -115,28 +115,18 @@ def _write(export: Export) -> None:
 
 def _write_whole(lines: Iterator[str], path: Path) -> None:
     """Put the file there whole or not at all: a resolver may be watching it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="ascii") as stream:
-            _write_lines(lines, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with replacing(path) as new:
+        _write_lines(lines, lambda text: new.file.write(text.encode("ascii")))
 
 
-def _write_lines(lines: Iterator[str], stream: TextIO) -> None:
+def _write_lines(lines: Iterator[str], write: Callable[[str], object]) -> None:
     waiting: list[str] = []
     for line in lines:
         waiting.append(line)
         if len(waiting) >= LINES_AT_ONCE:
-            stream.write("".join(waiting))
+            write("".join(waiting))
             waiting.clear()
-    stream.write("".join(waiting))
-    stream.flush()
+    write("".join(waiting))
 
 
 def _as_json(export: Export, list_format: str, wall: float, losses: list[Loss]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, pa
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
+from resolver.durable import replacing
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import RuleForm
 from resolver.portions import open_regular, read_up_to, write_all
@@ -145,14 +146,11 @@ def _find_or_write(
 def _keep_text(image: Path, octets: bytes) -> None:
     """Put the blocklist's octets beside its image: the file itself may be another when it is recorded."""
     path = image.with_suffix(TEXT_SUFFIX)
-    # Named like an unfinished image, so that what a killed compiler leaves is cleaned up alike.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # No record is worth keeping a policy from serving; the reader holds the text against its hash.
     with contextlib.suppress(OSError):
         if not path.exists():
-            with temporary.open("wb", buffering=0) as file:
-                write_all(file.fileno(), [octets])
-            temporary.replace(path)
+            with replacing(path) as new:
+                write_all(new.file.fileno(), [octets])
 
 
 class _Rails(NamedTuple):
