@@ -22,7 +22,7 @@ app = typer.Typer(
     name="exchange-resolver",
     help="A DNS filtering resolver: forwards, caches, and refuses the names of listed exchanges.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

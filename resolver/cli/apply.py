@@ -7,7 +7,6 @@ server loads: it follows the blocklist and the approvals, wherever they come fro
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from itertools import chain, count
@@ -18,6 +17,8 @@ from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.cli.diff import read_side, text_of
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.cli.process import scratch_folder
+from resolver.cli.progress import long_work
 from resolver.config.settings import Settings
 from resolver.durable import replace_file
 from resolver.portions import open_regular, read_up_to
@@ -130,8 +131,10 @@ def _checked(settings: Settings, *, force: bool, text: bytes | None = None, show
     `text`: instead of what stands in the file; `shown_as`: what it is called.
     """
     path = settings.blocklist
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_policy(path, Path(folder), force=force, state_dir=settings.state_dir, text=text)
+    with scratch_folder() as folder, long_work(f"checking {shown_as or path}") as say:
+        compiled = compile_policy(
+            path, folder, force=force, state_dir=settings.state_dir, text=text, on_step=say
+        )
     problems = compiled.problems
     if shown_as:
         problems = [

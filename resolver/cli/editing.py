@@ -109,10 +109,13 @@ def fmt(
         ),
     ] = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tidy a blocklist: domains sorted, in lower case, quoted alike; comments stay."""
     from resolver.cli.fmt import format_files
 
     raise typer.Exit(
-        format_files(files or [], config, check=check, sort_exchanges=sort_exchanges, schema=schema)
+        format_files(
+            files or [], config, check=check, sort_exchanges=sort_exchanges, schema=schema, as_json=as_json
+        )
     )
