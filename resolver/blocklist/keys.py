@@ -187,8 +187,10 @@ class ExchangeEntry(Overrides):
     order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
     domains: NameEntries = setting(None, "x: the name and all under it; =x: it alone; *.x: names under it.")
     addresses: NetworkEntries = setting(None, "Answers that point into these networks are blocked too.")
-    starts: Moment = setting(None, "Not blocked before this.", alias="from")
-    until: Moment = setting(None, "Not blocked on or after this.")
+    starts: Moment = setting(None, "First day, or moment, at which it is blocked.", alias="from")
+    until: Moment = setting(
+        None, "First day, or moment, at which it is not blocked any more: that day is not included."
+    )
 
 
 class SignatureEntry(Section):
