@@ -189,7 +189,7 @@ def _problem_of(spec: ListSpec, notes: Notes, age_s: float) -> str:
     if notes.problem:
         return f"{notes.result}: {notes.problem}"
     if notes.url != spec.download.url or notes.proof != spec.download.proof:
-        return "not fetched since its entry was changed; the copy is from before"
+        return "not fetched since its entry was changed; the copy is older"
     if age_s > OVERDUE * spec.download.refresh_s:
         return "overdue: is the server running?"
     return ""

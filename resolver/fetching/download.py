@@ -178,8 +178,8 @@ class _Attempt:
         verb = "shrank" if now < before else "grew"
         raise FetchFailed(
             Result.CHANGED_TOO_MUCH,
-            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if this is "
-            f"meant, run: exchange-resolver lists update {self._list.name} --force",
+            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
+            f"mean it, run: exchange-resolver lists update {self._list.name} --force",
         )
 
     async def _signature(self, spec: SignatureSpec) -> bytes:
@@ -228,7 +228,7 @@ class _Attempt:
         octets_max = self._download.octets_max
         if total is not None and total > octets_max:
             raise FetchFailed(
-                Result.TOO_LARGE, f"{total:,} octets; the list's size_mb_max permits {octets_max:,}"
+                Result.TOO_LARGE, f"{total:,} bytes; the list's size_mb_max permits {octets_max:,}"
             )
         if header(reply, b"content-type").lower().startswith("text/html"):
             raise FetchFailed(Result.NOT_A_LIST, "a web page (content type text/html), not a list")

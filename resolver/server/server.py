@@ -38,6 +38,7 @@ from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, Upstream
 from resolver.observe.query_log import QueryLog
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
+from resolver.plurals import counted
 from resolver.policy.table import PolicyTable
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.counters import forwarding_counters, native_counters, upstream_facts
@@ -197,10 +198,10 @@ class Server:
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
-        parts.append(f"{counts['exchanges']} exchanges")
-        parts.append(f"{counts['domains']} domains")
+        parts.append(counted(counts["exchanges"], "exchange"))
+        parts.append(counted(counts["domains"], "domain"))
         if counts["list_names"]:
-            parts.append(f"{counts['list_names']} list names")
+            parts.append(counted(counts["list_names"], "list name"))
         parts.append(f"engine {self.engine}")
         return "ready: " + ", ".join(parts)
 

@@ -130,7 +130,7 @@ def test_a_copy_that_grows_old_is_overdue(tmp_path: Path) -> None:
 def test_a_copy_from_another_source_is_told(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.note(url="https://other.example/")
-    assert "before" in site.state_of()["problem"]
+    assert "older" in site.state_of()["problem"]
 
 
 def test_hostile_words_of_a_server_stay_words(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest
 
     play(stage, story)
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "generation 1 keeps serving" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
+    assert "generation 1 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
 
 
 def test_changed_list_file_is_published_and_a_new_list_is_followed(stage: Stage) -> None:
