@@ -26,6 +26,7 @@ from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_response, response_limit
@@ -118,7 +119,7 @@ class Bench:
         """A service with a memo of this size: 0 shows the gates behind it."""
         nowhere = _Nowhere()
         return Service(
-            table=self.table,
+            policy=Policy(self.table),
             cache=self.cache,
             forwarder=nowhere,
             local=self.local,

@@ -28,6 +28,7 @@ from resolver.cli.reading import ShownReply, qtype_from_text, read_reply, show_e
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import set_up_logging
+from resolver.observe.metric_table import EXCHANGE_HITS, LIST_HITS
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -35,7 +36,7 @@ from resolver.wire.names import name_from_text
 REPLY_TIMEOUT_S: Final = 5.0
 """Loopback answers within milliseconds; a machine under load gets patience."""
 
-_HIT = re.compile(r"resolver_(exchange|list)_hits_total\{(.*)\} ([0-9.e+]+)")
+_HIT = re.compile(rf"({EXCHANGE_HITS.name}|{LIST_HITS.name})\{{(.*)\}} ([0-9.e+]+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 Hits = dict[tuple[str, str, str, str], int]
@@ -189,7 +190,8 @@ async def _fetch_metrics(address: SocketAddress) -> str:
 def read_hits(metrics: str) -> Hits:
     """The hit counters in a /metrics page."""
     hits = {}
-    for kind, labels, count in _HIT.findall(metrics):
+    for name, labels, count in _HIT.findall(metrics):
+        kind = "exchange" if name == EXCHANGE_HITS.name else "list"
         named = dict(_LABEL.findall(labels))
         hits[kind, named[kind], named["action"], named["mode"]] = int(float(count))
     return hits

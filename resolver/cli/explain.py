@@ -28,10 +28,11 @@ from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
-from resolver.server.server import make_local_names, make_plan
+from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
 from resolver.wire.names import name_from_text, name_to_text
@@ -137,7 +138,7 @@ def _answer(
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
     service = Service(
-        table=table,
+        policy=Policy(table),
         cache=ResponseCache(0),
         forwarder=_Unasked(plan),
         local=make_local_names(settings),

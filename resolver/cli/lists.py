@@ -39,10 +39,9 @@ from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
 from resolver.plurals import counted
-from resolver.policy.image import Image, ImageUnusable
 from resolver.problems import Problem, show
 from resolver.publishing.image_store import ImageStore
-from resolver.server.keeping import bootstrap_servers
+from resolver.server.lists import bootstrap_servers
 
 OVERDUE = 2.0
 """A list that was not fetched for this many of its intervals is worth a remark."""
@@ -72,7 +71,7 @@ def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) ->
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
     now = time.time()
-    served = _served_names(settings.state_dir)
+    served = ImageStore(settings.state_dir).list_sizes()
     states = [_state_of(spec, settings.state_dir, now, served.get(spec.name)) for spec in specs]
     if as_json:
         print(json.dumps({"lists": [_state_json(state) for state in states]}, indent=2))
@@ -141,15 +140,6 @@ def _read(config: Path | None, blocklist: Path | None) -> tuple[Settings, tuple[
     if found is None:
         raise BadInput(problems)
     return settings, at_their_places(found.lists, settings.state_dir)
-
-
-def _served_names(state_dir: Path) -> dict[str, int]:
-    store = ImageStore(state_dir)
-    note = store.last_good()
-    try:
-        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
-    except ImageUnusable:
-        return {}
 
 
 def _state_of(spec: ListSpec, state_dir: Path, now: float, served: int | None) -> ListState:

@@ -24,6 +24,7 @@ class Fate(Enum):
     DECIDES = "decides"
     SHADOW = "shadow"
     OUTRANKED = "outranked"
+    OTHER_CLIENTS = "other_clients"
     DISABLED = "disabled"
     FUTURE = "future"
     EXPIRED = "expired"
@@ -95,8 +96,8 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
     for class_id, line, network, length in table.addresses_at(address):
         standing = table.standing(class_id)
         origin = standing.origin
-        fate = _standing_fate(origin.rule, wall)
-        why = f"{fate.value}: its mode or dates"
+        fate = _standing_fate(origin.rule, origin.is_for(table.group), wall)
+        why = "it is for other clients" if fate is Fate.OTHER_CLIENTS else f"{fate.value}: its mode or dates"
         if fate is Fate.OUTRANKED and not any(rule.fate is Fate.DECIDES for rule in traced):
             fate, why = Fate.DECIDES, "wins"
         elif fate is Fate.OUTRANKED:
@@ -143,11 +144,13 @@ def _fate_of(candidate: Candidate, trace: Trace) -> Fate:
     is_own_name = candidate.owner == trace.name
     if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
         return Fate.OUT_OF_REACH
-    return _standing_fate(candidate.rule, trace.at)
+    return _standing_fate(candidate.rule, candidate.is_for_group, trace.at)
 
 
-def _standing_fate(rule: PolicyRule, wall: float) -> Fate:
-    """What its mode and dates make of a rule; OUTRANKED if they let it take part."""
+def _standing_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> Fate:
+    """What its audience, mode and dates make of a rule; OUTRANKED if they let it take part."""
+    if not is_for_group:
+        return Fate.OTHER_CLIENTS
     if rule.mode is Mode.DISABLED:
         return Fate.DISABLED
     if rule.ends_at is not None and rule.ends_at <= wall:

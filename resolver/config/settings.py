@@ -1,7 +1,8 @@
-"""`resolver.yaml` -> frozen, checked `Settings`: the only place where defaults, units and ranges live.
+"""`resolver.yaml` -> frozen, checked `Settings`: the keys of the file, their defaults, units and ranges.
 
 Knows: every key of the file, its meaning, unit, range, default and when a change takes effect.
-Does not know: what the rooms do with the values; `cli` hands each room its part.
+Does not know: what the rooms do with the values; `server` hands each room its part, every value of it.
+A default that a room has besides, for those who use it without settings, is the one that stands here.
 Theory: the raw file and the checked settings are different things.  Texts such as
 `udp://192.0.2.1:53` become values here, once; no other module parses them.  What the contract has
 but this version does not serve is refused by name, never ignored.

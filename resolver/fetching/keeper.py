@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +66,7 @@ class ListKeeper:
         on_updated: Callable[[], None],
         on_looked: Callable[[], None] = lambda: None,
         *,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
         roll: Callable[[], float] = random.random,
     ) -> None:
         """`on_updated`: told that a list's file has changed; `on_looked`: that `missing` may differ."""

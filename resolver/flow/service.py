@@ -37,6 +37,7 @@ from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer, prepared_answer
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
@@ -89,7 +90,7 @@ class Service:
     def __init__(
         self,
         *,
-        table: PolicyTable,
+        policy: Policy,
         cache: AnyCache,
         forwarder: Asks,
         local: LocalNames,
@@ -99,7 +100,8 @@ class Service:
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
     ) -> None:
-        self._table = table
+        self._policy = policy
+        self._everybody = policy.everybody
         self._cache = cache
         self._forwarder = forwarder
         self._local = local
@@ -123,18 +125,24 @@ class Service:
         """Answers that failed in `finish` by a defect of ours."""
 
     @property
-    def table(self) -> PolicyTable:
-        """The policy that judges from now on."""
-        return self._table
+    def policy(self) -> Policy:
+        """What judges from now on."""
+        return self._policy
 
-    def publish(self, table: PolicyTable) -> None:
-        """Judge by `table` from now on; what is remembered under another generation is re-judged."""
-        self._table = table
+    def publish(self, policy: Policy) -> None:
+        """Judge by `policy` from now on; what is remembered under another generation is re-judged."""
+        self._policy = policy
+        self._everybody = policy.everybody
+
+    def _table_of(self, peer: Peer) -> PolicyTable:
+        """The table that judges this client: here groups of clients will come in, all are in group 0 yet."""
+        return self._everybody
 
     # The synchronous half.
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
+        table = self._everybody  # `_table_of` spelt out: this runs for every question.
         if peer.allowed is None:
             peer.allowed = self._access.allows(peer.address)
         # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
@@ -151,12 +159,12 @@ class Service:
             known = memo.find(key)
             if known is None and memo.old:
                 known = memo.recall(key)
-            if known is not None and known.generation == self._table.generation:
+            if known is not None and known.generation == table.generation:
                 if now < known.good_until:
                     return known.answer
                 if known.entry is not None and now < known.entry.expires_at:
                     return known.aged(known.entry, now)
-        return self._pass_gates(octets, peer, limited, now)
+        return self._pass_gates(octets, peer, table, limited, now)
 
     def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
         """Answer a query that came to another plane at `asked_at`, and is within its client's rate there.
@@ -165,13 +173,20 @@ class Service:
         """
         if peer.allowed is None:
             peer.allowed = self._access.allows(peer.address)
-        outcome = self._pass_gates(octets, peer, False, now, is_second_look=True)
+        table = self._table_of(peer)
+        outcome = self._pass_gates(octets, peer, table, False, now, is_second_look=True)
         if type(outcome) is Ask:
             outcome.asked_at = asked_at
         return outcome
 
     def _pass_gates(
-        self, octets: bytes, peer: Peer, limited: bool, now: float, is_second_look: bool = False
+        self,
+        octets: bytes,
+        peer: Peer,
+        table: PolicyTable,
+        limited: bool,
+        now: float,
+        is_second_look: bool = False,
     ) -> Outcome:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
         query = parse_query(octets)
@@ -199,7 +214,7 @@ class Service:
         if query.qtype in META_TYPES:
             return self._reply(query, peer, META_TYPES[query.qtype])
         # Names of this site, then names that must not leave it, unless someone here serves them.
-        local = self._local.find(query, self._forwarder.covers, self._table.is_filtering)
+        local = self._local.find(query, self._forwarder.covers, table.is_filtering)
         if local is not None:
             return self._remember(
                 query,
@@ -215,7 +230,7 @@ class Service:
                 math.inf,
             )
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
-        verdict = self._table.judge_name(query.qname, now)
+        verdict = table.judge_name(query.qname, now)
         action = verdict.action
         if action is not _PASSTHRU:
             if action is not _TCP_ONLY and action is not _LOCAL_DATA:
@@ -228,10 +243,10 @@ class Service:
             capped_s = cap_s(verdict, now)
             body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
             return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
-        return self._from_cache(query, peer, verdict, now, is_second_look)
+        return self._from_cache(query, peer, table, verdict, now, is_second_look)
 
     def _from_cache(
-        self, query: Query, peer: Peer, verdict: Verdict, now: float, is_second_look: bool
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, now: float, is_second_look: bool
     ) -> Outcome:
         checking_disabled = query.flags & _CD != 0
         entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
@@ -241,17 +256,17 @@ class Service:
         if entry is not None:
             if entry.response is not None:
                 if now < entry.expires_at:
-                    return self._from_entry(query, peer, verdict, entry, now)
+                    return self._from_entry(query, peer, table, verdict, entry, now)
                 stale = entry
             if entry.failure is not None and now < entry.failed_until:
                 # RFC 9520: a failure is an answer for a while, or an outage becomes a retry storm.
                 if stale is not None:
-                    return self._serve_stale(query, peer, verdict, stale, now)
+                    return self._serve_stale(query, peer, table, verdict, stale, now)
                 ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
         if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return ask_for(query, peer, verdict, self._table.generation, now, stale)
+        return ask_for(query, peer, verdict, table.generation, now, stale)
 
     # The asynchronous half.
 
@@ -291,17 +306,18 @@ class Service:
         verdict = ask.verdict
         if ask.redirect is not None:
             return self._finish_redirect(ask, ask.redirect, result, now)
+        table = self._table_of(ask.peer)
         last = self._finished
-        if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
+        if last is not None and last[0] is result and is_same_question(ask, last[1], table.generation):
             return last[2]  # one of a crowd that waited for the same
         entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
-        if ask.generation != self._table.generation or now >= verdict.valid_until:
-            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+        if ask.generation != table.generation or now >= verdict.valid_until:
+            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked:
                 return self._deny(query, ask.peer, verdict, now)
         if isinstance(result, Failed):
             if ask.stale is not None and now < ask.stale.stale_until:
-                return self._serve_stale(query, ask.peer, verdict, ask.stale, now)
+                return self._serve_stale(query, ask.peer, table, verdict, ask.stale, now)
             return self._reply(
                 query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=(result.ede,), verdict=verdict
             )
@@ -309,9 +325,9 @@ class Service:
         if entry is not None:
             assert entry.response is not None
             response = entry.response  # its TTLs are within the operator's bounds
-            judgement = self._judgement(query, verdict, entry, now)
+            judgement = self._judgement(query, table, verdict, entry, now)
         else:
-            judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
+            judgement = table.judge_response(verdict, query.qname, query.qtype, response, now)
         body = response.body
         if judgement is not PASS:
             judgement = over_transport(ask.peer, judgement)
@@ -330,14 +346,15 @@ class Service:
         query = ask.query
         entry = self._keep(redirect.target, False, query, result, now)
         verdict = redirect.verdict
-        if ask.generation != self._table.generation and redirect.kept is None:
-            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+        table = self._table_of(ask.peer)
+        if ask.generation != table.generation and redirect.kept is None:
+            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked and verdict.match != redirect.verdict.match:
                 return self._deny_here(query, ask.peer, verdict, now, None)
         response = None if isinstance(result, Failed) else result.response
         if entry is not None:
             response = entry.response  # its TTLs are within the operator's bounds
-        found = self._redirects.finish(self._table, redirect, query, response, STALE_TTL_S, now)
+        found = self._redirects.finish(table, redirect, query, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
@@ -349,10 +366,11 @@ class Service:
         assert ask.stale is not None
         if now >= ask.stale.stale_until:
             return self.apologize(ask)
-        verdict = over_transport(ask.peer, self._table.judge_name(ask.query.qname, now))
+        table = self._table_of(ask.peer)
+        verdict = over_transport(ask.peer, table.judge_name(ask.query.qname, now))
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
-        return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
+        return self._serve_stale(ask.query, ask.peer, table, verdict, ask.stale, now)
 
     def apologize(self, ask: Ask) -> Respond:
         """SERVFAIL, when nothing better can be said."""
@@ -360,26 +378,24 @@ class Service:
 
     # Answers.
 
-    def _judgement(self, query: Query, verdict: Verdict, entry: CacheEntry, now: float) -> Verdict:
+    def _judgement(
+        self, query: Query, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Verdict:
         """The response-side verdict on a cached answer, judged again after each reload."""
         judgement: Verdict | None = entry.judgement
-        if (
-            entry.judged_generation != self._table.generation
-            or judgement is None
-            or now >= judgement.valid_until
-        ):
+        if entry.judged_generation != table.generation or judgement is None or now >= judgement.valid_until:
             assert entry.response is not None
-            judgement = self._table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
+            judgement = table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
             entry.judgement = judgement
-            entry.judged_generation = self._table.generation
+            entry.judged_generation = table.generation
         return judgement
 
     def _from_entry(
-        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
         age_s = int(now - entry.stored_at)
         capped_s = cap_s(judgement, now)
         body = age_body(response, age_s, ttl_max=capped_s)
@@ -394,11 +410,11 @@ class Service:
         return self._remember(query, peer, answer, good_until, entry)
 
     def _serve_stale(
-        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
         capped_s = cap_s(judgement, now)
         body = with_ttl(response, STALE_TTL_S if capped_s is None else min(STALE_TTL_S, capped_s))
         if judgement.is_blocked:
@@ -423,12 +439,13 @@ class Service:
             link = response.links[verdict.kept_links - 1]
             kept = (body[: link.end], link.ancount)
         if verdict.action is _LOCAL_DATA:
-            if (start := self._redirects.start(self._table, query, verdict, kept, now)) is not None:
+            table = self._table_of(peer)
+            if (start := self._redirects.start(table, query, verdict, kept, now)) is not None:
                 redirect, found = start
                 if found is not None:
                     return led_answer(query, peer, redirect, found, now)
                 if query.recursion_desired:
-                    return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
+                    return Ask(query, peer, verdict, table.generation, now, redirect=redirect)
         return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
@@ -476,5 +493,5 @@ class Service:
         """
         if not query.options:
             memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
-            memo.consider(query, answer, self._table.generation, good_until, entry)
+            memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
         return answer

@@ -1,6 +1,6 @@
 """recvmmsg(2) and sendmmsg(2): many datagrams for one system call.
 
-Knows: the layout of Linux's `struct mmsghdr` on 64-bit machines.  Does not know: DNS.
+Knows: the layout of Linux's `struct mmsghdr` on 64-bit little-endian machines.  Does not know: DNS.
 Theory: CPython's own `recvfrom` and `sendto` cost a system call and an address tuple per datagram.
 Here the kernel fills one table of slots per call; lengths are read with one slice, an address stays the
 `sockaddr` octets it arrived as, and an answer goes out with the sender's octets as its destination.
@@ -47,8 +47,9 @@ _SLOT = 32
 
 
 def is_available() -> bool:
-    """Whether this machine has the calls in the layout used here."""
-    return sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
+    """Whether this machine has the calls, and its structures the layout used here."""
+    # Numbers of 32 bits are written together with the padding behind them: right where the low end is first.
+    return sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8 and sys.byteorder == "little"
 
 
 class BatchSocket:

@@ -8,7 +8,6 @@ on, the event loop only queues references; the writing thread reads the question
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable
 
 from resolver.flow.outcome import Drop, Peer, Respond
@@ -34,7 +33,7 @@ class QueryLog:
         queries: str,
         clients: str,
         line_format: str,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         self._writer = writer
         self._only_blocked = queries == "blocked"

@@ -32,7 +32,7 @@ from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.numbers import Qtype, Rcode
 
 SECONDS_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Upper bounds of `resolver_response_seconds`.  The first holds a full batch of answers from memory;
+"""Upper bounds of the buckets of response times.  The first holds a full batch of answers from memory;
 2 s is the default upstream timeout."""
 
 OTHER = "OTHER"

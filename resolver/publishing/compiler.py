@@ -90,7 +90,7 @@ def compile_policy(
     blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
-    served = _served_counts(state_dir)
+    served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
     # Told before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
@@ -176,18 +176,6 @@ class _Rails(NamedTuple):
             found = [as_forced(problem) for problem in found]
         compiled.problems += found
         return not has_errors(found)
-
-
-def _served_counts(state_dir: Path | None) -> Mapping[str, int]:
-    """How many names each list had in the policy that served last; empty when that is unknown."""
-    if state_dir is None:
-        return {}
-    store = ImageStore(state_dir)
-    note = store.last_good()
-    try:
-        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
-    except ImageUnusable:
-        return {}
 
 
 def _input(path: Path, octets: bytes) -> InputFile:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from resolver.durable import remove_leftovers, replace_file
-from resolver.policy.image import Image, ImageUnusable
+from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
 from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 
@@ -69,6 +69,20 @@ class ImageStore:
             return LastGood(str(fields["key"]), inputs, tuple(map(str, fields["paths"])))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def list_sizes(self) -> dict[str, int]:
+        """How many names each list had in the policy that served last; empty when that is unknown.
+
+        An image of an older format tells it too: an upgrade is no reason to let a list shrink unseen.
+        """
+        note = self.last_good()
+        if note is None:
+            return {}
+        try:
+            sizes = read_meta(self.path_of(note.key))["counts"]["per_list"]
+            return {str(name): int(size) for name, size in sizes.items()}
+        except (ImageUnusable, KeyError, TypeError, ValueError, AttributeError):
+            return {}
 
     def remember(self, note: LastGood) -> None:
         """Write the note: the old or the new one stands, never half of one.  Raises OSError."""

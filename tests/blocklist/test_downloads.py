@@ -19,7 +19,7 @@ from resolver.blocklist.downloads import (
 )
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import ListSpec
-from resolver.policy.image import Image
+from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood
 
@@ -175,11 +175,20 @@ def test_the_stored_copy_is_compiled_and_watched(place: Place) -> None:
     assert str(stored_path(place.state, "ads")) in compiled.paths
 
 
-def test_a_list_that_served_and_is_gone_is_an_error_so_that_the_last_policy_stays(place: Place) -> None:
+@pytest.mark.parametrize("image_format", [FORMAT_VERSION, FORMAT_VERSION - 1])
+def test_a_list_that_served_and_is_gone_is_an_error_so_that_the_last_policy_stays(
+    place: Place, image_format: int
+) -> None:
     place.store("ads.example\n")
     compiled = compile_policy(place.blocklist, place.images, state_dir=place.state)
     note = LastGood(compiled.key, tuple(compiled.inputs), tuple(compiled.paths))
-    ImageStore(place.state).remember(note)
+    store = ImageStore(place.state)
+    store.remember(note)
+    image = store.path_of(note.key)
+    octets = bytearray(image.read_bytes())
+    octets[8:12] = image_format.to_bytes(4, "little")
+    image.chmod(0o644)
+    image.write_bytes(octets)
     stored_path(place.state, "ads").unlink()
     again = compile_policy(place.blocklist, place.images, state_dir=place.state)
     assert again.image is None

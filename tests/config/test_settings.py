@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolver.cache import ResponseCache
 from resolver.config.settings import Endpoint, Settings, UpstreamServer, load_settings, settings_schema
 from resolver.config.yamlmodel import Section
+from resolver.flow.service import Service
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.plan import ForwardPlan
+from resolver.listeners.tcp import TcpListener
 from resolver.wire.names import name_from_text
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -44,6 +50,22 @@ def test_the_shipped_settings_are_the_defaults() -> None:
     defaults, _ = load_settings(CONFIG / "resolver.yaml", octets=b"")
     assert problems == []
     assert shipped == defaults
+
+
+def test_a_default_that_a_room_has_besides_is_the_one_of_the_file() -> None:
+    defaults = Settings()
+    sections = (defaults.cache, defaults.clients, defaults.limits, defaults.upstreams)
+    here = {key: value for section in sections for key, value in section}
+    # Limits of TCP connections go without the word in a room that has no others.
+    here |= {key.removeprefix("tcp_"): value for key, value in defaults.limits if key.startswith("tcp_")}
+    there = [
+        (room.__name__, name, parameter.default)
+        for room in (ResponseCache, Service, Forwarder, ForwardPlan, TcpListener)
+        for name, parameter in inspect.signature(room).parameters.items()
+        if parameter.default not in (parameter.empty, None) and name in here
+    ]
+    assert len(there) > 5
+    assert [found for found in there if found[2] != here[found[1]]] == []
 
 
 def test_the_shipped_settings_name_every_key() -> None:

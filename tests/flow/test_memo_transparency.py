@@ -114,7 +114,7 @@ def check_whatever_happens(scene: Scene, client: Client) -> None:
     assert (reply.edns >= 0) == (query.edns >= 0)
     assert client.transport is Transport.TCP or len(client.reply) <= max(512, query.payload)
     assert all(rrset.ttl <= 300 or rrset.rdtype == dns.rdatatype.HINFO for rrset in reply.answer)
-    table, now = scene.service.table, scene.clock.now()
+    table, now = scene.service.policy.everybody, scene.clock.now()
     if table.judge_name(name_from_text(str(query.question[0].name)), now).exemption is not Exemption.NONE:
         return
     for rrset in reply.answer:

@@ -46,7 +46,7 @@ def forwarder() -> SilentForwarder:
 @pytest.fixture
 def service(forwarder: SilentForwarder, tmp_path: Path) -> Service:
     return Service(
-        table=PolicyMaker().table(tmp_path),
+        policy=PolicyMaker().policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
@@ -104,7 +104,7 @@ def test_a_defect_while_finishing_still_answers_the_client(
 
 def limited_service(forwarder: SilentForwarder, tmp_path: Path, networks: list[str]) -> Service:
     return Service(
-        table=PolicyMaker().table(tmp_path),
+        policy=PolicyMaker().policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
@@ -146,7 +146,7 @@ def test_any_is_not_to_be_kept_past_a_coming_date(forwarder: SilentForwarder, tm
     maker = PolicyMaker()
     maker.block(make_rule(starts_at=12.0), "soon.example")
     service = Service(
-        table=maker.table(tmp_path),
+        policy=maker.policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),

@@ -26,12 +26,12 @@ from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.plane import ASK, PUNT, RESPOND
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
 from resolver.wire.response import Response, SentQuery
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
-from tests.support.engines import Engine
+from tests.support.engines import Engine, testing_of
 
 IS_LONG = os.environ.get("FUZZ_PROFILE", "short") == "long"
 """`FUZZ_PROFILE=long` runs ten times as many cases."""
@@ -87,13 +87,13 @@ exchanges:
 """
 
 
-def policy_table(directory: Path) -> PolicyTable:
+def blocking_policy(directory: Path) -> Policy:
     """A policy that blocks `BLOCKED` and everything under it."""
     source = directory / "blocklist.yaml"
     source.write_text(POLICY)
     image, problems = compile_in_process(source, directory)
     assert image is not None, problems
-    return PolicyTable(Image(image), 1, 0.0, 0.0)
+    return make_policy(Image(image), 1, 0.0, 0.0)
 
 
 class Rig:
@@ -102,16 +102,18 @@ class Rig:
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.engine = engine
         self.forwarder = ScriptedForwarder()
-        table = policy_table(directory)
+        policy = blocking_policy(directory)
         self.cache: AnyCache
         self._core: Any = None
+        self._steps: Any = None
         if engine.module is None:
             self.cache = ResponseCache(4 << 20)
         else:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
-            self._core = native_core(engine.module, self.cache, table)
+            self._core = native_core(engine.module, self.cache, policy)
+            self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
         self.service = Service(
-            table=table,
+            policy=policy,
             cache=self.cache,
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
@@ -141,7 +143,7 @@ class Rig:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
             if peer.transport is Transport.UDP:
-                [(word, message)] = self._core.answer_batch([(octets, peer.address)], NOW)
+                [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
                 word, message = self._core.answer(octets, peer.address, True, NOW)
             if word not in (ASK, PUNT):
@@ -167,20 +169,20 @@ class Rig:
             self.store(answer, response)
 
     def _hear_natively(self, query: bytes, octets: bytes, is_accepted: bool) -> None:
-        word, attempt, _, sent = self._core.ask(query, LOOPBACK, NOW, 1)
+        word, attempt, _, sent = self._steps.ask(query, LOOPBACK, NOW, 1)
         assert word == "send"
         end = sent.index(0, 12) + 5
         is_ours = octets[:2] == ANSWER_ID.to_bytes(2, "big")
         if is_ours and octets[12:end] == query[12:end]:
             # As far as ID and question go, it is the answer to what was sent just now.
             octets = sent[:2] + octets[2:12] + sent[12:end] + octets[end:]
-        word, *fields = self._core.heard(attempt, octets, NOW)
+        word, *fields = self._steps.heard(attempt, octets, NOW)
         assert (word == "done") is is_accepted
         if word == "done":
             told, punts = fields
             assert [token for token, _ in told] + punts == [1]
         else:
-            self._core.close_ticket(attempt)
+            self._steps.close_ticket(attempt)
         assert self._core.in_flight == self._core.waiting == 0
 
     def check_canaries(self) -> None:
@@ -204,7 +206,7 @@ class Rig:
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
 
 
-def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
+def native_core(module: Any, cache: NativeCache, policy: Policy) -> Any:
     """The native flow over this cache and policy, with one upstream."""
     core = module.Core(
         cache.core,
@@ -217,9 +219,8 @@ def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
         waiting_max=WAITING_MAX,
         punt_blocked=False,
         punt_all=False,
-        seed=bytes(range(32)),
     )
-    core.publish(str(table.image.path), table.generation, *table.made_at)
+    core.publish(str(policy.image.path), policy.generation, *policy.made_at)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])
     return core
 

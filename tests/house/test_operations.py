@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -16,29 +17,27 @@ from resolver import __version__
 from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
 from resolver.config.settings import load_settings
+from resolver.observe.metric_table import METRICS, Metric
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
-SOURCES = tuple(
-    ROOT / "resolver" / path for path in ("observe/metrics.py", "server/server.py", "server/counters.py")
-)
+TABLE = ROOT / "resolver" / "observe" / "metric_table.py"
+
+METRIC = re.compile(r"\bresolver_(?!native\b)")
+"""A name that can only be a metric's; `resolver_native` is a module."""
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
+
+
+FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
 
 
 def blocks(language: str) -> list[str]:
     """The code blocks of the guide in one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def metrics_in_code() -> set[str]:
-    """Family names as the code spells them, counters without `_total`."""
-    text = "".join(path.read_text() for path in SOURCES)
-    found = set(re.findall(r'"(resolver_\w+)"', text))
-    return found | {"resolver_exchange_hits", "resolver_list_hits"}
 
 
 def family_of(name: str) -> str:
@@ -51,12 +50,35 @@ def family_of(name: str) -> str:
 def test_every_metric_it_names_exists(path: Path) -> None:
     named = {family_of(name) for name in re.findall(r"\bresolver_[a-z_]+", path.read_text())}
     assert named
-    assert named - metrics_in_code() == set()
+    assert named - FAMILIES == set()
 
 
-def test_the_guide_names_every_metric() -> None:
-    named = {family_of(name) for name in re.findall(r"\bresolver_[a-z_]+", GUIDE.read_text())}
-    assert metrics_in_code() - named == set()
+def test_the_guide_lists_every_metric_once_with_its_labels_and_says_what_it_tells() -> None:
+    rows = re.findall(r"^\| (`resolver_.*?) \| (.*?) \|$", GUIDE.read_text(), re.MULTILINE)
+    listed = sorted(name for names, _ in rows for name in re.findall(r"`(.*?)`", names))
+    assert listed == sorted(map(as_in_the_guide, METRICS))
+    assert [names for names, text in rows if not text.strip()] == []
+
+
+def as_in_the_guide(metric: Metric) -> str:
+    return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
+
+
+def test_only_the_table_spells_the_name_of_a_metric() -> None:
+    names = "|".join(sorted(FAMILIES))
+    for path in sorted((ROOT / "resolver").rglob("*.py")):
+        if path != TABLE:
+            source = path.read_text()
+            assert re.findall(rf"\b(?:{names})\b", source) == [], path
+            texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+            found = [text for text in texts if isinstance(text, str) and METRIC.search(text)]
+            assert found == [], path
+
+
+@pytest.mark.parametrize("source", ['"resolver_x_total"', 'f"resolver_{kind}_hits"'])
+def test_a_spelt_name_is_seen(source: str) -> None:
+    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    assert any(METRIC.search(str(text)) for text in texts)
 
 
 def test_the_dashboard_is_json_with_a_query_in_every_panel() -> None:

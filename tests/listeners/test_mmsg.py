@@ -112,3 +112,21 @@ def test_one_row_that_cannot_be_sent_costs_only_itself() -> None:
         batch.put_late([b"one", b"two", b"three"], [(good, b""), (no_port, b""), (good, b"")])
         assert batch.send(3) == 1
         assert [client.recv(10), client.recv(10)] == [b"one", b"three"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "pointer_octets", "byte_order", "fits"),
+    [
+        ("linux", 8, "little", True),
+        ("linux", 4, "little", False),
+        ("linux", 8, "big", False),
+        ("darwin", 8, "little", False),
+    ],
+)
+def test_only_machines_with_this_layout_are_served(
+    monkeypatch: pytest.MonkeyPatch, platform: str, pointer_octets: int, byte_order: str, fits: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("sys.byteorder", byte_order)
+    monkeypatch.setattr("ctypes.sizeof", lambda _type: pointer_octets)
+    assert mmsg.is_available() is fits

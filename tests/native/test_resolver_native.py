@@ -24,6 +24,7 @@ from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 
 native: Any = pytest.importorskip("resolver_native", reason="resolver_native is not built")
+testing: Any = pytest.importorskip("resolver_native.testing", reason="resolver_native is not built")
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 10.0
@@ -513,7 +514,7 @@ def test_a_panic_costs_one_query_and_python_is_told(start: Callable[..., Play]) 
     play.ask_upstream()
     play.client.send(query("waiting.example"))
     play.upstream.recv(4096)
-    play.plane.panic_next(0)
+    testing.panic_worker(play.plane, 0)
     play.client.send(query("a.ads.example", 1))
     _, handover = play.event("handover")
     assert handover[13] == "abandoned"
@@ -530,7 +531,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
 ) -> None:
     cache = native.Cache(1 << 20)
     play = start(make_core(image, cache=cache))
-    core, plane = play.core, play.plane
+    core, plane, steps = play.core, play.plane, testing.Steps(play.core)
     question = (name_from_text("a.example"), A, False, False)
     response = (0, False, b"", 0, 0, (), (), 0, 300, (), (), (), None)
     failed = (None, 7.0, 7.0, 7.0, 7.0, (22, "why"))
@@ -540,8 +541,8 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         (lambda: cache.store(*question, response, 7.0), None),
         (lambda: cache.store_failure(*question, (22, "why"), 7.0), failed),
         (lambda: core.answer(query("www.ads.example"), CLIENT, True, 7.0), (4, b"")),
-        (lambda: core.want(*question), None),
-        (lambda: core.let_go(*question), None),
+        (lambda: steps.want(*question), None),
+        (lambda: steps.let_go(*question), None),
         (lambda: plane.want(*question), None),
         (lambda: plane.let_go(*question), None),
         (lambda: plane.send(route, b"octets"), False),
@@ -549,7 +550,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         (lambda: plane.upstream_reports(), []),
     ]
     for call, outcome in safe:
-        cache.panic_next()
+        testing.panic_next(cache)
         assert call() == outcome
     raising = [
         lambda: core.publish(str(image), 2, 1.7e9, 7.0),
@@ -559,7 +560,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         lambda: plane.drain(),
     ]
     for call in raising:
-        cache.panic_next()
+        testing.panic_next(cache)
         with pytest.raises(RuntimeError, match="a defect of the native plane"):
             call()
     assert plane.counters()["panics"] == len(safe) + len(raising)
@@ -570,7 +571,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
 def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> None:
     play = start()
     for number in range(3):
-        play.plane.panic_next(0)
+        testing.panic_worker(play.plane, 0)
         play.client.send(query("a.ads.example", number))
         assert play.event("down") == ("down", 0)
         assert play.ask(query("a.ads.example", 100 + number))[1] == 100 + number
@@ -707,52 +708,55 @@ def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
 
 
 def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
-    core = make_core(image, seed=bytes(32))
+    core = make_core(image)
+    steps = testing.Steps(core, seed=bytes(32))
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
     octets = query("fresh.example", 5)
-    word, attempt, upstream, message = core.ask(octets, CLIENT, 1.0, 11)
+    word, attempt, upstream, message = steps.ask(octets, CLIENT, 1.0, 11)
     assert (word, upstream) == ("send", 0)
-    assert core.ask(query("fresh.example", 6), CLIENT, 1.1, 12) == ("joined",)
-    word, told, punts = core.heard(attempt, reply(message), 1.2)
+    assert steps.ask(query("fresh.example", 6), CLIENT, 1.1, 12) == ("joined",)
+    word, told, punts = steps.heard(attempt, reply(message), 1.2)
     assert (word, punts) == ("done", [])
     assert [(token, answer[:2]) for token, answer in told] == [(11, b"\0\5"), (12, b"\0\6")]
     assert core.answer(query("fresh.example", 7), CLIENT, False, 1.3)[0] == 0
     with pytest.raises(KeyError):
-        core.heard(attempt, reply(message), 1.2)
-    twin = make_core(image, seed=bytes(32))
+        steps.heard(attempt, reply(message), 1.2)
+    twin = make_core(image)
     twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
-    assert twin.ask(octets, CLIENT, 1.0, 11)[3] == message, "the seed decides"
+    assert testing.Steps(twin, seed=bytes(32)).ask(octets, CLIENT, 1.0, 11)[3] == message, "the seed decides"
+    with pytest.raises(ValueError):
+        testing.Steps(core, seed=bytes(31))
 
 
 def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     core = make_core(image)
+    steps = testing.Steps(core)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
     octets = query("fresh.example", 5)
-    _, attempt, _, message = core.ask(octets, CLIENT, 1.0, 11)
+    _, attempt, _, message = steps.ask(octets, CLIENT, 1.0, 11)
     with pytest.raises(ValueError):
-        core.overdue(attempt, 1.4)
-    handover = core.overdue(attempt, 1.5)
+        steps.overdue(attempt, 1.4)
+    handover = steps.overdue(attempt, 1.5)
     assert handover[11:14] == (attempt, None, "timeout")
     assert handover[14] == [(octets, CLIENT, 11, 1.0)]
-    assert core.ask(octets, CLIENT, 1.6, 12) == ("punt",)
-    core.close_ticket(attempt)
-    _, attempt, _, message = core.ask(octets, CLIENT, 1.6, 12)
-    word, handover = core.heard(attempt, reply(message, flags=0x8380), 1.7)
+    assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
+    steps.close_ticket(attempt)
+    _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)
+    word, handover = steps.heard(attempt, reply(message, flags=0x8380), 1.7)
     assert (word, handover[12], handover[13]) == ("handover", reply(message, flags=0x8380), "reply")
     # A probe is due: Python must ask.
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0)])
-    assert core.ask(query("other.example"), CLIENT, 1.9, 13)[0] == "send"
-    assert core.ask(query("third.example"), CLIENT, 2.0, 14) == ("punt",)
+    assert steps.ask(query("other.example"), CLIENT, 1.9, 13)[0] == "send"
+    assert steps.ask(query("third.example"), CLIENT, 2.0, 14) == ("punt",)
 
 
 def test_a_verdict_is_told_in_plain_values(image: Path) -> None:
-    core = make_core(image)
-    action, rule, form, shadow, exemption, nxdomain_ok, _ = core.judge_name(
-        name_from_text("www.ads.example"), 1.0
-    )
+    table = testing.PolicyTable(image, 1, 1.7e9, 1.0)
+    fields = table.judge_name(name_from_text("www.ads.example"), 1.0)
+    action, rule, form, owner_offset, shadow, exemption, denied, nxdomain_ok, *_ = fields
     assert (action, form, shadow, exemption, nxdomain_ok) == ("nxdomain", "subtree", None, 0, True)
-    assert rule is not None
-    assert core.judge_name(name_from_text("example"), 1.0)[:2] == ("passthru", None)
+    assert (rule is None, owner_offset, denied) == (False, 4, None)
+    assert table.judge_name(name_from_text("example"), 1.0)[:2] == ("passthru", None)
 
 
 def test_fields_that_contradict_each_other_are_refused() -> None:
@@ -773,16 +777,16 @@ def test_fields_that_contradict_each_other_are_refused() -> None:
 
 def test_octets_are_read_and_written_as_python_does() -> None:
     octets = query("www.example")
-    fields = native.parse_query(octets)
+    fields = testing.parse_query(octets)
     assert fields == (0x0100, name_from_text("www.example"), A, 1, 29, True, 0, 1232, False, ())
-    assert native.parse_query(b"") == ("short", None)
-    answer = native.accept_response(
+    assert testing.parse_query(b"") == ("short", None)
+    answer = testing.accept_response(
         reply(octets), 0x1234, name_from_text("www.example"), A, edns=True, dnssec_ok=False
     )
     assert answer[0] == "response"
     assert answer[1][:5] == (0, False, reply(octets)[29:], 1, 0)
-    whole, has_body = native.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
+    whole, has_body = testing.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
     assert has_body
     assert whole[29:45] == reply(octets)[29:]
-    assert native.encode_malformed(octets, 1)[:4] == b"\x12\x34\x81\x01"
-    assert native.encode_question(0x1234, octets[12:29], False, False, True) == octets
+    assert testing.encode_malformed(octets, 1)[:4] == b"\x12\x34\x81\x01"
+    assert testing.encode_question(0x1234, octets[12:29], False, False, True) == octets

@@ -20,6 +20,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.names import name_from_text
@@ -27,6 +28,7 @@ from resolver.wire.numbers import Qtype
 from resolver.wire.response import Response
 from tests.fuzz.rig import ScriptedForwarder, StillClock
 from tests.parity.material import RECORDS, Policy
+from tests.support.engines import testing_of
 
 ALLOW = ["192.0.2.0/24", "2001:db8::/32"]
 CACHE_OCTETS = 16 << 20
@@ -59,7 +61,7 @@ class Sides:
         self.python_cache = ResponseCache(CACHE_OCTETS)
         self.native_cache = NativeCache(module.Cache(CACHE_OCTETS))
         self.service = Service(
-            table=table,
+            policy=ServedPolicy(table),
             cache=self.python_cache,
             forwarder=cast(Forwarder, ScriptedForwarder()),
             local=LocalNames(RECORDS),
@@ -83,8 +85,8 @@ class Sides:
             waiting_max=WAITING_MAX,
             punt_blocked=punt_blocked,
             punt_all=False,
-            seed=bytes(32),
         )
+        self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
         self.core.publish(str(policy.image), table.generation, *table.made_at)
         self.tallies = Tallies()
         self.punts = self.asks = 0
@@ -104,7 +106,7 @@ class Sides:
         """Ask both; Difference says what is not the same."""
         told: dict[int, tuple[int, bytes]] = {}
         datagrams = [(number, q) for number, q in enumerate(questions) if not q.is_stream]
-        batch = self.core.answer_batch([(q.octets, q.client) for _, q in datagrams], now)
+        batch = self._steps.answer_batch([(q.octets, q.client) for _, q in datagrams], now)
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, question in enumerate(questions):
             if question.is_stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from resolver.children import Ended, Share
-from resolver.policy.table import PolicyTable
+from resolver.policy.image import FORMAT_VERSION
+from resolver.policy.policy import Policy
 from resolver.problems import Problem
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
@@ -88,7 +90,7 @@ class Stage:
         self.state = folder / "state"
         self.state.mkdir(exist_ok=True)
         self.clock = HandClock()
-        self.published: list[PolicyTable] = []
+        self.published: list[Policy] = []
         self.compiled = 0
         self.failing = False
         self.serial = 0
@@ -120,7 +122,7 @@ class Stage:
         )
 
     def blocks(self, label: str) -> bool:
-        return self.published[-1].judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
+        return self.published[-1].everybody.judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
 
 
 @pytest.fixture
@@ -154,7 +156,7 @@ def test_valid_blocklist_is_compiled_and_published_at_start(stage: Stage) -> Non
     stage.write(entry("alpha"))
     play(stage, nothing)
     assert stage.blocks("alpha") and not stage.blocks("beta")
-    assert [table.generation for table in stage.published] == [1]
+    assert [policy.generation for policy in stage.published] == [1]
     assert (stage.state / "last-good.json").exists()
 
 
@@ -234,6 +236,50 @@ def test_damaged_image_of_an_unchanged_blocklist_is_compiled_anew(stage: Stage) 
     image.write_bytes(image.read_bytes()[:-1])
     play(stage, nothing)
     assert stage.compiled == 2 and stage.blocks("alpha")
+
+
+def make_older(stage: Stage) -> Path:
+    """The image that served last becomes one of the older format, as an upgrade finds it."""
+    note = stage.state / "last-good.json"
+    fields = json.loads(note.read_text())
+    image = stage.published[-1].image.path
+    octets = bytearray(image.read_bytes())
+    octets[8:12] = (FORMAT_VERSION - 1).to_bytes(4, "little")
+    # An older program names it by its own format: the key is another one.
+    older = image.with_name(f"{'0' * 40}.policy")
+    older.write_bytes(octets)
+    image.unlink()
+    note.write_text(json.dumps({**fields, "key": older.stem}))
+    return older
+
+
+def test_start_after_an_upgrade_compiles_an_image_of_the_older_format_anew(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    make_older(stage)
+    play(stage, nothing)
+    assert stage.compiled == 2 and len(stage.published) == 2 and stage.blocks("alpha")
+    assert stage.published[-1].image.path.stem != "0" * 40
+    play(stage, nothing)
+    assert stage.compiled == 2 and stage.blocks("alpha")
+
+
+def test_older_image_is_named_where_nothing_can_be_compiled_after_an_upgrade(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    make_older(stage)
+    stage.blocklist.write_text("exchanges: [")
+    with pytest.raises(StartRefused) as refusal:
+        play(stage, nothing)
+    assert len(stage.published) == 1
+    said = [str(problem) for problem in refusal.value.problems]
+    assert any("last good copy" in text and f"format version {FORMAT_VERSION - 1}" in text for text in said)
+    assert any("blocklist.yaml" in text for text in said)
+    stage.failing = True
+    stage.write(entry("alpha"))
+    with pytest.raises(StartRefused, match="No space left"):
+        play(stage, nothing)
+    assert len(stage.published) == 1
 
 
 # Reloading.
@@ -388,7 +434,7 @@ def test_old_images_and_leavings_of_killed_compilers_are_removed(stage: Stage) -
 def test_old_table_still_judges_after_its_image_is_removed(stage: Stage) -> None:
     stage.write(entry("alpha"))
     play(stage, nothing)
-    table = stage.published[0]
+    table = stage.published[0].everybody
     table.image.path.unlink()
     assert table.judge_name(n("x.alpha.example"), 0.0).is_blocked
 
@@ -405,7 +451,7 @@ def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
         stage.clock.advance(12 * 3600 - 1)
         assert len(stage.published) == 1
         stage.clock.advance(1)
-        assert [table.generation for table in stage.published] == [1, 2]
+        assert [policy.generation for policy in stage.published] == [1, 2]
         assert stage.blocks("alpha") and stage.compiled == 1
         assert stage.published[1].image is stage.published[0].image
         stage.clock.advance(DAY_S)
@@ -498,9 +544,9 @@ def test_running_publisher_notices_every_way_of_editing(stage: Stage, how: str) 
     async def run() -> None:
         changed = asyncio.Event()
 
-        def on_publish(table: PolicyTable) -> None:
-            stage.published.append(table)
-            if table.generation == 2:
+        def on_publish(policy: Policy) -> None:
+            stage.published.append(policy)
+            if policy.generation == 2:
                 changed.set()
 
         publisher = Publisher(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import json
 import socket
@@ -15,6 +16,7 @@ import pytest
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
+from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
 from resolver.server import native as native_module
@@ -90,7 +92,7 @@ async def nothing(server: Server) -> None:
 
 
 def page(server: Server) -> str:
-    return server.metrics.render(server.metrics.snapshot()).decode()
+    return render(server.facts()).decode()
 
 
 async def settled(server: Server) -> None:
@@ -147,8 +149,8 @@ def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: 
         [(path, generation, wall, monotonic)] = core_of(server).published
         assert Path(path).exists()
         assert generation == 1
-        assert server._table is not None
-        assert server._table.made_at == (wall, monotonic)
+        assert server._policy is not None
+        assert server._policy.made_at == (wall, monotonic)
         [(servers, sets)] = core_of(server).upstreams
         assert servers == [("127.0.0.1", 9)]
         assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
@@ -163,7 +165,7 @@ def test_a_new_policy_reaches_the_plane_and_then_us(tmp_path: Path) -> None:
         await settled(server)
         assert [generation for _, generation, _, _ in core_of(server).published] == [1, 2]
         assert server._service is not None
-        assert server._service.table.generation == 2
+        assert server._service.policy.generation == 2
 
     play(tmp_path, act)
 
@@ -331,6 +333,7 @@ def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) ->
 
 def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: Path) -> None:
     module = pytest.importorskip("resolver_native")
+    testing = importlib.import_module("resolver_native.testing")
 
     async def act(server: Server) -> None:
         assert server._native is not None
@@ -338,7 +341,7 @@ def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: P
         lost = 0
         for _ in range(3):
             for worker in range(2):
-                plane.panic_next(worker)
+                testing.panic_worker(plane, worker)
             for _ in range(20):
                 try:
                     reply = await asyncio.to_thread(udp_ask, server.dns_addresses[0], "www.acme.example", 1.0)

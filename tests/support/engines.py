@@ -38,7 +38,7 @@ MODULE = "resolver_native"
 
 
 class Table(Protocol):
-    """One policy at one time, asked in the words of `tests/vectors/policy.yaml`."""
+    """One policy at one time for one group of clients, asked in the words of `tests/vectors/policy.yaml`."""
 
     is_filtering: bool
 
@@ -72,7 +72,7 @@ class Engine(Protocol):
 
     def accept_response(self, octets: bytes, sent: SentQuery) -> Accepted: ...
 
-    def table(self, image: Path, wall: float, monotonic: float) -> Table: ...
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> Table: ...
 
 
 class PythonEngine:
@@ -87,17 +87,17 @@ class PythonEngine:
     def encode_response(self, asked: Query, rcode: int, *, limit: int, **facts: Any) -> bytes:
         return encode.encode_response(asked, rcode, limit=limit, **facts)
 
-    def table(self, image: Path, wall: float, monotonic: float) -> PythonTable:
-        return PythonTable(image, wall, monotonic)
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> PythonTable:
+        return PythonTable(image, wall, monotonic, group)
 
 
 class PythonTable:
     """See `Table`."""
 
-    def __init__(self, path: Path, wall: float, monotonic: float) -> None:
+    def __init__(self, path: Path, wall: float, monotonic: float, group: int) -> None:
         self._image = Image(path)
         self._image.verify()
-        self._table = PolicyTable(self._image, 1, wall, monotonic)
+        self._table = PolicyTable(self._image, 1, wall, monotonic, group)
         self._now = monotonic
         self.is_filtering = self._table.is_filtering
 
@@ -128,16 +128,17 @@ class NativeEngine:
 
     def __init__(self, module: Any) -> None:
         self.module = module
+        self._testing: Any = testing_of(module)
 
     def parse_query(self, octets: bytes) -> Query | Malformed:
-        fields = self.module.parse_query(octets)
+        fields = self._testing.parse_query(octets)
         if len(fields) == 2:
             reason, rcode = fields
             return Malformed(reason, None if rcode is None else Rcode(rcode))
         return Query(octets, *fields)
 
     def encode_malformed(self, octets: bytes, rcode: int) -> bytes:
-        message: bytes = self.module.encode_malformed(octets, rcode)
+        message: bytes = self._testing.encode_malformed(octets, rcode)
         return message
 
     def encode_response(
@@ -151,7 +152,7 @@ class NativeEngine:
         **facts: Any,
     ) -> bytes:
         message: bytes
-        message, _ = self.module.encode_response(
+        message, _ = self._testing.encode_response(
             asked.octets, rcode, limit=limit, ede=list(ede), options=list(options), **facts
         )
         return message
@@ -159,7 +160,7 @@ class NativeEngine:
     def accept_response(self, octets: bytes, sent: SentQuery) -> Accepted:
         assert sent.qclass == 1
         facts = {"edns": sent.edns, "dnssec_ok": sent.dnssec_ok, "is_stream": sent.is_stream}
-        word, *fields = self.module.accept_response(octets, sent.id, sent.qname, sent.qtype, **facts)
+        word, *fields = self._testing.accept_response(octets, sent.id, sent.qname, sent.qtype, **facts)
         match word:
             case "response":
                 return response_of(sent.qname.lower(), fields[0])
@@ -170,15 +171,15 @@ class NativeEngine:
             case _:
                 return UpstreamFailure(*fields)
 
-    def table(self, image: Path, wall: float, monotonic: float) -> NativeTable:
-        return NativeTable(self.module, image, wall, monotonic)
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> NativeTable:
+        return NativeTable(self._testing, image, wall, monotonic, group)
 
 
 class NativeTable:
     """See `Table`."""
 
-    def __init__(self, module: Any, path: Path, wall: float, monotonic: float) -> None:
-        self._table = module.PolicyTable(path, 1, wall, monotonic)
+    def __init__(self, testing: Any, path: Path, wall: float, monotonic: float, group: int) -> None:
+        self._table = testing.PolicyTable(path, 1, wall, monotonic, group)
         self._now = monotonic
         self.is_filtering: bool = self._table.is_filtering
 
@@ -236,6 +237,11 @@ def _fact_of(fields: tuple[Any, ...], qname: bytes) -> Fact:
         "over_stream": None if stream is None else _fact_of(stream, qname),
     }
     return fact | {key: value for key, value in facts.items() if value is not None}
+
+
+def testing_of(module: Any) -> Any:
+    """What only tests call of `resolver_native`."""
+    return importlib.import_module(f"{module.__name__}.testing")
 
 
 def engine_called(name: str) -> Engine:

@@ -31,7 +31,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import RCODE_LABELS
 from resolver.plane import ASK, PUNT
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.names import name_from_text
 from tests.support.scenario_clock import FakeClock
@@ -140,7 +140,7 @@ class Scene:
             )
         self._image = self._compile(play.blocklist)
         self.service = Service(
-            table=self._next_table(),
+            policy=self._next_policy(),
             cache=self.cache,
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
@@ -175,25 +175,25 @@ class Scene:
             _images[key] = Image(image)
         return _images[key]
 
-    def _next_table(self) -> PolicyTable:
+    def _next_policy(self) -> Policy:
         now = self.clock.now()
         self._generation += 1
-        table = PolicyTable(self._image, self._generation, now + self._wall_offset, now)
+        policy = make_policy(self._image, self._generation, now + self._wall_offset, now)
         if self._stage is not None:
-            self._stage.publish(table)
-        return table
+            self._stage.publish(policy)
+        return policy
 
     def reload(self, text: str) -> None:
         """A new blocklist is compiled and published."""
         self._image = self._compile(text)
-        self.service.publish(self._next_table())
+        self.service.publish(self._next_policy())
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; at each date of the policy a new table is published, as the publisher does."""
+        """Let time pass; at each date of the policy a new one is published, as the publisher does."""
         end = self.clock.now() + seconds
-        while (boundary := self.service.table.next_boundary - self._wall_offset) <= end:
+        while (boundary := self.service.policy.next_boundary - self._wall_offset) <= end:
             self.clock.advance(max(boundary - self.clock.now(), 0.0))
-            self.service.publish(self._next_table())
+            self.service.publish(self._next_policy())
         self.clock.advance(end - self.clock.now())
 
     # Clients.

@@ -2,7 +2,7 @@
 
 Knows: what a thread of the plane does with a query, a datagram, a timer that is due; `resolver.plane`.  Does
 not know: plays, what an answer should be.
-Real: `resolver_native.Core` and `Cache`, `NativeListener`, the sharing of upstreams.  Scripted: sockets,
+Real: `resolver_native.Core`, `Cache` and `testing.Steps`, `NativeListener`, the sharing of upstreams.  Scripted: sockets,
 threads, time.  What happens is passed on at once, so a play needs no turns of a loop.
 """
 
@@ -30,7 +30,8 @@ from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
+from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
 from tests.support.scenario_play import PlaySettings
 
@@ -146,9 +147,18 @@ class ScriptedPlane:
     """`resolver.plane.Plane` over a core, without sockets or threads."""
 
     def __init__(
-        self, core: Any, plan: ForwardPlan, network: Network, clock: Clock, tell: Tell, reporter: Hearsay
+        self,
+        core: Any,
+        steps: Any,
+        plan: ForwardPlan,
+        network: Network,
+        clock: Clock,
+        tell: Tell,
+        reporter: Hearsay,
     ) -> None:
+        """`steps`: `resolver_native.testing.Steps` over `core`."""
         self.core = core
+        self._steps = steps
         self.clock = clock
         self.coalesced = 0
         self.on_event: Callable[[], None] = lambda: None
@@ -174,7 +184,7 @@ class ScriptedPlane:
         self.before_event()
         now = self.clock.now()
         self._clients[token] = (octets, address)
-        [(word, message)] = self.core.answer_batch([(octets, address)], now)
+        [(word, message)] = self._steps.answer_batch([(octets, address)], now)
         if word == ASK:
             self._ask(token, octets, address, now)
         elif word == PUNT:
@@ -199,7 +209,7 @@ class ScriptedPlane:
         self._push("query", octets, address, _route(token))
 
     def _ask(self, token: int, octets: bytes, address: bytes, now: float) -> None:
-        word, *fields = self.core.ask(octets, address, now, token)
+        word, *fields = self._steps.ask(octets, address, now, token)
         if word == "send":
             number, upstream, message = fields
             self._send(number, upstream, message, now)
@@ -229,7 +239,7 @@ class ScriptedPlane:
             self._push("late", attempt.number, octets)
             return
         now = self.clock.now()
-        word, *fields = self.core.heard(attempt.number, octets, now)
+        word, *fields = self._steps.heard(attempt.number, octets, now)
         if word == "handover":
             self._take_over(attempt, fields[0])
             return
@@ -257,7 +267,7 @@ class ScriptedPlane:
 
     def _hand_over(self, attempt: _Attempt, reason: str) -> None:
         # The core knows no other way to give an attempt up than that its time is over.
-        fields = self.core.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
+        fields = self._steps.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
         self._take_over(attempt, (*fields[:13], reason, *fields[14:]))
 
     def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
@@ -314,14 +324,14 @@ class ScriptedPlane:
     def want(
         self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
     ) -> list[tuple[bytes, bytes, bytes, float]] | None:
-        waiters = self.core.want(qname, qtype, dnssec_ok, checking_disabled)
+        waiters = self._steps.want(qname, qtype, dnssec_ok, checking_disabled)
         return None if waiters is None else _routed(waiters)
 
     def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self.core.let_go(qname, qtype, dnssec_ok, checking_disabled)
+        self._steps.let_go(qname, qtype, dnssec_ok, checking_disabled)
 
     def close_ticket(self, ticket: int) -> None:
-        self.core.close_ticket(ticket)
+        self._steps.close_ticket(ticket)
         self._forget(ticket)
 
     def upstream_reports(self) -> list[UpstreamReport]:
@@ -425,10 +435,10 @@ class NativeStage:
             waiting_max=WAITING_MAX,
             punt_blocked=logs == "blocked",
             punt_all=logs == "all",
-            seed=SEED,
         )
+        steps = testing_of(module).Steps(self.core, seed=SEED)
         self.reporter = Hearsay(tell_drop)
-        self.plane = ScriptedPlane(self.core, plan, network, clock, tell, self.reporter)
+        self.plane = ScriptedPlane(self.core, steps, plan, network, clock, tell, self.reporter)
         self._clock = clock
         self._slow = _SlowClock(clock)
         self._shared = SharedUpstreams(
@@ -442,9 +452,9 @@ class NativeStage:
         self._loop = FakeLoop()
         self._is_in_turn = False
 
-    def publish(self, table: PolicyTable) -> None:
-        """Judge by `table` from now on."""
-        self.core.publish(str(table.image.path), table.generation, *table.made_at)
+    def publish(self, policy: Policy) -> None:
+        """Judge by `policy` from now on."""
+        self.core.publish(str(policy.image.path), policy.generation, *policy.made_at)
 
     def start(self, service: Service, forwarder: Forwarder) -> None:
         """Let Python serve what the plane leaves to it."""

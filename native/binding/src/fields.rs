@@ -9,12 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
 use resolver_core::flow::{Attempt, Route, Waiter, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
-use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX};
+use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX};
 
 use crate::ring::{Handover, HandoverReason};
-
-/// Longest message, and so the longest body, in octets.
-const BODY_OCTETS_MAX: usize = 65_535;
 
 /// A response as Python gives it; see `ResponseFields` in the stub file.
 type Given<'py> = (
@@ -44,7 +41,7 @@ pub fn response_from(fields: &Bound<'_, PyTuple>, qname: &[u8]) -> PyResult<Resp
     let (service_targets, addresses, name_at_end) = names;
     let body: Box<[u8]> = body.as_bytes().into();
     let fits = |end: usize| end <= body.len();
-    if body.len() > BODY_OCTETS_MAX
+    if body.len() > STREAM_OCTETS_MAX
         || offsets.len() != ttls.len()
         || !offsets.iter().all(|&offset| fits(usize::from(offset) + 4))
         || !links.iter().all(|&(_, end, _)| fits(usize::from(end)))

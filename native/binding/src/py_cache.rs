@@ -91,10 +91,6 @@ impl Cache {
         self.guard.call(|| EntryCopy::of_failure(ede, now), note).fields(py)
     }
 
-    fn panic_next(&self) {
-        self.guard.panic_next();
-    }
-
     #[getter]
     fn entries(&self) -> u64 {
         self.inner.counters().entries

@@ -246,17 +246,18 @@ impl Plane {
         }
         Ok(counters)
     }
+}
 
-    fn panic_next(&self, worker: u16) {
+impl Plane {
+    /// The next query of each of this worker's threads panics (tests).
+    pub fn panic_worker(&self, worker: u16) {
         if let Some(shared) = self.shared() {
             for (post, _) in shared.posts.iter().zip(&shared.workers).filter(|(_, &of)| of == worker) {
                 post.signal(SIGNAL_PANIC);
             }
         }
     }
-}
 
-impl Plane {
     fn shared(&self) -> Option<Arc<Shared>> {
         self.running.lock().as_ref().map(|running| Arc::clone(&running.shared))
     }

@@ -34,7 +34,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 
 /// Pause after a turn of this many datagrams: more are on their way.  Fewer, and nobody comes close behind;
 /// as many as the end of the range, and turns are cheap enough per query as they are.
-const GATHERING: Range<usize> = 3..32;
+const GATHERING: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 3..32 };
 const GATHERING_TIME: Duration = Duration::from_micros(50);
 
 /// How long the thread waits for a query alone; its bell is heard this much later at worst.

@@ -8,11 +8,10 @@ use arrayvec::ArrayVec;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use crate::wire::names::NAME_OCTETS_MAX;
+
 /// Numbers of 64 bits drawn before the operating system is asked for a new key.
 pub const DRAWS_PER_KEY: u32 = 1 << 20;
-
-/// Names of this many octets fit (RFC 1035 §2.3.4).
-const NAME_OCTETS_MAX: usize = 255;
 
 /// A stock of random numbers; no bit is used twice.
 pub struct Entropy {

@@ -12,4 +12,5 @@ pub mod entropy;
 pub mod flow;
 pub mod local;
 pub mod policy;
+pub mod verdict;
 pub mod wire;

@@ -2,7 +2,7 @@
 //!
 //! Knows: the files in `corpus`, written by `tests/fuzz/write_corpus.py`.  Does not know: who reads messages.
 
-use crate::targets;
+use crate::names;
 
 /// ID that every answer of the corpus carries.
 pub const ANSWER_ID: u16 = 0x1234;
@@ -58,10 +58,10 @@ pub fn answers() -> Vec<Answer> {
 #[must_use]
 pub fn found(target: &str) -> Vec<Vec<u8>> {
     let text = match target {
-        targets::QUERIES => include_str!("../corpus/found/queries.hex"),
-        targets::ANSWERS => include_str!("../corpus/found/answers.hex"),
-        targets::LISTS => include_str!("../corpus/found/lists.hex"),
-        targets::CACHE => include_str!("../corpus/found/cache.hex"),
+        names::QUERIES => include_str!("../corpus/found/queries.hex"),
+        names::ANSWERS => include_str!("../corpus/found/answers.hex"),
+        names::LISTS => include_str!("../corpus/found/lists.hex"),
+        names::CACHE => include_str!("../corpus/found/cache.hex"),
         _ => "",
     };
     lines(text).map(from_hex).collect()

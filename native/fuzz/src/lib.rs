@@ -9,6 +9,7 @@ pub mod chance;
 pub mod corpus;
 pub mod message;
 pub mod mutate;
+pub mod names;
 pub mod targets;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};

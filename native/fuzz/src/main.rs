@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use resolver_fuzz::{run, targets, Until, CASE_S_MAX};
+use resolver_fuzz::{names, run, targets, Until, CASE_S_MAX};
 
 const USAGE: &str = "usage: resolver-fuzz TARGET|all [--seconds N | --cases N] [--seed N]";
 
@@ -18,7 +18,7 @@ struct Wanted {
 fn read_arguments(mut words: impl Iterator<Item = String>) -> Option<Wanted> {
     let target = words.next()?;
     let targets: Vec<&'static str> =
-        targets::ALL.into_iter().filter(|name| target == "all" || target == *name).collect();
+        names::ALL.into_iter().filter(|name| target == "all" || target == *name).collect();
     let mut wanted = Wanted { targets, until: Until::Elapsed(Duration::from_secs(20)), seed: 1 };
     while let Some(word) = words.next() {
         let number: u64 = words.next()?.parse().ok()?;
@@ -34,7 +34,7 @@ fn read_arguments(mut words: impl Iterator<Item = String>) -> Option<Wanted> {
 
 fn main() -> ExitCode {
     let Some(wanted) = read_arguments(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}\ntargets: {}", targets::ALL.join(" "));
+        eprintln!("{USAGE}\ntargets: {}", names::ALL.join(" "));
         return ExitCode::from(2);
     };
     for name in wanted.targets {

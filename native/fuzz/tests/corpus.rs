@@ -1,6 +1,6 @@
 //! The corpus through every target, cases that once broke something, and a few thousand new ones.
 
-use resolver_fuzz::{corpus, run, targets, Until, CASE_S_MAX};
+use resolver_fuzz::{corpus, names, run, targets, Until, CASE_S_MAX};
 
 const CASES: u64 = 3000;
 /// How many times longer a case may take where nothing is optimised.
@@ -8,7 +8,7 @@ const UNOPTIMISED: f64 = 10.0;
 
 #[test]
 fn every_case_of_the_corpus_holds() {
-    for name in targets::ALL {
+    for name in names::ALL {
         let mut target = targets::by_name(name).unwrap();
         let cases = target.corpus();
         assert!(!cases.is_empty(), "{name}");
@@ -21,7 +21,7 @@ fn every_case_of_the_corpus_holds() {
 
 #[test]
 fn broken_cases_hold_too() {
-    for name in targets::ALL {
+    for name in names::ALL {
         let mut target = targets::by_name(name).unwrap();
         let summary = run(&mut *target, 1, Until::Cases(CASES), CASE_S_MAX * UNOPTIMISED)
             .unwrap_or_else(|why| panic!("{why}"));
@@ -36,7 +36,7 @@ fn broken_cases_hold_too() {
 
 #[test]
 fn the_corpus_says_something() {
-    let mut answers = targets::by_name(targets::ANSWERS).unwrap();
+    let mut answers = targets::by_name(names::ANSWERS).unwrap();
     for case in answers.corpus() {
         answers.run(&case).unwrap();
     }

@@ -3,9 +3,9 @@
 //! Knows: what must hold between the tables.  Does not know: what entries answer.
 
 use super::entry::{failure_octets, judgement_octets, response_octets};
+use super::response_cache::Cache;
 use super::seats::Seat;
 use super::shard::Shard;
-use super::Cache;
 
 impl Cache {
     /// What is wrong with the tables or the account of memory; None: nothing.  Looks at every entry.

@@ -6,10 +6,14 @@
 //! entry keeps alive is added up here as the allocator rounds it; what lies in the tables themselves is
 //! counted there.
 
-use super::{FAILURE_TTL_MAX_S, FAILURE_TTL_MIN_S};
-use crate::policy::Verdict;
+use crate::verdict::Verdict;
 use crate::wire::Response;
 use std::mem::size_of;
+
+/// RFC 9520 §3.2: a resolution failure is kept for at least a second.
+pub const FAILURE_TTL_MIN_S: f64 = 1.0;
+/// Within the RFC's five minutes, and short enough that recovery is noticed at once.
+pub const FAILURE_TTL_MAX_S: f64 = 5.0;
 
 /// Generation of an entry not judged yet.
 pub const NOT_JUDGED: u64 = u64::MAX;

@@ -4,10 +4,7 @@
 
 /// Longest name in text (RFC 1035 §2.3.4: 255 octets of wire form).
 pub const TEXT_OCTETS_MAX: usize = 253;
-/// Longest name in wire form, root octet included (RFC 1035 §2.3.4).
-pub const NAME_OCTETS_MAX: usize = 255;
-/// Longest label (RFC 1035 §2.3.4).
-pub const LABEL_OCTETS_MAX: usize = 63;
+use crate::wire::names::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 
 const DOT: u8 = b'.';
 

@@ -6,9 +6,13 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use super::answer::{Admission, Prepared, Visit};
+use super::answer::{Admission, Prepared};
 use super::memo::{Keeping, Memo, Trail};
-use super::{Flow, Outcome, Peer, Policy, Tallies};
+use super::outcome::Outcome;
+use super::peer::Peer;
+use super::state::{Flow, Policy};
+use super::tallies::Tallies;
+use super::visit::Visit;
 use crate::policy::{Probes, NAMES_ABREAST};
 use crate::wire::query::parse_query;
 
@@ -59,7 +63,7 @@ impl Flow {
         while *concluded < queries.len() {
             let first = *concluded;
             let group = &queries[first..queries.len().min(first + ABREAST)];
-            // Each loop is short on purpose: see `policy::Probes`.
+            // Each loop is short on purpose: see `policy::Probes`.  A name is looked up alike for every group.
             let mut trails: ArrayVec<Trail, ABREAST> =
                 group.iter().map(|query| memo.trail(query.octets)).collect();
             trails.iter_mut().for_each(|trail| memo.sight(trail));
@@ -76,10 +80,10 @@ impl Flow {
                 row_of[index] = read.len();
                 read.push(parse_query(query.octets));
                 if let Some(Ok(query)) = read.last() {
-                    places[index] = policy.table.probe(&query.qname, &mut probes);
+                    places[index] = policy.everybody.probe(&query.qname, &mut probes);
                 }
             }
-            policy.table.approach(&mut probes);
+            policy.everybody.approach(&mut probes);
             for (index, (query, &trail)) in group.iter().zip(&trails).enumerate() {
                 let prepared = read.get(row_of[index]).map(|read| Prepared {
                     octets: query.octets,
@@ -121,7 +125,7 @@ impl<R: Replies> Single<'_, R> {
             return Outcome::Punt;
         }
         let admission = flow.admit(self.peer, self.now);
-        let generation = self.policy.table.generation;
+        let generation = self.policy.table_of(self.peer).generation;
         // The memo speaks only where no gate before the policy could object: the same octets passed them
         // before, and the client's own two gates are behind us.
         if admission.is_welcome() {
@@ -148,7 +152,7 @@ impl<R: Replies> Single<'_, R> {
 
     fn pass_gates(&mut self, trail: Trail, prepared: &Prepared, admission: Admission) -> Outcome {
         let (flow, octets) = (self.flow, prepared.octets);
-        let generation = self.policy.table.generation;
+        let generation = self.policy.table_of(self.peer).generation;
         let out = self.replies.room();
         let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
         let outcome = visit.pass_gates(prepared, admission);

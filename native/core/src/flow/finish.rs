@@ -5,17 +5,21 @@
 
 use std::sync::atomic::Ordering;
 
-use super::answer::Visit;
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
+use super::outcome::Outcome;
+use super::peer::{Peer, Route};
 use super::served::Served;
-use super::tallies::Source;
-use super::{Flow, Outcome, Peer, Policy, Route, Tallies, UpstreamSet};
+use super::state::{Flow, Policy};
+use super::tallies::{Source, Tallies};
+use super::upstreams::UpstreamSet;
+use super::visit::Visit;
 use crate::entropy::Entropy;
 use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
+use crate::wire::outcomes::{Accepted, Response, SentQuery};
 use crate::wire::query::{parse_query, Query};
-use crate::wire::response::{accept_response, Accepted, Response, SentQuery};
+use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";
@@ -164,7 +168,7 @@ impl Flow {
         if !self.config.punt_blocked {
             return false;
         }
-        let (table, now) = (&hearing.policy.table, hearing.now);
+        let (table, now) = (&hearing.policy.everybody, hearing.now);
         let verdict = table.judge_name(&key.qname, now);
         self.is_logged(&verdict)
             || match table.judge_response(&verdict, &key.qname, response, now) {
@@ -301,7 +305,7 @@ impl Visit<'_> {
         serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome,
     ) -> Outcome {
         let Ok(query) = parse_query(octets) else { return Outcome::Punt };
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             return self.deny(&query, &verdict, None);
@@ -311,7 +315,7 @@ impl Visit<'_> {
 
     /// What a client gets when too many wait: a stale answer if there is one, else SERVFAIL with the reason.
     fn turn_away(&mut self, query: &Query, why: &str) -> Asked {
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() || self.must_punt(&verdict) {
             return Asked::Punt;

@@ -10,7 +10,7 @@ use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::{Peer, Route};
+use super::peer::{Peer, Route};
 
 const SHARDS: usize = 16;
 

@@ -2,23 +2,21 @@
 //!
 //! Knows: entries, the response's side of the policy, TTLs.  Does not know: why there is a response.
 
-use super::answer::Visit;
 use super::memo::TTLS_MAX;
+use super::outcome::Outcome;
 use super::tallies::Source;
-use super::Outcome;
+use super::visit::Visit;
 use crate::cache::Entry;
 use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::Reply;
 use crate::wire::numbers as dns;
+use crate::wire::numbers::NegativeKind;
+use crate::wire::outcomes::Response;
 use crate::wire::query::Query;
-use crate::wire::response::{NegativeKind, Response};
 use crate::wire::ttl::{age_body, with_ttl};
 
 /// TTL of a stale answer (RFC 8767 §4 recommends 30 seconds).
 const STALE_TTL_S: u32 = 30;
-/// The AD bit in a query's flags.
-const FLAG_AD: u16 = 0x0020;
-
 /// The TC bit in the upper octet of the flags.
 const FLAG_TC_HIGH: u8 = 0x02;
 
@@ -124,7 +122,7 @@ impl Served {
         verdict: &Verdict,
         response: &Response,
     ) -> Outcome {
-        match visit.policy.table.judge_response(verdict, &query.qname, response, visit.now) {
+        match visit.table.judge_response(verdict, &query.qname, response, visit.now) {
             Judgement::Same => Served::answered(visit, query, verdict, response),
             Judgement::Other(judgement) => {
                 let judgement = visit.over_transport(*judgement);
@@ -142,7 +140,7 @@ impl Served {
     ///
     /// None: the name's own, which is `verdict` and let it pass.
     fn judged(visit: &Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Option<Verdict> {
-        let generation = visit.policy.table.generation;
+        let generation = visit.table.generation;
         if entry.judged_generation == generation {
             match &entry.judgement {
                 None => return None,
@@ -153,7 +151,7 @@ impl Served {
             }
         }
         let response = entry.response.as_ref()?;
-        let judgement = visit.policy.table.judge_response(verdict, &query.qname, response, visit.now);
+        let judgement = visit.table.judge_response(verdict, &query.qname, response, visit.now);
         entry.judged_generation = generation;
         entry.judgement = match judgement {
             Judgement::Same => None,
@@ -183,7 +181,7 @@ impl Served {
             nscount: response.nscount,
             ede,
             // RFC 6840 §5.8: AD only to those who show that they understand it.
-            ad: response.authentic_data && (query.dnssec_ok || query.flags & FLAG_AD != 0),
+            ad: response.authentic_data && (query.dnssec_ok || query.flags & dns::FLAG_AD != 0),
             ..visit.reply(query, response.rcode)
         };
         if visit.encode(query, reply) {

@@ -1,4 +1,4 @@
-//! The policy image: one immutable file that holds a whole compiled blocklist (format version 2).
+//! The policy image: one immutable file that holds a whole compiled blocklist (format version 3).
 //!
 //! Knows: where each section stands, how a record is spelt.  Does not know: which rule wins, time, how the
 //! octets came into memory.
@@ -11,13 +11,14 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::{xxh3_64_with_seed, Xxh3};
 
+use super::image_format::{u32_at, u64_at, unusable, ImageUnusable, INTERVAL_OCTETS, REF_OCTETS};
 use super::rules::{read_classes, read_rules, RuleClass};
-use super::verdict::Rule;
+use crate::verdict::Rule;
 
 /// What every image starts with.
 pub const MAGIC: &[u8; 8] = b"XRPOLICY";
 /// The only format that is read.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Octets of the header.
 pub const HEADER_OCTETS: usize = 256;
 /// Where the checksum stands in the header, up to its end.
@@ -26,17 +27,6 @@ pub const CHECKSUM_OFFSET: usize = 240;
 pub const FLAG_TOP_LEVEL_OWNER: u32 = 1;
 /// Flag: some rule is owned by the root.
 pub const FLAG_ROOT_OWNER: u32 = 2;
-/// Octets of one record of CLASSES.
-pub const CLASS_OCTETS: usize = 16;
-/// Octets of one record of RULES.
-pub const RULE_OCTETS: usize = 64;
-/// Octets of one record of INTERVALS.
-pub const INTERVAL_OCTETS: usize = 24;
-/// Octets of one record of REFS.
-pub const ADDRESS_REF_OCTETS: usize = 32;
-/// Octets of one reference behind a name.
-pub const REF_OCTETS: usize = 6;
-
 const DIRECTORY_OFFSET: usize = 32;
 const HOMES_OFFSET: usize = 176;
 
@@ -65,23 +55,6 @@ pub enum Section {
 }
 
 const SECTION_COUNT: usize = 9;
-
-/// The octets are no image this program can serve: the text says why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageUnusable(pub String);
-
-impl fmt::Display for ImageUnusable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ImageUnusable {}
-
-/// The name of `text` in an `ImageUnusable`.
-pub(super) fn unusable<T>(text: impl Into<String>) -> Result<T, ImageUnusable> {
-    Err(ImageUnusable(text.into()))
-}
 
 /// An image in memory: its sections, and what every table over it shares.
 ///
@@ -353,24 +326,6 @@ impl Divisor {
     }
 }
 
-/// Two octets, little-endian; None: they are not there.
-#[inline(always)]
-pub(super) fn u16_at(octets: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(octets.get(offset..offset.checked_add(2)?)?.try_into().ok()?))
-}
-
-/// Four octets, little-endian; None: they are not there.
-#[inline(always)]
-pub(super) fn u32_at(octets: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(octets.get(offset..offset.checked_add(4)?)?.try_into().ok()?))
-}
-
-/// Eight octets, little-endian; None: they are not there.
-#[inline(always)]
-pub(super) fn u64_at(octets: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(octets.get(offset..offset.checked_add(8)?)?.try_into().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -396,8 +351,8 @@ mod tests {
         assert_eq!(reason(vec![0; 300]), "no policy image");
         let mut octets = vec![0; 300];
         octets[..8].copy_from_slice(MAGIC);
-        assert_eq!(reason(octets.clone()), "format version 0, this program reads 2");
-        octets[8] = 2;
+        assert_eq!(reason(octets.clone()), "format version 0, this program reads 3");
+        octets[8] = 3;
         assert_eq!(reason(octets.clone()), "300 octets, its header says 0");
         octets[16..18].copy_from_slice(&300u16.to_le_bytes());
         assert_eq!(reason(octets), "a section lies outside the file");

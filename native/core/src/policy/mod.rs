@@ -5,17 +5,19 @@
 
 pub mod answer;
 pub mod image;
+mod image_format;
 mod probes;
 mod responses;
 pub mod rules;
 mod suffixes;
 pub mod table;
-pub mod verdict;
+mod template;
 
-pub use answer::{policy_answer, PolicyAnswer};
-pub use image::{Image, ImageUnusable};
-pub use probes::{Place, Probes, NAMES_ABREAST};
-pub use table::PolicyTable;
-pub use verdict::{
+pub use crate::verdict::{
     Exemption, Judgement, LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind, RuleMatch, Verdict,
 };
+pub use answer::{policy_answer, PolicyAnswer};
+pub use image::Image;
+pub use image_format::ImageUnusable;
+pub use probes::{Place, Probes, NAMES_ABREAST};
+pub use table::{PolicyTable, EVERYBODY, GROUPS_MAX};

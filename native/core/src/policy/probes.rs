@@ -12,10 +12,11 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
-use super::image::{u32_at, Probe};
+use super::image::Probe;
+use super::image_format::u32_at;
 use super::suffixes::SUFFIXES_AT_ONCE;
 use super::table::PolicyTable;
-use super::verdict::Verdict;
+use crate::verdict::Verdict;
 
 /// Names looked up together: enough that their waits overlap, few enough for the nearest cache.
 pub const NAMES_ABREAST: usize = 16;

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use super::table::{earlier, PolicyTable};
-use super::verdict::{Exemption, Judgement, PolicyAction, RuleMatch, Verdict};
+use crate::verdict::{Exemption, Judgement, PolicyAction, RuleMatch, Verdict};
 use crate::wire::names::is_at_or_below;
-use crate::wire::response::Response;
+use crate::wire::outcomes::Response;
 
 /// What has been found out about one answer so far.
 struct Hearing<'v> {

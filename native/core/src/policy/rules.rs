@@ -5,15 +5,10 @@
 
 use serde_json::Value;
 
-use super::image::{u16_at, u32_at, u64_at, unusable, ImageUnusable, CLASS_OCTETS, RULE_OCTETS};
-use super::verdict::{LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind};
-
-/// Longest name in wire form, root octet included (RFC 1035 §2.3.4).
-const NAME_OCTETS_MAX: usize = 255;
-const LABEL_OCTETS_MAX: u8 = 63;
-const TYPE_A: u16 = 1;
-const TYPE_CNAME: u16 = 5;
-const TYPE_AAAA: u16 = 28;
+use super::image_format::{u16_at, u32_at, u64_at, unusable, ImageUnusable, CLASS_OCTETS, RULE_OCTETS};
+use crate::verdict::{LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind};
+use crate::wire::names::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
+use crate::wire::numbers::{TYPE_A, TYPE_AAAA, TYPE_CNAME};
 
 /// What a rule class does with a name.  The numbers are the codes of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +36,7 @@ pub enum Tier {
     Lists = 2,
 }
 
-/// What the rules of one form and effect of one source have in common.
+/// What the rules of one form, effect and audience of one source have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleClass {
     /// Index into the rules.
@@ -52,6 +47,16 @@ pub struct RuleClass {
     pub effect: Effect,
     /// How strong it is.
     pub tier: Tier,
+    /// Bit g: it is for the clients of group g.
+    pub audience: u64,
+}
+
+impl RuleClass {
+    /// Whether it is for the clients of this group.
+    #[must_use]
+    pub fn is_for(&self, group: u8) -> bool {
+        self.audience.checked_shr(u32::from(group)).is_some_and(|bits| bits & 1 != 0)
+    }
 }
 
 /// The rules, and how many files META names.
@@ -159,7 +164,7 @@ fn is_name(octets: &[u8]) -> bool {
         if length == 0 {
             return at + 1 == octets.len() && octets.len() <= NAME_OCTETS_MAX;
         }
-        if length > LABEL_OCTETS_MAX {
+        if usize::from(length) > LABEL_OCTETS_MAX {
             return false;
         }
         at += usize::from(length) + 1;
@@ -211,6 +216,7 @@ fn read_class(octets: &[u8], rule_count: usize, file_count: usize) -> Option<Rul
             2 => Tier::Lists,
             _ => return None,
         },
+        audience: u64_at(octets, 8)?,
     })
 }
 
@@ -228,6 +234,15 @@ mod tests {
             assert!(end == 8 || read_local_data(&octets[..end]).is_none());
         }
         assert_eq!(read_local_data(&[16, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_class_is_for_the_groups_of_its_audience() {
+        let mut octets = [0; CLASS_OCTETS];
+        octets[8..].copy_from_slice(&(1u64 << 63 | 1 << 1).to_le_bytes());
+        let class = read_class(&octets, 1, 1).unwrap();
+        let groups: Vec<u8> = (0..=u8::MAX).filter(|&group| class.is_for(group)).collect();
+        assert_eq!(groups, [1, 63]);
     }
 
     #[test]

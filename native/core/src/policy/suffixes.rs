@@ -5,9 +5,8 @@
 use arrayvec::ArrayVec;
 
 use super::image::{Names, Probe};
+use crate::wire::names::NAME_OCTETS_MAX;
 
-/// Longest name in wire form (RFC 1035 §2.3.4).
-const NAME_OCTETS_MAX: usize = 255;
 /// More suffixes than a name of 255 octets has (127), and the root.
 const SUFFIXES_MAX: usize = 128;
 /// Suffixes looked for at once: more than nearly every name has.

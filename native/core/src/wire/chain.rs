@@ -10,9 +10,10 @@ use arrayvec::ArrayVec;
 use super::names::{suffixes, NAME_OCTETS_MAX};
 use super::numbers::{RCODE_NXDOMAIN, TYPE_ANY, TYPE_CNAME, TYPE_DNAME, TYPE_NS, TYPE_NSEC, TYPE_NSEC3};
 use super::numbers::{TYPE_RRSIG, TYPE_SOA};
-use super::response::CHAIN_LINKS_MAX;
 use super::walk::{read_name, u16_at, Names, Record, Span, WireError};
 
+/// Longest CNAME/DNAME chain accepted (Unbound's default too).
+pub const CHAIN_LINKS_MAX: usize = 11;
 /// A record to keep.
 #[derive(Clone, Copy, Debug)]
 pub enum Kept {

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::chain::Kept;
 use super::numbers::{CLASS_IN, TYPE_CNAME, TYPE_RRSIG};
+use super::outcomes::Ttl;
 use super::rdata::{check_rdata, expand_rdata};
-use super::response::Ttl;
 use super::walk::{skip_name, u32_at, Names, Record, Span, WireError};
 use super::walk::{FIXED_OCTETS, HEADER_OCTETS};
 

@@ -8,6 +8,8 @@ use arrayvec::ArrayVec;
 
 /// Longest name in wire form, in octets, root octet included (RFC 1035 §2.3.4).
 pub const NAME_OCTETS_MAX: usize = 255;
+/// Longest label, its length octet not counted (RFC 1035 §2.3.4).
+pub const LABEL_OCTETS_MAX: usize = 63;
 
 /// One name in wire form, held without an allocation.
 pub type NameBuf = ArrayVec<u8, NAME_OCTETS_MAX>;

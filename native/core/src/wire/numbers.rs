@@ -179,6 +179,20 @@ pub fn meta_type_rcode(qtype: u16) -> Option<u8> {
     }
 }
 
+/// The two negative answers of RFC 2308; they never stand in for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NegativeKind {
+    /// The name does not exist.
+    Nxdomain,
+    /// The name has no records of the type.
+    Nodata,
+}
+
+/// Whether an rcode is what servers without EDNS say to it (RFC 6891 §7).
+pub(super) fn is_edns_stumble(rcode: u16) -> bool {
+    matches!(rcode, RCODE_FORMERR | RCODE_NOTIMP | RCODE_BADVERS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

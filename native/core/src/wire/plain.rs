@@ -6,11 +6,12 @@
 use arrayvec::ArrayVec;
 use smallvec::{smallvec, SmallVec};
 
+use super::chain::CHAIN_LINKS_MAX;
 use super::layout::{are_names_fixed, TTL_TOP_BIT};
+use super::numbers::{NegativeKind, TYPE_DS, TYPE_SOA, TYPE_TLSA, TYPE_TXT};
 use super::numbers::{CLASS_IN, FLAG_AD, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_CAA, TYPE_CNAME, TYPE_DNSKEY};
-use super::numbers::{TYPE_DS, TYPE_SOA, TYPE_TLSA, TYPE_TXT};
+use super::outcomes::{ChainLink, Response, SentQuery, Ttl};
 use super::records::QNAME_POINTER;
-use super::response::{ChainLink, NegativeKind, Response, SentQuery, Ttl, CHAIN_LINKS_MAX};
 use super::service_binding::address;
 use super::walk::{
     pass_name, read_fixed, read_name, step_over, u16_at, u32_at, Names, Span, WireError, FIXED_OCTETS,

@@ -8,10 +8,13 @@ use smallvec::SmallVec;
 
 use super::chain::{follow_chain, is_referral, keep_proof, negative_records, Asked, Kept};
 use super::layout::lay_out;
-use super::numbers::{RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_SERVFAIL, TYPE_A, TYPE_AAAA, TYPE_DNAME};
+use super::numbers::{
+    is_edns_stumble, NegativeKind, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_SERVFAIL, TYPE_A, TYPE_AAAA,
+    TYPE_DNAME,
+};
 use super::numbers::{TYPE_HTTPS, TYPE_SVCB};
+use super::outcomes::{Accepted, ChainLink, Response, SentQuery};
 use super::plain::Head;
-use super::response::{is_edns_stumble, Accepted, ChainLink, NegativeKind, Response, SentQuery};
 use super::service_binding::{address, read_service};
 use super::walk::{read_section, step_over, Names, WireError};
 

@@ -3,7 +3,7 @@
 //! Knows: where the TTLs stand.  Does not know: what time it is, when a response was stored.
 //! The body has been copied into a message, so nothing is written twice.
 
-use super::response::Ttl;
+use super::outcomes::Ttl;
 
 /// Lower every TTL of the body at `body_start` by `age_s` seconds, never below 0, and to at most `ttl_max`.
 ///

@@ -7,10 +7,10 @@ use resolver_core::wire::{
     accept_response, age_body, with_ttl, Accepted, Response, SentQuery, CHAIN_LINKS_MAX,
 };
 
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
 use crate::corpus::{Answer, ANSWER_ID};
-use crate::{corpus, message, mutate};
+use crate::{corpus, message, mutate, names};
 
 /// RRSIG, SIG and KEY-like records stand beside what they sign and may bear any owner's name.
 const SIGNATURES: [u16; 2] = [46, 24];
@@ -79,7 +79,7 @@ pub fn check_response(qname: &[u8], qtype: u16, response: &Response) -> Result<(
 
 impl Target for Answers {
     fn name(&self) -> &'static str {
-        super::ANSWERS
+        names::ANSWERS
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {

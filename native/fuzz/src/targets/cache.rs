@@ -7,9 +7,9 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::wire::{accept_response, Accepted, NegativeKind, Response};
 
 use super::answers::sent_for;
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
-use crate::corpus;
+use crate::{corpus, names};
 
 const INSTRUCTION_OCTETS: usize = 4;
 const INSTRUCTIONS_MAX: usize = 400;
@@ -117,7 +117,7 @@ impl Machine<'_> {
 
 impl Target for Caches {
     fn name(&self) -> &'static str {
-        super::CACHE
+        names::CACHE
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {

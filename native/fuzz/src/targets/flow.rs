@@ -21,10 +21,10 @@ use resolver_core::policy::{Image, PolicyTable};
 use resolver_core::wire::{accept_response, Accepted};
 
 use super::answers::sent_for;
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
 use crate::corpus::{self, Answer, BLOCKED, CANARY, CANARY_ADDRESS, POLICY, PRINTER, PRINTER_ADDRESS};
-use crate::{message, mutate};
+use crate::{message, mutate, names};
 
 const CACHE_OCTETS: usize = 16 << 20;
 const MEMO_OCTETS: usize = 1 << 20;
@@ -380,7 +380,7 @@ fn check_message(query: &[u8], reply: &[u8], peer: &Peer) -> Result<(), String> 
 
 impl Target for Flows {
     fn name(&self) -> &'static str {
-        super::FLOW
+        names::FLOW
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable};
+use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable, GROUPS_MAX};
 use resolver_core::wire::{accept_response, parse_query, Accepted, Response};
 
 use super::answers::sent_for;
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
 use crate::corpus::{self, BLOCKED, CANARY, POLICY};
-use crate::{message, mutate};
+use crate::{message, mutate, names};
 
 /// Octets of an image's header, in which a change goes furthest.
 const HEADER_OCTETS: usize = 256;
@@ -43,7 +43,7 @@ impl Images {
 
 impl Target for Images {
     fn name(&self) -> &'static str {
-        super::IMAGE
+        names::IMAGE
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {
@@ -70,7 +70,9 @@ impl Target for Images {
         };
         self.opened += 1;
         claim(image.verify().is_err() || case == POLICY, "a damaged image was verified")?;
-        let table = PolicyTable::new(Arc::new(image), 1, 0.0, 0.0);
+        // Any group: whom a rule is for stands in the file as well.
+        let group = case.last().map_or(0, |octet| octet % GROUPS_MAX);
+        let table = PolicyTable::new(Arc::new(image), 1, 0.0, 0.0).for_group(group);
         let mut out = Vec::new();
         for name in &self.names {
             let verdict = table.judge_name(name, 0.0);

@@ -6,9 +6,9 @@
 use resolver_core::compile::table::is_name;
 use resolver_core::compile::{read_lines, read_pairs, NameTable, Rank, SharedNames, Spelling};
 
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
-use crate::{corpus, mutate};
+use crate::{corpus, mutate, names};
 
 const FORMATS: [&str; 5] = ["domains", "hosts", "wildcard", "adblock", "dnsmasq"];
 /// What lists are made of.
@@ -101,7 +101,7 @@ fn pairs(chance: &mut Chance) -> Vec<u8> {
 
 impl Target for Lists {
     fn name(&self) -> &'static str {
-        super::LISTS
+        names::LISTS
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {

@@ -4,9 +4,9 @@
 
 use resolver_core::wire::{encode_malformed, encode_response, parse_query, response_limit, Query, Reply};
 
-use super::{claim, Target};
+use super::target::{claim, Target};
 use crate::chance::Chance;
-use crate::{corpus, message, mutate};
+use crate::{corpus, message, mutate, names};
 
 /// See the module's text.
 pub struct Queries {
@@ -52,7 +52,7 @@ impl Queries {
 
 impl Target for Queries {
     fn name(&self) -> &'static str {
-        super::QUERIES
+        names::QUERIES
     }
 
     fn make(&mut self, chance: &mut Chance) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 Times are monotonic seconds (`time.monotonic`) unless they say otherwise; names are in wire form, lower case,
 with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here raises for octets from the
-network.  Every method may be called from any thread.
+network.  Every method may be called from any thread.  What only tests call is in `resolver_native.testing`.
 
 A defect in what a query, an answer or a policy goes through is caught and counted (`Plane.counters`, panics),
 and told as what does no harm: the query is Python's, nothing is known, nothing was kept; RuntimeError where
@@ -24,13 +24,7 @@ __all__ = [
     "ListNames",
     "Octets",
     "Plane",
-    "PolicyTable",
     "SharedNames",
-    "accept_response",
-    "encode_malformed",
-    "encode_question",
-    "encode_response",
-    "parse_query",
     "read_list_lines",
     "read_zone_pairs",
 ]
@@ -73,10 +67,6 @@ qname)."""
 
 _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[int, str] | None]
 """Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
-
-_Verdict: TypeAlias = tuple[str, int | None, str | None, int | None, int, bool, float]
-"""Action, number of the rule, form of the match, number of the shadow rule, exemption (0: none, 1: from
-lists, 2: from all), whether NXDOMAIN is no lie, valid_until."""
 
 _Waiter: TypeAlias = tuple[bytes, bytes, bytes, float]
 """A client that waits: its query, its address, the route to it, when it asked."""
@@ -165,9 +155,6 @@ class Cache:
     ) -> _Entry:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
-    def panic_next(self) -> None:
-        """The next call here, or to a core over it or a plane over that, panics (tests)."""
-
     @property
     def entries(self) -> int: ...
     @property
@@ -181,7 +168,7 @@ class Cache:
 
 @final
 class Core:
-    """The request flow without sockets: deterministic, but for IDs and letter case."""
+    """The request flow without sockets."""
 
     def __new__(
         cls,
@@ -196,15 +183,13 @@ class Core:
         waiting_max: int,
         punt_blocked: bool,
         punt_all: bool,
-        seed: bytes | None = None,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
         `allow`: networks, (address, prefix length).  `rate_limit_qps` 0: no limit.  `records`: names of this
         site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
         clients per question, clients altogether.  `punt_blocked`, `punt_all`: Python answers what is
-        blocked, or everything, because it logs them.  `seed`: 32 octets that decide IDs and letter case in
-        `ask`, for tests alone.  Raises ValueError for an address or a seed of another length.
+        blocked, or everything, because it logs them.  Raises ValueError for an address of another length.
         """
 
     def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
@@ -239,59 +224,6 @@ class Core:
         0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
         3: nothing known answers it; 4: Python must answer it; these are not.
         """
-
-    def answer_batch(
-        self, queries: Sequence[tuple[bytes, bytes]], now: float
-    ) -> list[tuple[Literal[0, 1, 2, 3, 4], bytes]]:
-        """What a thread of the plane says of datagrams that came together: as `answer`, a memo in front."""
-
-    def ask(
-        self, octets: bytes, address: bytes, now: float, token: int
-    ) -> (
-        tuple[Literal["send"], int, int, bytes]
-        | tuple[Literal["joined"]]
-        | tuple[Literal["reply"], bytes]
-        | tuple[Literal["punt"]]
-    ):
-        """What a thread of the plane does with a query that is to be asked; `token` names the client.
-
-        Send this message: (attempt, number of the upstream, octets); or somebody asks it already; or a limit
-        is met and this is the reply; or Python must ask.
-        """
-
-    def heard(
-        self, attempt: int, octets: bytes, now: float
-    ) -> (
-        tuple[Literal["done"], list[tuple[int, bytes | None]], list[int]]
-        | tuple[Literal["handover"], tuple[object, ...]]
-    ):
-        """What a thread does with a datagram for an attempt.
-
-        It was the answer: (token, reply; None: nothing is sent) of each client, and the tokens of those whom
-        Python must answer; or Python goes on, with tokens as routes.  Raises KeyError for no attempt of
-        `ask`'s, or one that is over.
-        """
-
-    def overdue(self, attempt: int, now: float) -> tuple[object, ...]:
-        """What a thread does when an attempt's time is up.  Raises as `heard`, and ValueError too soon."""
-
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[_Waiter] | None:
-        """Python asks a question by itself: until `let_go` nobody is asked it natively.
-
-        Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over,
-        whatever becomes of it.  None: it was not.
-        """
-
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        """Python is done with a question that it asked by itself."""
-
-    def close_ticket(self, ticket: int) -> None:
-        """Python is done with a question handed over by `heard` or `overdue`."""
-
-    def judge_name(self, qname: bytes, now: float) -> _Verdict:
-        """The policy's verdict on a name.  Raises ValueError before a policy is published."""
 
     def tallies(self) -> list[_Tally]:
         """What was counted on all threads, in this core and in every plane over it."""
@@ -375,113 +307,6 @@ class Plane:
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
         send_drops, tickets_expired; and of the core asked, coalesced, overloads.
         """
-
-    def panic_next(self, worker: int) -> None:
-        """The next query of each of this worker's threads panics (tests)."""
-
-# Functions over octets, for tests that hold both engines side by side.
-
-def parse_query(
-    octets: bytes,
-) -> (
-    tuple[int, bytes, int, int, int, bool, int, int, bool, tuple[tuple[int, bytes], ...]]
-    | tuple[str, int | None]
-):
-    """The fields of `wire.query.Query` after its octets, or reason and rcode of `Malformed`."""
-
-def accept_response(
-    octets: bytes,
-    query_id: int,
-    qname: bytes,
-    qtype: int,
-    *,
-    edns: bool,
-    dnssec_ok: bool,
-    is_stream: bool = False,
-) -> (
-    tuple[Literal["response"], _Response]
-    | tuple[Literal["truncated"]]
-    | tuple[Literal["refused"], str, bool]
-    | tuple[Literal["failure"], int, bool]
-):
-    """What an upstream's octets are as an answer to what was sent; `qname` in the case sent, class IN.
-
-    Refused: reason, near miss.  Failure: rcode, EDNS refused.
-    """
-
-def encode_response(
-    octets: bytes,
-    rcode: int,
-    *,
-    body: bytes = b"",
-    ancount: int = 0,
-    nscount: int = 0,
-    limit: int,
-    ede: Sequence[tuple[int, str]] = [],
-    options: Sequence[tuple[int, bytes]] = [],
-    ra: bool = True,
-    aa: bool = False,
-    ad: bool = False,
-    truncated: bool = False,
-) -> tuple[bytes, bool]:
-    """The whole reply to the query `octets`, and whether its body is in it.  Raises ValueError: no query."""
-
-def encode_malformed(octets: bytes, rcode: int) -> bytes:
-    """See `wire.encode.encode_malformed`."""
-
-def encode_question(
-    query_id: int, question: bytes, dnssec_ok: bool, checking_disabled: bool, edns: bool
-) -> bytes:
-    """See `wire.encode.encode_question`."""
-
-_JudgedBy: TypeAlias = tuple[_Response, bool]
-"""An answer, and whether the verdict on its question is that of a stream."""
-
-_FullVerdict: TypeAlias = tuple[
-    str,
-    int | None,
-    str | None,
-    int | None,
-    int | None,
-    int,
-    bytes | None,
-    bool,
-    float,
-    int,
-    "_FullVerdict | None",
-]
-"""Action, number of the rule, form of the match, where in the denied name its owner starts, number of the
-shadow rule, exemption, denied name (None: qname), whether NXDOMAIN is no lie, valid_until, links kept, the
-verdict over a stream."""
-
-@final
-class PolicyTable:
-    """One policy at one time; for tests, as the functions above."""
-
-    def __new__(
-        cls, path: str | PathLike[str], generation: int, wall: float, monotonic: float
-    ) -> PolicyTable:
-        """`wall` (Unix seconds) is `monotonic`.  Raises ValueError for an unusable image."""
-
-    @property
-    def is_filtering(self) -> bool: ...
-    def judge_name(self, qname: bytes, now: float) -> _FullVerdict: ...
-    def judge_response(
-        self, qname: bytes, response: _Response, now: float, *, over_stream: bool = False
-    ) -> _FullVerdict | None:
-        """The judgement on an answer; None: the verdict on qname holds."""
-
-    def answer(
-        self,
-        query: bytes,
-        limit: int,
-        judged_at: float,
-        now: float,
-        *,
-        response: _JudgedBy | None = None,
-        kept: tuple[bytes, int] | None = None,
-    ) -> tuple[Literal["written", "drop", "redirect"], bytes]:
-        """The policy's answer to a query that is judged by its name, or by an answer to it."""
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.
 

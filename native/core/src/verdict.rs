@@ -1,6 +1,7 @@
-//! What policy says of a name: the nouns that other rooms may use.
+//! What policy says of a name: the nouns that `policy` decides with and `cache` carries.
 //!
-//! Knows: nothing but the words.  Does not know: which rule wins (`table`), how it is encoded (`answer`).
+//! Knows: nothing but the words.  Does not know: which rule wins (`policy::table`), how it is encoded
+//! (`policy::answer`).
 
 /// What is done with a question (RPZ's words).  The numbers are the codes of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

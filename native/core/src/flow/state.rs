@@ -1,0 +1,190 @@
+//! The request flow as all threads share it: what is fixed, what is in force, what is in flight.
+//!
+//! Knows: which rooms take part.  Does not know: the order of the steps (`answer`, `finish`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use parking_lot::Mutex;
+
+use super::flights::Flights;
+use super::peer::Peer;
+use super::tallies::{Hit, HitId, Hits, Registry};
+use super::upstreams::UpstreamView;
+use crate::access::{AccessList, RateLimiter};
+use crate::cache::Cache;
+use crate::local::LocalNames;
+use crate::policy::{PolicyTable, Verdict, EVERYBODY, GROUPS_MAX};
+
+/// What is fixed for the life of a flow.
+pub struct FlowConfig {
+    /// The networks that may ask.
+    pub access: AccessList,
+    /// Per client; None: no limit.
+    pub limiter: Option<RateLimiter>,
+    /// Names of this site, and the special ones.
+    pub local: LocalNames,
+    /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
+    pub keepalive_units: u16,
+    /// Questions in flight, over all threads.
+    pub in_flight_max: usize,
+    /// Clients that may share one question.
+    pub waiters_max: usize,
+    /// Clients that may wait altogether.
+    pub waiting_max: usize,
+    /// Python answers what is blocked, or would be by a shadow rule (it logs them).
+    pub punt_blocked: bool,
+    /// Python answers everything (it logs every query).
+    pub punt_all: bool,
+}
+
+/// One generation of the policy: its table for each group of clients, and what counting needs of them.
+///
+/// Groups and rules come from one image, so whoever swaps this one object swaps both at one moment.
+pub struct Policy {
+    /// The table of group 0.
+    pub everybody: PolicyTable,
+    /// Those of the other groups, made when one of their clients first asks.
+    others: [OnceLock<PolicyTable>; GROUPS_MAX as usize - 1],
+    pub(super) hits: Hits,
+}
+
+impl Policy {
+    pub(super) fn new(everybody: PolicyTable, hits: Hits) -> Policy {
+        Policy { everybody, others: [const { OnceLock::new() }; GROUPS_MAX as usize - 1], hits }
+    }
+
+    /// The table that judges the clients of this group; that of everybody, should there be no such group.
+    #[inline]
+    pub fn table_for(&self, group: u8) -> &PolicyTable {
+        match usize::from(group).checked_sub(1).and_then(|place| self.others.get(place)) {
+            None => &self.everybody,
+            Some(table) => table.get_or_init(|| self.everybody.for_group(group)),
+        }
+    }
+
+    /// The table that judges this client.  Here groups of clients will come in: all are in group 0 yet.
+    #[inline(always)]
+    pub(super) fn table_of(&self, _peer: &Peer) -> &PolicyTable {
+        self.table_for(EVERYBODY)
+    }
+}
+
+/// Counters of the flow itself.
+#[derive(Default)]
+pub struct FlowCounts {
+    /// Questions that needed an upstream, joined ones included.
+    pub asked: AtomicU64,
+    /// Those that joined a question in flight.
+    pub coalesced: AtomicU64,
+    /// Clients turned away because a table was full.
+    pub overloads: AtomicU64,
+}
+
+/// One request flow, shared by all threads.
+pub struct Flow {
+    pub(super) config: FlowConfig,
+    pub(super) cache: Arc<Cache>,
+    pub(super) policy: ArcSwapOption<Policy>,
+    pub(super) upstreams: ArcSwap<UpstreamView>,
+    pub(super) flights: Flights,
+    pub(super) registry: Mutex<Registry>,
+    /// See `FlowCounts`.
+    pub counts: FlowCounts,
+}
+
+impl Flow {
+    /// A flow without a policy yet: until one is published everything is punted.
+    pub fn new(config: FlowConfig, cache: Arc<Cache>) -> Flow {
+        let flights = Flights::new(config.in_flight_max, config.waiters_max, config.waiting_max);
+        Flow {
+            config,
+            cache,
+            policy: ArcSwapOption::empty(),
+            upstreams: ArcSwap::from_pointee(UpstreamView::default()),
+            flights,
+            registry: Mutex::default(),
+            counts: FlowCounts::default(),
+        }
+    }
+
+    /// The one cache.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// Judge by this table of everybody and those that can be made of it from now on; what is remembered
+    /// under another generation is re-judged.
+    pub fn publish(&self, everybody: PolicyTable) {
+        let hits = self.registry.lock().hits_of(&everybody);
+        self.policy.store(Some(Arc::new(Policy::new(everybody, hits))));
+    }
+
+    /// Judge by no policy from now on, until one is published: everything is punted.
+    pub fn withdraw(&self) {
+        self.policy.store(None);
+    }
+
+    /// The policy in force: load it once per batch.
+    pub fn policy(&self) -> Guard<Option<Arc<Policy>>> {
+        self.policy.load()
+    }
+
+    /// Ask these upstreams from now on.
+    pub fn publish_upstreams(&self, view: UpstreamView) {
+        self.upstreams.store(Arc::new(view));
+    }
+
+    /// What a hit's number stands for.
+    pub fn hit(&self, id: HitId) -> Option<Hit> {
+        self.registry.lock().hit(id)
+    }
+
+    /// Questions in flight here.
+    pub fn in_flight(&self) -> usize {
+        self.flights.in_flight()
+    }
+
+    /// Clients that wait for an upstream here.
+    pub fn waiting(&self) -> usize {
+        self.flights.waiting()
+    }
+
+    /// Whether Python logs what meets this verdict.
+    pub(super) fn is_logged(&self, verdict: &Verdict) -> bool {
+        self.config.punt_blocked && (verdict.is_blocked() || verdict.shadow.is_some())
+    }
+
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Image;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
+
+    #[test]
+    fn a_groups_table_is_made_once_and_no_two_share_a_generation() {
+        let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
+        let everybody = PolicyTable::new(image, 7, 1.7e9, 0.0);
+        let hits = Registry::default().hits_of(&everybody);
+        let policy = Policy::new(everybody, hits);
+        assert!(std::ptr::eq(policy.table_for(0), &policy.everybody));
+        assert!(policy.others.iter().all(|table| table.get().is_none()));
+        assert!(std::ptr::eq(policy.table_for(3), policy.table_for(3)));
+        let generations: Vec<u64> = (0..GROUPS_MAX).map(|group| policy.table_for(group).generation).collect();
+        let mut distinct = generations.clone();
+        distinct.dedup();
+        assert_eq!((generations[0], distinct.len()), (7, usize::from(GROUPS_MAX)));
+        // Nobody is judged by less than the rules for everybody.
+        assert!(std::ptr::eq(policy.table_for(GROUPS_MAX), &policy.everybody));
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        assert!(std::ptr::eq(policy.table_of(&peer), &policy.everybody));
+    }
+}

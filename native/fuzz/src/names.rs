@@ -1,0 +1,19 @@
+//! The names of what is fuzzed.
+//!
+//! Knows: the names.  Does not know: what a target does, where its corpus lies.
+
+/// Queries through the walker and the encoder.
+pub const QUERIES: &str = "queries";
+/// Upstream answers through acceptance.
+pub const ANSWERS: &str = "answers";
+/// Texts of lists through the line readers.
+pub const LISTS: &str = "lists";
+/// Policy images through opening and judging.
+pub const IMAGE: &str = "image";
+/// Sequences of stores and look-ups through the cache.
+pub const CACHE: &str = "cache";
+/// Queries and upstream answers through the whole flow, canaries among them.
+pub const FLOW: &str = "flow";
+
+/// Every target.
+pub const ALL: [&str; 6] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW];
