@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import time
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
@@ -17,7 +18,7 @@ from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.explanation import Explanation
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
-from resolver.cli.moments import moment_or_now, zone_of
+from resolver.cli.moments import moment_or, zone_of
 from resolver.cli.process import scratch_folder
 from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.trace import trace_address, traced_rules
@@ -56,7 +57,7 @@ def explain_name(
     try:
         path, settings = policy_path(config, blocklist)
         zone = zone_of(path)
-        wall = moment_or_now(at, zone)
+        wall = moment_or(time.time(), at, zone)
         explanation = explain(name, qtype, client or DEFAULT_CLIENT, wall, zone, path, settings)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)

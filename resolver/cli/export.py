@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -22,7 +23,7 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.cli.moments import iso_moment, moment_or_now, zone_of
+from resolver.cli.moments import iso_moment, moment_or, zone_of
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.durable import replacing
@@ -54,7 +55,7 @@ def export_files(
     report = sys.stderr if output is None or not as_json else sys.stdout
     try:
         path, settings = policy_path(config, blocklist)
-        wall = moment_or_now(at, zone_of(path))
+        wall = moment_or(time.time(), at, zone_of(path))
         with scratch_folder() as directory:
             with long_work("reading the blocklist") as say:
                 table = _load(path, directory, settings.state_dir, wall, say)

@@ -6,7 +6,6 @@ Knows: `--at`, the blocklist's time zone, ISO 8601.  Does not know: what a momen
 from __future__ import annotations
 
 import math
-import time
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.problems import Problem
 
 
-def moment_or_now(at: str | None, zone: tzinfo) -> float:
-    """`--at` as Unix seconds; a plain date is 00:00 in `zone`.  Raises BadInput."""
+def moment_or(now: float, at: str | None, zone: tzinfo) -> float:
+    """`--at`, or else `now`, in Unix seconds; a plain date is 00:00 in `zone`.  Raises BadInput."""
     if at is None:
-        return time.time()
+        return now
     try:
         return moment_from(at, zone)
     except ValueError as error:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from resolver.cli.files import BadInput
-from resolver.cli.moments import iso_moment, moment_or_now, term_text, zone_of
+from resolver.cli.moments import iso_moment, moment_or, term_text, zone_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 MIDNIGHT_THERE = 1_828_155_600.0
@@ -27,12 +27,13 @@ def test_what_never_comes_is_no_moment(never: float | None) -> None:
 
 
 def test_a_date_is_a_day_of_the_blocklists_time_zone() -> None:
-    assert moment_or_now("2027-12-07", NEW_YORK) == MIDNIGHT_THERE
+    assert moment_or(7.0, "2027-12-07", NEW_YORK) == MIDNIGHT_THERE
+    assert moment_or(7.0, None, NEW_YORK) == 7.0
 
 
 def test_a_date_that_is_none_is_bad_input() -> None:
     with pytest.raises(BadInput, match="--at"):
-        moment_or_now("tomorrow", UTC)
+        moment_or(7.0, "tomorrow", UTC)
 
 
 def test_the_time_zone_is_read_from_the_blocklist(tmp_path: Path) -> None:
