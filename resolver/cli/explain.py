@@ -24,8 +24,9 @@ from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
@@ -78,7 +79,7 @@ def explain(
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with scratch_folder() as directory:
         table = _load(blocklist, directory, settings.state_dir, wall)
-        is_allowed = AccessList(settings.clients.allow).allows(peer.address)
+        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
         if address is not None:
             return Explanation(
                 asked=name,
@@ -144,7 +145,7 @@ def _answer(
         forwarder=_Unasked(plan),
         local=make_local_names(settings),
         clock=_StandingClock(wall),
-        access=AccessList(settings.clients.allow),
+        clients=Clients(settings.clients.allow),
         memo_octets_max=0,
     )
     query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)

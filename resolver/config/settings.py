@@ -163,9 +163,14 @@ class Log(Section):
 class Limits(Section):
     """Where the server stops growing and starts refusing; every refusal is counted."""
 
-    tcp_connections_max: int = setting(1_000, "Open TCP connections.", least=1, most=60_000)
+    tcp_connections_max: int = setting(
+        1_000, "Open TCP connections, on all addresses together.", least=1, most=60_000
+    )
     tcp_connections_per_client_max: int = setting(
-        100, "Open TCP connections of one client address.", least=1, most=60_000
+        100,
+        "Open TCP connections of one client (IPv6: of one /64), on all addresses together.",
+        least=1,
+        most=60_000,
     )
     tcp_idle_s: float = setting(
         10.0, "A connection without queries is closed after this.", unit="seconds", least=1.0, most=3_600.0

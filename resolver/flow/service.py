@@ -15,21 +15,20 @@ from collections.abc import Callable
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.flow.clients import AccessList, RateLimiter
+from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
     Drop,
     Outcome,
-    Peer,
     Redirect,
     Respond,
     Source,
-    Transport,
     answer_with,
     ask_for,
     over_transport,
 )
+from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, led_answer
 from resolver.flow.replies import Replies
 from resolver.flow.storing import Storing
@@ -57,7 +56,6 @@ from resolver.wire.ttl import age_body, with_ttl
 
 # Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
 # 0.17 µs); the gates read several per query, so they are read once, here.
-_UDP = Transport.UDP
 _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
@@ -95,7 +93,7 @@ class Service:
         forwarder: Asks,
         local: LocalNames,
         clock: Clock,
-        access: AccessList,
+        clients: Clients,
         memo_octets_max: int,
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
@@ -107,11 +105,11 @@ class Service:
         self._local = local
         self._now = clock.now
         self._call_later = clock.call_later
-        self._access = access
+        self._clients = clients
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
-        self._memo_udp = Memo(memo_octets_max * 3 // 4)
-        self._memo_tcp = Memo(memo_octets_max // 4)
+        self._memo_datagram = Memo(memo_octets_max * 3 // 4)
+        self._memo_stream = Memo(memo_octets_max // 4)
         replies = Replies(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
@@ -143,18 +141,18 @@ class Service:
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
         table = self._everybody  # `_table_of` spelt out: this runs for every question.
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
-        # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
+        # A stream client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
             self._limiter is not None
-            and peer.transport is _UDP
+            and not peer.transport.is_stream
             and not self._limiter.takes(peer.address, now)
         )
-        if peer.allowed and not limited:
+        if peer.standing.is_allowed and not limited:
             # The memo speaks only where no gate before the policy could object: the same octets
             # passed them before, and the client's own two gates are behind us.
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
             key = octets[2:]
             known = memo.find(key)
             if known is None and memo.old:
@@ -171,8 +169,8 @@ class Service:
 
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
         """
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
         table = self._table_of(peer)
         outcome = self._pass_gates(octets, peer, table, False, now, is_second_look=True)
         if type(outcome) is Ask:
@@ -197,7 +195,7 @@ class Service:
                 return Drop("rate_limit")
             return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
-        if not peer.allowed:
+        if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
             prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
@@ -451,7 +449,7 @@ class Service:
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
         prepared = prepared_answer(query, verdict, now)
-        if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
+        if prepared is None or peer.transport.is_stream or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
         octets = query.octets
         question = octets[12 : query.question_end]
@@ -459,7 +457,7 @@ class Service:
         answer = answer_with(tail, prepared.rcode, query.qtype, _FROM_POLICY, verdict)
         answer.tally = prepared.tally
         answer.prepared = prepared
-        if not query.options and self._memo_udp.is_asked_again(octets[2:]):
+        if not query.options and self._memo_datagram.is_asked_again(octets[2:]):
             return self._remember(query, peer, answer, verdict.valid_until - prepared.ttl_s)
         return answer
 
@@ -473,7 +471,7 @@ class Service:
         *,
         is_constant: bool = False,
     ) -> Respond | Drop:
-        limit = response_limit(query, peer.transport is not _UDP)
+        limit = response_limit(query, peer.transport.is_stream)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
@@ -492,6 +490,6 @@ class Service:
         With `entry`, whose body the answer holds, the memo may go on with other TTLs.
         """
         if not query.options:
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
             memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
         return answer

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
-from resolver.flow.outcome import Drop, Peer, Respond
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer
 from resolver.observe.log import LINE_FORMATS, LogWriter
 from resolver.observe.tally import QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.wire.names import name_to_text
@@ -54,7 +55,7 @@ class QueryLog:
         fields: dict[str, object] = {}
         if self._clients != "hidden":
             fields["client"] = shown_client(peer.address, self._clients)
-        fields["transport"] = peer.transport.value
+        fields["transport"] = peer.transport.label
         if isinstance(query, Malformed):
             fields["malformed"] = query.reason
         else:

@@ -17,7 +17,7 @@ from typing import Final
 from resolver import __version__
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -258,7 +258,7 @@ class Server:
             forwarder=self._forwarder,
             local=make_local_names(settings),
             clock=self._clock,
-            access=AccessList(settings.clients.allow),
+            clients=Clients(settings.clients.allow),
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,

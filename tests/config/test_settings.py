@@ -18,7 +18,8 @@ from resolver.config.yamlmodel import Section
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan
-from resolver.listeners.tcp import TcpListener
+from resolver.listeners.limits import ConnectionLimits
+from resolver.listeners.stream import StreamListener
 from resolver.wire.names import name_from_text
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -60,7 +61,7 @@ def test_a_default_that_a_room_has_besides_is_the_one_of_the_file() -> None:
     here |= {key.removeprefix("tcp_"): value for key, value in defaults.limits if key.startswith("tcp_")}
     there = [
         (room.__name__, name, parameter.default)
-        for room in (ResponseCache, Service, Forwarder, ForwardPlan, TcpListener)
+        for room in (ResponseCache, Service, Forwarder, ForwardPlan, ConnectionLimits, StreamListener)
         for name, parameter in inspect.signature(room).parameters.items()
         if parameter.default not in (parameter.empty, None) and name in here
     ]

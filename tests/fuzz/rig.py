@@ -18,8 +18,9 @@ import dns.rcode
 
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
@@ -118,7 +119,7 @@ class Rig:
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
             clock=StillClock(),
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=1 << 20 if engine.module is None else 0,
         )
         self.peers = (self._peer(Transport.UDP), self._peer(Transport.TCP))
@@ -142,10 +143,10 @@ class Rig:
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
-            if peer.transport is Transport.UDP:
+            if not peer.transport.is_stream:
                 [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
-                word, message = self._core.answer(octets, peer.address, True, NOW)
+                word, message = self._core.answer(octets, peer.address, peer.transport, NOW)
             if word not in (ASK, PUNT):
                 return message if word == RESPOND else None
         outcome = self.service.answer_now(octets, peer, NOW)

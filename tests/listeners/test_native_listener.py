@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from resolver.cache import ResponseCache
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -59,7 +59,7 @@ class Rig:
             forwarder=self.forwarder,
             local=LocalNames({"router.home.arpa": ["192.168.1.1"]}),
             clock=self.clock,
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=0,
         )
         self.plane = FakePlane()

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from resolver.flow.outcome import Respond, Source, Transport
+from resolver.flow.outcome import Respond, Source
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.stream import StreamCounts

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -145,7 +146,7 @@ class Scene:
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
             clock=self.clock,
-            access=AccessList(allow),
+            clients=Clients(allow),
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
@@ -205,7 +206,7 @@ class Scene:
             raise PlayFailed(f"two queries are called {group}")
         self._last = group
         self.groups[group] = []
-        transport = Transport(step.transport)
+        transport = Transport[step.transport.upper()]
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
@@ -230,7 +231,7 @@ class Scene:
     def _ask(self, client: Client, address: str) -> None:
         packed = ip_address(address).packed
         if self._stage is not None:
-            if client.transport is Transport.UDP:
+            if not client.transport.is_stream:
                 self._stage.plane.receive(client.number, client.octets, packed)
                 return
             word = self._stage.plane.answer(client.number, client.octets, packed)
@@ -479,4 +480,4 @@ def _flaws(client: Client, expected: Answer | Dropped) -> list[str]:
         label for code, label in RCODE_LABELS.items() if code & 15 == client.reply[3] & 15
     ]:
         flaws.append(f"it is counted as rcode {ending.rcode}, but says {client.reply[3] & 15}")
-    return flaws + check_answer(client.octets, client.reply, expected, client.transport is Transport.TCP)
+    return flaws + check_answer(client.octets, client.reply, expected, client.transport.is_stream)

@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
@@ -195,7 +196,7 @@ class ScriptedPlane:
     def answer(self, token: int, octets: bytes, address: bytes) -> int:
         """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
         self.before_event()
-        word, message = self.core.answer(octets, address, True, self.clock.now())
+        word, message = self.core.answer(octets, address, Transport.TCP, self.clock.now())
         if word not in (ASK, PUNT):
             self._end(token, word, message)
         return int(word)
