@@ -137,6 +137,6 @@ _TCP_ONLY = PolicyAction.TCP_ONLY
 
 def over_transport(peer: Peer, verdict: Verdict) -> Verdict:
     """The verdict as it holds on this client's transport."""
-    if verdict.action is _TCP_ONLY and peer.transport.is_stream:
+    if verdict.action is _TCP_ONLY and peer.is_stream:
         return over_stream(verdict)
     return verdict

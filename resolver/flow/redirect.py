@@ -110,7 +110,7 @@ def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: 
     message = redirected_answer(
         query,
         redirect.verdict,
-        limit=response_limit(query, peer.transport.is_stream),
+        limit=response_limit(query, peer.is_stream),
         now=now,
         kept=redirect.kept,
         addresses=found.addresses,

@@ -43,7 +43,7 @@ class Replies:
         verdict: Verdict = PASS,
     ) -> Respond:
         """An answer of our own; `body` is its answer and authority sections."""
-        is_stream = peer.transport.is_stream
+        is_stream = peer.is_stream
         message = encode_response(
             query,
             rcode,
@@ -70,7 +70,7 @@ class Replies:
         ede: tuple[tuple[int, str], ...] = (),
     ) -> Respond:
         """An upstream's response, its `body` as of now."""
-        is_stream = peer.transport.is_stream
+        is_stream = peer.is_stream
         # RFC 6840 §5.8: AD only to those who show that they understand it.
         ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & _AD))
         if not is_stream and not ede and not ad:

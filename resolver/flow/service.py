@@ -142,14 +142,12 @@ class Service:
             peer.standing = self._clients.standing(peer.address)
         # A stream client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
-            self._limiter is not None
-            and not peer.transport.is_stream
-            and not self._limiter.takes(peer.address, now)
+            self._limiter is not None and not peer.is_stream and not self._limiter.takes(peer.address, now)
         )
         if peer.standing.is_allowed and not limited:
             # The memo speaks only where no gate before the policy could object: the same octets
             # passed them before, and the client's own two gates are behind us.
-            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
+            memo = self._memo_stream if peer.is_stream else self._memo_datagram
             key = octets[2:]
             known = memo.find(key)
             if known is None and memo.old:
@@ -441,7 +439,7 @@ class Service:
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
         prepared = prepared_answer(query, verdict, now)
-        if prepared is None or peer.transport.is_stream or query.question_end > prepared.question_end_max:
+        if prepared is None or peer.is_stream or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
         octets = query.octets
         question = octets[12 : query.question_end]
@@ -463,7 +461,7 @@ class Service:
         *,
         is_constant: bool = False,
     ) -> Respond | Drop:
-        limit = response_limit(query, peer.transport.is_stream)
+        limit = response_limit(query, peer.is_stream)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
@@ -482,6 +480,6 @@ class Service:
         With `entry`, whose body the answer holds, the memo may go on with other TTLs.
         """
         if not query.options:
-            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
+            memo = self._memo_stream if peer.is_stream else self._memo_datagram
             memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
         return answer

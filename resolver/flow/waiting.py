@@ -44,7 +44,7 @@ def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
     """Whether the two asked the very same, octet for octet, over a stream or not, and under this policy."""
     return (
         other.generation == generation == ask.generation
-        and other.peer.transport.is_stream is ask.peer.transport.is_stream
+        and other.peer.is_stream is ask.peer.is_stream
         and other.query.octets[2:] == ask.query.octets[2:]
     )
 

@@ -31,6 +31,7 @@ from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
+from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.endpoints import Endpoints, why_not
@@ -185,10 +186,10 @@ class Server:
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
-        parts.append(f"{counts['exchanges']} exchanges")
-        parts.append(f"{counts['domains']} domains")
+        parts.append(counted(counts["exchanges"], "exchange"))
+        parts.append(counted(counts["domains"], "domain"))
         if counts["list_names"]:
-            parts.append(f"{counts['list_names']} list names")
+            parts.append(counted(counts["list_names"], "list name"))
         parts.append(f"engine {self.engine}")
         return "ready: " + ", ".join(parts)
 

@@ -142,7 +142,7 @@ class Rig:
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
-            if not peer.transport.is_stream:
+            if not peer.is_stream:
                 [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
                 word, message = self._core.answer(octets, peer.address, peer.transport, NOW)

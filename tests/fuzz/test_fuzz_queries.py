@@ -41,7 +41,7 @@ def check_reply(octets: bytes, reply: bytes | None, peer: Peer) -> None:
     assert reply[2] & 0x80, "QR"
     assert reply[2] & 0x78 == octets[2] & 0x78, "opcode"
     assert not octets[2] & 0x80, "a response was answered"
-    if not peer.transport.is_stream:
+    if not peer.is_stream:
         assert len(reply) <= UDP_OCTETS_MAX
 
 
