@@ -64,6 +64,19 @@ def _fields(entry: Any) -> EntryFields | None:
     return response, *times, entry.failure
 
 
+class FakeRecords:
+    """Lines that were made by whoever put them here."""
+
+    def __init__(self) -> None:
+        self.made: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
+        return b"".join(self.made)
+
+
 class Core:
     """See `resolver.plane.Core`."""
 
@@ -75,6 +88,8 @@ class Core:
         self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
         self.waiting = 0
+        self.records = FakeRecords()
+        self.records_lost = 0
         self.counted: list[TallyFields] = [
             (
                 "udp",
@@ -104,6 +119,11 @@ class Core:
     def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
         self.asked.append((octets, address, is_stream))
         return PUNT, b""
+
+    def take_records(self) -> FakeRecords:
+        """The records that a test put there, once."""
+        taken, self.records = self.records, FakeRecords()
+        return taken
 
     def tallies(self) -> list[TallyFields]:
         return self.counted

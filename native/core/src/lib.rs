@@ -6,11 +6,16 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+/// Under a name of its own, so that `native/models` can put others in their place.
+mod atomic {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
 pub mod cache;
 pub mod compile;
 pub mod entropy;
 pub mod flow;
 pub mod local;
 pub mod policy;
+pub mod records;
 pub mod verdict;
 pub mod wire;

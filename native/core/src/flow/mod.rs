@@ -28,5 +28,5 @@ pub use outcome::Outcome;
 pub use peer::{Peer, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 pub use served::Served;
 pub use state::{Flow, FlowConfig, FlowCounts, Policy};
-pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};
+pub use tallies::{Hit, HitId, Recorded, Row, Source, Tallies, SECONDS_BOUNDS};
 pub use upstreams::{UpstreamSet, UpstreamView};
