@@ -18,9 +18,10 @@ from benchmarks.contestants import policy_with_list
 from benchmarks.workload import Workload
 from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.memo import Memo, Remembered
-from resolver.flow.outcome import Ask, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Ask, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames
@@ -32,6 +33,7 @@ from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_response, response_limit
 from resolver.wire.names import name_from_text
 from resolver.wire.query import Query, parse_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery, accept_response
 from resolver.wire.ttl import age_body
 
@@ -48,7 +50,7 @@ class _Nowhere:
         """No suffix."""
         return False
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+    def ask(self, question: Question, done: Done) -> None:
         raise AssertionError("a question was asked")
 
     def now(self) -> float:
@@ -106,14 +108,14 @@ class Bench:
         self.table = PolicyTable(Image(image), 1, time.time(), NOW)
         self.cache = ResponseCache(256 << 20)
         self.local = LocalNames({})
-        self.access = AccessList([ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")])
-        self.peer = Peer(CLIENT, Transport.UDP, allowed=True)
+        self.clients = Clients([ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")])
+        self.peer = Peer(CLIENT, Transport.UDP, self.clients.standing(CLIENT))
         self.hot = octets_of(workload.hot[:QUERIES])
         self.blocked = octets_of([f"www.{name}" for name in workload.blocked[:QUERIES]])
         self.fresh = octets_of([f"new.{name}" for name in workload.allowed[-QUERIES:]])
         for octets in self.hot:
             query = self.query(octets)
-            self.cache.store(query.qname, 1, False, False, answer_to(query), NOW)
+            self.cache.store(query.question, answer_to(query), NOW)
 
     def service(self, memo_octets_max: int) -> Service:
         """A service with a memo of this size: 0 shows the gates behind it."""
@@ -124,7 +126,7 @@ class Bench:
             forwarder=nowhere,
             local=self.local,
             clock=nowhere,
-            access=self.access,
+            clients=self.clients,
             memo_octets_max=memo_octets_max,
         )
 
@@ -153,8 +155,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
     entries = [
         (query, entry.response)
         for query in hot
-        if (entry := cache.lookup(query.qname, 1, False, False, NOW)) is not None
-        and entry.response is not None
+        if (entry := cache.lookup(query.question, NOW)) is not None and entry.response is not None
     ]
     memo = Memo(64 << 20)
     answer = Remembered(Respond(bytes(60), 0, 1, Source.CACHE))
@@ -172,7 +173,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         return encode_response(query, 0, body=response.body, ancount=1, limit=limit)
 
     return [
-        ("client list, once per client", microseconds(bench.access.allows, [CLIENT] * QUERIES)),
+        ("client list, once per client", microseconds(bench.clients.standing, [CLIENT] * QUERIES)),
         ("memo, known", microseconds(recall, bench.hot)),
         ("memo, unknown", microseconds(recall, bench.fresh)),
         ("accept filter: parse_query", microseconds(parse_query, bench.fresh)),
@@ -191,11 +192,11 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         ),
         (
             "cache: lookup, hit",
-            microseconds(lambda query: cache.lookup(query.qname, 1, False, False, NOW), hot),
+            microseconds(lambda query: cache.lookup(query.question, NOW), hot),
         ),
         (
             "cache: lookup, miss",
-            microseconds(lambda query: cache.lookup(query.qname, 1, False, False, NOW), fresh),
+            microseconds(lambda query: cache.lookup(query.question, NOW), fresh),
         ),
         ("cached answer: age_body", microseconds(lambda pair: age_body(pair[1], 3), entries)),
         ("cached answer: encode_response", microseconds(encode, entries)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 4
+INTERFACE: Final = 5
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -29,6 +29,9 @@ TallyFields = tuple[
     str, str, str | None, str | None, str | None, HitFields | None, HitFields | None, int, float
 ]
 """Transport, qtype, rcode, source, reason, the enforced and the shadow hit, count, sum of seconds."""
+
+QuestionFields = tuple[bytes, int, bool, bool]
+"""The fields of a `wire.question.Question`."""
 
 ResponseFields = tuple[Any, ...]
 """A response: see `cache.native_cache`, which makes and reads them."""
@@ -64,11 +67,7 @@ WaitingFields = tuple[bytes, bytes, bytes, float]
 class Handover(NamedTuple):
     """An attempt whose outcome Python must judge, and all who wait for it."""
 
-    qname: bytes
-    """Wire form, lower case."""
-    qtype: int
-    dnssec_ok: bool
-    checking_disabled: bool
+    question: QuestionFields
     set_index: int
     upstream: int
     id: int
@@ -99,36 +98,18 @@ class NativeCacheCore(Protocol):
     @property
     def evictions(self) -> int: ...
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> EntryFields | None: ...
+    def lookup(self, question: QuestionFields, now: float) -> EntryFields | None: ...
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: ResponseFields,
-        now: float,
-    ) -> EntryFields | None: ...
+    def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None: ...
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> EntryFields: ...
+    def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields: ...
 
 
 class Front(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message."""
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
 
 
 class Records(Protocol):
@@ -183,12 +164,10 @@ class Plane(Protocol):
 
     def send(self, route: bytes, octets: bytes) -> bool: ...
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[WaitingFields] | None:
+    def want(self, question: QuestionFields) -> list[WaitingFields] | None:
         """See `forwarder.OtherPlane`."""
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None: ...
+    def let_go(self, question: QuestionFields) -> None: ...
 
     def close_ticket(self, ticket: int) -> None: ...
 

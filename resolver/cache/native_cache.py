@@ -13,6 +13,7 @@ from typing import Final, cast
 from resolver.cache.entry import CacheEntry, Seat
 from resolver.plane import EntryFields, NativeCacheCore, ResponseFields
 from resolver.wire.numbers import NegativeKind
+from resolver.wire.question import Question
 from resolver.wire.response import ChainLink, Response
 
 _KINDS: Final = (None, NegativeKind.NXDOMAIN, NegativeKind.NODATA)
@@ -48,12 +49,10 @@ class NativeCache:
     def evictions(self) -> int:
         return self.core.evictions
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> CacheEntry | None:
+    def lookup(self, question: Question, now: float) -> CacheEntry | None:
         """See `ResponseCache.lookup`."""
-        fields = self.core.lookup(qname, qtype, dnssec_ok, checking_disabled, now)
-        return None if fields is None else entry_of(qname, fields)
+        fields = self.core.lookup(question, now)
+        return None if fields is None else entry_of(question.qname, fields)
 
     def uncount(self, entry: CacheEntry | None, now: float) -> None:
         """See `ResponseCache.uncount`."""
@@ -62,33 +61,16 @@ class NativeCache:
         else:
             self._misses_twice += 1
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: Response,
-        now: float,
-    ) -> CacheEntry | None:
+    def store(self, question: Question, response: Response, now: float) -> CacheEntry | None:
         """See `ResponseCache.store`."""
-        sent = fields_of(response)
-        fields = self.core.store(qname, qtype, dnssec_ok, checking_disabled, sent, now)
-        return None if fields is None else entry_of(qname, fields)
+        fields = self.core.store(question, fields_of(response), now)
+        return None if fields is None else entry_of(question.qname, fields)
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> CacheEntry:
+    def store_failure(self, question: Question, ede: tuple[int, str], now: float) -> CacheEntry:
         """See `ResponseCache.store_failure`."""
         code, text = ede
-        fields = self.core.store_failure(qname, qtype, dnssec_ok, checking_disabled, (int(code), text), now)
-        return entry_of(qname, fields)
+        fields = self.core.store_failure(question, (int(code), text), now)
+        return entry_of(question.qname, fields)
 
 
 def fields_of(response: Response) -> ResponseFields:

@@ -18,6 +18,7 @@ from typing import Final
 from resolver.cache.entry import CacheEntry, Seat, answer_octets, failure_octets, seated
 from resolver.cache.eviction import FREQUENCY_MAX, SMALL_SHARE, EvictionQueues
 from resolver.wire.numbers import NegativeKind
+from resolver.wire.question import Question
 from resolver.wire.response import Response
 
 ANY_TYPE: Final = 1 << 16
@@ -76,13 +77,12 @@ class ResponseCache:
         """Memory accounted for; never over `octets_max` after a store (a cache that is off has 0)."""
         return self._queues.octets if self.octets_max else 0
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> CacheEntry | None:
+    def lookup(self, question: Question, now: float) -> CacheEntry | None:
         """Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
 
-        `qname` is lower case.  Look at `expires_at`, then `failed_until`, then `response`.
+        Look at `expires_at`, then `failed_until`, then `response`.
         """
+        qname, qtype, dnssec_ok, checking_disabled = question
         flags = dnssec_ok << 1 | checking_disabled
         table = self._tables.get(qtype << 2 | flags)
         entry = table.get(qname) if table is not None else None
@@ -104,15 +104,7 @@ class ResponseCache:
         else:
             self.misses -= 1
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: Response,
-        now: float,
-    ) -> CacheEntry | None:
+    def store(self, question: Question, response: Response, now: float) -> CacheEntry | None:
         """Keep an accepted answer; None when it may not be kept (TTL 0, no SOA) or is too large.
 
         The entry's response has its TTLs within the configured bounds, so answer from the entry.
@@ -123,6 +115,7 @@ class ResponseCache:
             ttl_s = self._lifetime_s(response)
         if ttl_s <= 0 or not self.octets_max:
             return None
+        qname, qtype, dnssec_ok, checking_disabled = question
         flags = dnssec_ok << 1 | checking_disabled
         typed_kind = qtype << 2 | flags
         denial_kind = ANY_TYPE << 2 | flags
@@ -150,19 +143,12 @@ class ResponseCache:
             self._make_room(now)
         return entry
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> CacheEntry:
+    def store_failure(self, question: Question, ede: tuple[int, str], now: float) -> CacheEntry:
         """Note that upstreams failed; 1 s, then twice as long for each further failure, at most 5 s.
 
         A usable answer is never replaced: the failure is noted beside it, so that it is served stale at once.
         """
+        qname, qtype, dnssec_ok, checking_disabled = question
         flags = dnssec_ok << 1 | checking_disabled
         kind = qtype << 2 | flags
         typed = self._find(qname, kind)
@@ -179,7 +165,7 @@ class ResponseCache:
             entry = seat.entry
             seat.vacate()
         if now < entry.failed_until:
-            # Each of those who waited for it reports the same failure.
+            # It was asked although known to fail, as a rule's target is: the first failure's time stands.
             return entry
         # Failures in a row, that is each within one failure's time of the last one's end, wait longer.
         in_a_row = now < entry.failed_until + entry.failure_ttl_s

@@ -12,7 +12,6 @@ import re
 import secrets
 import struct
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,7 @@ from rich.table import Table
 from resolver.cli.demo_script import ADS_LIST, BLOCKLIST, HITS, QUESTIONS, RECORDS, ZONE, Question
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE
+from resolver.cli.process import scratch_folder
 from resolver.cli.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
@@ -72,11 +72,11 @@ class Asked:
 def run_demo(*, as_json: bool) -> int:
     """Play the demo, print what happened; 0 only if all was as expected."""
     with (
-        tempfile.TemporaryDirectory(prefix="exchange-resolver-demo-") as directory,
+        scratch_folder() as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         try:
-            ready_line, asked, hits = runner.run(_play(Path(directory)))
+            ready_line, asked, hits = runner.run(_play(directory))
         except (CannotStart, OSError) as error:
             print(f"the demo could not start: {error}", file=sys.stderr)
             return EXIT_FINDINGS
@@ -227,7 +227,7 @@ def _print_tables(ready_line: str, asked: list[Asked], hits: Hits, *, is_fine: b
 def _summary(reply: ShownReply) -> str:
     rdata = [f"{record.rtype} {record.rdata}" for record in reply.answers[:3]]
     if len(reply.answers) > 3:
-        rdata = [f"{len(reply.answers)} {reply.answers[0].rtype} records, {reply.octets} octets"]
+        rdata = [f"{len(reply.answers)} {reply.answers[0].rtype} records, {reply.octets} bytes"]
     words = [reply.rcode + (" TC" if reply.is_truncated else "")]
     return "\n".join(words + rdata)
 

@@ -5,13 +5,12 @@ Knows: how rules and moments are written.  Does not know: how a verdict is reach
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
+from resolver.cli.moments import iso_moment
 from resolver.policy.image import Tier
 from resolver.policy.table import PolicyTable
 from resolver.policy.trace import Candidate, Trace
@@ -69,8 +68,8 @@ class TracedRule:
             "name": rule.name,
             "action": rule.action.value,
             "mode": rule.mode.value,
-            "from": show_moment(rule.starts_at),
-            "until": show_moment(rule.ends_at),
+            "from": iso_moment(rule.starts_at),
+            "until": iso_moment(rule.ends_at),
         }
 
 
@@ -137,13 +136,6 @@ def form_words(form: RuleForm | None) -> str:
             return "this name and everything under it"
         case None:
             return "answers that point into this network"
-
-
-def show_moment(at: float | None) -> str | None:
-    """Unix seconds as `2026-01-01T00:00:00Z`; None stays None."""
-    if at is None or math.isinf(at):
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _fate_of(candidate: Candidate, trace: Trace) -> Fate:

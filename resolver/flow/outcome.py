@@ -10,16 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
+from resolver.flow.peer import Peer
+from resolver.flow.route import Route
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
-
-
-class Transport(StrEnum):
-    """How a query came in; the value is the metric label."""
-
-    UDP = "udp"
-    TCP = "tcp"
+from resolver.wire.question import Question
 
 
 class Source(StrEnum):
@@ -30,19 +26,6 @@ class Source(StrEnum):
     STALE = "stale"
     UPSTREAM = "upstream"
     LOCAL = "local"
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """One client address on one transport, remembered by a listener between its queries.
-
-    `allowed` None: the service has not judged it yet.
-    """
-
-    address: bytes
-    """Packed address: 4 or 16 octets."""
-    transport: Transport
-    allowed: bool | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -82,8 +65,8 @@ class Redirect:
     """A denied name whose rule answers with a CNAME, and whose addresses are to be found there."""
 
     verdict: Verdict
-    target: bytes
-    """Wire form, lower case."""
+    question: Question
+    """Asks for the other name, as the client asked for its own, but without DO."""
     kept: tuple[bytes, int] | None
     """The chain that leads to the denied name, and its number of records; None: it is the name asked."""
 
@@ -93,18 +76,20 @@ class Ask:
     """Nothing here answers it: hand it to `Service.resolve`."""
 
     query: Query
+    question: Question
+    """What the upstreams are asked: the client's question, or that of `redirect`."""
     peer: Peer
     verdict: Verdict
     generation: int
     """The policy generation that `verdict` belongs to."""
     asked_at: float
     """Monotonic seconds."""
-    context: Any = None
-    """The listener's: where the answer is to go."""
+    route: Route | None = None
+    """Where the answer is to go; the listener's."""
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
     redirect: Redirect | None = None
-    """Ask for its target instead of the name in the question."""
+    """Why its question is not the client's."""
 
 
 Outcome = Respond | Drop | Ask
@@ -126,26 +111,32 @@ def answer_with(tail: bytes, rcode: int, qtype: int, source: Source, verdict: Ve
 
 
 def ask_for(
-    query: Query, peer: Peer, verdict: Verdict, generation: int, now: float, stale: CacheEntry | None
+    query: Query,
+    question: Question,
+    peer: Peer,
+    verdict: Verdict,
+    generation: int,
+    now: float,
+    stale: CacheEntry | None,
 ) -> Ask:
-    """An `Ask` for the name in the question."""
+    """An `Ask` for the client's own question."""
     ask = Ask.__new__(Ask)
     ask.query = query
+    ask.question = question
     ask.peer = peer
     ask.verdict = verdict
     ask.generation = generation
     ask.asked_at = now
     ask.stale = stale
-    ask.context = ask.redirect = None
+    ask.route = ask.redirect = None
     return ask
 
 
-_UDP = Transport.UDP
 _TCP_ONLY = PolicyAction.TCP_ONLY
 
 
 def over_transport(peer: Peer, verdict: Verdict) -> Verdict:
     """The verdict as it holds on this client's transport."""
-    if verdict.action is _TCP_ONLY and peer.transport is not _UDP:
+    if verdict.action is _TCP_ONLY and peer.is_stream:
         return over_stream(verdict)
     return verdict

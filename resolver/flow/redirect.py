@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resolver.cache import AnyCache, CacheEntry
-from resolver.flow.outcome import Peer, Redirect, Respond, Source, Transport
+from resolver.cache import AnyCache
+from resolver.flow.outcome import Redirect, Respond, Source
+from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
 from resolver.policy.table import PolicyTable
@@ -21,6 +22,7 @@ from resolver.policy.verdict import Exemption, Verdict
 from resolver.wire.encode import encode_query, response_limit
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response
 
 FOLLOWED_TYPES = (int(Qtype.A), int(Qtype.AAAA))
@@ -58,53 +60,45 @@ class Redirects:
         target = redirect_target(verdict)
         if not target or table.judge_target(target, now).is_blocked:
             return None
-        redirect = Redirect(verdict, target, kept)
+        question = Question(target, query.qtype, False, query.checking_disabled)
+        redirect = Redirect(verdict, question, kept)
         return redirect, self._find(redirect, query, table, now)
 
     def _find(self, redirect: Redirect, query: Query, table: PolicyTable, now: float) -> Found | None:
         asked = encode_query(
-            redirect.target, query.qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=False
+            redirect.question.qname, query.qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=False
         )
-        question = parse_query(asked)
-        if isinstance(question, Query):
-            answer = self._local.find(question, self._is_forwarded, table.is_filtering)
+        as_query = parse_query(asked)
+        if isinstance(as_query, Query):
+            answer = self._local.find(as_query, self._is_forwarded, table.is_filtering)
             if answer is not None:
                 return Found(answer.addresses, answer.ttl_s, answer.rcode)
-        entry = self._entry(redirect, query, now)
+        entry = self._cache.lookup(redirect.question, now)
         if entry is None or entry.response is None or now >= entry.expires_at:
             return None
-        return _found_in(entry.response, query, redirect, table, int(now - entry.stored_at), now)
-
-    def _entry(self, redirect: Redirect, query: Query, now: float) -> CacheEntry | None:
-        entry: CacheEntry | None = self._cache.lookup(
-            redirect.target, query.qtype, False, query.checking_disabled, now
-        )
-        return entry
+        return _found_in(entry.response, redirect.question, table, int(now - entry.stored_at), now)
 
     def finish(
         self,
         table: PolicyTable,
         redirect: Redirect,
-        query: Query,
         response: Response | None,
         stale_ttl_s: int,
         now: float,
     ) -> Found | None:
         """What upstreams said of the target; without `response` what was known before, or None."""
         if response is not None:
-            return _found_in(response, query, redirect, table, 0, now)
-        entry = self._entry(redirect, query, now)
+            return _found_in(response, redirect.question, table, 0, now)
+        entry = self._cache.lookup(redirect.question, now)
         if entry is None or entry.response is None or now >= entry.stale_until:
             return None
-        found = _found_in(entry.response, query, redirect, table, 0, now)
+        found = _found_in(entry.response, redirect.question, table, 0, now)
         return Found(found.addresses, stale_ttl_s, found.rcode)
 
 
-def _found_in(
-    response: Response, query: Query, redirect: Redirect, table: PolicyTable, age_s: int, now: float
-) -> Found:
+def _found_in(response: Response, question: Question, table: PolicyTable, age_s: int, now: float) -> Found:
     """The addresses in an answer to the target; none, if an exchange's rule objects to them."""
-    judgement = table.judge_response(_TARGET_VERDICT, redirect.target, query.qtype, response, now)
+    judgement = table.judge_response(_TARGET_VERDICT, question.qname, question.qtype, response, now)
     if judgement.is_blocked:
         return Found((), 0, 0)
     ttl_s = max(0, min(response.ttls, default=0) - age_s)
@@ -116,7 +110,7 @@ def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: 
     message = redirected_answer(
         query,
         redirect.verdict,
-        limit=response_limit(query, peer.transport is not Transport.UDP),
+        limit=response_limit(query, peer.is_stream),
         now=now,
         kept=redirect.kept,
         addresses=found.addresses,

@@ -15,24 +15,22 @@ from collections.abc import Callable
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.flow.clients import AccessList, RateLimiter
+from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
     Drop,
     Outcome,
-    Peer,
     Redirect,
     Respond,
     Source,
-    Transport,
     answer_with,
     ask_for,
     over_transport,
 )
+from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, led_answer
 from resolver.flow.replies import Replies
-from resolver.flow.storing import Storing
 from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -57,7 +55,6 @@ from resolver.wire.ttl import age_body, with_ttl
 
 # Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
 # 0.17 µs); the gates read several per query, so they are read once, here.
-_UDP = Transport.UDP
 _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
@@ -68,7 +65,6 @@ _FROM_CACHE = Source.CACHE
 _FROM_POLICY = Source.POLICY
 _FROM_HERE = Source.LOCAL
 _NOERROR = int(Rcode.NOERROR)
-_CD = int(Flag.CD)
 _RD = int(Flag.RD)
 
 STALE_ANSWER_AFTER_S = 1.8
@@ -95,7 +91,7 @@ class Service:
         forwarder: Asks,
         local: LocalNames,
         clock: Clock,
-        access: AccessList,
+        clients: Clients,
         memo_octets_max: int,
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
@@ -107,15 +103,14 @@ class Service:
         self._local = local
         self._now = clock.now
         self._call_later = clock.call_later
-        self._access = access
+        self._clients = clients
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
-        self._memo_udp = Memo(memo_octets_max * 3 // 4)
-        self._memo_tcp = Memo(memo_octets_max // 4)
+        self._memo_datagram = Memo(memo_octets_max * 3 // 4)
+        self._memo_stream = Memo(memo_octets_max // 4)
         replies = Replies(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
-        self._keep = Storing(cache).keep
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
         self.waiting = 0
         """Clients that wait for an upstream."""
@@ -143,18 +138,16 @@ class Service:
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
         table = self._everybody  # `_table_of` spelt out: this runs for every question.
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
-        # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
+        # A stream client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
-            self._limiter is not None
-            and peer.transport is _UDP
-            and not self._limiter.takes(peer.address, now)
+            self._limiter is not None and not peer.is_stream and not self._limiter.takes(peer.address, now)
         )
-        if peer.allowed and not limited:
+        if peer.standing.is_allowed and not limited:
             # The memo speaks only where no gate before the policy could object: the same octets
             # passed them before, and the client's own two gates are behind us.
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo = self._memo_stream if peer.is_stream else self._memo_datagram
             key = octets[2:]
             known = memo.find(key)
             if known is None and memo.old:
@@ -171,8 +164,8 @@ class Service:
 
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
         """
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
         table = self._table_of(peer)
         outcome = self._pass_gates(octets, peer, table, False, now, is_second_look=True)
         if type(outcome) is Ask:
@@ -197,7 +190,7 @@ class Service:
                 return Drop("rate_limit")
             return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
-        if not peer.allowed:
+        if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
             prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
@@ -248,8 +241,8 @@ class Service:
     def _from_cache(
         self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, now: float, is_second_look: bool
     ) -> Outcome:
-        checking_disabled = query.flags & _CD != 0
-        entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
+        question = query.question
+        entry = self._cache.lookup(question, now)
         if is_second_look:
             self._cache.uncount(entry, now)
         stale = None
@@ -266,7 +259,7 @@ class Service:
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
         if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return ask_for(query, peer, verdict, table.generation, now, stale)
+        return ask_for(query, question, peer, verdict, table.generation, now, stale)
 
     # The asynchronous half.
 
@@ -283,18 +276,11 @@ class Service:
             waited_s = self._now() - ask.asked_at
             patience_s = max(STALE_ANSWER_AFTER_S - waited_s, 0.0)
             waiter.patience = self._call_later(patience_s, waiter.on_impatience)
-        if ask.redirect is not None:
-            self.ask_for_target(ask, waiter.on_result)
-            return
-        query = ask.query
-        checking_disabled = query.flags & _CD != 0
-        self._forwarder.ask(query.qname, query.qtype, query.dnssec_ok, checking_disabled, waiter.on_result)
+        self._forwarder.ask(ask.question, waiter.on_result)
 
     def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
         """Ask for the name that a rule leads to; `done` is called exactly once."""
-        assert led.redirect is not None
-        query = led.query
-        self._forwarder.ask(led.redirect.target, query.qtype, False, query.checking_disabled, done)
+        self._forwarder.ask(led.question, done)
 
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
         """What the client gets of an upstream's answer or failure, by today's policy.
@@ -310,7 +296,6 @@ class Service:
         last = self._finished
         if last is not None and last[0] is result and is_same_question(ask, last[1], table.generation):
             return last[2]  # one of a crowd that waited for the same
-        entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
         if ask.generation != table.generation or now >= verdict.valid_until:
             verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked:
@@ -322,6 +307,7 @@ class Service:
                 query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=(result.ede,), verdict=verdict
             )
         response = result.response
+        entry: CacheEntry | None = result.kept
         if entry is not None:
             assert entry.response is not None
             response = entry.response  # its TTLs are within the operator's bounds
@@ -344,17 +330,18 @@ class Service:
     ) -> Respond | Drop:
         """The CNAME of a rule, with what upstreams said of its target."""
         query = ask.query
-        entry = self._keep(redirect.target, False, query, result, now)
         verdict = redirect.verdict
         table = self._table_of(ask.peer)
         if ask.generation != table.generation and redirect.kept is None:
             verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked and verdict.match != redirect.verdict.match:
                 return self._deny_here(query, ask.peer, verdict, now, None)
-        response = None if isinstance(result, Failed) else result.response
-        if entry is not None:
-            response = entry.response  # its TTLs are within the operator's bounds
-        found = self._redirects.finish(table, redirect, query, response, STALE_TTL_S, now)
+        response: Response | None = None
+        if not isinstance(result, Failed):
+            entry: CacheEntry | None = result.kept
+            # The TTLs of what was kept are within the operator's bounds.
+            response = result.response if entry is None else entry.response
+        found = self._redirects.finish(table, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
@@ -445,13 +432,14 @@ class Service:
                 if found is not None:
                     return led_answer(query, peer, redirect, found, now)
                 if query.recursion_desired:
-                    return Ask(query, peer, verdict, table.generation, now, redirect=redirect)
+                    generation = table.generation
+                    return Ask(query, redirect.question, peer, verdict, generation, now, redirect=redirect)
         return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
         prepared = prepared_answer(query, verdict, now)
-        if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
+        if prepared is None or peer.is_stream or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
         octets = query.octets
         question = octets[12 : query.question_end]
@@ -459,7 +447,7 @@ class Service:
         answer = answer_with(tail, prepared.rcode, query.qtype, _FROM_POLICY, verdict)
         answer.tally = prepared.tally
         answer.prepared = prepared
-        if not query.options and self._memo_udp.is_asked_again(octets[2:]):
+        if not query.options and self._memo_datagram.is_asked_again(octets[2:]):
             return self._remember(query, peer, answer, verdict.valid_until - prepared.ttl_s)
         return answer
 
@@ -473,7 +461,7 @@ class Service:
         *,
         is_constant: bool = False,
     ) -> Respond | Drop:
-        limit = response_limit(query, peer.transport is not _UDP)
+        limit = response_limit(query, peer.is_stream)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
@@ -492,6 +480,6 @@ class Service:
         With `entry`, whose body the answer holds, the memo may go on with other TTLs.
         """
         if not query.options:
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo = self._memo_stream if peer.is_stream else self._memo_datagram
             memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
         return answer

@@ -1,41 +1,25 @@
-"""What upstreams said goes into the cache, once for all who waited for it.
+"""What upstreams said of a question goes into the cache, once, before those who wait for it are told.
 
-Knows: what of a result is worth keeping.  Does not know: for how long, what clients get of it.
+Knows: what of a result is worth keeping.  Does not know: for how long, who waits, what clients get of it.
+Theory: policy has no say here.  An answer is kept even where today's policy forbids it, for each use of it
+is judged anew: by the policy of that moment, for the client of that moment.
 """
 
 from __future__ import annotations
 
 from resolver.cache import AnyCache, CacheEntry
-from resolver.forwarding.forwarder import Answered, Failed
-from resolver.wire.numbers import Flag
-from resolver.wire.query import Query
-
-_CD = int(Flag.CD)
+from resolver.forwarding.forwarder import Answered, Failed, Keep
+from resolver.wire.question import Question
 
 
-class Storing:
-    """Stores results in `cache`."""
+def keeper_of(cache: AnyCache) -> Keep:
+    """What a forwarder calls to keep results in `cache`; it returns the entry, None where none was made."""
 
-    def __init__(self, cache: AnyCache) -> None:
-        self._cache = cache
-        self._last: tuple[Answered | None, CacheEntry | None] = (None, None)
-
-    def keep(
-        self, name: bytes, dnssec_ok: bool, query: Query, result: Answered | Failed, now: float
-    ) -> CacheEntry | None:
-        """Store a result for `name` once, however many clients waited for it; None: no answer was kept."""
-        checking_disabled = query.flags & _CD != 0
+    def keep(question: Question, result: Answered | Failed, now: float) -> CacheEntry | None:
         if type(result) is Failed:
-            # Want of room here is no failure of the name: it may be asked again at once.
-            if result.reason not in ("overload", "closed"):
-                self._cache.store_failure(name, query.qtype, dnssec_ok, checking_disabled, result.ede, now)
+            cache.store_failure(question, result.ede, now)
             return None
         assert type(result) is Answered
-        if self._last[0] is result:
-            return self._last[1]
-        if not result.upstream.trust_ad:
-            # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
-            result.response.authentic_data = False
-        entry = self._cache.store(name, query.qtype, dnssec_ok, checking_disabled, result.response, now)
-        self._last = (result, entry)
-        return entry
+        return cache.store(question, result.response, now)
+
+    return keep

@@ -41,10 +41,10 @@ class Desk(Protocol):
 
 
 def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
-    """Whether the two asked the very same, octet for octet, over the same transport and under this policy."""
+    """Whether the two asked the very same, octet for octet, over a stream or not, and under this policy."""
     return (
         other.generation == generation == ask.generation
-        and other.peer.transport is ask.peer.transport
+        and other.peer.is_stream is ask.peer.is_stream
         and other.query.octets[2:] == ask.query.octets[2:]
     )
 
@@ -76,17 +76,17 @@ class Waiter:
     def on_result(self, result: Answered | Failed, led: Ask | None = None) -> None:
         """The upstreams have spoken, of the name that was asked or of the one it was `led` to."""
         ask = self._ask if led is None else led
+        if self._deliver is None or (self._following is not None and self._following is not ask):
+            return  # A stale answer was sent, or led on, before.
         answer: Outcome
         try:
             answer = self._desk.finish(ask, result)
         except Exception:
             answer = self._apology(ask)
-        if not isinstance(answer, Ask):
-            if ask is self._ask and self._following is not None and self._following is not ask:
-                return  # A stale answer led on already; this one was for the cache.
-            self._settle(answer)
-        elif self._following is None:
+        if isinstance(answer, Ask):
             self._follow(answer)
+        else:
+            self._settle(answer)
 
     def _apology(self, ask: Ask) -> Respond:
         """SERVFAIL instead of a defect of ours, which is counted and shown.  Call inside `except`."""

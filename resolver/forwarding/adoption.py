@@ -19,20 +19,21 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
 
     Its transaction and ticket are to be set by whoever takes it in.
     """
+    qname, qtype, dnssec_ok, checking_disabled = handover.question
     attempt = Attempt.__new__(Attempt)
     attempt.upstream = upstream
     attempt.id = handover.id
-    attempt.name = handover.qname
+    attempt.name = qname
     attempt.qname = handover.qname_as_sent
-    attempt.qtype = handover.qtype
+    attempt.qtype = qtype
     attempt.qclass = _IN
     attempt.edns = handover.edns
-    attempt.dnssec_ok = handover.dnssec_ok and handover.edns
+    attempt.dnssec_ok = dnssec_ok and handover.edns
     attempt.is_stream = False
-    attempt.question = handover.qname_as_sent + handover.qtype.to_bytes(2, "big") + _IN.to_bytes(2, "big")
-    attempt.octets = encode_question(
-        handover.id, attempt.question, attempt.dnssec_ok, handover.checking_disabled, handover.edns
+    attempt.question_octets = octets = (
+        handover.qname_as_sent + qtype.to_bytes(2, "big") + _IN.to_bytes(2, "big")
     )
+    attempt.octets = encode_question(handover.id, octets, attempt.dnssec_ok, checking_disabled, handover.edns)
     attempt.sent_at = handover.sent_at
     attempt.due_at = handover.due_at
     if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:

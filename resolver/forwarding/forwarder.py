@@ -1,8 +1,9 @@
-"""Asks the upstreams and tells all who wait what came of it.
+"""Asks the upstreams, has what came of it kept, and tells all who wait.
 
 Knows: transactions and how to carry out their steps; which questions are in flight.  Does not
-know: sockets (see `network`), policy, the cache.
+know: sockets (see `network`), policy, the cache (`keep` is given).
 
+A flight keeps, then tells: its result is kept once, however many wait for it, and also if nobody does.
 Callbacks instead of tasks: a miss costs one transaction, one table entry and one slot in the
 deadline wheel.
 """
@@ -34,11 +35,15 @@ from resolver.forwarding.transaction import (
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError
+from resolver.wire.question import Question
 
-__all__ = ["Answered", "Done", "Failed", "Forwarder"]
+__all__ = ["Answered", "Done", "Failed", "Forwarder", "Keep"]
 
 Done = Callable[[Answered | Failed], None]
 """Hears what became of a question; must not raise."""
+
+Keep = Callable[[Question, Answered | Failed, float], Any]
+"""Keeps what upstreams said of a question, at a monotonic time; its value goes into `Answered.kept`."""
 
 IN_FLIGHT_MAX = 4096
 """Default bound on questions in flight; at 20,000 misses a second, 200 ms of upstream delay."""
@@ -50,23 +55,22 @@ names at once.  What all questions together may hold is bounded by the service."
 TOLD_AT_ONCE_MAX = 256
 """Waiters told in one turn of the loop: some 4 ms of work."""
 
-ERRORS_LOGGED_MAX = 20
-"""Waiters' errors shown in the log; later ones are only counted."""
+DEFECTS_LOGGED_MAX = 20
+"""Defects shown in the log; later ones are only counted."""
 
 _log = logging.getLogger(__name__)
 
 _OVERLOAD = Failed("overload", (ExtendedError.NETWORK_ERROR, "too many questions in flight"))
 _CLOSED = Failed("closed", (ExtendedError.NOT_READY, "the resolver is shutting down"))
 
-_Key = tuple[bytes, int, bool, bool, int]
+_Key = tuple[Question, int]
+"""The question and the number of the set of upstreams that is asked."""
 
 
 class OtherPlane(Protocol):
     """Another plane that asks the same upstreams; no question is to be out twice."""
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> Sequence[Any] | None:
+    def want(self, question: Question) -> Sequence[Any] | None:
         """We ask this question ourselves, until `let_go`.
 
         Those who wait for it there, for `welcome`, if it has been asked: its attempt is then handed over
@@ -76,7 +80,7 @@ class OtherPlane(Protocol):
     def welcome(self, waiters: Sequence[Any]) -> None:
         """Let them `ask`: the question is in flight here now."""
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+    def let_go(self, question: Question) -> None:
         """We are done with this question."""
 
 
@@ -87,7 +91,7 @@ class Asks(Protocol):
         """Whether a `forward` suffix is at or above `qname`."""
         ...
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
+    def ask(self, question: Question, done: Done) -> None:
         """Ask; `done` is called exactly once."""
         ...
 
@@ -96,7 +100,7 @@ class Forwarder:
     """Asks the upstreams of `plan` over `network`.
 
     Counters, plain ints: `asked`, `coalesced` (joined a question in flight), `overloads`
-    (failed because a table was full), `waiter_errors` (a `done` raised); per upstream see `Upstream`.
+    (failed because a table was full), `defects` (`keep` or a `done` raised); per upstream see `Upstream`.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Forwarder:
         clock: Clock,
         entropy: Chance,
         *,
+        keep: Keep,
         timeout_s: float = 2.0,
         in_flight_max: int = IN_FLIGHT_MAX,
         waiters_max: int = WAITERS_MAX,
@@ -117,6 +122,7 @@ class Forwarder:
         self._now = clock.now
         self._call_later = clock.call_later
         self._entropy = entropy
+        self._keep = keep
         self._timeout_s = timeout_s
         self._in_flight_max = in_flight_max
         self._waiters_max = waiters_max
@@ -129,18 +135,18 @@ class Forwarder:
         self.asked = 0
         self.coalesced = 0
         self.overloads = 0
-        self.waiter_errors = 0
+        self.defects = 0
         for upstream in plan.upstreams:
             upstream.on_change.append(self._changes.note)
 
     @property
     def pending(self) -> int:
-        """Questions in flight that somebody waits for."""
+        """Questions in flight."""
         return len(self._in_flight)
 
     @property
     def probing(self) -> int:
-        """Probes in flight, for which nobody waits."""
+        """Probes in flight: copies of questions, whose answers are neither kept nor waited for."""
         return len(self._probes)
 
     @property
@@ -148,47 +154,53 @@ class Forwarder:
         """Times a deadline's timer came so late that the event loop must have been stalled."""
         return self._deadlines.stalls
 
-    def ask(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, done: Done) -> None:
-        """Ask for `qname` (wire form, lower case), class IN.
+    def ask(self, question: Question, done: Done | None = None) -> None:
+        """Ask the upstreams that are for this name.
 
-        `done` is called exactly once: later, from the event loop; or before `ask` returns, if the
-        question fails at once (too many in flight, no upstream can be sent to, closed).
+        `done` is called exactly once, after the result was kept: later, from the event loop; or before `ask`
+        returns, if the question fails at once (too many in flight, no upstream can be sent to, closed).
+        Without `done` nobody waits: the result is kept, and that is all.
         """
         self.asked += 1
         plan = self.plan
-        upstreams = plan.set_for(qname) if plan.suffixes else plan.default
-        key = (qname, qtype, dnssec_ok, checking_disabled, upstreams.index)
+        upstreams = plan.set_for(question.qname) if plan.suffixes else plan.default
+        key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is not None:
-            if len(flight.waiters) >= self._waiters_max:
+            if done is None:
+                self.coalesced += 1
+            elif len(flight.waiters) >= self._waiters_max:
                 self.overloads += 1
                 done(_OVERLOAD)
-                return
-            self.coalesced += 1
-            flight.waiters.append(done)
+            else:
+                self.coalesced += 1
+                flight.waiters.append(done)
             return
-        if self._is_closed:
-            done(_CLOSED)
-            return
-        if len(self._in_flight) >= self._in_flight_max:
-            self.overloads += 1
-            done(_OVERLOAD)
+        if self._is_closed or len(self._in_flight) >= self._in_flight_max:
+            refusal = _CLOSED
+            if not self._is_closed:
+                self.overloads += 1
+                refusal = _OVERLOAD
+            if done is not None:
+                done(refusal)
             return
         now = self._now()
         packets_max = PACKETS_PER_QUESTION_MAX
         if now >= upstreams.probe_at:
-            packets_max -= self._probe(upstreams, key, now)
-        flight = self._new_flight(key, upstreams.order(now), now + self._timeout_s, packets_max)
-        flight.waiters.append(done)
+            packets_max -= self._probe(upstreams, question, now)
+        flight = self._new_flight(question, upstreams.order(now), now + self._timeout_s, packets_max)
+        flight.key = key
+        if done is not None:
+            flight.waiters.append(done)
         self._in_flight[key] = flight
-        if self.other_plane is not None and self._is_asked_by(self.other_plane, flight, key):
+        if self.other_plane is not None and self._is_asked_by(self.other_plane, flight):
             return
         self._follow(flight, flight.start(now))
 
-    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight, key: _Key) -> bool:
+    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight) -> bool:
         """Whether `flight` waits for the attempt of the other plane, which knows of it in any case."""
         flight.is_wanted = True
-        waiters = other_plane.want(*key[:4])
+        waiters = other_plane.want(flight.question)
         if waiters is None:
             return False
         # Should the attempt get lost on its way here, the question is asked after all.
@@ -203,15 +215,17 @@ class Forwarder:
         The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
         `done` hears what became of the question, as they do.
         """
-        upstreams = self.plan.set_for(handover.qname)
-        key = (*handover[:4], upstreams.index)
+        question = Question(*handover.question)
+        upstreams = self.plan.set_for(question.qname)
+        key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is None:
             if self._is_closed or len(self._in_flight) >= self._in_flight_max:
                 return None
             others = [other for other in upstreams.order(self._now()) if other is not upstream]
             deadline = handover.sent_at + self._timeout_s
-            flight = self._new_flight(key, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
+            flight = self._new_flight(question, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
+            flight.key = key
             self._in_flight[key] = flight
         # From here on the ticket holds the other plane's mark: two who let go of it might free another's.
         flight.is_wanted = False
@@ -241,27 +255,29 @@ class Forwarder:
         self._changes.close()
         self._network.close()
 
-    def _probe(self, upstreams: UpstreamSet, key: _Key, now: float) -> int:
-        """Send a copy of a question to an upstream we want to hear from; returns the packets it may take."""
+    def _probe(self, upstreams: UpstreamSet, question: Question, now: float) -> int:
+        """Send a copy of a question to an upstream we want to hear from; returns the packets it may take.
+
+        What comes of it is not kept: the question itself is in flight beside it, and its own result is.
+        """
         target = upstreams.probe_target(now)
         if target is None or len(self._probes) >= len(self.upstreams):
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
         timeout_s = target.attempt_timeout_s() * cost
-        flight = self._new_flight(key, (target,), now + timeout_s, cost)
-        flight.key = None
+        flight = self._new_flight(question, (target,), now + timeout_s, cost)
         self._probes.add(flight)
         self._follow(flight, flight.start(now))
         return cost
 
     def _new_flight(
-        self, key: _Key, candidates: Sequence[Upstream], deadline: float, packets_max: int
+        self, question: Question, candidates: Sequence[Upstream], deadline: float, packets_max: int
     ) -> _Flight:
         """A flight that nobody waits for and that is in no table yet."""
-        flight = _Flight(key[0], key[1], key[2], key[3], candidates, self._entropy, deadline, packets_max)
+        flight = _Flight(question, candidates, self._entropy, deadline, packets_max)
         flight._bucket = 0
         flight.forwarder = self
-        flight.key = key
+        flight.key = None
         flight.waiters = []
         flight.is_wanted = False
         return flight
@@ -285,7 +301,7 @@ class Forwarder:
             return
 
     def _finish(self, flight: _Flight, result: Answered | Failed) -> None:
-        """Release everything first, then tell: a waiter may ask again at once."""
+        """Release everything first, then keep, then tell: a waiter may ask again at once."""
         self._deadlines.discard(flight)
         for attempt in flight.release():
             ticket = attempt.ticket
@@ -296,13 +312,26 @@ class Forwarder:
             self._probes.discard(flight)
             return
         del self._in_flight[flight.key]
+        if result is not _CLOSED:  # that says nothing of the question
+            self._keep_result(flight.question, result)
         if flight.is_wanted and self.other_plane is not None:
-            self.other_plane.let_go(*flight.key[:4])
+            # Not before it is kept, or the other plane might ask once more.
+            self.other_plane.let_go(flight.question)
         waiters = flight.waiters
         if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
             self._tell(waiters, result)
         else:
             self._tell_in_turns(waiters, result)
+
+    def _keep_result(self, question: Question, result: Answered | Failed) -> None:
+        try:
+            kept = self._keep(question, result, self._now())
+        except Exception:
+            # What cannot be kept can still be told.
+            self._on_defect("what an upstream said could not be kept")
+            return
+        if type(result) is Answered:
+            result.kept = kept
 
     def _tell_in_turns(self, waiters: list[Done], result: Answered | Failed) -> None:
         """Tell a crowd a part at a time: others' questions are answered in between."""
@@ -317,9 +346,13 @@ class Forwarder:
                 done(result)
             except Exception:
                 # One waiter's defect must not rob the others of their answer.
-                self.waiter_errors += 1
-                if self.waiter_errors <= ERRORS_LOGGED_MAX:
-                    _log.exception("a waiter for an upstream answer raised")
+                self._on_defect("a waiter for an upstream answer raised")
+
+    def _on_defect(self, what: str) -> None:
+        """Count a defect of ours, and show the first ones.  Call inside `except`."""
+        self.defects += 1
+        if self.defects <= DEFECTS_LOGGED_MAX:
+            _log.exception(what)
 
 
 class _Flight(Transaction):
@@ -331,7 +364,7 @@ class _Flight(Transaction):
     """See `deadlines.Timed`."""
     forwarder: Forwarder
     key: _Key | None
-    """None for a probe."""
+    """Its place in the table of those in flight; None for a probe, which has none."""
     is_wanted: bool
     """Whether the other plane was told that we ask it."""
     waiters: list[Done]

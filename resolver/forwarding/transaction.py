@@ -23,11 +23,12 @@ import struct
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
 from resolver.wire.numbers import ExtendedError, Qclass, Rcode
+from resolver.wire.question import Question
 from resolver.wire.response import (
     Refused,
     Response,
@@ -128,6 +129,8 @@ class Answered:
 
     response: Response
     upstream: Upstream
+    kept: Any = None
+    """What the keeper made of it; carried for those who wait, never read here."""
 
 
 @dataclass(slots=True)
@@ -162,37 +165,28 @@ class Transaction:
     __slots__ = (
         "_candidates",
         "_chance",
-        "_checking_disabled",
         "_deadline",
-        "_dnssec_ok",
         "_held",
         "_out",
         "_packets_max",
-        "_qname",
-        "_qtype",
         "_turn",
         "_why",
         "attempts",
         "is_finished",
         "packets",
+        "question",
         "wake_at",
     )
 
     def __init__(
         self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: Question,
         candidates: Sequence[Upstream],
         chance: Chance,
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:
-        self._qname = qname
-        self._qtype = qtype
-        self._dnssec_ok = dnssec_ok
-        self._checking_disabled = checking_disabled
+        self.question = question
         self._candidates = candidates
         self._chance = chance
         self._deadline = deadline
@@ -301,6 +295,9 @@ class Transaction:
         if not attempt.edns and now >= upstream.edns_refused_until:
             # Only success without EDNS shows that EDNS was the trouble, not the question.
             upstream.refuse_edns(now)
+        if not upstream.trust_ad:
+            # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
+            response.authentic_data = False
         answered = Answered(response, upstream)
         verifier = attempt.verifier
         if verifier is not None and not verifier.is_over and not verifier.is_late:
@@ -408,15 +405,16 @@ class Transaction:
         attempt.upstream = upstream
         attempt.id = query_id = self._chance.query_id()
         # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
-        attempt.name = name = self._qname
+        name, qtype, dnssec_ok, checking_disabled = self.question
+        attempt.name = name
         attempt.qname = qname = name if is_stream else self._chance.mix_case(name)
-        attempt.qtype = qtype = self._qtype
+        attempt.qtype = qtype
         attempt.qclass = _IN
         attempt.edns = edns
-        attempt.dnssec_ok = dnssec_ok = self._dnssec_ok and edns
+        attempt.dnssec_ok = dnssec_ok = dnssec_ok and edns
         attempt.is_stream = is_stream
-        attempt.question = question = qname + _TYPE_CLASS(qtype, _IN)
-        attempt.octets = encode_question(query_id, question, dnssec_ok, self._checking_disabled, edns)
+        attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
+        attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
         attempt.sent_at = now
         timeout_s = upstream.attempt_timeout_s() * cost
         attempts = self.attempts

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from resolver.clock import Clock
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.transaction import Attempt
@@ -25,6 +27,7 @@ from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.udp import PEERS_MAX, UdpListener
 from resolver.plane import Handover, Plane, Waiting, WaitingFields
+from resolver.wire.question import Question
 
 EVENTS_PER_TURN_MAX = 256
 """Events per turn of the loop: TCP, timers and upstream answers get their turn after them."""
@@ -169,7 +172,7 @@ class NativeListener:
 
     # Queries that the plane leaves to Python.
 
-    def _on_query(self, octets: bytes, address: bytes, route: bytes) -> None:
+    def _on_query(self, octets: bytes, address: bytes, route: NativeRoute) -> None:
         now = self._clock.now()
         peer = self._peers.get(address) or self._greet(address)
         if self._is_alone:
@@ -180,20 +183,21 @@ class NativeListener:
         self._dispose(outcome, peer, octets, route, now)
 
     def _dispose(
-        self, outcome: Respond | Drop | Ask, peer: Peer, octets: bytes, route: bytes, asked_at: float
+        self, outcome: Respond | Drop | Ask, peer: Peer, octets: bytes, route: NativeRoute, asked_at: float
     ) -> None:
         if type(outcome) is Ask:
-            outcome.context = route
+            outcome.route = route
             self._service.resolve(outcome, self._on_resolved)
         else:
             assert not isinstance(outcome, Ask)
             self._settle(outcome, peer, octets, route, asked_at)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
-        self._settle(outcome, ask.peer, ask.query.octets, ask.context, ask.asked_at)
+        assert isinstance(ask.route, NativeRoute)
+        self._settle(outcome, ask.peer, ask.query.octets, ask.route, ask.asked_at)
 
     def _settle(
-        self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: bytes, asked_at: float
+        self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: NativeRoute, asked_at: float
     ) -> None:
         self._reporter.settle(_UDP, peer, octets, outcome, self._clock.now() - asked_at)
         if type(outcome) is Respond:
@@ -264,16 +268,14 @@ class NativeListener:
 
     # Questions that Python asks by itself; see `forwarder.OtherPlane`.
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> Sequence[WaitingFields] | None:
-        return self._plane.want(qname, qtype, dnssec_ok, checking_disabled)
+    def want(self, question: Question) -> Sequence[WaitingFields] | None:
+        return self._plane.want(question)
 
     def welcome(self, waiters: Sequence[WaitingFields]) -> None:
         self._take_over(waiters, lambda: None)
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self._plane.let_go(qname, qtype, dnssec_ok, checking_disabled)
+    def let_go(self, question: Question) -> None:
+        self._plane.let_go(question)
 
     # Threads that are down.
 

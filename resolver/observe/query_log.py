@@ -77,7 +77,7 @@ def _fields(record: Record, clients: str) -> dict[str, object]:
     fields: dict[str, object] = {}
     if clients != "hidden":
         fields["client"] = shown_client(record.peer.address, clients)
-    fields["transport"] = record.peer.transport.value
+    fields["transport"] = record.peer.transport.label
     if isinstance(query, Malformed):
         fields["malformed"] = query.reason
     else:

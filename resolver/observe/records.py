@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from resolver.flow.outcome import Drop, Peer, Respond
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer
 from resolver.observe.facts import SinkFacts
 from resolver.observe.tally import COUNTED_KINDS
 from resolver.observe.threads import name_this_thread

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
 from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.numbers import Qtype, Rcode
 
@@ -127,7 +128,7 @@ class Tallies:
         qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
         if isinstance(outcome, Respond):
             key = TallyKey(
-                transport.value,
+                transport.label,
                 qtype,
                 RCODE_LABELS.get(outcome.rcode, OTHER),
                 outcome.source.value,
@@ -135,7 +136,7 @@ class Tallies:
                 *hits,
             )
         else:
-            key = TallyKey(transport.value, qtype, None, None, outcome.reason, *hits)
+            key = TallyKey(transport.label, qtype, None, None, outcome.reason, *hits)
         tally = self._tallies.get(key)
         if tally is None:
             late = self._unused if key.source is None else self._late[key.source]

@@ -10,16 +10,15 @@ import contextlib
 import ipaddress
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from resolver.durable import sync_directory
+from resolver.durable import replacing
 from resolver.policy import image
-from resolver.policy.image import AUDIENCE_ALL, Effect, ImageUnusable, RuleClass, Section, Tier
+from resolver.policy.image import AUDIENCE_ALL, Effect, RuleClass, Section, Tier
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.portions import write_all
 from resolver.publishing.name_table import Rank, name_table
@@ -118,20 +117,10 @@ class ImageWriter:
         if not self._names.homes:
             self.lay()
         octets = self._sections(meta)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb", buffering=0) as file:
-                write_all(file.fileno(), octets)
-                os.fsync(file.fileno())
+        with replacing(path, mode=0o444) as new:
+            write_all(new.file.fileno(), octets)
             # Read back before the name exists: who finds the name finds a whole image.
-            image.Image(temporary).verify()
-            temporary.chmod(0o444)
-            temporary.replace(path)
-        except (OSError, ImageUnusable):
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync_directory(path.parent)
+            image.Image(new.path).verify()
 
     def _sections(self, meta: dict[str, Any]) -> list[bytes | bytearray | memoryview]:
         strings = bytearray()

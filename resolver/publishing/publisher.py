@@ -28,6 +28,7 @@ from watchfiles import awatch
 
 from resolver.children import Share, run_child, run_child_when_idle
 from resolver.clock import Clock, TimerHandle
+from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
@@ -216,9 +217,9 @@ class Publisher:
             self._retry_at = self._clock.now() + RETRY_S
         errors = [problem for problem in problems if problem.severity == "error"]
         log.error(
-            "blocklist not loaded, %s: %d errors: %s",
-            f"generation {self.status.generation} keeps serving" if self.policy else "nothing serves yet",
-            len(errors),
+            "blocklist not loaded, %s: %s: %s",
+            f"generation {self.status.generation} stays in force" if self.policy else "nothing is served yet",
+            counted(len(errors), "error"),
             "; ".join(map(str, errors[:PROBLEMS_LOGGED_MAX])),
         )
 
@@ -226,12 +227,12 @@ class Publisher:
         assert self.policy is not None
         counts = self.policy.everybody.counts
         log.info(
-            "policy generation %d: %d exchanges, %d domains, %d list names, %d warnings%s",
+            "policy generation %d: %s, %s, %s, %s%s",
             self.status.generation,
-            counts["exchanges"],
-            counts["domains"],
-            counts["list_names"],
-            len(problems),
+            counted(counts["exchanges"], "exchange"),
+            counted(counts["domains"], "domain"),
+            counted(counts["list_names"], "list name"),
+            counted(len(problems), "warning"),
             "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
         )
 

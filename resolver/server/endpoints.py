@@ -15,11 +15,12 @@ import logging
 from typing import Final
 
 from resolver.clock import Clock
-from resolver.config.settings import Limits, Settings
+from resolver.config.settings import Settings
 from resolver.flow.service import Service
-from resolver.listeners.address import SocketAddress
+from resolver.listeners.address import SocketAddress, bind_tcp
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
-from resolver.listeners.tcp import TcpListener
+from resolver.listeners.stream import StreamListener
 from resolver.listeners.udp import UdpListener
 from resolver.server.native import NativeEngine
 
@@ -45,13 +46,16 @@ class Endpoints:
         self.addresses: list[SocketAddress] = []
         """Where DNS is served, UDP and TCP alike."""
         self._wanted = settings.listen.dns
-        self._limits: Limits = settings.limits
+        self._tcp_idle_s = settings.limits.tcp_idle_s
+        self._connection_limits = ConnectionLimits(
+            settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
+        )
         self._reporter = reporter
         self._clock = clock
         self._loop = loop
         self._native = native
         self._udp: list[UdpListener] = []
-        self._tcp: list[TcpListener] = []
+        self._tcp: list[StreamListener] = []
 
     async def bind(self, service: Service) -> list[str]:
         """Bind and read every address; why some could not be bound, a line each.
@@ -83,28 +87,26 @@ class Endpoints:
             listener.close()
 
     @property
-    def _listeners(self) -> list[UdpListener | TcpListener]:
+    def _listeners(self) -> list[UdpListener | StreamListener]:
         return [*self._udp, *self._tcp]
 
     @property
     def tcp_connections(self) -> int:
         """How many clients are connected."""
-        return sum(listener.connections for listener in self._tcp)
+        return self._connection_limits.open
 
     async def _bind_address(self, address: SocketAddress, service: Service) -> None:
-        limits = self._limits
         for attempt in range(PORT_ATTEMPTS_MAX):
             bound = self._bind_udp(address, service)
             try:
-                tcp = TcpListener(
-                    bound,
+                tcp = StreamListener(
+                    bind_tcp(bound),
                     service,
                     self._reporter,
                     self._clock,
                     self._loop,
-                    idle_s=limits.tcp_idle_s,
-                    connections_max=limits.tcp_connections_max,
-                    connections_per_client_max=limits.tcp_connections_per_client_max,
+                    self._connection_limits,
+                    idle_s=self._tcp_idle_s,
                     front=self._native,
                 )
             except OSError:

@@ -73,7 +73,7 @@ def drops_of(
 ) -> Counter[str]:
     """What was lost beside the outcomes; a defect in an answer that had to wait counts like any other."""
     late_defects = 0 if service is None else service.defects
-    late_defects += 0 if forwarder is None else forwarder.waiter_errors
+    late_defects += 0 if forwarder is None else forwarder.defects
     drops = reporter.drops + Counter(defect=late_defects)
     return drops if native is None else drops + native.drops()
 

@@ -220,11 +220,11 @@ class NativeEngine:
 
     # Queries over streams.
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
         """See `plane.Front`."""
         if not self.answers:
             return UNSEEN, b""
-        return self._core.answer(octets, address, is_stream, now)
+        return self._core.answer(octets, address, transport, now)
 
     @property
     def answers(self) -> bool:

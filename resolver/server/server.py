@@ -17,8 +17,9 @@ from typing import Final
 from resolver import __version__
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork, pool_size
@@ -30,6 +31,7 @@ from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
+from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.endpoints import Endpoints, why_not
@@ -194,10 +196,10 @@ class Server:
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
-        parts.append(f"{counts['exchanges']} exchanges")
-        parts.append(f"{counts['domains']} domains")
+        parts.append(counted(counts["exchanges"], "exchange"))
+        parts.append(counted(counts["domains"], "domain"))
         if counts["list_names"]:
-            parts.append(f"{counts['list_names']} list names")
+            parts.append(counted(counts["list_names"], "list name"))
         parts.append(f"engine {self.engine}")
         return "ready: " + ", ".join(parts)
 
@@ -258,6 +260,7 @@ class Server:
             network,
             self._clock,
             entropy,
+            keep=keeper_of(self._cache),
             timeout_s=settings.upstreams.timeout_s,
             in_flight_max=settings.limits.in_flight_max,
         )
@@ -267,7 +270,7 @@ class Server:
             forwarder=self._forwarder,
             local=make_local_names(settings),
             clock=self._clock,
-            access=AccessList(settings.clients.allow),
+            clients=Clients(settings.clients.allow),
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,

@@ -105,9 +105,9 @@ class SentQuery:
     """Asked over TCP: nobody off the path can forge, so a header-only error is believed too."""
     name: bytes = field(init=False)
     """`qname` in lower case: what an accepted answer names as its owner."""
-    question: bytes = field(init=False)
-    """The question's octets."""
+    question_octets: bytes = field(init=False)
+    """The question as it was sent: name, type and class."""
 
     def __post_init__(self) -> None:
         self.name = self.qname.lower()
-        self.question = self.qname + _TYPE_CLASS(self.qtype, self.qclass)
+        self.question_octets = self.qname + _TYPE_CLASS(self.qtype, self.qclass)

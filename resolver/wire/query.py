@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.question import Question
 from resolver.wire.walk import RECORD_FIXED, WireError, read_name
 
 
@@ -40,6 +40,12 @@ class Query:
     """EDNS options in order, as (code, octets)."""
 
     @property
+    def question(self) -> Question:
+        """What it asks, made anew each time: keep it rather than ask twice.  The class must be IN."""
+        # Not by the class, whose `__new__` is Python and costs half as much again.
+        return _new_tuple(Question, (self.qname, self.qtype, self.dnssec_ok, self.flags & 0x0010 != 0))
+
+    @property
     def checking_disabled(self) -> bool:
         """The CD bit."""
         return bool(self.flags & 0x0010)
@@ -59,14 +65,7 @@ class Malformed:
     rcode: Rcode | None
 
 
-class Question(NamedTuple):
-    """What is asked: the key of caches and in-flight tables."""
-
-    qname: bytes
-    """Wire form, lower case."""
-    qtype: int
-    qclass: int
-
+_new_tuple = tuple.__new__
 
 UDP_PAYLOAD_OCTETS_WITHOUT_OPT = 512
 """Largest UDP response to a client without EDNS, and the floor with it (RFC 6891 §6.2.3)."""

@@ -99,7 +99,7 @@ def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Re
     if length < 12:
         return SHORT
     id_, flags, qdcount, ancount, nscount, arcount = _HEADER(octets)
-    question = sent.question
+    question = sent.question_octets
     question_end = 12 + len(question)
     # RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
     told = octets[12:question_end]
@@ -146,9 +146,9 @@ def _other_than_whole(
         if qdcount == 0 and len(octets) == 12 and sent.is_stream and rcode not in (0, Rcode.NXDOMAIN):
             return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
         return WRONG_COUNT
-    told = octets[12 : 12 + len(sent.question)]
-    if told != sent.question:
-        return WRONG_CASE if told.lower() == sent.question.lower() else WRONG_QUESTION
+    told = octets[12 : 12 + len(sent.question_octets)]
+    if told != sent.question_octets:
+        return WRONG_CASE if told.lower() == sent.question_octets.lower() else WRONG_QUESTION
     return TRUNCATED
 
 

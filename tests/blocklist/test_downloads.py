@@ -72,8 +72,8 @@ def test_a_local_list_is_not_downloaded() -> None:
         ("{name: a, url: '/etc/passwd'}", "only https://"),
         ("{name: a, url: 'http://lists.example/a'}", "allow_http: true"),
         ("{name: a, url: 'https://me:secret@lists.example/a'}", "no user names and passwords"),
-        ("{name: a, url: 'https:///a'}", "names no host"),
-        ("{name: a, url: 'https://lists.example:99999/a'}", "is no URL"),
+        ("{name: a, url: 'https:///a'}", "has no host"),
+        ("{name: a, url: 'https://lists.example:99999/a'}", "is not a URL"),
         ("{name: a, url: 'https://lists.example/a b'}", "%XX"),
         ("{name: a, url: 'https://münchen.example/a'}", "%XX"),
         ("{name: a, url: 'https://a..example/a'}", "'https://a..example/a'"),
@@ -84,14 +84,14 @@ def test_a_local_list_is_not_downloaded() -> None:
             "{name: a, url: 'https://lists.example/a', signature: {url: 'https://x.example/'}}",
             "one public key",
         ),
-        ("{name: a, url: 'https://lists.example/a', signature: {ed25519: abc}}", "no Ed25519 public key"),
+        ("{name: a, url: 'https://lists.example/a', signature: {ed25519: abc}}", "not an Ed25519 public key"),
         ("{name: a, url: 'https://lists.example/a', signature: {minisign: RWabc}}", "starts with RW"),
         (
             f"{{name: a, url: 'https://lists.example/a', signature: {{ed25519: {KEY64}, url: 'file:///s'}}}}",
             "only https://",
         ),
-        ("{name: a, path: a.txt, refresh_s: 3600}", "with a url only"),
-        ("{name: a, path: a.txt, sha256: abc}", "with a url only"),
+        ("{name: a, path: a.txt, refresh_s: 3600}", "only for a list with a url"),
+        ("{name: a, path: a.txt, sha256: abc}", "only for a list with a url"),
     ],
 )
 def test_what_must_not_be_written_is_refused_by_name(entry: str, words: str) -> None:

@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from resolver.cache import ResponseCache
+from resolver.wire.question import Question
 from resolver.wire.response import ChainLink, Response
 
 
@@ -46,7 +47,7 @@ def test_accounted_octets_are_real_memory_within_15_percent(make: object) -> Non
         before = tracemalloc.get_traced_memory()[0]
         cache = ResponseCache(64 << 20)
         for number in range(count):
-            cache.store(name(number), 1, False, False, make(number), float(number))
+            cache.store(Question(name(number), 1), make(number), float(number))
         gc.collect()
         real = tracemalloc.get_traced_memory()[0] - before
     finally:
@@ -63,7 +64,7 @@ def test_failures_are_accounted_too() -> None:
         cache = ResponseCache(64 << 20)
         for number in range(5000):
             text = f"upstream {number} did not answer"
-            cache.store_failure(name(number), 1, False, False, (22, text), float(number))
+            cache.store_failure(Question(name(number), 1), (22, text), float(number))
         gc.collect()
         real = tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -7,6 +7,7 @@ import pytest
 from resolver.cache import ResponseCache
 from resolver.cache.entry import Seat
 from resolver.cache.eviction import STEPS_MAX, EvictionQueues
+from resolver.wire.question import Question
 from resolver.wire.response import Response
 
 
@@ -21,12 +22,12 @@ def answer(qname: bytes, octets: int = 16) -> Response:
 
 
 def store(cache: ResponseCache, qname: bytes, now: float = 0.0, octets: int = 16) -> None:
-    cache.store(qname, 1, False, False, answer(qname, octets), now)
+    cache.store(Question(qname, 1), answer(qname, octets), now)
 
 
 def use(cache: ResponseCache, qname: bytes, now: float = 1.0) -> bool:
     """One client's question: from the cache, or fetched and kept."""
-    if cache.lookup(qname, 1, False, False, now) is not None:
+    if cache.lookup(Question(qname, 1), now) is not None:
         return True
     store(cache, qname, now)
     return False
@@ -45,7 +46,7 @@ def scan_survivors(hot_count: int, scanned: int, octets_max: int) -> tuple[int, 
         if number % (scanned // 2) == scanned // 4:
             for qname in hot:
                 use(cache, qname)
-    return sum(cache.lookup(qname, 1, False, False, 2.0) is not None for qname in hot), cache
+    return sum(cache.lookup(Question(qname, 1), 2.0) is not None for qname in hot), cache
 
 
 def test_a_hot_set_survives_a_scan_of_one_time_names() -> None:
@@ -62,7 +63,7 @@ def test_one_time_names_do_not_survive_a_scan() -> None:
         use(cache, qname)
     for number in range(5000):
         use(cache, name(b"scan", number))
-    assert not any(cache.lookup(qname, 1, False, False, 1.0) for qname in cold)
+    assert not any(cache.lookup(Question(qname, 1), 1.0) for qname in cold)
 
 
 def test_octets_stay_within_the_bound_whatever_the_sizes() -> None:
@@ -83,14 +84,14 @@ def test_a_name_that_comes_back_soon_after_it_left_goes_straight_to_main() -> No
         number += 1
         store(cache, name(b"scan", number))
     store(cache, first)
-    entry = cache.lookup(first, 1, False, False, 1.0)
+    entry = cache.lookup(Question(first, 1), 1.0)
     assert entry is not None and entry.seat.in_main
 
 
 def test_a_new_name_starts_in_the_small_queue() -> None:
     cache = ResponseCache(100_000)
     store(cache, name(b"new", 0))
-    entry = cache.lookup(name(b"new", 0), 1, False, False, 1.0)
+    entry = cache.lookup(Question(name(b"new", 0), 1), 1.0)
     assert entry is not None and not entry.seat.in_main
 
 
@@ -133,13 +134,13 @@ def test_a_type_asked_once_leaves_no_table_behind() -> None:
     cache = ResponseCache(50_000)
     qname = name(b"types", 0)
     for qtype in range(1000, 3000):
-        cache.store(qname, qtype, False, False, answer(qname), 0.0)
+        cache.store(Question(qname, qtype), answer(qname), 0.0)
     assert len(cache._tables) <= cache.entries + 4
 
 
 def test_what_is_evicted_is_freed_without_the_collector() -> None:
     cache = ResponseCache(50_000)
-    entry = cache.store(name(b"gone", 0), 1, False, False, answer(name(b"gone", 0)), 0.0)
+    entry = cache.store(Question(name(b"gone", 0), 1), answer(name(b"gone", 0)), 0.0)
     assert entry is not None
     seat = entry.seat
     number = 0

@@ -11,10 +11,12 @@ import pytest
 from resolver.cache import NativeCache
 from resolver.cache.native_cache import fields_of, response_of
 from resolver.wire.numbers import ExtendedError, NegativeKind
+from resolver.wire.question import Question
 from resolver.wire.response import ChainLink, Response
 from tests.support import fake_native
 
 NAME = b"\3www\7example\3org\0"
+QUESTION = Question(NAME, 1)
 TARGET = b"\3cdn\7example\3org\0"
 FULL = Response(
     rcode=3,
@@ -68,9 +70,9 @@ def test_a_response_is_the_same_after_two_crossings(response: Response) -> None:
 
 
 def test_an_answer_that_was_stored_is_found_with_its_times(cache: NativeCache) -> None:
-    assert cache.lookup(NAME, 1, False, False, 1000.0) is None
-    stored = cache.store(NAME, 1, False, False, PLAIN, 1000.0)
-    found = cache.lookup(NAME, 1, False, False, 1010.0)
+    assert cache.lookup(QUESTION, 1000.0) is None
+    stored = cache.store(QUESTION, PLAIN, 1000.0)
+    found = cache.lookup(QUESTION, 1010.0)
     assert stored is not None and found is not None
     assert found.response == stored.response == PLAIN
     assert (found.stored_at, found.expires_at, found.stale_until) == (1000.0, 1300.0, 87700.0)
@@ -82,42 +84,42 @@ def test_an_answer_that_was_stored_is_found_with_its_times(cache: NativeCache) -
 
 
 def test_another_kind_of_question_finds_nothing(cache: NativeCache) -> None:
-    cache.store(NAME, 1, False, False, PLAIN, 1000.0)
+    cache.store(QUESTION, PLAIN, 1000.0)
     for question in (
-        (NAME, 28, False, False),
-        (NAME, 1, True, False),
-        (NAME, 1, False, True),
-        (TARGET, 1, False, False),
+        Question(NAME, 28),
+        Question(NAME, 1, dnssec_ok=True),
+        Question(NAME, 1, checking_disabled=True),
+        Question(TARGET, 1),
     ):
-        assert cache.lookup(*question, 1010.0) is None
+        assert cache.lookup(question, 1010.0) is None
 
 
 def test_what_may_not_be_kept_is_not(cache: NativeCache) -> None:
-    assert cache.store(NAME, 1, False, False, replace(PLAIN, ttls=(0,), ttl_s=0), 1000.0) is None
+    assert cache.store(QUESTION, replace(PLAIN, ttls=(0,), ttl_s=0), 1000.0) is None
     assert cache.entries == 0
 
 
 def test_a_failure_comes_back_with_what_is_to_be_said_of_it(cache: NativeCache) -> None:
     said = (ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream answered in time")
-    noted = cache.store_failure(NAME, 1, False, False, said, 1000.0)
-    found = cache.lookup(NAME, 1, False, False, 1000.5)
+    noted = cache.store_failure(QUESTION, said, 1000.0)
+    found = cache.lookup(QUESTION, 1000.5)
     assert found is not None
     assert found.response is None
     assert found.failure == noted.failure == said
     assert found.failed_until == noted.failed_until == 1001.0
-    assert cache.lookup(NAME, 1, False, False, 1001.0) is None
+    assert cache.lookup(QUESTION, 1001.0) is None
 
 
 def test_misses_that_both_planes_looked_up_count_once(cache: NativeCache) -> None:
     for _ in "plane", "python":
-        found = cache.lookup(NAME, 1, False, False, 1000.0)
+        found = cache.lookup(QUESTION, 1000.0)
     cache.uncount(found, 1000.0)
     assert (cache.hits, cache.misses) == (0, 1)
 
 
 def test_hits_that_both_planes_looked_up_count_once(cache: NativeCache) -> None:
-    cache.store(NAME, 1, False, False, PLAIN, 1000.0)
+    cache.store(QUESTION, PLAIN, 1000.0)
     for _ in "plane", "python":
-        found = cache.lookup(NAME, 1, False, False, 1000.0)
+        found = cache.lookup(QUESTION, 1000.0)
     cache.uncount(found, 1000.0)
     assert (cache.hits, cache.misses) == (1, 0)

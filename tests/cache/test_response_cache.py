@@ -9,6 +9,7 @@ import pytest
 
 from resolver.cache import FAILURE_TTL_MAX_S, CacheEntry, ResponseCache
 from resolver.wire.numbers import NegativeKind, Qtype, Rcode
+from resolver.wire.question import Question
 from resolver.wire.response import ChainLink, Response
 
 NAME = b"\3www\7example\3org\0"
@@ -41,11 +42,11 @@ def cache() -> ResponseCache:
 
 
 def look(cache: ResponseCache, now: float, qtype: int = Qtype.A, qname: bytes = NAME) -> CacheEntry | None:
-    return cache.lookup(qname, qtype, False, False, now)
+    return cache.lookup(Question(qname, qtype), now)
 
 
 def keep(cache: ResponseCache, response: Response, now: float, qtype: int = Qtype.A) -> CacheEntry | None:
-    return cache.store(NAME, qtype, False, False, response, now)
+    return cache.store(Question(NAME, qtype), response, now)
 
 
 def test_an_answer_is_fresh_for_its_ttl_and_not_a_moment_longer(cache: ResponseCache) -> None:
@@ -86,8 +87,8 @@ def test_do_and_cd_are_part_of_the_question(
     cache: ResponseCache, kept: tuple[bool, bool], asked: tuple[bool, bool], kind: NegativeKind | None
 ) -> None:
     response = positive() if kind is None else negative(kind)
-    cache.store(NAME, Qtype.A, *kept, response, 0.0)
-    assert (cache.lookup(NAME, Qtype.A, *asked, 1.0) is not None) == (kept == asked)
+    cache.store(Question(NAME, Qtype.A, *kept), response, 0.0)
+    assert (cache.lookup(Question(NAME, Qtype.A, *asked), 1.0) is not None) == (kept == asked)
 
 
 def test_nxdomain_answers_every_type_of_the_name(cache: ResponseCache) -> None:
@@ -203,7 +204,7 @@ def test_denials_have_a_cap_of_their_own() -> None:
 
 
 def fail(cache: ResponseCache, now: float, qtype: int = Qtype.A) -> CacheEntry:
-    return cache.store_failure(NAME, qtype, False, False, UNREACHABLE, now)
+    return cache.store_failure(Question(NAME, qtype), UNREACHABLE, now)
 
 
 def test_a_failure_is_remembered_for_a_second(cache: ResponseCache) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from resolver.cache import ResponseCache
 from resolver.flow import service as service_module
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.wire.message import read_message
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery, accept_response
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
@@ -34,8 +36,8 @@ class SilentForwarder:
     def covers(self, qname: bytes) -> bool:
         return False
 
-    def ask(self, *question: Any) -> None:
-        self.waiting.append(question[-1])
+    def ask(self, question: Question, done: Callable[[Answered | Failed], None]) -> None:
+        self.waiting.append(done)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def service(forwarder: SilentForwarder, tmp_path: Path) -> Service:
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network("127.0.0.0/8")]),
+        clients=Clients([ip_network("127.0.0.0/8")]),
         memo_octets_max=1 << 20,
     )
 
@@ -109,7 +111,7 @@ def limited_service(forwarder: SilentForwarder, tmp_path: Path, networks: list[s
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network(network) for network in networks]),
+        clients=Clients([ip_network(network) for network in networks]),
         memo_octets_max=1 << 20,
         rate_limit_qps=2,
     )
@@ -151,7 +153,7 @@ def test_any_is_not_to_be_kept_past_a_coming_date(forwarder: SilentForwarder, tm
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network("127.0.0.0/8")]),
+        clients=Clients([ip_network("127.0.0.0/8")]),
         memo_octets_max=1 << 20,
     )
     any_query = query(b"\x04soon\x07example\x00")[:-4] + b"\0\xff\0\1"

@@ -11,7 +11,20 @@ import pytest
 from resolver.forwarding.forwarder import TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
-from tests.support.forwarding_rig import AAAA, FIRST, SECOND, WWW, A, Rig, good, has_opt, seeded
+from resolver.wire.question import Question
+from tests.support.forwarding_rig import (
+    AAAA,
+    FIRST,
+    SECOND,
+    WWW,
+    A,
+    Rig,
+    failure,
+    good,
+    has_opt,
+    keep_nothing,
+    seeded,
+)
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork
 from tests.support.wirebuild import wire_name
@@ -32,21 +45,21 @@ def test_same_question_is_asked_once_and_answered_to_all() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [(WWW, AAAA, False, False), (WWW, A, True, False), (WWW, A, False, True), (b"\0", A, False, False)],
+    [Question(WWW, AAAA), Question(WWW, A, True, False), Question(WWW, A, False, True), Question(b"\0", A)],
 )
-def test_different_question_is_asked_separately(other: tuple[bytes, int, bool, bool]) -> None:
+def test_different_question_is_asked_separately(other: Question) -> None:
     rig = Rig()
     rig.ask()
-    rig.forwarder.ask(*other, rig.results.append)
+    rig.forwarder.ask(other, rig.results.append)
     assert len(rig.sent) == 2 and rig.forwarder.coalesced == 0
 
 
 def test_do_and_cd_reach_the_upstream() -> None:
     rig = Rig()
-    rig.forwarder.ask(WWW, A, True, True, rig.results.append)
+    rig.forwarder.ask(Question(WWW, A, dnssec_ok=True, checking_disabled=True), rig.results.append)
     octets = rig.sent[0].octets
     assert octets[3] & 0x10 and octets[-4] & 0x80 and has_opt(octets)
-    rig.forwarder.ask(WWW, A, False, False, rig.results.append)
+    rig.forwarder.ask(Question(WWW, A), rig.results.append)
     octets = rig.sent[1].octets
     assert not octets[3] & 0x10 and not octets[-4] & 0x80
 
@@ -123,8 +136,111 @@ def test_defective_waiter_does_not_rob_the_others(caplog: pytest.LogCaptureFixtu
     rig.ask(done=defective)
     rig.ask()
     rig.deliver(rig.sent[0], good(rig.sent[0]))
-    assert rig.answer and rig.forwarder.waiter_errors == 1
+    assert rig.answer and rig.forwarder.defects == 1
     assert "a defect" in caplog.text
+
+
+# Keeping.
+
+
+class Keeper:
+    """Notes what it is given to keep, and what was told before it was."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Question, Answered | Failed, float]] = []
+
+    def __call__(self, question: Question, result: Answered | Failed, now: float) -> str:
+        self.kept.append((question, result, now))
+        return "the entry"
+
+
+def test_a_result_is_kept_once_before_any_who_wait_are_told() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    kept_when_told: list[int] = []
+    for _ in range(TOLD_AT_ONCE_MAX + 1):
+        rig.ask(done=lambda result: kept_when_told.append(len(keeper.kept)))
+    rig.clock.advance(0.1)
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    rig.clock.advance(0.001)
+    assert kept_when_told == [1] * (TOLD_AT_ONCE_MAX + 1)
+    [(question, result, now)] = keeper.kept
+    assert question == Question(WWW, A) and now == pytest.approx(rig.clock.now() - 0.001)
+    assert isinstance(result, Answered) and result.kept == "the entry"
+
+
+def test_what_nobody_waits_for_is_asked_and_kept() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    rig.forwarder.ask(Question(WWW, A))
+    assert rig.forwarder.pending == 1
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    [(question, result, _)] = keeper.kept
+    assert question == Question(WWW, A) and isinstance(result, Answered)
+    rig.assert_nothing_pending()
+
+
+def test_who_waits_and_who_does_not_share_one_question() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    rig.forwarder.ask(Question(WWW, A))
+    rig.ask()
+    rig.forwarder.ask(Question(WWW, A))
+    assert len(rig.sent) == 1 and rig.forwarder.coalesced == 2
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer and len(keeper.kept) == 1
+
+
+def test_a_failure_is_kept_once() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper)
+    for _ in range(3):
+        rig.ask()
+    rig.deliver(rig.sent[0], failure(rig.sent[0], 2))
+    assert [type(result) for result in rig.results] == [Failed] * 3
+    [(_, result, _)] = keeper.kept
+    assert result is rig.results[0]
+
+
+def test_want_of_room_and_the_end_are_no_failures_of_a_question() -> None:
+    keeper = Keeper()
+    rig = Rig(keep=keeper, in_flight_max=1)
+    rig.ask()
+    rig.ask(b"\x01a" + WWW)
+    rig.forwarder.ask(Question(b"\x01b" + WWW, A))
+    assert rig.forwarder.overloads == 2
+    asyncio.run(rig.forwarder.close())
+    rig.ask()
+    rig.forwarder.ask(Question(WWW, A))
+    assert [type(result) for result in rig.results] == [Failed] * 3
+    assert keeper.kept == []
+
+
+def test_what_cannot_be_kept_is_told_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def defective(question: Question, result: Answered | Failed, now: float) -> None:
+        raise RuntimeError("a defect")
+
+    rig = Rig(keep=defective)
+    rig.ask()
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer.kept is None and rig.forwarder.defects == 1
+    assert "could not be kept" in caplog.text
+
+
+def test_a_probe_is_not_kept_beside_its_question() -> None:
+    keeper = Keeper()
+    rig = Rig(FIRST, SECOND, keep=keeper)
+    take_down_first(rig)
+    keeper.kept.clear()
+    rig.clock.advance(1.0)
+    rig.ask()
+    assert rig.forwarder.probing == 1
+    probe, asked = rig.sent[-2:]
+    assert (probe.upstream.address, asked.upstream.address) == (FIRST.address, SECOND.address)
+    rig.network.fail(probe, "network")
+    assert keeper.kept == []
+    rig.deliver(asked, good(asked))
+    assert [type(result) for _, result, _ in keeper.kept] == [Answered]
 
 
 # Suffixes.
@@ -137,7 +253,7 @@ def planned() -> tuple[Forwarder, ScriptedNetwork]:
         "ordered",
         {wire_name("corp.example"): [INSIDE], wire_name("lab.corp.example"): [DEEPER, FIRST]},
     )
-    return Forwarder(plan, network, FakeClock(), seeded()), network
+    return Forwarder(plan, network, FakeClock(), seeded(), keep=keep_nothing), network
 
 
 @pytest.mark.parametrize(
@@ -154,7 +270,7 @@ def planned() -> tuple[Forwarder, ScriptedNetwork]:
 )
 def test_longest_suffix_chooses_the_upstreams(qname: str, address: str) -> None:
     forwarder, network = planned()
-    forwarder.ask(wire_name(qname), A, False, False, lambda _: None)
+    forwarder.ask(Question(wire_name(qname), A), lambda _: None)
     assert network.sent[0].upstream.address == address
     assert forwarder.covers(wire_name(qname)) == (address != FIRST.address)
 
@@ -171,7 +287,7 @@ def test_upstream_named_twice_keeps_one_health() -> None:
 def test_failover_stays_inside_the_suffix() -> None:
     forwarder, network = planned()
     results: list[Answered | Failed] = []
-    forwarder.ask(wire_name("www.corp.example"), A, False, False, results.append)
+    forwarder.ask(Question(wire_name("www.corp.example"), A), results.append)
     network.fail(network.sent[0], "network")
     assert len(network.sent) == 1 and isinstance(results[0], Failed)
 

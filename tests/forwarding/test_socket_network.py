@@ -16,7 +16,8 @@ from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.socket_network import SOCKETS_PER_UPSTREAM_MIN, SocketNetwork, pool_size
 from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX
-from tests.support.forwarding_rig import ADDRESS, WWW, A, reply_to
+from resolver.wire.question import Question
+from tests.support.forwarding_rig import ADDRESS, WWW, A, keep_nothing, reply_to
 from tests.support.wirebuild import QNAME, rr
 
 GOOD = rr(QNAME, A, ADDRESS)
@@ -61,12 +62,17 @@ class Stage:
         clock, entropy = LoopClock(loop), Entropy()
         self.network = SocketNetwork(loop, clock, entropy, sockets_per_upstream=32)
         self.forwarder = Forwarder(
-            ForwardPlan([Server("udp", "127.0.0.1", port)]), self.network, clock, entropy, timeout_s=5.0
+            ForwardPlan([Server("udp", "127.0.0.1", port)]),
+            self.network,
+            clock,
+            entropy,
+            keep=keep_nothing,
+            timeout_s=5.0,
         )
 
     async def ask(self, qname: bytes = WWW) -> Answered | Failed:
         future: asyncio.Future[Answered | Failed] = asyncio.get_running_loop().create_future()
-        self.forwarder.ask(qname, A, False, False, future.set_result)
+        self.forwarder.ask(Question(qname, A), future.set_result)
         return await future
 
     async def close(self) -> None:

@@ -18,10 +18,12 @@ import dns.rcode
 
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
-from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.flow.storing import keeper_of
+from resolver.forwarding.forwarder import Answered, Failed, Forwarder, Keep
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.plane import ASK, PUNT, RESPOND
@@ -29,6 +31,7 @@ from resolver.policy.image import Image
 from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery
 from tests.fuzz.corpus import ANSWER_ID, BLOCKED, CANARY, CANARY_ADDRESS, Answer, made_answer
 from tests.support.engines import Engine, testing_of
@@ -61,22 +64,19 @@ class StillClock:
 
 
 class ScriptedForwarder:
-    """Stands in for the forwarder: gives `result` to whoever asks, at once."""
+    """Stands in for the forwarder: keeps `result`, and gives it to whoever asks, at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
         self.result: Answered | Failed = Failed("timeout", (22, "no upstream answered"))
 
     def covers(self, qname: bytes) -> bool:
         return False
 
-    def ask(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        done: Callable[[Answered | Failed], None],
-    ) -> None:
+    def ask(self, question: Question, done: Callable[[Answered | Failed], None]) -> None:
+        kept = self._keep(question, self.result, NOW)
+        if isinstance(self.result, Answered):
+            self.result.kept = kept
         done(self.result)
 
 
@@ -101,7 +101,6 @@ class Rig:
 
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.engine = engine
-        self.forwarder = ScriptedForwarder()
         policy = blocking_policy(directory)
         self.cache: AnyCache
         self._core: Any = None
@@ -112,13 +111,14 @@ class Rig:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
             self._core = native_core(engine.module, self.cache, policy)
             self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
+        self.forwarder = ScriptedForwarder(keeper_of(self.cache))
         self.service = Service(
             policy=policy,
             cache=self.cache,
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
             clock=StillClock(),
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=1 << 20 if engine.module is None else 0,
         )
         self.peers = (self._peer(Transport.UDP), self._peer(Transport.TCP))
@@ -137,15 +137,15 @@ class Rig:
 
     def store(self, answer: Answer, response: Response) -> None:
         """Cache what was accepted, as the service does."""
-        self.cache.store(answer.qname.lower(), answer.qtype, answer.dnssec_ok, False, response, NOW)
+        self.cache.store(Question(answer.qname.lower(), answer.qtype, answer.dnssec_ok), response, NOW)
 
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
-            if peer.transport is Transport.UDP:
+            if not peer.is_stream:
                 [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
-                word, message = self._core.answer(octets, peer.address, True, NOW)
+                word, message = self._core.answer(octets, peer.address, peer.transport, NOW)
             if word not in (ASK, PUNT):
                 return message if word == RESPOND else None
         outcome = self.service.answer_now(octets, peer, NOW)

@@ -66,7 +66,7 @@ def test_no_answer_raises_takes_long_or_spoils_another(seed: int, engine: Engine
         assert isinstance(accepted, Response | Refused | Truncated | UpstreamFailure)
         if isinstance(accepted, Response):
             assert octets[:2] == corpus.ANSWER_ID.to_bytes(2, "big")
-            assert octets[12 : 12 + len(sent.question)] == sent.question
+            assert octets[12 : 12 + len(sent.question_octets)] == sent.question_octets
             check_body(answer, accepted)
         rig.hear(answer, octets, accepted if isinstance(accepted, Response) else None)
         if case % BATCH == 0:

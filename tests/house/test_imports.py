@@ -17,6 +17,7 @@ LEVELS: dict[str, int] = {
     "clock": 0,
     "durable": 0,
     "plane": 0,
+    "plurals": 0,
     "portions": 0,
     "problems": 0,
     "wire": 1,

@@ -13,8 +13,9 @@ from typing import Any, cast
 import pytest
 
 from resolver.cache import ResponseCache
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
@@ -26,8 +27,9 @@ from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from resolver.wire.question import Question
 from tests.support.fake_plane import FakeLoop, FakePlane, handover
-from tests.support.forwarding_rig import failure, good, reply_to
+from tests.support.forwarding_rig import failure, good, keep_nothing, reply_to
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork, Sent
@@ -51,15 +53,15 @@ class Rig:
         self.network = ScriptedNetwork()
         self.plan = ForwardPlan(servers or (Server("udp", "192.0.2.53", 53),), "ordered")
         entropy = Entropy(random.Random(3).randbytes)
-        self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy)
         self.cache = ResponseCache(1 << 20)
+        self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy, keep=keeper_of(self.cache))
         self.service = Service(
             policy=PolicyMaker().policy(folder),
             cache=self.cache,
             forwarder=self.forwarder,
             local=LocalNames({"router.home.arpa": ["192.168.1.1"]}),
             clock=self.clock,
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=0,
         )
         self.plane = FakePlane()
@@ -95,8 +97,8 @@ class Rig:
         """What the plane would have sent for a question."""
         network = ScriptedNetwork()
         entropy = Entropy(random.Random(4).randbytes)
-        forwarder = Forwarder(self.plan, network, self.clock, entropy)
-        forwarder.ask(name_from_text(name), 1, False, False, lambda _: None)
+        forwarder = Forwarder(self.plan, network, self.clock, entropy, keep=keep_nothing)
+        forwarder.ask(Question(name_from_text(name), 1), lambda _: None)
         self.plan.upstreams[0].queries -= 1
         return network.sent[0]
 
@@ -374,7 +376,7 @@ def test_what_upstreams_answered_is_heard_before_failures_are_judged(rig: Rig) -
 
 
 def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
-    question = (name_from_text("www.example.org"), 1, False, False)
+    question = Question(name_from_text("www.example.org"), 1)
     rig.asks("www.example.org")
     rig.asks("www.example.org", route=b"r2")
     assert rig.plane.wanted == [question]
@@ -382,7 +384,7 @@ def test_the_plane_knows_what_python_asks_until_it_ends(rig: Rig) -> None:
     rig.network.deliver(sent, good(sent))
     assert rig.plane.wanted == []
     rig.listener.close()
-    rig.forwarder.ask(*question, lambda _: None)
+    rig.forwarder.ask(question, lambda _: None)
     assert rig.plane.wanted == [], "nobody is there to be told"
 
 

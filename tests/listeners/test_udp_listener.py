@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from resolver.clock import LoopClock
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond, Source
+from resolver.flow.peer import Peer
 from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
 from resolver.listeners import mmsg, udp
@@ -41,7 +42,9 @@ class ScriptedService:
         if kind == b"x":
             raise ZeroDivisionError
         if kind == b"w":
-            return Ask(cast(Any, SimpleNamespace(octets=octets)), peer, cast(Any, None), 0, now)
+            return Ask(
+                cast(Any, SimpleNamespace(octets=octets)), cast(Any, None), peer, cast(Any, None), 0, now
+            )
         return Respond(octets[2:], 0, 1, Source.LOCAL)
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from resolver import __version__
+from resolver.flow.peer import Transport
 from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.encode import encode_query
@@ -244,7 +245,7 @@ def test_a_policy_that_is_withdrawn_punts_until_there_is_another(
     play = start()
     assert rcode(play.ask(query("www.ads.example"))) == 3
     play.core.withdraw()
-    assert play.core.answer(query("www.ads.example"), CLIENT, True, 1.0) == (4, b"")
+    assert play.core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 1.0) == (4, b"")
     play.client.send(query("www.ads.example"))
     assert play.event("query")[1] == query("www.ads.example")
     play.core.publish(str(image), 2, 1.7e9, time.monotonic())
@@ -353,19 +354,12 @@ def test_a_silent_upstream_is_handed_over_with_all_who_wait(start: Callable[...,
         play.client.send(query("silent.example", number))
     asked, peer = play.upstream.recvfrom(4096)
     _, handover = play.event("handover")
-    qname, qtype, dnssec_ok, cd, set_index, upstream, number, as_sent, edns, sent_at, due_at = handover[:11]
-    ticket, octets, reason, waiters = handover[11:]
-    assert (qname, qtype, dnssec_ok, cd, set_index, upstream, edns) == (
-        name_from_text("silent.example"),
-        A,
-        False,
-        False,
-        0,
-        0,
-        True,
-    )
+    question, set_index, upstream, number, as_sent, edns, sent_at, due_at = handover[:8]
+    ticket, octets, reason, waiters = handover[8:]
+    assert question == (name_from_text("silent.example"), A, False, False)
+    assert (set_index, upstream, edns) == (0, 0, True)
     assert number.to_bytes(2, "big") == asked[:2]
-    assert as_sent == asked[12 : 12 + len(qname)]
+    assert as_sent == asked[12 : 12 + len(question[0])]
     assert due_at == pytest.approx(sent_at + 0.02)
     assert (octets, reason) == (None, "timeout")
     assert [waiter[0][:2] for waiter in waiters] == [b"\0\1", b"\0\2"]
@@ -394,7 +388,7 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     question = (name_from_text("both.example"), A, False, False)
     play.client.send(query("both.example", 1))
     asked, peer = play.upstream.recvfrom(4096)
-    [(octets, address, route, _)] = play.plane.want(*question)
+    [(octets, address, route, _)] = play.plane.want(question)
     assert (octets[:2], address) == (b"\0\1", CLIENT)
     assert (play.core.in_flight, play.core.waiting) == (0, 0)
     assert play.plane.send(route, b"said Python")
@@ -403,7 +397,7 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     assert play.event("query")[1][:2] == b"\0\2", "whoever asks the same is Python's"
     play.upstream.sendto(reply(asked), peer)
     _, handover = play.event("handover")
-    ticket, received, reason, waiters = handover[11:]
+    ticket, received, reason, waiters = handover[8:]
     assert (received, reason, waiters) == (reply(asked), "reply", [])
     play.plane.close_ticket(ticket)
 
@@ -412,10 +406,10 @@ def test_what_python_asks_alone_is_not_asked_until_it_lets_go(start: Callable[..
     play = start()
     play.ask_upstream()
     question = (name_from_text("alone.example"), A, False, False)
-    assert play.plane.want(*question) is None
+    assert play.plane.want(question) is None
     play.client.send(query("alone.example", 1))
     assert play.event("query")[1][:2] == b"\0\1"
-    play.plane.let_go(*question)
+    play.plane.let_go(question)
     play.client.send(query("alone.example", 2))
     asked, _ = play.upstream.recvfrom(4096)
     assert asked[12:].lower().startswith(question[0])
@@ -426,7 +420,7 @@ def test_a_late_reply_to_a_closed_ticket_is_only_counted(start: Callable[..., Pl
     play.ask_upstream(timeout_s=0.02)
     play.client.send(query("silent.example"))
     asked, peer = play.upstream.recvfrom(4096)
-    play.plane.close_ticket(play.event("handover")[1][11])
+    play.plane.close_ticket(play.event("handover")[1][8])
     play.client.send(query("other.example", 2))
     other, _ = play.upstream.recvfrom(4096)
     play.upstream.sendto(reply(asked), peer)
@@ -461,8 +455,8 @@ def test_a_reply_that_is_not_simply_the_answer_is_handed_over(
         sent = sent.swapcase()  # Chance had mixed the letters just so.
     play.upstream.sendto(sent, peer)
     _, handover = play.event("handover")
-    assert (handover[12], handover[13]) == (sent, "reply")
-    assert [waiter[0] for waiter in handover[14]] == [query("spoilt.example", 5)]
+    assert (handover[9], handover[10]) == (sent, "reply")
+    assert [waiter[0] for waiter in handover[11]] == [query("spoilt.example", 5)]
     assert play.core.in_flight == 0
 
 
@@ -471,18 +465,18 @@ def test_an_upstream_that_is_not_there_is_handed_over(start: Callable[..., Play]
     play.ask_upstream()
     play.upstream.close()
     play.client.send(query("nobody.example"))
-    assert play.event("handover")[1][13] == "network"
+    assert play.event("handover")[1][10] == "network"
 
 
 def test_a_broken_socket_is_told_for_each_ticket(start: Callable[..., Play]) -> None:
     play = start(None, sockets_per_upstream=1)
     play.ask_upstream(timeout_s=0.02)
     play.client.send(query("first.example", 1))
-    ticket = play.event("handover")[1][11]
+    ticket = play.event("handover")[1][8]
     play.upstream.close()
     play.client.send(query("second.example", 2))
     assert play.event("broken") == ("broken", ticket, "network")
-    assert play.event("handover")[1][13] == "network"
+    assert play.event("handover")[1][10] == "network"
     play.plane.close_ticket(ticket)
 
 
@@ -501,7 +495,7 @@ def test_everything_in_flight_can_be_handed_over(start: Callable[..., Play]) -> 
     play.client.send(query("waiting.example"))
     play.upstream.recv(4096)
     play.plane.hand_over_all()
-    assert play.event("handover")[1][13] == "recalled"
+    assert play.event("handover")[1][10] == "recalled"
 
 
 # Threads.
@@ -515,7 +509,7 @@ def test_a_panic_costs_one_query_and_python_is_told(start: Callable[..., Play]) 
     testing.panic_worker(play.plane, 0)
     play.client.send(query("a.ads.example", 1))
     _, handover = play.event("handover")
-    assert handover[13] == "abandoned"
+    assert handover[10] == "abandoned"
     assert play.event("down") == ("down", 0)
     assert play.event("up") == ("up", 0)
     assert play.ask(query("a.ads.example", 2))[:2] == b"\0\2"
@@ -536,14 +530,14 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
     failed = (None, 7.0, 7.0, 7.0, 7.0, (22, "why"))
     route = b"\0\0\x10\0" + bytes(16)
     safe: list[tuple[Callable[[], Any], Any]] = [
-        (lambda: cache.lookup(*question, 7.0), None),
-        (lambda: cache.store(*question, response, 7.0), None),
-        (lambda: cache.store_failure(*question, (22, "why"), 7.0), failed),
-        (lambda: core.answer(query("www.ads.example"), CLIENT, True, 7.0), (4, b"")),
-        (lambda: steps.want(*question), None),
-        (lambda: steps.let_go(*question), None),
-        (lambda: plane.want(*question), None),
-        (lambda: plane.let_go(*question), None),
+        (lambda: cache.lookup(question, 7.0), None),
+        (lambda: cache.store(question, response, 7.0), None),
+        (lambda: cache.store_failure(question, (22, "why"), 7.0), failed),
+        (lambda: core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 7.0), (4, b"")),
+        (lambda: steps.want(question), None),
+        (lambda: steps.let_go(question), None),
+        (lambda: plane.want(question), None),
+        (lambda: plane.let_go(question), None),
         (lambda: plane.send(route, b"octets"), False),
         (lambda: plane.close_ticket(1), None),
         (lambda: plane.upstream_reports(), []),
@@ -566,7 +560,9 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
             call()
     assert plane.counters()["panics"] == len(safe) + len(raising)
     assert cache.entries == 0
-    assert core.answer(query("www.ads.example"), CLIENT, True, 7.0)[0] == 0, "the next one is answered"
+    assert core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 7.0)[0] == 0, (
+        "the next one is answered"
+    )
 
 
 def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> None:
@@ -687,7 +683,7 @@ def test_an_unusable_image_is_refused_and_the_old_one_serves(image: Path, tmp_pa
             core.publish(str(broken), 2, 1.7e9, 0.0)
     with pytest.raises(ValueError):
         core.publish(str(tmp_path / "nothing"), 2, 1.7e9, 0.0)
-    assert core.answer(query("a.ads.example"), CLIENT, False, 1.0)[0] == 0
+    assert core.answer(query("a.ads.example"), CLIENT, Transport.UDP, 1.0)[0] == 0
 
 
 # Query records.
@@ -714,7 +710,7 @@ def test_what_is_answered_is_recorded_once_and_in_order(start: Callable[..., Pla
     play.upstream.sendto(reply(message), sender)
     play.client.recv(4096)
     play.client.send(b"short")
-    play.core.answer(query("printer.example"), CLIENT, True, 1.0)
+    play.core.answer(query("printer.example"), CLIENT, Transport.TCP, 1.0)
     play.ask(query("fresh.example"))
     found = lines_from(play.core)
     words = [line.split("query transport=")[1] for line in found]
@@ -729,8 +725,8 @@ def test_what_is_answered_is_recorded_once_and_in_order(start: Callable[..., Pla
 
 def test_only_what_is_blocked_is_recorded_where_nothing_else_is_wanted(image: Path) -> None:
     core = make_core(image, query_records="blocked")
-    core.answer(query("printer.example"), CLIENT, True, 1.0)
-    core.answer(query("a.ads.example"), CLIENT, True, 1.0)
+    core.answer(query("printer.example"), CLIENT, Transport.TCP, 1.0)
+    core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
     [line] = lines_from(core, clients="full")
     assert "client=" + socket.inet_ntoa(CLIENT) in line
     assert "list=ads action=nxdomain" in line
@@ -738,7 +734,7 @@ def test_only_what_is_blocked_is_recorded_where_nothing_else_is_wanted(image: Pa
 
 def test_without_a_reader_nothing_is_recorded(image: Path) -> None:
     core = make_core(image)
-    core.answer(query("a.ads.example"), CLIENT, True, 1.0)
+    core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
     assert (len(core.take_records()), core.records_lost) == (0, 0)
 
 
@@ -781,15 +777,15 @@ def test_words_that_it_does_not_know_are_refused(image: Path) -> None:
 
 def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
     core = make_core(image)
-    word, octets = core.answer(query("a.ads.example"), CLIENT, True, 1.0)
+    word, octets = core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
     assert (word, rcode(octets)) == (0, 3)
-    assert core.answer(b"", CLIENT, True, 1.0) == (2, b"")
-    assert core.answer(query("unknown.example"), CLIENT, True, 1.0) == (3, b"")
+    assert core.answer(b"", CLIENT, Transport.TCP, 1.0) == (2, b"")
+    assert core.answer(query("unknown.example"), CLIENT, Transport.TCP, 1.0) == (3, b"")
     assert [row[0] for row in core.tallies()] == ["tcp", "tcp"]
     assert set(core.late()) == {"policy", "cache", "stale", "upstream", "local"}
     assert all(len(buckets) == 14 for buckets in core.late().values())
     with pytest.raises(ValueError):
-        core.answer(query("a.ads.example"), b"\1\2\3", False, 1.0)
+        core.answer(query("a.ads.example"), b"\1\2\3", Transport.UDP, 1.0)
 
 
 def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
@@ -803,7 +799,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     word, told, punts = steps.heard(attempt, reply(message), 1.2)
     assert (word, punts) == ("done", [])
     assert [(token, answer[:2]) for token, answer in told] == [(11, b"\0\5"), (12, b"\0\6")]
-    assert core.answer(query("fresh.example", 7), CLIENT, False, 1.3)[0] == 0
+    assert core.answer(query("fresh.example", 7), CLIENT, Transport.UDP, 1.3)[0] == 0
     with pytest.raises(KeyError):
         steps.heard(attempt, reply(message), 1.2)
     twin = make_core(image)
@@ -822,13 +818,13 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     with pytest.raises(ValueError):
         steps.overdue(attempt, 1.4)
     handover = steps.overdue(attempt, 1.5)
-    assert handover[11:14] == (attempt, None, "timeout")
-    assert handover[14] == [(octets, CLIENT, 11, 1.0)]
+    assert handover[8:11] == (attempt, None, "timeout")
+    assert handover[11] == [(octets, CLIENT, 11, 1.0)]
     assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
     steps.close_ticket(attempt)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)
     word, handover = steps.heard(attempt, reply(message, flags=0x8380), 1.7)
-    assert (word, handover[12], handover[13]) == ("handover", reply(message, flags=0x8380), "reply")
+    assert (word, handover[9], handover[10]) == ("handover", reply(message, flags=0x8380), "reply")
     # A probe is due: Python must ask.
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0)])
     assert steps.ask(query("other.example"), CLIENT, 1.9, 13)[0] == "send"
@@ -849,15 +845,15 @@ def test_fields_that_contradict_each_other_are_refused() -> None:
     qname = name_from_text("www.example")
     body = reply(query("www.example"))[-16:]
     good = (0, False, body, 1, 0, (6,), (300,), 0, 300, (), (), (ADDRESS,), None)
-    assert cache.store(qname, A, False, False, good, 1.0) is not None
+    assert cache.store((qname, A, False, False), good, 1.0) is not None
     for place, value in [(2, b"short"), (5, (13,)), (6, ()), (7, 3), (9, ((b"", 0, 0),)), (11, (b"12",))]:
         spoilt = (*good[:place], value, *good[place + 1 :])
         with pytest.raises(ValueError):
-            cache.store(qname, A, False, False, spoilt, 1.0)
+            cache.store((qname, A, False, False), spoilt, 1.0)
     with pytest.raises(ValueError):
-        cache.store(bytes(256), A, False, False, good, 1.0)
+        cache.store((bytes(256), A, False, False), good, 1.0)
     with pytest.raises(ValueError):
-        cache.store(qname, A, False, False, good[:-1], 1.0)
+        cache.store((qname, A, False, False), good[:-1], 1.0)
 
 
 def test_octets_are_read_and_written_as_python_does() -> None:

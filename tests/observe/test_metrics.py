@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
 from resolver.observe.facts import (
     CacheFacts,
     Facts,

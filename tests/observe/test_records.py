@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from resolver.flow.outcome import Drop, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.observe.facts import SinkFacts
 from resolver.observe.records import (
     RECORDS_PER_TURN_MAX,

@@ -12,9 +12,11 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
 from resolver.observe.query_log import lines_of
@@ -27,6 +29,7 @@ from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Qtype
+from resolver.wire.question import Question
 from resolver.wire.response import Response
 from tests.fuzz.rig import ScriptedForwarder, StillClock
 from tests.parity.material import RECORDS, Policy
@@ -38,7 +41,7 @@ REDIRECTED = (Qtype.A, Qtype.AAAA)
 
 
 @dataclass(frozen=True)
-class Question:
+class ClientQuery:
     """One query as a client sends it."""
 
     octets: bytes
@@ -64,10 +67,10 @@ class Sides:
         self.service = Service(
             policy=ServedPolicy(table),
             cache=self.python_cache,
-            forwarder=cast(Forwarder, ScriptedForwarder()),
+            forwarder=cast(Forwarder, ScriptedForwarder(keeper_of(self.python_cache))),
             local=LocalNames(RECORDS),
             clock=StillClock(),
-            access=AccessList([ip_network(text) for text in ALLOW]),
+            clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
         )
@@ -95,36 +98,36 @@ class Sides:
         self.punts = self.asks = 0
         self._peers: dict[tuple[bytes, bool], Peer] = {}
 
-    def store(self, question: tuple[bytes, int, bool, bool], response: Response, now: float) -> None:
-        """Let both keep an answer to a question: qname, qtype, DO, CD."""
+    def store(self, question: Question, response: Response, now: float) -> None:
+        """Let both keep an answer to a question."""
         for cache in (self.python_cache, self.native_cache):
-            cache.store(*question, response, now)
+            cache.store(question, response, now)
 
-    def fail(self, question: tuple[bytes, int, bool, bool], ede: tuple[int, str], now: float) -> None:
+    def fail(self, question: Question, ede: tuple[int, str], now: float) -> None:
         """Let both note a failure."""
         for cache in (self.python_cache, self.native_cache):
-            cache.store_failure(*question, ede, now)
+            cache.store_failure(question, ede, now)
 
-    def compare(self, questions: Sequence[Question], now: float) -> None:
+    def compare(self, queries: Sequence[ClientQuery], now: float) -> None:
         """Ask both; Difference says what is not the same."""
         told: dict[int, tuple[int, bytes]] = {}
-        datagrams = [(number, q) for number, q in enumerate(questions) if not q.is_stream]
+        datagrams = [(number, q) for number, q in enumerate(queries) if not q.is_stream]
         batch = self._steps.answer_batch([(q.octets, q.client) for _, q in datagrams], now)
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
-        for number, question in enumerate(questions):
-            if question.is_stream:
-                told[number] = self.core.answer(question.octets, question.client, True, now)
-            self._compare_one(question, *told[number], now)
+        for number, query in enumerate(queries):
+            if query.is_stream:
+                told[number] = self.core.answer(query.octets, query.client, Transport.TCP, now)
+            self._compare_one(query, *told[number], now)
 
-    def _compare_one(self, question: Question, word: int, message: bytes, now: float) -> None:
-        key = (question.client, question.is_stream)
-        transport = Transport.TCP if question.is_stream else Transport.UDP
-        peer = self._peers.setdefault(key, Peer(question.client, transport))
-        outcome = self.service.answer_now(question.octets, peer, now)
+    def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
+        key = (query.client, query.is_stream)
+        transport = Transport.TCP if query.is_stream else Transport.UDP
+        peer = self._peers.setdefault(key, Peer(query.client, transport))
+        outcome = self.service.answer_now(query.octets, peer, now)
         if word == PUNT:
             self.punts += 1
-            if not self._may_punt(outcome, question.octets):
-                raise Difference(f"{question}: a punt without a reason: {outcome}")
+            if not self._may_punt(outcome, query.octets):
+                raise Difference(f"{query}: a punt without a reason: {outcome}")
             return
         if isinstance(outcome, Ask):
             self.asks += 1
@@ -133,14 +136,14 @@ class Sides:
             self.tallies.of(transport, outcome).add(0.0)
             self._now = now
             if self._queries_recorded != "none":
-                self._buffer.note(peer, question.octets, outcome)
+                self._buffer.note(peer, query.octets, outcome)
             if isinstance(outcome, Respond):
-                wanted = (RESPOND, question.octets[:2] + outcome.tail)
+                wanted = (RESPOND, query.octets[:2] + outcome.tail)
             else:
                 wanted = (DROP_AND_CLOSE if outcome.close else DROP, b"")
         if (word, message) != wanted:
             raise Difference(
-                f"{question.octets.hex()} from {question}: native {word} {message.hex()}, "
+                f"{query.octets.hex()} from {query}: native {word} {message.hex()}, "
                 f"Python {wanted[0]} {wanted[1].hex()}"
             )
 
@@ -182,4 +185,4 @@ def leads_elsewhere(verdict: Verdict) -> bool:
     return local_data is not None and bool(local_data.redirect)
 
 
-__all__ = ["Difference", "Drop", "Question", "Sides", "leads_elsewhere"]
+__all__ = ["ClientQuery", "Difference", "Drop", "Sides", "leads_elsewhere"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resolver.flow.outcome import Peer, Source, Transport
+from resolver.flow.outcome import Source
+from resolver.flow.peer import Peer, Transport
 from resolver.observe.query_log import lines_of
 from resolver.observe.records import Record
 from resolver.policy.verdict import PASS
@@ -17,11 +18,12 @@ from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Malformed, parse_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, accept_response
 from tests.fuzz import corpus
 from tests.fuzz.rig import sent_query
 from tests.parity.material import policies
-from tests.parity.sides import Difference, Question, Sides
+from tests.parity.sides import ClientQuery, Difference, Sides
 from tests.support.engines import Engine, engine_called
 
 LOOKS = [
@@ -57,7 +59,7 @@ def native() -> Engine:
     return engine_called("native")
 
 
-def compare_all(sides: Sides, questions: list[Question], now: float) -> int:
+def compare_all(sides: Sides, questions: list[ClientQuery], now: float) -> int:
     """Let both answer, then write every look of line; how many lines."""
     lines = 0
     for number, (line_format, clients) in enumerate(LOOKS):
@@ -72,7 +74,7 @@ def test_hostile_names_from_every_client_look_alike(native: Engine, tmp_path: Pa
     # Without RD each is answered at once.
     octets = [asked(name)[:2] + b"\0\0" + asked(name)[4:] for name in hostile_names()]
     questions = [
-        Question(one, client, chance) for one in octets for client in CLIENTS for chance in (False, True)
+        ClientQuery(one, client, chance) for one in octets for client in CLIENTS for chance in (False, True)
     ]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(questions)
 
@@ -83,7 +85,7 @@ def test_every_type_looks_alike(native: Engine, tmp_path: Path) -> None:
     qtypes = sorted({*map(int, Qtype), *range(300), 4660, 32767, 65280, 65535})
     qname = name_from_text("name.example.com")
     octets = [asked(qname, qtype)[:2] + b"\0\0" + asked(qname, qtype)[4:] for qtype in qtypes]
-    questions = [Question(one, CLIENTS[0], True) for one in octets]
+    questions = [ClientQuery(one, CLIENTS[0], True) for one in octets]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(qtypes)
 
 
@@ -95,7 +97,7 @@ def test_every_rule_and_mode_of_a_policy_looks_alike(native: Engine, tmp_path: P
             sides = Sides(native.module, policy, query_records=query_records)
             octets = [asked(name_from_text(name)) for name in policy.names]
             questions = [
-                Question(one, CLIENTS[0], is_stream) for one in octets for is_stream in (False, True)
+                ClientQuery(one, CLIENTS[0], is_stream) for one in octets for is_stream in (False, True)
             ]
             lines += compare_all(sides, questions, policy.monotonic)
     assert lines > 1000
@@ -110,12 +112,12 @@ def test_every_rcode_and_every_state_of_the_cache_look_alike(native: Engine, tmp
     for rcode in range(32):
         qname = name_from_text(f"r{rcode}.example.org")
         for state, age_s in (("fresh", 0.0), ("stale", response.ttl_s + 10.0)):
-            question = (bytes((5,)) + state.encode() + qname, 1, False, False)
+            question = Question(bytes((5,)) + state.encode() + qname, 1, False, False)
             sides.store(question, replace(response, rcode=rcode, addresses=()), now - age_s)
             if state == "stale":
                 sides.fail(question, (22, "no upstream answered in time"), now)
     questions = [
-        Question(asked(bytes((5,)) + state + name_from_text(f"r{rcode}.example.org")), CLIENTS[0], False)
+        ClientQuery(asked(bytes((5,)) + state + name_from_text(f"r{rcode}.example.org")), CLIENTS[0], False)
         for rcode in range(32)
         for state in (b"fresh", b"stale")
     ]
@@ -137,7 +139,7 @@ def test_what_is_no_query_looks_alike(native: Engine, tmp_path: Path) -> None:
     ]
     reasons = {query.reason for query in map(parse_query, broken) if isinstance(query, Malformed)}
     assert len(reasons) >= 5
-    questions = [Question(octets, client, False) for octets in broken for client in CLIENTS]
+    questions = [ClientQuery(octets, client, False) for octets in broken for client in CLIENTS]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(questions)
 
 
@@ -145,7 +147,7 @@ def test_the_comparison_of_lines_can_fail(native: Engine, tmp_path: Path) -> Non
     policy = policies(tmp_path, random.Random(1))[0]
     sides = Sides(native.module, policy, query_records="all")
     octets = asked(name_from_text("use-application-dns.net"))
-    sides.compare([Question(octets, CLIENTS[0], True)], policy.monotonic)
+    sides.compare([ClientQuery(octets, CLIENTS[0], True)], policy.monotonic)
     sides.core.answer(octets, CLIENTS[0], True, policy.monotonic)
     with pytest.raises(Difference):
         sides.compare_lines("text", "hidden", 0.0)

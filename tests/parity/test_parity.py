@@ -20,13 +20,14 @@ from resolver.cache.native_cache import fields_of
 from resolver.flow.outcome import Source
 from resolver.wire.encode import encode_query
 from resolver.wire.query import Malformed, parse_query
+from resolver.wire.question import Question
 from resolver.wire.response import Response, accept_response
 from tests.fuzz import corpus
 from tests.fuzz.corpus import Answer
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.rig import IS_LONG, sent_query
 from tests.parity.material import Policy, answer, policies, query
-from tests.parity.sides import Difference, Question, Sides
+from tests.parity.sides import ClientQuery, Difference, Sides
 from tests.support.engines import Engine, engine_called
 
 SEEDS = range(8)
@@ -60,16 +61,13 @@ def policies_without_end(folder: Path, chance: random.Random) -> Iterator[Policy
         round_number += 1
 
 
-Known = tuple[bytes, int, bool, bool]
-"""A question that the caches know something of: qname, qtype, DO, CD."""
-
 EDES = [(22, "no upstream answered in time"), (23, ""), (0, "ü" * 150)]
 
 
-def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Known:
+def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Question:
     """Let both caches know an answer: fresh, stale or too old."""
     learnt = answer(policy, chance)
-    question = (learnt.qname.lower(), learnt.qtype, learnt.dnssec_ok, chance.random() < 0.1)
+    question = Question(learnt.qname.lower(), learnt.qtype, learnt.dnssec_ok, chance.random() < 0.1)
     at = now - chance.choice((0.0, 0.0, 0.25, 1.0, 4.5, 31.0, 299.5, 4000.0, 90_000.0))
     response = accept_response(learnt.octets, sent_query(learnt))
     if isinstance(response, Response):
@@ -99,7 +97,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
         mutator = Mutator([*whole, *corpus.queries()], chance.getrandbits(64))
         for _ in range(PER_POLICY // ABREAST_MAX * 2):
             questions = [
-                Question(next_query(whole, mutator, chance), next_client(chance), chance.random() < 0.2)
+                ClientQuery(next_query(whole, mutator, chance), next_client(chance), chance.random() < 0.2)
                 for _ in range(chance.randint(1, ABREAST_MAX))
             ]
             for _ in range(6):
@@ -131,7 +129,7 @@ def next_query(whole: list[bytes], mutator: Mutator, chance: random.Random) -> b
     return chance.choice(whole) if chance.random() < 0.8 else mutator.next()[1]
 
 
-def query_for(known: Known, chance: random.Random) -> bytes:
+def query_for(known: Question, chance: random.Random) -> bytes:
     """A query that a cache may answer."""
     qname, qtype, dnssec_ok, checking_disabled = known
     octets = encode_query(
@@ -156,11 +154,11 @@ def test_the_comparison_can_fail(native: Engine, tmp_path: Path) -> None:
     learnt = corpus.answers()[0]
     response = accept_response(learnt.octets, sent_query(learnt))
     assert isinstance(response, Response)
-    sides.python_cache.store(learnt.qname, learnt.qtype, False, False, response, now)
+    sides.python_cache.store(Question(learnt.qname, learnt.qtype), response, now)
     asked = corpus.made_answer("www.example.org.", "A").octets
     plain = bytes(2) + b"\1\0" + asked[4:6] + bytes(6) + asked[12:33]
     with pytest.raises(Difference):
-        sides.compare([Question(plain, CLIENTS[0], False)], now)
+        sides.compare([ClientQuery(plain, CLIENTS[0], False)], now)
 
 
 # The two walkers.
@@ -251,15 +249,15 @@ def test_both_caches_keep_the_same(seed: int, native: Engine, tmp_path: Path) ->
         now = 1000.0
         for _ in range(PER_POLICY):
             each, response = chance.choice(known)
-            question = (each.qname.lower(), each.qtype, each.dnssec_ok, chance.random() < 0.2)
+            question = Question(each.qname.lower(), each.qtype, each.dnssec_ok, chance.random() < 0.2)
             match chance.randrange(8):
                 case 0 | 1:
-                    facts = [entry_facts(cache.store(*question, response, now)) for cache in caches]
+                    facts = [entry_facts(cache.store(question, response, now)) for cache in caches]
                 case 2:
                     ede = (22, "no upstream answered in time")
-                    facts = [entry_facts(cache.store_failure(*question, ede, now)) for cache in caches]
+                    facts = [entry_facts(cache.store_failure(question, ede, now)) for cache in caches]
                 case _:
-                    facts = [entry_facts(cache.lookup(*question, now)) for cache in caches]
+                    facts = [entry_facts(cache.lookup(question, now)) for cache in caches]
             assert facts[0] == facts[1], f"seed {seed}: {question} at {now}"
             now += chance.choice((0.0, 0.0, 0.4, 1.0, 3.0, 61.0, 900.0, 30_000.0))
             steps += 1

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from resolver.flow.outcome import Respond, Source, Transport
+from resolver.flow.outcome import Respond, Source
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.stream import StreamCounts
@@ -64,7 +65,7 @@ def service(**counts: int) -> Service:
 
 
 def forwarder(**counts: int) -> Forwarder:
-    none = {"pending": 0, "coalesced": 0, "overloads": 0, "waiter_errors": 0}
+    none = {"pending": 0, "coalesced": 0, "overloads": 0, "defects": 0}
     return cast(Forwarder, SimpleNamespace(**{**none, **counts}))
 
 
@@ -124,7 +125,7 @@ def test_a_defect_anywhere_is_a_drop() -> None:
     reporter.count_drop("defect")
     reporter.count_drop("short", 7)
     plane = native(lost=Counter(defect=1000, ring_full=3))
-    drops = drops_of(reporter, service(defects=10), forwarder(waiter_errors=100), plane)
+    drops = drops_of(reporter, service(defects=10), forwarder(defects=100), plane)
     assert drops == Counter(defect=1111, short=7, ring_full=3)
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from resolver.config.settings import load_settings
+from resolver.flow.peer import Transport
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
 from resolver.observe.metrics import render
@@ -219,8 +220,8 @@ def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us(tmp_path: Path)
     async def act(server: Server) -> None:
         reply = await ask(server.dns_addresses[0], "www.acme.example")
         assert reply[3] & 0x0F == 3
-        [(octets, address, is_stream)] = core_of(server).asked
-        assert (octets[:2], address, is_stream) == (b"\0\7", b"\x7f\0\0\1", True)
+        [(octets, address, transport)] = core_of(server).asked
+        assert (octets[:2], address, transport) == (b"\0\7", b"\x7f\0\0\1", Transport.TCP)
 
     play(tmp_path, act)
 

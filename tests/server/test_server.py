@@ -111,6 +111,29 @@ def test_a_blocked_name_is_denied_and_counted(tmp_path: Path) -> None:
     play(act)
 
 
+def test_a_client_has_so_many_tcp_connections_to_all_addresses_together(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(
+            tmp_path, limits={"tcp_connections_per_client_max": 2}, dns=["127.0.0.1:0", "127.0.0.2:0"]
+        )
+        await server.start()
+        first, second = server.dns_addresses
+        opened = [await asyncio.open_connection(*first), await asyncio.open_connection(*second)]
+        over, writer = await asyncio.open_connection(*second)
+        try:
+            assert await over.read(1) == b""
+        except ConnectionError:
+            pass
+        page = render(server.facts()).decode()
+        assert "resolver_tcp_connections 2.0" in page
+        assert 'resolver_dropped_total{reason="tcp_connections_per_client_max"} 1.0' in page
+        for _, one in [*opened, (over, writer)]:
+            one.close()
+        await server.stop()
+
+    play(act)
+
+
 def test_silent_http_connections_meet_a_limit_that_is_counted_and_harm_no_query(tmp_path: Path) -> None:
     async def act() -> None:
         server = make_server(tmp_path, limits={"http_connections_max": 3})

@@ -10,7 +10,8 @@ from typing import Any
 from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.cache.native_cache import fields_of, response_of
-from resolver.plane import PUNT, EntryFields, ResponseFields, TallyFields, UpstreamSetFields
+from resolver.plane import PUNT, EntryFields, QuestionFields, ResponseFields, TallyFields, UpstreamSetFields
+from resolver.wire.question import Question
 from tests.support.fake_plane import FakePlane
 
 VERSION = __version__
@@ -25,33 +26,14 @@ class Cache:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> EntryFields | None:
-        return _fields(self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now))
+    def lookup(self, question: QuestionFields, now: float) -> EntryFields | None:
+        return _fields(self.inner.lookup(Question(*question), now))
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: ResponseFields,
-        now: float,
-    ) -> EntryFields | None:
-        kept = response_of(qname, response)
-        return _fields(self.inner.store(qname, qtype, dnssec_ok, checking_disabled, kept, now))
+    def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None:
+        return _fields(self.inner.store(Question(*question), response_of(question[0], response), now))
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> EntryFields:
-        fields = _fields(self.inner.store_failure(qname, qtype, dnssec_ok, checking_disabled, ede, now))
+    def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields:
+        fields = _fields(self.inner.store_failure(Question(*question), ede, now))
         assert fields is not None
         return fields
 
@@ -84,7 +66,7 @@ class Core:
         self.given = given
         self.published: list[tuple[str, int, float, float]] = []
         self.upstreams: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
-        self.asked: list[tuple[bytes, bytes, bool]] = []
+        self.asked: list[tuple[bytes, bytes, int]] = []
         self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
         self.waiting = 0
@@ -116,8 +98,8 @@ class Core:
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        self.asked.append((octets, address, is_stream))
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        self.asked.append((octets, address, transport))
         return PUNT, b""
 
     def take_records(self) -> FakeRecords:

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from resolver.plane import Handover, UpstreamReport, WaitingFields
+from resolver.plane import Handover, QuestionFields, UpstreamReport, WaitingFields
+from resolver.wire.question import Question
 
 
 class FakePlane:
@@ -21,7 +22,7 @@ class FakePlane:
         self.sent: list[tuple[bytes, bytes]] = []
         """(route, octets) of what clients were sent."""
         self.closed_tickets: list[int] = []
-        self.wanted: list[tuple[bytes, int, bool, bool]] = []
+        self.wanted: list[QuestionFields] = []
         """Questions that Python asks."""
         self.asked: dict[bytes, list[WaitingFields]] = {}
         """Names that the plane has asked for, and who waits."""
@@ -63,14 +64,12 @@ class FakePlane:
         self.sent.append((route, octets))
         return True
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[WaitingFields] | None:
-        self.wanted.append((qname, qtype, dnssec_ok, checking_disabled))
-        return self.asked.pop(qname, None)
+    def want(self, question: QuestionFields) -> list[WaitingFields] | None:
+        self.wanted.append(question)
+        return self.asked.pop(question[0], None)
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self.wanted.remove((qname, qtype, dnssec_ok, checking_disabled))
+    def let_go(self, question: QuestionFields) -> None:
+        self.wanted.remove(question)
 
     def close_ticket(self, ticket: int) -> None:
         self.closed_tickets.append(ticket)
@@ -121,10 +120,7 @@ def handover(
     """The handover of an attempt that sent `octets`, a whole query with OPT and without DO or CD."""
     end = octets.index(b"\0", 12) + 1
     return Handover(
-        qname=octets[12:end].lower(),
-        qtype=int.from_bytes(octets[end : end + 2], "big"),
-        dnssec_ok=False,
-        checking_disabled=False,
+        question=Question(octets[12:end].lower(), int.from_bytes(octets[end : end + 2], "big")),
         set_index=0,
         upstream=upstream,
         id=int.from_bytes(octets[:2], "big"),

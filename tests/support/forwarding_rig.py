@@ -7,8 +7,9 @@ import struct
 from collections.abc import Callable, Sequence
 
 from resolver.forwarding.entropy import Entropy
-from resolver.forwarding.forwarder import Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import Answered, Failed, Forwarder, Keep
 from resolver.forwarding.plan import ForwardPlan, Server, Strategy
+from resolver.wire.question import Question
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_network import ScriptedNetwork, Sent
 from tests.support.wirebuild import QNAME, opt, rr, wire_name
@@ -63,6 +64,10 @@ def failure(sent: Sent, rcode: int) -> bytes:
     return reply_to(sent.octets, flags=0x8180 | rcode, additional=additional)
 
 
+def keep_nothing(question: Question, result: Answered | Failed, now: float) -> None:
+    """For tests without a cache."""
+
+
 class Rig:
     """Everything a test of forwarding needs."""
 
@@ -72,17 +77,20 @@ class Rig:
         strategy: Strategy = "ordered",
         unreachable: Sequence[str] = (),
         timeout_s: float = 2.0,
+        keep: Keep = keep_nothing,
         **more: int,
     ) -> None:
         self.clock = FakeClock()
         self.network = ScriptedNetwork(unreachable)
         self.plan = ForwardPlan(servers or (FIRST,), strategy)
-        self.forwarder = Forwarder(self.plan, self.network, self.clock, seeded(), timeout_s=timeout_s, **more)
+        self.forwarder = Forwarder(
+            self.plan, self.network, self.clock, seeded(), keep=keep, timeout_s=timeout_s, **more
+        )
         self.results: list[Answered | Failed] = []
 
     def ask(self, qname: bytes = WWW, qtype: int = A, done: Callable[..., None] | None = None) -> None:
         """Ask; the result goes to `results`."""
-        self.forwarder.ask(qname, qtype, False, False, done or self.results.append)
+        self.forwarder.ask(Question(qname, qtype), done or self.results.append)
 
     @property
     def sent(self) -> list[Sent]:

@@ -21,9 +21,11 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
+from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
@@ -104,15 +106,6 @@ class Scene:
         self._generation = 0
         self.network = ScriptedNetwork(settings.unreachable)
         plan = _plan(settings)
-        self.forwarder = Forwarder(
-            plan,
-            self.network,
-            self.clock,
-            Entropy(random.Random(5).randbytes),
-            timeout_s=settings.timeout_s,
-            in_flight_max=settings.in_flight_max,
-            waiters_max=settings.waiters_max,
-        )
         allow = [ip_network(text) for text in settings.allow]
         self._stage: NativeStage | None = None
         self.cache: AnyCache
@@ -139,6 +132,16 @@ class Scene:
                 negative_ttl_max_s=settings.negative_ttl_max_s,
                 stale_max_s=settings.stale_max_s,
             )
+        self.forwarder = Forwarder(
+            plan,
+            self.network,
+            self.clock,
+            Entropy(random.Random(5).randbytes),
+            keep=keeper_of(self.cache),
+            timeout_s=settings.timeout_s,
+            in_flight_max=settings.in_flight_max,
+            waiters_max=settings.waiters_max,
+        )
         self._image = self._compile(play.blocklist)
         self.service = Service(
             policy=self._next_policy(),
@@ -146,7 +149,7 @@ class Scene:
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
             clock=self.clock,
-            access=AccessList(allow),
+            clients=Clients(allow),
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
@@ -206,7 +209,7 @@ class Scene:
             raise PlayFailed(f"two queries are called {group}")
         self._last = group
         self.groups[group] = []
-        transport = Transport(step.transport)
+        transport = Transport[step.transport.upper()]
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
@@ -231,7 +234,7 @@ class Scene:
     def _ask(self, client: Client, address: str) -> None:
         packed = ip_address(address).packed
         if self._stage is not None:
-            if client.transport is Transport.UDP:
+            if not client.transport.is_stream:
                 self._stage.plane.receive(client.number, client.octets, packed)
                 return
             word = self._stage.plane.answer(client.number, client.octets, packed)
@@ -379,7 +382,7 @@ class Scene:
             "probes in flight": self.forwarder.probing,
             "open tickets": [asked(sent.octets) for sent in self.network.sent if sent.is_open],
             "timers": self.clock.pending,
-            "defects": self.defects + self.forwarder.waiter_errors,
+            "defects": self.defects + self.forwarder.defects,
         }
         after = (len(self.network.sent), sum(c.ending is not None for c in self.clients.values()))
         if before != after:
@@ -501,4 +504,4 @@ def _flaws(client: Client, expected: Answer | Dropped) -> list[str]:
         label for code, label in RCODE_LABELS.items() if code & 15 == client.reply[3] & 15
     ]:
         flaws.append(f"it is counted as rcode {ending.rcode}, but says {client.reply[3] & 15}")
-    return flaws + check_answer(client.octets, client.reply, expected, client.transport is Transport.TCP)
+    return flaws + check_answer(client.octets, client.reply, expected, client.transport.is_stream)

@@ -19,7 +19,8 @@ from typing import Any, Literal, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
@@ -32,7 +33,15 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
-from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
+from resolver.plane import (
+    ASK,
+    DROP_AND_CLOSE,
+    PUNT,
+    RESPOND,
+    QuestionFields,
+    UpstreamReport,
+    UpstreamSetFields,
+)
 from resolver.policy.policy import Policy
 from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
@@ -198,7 +207,7 @@ class ScriptedPlane:
     def answer(self, token: int, octets: bytes, address: bytes) -> int:
         """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
         self.before_event()
-        word, message = self.core.answer(octets, address, True, self.clock.now())
+        word, message = self.core.answer(octets, address, Transport.TCP, self.clock.now())
         if word not in (ASK, PUNT):
             self._end(token, word, message)
         return int(word)
@@ -271,7 +280,7 @@ class ScriptedPlane:
     def _hand_over(self, attempt: _Attempt, reason: str) -> None:
         # The core knows no other way to give an attempt up than that its time is over.
         fields = self._steps.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
-        self._take_over(attempt, (*fields[:13], reason, *fields[14:]))
+        self._take_over(attempt, (*fields[:10], reason, *fields[11:]))
 
     def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
         *facts, waiters = fields
@@ -324,14 +333,12 @@ class ScriptedPlane:
         self._tell(token, octets, self._reporter.last_ending(octets))
         return True
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[tuple[bytes, bytes, bytes, float]] | None:
-        waiters = self._steps.want(qname, qtype, dnssec_ok, checking_disabled)
+    def want(self, question: QuestionFields) -> list[tuple[bytes, bytes, bytes, float]] | None:
+        waiters = self._steps.want(question)
         return None if waiters is None else _routed(waiters)
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
-        self._steps.let_go(qname, qtype, dnssec_ok, checking_disabled)
+    def let_go(self, question: QuestionFields) -> None:
+        self._steps.let_go(question)
 
     def close_ticket(self, ticket: int) -> None:
         self._steps.close_ticket(ticket)

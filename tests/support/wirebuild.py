@@ -118,7 +118,9 @@ def reply(
 ) -> bytes:
     """An upstream's answer to what was asked."""
     counts = (1, len(answer), len(authority), len(additional))
-    return header(flags, counts, asked.id) + asked.question + b"".join((*answer, *authority, *additional))
+    return (
+        header(flags, counts, asked.id) + asked.question_octets + b"".join((*answer, *authority, *additional))
+    )
 
 
 def accept(

@@ -175,7 +175,7 @@ def test_a_dname_that_makes_the_name_too_long_is_refused() -> None:
 @pytest.mark.parametrize("rest", [[], [rr("a", 1, B)]])
 def test_a_target_read_out_of_a_ttl_does_not_change_as_the_ttl_runs_down(rest: list[bytes]) -> None:
     # The target points at its own record's TTL, which reads as the name `a` until it runs down.
-    ttl_at = 12 + len(sent().question) + 6
+    ttl_at = 12 + len(sent().question_octets) + 6
     response = accepted(sent(), [rr(QNAME, 5, bytes((0xC0, ttl_at)), 0x0161_0000), *rest], [soa(b"\0")])
     assert [link.target for link in response.links] == [b"\1a\0"]
     assert age_body(response, 7).startswith(rr(QNAME, 5, b"\1a\0", 0x0161_0000 - 7))

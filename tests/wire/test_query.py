@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from resolver.wire.numbers import Rcode
 from resolver.wire.query import MALFORMED_REASONS, Malformed, Query, parse_query
+from resolver.wire.question import Question
 from tests.support.wirebuild import header, opt, option, query, query_octets, question, rr, wire_name
 
 
@@ -33,6 +34,20 @@ def test_a_plain_query_is_read() -> None:
     )
     assert parsed.recursion_desired and not parsed.checking_disabled
     assert octets[12 : parsed.question_end] == question("WWW.Example.org", 28)
+
+
+@pytest.mark.parametrize("dnssec_ok", [False, True])
+@pytest.mark.parametrize("checking_disabled", [False, True])
+def test_what_is_asked_is_the_name_in_lower_case_the_type_and_the_two_bits(
+    dnssec_ok: bool, checking_disabled: bool
+) -> None:
+    additional = opt(flags=0x8000) if dnssec_ok else None
+    flags = 0x0110 if checking_disabled else 0x0100
+    octets = query_octets("WWW.Example.org", 28, flags=flags, additional=additional)
+    parsed = parse_query(octets)
+    assert isinstance(parsed, Query)
+    assert parsed.question == Question(wire_name("www.example.org"), 28, dnssec_ok, checking_disabled)
+    assert type(parsed.question) is Question
 
 
 @pytest.mark.parametrize("length", range(12))

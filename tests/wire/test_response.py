@@ -345,12 +345,12 @@ def test_any_octets_get_a_verdict(octets: bytes, do: bool, qtype: int) -> None:
     asked = sent(qtype=qtype, dnssec_ok=do)
     for counts in ((1, 1, 0, 0), (1, 2, 1, 0), (1, 0, 1, 1)):
         for flags in (0x8180, 0x8183):
-            verdict = accept_response(header(flags, counts) + asked.question + octets, asked)
+            verdict = accept_response(header(flags, counts) + asked.question_octets + octets, asked)
             assert isinstance(verdict, Response | Refused | UpstreamFailure)
 
 
 def test_sent_queries_know_their_question() -> None:
-    assert SentQuery(1, WWW, 28, 1, True, False).question == question(qtype=28)
+    assert SentQuery(1, WWW, 28, 1, True, False).question_octets == question(qtype=28)
 
 
 def test_a_last_empty_edns_option_is_not_lost() -> None:

@@ -145,7 +145,7 @@ def slowest_of(octets: bytes) -> tuple[object, float]:
 
 def ladder(rungs: int) -> bytes:
     """A TXT record in whose RDATA each name is one label and a pointer to the name before."""
-    start = 12 + len(sent().question) + 12
+    start = 12 + len(sent().question_octets) + 12
     rdata = b"\1a\0"
     before = start
     while len(rdata) < rungs * 4:
@@ -159,15 +159,17 @@ def bombs() -> dict[str, bytes]:
     asked = sent()
     good = rr(QNAME, 1, b"\xc0\0\2\1")
     rungs = ladder(1200)
-    first = 12 + len(asked.question) + 12 + 3
+    first = 12 + len(asked.question_octets) + 12 + 3
     pointers = [bytes((0xC0 | (first + 4 * n) >> 8, (first + 4 * n) & 0xFF)) for n in range(1190)]
     labels = wire_name("c." * 126 + "c")
-    run_start = 12 + len(asked.question) + 12
+    run_start = 12 + len(asked.question_octets) + 12
     runs = rr(QNAME, 16, labels * 60)
     targets = [run_start + 255 * run + 2 * label for run in range(60) for label in range(120)]
     big = wire_name(".".join(["a" * 63] * 3 + ["a" * 59]))
     return {
-        "alternating pointers": header(0x8180, (1, 1, 0, 0)) + asked.question + b"\xc0\x23\xc0\x21" * 160,
+        "alternating pointers": header(0x8180, (1, 1, 0, 0))
+        + asked.question_octets
+        + b"\xc0\x23\xc0\x21" * 160,
         "ladder climbed from the top": reply(
             asked, [rungs, *[rr(p, 1, b"\0" * 4) for p in reversed(pointers[:1000])]]
         ),
@@ -190,7 +192,7 @@ def bombs() -> dict[str, bytes]:
         "one owner for all": reply(asked, [rr("x.example", 1, b"\0" * 4)] + [good] * (RECORDS_MAX - 1)),
         "cname for every record": reply(asked, [rr(QNAME, 5, QNAME)] * RECORDS_MAX),
         "dnames above": reply(asked, [rr(b"\0", 39, wire_name("example.net"))] * RECORDS_MAX),
-        "labels without end": header(0x8180, (1, 1, 0, 0)) + asked.question + b"\1a" * 32000,
+        "labels without end": header(0x8180, (1, 1, 0, 0)) + asked.question_octets + b"\1a" * 32000,
     }
 
 

@@ -87,7 +87,7 @@ def check_response(octets: bytes, asked: SentQuery, engine: Engine) -> None:
     for body in (verdict.body, age_body(verdict, 7), with_ttl(verdict, 30)):
         assert len(body) == len(verdict.body)
         message = read_message(
-            header(0x8180, (1, verdict.ancount, verdict.nscount, 0)) + asked.question + body
+            header(0x8180, (1, verdict.ancount, verdict.nscount, 0)) + asked.question_octets + body
         )
         assert message is not None
         owners = {asked.qname.lower(), *(link.target for link in verdict.links)}
@@ -137,4 +137,4 @@ def test_the_check_of_responses_can_fail() -> None:
     response = accept_response(good, asked)
     assert isinstance(response, Response)
     response.body = response.body[:-1]
-    assert read_message(header(0x8180, (1, 1, 0, 0)) + asked.question + response.body) is None
+    assert read_message(header(0x8180, (1, 1, 0, 0)) + asked.question_octets + response.body) is None

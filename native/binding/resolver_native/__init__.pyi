@@ -44,6 +44,9 @@ _Tally: TypeAlias = tuple[
 ]
 """Transport, qtype, rcode, source, reason, the enforced and the shadow hit, count, sum of seconds."""
 
+_Question: TypeAlias = tuple[bytes, int, bool, bool]
+"""Name, type, DO and CD.  ValueError is raised for a name of no octets or of more than 255."""
+
 _Link: TypeAlias = tuple[bytes, int, int]
 """One step of a chain: target, end in the body, answer records up to there."""
 
@@ -73,10 +76,7 @@ _Waiter: TypeAlias = tuple[bytes, bytes, bytes, float]
 """A client that waits: its query, its address, the route to it, when it asked."""
 
 _Handover: TypeAlias = tuple[
-    bytes,
-    int,
-    bool,
-    bool,
+    _Question,
     int,
     int,
     int,
@@ -89,7 +89,7 @@ _Handover: TypeAlias = tuple[
     Literal["reply", "timeout", "network", "no_socket", "abandoned", "recalled"],
     list[_Waiter],
 ]
-"""An attempt that Python goes on with: qname, qtype, DO, CD, number of the upstream set, number of the
+"""An attempt that Python goes on with: question, number of the upstream set, number of the
 upstream, ID, qname as sent, EDNS, sent_at, due_at, ticket, what came in (with the reason `reply`), reason,
 who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, and the upstream may be well.
 `recalled`: it is still out, by `hand_over_all`."""
@@ -126,34 +126,16 @@ class Cache:
     ) -> Cache:
         """Empty; `octets_max` under 8 KiB: off.  Times in seconds."""
 
-    def lookup(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool, now: float
-    ) -> _Entry | None:
+    def lookup(self, question: _Question, now: float) -> _Entry | None:
         """A copy of what is known: a fresh answer, a stale one, or a failure.  Counted as a hit or a miss."""
 
-    def store(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        response: _Response,
-        now: float,
-    ) -> _Entry | None:
+    def store(self, question: _Question, response: _Response, now: float) -> _Entry | None:
         """Keep an accepted answer; a copy of its entry, TTLs within bounds; None: it may not be kept.
 
         Raises ValueError for fields that contradict each other.
         """
 
-    def store_failure(
-        self,
-        qname: bytes,
-        qtype: int,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: tuple[int, str],
-        now: float,
-    ) -> _Entry:
+    def store_failure(self, question: _Question, ede: tuple[int, str], now: float) -> _Entry:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
     @property
@@ -219,9 +201,9 @@ class Core:
         """
 
     def answer(
-        self, octets: bytes, address: bytes, is_stream: bool, now: float
+        self, octets: bytes, address: bytes, transport: int, now: float
     ) -> tuple[Literal[0, 1, 2, 3, 4], bytes]:
-        """What becomes of one query.
+        """What becomes of one query; `transport`: 0 UDP, 1 TCP, 2 TLS, 3 HTTPS, 4 QUIC, 5 HTTP/3.
 
         0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
         3: nothing known answers it; 4: Python must answer it; these are not.
@@ -312,16 +294,14 @@ class Plane:
     def send(self, route: bytes, octets: bytes) -> bool:
         """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route."""
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[_Waiter] | None:
+    def want(self, question: _Question) -> list[_Waiter] | None:
         """Python asks a question by itself: until `let_go` nobody is asked it natively.
 
         Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over,
         whatever becomes of it.  None: it was not.
         """
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+    def let_go(self, question: _Question) -> None:
         """Python is done with a question that it asked by itself."""
 
     def close_ticket(self, ticket: int) -> None:

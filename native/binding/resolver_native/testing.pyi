@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, TypeAlias, final
 
-from resolver_native import Cache, Core, Plane, _Response, _Waiter
+from resolver_native import Cache, Core, Plane, _Question, _Response, _Waiter
 
 __all__ = [
     "PolicyTable",
@@ -64,12 +64,10 @@ class Steps:
     def overdue(self, attempt: int, now: float) -> tuple[object, ...]:
         """Give up an attempt whose time is up.  Raises as `heard`, and ValueError too soon."""
 
-    def want(
-        self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool
-    ) -> list[_Waiter] | None:
+    def want(self, question: _Question) -> list[_Waiter] | None:
         """See `Plane.want`; the routes are tokens."""
 
-    def let_go(self, qname: bytes, qtype: int, dnssec_ok: bool, checking_disabled: bool) -> None:
+    def let_go(self, question: _Question) -> None:
         """See `Plane.let_go`."""
 
     def close_ticket(self, ticket: int) -> None:

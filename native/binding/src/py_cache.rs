@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::PyTuple;
 use resolver_core::cache as core;
 
-use crate::fields::{name_from, response_from, EntryCopy};
+use crate::fields::{question_from, response_from, EntryCopy, QuestionFields};
 use crate::guard::Guard;
 
 /// See the stub file.
@@ -19,8 +19,6 @@ pub struct Cache {
     /// Shared likewise.
     pub guard: Arc<Guard>,
 }
-
-type Name<'py> = Bound<'py, PyBytes>;
 
 #[pymethods]
 impl Cache {
@@ -40,54 +38,42 @@ impl Cache {
     fn lookup<'py>(
         &self,
         py: Python<'py>,
-        qname: Name<'py>,
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: QuestionFields<'py>,
         now: f64,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let qname = name_from(&qname)?;
+        let question = question_from(&question)?;
         let copy = |entry: Option<&mut core::Entry>| entry.map(|entry| EntryCopy::of(entry));
-        let look = || self.inner.lookup(qname, qtype, dnssec_ok, checking_disabled, now, copy);
+        let look = || self.inner.lookup(question, now, copy);
         let found = self.guard.call(|| None, look);
         found.map(|entry| entry.fields(py)).transpose()
     }
 
-    #[allow(clippy::too_many_arguments)] // `ResponseCache.store` has as many.
     fn store<'py>(
         &self,
         py: Python<'py>,
-        qname: Name<'py>,
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: QuestionFields<'py>,
         response: Bound<'py, PyTuple>,
         now: f64,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let qname = name_from(&qname)?;
-        let response = response_from(&response, qname)?;
+        let question = question_from(&question)?;
+        let response = response_from(&response, question.qname)?;
         let copy = |kept: Result<&mut core::Entry, _>| kept.ok().map(|entry| EntryCopy::of(entry));
-        let store = || self.inner.store(qname, qtype, dnssec_ok, checking_disabled, response, now, copy);
+        let store = || self.inner.store(question, response, now, copy);
         let kept = self.guard.call(|| None, store);
         kept.map(|entry| entry.fields(py)).transpose()
     }
 
-    #[allow(clippy::too_many_arguments)] // `ResponseCache.store_failure` has as many.
     fn store_failure<'py>(
         &self,
         py: Python<'py>,
-        qname: Name<'py>,
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: QuestionFields<'py>,
         ede: (u16, String),
         now: f64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let qname = name_from(&qname)?;
+        let question = question_from(&question)?;
         let ede = (ede.0, ede.1.as_str());
         let copy = |entry: &mut core::Entry| EntryCopy::of(entry);
-        let (inner, flags) = (&self.inner, (dnssec_ok, checking_disabled));
-        let note = || inner.store_failure_with(qname, qtype, flags.0, flags.1, ede, now, copy);
+        let note = || self.inner.store_failure_with(question, ede, now, copy);
         self.guard.call(|| EntryCopy::of_failure(ede, now), note).fields(py)
     }
 

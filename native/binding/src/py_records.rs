@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use resolver_core::flow::Recorded;
-use resolver_core::records::{self, Clients, LineFormat, Lines};
+use resolver_core::records::{self, LineFormat, Lines, ShownClients};
 
 use crate::guard::Guard;
 
@@ -45,9 +45,9 @@ impl Records {
             _ => return Err(PyValueError::new_err("line_format is text or json")),
         };
         let clients = match clients {
-            "hidden" => Clients::Hidden,
-            "network" => Clients::Network,
-            "full" => Clients::Full,
+            "hidden" => ShownClients::Hidden,
+            "network" => ShownClients::Network,
+            "full" => ShownClients::Full,
             _ => return Err(PyValueError::new_err("clients is hidden, network or full")),
         };
         let write = || Ok(Lines::new(format, clients, offset_s).of(&self.taken));

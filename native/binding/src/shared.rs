@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use resolver_core::flow::{Flow, Recorded, Tallies, Waiters};
 use resolver_core::records::{ring, Records, Source};
+use resolver_core::wire::Question;
 
 use crate::counters::Counters;
 use crate::epoll::EventFd;
@@ -120,20 +121,13 @@ impl Heart {
     }
 
     /// See `Flow::want`.
-    pub fn want(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-    ) -> Option<Waiters> {
-        let want = || self.flow.want(qname, qtype, dnssec_ok, checking_disabled);
-        self.guard.call(|| None, want)
+    pub fn want(&self, question: Question) -> Option<Waiters> {
+        self.guard.call(|| None, || self.flow.want(question))
     }
 
     /// See `Flow::let_go`.
-    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        self.guard.call(|| (), || self.flow.let_go(qname, qtype, dnssec_ok, checking_disabled));
+    pub fn let_go(&self, question: Question) {
+        self.guard.call(|| (), || self.flow.let_go(question));
     }
 
     /// A new thread's counts, with a buffer of so many octets for its records, if any are kept.

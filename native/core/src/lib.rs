@@ -5,7 +5,6 @@
 //! and Python answers; it never accepts what Python would refuse.
 #![forbid(unsafe_code)]
 
-pub mod access;
 /// Under a name of its own, so that `native/models` can put others in their place.
 mod atomic {
     pub use std::sync::atomic::{AtomicU64, Ordering};

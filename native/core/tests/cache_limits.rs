@@ -1,7 +1,7 @@
 //! A full cache keeps what is used, takes no more memory than it says, and serves many threads at once.
 
 use resolver_core::cache::{Cache, CacheConfig};
-use resolver_core::wire::{NegativeKind, Response, Ttl};
+use resolver_core::wire::{NegativeKind, Question, Response, Ttl};
 use smallvec::smallvec;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -39,11 +39,11 @@ fn answer(number: u32, octets: usize) -> Response {
 }
 
 fn is_known(cache: &Cache, qname: &[u8]) -> bool {
-    cache.lookup(qname, 1, false, false, 1.0, |entry| entry.is_some())
+    cache.lookup(Question::plain(qname, 1), 1.0, |entry| entry.is_some())
 }
 
 fn store(cache: &Cache, qname: &[u8], response: Response) -> bool {
-    cache.store(qname, 1, false, false, response, 0.0, |kept| kept.is_ok())
+    cache.store(Question::plain(qname, 1), response, 0.0, |kept| kept.is_ok())
 }
 
 /// One client's question: from the cache, or fetched and kept.
@@ -112,7 +112,7 @@ fn the_smallest_caches_stay_within_their_bounds_too() {
         let cache = cache(octets_max);
         for number in 0..300 {
             store(&cache, &name("tiny", number), answer(1, number as usize % 100));
-            cache.store_failure(&name("fail", number), 1, false, false, (22, ""), 0.0);
+            cache.store_failure(Question::plain(&name("fail", number), 1), (22, ""), 0.0);
             assert!(cache.counters().octets <= octets_max as u64, "{octets_max}: {:?}", cache.counters());
         }
         assert_eq!(cache.audit(), None);
@@ -143,7 +143,7 @@ fn an_answer_too_large_for_its_shard_is_given_back_and_voids_the_older_one() {
     let cache = cache(100_000);
     let qname = name("large", 0);
     assert!(store(&cache, &qname, answer(1, 0)));
-    let back = cache.store(&qname, 1, false, false, answer(2, 20_000), 1.0, |kept| kept.err());
+    let back = cache.store(Question::plain(&qname, 1), answer(2, 20_000), 1.0, |kept| kept.err());
     assert_eq!(back.map(|response| response.body.len()), Some(20_016));
     assert!(!is_known(&cache, &qname));
     assert_eq!(cache.audit(), None);
@@ -164,7 +164,7 @@ fn a_cache_of_zero_octets_keeps_nothing() {
     let qname = name("off", 0);
     assert!(!store(&cache, &qname, answer(1, 0)));
     let until =
-        cache.store_failure_with(&qname, 1, false, false, (22, "why"), 5.0, |entry| entry.failed_until);
+        cache.store_failure_with(Question::plain(&qname, 1), (22, "why"), 5.0, |entry| entry.failed_until);
     assert_eq!(until, 6.0);
     assert!(!is_known(&cache, &qname));
     let counters = cache.counters();
@@ -175,13 +175,14 @@ fn a_cache_of_zero_octets_keeps_nothing() {
 fn a_look_may_judge_and_the_judgement_goes_with_the_answer() {
     let cache = cache(1 << 20);
     let qname = name("judged", 0);
-    cache.store(&qname, 1, false, false, answer(1, 0), 0.0, |kept| {
+    cache.store(Question::plain(&qname, 1), answer(1, 0), 0.0, |kept| {
         kept.ok().unwrap().judged_generation = 7;
     });
-    let generation = || cache.lookup(&qname, 1, false, false, 1.0, |entry| entry.unwrap().judged_generation);
+    let generation =
+        || cache.lookup(Question::plain(&qname, 1), 1.0, |entry| entry.unwrap().judged_generation);
     assert_eq!(generation(), 7);
     let before = cache.counters().octets;
-    cache.lookup(&qname, 1, false, false, 1.0, |entry| {
+    cache.lookup(Question::plain(&qname, 1), 1.0, |entry| {
         entry.unwrap().judgement = Some(Box::new(resolver_core::policy::Verdict::PASS));
     });
     assert!(cache.counters().octets > before);
@@ -213,10 +214,14 @@ fn threads_never_see_each_others_names() {
                             store(cache, &qname, denial)
                         }
                         5 => {
-                            cache.store_failure(&qname, 1, false, false, (22, "no upstream answered"), now);
+                            cache.store_failure(
+                                Question::plain(&qname, 1),
+                                (22, "no upstream answered"),
+                                now,
+                            );
                             true
                         }
-                        _ => cache.lookup(&qname, 1, false, false, now, |entry| {
+                        _ => cache.lookup(Question::plain(&qname, 1), now, |entry| {
                             let Some(response) = entry.and_then(|entry| entry.response.as_ref()) else {
                                 return false;
                             };

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use resolver_core::cache::{Cache, CacheConfig};
-use resolver_core::wire::{ChainLink, Response, Ttl};
+use resolver_core::wire::{ChainLink, Question, Response, Ttl};
 use std::net::{IpAddr, Ipv4Addr};
 
 const OCTETS_MAX: usize = 24 << 20;
@@ -42,7 +42,7 @@ fn fill(cache: &Cache, names: std::ops::Range<u32>) {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let label = format!("{number:0width$}", width = 3 + (state >> 12) as usize % 30);
         let qname = [&[label.len() as u8], label.as_bytes(), b"\x07example\0"].concat();
-        cache.store(&qname, 1, false, false, answer(state >> 8), 0.0, |kept| assert!(kept.is_ok()));
+        cache.store(Question::plain(&qname, 1), answer(state >> 8), 0.0, |kept| assert!(kept.is_ok()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use resolver_core::cache::{Cache, CacheConfig, Entry};
-use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl};
+use resolver_core::wire::{ChainLink, NegativeKind, Question, Response, Ttl};
 use smallvec::smallvec;
 use std::collections::HashMap;
 
@@ -20,24 +20,29 @@ enum Answer {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Look(Question),
-    Store(Question, Answer, usize),
-    Fail(Question, &'static str),
+    Look(Asked),
+    Store(Asked, Answer, usize),
+    Fail(Asked, &'static str),
     Wait(f64),
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Question {
+struct Asked {
     name: u16,
     qtype: u16,
     dnssec_ok: bool,
     checking_disabled: bool,
 }
 
-impl Question {
+impl Asked {
     fn qname(self) -> Vec<u8> {
         let label = format!("name{}", self.name);
         [&[label.len() as u8], label.as_bytes(), b"\x07example\0"].concat()
+    }
+
+    fn with<'q>(self, qname: &'q [u8]) -> Question<'q> {
+        let Asked { qtype, dnssec_ok, checking_disabled, .. } = self;
+        Question { qname, qtype, dnssec_ok, checking_disabled }
     }
 
     fn key(self, qtype: u32) -> (u16, u32) {
@@ -136,7 +141,7 @@ struct Model {
 }
 
 impl Model {
-    fn usable(&self, question: Question, now: f64) -> Option<(u16, u32)> {
+    fn usable(&self, question: Asked, now: f64) -> Option<(u16, u32)> {
         let keys = [question.key(question.qtype.into()), question.key(DENIAL)];
         let usable = |key: &&(u16, u32)| self.table.get(*key).is_some_and(|seen| seen.is_usable(now));
         // Of two learned at once the answer of the type is preferred.
@@ -150,7 +155,7 @@ impl Model {
         keys.iter().filter(usable).copied().reduce(newest)
     }
 
-    fn lookup(&mut self, question: Question, now: f64) -> Option<Seen> {
+    fn lookup(&mut self, question: Asked, now: f64) -> Option<Seen> {
         let keys = [question.key(question.qtype.into()), question.key(DENIAL)];
         let fresh = keys.iter().find(|key| self.table.get(key).is_some_and(|seen| now < seen.expires_at));
         let failing =
@@ -165,7 +170,7 @@ impl Model {
         seen
     }
 
-    fn store(&mut self, question: Question, answer: &Answer, mark: &[u8], now: f64) -> Option<Seen> {
+    fn store(&mut self, question: Asked, answer: &Answer, mark: &[u8], now: f64) -> Option<Seen> {
         let plain = response(answer, mark);
         let config = &self.config;
         let is_positive = plain.negative.is_none();
@@ -207,7 +212,7 @@ impl Model {
         Some(seen)
     }
 
-    fn fail(&mut self, question: Question, text: &str, now: f64) -> Seen {
+    fn fail(&mut self, question: Asked, text: &str, now: f64) -> Seen {
         let typed = question.key(question.qtype.into());
         let key = self.usable(question, now).unwrap_or(typed);
         let seen = self.table.entry(key).or_insert(Seen::NOTHING);
@@ -224,10 +229,10 @@ impl Model {
     }
 }
 
-fn questions(names: u16) -> impl Strategy<Value = Question> {
+fn questions(names: u16) -> impl Strategy<Value = Asked> {
     let qtypes = prop_oneof![Just(1u16), Just(28), Just(16), Just(65_280)];
     (0..names, qtypes, prop::bool::weighted(0.2), prop::bool::weighted(0.1)).prop_map(
-        |(name, qtype, dnssec_ok, checking_disabled)| Question { name, qtype, dnssec_ok, checking_disabled },
+        |(name, qtype, dnssec_ok, checking_disabled)| Asked { name, qtype, dnssec_ok, checking_disabled },
     )
 }
 
@@ -282,22 +287,17 @@ fn configs(octets_max: usize) -> impl Strategy<Value = CacheConfig> {
     )
 }
 
-fn look(cache: &Cache, question: Question, now: f64) -> Option<Seen> {
-    let Question { qtype, dnssec_ok, checking_disabled, .. } = question;
-    cache.lookup(&question.qname(), qtype, dnssec_ok, checking_disabled, now, |entry| entry.map(Seen::of))
+fn look(cache: &Cache, question: Asked, now: f64) -> Option<Seen> {
+    cache.lookup(question.with(&question.qname()), now, |entry| entry.map(Seen::of))
 }
 
-fn store(cache: &Cache, question: Question, response: Response, now: f64) -> Option<Seen> {
-    let Question { qtype, dnssec_ok, checking_disabled, .. } = question;
-    cache.store(&question.qname(), qtype, dnssec_ok, checking_disabled, response, now, |kept| {
-        kept.ok().map(Seen::of)
-    })
+fn store(cache: &Cache, question: Asked, response: Response, now: f64) -> Option<Seen> {
+    cache.store(question.with(&question.qname()), response, now, |kept| kept.ok().map(Seen::of))
 }
 
-fn fail(cache: &Cache, question: Question, text: &str, now: f64) -> Seen {
-    let Question { qtype, dnssec_ok, checking_disabled, .. } = question;
+fn fail(cache: &Cache, question: Asked, text: &str, now: f64) -> Seen {
     let ede = (22, text);
-    cache.store_failure_with(&question.qname(), qtype, dnssec_ok, checking_disabled, ede, now, Seen::of)
+    cache.store_failure_with(question.with(&question.qname()), ede, now, Seen::of)
 }
 
 proptest! {
@@ -368,6 +368,6 @@ proptest! {
     }
 }
 
-fn mark_of(question: Question, qtype: u32) -> Vec<u8> {
+fn mark_of(question: Asked, qtype: u32) -> Vec<u8> {
     format!("|{:?}|", question.key(qtype)).into_bytes()
 }

@@ -84,7 +84,7 @@ impl Entry {
     /// Note a failure unless one is being waited out; whether it was noted.
     pub(super) fn note_failure(&mut self, ede: (u16, &str), now: f64) -> bool {
         if self.is_failing(now) {
-            // Each of those who waited for it reports the same failure.
+            // It was asked although known to fail, as a rule's target is: the first failure's time stands.
             return false;
         }
         // Failures in a row, that is each within one failure's time of the last one's end, wait longer.

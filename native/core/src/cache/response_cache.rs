@@ -13,8 +13,8 @@ use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::entry::{failure_octets, response_octets, Entry};
-use super::shard::{Question, Shard, SHARD_OCTETS_LEAST};
-use crate::wire::{NegativeKind, Response};
+use super::shard::{Key, Shard, SHARD_OCTETS_LEAST};
+use crate::wire::{NegativeKind, Question, Response};
 
 /// Stands for the type in an NXDOMAIN's kind; no real type is that large.
 const ANY_TYPE: u32 = 1 << 16;
@@ -108,22 +108,14 @@ impl Cache {
 
     /// Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
     ///
-    /// `qname` is in wire form and lower case, `now` monotonic seconds.  `look` runs under the shard's lock,
+    /// `now` in monotonic seconds.  `look` runs under the shard's lock,
     /// so it must be short and must not use the cache.  It should look at `expires_at`, then `failed_until`,
     /// then `response`.
     #[inline]
-    pub fn lookup<R>(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        now: f64,
-        look: impl FnOnce(Option<&mut Entry>) -> R,
-    ) -> R {
-        let question = self.question(qname, qtype, dnssec_ok, checking_disabled);
-        let mut shard = self.shard(&question);
-        let Some(number) = shard.lookup(&question, now) else {
+    pub fn lookup<R>(&self, question: Question, now: f64, look: impl FnOnce(Option<&mut Entry>) -> R) -> R {
+        let key = self.key(question);
+        let mut shard = self.shard(&key);
+        let Some(number) = shard.lookup(&key, now) else {
             drop(shard);
             return look(None);
         };
@@ -136,13 +128,9 @@ impl Cache {
     ///
     /// The entry's response has its TTLs within the configured bounds, so answer from the entry.  `look` runs
     /// under the shard's lock, as with `lookup`.
-    #[allow(clippy::too_many_arguments)] // A question, an answer, a time and what to do.
     pub fn store<R>(
         &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: Question,
         mut response: Response,
         now: f64,
         look: impl FnOnce(Result<&mut Entry, Response>) -> R,
@@ -151,19 +139,19 @@ impl Cache {
         if ttl_s == 0 || self.config.octets_max == 0 {
             return look(Err(response));
         }
-        let question = self.question(qname, qtype, dnssec_ok, checking_disabled);
+        let key = self.key(question);
         let octets = response_octets(&response);
-        let mut shard = self.shard(&question);
-        if !shard.has_room_for(qname, octets) {
+        let mut shard = self.shard(&key);
+        if !shard.has_room_for(question.qname, octets) {
             // What it would have replaced is out of date all the same.
-            shard.empty_all(&question);
+            shard.empty_all(&key);
             drop(shard);
             return look(Err(response));
         }
         // A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
         let denies_qname = response.negative == Some(NegativeKind::Nxdomain) && response.links.is_empty();
         self.bring_within_bounds(&mut response, ttl_s);
-        let number = shard.fill_answer(&question, denies_qname, response, octets, now);
+        let number = shard.fill_answer(&key, denies_qname, response, octets, now);
         let entry = shard.seated(number);
         entry.stored_at = now;
         entry.expires_at = now + f64::from(ttl_s);
@@ -178,39 +166,27 @@ impl Cache {
     ///
     /// `ede` is the Extended DNS Error to answer with.  A usable answer is never replaced: the failure is
     /// noted beside it, so that it is served stale at once.
-    pub fn store_failure(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-        ede: (u16, &str),
-        now: f64,
-    ) {
-        self.store_failure_with(qname, qtype, dnssec_ok, checking_disabled, ede, now, |_| ());
+    pub fn store_failure(&self, question: Question, ede: (u16, &str), now: f64) {
+        self.store_failure_with(question, ede, now, |_| ());
     }
 
     /// `store_failure`, and a look at the entry it was noted on, under the shard's lock as with `lookup`.
-    #[allow(clippy::too_many_arguments)] // A question, a failure, a time and what to do.
     pub fn store_failure_with<R>(
         &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
+        question: Question,
         ede: (u16, &str),
         now: f64,
         look: impl FnOnce(&mut Entry) -> R,
     ) -> R {
-        let question = self.question(qname, qtype, dnssec_ok, checking_disabled);
-        let mut shard = self.shard(&question);
-        if !shard.has_room_for(qname, failure_octets(ede.1)) {
+        let key = self.key(question);
+        let mut shard = self.shard(&key);
+        if !shard.has_room_for(question.qname, failure_octets(ede.1)) {
             drop(shard);
             let mut entry = Entry::new(None);
             entry.note_failure(ede, now);
             return look(&mut entry);
         }
-        let number = shard.fail(&question, ede, now);
+        let number = shard.fail(&key, ede, now);
         let result = look(shard.seated(number));
         shard.settle(number, now);
         shard.make_room(now);
@@ -236,21 +212,21 @@ impl Cache {
     }
 
     #[inline]
-    fn question<'q>(&self, qname: &'q [u8], qtype: u16, dnssec_ok: bool, cd: bool) -> Question<'q> {
-        let flags = u32::from(dnssec_ok) << 1 | u32::from(cd);
+    fn key<'q>(&self, question: Question<'q>) -> Key<'q> {
+        let flags = u32::from(question.dnssec_ok) << 1 | u32::from(question.checking_disabled);
         let mut hasher = self.hashes.build_hasher();
-        hasher.write(qname);
-        Question {
-            qname,
+        hasher.write(question.qname);
+        Key {
+            qname: question.qname,
             hash: hasher.finish(),
-            typed_kind: u32::from(qtype) << 2 | flags,
+            typed_kind: u32::from(question.qtype) << 2 | flags,
             denial_kind: ANY_TYPE << 2 | flags,
         }
     }
 
     #[inline]
-    fn shard(&self, question: &Question) -> MutexGuard<'_, Shard> {
-        self.shards[(question.hash >> 40) as usize & (self.shards.len() - 1)].0.lock()
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        self.shards[(key.hash >> 40) as usize & (self.shards.len() - 1)].0.lock()
     }
 
     fn lifetime_s(&self, response: &Response) -> u32 {

@@ -17,9 +17,9 @@ const SLACK_SHARE: usize = 32;
 pub(super) const SHARD_OCTETS_LEAST: usize = 8 << 10;
 const _: () = assert!(ROW_OCTETS <= SHARD_OCTETS_LEAST * 3 / 4);
 
-/// A question as a shard sees it.
+/// How a question is found: its name, hashed, and the kinds that may answer it.
 #[derive(Clone, Copy)]
-pub(super) struct Question<'q> {
+pub(super) struct Key<'q> {
     /// Wire form, lower case.
     pub(super) qname: &'q [u8],
     /// Of the name alone.
@@ -30,7 +30,7 @@ pub(super) struct Question<'q> {
     pub(super) denial_kind: u32,
 }
 
-impl Question<'_> {
+impl Key<'_> {
     /// Hash of the name and a kind.  Two rounds of folding spread the kinds of one name over the table.
     #[inline]
     fn hash_of(&self, kind: u32) -> u64 {
@@ -93,10 +93,10 @@ impl Shard {
     }
 
     #[inline]
-    fn find(&self, question: &Question, kind: u32) -> Option<u32> {
-        self.index.find(question.hash_of(kind) as u32, |number| {
+    fn find(&self, key: &Key, kind: u32) -> Option<u32> {
+        self.index.find(key.hash_of(kind) as u32, |number| {
             let seat = &self.seats[number];
-            seat.kind == kind && seat.qname.is(question.qname)
+            seat.kind == kind && seat.qname.is(key.qname)
         })
     }
 
@@ -108,8 +108,8 @@ impl Shard {
 
     /// Find what is known: a fresh answer, a stale one, or a failure; None if nothing is.
     #[inline]
-    pub(super) fn lookup(&mut self, question: &Question, now: f64) -> Option<u32> {
-        let typed = self.find(question, question.typed_kind);
+    pub(super) fn lookup(&mut self, key: &Key, now: f64) -> Option<u32> {
+        let typed = self.find(key, key.typed_kind);
         if let Some(number) = typed {
             if self.seats[number].entry.is_fresh(now) {
                 self.hits += 1;
@@ -117,7 +117,7 @@ impl Shard {
                 return typed;
             }
         }
-        let denial = self.find(question, question.denial_kind);
+        let denial = self.find(key, key.denial_kind);
         if typed.is_none() && denial.is_none() {
             self.misses += 1;
             return None;
@@ -170,40 +170,40 @@ impl Shard {
     /// What contradicts it is forgotten: a name that is denied has no type, and the reverse.
     pub(super) fn fill_answer(
         &mut self,
-        question: &Question,
+        key: &Key,
         is_denial: bool,
         response: Response,
         octets: usize,
         now: f64,
     ) -> u32 {
-        let (typed, denial) = (question.typed_kind, question.denial_kind);
+        let (typed, denial) = (key.typed_kind, key.denial_kind);
         let (kind, other) = if is_denial { (denial, typed) } else { (typed, denial) };
-        self.empty(question, other);
-        let number = self.fill(question, kind, octets, now);
+        self.empty(key, other);
+        let number = self.fill(key, kind, octets, now);
         self.seats[number].entry.response = Some(response);
         number
     }
 
     /// Forget the answers to a question; their seats stay in the queues until taken again or evicted.
-    pub(super) fn empty_all(&mut self, question: &Question) {
-        self.empty(question, question.typed_kind);
-        self.empty(question, question.denial_kind);
+    pub(super) fn empty_all(&mut self, key: &Key) {
+        self.empty(key, key.typed_kind);
+        self.empty(key, key.denial_kind);
     }
 
-    fn empty(&mut self, question: &Question, kind: u32) {
-        if let Some(number) = self.find(question, kind) {
+    fn empty(&mut self, key: &Key, kind: u32) {
+        if let Some(number) = self.find(key, kind) {
             self.renew(number, 0);
         }
     }
 
     /// A new entry with nothing known yet, its allocations to come.
-    fn fill(&mut self, question: &Question, kind: u32, octets: usize, now: f64) -> u32 {
-        if let Some(number) = self.find(question, kind) {
+    fn fill(&mut self, key: &Key, kind: u32, octets: usize, now: f64) -> u32 {
+        if let Some(number) = self.find(key, kind) {
             self.renew(number, octets);
             return number;
         }
-        let hash = question.hash_of(kind);
-        let mut seat = Seat::new(question.qname, kind, hash);
+        let hash = key.hash_of(kind);
+        let mut seat = Seat::new(key.qname, kind, hash);
         seat.heap_octets += octets as u32;
         self.heap_octets += seat.heap_octets as usize;
         self.make_seat(now);
@@ -246,13 +246,13 @@ impl Shard {
     }
 
     /// Note that upstreams failed; see `Cache::store_failure`.
-    pub(super) fn fail(&mut self, question: &Question, ede: (u16, &str), now: f64) -> u32 {
-        let typed = self.find(question, question.typed_kind);
-        let denial = self.find(question, question.denial_kind);
+    pub(super) fn fail(&mut self, key: &Key, ede: (u16, &str), now: f64) -> u32 {
+        let typed = self.find(key, key.typed_kind);
+        let denial = self.find(key, key.denial_kind);
         let unanswered = || typed.filter(|&number| self.seats[number].entry.response.is_none());
         let number = match self.newer_usable(typed, denial, now).or_else(unanswered) {
             Some(number) => number,
-            None => self.fill(question, question.typed_kind, 0, now),
+            None => self.fill(key, key.typed_kind, 0, now),
         };
         let entry = &mut self.seats[number].entry;
         let older_octets = entry.failure.as_ref().map_or(0, |failure| failure_octets(&failure.1));

@@ -151,8 +151,7 @@ impl Visit<'_> {
 
     fn look_up(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
         let flow = self.flow;
-        let checking_disabled = query.checking_disabled();
-        flow.cache.lookup(&query.qname, query.qtype, query.dnssec_ok, checking_disabled, self.now, |entry| {
+        flow.cache.lookup(query.question(), self.now, |entry| {
             if let Some(entry) = entry {
                 let has_answer = entry.response.is_some();
                 if has_answer && self.now < entry.expires_at {

@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use super::answer::{Admission, Prepared};
 use super::memo::{Keeping, Memo, Trail};
 use super::outcome::Outcome;
-use super::peer::Peer;
+use super::peer::{Peer, Transport};
 use super::state::{Flow, Policy};
 use super::tallies::Tallies;
 use super::visit::Visit;
@@ -91,7 +91,7 @@ impl Flow {
                     probes: &probes,
                     place: &places[index],
                 });
-                let peer = Peer { address: query.address, is_stream: false };
+                let peer = self.peer(query.address, Transport::Udp);
                 let index = *concluded;
                 let mut single =
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
@@ -170,14 +170,20 @@ impl<R: Replies> Single<'_, R> {
 }
 
 impl Flow {
+    /// A client, as this server stands to it now.
+    #[inline]
+    pub fn peer(&self, address: IpAddr, transport: Transport) -> Peer {
+        Peer { address, transport, standing: self.config.clients.standing(address) }
+    }
+
     /// The client's own two gates: whether it may ask at all, and whether it asks too much.
     #[inline]
     pub(super) fn admit(&self, peer: &Peer, now: f64) -> Admission {
         Admission {
-            is_allowed: self.config.access.allows(peer.address),
-            // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+            is_allowed: peer.standing.is_allowed,
+            // A stream client is bounded by its connections, and TC=1 must lead somewhere.
             is_limited: match &self.config.limiter {
-                Some(limiter) if !peer.is_stream => !limiter.takes(peer.address, now),
+                Some(limiter) if !peer.transport.is_stream() => !limiter.takes(peer.address, now),
                 _ => false,
             },
         }

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Source, Tallies};
@@ -19,6 +20,7 @@ use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
 use crate::wire::outcomes::{Accepted, Response, SentQuery};
 use crate::wire::query::{parse_query, Query};
+use crate::wire::question::Question;
 use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
@@ -113,13 +115,7 @@ impl Flow {
             self.counts.overloads.fetch_add(1, Ordering::Relaxed);
             return visit.turn_away(&query, CROWDED);
         }
-        let key = FlightKey {
-            qname: query.qname.as_slice().into(),
-            qtype: query.qtype,
-            dnssec_ok: query.dnssec_ok,
-            checking_disabled: query.checking_disabled(),
-            set: number,
-        };
+        let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
         let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
         let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now };
@@ -167,26 +163,20 @@ impl Flow {
 
     /// Python asks a question by itself.  If its attempt is out here that will be handed over, whatever becomes of
     /// it, and all who wait for it are given up now; `None`: it is not.
-    pub fn want(
-        &self,
-        qname: &[u8],
-        qtype: u16,
-        dnssec_ok: bool,
-        checking_disabled: bool,
-    ) -> Option<Waiters> {
-        self.flights.want(&self.key(qname, qtype, dnssec_ok, checking_disabled)?)
+    pub fn want(&self, question: Question) -> Option<Waiters> {
+        self.flights.want(&self.key(question)?)
     }
 
     /// Python is done with a question that it asked by itself.
-    pub fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {
-        if let Some(key) = self.key(qname, qtype, dnssec_ok, checking_disabled) {
+    pub fn let_go(&self, question: Question) {
+        if let Some(key) = self.key(question) {
             self.flights.release(&key);
         }
     }
 
-    fn key(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) -> Option<FlightKey> {
-        let set = self.upstreams.load().set_for(qname)?;
-        Some(FlightKey { qname: qname.into(), qtype, dnssec_ok, checking_disabled, set })
+    fn key(&self, question: Question) -> Option<FlightKey> {
+        let set = self.upstreams.load().set_for(question.qname)?;
+        Some(FlightKey::new(question, set))
     }
 
     /// Python is done with a question handed over, or it never got there.
@@ -219,9 +209,8 @@ impl Flow {
                 },
             );
         };
-        let flags = (key.dnssec_ok, key.checking_disabled);
         let mut others = waiters.as_slice();
-        let shared = self.cache.store(&key.qname, key.qtype, flags.0, flags.1, response, now, |kept| {
+        let shared = self.cache.store(key.question(), response, now, |kept| {
             let first = others.first();
             others = others.get(1..).unwrap_or_default();
             match kept {
@@ -309,19 +298,15 @@ impl Visit<'_> {
         let ede = [(dns::EDE_NETWORK_ERROR, why)];
         let source = if why == CROWDED { Source::Local } else { Source::Upstream };
         let flow = self.flow;
-        let (qtype, cd) = (query.qtype, query.checking_disabled());
-        let outcome =
-            flow.cache.lookup(&query.qname, qtype, query.dnssec_ok, cd, self.now, |entry| match entry {
-                Some(entry)
-                    if why == OVERLOADED && entry.response.is_some() && self.now < entry.stale_until =>
-                {
-                    Served::stale(self, query, &verdict, entry)
-                }
-                _ => {
-                    let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
-                    self.send(query, reply, source, Some(&verdict))
-                }
-            });
+        let outcome = flow.cache.lookup(query.question(), self.now, |entry| match entry {
+            Some(entry) if why == OVERLOADED && entry.response.is_some() && self.now < entry.stale_until => {
+                Served::stale(self, query, &verdict, entry)
+            }
+            _ => {
+                let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
+                self.send(query, reply, source, Some(&verdict))
+            }
+        });
         if outcome == Outcome::Respond {
             self.tallies.record(self.peer.address, self.now, query.octets);
             Asked::Reply
@@ -334,9 +319,8 @@ impl Visit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::AccessList;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{FlowConfig, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use std::net::{IpAddr, Ipv4Addr};
@@ -349,7 +333,7 @@ mod tests {
     fn make_flow() -> Flow {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let config = FlowConfig {
-            access: AccessList::new(&[(client, 8)]),
+            clients: Clients::new(&[(client, 8)]),
             limiter: None,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
@@ -373,8 +357,8 @@ mod tests {
     }
 
     fn ask(flow: &Flow, entropy: &mut Entropy) -> Asked {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
-        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
+        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)

@@ -10,7 +10,9 @@ use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
+use crate::wire::Question;
 
 const SHARDS: usize = 16;
 
@@ -20,16 +22,28 @@ const AT_PYTHON_MAX: usize = 65_536;
 /// One question to one set of upstreams.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlightKey {
-    /// Wire form, lower case.
-    pub qname: Box<[u8]>,
-    /// The type asked.
-    pub qtype: u16,
-    /// The DO bit.
-    pub dnssec_ok: bool,
-    /// The CD bit.
-    pub checking_disabled: bool,
+    qname: Box<[u8]>,
+    qtype: u16,
+    dnssec_ok: bool,
+    checking_disabled: bool,
     /// The number of the upstream set.
     pub set: u16,
+}
+
+impl FlightKey {
+    /// A copy of the question, to one set of upstreams.
+    #[must_use]
+    pub fn new(question: Question, set: u16) -> Self {
+        let Question { qname, qtype, dnssec_ok, checking_disabled } = question;
+        FlightKey { qname: qname.into(), qtype, dnssec_ok, checking_disabled, set }
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        let FlightKey { qtype, dnssec_ok, checking_disabled, .. } = *self;
+        Question { qname: &self.qname, qtype, dnssec_ok, checking_disabled }
+    }
 }
 
 /// One client that waits.
@@ -210,15 +224,19 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Standing, Transport};
+    use crate::policy::EVERYBODY;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(name: &[u8]) -> FlightKey {
-        FlightKey { qname: name.into(), qtype: 1, dnssec_ok: false, checking_disabled: false, set: 0 }
+        FlightKey::new(Question::plain(name, 1), 0)
     }
 
     fn waiter() -> Waiter {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
-        Waiter { octets: Box::default(), peer, route: Route::by_token(1), asked_at: 0.0 }
+        let standing = Standing { group: EVERYBODY, is_allowed: true };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let peer = Peer { address, transport: Transport::Udp, standing };
+        Waiter { octets: Box::default(), peer, route: Route::Stream { connection: 1 }, asked_at: 0.0 }
     }
 
     #[test]

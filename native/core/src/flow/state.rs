@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
+use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
 use super::tallies::{Hit, HitId, Hits, Registry, Tallies};
 use super::upstreams::UpstreamView;
-use crate::access::{AccessList, RateLimiter};
 use crate::cache::Cache;
 use crate::local::LocalNames;
 use crate::policy::{PolicyTable, EVERYBODY, GROUPS_MAX};
@@ -20,8 +20,8 @@ use crate::records::{HitLabels, Kind};
 
 /// What is fixed for the life of a flow.
 pub struct FlowConfig {
-    /// The networks that may ask.
-    pub access: AccessList,
+    /// Who may ask.
+    pub clients: Clients,
     /// Per client; None: no limit.
     pub limiter: Option<RateLimiter>,
     /// Names of this site, and the special ones.
@@ -176,6 +176,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Standing, Transport};
     use crate::policy::Image;
     use std::net::{IpAddr, Ipv4Addr};
 
@@ -196,7 +197,11 @@ mod tests {
         assert_eq!((generations[0], distinct.len()), (7, usize::from(GROUPS_MAX)));
         // Nobody is judged by less than the rules for everybody.
         assert!(std::ptr::eq(policy.table_for(GROUPS_MAX), &policy.everybody));
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
+        let peer = Peer {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            transport: Transport::Udp,
+            standing: Standing { group: EVERYBODY, is_allowed: true },
+        };
         assert!(std::ptr::eq(policy.table_of(&peer), &policy.everybody));
     }
 }

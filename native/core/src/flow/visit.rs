@@ -64,7 +64,7 @@ impl Visit<'_> {
 
     /// The verdict as it holds on this client's transport.
     pub fn over_transport(&self, verdict: Verdict) -> Verdict {
-        if verdict.action == PolicyAction::TcpOnly && self.peer.is_stream {
+        if verdict.action == PolicyAction::TcpOnly && self.peer.transport.is_stream() {
             return verdict.over_stream();
         }
         verdict
@@ -72,7 +72,7 @@ impl Visit<'_> {
 
     /// The policy's answer; `kept` is the chain that leads to a denied later name, as of now, and its count.
     pub fn deny(&mut self, query: &Query, verdict: &Verdict, kept: Option<(&[u8], u16)>) -> Outcome {
-        let limit = response_limit(query, self.peer.is_stream);
+        let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
         match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {
             PolicyAnswer::Written { rcode } => {
@@ -95,7 +95,7 @@ impl Visit<'_> {
             body: &[],
             ancount: 0,
             nscount: 0,
-            limit: response_limit(query, self.peer.is_stream),
+            limit: response_limit(query, self.peer.transport.is_stream()),
             ede: &[],
             options: &[],
             ra: true,
@@ -109,7 +109,8 @@ impl Visit<'_> {
     pub fn encode(&mut self, query: &Query, reply: Reply) -> bool {
         let units = self.flow.config.keepalive_units.to_be_bytes();
         let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
-        let asked_for_it = self.peer.is_stream && query.options_iter().any(|(code, _)| code == KEEPALIVE);
+        let asked_for_it =
+            self.peer.transport.is_stream() && query.options_iter().any(|(code, _)| code == KEEPALIVE);
         let reply = Reply { options: if asked_for_it { &keepalive } else { &[] }, ..reply };
         encode_response(query, &reply, self.out)
     }
@@ -145,6 +146,6 @@ impl Visit<'_> {
     }
 
     fn count(&mut self, qtype: Option<u16>, ending: Ending, hits: (HitId, HitId)) {
-        self.tallies.touch(self.peer.is_stream, qtype, ending, hits);
+        self.tallies.touch(self.peer.transport, qtype, ending, hits);
     }
 }

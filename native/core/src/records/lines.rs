@@ -37,7 +37,7 @@ pub enum LineFormat {
 
 /// How much of a client is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clients {
+pub enum ShownClients {
     /// Nothing.
     Hidden,
     /// Its /24 or /48.
@@ -49,7 +49,7 @@ pub enum Clients {
 /// Makes lines of records.
 pub struct Lines {
     format: LineFormat,
-    clients: Clients,
+    clients: ShownClients,
     /// Wall time less monotonic time, seconds.
     offset_s: f64,
     moments: Moments,
@@ -59,7 +59,7 @@ pub struct Lines {
 
 impl Lines {
     /// Lines of this look, of records whose time runs `offset_s` behind wall time.
-    pub fn new(format: LineFormat, clients: Clients, offset_s: f64) -> Lines {
+    pub fn new(format: LineFormat, clients: ShownClients, offset_s: f64) -> Lines {
         Lines { format, clients, offset_s, moments: Moments::new(), name: Vec::new(), value: Vec::new() }
     }
 
@@ -107,8 +107,8 @@ impl Lines {
                 out.extend_from_slice(b"\", \"level\": \"info\", \"event\": \"query\"");
             }
         }
-        if self.clients != Clients::Hidden {
-            let shown = shown_client(record.address, self.clients == Clients::Full);
+        if self.clients != ShownClients::Hidden {
+            let shown = shown_client(record.address, self.clients == ShownClients::Full);
             self.field("client", shown.as_bytes(), out);
         }
         self.field("transport", kind.transport.as_bytes(), out);
@@ -224,7 +224,13 @@ mod tests {
         }
     }
 
-    fn line(format: LineFormat, clients: Clients, kind: Kind, address: IpAddr, question: &[u8]) -> String {
+    fn line(
+        format: LineFormat,
+        clients: ShownClients,
+        kind: Kind,
+        address: IpAddr,
+        question: &[u8],
+    ) -> String {
         let (mut producer, consumer) = ring(1 << 16);
         let octets = [HEADER, question].concat();
         producer.put(0, address, 1.25, &octets);
@@ -240,12 +246,12 @@ mod tests {
     #[test]
     fn a_line_says_what_was_asked_and_what_was_done() {
         assert_eq!(
-            line(LineFormat::Text, Clients::Full, blocked(), V4, WWW),
+            line(LineFormat::Text, ShownClients::Full, blocked(), V4, WWW),
             "1970-01-01T00:01:41.250Z info query client=192.0.2.77 transport=udp qname=www.acme qtype=A \
              rcode=NXDOMAIN source=policy exchange=acme action=nxdomain shadow_list=ads shadow_action=nxdomain\n"
         );
         assert_eq!(
-            line(LineFormat::Json, Clients::Network, blocked(), V6, WWW),
+            line(LineFormat::Json, ShownClients::Network, blocked(), V6, WWW),
             "{\"time\": \"1970-01-01T00:01:41.250Z\", \"level\": \"info\", \"event\": \"query\", \
              \"client\": \"2001:db8:1::/48\", \"transport\": \"udp\", \"qname\": \"www.acme\", \"qtype\": \"A\", \
              \"rcode\": \"NXDOMAIN\", \"source\": \"policy\", \"exchange\": \"acme\", \"action\": \"nxdomain\", \
@@ -256,7 +262,7 @@ mod tests {
     #[test]
     fn a_hidden_client_is_in_no_line() {
         for format in [LineFormat::Text, LineFormat::Json] {
-            let line = line(format, Clients::Hidden, blocked(), V4, WWW);
+            let line = line(format, ShownClients::Hidden, blocked(), V4, WWW);
             assert!(!line.contains("192.0.2") && !line.contains("client"), "{line}");
         }
     }
@@ -264,13 +270,13 @@ mod tests {
     #[test]
     fn hostile_octets_stay_on_one_line_of_printable_characters() {
         let question = b"\x06a\n\"=\\ \x01\xff\0\x12\x34\0\x01";
-        let text = line(LineFormat::Text, Clients::Hidden, blocked(), V4, question);
+        let text = line(LineFormat::Text, ShownClients::Hidden, blocked(), V4, question);
         assert!(text.contains(r#" qname="a\\010\\\"\\=\\\\\\032.\\255" qtype=TYPE4660 "#), "{text}");
-        let json = line(LineFormat::Json, Clients::Hidden, blocked(), V4, question);
+        let json = line(LineFormat::Json, ShownClients::Hidden, blocked(), V4, question);
         assert!(json.contains(r#""qname": "a\\\\010\\\\\"\\\\=\\\\\\\\\\\\032.\\\\255""#), "{json}");
         let longest =
             [&[63; 1][..], &[1; 63], &[63], &[1; 63], &[63], &[1; 63], &[61], &[1; 61], &[0], &[0, 1, 0, 1]];
-        let text = line(LineFormat::Text, Clients::Hidden, blocked(), V4, &longest.concat());
+        let text = line(LineFormat::Text, ShownClients::Hidden, blocked(), V4, &longest.concat());
         assert!(text.contains('…') && text.matches('\n').count() == 1, "{text}");
     }
 
@@ -284,7 +290,7 @@ mod tests {
             shadow: None,
             ..blocked()
         };
-        let text = line(LineFormat::Text, Clients::Hidden, kind, V4, b"\x01");
+        let text = line(LineFormat::Text, ShownClients::Hidden, kind, V4, b"\x01");
         assert!(text.ends_with("info query transport=udp malformed=name dropped=short\n"), "{text}");
     }
 }

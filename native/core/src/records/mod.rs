@@ -15,6 +15,6 @@ mod ring_tests;
 mod taken;
 
 pub use kind::{HitLabels, Kind};
-pub use lines::{Clients, LineFormat, Lines};
+pub use lines::{LineFormat, Lines, ShownClients};
 pub use ring::{ring, Consumer, Producer};
 pub use taken::{Part, Record, Records, Source};

@@ -1,6 +1,6 @@
 //! Octets <-> facts: the only room that reads or writes DNS wire format.
 //!
-//! Knows: `query` reads clients, `response` judges upstreams, in the words of `outcomes` (`plain`, `sections`, `chain`, `layout`,
+//! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of `outcomes` (`plain`, `sections`, `chain`, `layout`,
 //! `service_binding`, `rdata` and `walk` are its parts), `encode` writes every message, `records` our own records,
 //! `ttl` ages bodies, `names` says how names relate, `numbers` what numbers mean.  Does not know: clocks,
 //! sockets, policy.  Nothing here panics on hostile octets.
@@ -15,6 +15,7 @@ mod plain;
 #[cfg(test)]
 mod properties;
 pub mod query;
+pub mod question;
 mod rdata;
 pub mod records;
 pub mod response;
@@ -34,6 +35,7 @@ pub use names::{is_at_or_below, lower, lower_in_place, parent, suffixes, NameBuf
 pub use numbers::*;
 pub use outcomes::{Accepted, ChainLink, RefusedReason, Response, SentQuery, Ttl};
 pub use query::{parse_query, Malformed, MalformedReason, Query};
+pub use question::Question;
 pub use records::{hinfo_body, record, soa_record, Owner, Soa, QNAME_POINTER};
 pub use response::accept_response;
 pub use ttl::{age_body, with_ttl};

@@ -42,14 +42,21 @@ fn check_query(octets: &[u8]) {
         let limit = response_limit(&query, is_stream);
         assert!(encode_response(&query, &Reply { limit, ..Reply::default() }, &mut out));
         assert_eq!(&out[..2], &octets[..2]);
-        assert_eq!(&out[12..query.question_end], query.question());
+        assert_eq!(&out[12..query.question_end], query.question_octets());
         // A reply with QR taken off is a query again, for the same.
         out[2] &= 0x7F;
         let again = parse_query(&out).expect("our own octets");
         assert_eq!((&again.qname, again.qtype, again.qclass), (&query.qname, query.qtype, query.qclass));
         assert_eq!((again.has_opt, again.dnssec_ok), (query.has_opt, query.dnssec_ok));
     }
-    encode_question(7, query.question(), query.dnssec_ok, query.checking_disabled(), query.has_opt, &mut out);
+    encode_question(
+        7,
+        query.question_octets(),
+        query.dnssec_ok,
+        query.checking_disabled(),
+        query.has_opt,
+        &mut out,
+    );
     let again = parse_query(&out).expect("our own octets");
     assert_eq!((&again.qname, again.checking_disabled()), (&query.qname, query.checking_disabled()));
 }

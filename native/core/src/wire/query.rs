@@ -5,6 +5,7 @@
 
 use super::names::{lower_in_place, NameBuf, NAME_OCTETS_MAX};
 use super::numbers::{FLAG_CD, FLAG_RD, RCODE_FORMERR, RCODE_NOTIMP, TYPE_OPT};
+use super::question::Question;
 use super::walk::{read_fixed, read_name, u16_at, Names, WireError, HEADER_OCTETS, RECORD_OCTETS_MIN};
 
 /// Largest UDP response to a client without EDNS, and the floor with it, in octets (RFC 6891 §6.2.3).
@@ -50,9 +51,16 @@ impl<'a> Query<'a> {
         self.flags & FLAG_RD != 0
     }
 
+    /// What it asks; the class must be IN.
+    #[inline]
+    pub fn question(&self) -> Question<'_> {
+        let (qtype, dnssec_ok) = (self.qtype, self.dnssec_ok);
+        Question { qname: &self.qname, qtype, dnssec_ok, checking_disabled: self.checking_disabled() }
+    }
+
     /// The question as sent: name, type and class.
     #[inline]
-    pub fn question(&self) -> &'a [u8] {
+    pub fn question_octets(&self) -> &'a [u8] {
         self.octets.get(HEADER_OCTETS..self.question_end).unwrap_or_default()
     }
 

@@ -4,7 +4,7 @@
 //! A case is a program, four octets an instruction, run on a cache of its own.
 
 use resolver_core::cache::{Cache, CacheConfig};
-use resolver_core::wire::{accept_response, Accepted, NegativeKind, Response};
+use resolver_core::wire::{accept_response, Accepted, NegativeKind, Question, Response};
 
 use super::answers::sent_for;
 use super::target::{claim, Target};
@@ -57,11 +57,16 @@ impl Machine<'_> {
     fn step(&mut self, [what, name, kind, more]: [u8; INSTRUCTION_OCTETS]) -> Result<(), String> {
         let name = name % NAMES;
         let qname = [&[4, b'n', b'a', b'm', name][..], b"\x07example\0"].concat();
-        let (qtype, dnssec_ok, checking_disabled) = (u16::from(kind >> 4), kind & 1 != 0, kind & 2 != 0);
+        let question = Question {
+            qname: &qname,
+            qtype: u16::from(kind >> 4),
+            dnssec_ok: kind & 1 != 0,
+            checking_disabled: kind & 2 != 0,
+        };
         let now = self.now;
         match what % 8 {
             0..=2 => {
-                let bad = self.cache.lookup(&qname, qtype, dnssec_ok, checking_disabled, now, |entry| {
+                let bad = self.cache.lookup(question, now, |entry| {
                     entry.is_some_and(|entry| {
                         let body = entry.response.as_ref().map(|response| response.body.last().copied());
                         let is_empty = entry.response.is_none() && entry.failure.is_none();
@@ -75,36 +80,26 @@ impl Machine<'_> {
                 let response = self.caches.marked(more, name, octets);
                 let wants = response.clone();
                 let config = *self.cache.config();
-                self.cache.store(
-                    &qname,
-                    qtype,
-                    dnssec_ok,
-                    checking_disabled,
-                    response,
-                    now,
-                    |kept| match kept {
-                        Ok(entry) => {
-                            let kept = entry.response.as_ref().ok_or("kept without a response")?;
-                            claim(kept.body.len() == wants.body.len(), "another body")?;
-                            let most_s = match kept.negative {
-                                Some(NegativeKind::Nxdomain | NegativeKind::Nodata) => {
-                                    config.negative_ttl_max_s
-                                }
-                                None => config.ttl_max_s,
-                            };
-                            claim(kept.ttls.iter().all(|ttl| ttl.ttl_s <= most_s), "a TTL over the bounds")?;
-                            claim(
-                                entry.expires_at > now && entry.expires_at <= now + f64::from(most_s),
-                                "a lifetime",
-                            )
-                        }
-                        Err(response) => claim(response == wants, "given back changed"),
-                    },
-                )
+                self.cache.store(question, response, now, |kept| match kept {
+                    Ok(entry) => {
+                        let kept = entry.response.as_ref().ok_or("kept without a response")?;
+                        claim(kept.body.len() == wants.body.len(), "another body")?;
+                        let most_s = match kept.negative {
+                            Some(NegativeKind::Nxdomain | NegativeKind::Nodata) => config.negative_ttl_max_s,
+                            None => config.ttl_max_s,
+                        };
+                        claim(kept.ttls.iter().all(|ttl| ttl.ttl_s <= most_s), "a TTL over the bounds")?;
+                        claim(
+                            entry.expires_at > now && entry.expires_at <= now + f64::from(most_s),
+                            "a lifetime",
+                        )
+                    }
+                    Err(response) => claim(response == wants, "given back changed"),
+                })
             }
             6 => {
                 let text = "no upstream answered".repeat(usize::from(more % 4));
-                self.cache.store_failure(&qname, qtype, dnssec_ok, checking_disabled, (22, &text), now);
+                self.cache.store_failure(question, (22, &text), now);
                 Ok(())
             }
             _ => {

@@ -10,17 +10,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use resolver_core::access::{AccessList, RateLimiter};
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer, Policy,
-    Recorded, Replies, Route, Tallies, UpstreamSet, UpstreamView,
+    Asked, Attempt, Clients, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer,
+    Policy, RateLimiter, Recorded, Replies, Route, Tallies, Transport, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
-use resolver_core::records::{ring, Clients, LineFormat, Lines, Records, Source};
-use resolver_core::wire::{accept_response, Accepted};
+use resolver_core::records::{ring, LineFormat, Lines, Records, ShownClients, Source};
+use resolver_core::wire::{accept_response, Accepted, Question};
 
 use super::answers::sent_for;
 use super::target::{claim, Target};
@@ -93,7 +92,7 @@ impl Flows {
         let ipv4 = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
         let printer = IpAddr::V4(PRINTER_ADDRESS.into());
         let config = FlowConfig {
-            access: AccessList::new(&[(ipv4, 24)]),
+            clients: Clients::new(&[(ipv4, 24)]),
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
             keepalive_units: 100,
@@ -164,7 +163,7 @@ impl Flows {
         self.asked += 1;
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let route = Route::by_token(self.asked);
+        let route = Route::Stream { connection: self.asked };
         let asked = self.flow.ask(
             policy,
             octets,
@@ -255,7 +254,7 @@ impl Flows {
     fn hear_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
         let key = &attempt.key;
         let (flow, now) = (&self.flow, self.now);
-        let waiters = flow.want(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        let waiters = flow.want(key.question());
         claim(waiters.is_some_and(|waiters| waiters.len() == 1), "not one who waits")?;
         let policy = flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
@@ -263,7 +262,7 @@ impl Flows {
         let heard = flow.heard(attempt, reply, hearing, |_, _| ());
         claim(heard == Heard::HandOver, "Python's answer was kept from it")?;
         claim(flow.hand_over(key).is_empty(), "somebody waits twice")?;
-        flow.let_go(&key.qname, key.qtype, key.dnssec_ok, key.checking_disabled);
+        flow.let_go(key.question());
         self.handed_over += 1;
         Ok(())
     }
@@ -289,7 +288,7 @@ impl Flows {
         let (qtype, dnssec_ok) = (answer.qtype, answer.dnssec_ok);
         let octets = message::query(4711, &qname, qtype, dnssec_ok || spoils & 2 != 0, dnssec_ok);
         let Sent::Out(attempt) = self.send(&octets, peer)? else { return Ok(()) };
-        if is_canary(&attempt.key.qname) {
+        if is_canary(attempt.key.question().qname) {
             // Whatever is said of it now would be the truth about it.
             return self.end(&attempt, 1..=1);
         }
@@ -309,10 +308,10 @@ impl Flows {
         let (&[what, whose, ..], Some(octets)) = (case, case.get(2..)) else { return Ok(()) };
         // Now and then a stranger; over TCP now and then.
         let network = if whose & 0x0F == 15 { 100 } else { 2 };
-        let peer =
-            Peer { address: Ipv4Addr::new(192, 0, network, whose & 7).into(), is_stream: whose & 16 != 0 };
+        let transport = if whose & 16 == 0 { Transport::Udp } else { Transport::Tcp };
+        let peer = self.flow.peer(Ipv4Addr::new(192, 0, network, whose & 7).into(), transport);
         match what & 1 {
-            0 if peer.is_stream => return self.run_query(octets, &peer),
+            0 if peer.transport.is_stream() => return self.run_query(octets, &peer),
             0 => return self.send_among_others(octets, &peer),
             _ => {}
         }
@@ -335,12 +334,12 @@ impl Flows {
         };
         self.relearned += 1;
         let kept =
-            self.flow.cache().store(CANARY, TYPE_A, false, false, response, self.now, |kept| kept.is_ok());
+            self.flow.cache().store(Question::plain(CANARY, TYPE_A), response, self.now, |kept| kept.is_ok());
         claim(kept, "the canary is not kept")
     }
 
     fn check_canaries(&mut self) -> Result<(), String> {
-        let peer = Peer { address: Ipv4Addr::new(192, 0, 2, 250).into(), is_stream: true };
+        let peer = self.flow.peer(Ipv4Addr::new(192, 0, 2, 250).into(), Transport::Tcp);
         let canary = message::query(1, CANARY, TYPE_A, false, false);
         match self.send(&canary, &peer)? {
             Sent::Out(attempt) => {
@@ -367,7 +366,7 @@ impl Flows {
             let records = Records { parts: vec![part] };
             self.logged += records.count() as u64;
             for format in [LineFormat::Text, LineFormat::Json] {
-                let lines = Lines::new(format, Clients::Full, 1.7e9).of(&records);
+                let lines = Lines::new(format, ShownClients::Full, 1.7e9).of(&records);
                 let text = std::str::from_utf8(&lines).map_err(|_| "a line is no text")?;
                 claim(
                     text.ends_with('\n') && text.lines().count() == records.count(),
@@ -408,7 +407,7 @@ fn check_message(query: &[u8], reply: &[u8], peer: &Peer) -> Result<(), String> 
     claim(reply.len() >= 12 && reply[..2] == query[..2], "another ID")?;
     claim(reply[2] & 0x80 != 0 && reply[2] & 0x78 == query[2] & 0x78, "QR or opcode")?;
     claim(query[2] & 0x80 == 0, "a response was answered")?;
-    claim(peer.is_stream || reply.len() <= 1232, "an amplifier")?;
+    claim(peer.transport.is_stream() || reply.len() <= 1232, "an amplifier")?;
     if reply.len() == 12 {
         return claim(reply[3] & 15 != 0, "a bare header that says nothing");
     }
