@@ -12,6 +12,7 @@ the raw readings.  Parts:
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
+  records  what the query log costs the native engine; only when named
   gates    what each step of the Python engine costs; only when named
   render   the page again from the readings that are there; only when named
 """
@@ -36,6 +37,7 @@ from benchmarks.markdown import label_of, with_versions
 from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
 from benchmarks.page import CHART, CHART_TITLE, page, panels
+from benchmarks.records import measure_records
 from benchmarks.reload import measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
@@ -50,8 +52,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gathering", "gates", "render")
-PARTS_WITHOUT_A_PAGE = {"gathering", "gates"}
+PARTS_WHEN_NAMED = ("lists", "gathering", "records", "gates", "render")
+PARTS_WITHOUT_A_PAGE = {"gathering", "records", "gates"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -153,6 +155,7 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "threads": length(3.0, 5, 1.0, 3),
         "throughput": length(3.0, 5, 0.8, 1),
         "waits": length(3.0, 3, 0.8, 1),
+        "records": length(4.0, 5, 2.0, 1),
         "gathering": length(3.0, 9, 1.0, 3),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
@@ -202,6 +205,9 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
         document = measure_gathering(directory, arguments.loads, arguments.names, length["gathering"])
         results.save(arguments.out, "gathering", document)
         print(gathering_table(document["readings"]))
+    if "records" in parts:
+        readings = measure_records(directory, arguments.names, length["records"])
+        results.save(arguments.out, "records", {"names": arguments.names, "readings": readings})
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates

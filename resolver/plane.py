@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 4
+INTERFACE: Final = 5
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -112,6 +112,15 @@ class Front(Protocol):
         """One of the words above, and with RESPOND the whole message; `transport` by its number."""
 
 
+class Records(Protocol):
+    """`resolver_native.Records`: query records that the plane has kept."""
+
+    def __len__(self) -> int: ...
+
+    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
+        """A line of the query log for each; made without the GIL."""
+
+
 class Core(Front, Protocol):
     """`resolver_native.Core`: the request flow without sockets."""
 
@@ -129,6 +138,12 @@ class Core(Front, Protocol):
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...
+
+    def take_records(self) -> Records:
+        """Records that wait, a bounded part of each thread's; none: there are none."""
+
+    @property
+    def records_lost(self) -> int: ...
 
     def late(self) -> dict[str, list[int]]: ...
 

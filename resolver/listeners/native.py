@@ -60,8 +60,7 @@ class NativeListener:
 
     `doors`: the plane's sockets, thread by thread; they stay the caller's.  `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
-    plane knows of the upstreams.  `plane_judges`: whether the plane has judged, charged and looked up what
-    it leaves to Python; if not, Python is the first to see it.
+    plane knows of the upstreams.
     """
 
     def __init__(
@@ -77,7 +76,6 @@ class NativeListener:
         *,
         before_handovers: Callable[[], None] = lambda: None,
         after_turn: Callable[[], None] = lambda: None,
-        plane_judges: bool = True,
     ) -> None:
         self._plane = plane
         self._doors = doors
@@ -89,7 +87,6 @@ class NativeListener:
         self._loop = loop
         self._before_handovers = before_handovers
         self._after_turn = after_turn
-        self._plane_judges = plane_judges
         self._peers: dict[bytes, Peer] = {}
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
@@ -145,8 +142,6 @@ class NativeListener:
     def cover_all(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""
         self._is_alone = True
-        # What its threads still read until they hear of it, they leave to us unseen.
-        self._plane_judges = False
         for worker in range(len(self._doors)):
             self._on_down(worker)
 
@@ -180,10 +175,11 @@ class NativeListener:
     def _on_query(self, octets: bytes, address: bytes, route: NativeRoute) -> None:
         now = self._clock.now()
         peer = self._peers.get(address) or self._greet(address)
-        if self._plane_judges:
-            outcome = self._service.take_up(octets, peer, now, now)
-        else:
+        if self._is_alone:
+            # What the plane's threads still read until they hear of it, they leave to us unseen.
             outcome = self._service.answer_now(octets, peer, now)
+        else:
+            outcome = self._service.take_up(octets, peer, now, now)
         self._dispose(outcome, peer, octets, route, now)
 
     def _dispose(

@@ -1,6 +1,6 @@
-"""What listeners tell the observers: outcomes counted, queries logged, defects shown.
+"""What listeners tell the observers: outcomes counted, queries recorded, defects shown.
 
-Knows: tallies and the query log.  Does not know: sockets, what the counts mean.
+Knows: tallies and query records.  Does not know: sockets, what the counts mean.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ KNOWN_MAX = 4096
 """Kinds of answers whose tally is known without working out its labels."""
 
 
-class QueryLog(Protocol):
-    """Takes one line's worth of facts per query; must not block."""
+class Recorder(Protocol):
+    """Keeps a record of a query for whoever reads it later; must not block."""
 
-    def write(self, peer: Peer, query_octets: bytes, outcome: Respond | Drop) -> None: ...
+    def note(self, peer: Peer, octets: bytes, outcome: Respond | Drop) -> None: ...
 
 
 class Reporter:
-    """Counts and logs for all listeners of one server."""
+    """Counts and records for all listeners of one server."""
 
-    def __init__(self, tallies: Tallies, query_log: QueryLog | None = None) -> None:
+    def __init__(self, tallies: Tallies, records: Recorder | None = None) -> None:
+        """`records` None: nothing is recorded."""
         self.tallies = tallies
-        self.query_log = query_log
+        self.records = records
         self.drops: Counter[str] = Counter()
         """What was lost beside the outcomes, by reason: datagrams, connections, answers never sent."""
         self._defects = 0
@@ -57,13 +58,13 @@ class Reporter:
     def settle(
         self, transport: Transport, peer: Peer, octets: bytes, outcome: Respond | Drop, seconds: float
     ) -> None:
-        """Count and log one outcome, of the query `octets`, that took `seconds`."""
+        """Count and record one outcome, of the query `octets`, that took `seconds`."""
         if type(outcome) is Respond:
             self._tally_of(transport, outcome).add(seconds)
         else:
             self.tallies.of(transport, outcome).add(seconds)
-        if self.query_log is not None:
-            self.query_log.write(peer, octets, outcome)
+        if self.records is not None:
+            self.records.note(peer, octets, outcome)
 
     def _tally_of(self, transport: Transport, answer: Respond) -> Tally:
         """The answer's tally, found by what decides its labels: rules by identity, which is cheap to hash."""

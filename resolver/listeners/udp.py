@@ -105,7 +105,7 @@ class UdpListener:
         batch = self._batch
         peers = self._peers
         answer_now = self._service.answer_now
-        query_log = self._reporter.query_log
+        records = self._reporter.records
         answers: list[Respond] = []
         messages: list[bytes] = []
         unanswered: list[int] = []
@@ -122,8 +122,8 @@ class UdpListener:
             if type(outcome) is Respond:
                 answers.append(outcome)
                 messages.append(octets[:2] + outcome.tail)
-                if query_log is not None:
-                    query_log.write(peer, octets, outcome)
+                if records is not None:
+                    records.note(peer, octets, outcome)
                 continue
             unanswered.append(slot)
             if type(outcome) is Ask:
@@ -145,8 +145,8 @@ class UdpListener:
         if type(outcome) is not Respond:
             self._reporter.settle(_UDP, ask.peer, octets, outcome, self._clock.now() - ask.asked_at)
             return
-        if self._reporter.query_log is not None:
-            self._reporter.query_log.write(ask.peer, octets, outcome)
+        if self._reporter.records is not None:
+            self._reporter.records.note(ask.peer, octets, outcome)
         late = self._late
         late.append(octets[:2] + outcome.tail)
         assert isinstance(ask.route, DatagramRoute)

@@ -159,6 +159,18 @@ class ConnectionFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class SinkFacts:
+    """What became of the query records for one of their readers."""
+
+    name: str
+    """`log`: the query log."""
+    records: int
+    """Records that reached their end."""
+    lost: int
+    """Records lost for want of room, or to a reader that is gone."""
+
+
+@dataclass(slots=True, frozen=True)
 class NativeFacts:
     """What the native plane alone counts."""
 
@@ -200,3 +212,5 @@ class Facts:
     event_loop_stalls: int = 0
     """Times the event loop came late to its deadlines."""
     log_lines_dropped: int = 0
+    sinks: tuple[SinkFacts, ...] = ()
+    """Readers of query records."""

@@ -15,11 +15,19 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from io import FileIO
+from typing import BinaryIO, Final, NamedTuple
+
+from resolver.observe.threads import name_this_thread
+from resolver.portions import PORTION_OCTETS
 
 LINES_MAX: Final = 10_000
 """Lines that wait to be written; at 200 octets each that is 2 MB."""
+
+LINES_OCTETS_MAX: Final = 8 << 20
+"""Octets of lines made together that wait to be written, but for the last ones put: some 40,000 queries."""
 
 VALUE_CHARACTERS_MAX: Final = 1_000
 """Of one field's value.  A domain name is at most 1,004 characters with every octet escaped."""
@@ -72,19 +80,43 @@ def json_line(at: float, level: str, event: str, fields: Mapping[str, object]) -
 LINE_FORMATS: Final = {"text": text_line, "json": json_line}
 
 
-class LogWriter:
-    """Writes lines to a stream from its own thread; never blocks and never raises."""
+@dataclass(slots=True)
+class LineAccount:
+    """What became of lines that were put together.  Only the writing thread changes it."""
 
-    def __init__(self, stream: TextIO, lines_max: int = LINES_MAX) -> None:
+    written: int = 0
+    failed: int = 0
+    """Lines that could not be written."""
+
+
+class _Lines(NamedTuple):
+    octets: bytes
+    lines: int
+    account: LineAccount
+
+
+class LogWriter:
+    """Writes lines to a stream from its own thread; never blocks and never raises.
+
+    The stream should be unbuffered: a thread that hangs in a write must not hold a lock that the ending
+    interpreter wants.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, lines_max: int = LINES_MAX, lines_octets_max: int = LINES_OCTETS_MAX
+    ) -> None:
         self._stream = stream
-        self._lines: deque[Line] = deque()
+        self._lines: deque[Line | _Lines] = deque()
         self._lines_max = lines_max
+        self._lines_octets_max = lines_octets_max
+        # Each is written by one thread alone.
+        self._octets_put = self._octets_done = 0
         self._wake = threading.Event()
         self._is_closing = False
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._is_started = False
         self.dropped = 0
-        """Lines that did not fit or could not be written."""
+        """Lines put singly that did not fit or could not be written."""
 
     def put(self, line: Line) -> None:
         """Queue one line; dropped and counted when the queue is full."""
@@ -92,6 +124,20 @@ class LogWriter:
             self.dropped += 1
             return
         self._lines.append(line)
+        self._call()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `put_lines` may be called; they have room of their own, beside that of single lines."""
+        return self._octets_put - self._octets_done < self._lines_octets_max
+
+    def put_lines(self, octets: bytes, count: int, account: LineAccount) -> None:
+        """Queue `count` lines made already.  One thread at most puts such, and asks `has_room` before."""
+        self._octets_put += len(octets)
+        self._lines.append(_Lines(octets, count, account))
+        self._call()
+
+    def _call(self) -> None:
         if not self._wake.is_set():
             self._wake.set()
         if not self._is_started:
@@ -106,6 +152,7 @@ class LogWriter:
             self._thread.join(wait_s)
 
     def _write_all(self) -> None:
+        name_this_thread("log")
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -114,17 +161,39 @@ class LogWriter:
                 return
 
     def write_waiting(self) -> None:
-        """Write the lines that wait now, in one go."""
-        made = []
+        """Write everything that waits now, neighbouring single lines in one go."""
+        made: list[str] = []
         while self._lines:
-            made.append(self._lines.popleft()() + "\n")
-        if not made:
-            return
+            first = self._lines.popleft()
+            if not isinstance(first, _Lines):
+                made.append(first() + "\n")
+                continue
+            self._write_single(made)
+            made = []
+            failed = self._write(first.octets)
+            first.account.failed += failed
+            first.account.written += first.lines - failed
+            self._octets_done += len(first.octets)
+        self._write_single(made)
+
+    def _write_single(self, made: list[str]) -> None:
+        if made:
+            self.dropped += self._write("".join(made).encode(errors="backslashreplace"))
+
+    def _write(self, octets: bytes) -> int:
+        """Write whole lines; how many of them could not be written."""
+        rest = memoryview(octets)
         try:
-            self._stream.write("".join(made))
+            while rest:
+                # None: a pipe that was made non-blocking, and is full.
+                written = self._stream.write(rest[:PORTION_OCTETS])
+                if not written:
+                    break
+                rest = rest[written:]
             self._stream.flush()
         except (OSError, ValueError):  # a closed pipe, a full disk, a closed file
-            self.dropped += len(made)
+            pass
+        return bytes(rest).count(b"\n")
 
 
 class LogHandler(logging.Handler):
@@ -151,7 +220,7 @@ LOGGERS_SET_UP = ("resolver", "asyncio", "hypercorn.error")
 
 def set_up_logging(level: str, line_format: str, writer: LogWriter | None = None) -> LogWriter:
     """Send the package's log to `writer` (standard error if None); `level` is one of `LEVELS`."""
-    writer = writer or LogWriter(sys.stderr)
+    writer = writer or LogWriter(_standard_error())
     for name in LOGGERS_SET_UP:
         logger = logging.getLogger(name)
         logger.handlers = [LogHandler(writer, line_format)]
@@ -159,6 +228,13 @@ def set_up_logging(level: str, line_format: str, writer: LogWriter | None = None
         # Libraries speak up only when something is wrong.
         logger.setLevel(level.upper() if name == "resolver" else "WARNING")
     return writer
+
+
+def _standard_error() -> BinaryIO:
+    try:
+        return FileIO(sys.stderr.fileno(), "wb", closefd=False)
+    except (OSError, ValueError):  # it is closed, or stands in for one without a descriptor
+        return sys.stderr.buffer
 
 
 def _plain(value: object) -> str:

@@ -290,6 +290,20 @@ METRICS: Final = (
         "Log lines lost to a slow reader.",
         lambda facts: facts.log_lines_dropped,
     ),
+    _labelled(
+        "counter",
+        "resolver_query_records_total",
+        "Query records written, by where they go.",
+        "sink",
+        series.query_records,
+    ),
+    _labelled(
+        "counter",
+        "resolver_query_records_lost_total",
+        "Query records lost for want of room or to a reader that is gone, by where they should have gone.",
+        "sink",
+        series.query_records_lost,
+    ),
     _native(
         "resolver_native_punted_queries_total",
         "Queries that the native plane left to Python.",

@@ -1,77 +1,99 @@
 """The query log: off unless asked for, and then one line per answer.
 
-Knows: which answers are wanted, how much of a client is shown.  Does not know: sockets, how answers are made.
-A listener holds None instead of a QueryLog when the log is off, so that costs one comparison.  When it is
-on, the event loop only queues references; the writing thread reads the question and makes the line.
+Knows: how records become lines, how much of a client is shown.  Does not know: sockets, how answers are made,
+which records are wanted.
+`native/core/src/records/lines.rs` makes the same octets of the native plane's records.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Final
 
-from resolver.flow.outcome import Drop, Respond
-from resolver.flow.peer import Peer
-from resolver.observe.log import LINE_FORMATS, LogWriter
-from resolver.observe.tally import QTYPE_LABELS, RCODE_LABELS, hits_of
+from resolver.observe.log import LINE_FORMATS, LineAccount, LogWriter
+from resolver.observe.records import Record, Taken
+from resolver.observe.tally import OTHER, QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.wire.names import name_to_text
 from resolver.wire.query import Malformed, parse_query
 
-NETWORK_BITS = {4: 24, 16: 48}
-"""How much of an address `clients: network` keeps, by its octets: a site, not a person."""
+IPV4_NETWORK_BITS: Final = 24
+IPV6_NETWORK_BITS: Final = 48
+"""How much of an address `clients: network` keeps: a site, not a person."""
+
+_NETWORK_BITS: Final = {4: IPV4_NETWORK_BITS, 16: IPV6_NETWORK_BITS}
+"""By the octets of the address."""
 
 
 class QueryLog:
-    """Writes the queries that are wanted.
+    """The sink that writes a line for each record; see `records.Sink`.
 
-    `queries`: `blocked` or `all` (`none` is no QueryLog).  `clients`: `hidden`, `network` or `full`.
+    `clients`: `hidden`, `network` or `full`.
     """
 
-    def __init__(
-        self,
-        writer: LogWriter,
-        *,
-        queries: str,
-        clients: str,
-        line_format: str,
-        wall: Callable[[], float],
-    ) -> None:
+    name: Final = "log"
+
+    def __init__(self, writer: LogWriter, *, clients: str, line_format: str) -> None:
         self._writer = writer
-        self._only_blocked = queries == "blocked"
         self._clients = clients
-        self._format = LINE_FORMATS[line_format]
-        self._wall = wall
+        self._format = line_format
+        self._account = LineAccount()
+        self._given_up = 0
 
-    def write(self, peer: Peer, query_octets: bytes, outcome: Respond | Drop) -> None:
-        """Log what became of a query, if it is wanted; never blocks."""
-        verdict = outcome.verdict
-        if self._only_blocked and not verdict.is_blocked and verdict.shadow is None:
-            return
-        at = self._wall()
-        self._writer.put(lambda: self._format(at, "info", "query", self._fields(peer, query_octets, outcome)))
+    @property
+    def written(self) -> int:
+        return self._account.written
 
-    def _fields(self, peer: Peer, query_octets: bytes, outcome: Respond | Drop) -> dict[str, object]:
-        query = parse_query(query_octets)
-        fields: dict[str, object] = {}
-        if self._clients != "hidden":
-            fields["client"] = shown_client(peer.address, self._clients)
-        fields["transport"] = peer.transport.label
-        if isinstance(query, Malformed):
-            fields["malformed"] = query.reason
+    @property
+    def lost(self) -> int:
+        return self._given_up + self._account.failed
+
+    def write(self, taken: Taken, offset_s: float) -> None:
+        # No line is made for a reader that has stopped reading.
+        if not self._writer.has_room:
+            self.give_up(len(taken))
+        elif isinstance(taken, list):
+            lines = lines_of(taken, self._format, self._clients, offset_s)
+            self._writer.put_lines(lines, len(taken), self._account)
         else:
-            fields["qname"] = name_to_text(query.qname)
-            fields["qtype"] = QTYPE_LABELS.get(query.qtype, f"TYPE{query.qtype}")
-        if isinstance(outcome, Respond):
-            fields["rcode"] = RCODE_LABELS.get(outcome.rcode, str(outcome.rcode))
-            fields["source"] = outcome.source.value
-        else:
-            fields["dropped"] = outcome.reason
-        for hit in hits_of(outcome.verdict):
-            if hit is not None:
-                prefix = "shadow_" if hit.mode == "shadow" else ""
-                fields[prefix + hit.kind] = hit.label
-                fields[prefix + "action"] = hit.action
-        return fields
+            lines = taken.lines(self._format, self._clients, offset_s)
+            self._writer.put_lines(lines, len(taken), self._account)
+
+    def give_up(self, count: int) -> None:
+        self._given_up += count
+
+
+def lines_of(records: Sequence[Record], line_format: str, clients: str, offset_s: float) -> bytes:
+    """A line for each record; `offset_s`: wall time less monotonic time."""
+    format_line = LINE_FORMATS[line_format]
+    return "".join(
+        format_line(record.at + offset_s, "info", "query", _fields(record, clients)) + "\n"
+        for record in records
+    ).encode()
+
+
+def _fields(record: Record, clients: str) -> dict[str, object]:
+    query = parse_query(record.octets)
+    fields: dict[str, object] = {}
+    if clients != "hidden":
+        fields["client"] = shown_client(record.peer.address, clients)
+    fields["transport"] = record.peer.transport.label
+    if isinstance(query, Malformed):
+        fields["malformed"] = query.reason
+    else:
+        fields["qname"] = name_to_text(query.qname)
+        fields["qtype"] = QTYPE_LABELS.get(query.qtype, f"TYPE{query.qtype}")
+    if record.rcode is None:
+        fields["dropped"] = record.source
+    else:
+        fields["rcode"] = RCODE_LABELS.get(record.rcode, OTHER)
+        fields["source"] = record.source
+    for hit in hits_of(record.verdict):
+        if hit is not None:
+            prefix = "shadow_" if hit.mode == "shadow" else ""
+            fields[prefix + hit.kind] = hit.label
+            fields[prefix + "action"] = hit.action
+    return fields
 
 
 def shown_client(address: bytes, clients: str) -> str:
@@ -79,4 +101,4 @@ def shown_client(address: bytes, clients: str) -> str:
     whole = ipaddress.ip_address(address)
     if clients == "full":
         return str(whole)
-    return str(ipaddress.ip_network((whole, NETWORK_BITS[len(address)]), strict=False))
+    return str(ipaddress.ip_network((whole, _NETWORK_BITS[len(address)]), strict=False))

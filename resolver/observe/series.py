@@ -82,6 +82,16 @@ def cache_hits(facts: Facts) -> int:
     return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
 
 
+def query_records(facts: Facts) -> Iterable[Sample]:
+    """Query records written, per sink."""
+    return [((sink.name,), sink.records) for sink in facts.sinks]
+
+
+def query_records_lost(facts: Facts) -> Iterable[Sample]:
+    """Query records lost, per sink."""
+    return [((sink.name,), sink.lost) for sink in facts.sinks]
+
+
 def upstream_queries(facts: Facts) -> Iterable[Sample]:
     """Queries per upstream."""
     return [((upstream.name,), upstream.queries) for upstream in facts.upstreams]

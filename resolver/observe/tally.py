@@ -162,7 +162,7 @@ class Tallies:
 
 _NO_HITS: tuple[Hit | None, Hit | None] = (None, None)
 
-_COUNTED_KINDS = ("exchange", "list")
+COUNTED_KINDS = ("exchange", "list")
 """Allow and protected rules block nothing, so they have no hits."""
 
 
@@ -171,9 +171,9 @@ def hits_of(verdict: Verdict) -> tuple[Hit | None, Hit | None]:
     enforced = shadow = None
     if verdict.match is not None and verdict.is_blocked:
         rule = verdict.match.rule
-        if rule.kind in _COUNTED_KINDS:
+        if rule.kind in COUNTED_KINDS:
             enforced = Hit(rule.kind, rule.label, verdict.action.value, "enforce")
-    if verdict.shadow is not None and verdict.shadow.rule.kind in _COUNTED_KINDS:
+    if verdict.shadow is not None and verdict.shadow.rule.kind in COUNTED_KINDS:
         rule = verdict.shadow.rule
         shadow = Hit(rule.kind, rule.label, rule.action.value, "shadow")
     return enforced, shadow

@@ -26,7 +26,7 @@ from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import Door, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
-from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, TallyFields
+from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
 
 MEMO_PART_OF_CACHE: Final = 4
@@ -73,7 +73,6 @@ class NativeEngine:
                 stale_max_s=cache.stale_max_s,
             )
         )
-        self._logs_all = log.queries == "all"
         self._core: Core = module.Core(
             self.cache.core,
             allow=[(net.network_address.packed, net.prefixlen) for net in settings.clients.allow],
@@ -85,8 +84,7 @@ class NativeEngine:
             in_flight_max=settings.limits.in_flight_max,
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
-            punt_blocked=log.queries == "blocked",
-            punt_all=self._logs_all,
+            query_records=log.queries,
         )
         self._timeout_s = settings.upstreams.timeout_s
         threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
@@ -153,7 +151,6 @@ class NativeEngine:
             self._loop,
             before_handovers=shared.listen,
             after_turn=shared.tell,
-            plane_judges=not self._logs_all,
         )
         listener.start()
         self._listener = listener
@@ -231,8 +228,19 @@ class NativeEngine:
 
     @property
     def answers(self) -> bool:
-        """Whether its threads answer queries; if not, they hand over what they read, or read nothing."""
-        return self._is_usable and not self._logs_all
+        """Whether its threads answer queries; if not, Python does."""
+        return self._is_usable
+
+    # Query records: see `records.Source`.
+
+    def take(self) -> Records:
+        """What its threads have recorded."""
+        return self._core.take_records()
+
+    @property
+    def lost(self) -> int:
+        """Records that found no room."""
+        return self._core.records_lost
 
     # What monitoring is told.
 

@@ -6,14 +6,11 @@ Only what takes nothing but settings is made here; `explain` makes the same part
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, UpstreamServer
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.local import LocalNames
-from resolver.observe.log import LogWriter
-from resolver.observe.query_log import QueryLog
+from resolver.observe.records import RecordBuffer
 from resolver.wire.names import name_to_text
 
 
@@ -28,12 +25,10 @@ def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
     )
 
 
-def make_query_log(settings: Settings, writer: LogWriter, wall: Callable[[], float]) -> QueryLog | None:
-    """The query log that the settings ask for; None: off."""
-    log = settings.log
-    if log.queries == "none":
-        return None
-    return QueryLog(writer, queries=log.queries, clients=log.clients, line_format=log.format, wall=wall)
+def make_record_buffer(settings: Settings) -> RecordBuffer | None:
+    """Where Python's own queries are recorded; None: they are not."""
+    queries = settings.log.queries
+    return None if queries == "none" else RecordBuffer(only_blocked=queries == "blocked")
 
 
 def make_plan(settings: Settings) -> ForwardPlan:

@@ -53,7 +53,8 @@ from resolver.server.facts import (
 from resolver.server.history import HistoryRecorder
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
-from resolver.server.parts import make_cache, make_local_names, make_plan, make_query_log
+from resolver.server.parts import make_cache, make_local_names, make_plan, make_record_buffer
+from resolver.server.query_records import QueryRecords
 from resolver.web import WebServer, make_app
 from resolver.web.server import bind as bind_http
 
@@ -98,7 +99,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop)
         self._tallies = Tallies()
-        self._reporter = Reporter(self._tallies, make_query_log(settings, log_writer, wall))
+        buffer = make_record_buffer(settings)
+        self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
         self._recorder = HistoryRecorder(settings.state_dir, wall=wall)
         self._publisher = Publisher(
@@ -120,6 +122,9 @@ class Server:
         self._web: WebServer | None = None
         self.health = Health("policy", "sockets")
         self._native = self._make_native(native)
+        self._records: QueryRecords | None = None
+        if buffer is not None:
+            self._records = QueryRecords(settings, log_writer, self._native, buffer=buffer, wall=wall)
         self._pool_size = 0
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
@@ -137,6 +142,8 @@ class Server:
             self.health.meet("policy")
             assert self._policy is not None
             self._service = self._make_service(self._policy)
+            if self._records is not None:
+                self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
         except CannotStart:
@@ -159,6 +166,9 @@ class Server:
         self._endpoints.close()
         if self._native is not None:
             await self._native.close()
+        if self._records is not None:
+            # Nobody answers any more, so nothing is recorded behind it.
+            self._records.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -340,6 +350,7 @@ class Server:
             native=native_facts(native),
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
+            sinks=() if self._records is None else self._records.facts(),
         )
 
 

@@ -1,5 +1,5 @@
 """Every play in `scenarios/`: on the Python service with its memo and without, and behind the native plane, also
-where that leaves to Python what is logged.
+where queries are recorded: then each that ended must be in the log, once, and say how it ended.
 
 The cache's plays are played without a cache too, and must fail then.
 """

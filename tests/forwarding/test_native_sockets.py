@@ -42,8 +42,6 @@ def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
         in_flight_max=100,
         waiters_max=10,
         waiting_max=100,
-        punt_blocked=False,
-        punt_all=False,
     )
     core.publish(str(image), 1, 0.0, 0.0)
     with contextlib.ExitStack() as stack:

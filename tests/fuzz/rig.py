@@ -217,8 +217,6 @@ def native_core(module: Any, cache: NativeCache, policy: Policy) -> Any:
         in_flight_max=64,
         waiters_max=64,
         waiting_max=WAITING_MAX,
-        punt_blocked=False,
-        punt_all=False,
     )
     core.publish(str(policy.image.path), policy.generation, *policy.made_at)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])

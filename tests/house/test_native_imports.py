@@ -15,6 +15,7 @@ NATIVE = Path(__file__).parents[2] / "native"
 
 LEVELS: dict[str, dict[str, int]] = {
     "core": {
+        "atomic": 0,
         "verdict": 0,
         "wire": 0,
         "cache": 1,
@@ -22,6 +23,7 @@ LEVELS: dict[str, dict[str, int]] = {
         "entropy": 1,
         "local": 1,
         "policy": 1,
+        "records": 1,
         "flow": 2,
     },
     "binding": {
@@ -41,6 +43,7 @@ LEVELS: dict[str, dict[str, int]] = {
         "misses": 4,
         "py_cache": 4,
         "py_policy": 4,
+        "py_records": 4,
         "py_wire": 4,
         "py_core": 5,
         "worker": 5,

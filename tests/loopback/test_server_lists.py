@@ -45,7 +45,7 @@ class Site:
     async def start(self) -> Server:
         settings, problems = load_settings(self.folder / "resolver.yaml")
         assert settings is not None, problems
-        server = Server(settings, engine="python", log_writer=LogWriter(io.StringIO()))
+        server = Server(settings, engine="python", log_writer=LogWriter(io.BytesIO()))
         await server.start()
         return server
 

@@ -82,8 +82,6 @@ def make_core(image: Path | None, **settings: Any) -> Any:
         "in_flight_max": 100,
         "waiters_max": 100,
         "waiting_max": 1000,
-        "punt_blocked": False,
-        "punt_all": False,
     }
     cache = settings.pop("cache", None) or native.Cache(1 << 20)
     core = native.Core(cache, **{**given, **settings})
@@ -526,6 +524,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
     cache = native.Cache(1 << 20)
     play = start(make_core(image, cache=cache))
     core, plane, steps = play.core, play.plane, testing.Steps(play.core)
+    taken = core.take_records()
     question = (name_from_text("a.example"), A, False, False)
     response = (0, False, b"", 0, 0, (), (), 0, 300, (), (), (), None)
     failed = (None, 7.0, 7.0, 7.0, 7.0, (22, "why"))
@@ -552,6 +551,8 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         lambda: core.tallies(),
         lambda: core.late(),
         lambda: plane.drain(),
+        lambda: core.take_records(),
+        lambda: taken.lines("text", "hidden", 0.0),
     ]
     for call in raising:
         testing.panic_next(cache)
@@ -685,6 +686,92 @@ def test_an_unusable_image_is_refused_and_the_old_one_serves(image: Path, tmp_pa
     assert core.answer(query("a.ads.example"), CLIENT, Transport.UDP, 1.0)[0] == 0
 
 
+# Query records.
+
+
+def lines_from(core: Any, *, line_format: str = "text", clients: str = "hidden") -> list[str]:
+    """The lines of everything that waits."""
+    lines: list[str] = []
+    while taken := core.take_records():
+        made = taken.lines(line_format, clients, 0.0).decode().splitlines()
+        assert len(made) == len(taken)
+        lines += made
+    return lines
+
+
+def test_what_is_answered_is_recorded_once_and_in_order(start: Callable[..., Play], image: Path) -> None:
+    play = start(make_core(image, query_records="all"))
+    play.ask_upstream()
+    for number in range(200):
+        play.ask(query(f"n{number}.ads.example"))
+    play.client.send(query("fresh.example"))
+    message, sender = play.upstream.recvfrom(4096)
+    assert lines_from(play.core)[199].count("qname=n199.ads.example")
+    play.upstream.sendto(reply(message), sender)
+    play.client.recv(4096)
+    play.client.send(b"short")
+    play.core.answer(query("printer.example"), CLIENT, Transport.TCP, 1.0)
+    play.ask(query("fresh.example"))
+    found = lines_from(play.core)
+    words = [line.split("query transport=")[1] for line in found]
+    assert sorted(words) == [
+        "tcp qname=printer.example qtype=A rcode=NOERROR source=local",
+        "udp malformed=short dropped=short",
+        "udp qname=fresh.example qtype=A rcode=NOERROR source=cache",
+        "udp qname=fresh.example qtype=A rcode=NOERROR source=upstream",
+    ]
+    assert play.core.records_lost == 0
+
+
+def test_only_what_is_blocked_is_recorded_where_nothing_else_is_wanted(image: Path) -> None:
+    core = make_core(image, query_records="blocked")
+    core.answer(query("printer.example"), CLIENT, Transport.TCP, 1.0)
+    core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
+    [line] = lines_from(core, clients="full")
+    assert "client=" + socket.inet_ntoa(CLIENT) in line
+    assert "list=ads action=nxdomain" in line
+
+
+def test_without_a_reader_nothing_is_recorded(image: Path) -> None:
+    core = make_core(image)
+    core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
+    assert (len(core.take_records()), core.records_lost) == (0, 0)
+
+
+def test_a_full_buffer_loses_records_and_no_answer(start: Callable[..., Play], image: Path) -> None:
+    play = start(make_core(image, query_records="all"), record_octets=4096)
+    for number in range(200):
+        assert play.ask(query("a.ads.example", number))[:2] == number.to_bytes(2, "big")
+    lost = play.core.records_lost
+    assert 0 < lost < 200
+    assert len(lines_from(play.core)) == 200 - lost
+    play.ask(query("a.ads.example"))
+    assert len(lines_from(play.core)) == 1
+    assert play.core.records_lost == lost
+
+
+def test_records_outlast_the_thread_and_the_plane_that_made_them(
+    start: Callable[..., Play], image: Path
+) -> None:
+    play = start(make_core(image, query_records="all"))
+    play.ask(query("a.ads.example"))
+    testing.panic_worker(play.plane, 0)
+    play.client.send(query("b.ads.example"))
+    assert play.event("down") == ("down", 0)
+    play.ask(query("c.ads.example"))
+    play.plane.close()
+    assert [line.split("qname=")[1][0] for line in lines_from(play.core)] == ["a", "c"]
+
+
+def test_words_that_it_does_not_know_are_refused(image: Path) -> None:
+    with pytest.raises(ValueError):
+        make_core(image, query_records="some")
+    records = make_core(image).take_records()
+    for words in (("yaml", "hidden"), ("text", "encrypted")):
+        with pytest.raises(ValueError):
+            records.lines(*words, 0.0)
+
+
 # Without sockets.
 
 
@@ -694,8 +781,6 @@ def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
     assert (word, rcode(octets)) == (0, 3)
     assert core.answer(b"", CLIENT, Transport.TCP, 1.0) == (2, b"")
     assert core.answer(query("unknown.example"), CLIENT, Transport.TCP, 1.0) == (3, b"")
-    everything = make_core(image, punt_all=True)
-    assert everything.answer(query("a.ads.example"), CLIENT, Transport.UDP, 1.0) == (4, b"")
     assert [row[0] for row in core.tallies()] == ["tcp", "tcp"]
     assert set(core.late()) == {"policy", "cache", "stale", "upstream", "local"}
     assert all(len(buckets) == 14 for buckets in core.late().values())

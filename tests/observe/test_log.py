@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from typing_extensions import Buffer
 
 from resolver.observe.log import LogWriter, escape, json_line, set_up_logging, text_line
 
@@ -14,17 +15,17 @@ HOSTILE = "a\nb\x1b[31m\u202e\\\x00"
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
+def stream() -> Iterator[io.BytesIO]:
     """Where lines end up; the package's loggers are put back afterwards."""
     loggers = [logging.getLogger(name) for name in ("resolver", "asyncio", "hypercorn.error")]
     before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
-    yield io.StringIO()
+    yield io.BytesIO()
     for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
 
 
-class StalledStream(io.StringIO):
+class StalledStream(io.BytesIO):
     """A pipe whose reader has stopped: `write` blocks until `go_on` is set."""
 
     def __init__(self) -> None:
@@ -32,10 +33,14 @@ class StalledStream(io.StringIO):
         self.go_on = threading.Event()
         self.is_stalled = threading.Event()
 
-    def write(self, text: str) -> int:
+    def write(self, octets: Buffer) -> int:
         self.is_stalled.set()
         assert self.go_on.wait(5)
-        return super().write(text)
+        return super().write(octets)
+
+
+def text_of(stream: io.BytesIO) -> str:
+    return stream.getvalue().decode()
 
 
 def test_a_hostile_text_stays_on_one_printable_line() -> None:
@@ -73,31 +78,31 @@ def test_json_line_is_one_object_with_the_fields_in_it() -> None:
 
 
 @pytest.mark.parametrize("line_format", ["text", "json"])
-def test_extra_attributes_become_fields(stream: io.StringIO, line_format: str) -> None:
+def test_extra_attributes_become_fields(stream: io.BytesIO, line_format: str) -> None:
     writer = set_up_logging("info", line_format, LogWriter(stream))
     logging.getLogger("resolver.policy").info("policy %s", "loaded", extra={"generation": 3})
     writer.close()
-    assert ("generation=3" if line_format == "text" else '"generation": 3') in stream.getvalue()
-    assert "policy loaded" in stream.getvalue()
+    assert ("generation=3" if line_format == "text" else '"generation": 3') in text_of(stream)
+    assert "policy loaded" in text_of(stream)
 
 
-def test_lines_under_the_level_are_not_written(stream: io.StringIO) -> None:
+def test_lines_under_the_level_are_not_written(stream: io.BytesIO) -> None:
     writer = set_up_logging("warning", "text", LogWriter(stream))
     logging.getLogger("resolver").info("quiet")
     logging.getLogger("asyncio").info("quieter")
     writer.close()
-    assert stream.getvalue() == ""
+    assert text_of(stream) == ""
 
 
-def test_an_exception_keeps_its_trace_on_the_same_line(stream: io.StringIO) -> None:
+def test_an_exception_keeps_its_trace_on_the_same_line(stream: io.BytesIO) -> None:
     writer = set_up_logging("info", "text", LogWriter(stream))
     try:
         raise KeyError("x")
     except KeyError:
         logging.getLogger("resolver").exception("defect")
     writer.close()
-    assert stream.getvalue().count("\n") == 1
-    assert "KeyError" in stream.getvalue()
+    assert text_of(stream).count("\n") == 1
+    assert "KeyError" in text_of(stream)
 
 
 def test_a_reader_that_stalls_costs_lines_but_never_blocks() -> None:
@@ -110,11 +115,11 @@ def test_a_reader_that_stalls_costs_lines_but_never_blocks() -> None:
     assert writer.dropped == 15
     stream.go_on.set()
     writer.close()
-    assert stream.getvalue().count("later") == 10
+    assert text_of(stream).count("later") == 10
 
 
 def test_a_closed_stream_costs_lines_but_raises_nothing() -> None:
-    stream = io.StringIO()
+    stream = io.BytesIO()
     stream.close()
     writer = LogWriter(stream)
     writer.put(lambda: "lost")
@@ -123,10 +128,10 @@ def test_a_closed_stream_costs_lines_but_raises_nothing() -> None:
 
 
 def test_nothing_is_dropped_when_the_reader_keeps_up() -> None:
-    stream = io.StringIO()
+    stream = io.BytesIO()
     writer = LogWriter(stream)
     for number in range(1000):
         writer.put(lambda number=number: str(number))  # type: ignore[misc]
     writer.close()
-    assert stream.getvalue().split() == [str(number) for number in range(1000)]
+    assert text_of(stream).split() == [str(number) for number in range(1000)]
     assert writer.dropped == 0

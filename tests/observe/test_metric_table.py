@@ -20,6 +20,7 @@ from resolver.observe.facts import (
     NativeFacts,
     PolicyFacts,
     ReloadFacts,
+    SinkFacts,
     StreamFacts,
     UpstreamFacts,
 )
@@ -115,6 +116,7 @@ FULL = Facts(
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,
+    sinks=(SinkFacts("log", 3101, 3102),),
 )
 
 

@@ -10,6 +10,7 @@ from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Peer, Transport
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
+from resolver.observe.records import RecordBuffer
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
 QUERY = bytes.fromhex("beef01000001000000000000") + b"\x03www\x04acme\x07example\x00\x00\x01\x00\x01"
@@ -34,19 +35,24 @@ def lines(
     query: bytes = QUERY,
     address: str = "192.0.2.77",
 ) -> list[dict[str, object]]:
-    stream = io.StringIO()
+    """What stands in the log after these answers, 100 s after the clock of the answers began."""
+    stream = io.BytesIO()
     writer = LogWriter(stream)
-    log = QueryLog(writer, queries=queries, clients=clients, line_format="json", wall=lambda: 0.0)
+    log = QueryLog(writer, clients=clients, line_format="json")
+    buffer = RecordBuffer(only_blocked=queries == "blocked", now=lambda: 2.5)
     for outcome in outcomes:
-        log.write(peer(address), query, outcome)
+        buffer.note(peer(address), query, outcome)
+    taken = buffer.take()
+    log.write(taken, 100.0)
     writer.close()
+    assert (log.written, log.lost) == (len(taken), 0)
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_a_blocked_query_says_what_was_done_and_for_which_exchange() -> None:
     assert lines(BLOCKED, queries="blocked") == [
         {
-            "time": "1970-01-01T00:00:00.000Z",
+            "time": "1970-01-01T00:01:42.500Z",
             "level": "info",
             "event": "query",
             "transport": "udp",
@@ -105,3 +111,19 @@ def test_a_packet_that_is_no_query_is_logged_without_a_name() -> None:
     [line] = lines(Drop("response"), query=b"\x00" * 5)
     assert "qname" not in line
     assert line["dropped"] == "response"
+
+
+def test_records_that_cannot_be_written_are_counted_as_lost() -> None:
+    stream = io.BytesIO()
+    writer = LogWriter(stream, lines_octets_max=1000)
+    log = QueryLog(writer, clients="hidden", line_format="text")
+    buffer = RecordBuffer(only_blocked=False)
+    stream.close()
+    for _ in range(3):
+        buffer.note(peer(), QUERY, BLOCKED)
+    log.write(buffer.take(), 0.0)
+    writer.close()
+    assert (log.written, log.lost) == (0, 3)
+    log.give_up(2)
+    assert (log.written, log.lost) == (0, 5)
+    assert writer.dropped == 0

@@ -19,6 +19,8 @@ from resolver.flow.service import WAITING_MAX, Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
+from resolver.observe.query_log import lines_of
+from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
@@ -56,9 +58,8 @@ class Sides:
     """Both engines over one policy."""
 
     def __init__(
-        self, module: Any, policy: Policy, *, rate_limit_qps: int = 0, punt_blocked: bool = False
+        self, module: Any, policy: Policy, *, rate_limit_qps: int = 0, query_records: str = "none"
     ) -> None:
-        self.punt_blocked = punt_blocked
         table = PolicyTable(Image(policy.image), 1, policy.wall, policy.monotonic)
         self.table = table
         self.python_cache = ResponseCache(CACHE_OCTETS)
@@ -86,12 +87,14 @@ class Sides:
             in_flight_max=64,
             waiters_max=64,
             waiting_max=WAITING_MAX,
-            punt_blocked=punt_blocked,
-            punt_all=False,
+            query_records=query_records,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
         self.core.publish(str(policy.image), table.generation, *table.made_at)
         self.tallies = Tallies()
+        self._queries_recorded = query_records
+        self._now = 0.0
+        self._buffer = RecordBuffer(only_blocked=query_records == "blocked", now=lambda: self._now)
         self.punts = self.asks = 0
         self._peers: dict[tuple[bytes, bool], Peer] = {}
 
@@ -131,6 +134,9 @@ class Sides:
             wanted: tuple[int, bytes] = (ASK, b"") if outcome.redirect is None else (PUNT, b"")
         else:
             self.tallies.of(transport, outcome).add(0.0)
+            self._now = now
+            if self._queries_recorded != "none":
+                self._buffer.note(peer, query.octets, outcome)
             if isinstance(outcome, Respond):
                 wanted = (RESPOND, query.octets[:2] + outcome.tail)
             else:
@@ -145,10 +151,21 @@ class Sides:
         if isinstance(outcome, Ask) and outcome.redirect is not None:
             return True
         verdict = outcome.verdict
-        if self.punt_blocked and (verdict.is_blocked or verdict.shadow is not None):
-            return True
         qtype = outcome.query.qtype if isinstance(outcome, Ask) else outcome.qtype
         return qtype in REDIRECTED and leads_elsewhere(verdict)
+
+    def compare_lines(self, line_format: str, clients: str, offset_s: float) -> int:
+        """Both must write the same lines of what was answered since the last call; how many those were."""
+        python, native = Counter[bytes](), Counter[bytes]()
+        while records := self._buffer.take():
+            python.update(lines_of(records, line_format, clients, offset_s).splitlines(keepends=True))
+        while taken := self.core.take_records():
+            lines = taken.lines(line_format, clients, offset_s).splitlines(keepends=True)
+            assert len(lines) == len(taken)
+            native.update(lines)
+        if python != native:
+            raise Difference(f"lines differ: {python - native} of Python's, {native - python} of the plane's")
+        return python.total()
 
     def compare_counts(self) -> None:
         """Both must have counted the same, but for what was punted or asked."""

@@ -80,15 +80,16 @@ def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Qu
 @pytest.mark.parametrize("seed", SEEDS)
 def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    cases = punts = asks = 0
+    cases = punts = asks = lines = 0
     sources: Counter[str | None] = Counter()
     for policy in policies_without_end(tmp_path, chance):
         sides = Sides(
             native.module,
             policy,
             rate_limit_qps=chance.choice((0, 0, 0, 100)),
-            punt_blocked=chance.random() < 0.15,
+            query_records=chance.choice(("none", "blocked", "all", "all", "all")),
         )
+        looks = chance.choice(("text", "json")), chance.choice(("hidden", "network", "full"))
         now = policy.monotonic
         known = [learn(sides, policy, now, chance) for _ in range(ANSWERS_PER_POLICY)]
         whole = [query(policy, chance) for _ in range(60)]
@@ -103,6 +104,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
                 sides.fail(chance.choice(known), chance.choice(EDES), now)
             try:
                 sides.compare(questions, now)
+                lines += sides.compare_lines(*looks, policy.wall - policy.monotonic)
             except Difference as difference:
                 raise Difference(f"seed {seed}, {policy}, now {now}: {difference}") from None
             cases += len(questions)
@@ -117,6 +119,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
     print(f"{cases} queries, {punts} punted, {asks} to be asked")
     assert asks > cases // 50
     assert punts < cases // 3
+    assert lines > cases // 20
     for source in set(Source) - {Source.UPSTREAM}:
         assert sources[source] > cases // 200, f"hardly an answer from {source}: {sources}"
 

@@ -38,7 +38,9 @@ exchanges:
 """
 
 
-def make_server(folder: Path, module: object = fake_native, **changes: Any) -> Server:
+def make_server(
+    folder: Path, module: object = fake_native, stream: io.BytesIO | None = None, **changes: Any
+) -> Server:
     settings: dict[str, Any] = {
         "listen": {"dns": ["127.0.0.1:0"], "http": None},
         "clients": {"allow": ["127.0.0.0/8", "2001:db8::/32"]},
@@ -59,7 +61,7 @@ def make_server(folder: Path, module: object = fake_native, **changes: Any) -> S
         checked,
         engine="native",
         native=cast(NativeModule, module),
-        log_writer=LogWriter(io.StringIO()),
+        log_writer=LogWriter(stream or io.BytesIO()),
     )
 
 
@@ -73,11 +75,16 @@ def plane_of(server: Server) -> fake_native.Plane:
     return cast(fake_native.Plane, server._native._plane)
 
 
-def play(folder: Path, act: Callable[[Server], Awaitable[None]], **changes: Any) -> Server:
+def play(
+    folder: Path,
+    act: Callable[[Server], Awaitable[None]],
+    stream: io.BytesIO | None = None,
+    **changes: Any,
+) -> Server:
     """Start a server, `act`, stop it."""
 
     async def whole() -> Server:
-        server = make_server(folder, **changes)
+        server = make_server(folder, stream=stream, **changes)
         await server.start()
         try:
             await act(server)
@@ -109,7 +116,24 @@ def test_the_core_is_made_of_the_settings(tmp_path: Path) -> None:
         (name_from_text("router.home.arpa"), [b"\xc0\xa8\1\1", b"\x20\x01\x0d\xb8" + bytes(11) + b"\1"])
     ]
     assert given["tcp_idle_s"] == 10.0
-    assert (given["punt_all"], given["punt_blocked"]) == (False, True)
+    assert given["query_records"] == "blocked"
+
+
+def test_what_the_plane_recorded_is_written_and_counted(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+
+    async def act(server: Server) -> None:
+        core_of(server).records.made.extend([b"one\n", b"two\n"])
+        core_of(server).records_lost = 3
+
+    server = play(tmp_path, act, stream, log={"queries": "blocked"})
+    server._log_writer.close()
+    assert stream.getvalue().endswith(b"one\ntwo\n")
+    assert [(sink.name, sink.records, sink.lost) for sink in server.facts().sinks] == [("log", 2, 3)]
+
+
+def test_without_a_log_there_is_no_sink(tmp_path: Path) -> None:
+    assert play(tmp_path, nothing).facts().sinks == ()
 
 
 def test_each_thread_has_its_own_socket_on_each_address(tmp_path: Path) -> None:

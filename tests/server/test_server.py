@@ -47,7 +47,7 @@ def make_server(
     path.write_text(json.dumps(settings))
     checked, problems = load_settings(path)
     assert checked is not None, problems
-    return Server(checked, engine="python", log_writer=LogWriter(io.StringIO()))
+    return Server(checked, engine="python", log_writer=LogWriter(io.BytesIO()))
 
 
 def play(act: Callable[[], Awaitable[None]]) -> None:

@@ -46,6 +46,19 @@ def _fields(entry: Any) -> EntryFields | None:
     return response, *times, entry.failure
 
 
+class FakeRecords:
+    """Lines that were made by whoever put them here."""
+
+    def __init__(self) -> None:
+        self.made: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
+        return b"".join(self.made)
+
+
 class Core:
     """See `resolver.plane.Core`."""
 
@@ -57,6 +70,8 @@ class Core:
         self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
         self.waiting = 0
+        self.records = FakeRecords()
+        self.records_lost = 0
         self.counted: list[TallyFields] = [
             (
                 "udp",
@@ -86,6 +101,11 @@ class Core:
     def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
         self.asked.append((octets, address, transport))
         return PUNT, b""
+
+    def take_records(self) -> FakeRecords:
+        """The records that a test put there, once."""
+        taken, self.records = self.records, FakeRecords()
+        return taken
 
     def tallies(self) -> list[TallyFields]:
         return self.counted

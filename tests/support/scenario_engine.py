@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_address, ip_network
@@ -96,10 +96,11 @@ class Scene:
         native: ModuleType | None = None,
         logs: QueriesLogged = "none",
     ) -> None:
-        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what that punts."""
+        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then."""
         settings = play.settings
         self._folder = folder
         self._files = play.files
+        self._logs = logs
         self.clock = FakeClock()
         self._wall_offset = datetime.fromisoformat(settings.wall).timestamp() - self.clock.now()
         self._generation = 0
@@ -241,7 +242,7 @@ class Scene:
                 return
         peer = self._peers.setdefault((address, client.transport), Peer(packed, client.transport))
         now = self.clock.now()
-        if self._stage is not None and self._stage.judges:
+        if self._stage is not None:
             outcome = self.service.take_up(client.octets, peer, now, now)
         else:
             outcome = self.service.answer_now(client.octets, peer, now)
@@ -254,6 +255,8 @@ class Scene:
         message = client.octets[:2] + outcome.tail if isinstance(outcome, Respond) else None
         self._hear(client.number, message, ending_of(outcome))
         client.outcome = outcome
+        if self._stage is not None:
+            self._stage.note(client.octets, client.transport, outcome)
 
     def _hear(self, number: int, message: bytes | None, ending: Ending) -> None:
         client = self._by_number[number]
@@ -384,9 +387,27 @@ class Scene:
         after = (len(self.network.sent), sum(c.ending is not None for c in self.clients.values()))
         if before != after:
             facts["(sent, answered) after the end"] = [before, after]
+        facts["differences of the query log"] = self._log_flaws()
         pending = {what: fact for what, fact in facts.items() if fact}
         if pending:
             raise PlayFailed(f"something is pending at the end: {pending}")
+
+    def read_records(self) -> None:
+        """Put what was recorded into the log."""
+        if self._stage is not None:
+            self._stage.read_records()
+
+    def _log_flaws(self) -> list[object]:
+        """What is in the query log and should not be, and the other way round."""
+        if self._stage is None or self._logs == "none":
+            return []
+        self.read_records()
+        ended = [client.ending for client in self.clients.values() if client.ending is not None]
+        wanted = Counter(
+            replace(ending, close=False) for ending in ended if ending.hits or self._logs == "all"
+        )
+        logged = self._stage.logged
+        return [logged - wanted, wanted - logged] if logged != wanted else []
 
 
 def perform(
@@ -403,6 +424,7 @@ def perform(
     for number, step in enumerate(play.steps, 1):
         try:
             _take(scene, step)
+            scene.read_records()
         except PlayFailed as failed:
             raise PlayFailed(f"step {number} ({next(iter(step.model_fields_set))}): {failed}") from None
     scene.end()

@@ -9,6 +9,7 @@ threads, time.  What happens is passed on at once, so a play needs no turns of a
 from __future__ import annotations
 
 import asyncio
+import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from resolver.forwarding.sharing import SharedUpstreams
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
+from resolver.observe.query_log import lines_of
+from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import (
     ASK,
@@ -45,7 +48,7 @@ from tests.support.fake_plane import FakeLoop
 from tests.support.scenario_play import PlaySettings
 
 QueriesLogged = Literal["none", "blocked", "all"]
-"""What Python is to log, and so to answer."""
+"""What is recorded for the query log."""
 
 SEED = bytes(range(32))
 TOKEN_OCTETS = 8
@@ -364,8 +367,8 @@ def _routed(
 class Hearsay(Reporter):
     """Counts as every reporter, and passes on what became of each query."""
 
-    def __init__(self, tell_drop: Callable[[bytes, Ending], None]) -> None:
-        super().__init__(Tallies())
+    def __init__(self, tell_drop: Callable[[bytes, Ending], None], records: RecordBuffer | None) -> None:
+        super().__init__(Tallies(), records)
         self._tell_drop = tell_drop
         self._last = (b"", Ending())
 
@@ -440,11 +443,15 @@ class NativeStage:
             in_flight_max=settings.in_flight_max,
             waiters_max=settings.waiters_max,
             waiting_max=WAITING_MAX,
-            punt_blocked=logs == "blocked",
-            punt_all=logs == "all",
+            query_records=logs,
         )
         steps = testing_of(module).Steps(self.core, seed=SEED)
-        self.reporter = Hearsay(tell_drop)
+        self._records = None
+        if logs != "none":
+            self._records = RecordBuffer(only_blocked=logs == "blocked", now=clock.now)
+        self.reporter = Hearsay(tell_drop, self._records)
+        self.logged: Counter[Ending] = Counter()
+        """What became of the queries that are in the log."""
         self.plane = ScriptedPlane(self.core, steps, plan, network, clock, tell, self.reporter)
         self._clock = clock
         self._slow = _SlowClock(clock)
@@ -455,7 +462,6 @@ class NativeStage:
             publish=self.plane.publish_upstreams,
             read_reports=self.plane.upstream_reports,
         )
-        self.judges = logs != "all"
         self._loop = FakeLoop()
         self._is_in_turn = False
 
@@ -476,7 +482,6 @@ class NativeStage:
             cast(asyncio.AbstractEventLoop, self._loop),
             before_handovers=self._shared.listen,
             after_turn=self._shared.tell,
-            plane_judges=self.judges,
         )
         self._shared.start()
         listener.start()
@@ -492,6 +497,31 @@ class NativeStage:
                 self._loop.turn()
         finally:
             self._is_in_turn = False
+
+    def note(self, octets: bytes, transport: Transport, outcome: Respond | Drop) -> None:
+        """Record what Python answered over a stream, as its listener would."""
+        if self._records is not None:
+            self._records.note(Peer(bytes(4), transport), octets, outcome)
+
+    def read_records(self) -> None:
+        """Put what was recorded into the log."""
+        while taken := self.core.take_records():
+            self._log(taken.lines("json", "hidden", 0.0))
+        while self._records is not None and (records := self._records.take()):
+            self._log(lines_of(records, "json", "hidden", 0.0))
+        assert self.core.records_lost == 0
+
+    def _log(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            fields = json.loads(line)
+            hits = tuple(
+                " ".join((kind, fields[prefix + kind], fields[prefix + "action"], mode))
+                for prefix, mode in (("", "enforce"), ("shadow_", "shadow"))
+                for kind in ("exchange", "list")
+                if prefix + kind in fields
+            )
+            ending = Ending(fields.get("rcode"), fields.get("source"), fields.get("dropped"), hits=hits)
+            self.logged[ending] += 1
 
     @property
     def defects(self) -> int:

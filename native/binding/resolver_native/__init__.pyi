@@ -24,6 +24,7 @@ __all__ = [
     "ListNames",
     "Octets",
     "Plane",
+    "Records",
     "SharedNames",
     "read_list_lines",
     "read_zone_pairs",
@@ -163,15 +164,16 @@ class Core:
         in_flight_max: int,
         waiters_max: int,
         waiting_max: int,
-        punt_blocked: bool,
-        punt_all: bool,
+        query_records: Literal["none", "blocked", "all"] = "none",
+        record_octets: int = 1_048_576,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
         `allow`: networks, (address, prefix length).  `rate_limit_qps` 0: no limit.  `records`: names of this
         site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
-        clients per question, clients altogether.  `punt_blocked`, `punt_all`: Python answers what is
-        blocked, or everything, because it logs them.  Raises ValueError for an address of another length.
+        clients per question, clients altogether.  `query_records`: which queries are recorded for
+        `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
+        room for the records of what `answer` answers.  Raises ValueError for an address of another length.
         """
 
     def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
@@ -210,6 +212,17 @@ class Core:
     def tallies(self) -> list[_Tally]:
         """What was counted on all threads, in this core and in every plane over it."""
 
+    def take_records(self) -> Records:
+        """The records that wait, in this core and in every plane over it: a bounded part of each thread's.
+
+        There may be more until nothing is taken.  Everything that is answered or dropped is recorded once,
+        where the flow was made so; what is Python's is not.
+        """
+
+    @property
+    def records_lost(self) -> int:
+        """Records that found no room in their thread's buffer."""
+
     def late(self) -> dict[str, list[int]]:
         """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
 
@@ -217,6 +230,22 @@ class Core:
     def in_flight(self) -> int: ...
     @property
     def waiting(self) -> int: ...
+
+@final
+class Records:
+    """Query records: of each thread in their order, thread by thread."""
+
+    def __len__(self) -> int: ...
+    def lines(
+        self,
+        line_format: Literal["text", "json"],
+        clients: Literal["hidden", "network", "full"],
+        offset_s: float,
+    ) -> bytes:
+        """A line of the query log for each, as `observe.query_log` writes it; made without the GIL.
+
+        `offset_s`: wall time less monotonic time.  Raises ValueError for another word.
+        """
 
 @final
 class Plane:
@@ -230,6 +259,7 @@ class Plane:
         sockets_per_upstream: int = 1024,
         events_max: int = 8192,
         memo_octets: int = 8_388_608,
+        record_octets: int = 16_777_216,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -238,7 +268,8 @@ class Plane:
         caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
         Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
         among the threads.  `events_max`: events that may wait for `drain`; more are dropped and counted.
-        `memo_octets`: of all the threads' memos of whole answers together, at most.
+        `memo_octets`: of all the threads' memos of whole answers together, at most.  `record_octets`: of
+        all the threads' records that wait together, where records are kept.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets.
         """
 

@@ -19,6 +19,7 @@ mod py_cache;
 mod py_core;
 mod py_plane;
 mod py_policy;
+mod py_records;
 mod py_steps;
 mod py_testing;
 mod py_wire;
@@ -34,7 +35,7 @@ mod worker;
 use pyo3::prelude::*;
 
 /// Number of what the stub file says; the same stands in `resolver/plane.py`.  One more with every change.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 #[pymodule]
 fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -43,6 +44,7 @@ fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<py_cache::Cache>()?;
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
+    module.add_class::<py_records::Records>()?;
     compile::register(module)?;
     py_testing::register(module)
 }

@@ -42,8 +42,6 @@ impl Rig {
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,
-            punt_blocked: false,
-            punt_all: false,
         };
         let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
@@ -57,13 +55,13 @@ impl Rig {
         };
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         let servers = vec![upstream.local_addr().unwrap()];
-        let heart = Arc::new(Heart::new(flow, Arc::default()));
+        let heart = Arc::new(Heart::new(flow, Arc::default(), None));
         assert!(heart.set_servers(&servers));
         heart.flow.publish_upstreams(UpstreamView::new(servers, vec![(Vec::new(), set)]));
         let shared = Shared {
             ring: Ring::new(events_max).unwrap(),
             sockets: Vec::new(),
-            posts: vec![Post::new(&heart).unwrap()],
+            posts: vec![Post::new(&heart, 0).unwrap()],
             workers: vec![0],
             down: Mutex::new(vec![0]),
             sockets_per_upstream: 4,

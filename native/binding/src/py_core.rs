@@ -21,6 +21,7 @@ use resolver_core::policy::{Image, PolicyTable};
 
 use crate::fields::address_from;
 use crate::py_cache::Cache;
+use crate::py_records::{recorded_from, Records};
 use crate::shared::{Heart, Ledger};
 
 /// Units of the TCP keepalive in a second (RFC 7828 §3.1).
@@ -61,7 +62,7 @@ type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId)
 impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
-                        waiting_max, punt_blocked, punt_all))]
+                        waiting_max, query_records="none", record_octets=1_048_576))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -72,8 +73,8 @@ impl Core {
         in_flight_max: usize,
         waiters_max: usize,
         waiting_max: usize,
-        punt_blocked: bool,
-        punt_all: bool,
+        query_records: &str,
+        record_octets: usize,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -88,12 +89,10 @@ impl Core {
             in_flight_max,
             waiters_max,
             waiting_max,
-            punt_blocked,
-            punt_all,
         };
         let flow = Flow::new(config, Arc::clone(&cache.inner));
-        let heart = Arc::new(Heart::new(flow, Arc::clone(&cache.guard)));
-        let ledger = heart.new_ledger();
+        let heart = Arc::new(Heart::new(flow, Arc::clone(&cache.guard), recorded_from(query_records)?));
+        let ledger = heart.new_ledger(record_octets);
         Ok(Core { heart, ledger, out: Mutex::default(), image: Mutex::new(None) })
     }
 
@@ -196,6 +195,17 @@ impl Core {
             late.set_item(source.label(), sum.to_vec())?;
         }
         Ok(late)
+    }
+
+    fn take_records(&self, py: Python<'_>) -> PyResult<Records> {
+        let heart = &self.heart;
+        let taken = py.detach(|| heart.guard.call_or_raise(|| Ok(heart.take_records())))?;
+        Ok(Records::new(taken, Arc::clone(&heart.guard)))
+    }
+
+    #[getter]
+    fn records_lost(&self) -> u64 {
+        self.heart.records_lost()
     }
 
     #[getter]

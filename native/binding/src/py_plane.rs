@@ -48,13 +48,15 @@ type SocketFields = (i32, bool, bool);
 #[pymethods]
 impl Plane {
     #[new]
-    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8_388_608))]
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8_388_608,
+                        record_octets=16_777_216))]
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,
         sockets_per_upstream: usize,
         events_max: usize,
         memo_octets: usize,
+        record_octets: usize,
     ) -> PyResult<Plane> {
         let heart = Arc::clone(&core.heart);
         let (mut listening, mut workers) = (Vec::new(), Vec::new());
@@ -70,7 +72,10 @@ impl Plane {
         let threads = listening.len().max(1);
         let shared = Shared {
             ring: Ring::new(events_max)?,
-            posts: listening.iter().map(|_| Post::new(&heart)).collect::<std::io::Result<_>>()?,
+            posts: listening
+                .iter()
+                .map(|_| Post::new(&heart, record_octets / threads))
+                .collect::<std::io::Result<_>>()?,
             sockets: listening,
             workers,
             down: Mutex::new(vec![0; sockets.len()]),

@@ -25,6 +25,9 @@ use crate::shared::{Heart, Ledger};
 /// Octets of the memo that stands in front: enough for a test.
 const MEMO_OCTETS: usize = 1 << 20;
 
+/// Octets of the records that wait: enough for a test.
+const RECORD_OCTETS: usize = 1 << 20;
+
 /// What a thread has of its own.
 struct Own {
     entropy: Entropy,
@@ -81,7 +84,7 @@ impl Steps {
             next: 1,
         };
         let heart = Arc::clone(&core.heart);
-        Ok(Steps { ledger: heart.new_ledger(), heart, own: Mutex::new(own) })
+        Ok(Steps { ledger: heart.new_ledger(RECORD_OCTETS), heart, own: Mutex::new(own) })
     }
 
     fn answer_batch<'py>(

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use resolver_core::flow::{Flow, Tallies, Waiters};
+use resolver_core::flow::{Flow, Recorded, Tallies, Waiters};
+use resolver_core::records::{ring, Records, Source};
 use resolver_core::wire::Question;
 
 use crate::counters::Counters;
@@ -101,12 +102,22 @@ pub struct Heart {
     pub guard: Arc<Guard>,
     servers: Mutex<Vec<SocketAddr>>,
     ledgers: Mutex<Vec<Arc<Mutex<Ledger>>>>,
+    recorded: Option<Recorded>,
+    /// The buffer of records of each ledger; empty where nothing is recorded.
+    sources: Mutex<Vec<(Arc<Mutex<Ledger>>, Source)>>,
 }
 
 impl Heart {
     /// Nothing counted yet.
-    pub fn new(flow: Flow, guard: Arc<Guard>) -> Heart {
-        Heart { flow, guard, servers: Mutex::default(), ledgers: Mutex::default() }
+    pub fn new(flow: Flow, guard: Arc<Guard>, recorded: Option<Recorded>) -> Heart {
+        Heart {
+            flow,
+            guard,
+            servers: Mutex::default(),
+            ledgers: Mutex::default(),
+            recorded,
+            sources: Mutex::default(),
+        }
     }
 
     /// See `Flow::want`.
@@ -119,9 +130,14 @@ impl Heart {
         self.guard.call(|| (), || self.flow.let_go(question));
     }
 
-    /// A new thread's counts.
-    pub fn new_ledger(&self) -> Arc<Mutex<Ledger>> {
+    /// A new thread's counts, with a buffer of so many octets for its records, if any are kept.
+    pub fn new_ledger(&self, record_octets: usize) -> Arc<Mutex<Ledger>> {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
+        if let Some(recorded) = self.recorded {
+            let (producer, consumer) = ring(record_octets);
+            ledger.lock().tallies.record_into(producer, recorded);
+            self.sources.lock().push((Arc::clone(&ledger), Source::new(consumer)));
+        }
         self.ledgers.lock().push(Arc::clone(&ledger));
         ledger
     }
@@ -129,6 +145,22 @@ impl Heart {
     /// All threads' counts.
     pub fn ledgers(&self) -> Vec<Arc<Mutex<Ledger>>> {
         self.ledgers.lock().clone()
+    }
+
+    /// Records that wait, on all threads: at most one part of each.
+    ///
+    /// A thread's lock is taken only when it recorded something of a new kind.
+    pub fn take_records(&self) -> Records {
+        let mut sources = self.sources.lock();
+        let take = |(ledger, source): &mut (Arc<Mutex<Ledger>>, Source)| {
+            source.take(|first| self.flow.kinds(&ledger.lock().tallies, first))
+        };
+        Records { parts: sources.iter_mut().filter_map(take).collect() }
+    }
+
+    /// Records that found no room, on all threads.
+    pub fn records_lost(&self) -> u64 {
+        self.sources.lock().iter().map(|(_, source)| source.lost()).sum()
     }
 
     /// Every upstream's address, by its number.
@@ -181,13 +213,15 @@ pub struct Post {
 
 impl Post {
     /// Fails when the process has no descriptors left.
-    pub fn new(heart: &Heart) -> std::io::Result<Post> {
+    ///
+    /// `record_octets`: room for its records.
+    pub fn new(heart: &Heart, record_octets: usize) -> std::io::Result<Post> {
         Ok(Post {
             signals: AtomicU32::new(0),
             bell: EventFd::new()?,
             orders: Mutex::default(),
             counters: Arc::default(),
-            ledger: heart.new_ledger(),
+            ledger: heart.new_ledger(record_octets),
         })
     }
 

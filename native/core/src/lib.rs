@@ -5,11 +5,16 @@
 //! and Python answers; it never accepts what Python would refuse.
 #![forbid(unsafe_code)]
 
+/// Under a name of its own, so that `native/models` can put others in their place.
+mod atomic {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
 pub mod cache;
 pub mod compile;
 pub mod entropy;
 pub mod flow;
 pub mod local;
 pub mod policy;
+pub mod records;
 pub mod verdict;
 pub mod wire;

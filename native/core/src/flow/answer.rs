@@ -49,8 +49,8 @@ impl Prepared<'_, '_> {
 impl Flow {
     /// Answer from what is known here, or say who must be asked.  Total, whatever the octets.
     ///
-    /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, its
-    /// time by the `settle` that follows.
+    /// With `Respond` the whole message is in `out`.  What is answered or dropped is counted in `tallies`, and
+    /// recorded where records are kept; its time is counted by the `settle` that follows.
     pub fn answer_now(
         &self,
         policy: &Policy,
@@ -60,14 +60,15 @@ impl Flow {
         out: &mut Vec<u8>,
         tallies: &mut Tallies,
     ) -> Outcome {
-        if self.config.punt_all {
-            return Outcome::Punt;
-        }
         let query = parse_query(octets);
         // No use to probe a single name: nobody waits beside it.
         let prepared = Prepared { octets, query: &query, probes: &Probes::default(), place: &None };
         let admission = self.admit(peer, now);
-        Visit::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission)
+        let outcome = Visit::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
+        if outcome.is_final() {
+            tallies.record(peer.address, now, octets);
+        }
+        outcome
     }
 }
 
@@ -139,9 +140,6 @@ impl Visit<'_> {
     fn pass_policy(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
         // RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
         if query.qtype == dns::TYPE_ANY {
-            if self.must_punt(verdict) {
-                return Outcome::Punt;
-            }
             let ttl_s = verdict.cap_s(self.now).map_or(ANY_TTL_S, |capped_s| capped_s.min(ANY_TTL_S));
             let mut body = Vec::with_capacity(32);
             hinfo_body(ttl_s, &mut body);
@@ -164,18 +162,12 @@ impl Visit<'_> {
                     if has_answer {
                         return Served::stale(self, query, verdict, entry);
                     }
-                    if self.must_punt(verdict) {
-                        return Outcome::Punt;
-                    }
                     let ede = [(dns::EDE_CACHED_ERROR, ""), (failure.0, &*failure.1)];
                     let reply = Reply { ede: &ede, ..self.reply(query, dns::RCODE_SERVFAIL) };
                     return self.send(query, reply, Source::Cache, Some(verdict));
                 }
             }
             if !query.recursion_desired() {
-                if self.must_punt(verdict) {
-                    return Outcome::Punt;
-                }
                 return self.send(query, self.reply(query, dns::RCODE_REFUSED), Source::Local, Some(verdict));
             }
             Outcome::Ask

@@ -97,6 +97,9 @@ impl Flow {
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
                 let outcome = single.answer(query.octets, trail, prepared.as_ref());
                 *concluded += 1;
+                if outcome.is_final() {
+                    tallies.record(query.address, now, query.octets);
+                }
                 if outcome != Outcome::Respond {
                     rest(index, outcome);
                 }
@@ -121,9 +124,6 @@ impl<R: Replies> Single<'_, R> {
     #[inline]
     fn answer(&mut self, octets: &[u8], trail: Trail, prepared: Option<&Prepared>) -> Outcome {
         let flow = self.flow;
-        if flow.config.punt_all {
-            return Outcome::Punt;
-        }
         let admission = flow.admit(self.peer, self.now);
         let generation = self.policy.table_of(self.peer).generation;
         // The memo speaks only where no gate before the policy could object: the same octets passed them

@@ -15,7 +15,7 @@ use super::tallies::{Source, Tallies};
 use super::upstreams::UpstreamSet;
 use super::visit::Visit;
 use crate::entropy::Entropy;
-use crate::policy::{Judgement, Verdict};
+use crate::policy::Verdict;
 use crate::wire::encode::{encode_question, Reply};
 use crate::wire::numbers as dns;
 use crate::wire::outcomes::{Accepted, Response, SentQuery};
@@ -149,28 +149,11 @@ impl Flow {
         let Accepted::Response(mut response) = accept_response(octets, &attempt.sent) else {
             return Heard::HandOver;
         };
-        if self.must_hand_over(&attempt.key, &response, &hearing) {
-            return Heard::HandOver;
-        }
         // An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
         response.authentic_data &= attempt.trust_ad;
         let Some(waiters) = self.flights.take(&attempt.key) else { return Heard::HandOver };
         self.finish(&attempt.key, response, waiters, hearing, each);
         Heard::Done
-    }
-
-    /// Whether Python logs what its clients get of a response: it does so as of an upstream's answer.
-    fn must_hand_over(&self, key: &FlightKey, response: &Response, hearing: &Hearing) -> bool {
-        if !self.config.punt_blocked {
-            return false;
-        }
-        let (table, now, qname) = (&hearing.policy.everybody, hearing.now, key.question().qname);
-        let verdict = table.judge_name(qname, now);
-        self.is_logged(&verdict)
-            || match table.judge_response(&verdict, qname, response, now) {
-                Judgement::Same => false,
-                Judgement::Other(judgement) => self.is_logged(&judgement),
-            }
     }
 
     /// Python goes on with an attempt: all who wait for it.  Its question stays Python's until `release`.
@@ -213,6 +196,9 @@ impl Flow {
         let mut tell = |waiter: &Waiter, serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome| {
             let mut visit = Visit::new(self, policy, &waiter.peer, now, out, tallies);
             let outcome = visit.finish_one(&waiter.octets, serve);
+            if outcome.is_final() {
+                visit.tallies.record(waiter.peer.address, now, &waiter.octets);
+            }
             visit.tallies.settle(now - waiter.asked_at);
             each(
                 waiter,
@@ -306,7 +292,7 @@ impl Visit<'_> {
     fn turn_away(&mut self, query: &Query, why: &str) -> Asked {
         let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
-        if verdict.is_blocked() || self.must_punt(&verdict) {
+        if verdict.is_blocked() {
             return Asked::Punt;
         }
         let ede = [(dns::EDE_NETWORK_ERROR, why)];
@@ -322,6 +308,7 @@ impl Visit<'_> {
             }
         });
         if outcome == Outcome::Respond {
+            self.tallies.record(self.peer.address, self.now, query.octets);
             Asked::Reply
         } else {
             Asked::Punt
@@ -353,8 +340,6 @@ mod tests {
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,
-            punt_blocked: false,
-            punt_all: false,
         };
         let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());

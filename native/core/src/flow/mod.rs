@@ -32,5 +32,5 @@ pub use peer::{Peer, Transport};
 pub use route::{DatagramRoute, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 pub use served::Served;
 pub use state::{Flow, FlowConfig, FlowCounts, Policy};
-pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};
+pub use tallies::{Hit, HitId, Recorded, Row, Source, Tallies, SECONDS_BOUNDS};
 pub use upstreams::{UpstreamSet, UpstreamView};

@@ -17,3 +17,10 @@ pub enum Outcome {
     /// Python must answer it.  Not counted.
     Punt,
 }
+
+impl Outcome {
+    /// Whether this was the end of the query: it is counted, and nobody else will answer it.
+    pub fn is_final(self) -> bool {
+        matches!(self, Outcome::Respond | Outcome::Drop { .. })
+    }
+}

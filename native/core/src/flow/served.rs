@@ -172,9 +172,6 @@ impl Served {
         if judgement.is_blocked() {
             return Served::denied(visit, query, judgement, response, &ageing);
         }
-        if visit.must_punt(judgement) {
-            return Outcome::Punt;
-        }
         let reply = Reply {
             body: &response.body,
             ancount: response.ancount,

@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
-use super::tallies::{Hit, HitId, Hits, Registry};
+use super::tallies::{Hit, HitId, Hits, Registry, Tallies};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
 use crate::local::LocalNames;
-use crate::policy::{PolicyTable, Verdict, EVERYBODY, GROUPS_MAX};
+use crate::policy::{PolicyTable, EVERYBODY, GROUPS_MAX};
+use crate::records::{HitLabels, Kind};
 
 /// What is fixed for the life of a flow.
 pub struct FlowConfig {
@@ -33,10 +34,6 @@ pub struct FlowConfig {
     pub waiters_max: usize,
     /// Clients that may wait altogether.
     pub waiting_max: usize,
-    /// Python answers what is blocked, or would be by a shadow rule (it logs them).
-    pub punt_blocked: bool,
-    /// Python answers everything (it logs every query).
-    pub punt_all: bool,
 }
 
 /// One generation of the policy: its table for each group of clients, and what counting needs of them.
@@ -151,9 +148,24 @@ impl Flow {
         self.flights.waiting()
     }
 
-    /// Whether Python logs what meets this verdict.
-    pub(super) fn is_logged(&self, verdict: &Verdict) -> bool {
-        self.config.punt_blocked && (verdict.is_blocked() || verdict.shadow.is_some())
+    /// What the kinds of a thread's records are, from number `first` on.
+    pub fn kinds(&self, tallies: &Tallies, first: usize) -> Vec<Kind> {
+        let registry = self.registry.lock();
+        let hit = |id: HitId| {
+            let Hit { kind, label, action, .. } = registry.hit(id)?;
+            Some(HitLabels { kind, label, action })
+        };
+        tallies
+            .labels(first)
+            .map(|row| Kind {
+                transport: row.transport,
+                rcode: row.rcode,
+                source: row.source,
+                reason: row.reason,
+                enforced: hit(row.enforced),
+                shadow: hit(row.shadow),
+            })
+            .collect()
     }
 
     pub(super) fn count(counter: &AtomicU64) {

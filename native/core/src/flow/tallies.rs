@@ -5,10 +5,13 @@
 //! them up.  Time is taken once per batch: a batch's answers are noted as `touched` and settled together.
 //! Every label comes from a closed set, so the number of tallies is bounded whatever clients ask.
 
+use std::net::IpAddr;
+
 use ahash::AHashMap;
 
 use super::peer::Transport;
 use crate::policy::{PolicyAction, PolicyTable, RuleKind, Verdict};
+use crate::records::Producer;
 use crate::wire::numbers::{qtype_label, rcode_label};
 use crate::wire::query::MalformedReason;
 
@@ -100,6 +103,31 @@ struct TallyKey {
     shadow: HitId,
 }
 
+impl TallyKey {
+    /// Whether a rule blocked it, or would have.
+    fn has_hit(&self) -> bool {
+        self.enforced != 0 || self.shadow != 0
+    }
+
+    fn labels(&self) -> Row {
+        let (rcode, source, reason) = match self.ending {
+            Ending::Answered(source, rcode) => (Some(rcode_label(rcode)), Some(source.label()), None),
+            Ending::Dropped(reason) => (None, None, Some(reason.label())),
+        };
+        Row {
+            transport: self.transport.label(),
+            qtype: self.qtype.map_or("none", qtype_label),
+            rcode,
+            source,
+            reason,
+            enforced: self.enforced,
+            shadow: self.shadow,
+            count: 0,
+            seconds: 0.0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Tally {
     count: u64,
@@ -129,7 +157,22 @@ pub struct Row {
     pub seconds: f64,
 }
 
-/// One thread's counts.
+/// Which queries are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Those that a rule blocks, or would by a shadow rule.
+    Blocked,
+    /// Every one.
+    All,
+}
+
+/// Where one thread's queries are recorded.
+struct Recorder {
+    wanted: Recorded,
+    producer: Producer,
+}
+
+/// One thread's counts, and its end of the buffer of records.
 #[derive(Default)]
 pub struct Tallies {
     index: AHashMap<TallyKey, u32>,
@@ -137,6 +180,7 @@ pub struct Tallies {
     tallies: Vec<Tally>,
     touched: Vec<u32>,
     late: [[u64; SECONDS_BOUNDS.len() + 1]; Source::ALL.len()],
+    recorder: Option<Recorder>,
 }
 
 impl Tallies {
@@ -190,6 +234,21 @@ impl Tallies {
         self.touched.last().copied().unwrap_or(0)
     }
 
+    /// Record the queries that are `wanted` from now on.
+    pub fn record_into(&mut self, producer: Producer, wanted: Recorded) {
+        self.recorder = Some(Recorder { wanted, producer });
+    }
+
+    /// Record the query whose outcome was touched last, where records are kept.
+    #[inline]
+    pub(super) fn record(&mut self, address: IpAddr, now: f64, octets: &[u8]) {
+        let (Some(recorder), Some(&number)) = (&mut self.recorder, self.touched.last()) else { return };
+        let is_wanted = recorder.wanted == Recorded::All || self.keys[number as usize].has_hit();
+        if is_wanted {
+            recorder.producer.put(number, address, now, octets);
+        }
+    }
+
     /// All that was touched since the last call took `seconds`.
     pub fn settle(&mut self, seconds: f64) {
         let bucket = SECONDS_BOUNDS.partition_point(|&bound| bound < seconds);
@@ -208,24 +267,17 @@ impl Tallies {
 
     /// The counts so far.
     pub fn rows(&self) -> Vec<Row> {
-        let one = |(key, tally): (&TallyKey, &Tally)| {
-            let (rcode, source, reason) = match key.ending {
-                Ending::Answered(source, rcode) => (Some(rcode_label(rcode)), Some(source.label()), None),
-                Ending::Dropped(reason) => (None, None, Some(reason.label())),
-            };
-            Row {
-                transport: key.transport.label(),
-                qtype: key.qtype.map_or("none", qtype_label),
-                rcode,
-                source,
-                reason,
-                enforced: key.enforced,
-                shadow: key.shadow,
-                count: tally.count,
-                seconds: tally.seconds,
-            }
+        let one = |(key, tally): (&TallyKey, &Tally)| Row {
+            count: tally.count,
+            seconds: tally.seconds,
+            ..key.labels()
         };
         self.keys.iter().zip(&self.tallies).filter(|(_, tally)| tally.count > 0).map(one).collect()
+    }
+
+    /// The labels of every kind from number `first` on, without counts.
+    pub(super) fn labels(&self, first: usize) -> impl Iterator<Item = Row> + '_ {
+        self.keys.iter().skip(first).map(TallyKey::labels)
     }
 
     /// Answers that fell in each bucket after the first, by source (index 0 is never used).

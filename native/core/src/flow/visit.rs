@@ -70,16 +70,8 @@ impl Visit<'_> {
         verdict
     }
 
-    /// Whether Python logs what meets this verdict, and so must answer it.
-    pub fn must_punt(&self, verdict: &Verdict) -> bool {
-        self.flow.is_logged(verdict)
-    }
-
     /// The policy's answer; `kept` is the chain that leads to a denied later name, as of now, and its count.
     pub fn deny(&mut self, query: &Query, verdict: &Verdict, kept: Option<(&[u8], u16)>) -> Outcome {
-        if self.must_punt(verdict) {
-            return Outcome::Punt;
-        }
         let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
         match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {

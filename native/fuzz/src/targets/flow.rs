@@ -3,6 +3,7 @@
 //! Knows: how a flow is put together, what must hold of every message it sends.  Does not know: sockets.
 //! A case: what it is (one octet), whose (one octet), then a query; or the place of an answer in the corpus (two
 //! octets), three letters, what is spoilt, and the answer, which is asked for first.
+//! Every query is recorded, and its line must be one line of printable characters.
 //! Over UDP a query comes in a batch with the one before it and the canary's, so that the memo has to speak.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,10 +14,11 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
     Asked, Attempt, Clients, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer,
-    Policy, RateLimiter, Replies, Route, Tallies, Transport, UpstreamSet, UpstreamView,
+    Policy, RateLimiter, Recorded, Replies, Route, Tallies, Transport, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
+use resolver_core::records::{ring, LineFormat, Lines, Records, ShownClients, Source};
 use resolver_core::wire::{accept_response, Accepted, Question};
 
 use super::answers::sent_for;
@@ -27,6 +29,7 @@ use crate::{message, mutate, names};
 
 const CACHE_OCTETS: usize = 16 << 20;
 const MEMO_OCTETS: usize = 1 << 20;
+const RECORD_OCTETS: usize = 1 << 20;
 /// A bit of what is spoilt: Python asks the same while the answer is on its way.
 const WANTED: u8 = 4;
 /// Seconds that pass with each case.
@@ -55,6 +58,8 @@ pub struct Flows {
     handed_over: u64,
     canaries: u64,
     relearned: u64,
+    source: Source,
+    logged: u64,
 }
 
 /// The answers of a batch.
@@ -94,8 +99,6 @@ impl Flows {
             in_flight_max: 64,
             waiters_max: 8,
             waiting_max: 64,
-            punt_blocked: false,
-            punt_all: false,
         };
         let cache = Cache::new(CacheConfig { octets_max: CACHE_OCTETS, ..CacheConfig::default() });
         let flow = Flow::new(config, Arc::new(cache));
@@ -109,12 +112,15 @@ impl Flows {
         };
         let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
         flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
+        let (producer, consumer) = ring(RECORD_OCTETS);
+        let mut tallies = Tallies::new();
+        tallies.record_into(producer, Recorded::All);
         Flows {
             queries: corpus::queries(),
             answers: corpus::answers(),
             flow,
             entropy: Entropy::from_seed([7; 32]),
-            tallies: Tallies::new(),
+            tallies,
             memo: Memo::new(MEMO_OCTETS, &mut Entropy::from_seed([8; 32])),
             out: Vec::new(),
             previous: Vec::new(),
@@ -126,6 +132,8 @@ impl Flows {
             handed_over: 0,
             canaries: 0,
             relearned: 0,
+            source: Source::new(consumer),
+            logged: 0,
         }
     }
 
@@ -296,6 +304,26 @@ impl Flows {
         self.hear(&octets, peer, &attempt, &reply)
     }
 
+    fn run_case(&mut self, case: &[u8]) -> Result<(), String> {
+        let (&[what, whose, ..], Some(octets)) = (case, case.get(2..)) else { return Ok(()) };
+        // Now and then a stranger; over TCP now and then.
+        let network = if whose & 0x0F == 15 { 100 } else { 2 };
+        let transport = if whose & 16 == 0 { Transport::Udp } else { Transport::Tcp };
+        let peer = self.flow.peer(Ipv4Addr::new(192, 0, network, whose & 7).into(), transport);
+        match what & 1 {
+            0 if peer.transport.is_stream() => return self.run_query(octets, &peer),
+            0 => return self.send_among_others(octets, &peer),
+            _ => {}
+        }
+        match octets {
+            [high, low, one, two, three, spoils, reply @ ..] => {
+                let place = usize::from(u16::from_be_bytes([*high, *low]));
+                self.run_answer(place, [*one, *two, *three], *spoils, reply, &peer)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Learn the canary's address; it may have had to make room for others.
     fn learn_canary(&mut self) -> Result<(), String> {
         let told =
@@ -329,6 +357,27 @@ impl Flows {
         }
         self.canaries += 5;
         Ok(())
+    }
+
+    /// What was recorded makes as many lines, and every query that came to an end was.
+    fn check_log(&mut self) -> Result<(), String> {
+        let (flow, tallies) = (&self.flow, &self.tallies);
+        if let Some(part) = self.source.take(|first| flow.kinds(tallies, first)) {
+            let records = Records { parts: vec![part] };
+            self.logged += records.count() as u64;
+            for format in [LineFormat::Text, LineFormat::Json] {
+                let lines = Lines::new(format, ShownClients::Full, 1.7e9).of(&records);
+                let text = std::str::from_utf8(&lines).map_err(|_| "a line is no text")?;
+                claim(
+                    text.ends_with('\n') && text.lines().count() == records.count(),
+                    "not a line for each",
+                )?;
+                let is_printable = |c: char| matches!(c, ' '..='~' | '\n' | '…');
+                claim(text.chars().all(is_printable), "a line that does not print")?;
+            }
+        }
+        claim(self.source.lost() == 0, "a record is lost")?;
+        claim(self.logged == self.responded + self.dropped + self.done, "a query is not recorded, or twice")
     }
 
     fn addresses(&self) -> Result<Vec<[u8; 4]>, String> {
@@ -414,33 +463,19 @@ impl Target for Flows {
 
     fn run(&mut self, case: &[u8]) -> Result<(), String> {
         self.now += STEP_S;
-        let (&[what, whose, ..], Some(octets)) = (case, case.get(2..)) else { return Ok(()) };
-        // Now and then a stranger; over TCP now and then.
-        let network = if whose & 0x0F == 15 { 100 } else { 2 };
-        let transport = if whose & 16 == 0 { Transport::Udp } else { Transport::Tcp };
-        let peer = self.flow.peer(Ipv4Addr::new(192, 0, network, whose & 7).into(), transport);
-        match what & 1 {
-            0 if peer.transport.is_stream() => return self.run_query(octets, &peer),
-            0 => return self.send_among_others(octets, &peer),
-            _ => {}
-        }
-        match octets {
-            [high, low, one, two, three, spoils, reply @ ..] => {
-                let place = usize::from(u16::from_be_bytes([*high, *low]));
-                self.run_answer(place, [*one, *two, *three], *spoils, reply, &peer)
-            }
-            _ => Ok(()),
-        }
+        self.run_case(case)?;
+        self.check_log()
     }
 
     fn check(&mut self) -> Result<(), String> {
         claim(self.flow.in_flight() == 0 && self.flow.waiting() == 0, "something is still in flight")?;
         claim(self.flow.cache().counters().octets <= CACHE_OCTETS as u64, "the cache is over its limit")?;
-        self.check_canaries()
+        self.check_canaries()?;
+        self.check_log()
     }
 
     fn memory_octets_max(&self) -> u64 {
-        (CACHE_OCTETS + CACHE_OCTETS / 10 + (8 << 20)) as u64
+        (CACHE_OCTETS + CACHE_OCTETS / 10 + RECORD_OCTETS + (8 << 20)) as u64
     }
 
     fn facts(&self) -> String {

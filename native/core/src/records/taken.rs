@@ -1,0 +1,89 @@
+//! Records taken out of the buffers, together with what their numbers stand for.
+//!
+//! Knows: buffers and kinds.  Does not know: how either is made, what is done with a record.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::kind::Kind;
+use super::ring::{each_record, Consumer};
+
+/// Words of one part, but for its last record: some 6,000 records of the usual length.
+const PART_WORDS_MAX: usize = 1 << 16;
+
+/// One thread's buffer, as its reader sees it.
+pub struct Source {
+    consumer: Consumer,
+    kinds: Arc<Vec<Kind>>,
+}
+
+impl Source {
+    /// Nothing read yet.
+    pub fn new(consumer: Consumer) -> Source {
+        Source { consumer, kinds: Arc::default() }
+    }
+
+    /// The records that wait, a part of them where they are many; None: there are none.
+    ///
+    /// `learn`: what the kinds from a number on are; asked only when records of new kinds have come.
+    pub fn take(&mut self, learn: impl FnOnce(usize) -> Vec<Kind>) -> Option<Part> {
+        let mut words = Vec::new();
+        let (count, kind_max) = self.consumer.take(&mut words, PART_WORDS_MAX);
+        if count == 0 {
+            return None;
+        }
+        let known = self.kinds.len();
+        if kind_max as usize >= known {
+            Arc::make_mut(&mut self.kinds).extend(learn(known));
+        }
+        Some(Part { kinds: Arc::clone(&self.kinds), words, count })
+    }
+
+    /// Records that found no room, since the beginning.
+    pub fn lost(&self) -> u64 {
+        self.consumer.lost()
+    }
+}
+
+/// Records of one thread, in their order.
+pub struct Part {
+    /// By number.
+    pub kinds: Arc<Vec<Kind>>,
+    words: Vec<u64>,
+    count: usize,
+}
+
+/// One query and what became of it.
+pub struct Record<'r> {
+    /// The number of its kind in the part.
+    pub kind: usize,
+    /// The client's.
+    pub address: IpAddr,
+    /// When it was answered, monotonic seconds.
+    pub at: f64,
+    /// The query, whole.
+    pub octets: &'r [u8],
+}
+
+impl Part {
+    /// Call `each` with every record.
+    pub fn each(&self, mut each: impl FnMut(Record)) {
+        each_record(&self.words, |raw| {
+            each(Record { kind: raw.kind as usize, address: raw.address, at: raw.at, octets: raw.octets });
+        });
+    }
+}
+
+/// What was taken at one time from all threads.
+#[derive(Default)]
+pub struct Records {
+    /// Thread by thread.
+    pub parts: Vec<Part>,
+}
+
+impl Records {
+    /// How many records.
+    pub fn count(&self) -> usize {
+        self.parts.iter().map(|part| part.count).sum()
+    }
+}

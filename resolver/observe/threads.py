@@ -1,0 +1,16 @@
+"""Names of Python's threads for the kernel, so that `top -H` and measurements can tell them apart.
+
+Knows: /proc.  Does not know: what a thread does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+
+def name_this_thread(name: str) -> None:
+    """Tell the kernel the name of the calling thread, at most 15 octets, where it can be told."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)
