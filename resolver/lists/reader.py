@@ -116,8 +116,7 @@ class ListReader:
             message = f"{left_out} more lines are not of format {self.format!r} and were left out"
             problems.append(Problem(self.file, 0, message, "warning"))
         if skipped := notes.skipped:
-            told = ", ".join(f"{kind} {count:,}" for kind, count in sorted(skipped.items()))
-            message = f"lines that say nothing served here: {told}"
+            message = f"lines that say nothing served here: {notes.skipped_lines()}"
             problems.append(Problem(self.file, 0, message, "warning"))
         if notes.bad_line_count and not self.entry_count and not skipped:
             problems.append(Problem(self.file, 0, f"not one line of it is in format {self.format!r}"))
