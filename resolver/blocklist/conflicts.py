@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from resolver.blocklist.rules import BUILT_IN, AddressRule, NameRule
+from resolver.known_names.infrastructure import infrastructure
 from resolver.known_names.protected import built_in_protected
 from resolver.known_names.public_suffixes import is_public_suffix
 from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
@@ -36,11 +37,15 @@ def check_names(
 ) -> None:
     """Check exchanges' names, `allow` and the file's own `protected` against each other."""
     by_form = _check_duplicates(blocked, findings)
-    shared, above_shared = shared_platforms(), above_shared_platforms()
+    behind_cnames, shared, above_shared = infrastructure(), shared_platforms(), above_shared_platforms()
     _check_protected(blocked, protected, findings)
     for rule in blocked:
         is_exact = rule.form is RuleForm.EXACT
-        if not is_exact and is_public_suffix(rule.owner):
+        if rule.owner in behind_cnames:
+            what = behind_cnames[rule.owner]
+            message = f"{_said(rule)} is {what}: CNAMEs of many sites lead there, and they would fail with it"
+            findings.error(rule.line, message, forcible=True)
+        elif not is_exact and is_public_suffix(rule.owner):
             findings.error(rule.line, f"{_said(rule)} is {_suffix_noun(rule.owner)}", forcible=True)
         elif (rule.owner in shared and not (is_exact and is_public_suffix(rule.owner))) or (
             rule.owner in above_shared and not is_exact
@@ -183,7 +188,8 @@ def _shared_noun(owner: bytes) -> str:
     if (what := shared_platforms().get(owner)) is not None:
         return f"is a shared platform ({what}): it would be blocked for everybody"
     name = above_shared_platforms()[owner]
-    return f"covers {name_to_text(name)!r}, a shared platform ({shared_platforms()[name]})"
+    what = shared_platforms().get(name) or infrastructure()[name]
+    return f"covers {name_to_text(name)!r}, a shared platform ({what})"
 
 
 def _check_shadowed(
