@@ -17,6 +17,7 @@ from resolver.cli.reading import ShownReply, show_extended_error
 from resolver.cli.trace import Fate, TracedRule, form_text, form_words, show_moment
 from resolver.observe.log import escape
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
+from resolver.wire.idn import with_unicode
 
 WIDTH = 160
 """Columns when the output is no terminal: wide enough that no line of a trace is broken."""
@@ -53,7 +54,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     allowed = "a client of this resolver" if explanation.is_client_allowed else "NOT in clients.allow"
     facts = [
         ("Question", f"{explanation.asked}, type {explanation.qtype}, as of {show_moment(explanation.at)}"),
-        ("Normalised", explanation.name),
+        ("Normalised", with_unicode(explanation.name)),
         ("Client", f"{explanation.client}: {allowed}"),
         ("Policy", explanation.blocklist),
     ]
@@ -92,7 +93,7 @@ def _address_facts(explanation: Explanation) -> list[tuple[str, str]]:
 
 def _rule_facts(match: RuleMatch, orders: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
     place = f"{match.file}:{match.line}" if match.line else match.file
-    rule_text = f"{form_text(match.owner, match.form)} ({form_words(match.form)})"
+    rule_text = f"{with_unicode(form_text(match.owner, match.form))} ({form_words(match.form)})"
     return [("Rule", f"{rule_text}, {place}"), *_source_facts(match.rule, orders)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from resolver.cli.reading import ShownReply
 from resolver.cli.trace import TracedRule, form_text, show_moment
 from resolver.policy.verdict import PolicyRule, Verdict
+from resolver.wire.idn import unicode_name
 
 
 @dataclass(slots=True, frozen=True)
@@ -53,6 +54,7 @@ class Explanation:
         return {
             "asked": self.asked,
             "name": self.name,
+            "unicode": unicode_name(self.name),
             "type": self.qtype,
             "at": show_moment(self.at),
             "blocklist": self.blocklist,

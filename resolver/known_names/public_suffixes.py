@@ -13,7 +13,7 @@ from typing import NamedTuple
 import publicsuffix2
 
 from resolver.known_names.infrastructure import infrastructure
-from resolver.wire.names import name_from_text, parent
+from resolver.wire.names import name_from_text, name_to_text, parent
 
 SHARED_PLATFORMS = (
     "bitbucket.io",
@@ -32,11 +32,8 @@ SHARED_PLATFORMS = (
 )
 """Platforms on whose names anybody can publish; an exchange's page there takes an exact rule."""
 
-TOP_LEVEL_SINCE = (
-    *("bd", "fj", "hotel", "kh", "kids", "merck", "music", "web", "ye"),
-    *("ευ", "ישראל", "البحرين", "ລາວ"),
-)
-"""Top-level domains that came after the bundled list (2019), or stand in it as wildcards alone."""
+TOP_LEVEL_SINCE = ("hotel", "kids", "merck", "music", "web", "ευ", "ישראל", "البحرين", "ລາວ")
+"""Top-level domains that came after the bundled list (2019)."""
 
 TOP_LEVEL_SPECIAL = ("alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test")
 """Set aside for special use (RFC 6761 and later): nobody registers there, and names there are meant."""
@@ -78,9 +75,8 @@ def suffixes() -> Suffixes:
 def top_level_labels() -> frozenset[str]:
     """Every top-level domain there is, as an A-label, and those of special use."""
     known = suffixes()
-    listed = {
-        name[1:-1].decode("ascii") for name in known.names | known.wildcards if len(name) == name[0] + 2
-    }
+    # Of some, as `za`, only what stands under them is on the list.
+    listed = {name_to_text(name).rpartition(".")[2] for name in known.names | known.wildcards}
     added = (name_from_text(label)[1:-1].decode("ascii") for label in TOP_LEVEL_SINCE)
     return frozenset((*listed, *added, *TOP_LEVEL_SPECIAL))
 

@@ -30,8 +30,8 @@ from resolver.wire.names import name_from_text
 _COSMETIC = re.compile(rb"#@?(?:\?|\$\??|%)?#|\$@?\$")
 """Rules on elements of a page: `##`, `#@#`, `#?#`, `#$#`, `#%#`, `$$` and their like (AdGuard, uBlock)."""
 
-_BARE_NAME = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d_][\w-]{0,62}\Z")
-"""A line that is a name and nothing else, of letters in any script; browsers take it for a piece of a URL."""
+_BARE_NAME = re.compile(r"(?:[\w\x80-\U0010ffff-]{1,63}\.)+[^\W\d_][\w\x80-\U0010ffff-]{0,62}\Z")
+"""A line that is a name and nothing else, whatever is beyond ASCII; browsers take it for a piece of a URL."""
 _HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]")
 _PORT = re.compile(r":(?:\d|\*|$)")
 _HARMLESS_OPTIONS = frozenset(("important", "all"))

@@ -133,10 +133,10 @@ class Notes:
     def skipped_lines(self) -> str:
         """The kinds with their counts and the numbers of their first lines."""
         parts = []
-        for kind, count in sorted(self.skipped.items()):
+        for kind, total in sorted(self.skipped.items()):
             first = self.first_skipped[kind]
-            numbers = ", ".join(map(str, sorted(first))) + (", ..." if count > len(first) else "")
-            parts.append(f"{kind} {count:,} ({'line' if count == 1 else 'lines'} {numbers})")
+            numbers = ", ".join(map(str, sorted(first))) + (", ..." if total > len(first) else "")
+            parts.append(f"{kind} {total:,} ({'line' if total == 1 else 'lines'} {numbers})")
         return ", ".join(parts)
 
 

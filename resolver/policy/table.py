@@ -325,7 +325,7 @@ class PolicyTable:
             if shadow is None:
                 shadow = verdict.shadow
             if kept_links <= len(links) and is_protected(verdict):
-                # Whoever is led to a protected name gets what whoever asks for it gets: all that is behind it.
+                # Whoever is led to a protected name gets what whoever asks for it gets: all behind it.
                 addresses = ()
                 break
             if verdict.is_blocked:
@@ -408,11 +408,8 @@ class PolicyTable:
 
 def is_protected(verdict: Verdict) -> bool:
     """Whether a protected name decided; an exception of `allow` speaks for itself alone."""
-    return (
-        verdict.exemption is Exemption.ALL
-        and verdict.match is not None
-        and verdict.match.rule.kind == "protected"
-    )
+    match = verdict.match
+    return verdict.exemption is Exemption.ALL and match is not None and match.rule.kind == "protected"
 
 
 def reaches(form: RuleForm | None, owner_offset: int) -> bool:

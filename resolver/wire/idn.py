@@ -8,6 +8,7 @@ Emoji are the exception: some registries sell them against the standard, and bro
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import idna
@@ -73,10 +74,11 @@ _EMOJI = (
 _JOINERS = frozenset("\u200d\ufe0f")
 """Zero width joiner and the sign for "as a picture": they stand inside emoji."""
 
-_DASHES = frozenset("\u02d7\u2043\u207b\u2212\u30fc\uff70")
+_DASHES = frozenset("\u02d7\u2043\u207b\u2212")
 """Signs that look like a hyphen; those of category Pd come on top."""
 _DOTS = frozenset("\u00b7\u2022\u2024\u2027\u2219\u22c5\u30fb\uff61\u3002\uff0e")
 _SLASHES = frozenset("\u2044\u2215\u29f8\uff0f")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 _EDGES = " \t-.,;:!?*'\"()[]{}<>"
 """ASCII signs that surround a name in a text."""
 
@@ -108,6 +110,7 @@ def ascii_meant(text: str) -> str:
     """
     meant = []
     for sign in text:
+        plain = unicodedata.normalize("NFKC", sign)
         if sign.isascii() or _is_emoji(sign):
             meant.append(sign)
         elif sign in _SLASHES:
@@ -118,16 +121,26 @@ def ascii_meant(text: str) -> str:
             meant.append("-")
         elif unicodedata.category(sign)[0] in "LMN":
             meant.append(sign)
-    return "".join(meant).partition("/")[0].strip(_EDGES)
+        elif plain.isascii():
+            meant.append(plain)
+    text = _SCHEME.sub("", "".join(meant).strip(_EDGES), count=1)
+    return re.split(r"[/:]", text, maxsplit=1)[0].strip(_EDGES)
 
 
 def unicode_name(text: str) -> str | None:
-    """A name as people read it, its A-labels as U-labels; None where it holds none that says anything."""
-    labels = text.split(".")
+    """A name, or a rule's text, as people read it, its A-labels as U-labels; None where it holds none."""
+    sign = "=" if text.startswith("=") else ""
+    labels = text.removeprefix(sign).split(".")
     if not any(label.startswith(A_LABEL_PREFIX) for label in labels):
         return None
     readable = [u_label(label) or label for label in labels]
-    return None if readable == labels else ".".join(readable)
+    return None if readable == labels else sign + ".".join(readable)
+
+
+def with_unicode(text: str) -> str:
+    """A name or a rule's text, and in brackets behind it how people read its A-labels."""
+    read = unicode_name(text)
+    return text if read is None else f"{text} ({read})"
 
 
 def u_label(label: str) -> str | None:
@@ -149,12 +162,12 @@ def a_label_problem(label: str) -> str | None:
         return None
     decoded = _decoded(label)
     if not decoded or decoded.isascii():
-        return f"{show(label)} stands for no label beyond ASCII, so nobody can register it"
+        return f"{show(label)} is not a valid A-label, so nobody can register it"
     return f"{show(label)} stands for {show(decoded)}, which nobody can register"
 
 
 def mixed_scripts(label: str) -> tuple[str, ...]:
-    """The scripts of a U-label in which more than one is mixed that are not written together; else nothing."""
+    """The scripts of a U-label that mixes some which are not written together; else nothing."""
     found = dict.fromkeys(script for sign in label if (script := _script(sign)))
     scripts = frozenset(found)
     if len(scripts) < 2 or any(scripts <= mix for mix in _MIXES):
@@ -185,7 +198,7 @@ def _a_label(label: str, text: str) -> str:
 
 def _why_not(text: str, error: Exception) -> str:
     for sign in text:
-        if not sign.isascii() and not _is_emoji(sign) and _is_refused(sign):
+        if not (sign.isascii() and sign.isprintable()) and not _is_emoji(sign) and _is_refused(sign):
             return f"{show(text)}: {sign_name(sign)} cannot stand in a domain name"
     return f"{show(text)}: not an internationalised domain name: {error}"
 
@@ -206,11 +219,9 @@ def _is_emoji(sign: str) -> bool:
 
 def _is_allowed(sign: str) -> bool:
     """Whether IDNA 2008 allows it, some of them in some places only (RFC 5892)."""
-    classes = idna.idnadata.codepoint_classes
-    return any(
-        idna.intranges.intranges_contain(ord(sign), classes[kind])
-        for kind in ("PVALID", "CONTEXTJ", "CONTEXTO")
-    )
+    point, classes = ord(sign), idna.idnadata.codepoint_classes
+    kinds = ("PVALID", "CONTEXTJ", "CONTEXTO")
+    return any(idna.intranges.intranges_contain(point, classes[kind]) for kind in kinds)
 
 
 def _decoded(label: str) -> str:
@@ -222,7 +233,7 @@ def _decoded(label: str) -> str:
 
 def _script(sign: str) -> str:
     """The script of a letter, as the first word of its name has it; digits and marks have none."""
-    if not unicodedata.category(sign).startswith("L"):
-        return ""
+    if unicodedata.category(sign) not in ("Lu", "Ll", "Lt", "Lo"):
+        return ""  # Modifiers such as the Japanese length mark are of several scripts.
     word = unicodedata.name(sign, "").partition(" ")[0]
     return _SCRIPT_OF.get(word, word.capitalize())

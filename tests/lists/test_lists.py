@@ -212,3 +212,21 @@ def test_first_skipped_lines_of_each_kind_are_reported_by_number() -> None:
     (problem,) = read(text.encode(), "adblock")[1].problems()
     assert problem.severity == "warning"
     assert "cosmetic rules 1,200 (lines 2, 3, 4, ...), regular expressions 1 (line 1202)" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("list_format", "line"),
+    [
+        ("domains", "crypto–x.example"),
+        ("wildcard", "*.crypto–x.example"),
+        ("hosts", "0.0.0.0 crypto–x.example"),
+        ("adblock", "||crypto–x.example^"),
+        ("adblock", "“x.example”"),
+        ("dnsmasq", "address=/crypto–x.example/"),
+        ("rpz", "crypto–x.example CNAME ."),
+    ],
+)
+def test_pasted_name_is_a_bad_line_of_every_format_and_counted(list_format: str, line: str) -> None:
+    found, reader = read(f"{line}\n".encode(), list_format)
+    assert found == [] and reader.notes.bad_line_count == 1, reader.notes.skipped
+    assert any("did you mean" in problem.message for problem in reader.problems())
