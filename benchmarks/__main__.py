@@ -5,11 +5,13 @@ Knows: the command line.  Nothing here passes or fails: figures are shown beside
 Without arguments every part is run and `docs/benchmarks.md` is written; otherwise the page goes beside
 the raw readings.  Parts:
   contest  CPU per query of everyone: plain, EDNS, DO, IPv6
+  throughput  queries per second that a plain dnsperf gets from everyone
   waits    the most per second, and the waits at a fixed rate, of everyone
   threads  CPU per query of one thread and of two, on one core and on two
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named
+  gathering  what the pause between turns of a native thread costs and saves; only when named
   gates    what each step of the Python engine costs; only when named
   render   the page again from the readings that are there; only when named
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -26,10 +29,13 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.chart import draw
-from benchmarks.field import CONTESTANTS, DEFAULT, Field, running_field, version_of
+from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
+from benchmarks.gathering import gathering_table, measure_gathering
+from benchmarks.markdown import label_of, with_versions
 from benchmarks.measure import server_cores
-from benchmarks.page import CHART, CHART_TITLE, label_of, page, panels
+from benchmarks.packages import commands_inside
+from benchmarks.page import CHART, CHART_TITLE, page, panels
 from benchmarks.reload import measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
@@ -38,12 +44,15 @@ from benchmarks.side_by_side import (
     Length,
     measure_all_waits,
     measure_cpu,
+    measure_throughput,
 )
 from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
-PARTS = ("contest", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gates", "render")
+PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
+PARTS_WHEN_NAMED = ("lists", "gathering", "gates", "render")
+PARTS_WITHOUT_A_PAGE = {"gathering", "gates"}
+"""What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
 NAMES_MANY = 10_000_000
@@ -58,7 +67,19 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="ten minutes instead of an hour")
     parser.add_argument("--contestants", default=",".join(DEFAULT), help=f"of: {', '.join(CONTESTANTS)}")
     parser.add_argument(
-        "--peer", action="append", default=[], metavar="NAME=PATH", help="one more peer, or another program"
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="one more peer, or with NAME@WHICH another program of one beside the usual one",
+    )
+    parser.add_argument(
+        "--packages",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="unpacked packages of another release: see benchmarks.packages",
     )
     parser.add_argument("--loads", default=",".join(LOADS))
     parser.add_argument(
@@ -77,20 +98,20 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         "--page", type=Path, help="folder of the page; docs for a whole run and render, else that of --out"
     )
     arguments = parser.parse_args(words)
-    binaries = dict(named.split("=", 1) for named in arguments.peer if "=" in named)
-    wanted = [*arguments.contestants.split(","), *(name for name in binaries if name not in DEFAULT)]
+    if any("=" not in named for named in arguments.peer):
+        parser.error("--peer takes NAME=PATH")
+    commands = _commands(parser, arguments)
+    wanted = [*arguments.contestants.split(","), *(name for name in commands if name not in DEFAULT)]
     for what, given, known in (
         ("parts", arguments.parts, PARTS + PARTS_WHEN_NAMED),
-        ("contestants", wanted, tuple(CONTESTANTS)),
+        ("contestants", [name.partition("@")[0] for name in wanted], tuple(CONTESTANTS)),
         ("loads", arguments.loads.split(","), LOADS),
         ("variants", arguments.variants.split(","), tuple(VARIANTS)),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
             parser.error(f"unknown {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
-    if len(binaries) < len(arguments.peer):
-        parser.error("--peer takes NAME=PATH")
-    arguments.binaries, arguments.contestants = binaries, list(dict.fromkeys(wanted))
+    arguments.commands, arguments.contestants = commands, list(dict.fromkeys(wanted))
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
     # Only what is whole goes to the page that is shipped.
     is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
@@ -98,6 +119,21 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     if arguments.page is None:
         arguments.page = results.ROOT / "docs" if is_whole else arguments.out
     return arguments
+
+
+def _commands(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Commands:
+    """Words that run each peer which is not, or not only, the one on PATH."""
+    found: Commands = {}
+    for folder in arguments.packages:
+        inside = commands_inside(folder)
+        if not inside:
+            parser.error(f"--packages {folder}: none of the peers is unpacked there")
+        which = re.sub(r"[^\w.-]", "-", folder.resolve().name)
+        found |= {f"{name}@{which}": words for name, words in inside.items()}
+    for named in arguments.peer:
+        name, _, path = named.partition("=")
+        found[name] = (path,)
+    return found
 
 
 def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
@@ -115,7 +151,9 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "do": rare,
         "ipv6": rare,
         "threads": length(3.0, 5, 1.0, 3),
+        "throughput": length(3.0, 5, 0.8, 1),
         "waits": length(3.0, 3, 0.8, 1),
+        "gathering": length(3.0, 9, 1.0, 3),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
     }
@@ -131,14 +169,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:
         directory = (arguments.directory or Path(temporary)).resolve()
         run_parts(directory, arguments)
-    if arguments.parts != ["gates"]:
+    if not set(arguments.parts) <= PARTS_WITHOUT_A_PAGE:
         write_page(arguments.out, arguments.page)
 
 
 def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
     """Every part that is wanted, each saved as soon as it is read."""
     parts, length = arguments.parts, lengths(arguments)
-    if {"contest", "waits"} & set(parts):
+    if {"contest", "throughput", "waits"} & set(parts):
         _field_parts(directory, arguments, length)
     if "threads" in parts:
         with _field(directory / "threads", arguments, THREADS_FIELD) as running:
@@ -155,11 +193,15 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
             arguments.contestants,
             arguments.names,
             arguments.start_minutes * 60,
-            arguments.binaries,
+            arguments.commands,
         )
         results.save(
             arguments.out, "lists", {"names": arguments.names, "absent": absent, "readings": readings}
         )
+    if "gathering" in parts:
+        document = measure_gathering(directory, arguments.loads, arguments.names, length["gathering"])
+        results.save(arguments.out, "gathering", document)
+        print(gathering_table(document["readings"]))
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates
@@ -178,7 +220,7 @@ def _field(
         directory,
         names,
         Workload(directory, arguments.names),
-        binaries=arguments.binaries,
+        commands=arguments.commands,
         start_s_max=arguments.start_minutes * 60,
     )
 
@@ -189,6 +231,9 @@ def _field_parts(directory: Path, arguments: argparse.Namespace, length: dict[st
         if "contest" in arguments.parts:
             wanted = {variant: length[variant] for variant in arguments.variants if variant != "threads"}
             _save_field(arguments, "contest", running, measure_cpu(running, arguments.loads, wanted))
+        if "throughput" in arguments.parts:
+            readings = measure_throughput(running, arguments.loads, length["throughput"])
+            _save_field(arguments, "throughput", running, readings)
         if "waits" in arguments.parts:
             readings = measure_all_waits(
                 running, arguments.loads, length["waits"], arguments.rate, directory / "field"
@@ -202,7 +247,7 @@ def _save_field(
     document = {
         "names": arguments.names,
         "rate": arguments.rate,
-        "versions": {key: version_of(key.split()[0], arguments.binaries) for key in running.entrants},
+        "versions": {key: version_of(key.split()[0], arguments.commands) for key in running.entrants},
         "started": {
             key: {"load_s": entrant.load_s, "memory_mb": entrant.memory_mb}
             for key, entrant in running.entrants.items()
@@ -225,7 +270,8 @@ def write_page(out: Path, folder: Path) -> None:
     """The page and its chart, from the readings in `out`."""
     figures = Figures(results.load(out))
     folder.mkdir(parents=True, exist_ok=True)
-    labels = {key: label_of(key, CONTESTANTS) for key in figures.contestants("contest")}
+    called = with_versions(CONTESTANTS, figures.versions())
+    labels = {key: label_of(key, called) for key in figures.contestants("contest")}
     (folder / "benchmarks.md").write_text(page(figures, CONTESTANTS))
     (folder / CHART).write_text(draw(CHART_TITLE, panels(figures), labels))
     with suppress(ValueError):

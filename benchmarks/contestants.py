@@ -12,12 +12,14 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.measure import SERVER_CORE, compile_c, pinned
 from benchmarks.workload import Workload
-from tests.loopback.process import Program, free_port
+from tests.loopback.process import PORT_TRIES_MAX, PortTaken, Program, free_port
 from tests.loopback.server import Server
+
+T = TypeVar("T")
 
 NATIVE_PACKAGE = "resolver_native"
 CACHE_MB = 256
@@ -43,8 +45,10 @@ class Setting:
     workload: Workload
     cores: tuple[int, ...] = (SERVER_CORE,)
     """Where it runs, one for each of its threads."""
-    binary: str = ""
-    """The program to run, where it is not the one on PATH."""
+    command: tuple[str, ...] = ()
+    """Words that run the program, where it is not the one on PATH."""
+    version: tuple[int, ...] = ()
+    """What the program says of itself; empty where it says nothing."""
 
     def pin(self) -> tuple[str, ...]:
         """Command prefix that keeps it on its cores."""
@@ -62,7 +66,8 @@ class Contestant:
     build: Callable[[Setting], Program]
     version: tuple[str, ...] = ()
     """Arguments that make it print its version."""
-    is_peer: bool = True
+    is_forwarder: bool = True
+    """Whether it answers what it does not refuse with what its upstream has."""
     blocked_rcode: str = "NXDOMAIN"
     """What it answers for a name of the list."""
     assumes: str = ""
@@ -100,6 +105,21 @@ def free_port_everywhere() -> int:
     raise AssertionError("no port is free on all loopback addresses")
 
 
+def on_a_free_port(attempt: Callable[[int], T], first: int | None = None) -> T:
+    """What `attempt` with a port gives, with `first` to begin with; tried again while that port is taken.
+
+    A port is free when it is chosen, but resolvers that are up take random ones all the time.
+    """
+    for tries_left in reversed(range(PORT_TRIES_MAX)):
+        try:
+            return attempt(first or free_port_everywhere())
+        except PortTaken:
+            if not tries_left:
+                raise
+            first = None
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
 def write_lines(path: Path, head: str, lines: Iterable[str]) -> Path:
     """A file of `head` and then `lines`, never held in memory whole; gives `path`."""
     with path.open("w") as file:
@@ -114,8 +134,11 @@ def policy_with_list(list_path: Path) -> str:
     return f"{EXCHANGES_ONLY}lists:\n  - {{name: long, path: {list_path}, format: domains, {limits}}}\n"
 
 
-def our_server(setting: Setting, blocklist: str, engine: str) -> Server:
-    """This resolver with this engine, pinned, with caches as large as its peers'."""
+def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | None = None) -> Server:
+    """This resolver with this engine, pinned, with caches as large as its peers'.
+
+    Python modules in the folder `modules` come before the installed ones.
+    """
     changes: dict[str, Any] = {"cache": {"size_mb": CACHE_MB}, "log": {"level": "warning"}, "engine": engine}
     if engine == "native":
         changes["threads"] = len(setting.cores)
@@ -125,7 +148,7 @@ def our_server(setting: Setting, blocklist: str, engine: str) -> Server:
         port=setting.port,
         hosts=hosts(),
         blocklist=blocklist,
-        prefix=setting.pin(),
+        prefix=(*setting.pin(), *(("env", f"PYTHONPATH={modules}") if modules else ())),
         changes=changes,
     )
 
@@ -139,8 +162,9 @@ def _python(setting: Setting) -> Program:
     return our_server(setting, policy_with_list(setting.workload.list_path), "python")
 
 
-def _native(setting: Setting) -> Program:
-    return our_server(setting, policy_with_list(setting.workload.list_path), "native")
+def native_server(setting: Setting, modules: Path | None = None) -> Program:
+    """This resolver with the native engine and the long list."""
+    return our_server(setting, policy_with_list(setting.workload.list_path), "native", modules)
 
 
 def _echo(setting: Setting) -> Program:
@@ -154,21 +178,19 @@ OURS = {
         "bare echo",
         "gcc",
         _echo,
-        is_peer=False,
+        is_forwarder=False,
         assumes="recvmmsg, two bits set, sendmmsg: what the kernel takes from any UDP server",
     ),
     "native": Contestant(
         "native engine",
         "python3",
-        _native,
-        is_peer=False,
+        native_server,
         assumes=f"this resolver, `engine: native`, one thread, {CACHE_MB} MB cache",
     ),
     "python": Contestant(
         "Python engine",
         "python3",
         _python,
-        is_peer=False,
         assumes=f"this resolver, `engine: python`, {CACHE_MB} MB cache",
     ),
 }

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dns.exception
@@ -26,35 +26,39 @@ from benchmarks.contestants import (
     Setting,
     free_port_everywhere,
     native_is_built,
+    on_a_free_port,
 )
-from benchmarks.measure import LOAD_CORE, pinned
-from benchmarks.peers import DEBIAN, ELSEWHERE
-from benchmarks.workload import TOP_LABELS, Workload
+from benchmarks.go_peers import ELSEWHERE
+from benchmarks.measure import LOAD_CORE, SERVER_CORE, pinned
+from benchmarks.peers import DEBIAN
+from benchmarks.workload import TOP_LABELS, TTL_S, Workload
 from tests.loopback.authority import NSD_CONFIGURATION, answers
-from tests.loopback.process import Program, free_port, memory_mb
+from tests.loopback.process import PortTaken, Program, memory_mb, running_on_a_free_port
 
 CONTESTANTS: dict[str, Contestant] = {**OURS, **DEBIAN, **ELSEWHERE}
+Commands = dict[str, tuple[str, ...]]
+"""Name -> words that run it in place of the program on PATH."""
 DEFAULT = ("echo", "native", "python", *DEBIAN)
 """Who is asked to take part when nobody is named."""
 SINKHOLE = "0.0.0.0"
+PORT_TAKEN = re.compile(r"[Aa]ddress (already )?in use\b|failed; interface ignored")
+"""What programs say of a port that somebody else has.  BIND says the last, and goes on without the port."""
 PATIENCE_S = 0.1
 """With one answer: how finely the time of a start is read."""
 
-WILDCARD_ZONE = """\
-$TTL 86400
+WILDCARD_ZONE = f"""\
+$TTL {TTL_S}
 @ IN SOA ns.example. host.example. 1 3600 600 86400 60
 @ IN NS ns.example.
 * IN A 192.0.2.10
 * IN AAAA 2001:db8::10
 """
-"""A day of TTL: nothing that is cached runs out before the last round."""
 
 
 @dataclass
 class Entrant:
     """One that is up."""
 
-    name: str
     program: Program
     port: int
     load_s: float
@@ -79,6 +83,11 @@ class Field:
     """Name -> why it does not take part."""
 
 
+def contestant_of(key: str) -> Contestant:
+    """The contestant of a key: `unbound` of `unbound@trixie`, `native` of `native x2`."""
+    return CONTESTANTS[re.split("[@ ]", key, maxsplit=1)[0]]
+
+
 ON_ONE_CORE = "on one core"
 """At the end of the key of one whose threads share a core."""
 
@@ -90,23 +99,23 @@ def key_of(name: str, cores: tuple[int, ...]) -> str:
     return f"{name} x{len(cores)} {ON_ONE_CORE}" if len(set(cores)) == 1 else f"{name} x{len(cores)}"
 
 
-def reason_absent(name: str, binaries: dict[str, str]) -> str:
+def reason_absent(name: str, commands: Commands) -> str:
     """Why this contestant cannot take part on this machine; empty when it can."""
     if name == "native" and not native_is_built():
         return "not built"
-    if name in binaries:
-        return "" if os.access(binaries[name], os.X_OK) else "the program named is not there"
-    if shutil.which(CONTESTANTS[name].program) is None:
+    if name in commands:
+        return "" if os.access(commands[name][0], os.X_OK) else "the program named is not there"
+    if shutil.which(contestant_of(name).program) is None:
         return "not installed"
     return ""
 
 
-def version_of(name: str, binaries: dict[str, str]) -> str:
+def version_of(name: str, commands: Commands) -> str:
     """The version that a contestant prints; empty where it prints none."""
-    contestant = CONTESTANTS[name]
+    contestant = contestant_of(name)
     if not contestant.version:
         return ""
-    command = [binaries.get(name, contestant.program), *contestant.version]
+    command = [*commands.get(name, (contestant.program,)), *contestant.version]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -118,6 +127,11 @@ def version_in(text: str) -> str:
     """The first version number in what a program says of itself; empty where there is none."""
     found = re.search(r"\bv?(\d+\.\d+(?:\.\d+)*(?:-P\d+)?)\b", text)
     return found.group(1) if found else ""
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """For comparison: 9.18.49-P1 is (9, 18, 49)."""
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part)
 
 
 def asked(port: int, qname: str) -> dns.message.Message | None:
@@ -149,30 +163,50 @@ def forwards(port: int, qname: str) -> bool:
 
 
 def start(
-    name: str, setting: Setting, *, start_s_max: float, last_words: list[str] | None = None
+    contestant: Contestant, setting: Setting, *, start_s_max: float, last_words: list[str] | None = None
 ) -> Entrant | None:
     """Start a contestant and wait until it refuses and forwards; None when it does not come to that.
 
-    Why it did not is appended to `last_words`.
+    Whose port somebody else has taken meanwhile is started again on another one.  Why it did not come up is
+    appended to `last_words`.
     """
     setting.directory.mkdir(parents=True, exist_ok=True)
-    contestant, workload = CONTESTANTS[name], setting.workload
+    try:
+        return on_a_free_port(
+            lambda port: _start_once(contestant, replace(setting, port=port), start_s_max), setting.port
+        )
+    except AssertionError as failure:
+        if last_words is not None:
+            last_words.append(_brief(str(failure), start_s_max))
+        return None
+
+
+def _start_once(contestant: Contestant, setting: Setting, start_s_max: float) -> Entrant:
+    """Raises PortTaken where the program says so, whether it ends then or goes on without the port."""
+    workload = setting.workload
     program = contestant.build(setting)
     began = time.monotonic()
     program.start()
     blocked, allowed = f"www.{workload.blocked[0]}", workload.allowed[0]
+
+    def without_a_port() -> bool:
+        return bool(PORT_TAKEN.search(program.stdout() + program.stderr()))
+
+    def wait_until(is_met: Callable[[], bool], what: str) -> None:
+        met = _once(is_met)
+        program.wait_for(lambda: met() or without_a_port(), what, start_s_max)
+        if without_a_port():
+            raise PortTaken(f"{program.name}: somebody else has port {setting.port}")
+
     try:
-        refuses_now = _once(lambda: refuses(setting.port, blocked, contestant.blocked_rcode))
-        program.wait_for(refuses_now, "refuses a name", start_s_max)
-        if name != "echo":
-            program.wait_for(_once(lambda: forwards(setting.port, allowed)), "forwards a name", start_s_max)
-    except AssertionError as failure:
+        wait_until(lambda: refuses(setting.port, blocked, contestant.blocked_rcode), "refuses a name")
+        if contestant.is_forwarder:
+            wait_until(lambda: forwards(setting.port, allowed), "forwards a name")
+    except BaseException:
         program.stop()
-        if last_words is not None:
-            last_words.append(_brief(str(failure), start_s_max))
-        return None
+        raise
     load_s = time.monotonic() - began
-    return Entrant(name, program, setting.port, load_s, memory_mb(program.pid))
+    return Entrant(program, setting.port, load_s, memory_mb(program.pid))
 
 
 def _once(condition: Callable[[], bool]) -> Callable[[], bool]:
@@ -200,15 +234,44 @@ def _brief(failure: str, start_s_max: float) -> str:
 def running_upstream(directory: Path, probe: str) -> Iterator[int]:
     """An NSD with wildcard zones, on the load generator's core; gives its port."""
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port()
     (directory / "wild.zone").write_text(WILDCARD_ZONE)
-    text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=directory, directory=directory)
-    text += "".join(f'zone:\n  name: "{zone}"\n  zonefile: "wild.zone"\n' for zone in TOP_LABELS)
-    path = directory / "nsd.conf"
-    path.write_text(text)
-    with Program([*pinned(LOAD_CORE), "nsd", "-d", "-c", path], directory, name="nsd") as nsd:
-        nsd.wait_for(lambda: answers(port, probe), "the upstream answers")
+
+    def nsd_on(port: int) -> Program:
+        text = NSD_CONFIGURATION.format(host="127.0.0.1", port=port, zones=directory, directory=directory)
+        text += "".join(f'zone:\n  name: "{zone}"\n  zonefile: "wild.zone"\n' for zone in TOP_LABELS)
+        path = directory / "nsd.conf"
+        path.write_text(text)
+        return Program([*pinned(LOAD_CORE), "nsd", "-d", "-c", path], directory, name="nsd")
+
+    with running_on_a_free_port(nsd_on, lambda port: answers(port, probe), "the upstream answers") as port:
         yield port
+
+
+def enter(
+    name: str,
+    directory: Path,
+    upstream_port: int,
+    workload: Workload,
+    *,
+    commands: Commands,
+    start_s_max: float,
+    cores: tuple[int, ...] = (SERVER_CORE,),
+) -> Entrant | str:
+    """A contestant that is up; or why it is not."""
+    why_not = reason_absent(name, commands)
+    if why_not:
+        return why_not
+    setting = Setting(
+        directory,
+        free_port_everywhere(),
+        upstream_port,
+        workload,
+        cores,
+        commands.get(name, ()),
+        version_numbers(version_of(name, commands)),
+    )
+    words: list[str] = []
+    return start(contestant_of(name), setting, start_s_max=start_s_max, last_words=words) or words[0]
 
 
 @contextmanager
@@ -217,7 +280,7 @@ def running_field(
     names: Sequence[tuple[str, tuple[int, ...]]],
     workload: Workload,
     *,
-    binaries: dict[str, str],
+    commands: Commands,
     start_s_max: float,
 ) -> Iterator[Field]:
     """Everyone of `names` (name, cores) who can take part, up, waiting to be asked."""
@@ -226,22 +289,18 @@ def running_field(
         running = Field(workload, upstream_port)
         for name, cores in names:
             key = key_of(name, cores)
-            why_not = reason_absent(name, binaries)
-            words: list[str] = [why_not] if why_not else []
-            entrant = None
-            if not why_not:
-                setting = Setting(
-                    directory / key.replace(" ", "-"),
-                    free_port_everywhere(),
-                    upstream_port,
-                    workload,
-                    cores,
-                    binaries.get(name, ""),
-                )
-                entrant = start(name, setting, start_s_max=start_s_max, last_words=words)
-            if entrant is None:
-                running.absent[key] = words[0]
-                print(f"{key}: {words[0]}", flush=True)
+            entrant = enter(
+                name,
+                directory / re.sub(r"[^\w.-]", "-", key),
+                upstream_port,
+                workload,
+                commands=commands,
+                start_s_max=start_s_max,
+                cores=cores,
+            )
+            if isinstance(entrant, str):
+                running.absent[key] = entrant
+                print(f"{key}: {entrant}", flush=True)
                 continue
             stack.callback(entrant.program.stop)
             running.entrants[key] = entrant

@@ -18,6 +18,11 @@ ECHO_CALM_MS = 10.0
 """Where the echo itself once waited longer, a reload beside it says nothing of who reloads."""
 
 
+def short_version(version: str) -> str:
+    """The first two numbers, which tell one release from the next."""
+    return ".".join(version.split(".")[:2])
+
+
 def middle(values: Iterable[float | None]) -> float | None:
     """Median; a None among them counts as infinite, and an infinite median is None."""
     numbers = [math.inf if value is None else value for value in values]
@@ -61,9 +66,30 @@ class Figures:
 
     def ratio(self, variant: str, one: str, other: str, load: str, part: str = "contest") -> float | None:
         """How many times the other's CPU per query, median over what was read in the same repeat."""
-        pairs = (self.readings(part, variant=variant, contestant=name, load=load) for name in (one, other))
-        ones, others = ({each["repeat"]: each["cpu_us"] for each in each_of} for each_of in pairs)
+        return self.ratio_of("cpu_us", one, other, part, variant=variant, load=load)
+
+    def median_of(self, field: str, contestant: str, part: str, **wanted: Any) -> float | None:
+        """A field of the readings of one contestant, median."""
+        return middle(one[field] for one in self.readings(part, contestant=contestant, **wanted))
+
+    def ratio_of(self, field: str, one: str, other: str, part: str, **wanted: Any) -> float | None:
+        """How many times the other's `field`, median over what was read in the same repeat."""
+        pairs = (self.readings(part, contestant=name, **wanted) for name in (one, other))
+        ones, others = ({each["repeat"]: each[field] for each in each_of} for each_of in pairs)
         return middle(ones[repeat] / others[repeat] for repeat in ones if others.get(repeat))
+
+    def best_peer(self, variant: str, one: str, load: str, name: str = "") -> tuple[str, float] | None:
+        """The peer beside which `one` looks worst, and how many times its CPU per query `one` takes.
+
+        Of all peers, or of those called `name`, whichever version; None where none was read.
+        """
+        ratios = [
+            (ratio, peer)
+            for peer in self.peers()
+            if name in ("", peer.partition("@")[0])
+            and (ratio := self.ratio(variant, one, peer, load)) is not None
+        ]
+        return max(ratios)[::-1] if ratios else None
 
     def cheapest_peer(self, variant: str, load: str) -> tuple[str, float] | None:
         """The peer that takes least CPU, and how much; None where none was read."""
@@ -75,6 +101,21 @@ class Figures:
         cost, name = min(costs)
         return name, cost
 
+    def versions(self) -> dict[str, str]:
+        """What each contestant that was up says of its version."""
+        found: dict[str, str] = {}
+        for document in self.parts.values():
+            found |= document.get("versions", {})
+        return found
+
+    def called(self, peer: str) -> str:
+        """A peer's name with its version, where it told one."""
+        return f"{peer.partition('@')[0]} {short_version(self.versions().get(peer, ''))}".strip()
+
+    def throughput(self, contestant: str, load: str) -> float | None:
+        """Queries per second that a plain dnsperf got answered, median."""
+        return self.median_of("queries_per_s", contestant, "throughput", load=load)
+
     def spread(self, variant: str, contestant: str, load: str) -> float | None:
         """Greatest less least of the repeats, as a part of the median."""
         values = [
@@ -85,9 +126,7 @@ class Figures:
 
     def waits(self, kind: str, contestant: str, load: str, field: str) -> float | None:
         """A figure of the waits, median: `kind` is "most" or "rate", `field` one of the reading's."""
-        return middle(
-            one[field] for one in self.readings("waits", kind=kind, contestant=contestant, load=load)
-        )
+        return self.median_of(field, contestant, "waits", kind=kind, load=load)
 
     def start(self, engine: str, names: int, policy: str, image: str, field: str) -> float | None:
         """Seconds or megabytes of one kind of start, median."""
@@ -127,7 +166,7 @@ class Figures:
     def odd(self) -> list[str]:
         """Readings that are doubtful, as sentences."""
         told: dict[tuple[str, str, str], int] = {}
-        for part in ("contest", "threads", "waits"):
+        for part in ("contest", "throughput", "threads", "waits"):
             for one in self.readings(part):
                 for what in one["odd"]:
                     # The same oddity of several repeats is told once.

@@ -18,14 +18,16 @@ from benchmarks.contestants import policy_with_list
 from benchmarks.workload import Workload
 from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.memo import Memo, Remembered
-from resolver.flow.outcome import Ask, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Ask, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_response, response_limit
@@ -105,8 +107,8 @@ class Bench:
         self.table = PolicyTable(Image(image), 1, time.time(), NOW)
         self.cache = ResponseCache(256 << 20)
         self.local = LocalNames({})
-        self.access = AccessList([ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")])
-        self.peer = Peer(CLIENT, Transport.UDP, allowed=True)
+        self.clients = Clients([ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")])
+        self.peer = Peer(CLIENT, Transport.UDP, self.clients.standing(CLIENT))
         self.hot = octets_of(workload.hot[:QUERIES])
         self.blocked = octets_of([f"www.{name}" for name in workload.blocked[:QUERIES]])
         self.fresh = octets_of([f"new.{name}" for name in workload.allowed[-QUERIES:]])
@@ -118,12 +120,12 @@ class Bench:
         """A service with a memo of this size: 0 shows the gates behind it."""
         nowhere = _Nowhere()
         return Service(
-            table=self.table,
+            policy=Policy(self.table),
             cache=self.cache,
             forwarder=nowhere,
             local=self.local,
             clock=nowhere,
-            access=self.access,
+            clients=self.clients,
             memo_octets_max=memo_octets_max,
         )
 
@@ -171,7 +173,7 @@ def _steps(bench: Bench) -> list[tuple[str, float]]:
         return encode_response(query, 0, body=response.body, ancount=1, limit=limit)
 
     return [
-        ("client list, once per client", microseconds(bench.access.allows, [CLIENT] * QUERIES)),
+        ("client list, once per client", microseconds(bench.clients.standing, [CLIENT] * QUERIES)),
         ("memo, known", microseconds(recall, bench.hot)),
         ("memo, unknown", microseconds(recall, bench.fresh)),
         ("accept filter: parse_query", microseconds(parse_query, bench.fresh)),

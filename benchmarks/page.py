@@ -1,18 +1,20 @@
-"""The page of figures as Markdown: tables, what falls short, who took part, how to repeat it.
+"""The page of figures as Markdown: a summary, tables, who took part, how to repeat it, what to doubt.
 
 Knows: the figures and the bars, how a table is written.  Does not know: how anything is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.bars import BarLine, bar_lines
 from benchmarks.chart import Panel
 from benchmarks.contestants import Contestant
 from benchmarks.figures import ECHO_CALM_MS, LOADS, NOT_PEERS, Figures
+from benchmarks.markdown import label_of, number, table, with_versions
 from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 from benchmarks.side_by_side import QUERIES_PER_S
+from benchmarks.summary import summary
 
 CHART = "benchmarks.svg"
 LOAD_TITLES = {
@@ -26,14 +28,6 @@ THREADS_SHARED = " On two cores the second thread shares its own with the load g
 CHART_TITLE = "CPU microseconds per query"
 
 
-def label_of(key: str, contestants: dict[str, Contestant]) -> str:
-    """What people call a contestant, with how it runs where that is not as usual."""
-    name, _, how = key.partition(" ")
-    label = contestants[name].label if name in contestants else name
-    threads, _, where = how.removeprefix("x").partition(" ")
-    return f"{label}, {threads} threads {where}".strip() if how else label
-
-
 def panels(figures: Figures) -> list[Panel]:
     """What the chart shows."""
     shown = []
@@ -45,34 +39,26 @@ def panels(figures: Figures) -> list[Panel]:
     return shown
 
 
-def page(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def page(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     """The whole page."""
+    called = with_versions(contestants, figures.versions())
     lines = bar_lines(figures)
     parts = [
         _head(figures),
-        _cpu(figures, contestants),
+        summary(figures, lines, called),
+        _cpu(figures, called),
+        _throughput(figures, called),
         _bars(lines),
-        _short(lines, figures),
-        _variants(figures, contestants),
-        _most(figures, contestants),
-        _waits(figures, contestants),
-        _lists(figures, contestants),
-        _reloads(figures, contestants),
-        _field(figures, contestants),
+        _variants(figures, called),
+        _most(figures, called),
+        _waits(figures, called),
+        _lists(figures, called),
+        _reloads(figures, called),
+        _field(figures, called),
         _repeat(),
+        _appendix(figures),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are right-aligned."""
-    aligned = ["---", *("---:" for _ in heads[1:])]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, aligned, *rows))
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """A figure in a cell; a dash where it was not read."""
-    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def _head(figures: Figures) -> str:
@@ -93,19 +79,28 @@ def _head(figures: Figures) -> str:
         " answers every datagram with itself: what the kernel takes from any UDP server on this machine.",
     ]
     text.append("Taken on: " + ", ".join(facts) + "." if facts else "Nothing has been measured yet.")
-    rounds = [f"{part} {times}" for part, times in figures.rounds().items()]
-    if rounds:
-        text.append(f"Rounds: {', '.join(rounds)}.")
-    ours = {part: document["machine"].get("this resolver", "") for part, document in figures.parts.items()}
-    others = [f"{part} of {which}" for part, which in ours.items() if which != next(iter(ours.values()))]
-    if others:
-        text.append(f"Parts that were taken with another state of this resolver: {', '.join(others)}.")
     if len(machines) > 1:
         text.append("**The parts of this page were not taken on the same machine.**")
     return "\n\n".join(text)
 
 
-def _cpu(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _appendix(figures: Figures) -> str:
+    """How often everything was read, with which sources, and which readings a reader should doubt."""
+    parts = []
+    rounds = [f"{part} {times}" for part, times in figures.rounds().items()]
+    if rounds:
+        parts.append(f"Rounds: {', '.join(rounds)}.")
+    ours = {part: document["machine"].get("this resolver", "") for part, document in figures.parts.items()}
+    others = [f"{part} of {which}" for part, which in ours.items() if which != next(iter(ours.values()))]
+    if others:
+        parts.append(f"Parts that were taken with another state of this resolver: {', '.join(others)}.")
+    odd = figures.odd()
+    if odd:
+        parts.append("Doubtful readings, kept in the figures:\n\n" + "\n".join(f"- {each}" for each in odd))
+    return "## Appendix: readings\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _cpu(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     keys = figures.contestants("contest")
     if not keys:
         return ""
@@ -138,6 +133,21 @@ def _cpu(figures: Figures, contestants: dict[str, Contestant]) -> str:
     )
 
 
+def _throughput(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
+    rows = [
+        [label_of(key, contestants), *(number(figures.throughput(key, load), 0) for load in LOADS)]
+        for key in figures.contestants("throughput")
+    ]
+    if not rows:
+        return ""
+    return (
+        "## What a plain dnsperf gets\n\nQueries per second that `dnsperf -s 127.0.0.1 -p PORT -d FILE` gets"
+        " answered: one socket, 100 queries outstanding, the next one sent when an answer comes. It runs on"
+        " the core of the load generator, and often it is the slower of the two.\n\n"
+        + table(("queries/s", *LOADS), rows)
+    )
+
+
 def _bars(lines: Sequence[BarLine]) -> str:
     rows = [[line.what, line.limit, line.measured or "–", line.verdict()] for line in lines]
     return "## The bar\n\nRatios are medians of the ratios within each repeat.\n\n" + table(
@@ -145,20 +155,7 @@ def _bars(lines: Sequence[BarLine]) -> str:
     )
 
 
-def _short(lines: Sequence[BarLine], figures: Figures) -> str:
-    short = [f"- {line.what}: {line.measured}, bar {line.limit}" for line in lines if line.is_met is False]
-    unmeasured = sum(line.is_met is None for line in lines)
-    if not short:
-        short = ["Nothing of what was measured."]
-    if unmeasured:
-        short.append(f"\n{unmeasured} of {len(lines)} bars were not measured in this run.")
-    odd = figures.odd()
-    if odd:
-        short += ["\nDoubtful readings, kept in the figures:\n", *(f"- {each}" for each in odd)]
-    return "## What falls short\n\n" + "\n".join(short)
-
-
-def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _variants(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     parts = []
     for variant, title in VARIANTS.items():
         rows = []
@@ -186,7 +183,7 @@ def _variants(figures: Figures, contestants: dict[str, Contestant]) -> str:
     return "## EDNS, DO, IPv6, threads\n\n" + "\n\n".join(parts) if parts else ""
 
 
-def _most(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _most(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     rows = []
     for key in figures.contestants("waits"):
         cells = []
@@ -205,7 +202,7 @@ def _most(figures: Figures, contestants: dict[str, Contestant]) -> str:
     )
 
 
-def _waits(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _waits(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     keys = figures.contestants("waits")
     if not keys:
         return ""
@@ -230,7 +227,7 @@ def _waits(figures: Figures, contestants: dict[str, Contestant]) -> str:
     )
 
 
-def _lists(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _lists(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     parts = []
     sizes = sorted({one["names"] for one in figures.readings("starts")})
     rows = []
@@ -265,7 +262,7 @@ def _lists(figures: Figures, contestants: dict[str, Contestant]) -> str:
     return "## Long lists\n\n" + "\n\n".join(parts) if parts else ""
 
 
-def _reloads(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _reloads(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     rows = [
         [
             label_of(one["engine"], contestants),
@@ -293,7 +290,7 @@ def _reloads(figures: Figures, contestants: dict[str, Contestant]) -> str:
     )
 
 
-def _field(figures: Figures, contestants: dict[str, Contestant]) -> str:
+def _field(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
     versions = figures.parts.get("contest", {}).get("versions", {})
     rows = [
         [label_of(key, contestants), versions.get(key, ""), contestants[key].assumes]
@@ -320,8 +317,13 @@ def _repeat() -> str:
     .venv/bin/python -m benchmarks contest --contestants echo,native,unbound --loads hot,block
     .venv/bin/python -m benchmarks lists --names 10000000 --start-minutes 10
     .venv/bin/python -m benchmarks contest --peer coredns=PATH --peer blocky=PATH --peer adguardhome=PATH
+    .venv/bin/python -m benchmarks.packages trixie     # Debian 13's peers, into a folder of that name
+    .venv/bin/python -m benchmarks --packages trixie   # all of it, with them beside the installed ones
+    .venv/bin/python -m benchmarks gathering           # the pause of decision 0006: with it and without
     .venv/bin/python -m benchmarks render              # docs/benchmarks.md again, from benchmarks/out
 
 `make peers` installs the peers on Debian, as root. Raw readings are kept in `benchmarks/out`, one file for
 each part; a run of one part replaces that part of the page there. Only a whole run and `render` write to
-`docs`. `python -m benchmarks gates` prints what each step of the Python engine costs."""
+`docs`. `python -m benchmarks gates` prints what each step of the Python engine costs.
+`--peer unbound@new=PATH` adds another Unbound beside the usual one. Programs of a folder named with
+`--packages` run with that folder as their root, so with the libraries that are there."""

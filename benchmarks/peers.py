@@ -1,7 +1,6 @@
-"""The resolvers of other makers: how each is told to forward to one upstream and refuse a list of names.
+"""The resolvers that Debian has: how each is told to forward to one upstream and refuse a list of names.
 
-Knows: their configuration files.  Does not know: what is measured.
-Those of `DEBIAN` are packages there; those of `ELSEWHERE` take part when their program is named.
+Knows: their configuration files, and what differs between their versions.  Does not know: what is measured.
 Each is set up as its maker's documents say a forwarder with a block list is, with one thread, no log, no
 rate limit, no DNSSEC validation, and a cache that holds everything asked in a run.
 """
@@ -9,7 +8,6 @@ rate limit, no DNSSEC validation, and a cache that holds everything asked in a r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.contestants import (
@@ -17,13 +15,15 @@ from benchmarks.contestants import (
     CACHE_MB,
     Contestant,
     Setting,
-    free_port_everywhere,
     has_ipv6,
     hosts,
     write_lines,
 )
 from tests.loopback.authority import UNBOUND_CONFIGURATION
 from tests.loopback.process import Program
+
+RECURSOR_MTHREADS = 8192
+"""Queries that it works on at a time."""
 
 UNBOUND_MORE = f"""\
 server:
@@ -35,16 +35,14 @@ server:
   num-queries-per-thread: 4096
 """
 
-ADGUARD_SCHEMA_VERSION = 28
-"""Of its settings file: that of version 0.107.44; later versions bring it up to date themselves."""
 
-
-def _start(setting: Setting, *words: object, name: str) -> Program:
-    binary, *rest = [str(word) for word in words]
-    return Program([*setting.pin(), setting.binary or binary, *rest], setting.directory, name=name)
+def run_peer(setting: Setting, *words: object, name: str) -> Program:
+    program, *rest = [str(word) for word in words]
+    return Program([*setting.pin(), *(setting.command or (program,)), *rest], setting.directory, name=name)
 
 
 def _unbound(setting: Setting) -> Program:
+    """Since 1.20 only 1,000 queries of one address may wait: a rate limit, so it is turned off."""
     head = UNBOUND_CONFIGURATION.format(
         host="127.0.0.1",
         port=setting.port,
@@ -52,9 +50,11 @@ def _unbound(setting: Setting) -> Program:
         upstream_port=setting.upstream_port,
     )
     more = f"  interface: ::1@{setting.port}\n" if has_ipv6() else ""
+    if setting.version >= (1, 20):
+        more += "  wait-limit: 0\n"
     zones = (f'local-zone: "{name}." always_nxdomain\n' for name in setting.workload.blocked)
     path = write_lines(setting.directory / "unbound.conf", head + UNBOUND_MORE + more, zones)
-    return _start(setting, "unbound", "-c", path, name="unbound")
+    return run_peer(setting, "unbound", "-c", path, name="unbound")
 
 
 def _policy_zone(setting: Setting) -> Path:
@@ -65,6 +65,7 @@ def _policy_zone(setting: Setting) -> Path:
 
 
 def _named(setting: Setting) -> Program:
+    """Up to 9.18 the number of listeners is told as well (`-U`); 9.20 knows only that of the threads."""
     zone, port = _policy_zone(setting), setting.port
     ipv6 = f"port {port} {{ ::1; }}" if has_ipv6() else "{ none; }"
     path = setting.directory / "named.conf"
@@ -75,22 +76,59 @@ def _named(setting: Setting) -> Program:
         ' response-policy { zone "rpz" policy given; }; max-cache-size 512m; recursive-clients 20000; };\n'
         f'controls {{ }};\nzone "rpz" {{ type master; file "{zone}"; check-names ignore; }};\n'
     )
-    return _start(setting, "named", "-g", "-n", 1, "-U", 1, "-c", path, name="named")
+    listeners = () if setting.version >= (9, 20) else ("-U", 1)
+    return run_peer(setting, "named", "-g", "-n", 1, *listeners, "-c", path, name="named")
 
 
 def _recursor(setting: Setting) -> Program:
+    """From 5.2 on settings are YAML and name the policy zone; before, a Lua file names it."""
+    if setting.version >= (5, 2):
+        _write_recursor_yaml(setting)
+    else:
+        _write_recursor_lines(setting)
+    return run_peer(setting, "pdns_recursor", f"--config-dir={setting.directory}", name="pdns_recursor")
+
+
+def _write_recursor_yaml(setting: Setting) -> None:
+    addresses = [f"[{host}]:{setting.port}" if ":" in host else f"{host}:{setting.port}" for host in hosts()]
+    upstream = {"zone": ".", "forwarders": [f"127.0.0.1:{setting.upstream_port}"]}
+    configured = {
+        "incoming": {
+            "listen": addresses,
+            "allow_from": ["127.0.0.0/8", "::1/128"],
+            "pdns_distributes_queries": False,
+        },
+        "outgoing": {"dont_query": []},
+        "recursor": {
+            "daemon": False,
+            "threads": 1,
+            "max_mthreads": RECURSOR_MTHREADS,
+            "socket_dir": str(setting.directory),
+            "security_poll_suffix": "",
+            "forward_zones_recurse": [upstream],
+            "rpzs": [{"name": str(_policy_zone(setting)), "policyName": "rpz"}],
+        },
+        "dnssec": {"validation": "off"},
+        "logging": {"quiet": True, "disable_syslog": True},
+    }
+    # JSON is YAML.
+    (setting.directory / "recursor.yml").write_text(json.dumps(configured, indent=1))
+
+
+def _write_recursor_lines(setting: Setting) -> None:
     directory = setting.directory
     (directory / "recursor.lua").write_text(f'rpzFile("{_policy_zone(setting)}", {{policyName="rpz"}})\n')
     (directory / "recursor.conf").write_text(
         f"local-address={','.join(hosts())}\nlocal-port={setting.port}\ndaemon=no\n"
         f"forward-zones-recurse=.=127.0.0.1:{setting.upstream_port}\ndnssec=off\nthreads=1\n"
         f"pdns-distributes-queries=no\nsocket-dir={directory}\nlua-config-file={directory}/recursor.lua\n"
-        "quiet=yes\ndont-query=\nmax-mthreads=8192\ndisable-syslog=yes\nallow-from=127.0.0.0/8,::1/128\n"
+        f"quiet=yes\ndont-query=\nmax-mthreads={RECURSOR_MTHREADS}\ndisable-syslog=yes\n"
+        "allow-from=127.0.0.0/8,::1/128\nsecurity-poll-suffix=\n"
     )
-    return _start(setting, "pdns_recursor", f"--config-dir={directory}", name="pdns_recursor")
 
 
 def _dnsdist(setting: Setting) -> Program:
+    """Lua settings, which all versions from 1.7 to 2.1 read."""
     path = setting.directory / "dnsdist.conf"
     ipv6 = f'addLocal("[::1]:{setting.port}")\n' if has_ipv6() else ""
     path.write_text(
@@ -101,10 +139,11 @@ def _dnsdist(setting: Setting) -> Program:
         f'for line in io.lines("{setting.workload.list_path}") do s:add(newDNSName(line)) end\n'
         'addAction(SuffixMatchNodeRule(s), RCodeAction(DNSRCode.NXDOMAIN))\nsetSecurityPollSuffix("")\n'
     )
-    return _start(setting, "dnsdist", "-C", path, "--supervised", name="dnsdist")
+    return run_peer(setting, "dnsdist", "-C", path, "--supervised", name="dnsdist")
 
 
 def _dnsmasq(setting: Setting) -> Program:
+    """The same for 2.90 and 2.91."""
     head = (
         f"port={setting.port}\nlisten-address={','.join(hosts())}\nbind-interfaces\nno-resolv\nno-hosts\n"
         f"server=127.0.0.1#{setting.upstream_port}\ncache-size={CACHE_ENTRIES}\ndns-forward-max=10000\n"
@@ -112,10 +151,11 @@ def _dnsmasq(setting: Setting) -> Program:
     )
     names = (f"address=/{name}/\n" for name in setting.workload.blocked)
     path = write_lines(setting.directory / "dnsmasq.conf", head, names)
-    return _start(setting, "dnsmasq", "-k", "-C", path, name="dnsmasq")
+    return run_peer(setting, "dnsmasq", "-k", "-C", path, name="dnsmasq")
 
 
 def _knot(setting: Setting) -> Program:
+    """The Lua settings of version 5; version 6 is another program, set up in YAML."""
     path, directory = setting.directory / "kresd.conf", setting.directory
     listen = "".join(f"net.listen('{host}', {setting.port}, {{kind='dns'}})\n" for host in hosts())
     path.write_text(
@@ -124,111 +164,16 @@ def _knot(setting: Setting) -> Program:
         f"policy.add(policy.rpz(policy.DENY, '{_policy_zone(setting)}'))\n"
         f"policy.add(policy.all(policy.FORWARD({{'127.0.0.1@{setting.upstream_port}'}})))\n"
     )
-    return _start(setting, "kresd", "-n", "-c", path, directory, name="kresd")
-
-
-def _addresses(port: int) -> list[str]:
-    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts()]
-
-
-def _blocky(setting: Setting) -> Program:
-    directory = setting.directory
-    names = write_lines(directory / "list.txt", "", (f"*.{name}\n" for name in setting.workload.blocked))
-    path = directory / "blocky.yml"
-    # JSON is YAML.
-    path.write_text(
-        json.dumps(
-            {
-                "upstreams": {
-                    "init": {"strategy": "fast"},
-                    "strategy": "strict",
-                    "groups": {"default": [f"tcp+udp:127.0.0.1:{setting.upstream_port}"]},
-                },
-                "blocking": {
-                    "denylists": {"long": [str(names)]},
-                    "clientGroupsBlock": {"default": ["long"]},
-                    "blockType": "nxDomain",
-                    "loading": {"strategy": "blocking", "maxErrorsPerSource": -1},
-                },
-                "caching": {"maxItemsCount": CACHE_ENTRIES, "prefetching": False},
-                "ports": {"dns": ",".join(_addresses(setting.port))},
-                "queryLog": {"type": "none"},
-                "log": {"level": "warn"},
-            },
-            indent=1,
-        )
-    )
-    return _start(setting, "blocky", "serve", "--config", path, name="blocky")
-
-
-def _adguard_settings(setting: Setting, list_path: Path) -> dict[str, object]:
-    return {
-        "schema_version": ADGUARD_SCHEMA_VERSION,
-        "http": {"address": f"127.0.0.1:{free_port_everywhere()}", "session_ttl": "720h"},
-        "users": [],
-        "dns": {
-            "bind_hosts": list(hosts()),
-            "port": setting.port,
-            "ratelimit": 0,
-            "refuse_any": False,
-            "upstream_dns": [f"127.0.0.1:{setting.upstream_port}"],
-            "bootstrap_dns": [f"127.0.0.1:{setting.upstream_port}"],
-            "cache_size": CACHE_MB << 20,
-            "max_goroutines": 10_000,
-            "use_private_ptr_resolvers": False,
-        },
-        "querylog": {"enabled": False, "file_enabled": False, "interval": "24h"},
-        "statistics": {"enabled": False, "interval": "24h"},
-        "filters": [{"enabled": True, "url": str(list_path), "name": "long", "id": 1}],
-        "filtering": {
-            "protection_enabled": True,
-            "filtering_enabled": True,
-            "blocking_mode": "nxdomain",
-            "filters_update_interval": 0,
-            "safe_fs_patterns": [str(list_path)],
-        },
-        "clients": {
-            "runtime_sources": {"whois": False, "arp": False, "rdns": False, "dhcp": False, "hosts": False}
-        },
-        "dhcp": {"enabled": False},
-        "log": {"file": "", "verbose": False},
-    }
-
-
-def _adguard_home(setting: Setting) -> Program:
-    directory = setting.directory
-    (directory / "data" / "filters").mkdir(parents=True, exist_ok=True)
-    # The file of filter 1, as it keeps what it has downloaded: found at the start, so nothing is fetched.
-    rules = (f"||{name}^\n" for name in setting.workload.blocked)
-    list_path = write_lines(directory / "data" / "filters" / "1.txt", "", rules)
-    path = directory / "AdGuardHome.yaml"
-    path.write_text(json.dumps(_adguard_settings(setting, list_path), indent=1))
-    words = ("-c", path, "-w", directory, "--no-check-update")
-    return _start(setting, "AdGuardHome", *words, name="adguardhome")
-
-
-def _hosts_lines(blocked: list[str]) -> Iterator[str]:
-    for name in blocked:
-        yield f"0.0.0.0 {name} www.{name} api.{name}\n"
-
-
-def _coredns(setting: Setting) -> Program:
-    directory = setting.directory
-    names = write_lines(directory / "hosts.txt", "", _hosts_lines(setting.workload.blocked))
-    path = directory / "Corefile"
-    path.write_text(
-        f".:{setting.port} {{\n    bind {' '.join(hosts())}\n"
-        f"    hosts {names} {{\n        ttl 300\n        no_reverse\n        reload 0s\n"
-        "        fallthrough\n    }\n"
-        f"    cache {{\n        success {CACHE_ENTRIES}\n        denial {CACHE_ENTRIES}\n    }}\n"
-        f"    forward . 127.0.0.1:{setting.upstream_port} {{\n        max_fails 0\n    }}\n}}\n"
-    )
-    return _start(setting, "coredns", "-conf", path, name="coredns")
+    return run_peer(setting, "kresd", "-n", "-c", path, directory, name="kresd")
 
 
 DEBIAN = {
     "unbound": Contestant(
-        "Unbound", "unbound", _unbound, ("-V",), assumes="`local-zone: always_nxdomain` for each name"
+        "Unbound",
+        "unbound",
+        _unbound,
+        ("-V",),
+        assumes="`local-zone: always_nxdomain` for each name; from version 1.20 on `wait-limit: 0`",
     ),
     "dnsdist": Contestant(
         "dnsdist",
@@ -238,7 +183,11 @@ DEBIAN = {
         assumes="a SuffixMatchNode rule answers NXDOMAIN; packet cache; a proxy, so it resolves nothing",
     ),
     "pdns_recursor": Contestant(
-        "PowerDNS Recursor", "pdns_recursor", _recursor, ("--version",), assumes="a response policy zone"
+        "PowerDNS Recursor",
+        "pdns_recursor",
+        _recursor,
+        ("--version",),
+        assumes="a response policy zone; YAML settings from version 5.2 on",
     ),
     "kresd": Contestant(
         "Knot Resolver", "kresd", _knot, ("--version",), assumes="a response policy zone through policy.rpz"
@@ -249,38 +198,3 @@ DEBIAN = {
     ),
 }
 """Packages of Debian."""
-
-ELSEWHERE = {
-    "blocky": Contestant(
-        "blocky",
-        "blocky",
-        _blocky,
-        ("version",),
-        assumes=(
-            "keys of version 0.24 and later (`denylists`); `*.NAME` stands for the name and those under it;"
-            " `blockType: nxDomain`; one core, so one Go thread runs at a time"
-        ),
-    ),
-    "adguardhome": Contestant(
-        "AdGuard Home",
-        "AdGuardHome",
-        _adguard_home,
-        ("--version",),
-        assumes=(
-            f"settings of schema {ADGUARD_SCHEMA_VERSION}, so version 0.107.44 and later; rules `||NAME^`"
-            " laid where it keeps downloaded filters; query log, statistics and rate limit off"
-        ),
-    ),
-    "coredns": Contestant(
-        "CoreDNS",
-        "coredns",
-        _coredns,
-        ("-version",),
-        blocked_rcode="NOERROR",
-        assumes=(
-            "the `hosts` plugin, which knows whole names only, so NAME, www.NAME and api.NAME are each listed"
-            " and answered 0.0.0.0 instead of NXDOMAIN; `cache` and `forward`"
-        ),
-    ),
-}
-"""Programs that take part when named with `--peer NAME=PATH`."""

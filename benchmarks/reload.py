@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import Setting, free_port_everywhere, our_server, policy_with_list
-from benchmarks.field import reason_absent, running_upstream, start
+from benchmarks.contestants import Setting, on_a_free_port, our_server, policy_with_list
+from benchmarks.field import enter, reason_absent, running_upstream
 from benchmarks.measure import (
     Waits,
     ask_once,
@@ -70,15 +70,17 @@ def _measure_engine(
     with ExitStack() as stack:
         place = directory / f"reload-{engine}"
         place.mkdir(parents=True, exist_ok=True)
-        setting = Setting(place / "echo", free_port_everywhere(), upstream_port, workload)
-        echo = start("echo", setting, start_s_max=RELOAD_S_MAX)
-        assert echo is not None, "the echo did not start"
+        echo = enter("echo", place / "echo", upstream_port, workload, commands={}, start_s_max=RELOAD_S_MAX)
+        assert not isinstance(echo, str), f"echo: {echo}"
         stack.callback(echo.program.stop)
         list_path = place / "reloaded.txt"
         list_path.write_bytes(workload.list_path.read_bytes())
-        setting = Setting(place, free_port_everywhere(), upstream_port, workload)
-        server = our_server(setting, policy_with_list(list_path), engine)
-        stack.enter_context(server)
+
+        def serve(port: int) -> Server:
+            setting = Setting(place, port, upstream_port, workload)
+            return stack.enter_context(our_server(setting, policy_with_list(list_path), engine))
+
+        server = on_a_free_port(serve)
         ask_once(server.port, workload.warm_up())
         queries = workload.queries("hot")
         most = measure_waits(program, server.pid, server.port, queries, 2.0).queries_per_s

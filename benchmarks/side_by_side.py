@@ -8,24 +8,29 @@ starting with another one, so a slow minute of the machine hits them alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.contestants import OURS, has_ipv6
-from benchmarks.field import CONTESTANTS, Entrant, Field
+from benchmarks.field import Entrant, Field, contestant_of
 from benchmarks.measure import (
     CLIENTS_MANY,
     Asking,
+    Waits,
     ask_once,
     compile_c,
     measure,
+    measure_plain,
     measure_waits,
     server_cores,
     undisturbed,
 )
+from benchmarks.measure import Reading as DnsperfReading
+
+T = TypeVar("T")
 
 VARIANTS: dict[str, Asking] = {
     "plain": Asking(),
@@ -65,17 +70,16 @@ class Length:
     repeats: int
 
 
-def in_turn(entrants: Sequence[Entrant], repeat: int) -> Iterator[Entrant]:
+def in_turn(everyone: Sequence[T], repeat: int) -> Iterator[T]:
     """All of them, beginning with another one each time."""
-    for place in range(len(entrants)):
-        yield entrants[(place + repeat) % len(entrants)]
+    for place in range(len(everyone)):
+        yield everyone[(place + repeat) % len(everyone)]
 
 
 def expected_rcode(name: str, load: str) -> str:
     """What all answers to this load must be; empty where they differ."""
-    contestant = CONTESTANTS[name.split()[0]]
     if load == "block":
-        return contestant.blocked_rcode
+        return contestant_of(name).blocked_rcode
     return "" if load == "mix" else "NOERROR"
 
 
@@ -84,12 +88,13 @@ def oddities(name: str, load: str, completed: int, lost: int, rcodes: dict[str, 
     found = []
     if not completed:
         return ["nothing was answered"]
-    is_ours = name.split()[0] in OURS
+    contestant = contestant_of(name)
+    is_ours = contestant in OURS.values()
     if lost > (0 if is_ours else LOST_SLACK * (completed + lost)):
         found.append(f"{lost:,} of {completed + lost:,} queries lost")
     expected = expected_rcode(name, load)
     share = rcodes.get(expected, 0) / completed
-    if expected and name.split()[0] != "echo" and share < 1 - SHARE_SLACK:
+    if expected and contestant.is_forwarder and share < 1 - SHARE_SLACK:
         found.append(f"only {share:.1%} of the answers were {expected}")
     return found
 
@@ -100,30 +105,58 @@ def warm_up(running: Field, asking: Asking) -> None:
         ask_once(entrant.port, running.workload.warm_up(), asking)
 
 
+def read_in_turn(
+    running: Field, load: str, seconds: float, at: Reading, take: Callable[[Entrant, Path], Any]
+) -> list[Reading]:
+    """What `take` reads of everyone with the same queries, each reading with `at`, which names its repeat."""
+    readings = []
+    afresh = partial(running.workload.queries, load, seconds)
+    queries = afresh()
+    for key, entrant in in_turn(list(running.entrants.items()), at["repeat"]):
+        got, stolen = undisturbed(partial(take, entrant), queries, afresh)
+        odd = oddities(key, load, got.completed, got.lost, got.rcodes)
+        for each in odd:
+            print(f"  {key}, {at.get('variant') or at['kind']} {load}: {each}", flush=True)
+        where = {"contestant": key, "load": load, **at}
+        readings.append({**where, **_finite(asdict(got)), "odd": odd, "stolen": stolen})
+    return readings
+
+
 def measure_cpu(running: Field, loads: Sequence[str], lengths: dict[str, Length]) -> list[Reading]:
     """CPU per query of everyone, for each variant of `lengths`."""
     readings = []
-    entrants = list(running.entrants.values())
     for repeat in range(max((length.repeats for length in lengths.values()), default=0)):
         for variant, length in lengths.items():
             if repeat >= length.repeats or (variant == "ipv6" and not has_ipv6()):
                 continue
+            take = partial(_take_cpu, length.seconds, VARIANTS[variant])
             warm_up(running, VARIANTS[variant])
             for load in loads:
-                afresh = partial(running.workload.queries, load, length.seconds)
-                queries = afresh()
-                for entrant in in_turn(entrants, repeat):
-                    read = partial(
-                        measure, entrant.pid, entrant.port, seconds=length.seconds, asking=VARIANTS[variant]
-                    )
-                    got, stolen = undisturbed(read, queries, afresh)
-                    key = _key(running, entrant)
-                    odd = oddities(key, load, got.completed, got.lost, got.rcodes)
-                    _tell(key, f"{variant} {load}", odd)
-                    at = {"variant": variant, "load": load, "contestant": key, "repeat": repeat}
-                    readings.append({**at, **asdict(got), "odd": odd, "stolen": stolen})
+                at = {"variant": variant, "repeat": repeat}
+                readings += read_in_turn(running, load, length.seconds, at, take)
             print(f"CPU per query: {variant}, round {repeat + 1} of {length.repeats}", flush=True)
     return readings
+
+
+def _take_cpu(seconds: float, asking: Asking, entrant: Entrant, queries: Path) -> DnsperfReading:
+    return measure(entrant.pid, entrant.port, queries, seconds, asking)
+
+
+def measure_throughput(running: Field, loads: Sequence[str], length: Length) -> list[Reading]:
+    """Queries per second that a plain dnsperf gets from everyone."""
+    readings = []
+    take = partial(_take_throughput, length.seconds)
+    for repeat in range(length.repeats):
+        warm_up(running, Asking())
+        for load in loads:
+            at = {"kind": "throughput", "repeat": repeat}
+            readings += read_in_turn(running, load, length.seconds, at, take)
+        print(f"throughput: round {repeat + 1} of {length.repeats}", flush=True)
+    return readings
+
+
+def _take_throughput(seconds: float, entrant: Entrant, queries: Path) -> DnsperfReading:
+    return measure_plain(entrant.pid, entrant.port, queries, seconds)
 
 
 def measure_all_waits(
@@ -132,29 +165,19 @@ def measure_all_waits(
     """The most per second, and the waits at `rate`, of everyone."""
     readings = []
     program = compile_c("udp_load.c", directory)
-    entrants = list(running.entrants.values())
     for repeat in range(length.repeats):
         warm_up(running, Asking())
         for load in loads:
             for kind, wanted in (("most", 0), ("rate", rate)):
-                afresh = partial(running.workload.queries, load, length.seconds)
-                queries = afresh()
-                for entrant in in_turn(entrants, repeat):
-                    read = partial(
-                        measure_waits, program, entrant.pid, entrant.port, seconds=length.seconds, rate=wanted
-                    )
-                    got, stolen = undisturbed(read, queries, afresh)
-                    key = _key(running, entrant)
-                    odd = oddities(key, load, got.completed, got.lost, got.rcodes)
-                    _tell(key, f"{kind} {load}", odd)
-                    at = {"kind": kind, "rate": wanted, "load": load, "contestant": key, "repeat": repeat}
-                    readings.append({**at, **_finite(asdict(got)), "odd": odd, "stolen": stolen})
+                at = {"kind": kind, "rate": wanted, "repeat": repeat}
+                take = partial(_take_waits, program, length.seconds, wanted)
+                readings += read_in_turn(running, load, length.seconds, at, take)
         print(f"waits: round {repeat + 1} of {length.repeats}", flush=True)
     return readings
 
 
-def _key(running: Field, entrant: Entrant) -> str:
-    return next(key for key, one in running.entrants.items() if one is entrant)
+def _take_waits(program: Path, seconds: float, rate: int, entrant: Entrant, queries: Path) -> Waits:
+    return measure_waits(program, entrant.pid, entrant.port, queries, seconds, rate)
 
 
 def _finite(fields: dict[str, Any]) -> dict[str, Any]:
@@ -163,8 +186,3 @@ def _finite(fields: dict[str, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and math.isinf(value) else value
         for key, value in fields.items()
     }
-
-
-def _tell(key: str, what: str, odd: list[str]) -> None:
-    for each in odd:
-        print(f"  {key}, {what}: {each}", flush=True)

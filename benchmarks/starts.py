@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import EXCHANGES_ONLY, Setting, free_port_everywhere, our_server, policy_with_list
-from benchmarks.field import reason_absent, running_upstream, start
+from benchmarks.contestants import EXCHANGES_ONLY, Setting, on_a_free_port, our_server, policy_with_list
+from benchmarks.field import Commands, enter, reason_absent, running_upstream
 from benchmarks.workload import Workload
 from tests.loopback.process import memory_mb
 
@@ -34,12 +35,12 @@ def measure_starts(
             if why_not:
                 absent[engine] = why_not
                 continue
-            setting = Setting(directory / f"starts-{engine}", free_port_everywhere(), 9, workload)
+            place = directory / f"starts-{engine}"
             for policy, text in policies.items():
-                our_server(setting, text, engine).forget_state()
                 for image in ("first", "found"):
+                    start_on = partial(_start, place, workload, text, engine, image)
                     try:
-                        taken_s, memory = _start(setting, text, engine)
+                        taken_s, memory = on_a_free_port(start_on)
                     except AssertionError:
                         absent[engine] = "did not start"
                         break
@@ -53,9 +54,13 @@ def measure_starts(
     return readings, absent
 
 
-def _start(setting: Setting, policy: str, engine: str) -> tuple[float, float]:
-    """Seconds to the ready line and megabytes then."""
-    server = our_server(setting, policy, engine)
+def _start(
+    directory: Path, workload: Workload, policy: str, engine: str, image: str, port: int
+) -> tuple[float, float]:
+    """Seconds to the ready line and megabytes then; a "first" start has no image of an earlier one."""
+    server = our_server(Setting(directory, port, 9, workload), policy, engine)
+    if image == "first":
+        server.forget_state()
     began = time.monotonic()
     server.start()
     try:
@@ -66,7 +71,7 @@ def _start(setting: Setting, policy: str, engine: str) -> tuple[float, float]:
 
 
 def measure_lists(
-    directory: Path, contestants: Sequence[str], names: int, start_s_max: float, binaries: dict[str, str]
+    directory: Path, contestants: Sequence[str], names: int, start_s_max: float, commands: Commands
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Each contestant started alone with a list of `names`: load time, memory; who was not, and why."""
     workload = Workload(directory, names)
@@ -74,23 +79,13 @@ def measure_lists(
     absent: dict[str, str] = {}
     with running_upstream(directory / "upstream", workload.allowed[0]) as upstream_port:
         for name in contestants:
-            why_not = reason_absent(name, binaries)
-            words = [why_not] if why_not else []
             if name == "echo":
                 continue
-            entrant = None
-            if not why_not:
-                setting = Setting(
-                    directory / f"{name}-{names}",
-                    free_port_everywhere(),
-                    upstream_port,
-                    workload,
-                    binary=binaries.get(name, ""),
-                )
-                entrant = start(name, setting, start_s_max=start_s_max, last_words=words)
-            if entrant is None:
-                absent[name] = words[0]
-                print(f"{name}, {names:,} names: {words[0]}", flush=True)
+            place = directory / f"{name.replace('@', '-')}-{names}"
+            entrant = enter(name, place, upstream_port, workload, commands=commands, start_s_max=start_s_max)
+            if isinstance(entrant, str):
+                absent[name] = entrant
+                print(f"{name}, {names:,} names: {entrant}", flush=True)
                 continue
             entrant.program.stop()
             readings.append(

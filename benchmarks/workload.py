@@ -20,6 +20,8 @@ LOADS_REPEATED = ("hot", "block")
 """Loads whose names may be asked again."""
 TOP_LABELS = ("com", "net", "org")
 """Wildcard zones of the upstream; nothing leaves the machine."""
+TTL_S = 86_400
+"""Of what the upstream answers: a day, so that nothing that is cached runs out before the last round."""
 HOT_NAMES = 10_000
 ALLOWED_NAMES = 200_000
 QUERIES = 200_000

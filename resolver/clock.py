@@ -1,7 +1,7 @@
 """Monotonic seconds and timers, behind one small protocol.
 
-Knows: how to ask for the time and to be called back later.  Does not know: wall time
-(only the policy publisher reads it), sockets, DNS.
+Knows: how to ask for the time and to be called back later.  Does not know: wall time (ARCHITECTURE.md
+lists who reads it), sockets, DNS.
 Everything else in the package takes `now` as an argument, so a play on a fake clock
 runs the same code as a server.
 """

@@ -1,7 +1,8 @@
 """Replaces a file whole: whoever reads it, at whatever moment, finds the old content or the new.
 
 Knows: temporary files, flushing, renaming, modes and owners.  Does not know: what is written.
-A kill or a full disk at any moment leaves the old file, and at worst a temporary one beside it,
+Theory: the new content is written to a temporary file in the same folder, flushed, and renamed over the old
+file.  A kill or a full disk at any moment leaves the old file, and at worst a temporary one beside it,
 which the next write to the same file removes.
 Two may write at once: each has a temporary file of its own, locked as long as its writer lives, and the
 last rename wins.  Who changes what was read before takes `locked` around both.
@@ -13,45 +14,127 @@ import contextlib
 import fcntl
 import os
 import re
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 TEMPORARY_SUFFIX = ".new"
+_TEMPORARY_NAME = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
+"""The file it stands in for, and a number by chance."""
+
+
+class Replacement:
+    """New content for one file, not yet in its place.
+
+    `commit` puts it there, `discard` removes it; one of them must be called.  Both may be called in
+    another thread than the one that writes.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o644) -> None:
+        """Open the temporary file.  Raises OSError.
+
+        A link stays a link: the file it leads to is replaced.  Mode and owner stay what they were; a new
+        file gets `mode` under the umask, and from root its folder's owner, so that a server without
+        privileges can read it.  A device or a pipe has no old content: it is written to directly.
+        """
+        self._temporary: Path | None = None
+        self._target = path.resolve()
+        try:
+            before = path.stat()
+        except FileNotFoundError:
+            owner, self._mode = self._target.parent.stat(), None
+        else:
+            owner, self._mode = before, stat.S_IMODE(before.st_mode)
+            if not stat.S_ISREG(before.st_mode):
+                self.file: IO[bytes] = path.open("wb")
+                return
+        self._owner = (owner.st_uid, owner.st_gid)
+        remove_leftovers(self._target.parent, self._target.name)
+        # What replaces a file that few may read is as secret as that, from its first octet on.
+        self.file = self._open_temporary(mode if self._mode is None else 0o600)
+
+    @property
+    def path(self) -> Path:
+        """Where the new content is now."""
+        return self._temporary or self._target
+
+    def commit(self) -> None:
+        """Put the new content into its place, on disk.  Raises OSError; then call `discard`."""
+        self.file.flush()
+        if self._temporary is None:
+            self.file.close()
+            return
+        descriptor = self.file.fileno()
+        if os.geteuid() == 0 or self._owner[0] == os.geteuid():
+            # A group we are not in is not worth failing for; the owner stays ourselves.
+            with contextlib.suppress(PermissionError):
+                os.fchown(descriptor, *self._owner)
+        if self._mode is not None:
+            os.fchmod(descriptor, self._mode)
+        os.fsync(descriptor)
+        os.replace(self._temporary, self._target)  # noqa: PTH105 - a function that tests can watch.
+        self._temporary = None
+        # Closed after the rename: until then the lock tells others that it is no leftover.
+        self.file.close()
+        _sync_directory(self._target.parent)
+
+    def discard(self) -> None:
+        """Close and remove what is not in its place; nothing happens after `commit`."""
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+            self._temporary = None
+        # What is still to be flushed may not fit the disk.
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+    def _open_temporary(self, mode: int) -> IO[bytes]:
+        """A locked file of our own beside the target, for writing and reading."""
+        while True:
+            name = f".{self._target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+            self._temporary = self._target.with_name(name)
+            try:
+                descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            except FileExistsError:
+                continue
+            try:
+                # On a file system without locks leftovers stay: who removes one must lock it, too.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.fstat(descriptor).st_nlink:
+                    return open(descriptor, "w+b")  # noqa: PTH123 - the descriptor was opened exclusively.
+            except BaseException:
+                os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    self._temporary.unlink()
+                raise
+            # Another writer took it for a leftover before it was locked.
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Replacement]:
+    """Write to the `file` of what this yields; at the end it is put into its place, unless this raises.
+
+    Raises OSError, with the old file still in place.
+    """
+    new = Replacement(path, mode=mode)
+    try:
+        yield new
+        new.commit()
+    finally:
+        new.discard()
 
 
 def replace_file(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
-    """Write `octets` to `path`.  Raises OSError, with the old file still in place.
+    """Write `octets` to `path`; what `Replacement` says of modes, owners and links holds.
 
-    A link stays a link: the file it leads to is replaced.  Mode and owner stay what they were; a new
-    file gets `mode`, and from root its folder's owner, so that a server without privileges can read it.
+    Raises OSError, with the old file still in place.
     """
-    target = path.resolve()
-    try:
-        before = target.stat()
-        owner = (before.st_uid, before.st_gid)
-        mode = before.st_mode & 0o7777
-    except FileNotFoundError:
-        folder = target.parent.stat()
-        owner = (folder.st_uid, folder.st_gid)
-    _remove_leftovers(target)
-    descriptor, temporary = _open_temporary(target)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - the descriptor was opened exclusively.
-            file.write(octets)
-            file.flush()
-            if os.geteuid() == 0 or owner[0] == os.geteuid():
-                # A group we are not in is not worth failing for; the owner stays ourselves.
-                with contextlib.suppress(PermissionError):
-                    os.fchown(descriptor, *owner)
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(target.parent)
+    with replacing(path, mode=mode) as new:
+        new.file.write(octets)
 
 
 @contextlib.contextmanager
@@ -72,26 +155,16 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_temporary(target: Path) -> tuple[int, Path]:
-    """A locked file of our own beside `target`; only its owner may read it."""
-    while True:
-        descriptor, name = tempfile.mkstemp(TEMPORARY_SUFFIX, f".{target.name}.", target.parent)
-        # Where a file system has no locks, leftovers stay: they cannot be locked to be removed, either.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, Path(name)
-        # Another writer took it for a leftover before it was locked.
-        os.close(descriptor)
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what killed writers of the file `name` left in `folder`; None: of any file.
 
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what killed writers of `target` left behind: temporary files that nobody has locked."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
+    Those are temporary files that nobody has locked.
+    """
     # None of this is worth failing for.
     with contextlib.suppress(OSError):
-        for path in list(target.parent.iterdir()):
-            if ours.fullmatch(path.name):
+        for path in list(folder.iterdir()):
+            match = _TEMPORARY_NAME.fullmatch(path.name)
+            if match is not None and name in (None, match[1]):
                 with contextlib.suppress(OSError):
                     _remove_unlocked(path)
 
@@ -105,7 +178,7 @@ def _remove_unlocked(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_directory(directory: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     """Make a rename in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

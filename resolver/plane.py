@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 3
+INTERFACE: Final = 4
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -127,8 +127,8 @@ class NativeCacheCore(Protocol):
 class Front(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message."""
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
 
 
 class Core(Front, Protocol):

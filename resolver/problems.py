@@ -104,7 +104,7 @@ class Findings:
         problems = sorted(self._problems, key=lambda problem: problem.line)
         if self._left_out:
             severity: Severity = "error" if self.error_count else "warning"
-            message = f"{self._left_out} or more further problems are not listed"
+            message = f"{self._left_out:,} or more further problems are not listed"
             problems.append(Problem(self.file, 0, message, severity))
         return problems
 

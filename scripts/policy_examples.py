@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resolver.policy.image import Effect
+from resolver.policy.image import AUDIENCE_ALL, Effect
 from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.publishing.image_writer import ImageWriter
 from resolver.wire.names import name_from_text
@@ -30,6 +30,8 @@ NO_META: dict[str, Any] = {
 NEW_YEAR = 1893456000.0
 """2030-01-01 00:00 UTC, when something of the blocklist begins and something ends."""
 RANDOM_POLICIES = 10
+AUDIENCES = (AUDIENCE_ALL, AUDIENCE_ALL, AUDIENCE_ALL, 1 << 5, AUDIENCE_ALL ^ 1 << 5)
+"""Everybody, one group, all but that one."""
 
 BLOCKLIST = """\
 version: 1
@@ -138,6 +140,8 @@ class Example:
     names: list[str]
     addresses: list[bytes] = field(default_factory=lambda: ADDRESSES)
     response_count: int = 60
+    groups: tuple[int, ...] = (0,)
+    """Of clients: whose verdicts are told."""
 
 
 class Written(NamedTuple):
@@ -162,6 +166,7 @@ def written_blocklist(folder: Path) -> Written:
 def direct(chance: random.Random) -> Iterator[tuple[Example, ImageWriter]]:
     """Policies that no blocklist may have, and some made by chance."""
     yield _root_and_top()
+    yield _for_groups()
     for number in range(RANDOM_POLICIES):
         yield _by_chance(number, chance)
     yield Example("nothing", [(0.0, 0.0)], ["www.example.org", "."], response_count=5), ImageWriter(0)
@@ -203,6 +208,67 @@ def _root_and_top() -> tuple[Example, ImageWriter]:
     return Example("rules of the root and of top-level domains", [(0.0, 1.0)], names), writer
 
 
+FOR_GROUPS: tuple[tuple[str, Effect, str, tuple[int, ...]], ...] = (
+    # Source, what its rules do, names as a blocklist has them, and for which groups; none: for everybody.
+    ("exchange-all", Effect.BLOCK, "all.test holed.test nested.wide.test", ()),
+    ("allow-one", Effect.ALLOW, "good.holed.test =good.listed.test", (1,)),
+    ("exchange-all", Effect.BLOCK, "=gap.test *.mirror.test shared.test", ()),
+    ("exchange-one", Effect.BLOCK, "*.gap.test =mirror.test one.test wide.test =shared.test", (1,)),
+    ("exchange-last", Effect.BLOCK, "last.test one.test shared.test", (63,)),
+    ("exchange-some", Effect.BLOCK, "some.test a.some.test", (0, 63)),
+    ("exchange-nobody", Effect.BLOCK, "nobody.test", (64,)),
+    ("shadow-one", Effect.BLOCK, "quiet.test all.test", (1,)),
+    ("coming-one", Effect.BLOCK, "soon.test x.all.test", (1,)),
+    ("protected-one", Effect.PROTECT, "kept.one.test", (1, 63)),
+    ("list-all", Effect.BLOCK, "listed.test quiet.test one.test", ()),
+    ("list-one", Effect.BLOCK, "more.listed.test gap.test", (1,)),
+    ("list-one", Effect.ALLOW, "fine.listed.test", (1,)),
+    ("list-last", Effect.ALLOW, "listed.test", (63,)),
+)
+FOR_GROUPS_ADDRESSES: tuple[tuple[str, Effect, str, tuple[int, ...]], ...] = (
+    ("exchange-all", Effect.BLOCK, "192.0.2.0/24", ()),
+    ("exchange-one", Effect.BLOCK, "192.0.2.16/28 198.51.100.0/24", (1,)),
+    ("shadow-one", Effect.BLOCK, "198.51.100.96/28", (1,)),
+    ("list-all", Effect.BLOCK, "203.0.113.0/24", ()),
+    ("list-last", Effect.ALLOW, "203.0.113.64/26", (63,)),
+)
+_FORMS = {"=": RuleForm.EXACT, "*": RuleForm.BELOW}
+
+
+def _for_groups() -> tuple[Example, ImageWriter]:
+    """Rules, exceptions and gaps that some clients have and others have not."""
+    writer = ImageWriter(8)
+    rules: dict[str, PolicyRule] = {}
+
+    def class_of(source: str, form: RuleForm | None, effect: Effect, groups: tuple[int, ...]) -> int:
+        kind = source.partition("-")[0]
+        if source not in rules:
+            rules[source] = _rule(
+                kind if kind in ("allow", "protected", "list") else "exchange",
+                source,
+                action=PolicyAction.PASSTHRU if kind in ("allow", "protected") else PolicyAction.NXDOMAIN,
+                mode=Mode.SHADOW if kind == "shadow" else Mode.ENFORCE,
+                starts_at=NEW_YEAR if kind == "coming" else None,
+            )
+        audience = sum(1 << group for group in groups) & AUDIENCE_ALL if groups else AUDIENCE_ALL
+        return writer.class_of(rules[source], form, effect, "one", audience)
+
+    names = ["test", "a.b.test", "."]
+    for line, (source, effect, texts, groups) in enumerate(FOR_GROUPS, start=1):
+        for text in texts.split():
+            owner = text.lstrip("=*.")
+            class_id = class_of(source, _FORMS.get(text[0], RuleForm.SUBTREE), effect, groups)
+            writer.add_names(class_id, [name_from_text(owner)], [line])
+            names += [owner, f"www.{owner}"]
+    for line, (source, effect, texts, groups) in enumerate(FOR_GROUPS_ADDRESSES):
+        for text in texts.split():
+            writer.add_address(class_of(source, None, effect, groups), ipaddress.ip_network(text), line)
+    asked = list(dict.fromkeys(names))
+    times = [(NEW_YEAR - 1.5, 20.0)]
+    example = Example("rules for some clients", times, asked, response_count=40, groups=(0, 1, 2, 63))
+    return example, writer
+
+
 def _by_chance(number: int, chance: random.Random) -> tuple[Example, ImageWriter]:
     """Many rules on few names, so that they meet."""
     writer = ImageWriter(chance.getrandbits(64))
@@ -218,12 +284,14 @@ def _by_chance(number: int, chance: random.Random) -> tuple[Example, ImageWriter
         effect = {"allow": Effect.ALLOW, "protected": Effect.PROTECT}.get(rule.kind, Effect.BLOCK)
         if rule.kind == "list" and chance.random() < 0.3:
             effect = Effect.ALLOW
-        class_id = writer.class_of(rule, chance.choice(list(RuleForm)), effect, f"file {line % 3}")
+        form, audience = chance.choice(list(RuleForm)), chance.choice(AUDIENCES)
+        class_id = writer.class_of(rule, form, effect, f"file {line % 3}", audience)
         writer.add_names(class_id, [name_from_text(chance.choice(names))], [line])
     for line in range(8):
         rule = chance.choice([rule for rule in rules if rule.kind in ("exchange", "list")])
         is_allowed = rule.kind == "list" and chance.random() < 0.3
-        class_id = writer.class_of(rule, None, Effect.ALLOW if is_allowed else Effect.BLOCK, "file 0")
+        effect = Effect.ALLOW if is_allowed else Effect.BLOCK
+        class_id = writer.class_of(rule, None, effect, "file 0", chance.choice(AUDIENCES))
         length = chance.choice((0, 8, 24, 25, 26, 32))
         network = ipaddress.ip_network((chance.choice(("192.0.2.17", "203.0.113.70")), length), strict=False)
         if line == 7:
@@ -233,7 +301,8 @@ def _by_chance(number: int, chance: random.Random) -> tuple[Example, ImageWriter
     if number % 2 == 0:
         asked = [*chance.sample(asked, 24), "c", "a", "."]
     times = [(0.0, 0.0), (1000.0, 3.5)] if number % 2 else [(500.0, 123.25)]
-    return Example(f"rules by chance {number}", times, asked), writer
+    groups = (0,) if number % 2 else (0, 5)
+    return Example(f"rules by chance {number}", times, asked, groups=groups), writer
 
 
 def _rule_by_chance(place: int, chance: random.Random) -> PolicyRule:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import os
-import tempfile
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resolver.durable import locked, replace_file
+from resolver.durable import locked, remove_leftovers, replace_file, replacing
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_new_content_stands_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -46,13 +53,13 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_behind_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / ".f.abcd_123.new").write_bytes(b"half")
+    (tmp_path / ".f.0123abcd.new").write_bytes(b"half")
     replace_file(tmp_path / "f", b"whole")
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
 
 
 def test_files_that_only_look_like_ours_are_left_alone(tmp_path: Path) -> None:
-    for name in (".f.new", ".f.notes.new", ".g.abcd_123.new"):
+    for name in (".f.new", ".f.notes.new", ".g.0123abcd.new"):
         (tmp_path / name).write_bytes(b"somebody's")
     replace_file(tmp_path / "f", b"whole")
     assert len(list(tmp_path.iterdir())) == 4
@@ -75,17 +82,17 @@ def test_two_writers_at_once_leave_one_of_both_contents_whole(
 
 
 def test_a_file_taken_for_a_leftover_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = tempfile.mkstemp
-    made: list[str] = []
+    lock = fcntl.flock
+    made: list[int] = []
 
-    def taken(suffix: str, prefix: str, folder: Path) -> tuple[int, str]:
-        descriptor, name = make(suffix, prefix, folder)
-        made.append(name)
+    def taken(descriptor: int, operation: int) -> None:
+        made.append(descriptor)
         if len(made) == 1:
-            Path(name).unlink()
-        return descriptor, name
+            [temporary] = tmp_path.iterdir()
+            temporary.unlink()
+        lock(descriptor, operation)
 
-    monkeypatch.setattr(tempfile, "mkstemp", taken)
+    monkeypatch.setattr(fcntl, "flock", taken)
     replace_file(tmp_path / "f", b"whole")
     assert (tmp_path / "f").read_bytes() == b"whole" and len(made) == 2
 
@@ -106,15 +113,130 @@ def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
     assert set(most) == {1}
 
 
-def test_a_failure_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def struck(tmp_path: Path, mode: str) -> list[dict[str, Any]]:
+    """What `tests.support.durable_fault` found, one entry for each step."""
+    words = [sys.executable, "-m", "tests.support.durable_fault", mode, str(tmp_path / "f")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_kill_at_every_step_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
+    *steps, last = struck(tmp_path, "kill")
+    assert len(steps) > 20 and {step["code"] for step in steps} == {-9}
+    assert {step["kept"] for step in steps} == {"old", "none", "new"}
+    # What one killed writer left is gone when the next is done, and never more than its own is there.
+    assert any(step["beside"] for step in steps) and all(len(step["beside"]) <= 2 for step in steps)
+    assert (last["code"], last["kept"], last["beside"]) == (2, "new", [])
+
+
+def test_a_full_disk_at_every_step_leaves_the_old_content_or_the_new_and_nothing_else(tmp_path: Path) -> None:
+    *steps, last = struck(tmp_path, "full")
+    assert len(steps) > 20 and {step["code"] for step in steps} == {0, 1}
+    assert {step["kept"] for step in steps} == {"old", "none", "new"}
+    # Who is not told of a failure finds the new content.
+    assert {step["kept"] for step in steps if step["code"] == 0} == {"new"}
+    assert [step for step in steps if step["beside"]] == []
+    assert (last["code"], last["kept"]) == (2, "new")
+
+
+def test_a_file_that_does_not_fit_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one")
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from resolver.durable import replace_file\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "replace_file(Path(sys.argv[1]), bytes(300_000))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert path.read_bytes() == b"one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+def test_a_folder_that_cannot_be_written_to_is_an_error_and_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError):
+            replace_file(path, b"two")
+    finally:
+        tmp_path.chmod(0o700)
+    assert path.read_bytes() == b"one"
+
+
+def test_a_read_only_file_system_is_an_error_and_the_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"one")
 
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="Read-only"):
         replace_file(path, b"two")
+    monkeypatch.undo()
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_file(tmp_path / "none" / "f", b"two")
+
+
+def test_what_is_raised_while_writing_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one")
+
+    def write_half() -> None:
+        with replacing(path) as new:
+            new.file.write(b"half of ")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert path.read_bytes() == b"one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_new_content_can_be_read_before_it_is_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    with replacing(path) as new:
+        new.file.write(b"two")
+        new.file.flush()
+        assert new.path.read_bytes() == b"two" and not path.exists()
+    assert new.path == path
+
+
+def test_a_new_file_gets_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        replace_file(tmp_path / "f", b"one")
+        replace_file(tmp_path / "g", b"one", mode=0o444)
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o7777 for name in "fg"] == [0o640, 0o440]
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_bytes)
+        replace_file(pipe, b"two")
+        assert reading.result() == b"two"
+    assert pipe.is_fifo()
+
+
+def test_leftovers_of_all_files_go_but_not_what_is_being_written(tmp_path: Path) -> None:
+    (tmp_path / ".f.0123abcd.new").write_bytes(b"half")
+    with replacing(tmp_path / "g") as new:
+        new.file.write(b"whole")
+        remove_leftovers(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["g"]

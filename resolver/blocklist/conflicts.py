@@ -60,7 +60,7 @@ def check_names(
     for rule in allowed:
         text = readable(entry_text(rule.owner, rule.form))
         if rule.form is not RuleForm.EXACT and is_public_suffix(rule.owner):
-            message = f"allow: {text} is a public suffix: it would except the names of many"
+            message = f"allow: {text} is a public suffix: it would exempt the names of many people"
             findings.error(rule.line, message, forcible=True)
         if (same := by_form[rule.form].get(rule.owner)) is not None:
             message = f"allow: {text} undoes the same entry of {same.rule.label} on line {same.line}"
@@ -94,9 +94,8 @@ def check_allow_reaches(allowed: Sequence[NameRule], blocked: Sequence[NameRule]
     for rule in allowed:
         is_under = any(rule.owner[at:] in owners for at in suffix_offsets(rule.owner))
         if not is_under and rule.owner not in below:
-            message = (
-                f"allow: {readable(entry_text(rule.owner, rule.form))} excepts nothing: no exchange blocks it"
-            )
+            text = readable(entry_text(rule.owner, rule.form))
+            message = f"allow: {text} has no effect: no exchange blocks it"
             findings.warning(rule.line, message)
 
 
@@ -227,7 +226,7 @@ def _check_shadowed(
 def _warn_shadowed(rule: NameRule, wider: NameRule, findings: Findings) -> None:
     if wider.rule is rule.rule:
         text = readable(entry_text(wider.owner, wider.form))
-        findings.warning(rule.line, f"{_said(rule)} is covered already by {text} on line {wider.line}")
+        findings.warning(rule.line, f"{_said(rule)} is already covered by {text} on line {wider.line}")
 
 
 def _said(rule: NameRule) -> str:

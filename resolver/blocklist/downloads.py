@@ -110,7 +110,7 @@ def download_of(
         if entry.path is None:
             error("path", "is missing; allowed: the path of a file, or a url to download it from")
         for key in sorted(_DOWNLOAD_KEYS & entry.model_fields_set):
-            error(key, "means something for a list with a url only")
+            error(key, "is only for a list with a url")
         return None
     if entry.path is not None:
         error("url", "a list has either a path or a url; the downloaded copy is kept in state_dir")
@@ -222,17 +222,17 @@ def split_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"{show(url)} is no URL: {error}") from None
+        raise ValueError(f"{show(url)} is not a URL: {error}") from None
     if parts.scheme not in ("https", "http"):
         raise ValueError(f"{show(url)}: only https:// is fetched; for a file on this machine write 'path'")
     if parts.username is not None or parts.password is not None:
         raise ValueError(f"{show(parts.hostname)}: no user names and passwords in URLs: they end up in logs")
     if not parts.hostname or port == 0:
-        raise ValueError(f"{show(url)} names no host")
+        raise ValueError(f"{show(url)} has no host")
     if "[" not in parts.netloc:
         try:
             if name_from_text(parts.hostname) == b"\0":
-                raise ValueError("the root is no host")
+                raise ValueError("the root is not a host")
         except ValueError as error:
             raise ValueError(f"{show(url)}: {error}") from None
     return parts
@@ -241,7 +241,9 @@ def split_url(url: str) -> SplitResult:
 def sha256_from(text: str) -> str:
     """Read a pinned hash.  Raises ValueError."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
-        raise ValueError(f"{show(text)} is no SHA-256; write its 64 hex digits, as sha256sum prints them")
+        raise ValueError(
+            f"{show(text)} is not a SHA-256 hash; write its 64 hex digits, as sha256sum prints them"
+        )
     return text.lower()
 
 
@@ -249,7 +251,7 @@ def ed25519_key_from(text: str) -> str:
     """Read an Ed25519 public key in base64 or hex; gives base64.  Raises ValueError."""
     octets = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]{64}", text) else _base64(text)
     if len(octets) != KEY_OCTETS:
-        raise ValueError(f"{show(text)} is no Ed25519 public key; write its 32 octets in base64 or hex")
+        raise ValueError(f"{show(text)} is not an Ed25519 public key; write its 32 bytes in base64 or hex")
     return base64.b64encode(octets).decode()
 
 
@@ -257,7 +259,7 @@ def minisign_key_from(text: str) -> tuple[str, str]:
     """Read the second line of a minisign .pub file: the key in base64, and its id.  Raises ValueError."""
     octets = _base64(text)
     if len(octets) != MINISIGN_KEY_OCTETS or octets[:2] != b"Ed":
-        raise ValueError(f"{show(text)} is no minisign public key; write the line that starts with RW")
+        raise ValueError(f"{show(text)} is not a minisign public key; write the line that starts with RW")
     return base64.b64encode(octets[10:]).decode(), octets[2:10].hex()
 
 

@@ -52,11 +52,11 @@ def name_entry(value: Value) -> tuple[bytes, RuleForm]:
     elif text.startswith("*."):
         form, sign, text = RuleForm.BELOW, "*.", text[2:]
     if not text:
-        raise ValueError(f"{show(value)} names no domain")
+        raise ValueError(f"{show(value)} has no domain name in it")
     _refuse_what_is_no_name(value, text, sign)
     owner = name_from_text(text)
     if owner == ROOT:
-        raise ValueError(f"{show(value)} is the root: every name there is")
+        raise ValueError(f"{show(value)} is the root: it means every name")
     return owner, form
 
 
@@ -64,9 +64,9 @@ def _not_text(value: Value) -> str:
     if value is None:
         return "an empty entry; write a domain or delete the line"
     if isinstance(value, YamlMapping):
-        return "a mapping (key: value) stands here; allowed: a domain such as 'x.example'"
+        return "here is a mapping (key: value); allowed: a domain such as 'x.example'"
     if isinstance(value, YamlSequence):
-        return "a list stands here; allowed: a domain such as 'x.example'"
+        return "here is a list; allowed: a domain such as 'x.example'"
     if isinstance(value, bool):
         return f"{show(value)} is a truth value to YAML, not a domain; if a name is meant, put it in quotes"
     return f"{show(value)} is a number, not a domain"
@@ -81,24 +81,28 @@ def _refuse_what_is_no_name(value: str, text: str, sign: str) -> None:
     if text.startswith("||"):
         raise ValueError(f"{shown} is an ad blocker's rule; {_meant(text[2:].split('^')[0], sign)}")
     if _DEFANGED.search(text):
-        raise ValueError(f"{shown} has its dots disguised; {_meant(_DEFANGED.sub('.', text), sign)}")
+        raise ValueError(
+            f"{shown} has its dots written in another way; {_meant(_DEFANGED.sub('.', text), sign)}"
+        )
     _refuse_addresses(shown, text)
     if "/" in text:
         raise ValueError(f"{shown} has a path; {_meant(text.split('/')[0], sign)}")
     if "@" in text:
         raise ValueError(f"{shown} is a mail address; {_meant(text.rpartition('@')[2], sign)}")
     if port := _PORT.fullmatch(text):
-        raise ValueError(f"{shown} has a port, and DNS knows no ports; {_meant(port[1], sign)}")
+        raise ValueError(f"{shown} has a port, but DNS has no ports; {_meant(port[1], sign)}")
     if text.startswith("."):
         raise ValueError(
             f"{shown} begins with a dot; {_meant(text.lstrip('.'), '')}, or '*.' for names below it"
         )
     if "*" in text:
-        raise ValueError(f"{shown}: * may stand only in front, as in '*.x.example'")
+        raise ValueError(f"{shown}: * is allowed only at the start, as in '*.x.example'")
     if len(_SPACE.split(text)) > 1:
         raise ValueError(f"{shown} is more than one name; write one to a line")
     if sign and text[0] in "=*":
-        raise ValueError(f"{shown} has two signs in front; allowed: 'x.example', '=x.example', '*.x.example'")
+        raise ValueError(
+            f"{shown} has two signs at the start; allowed: 'x.example', '=x.example', '*.x.example'"
+        )
 
 
 def _refuse_addresses(shown: str, text: str) -> None:
@@ -108,7 +112,7 @@ def _refuse_addresses(shown: str, text: str) -> None:
     except ValueError:
         last = text.rstrip(".").rpartition(".")[2]
         if last.isascii() and last.isdigit():
-            raise ValueError(f"{shown} ends in a number, as no domain does") from None
+            raise ValueError(f"{shown} ends in a number; no domain does") from None
         return
     noun = "a network" if "/" in bare else "an address"
     raise ValueError(f"{shown} is {noun}, not a domain; networks belong under 'addresses' ({network})")
@@ -143,7 +147,7 @@ def address_entry(value: Value) -> Network:
             if isinstance(value, YamlSequence)
             else show(value)
         )
-        raise ValueError(f"{noun} is no address; {form}, in quotes")
+        raise ValueError(f"{noun} is not an address; {form}, in quotes")
     text = value.strip()
     if "%" in text:
         raise ValueError(f"{show(value)}: addresses with a zone (%) mean nothing in a DNS answer")
@@ -154,12 +158,12 @@ def address_entry(value: Value) -> Network:
             wider = ip_network(text, strict=False)
         except ValueError:
             hint = "; domains belong under 'domains'" if re.search(r"[a-z]\.?$", text, re.IGNORECASE) else ""
-            raise ValueError(f"{show(value)} is no address; {form}{hint}") from None
+            raise ValueError(f"{show(value)} is not an address; {form}{hint}") from None
         raise ValueError(
-            f"{show(value)} has bits set behind its prefix; did you mean {str(wider)!r}?"
+            f"{show(value)} has bits set after its prefix; did you mean {str(wider)!r}?"
         ) from None
     if network.version == 6 and network.subnet_of(_MAPPED):
-        raise ValueError(f"{show(value)} is IPv4 in IPv6 clothes; write the IPv4 address itself")
+        raise ValueError(f"{show(value)} is an IPv4 address written as IPv6; write the IPv4 address")
     return network
 
 
@@ -192,7 +196,7 @@ def address_objection(network: Network) -> str | None:
     """Say why a network is too dangerous to block without force; None when it is not."""
     widest = WIDEST_IPV4_PREFIX if network.version == 4 else WIDEST_IPV6_PREFIX
     if network.prefixlen < widest:
-        return f"'{network}' is wider than /{widest}: it holds sites that are no part of an exchange"
+        return f"'{network}' is wider than /{widest}: it holds sites that do not belong to an exchange"
     for private in _PRIVATE:
         if network.version == private.version and network.overlaps(private):
             return f"'{network}' is in private or reserved space ({private}): it would hit your own network"

@@ -72,7 +72,7 @@ def _compose(text: str) -> yaml.MappingNode:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     node = yaml.compose(text, Loader=loader)
     if not isinstance(node, yaml.MappingNode):
-        raise CannotFormat("it is no mapping")
+        raise CannotFormat("it is not a mapping")
     return node
 
 

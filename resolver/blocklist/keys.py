@@ -50,14 +50,16 @@ def _ipv4_from(value: object) -> IPv4Address:
     try:
         return IPv4Address(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError(f"{show(value)} is no IPv4 address; write it as '192.0.2.1'") from None
+        raise ValueError(f"{show(value)} is not an IPv4 address; write it as '192.0.2.1'") from None
 
 
 def _ipv6_from(value: object) -> IPv6Address:
     try:
         address = IPv6Address(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError(f"{show(value)} is no IPv6 address; write it in quotes, as '2001:db8::1'") from None
+        raise ValueError(
+            f"{show(value)} is not an IPv6 address; write it in quotes, as '2001:db8::1'"
+        ) from None
     if address.scope_id:
         raise ValueError(f"{show(value)}: addresses with a zone (%) mean nothing in a DNS answer")
     return address
@@ -72,7 +74,7 @@ def _one_line(value: object) -> object:
 
 def _is_moment(value: object) -> object:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{show(value)} is no date; write 2026-01-31, or 2026-01-31T12:00:00+01:00")
+        raise ValueError(f"{show(value)} is not a date; write 2026-01-31, or 2026-01-31T12:00:00+01:00")
     return value
 
 
@@ -187,8 +189,10 @@ class ExchangeEntry(Overrides):
     order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
     domains: NameEntries = setting(None, "x: the name and all under it; =x: it alone; *.x: names under it.")
     addresses: NetworkEntries = setting(None, "Answers that point into these networks are blocked too.")
-    starts: Moment = setting(None, "Not blocked before this.", alias="from")
-    until: Moment = setting(None, "Not blocked on or after this.")
+    starts: Moment = setting(None, "First day, or moment, at which it is blocked.", alias="from")
+    until: Moment = setting(
+        None, "First day, or moment, at which it is not blocked any more: that day is not included."
+    )
 
 
 class SignatureEntry(Section):
@@ -198,7 +202,7 @@ class SignatureEntry(Section):
         None, "Where the signature is; absent: the list's url with .sig or .minisig added.", longest=4_096
     )
     path: OneLine | None = text_setting(None, "The signature in a file here instead.", longest=4_096)
-    ed25519: OneLine | None = text_setting(None, "Public key, 32 octets in base64 or hex.", longest=64)
+    ed25519: OneLine | None = text_setting(None, "Public key, 32 bytes in base64 or hex.", longest=64)
     minisign: OneLine | None = text_setting(
         None, "Public key of minisign: the line that starts with RW.", longest=100
     )
@@ -217,18 +221,18 @@ class ListEntry(Overrides):
         120.0, "For one download, redirects and all.", unit="seconds", least=1.0, most=3_600.0
     )
     sha256: OneLine | None = text_setting(
-        None, "Hash that the file must have; another is never used.", longest=64
+        None, "Hash that the file must have; a file with another hash is never used.", longest=64
     )
     signature: SignatureEntry | None = setting(
         None,
-        "Who must have signed it.",
+        "The public key of the one who must have signed it.",
         allowed="a mapping with ed25519 or minisign: the public key, and url or path of the signature",
     )
-    allow_http: bool = setting(False, "Fetch it unencrypted and unproven, too.")
+    allow_http: bool = setting(False, "Fetch it over http:// although nothing proves its content.")
     allow_private: bool = setting(
         False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
     )
-    format: FormatWord = setting("auto", "How the file is written; auto: told by its first lines.")
+    format: FormatWord = setting("auto", "How the file is written; auto: recognised by its first lines.")
     match: Literal["exact", "subtree", "below"] | None = setting(
         None, "How far each name reaches; absent: as the format has it (hosts: exact, domains: subtree)."
     )
@@ -240,7 +244,7 @@ class ListEntry(Overrides):
         10_000_000, "A list of more names is refused.", unit="names", least=1, most=100_000_000
     )
     error_budget_percent: int = setting(
-        10, "A list of which more lines make no sense is refused.", unit="percent", least=0, most=100
+        10, "A list with more bad lines than this is refused.", unit="percent", least=0, most=100
     )
     change_max_percent: int | None = setting(None, _CHANGE, unit="percent", least=1, most=CHANGE_PERCENT_MAX)
 
@@ -249,7 +253,7 @@ class Root(Section):
     """The whole policy file."""
 
     version: Literal[1] = setting(..., "Version of this format.", allowed="1")
-    defaults: Defaults = setting(Defaults(), "What holds unless said otherwise.")
+    defaults: Defaults = setting(Defaults(), "What holds where an exchange or a list says nothing else.")
     orders: Any = setting(None, "Order id -> why.", allowed="a mapping (id: order)")
     exchanges: Any = setting(..., "Exchange id -> platform.", allowed="a mapping (id: exchange); {} for none")
     allow: Any = setting(None, "Exceptions: names that are never blocked.", allowed="a list of domains")

@@ -137,7 +137,7 @@ def zone_from(name: str) -> tzinfo:
     except (KeyError, ValueError, OSError):
         hint = suggest(name, {zone.lower(): zone for zone in available_timezones()}.values())
         raise ValueError(
-            f"{show(name)} is no time zone; write an IANA name such as Europe/Berlin{hint}"
+            f"{show(name)} is not a time zone; write an IANA name such as Europe/Berlin{hint}"
         ) from None
 
 
@@ -149,7 +149,7 @@ def moment_from(text: str, zone: tzinfo) -> float:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         reason = f" ({error})" if _DATE.match(text) else ""
-        raise ValueError(f"{show(text)} is no date{reason}; {_MOMENT_FORM}") from None
+        raise ValueError(f"{show(text)} is not a date{reason}; {_MOMENT_FORM}") from None
     if moment.tzinfo is None:
         raise ValueError(f"{show(text)} has no offset, so it could mean any of 24 hours; {_MOMENT_FORM}")
     try:

@@ -23,7 +23,7 @@ YEAR_LEAST = 2000
 YEARS_AHEAD_MAX = 10
 """Later dates are slips, or mean "for ever"."""
 
-FORCE_HINT = "if this is meant, run: exchange-resolver apply --force --reason '...'"
+FORCE_HINT = "if you mean it, run: exchange-resolver apply --force --reason '...'"
 
 
 def list_problems(
@@ -44,7 +44,7 @@ def list_problems(
 
 
 def _empty(spec: ListSpec) -> Problem:
-    message = f"list {spec.name!r}: {spec.path} has not one name in it"
+    message = f"list {spec.name!r}: {spec.path} has no names in it"
     if spec.kind == "allow":
         return Problem(spec.file, spec.line, message, "warning")
     return Problem(spec.file, spec.line, f"{message}, so it would block nothing", forcible=True)

@@ -153,7 +153,9 @@ class _Reader:
         self._warn_of_action(self._defaults.action, line_of(tree, ("defaults", "action"), line), "defaults")
         if self._defaults.mode != "enforce":
             at = line_of(tree, ("defaults", "mode"), line)
-            message = f"defaults.mode: '{self._defaults.mode}': only what says 'enforce' itself is blocked"
+            message = (
+                f"defaults.mode: '{self._defaults.mode}': only what has its own 'mode: enforce' is blocked"
+            )
             self._findings.warning(at, message)
 
     def _warn_of_action(self, action: str | None, line: int, where: str) -> None:
@@ -362,9 +364,9 @@ class _Reader:
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
         download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
         if entry.kind == "allow" and entry.action is not None:
-            error("action", "a list of kind 'allow' has no action")
+            error("action", "a list of kind 'allow' cannot have an action")
         if entry.time_zone is not None:
-            error("time_zone", "a list has no dates, so no time zone")
+            error("time_zone", "a list has no dates, so it needs no time zone")
         self._warn_of_action(entry.action, at("action"), where)
         self._lists.append(
             ListSpec(

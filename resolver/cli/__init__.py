@@ -9,6 +9,23 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the console script; leaves through SystemExit."""
-    from resolver.cli.app import app
+    import sys
 
-    app()
+    from resolver.cli.process import handle_signals, outlive_readers
+
+    try:
+        handle_signals()
+        outlive_readers()
+        from resolver.cli.app import app
+
+        try:
+            app(prog_name="exchange-resolver")
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        # A standard output that takes no more, such as a full disk.
+        sys.stdout = None
+        print(f"exchange-resolver: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -22,7 +22,7 @@ app = typer.Typer(
     name="exchange-resolver",
     help="A DNS filtering resolver: forwards, caches, and refuses the names of listed exchanges.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -87,7 +87,7 @@ def check(
     from resolver.cli.check import check_files
 
     if files and (config or blocklist or (as_json and len(files) > 1)):
-        raise typer.BadParameter("FILE goes without --config and --blocklist, and --json takes one FILE")
+        raise typer.BadParameter("give FILE, or --config and --blocklist, not both; --json takes one FILE")
     chosen: list[Path | None] = [*files] if files else [blocklist]
     raise typer.Exit(max(check_files(config, file, strict=strict, as_json=as_json) for file in chosen))
 
@@ -120,7 +120,8 @@ def explain(
 def schema(
     kind: Annotated[SchemaKind, typer.Argument(help="Which file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Where to; default: standard output.")
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="The file to write; default: standard output."),
     ] = None,
 ) -> None:
     """Print the JSON Schema of a file, for editors."""
@@ -131,9 +132,10 @@ def schema(
 
 @app.command()
 def export(
-    list_format: Annotated[ExportFormat, typer.Option("--format", help="For whom.")],
+    list_format: Annotated[ExportFormat, typer.Option("--format", help="The kind of file to write.")],
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Where to; default: standard output.")
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="The file to write; default: standard output."),
     ] = None,
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="As of YYYY-MM-DD or an RFC 3339 time.")

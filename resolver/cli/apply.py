@@ -7,7 +7,6 @@ server loads: it follows the blocklist and the approvals, wherever they come fro
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from itertools import chain, count
@@ -18,6 +17,8 @@ from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.cli.diff import read_side, text_of
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.cli.process import scratch_folder
+from resolver.cli.progress import long_work
 from resolver.config.settings import Settings
 from resolver.durable import replace_file
 from resolver.portions import open_regular, read_up_to
@@ -51,7 +52,7 @@ def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> 
     except OSError as error:
         print(f"apply: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    print("noted; a running server loads it within seconds, then it is in: exchange-resolver history")
+    print("noted; a running server loads it within seconds; then 'exchange-resolver history' lists it")
     return EXIT_FINE
 
 
@@ -63,19 +64,20 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
         path = settings.blocklist
         text = text_of(settings.state_dir, number)
         compiled = _checked(settings, force=force, text=text, shown_as=f"generation {number}")
-        print(f"generation {number} over {path}:")
+        print(f"generation {number} replaces {path}:")
         current = _octets_of(path) if path.exists() else None
         _say_difference(path, current, text)
         unrecorded = None if current is None or _is_recorded(settings, current) else current
         if dry_run:
             if unrecorded is not None:
-                print(f"{path} is in no generation: it would be saved as {_free_name(path, unrecorded)}")
+                saved = _free_name(path, unrecorded)
+                print(f"{path} is in no generation of the history: it would be saved as {saved}")
             print("nothing was written")
             return EXIT_FINE
         if unrecorded is not None:
             saved = _free_name(path, unrecorded)
             replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
-            print(f"{path} was in no generation: it is saved as {saved}")
+            print(f"{path} was in no generation of the history: it is saved as {saved}")
         # The approval first: the server may look at the new file at once.
         _approve(settings, compiled, why)
         replace_file(path, text)
@@ -117,7 +119,7 @@ def _reason(force: bool, reason: str | None) -> str:
     if force and not text:
         raise BadInput([Problem("--force", 0, "needs --reason TEXT: it is kept in the history")])
     if text and not force:
-        raise BadInput([Problem("--reason", 0, "goes with --force; without it nothing needs a reason")])
+        raise BadInput([Problem("--reason", 0, "needs --force")])
     if len(text) > REASON_CHARS_MAX or not text.isprintable():
         message = f"at most {REASON_CHARS_MAX} printable characters"
         raise BadInput([Problem("--reason", 0, message)])
@@ -130,8 +132,10 @@ def _checked(settings: Settings, *, force: bool, text: bytes | None = None, show
     `text`: instead of what stands in the file; `shown_as`: what it is called.
     """
     path = settings.blocklist
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_policy(path, Path(folder), force=force, state_dir=settings.state_dir, text=text)
+    with scratch_folder() as folder, long_work(f"checking {shown_as or path}") as say:
+        compiled = compile_policy(
+            path, folder, force=force, state_dir=settings.state_dir, text=text, on_step=say
+        )
     problems = compiled.problems
     if shown_as:
         problems = [
@@ -155,9 +159,9 @@ def _say_changes(settings: Settings) -> None:
         print(f"what changes is not known: {error}", file=sys.stderr)
         return
     if latest is None or before is None:
-        print("what changes is not known: no text of what is served is kept", file=sys.stderr)
+        print("what changes is not known: the history has no text of what is served", file=sys.stderr)
         return
-    print(f"against generation {latest.number}, the last one served:")
+    print(f"changes since generation {latest.number}, the last one served:")
     _say_difference(settings.blocklist, before, settings.blocklist.read_bytes())
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from resolver.blocklist.formatting import SCHEMA_MARK
@@ -24,8 +23,11 @@ from resolver.cli.files import (
     settings_path,
 )
 from resolver.cli.paths import path_problems
+from resolver.cli.process import scratch_folder
+from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings, settings_schema
 from resolver.durable import replace_file
+from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
 
@@ -58,8 +60,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     if blocklist is not None:
         checked.append(str(blocklist))
         # Compiling is the check: it reads the blocklist and every list as the server would.
-        with tempfile.TemporaryDirectory() as directory:
-            compiled = compile_policy(blocklist, Path(directory), state_dir=state_dir)
+        with scratch_folder() as directory, long_work(f"checking {blocklist}") as say:
+            compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
         problems += compiled.problems
         counts = compiled.counts
     code = exit_code(problems, strict=strict)
@@ -76,13 +78,16 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     if can_be_forced(problems):
         print(FORCE_HINT, file=sys.stderr)
     if not has_errors(problems):
-        warnings = f", {len(problems)} warnings" if problems else ""
+        warnings = f", {counted(len(problems), 'warning')}" if problems else ""
         print(f"{', '.join(checked)}: fine{warnings}")
         if counts:
-            print(
-                f"{counts['exchanges']} exchanges, {counts['domains']} domains, "
-                f"{counts['addresses']} networks, {counts['list_names']} list names"
-            )
+            nouns = {
+                "exchanges": "exchange",
+                "domains": "domain",
+                "addresses": "network",
+                "list_names": "list name",
+            }
+            print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
     return code
 
 

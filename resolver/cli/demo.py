@@ -12,7 +12,6 @@ import re
 import secrets
 import struct
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,10 +23,12 @@ from rich.table import Table
 from resolver.cli.demo_script import ADS_LIST, BLOCKLIST, HITS, QUESTIONS, RECORDS, ZONE, Question
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE
+from resolver.cli.process import scratch_folder
 from resolver.cli.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import set_up_logging
+from resolver.observe.metric_table import EXCHANGE_HITS, LIST_HITS
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -35,7 +36,7 @@ from resolver.wire.names import name_from_text
 REPLY_TIMEOUT_S: Final = 5.0
 """Loopback answers within milliseconds; a machine under load gets patience."""
 
-_HIT = re.compile(r"resolver_(exchange|list)_hits_total\{(.*)\} ([0-9.e+]+)")
+_HIT = re.compile(rf"({EXCHANGE_HITS.name}|{LIST_HITS.name})\{{(.*)\}} ([0-9.e+]+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 Hits = dict[tuple[str, str, str, str], int]
@@ -71,11 +72,11 @@ class Asked:
 def run_demo(*, as_json: bool) -> int:
     """Play the demo, print what happened; 0 only if all was as expected."""
     with (
-        tempfile.TemporaryDirectory(prefix="exchange-resolver-demo-") as directory,
+        scratch_folder() as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         try:
-            ready_line, asked, hits = runner.run(_play(Path(directory)))
+            ready_line, asked, hits = runner.run(_play(directory))
         except (CannotStart, OSError) as error:
             print(f"the demo could not start: {error}", file=sys.stderr)
             return EXIT_FINDINGS
@@ -189,7 +190,8 @@ async def _fetch_metrics(address: SocketAddress) -> str:
 def read_hits(metrics: str) -> Hits:
     """The hit counters in a /metrics page."""
     hits = {}
-    for kind, labels, count in _HIT.findall(metrics):
+    for name, labels, count in _HIT.findall(metrics):
+        kind = "exchange" if name == EXCHANGE_HITS.name else "list"
         named = dict(_LABEL.findall(labels))
         hits[kind, named[kind], named["action"], named["mode"]] = int(float(count))
     return hits
@@ -225,7 +227,7 @@ def _print_tables(ready_line: str, asked: list[Asked], hits: Hits, *, is_fine: b
 def _summary(reply: ShownReply) -> str:
     rdata = [f"{record.rtype} {record.rdata}" for record in reply.answers[:3]]
     if len(reply.answers) > 3:
-        rdata = [f"{len(reply.answers)} {reply.answers[0].rtype} records, {reply.octets} octets"]
+        rdata = [f"{len(reply.answers)} {reply.answers[0].rtype} records, {reply.octets} bytes"]
     words = [reply.rcode + (" TC" if reply.is_truncated else "")]
     return "\n".join(words + rdata)
 

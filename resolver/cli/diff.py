@@ -14,11 +14,10 @@ from resolver.blocklist.rules import Blocklist
 from resolver.cli.diff_text import as_markdown as render_markdown
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import (
-    EXIT_BAD_INPUT,
     EXIT_FINDINGS,
     EXIT_FINE,
     BadInput,
-    print_problems,
+    bad_input,
     read_settings,
 )
 from resolver.problems import Problem, has_errors
@@ -28,13 +27,11 @@ from resolver.publishing.history import HistoryUnusable, open_history
 def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, as_markdown: bool) -> int:
     """Print the difference; the exit code."""
     if as_json and as_markdown:
-        print_problems([Problem("diff", 0, "choose one of --json and --markdown")])
-        return EXIT_BAD_INPUT
+        return bad_input([Problem("diff", 0, "choose one of --json and --markdown")])
     try:
         difference = compare(_side(old, config), _side(new, config))
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     if as_json:
         print(json.dumps({"old": old, "new": new, **difference.as_json()}, indent=2))
     elif as_markdown:

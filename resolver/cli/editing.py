@@ -82,7 +82,7 @@ def history(
 def show(
     context: typer.Context,
     number: Annotated[int, typer.Argument(help="A generation of the history.", min=1)],
-    text: Annotated[bool, typer.Option("--text", help="Print the blocklist of then, and only it.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print only the blocklist of that time.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +100,7 @@ def fmt(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if it would.")] = False,
     sort_exchanges: Annotated[
-        bool, typer.Option("--sort-exchanges", help="Sort the exchanges by id, too.")
+        bool, typer.Option("--sort-exchanges", help="Sort the exchanges by id as well.")
     ] = False,
     schema: Annotated[
         str | None,
@@ -109,10 +109,13 @@ def fmt(
         ),
     ] = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tidy a blocklist: domains sorted, in lower case, quoted alike; comments stay."""
     from resolver.cli.fmt import format_files
 
     raise typer.Exit(
-        format_files(files or [], config, check=check, sort_exchanges=sort_exchanges, schema=schema)
+        format_files(
+            files or [], config, check=check, sort_exchanges=sort_exchanges, schema=schema, as_json=as_json
+        )
     )

@@ -8,38 +8,33 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import tempfile
 import time
 from collections.abc import Callable
+from datetime import tzinfo
 from pathlib import Path
 from typing import TypeVar
 
-from resolver.blocklist.properties import moment_from, zone_from
 from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.explanation import Explanation
-from resolver.cli.files import (
-    EXIT_BAD_INPUT,
-    EXIT_FINE,
-    BadInput,
-    policy_path,
-    print_problems,
-    problems_as_json,
-)
+from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
+from resolver.cli.moments import moment_or, zone_of
+from resolver.cli.process import scratch_folder
 from resolver.cli.reading import qtype_from_text, read_reply
 from resolver.cli.trace import trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
-from resolver.config.yamlsource import YamlMapping, read_yaml
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Source, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
-from resolver.server.server import make_local_names, make_plan
+from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
 from resolver.wire.names import name_from_text, name_to_text
@@ -62,14 +57,11 @@ def explain_name(
     """Explain `name`, print it; the exit code."""
     try:
         path, settings = policy_path(config, blocklist)
-        wall = _moment(at, path)
-        explanation = explain(name, qtype, client or DEFAULT_CLIENT, wall, path, settings)
+        zone = zone_of(path)
+        wall = moment_or(time.time(), at, zone)
+        explanation = explain(name, qtype, client or DEFAULT_CLIENT, wall, zone, path, settings)
     except BadInput as error:
-        if as_json:
-            print(json.dumps({"problems": problems_as_json(error.problems)}, indent=2))
-        else:
-            print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     if as_json:
         print(json.dumps(explanation.as_json(), indent=2))
     else:
@@ -78,16 +70,16 @@ def explain_name(
 
 
 def explain(
-    name: str, qtype_text: str, client: str, wall: float, blocklist: Path, settings: Settings
+    name: str, qtype_text: str, client: str, wall: float, zone: tzinfo, blocklist: Path, settings: Settings
 ) -> Explanation:
-    """Decide about `name` as of `wall` (Unix seconds).  Raises BadInput."""
+    """Decide about `name` as of `wall` (Unix seconds); dates are shown in `zone`.  Raises BadInput."""
     address = _address_or_none(name)
     qname = b"" if address is not None else _argument("NAME", name_from_text, name)
     qtype = _argument("--type", qtype_from_text, qtype_text)
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
-    with tempfile.TemporaryDirectory() as directory:
-        table = _load(blocklist, Path(directory), settings.state_dir, wall)
-        is_allowed = AccessList(settings.clients.allow).allows(peer.address)
+    with scratch_folder() as directory:
+        table = _load(blocklist, directory, settings.state_dir, wall)
+        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
         if address is not None:
             return Explanation(
                 asked=name,
@@ -103,6 +95,7 @@ def explain(
                 upstreams=(),
                 orders=table.orders,
                 blocklist=str(blocklist),
+                zone=zone,
                 nxdomain_why="",
             )
         trace = table.trace(qname, wall)
@@ -122,6 +115,7 @@ def explain(
             upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
             orders=table.orders,
             blocklist=str(blocklist),
+            zone=zone,
             nxdomain_why=trace.nxdomain_why,
         )
 
@@ -146,12 +140,12 @@ def _answer(
 ) -> Respond | Drop | Ask:
     """What the service says to the query, by nothing but rules: an empty cache, no network."""
     service = Service(
-        table=table,
+        policy=Policy(table),
         cache=ResponseCache(0),
         forwarder=_Unasked(plan),
         local=make_local_names(settings),
         clock=_StandingClock(wall),
-        access=AccessList(settings.clients.allow),
+        clients=Clients(settings.clients.allow),
         memo_octets_max=0,
     )
     query = encode_query(qname, qtype, id=0, dnssec_ok=False, checking_disabled=False, edns=True)
@@ -185,18 +179,6 @@ def _source(outcome: Respond | Drop | Ask) -> str:
     if isinstance(outcome, Ask):
         return Source.UPSTREAM.value
     return outcome.source.value if isinstance(outcome, Respond) else "dropped"
-
-
-def _moment(at: str | None, blocklist: Path) -> float:
-    """`--at` as Unix seconds; a plain date is 00:00 in the blocklist's own time zone."""
-    if at is None:
-        return time.time()
-    zone = "UTC"
-    tree, _ = read_yaml(blocklist)
-    defaults = tree.items.get("defaults") if isinstance(tree, YamlMapping) else None
-    if isinstance(defaults, YamlMapping) and isinstance(defaults.items.get("time_zone"), str):
-        zone = str(defaults.items["time_zone"])
-    return _argument("--at", lambda text: moment_from(text, zone_from(zone)), at)
 
 
 def _address_or_none(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,26 +1,30 @@
 """An explanation as a page that a compliance officer can read.
 
 Knows: words and layout.  Does not know: how anything was decided.
+Theory: a heading and a text per line.  On a terminal the text is wrapped under itself; where there is no
+terminal nothing is wrapped, so that programs find each fact on one line.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from resolver.cli.explanation import Explanation
+from resolver.cli.moments import iso_moment, term_text
 from resolver.cli.reading import ShownReply, show_extended_error
-from resolver.cli.trace import Fate, TracedRule, form_text, form_words, show_moment
+from resolver.cli.trace import Fate, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.wire.idn import with_unicode
 
-WIDTH = 160
-"""Columns when the output is no terminal: wide enough that no line of a trace is broken."""
+COLUMNS_MAX = 120
+"""Longer lines are hard to read, however wide the terminal is."""
+COLUMNS_MIN = 40
+HEADING_COLUMNS = 18
 
 _KINDS = {"exchange": "exchange", "list": "list", "allow": "exception (allow)", "protected": "protected name"}
 
@@ -37,24 +41,53 @@ _ACTIONS = {
 
 def print_explanation(explanation: Explanation) -> None:
     """Print the page on standard output."""
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True, style="bold")
-    facts.add_column()
+    print("\n".join(page_lines(explanation, terminal_columns())))
+
+
+def terminal_columns() -> int | None:
+    """How wide a page for standard output may be; None: there is no terminal, and lines are never wrapped."""
+    if not sys.stdout.isatty():
+        return None
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    return max(COLUMNS_MIN, min(columns or 80, COLUMNS_MAX))
+
+
+def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
+    """The page, line by line."""
     for heading, text in _facts(explanation):
-        # Text, not markup: a rule's text may hold square brackets.
-        facts.add_row(heading, Text(escape(text)))
-    console.print(facts)
+        yield from _fact_lines(heading, text, columns)
     if explanation.trace:
-        console.print()
-        console.print(_trace_table(explanation.trace))
+        yield ""
+        yield "All rules about it, the strongest first (*: this one decides):"
+        for traced in explanation.trace:
+            yield ""
+            yield f"{'*' if traced.fate is Fate.DECIDES else ' '} {escape(traced.text)}"
+            for heading, text in _rule_lines(traced, explanation):
+                yield from _fact_lines(f"    {heading}", text, columns)
+
+
+def _fact_lines(heading: str, text: str, columns: int | None) -> Iterator[str]:
+    line = f"{heading:<{HEADING_COLUMNS}}{escape(text)}"
+    if columns is None:
+        yield line
+        return
+    # A name is not broken: it is there to be copied.
+    yield from textwrap.wrap(
+        line,
+        columns,
+        subsequent_indent=" " * HEADING_COLUMNS,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )
 
 
 def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     allowed = "a client of this resolver" if explanation.is_client_allowed else "NOT in clients.allow"
     facts = [
-        ("Question", f"{explanation.asked}, type {explanation.qtype}, as of {show_moment(explanation.at)}"),
-        ("Normalised", with_unicode(explanation.name)),
+        ("Question", f"{explanation.asked}, type {explanation.qtype}, as of {iso_moment(explanation.at)}"),
+        ("Name", with_unicode(explanation.name)),
         ("Client", f"{explanation.client}: {allowed}"),
         ("Policy", explanation.blocklist),
     ]
@@ -63,18 +96,18 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     verdict = explanation.verdict
     decision = _ACTIONS.get(verdict.action, "not blocked by its name")
     if verdict.action is PolicyAction.NXDOMAIN and not verdict.nxdomain_ok:
-        decision = "blocked: the name has no records (nxdomain, said as NODATA)"
+        decision = "blocked: the name has no records (nxdomain, answered as NODATA)"
     facts.append(("Decision", decision))
     if verdict.match is not None:
-        facts += _rule_facts(verdict.match, explanation.orders)
+        facts += _match_facts(verdict.match, explanation)
     else:
-        facts.append(("Why", "no rule in force speaks of this name"))
+        facts.append(("Reason", "no rule in force is about this name"))
     if explanation.nxdomain_why:
-        facts.append(("Said as", explanation.nxdomain_why))
+        facts.append(("Answered as", explanation.nxdomain_why))
     if verdict.shadow is not None:
         rule = verdict.shadow.rule
         facts.append(
-            ("Shadow", f"counted for {rule.kind} {rule.label} ({rule.action.value}) without blocking")
+            ("Shadow", f"counted for {rule.kind} {rule.label} ({rule.action.value}), not blocked by it")
         )
     return facts + _client_facts(explanation)
 
@@ -86,41 +119,34 @@ def _address_facts(explanation: Explanation) -> list[tuple[str, str]]:
     rule = deciding[0]
     return [
         ("Decision", f"answers that hold this address are blocked ({rule.rule.action.value})"),
-        ("Rule", f"{rule.text} in {rule.place}"),
-        *_source_facts(rule.rule, explanation.orders),
+        ("Rule", f"{rule.text}, {rule.place}"),
+        *_source_facts(rule.rule, explanation),
     ]
 
 
-def _rule_facts(match: RuleMatch, orders: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+def _match_facts(match: RuleMatch, explanation: Explanation) -> list[tuple[str, str]]:
     place = f"{match.file}:{match.line}" if match.line else match.file
     rule_text = f"{with_unicode(form_text(match.owner, match.form))} ({form_words(match.form)})"
-    return [("Rule", f"{rule_text}, {place}"), *_source_facts(match.rule, orders)]
+    return [("Rule", f"{rule_text}, {place}"), *_source_facts(match.rule, explanation)]
 
 
-def _source_facts(rule: PolicyRule, orders: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str, str]]:
     category = f", category {rule.category}" if rule.category else ""
     name = rule.name if rule.name == rule.label or not rule.label else f"{rule.name} ({rule.label})"
     facts = [("Because of", f"{_KINDS.get(rule.kind, rule.kind)} {name}{category}, mode {rule.mode.value}")]
     if rule.kind not in ("exchange", "list"):
         return facts[:1] if rule.kind == "protected" else [("Because of", _KINDS[rule.kind])]
+    orders = explanation.orders
     facts += [("Order", _order_text(order_id, orders.get(order_id, {}))) for order_id in rule.orders]
-    start, end = show_moment(rule.starts_at), show_moment(rule.ends_at)
-    since = f"since {start}" if start else "without a starting date"
-    facts.append(("In force", f"{since}, " + (f"until {end}" if end else "until further notice")))
+    facts.append(("In force", term_text(rule.starts_at, rule.ends_at, explanation.zone)))
     return facts
 
 
 def _order_text(order_id: str, order: dict[str, Any]) -> str:
-    parts = [
-        order.get("authority"),
-        order.get("title"),
-        order.get("reference"),
-        order.get("date"),
-        order.get("url"),
-    ]
-    told = ", ".join(str(part) for part in parts if part)
+    keys = ("authority", "title", "reference", "date", "url")
+    text = ", ".join(str(order[key]) for key in keys if order.get(key))
     imposed = order.get("imposed_by")
-    return f"{order_id}: {told}" + (f" ({imposed})" if imposed else "")
+    return f"{order_id}: {text}" + (f" ({imposed})" if imposed else "")
 
 
 def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
@@ -128,7 +154,7 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
         case "upstream":
             asked = ", ".join(explanation.upstreams)
             return [
-                ("Client sees", f"the answer of {asked}, from the cache when it is known"),
+                ("Client sees", f"the answer of {asked}, or the same from the cache"),
                 (
                     "Unless",
                     "its CNAME chain, its service targets or its addresses lead to something blocked "
@@ -142,7 +168,7 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
                 ("Note", "answered before the policy is asked: local name, refused client or special query")
             ]
         case "local":
-            facts = [("Note", "answered here, no upstream is asked")]
+            facts = [("Note", "answered by this server; no upstream is asked")]
         case _:
             facts = []
     return facts + (_reply_facts(explanation.reply) if explanation.reply is not None else [])
@@ -157,23 +183,14 @@ def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
     return facts
 
 
-def _trace_table(trace: list[TracedRule]) -> Table:
-    table = Table("rule", "place", "tier", "effect", "of", "action", "from", "until", "outcome")
-    table.title = "Every rule that speaks of it, in the order of preference"
-    table.title_justify = "left"
-    for traced in trace:
-        rule = traced.rule
-        action = rule.action.value if traced.effect == "block" else ""
-        table.add_row(
-            Text(escape(traced.text)),
-            Text(escape(traced.place)),
-            traced.tier,
-            traced.effect,
-            Text(escape(rule.label)),
-            action,
-            show_moment(rule.starts_at) or "",
-            show_moment(rule.ends_at) or "",
-            Text(escape(traced.why)),
-            style="bold" if traced.fate is Fate.DECIDES else "",
-        )
-    return table
+def _rule_lines(traced: TracedRule, explanation: Explanation) -> list[tuple[str, str]]:
+    rule = traced.rule
+    # The kind says it all where a rule has no name of its own.
+    who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(rule.kind, rule.kind), rule.label))))
+    action = f" ({rule.action.value})" if traced.effect == "block" else ""
+    return [
+        ("outcome", traced.why),
+        ("place", traced.place),
+        ("effect", f"{traced.effect}{action}, {who}, tier {traced.tier}"),
+        ("in force", term_text(rule.starts_at, rule.ends_at, explanation.zone)),
+    ]

@@ -6,10 +6,12 @@ Knows: what an explanation holds.  Does not know: how it was found, which words 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
+from resolver.cli.moments import iso_moment
 from resolver.cli.reading import ShownReply
-from resolver.cli.trace import TracedRule, form_text, show_moment
+from resolver.cli.trace import TracedRule, form_text
 from resolver.policy.verdict import PolicyRule, Verdict
 from resolver.wire.idn import unicode_name
 
@@ -38,8 +40,10 @@ class Explanation:
     """Who would be asked."""
     orders: dict[str, dict[str, Any]]
     blocklist: str
+    zone: tzinfo
+    """The time zone of the blocklist's dates."""
     nxdomain_why: str
-    """Why NXDOMAIN may be said of it, or not; empty where the question does not arise."""
+    """Why NXDOMAIN may be the answer, or not; empty where there is no question of it."""
 
     @property
     def decider(self) -> PolicyRule | None:
@@ -56,7 +60,7 @@ class Explanation:
             "name": self.name,
             "unicode": unicode_name(self.name),
             "type": self.qtype,
-            "at": show_moment(self.at),
+            "at": iso_moment(self.at),
             "blocklist": self.blocklist,
             "client": {"address": self.client, "allowed": self.is_client_allowed},
             "decision": {
@@ -72,8 +76,8 @@ class Explanation:
                 "orders": {order: self.orders.get(order) for order in rule.orders}
                 if rule is not None
                 else {},
-                "from": show_moment(rule.starts_at) if rule is not None else None,
-                "until": show_moment(rule.ends_at) if rule is not None else None,
+                "from": iso_moment(rule.starts_at) if rule is not None else None,
+                "until": iso_moment(rule.ends_at) if rule is not None else None,
                 "nxdomain": self.nxdomain_why or None,
                 "shadow": shadow.rule.label if shadow is not None else None,
             },

@@ -1,22 +1,19 @@
-"""`export`: the policy in force, written for another resolver, and what that can not say of it.
+"""`export`: the policy in force, written for another resolver, and what that cannot say of it.
 
 Knows: files and exit codes.  Does not know: formats; `resolver.export` spells them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from resolver.blocklist.properties import moment_from, zone_from
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINDINGS,
@@ -26,9 +23,13 @@ from resolver.cli.files import (
     print_problems,
     problems_as_json,
 )
-from resolver.config.yamlsource import YamlMapping, read_yaml
+from resolver.cli.moments import iso_moment, moment_or, zone_of
+from resolver.cli.process import scratch_folder
+from resolver.cli.progress import long_work
+from resolver.durable import replacing
 from resolver.export import Export, export_policy
 from resolver.export.losses import Loss
+from resolver.plurals import counted
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_policy
@@ -46,18 +47,20 @@ def export_files(
     at: str | None,
     as_json: bool,
 ) -> int:
-    """Write the export; the exit code: 1 when the format can not say all of this policy.
+    """Write the export; the exit code: 1 when the format cannot say all of this policy.
 
-    What it can not say goes to standard error, as text or as JSON; as JSON to standard output
+    What it cannot say goes to standard error, as text or as JSON; as JSON to standard output
     where that does not carry the export itself.
     """
     report = sys.stderr if output is None or not as_json else sys.stdout
     try:
         path, settings = policy_path(config, blocklist)
-        wall = _moment(at, path)
-        with tempfile.TemporaryDirectory() as directory:
-            table = _load(path, Path(directory), settings.state_dir, wall)
-            export = _prepare(table, list_format, wall, output)
+        wall = moment_or(time.time(), at, zone_of(path))
+        with scratch_folder() as directory:
+            with long_work("reading the blocklist") as say:
+                table = _load(path, directory, settings.state_dir, wall, say)
+                say("converting")
+                export = _prepare(table, list_format, wall, output)
             _write(export)
     except BadInput as error:
         if as_json:
@@ -73,26 +76,13 @@ def export_files(
     return EXIT_FINDINGS if losses else EXIT_FINE
 
 
-def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
-    compiled = compile_policy(blocklist, directory, state_dir=state_dir)
+def _load(
+    blocklist: Path, directory: Path, state_dir: Path, wall: float, say: Callable[[str], None]
+) -> PolicyTable:
+    compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
     if compiled.image is None:
         raise BadInput(compiled.problems)
     return open_table(compiled.image, wall, 0.0, 1)
-
-
-def _moment(at: str | None, blocklist: Path) -> float:
-    """`--at` as Unix seconds; a plain date is 00:00 in the blocklist's own time zone."""
-    if at is None:
-        return time.time()
-    zone = "UTC"
-    tree, _ = read_yaml(blocklist)
-    defaults = tree.items.get("defaults") if isinstance(tree, YamlMapping) else None
-    if isinstance(defaults, YamlMapping) and isinstance(defaults.items.get("time_zone"), str):
-        zone = str(defaults.items["time_zone"])
-    try:
-        return moment_from(at, zone_from(zone))
-    except ValueError as error:
-        raise BadInput([Problem("--at", 0, str(error))]) from None
 
 
 def _prepare(table: PolicyTable, list_format: str, wall: float, output: Path | None) -> Export:
@@ -105,44 +95,37 @@ def _prepare(table: PolicyTable, list_format: str, wall: float, output: Path | N
 def _write(export: Export) -> None:
     for file in export.files:
         if file.path is None:
-            _write_lines(file.lines, sys.stdout)
+            # Without progress: standard output may be the same terminal.
+            for _ in _write_lines(file.lines, sys.stdout.write):
+                pass
             continue
         try:
-            _write_whole(file.lines, Path(file.path))
+            with long_work(f"writing {file.path}") as say:
+                _write_whole(file.lines, Path(file.path), say)
         except OSError as error:
             raise BadInput([Problem(str(file.path), 0, f"cannot be written: {error.strerror}")]) from None
 
 
-def _write_whole(lines: Iterator[str], path: Path) -> None:
+def _write_whole(lines: Iterator[str], path: Path, say: Callable[[str], None]) -> None:
     """Put the file there whole or not at all: a resolver may be watching it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="ascii") as stream:
-            _write_lines(lines, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with replacing(path) as new:
+        for count in _write_lines(lines, lambda text: new.file.write(text.encode("ascii"))):
+            say(f"writing {path}: {counted(count, 'line')}")
 
 
-def _write_lines(lines: Iterator[str], stream: TextIO) -> None:
-    waiting: list[str] = []
-    for line in lines:
-        waiting.append(line)
-        if len(waiting) >= LINES_AT_ONCE:
-            stream.write("".join(waiting))
-            waiting.clear()
-    stream.write("".join(waiting))
-    stream.flush()
+def _write_lines(lines: Iterator[str], write: Callable[[str], object]) -> Iterator[int]:
+    """Write many lines at a time; gives how many are written so far."""
+    count = 0
+    while some := list(islice(lines, LINES_AT_ONCE)):
+        write("".join(some))
+        count += len(some)
+        yield count
 
 
 def _as_json(export: Export, list_format: str, wall: float, losses: list[Loss]) -> dict[str, Any]:
     return {
         "format": list_format,
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall)),
+        "at": iso_moment(wall),
         "files": [str(file.path) for file in export.files if file.path is not None],
         "losses": [{**asdict(loss), "message": loss.message} for loss in losses],
         "limits": list(export.limits),
@@ -152,7 +135,7 @@ def _as_json(export: Export, list_format: str, wall: float, losses: list[Loss]) 
 def _print_losses(list_format: str, losses: list[Loss]) -> None:
     if not losses:
         return
-    print(f"What {list_format} can not say of this policy:", file=sys.stderr)
+    print(f"What {list_format} cannot say of this policy:", file=sys.stderr)
     for loss in losses:
         more = ", ..." if loss.count > len(loss.examples) else ""
         print(

@@ -5,6 +5,7 @@ Knows: default paths, `file:line: message`.  Does not know: what is in the files
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -20,7 +21,7 @@ EXIT_BAD_INPUT = 2
 
 
 class BadInput(Exception):
-    """A file or an argument can not be used; `problems` says why."""
+    """A file or an argument cannot be used; `problems` says why."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -63,6 +64,15 @@ def print_problems(problems: Iterable[Problem]) -> None:
     """One line each on standard error, as compilers do."""
     for problem in problems:
         print(problem, file=sys.stderr)
+
+
+def bad_input(problems: Iterable[Problem], *, as_json: bool = False) -> int:
+    """Print the problems, to programs on standard output; the exit code."""
+    if as_json:
+        print(json.dumps({"problems": problems_as_json(problems)}, indent=2))
+    else:
+        print_problems(problems)
+    return EXIT_BAD_INPUT
 
 
 def problems_as_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:

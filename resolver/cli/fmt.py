@@ -5,8 +5,11 @@ Knows: files, what is checked before one is replaced.  Does not know: what is ti
 
 from __future__ import annotations
 
-import sys
+import json
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.formatting import CannotFormat, format_text, lost_comments, means_the_same
 from resolver.blocklist.reader import read_blocklist
@@ -16,7 +19,9 @@ from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,
     BadInput,
+    bad_input,
     print_problems,
+    problems_as_json,
     read_settings,
 )
 from resolver.config.yamlsource import read_octets
@@ -25,7 +30,13 @@ from resolver.problems import Problem, has_errors
 
 
 def format_files(
-    files: list[Path], config: Path | None, *, check: bool, sort_exchanges: bool, schema: str | None
+    files: list[Path],
+    config: Path | None,
+    *,
+    check: bool,
+    sort_exchanges: bool,
+    schema: str | None,
+    as_json: bool = False,
 ) -> int:
     """Tidy each file; the worst exit code of them."""
     try:
@@ -33,36 +44,79 @@ def format_files(
             raise BadInput([Problem("--schema", 0, "must be a URL or a path in one line")])
         paths = files or [read_settings(config)[0].blocklist]
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
-    return max(
+        return bad_input(error.problems, as_json=as_json)
+    formatted = [
         _format_file(path, check=check, sort_exchanges=sort_exchanges, schema=schema) for path in paths
-    )
+    ]
+    if as_json:
+        print(json.dumps({"files": [one.as_json() for one in formatted]}, indent=2))
+    else:
+        for one in formatted:
+            _print(one)
+    return max(_EXIT_CODES[one.state] for one in formatted)
 
 
-def _format_file(path: Path, *, check: bool, sort_exchanges: bool, schema: str | None) -> int:
+class _State(StrEnum):
+    """What became of a file."""
+
+    TIDY = "tidy"
+    """It was so already."""
+    TIDIED = "tidied"
+    WOULD_CHANGE = "would_change"
+    LEFT = "left"
+    """It cannot be tidied; the problems say why."""
+
+
+_EXIT_CODES = {
+    _State.TIDY: EXIT_FINE,
+    _State.TIDIED: EXIT_FINE,
+    _State.WOULD_CHANGE: EXIT_FINDINGS,
+    _State.LEFT: EXIT_BAD_INPUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Formatted:
+    """One file and what became of it."""
+
+    path: Path
+    state: _State
+    problems: tuple[Problem, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        problems = problems_as_json(self.problems)
+        return {"file": str(self.path), "state": self.state.value, "problems": problems}
+
+
+def _print(one: _Formatted) -> None:
+    match one.state:
+        case _State.WOULD_CHANGE:
+            print(f"{one.path}: would be changed by: exchange-resolver fmt")
+        case _State.TIDIED:
+            print(f"{one.path}: tidied")
+        case _:
+            print_problems(one.problems)
+
+
+def _format_file(path: Path, *, check: bool, sort_exchanges: bool, schema: str | None) -> _Formatted:
     try:
         blocklist, octets = _read(path)
         before = octets.decode()
         after = format_text(before, sort_exchanges=sort_exchanges, schema=schema)
         if after == before:
-            return EXIT_FINE
+            return _Formatted(path, _State.TIDY)
         _refuse_other_meaning(path, blocklist, before, after)
         if check:
-            print(f"{path}: would be changed by: exchange-resolver fmt")
-            return EXIT_FINDINGS
+            return _Formatted(path, _State.WOULD_CHANGE)
         replace_file(path, after.encode())
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return _Formatted(path, _State.LEFT, tuple(error.problems))
     except CannotFormat as error:
-        print_problems([Problem(str(path), 0, f"left as it is: {error}")])
-        return EXIT_BAD_INPUT
+        return _Formatted(path, _State.LEFT, (Problem(str(path), 0, f"left as it is: {error}"),))
     except OSError as error:
-        print(f"{path}: {error.strerror}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    print(f"{path}: tidied")
-    return EXIT_FINE
+        return _Formatted(path, _State.LEFT, (Problem(str(path), 0, str(error.strerror)),))
+    return _Formatted(path, _State.TIDIED)
 
 
 def _read(path: Path) -> tuple[Blocklist, bytes]:

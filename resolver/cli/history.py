@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from resolver.cli.diff import text_of
 from resolver.cli.diff_text import as_text, headline
-from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
+from resolver.cli.moments import iso_moment
+from resolver.plurals import counted
 from resolver.problems import Problem
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
@@ -27,11 +28,9 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
             generations = history.newest(limit)
             dropped = history.dropped()
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     except HistoryUnusable as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return bad_input([Problem("history", 0, str(error))], as_json=as_json)
     if as_json:
         entries = [generation_json(generation) for generation in generations]
         print(json.dumps({"generations": entries, "dropped": asdict(dropped)}, indent=2))
@@ -41,11 +40,12 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
         mark = "FORCED" if generation.reason else ""
         who = generation.who or "unknown"
         print(
-            f"{generation.number:>{width}}  {_moment(generation.at)}  {who:<12} {mark:<6}"
+            f"{generation.number:>{width}}  {iso_moment(generation.at)}  {who:<12} {mark:<6}"
             f"  {changes_headline(generation.changes)}"
         )
     if dropped.texts or dropped.generations:
-        print(f"no longer kept: {dropped.generations:,} generations, texts of {dropped.texts:,}")
+        texts = f"the texts of {dropped.texts:,} more" if dropped.texts != 1 else "the text of 1 more"
+        print(f"no longer kept: {counted(dropped.generations, 'generation')}, {texts}")
     return EXIT_FINE
 
 
@@ -59,14 +59,12 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
         with open_history(settings.state_dir) as history:
             generation = history.get(number)
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     except HistoryUnusable as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return bad_input([Problem("history", 0, str(error))], as_json=as_json)
     if generation is None:
-        print_problems([Problem(f"generation {number}", 0, "there is no such generation")])
-        return EXIT_BAD_INPUT
+        problem = Problem(f"generation {number}", 0, "there is no such generation")
+        return bad_input([problem], as_json=as_json)
     if as_json:
         print(json.dumps(generation_json(generation), indent=2))
     else:
@@ -77,7 +75,7 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
 def _print_generation(generation: Generation) -> None:
     known_from = {"apply": " (applied by hand)", "owner": " (owner of the file)"}
     print(f"generation  {generation.number}")
-    print(f"in force    {_moment(generation.at)}")
+    print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {generation.who or 'unknown'}{known_from.get(generation.who_from, '')}")
     if generation.reason:
         print(f"forced      {generation.reason}")
@@ -85,7 +83,8 @@ def _print_generation(generation: Generation) -> None:
     print(f"text        {'kept' if generation.has_text else 'not kept'}")
     counts = generation.counts
     if "exchanges" in counts:
-        print(f"holds       {counts['exchanges']:,} exchanges, {counts['domains']:,} domains")
+        exchanges, domains = counts["exchanges"], counts["domains"]
+        print(f"holds       {counted(exchanges, 'exchange')}, {counted(domains, 'domain')}")
     print()
     changes = generation.changes
     print("what it changed is not known" if "unknown" in changes else as_text(changes))
@@ -100,9 +99,10 @@ def changes_headline(changes: dict[str, Any]) -> str:
     said = "changes unknown" if "unknown" in changes else headline(changes["summary"])
     lists = [name for name, sizes in changes.get("list_names", {}).items() if sizes[0] is not None]
     if lists:
-        said = f"{said}; sizes of {len(lists)} lists" if said != "nothing" else f"sizes of {len(lists)} lists"
+        sizes = f"sizes of {counted(len(lists), 'list')}"
+        said = f"{said}; {sizes}" if said != "nothing" else sizes
     elif said == "nothing" and changes.get("files"):
-        said = f"{len(changes['files'])} list files"
+        said = counted(len(changes["files"]), "list file")
     elif said == "nothing":
         said = "no effect on the policy"
     return said
@@ -110,12 +110,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
 
 def generation_json(generation: Generation) -> dict[str, Any]:
     """For `--json`."""
-    return {**asdict(generation), "at": _moment(generation.at), "forced": bool(generation.reason)}
+    return {**asdict(generation), "at": iso_moment(generation.at), "forced": bool(generation.reason)}
 
 
 def _names(count: int | None) -> str:
-    return "(none)" if count is None else f"{count:,} names"
-
-
-def _moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return "(none)" if count is None else counted(count, "name")

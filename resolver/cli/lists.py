@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -30,15 +31,17 @@ from rich.text import Text
 from resolver.blocklist.downloads import DownloadedList, at_their_places, downloaded_lists
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import ListSpec
-from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINDINGS, EXIT_FINE, BadInput, policy_path, print_problems
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
+from resolver.cli.moments import iso_moment
+from resolver.cli.progress import progress_bar
 from resolver.config.settings import Settings
 from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
-from resolver.policy.image import Image, ImageUnusable
-from resolver.problems import show
+from resolver.plurals import counted
+from resolver.problems import Problem, show
 from resolver.publishing.image_store import ImageStore
-from resolver.server.keeping import bootstrap_servers
+from resolver.server.lists import bootstrap_servers
 
 OVERDUE = 2.0
 """A list that was not fetched for this many of its intervals is worth a remark."""
@@ -66,13 +69,12 @@ def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) ->
     try:
         settings, specs = _read(config, blocklist)
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     now = time.time()
-    served = _served_names(settings.state_dir)
+    served = ImageStore(settings.state_dir).list_sizes()
     states = [_state_of(spec, settings.state_dir, now, served.get(spec.name)) for spec in specs]
     if as_json:
-        print(json.dumps({"lists": [asdict(state) for state in states]}, indent=2))
+        print(json.dumps({"lists": [_state_json(state) for state in states]}, indent=2))
     elif not states:
         print("The blocklist has no lists.")
     else:
@@ -87,18 +89,16 @@ def update_lists(
     try:
         settings, specs = _read(config, blocklist)
     except BadInput as error:
-        print_problems(error.problems)
-        return EXIT_BAD_INPUT
+        return bad_input(error.problems, as_json=as_json)
     found = {entry.name: entry for entry in downloaded_lists(specs)}
     wanted = list(names) or list(found)
     if unknown := [name for name in wanted if name not in found]:
-        for name in unknown:
-            known = ", ".join(found) or "none"
-            print(f"{show(name)} is no list that is downloaded; those are: {known}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        known = ", ".join(found) or "none"
+        message = f"is not a list that is downloaded; those are: {known}"
+        return bad_input([Problem(show(name), 0, message) for name in unknown], as_json=as_json)
     outcomes = asyncio.run(_update([found[name] for name in wanted], settings, force=force))
     if as_json:
-        print(json.dumps({"lists": [outcome.as_json() for outcome in outcomes]}, indent=2))
+        print(json.dumps({"lists": [_outcome_json(outcome) for outcome in outcomes]}, indent=2))
     else:
         for outcome in outcomes:
             print(_line_of(outcome), file=sys.stdout if outcome.is_success else sys.stderr)
@@ -111,14 +111,13 @@ async def _update(wanted: list[DownloadedList], settings: Settings, *, force: bo
     """One after another: lists are few, and their servers are not ours."""
     outcomes = []
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(*columns) as progress:
         for entry in wanted:
             task = progress.add_task(entry.name, total=None)
             job = Job(entry, settings.state_dir, bootstrap_servers(settings), force)
@@ -141,15 +140,6 @@ def _read(config: Path | None, blocklist: Path | None) -> tuple[Settings, tuple[
     if found is None:
         raise BadInput(problems)
     return settings, at_their_places(found.lists, settings.state_dir)
-
-
-def _served_names(state_dir: Path) -> dict[str, int]:
-    store = ImageStore(state_dir)
-    note = store.last_good()
-    try:
-        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
-    except ImageUnusable:
-        return {}
 
 
 def _state_of(spec: ListSpec, state_dir: Path, now: float, served: int | None) -> ListState:
@@ -176,12 +166,20 @@ def _state_of(spec: ListSpec, state_dir: Path, now: float, served: int | None) -
     )
 
 
+def _state_json(state: ListState) -> dict[str, Any]:
+    return {**asdict(state), "last_success": iso_moment(state.last_success)}
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    return {**outcome.as_json(), "succeeded_at": iso_moment(outcome.succeeded_at or None)}
+
+
 def _problem_of(spec: ListSpec, notes: Notes, age_s: float) -> str:
     assert spec.download is not None
     if notes.problem:
         return f"{notes.result}: {notes.problem}"
     if notes.url != spec.download.url or notes.proof != spec.download.proof:
-        return "not fetched since its entry was changed; the copy is from before"
+        return "not fetched since its entry was changed; the copy is older"
     if age_s > OVERDUE * spec.download.refresh_s:
         return "overdue: is the server running?"
     return ""
@@ -216,7 +214,8 @@ def show_age(age_s: float | None) -> str:
 
 def _line_of(outcome: Outcome) -> str:
     if outcome.result is Result.UPDATED:
-        return f"{outcome.name}: updated, {outcome.names:,} names, {outcome.octets:,} octets"
+        size = f"{counted(outcome.names, 'name')}, {counted(outcome.octets, 'byte')}"
+        return f"{outcome.name}: updated, {size}"
     if outcome.result is Result.UNCHANGED:
-        return f"{outcome.name}: unchanged, {outcome.names:,} names"
+        return f"{outcome.name}: unchanged, {counted(outcome.names, 'name')}"
     return f"{outcome.name}: {outcome.result}: {outcome.message}"

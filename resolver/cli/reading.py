@@ -101,7 +101,7 @@ def qtype_from_text(text: str) -> int:
     if digits.isascii() and digits.isdigit() and int(digits) <= 0xFFFF:
         return int(digits)
     known = ", ".join(Qtype.__members__)
-    raise ValueError(f"{text!r} is no record type; known: {known}, or TYPE0 to TYPE65535")
+    raise ValueError(f"{text!r} is not a record type; known: {known}, or TYPE0 to TYPE65535")
 
 
 def _show(record: ReadRecord) -> ShownRecord:

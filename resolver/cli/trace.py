@@ -5,13 +5,12 @@ Knows: how rules and moments are written.  Does not know: how a verdict is reach
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
+from resolver.cli.moments import iso_moment
 from resolver.policy.image import Tier
 from resolver.policy.table import PolicyTable
 from resolver.policy.trace import Candidate, Trace
@@ -25,6 +24,7 @@ class Fate(Enum):
     DECIDES = "decides"
     SHADOW = "shadow"
     OUTRANKED = "outranked"
+    OTHER_CLIENTS = "other_clients"
     DISABLED = "disabled"
     FUTURE = "future"
     EXPIRED = "expired"
@@ -68,8 +68,8 @@ class TracedRule:
             "name": rule.name,
             "action": rule.action.value,
             "mode": rule.mode.value,
-            "from": show_moment(rule.starts_at),
-            "until": show_moment(rule.ends_at),
+            "from": iso_moment(rule.starts_at),
+            "until": iso_moment(rule.ends_at),
         }
 
 
@@ -96,8 +96,8 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
     for class_id, line, network, length in table.addresses_at(address):
         standing = table.standing(class_id)
         origin = standing.origin
-        fate = _standing_fate(origin.rule, wall)
-        why = f"{fate.value}: its mode or dates"
+        fate = _standing_fate(origin.rule, origin.is_for(table.group), wall)
+        why = "it is for other clients" if fate is Fate.OTHER_CLIENTS else f"{fate.value}: its mode or dates"
         if fate is Fate.OUTRANKED and not any(rule.fate is Fate.DECIDES for rule in traced):
             fate, why = Fate.DECIDES, "wins"
         elif fate is Fate.OUTRANKED:
@@ -138,24 +138,19 @@ def form_words(form: RuleForm | None) -> str:
             return "answers that point into this network"
 
 
-def show_moment(at: float | None) -> str | None:
-    """Unix seconds as `2026-01-01T00:00:00Z`; None stays None."""
-    if at is None or math.isinf(at):
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _fate_of(candidate: Candidate, trace: Trace) -> Fate:
     if candidate.won:
         return Fate.DECIDES
     is_own_name = candidate.owner == trace.name
     if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
         return Fate.OUT_OF_REACH
-    return _standing_fate(candidate.rule, trace.at)
+    return _standing_fate(candidate.rule, candidate.is_for_group, trace.at)
 
 
-def _standing_fate(rule: PolicyRule, wall: float) -> Fate:
-    """What its mode and dates make of a rule; OUTRANKED if they let it take part."""
+def _standing_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> Fate:
+    """What its audience, mode and dates make of a rule; OUTRANKED if they let it take part."""
+    if not is_for_group:
+        return Fate.OTHER_CLIENTS
     if rule.mode is Mode.DISABLED:
         return Fate.DISABLED
     if rule.ends_at is not None and rule.ends_at <= wall:

@@ -1,7 +1,8 @@
-"""`resolver.yaml` -> frozen, checked `Settings`: the only place where defaults, units and ranges live.
+"""`resolver.yaml` -> frozen, checked `Settings`: the keys of the file, their defaults, units and ranges.
 
 Knows: every key of the file, its meaning, unit, range, default and when a change takes effect.
-Does not know: what the rooms do with the values; `cli` hands each room its part.
+Does not know: what the rooms do with the values; `server` hands each room its part, every value of it.
+A default that a room has besides, for those who use it without settings, is the one that stands here.
 Theory: the raw file and the checked settings are different things.  Texts such as
 `udp://192.0.2.1:53` become values here, once; no other module parses them.  What the contract has
 but this version does not serve is refused by name, never ignored.
@@ -98,7 +99,7 @@ class Clients(Section):
 
 
 class UpstreamSection(Section):
-    """Whom to ask."""
+    """The servers that are asked."""
 
     servers: Upstreams = setting(
         (UpstreamServer("udp", "9.9.9.9", 53), UpstreamServer("udp", "1.1.1.1", 53)),
@@ -106,7 +107,10 @@ class UpstreamSection(Section):
     )
     strategy: Annotated[
         Literal["fastest", "parallel", "ordered", "random"], unserved_choices(_NOT_SERVED)
-    ] = setting("fastest", "Which server is asked first: the fastest of late, or the first that is alive.")
+    ] = setting(
+        "fastest",
+        "Which server is asked first: the one that was fastest lately, or the first that works.",
+    )
     timeout_s: float = setting(
         2.0, "For one question, all attempts together.", unit="seconds", least=0.1, most=30.0
     )
@@ -146,7 +150,9 @@ class CacheSection(Section):
 class Log(Section):
     """What is written down.  Query names and client addresses are off by default."""
 
-    level: Literal["debug", "info", "warning", "error"] = setting("info", "Least severity that is written.")
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The lowest severity that is written."
+    )
     format: Literal["text", "json"] = setting("text", "One line per event: words, or one JSON object.")
     queries: Literal["none", "blocked", "all"] = setting("none", "Which queries are written.")
     clients: Literal["hidden", "network", "full"] = setting(
@@ -157,9 +163,14 @@ class Log(Section):
 class Limits(Section):
     """Where the server stops growing and starts refusing; every refusal is counted."""
 
-    tcp_connections_max: int = setting(1_000, "Open TCP connections.", least=1, most=60_000)
+    tcp_connections_max: int = setting(
+        1_000, "Open TCP connections, on all addresses together.", least=1, most=60_000
+    )
     tcp_connections_per_client_max: int = setting(
-        100, "Open TCP connections of one client address.", least=1, most=60_000
+        100,
+        "Open TCP connections of one client (IPv6: of one /64), on all addresses together.",
+        least=1,
+        most=60_000,
     )
     tcp_idle_s: float = setting(
         10.0, "A connection without queries is closed after this.", unit="seconds", least=1.0, most=3_600.0
@@ -178,11 +189,11 @@ class Settings(Section):
     listen: Listen = setting(Listen(), "Where clients reach the server.")
     tls: Tls = setting(Tls(), "The certificate of encrypted listeners.")
     clients: Clients = setting(Clients(), "Who may ask.")
-    upstreams: UpstreamSection = setting(UpstreamSection(), "Whom to ask.")
+    upstreams: UpstreamSection = setting(UpstreamSection(), "The servers that are asked.")
     records: dict[DomainName, Addresses] = setting(
         {}, "Local names -> their addresses, e.g. router.home.arpa: [192.168.1.1]."
     )
-    cache: CacheSection = setting(CacheSection(), "What is remembered.")
+    cache: CacheSection = setting(CacheSection(), "The cache of answers.")
     blocklist: PathText = Field(
         default=Path("../blocklist.yaml"),
         validate_default=True,
@@ -199,7 +210,7 @@ class Settings(Section):
         "auto", "Data plane; auto takes the best that is installed."
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
-    log: Log = setting(Log(), "What is written down.")
+    log: Log = setting(Log(), "What is logged.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 
 

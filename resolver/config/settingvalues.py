@@ -69,12 +69,14 @@ def endpoint_from(value: object) -> Endpoint:
     if isinstance(value, int) and not isinstance(value, bool):
         raise ValueError(f"{value} is only a port; write '127.0.0.1:{value}' or '0.0.0.0:{value}'")
     if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is no address and port; {form}")
+        raise ValueError(f"{show(value)} is not an address with a port; {form}")
     if _is_address(value.strip("[]")):
         raise ValueError(f"{show(value)} has no port; {form}")
     host, _, port = value.rpartition(":")
     if host in ("", "*"):
-        raise ValueError(f"{show(value)} names no address; for all write '0.0.0.0:{port}' and '[::]:{port}'")
+        raise ValueError(
+            f"{show(value)} has no address; for all addresses write '0.0.0.0:{port}' and '[::]:{port}'"
+        )
     return Endpoint(_address_from(host, value, form), _port_from(port, value, least=0))
 
 
@@ -82,7 +84,7 @@ def bootstrap_from(value: object) -> Endpoint:
     """Read `ADDRESS` or `ADDRESS:PORT` of a DNS server."""
     form = "write it as '192.0.2.53', '192.0.2.53:53' or '[2001:db8::53]:53'"
     if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is no address of a DNS server; {form}")
+        raise ValueError(f"{show(value)} is not the address of a DNS server; {form}")
     if "://" in value:
         raise ValueError(f"{show(value)}: without a scheme, as these are asked over UDP and TCP; {form}")
     server = Endpoint(str(ip_address(value)), DNS_PORT) if _is_address(value) else None
@@ -90,7 +92,7 @@ def bootstrap_from(value: object) -> Endpoint:
         host, _, port = value.rpartition(":")
         server = Endpoint(_address_from(host or port, value, form), _port_from(port, value, least=1))
     if ip_address(server.address).is_unspecified:
-        raise ValueError(f"{show(value)}: {server.address} is no address of a server")
+        raise ValueError(f"{show(value)}: {server.address} is not the address of a server")
     return server
 
 
@@ -107,7 +109,7 @@ def upstream_from(value: object) -> UpstreamServer:
         trust_ad = trusted
     form = "write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
     if not isinstance(text, str):
-        raise ValueError(f"{show(text)} is no upstream; {form}")
+        raise ValueError(f"{show(text)} is not an upstream; {form}")
     scheme, separator, rest = text.partition("://")
     if not separator:
         hint = f"; did you mean 'udp://{text}'?" if re.match(r"[\[0-9]", text) else ""
@@ -130,7 +132,7 @@ def upstream_from(value: object) -> UpstreamServer:
         port = _port_from(port_text, text, least=1) if host else DNS_PORT
     address = _address_from(host or rest, text, form)
     if ip_address(address).is_unspecified:
-        raise ValueError(f"{show(text)}: {address} is no address of a server")
+        raise ValueError(f"{show(text)}: {address} is not the address of a server")
     return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port, trust_ad)
 
 
@@ -138,7 +140,7 @@ def network_from(value: object) -> Network:
     """Read a network such as `10.0.0.0/8`, or one address."""
     form = "write it as '10.0.0.0/8' or '2001:db8::/32'"
     if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is no network; {form}")
+        raise ValueError(f"{show(value)} is not a network; {form}")
     try:
         return ip_network(value)
     except ValueError:
@@ -147,22 +149,22 @@ def network_from(value: object) -> Network:
         wider = ip_network(value, strict=False)
     except ValueError:
         raise ValueError(
-            f"{show(value)} is no network; write it as '10.0.0.0/8' or '2001:db8::/32'"
+            f"{show(value)} is not a network; write it as '10.0.0.0/8' or '2001:db8::/32'"
         ) from None
-    raise ValueError(f"{show(value)} has bits set behind its prefix; did you mean '{wider}'?")
+    raise ValueError(f"{show(value)} has bits set after its prefix; did you mean '{wider}'?")
 
 
 def address_from(value: object) -> Address:
     """Read one IPv4 or IPv6 address."""
     if not isinstance(value, str) or not _is_address(value):
-        raise ValueError(f"{show(value)} is no address; write it as '192.0.2.1' or '2001:db8::1'")
+        raise ValueError(f"{show(value)} is not an address; write it as '192.0.2.1' or '2001:db8::1'")
     return ip_address(value)
 
 
 def domain_name_from(value: object) -> bytes:
     """Read a domain name to wire form, lower case."""
     if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is no domain name; put it in quotes")
+        raise ValueError(f"{show(value)} is not a domain name; put it in quotes")
     return name_from_text(value)
 
 
@@ -192,7 +194,7 @@ def _address_from(host: str, whole: str, form: str) -> str:
     if "%" in bare:
         raise ValueError(f"{show(whole)}: addresses with a zone (%) are not served by this version")
     if not _is_address(bare):
-        raise ValueError(f"{show(whole)}: {show(bare)} is no IP address; {form}")
+        raise ValueError(f"{show(whole)}: {show(bare)} is not an IP address; {form}")
     if ":" in bare and bare == host:
         raise ValueError(f"{show(whole)}: put the IPv6 address in brackets; {form}")
     return str(ip_address(bare))
@@ -200,7 +202,7 @@ def _address_from(host: str, whole: str, form: str) -> str:
 
 def _port_from(text: str, whole: str, *, least: int) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not least <= int(text) <= 65535:
-        raise ValueError(f"{show(whole)}: {show(text)} is no port; allowed: {least} to 65535")
+        raise ValueError(f"{show(whole)}: {show(text)} is not a port; allowed: {least} to 65535")
     return int(text)
 
 

@@ -130,7 +130,7 @@ def read_octets(
 
 
 def _too_large(octets: int, octets_max: int) -> str:
-    return f"is too large: {octets:,} octets; allowed: at most {octets_max:,}"
+    return f"is too large: {octets:,} bytes; allowed: at most {octets_max:,}"
 
 
 def _text_is_sane(octets: bytes, findings: Findings) -> bool:
@@ -140,7 +140,7 @@ def _text_is_sane(octets: bytes, findings: Findings) -> bool:
         return False
     nul = octets.find(b"\0")
     if nul >= 0:
-        findings.error(_line_at(octets, nul), "contains a NUL octet (0x00); this is not a text file")
+        findings.error(_line_at(octets, nul), "contains a NUL byte (0x00); this is not a text file")
         return False
     return _lines_are_short(octets, findings) and _is_utf8(octets, findings)
 
@@ -151,7 +151,7 @@ def _lines_are_short(octets: bytes, findings: Findings) -> bool:
     while len(octets) - start > LINE_OCTETS_MAX:
         end = octets.rfind(b"\n", start, start + LINE_OCTETS_MAX + 1)
         if end < 0:
-            message = f"the line is longer than {LINE_OCTETS_MAX:,} octets, the most allowed"
+            message = f"the line is longer than {LINE_OCTETS_MAX:,} bytes, the most allowed"
             findings.error(_line_at(octets, start), message)
             return False
         start = end + 1
@@ -168,7 +168,7 @@ def _is_utf8(octets: bytes, findings: Findings) -> bool:
             decoder.decode(octets[start : start + step], final=start + step >= len(octets))
         except UnicodeDecodeError as error:
             at = start - held + error.start
-            findings.error(_line_at(octets, at), f"octet 0x{octets[at]:02x} is not UTF-8; save it as UTF-8")
+            findings.error(_line_at(octets, at), f"byte 0x{octets[at]:02x} is not UTF-8; save it as UTF-8")
             return False
     return True
 
@@ -223,7 +223,7 @@ def _compose(octets: bytes, findings: Findings) -> tuple[Value, bool]:
         findings.error(0, "needs more memory than there is")
         return None, False
     if stream.was_cut:
-        findings.error(composer.line, f"a value here runs on for more than {GAP_OCTETS_MAX:,} octets")
+        findings.error(composer.line, f"a value or a comment here is longer than {GAP_OCTETS_MAX:,} bytes")
         return None, False
     return composer.root, not (composer.gave_up or composer.is_broken)
 

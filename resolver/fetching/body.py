@@ -69,7 +69,7 @@ class Body:
                 # RFC 1952 §2.2: a gzip file is one member after another.
                 self._members += 1
                 if self._members > MEMBERS_MAX:
-                    raise FetchFailed(Result.TOO_LARGE, f"packed in over {MEMBERS_MAX:,} members")
+                    raise FetchFailed(Result.TOO_LARGE, f"a gzip file of more than {MEMBERS_MAX:,} members")
                 self._unpacker = zlib.decompressobj(self._wrapping(octets[0]))
             unpacker = self._unpacker
             try:
@@ -88,5 +88,5 @@ class Body:
 
     def _too_large(self, where: str) -> FetchFailed:
         return FetchFailed(
-            Result.TOO_LARGE, f"over {self._octets_max:,} octets {where}; the list's size_mb_max permits more"
+            Result.TOO_LARGE, f"over {self._octets_max:,} bytes {where}; the list's size_mb_max permits more"
         )

@@ -20,6 +20,7 @@ import httpcore
 
 from resolver.blocklist.downloads import Download, DownloadedList, SignatureSpec
 from resolver.blocklist.rails import LIST_RULES_MIN
+from resolver.durable import Replacement
 from resolver.fetching.body import Body
 from resolver.fetching.connection import CheckedBackend, default_tls
 from resolver.fetching.hops import following, header
@@ -130,20 +131,20 @@ class _Attempt:
         if is_known and download.sha256 == before.sha256:
             # Pinned, verified, here: nothing that could come would be anything else.
             return replace(before, url=download.url), Result.UNCHANGED
-        part = await asyncio.to_thread(self._store.open_part)
+        new = await asyncio.to_thread(self._store.new_copy)
         try:
-            fetched = await self._fetch_body(part, is_known and before.url == download.url)
+            fetched = await self._fetch_body(new.file, is_known and before.url == download.url)
             if fetched.is_unchanged:
                 return before, Result.UNCHANGED
-            return await self._accept(part, fetched, is_known)
+            return await self._accept(new, fetched, is_known)
         finally:
             # Not cut short by cancelling: the file must not be left open.
-            self._store.drop(part)
+            new.discard()
 
-    async def _accept(self, part: IO[bytes], fetched: _Fetched, is_known: bool) -> tuple[Notes, Result]:
+    async def _accept(self, new: Replacement, fetched: _Fetched, is_known: bool) -> tuple[Notes, Result]:
         download, before = self._download, self._before
-        await asyncio.to_thread(part.flush)
-        path = self._store.part_path(part)
+        await asyncio.to_thread(new.file.flush)
+        path = new.path
         # Proofs first: nobody parses what was not meant for us.
         if download.sha256 is not None and fetched.sha256 != download.sha256:
             raise FetchFailed(
@@ -167,7 +168,7 @@ class _Attempt:
             return notes, Result.UNCHANGED
         if not self._force:
             self._check_change(before.names if self._store.has_copy() else 0, names)
-        await asyncio.to_thread(self._store.put, part)
+        await asyncio.to_thread(new.commit)
         return replace(notes, changed_at=self._means.wall()), Result.UPDATED
 
     def _check_change(self, before: int, now: int) -> None:
@@ -177,8 +178,8 @@ class _Attempt:
         verb = "shrank" if now < before else "grew"
         raise FetchFailed(
             Result.CHANGED_TOO_MUCH,
-            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if this is "
-            f"meant, run: exchange-resolver lists update {self._list.name} --force",
+            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
+            f"mean it, run: exchange-resolver lists update {self._list.name} --force",
         )
 
     async def _signature(self, spec: SignatureSpec) -> bytes:
@@ -227,7 +228,7 @@ class _Attempt:
         octets_max = self._download.octets_max
         if total is not None and total > octets_max:
             raise FetchFailed(
-                Result.TOO_LARGE, f"{total:,} octets; the list's size_mb_max permits {octets_max:,}"
+                Result.TOO_LARGE, f"{total:,} bytes; the list's size_mb_max permits {octets_max:,}"
             )
         if header(reply, b"content-type").lower().startswith("text/html"):
             raise FetchFailed(Result.NOT_A_LIST, "a web page (content type text/html), not a list")

@@ -55,7 +55,7 @@ async def following(
                 return
         raise FetchFailed(Result.REDIRECT, f"more than {REDIRECTS_MAX} redirects")
     except httpcore.TimeoutException:
-        raise FetchFailed(Result.TIMEOUT, f"no octet for {idle_s:g} s") from None
+        raise FetchFailed(Result.TIMEOUT, f"no data for {idle_s:g} s") from None
     except httpcore.ConnectError as error:
         # The address answered, so what failed is TLS.
         raise FetchFailed(Result.CONNECT, f"no trusted connection: {error}") from None

@@ -46,10 +46,10 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
         if problem.severity == "error":
             raise FetchFailed(Result.NOT_A_LIST, problem.message)
     if not reader.entry_count:
-        raise FetchFailed(Result.NOT_A_LIST, "not one name in it" if octets.strip() else "nothing in it")
+        raise FetchFailed(Result.NOT_A_LIST, "it has no names" if octets.strip() else "it is empty")
     count = names.count() + _count_networks(reader.networks)
     if not count:
-        raise FetchFailed(Result.NOT_A_LIST, "nothing in it but public suffixes and shared platforms")
+        raise FetchFailed(Result.NOT_A_LIST, "it has only public suffixes and shared platforms")
     return count
 
 

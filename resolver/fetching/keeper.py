@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from resolver.fetching.outcome import Outcome, Result, outcome_from
 from resolver.fetching.schedule import FIRST_RETRY_S, refresh_in_s, retry_s
 from resolver.fetching.store import ListStore, Notes
 from resolver.fetching.stub import Server
+from resolver.plurals import counted
 
 GRACE_S = 60.0
 """A child gets this beyond the download's own time, to start, to verify and to count."""
@@ -66,7 +66,7 @@ class ListKeeper:
         on_updated: Callable[[], None],
         on_looked: Callable[[], None] = lambda: None,
         *,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
         roll: Callable[[], float] = random.random,
     ) -> None:
         """`on_updated`: told that a list's file has changed; `on_looked`: that `missing` may differ."""
@@ -199,9 +199,14 @@ class ListKeeper:
     def _tell(self, entry: Followed, outcome: Outcome) -> None:
         name = entry.wanted.name
         if outcome.result is Result.UPDATED:
-            log.info("list %s: new copy, %d names, %d octets", name, outcome.names, outcome.octets)
+            log.info(
+                "list %s: new copy, %s, %s",
+                name,
+                counted(outcome.names, "name"),
+                counted(outcome.octets, "byte"),
+            )
         elif outcome.result is Result.UNCHANGED:
-            log.info("list %s: unchanged, %d names", name, entry.notes.names)
+            log.info("list %s: unchanged, %s", name, counted(entry.notes.names, "name"))
         elif entry.has_copy:
             age_h = (self._wall() - entry.notes.succeeded_at) / 3600
             log.warning(

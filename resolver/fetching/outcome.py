@@ -14,7 +14,7 @@ MESSAGE_CHARS_MAX = 500
 
 
 class Result(StrEnum):
-    """The label `result` of `resolver_list_downloads_total`."""
+    """How an attempt to download ended; the value is the metric label."""
 
     UPDATED = "updated"
     """New content is in place."""

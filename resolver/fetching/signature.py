@@ -64,7 +64,7 @@ def _verify_minisign(path: Path, octets: bytes, key: Ed25519PublicKey, key_id: b
     elif blob[:2] == b"Ed":
         _verify_plain(path, signature, key)
     else:
-        raise _refused("an algorithm that minisign does not have")
+        raise _refused("an algorithm that minisign does not know")
     _verify(key, signature_of_all, signature + lines[2].removeprefix(_TRUSTED))
 
 

@@ -5,7 +5,7 @@ Knows: `state_dir/lists`, atomic replacement, locks.  Does not know: HTTP, when 
     NAME.list          the list as it was published, verified; never half of one
     NAME.json          where it came from, its validators, how the last attempts went
     .NAME.lock         held while one process downloads it
-    .NAME.*.part       what a killed download left behind; removed by the next one
+    .NAME.*.new        what a killed download left behind; removed by the next one
 
 List and notes are two files, so a kill between their renames leaves the new list with the old notes.
 That is harmless: notes name the hash of the list they are about, and count for no other.
@@ -22,10 +22,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from resolver.blocklist.downloads import stored_path
-from resolver.durable import replace_file, sync_directory
+from resolver.durable import Replacement, remove_leftovers, replace_file
 from resolver.fetching.outcome import FetchFailed, Result
 
 NOTES_OCTETS_MAX = 1 << 16
@@ -119,37 +118,14 @@ class ListStore:
             except BlockingIOError:
                 raise FetchFailed(Result.BUSY, "another process is downloading this list") from None
             self._own(descriptor)
-            for part in self._folder.glob(f".{self.name}.*.part"):
-                with contextlib.suppress(OSError):
-                    part.unlink()
+            remove_leftovers(self._folder, self.path.name)
             yield
         finally:
             os.close(descriptor)
 
-    def open_part(self) -> IO[bytes]:
-        """A new temporary file, for reading and writing; the caller closes it.  Raises OSError."""
-        part = self._folder / f".{self.name}.{os.getpid()}.part"
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        return os.fdopen(descriptor, "w+b")
-
-    def put(self, part: IO[bytes]) -> None:
-        """Make a finished temporary file the copy: flushed, then renamed.  Raises OSError."""
-        part.flush()
-        self._own(part.fileno())
-        os.fsync(part.fileno())
-        self.part_path(part).replace(self.path)
-        sync_directory(self._folder)
-
-    def drop(self, part: IO[bytes]) -> None:
-        """Close a temporary file, and remove it unless it was put."""
-        with contextlib.suppress(OSError):
-            part.close()
-        with contextlib.suppress(OSError):
-            self.part_path(part).unlink()
-
-    def part_path(self, part: IO[bytes]) -> Path:
-        """Where a temporary file stands."""
-        return self._folder / f".{self.name}.{os.getpid()}.part"
+    def new_copy(self) -> Replacement:
+        """A place for what is downloaded; the caller commits or discards it.  Raises OSError."""
+        return Replacement(self.path)
 
     def _make_folder(self) -> None:
         if not self._folder.is_dir():

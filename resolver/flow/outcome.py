@@ -10,16 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 from resolver.cache.entry import CacheEntry
+from resolver.flow.peer import Peer
+from resolver.flow.route import Route
 from resolver.policy.answer import Prepared
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
-
-
-class Transport(StrEnum):
-    """How a query came in; the value is the metric label."""
-
-    UDP = "udp"
-    TCP = "tcp"
 
 
 class Source(StrEnum):
@@ -30,19 +25,6 @@ class Source(StrEnum):
     STALE = "stale"
     UPSTREAM = "upstream"
     LOCAL = "local"
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """One client address on one transport, remembered by a listener between its queries.
-
-    `allowed` None: the service has not judged it yet.
-    """
-
-    address: bytes
-    """Packed address: 4 or 16 octets."""
-    transport: Transport
-    allowed: bool | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +81,8 @@ class Ask:
     """The policy generation that `verdict` belongs to."""
     asked_at: float
     """Monotonic seconds."""
-    context: Any = None
-    """The listener's: where the answer is to go."""
+    route: Route | None = None
+    """Where the answer is to go; the listener's."""
     stale: CacheEntry | None = None
     """A stale cache entry that may stand in when upstreams are slow or dead."""
     redirect: Redirect | None = None
@@ -136,16 +118,15 @@ def ask_for(
     ask.generation = generation
     ask.asked_at = now
     ask.stale = stale
-    ask.context = ask.redirect = None
+    ask.route = ask.redirect = None
     return ask
 
 
-_UDP = Transport.UDP
 _TCP_ONLY = PolicyAction.TCP_ONLY
 
 
 def over_transport(peer: Peer, verdict: Verdict) -> Verdict:
     """The verdict as it holds on this client's transport."""
-    if verdict.action is _TCP_ONLY and peer.transport is not _UDP:
+    if verdict.action is _TCP_ONLY and peer.transport.is_stream:
         return over_stream(verdict)
     return verdict

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resolver.cache import AnyCache, CacheEntry
-from resolver.flow.outcome import Peer, Redirect, Respond, Source, Transport
+from resolver.flow.outcome import Redirect, Respond, Source
+from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
 from resolver.policy.table import PolicyTable
@@ -116,7 +117,7 @@ def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: 
     message = redirected_answer(
         query,
         redirect.verdict,
-        limit=response_limit(query, peer.transport is not Transport.UDP),
+        limit=response_limit(query, peer.transport.is_stream),
         now=now,
         kept=redirect.kept,
         addresses=found.addresses,

@@ -5,7 +5,8 @@ Knows: the client's transport and what its query lets a reply carry.  Does not k
 
 from __future__ import annotations
 
-from resolver.flow.outcome import Peer, Respond, Source, Transport, answer_with
+from resolver.flow.outcome import Respond, Source, answer_with
+from resolver.flow.peer import Peer
 from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.encode import encode_response, response_limit, usual_tail
 from resolver.wire.numbers import EdnsOption, Flag
@@ -13,7 +14,6 @@ from resolver.wire.query import Query
 from resolver.wire.response import Response
 
 # Read once: members of an Enum are slow to reach through their class (see `service`).
-_UDP = Transport.UDP
 _FROM_HERE = Source.LOCAL
 _KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
 _AD = int(Flag.AD)
@@ -43,7 +43,7 @@ class Replies:
         verdict: Verdict = PASS,
     ) -> Respond:
         """An answer of our own; `body` is its answer and authority sections."""
-        is_stream = peer.transport is not _UDP
+        is_stream = peer.transport.is_stream
         message = encode_response(
             query,
             rcode,
@@ -70,7 +70,7 @@ class Replies:
         ede: tuple[tuple[int, str], ...] = (),
     ) -> Respond:
         """An upstream's response, its `body` as of now."""
-        is_stream = peer.transport is not _UDP
+        is_stream = peer.transport.is_stream
         # RFC 6840 §5.8: AD only to those who show that they understand it.
         ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & _AD))
         if not is_stream and not ede and not ad:

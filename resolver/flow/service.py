@@ -15,21 +15,20 @@ from collections.abc import Callable
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.flow.clients import AccessList, RateLimiter
+from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
     Drop,
     Outcome,
-    Peer,
     Redirect,
     Respond,
     Source,
-    Transport,
     answer_with,
     ask_for,
     over_transport,
 )
+from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, led_answer
 from resolver.flow.replies import Replies
 from resolver.flow.storing import Storing
@@ -37,6 +36,7 @@ from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer, prepared_answer
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
@@ -56,7 +56,6 @@ from resolver.wire.ttl import age_body, with_ttl
 
 # Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
 # 0.17 µs); the gates read several per query, so they are read once, here.
-_UDP = Transport.UDP
 _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
@@ -89,27 +88,28 @@ class Service:
     def __init__(
         self,
         *,
-        table: PolicyTable,
+        policy: Policy,
         cache: AnyCache,
         forwarder: Asks,
         local: LocalNames,
         clock: Clock,
-        access: AccessList,
+        clients: Clients,
         memo_octets_max: int,
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
     ) -> None:
-        self._table = table
+        self._policy = policy
+        self._everybody = policy.everybody
         self._cache = cache
         self._forwarder = forwarder
         self._local = local
         self._now = clock.now
         self._call_later = clock.call_later
-        self._access = access
+        self._clients = clients
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
-        self._memo_udp = Memo(memo_octets_max * 3 // 4)
-        self._memo_tcp = Memo(memo_octets_max // 4)
+        self._memo_datagram = Memo(memo_octets_max * 3 // 4)
+        self._memo_stream = Memo(memo_octets_max // 4)
         replies = Replies(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
@@ -123,55 +123,68 @@ class Service:
         """Answers that failed in `finish` by a defect of ours."""
 
     @property
-    def table(self) -> PolicyTable:
-        """The policy that judges from now on."""
-        return self._table
+    def policy(self) -> Policy:
+        """What judges from now on."""
+        return self._policy
 
-    def publish(self, table: PolicyTable) -> None:
-        """Judge by `table` from now on; what is remembered under another generation is re-judged."""
-        self._table = table
+    def publish(self, policy: Policy) -> None:
+        """Judge by `policy` from now on; what is remembered under another generation is re-judged."""
+        self._policy = policy
+        self._everybody = policy.everybody
+
+    def _table_of(self, peer: Peer) -> PolicyTable:
+        """The table that judges this client: here groups of clients will come in, all are in group 0 yet."""
+        return self._everybody
 
     # The synchronous half.
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
-        # A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+        table = self._everybody  # `_table_of` spelt out: this runs for every question.
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
+        # A stream client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
             self._limiter is not None
-            and peer.transport is _UDP
+            and not peer.transport.is_stream
             and not self._limiter.takes(peer.address, now)
         )
-        if peer.allowed and not limited:
+        if peer.standing.is_allowed and not limited:
             # The memo speaks only where no gate before the policy could object: the same octets
             # passed them before, and the client's own two gates are behind us.
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
+            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
             key = octets[2:]
             known = memo.find(key)
             if known is None and memo.old:
                 known = memo.recall(key)
-            if known is not None and known.generation == self._table.generation:
+            if known is not None and known.generation == table.generation:
                 if now < known.good_until:
                     return known.answer
                 if known.entry is not None and now < known.entry.expires_at:
                     return known.aged(known.entry, now)
-        return self._pass_gates(octets, peer, limited, now)
+        return self._pass_gates(octets, peer, table, limited, now)
 
     def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
         """Answer a query that came to another plane at `asked_at`, and is within its client's rate there.
 
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
         """
-        if peer.allowed is None:
-            peer.allowed = self._access.allows(peer.address)
-        outcome = self._pass_gates(octets, peer, False, now, is_second_look=True)
+        if peer.standing is UNKNOWN:
+            peer.standing = self._clients.standing(peer.address)
+        table = self._table_of(peer)
+        outcome = self._pass_gates(octets, peer, table, False, now, is_second_look=True)
         if type(outcome) is Ask:
             outcome.asked_at = asked_at
         return outcome
 
     def _pass_gates(
-        self, octets: bytes, peer: Peer, limited: bool, now: float, is_second_look: bool = False
+        self,
+        octets: bytes,
+        peer: Peer,
+        table: PolicyTable,
+        limited: bool,
+        now: float,
+        is_second_look: bool = False,
     ) -> Outcome:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
         query = parse_query(octets)
@@ -182,7 +195,7 @@ class Service:
                 return Drop("rate_limit")
             return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
-        if not peer.allowed:
+        if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
             prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
@@ -199,7 +212,7 @@ class Service:
         if query.qtype in META_TYPES:
             return self._reply(query, peer, META_TYPES[query.qtype])
         # Names of this site, then names that must not leave it, unless someone here serves them.
-        local = self._local.find(query, self._forwarder.covers, self._table.is_filtering)
+        local = self._local.find(query, self._forwarder.covers, table.is_filtering)
         if local is not None:
             return self._remember(
                 query,
@@ -215,7 +228,7 @@ class Service:
                 math.inf,
             )
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
-        verdict = self._table.judge_name(query.qname, now)
+        verdict = table.judge_name(query.qname, now)
         action = verdict.action
         if action is not _PASSTHRU:
             if action is not _TCP_ONLY and action is not _LOCAL_DATA:
@@ -228,10 +241,10 @@ class Service:
             capped_s = cap_s(verdict, now)
             body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
             return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
-        return self._from_cache(query, peer, verdict, now, is_second_look)
+        return self._from_cache(query, peer, table, verdict, now, is_second_look)
 
     def _from_cache(
-        self, query: Query, peer: Peer, verdict: Verdict, now: float, is_second_look: bool
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, now: float, is_second_look: bool
     ) -> Outcome:
         checking_disabled = query.flags & _CD != 0
         entry = self._cache.lookup(query.qname, query.qtype, query.dnssec_ok, checking_disabled, now)
@@ -241,17 +254,17 @@ class Service:
         if entry is not None:
             if entry.response is not None:
                 if now < entry.expires_at:
-                    return self._from_entry(query, peer, verdict, entry, now)
+                    return self._from_entry(query, peer, table, verdict, entry, now)
                 stale = entry
             if entry.failure is not None and now < entry.failed_until:
                 # RFC 9520: a failure is an answer for a while, or an outage becomes a retry storm.
                 if stale is not None:
-                    return self._serve_stale(query, peer, verdict, stale, now)
+                    return self._serve_stale(query, peer, table, verdict, stale, now)
                 ede = ((int(ExtendedError.CACHED_ERROR), ""), entry.failure)
                 return self._reply(query, peer, Rcode.SERVFAIL, source=_FROM_CACHE, ede=ede, verdict=verdict)
         if not query.flags & _RD:
             return self._reply(query, peer, Rcode.REFUSED, verdict=verdict)
-        return ask_for(query, peer, verdict, self._table.generation, now, stale)
+        return ask_for(query, peer, verdict, table.generation, now, stale)
 
     # The asynchronous half.
 
@@ -291,17 +304,18 @@ class Service:
         verdict = ask.verdict
         if ask.redirect is not None:
             return self._finish_redirect(ask, ask.redirect, result, now)
+        table = self._table_of(ask.peer)
         last = self._finished
-        if last is not None and last[0] is result and is_same_question(ask, last[1], self._table.generation):
+        if last is not None and last[0] is result and is_same_question(ask, last[1], table.generation):
             return last[2]  # one of a crowd that waited for the same
         entry = self._keep(query.qname, query.dnssec_ok, query, result, now)
-        if ask.generation != self._table.generation or now >= verdict.valid_until:
-            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+        if ask.generation != table.generation or now >= verdict.valid_until:
+            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked:
                 return self._deny(query, ask.peer, verdict, now)
         if isinstance(result, Failed):
             if ask.stale is not None and now < ask.stale.stale_until:
-                return self._serve_stale(query, ask.peer, verdict, ask.stale, now)
+                return self._serve_stale(query, ask.peer, table, verdict, ask.stale, now)
             return self._reply(
                 query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=(result.ede,), verdict=verdict
             )
@@ -309,9 +323,9 @@ class Service:
         if entry is not None:
             assert entry.response is not None
             response = entry.response  # its TTLs are within the operator's bounds
-            judgement = self._judgement(query, verdict, entry, now)
+            judgement = self._judgement(query, table, verdict, entry, now)
         else:
-            judgement = self._table.judge_response(verdict, query.qname, query.qtype, response, now)
+            judgement = table.judge_response(verdict, query.qname, query.qtype, response, now)
         body = response.body
         if judgement is not PASS:
             judgement = over_transport(ask.peer, judgement)
@@ -330,14 +344,15 @@ class Service:
         query = ask.query
         entry = self._keep(redirect.target, False, query, result, now)
         verdict = redirect.verdict
-        if ask.generation != self._table.generation and redirect.kept is None:
-            verdict = over_transport(ask.peer, self._table.judge_name(query.qname, now))
+        table = self._table_of(ask.peer)
+        if ask.generation != table.generation and redirect.kept is None:
+            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked and verdict.match != redirect.verdict.match:
                 return self._deny_here(query, ask.peer, verdict, now, None)
         response = None if isinstance(result, Failed) else result.response
         if entry is not None:
             response = entry.response  # its TTLs are within the operator's bounds
-        found = self._redirects.finish(self._table, redirect, query, response, STALE_TTL_S, now)
+        found = self._redirects.finish(table, redirect, query, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
@@ -349,10 +364,11 @@ class Service:
         assert ask.stale is not None
         if now >= ask.stale.stale_until:
             return self.apologize(ask)
-        verdict = over_transport(ask.peer, self._table.judge_name(ask.query.qname, now))
+        table = self._table_of(ask.peer)
+        verdict = over_transport(ask.peer, table.judge_name(ask.query.qname, now))
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
-        return self._serve_stale(ask.query, ask.peer, verdict, ask.stale, now)
+        return self._serve_stale(ask.query, ask.peer, table, verdict, ask.stale, now)
 
     def apologize(self, ask: Ask) -> Respond:
         """SERVFAIL, when nothing better can be said."""
@@ -360,26 +376,24 @@ class Service:
 
     # Answers.
 
-    def _judgement(self, query: Query, verdict: Verdict, entry: CacheEntry, now: float) -> Verdict:
+    def _judgement(
+        self, query: Query, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
+    ) -> Verdict:
         """The response-side verdict on a cached answer, judged again after each reload."""
         judgement: Verdict | None = entry.judgement
-        if (
-            entry.judged_generation != self._table.generation
-            or judgement is None
-            or now >= judgement.valid_until
-        ):
+        if entry.judged_generation != table.generation or judgement is None or now >= judgement.valid_until:
             assert entry.response is not None
-            judgement = self._table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
+            judgement = table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
             entry.judgement = judgement
-            entry.judged_generation = self._table.generation
+            entry.judged_generation = table.generation
         return judgement
 
     def _from_entry(
-        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
         age_s = int(now - entry.stored_at)
         capped_s = cap_s(judgement, now)
         body = age_body(response, age_s, ttl_max=capped_s)
@@ -394,11 +408,11 @@ class Service:
         return self._remember(query, peer, answer, good_until, entry)
 
     def _serve_stale(
-        self, query: Query, peer: Peer, verdict: Verdict, entry: CacheEntry, now: float
+        self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, verdict, entry, now))
+        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
         capped_s = cap_s(judgement, now)
         body = with_ttl(response, STALE_TTL_S if capped_s is None else min(STALE_TTL_S, capped_s))
         if judgement.is_blocked:
@@ -423,18 +437,19 @@ class Service:
             link = response.links[verdict.kept_links - 1]
             kept = (body[: link.end], link.ancount)
         if verdict.action is _LOCAL_DATA:
-            if (start := self._redirects.start(self._table, query, verdict, kept, now)) is not None:
+            table = self._table_of(peer)
+            if (start := self._redirects.start(table, query, verdict, kept, now)) is not None:
                 redirect, found = start
                 if found is not None:
                     return led_answer(query, peer, redirect, found, now)
                 if query.recursion_desired:
-                    return Ask(query, peer, verdict, self._table.generation, now, redirect=redirect)
+                    return Ask(query, peer, verdict, table.generation, now, redirect=redirect)
         return self._deny_here(query, peer, verdict, now, kept, is_constant=response is None)
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
         prepared = prepared_answer(query, verdict, now)
-        if prepared is None or peer.transport is not _UDP or query.question_end > prepared.question_end_max:
+        if prepared is None or peer.transport.is_stream or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
         octets = query.octets
         question = octets[12 : query.question_end]
@@ -442,7 +457,7 @@ class Service:
         answer = answer_with(tail, prepared.rcode, query.qtype, _FROM_POLICY, verdict)
         answer.tally = prepared.tally
         answer.prepared = prepared
-        if not query.options and self._memo_udp.is_asked_again(octets[2:]):
+        if not query.options and self._memo_datagram.is_asked_again(octets[2:]):
             return self._remember(query, peer, answer, verdict.valid_until - prepared.ttl_s)
         return answer
 
@@ -456,7 +471,7 @@ class Service:
         *,
         is_constant: bool = False,
     ) -> Respond | Drop:
-        limit = response_limit(query, peer.transport is not _UDP)
+        limit = response_limit(query, peer.transport.is_stream)
         message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
@@ -475,6 +490,6 @@ class Service:
         With `entry`, whose body the answer holds, the memo may go on with other TTLs.
         """
         if not query.options:
-            memo = self._memo_udp if peer.transport is _UDP else self._memo_tcp
-            memo.consider(query, answer, self._table.generation, good_until, entry)
+            memo = self._memo_stream if peer.transport.is_stream else self._memo_datagram
+            memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
         return answer

@@ -41,10 +41,10 @@ class Desk(Protocol):
 
 
 def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
-    """Whether the two asked the very same, octet for octet, over the same transport and under this policy."""
+    """Whether the two asked the very same, octet for octet, over a stream or not, and under this policy."""
     return (
         other.generation == generation == ask.generation
-        and other.peer.transport is ask.peer.transport
+        and other.peer.transport.is_stream is ask.peer.transport.is_stream
         and other.query.octets[2:] == ask.query.octets[2:]
     )
 

@@ -1,6 +1,6 @@
 """recvmmsg(2) and sendmmsg(2): many datagrams for one system call.
 
-Knows: the layout of Linux's `struct mmsghdr` on 64-bit machines.  Does not know: DNS.
+Knows: the layout of Linux's `struct mmsghdr` on 64-bit little-endian machines.  Does not know: DNS.
 Theory: CPython's own `recvfrom` and `sendto` cost a system call and an address tuple per datagram.
 Here the kernel fills one table of slots per call; lengths are read with one slice, an address stays the
 `sockaddr` octets it arrived as, and an answer goes out with the sender's octets as its destination.
@@ -18,6 +18,8 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate, repeat
 from operator import add, getitem
+
+from resolver.flow.route import DatagramRoute
 
 BATCH_MAX = 64
 """Datagrams per system call; more gains nothing (the call's own cost is already spread thin)."""
@@ -47,8 +49,9 @@ _SLOT = 32
 
 
 def is_available() -> bool:
-    """Whether this machine has the calls in the layout used here."""
-    return sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
+    """Whether this machine has the calls, and its structures the layout used here."""
+    # Numbers of 32 bits are written together with the padding behind them: right where the low end is first.
+    return sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8 and sys.byteorder == "little"
 
 
 class BatchSocket:
@@ -154,14 +157,14 @@ class BatchSocket:
         """The packed addresses of the first `count` datagrams' senders."""
         return list(map(self._names_view[: _SLOT * count].tobytes().__getitem__, self._addresses[:count]))
 
-    def sender(self, slot: int) -> tuple[bytes, bytes]:
+    def route(self, slot: int) -> DatagramRoute:
         """What `put_late` needs to answer slot's datagram after the batch is gone."""
         name = self._names_view[_SLOT * slot : _SLOT * slot + _SLOT].tobytes()
         if not self._with_control:
-            return name, b""
+            return DatagramRoute(name, b"")
         length = self._receive_longs[8 * slot + 5]
         start = CONTROL_OCTETS * slot
-        return name, bytes(self._controls_view[start : start + length])
+        return DatagramRoute(name, bytes(self._controls_view[start : start + length]))
 
     def put(self, messages: list[bytes], slots: Sequence[int]) -> None:
         """Lay answers to the datagrams in `slots`, rising, into the rows of the next `send`."""
@@ -177,15 +180,15 @@ class BatchSocket:
                 self._send_longs[8 * row + 5] = self._receive_longs[8 * slot + 5]
                 self._forget_interface(self._controls_view, CONTROL_OCTETS * slot)
 
-    def put_late(self, messages: list[bytes], senders: list[tuple[bytes, bytes]]) -> None:
-        """Lay answers to `senders` of earlier batches into the rows of the next `send`."""
+    def put_late(self, messages: list[bytes], routes: list[DatagramRoute]) -> None:
+        """Lay answers to datagrams of earlier batches into the rows of the next `send`."""
         self._put_octets(messages)
         count = len(messages)
-        names = b"".join([name for name, _ in senders])
+        names = b"".join([name for name, _ in routes])
         self._send_names_view[: len(names)] = names
         self._send_longs[0 : 8 * count : 8] = self._own_name_pointers[:count]
         if self._with_control:
-            for row, (_, control) in enumerate(senders):
+            for row, (_, control) in enumerate(routes):
                 start = CONTROL_OCTETS * row
                 self._send_controls_view[start : start + len(control)] = control
                 self._send_longs[8 * row + 4] = self._own_control_pointers[row]

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from resolver.clock import Clock
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.transaction import Attempt
@@ -174,7 +176,7 @@ class NativeListener:
 
     # Queries that the plane leaves to Python.
 
-    def _on_query(self, octets: bytes, address: bytes, route: bytes) -> None:
+    def _on_query(self, octets: bytes, address: bytes, route: NativeRoute) -> None:
         now = self._clock.now()
         peer = self._peers.get(address) or self._greet(address)
         if self._plane_judges:
@@ -184,20 +186,21 @@ class NativeListener:
         self._dispose(outcome, peer, octets, route, now)
 
     def _dispose(
-        self, outcome: Respond | Drop | Ask, peer: Peer, octets: bytes, route: bytes, asked_at: float
+        self, outcome: Respond | Drop | Ask, peer: Peer, octets: bytes, route: NativeRoute, asked_at: float
     ) -> None:
         if type(outcome) is Ask:
-            outcome.context = route
+            outcome.route = route
             self._service.resolve(outcome, self._on_resolved)
         else:
             assert not isinstance(outcome, Ask)
             self._settle(outcome, peer, octets, route, asked_at)
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
-        self._settle(outcome, ask.peer, ask.query.octets, ask.context, ask.asked_at)
+        assert isinstance(ask.route, NativeRoute)
+        self._settle(outcome, ask.peer, ask.query.octets, ask.route, ask.asked_at)
 
     def _settle(
-        self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: bytes, asked_at: float
+        self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: NativeRoute, asked_at: float
     ) -> None:
         self._reporter.settle(_UDP, peer, octets, outcome, self._clock.now() - asked_at)
         if type(outcome) is Respond:

@@ -9,7 +9,8 @@ import logging
 from collections import Counter
 from typing import Protocol
 
-from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.observe.tally import Tallies, Tally
 from resolver.policy.verdict import PASS, Verdict
 

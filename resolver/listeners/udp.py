@@ -14,7 +14,9 @@ import socket
 from collections.abc import Sequence
 
 from resolver.clock import Clock
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import DatagramRoute
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.mmsg import BATCH_MAX, BatchSocket
@@ -55,8 +57,8 @@ class UdpListener:
         self._peers: dict[bytes, Peer] = {}
         self._late: list[bytes] = []
         """Answers that had to wait for an upstream, and now wait to be sent."""
-        self._late_senders: list[tuple[bytes, bytes]] = []
-        """To whom."""
+        self._late_routes: list[DatagramRoute] = []
+        """Where to."""
         self._late_answers: list[Respond] = []
         """Of what kinds, for the counts."""
         self._late_asked_at: list[float] = []
@@ -125,7 +127,7 @@ class UdpListener:
                 continue
             unanswered.append(slot)
             if type(outcome) is Ask:
-                outcome.context = batch.sender(slot)
+                outcome.route = batch.route(slot)
                 self._service.resolve(outcome, self._on_resolved)
             else:
                 assert type(outcome) is Drop
@@ -147,7 +149,8 @@ class UdpListener:
             self._reporter.query_log.write(ask.peer, octets, outcome)
         late = self._late
         late.append(octets[:2] + outcome.tail)
-        self._late_senders.append(ask.context)
+        assert isinstance(ask.route, DatagramRoute)
+        self._late_routes.append(ask.route)
         self._late_answers.append(outcome)
         self._late_asked_at.append(ask.asked_at)
         waiting = len(late)
@@ -158,14 +161,14 @@ class UdpListener:
             self._send_late()
 
     def _send_late(self) -> None:
-        late, senders = self._late, self._late_senders
+        late, routes = self._late, self._late_routes
         answers, asked_at = self._late_answers, self._late_asked_at
         if not late:
             return  # a full batch left already
         # Whatever becomes of these, the next ones start afresh.
-        self._late, self._late_senders = [], []
+        self._late, self._late_routes = [], []
         self._late_answers, self._late_asked_at = [], []
-        self._batch.put_late(late, senders)
+        self._batch.put_late(late, routes)
         self._send(len(late))
         self._reporter.count_late(_UDP, answers, asked_at, self._clock.now())
 

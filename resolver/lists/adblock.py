@@ -115,7 +115,7 @@ def _rule(text: str) -> _Rule:
     if pattern.startswith("/"):
         raise Skipped("regular expressions" if pattern.endswith("/") and len(pattern) > 2 else "path rules")
     if len(pattern.split()) > 1 or not pattern.isprintable():
-        raise ValueError(f"{show(text)} is no filter")
+        raise ValueError(f"{show(text)} is not a filter")
     form = RuleForm.SUBTREE if pattern.startswith("||") else RuleForm.EXACT
     name = pattern.lstrip("|").removesuffix("|")
     is_whole = pattern.startswith("|") and name.endswith("^")

@@ -46,7 +46,7 @@ def list_text(octets: bytes, octets_max: int) -> bytes:
     if octets.startswith(GZIP_MAGIC):
         octets = _gunzip(octets, octets_max)
     elif len(octets) > octets_max:
-        raise NoList(f"has over {octets_max} octets")
+        raise NoList(f"has over {octets_max:,} bytes")
     head = octets[:SNIFF_OCTETS]
     for magic, what in _OTHER_PACKERS:
         if head.startswith(magic):
@@ -54,7 +54,7 @@ def list_text(octets: bytes, octets_max: int) -> bytes:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise NoList("is UTF-16 text; lists are UTF-8 or ASCII")
     if b"\0" in head:
-        raise NoList("holds NUL octets, so it is no text")
+        raise NoList("has NUL bytes, so it is not text")
     if _is_html(head.removeprefix(b"\xef\xbb\xbf")):
         raise NoList("looks like an HTML page, not a list")
     if _JSON.match(head):
@@ -102,7 +102,7 @@ def _gunzip(octets: bytes, octets_max: int) -> bytes:
             rest = unpacker.unconsumed_tail
             room -= len(piece)
             if room < 0:
-                raise NoList(f"has over {octets_max} octets when unpacked")
+                raise NoList(f"has over {octets_max:,} bytes when unpacked")
             pieces.append(piece)
             if not unpacker.eof and not piece and not rest and position == len(octets):
                 raise NoList("is gzip that ends too early")
@@ -112,5 +112,5 @@ def _gunzip(octets: bytes, octets_max: int) -> bytes:
     else:
         raise NoList(f"is gzip of over {MEMBERS_MAX} members")
     if octets[position:].strip(b"\0"):
-        raise NoList("is gzip with something else behind it")
+        raise NoList("is gzip with other data after it")
     return b"".join(pieces)

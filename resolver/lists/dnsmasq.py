@@ -50,14 +50,14 @@ class Dnsmasq(LineFormat):
             return []
         directive = _DIRECTIVE.match(text)
         if directive is None:
-            raise ValueError(f"{show(text)} is no directive of dnsmasq")
+            raise ValueError(f"{show(text)} is not a dnsmasq directive")
         key, value = directive[1], directive[2] or ""
         if key not in _NAMED or not value.startswith("/"):
             raise Skipped("other directives")
         # A comment needs a space before it: `address=/x/#` is an address.
         *names, target = re.sub(r"\s#.*", "", value[1:]).strip().split("/")
         if not names:
-            raise ValueError(f"{show(text)}: no / behind the names")
+            raise ValueError(f"{show(text)}: no / after the names")
         said = _said(key, target.strip())
         return [(_owner(name, text), said) for name in names]
 
@@ -69,7 +69,7 @@ def _said(key: str, target: str) -> Said:
         return _BLOCK
     address = address_of(target)
     if address is None:
-        raise ValueError(f"{show(target)} is no address")
+        raise ValueError(f"{show(target)} is not an address")
     if not (address.is_unspecified or address.is_loopback):
         # As in a hosts file: such a line gives names their address, it does not block them.
         raise Skipped("real addresses")
@@ -78,7 +78,7 @@ def _said(key: str, target: str) -> Said:
 
 def _owner(name: str, text: str) -> bytes:
     if name in ("", "#"):
-        raise ValueError(f"{show(text)} speaks of every name there is")
+        raise ValueError(f"{show(text)} would match every name")
     name = name.removeprefix("*.").removeprefix(".")
     if "*" in name:
         raise Skipped("name patterns")

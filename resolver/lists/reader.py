@@ -116,10 +116,10 @@ class ListReader:
             message = f"{left_out} more lines are not of format {self.format!r} and were left out"
             problems.append(Problem(self.file, 0, message, "warning"))
         if skipped := notes.skipped:
-            message = f"lines that say nothing served here: {notes.skipped_lines()}"
+            message = f"lines that this server does not use: {notes.skipped_lines()}"
             problems.append(Problem(self.file, 0, message, "warning"))
         if notes.bad_line_count and not self.entry_count and not skipped:
-            problems.append(Problem(self.file, 0, f"not one line of it is in format {self.format!r}"))
+            problems.append(Problem(self.file, 0, f"no line of it is in format {self.format!r}"))
         elif notes.bad_line_count > self._bad_lines_max():
             message = (
                 f"{notes.bad_line_count:,} lines are not of format {self.format!r}, over "

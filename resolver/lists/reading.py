@@ -316,7 +316,7 @@ def text_of(octets: bytes) -> str:
     if len(octets) > LINE_OCTETS_MAX:
         octets = octets.strip()
         if len(octets) > LINE_OCTETS_MAX:
-            raise ValueError(f"line of {len(octets)} octets (at most {LINE_OCTETS_MAX})")
+            raise ValueError(f"line of {len(octets):,} bytes (at most {LINE_OCTETS_MAX})")
     try:
         return octets.decode().strip()
     except UnicodeDecodeError:
@@ -365,5 +365,5 @@ def checked_name(name: bytes, word: str) -> bytes:
             raise Skipped("top-level domains")
         raise ValueError(f"{show(word)} is a single label")
     if name.endswith(_NUMBER_ENDS) and _ends_in_number(name):
-        raise ValueError(f"{show(word)} ends in a number, as no domain does")
+        raise ValueError(f"{show(word)} ends in a number; no domain does")
     return name

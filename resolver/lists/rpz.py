@@ -350,7 +350,7 @@ class Rpz(ListFormat):
             if action is not None:
                 answer = (action, None)
             elif target.startswith("rpz-") and target.count(".") == 1:
-                raise ValueError(f"{show(target)} is no action")
+                raise ValueError(f"{show(target)} is not an action")
             else:
                 answer = (PolicyAction.LOCAL_DATA, self._interned(LocalData((), _redirect(target))))
             self._answers[target] = answer
@@ -494,4 +494,4 @@ def network_from_labels(labels: list[str]) -> Network:
         address = ipaddress.IPv6Address(":".join(reversed(parts)))
         return ipaddress.IPv6Network((address, int(length)))
     except ValueError as error:
-        raise ValueError(f"{show(text)} is no network of rpz-ip: {error}") from None
+        raise ValueError(f"{show(text)} is not an rpz-ip network: {error}") from None

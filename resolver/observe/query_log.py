@@ -8,10 +8,10 @@ on, the event loop only queues references; the writing thread reads the question
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable
 
-from resolver.flow.outcome import Drop, Peer, Respond
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer
 from resolver.observe.log import LINE_FORMATS, LogWriter
 from resolver.observe.tally import QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.wire.names import name_to_text
@@ -34,7 +34,7 @@ class QueryLog:
         queries: str,
         clients: str,
         line_format: str,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         self._writer = writer
         self._only_blocked = queries == "blocked"
@@ -55,7 +55,7 @@ class QueryLog:
         fields: dict[str, object] = {}
         if self._clients != "hidden":
             fields["client"] = shown_client(peer.address, self._clients)
-        fields["transport"] = peer.transport.value
+        fields["transport"] = peer.transport.label
         if isinstance(query, Malformed):
             fields["malformed"] = query.reason
         else:

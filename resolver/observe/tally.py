@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from operator import add
 from typing import NamedTuple
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
 from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.numbers import Qtype, Rcode
 
 SECONDS_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Upper bounds of `resolver_response_seconds`.  The first holds a full batch of answers from memory;
+"""Upper bounds of the buckets of response times.  The first holds a full batch of answers from memory;
 2 s is the default upstream timeout."""
 
 OTHER = "OTHER"
@@ -127,7 +128,7 @@ class Tallies:
         qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
         if isinstance(outcome, Respond):
             key = TallyKey(
-                transport.value,
+                transport.label,
                 qtype,
                 RCODE_LABELS.get(outcome.rcode, OTHER),
                 outcome.source.value,
@@ -135,7 +136,7 @@ class Tallies:
                 *hits,
             )
         else:
-            key = TallyKey(transport.value, qtype, None, None, outcome.reason, *hits)
+            key = TallyKey(transport.label, qtype, None, None, outcome.reason, *hits)
         tally = self._tallies.get(key)
         if tally is None:
             late = self._unused if key.source is None else self._late[key.source]

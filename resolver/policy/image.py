@@ -3,7 +3,7 @@
 Knows: where each section stands, how a record is spelt.  Does not know: YAML, which rule wins, time.
 It is written once under a temporary name, flushed, renamed and never changed again; readers map it.
 
-Layout, little-endian throughout, version 2.  The header is 256 octets:
+Layout, little-endian throughout, version 3.  The header is 256 octets:
 
     0    8   magic `XRPOLICY`
     8    4   format version
@@ -15,9 +15,11 @@ Layout, little-endian throughout, version 2.  The header is 256 octets:
     240  16  checksum: XXH3-128 (canonical, big-endian) of octets 0..239, then 256..end
 
 CLASSES, 16 octets each.  A rule class is everything that rules share: one exchange (or list) has one
-class per form and effect.
+class per form, effect and audience.
     0 rule u16 (index into RULES) · 2 form u8 · 3 effect u8 · 4 tier u8 · 5 zero · 6 file u16 (index into
-    META.files, and the order of files) · 8 zero
+    META.files, and the order of files) · 8 audience u64: bit g says that it is for the clients of group g
+    (all bits: for everybody).  For any other group it is as if it were not there.  Group 0 is that of all
+    clients that nothing puts into another one.
 RULES, 64 octets each.
     0 action u8 · 1 mode u8 · 2 EDE code u16 · 4 TTL s u32 · 8 sinkhole IPv4 · 12 EDE text offset into
     STRINGS u32 · 16 sinkhole IPv6 · 32 from, Unix seconds f64, -inf: always · 40 until f64, +inf: never ·
@@ -61,7 +63,7 @@ from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, R
 from resolver.wire.numbers import Qtype
 
 MAGIC = b"XRPOLICY"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_OCTETS = 256
 CHECKSUM_OFFSET = 240
 FLAG_TOP_LEVEL_OWNER = 1
@@ -72,6 +74,14 @@ REFS_PER_NAME_MAX = 255
 """A record counts its references in one octet."""
 CLASSES_MAX = 65_535
 """A reference names its class in 16 bits."""
+GROUPS_MAX = 64
+"""An audience has one bit for each group."""
+EVERYBODY = 0
+"""The group of all clients that nothing puts into another one."""
+AUDIENCE_ALL = (1 << GROUPS_MAX) - 1
+"""The audience of what is for everybody."""
+META_VERSIONS = (2, 3)
+"""Formats whose header and META stand where ours do: what they say to people can be read."""
 BLOB_OCTETS_MAX = 0xFFFFFFFF
 """A place is an offset of 32 bits: about 170,000,000 list names."""
 
@@ -128,7 +138,7 @@ MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
 """The code of a mode is its place here."""
 
 HEADER = struct.Struct("<8sIIQQ18QQ")
-CLASS = struct.Struct("<HBBBxH8x")
+CLASS = struct.Struct("<HBBBxHQ")
 RULE = struct.Struct("<BBHI4sI16sddIII4x")
 LOCAL_ITEM = struct.Struct("<HH")
 INTERVAL = struct.Struct("<16sII")
@@ -138,7 +148,7 @@ REF = struct.Struct("<HI")
 
 @dataclass(slots=True, frozen=True)
 class RuleClass:
-    """What the rules of one form and effect of one source have in common."""
+    """What the rules of one form, effect and audience of one source have in common."""
 
     rule: PolicyRule
     form: RuleForm | None
@@ -147,6 +157,12 @@ class RuleClass:
     tier: Tier
     file: str
     file_index: int
+    audience: int = AUDIENCE_ALL
+    """Bit g: it is for the clients of group g."""
+
+    def is_for(self, group: int) -> bool:
+        """Whether it is for the clients of this group."""
+        return bool(self.audience >> group & 1)
 
 
 def checksum(octets: memoryview) -> bytes:
@@ -294,8 +310,8 @@ class Image:
     def _read_classes(self, section: memoryview) -> tuple[RuleClass, ...]:
         files: list[str] = self.meta["files"]
         return tuple(
-            RuleClass(self.rules[rule], FORMS[form], Effect(effect), Tier(tier), files[file], file)
-            for rule, form, effect, tier, file in CLASS.iter_unpack(section)
+            RuleClass(self.rules[rule], FORMS[form], Effect(effect), Tier(tier), files[file], file, audience)
+            for rule, form, effect, tier, file, audience in CLASS.iter_unpack(section)
         )
 
     def verify(self) -> None:
@@ -325,3 +341,22 @@ class Image:
         """The (class, line) references of the record whose count stands at `offset` of BLOB."""
         end = offset + 1 + 6 * self.blob[offset]
         return list(REF.iter_unpack(self.blob[offset + 1 : end]))
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What an image says to people; also one of an older format, by which nothing can be judged any more.
+
+    Raises `ImageUnusable`.
+    """
+    try:
+        with path.open("rb") as file:
+            magic, version, _, octets, _, *directory, _ = HEADER.unpack(file.read(HEADER.size))
+            offset, length = directory[2 * Section.META : 2 * Section.META + 2]
+            is_whole = offset + length <= octets == os.fstat(file.fileno()).st_size
+            if magic != MAGIC or version not in META_VERSIONS or not is_whole:
+                raise ImageUnusable(f"{path}: no policy image that can be read")
+            file.seek(offset)
+            meta: dict[str, Any] = json.loads(file.read(length))
+    except (OSError, struct.error, ValueError) as error:
+        raise ImageUnusable(f"{path}: cannot be read: {error}") from error
+    return meta

@@ -1,11 +1,12 @@
 """Judges names and responses by one compiled policy: which rule wins, and how far it reaches.
 
-Knows: the image, the order of tiers, forms and modes, dates as of its making.  Does not know: files,
-questions' encoding, wall time (it is told once, when made), the cache.
+Knows: the image, the order of tiers, forms and modes, dates as of its making, its group of clients.
+Does not know: files, questions' encoding, wall time (it is told once, when made), who asks, the cache.
 Theory: a name's suffixes are looked up from the longest to the shortest, and within a record the
 references stand in the order of preference, so in each tier the first rule that applies has won.
 A table never changes.  When a rule's `from` or `until` comes, the publisher makes a new table over the
-same image, so all that depends on dates is worked out once per table, not per question.
+same image, so all that depends on dates is worked out once per table, not per question.  So is whom a
+rule is for: in the table of a group, a class that is not for the group is as if it were disabled.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from resolver.policy import image as layout
-from resolver.policy.image import Effect, Image, RuleClass, Tier
+from resolver.policy.image import EVERYBODY, GROUPS_MAX, Effect, Image, RuleClass, Tier
 from resolver.policy.trace import Trace, trace_name
 from resolver.policy.verdict import (
     PASS,
@@ -40,6 +41,8 @@ EXEMPTIONS = (Exemption.ALL, Exemption.ALL, Exemption.LISTS)
 """What a winning exception of each tier switches off on the response side (design: list allow rules
 reach lists only)."""
 
+GROUP_SHIFT = 56
+"""Where a table's group stands in its generation: generations rise by one and never get there."""
 
 # Looked up once: an enum's members cost a look-up each on a hot path.
 SUBTREE = RuleForm.SUBTREE
@@ -61,7 +64,7 @@ class Applying(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A rule class as of the table's time."""
+    """A rule class as of the table's time, for the table's group."""
 
     origin: RuleClass
     is_enforced: bool
@@ -82,16 +85,26 @@ class Ready(NamedTuple):
 
 
 class PolicyTable:
-    """One policy at one time; immutable, and safe to use from any thread."""
+    """One policy at one time for one group of clients; immutable, and safe to use from any thread."""
 
-    def __init__(self, image: Image, generation: int, wall: float, monotonic: float) -> None:
-        """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock."""
+    def __init__(
+        self, image: Image, generation: int, wall: float, monotonic: float, group: int = EVERYBODY
+    ) -> None:
+        """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
+
+        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.
+        """
+        if not 0 <= group < GROUPS_MAX:
+            raise ValueError(f"group {group}: there are {GROUPS_MAX}")
         self.image = image
-        self.generation = generation
-        """Rises with every table published; verdicts of an older one are judged again."""
+        self.group = group
+        self.generation = generation | group << GROUP_SHIFT
+        """The policy's, with the group above it, so no other table has it: what was judged under another
+        one is judged again."""
         self.made_at = (wall, monotonic)
         """The time it is true for, on both clocks."""
-        self._standings = tuple(_standing(origin, wall, wall - monotonic) for origin in image.classes)
+        offset = wall - monotonic
+        self._standings = tuple(_standing(origin, wall, offset, group) for origin in image.classes)
         self._ready = tuple(map(_ready, self._standings))
         self._octets = image.octets
         self._homes = image.homes
@@ -102,15 +115,11 @@ class PolicyTable:
         # Under the root's rules a marker may stand at a top-level domain that owns no rule.
         self._skips_top = not (image.has_top_level_owner or image.has_root_owner)
         self._root = image.find(b"\0") if image.has_root_owner else 0
-        self.next_boundary: float = min(
-            (wall + (standing.changes_at - monotonic) for standing in self._standings), default=math.inf
-        )
-        """Wall time of the next `from` or `until`; inf: none is coming."""
         meta = image.meta
         self.is_filtering: bool = any(
             standing.is_enforced and standing.origin.effect is Effect.BLOCK for standing in self._standings
         )
-        """Whether any rule blocks anything now."""
+        """Whether any rule blocks anything for this group now."""
         self.exchanges: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["exchanges"])
         """All of them, in file order, those without domains included."""
         self.lists: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["lists"])
@@ -212,10 +221,10 @@ class PolicyTable:
 
     def trace(self, name: bytes, at: float) -> Trace:
         """Why `name` is judged as it is at wall time `at`: for people, at leisure."""
-        return trace_name(PolicyTable(self.image, self.generation, at, at), name, at)
+        return trace_name(PolicyTable(self.image, self.generation, at, at, self.group), name, at)
 
     def standing(self, class_id: int) -> Standing:
-        """A class as of this table's time."""
+        """A class as of this table's time, for its group."""
         return self._standings[class_id]
 
     def _decide(self, qname: bytes, applying: list[Applying], *, skip_lists: bool) -> Verdict:
@@ -428,15 +437,23 @@ def _first(tiers: list[Applying | None]) -> Applying | None:
     return tiers[0] or tiers[1] or tiers[2]
 
 
-def _standing(origin: RuleClass, wall: float, offset: float) -> Standing:
+def _standing(origin: RuleClass, wall: float, offset: float, group: int) -> Standing:
     rule = origin.rule
+    changes_at = next_change(rule, wall) if origin.is_for(group) else None
+    if changes_at is None:
+        return Standing(origin, False, False, math.inf)
+    if rule.starts_at is not None and wall < rule.starts_at:
+        return Standing(origin, False, False, changes_at - offset)
+    return Standing(origin, rule.mode is Mode.ENFORCE, True, changes_at - offset)
+
+
+def next_change(rule: PolicyRule, wall: float) -> float | None:
+    """Wall time of a rule's next `from` or `until`; inf: none; None: the rule takes no part any more."""
     starts_at = -math.inf if rule.starts_at is None else rule.starts_at
     ends_at = math.inf if rule.ends_at is None else rule.ends_at
     if rule.mode is Mode.DISABLED or ends_at <= wall or ends_at <= starts_at:
-        return Standing(origin, False, False, math.inf)
-    if wall < starts_at:
-        return Standing(origin, False, False, starts_at - offset)
-    return Standing(origin, rule.mode is Mode.ENFORCE, True, ends_at - offset)
+        return None
+    return starts_at if wall < starts_at else ends_at
 
 
 def _ready(standing: Standing) -> Ready | None:

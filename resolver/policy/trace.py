@@ -36,8 +36,10 @@ class Candidate:
     line: int
     orders: tuple[dict[str, Any], ...]
     """The orders it cites, whole."""
+    is_for_group: bool
+    """Whether it is for the group of clients that the table is of."""
     is_enforced: bool
-    """In force at that time, whether or not it reaches the name."""
+    """In force for them at that time, whether or not it reaches the name."""
     won: bool
     why: str
     """Why it won, or what beat it, in words."""
@@ -116,6 +118,7 @@ def _candidate(
         file=origin.file,
         line=ref.line,
         orders=tuple(table.orders[order] for order in rule.orders if order in table.orders),
+        is_for_group=origin.is_for(table.group),
         is_enforced=standing.is_enforced,
         won=ref is winner,
         why="wins" if ref is winner else _why_not(table, ref, owner, at, winner, would_win),
@@ -132,6 +135,8 @@ def _why_not(
         return f"reaches only {owner} itself"
     if origin.form is RuleForm.BELOW and not ref.owner_offset:
         return f"reaches only names below {owner}"
+    if not origin.is_for(table.group):
+        return "it is for other clients"
     if rule.mode is Mode.DISABLED:
         return "its mode is disabled"
     if rule.starts_at is not None and at < rule.starts_at:

@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,7 @@ from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, li
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
+from resolver.durable import replacing
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import RuleForm
 from resolver.portions import open_regular, read_up_to, write_all
@@ -39,6 +40,8 @@ from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, In
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
 from resolver.publishing.list_rules import AddedList, add_list
+
+OnStep = Callable[[str], None]
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
 
@@ -59,12 +62,14 @@ def compile_policy(
     state_dir: Path | None = None,
     now: float | None = None,
     text: bytes | None = None,
+    on_step: OnStep = lambda _: None,
 ) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already.
 
     `state_dir`: where approvals and the policy that served last are found; None: neither counts.
     `now`: Unix seconds, for remarks on dates.
     `text`: what the blocklist would say, instead of what stands in the file.
+    `on_step`: is called with words on what is done next, list by list.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
     octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
@@ -85,7 +90,7 @@ def compile_policy(
     blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
-    served = _served_counts(state_dir)
+    served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
     # Told before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
@@ -106,14 +111,19 @@ def compile_policy(
     # suddenly shrinks must not keep a change of the blocklist out.
     local = tuple(spec for spec in blocklist.lists if spec.download is None)
     rails = _Rails(local, served, force)
-    _find_or_write(blocklist, lists, out_dir, compiled, rails)
+    _find_or_write(blocklist, lists, out_dir, compiled, rails, on_step)
     if compiled.image is not None:
         _keep_text(compiled.image, octets)
     return compiled
 
 
 def _find_or_write(
-    blocklist: Blocklist, lists: list[bytes], out_dir: Path, compiled: Compiled, rails: _Rails
+    blocklist: Blocklist,
+    lists: list[bytes],
+    out_dir: Path,
+    compiled: Compiled,
+    rails: _Rails,
+    on_step: OnStep,
 ) -> None:
     image = out_dir / f"{compiled.key}{IMAGE_SUFFIX}"
     if image.exists():
@@ -131,7 +141,7 @@ def _find_or_write(
             return
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        _write_image(blocklist, lists, image, compiled, rails)
+        _write_image(blocklist, lists, image, compiled, rails, on_step)
     except OSError as error:
         compiled.transient = True
         compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
@@ -145,14 +155,11 @@ def _find_or_write(
 def _keep_text(image: Path, octets: bytes) -> None:
     """Put the blocklist's octets beside its image: the file itself may be another when it is recorded."""
     path = image.with_suffix(TEXT_SUFFIX)
-    # Named like an unfinished image, so that what a killed compiler leaves is cleaned up alike.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # No record is worth keeping a policy from serving; the reader holds the text against its hash.
     with contextlib.suppress(OSError):
         if not path.exists():
-            with temporary.open("wb", buffering=0) as file:
-                write_all(file.fileno(), [octets])
-            temporary.replace(path)
+            with replacing(path) as new:
+                write_all(new.file.fileno(), [octets])
 
 
 class _Rails(NamedTuple):
@@ -169,18 +176,6 @@ class _Rails(NamedTuple):
             found = [as_forced(problem) for problem in found]
         compiled.problems += found
         return not has_errors(found)
-
-
-def _served_counts(state_dir: Path | None) -> Mapping[str, int]:
-    """How many names each list had in the policy that served last; empty when that is unknown."""
-    if state_dir is None:
-        return {}
-    store = ImageStore(state_dir)
-    note = store.last_good()
-    try:
-        return dict(Image(store.path_of(note.key)).meta["counts"]["per_list"]) if note else {}
-    except ImageUnusable:
-        return {}
 
 
 def _input(path: Path, octets: bytes) -> InputFile:
@@ -205,7 +200,7 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         compiled.problems.append(Problem(spec.file, spec.line, message))
         return b""
     if len(octets) > spec.size_octets_max:
-        message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max} octets"
+        message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max:,} bytes"
         compiled.problems.append(Problem(spec.file, spec.line, message))
         return b""
     compiled.inputs.append(_input(spec.path, octets))
@@ -229,7 +224,12 @@ def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:
 
 
 def _write_image(
-    blocklist: Blocklist, lists: list[bytes], image: Path, compiled: Compiled, rails: _Rails
+    blocklist: Blocklist,
+    lists: list[bytes],
+    image: Path,
+    compiled: Compiled,
+    rails: _Rails,
+    on_step: OnStep,
 ) -> None:
     # Random, so that nobody can compose a list whose names all meet in one place of the table.
     writer = ImageWriter(int.from_bytes(os.urandom(8)))
@@ -246,11 +246,13 @@ def _write_image(
     list_problems: list[Problem] = []
     added: dict[str, AddedList] = {}
     for number, spec in enumerate(blocklist.lists):
+        on_step(f"list {spec.name} ({number + 1} of {len(lists)})")
         octets, lists[number] = lists[number], b""  # A large list is not needed twice in memory.
         added[spec.name] = add_list(writer, spec, octets, list_problems)
     compiled.problems += list_problems
     if has_errors(list_problems):
         return
+    on_step("sorting the names")
     writer.lay()
     list_names = {name: one.served(writer.duplicates) for name, one in added.items()}
     compiled.counts = {

@@ -19,8 +19,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from resolver.durable import sync_directory
-from resolver.policy.image import Image, ImageUnusable
+from resolver.durable import remove_leftovers, replace_file
+from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
 from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 
@@ -70,23 +70,27 @@ class ImageStore:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def list_sizes(self) -> dict[str, int]:
+        """How many names each list had in the policy that served last; empty when that is unknown.
+
+        An image of an older format tells it too: an upgrade is no reason to let a list shrink unseen.
+        """
+        note = self.last_good()
+        if note is None:
+            return {}
+        try:
+            sizes = read_meta(self.path_of(note.key))["counts"]["per_list"]
+            return {str(name): int(size) for name, size in sizes.items()}
+        except (ImageUnusable, KeyError, TypeError, ValueError, AttributeError):
+            return {}
+
     def remember(self, note: LastGood) -> None:
         """Write the note: the old or the new one stands, never half of one.  Raises OSError."""
-        temporary = self._note.with_name(f".{self._note.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(asdict(note), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._note)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync_directory(self._note.parent)
+        replace_file(self._note, json.dumps(asdict(note)).encode())
 
     def prune(self, serving: str) -> None:
         """Remove the oldest images beyond `IMAGES_KEPT_MAX`, and what killed compilers left behind."""
+        remove_leftovers(self.images)
         try:
             entries = list(self.images.iterdir())
         except OSError:
@@ -96,8 +100,6 @@ class ImageStore:
             with contextlib.suppress(OSError):
                 if path.suffix == IMAGE_SUFFIX and path.stem != serving:
                     images.append((path.stat().st_mtime, path))
-                elif path.name.startswith(".") and path.suffix == ".tmp" and not _writer_lives(path):
-                    path.unlink()
         images.sort(reverse=True)
         for _, path in images[IMAGES_KEPT_MAX - 1 :]:
             with contextlib.suppress(OSError):
@@ -167,14 +169,3 @@ def _stamp_of(path: str) -> Stamp:
     except OSError:
         return None
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
-def _writer_lives(temporary: Path) -> bool:
-    """Whether the process that a temporary file names is still there."""
-    try:
-        os.kill(int(temporary.name.split(".")[-2]), 0)
-    except (ValueError, ProcessLookupError, IndexError):
-        return False
-    except OSError:
-        return True
-    return True

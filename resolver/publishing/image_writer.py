@@ -10,16 +10,15 @@ import contextlib
 import ipaddress
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from resolver.durable import sync_directory
+from resolver.durable import replacing
 from resolver.policy import image
-from resolver.policy.image import Effect, ImageUnusable, RuleClass, Section, Tier
+from resolver.policy.image import AUDIENCE_ALL, Effect, RuleClass, Section, Tier
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.portions import write_all
 from resolver.publishing.name_table import Rank, name_table
@@ -37,7 +36,7 @@ class ImageWriter:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._classes: list[RuleClass] = []
-        self._class_ids: dict[tuple[int, RuleForm | None, Effect, int], int] = {}
+        self._class_ids: dict[tuple[int, RuleForm | None, Effect, int, int], int] = {}
         self._rules: list[PolicyRule] = []
         self._rule_ids: dict[int, int] = {}
         self._files: dict[str, int] = {}
@@ -49,17 +48,27 @@ class ImageWriter:
         """Names dropped because their class has them already: {class id: count}; known when it is laid."""
         return self._names.duplicates
 
-    def class_of(self, rule: PolicyRule, form: RuleForm | None, effect: Effect, file: str) -> int:
-        """The id of the class of these rules, made at the first call.  Files rank by first mention."""
+    def class_of(
+        self,
+        rule: PolicyRule,
+        form: RuleForm | None,
+        effect: Effect,
+        file: str,
+        audience: int = AUDIENCE_ALL,
+    ) -> int:
+        """The id of the class of these rules, made at the first call.  Files rank by first mention.
+
+        `audience`: a bit for each group of clients that it is for.
+        """
         file_index = self._files.setdefault(file, len(self._files))
-        key = (id(rule), form, effect, file_index)
+        key = (id(rule), form, effect, file_index, audience)
         class_id = self._class_ids.get(key)
         if class_id is None:
             class_id = self._class_ids[key] = len(self._classes)
             if class_id >= image.CLASSES_MAX:
                 raise TooManyRules(f"over {image.CLASSES_MAX} kinds of rules")
             tier = {"protected": Tier.PROTECTED, "list": Tier.LISTS}.get(rule.kind, Tier.EXCHANGES)
-            self._classes.append(RuleClass(rule, form, effect, tier, file, file_index))
+            self._classes.append(RuleClass(rule, form, effect, tier, file, file_index, audience))
             self.rule_id(rule)
         return class_id
 
@@ -94,7 +103,8 @@ class ImageWriter:
 
     def _marker_of(self, class_id: int) -> int:
         origin = self._classes[class_id]
-        return self.class_of(origin.rule, origin.form, Effect.MARKER, origin.file)
+        # For whom there is no exception, there is no mark of it either.
+        return self.class_of(origin.rule, origin.form, Effect.MARKER, origin.file, origin.audience)
 
     # Writing the file.
 
@@ -107,20 +117,10 @@ class ImageWriter:
         if not self._names.homes:
             self.lay()
         octets = self._sections(meta)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb", buffering=0) as file:
-                write_all(file.fileno(), octets)
-                os.fsync(file.fileno())
+        with replacing(path, mode=0o444) as new:
+            write_all(new.file.fileno(), octets)
             # Read back before the name exists: who finds the name finds a whole image.
-            image.Image(temporary).verify()
-            temporary.chmod(0o444)
-            temporary.replace(path)
-        except (OSError, ImageUnusable):
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync_directory(path.parent)
+            image.Image(new.path).verify()
 
     def _sections(self, meta: dict[str, Any]) -> list[bytes | bytearray | memoryview]:
         strings = bytearray()
@@ -171,6 +171,7 @@ class ImageWriter:
             origin.effect,
             origin.tier,
             origin.file_index,
+            origin.audience,
         )
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Keeps the policy in force up to date: start rule, watching, compiling, swapping, dates.
 
-Knows: the event loop, the child process, wall time (nobody else does).  Does not know: how names are
-judged, how anything is answered.
+Knows: the event loop, the child process, what wall time means for the policy in force (it is handed the
+clock).  Does not know: how names are judged, how anything is answered.
 
 Theory of operation.  One worker does one thing at a time: something may have changed (a file event, a
 stamp that differs, SIGHUP), so compile in a child, check what it made in a thread, swap one reference.
@@ -9,8 +9,8 @@ Whatever fails on the way leaves the old policy serving, and is said in the log 
 Watching tells the worker early; every `CHECK_S` the files' stamps are compared all the same, so
 file systems that report nothing are only slower.  Events are never believed: stamps are.
 
-Dates: a table is true for its moment.  At the next `from` or `until`, or when the wall clock was set,
-a new table is made over the same image, under a new generation.
+Dates: a policy is true for its moment.  At the next `from` or `until`, or when the wall clock was set,
+a new one is made over the same image, under a new generation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +28,9 @@ from watchfiles import awatch
 
 from resolver.children import Share, run_child, run_child_when_idle
 from resolver.clock import Clock, TimerHandle
+from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
 from resolver.publishing.approvals import Approval
 from resolver.publishing.compiled import Compiled, InputFile
@@ -80,16 +80,16 @@ class PublisherStatus:
 
 
 class Publisher:
-    """Publishes policy tables through `on_publish`, from `start` until `close`."""
+    """Publishes policies through `on_publish`, from `start` until `close`."""
 
     def __init__(
         self,
         blocklist_path: Path,
         state_dir: Path,
         clock: Clock,
-        on_publish: Callable[[PolicyTable], None],
+        on_publish: Callable[[Policy], None],
         *,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
         compile_policy: Compile | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
@@ -99,7 +99,7 @@ class Publisher:
         `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
         """
         self.status = PublisherStatus()
-        self.table: PolicyTable | None = None
+        self.policy: Policy | None = None
         self._blocklist = blocklist_path
         self._store = ImageStore(state_dir)
         self._state_dir = state_dir
@@ -122,8 +122,8 @@ class Publisher:
         self._boundary_timer: TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> PolicyTable:
-        """Publish the first table, then keep watching.  Raises `StartRefused`.
+    async def start(self) -> Policy:
+        """Publish the first policy, then keep watching.  Raises `StartRefused`.
 
         The image of unchanged files is taken from disk.  A blocklist with errors is fatal, unless a
         last good copy is there: that serves, loudly.
@@ -141,12 +141,12 @@ class Publisher:
             self._tell_applied(list(note.inputs))
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
-        assert self.table is not None
+        assert self.policy is not None
         self._tasks.append(asyncio.create_task(self._work(), name="policy-publisher"))
         if self._watch:
             self._tasks.append(asyncio.create_task(self._watch_files(), name="policy-watcher"))
         self._check_timer = self._clock.call_later(CHECK_S, self._check)
-        return self.table
+        return self.policy
 
     def reload(self) -> None:
         """Compile and publish, whether or not a file changed (SIGHUP); returns at once."""
@@ -187,8 +187,8 @@ class Publisher:
         image = None
         if compiled.image is not None:
             try:
-                if compiled.key == self._key and self.table is not None:
-                    image = self.table.image
+                if compiled.key == self._key and self.policy is not None:
+                    image = self.policy.image
                 else:
                     image = await asyncio.to_thread(open_image, compiled.image)
             except ImageUnusable as error:
@@ -217,22 +217,22 @@ class Publisher:
             self._retry_at = self._clock.now() + RETRY_S
         errors = [problem for problem in problems if problem.severity == "error"]
         log.error(
-            "blocklist not loaded, %s: %d errors: %s",
-            f"generation {self.status.generation} keeps serving" if self.table else "nothing serves yet",
-            len(errors),
+            "blocklist not loaded, %s: %s: %s",
+            f"generation {self.status.generation} stays in force" if self.policy else "nothing is served yet",
+            counted(len(errors), "error"),
             "; ".join(map(str, errors[:PROBLEMS_LOGGED_MAX])),
         )
 
     def _log_success(self, problems: list[Problem]) -> None:
-        assert self.table is not None
-        counts = self.table.counts
+        assert self.policy is not None
+        counts = self.policy.everybody.counts
         log.info(
-            "policy generation %d: %d exchanges, %d domains, %d list names, %d warnings%s",
+            "policy generation %d: %s, %s, %s, %s%s",
             self.status.generation,
-            counts["exchanges"],
-            counts["domains"],
-            counts["list_names"],
-            len(problems),
+            counted(counts["exchanges"], "exchange"),
+            counted(counts["domains"], "domain"),
+            counted(counts["list_names"], "list name"),
+            counted(len(problems), "warning"),
             "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
         )
 
@@ -264,24 +264,24 @@ class Publisher:
         await asyncio.to_thread(self._store.prune, compiled.key)
 
     def _tell_applied(self, inputs: list[InputFile]) -> None:
-        if self._on_applied is not None and self.table is not None:
-            self._on_applied(inputs, self.table.counts)
+        if self._on_applied is not None and self.policy is not None:
+            self._on_applied(inputs, self.policy.everybody.counts)
 
     async def _publish(self, image: Image, key: str) -> None:
-        """Make the table where it stalls nobody, then swap it in."""
+        """Make the policy where it stalls nobody, then swap it in."""
         generation = self.status.generation + 1
-        table = await asyncio.to_thread(
-            PolicyTable, image, generation, wall := self._wall(), now := self._clock.now()
+        policy = await asyncio.to_thread(
+            make_policy, image, generation, wall := self._wall(), now := self._clock.now()
         )
         self._key = key
-        self._swap(table, wall - now)
+        self._swap(policy, wall - now)
 
-    def _swap(self, table: PolicyTable, offset: float) -> None:
-        self.table = table
+    def _swap(self, policy: Policy, offset: float) -> None:
+        self.policy = policy
         self._offset = offset
-        self.status.generation = table.generation
-        self.status.image = table.image.path
-        self._on_publish(table)
+        self.status.generation = policy.generation
+        self.status.image = policy.image.path
+        self._on_publish(policy)
         self._await_boundary()
 
     # Dates.
@@ -290,23 +290,23 @@ class Publisher:
         if self._boundary_timer is not None:
             self._boundary_timer.cancel()
             self._boundary_timer = None
-        assert self.table is not None
-        delay_s = self.table.next_boundary - self._wall()
+        assert self.policy is not None
+        delay_s = self.policy.next_boundary - self._wall()
         # Farther ones are met by `_check`, which sees the wall clock move as it really does.
         if delay_s <= 2 * CHECK_S:
             self._boundary_timer = self._clock.call_later(max(0.0, delay_s), self.heed_dates)
 
     def heed_dates(self) -> None:
-        """Publish a new table over the same image when a date came, or the wall clock was set."""
-        assert self.table is not None
+        """Publish a new policy over the same image when a date came, or the wall clock was set."""
+        assert self.policy is not None
         wall, now = self._wall(), self._clock.now()
         jumped = abs(wall - now - self._offset) >= CLOCK_JUMP_S
-        if jumped or wall >= self.table.next_boundary:
+        if jumped or wall >= self.policy.next_boundary:
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
-            table = PolicyTable(self.table.image, self.status.generation + 1, wall, now)
-            self._swap(table, wall - now)
-            log.info("policy generation %d: dates of rules judged again", table.generation)
+            policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
+            self._swap(policy, wall - now)
+            log.info("policy generation %d: dates of rules judged again", policy.generation)
         else:
             self._await_boundary()
 

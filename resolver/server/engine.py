@@ -29,7 +29,7 @@ class Choice(NamedTuple):
     """The engine that runs, and why it is not the other."""
 
     engine: str
-    """`native` or `python`: the label of `resolver_build_info`."""
+    """`native` or `python`: the metric label."""
     why: str
     """Why not native; empty where that runs, or nobody wants it."""
     module: NativeModule | None

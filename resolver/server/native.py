@@ -2,7 +2,7 @@
 
 Knows: which settings the plane is made of, in which order it starts and stops, what it counts.  Does not
 know: what it does with a query, how handovers are finished (`listeners.native`).
-Theory: both planes judge by the same policy.  A new table is first published to the plane, on a
+Theory: both planes judge by the same policy.  A new one is first published to the plane, on a
 thread since that reads the whole image, and then to Python's own flow.  If the plane cannot use an
 image that Python can, Python serves alone from then on, and says so.
 """
@@ -27,7 +27,7 @@ from resolver.listeners.native import Door, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, TallyFields
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class NativeEngine:
-    """The plane of one server: bind sockets, publish a table, `start`, and down again."""
+    """The plane of one server: bind sockets, publish a policy, `start`, and down again."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class NativeEngine:
         self._plane: OwnPlane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
-        self._wanted: tuple[PolicyTable, Callable[[PolicyTable], None]] | None = None
+        self._wanted: tuple[Policy, Callable[[Policy], None]] | None = None
         self._publishing: asyncio.Task[None] | None = None
         self._is_usable = True
 
@@ -121,7 +121,7 @@ class NativeEngine:
             doors.pop().sock.close()
 
     async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
-        """Serve what is bound; a table must have been published.
+        """Serve what is bound; a policy must have been published.
 
         Raises OSError or ValueError when the plane cannot: no room for its threads, too many addresses.
         """
@@ -190,30 +190,31 @@ class NativeEngine:
 
     # Policy.
 
-    def publish(self, table: PolicyTable, then: Callable[[PolicyTable], None]) -> None:
-        """Judge by `table` soon; `then` is called with it when the plane does, or the newest one after it."""
-        self._wanted = (table, then)
+    def publish(self, policy: Policy, then: Callable[[Policy], None]) -> None:
+        """Judge by `policy` soon; `then` is called with it when the plane does, or a newer one after it."""
+        self._wanted = (policy, then)
         if self._publishing is None or self._publishing.done():
             self._publishing = self._loop.create_task(self._publish(), name="native-publisher")
 
     async def _publish(self) -> None:
         while self._wanted is not None:
-            (table, then), self._wanted = self._wanted, None
+            (policy, then), self._wanted = self._wanted, None
             if self._is_usable:
                 try:
                     await asyncio.to_thread(
-                        self._core.publish, str(table.image.path), table.generation, *table.made_at
+                        self._core.publish, str(policy.image.path), policy.generation, *policy.made_at
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.
                     # Its threads read on for a moment; what they read is ours from now on.
                     self._is_usable = False
                     self._core.withdraw()
-                    reason = f"policy generation {table.generation} is unusable for the native plane: {error}"
+                    why = f"is unusable for the native plane: {error}"
+                    reason = f"policy generation {policy.generation} {why}"
                     _log.error("%s: Python serves alone until the next start", reason)
                     self._on_unusable(reason)
                     self._serve_from_python()
-            then(table)
+            then(policy)
 
     def _serve_from_python(self) -> None:
         if self._listener is not None and self._plane is not None:
@@ -222,11 +223,11 @@ class NativeEngine:
 
     # Queries over streams.
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
         """See `plane.Front`."""
         if not self.answers:
             return UNSEEN, b""
-        return self._core.answer(octets, address, is_stream, now)
+        return self._core.answer(octets, address, transport, now)
 
     @property
     def answers(self) -> bool:

@@ -6,14 +6,15 @@ Knows: paths and status codes.  Does not know: how anything is counted or decide
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from resolver.observe.health import Health
-from resolver.observe.metrics import CONTENT_TYPE, Metrics
+from resolver.observe.facts import Facts
+from resolver.observe.metrics import CONTENT_TYPE, render
 
 FRONT_PAGE = """exchange-resolver
 
@@ -25,8 +26,8 @@ FRONT_PAGE = """exchange-resolver
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def make_app(health: Health, metrics: Metrics) -> Starlette:
-    """The web application over this server's health and metrics."""
+def make_app(facts: Callable[[], Facts]) -> Starlette:
+    """The web application over one server's facts, which are read anew for each request that shows them."""
     scraping = asyncio.Lock()
 
     async def front(request: Request) -> Response:
@@ -35,21 +36,21 @@ def make_app(health: Health, metrics: Metrics) -> Starlette:
     async def show_metrics(request: Request) -> Response:
         # One at a time: scrapers that pile up must not take the threads of the pool.
         async with scraping:
-            snapshot = metrics.snapshot()
             # Rendering takes milliseconds, which no query should wait for.
-            text = await asyncio.to_thread(metrics.render, snapshot)
+            text = await asyncio.to_thread(render, facts())
         return Response(text, headers={"content-type": CONTENT_TYPE, **_NO_STORE})
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "alive"}, headers=_NO_STORE)
 
     async def readyz(request: Request) -> Response:
+        health = facts().health
         if health.is_ready:
-            remarks = health.remarks()
+            remarks = dict(health.remarks)
             return JSONResponse(
                 {"status": "ready", **({"remarks": remarks} if remarks else {})}, headers=_NO_STORE
             )
-        body = {"status": "not ready", "reasons": health.reasons()}
+        body = {"status": "not ready", "reasons": dict(health.reasons)}
         return JSONResponse(body, status_code=503, headers=_NO_STORE)
 
     return Starlette(

@@ -23,8 +23,6 @@ from starlette.applications import Starlette
 
 HEAD_OCTETS_MAX = 16 * 1024
 """Largest request line and headers together; more is answered 431 or cut off."""
-CONNECTIONS_MAX = 64
-"""Default bound on open connections: a few monitors and browsers, six connections each."""
 IDLE_S = 5.0
 """A connection without a whole request is closed after this, from its start or its last response: the
 limit on silent clients and on those that send their headers letter by letter (slowloris).  Scrapers come
@@ -69,7 +67,7 @@ class WebServer:
         app: Starlette,
         bound: socket.socket,
         *,
-        connections_max: int = CONNECTIONS_MAX,
+        connections_max: int,
         on_drop: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]

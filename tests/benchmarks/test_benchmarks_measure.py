@@ -15,6 +15,7 @@ from benchmarks.measure import (
     dnsperf_command,
     load_command,
     percentile_us,
+    plain_dnsperf_command,
     read_dnsperf,
     read_waits,
     stolen_s,
@@ -94,6 +95,12 @@ def test_both_generators_are_told_the_variant() -> None:
     plain = dnsperf_command(53, queries)
     assert "127.0.0.1" in plain
     assert not {"-e", "-D"} & set(plain)
+
+
+def test_plain_dnsperf_is_told_nothing_but_where_what_and_how_long() -> None:
+    command = plain_dnsperf_command(53, Path("queries.txt"), 2.0)
+    options = [word for word in command[command.index("dnsperf") + 1 :] if word.startswith("-")]
+    assert options == ["-s", "-p", "-d", "-l"]
 
 
 def test_generator_without_a_rate_keeps_queries_outstanding() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.bars import BarLine
 from benchmarks.chart import Panel, axis_end, draw, tick_step
 from benchmarks.field import CONTESTANTS
 from benchmarks.figures import Figures
-from benchmarks.page import label_of, number, page, panels, table
+from benchmarks.markdown import label_of, number, table, with_versions
+from benchmarks.page import page, panels
+from benchmarks.summary import SHORT_MAX, summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 LABELS = {"echo": "bare echo", "native": "native engine", "unbound": "Unbound", "dnsmasq": "dnsmasq"}
@@ -23,7 +26,7 @@ def cpu(contestant: str, load: str, cost: float) -> dict[str, Any]:
 
 
 def figures(**more: Any) -> Figures:
-    readings = [cpu("echo", "hot", 5.0), cpu("native", "hot", 6.0), cpu("unbound", "hot", 12.0)]
+    readings = [cpu("echo", "hot", 5.0), cpu("native", "hot", 8.0), cpu("unbound", "hot", 12.0)]
     contest = {
         "machine": MACHINE,
         "names": 1_000_000,
@@ -51,13 +54,62 @@ def test_label_tells_threads_only_where_there_are_several() -> None:
 
 def test_page_shows_figures_bars_and_what_falls_short() -> None:
     text = page(figures(), CONTESTANTS)
-    assert "| Unbound | 12.0 | – | – | – | 421 | 6.5 |" in text
+    assert "| Unbound 1.17 | 12.0 | – | – | – | 421 | 6.5 |" in text
     assert "| bare echo | 5.0 | – | – | – |  |  |" in text
-    assert "| native, hot: times the echo's CPU | ≤ 1.15 × | 1.20 × | **falls short** |" in text
-    assert "- native, hot: times the echo's CPU: 1.20 ×, bar ≤ 1.15 ×" in text
+    assert "| native, hot: times the echo's CPU | ≤ 1.25 × | 1.60 × | **falls short** |" in text
+    assert "- native, hot: times the echo's CPU: 1.60 ×, bar ≤ 1.25 ×" in text
     assert "Not in this run: dnsmasq (not installed)." in text
-    assert "| Unbound | 1.17.1 | `local-zone: always_nxdomain` for each name |" in text
+    assert (
+        "| Unbound 1.17 | 1.17.1 | `local-zone: always_nxdomain` for each name; from version 1.20 on `wait-limit: 0` |"
+        in text
+    )
     assert "A processor" in text and "Rounds: plain 1." in text
+
+
+def test_page_begins_with_a_summary_of_one_screen() -> None:
+    throughput = [
+        {
+            "contestant": key,
+            "load": "hot",
+            "repeat": 0,
+            "queries_per_s": rate,
+            "odd": [],
+            "kind": "throughput",
+        }
+        for key, rate in (("echo", 150_000.0), ("native", 120_000.0), ("unbound", 60_000.0))
+    ]
+    text = page(figures(throughput={"machine": MACHINE, "readings": throughput}), CONTESTANTS)
+    first = text[: text.index("## CPU per query")]
+    assert first.count("\n") < 40
+    assert "| native engine | 8.0 | – | – | – |" in first
+    assert "| best peer | 12.0 (Unbound 1.17) | – | – | – |" in first
+    assert "| best peer | 60,000 (Unbound 1.17) | – | – | – |" in first
+    assert "| native engine | 120,000 | – | – | – |" in text[text.index("## What a plain dnsperf gets") :]
+
+
+def test_first_screen_names_no_more_than_a_few_of_many_bars_that_fall_short() -> None:
+    lines = [BarLine(f"claim {count}", "≤ 1", "2", False) for count in range(SHORT_MAX + 3)]
+    text = summary(figures(), [*lines, BarLine("another", "≤ 1", "1", True)], CONTESTANTS)
+    assert f"Of {SHORT_MAX + 4} [bars](#the-bar) 1 are met and {SHORT_MAX + 3} are missed." in text
+    assert text.count("- claim") == SHORT_MAX
+    assert "- and 3 more" in text
+    assert "What falls short" not in summary(figures(), [BarLine("another", "≤ 1", "1", True)], CONTESTANTS)
+
+
+def test_doubtful_readings_come_last() -> None:
+    doubtful = cpu("unbound", "hot", 12.0) | {"odd": ["12 of 100 queries lost"]}
+    contest = {"machine": MACHINE, "names": 1, "started": {}, "readings": [doubtful]}
+    text = page(Figures({"contest": contest}), CONTESTANTS)
+    assert text.endswith("- unbound, plain hot: queries lost\n")
+    assert text.index("## How to repeat it") < text.index("## Appendix: readings")
+
+
+def test_two_versions_of_a_peer_are_told_apart() -> None:
+    called = with_versions(CONTESTANTS, {"unbound": "1.17.1", "unbound@new": "1.26.2", "echo": ""})
+    assert label_of("unbound", called) == "Unbound 1.17"
+    assert label_of("unbound@new", called) == "Unbound 1.26"
+    assert label_of("named@new", called) == "BIND, new"
+    assert label_of("echo", called) == "bare echo"
 
 
 def test_page_without_readings_says_so() -> None:
@@ -135,7 +187,7 @@ def test_page_shows_starts_lists_and_reloads() -> None:
     )
     assert "| native engine, 1,000,000 names, builds its image | 1.25 | 80 | 0.75 | 0 |" in text
     assert "| native engine | 60,000 | 1.0 | 2.0 | 3.0 | 1.5 | 0 | 2.0 | 1.2% |" in text
-    assert "| Unbound | 70.0 | 4,200 |" in text
+    assert "| Unbound 1.17 | 70.0 | 4,200 |" in text
     assert "| BIND | skipped: not up within 3 minutes |  |" in text
 
 

@@ -10,13 +10,21 @@ import pytest
 
 from benchmarks.__main__ import lengths, parse_arguments
 from benchmarks.contestants import Setting, policy_with_list
-from benchmarks.field import CONTESTANTS, Entrant, key_of, reason_absent, version_in
+from benchmarks.field import (
+    CONTESTANTS,
+    WILDCARD_ZONE,
+    contestant_of,
+    key_of,
+    reason_absent,
+    version_in,
+    version_numbers,
+)
+from benchmarks.go_peers import ELSEWHERE
 from benchmarks.measure import SERVER_CORE
-from benchmarks.peers import DEBIAN, ELSEWHERE
+from benchmarks.peers import DEBIAN
 from benchmarks.side_by_side import expected_rcode, in_turn, oddities
-from benchmarks.workload import Workload
+from benchmarks.workload import TTL_S, Workload
 from resolver.publishing.compiler import compile_in_process
-from tests.loopback.process import Program
 
 PORT, UPSTREAM_PORT = 15353, 15354
 
@@ -42,14 +50,54 @@ def test_settings_of_every_peer_name_its_ports_and_the_whole_list(
 
 @pytest.mark.parametrize("name", [*DEBIAN, *ELSEWHERE])
 def test_another_program_may_be_named(name: str, workload: Workload, tmp_path: Path) -> None:
-    setting = Setting(tmp_path, PORT, UPSTREAM_PORT, workload, binary="/opt/other")
-    assert CONTESTANTS[name].build(setting).command[3] == "/opt/other"
+    setting = Setting(tmp_path, PORT, UPSTREAM_PORT, workload, command=("/opt/run", "/opt/other"))
+    assert CONTESTANTS[name].build(setting).command[3:5] == ["/opt/run", "/opt/other"]
 
 
 @pytest.mark.parametrize(("name", "file"), [("blocky", "blocky.yml"), ("adguardhome", "AdGuardHome.yaml")])
 def test_settings_in_json_can_be_read(name: str, file: str, workload: Workload, tmp_path: Path) -> None:
     CONTESTANTS[name].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload))
     assert json.loads((tmp_path / file).read_text())
+
+
+@pytest.mark.parametrize(
+    ("version", "file", "other"), [((4, 8, 8), "recursor.conf", "yml"), ((5, 4, 9), "recursor.yml", "conf")]
+)
+def test_settings_of_the_recursor_are_of_its_version(
+    version: tuple[int, ...], file: str, other: str, workload: Workload, tmp_path: Path
+) -> None:
+    CONTESTANTS["pdns_recursor"].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload, version=version))
+    assert str(PORT) in (tmp_path / file).read_text()
+    assert not list(tmp_path.glob(f"recursor.{other}"))
+
+
+@pytest.mark.parametrize(("version", "is_told"), [((1, 17, 1), False), ((1, 26, 2), True)])
+def test_unbound_is_told_only_what_its_version_knows(
+    version: tuple[int, ...], is_told: bool, workload: Workload, tmp_path: Path
+) -> None:
+    CONTESTANTS["unbound"].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload, version=version))
+    assert ("wait-limit: 0" in (tmp_path / "unbound.conf").read_text()) is is_told
+
+
+@pytest.mark.parametrize(("version", "is_told"), [((9, 18, 49), True), ((9, 20, 30), False)])
+def test_bind_is_told_its_listeners_only_where_it_counts_them(
+    version: tuple[int, ...], is_told: bool, workload: Workload, tmp_path: Path
+) -> None:
+    program = CONTESTANTS["named"].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload, version=version))
+    assert ("-U" in program.command) is is_told
+
+
+def test_adguard_home_sends_no_do_and_coredns_keeps_answers_as_long_as_the_upstream_says(
+    workload: Workload, tmp_path: Path
+) -> None:
+    setting = Setting(tmp_path, PORT, UPSTREAM_PORT, workload)
+    for name in ("adguardhome", "coredns"):
+        CONTESTANTS[name].build(setting)
+    told = json.loads((tmp_path / "AdGuardHome.yaml").read_text())["dns"]
+    assert (told["enable_dnssec"], told["cache_optimistic"]) == (False, False)
+    corefile = (tmp_path / "Corefile").read_text()
+    assert f"cache {TTL_S} " in corefile
+    assert f"{TTL_S}" in WILDCARD_ZONE
 
 
 def test_our_policy_with_a_list_compiles(workload: Workload, tmp_path: Path) -> None:
@@ -75,9 +123,20 @@ def test_version_is_the_first_number_of_its_kind(text: str, version: str) -> Non
     assert version_in(text) == version
 
 
+def test_versions_are_compared_as_numbers() -> None:
+    assert version_numbers("1.9.10") > version_numbers("1.9.2")
+    assert version_numbers("9.18.49-P1") == (9, 18, 49)
+    assert version_numbers("") == ()
+
+
+def test_another_version_is_the_same_contestant() -> None:
+    assert contestant_of("unbound@new") is CONTESTANTS["unbound"]
+    assert contestant_of("echo x2 on one core") is CONTESTANTS["echo"]
+
+
 def test_program_that_is_not_there_is_told() -> None:
-    assert reason_absent("blocky", {"blocky": "/nowhere/blocky"}) == "the program named is not there"
-    assert reason_absent("blocky", {"blocky": "/bin/sh"}) == ""
+    assert reason_absent("blocky", {"blocky": ("/nowhere/blocky",)}) == "the program named is not there"
+    assert reason_absent("blocky", {"blocky": ("/bin/sh",)}) == ""
 
 
 def test_answers_that_do_not_fit_the_load_make_a_reading_doubtful() -> None:
@@ -98,9 +157,8 @@ def test_ours_may_lose_nothing_unmentioned_and_a_peer_its_first_burst() -> None:
     assert oddities("native", "hot", 100_000, 1, rcodes) == ["1 of 100,001 queries lost"]
 
 
-def test_every_round_begins_with_another_one(tmp_path: Path) -> None:
-    everyone = [Entrant(name, Program(["true"], tmp_path), 0, 0.0, 0.0) for name in ("a", "b", "c")]
-    rounds = ["".join(one.name for one in in_turn(everyone, repeat)) for repeat in range(4)]
+def test_every_round_begins_with_another_one() -> None:
+    rounds = ["".join(in_turn("abc", repeat)) for repeat in range(4)]
     assert rounds == ["abc", "bca", "cab", "abc"]
     assert (key_of("echo", (SERVER_CORE,)), key_of("echo", (SERVER_CORE, -1))) == ("echo", "echo x2")
     assert key_of("echo", (SERVER_CORE, SERVER_CORE)) == "echo x2 on one core"
@@ -108,12 +166,25 @@ def test_every_round_begins_with_another_one(tmp_path: Path) -> None:
 
 def test_command_line_takes_peers_and_refuses_what_it_does_not_know() -> None:
     arguments = parse_arguments(["contest", "--peer", "coredns=/opt/coredns", "--loads", "hot"])
-    assert arguments.binaries == {"coredns": "/opt/coredns"}
+    assert arguments.commands == {"coredns": ("/opt/coredns",)}
     assert arguments.contestants[-1] == "coredns"
     assert arguments.contestants[:3] == ["echo", "native", "python"]
     for words in (["--loads", "cold"], ["guess"], ["--peer", "coredns"], ["--peer", "other=/opt/other"]):
         with pytest.raises(SystemExit):
             parse_arguments(words)
+
+
+def test_second_program_of_a_peer_takes_part_beside_the_first(tmp_path: Path) -> None:
+    words = ["contest", "--peer", "unbound@new=/opt/unbound", "--contestants", "echo,unbound"]
+    assert parse_arguments(words).contestants == ["echo", "unbound", "unbound@new"]
+    root = tmp_path / "a release"
+    (root / "usr" / "sbin").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        parse_arguments(["--packages", str(root)])
+    (root / "usr" / "sbin" / "named").touch(0o755)
+    arguments = parse_arguments(["--packages", str(root)])
+    assert arguments.contestants[-1] == "named@a-release"
+    assert arguments.commands["named@a-release"][1:] == (str(root), "/usr/sbin/named")
 
 
 def test_only_a_whole_run_writes_the_page_that_is_shipped() -> None:

@@ -223,18 +223,18 @@ def test_a_byte_order_of_keys_does_not_matter() -> None:
         (one("ttl_s: 86401"), "b.yaml:5: exchanges.one.ttl_s: 86401 is not allowed; allowed: a whole number from 0 to 86400 or null (seconds)"),
         (one("order: ex", ORDERS), "b.yaml:5: exchanges.one.order: there is no order 'ex' (did you mean 'ext'?)"),
         (one("from: 2026-01-01\nuntil: 2026-01-01"), "b.yaml:6: exchanges.one.until: '2026-01-01' is not after 'from' ('2026-01-01'); 'until' is the first day on which it is not blocked any more"),
-        (one("from: 2026-13-01"), "b.yaml:5: exchanges.one.from: '2026-13-01' is no date (month must be in 1..12); write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
+        (one("from: 2026-13-01"), "b.yaml:5: exchanges.one.from: '2026-13-01' is not a date (month must be in 1..12); write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
         (one("until: 2026-01-01T00:00:00"), "b.yaml:5: exchanges.one.until: '2026-01-01T00:00:00' has no offset, so it could mean any of 24 hours; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
-        (one("from: 2026"), "b.yaml:5: exchanges.one.from: 2026 is no date; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
-        (one("time_zone: Europe/Berln"), "b.yaml:5: exchanges.one.time_zone: 'Europe/Berln' is no time zone; write an IANA name such as Europe/Berlin (did you mean 'Europe/Berlin'?)"),
+        (one("from: 2026"), "b.yaml:5: exchanges.one.from: 2026 is not a date; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
+        (one("time_zone: Europe/Berln"), "b.yaml:5: exchanges.one.time_zone: 'Europe/Berln' is not a time zone; write an IANA name such as Europe/Berlin (did you mean 'Europe/Berlin'?)"),
         (one("contact: \"a\\nb\""), r"b.yaml:5: exchanges.one.contact: 'a\\nb' holds characters that cannot be printed".replace("\\\\", "\\")),
-        (one("sinkhole: {ipv4: '::1'}"), "b.yaml:5: exchanges.one.sinkhole.ipv4: '::1' is no IPv4 address; write it as '192.0.2.1'"),
+        (one("sinkhole: {ipv4: '::1'}"), "b.yaml:5: exchanges.one.sinkhole.ipv4: '::1' is not an IPv4 address; write it as '192.0.2.1'"),
         (one(domains="one.example"), "b.yaml:5: exchanges.one.domains: 'one.example' is not allowed; allowed: a list; write [one.example]"),
         (one(domains="['https://one.example/']"), "b.yaml:5: exchanges.one.domains: 'https://one.example/' is a URL; write the domain: 'one.example'"),
-        (one("addresses: [203.0.113.7/24]"), "b.yaml:5: exchanges.one.addresses: '203.0.113.7/24' has bits set behind its prefix; did you mean '203.0.113.0/24'?"),
+        (one("addresses: [203.0.113.7/24]"), "b.yaml:5: exchanges.one.addresses: '203.0.113.7/24' has bits set after its prefix; did you mean '203.0.113.0/24'?"),
         (one(head="defaults: {ttl_s: -1}\n"), "b.yaml:6: defaults.ttl_s: -1 is not allowed; allowed: a whole number from 0 to 86400 (seconds); default 300"),
         (one(head="orders: {o: {title: T}}\n"), "b.yaml:6: orders.o.authority is missing; allowed: text of 1 to 500 characters (numbers in quotes)"),
-        (one(head="orders: {o: {authority: A, title: T, date: soon}}\n"), "b.yaml:6: orders.o.date: 'soon' is no date; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
+        (one(head="orders: {o: {authority: A, title: T, date: soon}}\n"), "b.yaml:6: orders.o.date: 'soon' is not a date; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
         (one(head="allow: [x y]\n"), "b.yaml:6: allow: 'x y' is more than one name; write one to a line"),
         (one(head="protected: {a: 1}\n"), "b.yaml:6: protected: a mapping is not allowed; allowed: a list"),
         (one(head="lists: [{path: a}]\n"), "b.yaml:6: lists.name is missing; allowed: text of 1 to 63 characters (numbers in quotes)"),
@@ -243,7 +243,7 @@ def test_a_byte_order_of_keys_does_not_matter() -> None:
         (one(head="lists: [{name: A b, path: b}]\n"), "b.yaml:6: lists.A b.name: 'A b' is not allowed; allowed: 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"),
         (one(head="lists: [{name: a, url: 'file:///etc/hosts'}]\n"), "b.yaml:6: lists.a.url: 'file:///etc/hosts': only https:// is fetched; for a file on this machine write 'path'"),
         (one(head="lists: [{name: a, path: b, entries_max: 0}]\n"), "b.yaml:6: lists.entries_max: 0 is not allowed; allowed: a whole number from 1 to 100000000 (names); default 10000000"),
-        (one(head="lists: [{name: a, path: b, kind: allow, action: drop}]\n"), "b.yaml:6: lists.a.action: a list of kind 'allow' has no action"),
+        (one(head="lists: [{name: a, path: b, kind: allow, action: drop}]\n"), "b.yaml:6: lists.a.action: a list of kind 'allow' cannot have an action"),
         (one(head="groups: [{a: 1}]\n"), "b.yaml:6: groups: per-client policy is not served by this version"),
     ],
 )  # fmt: skip
@@ -340,7 +340,7 @@ def test_force_does_not_excuse_mistakes() -> None:
         (one(domains="[]"), "b.yaml:3: warning: exchanges.one: has no domains and no addresses"),
         (one(domains="[www.one.example]"), "'www.one.example' leaves 'one.example' itself unblocked"),
         (one(head="allow: [one.example]\n"), "allow: 'one.example' undoes the same entry of one on line 5"),
-        (one(head="allow: [two.example]\n"), "allow: 'two.example' excepts nothing"),
+        (one(head="allow: [two.example]\n"), "allow: 'two.example' has no effect"),
         (one(head="allow: [a.one.example, a.one.example]\n"), "allow: 'a.one.example' is already on line 6"),
         ("version: 1\nexchanges: {}\n", "b.yaml: warning: blocks nothing"),
     ],
@@ -365,7 +365,7 @@ def test_what_is_allowed_but_unwise_is_a_warning(text: str, part: str) -> None:
 )
 def test_a_name_that_its_exchange_blocks_already_is_a_warning(domains: str, narrow: str, wide: str) -> None:
     _, problems = read(one(domains=domains))
-    assert problems == [f"b.yaml:5: warning: one: {narrow!r} is covered already by {wide!r} on line 5"]
+    assert problems == [f"b.yaml:5: warning: one: {narrow!r} is already covered by {wide!r} on line 5"]
 
 
 def test_a_name_under_another_exchanges_is_no_shadow_because_the_hit_is_told_apart() -> None:

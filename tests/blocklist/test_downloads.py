@@ -19,7 +19,7 @@ from resolver.blocklist.downloads import (
 )
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import ListSpec
-from resolver.policy.image import Image
+from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood
 
@@ -72,8 +72,8 @@ def test_a_local_list_is_not_downloaded() -> None:
         ("{name: a, url: '/etc/passwd'}", "only https://"),
         ("{name: a, url: 'http://lists.example/a'}", "allow_http: true"),
         ("{name: a, url: 'https://me:secret@lists.example/a'}", "no user names and passwords"),
-        ("{name: a, url: 'https:///a'}", "names no host"),
-        ("{name: a, url: 'https://lists.example:99999/a'}", "is no URL"),
+        ("{name: a, url: 'https:///a'}", "has no host"),
+        ("{name: a, url: 'https://lists.example:99999/a'}", "is not a URL"),
         ("{name: a, url: 'https://lists.example/a b'}", "%XX"),
         ("{name: a, url: 'https://münchen.example/a'}", "%XX"),
         ("{name: a, url: 'https://a..example/a'}", "'https://a..example/a'"),
@@ -84,14 +84,14 @@ def test_a_local_list_is_not_downloaded() -> None:
             "{name: a, url: 'https://lists.example/a', signature: {url: 'https://x.example/'}}",
             "one public key",
         ),
-        ("{name: a, url: 'https://lists.example/a', signature: {ed25519: abc}}", "no Ed25519 public key"),
+        ("{name: a, url: 'https://lists.example/a', signature: {ed25519: abc}}", "not an Ed25519 public key"),
         ("{name: a, url: 'https://lists.example/a', signature: {minisign: RWabc}}", "starts with RW"),
         (
             f"{{name: a, url: 'https://lists.example/a', signature: {{ed25519: {KEY64}, url: 'file:///s'}}}}",
             "only https://",
         ),
-        ("{name: a, path: a.txt, refresh_s: 3600}", "with a url only"),
-        ("{name: a, path: a.txt, sha256: abc}", "with a url only"),
+        ("{name: a, path: a.txt, refresh_s: 3600}", "only for a list with a url"),
+        ("{name: a, path: a.txt, sha256: abc}", "only for a list with a url"),
     ],
 )
 def test_what_must_not_be_written_is_refused_by_name(entry: str, words: str) -> None:
@@ -175,11 +175,20 @@ def test_the_stored_copy_is_compiled_and_watched(place: Place) -> None:
     assert str(stored_path(place.state, "ads")) in compiled.paths
 
 
-def test_a_list_that_served_and_is_gone_is_an_error_so_that_the_last_policy_stays(place: Place) -> None:
+@pytest.mark.parametrize("image_format", [FORMAT_VERSION, FORMAT_VERSION - 1])
+def test_a_list_that_served_and_is_gone_is_an_error_so_that_the_last_policy_stays(
+    place: Place, image_format: int
+) -> None:
     place.store("ads.example\n")
     compiled = compile_policy(place.blocklist, place.images, state_dir=place.state)
     note = LastGood(compiled.key, tuple(compiled.inputs), tuple(compiled.paths))
-    ImageStore(place.state).remember(note)
+    store = ImageStore(place.state)
+    store.remember(note)
+    image = store.path_of(note.key)
+    octets = bytearray(image.read_bytes())
+    octets[8:12] = image_format.to_bytes(4, "little")
+    image.chmod(0o644)
+    image.write_bytes(octets)
     stored_path(place.state, "ads").unlink()
     again = compile_policy(place.blocklist, place.images, state_dir=place.state)
     assert again.image is None

@@ -111,7 +111,7 @@ def test_an_empty_list_is_not_loaded(stage: Stage) -> None:
     stage.list.write_text("# nothing\n")
     compiled = stage.compile()
     assert compiled.image is None
-    assert "has not one name in it" in compiled.problems[0].message and compiled.problems[0].forcible
+    assert "has no names in it" in compiled.problems[0].message and compiled.problems[0].forcible
 
 
 def test_an_empty_allow_list_takes_nothing_away_so_it_is_only_told(stage: Stage) -> None:

@@ -32,6 +32,28 @@ def test_help_lists_the_commands() -> None:
     assert all(command in result.stdout for command in ("run", "check", "explain", "schema", "demo"))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [(), ("check",), ("history",), ("history", "show"), ("lists",), ("lists", "update")],
+    ids=" ".join,
+)
+def test_h_is_help_everywhere(words: tuple[str, ...]) -> None:
+    short, long = invoke(*words, "-h"), invoke(*words, "--help")
+    assert short.exit_code == 0 and "Usage:" in short.stdout
+    assert short.stdout == long.stdout
+
+
+def test_the_shell_completes_commands() -> None:
+    words = {"COMP_WORDS": "exchange-resolver ex", "COMP_CWORD": "1"}
+    result = CliRunner().invoke(
+        app,
+        [],
+        prog_name="exchange-resolver",
+        env={"_EXCHANGE_RESOLVER_COMPLETE": "complete_bash", **words},
+    )
+    assert result.stdout.split() == ["explain", "export"]
+
+
 def test_an_unknown_command_is_bad_input() -> None:
     assert invoke("explode").exit_code == 2
 
@@ -39,7 +61,7 @@ def test_an_unknown_command_is_bad_input() -> None:
 def test_check_of_good_files_is_fine_and_says_what_is_in_them(tmp_path: Path) -> None:
     result = invoke("check", "--config", files(tmp_path))
     assert result.exit_code == 0
-    assert "1 exchanges, 1 domains" in result.stdout
+    assert "1 exchange, 1 domain, 0 networks, 0 list names" in result.stdout
 
 
 def test_check_lists_the_problems_of_both_files_with_their_lines(tmp_path: Path) -> None:

@@ -285,6 +285,36 @@ def test_fmt_tidies_the_blocklist_of_the_settings(desk: Desk) -> None:
     assert desk.run("fmt", "--check").exit_code == 0
 
 
+def test_fmt_as_json_says_what_became_of_each_file(desk: Desk) -> None:
+    broken, untidy = desk.folder / "broken.yaml", desk.folder / "untidy.yaml"
+    broken.write_text(BROKEN)
+    untidy.write_text(SECOND)
+    result = desk.run("fmt", "--check", "--json", desk.blocklist, untidy, broken)
+    files = json.loads(result.stdout)["files"]
+    assert result.exit_code == 2
+    assert [one["state"] for one in files] == ["tidy", "would_change", "left"]
+    assert [len(one["problems"]) for one in files] == [0, 0, 1] and files[2]["problems"][0]["line"] == 3
+    assert json.loads(desk.run("fmt", "--json", untidy).stdout)["files"][0]["state"] == "tidied"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "1", "2"),
+        ("history", "show", "9"),
+        ("lists", "update", "none"),
+        ("explain", "bad..name"),
+        ("fmt", "--schema", ""),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_json_too_where_json_is_asked_for(desk: Desk, words: tuple[str, ...]) -> None:
+    desk.serve(FIRST)
+    result = desk.run(*words, "--json")
+    assert result.exit_code == 2 and result.stderr == ""
+    assert all(problem["message"] for problem in json.loads(result.stdout)["problems"])
+
+
 def test_fmt_takes_several_files_and_gives_the_worst_result(desk: Desk) -> None:
     good, broken = desk.folder / "good.yaml", desk.folder / "broken.yaml"
     good.write_text(SECOND)

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +15,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from resolver.cli.app import app
+
+ROOT = Path(__file__).parents[2]
 
 BLOCKLIST = """\
 version: 1
@@ -230,6 +239,46 @@ def test_a_broken_blocklist_is_bad_input_with_its_problems(config: Path) -> None
     result = run(config, "example.org")
     assert result.exit_code == 2
     assert "blocklist.yaml:2: " in result.stderr
+
+
+def test_the_end_is_shown_as_a_day_that_is_not_included(config: Path) -> None:
+    result = run(config, "soon.example", "--at", "2030-06-01")
+    words = "from 2030-01-01 (America/New_York), until 2031-01-01 (America/New_York), that day not included"
+    assert words in result.stdout
+
+
+def page(config: Path, name: str, columns: int | None) -> list[str]:
+    """What `explain` prints, run by itself, on a terminal so wide or (None) into a pipe."""
+    words = [sys.executable, "-m", "resolver", "explain", name, "--config", str(config)]
+    words += ["--client", "192.0.2.1", "--at", "2026-01-01"]
+    if columns is None:
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+    terminal, there = os.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(words, cwd=ROOT, stdin=there, stdout=there, stderr=there):
+        os.close(there)
+        octets = bytearray()
+        # Linux says EIO where the other side is closed.
+        with contextlib.suppress(OSError):
+            while some := os.read(terminal, 65536):
+                octets += some
+    os.close(terminal)
+    return octets.decode().splitlines()
+
+
+@pytest.mark.slow
+def test_the_page_fits_the_terminal_and_is_not_wrapped_in_a_pipe(config: Path) -> None:
+    facts = " ".join(page(config, "academy.acme.example", None))
+    for columns in (80, 120):
+        lines = page(config, "academy.acme.example", columns)
+        # The paths of temporary folders are names, too: those are never broken.
+        assert [line for line in lines if len(line) > columns and len(line.split()) > 1] == []
+        assert max(map(len, lines)) > columns - 30
+        assert " ".join(" ".join(lines).split()) == " ".join(facts.split())
+    whole = page(config, "www.acme.example", None)
+    [order] = [line for line in whole if line.startswith("Order")]
+    assert order.endswith("order-1: An Authority, An Order, Ref 1, 2024-01-02 (external)")
 
 
 def test_hostile_text_in_the_blocklist_does_not_reach_the_terminal(config: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolver.cache import ResponseCache
 from resolver.config.settings import Endpoint, Settings, UpstreamServer, load_settings, settings_schema
 from resolver.config.yamlmodel import Section
+from resolver.flow.service import Service
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.plan import ForwardPlan
+from resolver.listeners.limits import ConnectionLimits
+from resolver.listeners.stream import StreamListener
 from resolver.wire.names import name_from_text
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -46,6 +53,22 @@ def test_the_shipped_settings_are_the_defaults() -> None:
     assert shipped == defaults
 
 
+def test_a_default_that_a_room_has_besides_is_the_one_of_the_file() -> None:
+    defaults = Settings()
+    sections = (defaults.cache, defaults.clients, defaults.limits, defaults.upstreams)
+    here = {key: value for section in sections for key, value in section}
+    # Limits of TCP connections go without the word in a room that has no others.
+    here |= {key.removeprefix("tcp_"): value for key, value in defaults.limits if key.startswith("tcp_")}
+    there = [
+        (room.__name__, name, parameter.default)
+        for room in (ResponseCache, Service, Forwarder, ForwardPlan, ConnectionLimits, StreamListener)
+        for name, parameter in inspect.signature(room).parameters.items()
+        if parameter.default not in (parameter.empty, None) and name in here
+    ]
+    assert len(there) > 5
+    assert [found for found in there if found[2] != here[found[1]]] == []
+
+
 def test_the_shipped_settings_name_every_key() -> None:
     text = (CONFIG / "resolver.yaml").read_text()
 
@@ -64,7 +87,9 @@ def test_example_settings_load(path: Path) -> None:
     settings, problems = load_settings(path)
     assert settings is not None
     assert problems == []
-    assert settings.blocklist == CONFIG.parent / "blocklist.yaml"
+    # office.yaml is made to be copied, with the blocklist beside it.
+    folder = CONFIG if path.name == "office.yaml" else CONFIG.parent
+    assert settings.blocklist == folder / "blocklist.yaml"
 
 
 def test_every_key_says_what_it_means_and_when_it_applies() -> None:
@@ -261,9 +286,9 @@ def test_bootstrap_servers_are_numbers_with_or_without_a_port() -> None:
     [
         ("[dns.example]", "dns.example"),
         ("['udp://192.0.2.53']", "without a scheme"),
-        ("['0.0.0.0']", "no address of a server"),
-        ("['192.0.2.53:0']", "is no port"),
-        ("[53]", "no address of a DNS server"),
+        ("['0.0.0.0']", "not the address of a server"),
+        ("['192.0.2.53:0']", "is not a port"),
+        ("[53]", "not the address of a DNS server"),
         ("['127.0.0.1:5335']", "this server itself"),
     ],
 )

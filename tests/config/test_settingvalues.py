@@ -10,12 +10,12 @@ from resolver.config.settingvalues import address_from, endpoint_from, network_f
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        (5335, "'127.0.0.1:5335'"), (None, "no address and port"), (True, "no address and port"),
+        (5335, "'127.0.0.1:5335'"), (None, "not an address with a port"), (True, "not an address with a port"),
         ("127.0.0.1", "no port"), ("::1", "no port"), ("::1:53", "no port"), ("[::1]", "no port"),
-        (":53", "names no address"), ("*:53", "names no address"), ("localhost:53", "no IP address"),
-        ("2001:db8::1:5335x", "in brackets"), ("[::1]:53x", "no port; allowed: 0 to 65535"), ("127.0.0.1:65536", "0 to 65535"),
-        ("127.0.0.1:-1", "no port"), ("[fe80::1%lo]:53", "zone"), ("", "names no address"),
-        ("127.0.0.1:٥٣", "no port"),
+        (":53", "has no address"), ("*:53", "has no address"), ("localhost:53", "not an IP address"),
+        ("2001:db8::1:5335x", "in brackets"), ("[::1]:53x", "not a port; allowed: 0 to 65535"), ("127.0.0.1:65536", "0 to 65535"),
+        ("127.0.0.1:-1", "not a port"), ("[fe80::1%lo]:53", "zone"), ("", "has no address"),
+        ("127.0.0.1:٥٣", "not a port"),
     ],
 )  # fmt: skip
 def test_a_wrong_endpoint_says_how_to_write_it(value: object, part: str) -> None:
@@ -32,12 +32,12 @@ def test_a_right_endpoint_is_written_back_as_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        ("192.0.2.1", "did you mean 'udp://192.0.2.1'"), ("udp:/192.0.2.1", "has no scheme"), (53, "no upstream"),
-        ("upd://192.0.2.1", "did you mean 'udp'"), ("udp://dns.example:53", "no IP address"),
+        ("192.0.2.1", "did you mean 'udp://192.0.2.1'"), ("udp:/192.0.2.1", "has no scheme"), (53, "not an upstream"),
+        ("upd://192.0.2.1", "did you mean 'udp'"), ("udp://dns.example:53", "not an IP address"),
         ("udp://2001:db8::1", "brackets: udp://[2001:db8::1]:53"), ("udp://192.0.2.1:0", "1 to 65535"),
-        ("udp://", "no IP address"), ("udp://0.0.0.0:53", "no address of a server"), ("udp://192.0.2.1/x", "no IP address"),
+        ("udp://", "not an IP address"), ("udp://0.0.0.0:53", "not the address of a server"), ("udp://192.0.2.1/x", "not an IP address"),
         ({"url": "udp://192.0.2.1", "trust": True}, "did you mean 'trust_ad'"),
-        ({"url": "udp://192.0.2.1", "trust_ad": "yes"}, "true or false"), ({}, "no upstream"),
+        ({"url": "udp://192.0.2.1", "trust_ad": "yes"}, "true or false"), ({}, "not an upstream"),
     ],
 )  # fmt: skip
 def test_a_wrong_upstream_says_how_to_write_it(value: object, part: str) -> None:

@@ -98,7 +98,7 @@ class Place:
         return self.store.path.read_bytes() if self.store.has_copy() else None
 
     def leftovers(self) -> list[str]:
-        return [path.name for path in self.store.path.parent.glob(".*.part")]
+        return [path.name for path in self.store.path.parent.glob(".*.new")]
 
 
 def play(folder: Path, story: Story, *, tls: bool = True) -> None:
@@ -693,7 +693,7 @@ def test_two_processes_do_not_download_one_list_at_once(tmp_path: Path) -> None:
 def test_what_a_killed_download_left_is_swept(tmp_path: Path) -> None:
     async def story(place: Place) -> None:
         place.have(OLD)
-        (place.store.path.parent / ".ads.12345.part").write_bytes(b"half")
+        (place.store.path.parent / ".ads.list.0123abcd.new").write_bytes(b"half")
         place.web.pages["/list"] = ok(LIST)
         assert (await place.fetch()).result is Result.UPDATED
 

@@ -11,8 +11,9 @@ import pytest
 
 from resolver.cache import ResponseCache
 from resolver.flow import service as service_module
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
@@ -46,12 +47,12 @@ def forwarder() -> SilentForwarder:
 @pytest.fixture
 def service(forwarder: SilentForwarder, tmp_path: Path) -> Service:
     return Service(
-        table=PolicyMaker().table(tmp_path),
+        policy=PolicyMaker().policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network("127.0.0.0/8")]),
+        clients=Clients([ip_network("127.0.0.0/8")]),
         memo_octets_max=1 << 20,
     )
 
@@ -104,12 +105,12 @@ def test_a_defect_while_finishing_still_answers_the_client(
 
 def limited_service(forwarder: SilentForwarder, tmp_path: Path, networks: list[str]) -> Service:
     return Service(
-        table=PolicyMaker().table(tmp_path),
+        policy=PolicyMaker().policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network(network) for network in networks]),
+        clients=Clients([ip_network(network) for network in networks]),
         memo_octets_max=1 << 20,
         rate_limit_qps=2,
     )
@@ -146,12 +147,12 @@ def test_any_is_not_to_be_kept_past_a_coming_date(forwarder: SilentForwarder, tm
     maker = PolicyMaker()
     maker.block(make_rule(starts_at=12.0), "soon.example")
     service = Service(
-        table=maker.table(tmp_path),
+        policy=maker.policy(tmp_path),
         cache=ResponseCache(1 << 20),
         forwarder=cast(Forwarder, forwarder),
         local=LocalNames(),
         clock=FakeClock(),
-        access=AccessList([ip_network("127.0.0.0/8")]),
+        clients=Clients([ip_network("127.0.0.0/8")]),
         memo_octets_max=1 << 20,
     )
     any_query = query(b"\x04soon\x07example\x00")[:-4] + b"\0\xff\0\1"

@@ -18,15 +18,16 @@ import dns.rcode
 
 from resolver.cache import AnyCache, NativeCache, ResponseCache
 from resolver.clock import TimerHandle
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames
 from resolver.plane import ASK, PUNT, RESPOND
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.encode import encode_query
 from resolver.wire.response import Response, SentQuery
@@ -87,13 +88,13 @@ exchanges:
 """
 
 
-def policy_table(directory: Path) -> PolicyTable:
+def blocking_policy(directory: Path) -> Policy:
     """A policy that blocks `BLOCKED` and everything under it."""
     source = directory / "blocklist.yaml"
     source.write_text(POLICY)
     image, problems = compile_in_process(source, directory)
     assert image is not None, problems
-    return PolicyTable(Image(image), 1, 0.0, 0.0)
+    return make_policy(Image(image), 1, 0.0, 0.0)
 
 
 class Rig:
@@ -102,7 +103,7 @@ class Rig:
     def __init__(self, directory: Path, engine: Engine) -> None:
         self.engine = engine
         self.forwarder = ScriptedForwarder()
-        table = policy_table(directory)
+        policy = blocking_policy(directory)
         self.cache: AnyCache
         self._core: Any = None
         self._steps: Any = None
@@ -110,15 +111,15 @@ class Rig:
             self.cache = ResponseCache(4 << 20)
         else:
             self.cache = NativeCache(engine.module.Cache(4 << 20))
-            self._core = native_core(engine.module, self.cache, table)
+            self._core = native_core(engine.module, self.cache, policy)
             self._steps = testing_of(engine.module).Steps(self._core, seed=bytes(range(32)))
         self.service = Service(
-            table=table,
+            policy=policy,
             cache=self.cache,
             forwarder=cast(Forwarder, self.forwarder),
             local=LocalNames({"printer.example.org": ["192.0.2.77"]}),
             clock=StillClock(),
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=1 << 20 if engine.module is None else 0,
         )
         self.peers = (self._peer(Transport.UDP), self._peer(Transport.TCP))
@@ -142,10 +143,10 @@ class Rig:
     def answer(self, octets: bytes, peer: Peer) -> bytes | None:
         """What the server says, None for nothing; what it would ask is answered by the scripted forwarder."""
         if self._core is not None:
-            if peer.transport is Transport.UDP:
+            if not peer.transport.is_stream:
                 [(word, message)] = self._steps.answer_batch([(octets, peer.address)], NOW)
             else:
-                word, message = self._core.answer(octets, peer.address, True, NOW)
+                word, message = self._core.answer(octets, peer.address, peer.transport, NOW)
             if word not in (ASK, PUNT):
                 return message if word == RESPOND else None
         outcome = self.service.answer_now(octets, peer, NOW)
@@ -206,7 +207,7 @@ class Rig:
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
 
 
-def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
+def native_core(module: Any, cache: NativeCache, policy: Policy) -> Any:
     """The native flow over this cache and policy, with one upstream."""
     core = module.Core(
         cache.core,
@@ -220,7 +221,7 @@ def native_core(module: Any, cache: NativeCache, table: PolicyTable) -> Any:
         punt_blocked=False,
         punt_all=False,
     )
-    core.publish(str(table.image.path), table.generation, *table.made_at)
+    core.publish(str(policy.image.path), policy.generation, *policy.made_at)
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])
     return core
 

@@ -17,7 +17,6 @@ LEVELS: dict[str, dict[str, int]] = {
     "core": {
         "verdict": 0,
         "wire": 0,
-        "access": 1,
         "cache": 1,
         "compile": 1,
         "entropy": 1,

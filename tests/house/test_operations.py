@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
 from resolver import __version__
+from resolver.blocklist.keys import ExchangeEntry, OrderEntry
+from resolver.blocklist.reader import blocklist_schema, read_blocklist
+from resolver.config.settings import load_settings
+from resolver.observe.metric_table import METRICS, Metric
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
-SOURCES = tuple(
-    ROOT / "resolver" / path for path in ("observe/metrics.py", "server/server.py", "server/counters.py")
-)
+TABLE = ROOT / "resolver" / "observe" / "metric_table.py"
+
+METRIC = re.compile(r"\bresolver_(?!native\b)")
+"""A name that can only be a metric's; `resolver_native` is a module."""
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 
 
-def metrics_in_code() -> set[str]:
-    """Family names as the code spells them, counters without `_total`."""
-    text = "".join(path.read_text() for path in SOURCES)
-    found = set(re.findall(r'"(resolver_\w+)"', text))
-    return found | {"resolver_exchange_hits", "resolver_list_hits"}
+FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the guide in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def family_of(name: str) -> str:
@@ -40,12 +50,35 @@ def family_of(name: str) -> str:
 def test_every_metric_it_names_exists(path: Path) -> None:
     named = {family_of(name) for name in re.findall(r"\bresolver_[a-z_]+", path.read_text())}
     assert named
-    assert named - metrics_in_code() == set()
+    assert named - FAMILIES == set()
 
 
-def test_the_guide_names_every_metric() -> None:
-    named = {family_of(name) for name in re.findall(r"\bresolver_[a-z_]+", GUIDE.read_text())}
-    assert metrics_in_code() - named == set()
+def test_the_guide_lists_every_metric_once_with_its_labels_and_says_what_it_tells() -> None:
+    rows = re.findall(r"^\| (`resolver_.*?) \| (.*?) \|$", GUIDE.read_text(), re.MULTILINE)
+    listed = sorted(name for names, _ in rows for name in re.findall(r"`(.*?)`", names))
+    assert listed == sorted(map(as_in_the_guide, METRICS))
+    assert [names for names, text in rows if not text.strip()] == []
+
+
+def as_in_the_guide(metric: Metric) -> str:
+    return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
+
+
+def test_only_the_table_spells_the_name_of_a_metric() -> None:
+    names = "|".join(sorted(FAMILIES))
+    for path in sorted((ROOT / "resolver").rglob("*.py")):
+        if path != TABLE:
+            source = path.read_text()
+            assert re.findall(rf"\b(?:{names})\b", source) == [], path
+            texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+            found = [text for text in texts if isinstance(text, str) and METRIC.search(text)]
+            assert found == [], path
+
+
+@pytest.mark.parametrize("source", ['"resolver_x_total"', 'f"resolver_{kind}_hits"'])
+def test_a_spelt_name_is_seen(source: str) -> None:
+    texts = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    assert any(METRIC.search(str(text)) for text in texts)
 
 
 def test_the_dashboard_is_json_with_a_query_in_every_panel() -> None:
@@ -57,6 +90,46 @@ def test_the_unit_binds_low_ports_without_being_root() -> None:
     unit = UNIT.read_text()
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in unit
     assert "DynamicUser=yes" in unit
+
+
+def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_path: Path) -> None:
+    """Those that copy files are run with a prefix; making the environment takes minutes and the network."""
+    block = next(block for block in blocks("sh") if "systemctl enable" in block)
+    (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
+    commands = [line for line in block.splitlines() if line.startswith(("cp ", "mkdir "))]
+    assert len(commands) == 4
+    script = "set -eu\n" + "\n".join(commands).replace(" /etc/", f" {tmp_path}/etc/")
+    subprocess.run(["sh", "-c", script], cwd=ROOT, check=True)
+    [check] = [line for line in block.splitlines() if " check " in line]
+    config = Path(f"{tmp_path}{check.split()[-1]}")
+    settings, problems = load_settings(config)
+    assert settings is not None and problems == []
+    assert settings.blocklist == tmp_path / "etc" / "exchange-resolver" / "blocklist.yaml"
+    # The folder that systemd makes for the unit is the one that the settings name.
+    [state] = re.findall(r"^StateDirectory=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert settings.state_dir == Path("/var/lib") / state
+    blocklist, problems = read_blocklist(settings.blocklist)
+    assert blocklist is not None and problems == []
+    [unit] = (tmp_path / "etc" / "systemd" / "system").iterdir()
+    assert f"--config {check.split()[-1]}" in unit.read_text()
+
+
+def test_the_complete_example_of_the_guide_loads_and_has_every_key() -> None:
+    [text] = [block for block in blocks("yaml") if block.startswith("version: 1\n")]
+    blocklist, problems = read_blocklist(GUIDE, octets=text.encode())
+    assert blocklist is not None and problems == []
+    tree = yaml.safe_load(text)
+    [exchange], [order] = tree["exchanges"].values(), tree["orders"].values()
+    assert set(exchange) == {field.alias or name for name, field in ExchangeEntry.model_fields.items()}
+    assert set(order) == set(OrderEntry.model_fields)
+    # `until` is exclusive: the end is the first moment of that day in Berlin.
+    [rule] = blocklist.exchanges
+    assert rule.ends_at == datetime(2027, 12, 5, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+
+
+def test_the_schema_says_that_until_is_exclusive() -> None:
+    words = json.dumps(blocklist_schema()["$defs"]["ExchangeEntry"]["properties"]["until"])
+    assert "not included" in words
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+
 from tests.house.test_native_imports import NATIVE, code_of, files_of
 
 PACKAGE = NATIVE.parent / "resolver"

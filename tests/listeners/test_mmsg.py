@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from resolver.flow.route import DatagramRoute
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress, bind_udp
 
@@ -72,13 +73,13 @@ def test_a_late_answer_finds_its_sender_after_other_batches(
     batch, client = pair
     client.send(b"first query")
     assert batch.receive() == [11]
-    sender = batch.sender(0)
+    route = batch.route(0)
     with socket.socket(client.family, socket.SOCK_DGRAM) as other:
         other.connect(client.getpeername())
         for _ in range(3):
             other.send(b"noise noise noise")
         assert len(batch.receive()) == 3
-    batch.put_late([b"late answer"], [sender])
+    batch.put_late([b"late answer"], [route])
     assert batch.send(1) == 0
     assert client.recv(100) == b"late answer"
 
@@ -109,6 +110,26 @@ def test_one_row_that_cannot_be_sent_costs_only_itself() -> None:
         good = socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton(host)
         good = good.ljust(32, b"\0")
         no_port = good[:2] + b"\0\0" + good[4:]
-        batch.put_late([b"one", b"two", b"three"], [(good, b""), (no_port, b""), (good, b"")])
+        batch.put_late(
+            [b"one", b"two", b"three"], [DatagramRoute(name, b"") for name in (good, no_port, good)]
+        )
         assert batch.send(3) == 1
         assert [client.recv(10), client.recv(10)] == [b"one", b"three"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "pointer_octets", "byte_order", "fits"),
+    [
+        ("linux", 8, "little", True),
+        ("linux", 4, "little", False),
+        ("linux", 8, "big", False),
+        ("darwin", 8, "little", False),
+    ],
+)
+def test_only_machines_with_this_layout_are_served(
+    monkeypatch: pytest.MonkeyPatch, platform: str, pointer_octets: int, byte_order: str, fits: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("sys.byteorder", byte_order)
+    monkeypatch.setattr("ctypes.sizeof", lambda _type: pointer_octets)
+    assert mmsg.is_available() is fits

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from resolver.cache import ResponseCache
-from resolver.flow.clients import AccessList
+from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -54,12 +54,12 @@ class Rig:
         self.forwarder = Forwarder(self.plan, self.network, self.clock, entropy)
         self.cache = ResponseCache(1 << 20)
         self.service = Service(
-            table=PolicyMaker().table(folder),
+            policy=PolicyMaker().policy(folder),
             cache=self.cache,
             forwarder=self.forwarder,
             local=LocalNames({"router.home.arpa": ["192.168.1.1"]}),
             clock=self.clock,
-            access=AccessList([ip_network("127.0.0.0/8")]),
+            clients=Clients([ip_network("127.0.0.0/8")]),
             memo_octets_max=0,
         )
         self.plane = FakePlane()
@@ -327,7 +327,7 @@ def test_a_client_whose_name_was_blocked_meanwhile_is_denied(rig: Rig, tmp_path:
     folder = tmp_path / "second"
     folder.mkdir()
     maker = PolicyMaker().block(make_rule(label="acme"), "acme.example")
-    rig.service.publish(maker.table(folder))
+    rig.service.publish(maker.policy(folder))
     sent = rig.first_attempt("www.acme.example")
     rig.hands_over(sent, [waiter("www.acme.example", b"r", 1, rig.clock.now())], ticket=6)
     [(_, octets)] = rig.plane.sent

@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from resolver.clock import LoopClock
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond, Source
+from resolver.flow.peer import Peer
 from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
 from resolver.listeners import mmsg, udp

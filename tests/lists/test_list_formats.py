@@ -43,13 +43,13 @@ def refusal(octets: bytes, limits: ListLimits = ListLimits()) -> str:
         (b"<!-- cached -->\n<html>", "looks like an HTML page"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "looks like an HTML page"),
         (b'{"message": "Not Found"}', "looks like JSON"),
-        (b"404: Not Found", "not one line of it"),
+        (b"404: Not Found", "no line of it"),
         (b"PK\x03\x04" + b"\0" * 50, "is a zip archive"),
-        (b"\x7fELF\x02\x01\x01\0\0", "holds NUL octets"),
+        (b"\x7fELF\x02\x01\x01\0\0", "has NUL bytes"),
         ("a.example\n".encode("utf-16"), "is UTF-16"),
         (gzip.compress(NAMES, mtime=0)[:-20], "is gzip that ends too early"),
         (gzip.compress(NAMES, mtime=0)[:40] + b"\xff" * 40, "is damaged gzip"),
-        (gzip.compress(NAMES, mtime=0) + b"more", "is gzip with something else behind it"),
+        (gzip.compress(NAMES, mtime=0) + b"more", "is gzip with other data after it"),
         (gzip.compress(b"<html>", mtime=0), "looks like an HTML page"),
     ],
 )
@@ -68,7 +68,7 @@ def test_gzip_bomb_costs_no_more_than_a_large_list(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(content, "PIECE_OCTETS", 1 << 12)
     bomb = gzip.compress(b"a.example\n" * 300_000)
     assert len(bomb) < 20_000
-    assert "over 100000 octets when unpacked" in refusal(bomb, ListLimits(size_octets_max=100_000))
+    assert "over 100,000 bytes when unpacked" in refusal(bomb, ListLimits(size_octets_max=100_000))
 
 
 def test_list_of_the_largest_size_is_read_and_one_octet_more_is_not() -> None:

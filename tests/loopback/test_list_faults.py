@@ -80,7 +80,7 @@ async def strike(folder: Path, mode: str) -> None:
             if step % 5 == 0:
                 assert (await download(folder, web, "kill", 0))[0] == 0
                 assert store.path.read_bytes() == NEW
-                assert list(store.path.parent.glob(".*.part")) == []
+                assert list(store.path.parent.glob(".*.new")) == []
         # The first download made folders besides, so the last steps are not there in all the others.
         assert mode != "kill" or killed >= ROUNDS * 3 // 4
 

@@ -13,6 +13,7 @@ import pytest
 from resolver.blocklist.downloads import stored_path
 from resolver.config.settings import load_settings
 from resolver.observe.log import LogWriter
+from resolver.observe.metrics import render
 from resolver.server.server import Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -62,7 +63,7 @@ async def is_blocked(server: Server, name: str) -> bool:
 
 
 def metrics_of(server: Server) -> str:
-    return server.metrics.render(server.metrics.snapshot()).decode()
+    return render(server.facts()).decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -131,13 +132,13 @@ def test_a_new_copy_is_served_without_a_restart(tmp_path: Path, monkeypatch: pyt
     async def story(site: Site, web: WebServer) -> None:
         web.pages["/list"] = ok(b"ads.example\n")
         server = await site.start()
-        generation = server._facts.generation
+        generation = server.facts().policy.generation
         # As `lists update` does it, from another process.
         path = stored_path(site.folder / "state", "ads")
         new = path.with_name("new")
         new.write_bytes(b"other.example\n")
         new.replace(path)
-        await until(lambda: server._facts.generation > generation)
+        await until(lambda: server.facts().policy.generation > generation)
         assert await is_blocked(server, "other.example") and not await is_blocked(server, "ads.example")
         await server.stop()
 

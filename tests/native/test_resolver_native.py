@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from resolver import __version__
+from resolver.flow.peer import Transport
 from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.encode import encode_query
@@ -246,7 +247,7 @@ def test_a_policy_that_is_withdrawn_punts_until_there_is_another(
     play = start()
     assert rcode(play.ask(query("www.ads.example"))) == 3
     play.core.withdraw()
-    assert play.core.answer(query("www.ads.example"), CLIENT, True, 1.0) == (4, b"")
+    assert play.core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 1.0) == (4, b"")
     play.client.send(query("www.ads.example"))
     assert play.event("query")[1] == query("www.ads.example")
     play.core.publish(str(image), 2, 1.7e9, time.monotonic())
@@ -540,7 +541,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         (lambda: cache.lookup(*question, 7.0), None),
         (lambda: cache.store(*question, response, 7.0), None),
         (lambda: cache.store_failure(*question, (22, "why"), 7.0), failed),
-        (lambda: core.answer(query("www.ads.example"), CLIENT, True, 7.0), (4, b"")),
+        (lambda: core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 7.0), (4, b"")),
         (lambda: steps.want(*question), None),
         (lambda: steps.let_go(*question), None),
         (lambda: plane.want(*question), None),
@@ -565,7 +566,9 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
             call()
     assert plane.counters()["panics"] == len(safe) + len(raising)
     assert cache.entries == 0
-    assert core.answer(query("www.ads.example"), CLIENT, True, 7.0)[0] == 0, "the next one is answered"
+    assert core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 7.0)[0] == 0, (
+        "the next one is answered"
+    )
 
 
 def test_while_a_thread_is_down_its_queries_wait(start: Callable[..., Play]) -> None:
@@ -686,7 +689,7 @@ def test_an_unusable_image_is_refused_and_the_old_one_serves(image: Path, tmp_pa
             core.publish(str(broken), 2, 1.7e9, 0.0)
     with pytest.raises(ValueError):
         core.publish(str(tmp_path / "nothing"), 2, 1.7e9, 0.0)
-    assert core.answer(query("a.ads.example"), CLIENT, False, 1.0)[0] == 0
+    assert core.answer(query("a.ads.example"), CLIENT, Transport.UDP, 1.0)[0] == 0
 
 
 # Without sockets.
@@ -694,17 +697,17 @@ def test_an_unusable_image_is_refused_and_the_old_one_serves(image: Path, tmp_pa
 
 def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
     core = make_core(image)
-    word, octets = core.answer(query("a.ads.example"), CLIENT, True, 1.0)
+    word, octets = core.answer(query("a.ads.example"), CLIENT, Transport.TCP, 1.0)
     assert (word, rcode(octets)) == (0, 3)
-    assert core.answer(b"", CLIENT, True, 1.0) == (2, b"")
-    assert core.answer(query("unknown.example"), CLIENT, True, 1.0) == (3, b"")
+    assert core.answer(b"", CLIENT, Transport.TCP, 1.0) == (2, b"")
+    assert core.answer(query("unknown.example"), CLIENT, Transport.TCP, 1.0) == (3, b"")
     everything = make_core(image, punt_all=True)
-    assert everything.answer(query("a.ads.example"), CLIENT, False, 1.0) == (4, b"")
+    assert everything.answer(query("a.ads.example"), CLIENT, Transport.UDP, 1.0) == (4, b"")
     assert [row[0] for row in core.tallies()] == ["tcp", "tcp"]
     assert set(core.late()) == {"policy", "cache", "stale", "upstream", "local"}
     assert all(len(buckets) == 14 for buckets in core.late().values())
     with pytest.raises(ValueError):
-        core.answer(query("a.ads.example"), b"\1\2\3", False, 1.0)
+        core.answer(query("a.ads.example"), b"\1\2\3", Transport.UDP, 1.0)
 
 
 def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
@@ -718,7 +721,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     word, told, punts = steps.heard(attempt, reply(message), 1.2)
     assert (word, punts) == ("done", [])
     assert [(token, answer[:2]) for token, answer in told] == [(11, b"\0\5"), (12, b"\0\6")]
-    assert core.answer(query("fresh.example", 7), CLIENT, False, 1.3)[0] == 0
+    assert core.answer(query("fresh.example", 7), CLIENT, Transport.UDP, 1.3)[0] == 0
     with pytest.raises(KeyError):
         steps.heard(attempt, reply(message), 1.2)
     twin = make_core(image)

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
-from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts, UpstreamFacts
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
+from resolver.observe.facts import (
+    CacheFacts,
+    Facts,
+    ForwardingFacts,
+    ListFacts,
+    NativeFacts,
+    PolicyFacts,
+    ReloadFacts,
+    UpstreamFacts,
+)
+from resolver.observe.metrics import render
 from resolver.observe.tally import Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-class CacheStub:
-    entries = 3
-    octets = 4096
-    misses = 5
-    evictions = 1
 
 
 POLICY = PolicyFacts(
@@ -36,24 +41,23 @@ UPSTREAM = UpstreamFacts(
 )
 
 
-def metrics_of(tallies: Tallies, policy: PolicyFacts = POLICY) -> Metrics:
-    return Metrics(
-        tallies,
-        policy=lambda: policy,
-        reloads=lambda: ReloadFacts(successes=2, failures=1, last_success=1.5, last_attempt=2.5),
-        upstreams=lambda: [UPSTREAM],
-        cache=CacheStub(),
+def facts_of(tallies: Tallies, policy: PolicyFacts = POLICY) -> Facts:
+    return Facts(
         version="0.1.0",
         engine="python",
-        gauges=lambda: [("resolver_waiting_clients", "Clients that wait for an upstream.", 2.0)],
-        counters=lambda: [("resolver_log_lines_dropped", "Log lines lost.", 4.0)],
-        drops=lambda: {"policy": 1, "tcp_short_message": 6},
+        tallies=tallies.snapshot(),
+        drops={"policy": 1, "tcp_short_message": 6},
+        policy=policy,
+        reloads=ReloadFacts(successes=2, failures=1, last_success=1.5, last_attempt=2.5),
+        cache=CacheFacts(entries=3, octets=4096, misses=5, evictions=1),
+        upstreams=(UPSTREAM,),
+        forwarding=ForwardingFacts(waiting=2),
+        log_lines_dropped=4,
     )
 
 
 def scrape(tallies: Tallies, policy: PolicyFacts = POLICY) -> Samples:
-    metrics = metrics_of(tallies, policy)
-    text = metrics.render(metrics.snapshot()).decode()
+    text = render(facts_of(tallies, policy)).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -155,7 +159,7 @@ def test_the_other_rooms_integers_are_told() -> None:
     assert value(samples, "resolver_reloads_total", result="failure") == 1
     assert value(samples, "resolver_blocklist_last_success_timestamp_seconds") == 1.5
     assert value(samples, "resolver_build_info", version="0.1.0", engine="python") == 1
-    assert value(samples, "resolver_waiting_clients") == 2
+    assert value(samples, "resolver_waiting_queries") == 2
     assert value(samples, "resolver_log_lines_dropped_total") == 4
 
 
@@ -171,10 +175,12 @@ def test_promtool_has_nothing_to_say() -> None:
     tallies = Tallies()
     tallies.of(Transport.UDP, Respond(b"", 3, 1, Source.POLICY, verdict())).add(0.0)
     tallies.of(Transport.UDP, Drop("response")).add(0.0)
-    metrics = metrics_of(tallies)
+    facts = replace(
+        facts_of(tallies), native=NativeFacts(), lists=(ListFacts("ads", 1.0, {"updated": 1, "timeout": 0}),)
+    )
     told = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=metrics.render(metrics.snapshot()),
+        input=render(facts),
         capture_output=True,
         check=False,
     )

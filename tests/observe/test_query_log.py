@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from resolver.flow.outcome import Drop, Peer, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.flow.outcome import Drop, Respond, Source, Transport
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
 from resolver.observe.tally import OTHER, SECONDS_BOUNDS, UNREADABLE, Hit, Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 

@@ -12,14 +12,16 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
+from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.names import name_from_text
@@ -60,12 +62,12 @@ class Sides:
         self.python_cache = ResponseCache(CACHE_OCTETS)
         self.native_cache = NativeCache(module.Cache(CACHE_OCTETS))
         self.service = Service(
-            table=table,
+            policy=ServedPolicy(table),
             cache=self.python_cache,
             forwarder=cast(Forwarder, ScriptedForwarder()),
             local=LocalNames(RECORDS),
             clock=StillClock(),
-            access=AccessList([ip_network(text) for text in ALLOW]),
+            clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
         )
@@ -109,7 +111,7 @@ class Sides:
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, question in enumerate(questions):
             if question.is_stream:
-                told[number] = self.core.answer(question.octets, question.client, True, now)
+                told[number] = self.core.answer(question.octets, question.client, Transport.TCP, now)
             self._compare_one(question, *told[number], now)
 
     def _compare_one(self, question: Question, word: int, message: bytes, now: float) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver.policy import image as layout
-from resolver.policy.image import Effect, Image, ImageUnusable, Section
+from resolver.policy.image import Effect, Image, ImageUnusable, Section, read_meta
 from resolver.policy.verdict import Mode, PolicyAction, RuleForm
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
 from resolver.wire.names import name_from_text as n
@@ -88,6 +88,57 @@ def test_any_label_is_found_under_any_seed(labels: set[bytes], seed: int) -> Non
         assert image.homes >= 3 * len(names)
 
 
+def test_class_is_for_everybody_unless_its_audience_says_otherwise(tmp_path: Path) -> None:
+    rule = make_rule()
+    maker = PolicyMaker().block(rule, "a.example").meant_for(1, 63).block(rule, "b.example", "c.example")
+    image = Image(maker.write(tmp_path / "groups.policy"))
+    assert [origin.audience for origin in image.classes] == [layout.AUDIENCE_ALL, 1 << 63 | 1 << 1]
+    everybody, some = image.classes
+    assert [group for group in range(layout.GROUPS_MAX) if some.is_for(group)] == [1, 63]
+    assert all(everybody.is_for(group) for group in range(layout.GROUPS_MAX))
+
+
+def test_mark_of_an_exception_is_for_those_who_have_the_exception(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "example.com").meant_for(5).allow("x.example.com")
+    image = Image(maker.write(tmp_path / "mark.policy"))
+    marks = [origin for origin in image.classes if origin.effect is Effect.MARKER]
+    assert [origin.audience for origin in marks] == [1 << 5]
+
+
+# What an older format says to people.
+
+
+def in_format(version: int, path: Path) -> Path:
+    """The image at `path`, as if written in another format."""
+    octets = bytearray(path.read_bytes())
+    struct.pack_into("<I", octets, 8, version)
+    path.chmod(0o644)
+    path.write_bytes(octets)
+    return path
+
+
+def test_image_of_the_older_format_is_refused_but_its_words_are_read(tmp_path: Path) -> None:
+    path = in_format(2, written(tmp_path))
+    with pytest.raises(ImageUnusable, match="format version 2, this program reads 3"):
+        Image(path)
+    assert read_meta(path)["blocklist"] == "blocklist.yaml"
+
+
+@pytest.mark.parametrize("version", [0, 1, layout.FORMAT_VERSION + 1])
+def test_words_of_a_format_that_may_keep_them_elsewhere_are_not_read(tmp_path: Path, version: int) -> None:
+    with pytest.raises(ImageUnusable):
+        read_meta(in_format(version, written(tmp_path)))
+
+
+@pytest.mark.parametrize("length", [0, 100, 250, 300, -1])
+def test_words_of_a_truncated_image_are_not_read(tmp_path: Path, length: int) -> None:
+    octets = written(tmp_path).read_bytes()
+    broken = tmp_path / "broken.policy"
+    broken.write_bytes(octets[:length])
+    with pytest.raises(ImageUnusable):
+        read_meta(broken)
+
+
 # Damage.
 
 
@@ -125,7 +176,7 @@ def test_other_files_and_other_versions_are_refused_by_name(tmp_path: Path) -> N
     broken = tmp_path / "broken.policy"
     struct.pack_into("<I", octets, 8, layout.FORMAT_VERSION + 1)
     broken.write_bytes(octets)
-    with pytest.raises(ImageUnusable, match="format version 3"):
+    with pytest.raises(ImageUnusable, match=f"format version {layout.FORMAT_VERSION + 1}, "):
         Image(broken)
     broken.write_bytes(b"#!/bin/sh\n" * 100)
     with pytest.raises(ImageUnusable, match="no policy image"):
@@ -143,19 +194,13 @@ def test_section_outside_the_file_is_refused(tmp_path: Path) -> None:
         Image(broken)
 
 
-@pytest.mark.parametrize("step", ["fsync", "write", "replace"])
-def test_failure_at_any_step_of_writing_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+def test_an_image_that_does_not_read_back_is_not_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise ImageUnusable("its checksum is wrong")
 
-    if step == "fsync":
-        monkeypatch.setattr("os.fsync", fail)
-    elif step == "replace":
-        monkeypatch.setattr(Path, "replace", fail)
-    else:
-        monkeypatch.setattr(Path, "open", fail)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(Image, "verify", fail)
+    with pytest.raises(ImageUnusable, match="checksum"):
         written(tmp_path)
     assert list(tmp_path.iterdir()) == []

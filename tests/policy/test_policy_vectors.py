@@ -26,7 +26,7 @@ def test_a_policy_says_what_the_vector_says(policy: Case, engine: Engine, tmp_pa
     path = tmp_path / "vector.policy"
     path.write_bytes(base64.b64decode(policy["image"]))
     for facts in policy["tables"]:
-        table = engine.table(path, facts["wall"], facts["monotonic"])
+        table = engine.table(path, facts["wall"], facts["monotonic"], facts["group"])
         assert table.is_filtering is facts["is_filtering"]
         for fact in facts["names"] or ():
             qname = bytes.fromhex(fact["qname"])

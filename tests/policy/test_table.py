@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resolver.policy.image import Effect, Image
+from resolver.policy.image import AUDIENCE_ALL, Effect, Image
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import (
     PASS,
@@ -242,11 +243,11 @@ def test_coming_date_bounds_the_verdict_on_the_monotonic_clock(tmp_path: Path) -
     before = PolicyTable(Image(path), 1, wall=1000.0, monotonic=50.0)
     verdict = judge(before, "a.example")
     assert verdict is not PASS and not verdict.is_blocked and verdict.valid_until == 150.0
-    assert before.next_boundary == 1100.0
+    assert Policy(before).next_boundary == 1100.0
     after = PolicyTable(Image(path), 2, wall=1100.0, monotonic=150.0)
     assert judge(after, "a.example").is_blocked
     assert judge(after, "a.example").valid_until == math.inf
-    assert after.next_boundary == math.inf
+    assert Policy(after).next_boundary == math.inf
 
 
 def test_dates_of_other_names_bound_nothing(tmp_path: Path) -> None:
@@ -387,6 +388,86 @@ def test_judgement_agrees_with_plain_search(lines: list[Line], names: list[str],
                     == best(lines, name, wall, (Mode.ENFORCE, Mode.SHADOW))
                     for date in dates
                 )
+
+
+# Groups of clients.
+
+
+@pytest.mark.parametrize("group", [-1, 64])
+def test_there_is_no_table_for_a_group_that_cannot_be(tmp_path: Path, group: int) -> None:
+    table = PolicyMaker().block(make_rule(), "a.example").table(tmp_path)
+    with pytest.raises(ValueError, match="group"):
+        PolicyTable(table.image, 1, 0.0, 0.0, group)
+
+
+def test_rule_for_some_clients_takes_no_part_for_others(tmp_path: Path) -> None:
+    maker = PolicyMaker().meant_for(3).block(make_rule(), "a.example")
+    policy = maker.block(make_rule(label="s", mode=Mode.SHADOW), "s.example").policy(tmp_path)
+    three = policy.table_for(3)
+    assert judge(three, "a.example").is_blocked and judge(three, "s.example").shadow is not None
+    for table in (policy.everybody, policy.table_for(4)):
+        assert judge(table, "a.example") is PASS and judge(table, "s.example") is PASS
+        assert not table.is_filtering
+    assert three.is_filtering
+
+
+def test_exception_for_some_clients_turns_nxdomain_into_nodata_for_them_alone(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "example.com").meant_for(3).allow("good.example.com")
+    policy = maker.policy(tmp_path)
+    assert judge(policy.everybody, "example.com").nxdomain_ok
+    assert judge(policy.everybody, "good.example.com").is_blocked
+    assert not judge(policy.table_for(3), "example.com").nxdomain_ok
+    assert not judge(policy.table_for(3), "good.example.com").is_blocked
+
+
+def test_gap_that_only_some_clients_have_blocked_is_nodata_for_the_others(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "=gap.example").meant_for(3)
+    policy = maker.block(make_rule(label="more"), "*.gap.example").policy(tmp_path)
+    assert not judge(policy.everybody, "gap.example").nxdomain_ok
+    assert judge(policy.everybody, "x.gap.example") is PASS
+    assert judge(policy.table_for(3), "gap.example").nxdomain_ok
+
+
+def test_network_for_some_clients_is_not_there_for_others(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(), "a.example").meant_for(3)
+    policy = maker.addresses(make_rule(label="net"), "192.0.2.0/24").policy(tmp_path)
+    answer = make_response(addresses=(bytes((192, 0, 2, 1)),))
+    assert not respond(policy.everybody, answer).is_blocked
+    assert respond(policy.table_for(3), answer).is_blocked
+
+
+AUDIENCES = st.sampled_from([AUDIENCE_ALL, AUDIENCE_ALL, 0b01, 0b10])
+
+
+@pytest.mark.slow
+@given(
+    rules=policies().flatmap(
+        lambda lines: st.tuples(*(st.tuples(st.just(line), AUDIENCES) for line in lines))
+    ),
+    names=st.lists(NAMES, min_size=1, max_size=12),
+    group=st.sampled_from([0, 1, 2]),
+)
+@settings(max_examples=300, deadline=None)
+def test_table_of_a_group_says_what_a_policy_of_its_rules_alone_would_say(
+    rules: tuple[tuple[Line, int], ...], names: list[str], group: int
+) -> None:
+    whole, own = PolicyMaker(), PolicyMaker()
+    for number, (line, audience) in enumerate(rules, start=1):
+        makers = (whole, own) if audience >> group & 1 else (whole,)
+        for maker in makers:
+            class_id = maker.writer.class_of(line.rule, line.form, line.effect, "rules", audience)
+            maker.writer.add_names(class_id, [n(line.owner)], [number])
+    with tempfile.TemporaryDirectory() as folder:
+        viewed = Policy(whole.table(Path(folder), wall=75.0)).table_for(group)
+        (Path(folder) / "test.policy").unlink()
+        reduced = Policy(own.table(Path(folder), wall=75.0)).table_for(group)
+        assert viewed.is_filtering is reduced.is_filtering
+        for name in [*names, *(line.owner for line, _ in rules)]:
+            seen, wanted = judge(viewed, name), judge(reduced, name)
+            facts = ("action", "match", "shadow", "exemption", "denied", "nxdomain_ok")
+            assert [getattr(seen, fact) for fact in facts] == [getattr(wanted, fact) for fact in facts], name
+            # A mark of an exception may bound it where the exception cannot matter.
+            assert seen.valid_until <= wanted.valid_until, name
 
 
 # The response's side.

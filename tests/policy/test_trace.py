@@ -49,6 +49,20 @@ def test_trace_says_what_shadow_and_disabled_rules_would_do(tmp_path: Path) -> N
     assert whys["d"] == "its mode is disabled"
 
 
+def test_trace_says_that_a_rule_is_for_other_clients(tmp_path: Path) -> None:
+    maker = PolicyMaker().block(make_rule(label="all"), "example.com")
+    maker.meant_for(3).block(make_rule(label="three"), "www.example.com").allow("x.example.com")
+    policy = maker.policy(tmp_path)
+    others, three = (policy.table_for(group).trace(n("www.example.com"), 0.0) for group in (0, 3))
+    assert [(c.rule.label, c.is_for_group, c.is_enforced, c.why) for c in others.candidates] == [
+        ("three", False, False, "it is for other clients"),
+        ("all", True, True, "wins"),
+    ]
+    assert [(c.rule.label, c.won) for c in three.candidates] == [("three", True), ("all", False)]
+    assert policy.everybody.trace(n("example.com"), 0.0).nxdomain_why.startswith("NXDOMAIN")
+    assert "an exception stands below" in policy.table_for(3).trace(n("example.com"), 0.0).nxdomain_why
+
+
 def test_trace_says_why_nxdomain_may_or_may_not_be_said(tmp_path: Path) -> None:
     maker = PolicyMaker().block(make_rule(), "example.com", "=one.example").allow("ok.example.com")
     table = maker.table(tmp_path)

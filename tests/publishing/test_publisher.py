@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from resolver.children import Ended, Share
-from resolver.policy.table import PolicyTable
+from resolver.policy.image import FORMAT_VERSION
+from resolver.policy.policy import Policy
 from resolver.problems import Problem
-from resolver.publishing import image_store
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore
@@ -89,7 +90,7 @@ class Stage:
         self.state = folder / "state"
         self.state.mkdir(exist_ok=True)
         self.clock = HandClock()
-        self.published: list[PolicyTable] = []
+        self.published: list[Policy] = []
         self.compiled = 0
         self.failing = False
         self.serial = 0
@@ -121,7 +122,7 @@ class Stage:
         )
 
     def blocks(self, label: str) -> bool:
-        return self.published[-1].judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
+        return self.published[-1].everybody.judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_valid_blocklist_is_compiled_and_published_at_start(stage: Stage) -> Non
     stage.write(entry("alpha"))
     play(stage, nothing)
     assert stage.blocks("alpha") and not stage.blocks("beta")
-    assert [table.generation for table in stage.published] == [1]
+    assert [policy.generation for policy in stage.published] == [1]
     assert (stage.state / "last-good.json").exists()
 
 
@@ -237,6 +238,50 @@ def test_damaged_image_of_an_unchanged_blocklist_is_compiled_anew(stage: Stage) 
     assert stage.compiled == 2 and stage.blocks("alpha")
 
 
+def make_older(stage: Stage) -> Path:
+    """The image that served last becomes one of the older format, as an upgrade finds it."""
+    note = stage.state / "last-good.json"
+    fields = json.loads(note.read_text())
+    image = stage.published[-1].image.path
+    octets = bytearray(image.read_bytes())
+    octets[8:12] = (FORMAT_VERSION - 1).to_bytes(4, "little")
+    # An older program names it by its own format: the key is another one.
+    older = image.with_name(f"{'0' * 40}.policy")
+    older.write_bytes(octets)
+    image.unlink()
+    note.write_text(json.dumps({**fields, "key": older.stem}))
+    return older
+
+
+def test_start_after_an_upgrade_compiles_an_image_of_the_older_format_anew(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    make_older(stage)
+    play(stage, nothing)
+    assert stage.compiled == 2 and len(stage.published) == 2 and stage.blocks("alpha")
+    assert stage.published[-1].image.path.stem != "0" * 40
+    play(stage, nothing)
+    assert stage.compiled == 2 and stage.blocks("alpha")
+
+
+def test_older_image_is_named_where_nothing_can_be_compiled_after_an_upgrade(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+    play(stage, nothing)
+    make_older(stage)
+    stage.blocklist.write_text("exchanges: [")
+    with pytest.raises(StartRefused) as refusal:
+        play(stage, nothing)
+    assert len(stage.published) == 1
+    said = [str(problem) for problem in refusal.value.problems]
+    assert any("last good copy" in text and f"format version {FORMAT_VERSION - 1}" in text for text in said)
+    assert any("blocklist.yaml" in text for text in said)
+    stage.failing = True
+    stage.write(entry("alpha"))
+    with pytest.raises(StartRefused, match="No space left"):
+        play(stage, nothing)
+    assert len(stage.published) == 1
+
+
 # Reloading.
 
 
@@ -289,7 +334,7 @@ def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest
 
     play(stage, story)
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "generation 1 keeps serving" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
+    assert "generation 1 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
 
 
 def test_changed_list_file_is_published_and_a_new_list_is_followed(stage: Stage) -> None:
@@ -376,7 +421,7 @@ def test_old_images_and_leavings_of_killed_compilers_are_removed(stage: Stage) -
     stage.write(entry("alpha"))
 
     async def story(publisher: Publisher) -> None:
-        (stage.state / "images" / ".x.policy.999999999.tmp").write_text("half")
+        (stage.state / "images" / ".x.policy.0123abcd.new").write_text("half")
         for number in range(IMAGES_KEPT_MAX + 3):
             stage.write(entry(f"n{number}"))
             assert await publisher.reload_if_changed()
@@ -389,7 +434,7 @@ def test_old_images_and_leavings_of_killed_compilers_are_removed(stage: Stage) -
 def test_old_table_still_judges_after_its_image_is_removed(stage: Stage) -> None:
     stage.write(entry("alpha"))
     play(stage, nothing)
-    table = stage.published[0]
+    table = stage.published[0].everybody
     table.image.path.unlink()
     assert table.judge_name(n("x.alpha.example"), 0.0).is_blocked
 
@@ -406,7 +451,7 @@ def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
         stage.clock.advance(12 * 3600 - 1)
         assert len(stage.published) == 1
         stage.clock.advance(1)
-        assert [table.generation for table in stage.published] == [1, 2]
+        assert [policy.generation for policy in stage.published] == [1, 2]
         assert stage.blocks("alpha") and stage.compiled == 1
         assert stage.published[1].image is stage.published[0].image
         stage.clock.advance(DAY_S)
@@ -427,24 +472,6 @@ def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> 
         assert publisher.status.generation == 2 and stage.blocks("alpha")
 
     play(stage, story)
-
-
-# The store.
-
-
-def test_note_is_replaced_whole_or_not_at_all(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ImageStore(stage.state)
-    store.remember(image_store.LastGood("old", (), ("a",)))
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space"):
-        store.remember(image_store.LastGood("new", (), ("a",)))
-    note = store.last_good()
-    assert note is not None and note.key == "old"
-    assert [path.name for path in stage.state.iterdir()] == ["last-good.json"]
 
 
 # The real thing.
@@ -517,9 +544,9 @@ def test_running_publisher_notices_every_way_of_editing(stage: Stage, how: str) 
     async def run() -> None:
         changed = asyncio.Event()
 
-        def on_publish(table: PolicyTable) -> None:
-            stage.published.append(table)
-            if table.generation == 2:
+        def on_publish(policy: Policy) -> None:
+            stage.published.append(policy)
+            if policy.generation == 2:
                 changed.set()
 
         publisher = Publisher(

@@ -15,7 +15,7 @@ from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import history_path, open_history
 from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore, hash_file
 from resolver.publishing.recorder import Applied, record
-from resolver.server.recording import (
+from resolver.server.history import (
     RECORD_TIMEOUT_S,
     WAITING_MAX,
     HistoryRecorder,
@@ -175,7 +175,7 @@ def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.Mon
         started.append(words)
         return Ended(0, b'{"number": 7}', b"")
 
-    monkeypatch.setattr("resolver.server.recording.run_child_when_idle", when_idle)
+    monkeypatch.setattr("resolver.server.history.run_child_when_idle", when_idle)
     assert asyncio.run(record_in_child(tmp_path, applied(tmp_path))) == 7
     assert started == [("resolver.publishing.recorder", str(tmp_path))]
 

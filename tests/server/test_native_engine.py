@@ -14,8 +14,10 @@ from typing import Any, cast
 import pytest
 
 from resolver.config.settings import load_settings
+from resolver.flow.peer import Transport
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
+from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
 from resolver.server import native as native_module
@@ -91,7 +93,7 @@ async def nothing(server: Server) -> None:
 
 
 def page(server: Server) -> str:
-    return server.metrics.render(server.metrics.snapshot()).decode()
+    return render(server.facts()).decode()
 
 
 async def settled(server: Server) -> None:
@@ -148,8 +150,8 @@ def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: 
         [(path, generation, wall, monotonic)] = core_of(server).published
         assert Path(path).exists()
         assert generation == 1
-        assert server._table is not None
-        assert server._table.made_at == (wall, monotonic)
+        assert server._policy is not None
+        assert server._policy.made_at == (wall, monotonic)
         [(servers, sets)] = core_of(server).upstreams
         assert servers == [("127.0.0.1", 9)]
         assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
@@ -164,7 +166,7 @@ def test_a_new_policy_reaches_the_plane_and_then_us(tmp_path: Path) -> None:
         await settled(server)
         assert [generation for _, generation, _, _ in core_of(server).published] == [1, 2]
         assert server._service is not None
-        assert server._service.table.generation == 2
+        assert server._service.policy.generation == 2
 
     play(tmp_path, act)
 
@@ -194,8 +196,8 @@ def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us(tmp_path: Path)
     async def act(server: Server) -> None:
         reply = await ask(server.dns_addresses[0], "www.acme.example")
         assert reply[3] & 0x0F == 3
-        [(octets, address, is_stream)] = core_of(server).asked
-        assert (octets[:2], address, is_stream) == (b"\0\7", b"\x7f\0\0\1", True)
+        [(octets, address, transport)] = core_of(server).asked
+        assert (octets[:2], address, transport) == (b"\0\7", b"\x7f\0\0\1", Transport.TCP)
 
     play(tmp_path, act)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import LogWriter
+from resolver.observe.metric_table import METRICS
+from resolver.observe.metrics import render
 from resolver.server.server import CannotStart, Server, show_address
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -100,9 +103,32 @@ def test_a_blocked_name_is_denied_and_counted(tmp_path: Path) -> None:
         await server.start()
         reply = await ask(server.dns_addresses[0], "www.acme.example")
         assert reply[3] & 0x0F == 3
-        page = server.metrics.render(server.metrics.snapshot()).decode()
+        page = render(server.facts()).decode()
         assert 'resolver_exchange_hits_total{action="nxdomain",exchange="acme",mode="enforce"} 1.0' in page
         assert 'resolver_exchange_hits_total{action="nxdomain",exchange="ghost",mode="shadow"} 0.0' in page
+        await server.stop()
+
+    play(act)
+
+
+def test_a_client_has_so_many_tcp_connections_to_all_addresses_together(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(
+            tmp_path, limits={"tcp_connections_per_client_max": 2}, dns=["127.0.0.1:0", "127.0.0.2:0"]
+        )
+        await server.start()
+        first, second = server.dns_addresses
+        opened = [await asyncio.open_connection(*first), await asyncio.open_connection(*second)]
+        over, writer = await asyncio.open_connection(*second)
+        try:
+            assert await over.read(1) == b""
+        except ConnectionError:
+            pass
+        page = render(server.facts()).decode()
+        assert "resolver_tcp_connections 2.0" in page
+        assert 'resolver_dropped_total{reason="tcp_connections_per_client_max"} 1.0' in page
+        for _, one in [*opened, (over, writer)]:
+            one.close()
         await server.stop()
 
     play(act)
@@ -118,13 +144,37 @@ def test_silent_http_connections_meet_a_limit_that_is_counted_and_harm_no_query(
         assert b" 503 " in await reader.readline()
         reply = await ask(server.dns_addresses[0], "www.acme.example")
         assert reply[3] & 0x0F == 3
-        page = server.metrics.render(server.metrics.snapshot()).decode()
+        page = render(server.facts()).decode()
         assert "resolver_http_connections 3.0" in page
         assert 'resolver_dropped_total{reason="http_connections_max"} 1.0' in page
         for _, writer in [*silent, (reader, over)]:
             writer.close()
         await server.stop()
 
+    play(act)
+
+
+def test_every_metric_of_the_table_is_there_before_the_server_starts(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        page = render(server.facts()).decode()
+        shown = set(re.findall(r"# TYPE (resolver_\w+)", page))
+        assert shown == {metric.name for metric in METRICS if not metric.of_native}
+        await server.stop()
+
+    play(act)
+
+
+def test_another_kind_of_machine_is_a_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        with pytest.raises(CannotStart, match="needs Linux on a 64-bit"):
+            await server.start()
+        assert server.http_address is None and server.dns_addresses == []
+
+    monkeypatch.setattr("sys.platform", "darwin")
     play(act)
 
 

@@ -38,7 +38,7 @@ MODULE = "resolver_native"
 
 
 class Table(Protocol):
-    """One policy at one time, asked in the words of `tests/vectors/policy.yaml`."""
+    """One policy at one time for one group of clients, asked in the words of `tests/vectors/policy.yaml`."""
 
     is_filtering: bool
 
@@ -72,7 +72,7 @@ class Engine(Protocol):
 
     def accept_response(self, octets: bytes, sent: SentQuery) -> Accepted: ...
 
-    def table(self, image: Path, wall: float, monotonic: float) -> Table: ...
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> Table: ...
 
 
 class PythonEngine:
@@ -87,17 +87,17 @@ class PythonEngine:
     def encode_response(self, asked: Query, rcode: int, *, limit: int, **facts: Any) -> bytes:
         return encode.encode_response(asked, rcode, limit=limit, **facts)
 
-    def table(self, image: Path, wall: float, monotonic: float) -> PythonTable:
-        return PythonTable(image, wall, monotonic)
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> PythonTable:
+        return PythonTable(image, wall, monotonic, group)
 
 
 class PythonTable:
     """See `Table`."""
 
-    def __init__(self, path: Path, wall: float, monotonic: float) -> None:
+    def __init__(self, path: Path, wall: float, monotonic: float, group: int) -> None:
         self._image = Image(path)
         self._image.verify()
-        self._table = PolicyTable(self._image, 1, wall, monotonic)
+        self._table = PolicyTable(self._image, 1, wall, monotonic, group)
         self._now = monotonic
         self.is_filtering = self._table.is_filtering
 
@@ -171,15 +171,15 @@ class NativeEngine:
             case _:
                 return UpstreamFailure(*fields)
 
-    def table(self, image: Path, wall: float, monotonic: float) -> NativeTable:
-        return NativeTable(self._testing, image, wall, monotonic)
+    def table(self, image: Path, wall: float, monotonic: float, group: int) -> NativeTable:
+        return NativeTable(self._testing, image, wall, monotonic, group)
 
 
 class NativeTable:
     """See `Table`."""
 
-    def __init__(self, testing: Any, path: Path, wall: float, monotonic: float) -> None:
-        self._table = testing.PolicyTable(path, 1, wall, monotonic)
+    def __init__(self, testing: Any, path: Path, wall: float, monotonic: float, group: int) -> None:
+        self._table = testing.PolicyTable(path, 1, wall, monotonic, group)
         self._now = monotonic
         self.is_filtering: bool = self._table.is_filtering
 

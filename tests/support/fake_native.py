@@ -71,7 +71,7 @@ class Core:
         self.given = given
         self.published: list[tuple[str, int, float, float]] = []
         self.upstreams: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
-        self.asked: list[tuple[bytes, bytes, bool]] = []
+        self.asked: list[tuple[bytes, bytes, int]] = []
         self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
         self.waiting = 0
@@ -101,8 +101,8 @@ class Core:
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        self.asked.append((octets, address, is_stream))
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        self.asked.append((octets, address, transport))
         return PUNT, b""
 
     def tallies(self) -> list[TallyFields]:

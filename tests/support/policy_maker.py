@@ -9,7 +9,8 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-from resolver.policy.image import Effect, Image
+from resolver.policy.image import AUDIENCE_ALL, Effect, Image
+from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.publishing.image_writer import ImageWriter
@@ -54,11 +55,15 @@ def split_form(text: str) -> tuple[bytes, RuleForm]:
 
 
 class PolicyMaker:
-    """Gathers rules; each call is one line of an imaginary file."""
+    """Gathers rules; each call is one line of an imaginary file.
+
+    `audience` is that of the rules added from now on.
+    """
 
     def __init__(self) -> None:
         self.writer = ImageWriter(SEED)
         self.line = 0
+        self.audience = AUDIENCE_ALL
         self.rules: list[PolicyRule] = []
         self.allow_rule = make_rule("allow", "allow")
         self.protected_rule = make_rule("protected", "protected")
@@ -71,7 +76,8 @@ class PolicyMaker:
         for name in names:
             self.line += 1
             owner, form = split_form(name)
-            self.writer.add_names(self.writer.class_of(rule, form, effect, file), [owner], [self.line])
+            class_id = self.writer.class_of(rule, form, effect, file, self.audience)
+            self.writer.add_names(class_id, [owner], [self.line])
         return self
 
     def list_allow(self, rule: PolicyRule, *names: str) -> PolicyMaker:
@@ -92,7 +98,7 @@ class PolicyMaker:
             self.rules.append(rule)
         for network in networks:
             self.line += 1
-            class_id = self.writer.class_of(rule, None, Effect.BLOCK, "blocklist.yaml")
+            class_id = self.writer.class_of(rule, None, Effect.BLOCK, "blocklist.yaml", self.audience)
             self.writer.add_address(class_id, ipaddress.ip_network(network), self.line)
         return self
 
@@ -103,6 +109,15 @@ class PolicyMaker:
             meta[key] = [self.writer.rule_id(rule) for rule in self.rules if rule.kind == kind]
         self.writer.write(path, meta)
         return path
+
+    def meant_for(self, *groups: int) -> PolicyMaker:
+        """The rules from now on are for these groups of clients; none: for everybody."""
+        self.audience = sum(1 << group for group in groups) if groups else AUDIENCE_ALL
+        return self
+
+    def policy(self, folder: Path) -> Policy:
+        """The policy of it."""
+        return Policy(self.table(folder))
 
     def table(self, folder: Path, *, wall: float = 0.0, monotonic: float = 0.0) -> PolicyTable:
         """The table of it."""

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
-from resolver.flow.clients import AccessList
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.clients import Clients
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
@@ -31,7 +32,7 @@ from resolver.local import LocalNames
 from resolver.observe.tally import RCODE_LABELS
 from resolver.plane import ASK, PUNT
 from resolver.policy.image import Image
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
 from resolver.wire.names import name_from_text
 from tests.support.scenario_clock import FakeClock
@@ -140,12 +141,12 @@ class Scene:
             )
         self._image = self._compile(play.blocklist)
         self.service = Service(
-            table=self._next_table(),
+            policy=self._next_policy(),
             cache=self.cache,
             forwarder=self.forwarder,
             local=LocalNames(settings.records),
             clock=self.clock,
-            access=AccessList(allow),
+            clients=Clients(allow),
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
@@ -175,25 +176,25 @@ class Scene:
             _images[key] = Image(image)
         return _images[key]
 
-    def _next_table(self) -> PolicyTable:
+    def _next_policy(self) -> Policy:
         now = self.clock.now()
         self._generation += 1
-        table = PolicyTable(self._image, self._generation, now + self._wall_offset, now)
+        policy = make_policy(self._image, self._generation, now + self._wall_offset, now)
         if self._stage is not None:
-            self._stage.publish(table)
-        return table
+            self._stage.publish(policy)
+        return policy
 
     def reload(self, text: str) -> None:
         """A new blocklist is compiled and published."""
         self._image = self._compile(text)
-        self.service.publish(self._next_table())
+        self.service.publish(self._next_policy())
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; at each date of the policy a new table is published, as the publisher does."""
+        """Let time pass; at each date of the policy a new one is published, as the publisher does."""
         end = self.clock.now() + seconds
-        while (boundary := self.service.table.next_boundary - self._wall_offset) <= end:
+        while (boundary := self.service.policy.next_boundary - self._wall_offset) <= end:
             self.clock.advance(max(boundary - self.clock.now(), 0.0))
-            self.service.publish(self._next_table())
+            self.service.publish(self._next_policy())
         self.clock.advance(end - self.clock.now())
 
     # Clients.
@@ -205,7 +206,7 @@ class Scene:
             raise PlayFailed(f"two queries are called {group}")
         self._last = group
         self.groups[group] = []
-        transport = Transport(step.transport)
+        transport = Transport[step.transport.upper()]
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
@@ -230,7 +231,7 @@ class Scene:
     def _ask(self, client: Client, address: str) -> None:
         packed = ip_address(address).packed
         if self._stage is not None:
-            if client.transport is Transport.UDP:
+            if not client.transport.is_stream:
                 self._stage.plane.receive(client.number, client.octets, packed)
                 return
             word = self._stage.plane.answer(client.number, client.octets, packed)
@@ -479,4 +480,4 @@ def _flaws(client: Client, expected: Answer | Dropped) -> list[str]:
         label for code, label in RCODE_LABELS.items() if code & 15 == client.reply[3] & 15
     ]:
         flaws.append(f"it is counted as rcode {ending.rcode}, but says {client.reply[3] & 15}")
-    return flaws + check_answer(client.octets, client.reply, expected, client.transport is Transport.TCP)
+    return flaws + check_answer(client.octets, client.reply, expected, client.transport.is_stream)

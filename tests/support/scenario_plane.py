@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 
 from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Drop, Respond
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
@@ -30,7 +31,7 @@ from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UpstreamReport, UpstreamSetFields
-from resolver.policy.table import PolicyTable
+from resolver.policy.policy import Policy
 from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
 from tests.support.scenario_play import PlaySettings
@@ -195,7 +196,7 @@ class ScriptedPlane:
     def answer(self, token: int, octets: bytes, address: bytes) -> int:
         """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
         self.before_event()
-        word, message = self.core.answer(octets, address, True, self.clock.now())
+        word, message = self.core.answer(octets, address, Transport.TCP, self.clock.now())
         if word not in (ASK, PUNT):
             self._end(token, word, message)
         return int(word)
@@ -452,9 +453,9 @@ class NativeStage:
         self._loop = FakeLoop()
         self._is_in_turn = False
 
-    def publish(self, table: PolicyTable) -> None:
-        """Judge by `table` from now on."""
-        self.core.publish(str(table.image.path), table.generation, *table.made_at)
+    def publish(self, policy: Policy) -> None:
+        """Judge by `policy` from now on."""
+        self.core.publish(str(policy.image.path), policy.generation, *policy.made_at)
 
     def start(self, service: Service, forwarder: Forwarder) -> None:
         """Let Python serve what the plane leaves to it."""

@@ -9,32 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from resolver.observe.health import Health
-from resolver.observe.metrics import Metrics, PolicyFacts, ReloadFacts
-from resolver.observe.tally import Tallies
+from resolver.observe.facts import Facts, HealthFacts
 from resolver.web import WebServer, make_app
 from resolver.web.server import bind
 
-
-class CacheStub:
-    entries = octets = misses = evictions = 0
-
-
-def metrics() -> Metrics:
-    return Metrics(
-        Tallies(),
-        policy=PolicyFacts,
-        reloads=ReloadFacts,
-        upstreams=tuple,
-        cache=CacheStub(),
-        version="0.1.0",
-        engine="python",
-    )
+CONNECTIONS_MAX = 64
+NOT_READY = HealthFacts(reasons={"policy": "not yet"})
 
 
-def ask(path: str, health: Health | None = None, method: str = "GET") -> httpx.Response:
+def app_of(health: HealthFacts | None = None) -> Starlette:
+    facts = Facts(version="0.1.0", engine="python", health=health or HealthFacts())
+    return make_app(lambda: facts)
+
+
+def ask(path: str, health: HealthFacts | None = None, method: str = "GET") -> httpx.Response:
     async def fetch() -> httpx.Response:
-        app = make_app(health or Health(), metrics())
+        app = app_of(health)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://resolver.example"
         ) as client:
@@ -51,15 +41,15 @@ def test_metrics_are_text_that_prometheus_reads() -> None:
 
 
 def test_alive_does_not_depend_on_ready() -> None:
-    assert ask("/healthz", Health("policy")).status_code == 200
+    assert ask("/healthz", NOT_READY).status_code == 200
 
 
 def test_ready_when_every_condition_holds() -> None:
-    assert ask("/readyz", Health()).status_code == 200
+    assert ask("/readyz").status_code == 200
 
 
 def test_not_ready_is_503_and_says_why() -> None:
-    reply = ask("/readyz", Health("policy"))
+    reply = ask("/readyz", NOT_READY)
     assert reply.status_code == 503
     assert reply.json() == {"status": "not ready", "reasons": {"policy": "not yet"}}
 
@@ -71,7 +61,7 @@ def test_anything_else_is_refused(path: str, method: str, status: int) -> None:
 
 def test_serves_over_a_socket_and_stops_when_told() -> None:
     async def serve_once() -> int:
-        server = WebServer(make_app(Health(), metrics()), bind("127.0.0.1", 0))
+        server = WebServer(app_of(), bind("127.0.0.1", 0), connections_max=CONNECTIONS_MAX)
         server.start()
         host, port = server.address
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -88,9 +78,8 @@ def test_an_address_in_use_is_an_os_error() -> None:
 
 
 def test_ready_tells_what_a_person_should_know() -> None:
-    health = Health()
-    assert ask("/readyz", health).json() == {"status": "ready"}
-    health.remark("lists", "never downloaded: ads")
+    assert ask("/readyz").json() == {"status": "ready"}
+    health = HealthFacts(remarks={"lists": "never downloaded: ads"})
     assert ask("/readyz", health).json() == {"status": "ready", "remarks": {"lists": "never downloaded: ads"}}
 
 
@@ -104,7 +93,7 @@ class Door:
         self.drops: list[str] = []
         self.dropped = asyncio.Event()
         self.server = WebServer(
-            app or make_app(Health(), metrics()),
+            app or app_of(),
             bind("127.0.0.1", 0),
             connections_max=connections_max,
             on_drop=self._note,

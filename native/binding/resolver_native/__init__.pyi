@@ -217,9 +217,9 @@ class Core:
         """
 
     def answer(
-        self, octets: bytes, address: bytes, is_stream: bool, now: float
+        self, octets: bytes, address: bytes, transport: int, now: float
     ) -> tuple[Literal[0, 1, 2, 3, 4], bytes]:
-        """What becomes of one query.
+        """What becomes of one query; `transport`: 0 UDP, 1 TCP, 2 TLS, 3 HTTPS, 4 QUIC, 5 HTTP/3.
 
         0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
         3: nothing known answers it; 4: Python must answer it; these are not.

@@ -156,12 +156,12 @@ verdict over a stream."""
 
 @final
 class PolicyTable:
-    """One policy at one time."""
+    """One policy at one time for one group of clients."""
 
     def __new__(
-        cls, path: str | PathLike[str], generation: int, wall: float, monotonic: float
+        cls, path: str | PathLike[str], generation: int, wall: float, monotonic: float, group: int = 0
     ) -> PolicyTable:
-        """`wall` (Unix seconds) is `monotonic`.  Raises ValueError for an unusable image."""
+        """`wall` (Unix seconds) is `monotonic`.  Raises ValueError for an unusable image or group."""
 
     @property
     def is_filtering(self) -> bool: ...

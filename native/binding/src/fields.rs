@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
-use resolver_core::flow::{Attempt, Route, Waiter, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use resolver_core::flow::{Attempt, Route, Waiter};
 use resolver_core::wire::{ChainLink, NegativeKind, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX};
 
 use crate::ring::{Handover, HandoverReason};
@@ -170,74 +170,31 @@ pub fn packed(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
     }
 }
 
-/// A route as octets that only `route_from` reads: thread, lengths, socket address, control octets.
-pub fn route_octets(route: &Route) -> Vec<u8> {
-    let name = route.name.get(..usize::from(route.name_length)).unwrap_or_default();
-    let control = route.control.get(..usize::from(route.control_length)).unwrap_or_default();
-    let mut octets = Vec::with_capacity(4 + name.len() + control.len());
-    octets.extend_from_slice(&route.worker.to_ne_bytes());
-    octets.extend_from_slice(&[name.len() as u8, control.len() as u8]);
-    octets.extend_from_slice(name);
-    octets.extend_from_slice(control);
-    octets
+/// A way back: octets for `Plane.send`, or the number of a stream for whoever gave it one.
+pub fn route_field<'py>(py: Python<'py>, route: &Route) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match route {
+        Route::Datagram(route) => PyBytes::new(py, &route.to_octets()).into_any(),
+        Route::Stream { connection } => connection.into_pyobject(py)?.into_any(),
+    })
 }
 
-/// The route that `route_octets` made octets of; None: these are others.
-pub fn route_from(octets: &[u8]) -> Option<Route> {
-    let &[low, high, name_length, control_length, ref rest @ ..] = octets else { return None };
-    let (name_octets, control_octets) = (usize::from(name_length), usize::from(control_length));
-    if name_octets > SOCKET_NAME_OCTETS
-        || control_octets > CONTROL_OCTETS
-        || rest.len() != name_octets + control_octets
-    {
-        return None;
-    }
-    let mut route = Route::by_token(0);
-    route.worker = u16::from_ne_bytes([low, high]);
-    route.name_length = name_length;
-    route.control_length = control_length;
-    let (name, control) = rest.split_at(name_octets);
-    route.name[..name_octets].copy_from_slice(name);
-    route.control[..control_octets].copy_from_slice(control);
-    Some(route)
-}
-
-/// How a waiter's way back crosses the line.
-pub enum RouteAs {
-    /// Octets for `Plane.send`.
-    Octets,
-    /// The number that `Core.ask` was given.
-    Token,
-}
-
-fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter, route_as: &RouteAs) -> PyResult<Bound<'py, PyAny>> {
-    let route = match route_as {
-        RouteAs::Octets => PyBytes::new(py, &route_octets(&waiter.route)).into_any(),
-        RouteAs::Token => waiter.route.token.into_pyobject(py)?.into_any(),
-    };
+fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter) -> PyResult<Bound<'py, PyAny>> {
+    let route = route_field(py, &waiter.route)?;
     let (octets, address) = (PyBytes::new(py, &waiter.octets), packed(py, waiter.peer.address));
     Ok((octets, address, route, waiter.asked_at).into_pyobject(py)?.into_any())
 }
 
 /// All waiters' fields.
-pub fn waiters_fields<'py>(
-    py: Python<'py>,
-    waiters: &[Waiter],
-    route_as: &RouteAs,
-) -> PyResult<Bound<'py, PyList>> {
-    let fields = waiters.iter().map(|waiter| waiter_fields(py, waiter, route_as));
+pub fn waiters_fields<'py>(py: Python<'py>, waiters: &[Waiter]) -> PyResult<Bound<'py, PyList>> {
+    let fields = waiters.iter().map(|waiter| waiter_fields(py, waiter));
     PyList::new(py, fields.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// A handover's fields.
-pub fn handover_fields<'py>(
-    py: Python<'py>,
-    handover: &Handover,
-    route_as: &RouteAs,
-) -> PyResult<Bound<'py, PyTuple>> {
+pub fn handover_fields<'py>(py: Python<'py>, handover: &Handover) -> PyResult<Bound<'py, PyTuple>> {
     let Handover { attempt, ticket, octets, reason, waiters } = handover;
     let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
-    let waiters = waiters_fields(py, waiters, route_as)?;
+    let waiters = waiters_fields(py, waiters)?;
     let octets = octets.as_deref().map(|octets| PyBytes::new(py, octets));
     let fields = [
         PyBytes::new(py, &key.qname).into_any(),
@@ -257,23 +214,4 @@ pub fn handover_fields<'py>(
         waiters.into_any(),
     ];
     PyTuple::new(py, fields)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_comes_back_as_it_went() {
-        let mut route = Route::by_token(0);
-        (route.worker, route.name_length, route.control_length) = (3, 16, 32);
-        route.name[..16].fill(7);
-        route.control[..32].fill(9);
-        let octets = route_octets(&route);
-        let back = route_from(&octets).unwrap();
-        assert_eq!((back.worker, back.name, back.control), (route.worker, route.name, route.control));
-        assert!(route_from(&octets[..octets.len() - 1]).is_none());
-        assert!(route_from(&[0, 0, 29, 0]).is_none());
-        assert!(route_from(&[0; 3]).is_none());
-    }
 }

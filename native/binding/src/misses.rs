@@ -5,11 +5,12 @@
 //! Theory: each question here has one attempt.  A usable reply ends it.  Whatever else happens, Python gets
 //! all there is to know and a ticket; the attempt's ID stays open for late replies until Python closes it.
 
+use std::net::IpAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Attempt, Finished, FlightKey, Flow, Heard, Hearing, Policy, Waiter};
+use resolver_core::flow::{Attempt, Finished, FlightKey, Flow, Heard, Hearing, Policy, Route, Waiter};
 
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
@@ -220,14 +221,18 @@ impl<'s> Misses<'s> {
         };
         let (shared, counters, outbox) = (self.shared, self.counters, &mut self.outbox);
         let each = |waiter: &Waiter, finished: Finished| match finished {
-            Finished::Reply(reply) => {
-                if outbox.must_send_before(&waiter.route) {
-                    send_all(outbox, shared, counters);
+            Finished::Reply(reply) => match &waiter.route {
+                Route::Datagram(route) => {
+                    if outbox.must_send_before(route) {
+                        send_all(outbox, shared, counters);
+                    }
+                    outbox.put(route, reply);
                 }
-                outbox.put(&waiter.route, reply);
-            }
+                // Python holds the streams, and their questions too: none waits here.
+                Route::Stream { .. } => add(&counters.send_failed, 1),
+            },
             Finished::Drop => {}
-            Finished::Punt => punt(shared, counters, &waiter.octets, Box::new(waiter.route)),
+            Finished::Punt => punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route),
         };
         let hearing =
             Hearing { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.ledger.tallies };
@@ -388,8 +393,9 @@ fn send_all(outbox: &mut Outbox, shared: &Shared, counters: &Counters) {
 }
 
 /// Let Python answer a query.
-pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], route: Box<resolver_core::flow::Route>) {
-    match shared.ring.push(Event::Query { octets: octets.into(), route }) {
+pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) {
+    let event = Event::Query { octets: octets.into(), address, route: Box::new(route) };
+    match shared.ring.push(event) {
         Ok(()) => add(&counters.punts, 1),
         Err(_) => add(&counters.ring_full, 1),
     }

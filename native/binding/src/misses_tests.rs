@@ -7,11 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use resolver_core::access::AccessList;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Flow, FlowConfig, Peer, Route, Tallies, UpstreamSet, UpstreamView,
+    Asked, Attempt, Clients, Flow, FlowConfig, Route, Tallies, Transport, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -36,7 +35,7 @@ struct Rig {
 impl Rig {
     fn new(events_max: usize) -> Rig {
         let config = FlowConfig {
-            access: AccessList::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
+            clients: Clients::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
             limiter: None,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
@@ -79,11 +78,11 @@ impl Rig {
     }
 
     fn ask(&self) -> Asked {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
-        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let (flow, mut entropy) = (&self.shared.heart.flow, Entropy::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
+        let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
         flow.ask(policy, QUERY, &peer, &route, NOW, &mut entropy, &mut out, &mut tallies)
     }
 

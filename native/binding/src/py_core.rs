@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use resolver_core::access::{AccessList, RateLimiter};
-use resolver_core::flow::{Flow, FlowConfig, HitId, Outcome, Peer, Source, UpstreamSet, UpstreamView};
+use resolver_core::flow::{
+    Clients, Flow, FlowConfig, HitId, Outcome, RateLimiter, Source, Transport, UpstreamSet, UpstreamView,
+};
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
@@ -80,7 +81,7 @@ impl Core {
             Ok((name.clone(), addresses.collect::<PyResult<Vec<IpAddr>>>()?))
         };
         let config = FlowConfig {
-            access: AccessList::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
+            clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
             local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?),
             keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
@@ -144,10 +145,12 @@ impl Core {
         py: Python<'py>,
         octets: &[u8],
         address: &[u8],
-        is_stream: bool,
+        transport: u8,
         now: f64,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
-        let peer = Peer { address: address_from(address)?, is_stream };
+        let transport = Transport::by_number(transport)
+            .ok_or_else(|| PyValueError::new_err("no transport has this number"))?;
+        let peer = self.heart.flow.peer(address_from(address)?, transport);
         let policy = self.heart.flow.policy();
         let nothing = || PyBytes::new(py, b"");
         let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };

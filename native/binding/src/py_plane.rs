@@ -12,15 +12,16 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
+use resolver_core::flow::DatagramRoute;
 
-use crate::fields::{handover_fields, packed, route_from, route_octets, waiters_fields, RouteAs};
+use crate::fields::{handover_fields, packed, route_field, waiters_fields};
 use crate::misses::thread_of;
 use crate::py_core::Core;
 use crate::ring::{Event, Notice, Ring};
 use crate::shared::{
     Heart, Order, Post, Shared, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
-use crate::sys::{address_in, ListenSocket, Outbox};
+use crate::sys::{ListenSocket, Outbox};
 use crate::worker;
 
 /// Threads that a ticket has room to name.
@@ -148,14 +149,14 @@ impl Plane {
         }
         for event in drained {
             match event {
-                Event::Query { octets, route } => events.append((
+                Event::Query { octets, address, route } => events.append((
                     "query",
                     PyBytes::new(py, &octets),
-                    packed(py, address_in(&route.name)),
-                    PyBytes::new(py, &route_octets(&route)),
+                    packed(py, address),
+                    route_field(py, &route)?,
                 ))?,
                 Event::Handover(handover) => {
-                    events.append(("handover", handover_fields(py, &handover, &RouteAs::Octets)?))?;
+                    events.append(("handover", handover_fields(py, &handover)?))?;
                 }
                 Event::Late { ticket, octets } => {
                     events.append(("late", ticket, PyBytes::new(py, &octets)))?;
@@ -169,7 +170,8 @@ impl Plane {
     }
 
     fn send(&self, route: &[u8], octets: &[u8]) -> PyResult<bool> {
-        let route = route_from(route).ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
+        let route = DatagramRoute::from_octets(route)
+            .ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
         let send = || {
             let mut running = self.running.lock();
             let Some(Running { shared, outbox, .. }) = running.as_mut() else { return Ok(false) };
@@ -196,7 +198,7 @@ impl Plane {
         checking_disabled: bool,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
-        waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Octets)).transpose()
+        waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
     }
 
     fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {

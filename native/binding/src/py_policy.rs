@@ -1,4 +1,4 @@
-//! The class `PolicyTable`: one policy at one time, for tests that hold both engines side by side.
+//! The class `PolicyTable`: one policy at one time for one group of clients, for tests that hold both engines side by side.
 //!
 //! Knows: how verdicts cross the line.  Does not know: which rule wins.
 
@@ -30,12 +30,17 @@ type Heard<'py> = (Bound<'py, PyTuple>, bool);
 #[pymethods]
 impl PolicyTable {
     #[new]
-    fn new(path: PathBuf, generation: u64, wall: f64, monotonic: f64) -> PyResult<PolicyTable> {
+    #[pyo3(signature = (path, generation, wall, monotonic, group=0))]
+    fn new(path: PathBuf, generation: u64, wall: f64, monotonic: f64, group: u8) -> PyResult<PolicyTable> {
+        if group >= policy::GROUPS_MAX {
+            return Err(PyValueError::new_err(format!("group {group}: there are {}", policy::GROUPS_MAX)));
+        }
         let unusable = |why: String| PyValueError::new_err(format!("{}: {why}", path.display()));
         let octets = std::fs::read(&path).map_err(|error| unusable(error.to_string()))?;
         let image = Image::open(Box::new(octets)).map_err(|error| unusable(error.0))?;
         image.verify().map_err(|error| unusable(error.0))?;
-        Ok(PolicyTable { table: policy::PolicyTable::new(Arc::new(image), generation, wall, monotonic) })
+        let everybody = policy::PolicyTable::new(Arc::new(image), generation, wall, monotonic);
+        Ok(PolicyTable { table: everybody.for_group(group) })
     }
 
     #[getter]

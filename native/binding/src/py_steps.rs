@@ -13,10 +13,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Peer, Replies, Route, Waiter,
+    Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Replies, Route, Transport,
+    Waiter,
 };
 
-use crate::fields::{address_from, handover_fields, waiters_fields, RouteAs};
+use crate::fields::{address_from, handover_fields, waiters_fields};
 use crate::py_core::{word_of, Core};
 use crate::ring::{Handover, HandoverReason};
 use crate::shared::{Heart, Ledger};
@@ -125,12 +126,12 @@ impl Steps {
         now: f64,
         token: u64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let peer = Peer { address: address_from(address)?, is_stream: false };
+        let peer = self.heart.flow.peer(address_from(address)?, Transport::Udp);
         let policy = self.heart.flow.policy();
         let Some(policy) = policy.as_deref() else { return Ok(("punt",).into_pyobject(py)?.into_any()) };
         let Own { entropy, out, attempts, next, .. } = &mut *self.own.lock();
         let tallies = &mut self.ledger.lock().tallies;
-        let route = Route::by_token(token);
+        let route = Route::Stream { connection: token };
         let asked = self.heart.flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
         tallies.settle(0.0);
         Ok(match asked {
@@ -162,10 +163,13 @@ impl Steps {
         let mut punts: Vec<u64> = Vec::new();
         let mut ledger = self.ledger.lock();
         let hearing = Hearing { policy, now, out: &mut own.out, tallies: &mut ledger.tallies };
-        let each = |waiter: &Waiter, finished: Finished| match finished {
-            Finished::Reply(reply) => told.push((waiter.route.token, Some(PyBytes::new(py, reply)))),
-            Finished::Drop => told.push((waiter.route.token, None)),
-            Finished::Punt => punts.push(waiter.route.token),
+        let each = |waiter: &Waiter, finished: Finished| {
+            let Route::Stream { connection: token } = waiter.route else { return };
+            match finished {
+                Finished::Reply(reply) => told.push((token, Some(PyBytes::new(py, reply)))),
+                Finished::Drop => told.push((token, None)),
+                Finished::Punt => punts.push(token),
+            }
         };
         match self.heart.flow.heard(asked, octets, hearing, each) {
             Heard::Done => {
@@ -174,7 +178,7 @@ impl Steps {
             }
             Heard::HandOver => {
                 let handover = self.hand_over(own, attempt, HandoverReason::Reply, Some(octets.into()))?;
-                let fields = handover_fields(py, &handover, &RouteAs::Token)?;
+                let fields = handover_fields(py, &handover)?;
                 Ok(("handover", fields).into_pyobject(py)?.into_any())
             }
         }
@@ -187,7 +191,7 @@ impl Steps {
             return Err(PyValueError::new_err("the attempt is not due yet"));
         }
         let handover = self.hand_over(own, attempt, HandoverReason::Timeout, None)?;
-        handover_fields(py, &handover, &RouteAs::Token)
+        handover_fields(py, &handover)
     }
 
     fn want<'py>(
@@ -199,7 +203,7 @@ impl Steps {
         checking_disabled: bool,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let waiters = self.heart.want(qname, qtype, dnssec_ok, checking_disabled);
-        waiters.map(|waiters| waiters_fields(py, &waiters, &RouteAs::Token)).transpose()
+        waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
     }
 
     fn let_go(&self, qname: &[u8], qtype: u16, dnssec_ok: bool, checking_disabled: bool) {

@@ -5,6 +5,7 @@
 //! when Python has not been called yet, so a storm of events costs one system call per `drain`.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
@@ -72,7 +73,9 @@ pub enum Event {
     Query {
         /// The whole datagram, as it came.
         octets: Box<[u8]>,
-        /// The way back, the client's address in it.
+        /// The client's.
+        address: IpAddr,
+        /// The way back.
         route: Box<Route>,
     },
     /// Go on with this attempt.

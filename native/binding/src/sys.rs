@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use resolver_core::flow::{Incoming, Replies, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use resolver_core::flow::{DatagramRoute, Incoming, Replies, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 
 /// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
 pub const BATCH_MAX: usize = 64;
@@ -283,20 +283,15 @@ impl Batch {
     }
 
     /// The way back to `slot`'s sender by the socket of `thread`, good for as long as that is.
-    pub fn route(&self, slot: usize, thread: u16) -> Route {
+    pub fn route(&self, slot: usize, thread: u16) -> DatagramRoute {
         let header = &self.receive[slot].msg_hdr;
-        let mut route = Route::by_token(0);
-        route.worker = thread;
-        let length = (header.msg_namelen as usize).min(SOCKET_NAME_OCTETS);
-        route.name_length = length as u8;
-        route.name[..length].copy_from_slice(&self.names[slot].0[..length]);
-        if !header.msg_control.is_null() {
-            let length = header.msg_controllen.min(CONTROL_OCTETS);
-            route.control_length = length as u8;
-            route.control[..length].copy_from_slice(&self.controls[slot].0[..length]);
-            forget_interface(&mut route.control, route.name_length as usize == SOCKET_NAME_OCTETS);
+        let name = &self.names[slot].0[..(header.msg_namelen as usize).min(SOCKET_NAME_OCTETS)];
+        if header.msg_control.is_null() {
+            return DatagramRoute::new(thread, name, &[]);
         }
-        route
+        let mut control = self.controls[slot].0;
+        forget_interface(&mut control, name.len() == SOCKET_NAME_OCTETS);
+        DatagramRoute::new(thread, name, &control[..header.msg_controllen.min(CONTROL_OCTETS)])
     }
 }
 
@@ -376,7 +371,7 @@ fn send_all(fd: RawFd, headers: &mut [libc::mmsghdr]) -> usize {
 
 /// Answers to clients of earlier batches, for one socket at a time.
 pub struct Outbox {
-    routes: Vec<Route>,
+    routes: Vec<DatagramRoute>,
     octets: Vec<Vec<u8>>,
     filled: usize,
     parts: Parts,
@@ -400,7 +395,7 @@ impl Outbox {
     }
 
     /// Whether `route`'s answer must wait until what is here has been sent: another socket's, or no room.
-    pub fn must_send_before(&self, route: &Route) -> bool {
+    pub fn must_send_before(&self, route: &DatagramRoute) -> bool {
         match self.routes.first() {
             Some(first) => self.filled == BATCH_MAX || first.worker != route.worker,
             None => false,
@@ -408,7 +403,7 @@ impl Outbox {
     }
 
     /// Add an answer.  The caller has asked `must_send_before`.
-    pub fn put(&mut self, route: &Route, octets: &[u8]) {
+    pub fn put(&mut self, route: &DatagramRoute, octets: &[u8]) {
         debug_assert!(!self.must_send_before(route));
         let row = &mut self.octets[self.filled];
         row.clear();
@@ -430,12 +425,12 @@ impl Outbox {
             let header = &mut self.headers[row].msg_hdr;
             header.msg_iov = &mut self.parts[row];
             header.msg_iovlen = 1;
-            header.msg_name = route.name.as_mut_ptr().cast();
-            header.msg_namelen = u32::from(route.name_length).min(SOCKET_NAME_OCTETS as u32);
-            let controls = usize::from(route.control_length).min(CONTROL_OCTETS);
+            let (name, control) = route.parts_mut();
+            header.msg_name = name.as_mut_ptr().cast();
+            header.msg_namelen = name.len() as u32;
             header.msg_control =
-                if controls == 0 { std::ptr::null_mut() } else { route.control.as_mut_ptr().cast() };
-            header.msg_controllen = controls as _;
+                if control.is_empty() { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
+            header.msg_controllen = control.len() as _;
         }
         let lost = send_all(socket.as_raw_fd(), &mut self.headers[..self.filled]);
         self.clear();

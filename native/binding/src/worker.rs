@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Peer, Policy};
+use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Policy, Route, Transport};
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
@@ -34,7 +34,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 
 /// Pause after a turn of this many datagrams: more are on their way.  Fewer, and nobody comes close behind;
 /// as many as the end of the range, and turns are cheap enough per query as they are.
-const GATHERING: Range<usize> = 3..32;
+const GATHERING: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 3..32 };
 const GATHERING_TIME: Duration = Duration::from_micros(50);
 
 /// How long the thread waits for a query alone; its bell is heard this much later at worst.
@@ -333,11 +333,11 @@ impl<'s> Worker<'s> {
     fn ask_all(&mut self, policy: &Policy, ledger: &mut Ledger) {
         let mut asks = std::mem::take(&mut self.asks);
         for slot in asks.drain(..) {
-            let route = self.batch.route(slot, self.number);
+            let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            let peer = Peer { address, is_stream: false };
             let (flow, now, entropy) = (&self.shared.heart.flow, self.now, self.misses.entropy());
             let tallies = &mut ledger.tallies;
+            let peer = flow.peer(address, Transport::Udp);
             let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
                 Ok(Asked::Send(attempt)) => {
@@ -359,8 +359,9 @@ impl<'s> Worker<'s> {
     fn punt_all(&mut self) {
         let mut punts = std::mem::take(&mut self.punts);
         for slot in punts.drain(..) {
-            let route = Box::new(self.batch.route(slot, self.number));
-            punt(self.shared, self.counters, self.batch.slot(slot).0, route);
+            let route = Route::Datagram(self.batch.route(slot, self.number));
+            let (octets, address, _) = self.batch.slot(slot);
+            punt(self.shared, self.counters, octets, address, route);
         }
         self.punts = punts;
     }

@@ -5,7 +5,6 @@
 //! and Python answers; it never accepts what Python would refuse.
 #![forbid(unsafe_code)]
 
-pub mod access;
 pub mod cache;
 pub mod compile;
 pub mod entropy;

@@ -26,6 +26,7 @@ struct Policy {
 struct Table {
     wall: f64,
     monotonic: f64,
+    group: u8,
     is_filtering: bool,
     names: Option<Vec<NameFact>>,
     responses: Option<Vec<ResponseFact>>,
@@ -198,7 +199,7 @@ fn a_policy_says_what_the_vector_says() {
         let image = open(&policy);
         for facts in &policy.tables {
             let now = facts.monotonic;
-            let table = PolicyTable::new(image.clone(), 1, facts.wall, now);
+            let table = PolicyTable::new(image.clone(), 1, facts.wall, now).for_group(facts.group);
             assert_eq!(table.is_filtering(), facts.is_filtering);
             for fact in facts.names.iter().flatten() {
                 let qname = octets(&fact.qname);
@@ -261,7 +262,7 @@ fn every_change_of_an_image_is_noticed_or_harmless() {
 fn use_all(image: Arc<Image>, policy: &Policy) {
     for facts in &policy.tables {
         let now = facts.monotonic;
-        let table = PolicyTable::new(image.clone(), 1, facts.wall, now);
+        let table = PolicyTable::new(image.clone(), 1, facts.wall, now).for_group(facts.group);
         let responses = facts.responses.iter().flatten();
         let mut judgements = Vec::new();
         for fact in responses {

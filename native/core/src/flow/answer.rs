@@ -116,7 +116,7 @@ impl Visit<'_> {
         }
         // Names of this site, then names that must not leave it, unless someone here serves them.
         let covers = |name: &[u8]| self.flow.upstreams.load().covers(name);
-        if let Some(local) = config.local.find(query, &covers, self.policy.table.is_filtering()) {
+        if let Some(local) = config.local.find(query, &covers, self.table.is_filtering()) {
             let reply = Reply {
                 body: &local.body,
                 ancount: local.ancount,
@@ -127,8 +127,7 @@ impl Visit<'_> {
             return self.send(query, reply, Source::Local, None);
         }
         // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
-        let table = &self.policy.table;
-        let verdict = table.judge_probed(&query.qname, prepared.probes, prepared.place, self.now);
+        let verdict = self.table.judge_probed(&query.qname, prepared.probes, prepared.place, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             // Not for the memo: judging costs little more than remembering, and lists have many names.

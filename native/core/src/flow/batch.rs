@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use super::answer::{Admission, Prepared};
 use super::memo::{Keeping, Memo, Trail};
 use super::outcome::Outcome;
-use super::peer::Peer;
+use super::peer::{Peer, Transport};
 use super::state::{Flow, Policy};
 use super::tallies::Tallies;
 use super::visit::Visit;
@@ -63,7 +63,7 @@ impl Flow {
         while *concluded < queries.len() {
             let first = *concluded;
             let group = &queries[first..queries.len().min(first + ABREAST)];
-            // Each loop is short on purpose: see `policy::Probes`.
+            // Each loop is short on purpose: see `policy::Probes`.  A name is looked up alike for every group.
             let mut trails: ArrayVec<Trail, ABREAST> =
                 group.iter().map(|query| memo.trail(query.octets)).collect();
             trails.iter_mut().for_each(|trail| memo.sight(trail));
@@ -80,10 +80,10 @@ impl Flow {
                 row_of[index] = read.len();
                 read.push(parse_query(query.octets));
                 if let Some(Ok(query)) = read.last() {
-                    places[index] = policy.table.probe(&query.qname, &mut probes);
+                    places[index] = policy.everybody.probe(&query.qname, &mut probes);
                 }
             }
-            policy.table.approach(&mut probes);
+            policy.everybody.approach(&mut probes);
             for (index, (query, &trail)) in group.iter().zip(&trails).enumerate() {
                 let prepared = read.get(row_of[index]).map(|read| Prepared {
                     octets: query.octets,
@@ -91,7 +91,7 @@ impl Flow {
                     probes: &probes,
                     place: &places[index],
                 });
-                let peer = Peer { address: query.address, is_stream: false };
+                let peer = self.peer(query.address, Transport::Udp);
                 let index = *concluded;
                 let mut single =
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
@@ -125,7 +125,7 @@ impl<R: Replies> Single<'_, R> {
             return Outcome::Punt;
         }
         let admission = flow.admit(self.peer, self.now);
-        let generation = self.policy.table.generation;
+        let generation = self.policy.table_of(self.peer).generation;
         // The memo speaks only where no gate before the policy could object: the same octets passed them
         // before, and the client's own two gates are behind us.
         if admission.is_welcome() {
@@ -152,7 +152,7 @@ impl<R: Replies> Single<'_, R> {
 
     fn pass_gates(&mut self, trail: Trail, prepared: &Prepared, admission: Admission) -> Outcome {
         let (flow, octets) = (self.flow, prepared.octets);
-        let generation = self.policy.table.generation;
+        let generation = self.policy.table_of(self.peer).generation;
         let out = self.replies.room();
         let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
         let outcome = visit.pass_gates(prepared, admission);
@@ -170,14 +170,20 @@ impl<R: Replies> Single<'_, R> {
 }
 
 impl Flow {
+    /// A client, as this server stands to it now.
+    #[inline]
+    pub fn peer(&self, address: IpAddr, transport: Transport) -> Peer {
+        Peer { address, transport, standing: self.config.clients.standing(address) }
+    }
+
     /// The client's own two gates: whether it may ask at all, and whether it asks too much.
     #[inline]
     pub(super) fn admit(&self, peer: &Peer, now: f64) -> Admission {
         Admission {
-            is_allowed: self.config.access.allows(peer.address),
-            // A TCP client is bounded by its connections, and TC=1 must lead somewhere.
+            is_allowed: peer.standing.is_allowed,
+            // A stream client is bounded by its connections, and TC=1 must lead somewhere.
             is_limited: match &self.config.limiter {
-                Some(limiter) if !peer.is_stream => !limiter.takes(peer.address, now),
+                Some(limiter) if !peer.transport.is_stream() => !limiter.takes(peer.address, now),
                 _ => false,
             },
         }

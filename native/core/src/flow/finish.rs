@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Source, Tallies};
@@ -168,7 +169,7 @@ impl Flow {
         if !self.config.punt_blocked {
             return false;
         }
-        let (table, now) = (&hearing.policy.table, hearing.now);
+        let (table, now) = (&hearing.policy.everybody, hearing.now);
         let verdict = table.judge_name(&key.qname, now);
         self.is_logged(&verdict)
             || match table.judge_response(&verdict, &key.qname, response, now) {
@@ -305,7 +306,7 @@ impl Visit<'_> {
         serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome,
     ) -> Outcome {
         let Ok(query) = parse_query(octets) else { return Outcome::Punt };
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             return self.deny(&query, &verdict, None);
@@ -315,7 +316,7 @@ impl Visit<'_> {
 
     /// What a client gets when too many wait: a stale answer if there is one, else SERVFAIL with the reason.
     fn turn_away(&mut self, query: &Query, why: &str) -> Asked {
-        let verdict = self.policy.table.judge_name(&query.qname, self.now);
+        let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() || self.must_punt(&verdict) {
             return Asked::Punt;
@@ -347,9 +348,8 @@ impl Visit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::AccessList;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{FlowConfig, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use std::net::{IpAddr, Ipv4Addr};
@@ -362,7 +362,7 @@ mod tests {
     fn make_flow() -> Flow {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let config = FlowConfig {
-            access: AccessList::new(&[(client, 8)]),
+            clients: Clients::new(&[(client, 8)]),
             limiter: None,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
@@ -388,8 +388,8 @@ mod tests {
     }
 
     fn ask(flow: &Flow, entropy: &mut Entropy) -> Asked {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
-        let (route, mut out, mut tallies) = (Route::by_token(1), Vec::new(), Tallies::default());
+        let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
+        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)

@@ -10,7 +10,8 @@ use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::peer::{Peer, Route};
+use super::peer::Peer;
+use super::route::Route;
 
 const SHARDS: usize = 16;
 
@@ -210,6 +211,8 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Standing, Transport};
+    use crate::policy::EVERYBODY;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(name: &[u8]) -> FlightKey {
@@ -217,8 +220,10 @@ mod tests {
     }
 
     fn waiter() -> Waiter {
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_stream: false };
-        Waiter { octets: Box::default(), peer, route: Route::by_token(1), asked_at: 0.0 }
+        let standing = Standing { group: EVERYBODY, is_allowed: true };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let peer = Peer { address, transport: Transport::Udp, standing };
+        Waiter { octets: Box::default(), peer, route: Route::Stream { connection: 1 }, asked_at: 0.0 }
     }
 
     #[test]

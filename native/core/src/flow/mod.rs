@@ -9,11 +9,13 @@
 
 mod answer;
 mod batch;
+mod clients;
 mod finish;
 mod flights;
 mod memo;
 mod outcome;
 mod peer;
+mod route;
 mod served;
 mod state;
 mod tallies;
@@ -21,11 +23,13 @@ mod upstreams;
 mod visit;
 
 pub use batch::{Desk, Incoming, Replies};
+pub use clients::{client_key, ClientKey, Clients, RateLimiter, Standing};
 pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;
 pub use outcome::Outcome;
-pub use peer::{Peer, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+pub use peer::{Peer, Transport};
+pub use route::{DatagramRoute, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 pub use served::Served;
 pub use state::{Flow, FlowConfig, FlowCounts, Policy};
 pub use tallies::{Hit, HitId, Row, Source, Tallies, SECONDS_BOUNDS};

@@ -122,7 +122,7 @@ impl Served {
         verdict: &Verdict,
         response: &Response,
     ) -> Outcome {
-        match visit.policy.table.judge_response(verdict, &query.qname, response, visit.now) {
+        match visit.table.judge_response(verdict, &query.qname, response, visit.now) {
             Judgement::Same => Served::answered(visit, query, verdict, response),
             Judgement::Other(judgement) => {
                 let judgement = visit.over_transport(*judgement);
@@ -140,7 +140,7 @@ impl Served {
     ///
     /// None: the name's own, which is `verdict` and let it pass.
     fn judged(visit: &Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Option<Verdict> {
-        let generation = visit.policy.table.generation;
+        let generation = visit.table.generation;
         if entry.judged_generation == generation {
             match &entry.judgement {
                 None => return None,
@@ -151,7 +151,7 @@ impl Served {
             }
         }
         let response = entry.response.as_ref()?;
-        let judgement = visit.policy.table.judge_response(verdict, &query.qname, response, visit.now);
+        let judgement = visit.table.judge_response(verdict, &query.qname, response, visit.now);
         entry.judged_generation = generation;
         entry.judgement = match judgement {
             Judgement::Same => None,

@@ -3,23 +3,24 @@
 //! Knows: which rooms take part.  Does not know: the order of the steps (`answer`, `finish`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
+use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
+use super::peer::Peer;
 use super::tallies::{Hit, HitId, Hits, Registry};
 use super::upstreams::UpstreamView;
-use crate::access::{AccessList, RateLimiter};
 use crate::cache::Cache;
 use crate::local::LocalNames;
-use crate::policy::{PolicyTable, Verdict};
+use crate::policy::{PolicyTable, Verdict, EVERYBODY, GROUPS_MAX};
 
 /// What is fixed for the life of a flow.
 pub struct FlowConfig {
-    /// The networks that may ask.
-    pub access: AccessList,
+    /// Who may ask.
+    pub clients: Clients,
     /// Per client; None: no limit.
     pub limiter: Option<RateLimiter>,
     /// Names of this site, and the special ones.
@@ -38,11 +39,36 @@ pub struct FlowConfig {
     pub punt_all: bool,
 }
 
-/// A policy table with what counting needs of it.
+/// One generation of the policy: its table for each group of clients, and what counting needs of them.
+///
+/// Groups and rules come from one image, so whoever swaps this one object swaps both at one moment.
 pub struct Policy {
-    /// The table that judges.
-    pub table: PolicyTable,
+    /// The table of group 0.
+    pub everybody: PolicyTable,
+    /// Those of the other groups, made when one of their clients first asks.
+    others: [OnceLock<PolicyTable>; GROUPS_MAX as usize - 1],
     pub(super) hits: Hits,
+}
+
+impl Policy {
+    pub(super) fn new(everybody: PolicyTable, hits: Hits) -> Policy {
+        Policy { everybody, others: [const { OnceLock::new() }; GROUPS_MAX as usize - 1], hits }
+    }
+
+    /// The table that judges the clients of this group; that of everybody, should there be no such group.
+    #[inline]
+    pub fn table_for(&self, group: u8) -> &PolicyTable {
+        match usize::from(group).checked_sub(1).and_then(|place| self.others.get(place)) {
+            None => &self.everybody,
+            Some(table) => table.get_or_init(|| self.everybody.for_group(group)),
+        }
+    }
+
+    /// The table that judges this client.  Here groups of clients will come in: all are in group 0 yet.
+    #[inline(always)]
+    pub(super) fn table_of(&self, _peer: &Peer) -> &PolicyTable {
+        self.table_for(EVERYBODY)
+    }
 }
 
 /// Counters of the flow itself.
@@ -88,10 +114,11 @@ impl Flow {
         &self.cache
     }
 
-    /// Judge by `table` from now on; what is remembered under another generation is re-judged.
-    pub fn publish(&self, table: PolicyTable) {
-        let hits = self.registry.lock().hits_of(&table);
-        self.policy.store(Some(Arc::new(Policy { table, hits })));
+    /// Judge by this table of everybody and those that can be made of it from now on; what is remembered
+    /// under another generation is re-judged.
+    pub fn publish(&self, everybody: PolicyTable) {
+        let hits = self.registry.lock().hits_of(&everybody);
+        self.policy.store(Some(Arc::new(Policy::new(everybody, hits))));
     }
 
     /// Judge by no policy from now on, until one is published: everything is punted.
@@ -131,5 +158,38 @@ impl Flow {
 
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Standing, Transport};
+    use crate::policy::Image;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
+
+    #[test]
+    fn a_groups_table_is_made_once_and_no_two_share_a_generation() {
+        let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
+        let everybody = PolicyTable::new(image, 7, 1.7e9, 0.0);
+        let hits = Registry::default().hits_of(&everybody);
+        let policy = Policy::new(everybody, hits);
+        assert!(std::ptr::eq(policy.table_for(0), &policy.everybody));
+        assert!(policy.others.iter().all(|table| table.get().is_none()));
+        assert!(std::ptr::eq(policy.table_for(3), policy.table_for(3)));
+        let generations: Vec<u64> = (0..GROUPS_MAX).map(|group| policy.table_for(group).generation).collect();
+        let mut distinct = generations.clone();
+        distinct.dedup();
+        assert_eq!((generations[0], distinct.len()), (7, usize::from(GROUPS_MAX)));
+        // Nobody is judged by less than the rules for everybody.
+        assert!(std::ptr::eq(policy.table_for(GROUPS_MAX), &policy.everybody));
+        let peer = Peer {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            transport: Transport::Udp,
+            standing: Standing { group: EVERYBODY, is_allowed: true },
+        };
+        assert!(std::ptr::eq(policy.table_of(&peer), &policy.everybody));
     }
 }

@@ -7,6 +7,7 @@
 
 use ahash::AHashMap;
 
+use super::peer::Transport;
 use crate::policy::{PolicyAction, PolicyTable, RuleKind, Verdict};
 use crate::wire::numbers::{qtype_label, rcode_label};
 use crate::wire::query::MalformedReason;
@@ -91,7 +92,7 @@ pub struct Hit {
 /// Everything that is counted about an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct TallyKey {
-    is_stream: bool,
+    transport: Transport,
     /// None: the question could not be read.  Types without a label of their own are `OTHER_TYPE`.
     qtype: Option<u16>,
     ending: Ending,
@@ -108,7 +109,7 @@ struct Tally {
 /// One line of a thread's counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// `udp` or `tcp`.
+    /// Its label.
     pub transport: &'static str,
     /// `none`: the question could not be read.
     pub qtype: &'static str,
@@ -147,7 +148,7 @@ impl Tallies {
     /// Count one outcome; its time is told by the `settle` that follows.
     pub(super) fn touch(
         &mut self,
-        is_stream: bool,
+        transport: Transport,
         qtype: Option<u16>,
         ending: Ending,
         hits: (HitId, HitId),
@@ -161,7 +162,7 @@ impl Tallies {
             known => known,
         };
         let labelled = |qtype| if qtype_label(qtype) == OTHER { OTHER_TYPE } else { qtype };
-        let key = TallyKey { is_stream, qtype: qtype.map(labelled), ending, enforced, shadow };
+        let key = TallyKey { transport, qtype: qtype.map(labelled), ending, enforced, shadow };
         // Neighbours are often alike.
         if let Some(&last) = self.touched.last() {
             if self.keys[last as usize] == key {
@@ -213,7 +214,7 @@ impl Tallies {
                 Ending::Dropped(reason) => (None, None, Some(reason.label())),
             };
             Row {
-                transport: if key.is_stream { "tcp" } else { "udp" },
+                transport: key.transport.label(),
                 qtype: key.qtype.map_or("none", qtype_label),
                 rcode,
                 source,
@@ -302,11 +303,11 @@ mod tests {
     #[test]
     fn alike_outcomes_share_a_row_and_times_add_up() {
         let mut tallies = Tallies::new();
-        tallies.touch(false, Some(1), answered(0), (0, 0));
-        tallies.touch(false, Some(1), answered(0), (0, 0));
-        tallies.touch(true, Some(28), answered(0), (0, 0));
+        tallies.touch(Transport::Udp, Some(1), answered(0), (0, 0));
+        tallies.touch(Transport::Udp, Some(1), answered(0), (0, 0));
+        tallies.touch(Transport::Tcp, Some(28), answered(0), (0, 0));
         tallies.settle(0.0001);
-        tallies.touch(false, Some(1), answered(0), (0, 0));
+        tallies.touch(Transport::Udp, Some(1), answered(0), (0, 0));
         tallies.settle(0.003);
         let rows = tallies.rows();
         assert_eq!(rows.len(), 2);
@@ -322,7 +323,7 @@ mod tests {
     fn made_up_types_and_codes_share_one_row() {
         let mut tallies = Tallies::new();
         for number in 4000..4100 {
-            tallies.touch(false, Some(number), answered(number), (0, 0));
+            tallies.touch(Transport::Udp, Some(number), answered(number), (0, 0));
         }
         tallies.settle(0.0);
         assert_eq!(tallies.rows().len(), 1);
@@ -332,7 +333,7 @@ mod tests {
     #[test]
     fn what_is_not_settled_is_not_counted() {
         let mut tallies = Tallies::new();
-        tallies.touch(false, None, Ending::Dropped(Reason::RateLimit), (0, 0));
+        tallies.touch(Transport::Udp, None, Ending::Dropped(Reason::RateLimit), (0, 0));
         assert!(tallies.rows().is_empty());
         tallies.settle(1.0);
         assert_eq!((tallies.rows()[0].reason, tallies.rows()[0].rcode), (Some("rate_limit"), None));

@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use super::peer::Peer;
 use super::state::{Flow, Policy};
 use super::tallies::{Ending, HitId, Reason, Source, Tallies};
-use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, Verdict};
+use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
 
@@ -21,6 +21,8 @@ const KEEPALIVE: u16 = 11;
 pub(super) struct Visit<'v> {
     pub flow: &'v Flow,
     pub policy: &'v Policy,
+    /// The client's.
+    pub table: &'v PolicyTable,
     pub peer: &'v Peer,
     pub now: f64,
     pub out: &'v mut Vec<u8>,
@@ -45,6 +47,7 @@ impl<'v> Visit<'v> {
         Visit {
             flow,
             policy,
+            table: policy.table_of(peer),
             peer,
             now,
             out,
@@ -61,7 +64,7 @@ impl Visit<'_> {
 
     /// The verdict as it holds on this client's transport.
     pub fn over_transport(&self, verdict: Verdict) -> Verdict {
-        if verdict.action == PolicyAction::TcpOnly && self.peer.is_stream {
+        if verdict.action == PolicyAction::TcpOnly && self.peer.transport.is_stream() {
             return verdict.over_stream();
         }
         verdict
@@ -77,9 +80,9 @@ impl Visit<'_> {
         if self.must_punt(verdict) {
             return Outcome::Punt;
         }
-        let limit = response_limit(query, self.peer.is_stream);
+        let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
-        match policy_answer(&self.policy.table, query, verdict, limit, self.now, kept, self.out) {
+        match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {
             PolicyAnswer::Written { rcode } => {
                 self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
             }
@@ -100,7 +103,7 @@ impl Visit<'_> {
             body: &[],
             ancount: 0,
             nscount: 0,
-            limit: response_limit(query, self.peer.is_stream),
+            limit: response_limit(query, self.peer.transport.is_stream()),
             ede: &[],
             options: &[],
             ra: true,
@@ -114,7 +117,8 @@ impl Visit<'_> {
     pub fn encode(&mut self, query: &Query, reply: Reply) -> bool {
         let units = self.flow.config.keepalive_units.to_be_bytes();
         let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
-        let asked_for_it = self.peer.is_stream && query.options_iter().any(|(code, _)| code == KEEPALIVE);
+        let asked_for_it =
+            self.peer.transport.is_stream() && query.options_iter().any(|(code, _)| code == KEEPALIVE);
         let reply = Reply { options: if asked_for_it { &keepalive } else { &[] }, ..reply };
         encode_response(query, &reply, self.out)
     }
@@ -150,6 +154,6 @@ impl Visit<'_> {
     }
 
     fn count(&mut self, qtype: Option<u16>, ending: Ending, hits: (HitId, HitId)) {
-        self.tallies.touch(self.peer.is_stream, qtype, ending, hits);
+        self.tallies.touch(self.peer.transport, qtype, ending, hits);
     }
 }

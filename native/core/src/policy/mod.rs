@@ -20,4 +20,4 @@ pub use answer::{policy_answer, PolicyAnswer};
 pub use image::Image;
 pub use image_format::ImageUnusable;
 pub use probes::{Place, Probes, NAMES_ABREAST};
-pub use table::PolicyTable;
+pub use table::{PolicyTable, EVERYBODY, GROUPS_MAX};

@@ -36,7 +36,7 @@ pub enum Tier {
     Lists = 2,
 }
 
-/// What the rules of one form and effect of one source have in common.
+/// What the rules of one form, effect and audience of one source have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleClass {
     /// Index into the rules.
@@ -47,6 +47,16 @@ pub struct RuleClass {
     pub effect: Effect,
     /// How strong it is.
     pub tier: Tier,
+    /// Bit g: it is for the clients of group g.
+    pub audience: u64,
+}
+
+impl RuleClass {
+    /// Whether it is for the clients of this group.
+    #[must_use]
+    pub fn is_for(&self, group: u8) -> bool {
+        self.audience.checked_shr(u32::from(group)).is_some_and(|bits| bits & 1 != 0)
+    }
 }
 
 /// The rules, and how many files META names.
@@ -206,6 +216,7 @@ fn read_class(octets: &[u8], rule_count: usize, file_count: usize) -> Option<Rul
             2 => Tier::Lists,
             _ => return None,
         },
+        audience: u64_at(octets, 8)?,
     })
 }
 
@@ -223,6 +234,15 @@ mod tests {
             assert!(end == 8 || read_local_data(&octets[..end]).is_none());
         }
         assert_eq!(read_local_data(&[16, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_class_is_for_the_groups_of_its_audience() {
+        let mut octets = [0; CLASS_OCTETS];
+        octets[8..].copy_from_slice(&(1u64 << 63 | 1 << 1).to_le_bytes());
+        let class = read_class(&octets, 1, 1).unwrap();
+        let groups: Vec<u8> = (0..=u8::MAX).filter(|&group| class.is_for(group)).collect();
+        assert_eq!(groups, [1, 63]);
     }
 
     #[test]

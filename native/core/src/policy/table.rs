@@ -1,11 +1,12 @@
 //! Judges names by one compiled policy: which rule wins, and how far it reaches.
 //!
-//! Knows: the image, the order of tiers, forms and modes, dates as of its making.  Does not know: files,
-//! messages, wall time (it is told once, when made), the cache.
+//! Knows: the image, the order of tiers, forms and modes, dates as of its making, its group of clients.
+//! Does not know: files, messages, wall time (it is told once, when made), who asks, the cache.
 //! Theory: a name's suffixes are looked up from the longest to the shortest, and within a record the
 //! references stand in the order of preference, so in each tier the first rule that applies has won.
 //! A table never changes: when a rule's `from` or `until` comes, a new one is made over the same image, so
-//! all that depends on dates is worked out once per table, not per question.
+//! all that depends on dates is worked out once per table, not per question.  So is whom a rule is for: in
+//! the table of a group, a class that is not for the group is as if it were disabled.
 
 use std::sync::Arc;
 
@@ -22,7 +23,14 @@ use crate::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, V
 /// only.
 const EXEMPTIONS: [Exemption; 3] = [Exemption::All, Exemption::All, Exemption::Lists];
 
-/// A rule class as of the table's time.
+/// Groups of clients that there may be: an audience has one bit for each.
+pub const GROUPS_MAX: u8 = 64;
+/// The group of all clients that nothing puts into another one.
+pub const EVERYBODY: u8 = 0;
+/// Where a table's group stands in its generation: generations rise by one and never get there.
+const GROUP_SHIFT: u32 = 56;
+
+/// A rule class as of the table's time, for the table's group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     /// Monotonic seconds of its next `from` or `until`; inf: none.
@@ -53,13 +61,16 @@ pub(super) struct AddressOpinion {
     pub valid_until: f64,
 }
 
-/// One policy at one time; immutable, and safe to use from any thread.
+/// One policy at one time for one group of clients; immutable, and safe to use from any thread.
 pub struct PolicyTable {
-    /// Rises with every table published; verdicts of an older one are judged again.
+    /// The policy's, with the group above it, so no other table has it: what was judged under another one is
+    /// judged again.
     pub generation: u64,
     image: Arc<Image>,
+    /// The time it is true for: wall (Unix seconds) and monotonic.
+    made_at: (f64, f64),
     standings: Box<[Standing]>,
-    templates: Box<[Template]>,
+    templates: Arc<[Template]>,
     skips_top: bool,
     /// BLOB offset of the root's references.
     root: Option<usize>,
@@ -68,16 +79,36 @@ pub struct PolicyTable {
 }
 
 impl PolicyTable {
-    /// Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
+    /// Make the table of everybody as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
     pub fn new(image: Arc<Image>, generation: u64, wall: f64, monotonic: f64) -> PolicyTable {
+        let templates = image.rules.iter().map(Template::new).collect();
+        PolicyTable::made(image, templates, generation, (wall, monotonic), EVERYBODY)
+    }
+
+    /// The same policy at the same time for another group of clients.  Panics for one that cannot be.
+    #[must_use]
+    pub fn for_group(&self, group: u8) -> PolicyTable {
+        assert!(group < GROUPS_MAX, "group {group}: there are {GROUPS_MAX}");
+        let generation = self.generation & ((1 << GROUP_SHIFT) - 1);
+        PolicyTable::made(self.image.clone(), self.templates.clone(), generation, self.made_at, group)
+    }
+
+    fn made(
+        image: Arc<Image>,
+        templates: Arc<[Template]>,
+        generation: u64,
+        made_at: (f64, f64),
+        group: u8,
+    ) -> PolicyTable {
         let standings: Box<[Standing]> = (image.classes.iter())
             .filter_map(|class| {
-                Some(standing_of(class, image.rules.get(usize::from(class.rule))?, wall, monotonic))
+                Some(standing_of(class, image.rules.get(usize::from(class.rule))?, made_at, group))
             })
             .collect();
         PolicyTable {
-            generation,
-            templates: image.rules.iter().map(Template::new).collect(),
+            generation: generation | u64::from(group) << GROUP_SHIFT,
+            made_at,
+            templates,
             // Under the root's rules a marker may stand at a top-level domain that owns no rule.
             skips_top: !image.has_top_level_owner && !image.has_root_owner,
             root: if image.has_root_owner { image.names().look_up(b"\0") } else { None },
@@ -108,7 +139,7 @@ impl PolicyTable {
         self.templates.get(usize::from(index))
     }
 
-    /// Whether any rule blocks anything now.
+    /// Whether any rule blocks anything for this group now.
     pub fn is_filtering(&self) -> bool {
         self.is_filtering
     }
@@ -407,10 +438,10 @@ pub(super) fn earlier(one: f64, other: f64) -> f64 {
     }
 }
 
-fn standing_of(class: &RuleClass, rule: &Rule, wall: f64, monotonic: f64) -> Standing {
+fn standing_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> Standing {
     let offset = wall - monotonic;
     let is_over = rule.mode == Mode::Disabled || rule.ends_at <= wall || rule.ends_at <= rule.starts_at;
-    let (is_enforced, is_counted, changes_at) = if is_over {
+    let (is_enforced, is_counted, changes_at) = if is_over || !class.is_for(group) {
         (false, false, f64::INFINITY)
     } else if wall < rule.starts_at {
         (false, false, rule.starts_at - offset)

@@ -9,12 +9,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use resolver_core::access::{AccessList, RateLimiter};
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer, Policy,
-    Replies, Route, Tallies, UpstreamSet, UpstreamView,
+    Asked, Attempt, Clients, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer,
+    Policy, RateLimiter, Replies, Route, Tallies, Transport, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -88,7 +87,7 @@ impl Flows {
         let ipv4 = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
         let printer = IpAddr::V4(PRINTER_ADDRESS.into());
         let config = FlowConfig {
-            access: AccessList::new(&[(ipv4, 24)]),
+            clients: Clients::new(&[(ipv4, 24)]),
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
             keepalive_units: 100,
@@ -156,7 +155,7 @@ impl Flows {
         self.asked += 1;
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let route = Route::by_token(self.asked);
+        let route = Route::Stream { connection: self.asked };
         let asked = self.flow.ask(
             policy,
             octets,
@@ -312,7 +311,7 @@ impl Flows {
     }
 
     fn check_canaries(&mut self) -> Result<(), String> {
-        let peer = Peer { address: Ipv4Addr::new(192, 0, 2, 250).into(), is_stream: true };
+        let peer = self.flow.peer(Ipv4Addr::new(192, 0, 2, 250).into(), Transport::Tcp);
         let canary = message::query(1, CANARY, TYPE_A, false, false);
         match self.send(&canary, &peer)? {
             Sent::Out(attempt) => {
@@ -359,7 +358,7 @@ fn check_message(query: &[u8], reply: &[u8], peer: &Peer) -> Result<(), String> 
     claim(reply.len() >= 12 && reply[..2] == query[..2], "another ID")?;
     claim(reply[2] & 0x80 != 0 && reply[2] & 0x78 == query[2] & 0x78, "QR or opcode")?;
     claim(query[2] & 0x80 == 0, "a response was answered")?;
-    claim(peer.is_stream || reply.len() <= 1232, "an amplifier")?;
+    claim(peer.transport.is_stream() || reply.len() <= 1232, "an amplifier")?;
     if reply.len() == 12 {
         return claim(reply[3] & 15 != 0, "a bare header that says nothing");
     }
@@ -418,10 +417,10 @@ impl Target for Flows {
         let (&[what, whose, ..], Some(octets)) = (case, case.get(2..)) else { return Ok(()) };
         // Now and then a stranger; over TCP now and then.
         let network = if whose & 0x0F == 15 { 100 } else { 2 };
-        let peer =
-            Peer { address: Ipv4Addr::new(192, 0, network, whose & 7).into(), is_stream: whose & 16 != 0 };
+        let transport = if whose & 16 == 0 { Transport::Udp } else { Transport::Tcp };
+        let peer = self.flow.peer(Ipv4Addr::new(192, 0, network, whose & 7).into(), transport);
         match what & 1 {
-            0 if peer.is_stream => return self.run_query(octets, &peer),
+            0 if peer.transport.is_stream() => return self.run_query(octets, &peer),
             0 => return self.send_among_others(octets, &peer),
             _ => {}
         }

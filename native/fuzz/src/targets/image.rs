@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable};
+use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable, GROUPS_MAX};
 use resolver_core::wire::{accept_response, parse_query, Accepted, Response};
 
 use super::answers::sent_for;
@@ -70,7 +70,9 @@ impl Target for Images {
         };
         self.opened += 1;
         claim(image.verify().is_err() || case == POLICY, "a damaged image was verified")?;
-        let table = PolicyTable::new(Arc::new(image), 1, 0.0, 0.0);
+        // Any group: whom a rule is for stands in the file as well.
+        let group = case.last().map_or(0, |octet| octet % GROUPS_MAX);
+        let table = PolicyTable::new(Arc::new(image), 1, 0.0, 0.0).for_group(group);
         let mut out = Vec::new();
         for name in &self.names {
             let verdict = table.judge_name(name, 0.0);

@@ -1,6 +1,7 @@
-"""Plain DNS over TCP (RFC 7766): framed messages on long-lived connections.
+"""DNS over TCP (RFC 7766) and over TLS (RFC 7858): framed messages on long-lived connections.
 
-Knows: framing, limits on connections, how outcomes are counted.  Does not know: why an answer is what it is.
+Knows: framing, limits of one connection, how outcomes are counted.  Does not know: why an answer is what
+it is, what TLS does with octets.
 Theory: queries of one connection are answered as they become ready, out of order (§6.2.1.1).  Every
 connection has a bounded number of open questions and a bounded buffer; a client that exceeds one is
 made to wait, one that never reads is cut off.  Only a whole message counts as a sign of life.
@@ -10,16 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import socket
+import ssl
 from functools import partial
 from ipaddress import ip_address
 from typing import cast
 
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.outcome import Ask, Drop, Peer, Respond, Transport
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import StreamRoute
 from resolver.flow.service import Service
-from resolver.listeners.address import SocketAddress, bind_tcp
+from resolver.listeners.address import TCP_BACKLOG
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
+from resolver.listeners.tls import TlsSession
 from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, Front
 
 OPEN_QUESTIONS_MAX = 100
@@ -37,40 +43,44 @@ SWEEP_EVERY_S = 1.0
 QUERY_OCTETS_MIN = 12
 """A message shorter than a header ends the connection: its framing cannot be trusted."""
 
-_TCP = Transport.TCP
-
 _log = logging.getLogger(__name__)
 
 
-class TcpListener:
+class StreamListener:
     """One listening TCP socket and its connections."""
 
     def __init__(
         self,
-        address: SocketAddress,
+        sock: socket.socket,
         service: Service,
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        limits: ConnectionLimits,
         *,
         idle_s: float = 10.0,
-        connections_max: int = 1000,
-        connections_per_client_max: int = 100,
+        tls: ssl.SSLContext | None = None,
         front: Front | None = None,
     ) -> None:
-        """`front`: what is asked before the service, and counts what it answers by itself."""
+        """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
+
+        `tls`: speak TLS by this context (its ALPN is `dot`, RFC 7858); None: plain TCP.
+        `front`: what is asked before the service, and counts what it answers by itself.
+        """
         self.service = service
         self.front = front
         self.reporter = reporter
         self.clock = clock
         self.loop = loop
-        self._sock = bind_tcp(address)
+        self.transport = Transport.TCP if tls is None else Transport.TLS
+        self._make_connection = (
+            partial(_Connection, self) if tls is None else partial(_TlsConnection, self, tls)
+        )
+        self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
         self._idle_s = idle_s
-        self._connections_max = connections_max
-        self._per_client_max = connections_per_client_max
+        self._limits = limits
         self._connections: set[_Connection] = set()
-        self._per_client: Counter[bytes] = Counter()
         self._server: asyncio.Server | None = None
         self._sweeper: TimerHandle | None = None
 
@@ -86,7 +96,9 @@ class TcpListener:
 
     async def start(self) -> None:
         """Begin to accept."""
-        self._server = await self.loop.create_server(partial(_Connection, self), sock=self._sock)
+        self._server = await self.loop.create_server(
+            self._make_connection, sock=self._sock, backlog=TCP_BACKLOG
+        )
         self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
 
     def stop_reading(self) -> None:
@@ -109,23 +121,18 @@ class TcpListener:
 
     def admit(self, connection: _Connection) -> bool:
         """Take a new connection in, unless there are too many of them or of its client's."""
-        if len(self._connections) >= self._connections_max:
-            self.reporter.count_drop("tcp_connections_max")
-            return False
-        if self._per_client[connection.client] >= self._per_client_max:
-            self.reporter.count_drop("tcp_connections_per_client_max")
+        refusal = self._limits.take(connection.peer.address)
+        if refusal is not None:
+            self.reporter.count_drop(refusal)
             return False
         self._connections.add(connection)
-        self._per_client[connection.client] += 1
         return True
 
     def forget(self, connection: _Connection) -> None:
         """The connection is gone."""
         if connection in self._connections:
             self._connections.discard(connection)
-            self._per_client[connection.client] -= 1
-            if not self._per_client[connection.client]:
-                del self._per_client[connection.client]
+            self._limits.free(connection.peer.address)
 
     def _sweep(self) -> None:
         now = self.clock.now()
@@ -141,11 +148,11 @@ class _Connection(asyncio.Protocol):
     server shuts down or sweeps; whole messages already here are still answered before it closes.
     """
 
-    def __init__(self, listener: TcpListener) -> None:
+    def __init__(self, listener: StreamListener) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._peer = Peer(b"", _TCP)
+        self.peer = Peer(b"", listener.transport)
         self._is_ending = False
         self._has_client_ended = False
         self._is_half_closed = False
@@ -153,8 +160,6 @@ class _Connection(asyncio.Protocol):
         self._is_in_turn = False
         self._is_reading_paused = False
         self._is_client_slow = False
-        self.client = b""
-        """Whom a connection counts against: the IPv4 address, or the IPv6 /64."""
         self.open_questions = 0
         self.last_message_at = 0.0
 
@@ -165,8 +170,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         address = ip_address(peername[0].partition("%")[0]).packed
-        self._peer = Peer(address, _TCP)
-        self.client = address[:8]
+        self.peer = Peer(address, self._listener.transport)
         self.last_message_at = self._listener.clock.now()
         if not self._listener.admit(self):
             self._transport.abort()
@@ -274,19 +278,23 @@ class _Connection(asyncio.Protocol):
             return
         if self._is_ending:
             if not has_message and not self.open_questions:
-                if self._has_client_ended or not transport.can_write_eof():
-                    transport.close()
-                elif not self._is_half_closed:
-                    # Closing outright with unread octets would reset the connection, and with it the
-                    # answers on their way (RFC 1122 §4.2.2.13).  The client closes; or the sweep cuts.
-                    self._is_half_closed = True
-                    transport.write_eof()
+                self._leave(transport)
         elif has_message != self._is_reading_paused:
             self._is_reading_paused = has_message
             if has_message:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close what is still open of the connection on our side: all is answered."""
+        if self._has_client_ended:
+            transport.close()
+        elif not self._is_half_closed:
+            # Closing outright with unread octets would reset the connection, and with it the
+            # answers on their way (RFC 1122 §4.2.2.13).  The client closes; or the sweep cuts.
+            self._is_half_closed = True
+            transport.write_eof()
 
     def _answer(self, octets: bytes) -> None:
         listener = self._listener
@@ -295,9 +303,9 @@ class _Connection(asyncio.Protocol):
         try:
             word = UNSEEN if listener.front is None else self._answer_in_front(listener.front, octets, now)
             if word == UNSEEN:
-                outcome = listener.service.answer_now(octets, self._peer, now)
+                outcome = listener.service.answer_now(octets, self.peer, now)
             elif word in (ASK, PUNT):
-                outcome = listener.service.take_up(octets, self._peer, now, now)
+                outcome = listener.service.take_up(octets, self.peer, now, now)
             else:
                 return
         except Exception:
@@ -306,26 +314,28 @@ class _Connection(asyncio.Protocol):
             return
         if isinstance(outcome, Ask):
             self.open_questions += 1
-            listener.service.resolve(outcome, self._on_resolved)
+            outcome.route = StreamRoute(self)
+            listener.service.resolve(outcome, _on_resolved)
             return
         self._settle(octets, outcome, listener.clock.now() - now)
 
     def _answer_in_front(self, front: Front, octets: bytes, now: float) -> int:
         """Let the other plane answer; its word."""
-        word, message = front.answer(octets, self._peer.address, True, now)
+        word, message = front.answer(octets, self.peer.address, self.peer.transport, now)
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:
             self.abort()
         return word
 
-    def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+    def on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+        """An open question of this connection has its answer."""
         self.open_questions -= 1
         self._settle(ask.query.octets, outcome, self._listener.clock.now() - ask.asked_at)
         self._take_turn()
 
     def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
-        self._listener.reporter.settle(_TCP, self._peer, octets, outcome, seconds)
+        self._listener.reporter.settle(self.peer.transport, self.peer, octets, outcome, seconds)
         if self._transport is None:
             return
         if isinstance(outcome, Drop):
@@ -337,3 +347,68 @@ class _Connection(asyncio.Protocol):
     def _write(self, message: bytes) -> None:
         if self._transport is not None:
             self._transport.write(len(message).to_bytes(2, "big") + message)
+
+
+def _on_resolved(ask: Ask, outcome: Respond | Drop) -> None:
+    assert isinstance(ask.route, StreamRoute)
+    ask.route.connection.on_resolved(ask, outcome)
+
+
+class _TlsConnection(_Connection):
+    """The same over TLS.  A client that closes its half, by close_notify or FIN, still gets its answers."""
+
+    def __init__(self, listener: StreamListener, context: ssl.SSLContext) -> None:
+        super().__init__(listener)
+        self._session = TlsSession(context)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending or self._transport is None:
+            return
+        session = self._session
+        was_established = session.is_established
+        try:
+            received = session.receive(data)
+        except ssl.SSLError:
+            self._break_off(self._transport)
+            return
+        if octets := session.outgoing():
+            self._transport.write(octets)
+        if session.is_established and not was_established:
+            self.last_message_at = self._listener.clock.now()
+        self._buffer += received
+        if session.has_client_closed:
+            self._has_client_ended = True
+            self.end()
+        else:
+            self._take_turn()
+
+    def sweep(self, quiet_since: float, hopeless_since: float) -> None:
+        if self._session.is_established:
+            super().sweep(quiet_since, hopeless_since)
+        elif self.last_message_at < quiet_since:
+            # Nothing was promised yet, so there is nobody to say goodbye to.
+            self._listener.reporter.count_drop("tls_handshake_timeout")
+            self.abort()
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        if octets := self._session.close():
+            transport.write(octets)
+        super()._leave(transport)
+
+    def _write(self, message: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        try:
+            transport.write(self._session.seal(len(message).to_bytes(2, "big") + message))
+        except ssl.SSLError:
+            self._break_off(transport)
+
+    def _break_off(self, transport: asyncio.Transport) -> None:
+        """The client broke the protocol: send the alert, answer nothing more."""
+        self._listener.reporter.count_drop("tls_failed")
+        self._buffer.clear()
+        self._has_client_ended = self._is_ending = True
+        if octets := self._session.outgoing():
+            transport.write(octets)
+        transport.close()

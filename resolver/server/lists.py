@@ -1,23 +1,20 @@
-"""How one server keeps its downloaded lists: which, through whom, and what is told of them.
+"""How one server keeps its downloaded lists: which, through whom, and what is said where one is missing.
 
-Knows: settings, the policy in force, the keeper, monitoring.  Does not know: how anything is fetched.
+Knows: settings, the policy in force, the keeper, health.  Does not know: how anything is fetched.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from resolver.blocklist.downloads import DownloadedList, downloaded_list_from
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.fetching.keeper import ListKeeper, run_in_child
-from resolver.fetching.outcome import Result
 from resolver.fetching.stub import Server
 from resolver.observe.health import Health
-from resolver.observe.metrics import ListFacts
 from resolver.policy.table import PolicyTable
 
 log = logging.getLogger("resolver.fetching")
@@ -32,7 +29,7 @@ def make_keeper(
     on_updated: Callable[[], None],
     on_looked: Callable[[], None],
     *,
-    wall: Callable[[], float] = time.time,
+    wall: Callable[[], float],
 ) -> ListKeeper:
     """The keeper of this server's lists."""
     run = run_in_child(settings.state_dir, bootstrap_servers(settings))
@@ -56,16 +53,6 @@ def lists_to_keep(table: PolicyTable) -> list[DownloadedList]:
         # The last good policy of another version: it serves, and its lists stay what they are.
         log.warning("the policy in force says in another version's words what to download: nothing is")
         return []
-
-
-def list_facts(keeper: ListKeeper) -> Iterable[ListFacts]:
-    """What metrics show: every list, every result, at 0 if need be."""
-    for entry in keeper.lists:
-        yield ListFacts(
-            entry.wanted.name,
-            entry.notes.succeeded_at if entry.has_copy else 0.0,
-            {result.value: entry.downloads[result] for result in Result},
-        )
 
 
 def remark_missing(keeper: ListKeeper, health: Health) -> None:

@@ -1,4 +1,4 @@
-//! Who may ask, and how often.
+//! Who the clients are: what each may do, how often it may ask, and who counts as one client.
 //!
 //! Knows: client networks, token buckets.  Does not know: sockets, DNS, the time (`now` comes in).
 
@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::mem;
 use std::net::IpAddr;
 
-/// Client addresses remembered by the rate limiter; the longest unused half is forgotten when full.
+use crate::policy::EVERYBODY;
+
+/// Clients remembered by the rate limiter; the longest unused half is forgotten when full.
 pub const BUCKETS_MAX: usize = 65_536;
 
 /// A client may spend this many seconds' worth of its rate at once: page loads come in bursts.
@@ -17,39 +19,48 @@ pub const BURST_S: f64 = 1.0;
 /// Separately locked parts of the rate limiter, so that threads seldom wait for each other.
 const PARTS: usize = 16;
 
-/// The networks that may ask.
-pub struct AccessList {
+/// What a client is to this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The group whose rules hold for it.
+    pub group: u8,
+    /// Whether it may ask at all.
+    pub is_allowed: bool,
+}
+
+/// The networks whose hosts may ask; all of them are of one group.
+pub struct Clients {
     ipv4: Vec<(u32, u32)>,
     ipv6: Vec<(u128, u128)>,
 }
 
-impl AccessList {
+impl Clients {
     /// From networks, each an address in it and the length of its prefix in bits.
     #[must_use]
     pub fn new(networks: &[(IpAddr, u8)]) -> Self {
-        let mut list = AccessList { ipv4: Vec::new(), ipv6: Vec::new() };
+        let mut clients = Clients { ipv4: Vec::new(), ipv6: Vec::new() };
         for &(address, prefix_bits) in networks {
             match address {
                 IpAddr::V4(address) => {
                     let host_bits = 32u32.saturating_sub(u32::from(prefix_bits));
                     let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-                    list.ipv4.push((u32::from(address) & mask, mask));
+                    clients.ipv4.push((u32::from(address) & mask, mask));
                 }
                 IpAddr::V6(address) => {
                     let host_bits = 128u32.saturating_sub(u32::from(prefix_bits));
                     let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-                    list.ipv6.push((u128::from(address) & mask, mask));
+                    clients.ipv6.push((u128::from(address) & mask, mask));
                 }
             }
         }
-        list
+        clients
     }
 
-    /// Whether the address lies in one of the networks.
+    /// Of the client with this address.
     #[must_use]
     #[inline]
-    pub fn allows(&self, address: IpAddr) -> bool {
-        match address {
+    pub fn standing(&self, address: IpAddr) -> Standing {
+        let is_allowed = match address {
             IpAddr::V4(address) => {
                 let number = u32::from(address);
                 self.ipv4.iter().any(|&(network, mask)| number & mask == network)
@@ -58,15 +69,27 @@ impl AccessList {
                 let number = u128::from(address);
                 self.ipv6.iter().any(|&(network, mask)| number & mask == network)
             }
-        }
+        };
+        Standing { group: EVERYBODY, is_allowed }
     }
 }
 
-/// What a bucket belongs to: a whole IPv4 address, or the /64 that an IPv6 host owns.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Client {
+/// What limits per client count by: a whole IPv4 address, or the /64 that an IPv6 host owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientKey {
+    /// All 32 bits.
     Ipv4(u32),
+    /// The first 64 bits.
     Ipv6(u64),
+}
+
+/// Whom a client counts as; an IPv4 address is the same client however it is written.
+#[must_use]
+pub fn client_key(address: IpAddr) -> ClientKey {
+    match address.to_canonical() {
+        IpAddr::V4(address) => ClientKey::Ipv4(u32::from(address)),
+        IpAddr::V6(address) => ClientKey::Ipv6((u128::from(address) >> 64) as u64),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -75,14 +98,14 @@ struct Bucket {
     seen_at: f64,
 }
 
-type Buckets = HashMap<Client, Bucket, RandomState>;
+type Buckets = HashMap<ClientKey, Bucket, RandomState>;
 
 struct Part {
     young: Buckets,
     old: Buckets,
 }
 
-/// A token bucket per client address (IPv6: per /64), at most `BUCKETS_MAX` of them.
+/// A token bucket per client (`client_key`), at most `BUCKETS_MAX` of them.
 ///
 /// The clients are spread over parts by a keyed hash; each part forgets for itself.
 pub struct RateLimiter {
@@ -112,10 +135,7 @@ impl RateLimiter {
 
     /// Take one token of this client's at `now`, monotonic seconds; false when its bucket is empty.
     pub fn takes(&self, address: IpAddr, now: f64) -> bool {
-        let client = match address {
-            IpAddr::V4(address) => Client::Ipv4(u32::from(address)),
-            IpAddr::V6(address) => Client::Ipv6((u128::from(address) >> 64) as u64),
-        };
+        let client = client_key(address);
         // The top bits: the tables below use the others of the same hash.
         let part = (self.hashes.hash_one(client) >> 52) as usize % PARTS;
         self.parts[part].lock().bucket(client, self.burst, now).takes(self.rate_qps, self.burst, now)
@@ -135,7 +155,7 @@ impl RateLimiter {
 }
 
 impl Part {
-    fn bucket(&mut self, client: Client, burst: f64, now: f64) -> &mut Bucket {
+    fn bucket(&mut self, client: ClientKey, burst: f64, now: f64) -> &mut Bucket {
         if !self.young.contains_key(&client) {
             let bucket = self.old.remove(&client).unwrap_or(Bucket { tokens: burst, seen_at: now });
             if self.young.len() >= BUCKETS_MAX / PARTS / 2 {
@@ -168,35 +188,6 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_networks_may_ask() {
-        let access = AccessList::new(&[(address("192.0.2.0"), 24), (address("2001:db8::"), 32)]);
-        for (text, expected) in [
-            ("192.0.2.0", true),
-            ("192.0.2.255", true),
-            ("192.0.3.0", false),
-            ("2001:db8::1", true),
-            ("2001:db9::1", false),
-            ("::192.0.2.1", false),
-        ] {
-            assert_eq!(access.allows(address(text)), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_shortest_and_longest_prefixes_are_understood() {
-        let all = AccessList::new(&[(address("0.0.0.0"), 0), (address("::"), 0)]);
-        assert!(all.allows(address("203.0.113.9")) && all.allows(address("2001:db8::9")));
-        let one = AccessList::new(&[(address("192.0.2.1"), 32), (address("2001:db8::1"), 128)]);
-        assert!(one.allows(address("192.0.2.1")) && one.allows(address("2001:db8::1")));
-        assert!(!one.allows(address("192.0.2.0")) && !one.allows(address("2001:db8::")));
-    }
-
-    #[test]
-    fn an_empty_list_allows_nobody() {
-        assert!(!AccessList::new(&[]).allows(address("127.0.0.1")));
-    }
-
-    #[test]
     fn a_bucket_empties_and_fills_with_time() {
         let limiter = RateLimiter::new(2);
         let client = address("192.0.2.1");
@@ -219,6 +210,14 @@ mod tests {
         assert!(limiter.takes(address("2001:db8::1"), 5.0));
         assert!(!limiter.takes(address("2001:db8::ffff"), 5.0));
         assert!(limiter.takes(address("2001:db8:0:1::1"), 5.0));
+    }
+
+    #[test]
+    fn an_ipv4_client_has_one_bucket_however_its_address_is_written() {
+        let limiter = RateLimiter::new(1);
+        assert!(limiter.takes(address("192.0.2.1"), 5.0));
+        assert!(!limiter.takes(address("::ffff:192.0.2.1"), 5.0));
+        assert!(limiter.takes(address("::ffff:192.0.2.2"), 5.0));
     }
 
     #[test]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -37,9 +36,7 @@ class RecordFailed(Exception):
 class HistoryRecorder:
     """Takes notes on the event loop, and passes them on one at a time."""
 
-    def __init__(
-        self, state_dir: Path, *, wall: Callable[[], float] = time.time, record: Record | None = None
-    ) -> None:
+    def __init__(self, state_dir: Path, *, wall: Callable[[], float], record: Record | None = None) -> None:
         self.failures = 0
         self.generation = 0
         """Number of the last one recorded since the start; 0: none yet."""

@@ -13,13 +13,15 @@ import pytest
 import uvloop
 
 from resolver.clock import LoopClock
-from resolver.flow.outcome import Ask, Drop, Outcome, Peer, Respond, Source
+from resolver.flow.outcome import Ask, Drop, Outcome, Respond, Source
+from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
-from resolver.listeners import tcp
-from resolver.listeners.address import SocketAddress
+from resolver.listeners import stream
+from resolver.listeners.address import SocketAddress, bind_tcp
+from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
-from resolver.listeners.tcp import TcpListener
+from resolver.listeners.stream import StreamListener
 from resolver.observe.tally import Tallies
 from resolver.plane import DROP, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN
 
@@ -70,10 +72,10 @@ class ScriptedService:
 _opened: list[asyncio.StreamWriter] = []
 """Client connections of the play that runs."""
 
-Play = Callable[[ScriptedService, TcpListener], Awaitable[None]]
+Play = Callable[[ScriptedService, StreamListener], Awaitable[None]]
 
 
-def run(play: Play, **limits: Any) -> Reporter:
+def run(play: Play, *, limits: ConnectionLimits | None = None, **options: Any) -> Reporter:
     """Run `play` against a listener on a free port; returns what the listener reported."""
     reporter = Reporter(Tallies())
     _opened.clear()
@@ -81,13 +83,14 @@ def run(play: Play, **limits: Any) -> Reporter:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         service = ScriptedService()
-        listener = TcpListener(
-            SocketAddress("127.0.0.1", 0),
+        listener = StreamListener(
+            bind_tcp(SocketAddress("127.0.0.1", 0)),
             cast(Service, service),
             reporter,
             LoopClock(loop),
             loop,
-            **limits,
+            limits or ConnectionLimits(),
+            **options,
         )
         await listener.start()
         try:
@@ -111,7 +114,7 @@ def framed(message_id: int, text: bytes) -> bytes:
     return len(octets).to_bytes(2, "big") + octets
 
 
-async def connect(listener: TcpListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(listener: StreamListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(*listener.bound_to, limit=1 << 20)
     _opened.append(writer)
     return reader, writer
@@ -138,7 +141,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_one_octet_writes_make_a_message() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for octet in framed(7, b"hello"):
@@ -150,7 +153,7 @@ def test_one_octet_writes_make_a_message() -> None:
 
 
 def test_a_slow_question_blocks_none_of_those_behind_it() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(0, b"wait"))
         writer.writelines(framed(number, b"quick") for number in range(1, 20))
@@ -164,7 +167,7 @@ def test_a_slow_question_blocks_none_of_those_behind_it() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 11])
 def test_a_message_too_short_to_be_one_ends_the_connection(length: int) -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"good") + length.to_bytes(2, "big") + b"x" * length + framed(2, b"never"))
         assert (await read_message(reader))[:2] == b"\0\1"
@@ -174,9 +177,9 @@ def test_a_message_too_short_to_be_one_ends_the_connection(length: int) -> None:
 
 
 def test_a_half_closed_client_still_gets_every_answer() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
-        questions = tcp.MESSAGES_PER_TURN_MAX * 3
+        questions = stream.MESSAGES_PER_TURN_MAX * 3
         writer.writelines(framed(number, b"quick") for number in range(questions))
         writer.write(framed(9999, b"wait"))
         writer.write_eof()
@@ -191,14 +194,14 @@ def test_a_half_closed_client_still_gets_every_answer() -> None:
 
 
 def test_a_connection_may_have_only_so_many_open_questions() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
-        asked = tcp.OPEN_QUESTIONS_MAX + 50
+        asked = stream.OPEN_QUESTIONS_MAX + 50
         writer.writelines(framed(number, b"wait") for number in range(asked))
-        await until(lambda: len(service.waiting) == tcp.OPEN_QUESTIONS_MAX)
+        await until(lambda: len(service.waiting) == stream.OPEN_QUESTIONS_MAX)
         for _ in range(10):
             await asyncio.sleep(0)
-        assert service.asked == tcp.OPEN_QUESTIONS_MAX
+        assert service.asked == stream.OPEN_QUESTIONS_MAX
         answered = set()
         for _ in range(asked):
             await until(lambda: bool(service.waiting))
@@ -210,9 +213,9 @@ def test_a_connection_may_have_only_so_many_open_questions() -> None:
 
 
 def test_a_client_that_never_reads_is_made_to_wait_and_then_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+    monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
 
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         _, writer = await connect(listener)
         cast(Any, writer.transport).pause_reading()
         writer.writelines(framed(number, b"big") for number in range(2000))
@@ -225,7 +228,7 @@ def test_a_client_that_never_reads_is_made_to_wait_and_then_cut_off(monkeypatch:
 
 
 def test_a_client_that_reads_slowly_gets_every_answer() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         asked = 200
         writer.writelines(framed(number, b"big") for number in range(asked))
@@ -238,9 +241,9 @@ def test_a_client_that_reads_slowly_gets_every_answer() -> None:
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "SWEEP_EVERY_S", 0.01)
+    monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
 
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         idle_reader, idle_writer = await connect(listener)
         busy_reader, busy_writer = await connect(listener)
         busy_writer.write(framed(1, b"wait"))
@@ -256,7 +259,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(monkeypatch: pytest.
 
 
 def test_one_clients_connections_do_not_use_up_anothers() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         connections = [await connect(listener) for _ in range(5)]
         assert await is_closed(connections[4][0])
         other = socket.socket()
@@ -268,12 +271,12 @@ def test_one_clients_connections_do_not_use_up_anothers() -> None:
         assert (await read_message(reader))[:2] == b"\0\3"
         _opened.append(writer)
 
-    reporter = run(play, connections_per_client_max=4)
+    reporter = run(play, limits=ConnectionLimits(1000, 4))
     assert reporter.drops["tcp_connections_per_client_max"] == 1
 
 
 def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         first = await connect(listener)
         await until(lambda: listener.connections == 1)
         second = await connect(listener)
@@ -284,11 +287,41 @@ def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
         third[1].write(framed(3, b"hello"))
         assert (await read_message(third[0]))[:2] == b"\0\3"
 
-    assert run(play, connections_max=1).drops["tcp_connections_max"] == 1
+    assert run(play, limits=ConnectionLimits(1, 1)).drops["tcp_connections_max"] == 1
+
+
+def test_listeners_of_one_server_share_its_limits() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        second = StreamListener(
+            bind_tcp(SocketAddress("127.0.0.2", 0)),
+            cast(Service, service),
+            listener.reporter,
+            listener.clock,
+            listener.loop,
+            limits,
+        )
+        await second.start()
+        try:
+            first = await connect(listener)
+            await until(lambda: listener.connections == 1)
+            assert await is_closed((await connect(second))[0])
+            assert listener.reporter.drops["tcp_connections_per_client_max"] == 1
+            first[1].close()
+            await until(lambda: limits.open == 0)
+            reader, writer = await connect(second)
+            writer.write(framed(2, b"hello"))
+            assert (await read_message(reader))[:2] == b"\0\2"
+            assert (listener.connections, second.connections, limits.open) == (0, 1, 1)
+        finally:
+            second.close()
+
+    limits = ConnectionLimits(1000, 1)
+    run(play, limits=limits)
+    assert limits.open == 0
 
 
 def test_a_dropped_question_closes_the_connection() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"drop"))
         assert await is_closed(reader)
@@ -297,7 +330,7 @@ def test_a_dropped_question_closes_the_connection() -> None:
 
 
 def test_a_defect_costs_one_query_not_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"x") + framed(2, b"fine"))
         assert (await read_message(reader))[:2] == b"\0\2"
@@ -307,7 +340,7 @@ def test_a_defect_costs_one_query_not_the_connection(caplog: pytest.LogCaptureFi
 
 
 def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"wait"))
         await until(lambda: bool(service.waiting))
@@ -322,10 +355,10 @@ def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
 
 
 def test_answers_delivered_while_asking_are_each_sent_once() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         service.answers_at_once = True
         reader, writer = await connect(listener)
-        asked = 2 * tcp.MESSAGES_PER_TURN_MAX
+        asked = 2 * stream.MESSAGES_PER_TURN_MAX
         last = framed(asked, b"wait")
         writer.write(b"".join(framed(number, b"wait") for number in range(asked)) + last[:7])
         for number in range(asked):
@@ -340,7 +373,7 @@ def test_answers_delivered_while_asking_are_each_sent_once() -> None:
 
 
 def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         service.answers_at_once = True
         reader, writer = await connect(listener)
         writer.write(framed(1, b"wait") + framed(2, b"quick"))
@@ -357,10 +390,10 @@ class Front:
     """Answers by the third octet: `n` here, `p` not, `u` unseen, `d` dropped, `c` with the connection, `x` a defect."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[bytes, bool]] = []
+        self.asked: list[tuple[bytes, int]] = []
 
-    def answer(self, octets: bytes, address: bytes, is_stream: bool, now: float) -> tuple[int, bytes]:
-        self.asked.append((address, is_stream))
+    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+        self.asked.append((address, transport))
         if octets[2:3] == b"x":
             raise ZeroDivisionError
         word = {b"n": RESPOND, b"p": PUNT, b"u": UNSEEN, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
@@ -370,12 +403,12 @@ class Front:
 def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
     front = Front()
 
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
         assert await read_message(reader) == b"\0\1front"
         assert (await read_message(reader))[:8] == b"\0\3punted"
-        assert front.asked == [(b"\x7f\0\0\1", True)] * 3
+        assert front.asked == [(b"\x7f\0\0\1", Transport.TCP)] * 3
         assert service.taken_up == 1
 
     reporter = run(play, front=front)
@@ -383,7 +416,7 @@ def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
 
 
 def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None:
-    async def play(service: ScriptedService, listener: TcpListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"unseen"))
         assert (await read_message(reader))[:8] == b"\0\1unseen"
@@ -393,7 +426,7 @@ def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None
 
 
 def test_the_front_may_close_a_connection() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"close"))
         assert await is_closed(reader)
@@ -402,7 +435,7 @@ def test_the_front_may_close_a_connection() -> None:
 
 
 def test_a_defect_of_the_front_costs_one_query() -> None:
-    async def play(_: ScriptedService, listener: TcpListener) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"x") + framed(2, b"native"))
         assert await read_message(reader) == b"\0\2front"

@@ -1,0 +1,70 @@
+//! Who the clients are and how their queries come in: any engine must agree with these vectors.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use resolver_core::flow::{client_key, ClientKey, Clients, Standing, Transport};
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Vectors {
+    standings: Vec<StandingCase>,
+    keys: Vec<(IpAddr, String)>,
+}
+
+#[derive(Deserialize)]
+struct StandingCase {
+    name: String,
+    networks: Vec<String>,
+    clients: Vec<(IpAddr, u8, bool)>,
+}
+
+fn load<T: DeserializeOwned>(name: &str) -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name);
+    serde_norway::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn network(text: &str) -> (IpAddr, u8) {
+    let (address, bits) = text.split_once('/').unwrap();
+    (address.parse().unwrap(), bits.parse().unwrap())
+}
+
+fn hex(key: ClientKey) -> String {
+    match key {
+        ClientKey::Ipv4(bits) => format!("{bits:08x}"),
+        ClientKey::Ipv6(bits) => format!("{bits:016x}"),
+    }
+}
+
+#[test]
+fn clients_have_the_standing_that_the_vectors_say() {
+    let vectors: Vectors = load("clients.yaml");
+    assert!(!vectors.standings.is_empty());
+    for case in vectors.standings {
+        let networks: Vec<(IpAddr, u8)> = case.networks.iter().map(|text| network(text)).collect();
+        let clients = Clients::new(&networks);
+        for (address, group, is_allowed) in case.clients {
+            let expected = Standing { group, is_allowed };
+            assert_eq!(clients.standing(address), expected, "{}: {address}", case.name);
+        }
+    }
+}
+
+#[test]
+fn clients_count_under_the_keys_that_the_vectors_say() {
+    let vectors: Vectors = load("clients.yaml");
+    assert!(!vectors.keys.is_empty());
+    for (address, key) in vectors.keys {
+        assert_eq!(hex(client_key(address)), key, "{address}");
+    }
+}
+
+#[test]
+fn the_transports_are_those_of_the_vectors() {
+    let expected: Vec<(u8, String, bool)> = load("transports.yaml");
+    let found = Transport::ALL.map(|one| (one as u8, one.label().to_owned(), one.is_stream()));
+    assert_eq!(found.to_vec(), expected);
+    assert!(Transport::ALL.iter().all(|&one| Transport::by_number(one as u8) == Some(one)));
+    assert_eq!(Transport::by_number(Transport::ALL.len() as u8), None);
+}

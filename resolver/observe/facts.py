@@ -1,0 +1,202 @@
+"""What a server can say of itself at one moment: the read model of `/metrics` and of every page to come.
+
+Knows: the words for these numbers, and their units.  Does not know: who counts them, who shows them.
+Theory: a snapshot of integers and texts.  It is taken on the event loop; nothing in it changes afterwards,
+so any thread may read it.  All numbers count from the start of the process unless they say otherwise.
+No client's address and no name that a client asked for is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from resolver.observe.tally import TallySnapshot
+
+
+@dataclass(slots=True, frozen=True)
+class HealthFacts:
+    """Whether the server is fit to be asked."""
+
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Condition that does not hold -> why; empty: ready."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """Topic -> what a person should know although the server is ready."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every condition holds."""
+        return not self.reasons
+
+
+@dataclass(slots=True, frozen=True)
+class PolicyFacts:
+    """What the policy in force contains, in labels."""
+
+    generation: int = 0
+    exchanges: tuple[tuple[str, str, str], ...] = ()
+    """(id, action, mode) of each exchange."""
+    lists: tuple[tuple[str, str, str], ...] = ()
+    """(name, action, mode) of each list that blocks."""
+    rules: Mapping[str, int] = field(default_factory=dict)
+    """Exchange id -> number of its rules."""
+
+
+@dataclass(slots=True, frozen=True)
+class ReloadFacts:
+    """How the policy's reloads went.  Times are Unix seconds; 0: never."""
+
+    successes: int = 0
+    failures: int = 0
+    last_success: float = 0.0
+    last_attempt: float = 0.0
+    serves_last_good: bool = False
+    """Whether the blocklist as it stands is not in force because it could not be loaded."""
+
+
+@dataclass(slots=True, frozen=True)
+class HistoryFacts:
+    """How the record of what was put in force is kept."""
+
+    generation: int = 0
+    """Number of the last one recorded since the start; 0: none yet."""
+    failures: int = 0
+    """Generations that could not be recorded."""
+
+
+@dataclass(slots=True, frozen=True)
+class ListFacts:
+    """How the downloads of one list went."""
+
+    name: str
+    last_success: float
+    """Unix seconds; 0: it was never downloaded."""
+    downloads: Mapping[str, int]
+    """Every result there is -> count."""
+
+
+@dataclass(slots=True, frozen=True)
+class CacheFacts:
+    """Size and use of the cache."""
+
+    entries: int = 0
+    """Now."""
+    octets: int = 0
+    """Now, as the cache accounts for them."""
+    misses: int = 0
+    """Lookups that found nothing fresh."""
+    evictions: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class UpstreamFacts:
+    """What one upstream was asked and how it did."""
+
+    name: str
+    """`udp://192.0.2.1:53`: from the settings, so a closed set."""
+    queries: int
+    failures: Mapping[str, int]
+    """Reason -> count."""
+    bounds: Sequence[float]
+    """Upper bounds of the buckets, in seconds, without +Inf."""
+    buckets: Sequence[int]
+    """How many responses fell into each; one more than `bounds`."""
+    seconds: float
+    """Sum of all response times."""
+
+
+@dataclass(slots=True, frozen=True)
+class DatagramFacts:
+    """UDP towards upstreams, in both planes."""
+
+    unexpected: int = 0
+    """Datagrams that match no query."""
+    late: int = 0
+    """Responses to queries no longer waited for."""
+    unsent: int = 0
+    """Queries that the kernel had no room for."""
+    sockets_opened: int = 0
+    socket_failures: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class StreamFacts:
+    """TCP towards upstreams."""
+
+    unexpected: int = 0
+    """Messages that match no query of their connection."""
+    opened: int = 0
+    reused: int = 0
+    """Queries that found an open connection."""
+    broken: int = 0
+    """Connections that ended while queries waited."""
+    retried: int = 0
+    """Queries sent again because their connection broke."""
+
+
+@dataclass(slots=True, frozen=True)
+class ForwardingFacts:
+    """Questions on their way to upstreams, in both planes."""
+
+    waiting: int = 0
+    """Queries of clients that wait now."""
+    in_flight: int = 0
+    """Questions asked and not answered yet, now."""
+    coalesced: int = 0
+    """Questions that joined an equal one in flight."""
+    overloads: int = 0
+    """Questions failed because too many were in flight."""
+    datagrams: DatagramFacts = DatagramFacts()
+    streams: StreamFacts = StreamFacts()
+
+
+@dataclass(slots=True, frozen=True)
+class ConnectionFacts:
+    """Connections of clients that are open now."""
+
+    tcp: int = 0
+    http: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class NativeFacts:
+    """What the native plane alone counts."""
+
+    punts: int = 0
+    """Queries left to Python."""
+    handovers: int = 0
+    """Questions whose first attempt came to no simple end, handed over to Python."""
+    panics: int = 0
+    """Defects caught."""
+    restarts: int = 0
+    """Threads that began anew after a defect."""
+
+
+@dataclass(slots=True, frozen=True)
+class Facts:
+    """Everything at one moment."""
+
+    version: str = ""
+    engine: str = ""
+    """`native` or `python`."""
+    health: HealthFacts = HealthFacts()
+    tallies: TallySnapshot = field(default_factory=lambda: TallySnapshot((), {}))
+    """Outcomes of queries, of both planes."""
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """What was lost beside the outcomes, by reason."""
+    policy: PolicyFacts = PolicyFacts()
+    expiring: int = 0
+    """Exchanges in force that soon end."""
+    reloads: ReloadFacts = ReloadFacts()
+    history: HistoryFacts = HistoryFacts()
+    lists: tuple[ListFacts, ...] = ()
+    """Lists that are downloaded."""
+    cache: CacheFacts = CacheFacts()
+    upstreams: tuple[UpstreamFacts, ...] = ()
+    forwarding: ForwardingFacts = ForwardingFacts()
+    connections: ConnectionFacts = ConnectionFacts()
+    native: NativeFacts | None = None
+    """None: this server has no native plane."""
+    event_loop_stalls: int = 0
+    """Times the event loop came late to its deadlines."""
+    log_lines_dropped: int = 0

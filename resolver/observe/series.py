@@ -1,0 +1,156 @@
+"""Facts -> the series of those metrics that have labels or buckets.
+
+Knows: how counts are added up by labels.  Does not know: any metric's name or help (`metric_table`).
+Theory: labels come from closed sets only: never a domain, never a client.  What the policy in force names
+is present at 0 before anybody asks, and what has counted once stays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from resolver.observe.facts import Facts
+from resolver.observe.tally import SECONDS_BOUNDS, Hit, TallyKey, TallySnapshot
+
+
+class Times(NamedTuple):
+    """What a histogram shows."""
+
+    bounds: Sequence[float]
+    """Upper bounds of the buckets, in seconds, without +Inf."""
+    buckets: Sequence[int]
+    """How many fell into each; one more than `bounds`."""
+    seconds: float
+    """Sum of all times."""
+
+
+Labels = tuple[str, ...]
+Sample = tuple[Labels, float | Times]
+
+
+def hits_of_exchanges(facts: Facts) -> Iterable[Sample]:
+    """Hits per exchange, action and mode."""
+    return _hits(facts.tallies, "exchange", facts.policy.exchanges)
+
+
+def hits_of_lists(facts: Facts) -> Iterable[Sample]:
+    """Hits per list, action and mode."""
+    return _hits(facts.tallies, "list", facts.policy.lists)
+
+
+def queries(facts: Facts) -> Iterable[Sample]:
+    """Queries per transport and type."""
+    return _folded(facts.tallies, lambda key: (key.transport, key.qtype))
+
+
+def responses(facts: Facts) -> Iterable[Sample]:
+    """Responses per response code and source."""
+    return _folded(
+        facts.tallies,
+        lambda key: (key.rcode, key.source) if key.rcode is not None and key.source is not None else None,
+    )
+
+
+def drops(facts: Facts) -> Iterable[Sample]:
+    """What was dropped, outcomes and others, per reason."""
+    counts = Counter(facts.drops)
+    for key, count, _ in facts.tallies.counts:
+        if key.reason is not None:
+            counts[key.reason] += count
+    return [((reason,), count) for reason, count in sorted(counts.items())]
+
+
+def response_times(facts: Facts) -> Iterable[Sample]:
+    """How long answers took, per source."""
+    counts: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for key, count, took in facts.tallies.counts:
+        if key.source is not None:
+            counts[key.source] += count
+            seconds[key.source] += took
+    for source, late in sorted(facts.tallies.late.items()):
+        # Whatever is in no later bucket is in the first.
+        buckets = (counts[source] - sum(late), *late[1:])
+        yield (source,), Times(SECONDS_BOUNDS, buckets, seconds[source])
+
+
+def cache_hits(facts: Facts) -> int:
+    """Queries answered from the cache."""
+    # Counted where answers leave, so those repeated from the memo in front of the cache are hits too.
+    return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
+
+
+def upstream_queries(facts: Facts) -> Iterable[Sample]:
+    """Queries per upstream."""
+    return [((upstream.name,), upstream.queries) for upstream in facts.upstreams]
+
+
+def upstream_failures(facts: Facts) -> Iterable[Sample]:
+    """Failures per upstream and reason."""
+    return [
+        ((upstream.name, reason), count)
+        for upstream in facts.upstreams
+        for reason, count in sorted(upstream.failures.items())
+    ]
+
+
+def upstream_times(facts: Facts) -> Iterable[Sample]:
+    """How long responses took, per upstream."""
+    for upstream in facts.upstreams:
+        yield (upstream.name,), Times(upstream.bounds, upstream.buckets, upstream.seconds)
+
+
+def rules(facts: Facts) -> Iterable[Sample]:
+    """Rules per exchange."""
+    return [((exchange,), count) for exchange, count in sorted(facts.policy.rules.items())]
+
+
+def reloads(facts: Facts) -> Iterable[Sample]:
+    """Attempts to load the blocklist, per result."""
+    return [(("success",), facts.reloads.successes), (("failure",), facts.reloads.failures)]
+
+
+def list_ages(facts: Facts) -> Iterable[Sample]:
+    """When each list was last known to be fresh."""
+    return [((entry.name,), entry.last_success) for entry in facts.lists]
+
+
+def list_downloads(facts: Facts) -> Iterable[Sample]:
+    """Downloads per list and result."""
+    return [
+        ((entry.name, result), count)
+        for entry in facts.lists
+        for result, count in sorted(entry.downloads.items())
+    ]
+
+
+def build(facts: Facts) -> Iterable[Sample]:
+    """Always 1; the labels speak."""
+    return [((facts.version, facts.engine), 1)]
+
+
+def _hits(tallies: TallySnapshot, kind: str, in_force: Iterable[tuple[str, str, str]]) -> Iterable[Sample]:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for labels in in_force:
+        counts[labels] = 0
+    for key, count, _ in tallies.counts:
+        for hit in (key.enforced, key.shadow):
+            if hit is not None and hit.kind == kind:
+                counts[_labels_of(hit)] += count
+    return sorted(counts.items())
+
+
+def _labels_of(hit: Hit) -> tuple[str, str, str]:
+    return hit.label, hit.action, hit.mode
+
+
+def _folded(tallies: TallySnapshot, labels_of: Callable[[TallyKey], Labels | None]) -> Iterable[Sample]:
+    """Add up the tallies that have the same labels; None leaves a tally out."""
+    counts: Counter[Labels] = Counter()
+    for key, count, _ in tallies.counts:
+        labels = labels_of(key)
+        if labels is not None:
+            counts[labels] += count
+    return sorted(counts.items())

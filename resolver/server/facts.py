@@ -1,0 +1,241 @@
+"""The rooms of a running server -> the facts that it reports.
+
+Knows: both sides, so that neither has to know the other; which counts of the two planes belong together.
+Does not know: names of metrics, who asks.
+Each function takes rooms that may not be made yet (None), so that a scraper of a starting server sees
+everything at 0 rather than nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+from resolver.fetching.keeper import ListKeeper
+from resolver.fetching.outcome import Result
+from resolver.flow.service import Service
+from resolver.forwarding.forwarder import Forwarder
+from resolver.forwarding.socket_network import SocketNetwork
+from resolver.forwarding.stream import StreamCounts
+from resolver.forwarding.udp_pool import UdpCounts
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
+from resolver.listeners.reporter import Reporter
+from resolver.observe.facts import (
+    CacheFacts,
+    DatagramFacts,
+    ForwardingFacts,
+    HealthFacts,
+    HistoryFacts,
+    ListFacts,
+    NativeFacts,
+    PolicyFacts,
+    ReloadFacts,
+    StreamFacts,
+    UpstreamFacts,
+)
+from resolver.observe.health import Health
+from resolver.observe.tally import Tallies, TallySnapshot, joined
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+from resolver.publishing.publisher import PublisherStatus
+from resolver.server.history import HistoryRecorder
+from resolver.server.native import NativeEngine
+
+EXPIRY_NOTICE_S: Final = 30 * 86_400.0
+"""Thirty days: long enough to ask for an order's renewal."""
+
+
+class Cache(Protocol):
+    """What a cache counts."""
+
+    @property
+    def entries(self) -> int: ...
+    @property
+    def octets(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def evictions(self) -> int: ...
+
+
+# What was asked and answered.
+
+
+def tallies_of(tallies: Tallies, native: NativeEngine | None) -> TallySnapshot:
+    """The outcomes of both planes."""
+    snapshot = tallies.snapshot()
+    return snapshot if native is None else joined(snapshot, native.tallies())
+
+
+def drops_of(
+    reporter: Reporter, service: Service | None, forwarder: Forwarder | None, native: NativeEngine | None
+) -> Counter[str]:
+    """What was lost beside the outcomes; a defect in an answer that had to wait counts like any other."""
+    late_defects = 0 if service is None else service.defects
+    late_defects += 0 if forwarder is None else forwarder.waiter_errors
+    drops = reporter.drops + Counter(defect=late_defects)
+    return drops if native is None else drops + native.drops()
+
+
+def cache_facts(cache: Cache) -> CacheFacts:
+    """Size and use of the cache."""
+    return CacheFacts(cache.entries, cache.octets, cache.misses, cache.evictions)
+
+
+# Upstreams.
+
+
+def upstream_facts(forwarder: Forwarder | None) -> tuple[UpstreamFacts, ...]:
+    """What each upstream was asked and how it did."""
+    return tuple(
+        UpstreamFacts(
+            name=upstream.name,
+            queries=upstream.queries,
+            failures=dict(upstream.failures),
+            bounds=RESPONSE_SECONDS_BOUNDS,
+            buckets=tuple(upstream.response_buckets),
+            seconds=upstream.response_sum_s,
+        )
+        for upstream in (() if forwarder is None else forwarder.upstreams)
+    )
+
+
+def waiting_of(service: Service | None, native: NativeEngine | None) -> int:
+    """Clients that wait for an upstream, in either plane."""
+    return (0 if service is None else service.waiting) + (0 if native is None else native.waiting)
+
+
+def forwarding_facts(
+    service: Service | None,
+    forwarder: Forwarder | None,
+    network: SocketNetwork | None,
+    native: NativeEngine | None,
+) -> ForwardingFacts:
+    """Questions on their way to upstreams, in both planes."""
+    counters: Mapping[str, int] = {} if native is None else native.counters
+    in_flight = 0 if native is None else native.in_flight
+    coalesced, overloads = counters.get("coalesced", 0), counters.get("overloads", 0)
+    if service is not None:
+        overloads += service.overloads
+    if forwarder is not None:
+        in_flight += forwarder.pending
+        coalesced += forwarder.coalesced
+        overloads += forwarder.overloads
+    return ForwardingFacts(
+        waiting=waiting_of(service, native),
+        in_flight=in_flight,
+        coalesced=coalesced,
+        overloads=overloads,
+        datagrams=datagram_facts(UdpCounts() if network is None else network.udp.counts, counters),
+        streams=stream_facts(StreamCounts() if network is None else network.streams.counts),
+    )
+
+
+def datagram_facts(counts: UdpCounts, native: Mapping[str, int]) -> DatagramFacts:
+    """UDP towards upstreams; `native`: the other plane's counts, by its own names."""
+    return DatagramFacts(
+        unexpected=counts.unexpected + native.get("unexpected", 0),
+        late=counts.late + native.get("late", 0),
+        unsent=counts.send_drops + native.get("send_drops", 0),
+        sockets_opened=counts.opened + native.get("opened", 0),
+        socket_failures=counts.open_failures + native.get("open_failures", 0),
+    )
+
+
+def stream_facts(counts: StreamCounts) -> StreamFacts:
+    """TCP towards upstreams, which is Python's alone."""
+    return StreamFacts(
+        unexpected=counts.unexpected,
+        opened=counts.opened,
+        reused=counts.reused,
+        broken=counts.broken,
+        retried=counts.retried,
+    )
+
+
+def native_facts(native: NativeEngine | None) -> NativeFacts | None:
+    """What the native plane alone counts."""
+    if native is None:
+        return None
+    counters = native.counters
+    return NativeFacts(
+        punts=counters.get("punts", 0),
+        handovers=counters.get("handovers", 0),
+        panics=counters.get("panics", 0),
+        restarts=counters.get("restarts", 0),
+    )
+
+
+# Policy.
+
+
+def policy_facts(table: PolicyTable) -> PolicyFacts:
+    """What the table contains, in labels."""
+    return PolicyFacts(
+        generation=table.generation,
+        exchanges=tuple(map(_labels, table.exchanges)),
+        lists=_list_labels(table),
+        rules=dict(table.counts["per_exchange"]),
+    )
+
+
+def count_expiring(table: PolicyTable | None, wall: float) -> int:
+    """How many exchanges end within `EXPIRY_NOTICE_S`; those that are disabled or over do not count."""
+    return sum(
+        rule.ends_at is not None
+        and wall < rule.ends_at <= wall + EXPIRY_NOTICE_S
+        and rule.mode is not Mode.DISABLED
+        for rule in (() if table is None else table.exchanges)
+    )
+
+
+def reload_facts(status: PublisherStatus) -> ReloadFacts:
+    """How the policy's reloads went."""
+    return ReloadFacts(
+        successes=status.successes,
+        failures=status.failures,
+        last_success=status.last_success,
+        last_attempt=status.last_attempt,
+        serves_last_good=status.serves_last_good,
+    )
+
+
+def history_facts(recorder: HistoryRecorder) -> HistoryFacts:
+    """How the record of what was put in force is kept."""
+    return HistoryFacts(recorder.generation, recorder.failures)
+
+
+def list_facts(keeper: ListKeeper) -> tuple[ListFacts, ...]:
+    """Every downloaded list with every result, at 0 if need be."""
+    return tuple(
+        ListFacts(
+            entry.wanted.name,
+            entry.notes.succeeded_at if entry.has_copy else 0.0,
+            {result.value: entry.downloads[result] for result in Result},
+        )
+        for entry in keeper.lists
+    )
+
+
+def _list_labels(table: PolicyTable) -> tuple[tuple[str, str, str], ...]:
+    """Each list that blocks, once for every action it can take: a zone's lines have their own."""
+    rules: Iterable[PolicyRule] = (*table.lists, *(origin.rule for origin in table.image.classes))
+    labels = {
+        _labels(rule): None
+        for rule in rules
+        if rule.kind == "list" and rule.action is not PolicyAction.PASSTHRU
+    }
+    return tuple(labels)
+
+
+def _labels(rule: PolicyRule) -> tuple[str, str, str]:
+    return rule.label, rule.action.value, rule.mode.value
+
+
+# The program.
+
+
+def health_facts(health: Health) -> HealthFacts:
+    """Whether the server is fit to be asked."""
+    return HealthFacts(health.reasons(), health.remarks())

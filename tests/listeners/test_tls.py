@@ -1,0 +1,358 @@
+"""DNS over TLS: the stream listener with a context, over real sockets on loopback, in front of a scripted service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+
+import pytest
+
+from resolver.flow.peer import Transport
+from resolver.listeners import stream
+from resolver.listeners.limits import ConnectionLimits
+from resolver.listeners.stream import StreamListener
+from resolver.listeners.tls import TlsSession
+from tests.listeners.test_stream import (
+    WAIT_S,
+    Front,
+    ScriptedService,
+    connect,
+    framed,
+    is_closed,
+    read_message,
+    run,
+    until,
+)
+from tests.support.list_server import HOST, serving, trusting
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's, with a certificate made for these tests."""
+    made = serving(tmp_path_factory.mktemp("tls"))
+    made.set_alpn_protocols(["dot"])
+    return made
+
+
+@pytest.fixture
+def quick_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
+
+
+class Client:
+    """A client that says when each step of TLS happens."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        context = trusting()
+        context.set_alpn_protocols(["dot"])
+        self.tune(context)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=HOST)
+        self._plain = b""
+
+    def tune(self, context: ssl.SSLContext) -> None:
+        """For clients of a special kind."""
+
+    async def shake_hands(self) -> None:
+        while True:
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self.flush()
+                assert await self._more(), "the server hung up during the handshake"
+            else:
+                self.flush()
+                return
+
+    def flush(self) -> None:
+        self.writer.write(self._outgoing.read())
+
+    def say(self, octets: bytes) -> None:
+        self.tls.write(octets)
+        self.flush()
+
+    def sealed(self, octets: bytes) -> bytes:
+        """As `say` would send it."""
+        self.tls.write(octets)
+        return self._outgoing.read()
+
+    def close_notify(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self.flush()
+
+    async def _more(self) -> bool:
+        octets = await asyncio.wait_for(self.reader.read(1 << 16), WAIT_S)
+        self._incoming.write(octets)
+        return bool(octets)
+
+    async def read_message(self) -> bytes:
+        while len(self._plain) < 2 or len(self._plain) < 2 + int.from_bytes(self._plain[:2], "big"):
+            try:
+                part = self.tls.read(1 << 16)
+            except ssl.SSLWantReadError:
+                assert await self._more(), "the server hung up"
+                continue
+            assert part, "the server said close_notify"
+            self._plain += part
+        end = 2 + int.from_bytes(self._plain[:2], "big")
+        message, self._plain = self._plain[2:end], self._plain[end:]
+        return message
+
+    async def hears_goodbye(self) -> bool:
+        """Whether close_notify comes, nothing before it, and the end of the stream behind it."""
+        while True:
+            try:
+                said = self.tls.read(1)
+            except ssl.SSLWantReadError:
+                if not await self._more():
+                    return False
+            except ssl.SSLZeroReturnError:
+                said = b""
+                break
+            else:
+                break
+        return not said and await is_closed(self.reader)
+
+
+class Tls12Client(Client):
+    def tune(self, context: ssl.SSLContext) -> None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+
+async def shake_hands(listener: StreamListener, kind: type[Client] = Client) -> Client:
+    client = kind(*await connect(listener))
+    await client.shake_hands()
+    return client
+
+
+@pytest.mark.parametrize(("kind", "version"), [(Client, "TLSv1.3"), (Tls12Client, "TLSv1.2")])
+def test_queries_are_answered_as_they_become_ready_and_counted_as_tls(
+    context: ssl.SSLContext, kind: type[Client], version: str
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener, kind)
+        assert (client.tls.version(), client.tls.selected_alpn_protocol()) == (version, "dot")
+        client.say(framed(0, b"wait") + framed(1, b"quick"))
+        assert await client.read_message() == b"\0\1quick....."
+        [(ask, _)] = service.waiting
+        assert ask.peer.transport is Transport.TLS
+        service.release()
+        assert (await client.read_message())[:2] == b"\0\0"
+
+    reporter = run(play, tls=context)
+    assert {(key.transport, count) for key, count, _ in reporter.tallies.snapshot().counts} == {("tls", 2)}
+    assert not reporter.drops
+
+
+def test_a_query_may_come_with_the_last_octets_of_the_handshake_and_octet_by_octet(
+    context: ssl.SSLContext,
+) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        client = Client(*await connect(listener))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        client.flush()
+        await client._more()
+        client.tls.do_handshake()
+        client.say(framed(1, b"early"))
+        assert (await client.read_message())[:2] == b"\0\1"
+        for octet in client.sealed(framed(2, b"slow")):
+            client.writer.write(bytes([octet]))
+            await client.writer.drain()
+            await asyncio.sleep(0)
+        assert (await client.read_message())[:2] == b"\0\2"
+
+    run(play, tls=context)
+
+
+def test_answers_longer_than_a_record_arrive_whole_at_a_client_that_reads_slowly(
+    context: ssl.SSLContext,
+) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        client.say(b"".join(framed(number, b"big") for number in range(100)))
+        for number in range(100):
+            message = await client.read_message()
+            assert (message[:2], len(message)) == (number.to_bytes(2, "big"), 60_002)
+
+    assert not run(play, tls=context).drops
+
+
+@pytest.mark.usefixtures("quick_sweep")
+def test_a_client_that_does_not_finish_the_handshake_loses_its_connection_within_the_idle_time(
+    context: ssl.SSLContext,
+) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        silent_reader, _writer = await connect(listener)
+        slow = Client(*await connect(listener))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            slow.tls.do_handshake()
+        hello = slow._outgoing.read()
+
+        async def drip() -> None:
+            # Octets alone are no sign of life.
+            for octet in hello[:-1]:
+                slow.writer.write(bytes([octet]))
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        assert await is_closed(silent_reader)
+        assert await is_closed(slow.reader)
+        dripping.cancel()
+        await until(lambda: listener.connections == 0)
+
+    assert run(play, tls=context, idle_s=0.1).drops == {"tls_handshake_timeout": 2}
+
+
+@pytest.mark.usefixtures("quick_sweep")
+def test_an_idle_client_hears_a_goodbye_and_a_busy_one_does_not(context: ssl.SSLContext) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        idle = await shake_hands(listener)
+        busy = await shake_hands(listener)
+        busy.say(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        assert await idle.hears_goodbye()
+        idle.writer.close()
+        await until(lambda: listener.connections == 1)
+        service.release()
+        assert (await busy.read_message())[:2] == b"\0\1"
+
+    assert not run(play, tls=context, idle_s=0.05).drops
+
+
+# In TLS 1.2 close_notify ends both directions, and OpenSSL's client reads no more after its own.
+@pytest.mark.parametrize(("kind", "says_goodbye"), [(Client, True), (Client, False), (Tls12Client, False)])
+def test_a_client_that_closes_its_half_still_gets_every_answer(
+    context: ssl.SSLContext, kind: type[Client], says_goodbye: bool
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener, kind)
+        client.say(framed(1, b"wait"))
+        if says_goodbye:
+            client.close_notify()
+        else:
+            client.writer.write_eof()
+        await until(lambda: bool(service.waiting))
+        service.release()
+        assert (await client.read_message())[:2] == b"\0\1"
+        assert await client.hears_goodbye()
+        await until(lambda: listener.connections == 0)
+
+    assert not run(play, tls=context).drops
+
+
+def test_a_goodbye_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        client.close_notify()
+        assert await client.hears_goodbye()
+        await until(lambda: listener.connections == 0)
+
+    assert not run(play, tls=context).drops
+
+
+def test_who_speaks_no_tls_gets_no_answer(context: ssl.SSLContext) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"plain words"))
+        assert await is_closed(reader)
+        assert service.asked == 0
+        await until(lambda: listener.connections == 0)
+
+    assert run(play, tls=context).drops == {"tls_failed": 1}
+
+
+def test_a_broken_record_ends_the_connection_and_open_questions_are_answered_to_nobody(
+    context: ssl.SSLContext,
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        client.say(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        record = bytearray(client.sealed(framed(2, b"never")))
+        record[-1] ^= 1
+        client.writer.write(bytes(record))
+        with pytest.raises(ssl.SSLError, match="ALERT_BAD_RECORD_MAC"):
+            await client.read_message()
+        await until(lambda: listener.connections == 0)
+        service.release()
+        assert service.asked == 1
+
+    assert run(play, tls=context).drops == {"tls_failed": 1}
+
+
+def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        silent = await connect(listener)
+        await until(lambda: listener.connections == 1)
+        assert await is_closed((await connect(listener))[0])
+        silent[1].close()
+        await until(lambda: limits.open == 0)
+        client = await shake_hands(listener)
+        client.say(framed(3, b"hello"))
+        assert (await client.read_message())[:2] == b"\0\3"
+
+    limits = ConnectionLimits(1000, 1)
+    assert run(play, tls=context, limits=limits).drops == {"tcp_connections_per_client_max": 1}
+
+
+def test_shutting_down_answers_what_is_open_and_says_goodbye(context: ssl.SSLContext) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        early_reader, _ = await connect(listener)
+        await until(lambda: listener.connections == 2)
+        client.say(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        listener.stop_reading()
+        assert await is_closed(early_reader)
+        client.say(framed(2, b"too late"))
+        service.release()
+        assert (await client.read_message())[:2] == b"\0\1"
+        assert await client.hears_goodbye()
+        assert service.asked == 1
+
+    run(play, tls=context)
+
+
+def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        client.say(framed(1, b"drop"))
+        with pytest.raises((AssertionError, ConnectionError), match=r"hung up|reset"):
+            await client.read_message()
+
+    run(play, tls=context)
+
+
+def test_the_front_answers_over_tls_and_knows_it(context: ssl.SSLContext) -> None:
+    front = Front()
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        client = await shake_hands(listener)
+        client.say(framed(1, b"native"))
+        assert await client.read_message() == b"\0\1front"
+        assert front.asked == [(b"\x7f\0\0\1", Transport.TLS)]
+
+    run(play, tls=context, front=front)
+
+
+def test_without_a_context_queries_count_as_tcp() -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"plain"))
+        assert (await read_message(reader))[:2] == b"\0\1"
+
+    reporter = run(play)
+    assert {key.transport for key, _, _ in reporter.tallies.snapshot().counts} == {"tcp"}
+
+
+def test_a_session_says_goodbye_once_and_only_after_a_handshake(context: ssl.SSLContext) -> None:
+    session = TlsSession(context)
+    assert session.close() == b""
+    with pytest.raises(ssl.SSLError):
+        session.receive(b"GET / HTTP/1.1\r\n\r\n")
+    assert (session.is_established, session.close()) == (False, b"")

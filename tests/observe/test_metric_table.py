@@ -1,0 +1,156 @@
+"""The table of metrics against what monitoring has been given since the first version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from resolver.flow.outcome import Drop, Respond, Source
+from resolver.flow.peer import Transport
+from resolver.observe.facts import (
+    CacheFacts,
+    ConnectionFacts,
+    DatagramFacts,
+    Facts,
+    ForwardingFacts,
+    HistoryFacts,
+    ListFacts,
+    NativeFacts,
+    PolicyFacts,
+    ReloadFacts,
+    StreamFacts,
+    UpstreamFacts,
+)
+from resolver.observe.metric_table import METRICS
+from resolver.observe.metrics import render
+from resolver.observe.tally import Tallies, TallySnapshot
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.prom"
+"""A page of a server with a native plane, each number of which is another."""
+
+RESULTS = [
+    "address",
+    "busy",
+    "changed_too_much",
+    "connect",
+    "defect",
+    "dns",
+    "hash",
+    "http_status",
+    "not_a_list",
+    "redirect",
+    "signature",
+    "storage",
+    "timeout",
+    "too_large",
+    "truncated",
+    "unchanged",
+    "updated",
+]
+
+
+def verdict(kind: str, label: str) -> Verdict:
+    action = PolicyAction.NXDOMAIN
+    rule = PolicyRule(kind, label, label, action, Mode.ENFORCE, 300, bytes(4), bytes(16), 15, "")
+    return Verdict(action, RuleMatch(rule, RuleForm.SUBTREE, b"\x07example\x00", "blocklist.yaml", 1))
+
+
+def outcomes() -> TallySnapshot:
+    tallies = Tallies()
+    blocked = tallies.of(Transport.UDP, Respond(b"", 3, 1, Source.POLICY, verdict("exchange", "acme")))
+    blocked.add(0.004)
+    tallies.settle([blocked] * 6, 0.03)
+    listed = tallies.of(Transport.TCP, Respond(b"", 3, 28, Source.POLICY, verdict("list", "ads")))
+    tallies.settle([listed] * 2, 0.0)
+    tallies.settle([tallies.of(Transport.TCP, Respond(b"", 0, 28, Source.CACHE))] * 3, 9.0)
+    tallies.settle([tallies.of(Transport.UDP, Drop("response"))] * 4, 0.0)
+    tallies.settle([tallies.of(Transport.UDP, Respond(b"", 2, 1, Source.STALE))] * 5, 0.2)
+    return tallies.snapshot()
+
+
+def downloads(updated: int = 0) -> dict[str, int]:
+    return {**dict.fromkeys(RESULTS, 0), "updated": updated}
+
+
+FULL = Facts(
+    version="0.1.0",
+    engine="native",
+    tallies=outcomes(),
+    drops={"short": 903, "defect": 1315, "ring_full": 8},
+    policy=PolicyFacts(
+        generation=7,
+        exchanges=(("acme", "nxdomain", "enforce"), ("zenith", "sinkhole", "shadow")),
+        lists=(("ads", "nxdomain", "enforce"), ("trackers", "nodata", "shadow")),
+        rules={"acme": 40, "zenith": 41},
+    ),
+    expiring=1,
+    reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
+    history=HistoryFacts(generation=901, failures=902),
+    lists=(ListFacts("ads", 301.0, downloads(302)), ListFacts("trackers", 0.0, downloads())),
+    cache=CacheFacts(entries=906, octets=907, misses=908, evictions=909),
+    upstreams=(
+        UpstreamFacts(
+            name="udp://192.0.2.1:53",
+            queries=601,
+            failures={"timeout": 602, "network": 603},
+            bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+            buckets=range(610, 622),
+            seconds=604.5,
+        ),
+    ),
+    forwarding=ForwardingFacts(
+        waiting=708,
+        in_flight=813,
+        coalesced=812,
+        overloads=1314,
+        datagrams=DatagramFacts(
+            unexpected=1704, late=2700, unsent=3703, sockets_opened=4702, socket_failures=5701
+        ),
+        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
+    ),
+    connections=ConnectionFacts(tcp=1821, http=905),
+    native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
+    event_loop_stalls=608,
+    log_lines_dropped=101,
+)
+
+
+def page(facts: Facts) -> set[str]:
+    """The lines of the page; those of the process, which depend on the machine, left out."""
+    return {line for line in render(facts).decode().splitlines() if "process_" not in line}
+
+
+def test_names_types_labels_texts_and_numbers_are_what_they_were() -> None:
+    assert page(FULL) == set(GOLDEN.read_text().splitlines())
+
+
+def test_the_golden_page_has_every_metric_of_the_table_and_its_labels() -> None:
+    """Otherwise the test above would say nothing of a metric that has no series there."""
+    shown = {
+        (family.name, frozenset(sample.labels) - {"le"})
+        for family in text_string_to_metric_families(GOLDEN.read_text())
+        for sample in family.samples
+    }
+    assert shown == {(metric.name.removesuffix("_total"), frozenset(metric.labels)) for metric in METRICS}
+
+
+def test_without_a_native_plane_its_metrics_are_not_there() -> None:
+    gone = page(FULL) - page(replace(FULL, native=None))
+    names = {metric.name for metric in METRICS if metric.of_native}
+    assert len(names) == 4 and {line.split()[0] for line in gone if line[0] != "#"} == names
+
+
+def test_no_metric_stands_in_the_table_twice() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_a_series_has_a_value_for_each_label() -> None:
+    for metric in METRICS:
+        assert all(len(labels) == len(metric.labels) for labels, _ in metric.read(FULL)), metric.name
+
+
+def test_every_metric_explains_itself_in_a_sentence() -> None:
+    assert [metric.name for metric in METRICS if not metric.help.endswith(".")] == []
