@@ -20,7 +20,7 @@ RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
 """What `Core.answer` says of a query; the first three are counted there, the others are Python's."""
 
 UNSEEN = 5
-"""What a `Front` says where it leaves a query to Python without a look at it."""
+"""What a `NativeGates` says where it leaves a query to Python without a look at it."""
 
 HitFields = tuple[str, str, str, str]
 """Kind, label, action and mode of a rule that spoke."""
@@ -105,7 +105,7 @@ class NativeCacheCore(Protocol):
     def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields: ...
 
 
-class Front(Protocol):
+class NativeGates(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
     def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
@@ -121,7 +121,7 @@ class Records(Protocol):
         """A line of the query log for each; made without the GIL."""
 
 
-class Core(Front, Protocol):
+class Core(NativeGates, Protocol):
     """`resolver_native.Core`: the request flow without sockets."""
 
     @property
@@ -164,10 +164,10 @@ class Plane(Protocol):
 
     def send(self, route: bytes, octets: bytes) -> bool: ...
 
-    def want(self, question: QuestionFields) -> list[WaitingFields] | None:
-        """See `forwarder.OtherPlane`."""
+    def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
+        """See `forwarder.NativeClaims`."""
 
-    def let_go(self, question: QuestionFields) -> None: ...
+    def release(self, question: QuestionFields) -> None: ...
 
     def close_ticket(self, ticket: int) -> None: ...
 

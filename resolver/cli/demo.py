@@ -43,7 +43,7 @@ Hits = dict[tuple[str, str, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DemoAnswer:
     """One question and what came back."""
 
     question: Question
@@ -88,7 +88,7 @@ def run_demo(*, as_json: bool) -> int:
     return EXIT_FINE if is_fine else EXIT_FINDINGS
 
 
-async def _play(directory: Path) -> tuple[str, list[Asked], Hits]:
+async def _play(directory: Path) -> tuple[str, list[DemoAnswer], Hits]:
     upstream = DemoUpstream(ZONE)
     port = await upstream.start()
     writer = set_up_logging("warning", "text")
@@ -99,7 +99,7 @@ async def _play(directory: Path) -> tuple[str, list[Asked], Hits]:
     try:
         await server.start()
         address = server.dns_addresses[0]
-        asked = [Asked(question, await _ask(address, question)) for question in QUESTIONS]
+        asked = [DemoAnswer(question, await _ask(address, question)) for question in QUESTIONS]
         assert server.http_address is not None
         hits = read_hits(await _fetch_metrics(server.http_address))
         ready_line = server.describe()
@@ -197,7 +197,7 @@ def read_hits(metrics: str) -> Hits:
     return hits
 
 
-def _print_tables(ready_line: str, asked: list[Asked], hits: Hits, *, is_fine: bool) -> None:
+def _print_tables(ready_line: str, asked: list[DemoAnswer], hits: Hits, *, is_fine: bool) -> None:
     # A pipe has no width of its own, and cut words help nobody.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(ready_line, highlight=False)
@@ -232,7 +232,7 @@ def _summary(reply: ShownReply) -> str:
     return "\n".join(words + rdata)
 
 
-def _as_json(ready_line: str, asked: list[Asked], hits: Hits, *, is_fine: bool) -> dict[str, Any]:
+def _as_json(ready_line: str, asked: list[DemoAnswer], hits: Hits, *, is_fine: bool) -> dict[str, Any]:
     return {
         "ok": is_fine,
         "ready": ready_line,

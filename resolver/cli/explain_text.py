@@ -16,7 +16,7 @@ from typing import Any
 from resolver.cli.explanation import Explanation
 from resolver.cli.moments import iso_moment, term_text
 from resolver.cli.reading import ShownReply, show_extended_error
-from resolver.cli.trace import Fate, TracedRule, form_text, form_words
+from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.wire.idn import with_unicode
@@ -61,7 +61,7 @@ def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
         yield "All rules about it, the strongest first (*: this one decides):"
         for traced in explanation.trace:
             yield ""
-            yield f"{'*' if traced.fate is Fate.DECIDES else ' '} {escape(traced.text)}"
+            yield f"{'*' if traced.fate is RuleResult.DECIDES else ' '} {escape(traced.text)}"
             for heading, text in _rule_lines(traced, explanation):
                 yield from _fact_lines(f"    {heading}", text, columns)
 
@@ -113,7 +113,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
 
 
 def _address_facts(explanation: Explanation) -> list[tuple[str, str]]:
-    deciding = [rule for rule in explanation.trace if rule.fate is Fate.DECIDES]
+    deciding = [rule for rule in explanation.trace if rule.fate is RuleResult.DECIDES]
     if not deciding:
         return [("Decision", "answers that hold this address are not blocked because of it")]
     rule = deciding[0]

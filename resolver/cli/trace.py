@@ -18,7 +18,7 @@ from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.wire.names import name_to_text
 
 
-class Fate(Enum):
+class RuleResult(Enum):
     """What became of a rule, as one word for programs; `TracedRule.why` says it to people."""
 
     DECIDES = "decides"
@@ -35,7 +35,7 @@ class Fate(Enum):
 class TracedRule:
     """One rule and what became of it."""
 
-    fate: Fate
+    fate: RuleResult
     why: str
     """Why it won, or what beat it."""
     effect: str
@@ -97,10 +97,14 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
         standing = table.standing(class_id)
         origin = standing.origin
         fate = _standing_fate(origin.rule, origin.is_for(table.group), wall)
-        why = "it is for other clients" if fate is Fate.OTHER_CLIENTS else f"{fate.value}: its mode or dates"
-        if fate is Fate.OUTRANKED and not any(rule.fate is Fate.DECIDES for rule in traced):
-            fate, why = Fate.DECIDES, "wins"
-        elif fate is Fate.OUTRANKED:
+        why = (
+            "it is for other clients"
+            if fate is RuleResult.OTHER_CLIENTS
+            else f"{fate.value}: its mode or dates"
+        )
+        if fate is RuleResult.OUTRANKED and not any(rule.fate is RuleResult.DECIDES for rule in traced):
+            fate, why = RuleResult.DECIDES, "wins"
+        elif fate is RuleResult.OUTRANKED:
             why = "a smaller network decides"
         traced.append(
             TracedRule(
@@ -138,23 +142,23 @@ def form_words(form: RuleForm | None) -> str:
             return "answers that point into this network"
 
 
-def _fate_of(candidate: Candidate, trace: Trace) -> Fate:
+def _fate_of(candidate: Candidate, trace: Trace) -> RuleResult:
     if candidate.won:
-        return Fate.DECIDES
+        return RuleResult.DECIDES
     is_own_name = candidate.owner == trace.name
     if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
-        return Fate.OUT_OF_REACH
+        return RuleResult.OUT_OF_REACH
     return _standing_fate(candidate.rule, candidate.is_for_group, trace.at)
 
 
-def _standing_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> Fate:
+def _standing_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> RuleResult:
     """What its audience, mode and dates make of a rule; OUTRANKED if they let it take part."""
     if not is_for_group:
-        return Fate.OTHER_CLIENTS
+        return RuleResult.OTHER_CLIENTS
     if rule.mode is Mode.DISABLED:
-        return Fate.DISABLED
+        return RuleResult.DISABLED
     if rule.ends_at is not None and rule.ends_at <= wall:
-        return Fate.EXPIRED
+        return RuleResult.EXPIRED
     if rule.starts_at is not None and wall < rule.starts_at:
-        return Fate.FUTURE
-    return Fate.SHADOW if rule.mode is Mode.SHADOW else Fate.OUTRANKED
+        return RuleResult.FUTURE
+    return RuleResult.SHADOW if rule.mode is Mode.SHADOW else RuleResult.OUTRANKED

@@ -12,7 +12,7 @@ from typing import Any
 from resolver.cache.entry import CacheEntry
 from resolver.flow.peer import Peer
 from resolver.flow.route import Route
-from resolver.policy.answer import Prepared
+from resolver.policy.answer import AnswerTemplate
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, over_stream
 from resolver.wire.query import Query
 from resolver.wire.question import Question
@@ -45,7 +45,7 @@ class Respond:
     verdict: Verdict = PASS
     tally: Any = None
     """The listener's counter for outcomes of this kind."""
-    prepared: Prepared | None = None
+    prepared: AnswerTemplate | None = None
     """What it was made from, if all answers made from that are counted alike; also remembers the tally."""
 
 

@@ -19,7 +19,7 @@ _KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
 _AD = int(Flag.AD)
 
 
-class Replies:
+class ReplyEncoder:
     """Makes `Respond`s; `tcp_idle_s` is what clients on streams are told of our patience."""
 
     def __init__(self, tcp_idle_s: float) -> None:

@@ -30,7 +30,7 @@ from resolver.flow.outcome import (
 )
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, led_answer
-from resolver.flow.replies import Replies
+from resolver.flow.replies import ReplyEncoder
 from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -108,7 +108,7 @@ class Service:
         self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
         self._memo_stream = Memo(memo_octets_max // 4)
-        replies = Replies(tcp_idle_s)
+        replies = ReplyEncoder(tcp_idle_s)
         self._reply = replies.reply
         self._reply_from = replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
@@ -162,7 +162,7 @@ class Service:
                     return known.aged(known.entry, now)
         return self._pass_gates(octets, peer, table, limited, now)
 
-    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+    def answer_punted(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
         """Answer a query that came to another plane at `asked_at`, and is within its client's rate there.
 
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
@@ -350,19 +350,19 @@ class Service:
             return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
         return led_answer(query, ask.peer, redirect, found, now)
 
-    def settle_with_stale(self, ask: Ask) -> Outcome:
+    def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
         now = self._now()
         assert ask.stale is not None
         if now >= ask.stale.stale_until:
-            return self.apologize(ask)
+            return self.servfail(ask)
         table = self._table_of(ask.peer)
         verdict = over_transport(ask.peer, table.judge_name(ask.query.qname, now))
         if verdict.is_blocked:
             return self._deny(ask.query, ask.peer, verdict, now)
         return self._serve_stale(ask.query, ask.peer, table, verdict, ask.stale, now)
 
-    def apologize(self, ask: Ask) -> Respond:
+    def servfail(self, ask: Ask) -> Respond:
         """SERVFAIL, when nothing better can be said."""
         return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM)
 

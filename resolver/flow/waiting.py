@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 Deliver = Callable[[Ask, Respond | Drop], None]
 
 
-class Desk(Protocol):
+class WaiterService(Protocol):
     """What a waiter needs of the service."""
 
     waiting: int
@@ -30,10 +30,10 @@ class Desk(Protocol):
     def finish(self, ask: Ask, result: Answered | Failed) -> Outcome:
         """What the client gets of a result; another `Ask` when that leads on to another name."""
 
-    def settle_with_stale(self, ask: Ask) -> Outcome:
+    def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries."""
 
-    def apologize(self, ask: Ask) -> Respond:
+    def servfail(self, ask: Ask) -> Respond:
         """SERVFAIL."""
 
     def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
@@ -52,10 +52,10 @@ def is_same_question(ask: Ask, other: Ask, generation: int) -> bool:
 class Waiter:
     """One client that waits for an upstream: answered once, by whichever comes first."""
 
-    __slots__ = ("_ask", "_deliver", "_desk", "_following", "patience")
+    __slots__ = ("_ask", "_deliver", "_following", "_service", "patience")
 
-    def __init__(self, desk: Desk, ask: Ask, deliver: Deliver) -> None:
-        self._desk = desk
+    def __init__(self, service: WaiterService, ask: Ask, deliver: Deliver) -> None:
+        self._service = service
         self._ask = ask
         self._deliver: Deliver | None = deliver
         self._following: Ask | None = ask if ask.redirect is not None else None
@@ -65,9 +65,9 @@ class Waiter:
         """The upstreams take long and a stale answer lies ready; what they say yet is for the cache."""
         outcome: Outcome
         try:
-            outcome = self._desk.settle_with_stale(self._ask)
+            outcome = self._service.answer_stale(self._ask)
         except Exception:
-            outcome = self._apology(self._ask)
+            outcome = self._servfail(self._ask)
         if isinstance(outcome, Ask):
             self._follow(outcome)
         else:
@@ -80,29 +80,29 @@ class Waiter:
             return  # A stale answer was sent, or led on, before.
         answer: Outcome
         try:
-            answer = self._desk.finish(ask, result)
+            answer = self._service.finish(ask, result)
         except Exception:
-            answer = self._apology(ask)
+            answer = self._servfail(ask)
         if isinstance(answer, Ask):
             self._follow(answer)
         else:
             self._settle(answer)
 
-    def _apology(self, ask: Ask) -> Respond:
+    def _servfail(self, ask: Ask) -> Respond:
         """SERVFAIL instead of a defect of ours, which is counted and shown.  Call inside `except`."""
-        desk = self._desk
-        desk.defects += 1
-        if desk.defects <= DEFECTS_LOGGED_MAX:
+        service = self._service
+        service.defects += 1
+        if service.defects <= DEFECTS_LOGGED_MAX:
             _log.exception("defect while finishing a query")
             _log.debug("the query was %s", ask.query.octets[:300].hex())
-        return desk.apologize(ask)
+        return service.servfail(ask)
 
     def _follow(self, led: Ask) -> None:
         """Go on with the name that a rule leads to: once, since no list judges that name."""
         if self._deliver is None:
             return
         self._following = led
-        self._desk.ask_for_target(led, lambda result: self.on_result(result, led))
+        self._service.ask_for_target(led, lambda result: self.on_result(result, led))
 
     def _settle(self, answer: Respond | Drop) -> None:
         deliver, self._deliver = self._deliver, None
@@ -110,5 +110,5 @@ class Waiter:
             return
         if self.patience is not None:
             self.patience.cancel()
-        self._desk.waiting -= 1
+        self._service.waiting -= 1
         deliver(self._ask, answer)

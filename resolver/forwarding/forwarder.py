@@ -18,7 +18,7 @@ from resolver.clock import Clock
 from resolver.forwarding.adoption import adopted_attempt
 from resolver.forwarding.change_log import ChangeLog
 from resolver.forwarding.deadlines import Deadlines
-from resolver.forwarding.network import Network, Unsent
+from resolver.forwarding.network import Network, SendError
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
 from resolver.forwarding.transaction import (
     DATAGRAM_COST,
@@ -26,8 +26,8 @@ from resolver.forwarding.transaction import (
     STREAM_COST,
     Answered,
     Attempt,
-    Chance,
     Failed,
+    RandomSource,
     Step,
     Transaction,
     Wait,
@@ -67,20 +67,20 @@ _Key = tuple[Question, int]
 """The question and the number of the set of upstreams that is asked."""
 
 
-class OtherPlane(Protocol):
+class NativeClaims(Protocol):
     """Another plane that asks the same upstreams; no question is to be out twice."""
 
-    def want(self, question: Question) -> Sequence[Any] | None:
-        """We ask this question ourselves, until `let_go`.
+    def claim(self, question: Question) -> Sequence[Any] | None:
+        """We ask this question ourselves, until `release`.
 
-        Those who wait for it there, for `welcome`, if it has been asked: its attempt is then handed over
+        Those who wait for it there, for join_waiters, if it has been asked: its attempt is then handed over
         (see `adopt`) whatever becomes of it.  None: it has not.
         """
 
-    def welcome(self, waiters: Sequence[Any]) -> None:
+    def join_waiters(self, waiters: Sequence[Any]) -> None:
         """Let them `ask`: the question is in flight here now."""
 
-    def let_go(self, question: Question) -> None:
+    def release(self, question: Question) -> None:
         """We are done with this question."""
 
 
@@ -108,7 +108,7 @@ class Forwarder:
         plan: ForwardPlan,
         network: Network,
         clock: Clock,
-        entropy: Chance,
+        entropy: RandomSource,
         *,
         keep: Keep,
         timeout_s: float = 2.0,
@@ -131,7 +131,7 @@ class Forwarder:
         self._deadlines = Deadlines(clock)
         self._changes = ChangeLog(clock)
         self._is_closed = False
-        self.other_plane: OtherPlane | None = None
+        self.other_plane: NativeClaims | None = None
         self.asked = 0
         self.coalesced = 0
         self.overloads = 0
@@ -197,16 +197,16 @@ class Forwarder:
             return
         self._follow(flight, flight.start(now))
 
-    def _is_asked_by(self, other_plane: OtherPlane, flight: _Flight) -> bool:
+    def _is_asked_by(self, other_plane: NativeClaims, flight: _Flight) -> bool:
         """Whether `flight` waits for the attempt of the other plane, which knows of it in any case."""
         flight.is_wanted = True
-        waiters = other_plane.want(flight.question)
+        waiters = other_plane.claim(flight.question)
         if waiters is None:
             return False
         # Should the attempt get lost on its way here, the question is asked after all.
         flight.wait_for_the_first(self._now())
         self._deadlines.set(flight, flight.wake_at)
-        other_plane.welcome(waiters)
+        other_plane.join_waiters(waiters)
         return True
 
     def adopt(self, handover: Handover, upstream: Upstream, done: Done) -> Attempt | None:
@@ -288,7 +288,7 @@ class Forwarder:
             if type(step) is Attempt:
                 carry = self._network.ask_stream if step.is_stream else self._network.send_datagram
                 ticket = carry(step.upstream, step.octets, step)
-                if type(ticket) is Unsent:
+                if type(ticket) is SendError:
                     step = flight.on_error(step, ticket.reason, self._now())
                     continue
                 step.ticket = ticket  # type: ignore[assignment]
@@ -316,7 +316,7 @@ class Forwarder:
             self._keep_result(flight.question, result)
         if flight.is_wanted and self.other_plane is not None:
             # Not before it is kept, or the other plane might ask once more.
-            self.other_plane.let_go(flight.question)
+            self.other_plane.release(flight.question)
         waiters = flight.waiters
         if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
             self._tell(waiters, result)

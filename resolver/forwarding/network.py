@@ -12,7 +12,7 @@ For whoever scripts a network (plays on a fake clock):
   address or port" is one that the network must not hand over at all (sockets are connected).
 * `ask_stream(upstream, octets, receiver)` is the same over TCP, without the length prefix: at most one
   reply, or `receiver.on_error(reason)`.
-* Both may return `Unsent(reason)` when it is known at once that nothing was sent.
+* Both may return `SendError(reason)` when it is known at once that nothing was sent.
 * Never call a receiver from inside `send_datagram` or `ask_stream`; use the clock (delay 0 is fine).
 * Reasons are words of `upstream.FAILURE_REASONS`: `network` (refused, unreachable), `stream` (closed or
   broken connection), `no_socket` (out of descriptors).  After `on_error` the ticket is dead;
@@ -47,7 +47,7 @@ class Ticket(Protocol):
 
 
 @dataclass(slots=True)
-class Unsent:
+class SendError:
     """Nothing was sent, for `reason`."""
 
     reason: str
@@ -56,11 +56,11 @@ class Unsent:
 class Network(Protocol):
     """Carries queries to upstreams."""
 
-    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """Send one UDP query; its ID is unique among those waiting on the socket used."""
         ...
 
-    def ask_stream(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+    def ask_stream(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """Send one query over TCP, on a connection that may be shared, reused or new."""
         ...
 

@@ -14,7 +14,7 @@ import asyncio
 from typing import cast
 
 from resolver.clock import Clock, TimerHandle
-from resolver.forwarding.network import Receiver, Ticket, Unsent
+from resolver.forwarding.network import Receiver, SendError, Ticket
 from resolver.forwarding.upstream import Upstream
 
 CONNECTIONS_PER_UPSTREAM_MAX = 8
@@ -87,12 +87,12 @@ class Streams:
         """Connections open or opening."""
         return sum(map(len, self._connections.values()))
 
-    def ask(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+    def ask(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """See `network.Network.ask_stream`."""
         ticket = _StreamTicket(octets, receiver)
         connection = self._choose(upstream, ticket.query_id)
         if connection is None:
-            return Unsent("stream")
+            return SendError("stream")
         connection.add(ticket)
         return ticket
 

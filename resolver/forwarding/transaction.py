@@ -58,7 +58,7 @@ _IN = int(Qclass.IN)
 _TYPE_CLASS = struct.Struct("!HH").pack
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """What a transaction needs to be unpredictable (`entropy.Entropy` in a server)."""
 
     def query_id(self) -> int: ...
@@ -182,7 +182,7 @@ class Transaction:
         self,
         question: Question,
         candidates: Sequence[Upstream],
-        chance: Chance,
+        chance: RandomSource,
         deadline: float,
         packets_max: int = PACKETS_PER_QUESTION_MAX,
     ) -> None:

@@ -17,7 +17,7 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
-from resolver.forwarding.network import Receiver, Ticket, Unsent
+from resolver.forwarding.network import Receiver, SendError, Ticket
 from resolver.forwarding.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class UdpPools:
         """Sockets open now, retired ones that still wait included."""
         return len(self._slots)
 
-    def send(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+    def send(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """See `network.Network.send_datagram`."""
         pool = self._pools.get(upstream)
         if pool is None:
@@ -248,7 +248,7 @@ class UdpPool:
         self._is_ipv6 = ":" in upstream.address
         self._peer = _socket_address(upstream)
 
-    def send(self, octets: bytes, receiver: Receiver) -> Ticket | Unsent:
+    def send(self, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """Send from a random socket."""
         query_id = octets[0] << 8 | octets[1]
         line = self._line
@@ -264,7 +264,7 @@ class UdpPool:
                 or self._now() >= picked.retire_at
             ):
                 picked = self._pick(query_id, index)
-        if type(picked) is Unsent:
+        if type(picked) is SendError:
             return picked
         slot: _Slot = picked  # type: ignore[assignment]
         slot.uses += 1
@@ -275,7 +275,7 @@ class UdpPool:
         except OSError as error:
             reason = self._try_again(slot, octets, error)
             if reason is not None:
-                return Unsent(reason)
+                return SendError(reason)
         ticket = _DatagramTicket()
         ticket.slot = slot
         ticket.query_id = query_id
@@ -298,7 +298,7 @@ class UdpPool:
                 error = again
         return "network"
 
-    def _grow(self, query_id: int) -> _Slot | Unsent:
+    def _grow(self, query_id: int) -> _Slot | SendError:
         """A new socket while the pool is not full; without one, what there is."""
         line = self._line
         slot = self._open()
@@ -308,7 +308,7 @@ class UdpPool:
             return self._pick(query_id, self._entropy.below(len(line)))
         return slot
 
-    def _pick(self, query_id: int, index: int) -> _Slot | Unsent:
+    def _pick(self, query_id: int, index: int) -> _Slot | SendError:
         """The socket at `index`, renewed if worn out, or another one if `query_id` waits there already."""
         line = self._line
         now = self._now()
@@ -334,7 +334,7 @@ class UdpPool:
             line.append(extra)
         return extra
 
-    def _open(self) -> _Slot | Unsent:
+    def _open(self) -> _Slot | SendError:
         """A new socket on a random port, or why there is none."""
         sock = None
         try:
@@ -355,7 +355,7 @@ class UdpPool:
             self._counts.open_failures += 1
             if sock is not None:
                 sock.close()
-            return Unsent("no_socket" if error.errno in _EXHAUSTED else "network")
+            return SendError("no_socket" if error.errno in _EXHAUSTED else "network")
         self._counts.opened += 1
         slot = _Slot(self._all, sock, self._now() + SOCKET_AGE_S_MAX)
         self._all[slot.fd] = slot

@@ -43,7 +43,7 @@ _UDP = Transport.UDP
 _log = logging.getLogger(__name__)
 
 
-class Door(NamedTuple):
+class BoundSocket(NamedTuple):
     """One bound socket of one of the plane's threads."""
 
     address: SocketAddress
@@ -58,7 +58,8 @@ class Door(NamedTuple):
 class NativeListener:
     """Serves what `plane` leaves to Python.
 
-    `doors`: the plane's sockets, thread by thread; they stay the caller's.  `upstreams`: by their number.
+    `bound_sockets`: the plane's sockets, worker by worker; they stay the caller's.
+    `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
     plane knows of the upstreams.
     """
@@ -66,7 +67,7 @@ class NativeListener:
     def __init__(
         self,
         plane: Plane,
-        doors: Sequence[Sequence[Door]],
+        bound_sockets: Sequence[Sequence[BoundSocket]],
         service: Service,
         forwarder: Forwarder,
         upstreams: Sequence[Upstream],
@@ -78,7 +79,7 @@ class NativeListener:
         after_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._plane = plane
-        self._doors = doors
+        self._bound_sockets = bound_sockets
         self._service = service
         self._forwarder = forwarder
         self._upstreams = upstreams
@@ -139,10 +140,10 @@ class NativeListener:
                     cover.close()
             self._tickets.clear()
 
-    def cover_all(self) -> None:
+    def serve_all_sockets(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""
         self._is_alone = True
-        for worker in range(len(self._doors)):
+        for worker in range(len(self._bound_sockets)):
             self._on_down(worker)
 
     def _on_readable(self) -> None:
@@ -174,12 +175,12 @@ class NativeListener:
 
     def _on_query(self, octets: bytes, address: bytes, route: NativeRoute) -> None:
         now = self._clock.now()
-        peer = self._peers.get(address) or self._greet(address)
+        peer = self._peers.get(address) or self._peer_of(address)
         if self._is_alone:
             # What the plane's threads still read until they hear of it, they leave to us unseen.
             outcome = self._service.answer_now(octets, peer, now)
         else:
-            outcome = self._service.take_up(octets, peer, now, now)
+            outcome = self._service.answer_punted(octets, peer, now, now)
         self._dispose(outcome, peer, octets, route, now)
 
     def _dispose(
@@ -203,7 +204,7 @@ class NativeListener:
         if type(outcome) is Respond:
             self._plane.send(route, octets[:2] + outcome.tail)
 
-    def _greet(self, address: bytes) -> Peer:
+    def _peer_of(self, address: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
             self._peers.clear()
         peer = self._peers[address] = Peer(address, _UDP)
@@ -238,23 +239,23 @@ class NativeListener:
         forwarder = self._forwarder
         coalesced = forwarder.coalesced
         for fields in waiters[start:end]:
-            self._take_up(Waiting(*fields))
+            self._join_waiter(Waiting(*fields))
         forwarder.coalesced = coalesced  # The plane counted those who joined when they did.
         if end < len(waiters):
             self._clock.call_later(0.0, lambda: self._take_over(waiters, then, end))
         else:
             then()
 
-    def _take_up(self, waiting: Waiting) -> None:
+    def _join_waiter(self, waiting: Waiting) -> None:
         octets, address, route, asked_at = waiting
         self.taken_over += 1
         try:
-            peer = self._peers.get(address) or self._greet(address)
-            outcome = self._service.take_up(octets, peer, asked_at, self._clock.now())
+            peer = self._peers.get(address) or self._peer_of(address)
+            outcome = self._service.answer_punted(octets, peer, asked_at, self._clock.now())
             self._dispose(outcome, peer, octets, route, asked_at)
         except Exception:
             # One client's defect must not rob the others of their answer.
-            self._reporter.count_defect(_log, "take_up", octets)
+            self._reporter.count_defect(_log, "answer_punted", octets)
 
     def _on_late(self, ticket: int, octets: bytes) -> None:
         attempt = self._tickets.get(ticket)
@@ -266,16 +267,16 @@ class NativeListener:
         if attempt is not None:
             attempt.on_error(reason)
 
-    # Questions that Python asks by itself; see `forwarder.OtherPlane`.
+    # Questions that Python asks by itself; see `forwarder.NativeClaims`.
 
-    def want(self, question: Question) -> Sequence[WaitingFields] | None:
-        return self._plane.want(question)
+    def claim(self, question: Question) -> Sequence[WaitingFields] | None:
+        return self._plane.claim(question)
 
-    def welcome(self, waiters: Sequence[WaitingFields]) -> None:
+    def join_waiters(self, waiters: Sequence[WaitingFields]) -> None:
         self._take_over(waiters, lambda: None)
 
-    def let_go(self, question: Question) -> None:
-        self._plane.let_go(question)
+    def release(self, question: Question) -> None:
+        self._plane.release(question)
 
     # Threads that are down.
 
@@ -286,9 +287,14 @@ class NativeListener:
         if covers is None:
             covers = self._covers[worker] = [
                 UdpListener(
-                    door.address, self._service, self._reporter, self._clock, self._loop, sock=door.sock.dup()
+                    bound.address,
+                    self._service,
+                    self._reporter,
+                    self._clock,
+                    self._loop,
+                    sock=bound.sock.dup(),
                 )
-                for door in self._doors[worker]
+                for bound in self._bound_sockets[worker]
             ]
         for cover in covers:
             cover.start()

@@ -26,7 +26,7 @@ from resolver.listeners.address import TCP_BACKLOG
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tls import TlsSession
-from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, Front
+from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, NativeGates
 
 OPEN_QUESTIONS_MAX = 100
 """Questions of one connection that wait for an upstream; reading pauses at this many."""
@@ -60,15 +60,15 @@ class StreamListener:
         *,
         idle_s: float = 10.0,
         tls: ssl.SSLContext | None = None,
-        front: Front | None = None,
+        native_gates: NativeGates | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
         `tls`: speak TLS by this context (its ALPN is `dot`, RFC 7858); None: plain TCP.
-        `front`: what is asked before the service, and counts what it answers by itself.
+        native_gates: what is asked before the service, and counts what it answers by itself.
         """
         self.service = service
-        self.front = front
+        self.native_gates = native_gates
         self.reporter = reporter
         self.clock = clock
         self.loop = loop
@@ -301,11 +301,15 @@ class _Connection(asyncio.Protocol):
         now = listener.clock.now()
         self.last_message_at = now
         try:
-            word = UNSEEN if listener.front is None else self._answer_in_front(listener.front, octets, now)
+            word = (
+                UNSEEN
+                if listener.native_gates is None
+                else self._answer_natively(listener.native_gates, octets, now)
+            )
             if word == UNSEEN:
                 outcome = listener.service.answer_now(octets, self.peer, now)
             elif word in (ASK, PUNT):
-                outcome = listener.service.take_up(octets, self.peer, now, now)
+                outcome = listener.service.answer_punted(octets, self.peer, now, now)
             else:
                 return
         except Exception:
@@ -319,9 +323,9 @@ class _Connection(asyncio.Protocol):
             return
         self._settle(octets, outcome, listener.clock.now() - now)
 
-    def _answer_in_front(self, front: Front, octets: bytes, now: float) -> int:
+    def _answer_natively(self, native_gates: NativeGates, octets: bytes, now: float) -> int:
         """Let the other plane answer; its word."""
-        word, message = front.answer(octets, self.peer.address, self.peer.transport, now)
+        word, message = native_gates.answer(octets, self.peer.address, self.peer.transport, now)
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:

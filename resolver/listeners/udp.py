@@ -111,7 +111,7 @@ class UdpListener:
         unanswered: list[int] = []
         datagrams = zip(batch.datagrams(lengths), batch.addresses(len(lengths)), strict=True)
         for slot, (octets, address) in enumerate(datagrams):
-            peer = peers.get(address) or self._greet(address)
+            peer = peers.get(address) or self._peer_of(address)
             try:
                 outcome = answer_now(octets, peer, now)
             except Exception:
@@ -177,7 +177,7 @@ class UdpListener:
         if lost:
             self._reporter.count_drop("send_failed", lost)
 
-    def _greet(self, address: bytes) -> Peer:
+    def _peer_of(self, address: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
             self._peers.clear()
         peer = self._peers[address] = Peer(address, _UDP)

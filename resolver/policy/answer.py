@@ -44,7 +44,7 @@ _STAR = b"\x01*"
 _ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
 
 
-class Prepared:
+class AnswerTemplate:
     """What a denial's message says beside the query's own octets, the same for every denial of its kind.
 
     The message is the query's ID, `heads[flags & COPIED_FLAGS]`, the query's question, `suffix`.
@@ -87,11 +87,11 @@ class _Template:
 
 _templates: dict[int, _Template] = {}
 
-_prepared: dict[tuple[int, int, bool, int, bool, bool], Prepared] = {}
+_prepared: dict[tuple[int, int, bool, int, bool, bool], AnswerTemplate] = {}
 """By the rule, where its owner starts in the name, whether NXDOMAIN is true, the type, OPT and DO."""
 
 
-def prepared_answer(query: Query, verdict: Verdict, now: float) -> Prepared | None:
+def prepared_answer(query: Query, verdict: Verdict, now: float) -> AnswerTemplate | None:
     """The constant parts of the answer to a name that `verdict` itself denies (not a name of its chain).
 
     None, or where its `question_end_max` is exceeded: let `policy_answer` make the message.
@@ -117,7 +117,7 @@ def prepared_answer(query: Query, verdict: Verdict, now: float) -> Prepared | No
             lasting = replace(verdict, valid_until=math.inf)
             message = policy_answer(query, lasting, limit=STREAM_OCTETS_MAX, now=now)
         # It holds its rule, so the id stays this rule's as long as the entry stands.
-        prepared = _prepared[key] = Prepared(rule, query, message)
+        prepared = _prepared[key] = AnswerTemplate(rule, query, message)
     if verdict.valid_until - now < prepared.ttl_s or verdict.shadow is not None:
         return None
     return prepared

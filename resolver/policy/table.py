@@ -63,7 +63,7 @@ class Applying(NamedTuple):
     """Where in the name its owner starts; 0: the name itself."""
 
 
-class Standing(NamedTuple):
+class ClassState(NamedTuple):
     """A rule class as of the table's time, for the table's group."""
 
     origin: RuleClass
@@ -223,7 +223,7 @@ class PolicyTable:
         """Why `name` is judged as it is at wall time `at`: for people, at leisure."""
         return trace_name(PolicyTable(self.image, self.generation, at, at, self.group), name, at)
 
-    def standing(self, class_id: int) -> Standing:
+    def standing(self, class_id: int) -> ClassState:
         """A class as of this table's time, for its group."""
         return self._standings[class_id]
 
@@ -437,14 +437,14 @@ def _first(tiers: list[Applying | None]) -> Applying | None:
     return tiers[0] or tiers[1] or tiers[2]
 
 
-def _standing(origin: RuleClass, wall: float, offset: float, group: int) -> Standing:
+def _standing(origin: RuleClass, wall: float, offset: float, group: int) -> ClassState:
     rule = origin.rule
     changes_at = next_change(rule, wall) if origin.is_for(group) else None
     if changes_at is None:
-        return Standing(origin, False, False, math.inf)
+        return ClassState(origin, False, False, math.inf)
     if rule.starts_at is not None and wall < rule.starts_at:
-        return Standing(origin, False, False, changes_at - offset)
-    return Standing(origin, rule.mode is Mode.ENFORCE, True, changes_at - offset)
+        return ClassState(origin, False, False, changes_at - offset)
+    return ClassState(origin, rule.mode is Mode.ENFORCE, True, changes_at - offset)
 
 
 def next_change(rule: PolicyRule, wall: float) -> float | None:
@@ -456,7 +456,7 @@ def next_change(rule: PolicyRule, wall: float) -> float | None:
     return starts_at if wall < starts_at else ends_at
 
 
-def _ready(standing: Standing) -> Ready | None:
+def _ready(standing: ClassState) -> Ready | None:
     origin = standing.origin
     if not standing.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
         return None

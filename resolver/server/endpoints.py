@@ -107,7 +107,7 @@ class Endpoints:
                     self._loop,
                     self._connection_limits,
                     idle_s=self._tcp_idle_s,
-                    front=self._native,
+                    native_gates=self._native,
                 )
             except OSError:
                 self._unbind_udp()

@@ -23,7 +23,7 @@ from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.sharing import SharedUpstreams
 from resolver.listeners.address import SocketAddress, bind_udp
-from resolver.listeners.native import Door, NativeListener
+from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
@@ -88,7 +88,7 @@ class NativeEngine:
         )
         self._timeout_s = settings.upstreams.timeout_s
         threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
-        self._doors: list[list[Door]] = [[] for _ in range(max(threads, 1))]
+        self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(max(threads, 1))]
         self._plane: OwnPlane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
@@ -103,20 +103,20 @@ class NativeEngine:
         socks = [bind_udp(address, reuse_port=True)]
         bound = SocketAddress(*socks[0].getsockname()[:2])
         try:
-            for _ in self._doors[1:]:
+            for _ in self._bound_sockets[1:]:
                 socks.append(bind_udp(bound, reuse_port=True))
         except OSError:
             for sock in socks:
                 sock.close()
             raise
-        for doors, sock in zip(self._doors, socks, strict=True):
-            doors.append(Door(bound, sock))
+        for bound_sockets, sock in zip(self._bound_sockets, socks, strict=True):
+            bound_sockets.append(BoundSocket(bound, sock))
         return bound
 
     def unbind(self) -> None:
         """Give up the address bound last."""
-        for doors in self._doors:
-            doors.pop().sock.close()
+        for bound_sockets in self._bound_sockets:
+            bound_sockets.pop().sock.close()
 
     async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
         """Serve what is bound; a policy must have been published.
@@ -127,7 +127,7 @@ class NativeEngine:
             await self._publishing
         plane: OwnPlane = self._module.Plane(
             self._core,
-            [[door.fields for door in doors] for doors in self._doors],
+            [[bound.fields for bound in bound_sockets] for bound_sockets in self._bound_sockets],
             sockets_per_upstream=sockets_per_upstream,
             memo_octets=self._memo_octets,
         )
@@ -142,7 +142,7 @@ class NativeEngine:
         shared.start()
         listener = NativeListener(
             plane,
-            self._doors,
+            self._bound_sockets,
             service,
             forwarder,
             shared.numbered,
@@ -180,10 +180,10 @@ class NativeEngine:
             self._shared.close()
         if self._listener is not None:
             self._listener.close()
-        for doors in self._doors:
-            for door in doors:
-                door.sock.close()
-            doors.clear()
+        for bound_sockets in self._bound_sockets:
+            for bound in bound_sockets:
+                bound.sock.close()
+            bound_sockets.clear()
 
     # Policy.
 
@@ -216,12 +216,12 @@ class NativeEngine:
     def _serve_from_python(self) -> None:
         if self._listener is not None and self._plane is not None:
             self._plane.stop_reading()
-            self._listener.cover_all()
+            self._listener.serve_all_sockets()
 
     # Queries over streams.
 
     def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
-        """See `plane.Front`."""
+        """See `plane.NativeGates`."""
         if not self.answers:
             return UNSEEN, b""
         return self._core.answer(octets, address, transport, now)
@@ -244,7 +244,7 @@ class NativeEngine:
 
     # What monitoring is told.
 
-    def hear_upstreams(self) -> None:
+    def read_upstream_reports(self) -> None:
         """Take in what upstreams have answered the plane up to now."""
         if self._shared is not None:
             self._shared.listen()

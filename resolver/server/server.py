@@ -328,7 +328,7 @@ class Server:
         """Everything at this moment; call it on the event loop."""
         native, service, forwarder = self._native, self._service, self._forwarder
         if native is not None:
-            native.hear_upstreams()
+            native.read_upstream_reports()
         return Facts(
             version=__version__,
             engine=self.engine,

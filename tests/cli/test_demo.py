@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from resolver.cli.app import app
-from resolver.cli.demo import Asked, read_hits
+from resolver.cli.demo import DemoAnswer, read_hits
 from resolver.cli.demo_script import QUESTIONS, Question
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.reading import ShownRecord, ShownReply, qtype_from_text, read_reply
@@ -66,7 +66,7 @@ def test_the_upstream_sends_nothing_for_what_is_no_query() -> None:
 
 
 def test_what_came_as_expected_meets_no_objection() -> None:
-    assert Asked(QUESTION, reply()).objection == ""
+    assert DemoAnswer(QUESTION, reply()).objection == ""
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_what_came_as_expected_meets_no_objection() -> None:
     [{"rcode": "SERVFAIL"}, {"is_truncated": True}, {"answers": ()}, {"extended_errors": ((15, ""),)}],
 )
 def test_what_came_otherwise_meets_an_objection(changes: dict[str, object]) -> None:
-    assert Asked(QUESTION, reply(**changes)).objection != ""
+    assert DemoAnswer(QUESTION, reply(**changes)).objection != ""
 
 
 def test_silence_meets_an_objection() -> None:
-    assert Asked(QUESTION, None).objection == "no reply"
+    assert DemoAnswer(QUESTION, None).objection == "no reply"
 
 
 def test_hits_are_read_from_a_metrics_page() -> None:

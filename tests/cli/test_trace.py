@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resolver.cli.trace import Fate, trace_address, traced_rules
+from resolver.cli.trace import RuleResult, trace_address, traced_rules
 from resolver.wire.names import name_from_text as n
 from tests.support.policy_maker import PolicyMaker, make_rule
 
@@ -16,7 +16,10 @@ def test_rule_for_other_clients_is_shown_as_such(tmp_path: Path) -> None:
         group: [rule.fate for rule in traced_rules(policy.table_for(group).trace(n("www.example.com"), 0.0))]
         for group in (0, 3)
     }
-    assert fates == {0: [Fate.OTHER_CLIENTS, Fate.DECIDES], 3: [Fate.DECIDES, Fate.OUTRANKED]}
+    assert fates == {
+        0: [RuleResult.OTHER_CLIENTS, RuleResult.DECIDES],
+        3: [RuleResult.DECIDES, RuleResult.OUTRANKED],
+    }
 
 
 def test_network_for_other_clients_is_shown_as_such(tmp_path: Path) -> None:
@@ -25,7 +28,7 @@ def test_network_for_other_clients_is_shown_as_such(tmp_path: Path) -> None:
     address = bytes((192, 0, 2, 1))
     others, three = (trace_address(policy.table_for(group), address, 0.0) for group in (0, 3))
     assert [(rule.fate, rule.why) for rule in others] == [
-        (Fate.OTHER_CLIENTS, "it is for other clients"),
-        (Fate.DECIDES, "wins"),
+        (RuleResult.OTHER_CLIENTS, "it is for other clients"),
+        (RuleResult.DECIDES, "wins"),
     ]
-    assert [rule.fate for rule in three] == [Fate.DECIDES, Fate.OUTRANKED]
+    assert [rule.fate for rule in three] == [RuleResult.DECIDES, RuleResult.OUTRANKED]

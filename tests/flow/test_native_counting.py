@@ -31,7 +31,7 @@ def test_a_query_that_the_plane_let_pass_is_not_charged_again(rig: Rig) -> None:
 
 
 def test_a_query_that_the_plane_left_to_us_unseen_is_charged_here(rig: Rig) -> None:
-    rig.listener.cover_all()
+    rig.listener.serve_all_sockets()
     for _ in range(3):
         rig.asks("router.home.arpa")
     assert truncated(rig) == [False, True, True]
@@ -48,7 +48,7 @@ def test_what_the_plane_looked_up_is_not_counted_for_the_cache_again(rig: Rig) -
 
 
 def test_what_the_plane_did_not_look_up_is_counted_here(rig: Rig) -> None:
-    rig.listener.cover_all()
+    rig.listener.serve_all_sockets()
     rig.service._limiter = None
     rig.asks("www.example.org")
     [sent] = rig.network.sent

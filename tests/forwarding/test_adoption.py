@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from resolver.forwarding.forwarder import Answered, Failed
-from resolver.forwarding.network import Receiver, Unsent
+from resolver.forwarding.network import Receiver, SendError
 from resolver.forwarding.plan import Server
 from resolver.forwarding.transaction import Attempt
 from resolver.forwarding.upstream import ATTEMPT_TIMEOUT_S_FIRST, Upstream
@@ -179,7 +179,7 @@ def story(run: Here | Adopted, play: Play) -> tuple[object, ...]:
     network, clock = run.rig.network, run.rig.clock
     send = network._send
 
-    def noting(upstream: Upstream, octets: bytes, receiver: Receiver, *, is_stream: bool) -> Sent | Unsent:
+    def noting(upstream: Upstream, octets: bytes, receiver: Receiver, *, is_stream: bool) -> Sent | SendError:
         log.append((round(clock.now(), 3), upstream.name, is_stream))
         return send(upstream, octets, receiver, is_stream=is_stream)
 

@@ -45,16 +45,16 @@ def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
     )
     core.publish(str(image), 1, 0.0, 0.0)
     with contextlib.ExitStack() as stack:
-        doors = [udp(stack), udp(stack)]
+        bound_sockets = [udp(stack), udp(stack)]
         upstream, client = udp(stack), udp(stack)
         core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18)])
-        fields = [(door.fileno(), False, False) for door in doors]
+        fields = [(door.fileno(), False, False) for door in bound_sockets]
         plane = native.Plane(core, [fields], sockets_per_upstream=8)
         stack.callback(plane.close)
         plane.start()
         for number in range(20):
             name = name_from_text(f"n{number}.example")
             octets = encode_query(name, 1, id=number, dnssec_ok=False, checking_disabled=False, edns=True)
-            client.sendto(octets, doors[number % 2].getsockname())
+            client.sendto(octets, bound_sockets[number % 2].getsockname())
             upstream.recv(4096)
         assert plane.counters()["opened"] == 8

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from resolver.forwarding.network import Ticket, Unsent
+from resolver.forwarding.network import SendError, Ticket
 from resolver.forwarding.stream import (
     CONNECTIONS_PER_UPSTREAM_MAX,
     IDLE_S,
@@ -82,7 +82,7 @@ class Stage:
     def ask(self, query_id: int) -> tuple[Heard, Ticket]:
         heard = Heard()
         ticket = self.streams.ask(self.upstream, message(query_id), heard)
-        assert not isinstance(ticket, Unsent)
+        assert not isinstance(ticket, SendError)
         return heard, ticket
 
 
@@ -303,7 +303,7 @@ def test_connections_and_their_queries_are_bounded(perform: Perform) -> None:
             if number == QUERIES_BEFORE_NEW_CONNECTION - 1:
                 assert stage.streams.open_connections == 1
         assert stage.streams.open_connections == CONNECTIONS_PER_UPSTREAM_MAX
-        assert stage.streams.ask(stage.upstream, message(60_000), Heard()) == Unsent("stream")
+        assert stage.streams.ask(stage.upstream, message(60_000), Heard()) == SendError("stream")
         tickets[0].close()
         stage.ask(60_000)
         for _ in range(CONNECTIONS_PER_UPSTREAM_MAX):
@@ -332,6 +332,6 @@ def test_close_is_silent_and_complete(perform: Perform) -> None:
         await asyncio.sleep(0)
         assert not heard.result.done() and stage.streams.open_connections == 0
         assert stage.clock.pending == 0
-        assert isinstance(stage.streams.ask(stage.upstream, message(2), Heard()), Unsent)
+        assert isinstance(stage.streams.ask(stage.upstream, message(2), Heard()), SendError)
 
     perform(play)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resolver.forwarding.network import Ticket, Unsent
+from resolver.forwarding.network import SendError, Ticket
 from resolver.forwarding.udp_pool import SOCKET_AGE_S_MAX, SOCKET_USES_MAX, UdpPools
 from resolver.forwarding.upstream import Upstream
 from tests.support.forwarding_rig import seeded
@@ -44,7 +44,7 @@ class Rig:
 
     def send(self, query_id: int = 7, heard: Heard | None = None) -> Ticket:
         ticket = self.pools.send(self.upstream, query_id.to_bytes(2, "big") + b"query", heard or Heard())
-        assert not isinstance(ticket, Unsent)
+        assert not isinstance(ticket, SendError)
         return ticket
 
     def read(self) -> None:
@@ -227,7 +227,7 @@ def test_without_any_socket_it_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(socket, "socket", no_more)
-    assert rig.pools.send(rig.upstream, b"\0\x07query", Heard()) == Unsent("no_socket")
+    assert rig.pools.send(rig.upstream, b"\0\x07query", Heard()) == SendError("no_socket")
 
 
 def test_ticket_closed_twice_is_closed_once(rig: Rig) -> None:
@@ -239,7 +239,7 @@ def test_ticket_closed_twice_is_closed_once(rig: Rig) -> None:
 
 def test_unreachable_network_is_told_at_once(rig: Rig) -> None:
     # Broadcast needs a permission that the sockets do not have: `connect` fails as without a route.
-    assert rig.pools.send(Upstream("255.255.255.255"), b"\0\x07query", Heard()) == Unsent("network")
+    assert rig.pools.send(Upstream("255.255.255.255"), b"\0\x07query", Heard()) == SendError("network")
 
 
 def test_close_leaves_no_descriptor(rig: Rig) -> None:

@@ -176,7 +176,7 @@ class Rig:
         if is_ours and octets[12:end] == query[12:end]:
             # As far as ID and question go, it is the answer to what was sent just now.
             octets = sent[:2] + octets[2:12] + sent[12:end] + octets[end:]
-        word, *fields = self._steps.heard(attempt, octets, NOW)
+        word, *fields = self._steps.on_response(attempt, octets, NOW)
         assert (word == "done") is is_accepted
         if word == "done":
             told, punts = fields

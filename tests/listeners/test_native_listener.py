@@ -21,7 +21,7 @@ from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.listeners import native
 from resolver.listeners.address import SocketAddress, bind_udp
-from resolver.listeners.native import Door, NativeListener
+from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
@@ -68,10 +68,12 @@ class Rig:
         self.loop = FakeLoop()
         self.reporter = Reporter(Tallies())
         self.told: list[str] = []
-        self.doors = [[Door(address, bind_udp(address))] for address in [SocketAddress("127.0.0.1", 0)] * 2]
+        self.bound_sockets = [
+            [BoundSocket(address, bind_udp(address))] for address in [SocketAddress("127.0.0.1", 0)] * 2
+        ]
         self.listener = NativeListener(
             self.plane,
-            self.doors,
+            self.bound_sockets,
             self.service,
             self.forwarder,
             self.plan.upstreams,
@@ -85,9 +87,9 @@ class Rig:
 
     def close(self) -> None:
         self.listener.close()
-        for doors in self.doors:
-            for door in doors:
-                door.sock.close()
+        for bound_sockets in self.bound_sockets:
+            for bound in bound_sockets:
+                bound.sock.close()
 
     def asks(self, name: str, route: bytes = b"r1", **more: Any) -> None:
         self.plane.say("query", query(name, **more), CLIENT, route)
@@ -166,7 +168,7 @@ def test_a_defect_costs_one_event_and_is_counted(rig: Rig, monkeypatch: pytest.M
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(rig.service, "take_up", explode)
+        patched.setattr(rig.service, "answer_punted", explode)
         rig.asks("router.home.arpa")
     rig.asks("router.home.arpa", route=b"r2")
     assert [route for route, _ in rig.plane.sent] == [b"r2"]
@@ -350,14 +352,14 @@ def test_a_crowd_is_taken_over_in_turns_and_everyone_is_answered(rig: Rig) -> No
 def test_a_defect_robs_one_waiting_client_and_not_the_others(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_up = rig.service.take_up
+    answer_punted = rig.service.answer_punted
 
     def sometimes(octets: bytes, *more: Any) -> Any:
         if octets[:2] == b"\0\1":
             raise ZeroDivisionError
-        return take_up(octets, *more)
+        return answer_punted(octets, *more)
 
-    monkeypatch.setattr(rig.service, "take_up", sometimes)
+    monkeypatch.setattr(rig.service, "answer_punted", sometimes)
     sent = rig.first_attempt("www.example.org")
     now = rig.clock.now()
     rig.hands_over(sent, [waiter("www.example.org", b"r", n, now) for n in range(3)], reply=good(sent))
@@ -423,7 +425,7 @@ def test_a_thread_that_is_down_is_covered_on_its_own_sockets_until_it_is_back(ri
     rig.plane.say("down", 1)
     rig.loop.turn()
     assert rig.listener.covered == 1
-    port = rig.doors[1][0].sock.getsockname()[1]
+    port = rig.bound_sockets[1][0].sock.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port))
         client.settimeout(5)
@@ -447,7 +449,7 @@ def test_a_thread_that_is_down_is_covered_on_its_own_sockets_until_it_is_back(ri
 def test_where_python_serves_alone_a_thread_that_is_back_takes_nothing_from_it(rig: Rig) -> None:
     rig.plane.say("down", 1)
     rig.loop.turn()
-    rig.listener.cover_all()
+    rig.listener.serve_all_sockets()
     rig.plane.say("up", 1)
     rig.loop.turn()
     assert rig.listener.covered == 2
@@ -465,7 +467,7 @@ def test_where_python_serves_alone_it_is_the_first_to_see_what_the_plane_still_r
 
     monkeypatch.setattr(rig.service, "answer_now", noting)
     rig.asks("router.home.arpa", b"r1")
-    rig.listener.cover_all()
+    rig.listener.serve_all_sockets()
     rig.asks("router.home.arpa", b"r2")
     assert [route for route, _ in rig.plane.sent] == [b"r1", b"r2"]
     assert len(seen) == 1

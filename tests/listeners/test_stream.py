@@ -51,7 +51,7 @@ class ScriptedService:
             )
         return self.answer(octets)
 
-    def take_up(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
+    def answer_punted(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
         self.taken_up += 1
         return self.answer_now(octets, peer, now)
 
@@ -388,7 +388,7 @@ def test_a_half_closed_client_is_let_go_after_answers_delivered_while_asking() -
     run(play)
 
 
-class Front:
+class NativeGates:
     """Answers by the third octet: `n` here, `p` not, `u` unseen, `d` dropped, `c` with the connection, `x` a defect."""
 
     def __init__(self) -> None:
@@ -403,17 +403,17 @@ class Front:
 
 
 def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
-    front = Front()
+    native_gates = NativeGates()
 
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
         assert await read_message(reader) == b"\0\1front"
         assert (await read_message(reader))[:8] == b"\0\3punted"
-        assert front.asked == [(b"\x7f\0\0\1", Transport.TCP)] * 3
+        assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TCP)] * 3
         assert service.taken_up == 1
 
-    reporter = run(play, front=front)
+    reporter = run(play, native_gates=native_gates)
     assert sum(count for _, count, _ in reporter.tallies.snapshot().counts) == 1
 
 
@@ -424,7 +424,7 @@ def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None
         assert (await read_message(reader))[:8] == b"\0\1unseen"
         assert (service.asked, service.taken_up) == (1, 0)
 
-    run(play, front=Front())
+    run(play, native_gates=NativeGates())
 
 
 def test_the_front_may_close_a_connection() -> None:
@@ -433,7 +433,7 @@ def test_the_front_may_close_a_connection() -> None:
         writer.write(framed(1, b"close"))
         assert await is_closed(reader)
 
-    run(play, front=Front())
+    run(play, native_gates=NativeGates())
 
 
 def test_a_defect_of_the_front_costs_one_query() -> None:
@@ -442,4 +442,4 @@ def test_a_defect_of_the_front_costs_one_query() -> None:
         writer.write(framed(1, b"x") + framed(2, b"native"))
         assert await read_message(reader) == b"\0\2front"
 
-    assert run(play, front=Front()).drops["defect"] == 1
+    assert run(play, native_gates=NativeGates()).drops["defect"] == 1

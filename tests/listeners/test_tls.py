@@ -15,7 +15,7 @@ from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
 from tests.listeners.test_stream import (
     WAIT_S,
-    Front,
+    NativeGates,
     ScriptedService,
     connect,
     framed,
@@ -329,15 +329,15 @@ def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> No
 
 
 def test_the_front_answers_over_tls_and_knows_it(context: ssl.SSLContext) -> None:
-    front = Front()
+    native_gates = NativeGates()
 
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         client.say(framed(1, b"native"))
         assert await client.read_message() == b"\0\1front"
-        assert front.asked == [(b"\x7f\0\0\1", Transport.TLS)]
+        assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
-    run(play, tls=context, front=front)
+    run(play, tls=context, native_gates=native_gates)
 
 
 def test_without_a_context_queries_count_as_tcp() -> None:

@@ -388,7 +388,7 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     question = (name_from_text("both.example"), A, False, False)
     play.client.send(query("both.example", 1))
     asked, peer = play.upstream.recvfrom(4096)
-    [(octets, address, route, _)] = play.plane.want(question)
+    [(octets, address, route, _)] = play.plane.claim(question)
     assert (octets[:2], address) == (b"\0\1", CLIENT)
     assert (play.core.in_flight, play.core.waiting) == (0, 0)
     assert play.plane.send(route, b"said Python")
@@ -406,10 +406,10 @@ def test_what_python_asks_alone_is_not_asked_until_it_lets_go(start: Callable[..
     play = start()
     play.ask_upstream()
     question = (name_from_text("alone.example"), A, False, False)
-    assert play.plane.want(question) is None
+    assert play.plane.claim(question) is None
     play.client.send(query("alone.example", 1))
     assert play.event("query")[1][:2] == b"\0\1"
-    play.plane.let_go(question)
+    play.plane.release(question)
     play.client.send(query("alone.example", 2))
     asked, _ = play.upstream.recvfrom(4096)
     assert asked[12:].lower().startswith(question[0])
@@ -452,7 +452,7 @@ def test_a_reply_that_is_not_simply_the_answer_is_handed_over(
     asked, peer = play.upstream.recvfrom(4096)
     sent = spoil(asked)
     if sent.lower() == reply(asked).lower() and sent == reply(asked):
-        sent = sent.swapcase()  # Chance had mixed the letters just so.
+        sent = sent.swapcase()  # RandomSource had mixed the letters just so.
     play.upstream.sendto(sent, peer)
     _, handover = play.event("handover")
     assert (handover[9], handover[10]) == (sent, "reply")
@@ -534,10 +534,10 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
         (lambda: cache.store(question, response, 7.0), None),
         (lambda: cache.store_failure(question, (22, "why"), 7.0), failed),
         (lambda: core.answer(query("www.ads.example"), CLIENT, Transport.TCP, 7.0), (4, b"")),
-        (lambda: steps.want(question), None),
-        (lambda: steps.let_go(question), None),
-        (lambda: plane.want(question), None),
-        (lambda: plane.let_go(question), None),
+        (lambda: steps.claim(question), None),
+        (lambda: steps.release(question), None),
+        (lambda: plane.claim(question), None),
+        (lambda: plane.release(question), None),
         (lambda: plane.send(route, b"octets"), False),
         (lambda: plane.close_ticket(1), None),
         (lambda: plane.upstream_reports(), []),
@@ -796,12 +796,12 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     word, attempt, upstream, message = steps.ask(octets, CLIENT, 1.0, 11)
     assert (word, upstream) == ("send", 0)
     assert steps.ask(query("fresh.example", 6), CLIENT, 1.1, 12) == ("joined",)
-    word, told, punts = steps.heard(attempt, reply(message), 1.2)
+    word, told, punts = steps.on_response(attempt, reply(message), 1.2)
     assert (word, punts) == ("done", [])
     assert [(token, answer[:2]) for token, answer in told] == [(11, b"\0\5"), (12, b"\0\6")]
     assert core.answer(query("fresh.example", 7), CLIENT, Transport.UDP, 1.3)[0] == 0
     with pytest.raises(KeyError):
-        steps.heard(attempt, reply(message), 1.2)
+        steps.on_response(attempt, reply(message), 1.2)
     twin = make_core(image)
     twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
     assert testing.Steps(twin, seed=bytes(32)).ask(octets, CLIENT, 1.0, 11)[3] == message, "the seed decides"
@@ -823,7 +823,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
     steps.close_ticket(attempt)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)
-    word, handover = steps.heard(attempt, reply(message, flags=0x8380), 1.7)
+    word, handover = steps.on_response(attempt, reply(message, flags=0x8380), 1.7)
     assert (word, handover[9], handover[10]) == ("handover", reply(message, flags=0x8380), "reply")
     # A probe is due: Python must ask.
     core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0)])

@@ -64,11 +64,11 @@ class FakePlane:
         self.sent.append((route, octets))
         return True
 
-    def want(self, question: QuestionFields) -> list[WaitingFields] | None:
+    def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         self.wanted.append(question)
         return self.asked.pop(question[0], None)
 
-    def let_go(self, question: QuestionFields) -> None:
+    def release(self, question: QuestionFields) -> None:
         self.wanted.remove(question)
 
     def close_ticket(self, ticket: int) -> None:

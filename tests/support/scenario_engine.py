@@ -243,7 +243,7 @@ class Scene:
         peer = self._peers.setdefault((address, client.transport), Peer(packed, client.transport))
         now = self.clock.now()
         if self._stage is not None:
-            outcome = self.service.take_up(client.octets, peer, now, now)
+            outcome = self.service.answer_punted(client.octets, peer, now, now)
         else:
             outcome = self.service.answer_now(client.octets, peer, now)
         if isinstance(outcome, Ask):

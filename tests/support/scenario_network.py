@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from resolver.forwarding.network import Receiver, Unsent
+from resolver.forwarding.network import Receiver, SendError
 from resolver.forwarding.upstream import Upstream
 
 
@@ -38,11 +38,11 @@ class ScriptedNetwork:
         self.dropped = 0
         """Replies that came when nobody waited for them any more, or from where nobody was asked."""
 
-    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Sent | Unsent:
+    def send_datagram(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Sent | SendError:
         """See `Network`."""
         return self._send(upstream, octets, receiver, is_stream=False)
 
-    def ask_stream(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Sent | Unsent:
+    def ask_stream(self, upstream: Upstream, octets: bytes, receiver: Receiver) -> Sent | SendError:
         """See `Network`."""
         return self._send(upstream, octets, receiver, is_stream=True)
 
@@ -71,9 +71,9 @@ class ScriptedNetwork:
 
     def _send(
         self, upstream: Upstream, octets: bytes, receiver: Receiver, *, is_stream: bool
-    ) -> Sent | Unsent:
+    ) -> Sent | SendError:
         if upstream.name in self._unreachable:
-            return Unsent("network")
+            return SendError("network")
         sent = Sent(upstream, octets, receiver, is_stream)
         self.unhandled.append(sent)
         self.sent.append(sent)

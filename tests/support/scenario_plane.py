@@ -24,7 +24,7 @@ from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.network import Network, Ticket, Unsent
+from resolver.forwarding.network import Network, SendError, Ticket
 from resolver.forwarding.plan import ForwardPlan
 from resolver.forwarding.sharing import SharedUpstreams
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
@@ -238,7 +238,7 @@ class ScriptedPlane:
         attempt = self._attempts[number] = _Attempt(self, number, upstream, now + timeout_s)
         self._reports[upstream].queries += 1
         ticket = self._network.send_datagram(self._upstreams[upstream], message, attempt)
-        if isinstance(ticket, Unsent):
+        if isinstance(ticket, SendError):
             self._hand_over(attempt, ticket.reason)
             return
         attempt.ticket = ticket
@@ -251,7 +251,7 @@ class ScriptedPlane:
             self._push("late", attempt.number, octets)
             return
         now = self.clock.now()
-        word, *fields = self._steps.heard(attempt.number, octets, now)
+        word, *fields = self._steps.on_response(attempt.number, octets, now)
         if word == "handover":
             self._take_over(attempt, fields[0])
             return
@@ -333,12 +333,12 @@ class ScriptedPlane:
         self._tell(token, octets, self._reporter.last_ending(octets))
         return True
 
-    def want(self, question: QuestionFields) -> list[tuple[bytes, bytes, bytes, float]] | None:
-        waiters = self._steps.want(question)
+    def claim(self, question: QuestionFields) -> list[tuple[bytes, bytes, bytes, float]] | None:
+        waiters = self._steps.claim(question)
         return None if waiters is None else _routed(waiters)
 
-    def let_go(self, question: QuestionFields) -> None:
-        self._steps.let_go(question)
+    def release(self, question: QuestionFields) -> None:
+        self._steps.release(question)
 
     def close_ticket(self, ticket: int) -> None:
         self._steps.close_ticket(ticket)

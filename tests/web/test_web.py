@@ -86,7 +86,7 @@ def test_ready_tells_what_a_person_should_know() -> None:
 # Limits on connections.
 
 
-class Door:
+class BoundSocket:
     """A web server and what it told about connections it lost."""
 
     def __init__(self, app: Starlette | None = None, connections_max: int = 2) -> None:
@@ -103,7 +103,7 @@ class Door:
         self.drops.append(reason)
         self.dropped.set()
 
-    async def __aenter__(self) -> Door:
+    async def __aenter__(self) -> BoundSocket:
         self.server.start()
         return self
 
@@ -125,7 +125,7 @@ class Door:
 
 def test_connections_over_the_limit_are_told_and_counted_and_those_within_it_go_on() -> None:
     async def crowd() -> list[str]:
-        async with Door() as door:
+        async with BoundSocket() as door:
             silent = [await door.connect() for _ in range(2)]
             for _ in range(3):
                 reader, writer = await door.connect()
@@ -144,7 +144,7 @@ def test_connections_over_the_limit_are_told_and_counted_and_those_within_it_go_
 
 def test_a_closed_connection_makes_room() -> None:
     async def one_by_one() -> list[str]:
-        async with Door(connections_max=1) as door:
+        async with BoundSocket(connections_max=1) as door:
             for _ in range(5):
                 assert (await door.ask()).startswith(b"HTTP/1.1 200")
             return door.drops
@@ -159,7 +159,7 @@ def test_a_client_that_does_not_say_what_it_wants_loses_its_connection(
     monkeypatch.setattr("resolver.web.server.IDLE_S", 0.02)
 
     async def wait() -> bytes:
-        async with Door() as door:
+        async with BoundSocket() as door:
             reader, writer = await door.connect()
             writer.write(head)
             reply = await reader.read()
@@ -184,7 +184,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_counted(monkeypatch: pytest.
     monkeypatch.setattr("resolver.web.server.WRITE_STALL_S", 0.02)
 
     async def stall() -> list[str]:
-        async with Door(big_app()) as door:
+        async with BoundSocket(big_app()) as door:
             _, writer = await door.connect()
             writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             await door.dropped.wait()
@@ -196,7 +196,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_counted(monkeypatch: pytest.
 
 def test_a_client_that_reads_gets_all_however_much_it_is() -> None:
     async def read() -> tuple[int, list[str]]:
-        async with Door(big_app()) as door:
+        async with BoundSocket(big_app()) as door:
             return len(await door.ask("/")), door.drops
 
     octets, drops = asyncio.run(read())

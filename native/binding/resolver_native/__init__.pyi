@@ -294,14 +294,14 @@ class Plane:
     def send(self, route: bytes, octets: bytes) -> bool:
         """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route."""
 
-    def want(self, question: _Question) -> list[_Waiter] | None:
-        """Python asks a question by itself: until `let_go` nobody is asked it natively.
+    def claim(self, question: _Question) -> list[_Waiter] | None:
+        """Python asks a question by itself: until `release` nobody is asked it natively.
 
         Whoever waited for it, if it was out: they are Python's now, and its attempt will be handed over,
         whatever becomes of it.  None: it was not.
         """
 
-    def let_go(self, question: _Question) -> None:
+    def release(self, question: _Question) -> None:
         """Python is done with a question that it asked by itself."""
 
     def close_ticket(self, ticket: int) -> None:

@@ -48,7 +48,7 @@ class Steps:
         is met and this is the reply; or Python must ask.
         """
 
-    def heard(
+    def on_response(
         self, attempt: int, octets: bytes, now: float
     ) -> (
         tuple[Literal["done"], list[tuple[int, bytes | None]], list[int]]
@@ -62,16 +62,16 @@ class Steps:
         """
 
     def overdue(self, attempt: int, now: float) -> tuple[object, ...]:
-        """Give up an attempt whose time is up.  Raises as `heard`, and ValueError too soon."""
+        """Give up an attempt whose time is up.  Raises as on_response, and ValueError too soon."""
 
-    def want(self, question: _Question) -> list[_Waiter] | None:
-        """See `Plane.want`; the routes are tokens."""
+    def claim(self, question: _Question) -> list[_Waiter] | None:
+        """See `Plane.claim`; the routes are tokens."""
 
-    def let_go(self, question: _Question) -> None:
-        """See `Plane.let_go`."""
+    def release(self, question: _Question) -> None:
+        """See `Plane.release`."""
 
     def close_ticket(self, ticket: int) -> None:
-        """Python is done with a question handed over by `heard` or `overdue`."""
+        """Python is done with a question handed over by on_response or `overdue`."""
 
 def panic_next(cache: Cache) -> None:
     """The next call of `cache`, or of a core over it or a plane over that, panics."""

@@ -48,7 +48,7 @@ counters! {
     opened,
     /// Upstream sockets that could not be opened.
     open_failures,
-    /// Replies to queries no longer waited for.
+    /// ReplySink to queries no longer waited for.
     late,
     /// Datagrams that match no query of their socket: forgeries, or a broken upstream.
     unexpected,

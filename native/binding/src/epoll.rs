@@ -68,13 +68,13 @@ impl Epoll {
     }
 }
 
-/// A bell: rung by one thread, heard by another.
+/// An eventfd: one thread writes it to wake another.
 pub struct EventFd {
     fd: OwnedFd,
 }
 
 impl EventFd {
-    /// A silent one.  Fails when the process has no descriptors left.
+    /// One that is not readable.  Fails when the process has no descriptors left.
     pub fn new() -> io::Result<EventFd> {
         let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
         // SAFETY: the call touches no memory, and the descriptor it returns is nobody else's.
@@ -82,16 +82,16 @@ impl EventFd {
     }
 
     /// Make it readable.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         let one = 1u64;
-        // SAFETY: eight octets of `one` are read.  It fails only when the bell rings already.
+        // SAFETY: eight octets of `one` are read.  It fails only when it is readable already.
         unsafe { libc::write(self.fd.as_raw_fd(), std::ptr::addr_of!(one).cast(), 8) };
     }
 
     /// Make it unreadable.
-    pub fn hush(&self) {
+    pub fn clear(&self) {
         let mut count = 0u64;
-        // SAFETY: eight octets of `count` are written.  It fails only when the bell is silent.
+        // SAFETY: eight octets of `count` are written.  It fails only when it is not readable.
         unsafe { libc::read(self.fd.as_raw_fd(), std::ptr::addr_of_mut!(count).cast(), 8) };
     }
 

@@ -17,15 +17,15 @@ use crate::counters::add;
 pub struct Guard {
     /// Panics caught in calls of Python's.
     pub panics: AtomicU64,
-    is_doomed: AtomicBool,
+    panics_next: AtomicBool,
 }
 
 impl Guard {
     /// Do `work`; what it holds is as good after a panic as before, since every lock and count here bears that.
     pub fn call<T>(&self, safe: impl FnOnce() -> T, work: impl FnOnce() -> T) -> T {
         let work = || {
-            if self.is_doomed.load(Ordering::Relaxed) {
-                self.is_doomed.store(false, Ordering::Relaxed);
+            if self.panics_next.load(Ordering::Relaxed) {
+                self.panics_next.store(false, Ordering::Relaxed);
                 panic!("a test wanted this panic");
             }
             work()
@@ -43,6 +43,6 @@ impl Guard {
 
     /// The next call panics (tests).
     pub fn panic_next(&self) {
-        self.is_doomed.store(true, Ordering::Relaxed);
+        self.panics_next.store(true, Ordering::Relaxed);
     }
 }

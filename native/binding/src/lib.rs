@@ -12,9 +12,6 @@ mod counters;
 mod epoll;
 mod fields;
 mod guard;
-mod misses;
-#[cfg(test)]
-mod misses_tests;
 mod py_cache;
 mod py_core;
 mod py_plane;
@@ -26,10 +23,13 @@ mod py_wire;
 mod ring;
 mod shared;
 mod slab;
-mod summons;
 mod sys;
 mod timers;
 mod udp_pool;
+mod upstream_queries;
+#[cfg(test)]
+mod upstream_queries_tests;
+mod wake_flag;
 mod worker;
 
 use pyo3::prelude::*;

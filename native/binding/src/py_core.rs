@@ -22,7 +22,7 @@ use resolver_core::policy::{Image, PolicyTable};
 use crate::fields::address_from;
 use crate::py_cache::Cache;
 use crate::py_records::{recorded_from, Records};
-use crate::shared::{Heart, Ledger};
+use crate::shared::{SharedFlow, ThreadCounts};
 
 /// Units of the TCP keepalive in a second (RFC 7828 §3.1).
 const KEEPALIVE_UNITS_PER_S: f64 = 10.0;
@@ -34,8 +34,8 @@ type FileMark = (u64, u64, u64, i64, i64);
 #[pyclass(frozen, module = "resolver_native")]
 pub struct Core {
     /// Shared with every plane over it.
-    pub heart: Arc<Heart>,
-    ledger: Arc<Mutex<Ledger>>,
+    pub shared_flow: Arc<SharedFlow>,
+    counts: Arc<Mutex<ThreadCounts>>,
     /// Where a message for Python is written.
     out: Mutex<Vec<u8>>,
     /// The image that was published last, to be used again while its file is the same.
@@ -91,9 +91,10 @@ impl Core {
             waiting_max,
         };
         let flow = Flow::new(config, Arc::clone(&cache.inner));
-        let heart = Arc::new(Heart::new(flow, Arc::clone(&cache.guard), recorded_from(query_records)?));
-        let ledger = heart.new_ledger(record_octets);
-        Ok(Core { heart, ledger, out: Mutex::default(), image: Mutex::new(None) })
+        let shared_flow =
+            Arc::new(SharedFlow::new(flow, Arc::clone(&cache.guard), recorded_from(query_records)?));
+        let counts = shared_flow.new_counts(record_octets);
+        Ok(Core { shared_flow, counts, out: Mutex::default(), image: Mutex::new(None) })
     }
 
     fn publish(
@@ -106,14 +107,14 @@ impl Core {
     ) -> PyResult<()> {
         let publish = || {
             let image = self.open_image(&path)?;
-            self.heart.flow.publish(PolicyTable::new(image, generation, wall, monotonic));
+            self.shared_flow.flow.publish(PolicyTable::new(image, generation, wall, monotonic));
             Ok(())
         };
-        py.detach(|| self.heart.guard.call_or_raise(publish))
+        py.detach(|| self.shared_flow.guard.call_or_raise(publish))
     }
 
     fn withdraw(&self) {
-        self.heart.flow.withdraw();
+        self.shared_flow.flow.withdraw();
     }
 
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {
@@ -129,12 +130,12 @@ impl Core {
             (suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at })
         };
         let sets = sets.into_iter().map(set).collect();
-        self.heart.guard.call_or_raise(|| {
+        self.shared_flow.guard.call_or_raise(|| {
             // Before the sets that speak of them.
-            if !self.heart.set_servers(&servers) {
+            if !self.shared_flow.set_servers(&servers) {
                 return Err(PyValueError::new_err("an upstream's number must keep its meaning"));
             }
-            self.heart.flow.publish_upstreams(UpstreamView::new(servers, sets));
+            self.shared_flow.flow.publish_upstreams(UpstreamView::new(servers, sets));
             Ok(())
         })
     }
@@ -149,26 +150,27 @@ impl Core {
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
         let transport = Transport::by_number(transport)
             .ok_or_else(|| PyValueError::new_err("no transport has this number"))?;
-        let peer = self.heart.flow.peer(address_from(address)?, transport);
-        let policy = self.heart.flow.policy();
+        let peer = self.shared_flow.flow.peer(address_from(address)?, transport);
+        let policy = self.shared_flow.flow.policy();
         let nothing = || PyBytes::new(py, b"");
         let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };
         let answer = || {
             let began = Instant::now();
             let out = &mut *self.out.lock();
-            let mut ledger = self.ledger.lock();
-            let tallies = &mut ledger.tallies;
-            let outcome = self.heart.flow.answer_now(policy, octets, &peer, now, out, tallies);
+            let mut counts = self.counts.lock();
+            let tallies = &mut counts.tallies;
+            let outcome = self.shared_flow.flow.answer_now(policy, octets, &peer, now, out, tallies);
             tallies.settle(began.elapsed().as_secs_f64());
             let message = if outcome == Outcome::Respond { PyBytes::new(py, out) } else { nothing() };
             (word_of(outcome), message)
         };
-        Ok(self.heart.guard.call(|| (word_of(Outcome::Punt), nothing()), answer))
+        Ok(self.shared_flow.guard.call(|| (word_of(Outcome::Punt), nothing()), answer))
     }
 
     fn tallies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let sums = py.detach(|| self.heart.guard.call_or_raise(|| Ok(self.sum_up())))?;
-        let hit = |id: HitId| self.heart.flow.hit(id).map(|hit| (hit.kind, hit.label, hit.action, hit.mode));
+        let sums = py.detach(|| self.shared_flow.guard.call_or_raise(|| Ok(self.sum_up())))?;
+        let hit =
+            |id: HitId| self.shared_flow.flow.hit(id).map(|hit| (hit.kind, hit.label, hit.action, hit.mode));
         let rows =
             sums.into_iter().map(|((transport, qtype, [rcode, source, reason], enforced, shadow), sum)| {
                 let (count, seconds) = sum;
@@ -181,15 +183,15 @@ impl Core {
         let sum_up = || {
             Ok(Source::ALL.map(|source| {
                 let mut sum = [0; resolver_core::flow::SECONDS_BOUNDS.len() + 1];
-                for ledger in self.heart.ledgers() {
-                    for (total, more) in sum.iter_mut().zip(ledger.lock().tallies.late(source)) {
+                for counts in self.shared_flow.all_counts() {
+                    for (total, more) in sum.iter_mut().zip(counts.lock().tallies.late(source)) {
                         *total += more;
                     }
                 }
                 sum
             }))
         };
-        let sums = py.detach(|| self.heart.guard.call_or_raise(sum_up))?;
+        let sums = py.detach(|| self.shared_flow.guard.call_or_raise(sum_up))?;
         let late = PyDict::new(py);
         for (source, sum) in Source::ALL.iter().zip(sums) {
             late.set_item(source.label(), sum.to_vec())?;
@@ -198,24 +200,24 @@ impl Core {
     }
 
     fn take_records(&self, py: Python<'_>) -> PyResult<Records> {
-        let heart = &self.heart;
-        let taken = py.detach(|| heart.guard.call_or_raise(|| Ok(heart.take_records())))?;
-        Ok(Records::new(taken, Arc::clone(&heart.guard)))
+        let shared_flow = &self.shared_flow;
+        let taken = py.detach(|| shared_flow.guard.call_or_raise(|| Ok(shared_flow.take_records())))?;
+        Ok(Records::new(taken, Arc::clone(&shared_flow.guard)))
     }
 
     #[getter]
     fn records_lost(&self) -> u64 {
-        self.heart.records_lost()
+        self.shared_flow.records_lost()
     }
 
     #[getter]
     fn in_flight(&self) -> usize {
-        self.heart.flow.in_flight()
+        self.shared_flow.flow.in_flight()
     }
 
     #[getter]
     fn waiting(&self) -> usize {
-        self.heart.flow.waiting()
+        self.shared_flow.flow.waiting()
     }
 }
 
@@ -244,8 +246,8 @@ impl Core {
 
     fn sum_up(&self) -> HashMap<Key, (u64, f64)> {
         let mut sums: HashMap<Key, (u64, f64)> = HashMap::new();
-        for ledger in self.heart.ledgers() {
-            let rows = ledger.lock().tallies.rows();
+        for counts in self.shared_flow.all_counts() {
+            let rows = counts.lock().tallies.rows();
             for row in rows {
                 let words = [row.rcode, row.source, row.reason];
                 let sum =

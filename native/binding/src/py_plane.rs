@@ -15,13 +15,13 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::DatagramRoute;
 
 use crate::fields::{handover_fields, packed, question_from, route_field, waiters_fields, QuestionFields};
-use crate::misses::thread_of;
 use crate::py_core::Core;
-use crate::ring::{Event, Notice, Ring};
+use crate::ring::{Event, Ring, WorkerEvent};
 use crate::shared::{
-    Heart, Order, Post, Shared, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
+    Command, Mailbox, Shared, SharedFlow, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
-use crate::sys::{ListenSocket, Outbox};
+use crate::sys::{ListenSocket, SendQueue};
+use crate::upstream_queries::thread_of;
 use crate::worker;
 
 /// Threads that a ticket has room to name.
@@ -30,13 +30,13 @@ const THREADS_MAX: usize = 256;
 struct Running {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    outbox: Outbox,
+    send_queue: SendQueue,
 }
 
 /// See the stub file.
 #[pyclass(frozen, module = "resolver_native")]
 pub struct Plane {
-    heart: Arc<Heart>,
+    shared_flow: Arc<SharedFlow>,
     /// None: closed.
     running: Mutex<Option<Running>>,
     /// What was counted by the time it was closed.
@@ -58,7 +58,7 @@ impl Plane {
         memo_octets: usize,
         record_octets: usize,
     ) -> PyResult<Plane> {
-        let heart = Arc::clone(&core.heart);
+        let shared_flow = Arc::clone(&core.shared_flow);
         let (mut listening, mut workers) = (Vec::new(), Vec::new());
         for (worker, sockets) in sockets.iter().enumerate() {
             for &(fd, is_ipv6, with_control) in sockets {
@@ -72,19 +72,19 @@ impl Plane {
         let threads = listening.len().max(1);
         let shared = Shared {
             ring: Ring::new(events_max)?,
-            posts: listening
+            mailboxes: listening
                 .iter()
-                .map(|_| Post::new(&heart, record_octets / threads))
+                .map(|_| Mailbox::new(&shared_flow, record_octets / threads))
                 .collect::<std::io::Result<_>>()?,
             sockets: listening,
             workers,
             down: Mutex::new(vec![0; sockets.len()]),
             sockets_per_upstream: (sockets_per_upstream / threads).max(1),
             memo_octets: memo_octets / threads,
-            heart: Arc::clone(&heart),
+            shared_flow: Arc::clone(&shared_flow),
         };
-        let running = Running { shared: Arc::new(shared), threads: Vec::new(), outbox: Outbox::new() };
-        Ok(Plane { heart, running: Mutex::new(Some(running)), totals: Mutex::default() })
+        let running = Running { shared: Arc::new(shared), threads: Vec::new(), send_queue: SendQueue::new() };
+        Ok(Plane { shared_flow, running: Mutex::new(Some(running)), totals: Mutex::default() })
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
@@ -118,11 +118,11 @@ impl Plane {
     }
 
     fn stop_reading(&self) {
-        self.each_post(|post| post.signal(SIGNAL_STOP_READING));
+        self.each_post(|mailbox| mailbox.signal(SIGNAL_STOP_READING));
     }
 
     fn hand_over_all(&self) {
-        self.each_post(|post| post.order(Order::HandOverAll));
+        self.each_post(|mailbox| mailbox.command(Command::HandOverAll));
     }
 
     fn close(&self, py: Python<'_>) {
@@ -130,7 +130,7 @@ impl Plane {
             let mut running = self.running.lock();
             stop(&mut running);
             if let Some(running) = running.take() {
-                *self.totals.lock() = totals(&running.shared, &self.heart);
+                *self.totals.lock() = totals(&running.shared, &self.shared_flow);
             }
         });
     }
@@ -138,18 +138,18 @@ impl Plane {
     fn fileno(&self) -> PyResult<i32> {
         let running = self.running.lock();
         let running = running.as_ref().ok_or_else(closed)?;
-        Ok(running.shared.ring.bell().as_raw_fd())
+        Ok(running.shared.ring.wakeup().as_raw_fd())
     }
 
     #[pyo3(signature = (max=256))]
     fn drain<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
         let events = PyList::empty(py);
         let Some(shared) = self.shared() else { return Ok(events) };
-        let (notices, drained) = self.heart.guard.call_or_raise(|| Ok(shared.ring.drain(max)))?;
+        let (notices, drained) = self.shared_flow.guard.call_or_raise(|| Ok(shared.ring.drain(max)))?;
         for notice in notices {
             match notice {
-                Notice::Down(worker) => events.append(("down", worker))?,
-                Notice::Up(worker) => events.append(("up", worker))?,
+                WorkerEvent::Down(worker) => events.append(("down", worker))?,
+                WorkerEvent::Up(worker) => events.append(("up", worker))?,
             }
         }
         for event in drained {
@@ -179,52 +179,52 @@ impl Plane {
             .ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
         let send = || {
             let mut running = self.running.lock();
-            let Some(Running { shared, outbox, .. }) = running.as_mut() else { return Ok(false) };
-            let thread = usize::from(route.worker);
+            let Some(Running { shared, send_queue, .. }) = running.as_mut() else { return Ok(false) };
+            let thread = usize::from(route.thread);
             let Some(socket) = shared.sockets.get(thread) else {
                 return Err(PyValueError::new_err("no route of this plane"));
             };
-            outbox.put(&route, octets);
-            let is_sent = outbox.send(socket) == 0;
+            send_queue.put(&route, octets);
+            let is_sent = send_queue.send(socket) == 0;
             if !is_sent {
-                shared.posts[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
+                shared.mailboxes[thread].counters.send_failed.fetch_add(1, Ordering::Relaxed);
             }
             Ok(is_sent)
         };
-        self.heart.guard.call(|| Ok(false), send)
+        self.shared_flow.guard.call(|| Ok(false), send)
     }
 
-    fn want<'py>(
+    fn claim<'py>(
         &self,
         py: Python<'py>,
         question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.want(question_from(&question)?);
+        let waiters = self.shared_flow.claim(question_from(&question)?);
         waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
     }
 
-    fn let_go(&self, question: QuestionFields<'_>) -> PyResult<()> {
-        self.heart.let_go(question_from(&question)?);
+    fn release(&self, question: QuestionFields<'_>) -> PyResult<()> {
+        self.shared_flow.release(question_from(&question)?);
         Ok(())
     }
 
     fn close_ticket(&self, ticket: u64) {
         let close = || {
             if let Some(shared) = self.shared() {
-                if let Some(post) = shared.posts.get(thread_of(ticket)) {
-                    post.order(Order::Close(ticket));
+                if let Some(mailbox) = shared.mailboxes.get(thread_of(ticket)) {
+                    mailbox.command(Command::Close(ticket));
                 }
             }
         };
-        self.heart.guard.call(|| (), close);
+        self.shared_flow.guard.call(|| (), close);
     }
 
     #[allow(clippy::type_complexity)] // One row of the stub file.
     fn upstream_reports(&self, py: Python<'_>) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64)> {
         let sum_up = || {
             let mut sums: Vec<UpstreamReport> = Vec::new();
-            for ledger in self.heart.ledgers() {
-                let taken = ledger.lock().take_upstreams();
+            for counts in self.shared_flow.all_counts() {
+                let taken = counts.lock().take_upstreams();
                 sums.resize(sums.len().max(taken.len()), UpstreamReport::default());
                 for (sum, report) in sums.iter_mut().zip(&taken) {
                     sum.add(report);
@@ -232,7 +232,7 @@ impl Plane {
             }
             sums
         };
-        let sums = py.detach(|| self.heart.guard.call(Vec::new, sum_up));
+        let sums = py.detach(|| self.shared_flow.guard.call(Vec::new, sum_up));
         let row = |(number, sum): (usize, &UpstreamReport)| {
             let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
             (number, sum.queries, sum.answers, sum.sum_s, sum.buckets.to_vec(), mean_s)
@@ -242,7 +242,7 @@ impl Plane {
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = match self.shared() {
-            Some(shared) => totals(&shared, &self.heart),
+            Some(shared) => totals(&shared, &self.shared_flow),
             None => self.totals.lock().clone(),
         };
         let counters = PyDict::new(py);
@@ -257,8 +257,8 @@ impl Plane {
     /// The next query of each of this worker's threads panics (tests).
     pub fn panic_worker(&self, worker: u16) {
         if let Some(shared) = self.shared() {
-            for (post, _) in shared.posts.iter().zip(&shared.workers).filter(|(_, &of)| of == worker) {
-                post.signal(SIGNAL_PANIC);
+            for (mailbox, _) in shared.mailboxes.iter().zip(&shared.workers).filter(|(_, &of)| of == worker) {
+                mailbox.signal(SIGNAL_PANIC);
             }
         }
     }
@@ -267,9 +267,9 @@ impl Plane {
         self.running.lock().as_ref().map(|running| Arc::clone(&running.shared))
     }
 
-    fn each_post(&self, tell: impl Fn(&Post)) {
+    fn each_post(&self, tell: impl Fn(&Mailbox)) {
         if let Some(shared) = self.shared() {
-            shared.posts.iter().for_each(tell);
+            shared.mailboxes.iter().for_each(tell);
         }
     }
 }
@@ -284,8 +284,8 @@ impl Drop for Plane {
 /// End the threads, if there are any.
 fn stop(running: &mut Option<Running>) {
     let Some(Running { shared, threads, .. }) = running else { return };
-    for post in &shared.posts {
-        post.signal(SIGNAL_STOP);
+    for mailbox in &shared.mailboxes {
+        mailbox.signal(SIGNAL_STOP);
     }
     for thread in threads.drain(..) {
         thread.thread().unpark();
@@ -294,18 +294,18 @@ fn stop(running: &mut Option<Running>) {
     }
 }
 
-fn totals(shared: &Shared, heart: &Heart) -> BTreeMap<&'static str, u64> {
+fn totals(shared: &Shared, shared_flow: &SharedFlow) -> BTreeMap<&'static str, u64> {
     let mut totals = BTreeMap::new();
-    for (name, count) in shared.posts.iter().flat_map(|post| post.counters.named()) {
+    for (name, count) in shared.mailboxes.iter().flat_map(|mailbox| mailbox.counters.named()) {
         *totals.entry(name).or_default() += count;
     }
-    let counts = &heart.flow.counts;
+    let counts = &shared_flow.flow.counts;
     for (name, count) in
         [("asked", &counts.asked), ("coalesced", &counts.coalesced), ("overloads", &counts.overloads)]
     {
         totals.insert(name, count.load(Ordering::Relaxed));
     }
-    *totals.entry("panics").or_default() += heart.guard.panics.load(Ordering::Relaxed);
+    *totals.entry("panics").or_default() += shared_flow.guard.panics.load(Ordering::Relaxed);
     totals
 }
 

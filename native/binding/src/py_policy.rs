@@ -25,7 +25,7 @@ pub struct PolicyTable {
 }
 
 /// A response that a judgement is wanted on, and whether qname's own verdict is that of a stream.
-type Heard<'py> = (Bound<'py, PyTuple>, bool);
+type ResponseResult<'py> = (Bound<'py, PyTuple>, bool);
 
 #[pymethods]
 impl PolicyTable {
@@ -76,7 +76,7 @@ impl PolicyTable {
         limit: usize,
         judged_at: f64,
         now: f64,
-        response: Option<Heard<'py>>,
+        response: Option<ResponseResult<'py>>,
         kept: Option<(Vec<u8>, u16)>,
     ) -> PyResult<(&'static str, Bound<'py, PyBytes>)> {
         let query =
@@ -101,7 +101,7 @@ impl PolicyTable {
 
 impl PolicyTable {
     /// The verdict on a name and the judgement on an answer to it.
-    fn judge(&self, qname: &[u8], heard: &Heard<'_>, now: f64) -> PyResult<(Verdict, Judgement)> {
+    fn judge(&self, qname: &[u8], heard: &ResponseResult<'_>, now: f64) -> PyResult<(Verdict, Judgement)> {
         let (fields, over_stream) = heard;
         let response = response_from(fields, qname)?;
         let mut verdict = self.table.judge_name(qname, now);

@@ -13,14 +13,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Desk, Finished, FlightKey, Heard, Hearing, Incoming, Memo, Replies, Route, Transport,
-    Waiter,
+    AskOutcome, Attempt, BatchContext, FlightKey, Incoming, Memo, ReplySink, ResponseContext, ResponseResult,
+    Route, Transport, Waiter, WaiterReply,
 };
 
 use crate::fields::{address_from, handover_fields, question_from, waiters_fields, QuestionFields};
 use crate::py_core::{word_of, Core};
 use crate::ring::{Handover, HandoverReason};
-use crate::shared::{Heart, Ledger};
+use crate::shared::{SharedFlow, ThreadCounts};
 
 /// Octets of the memo that stands in front: enough for a test.
 const MEMO_OCTETS: usize = 1 << 20;
@@ -41,8 +41,8 @@ struct Own {
 /// See the stub file.
 #[pyclass(frozen, module = "resolver_native.testing")]
 pub struct Steps {
-    heart: Arc<Heart>,
-    ledger: Arc<Mutex<Ledger>>,
+    shared_flow: Arc<SharedFlow>,
+    counts: Arc<Mutex<ThreadCounts>>,
     own: Mutex<Own>,
 }
 
@@ -53,7 +53,7 @@ struct Rows {
     messages: Vec<Vec<u8>>,
 }
 
-impl Replies for Rows {
+impl ReplySink for Rows {
     fn room(&mut self) -> &mut Vec<u8> {
         &mut self.room
     }
@@ -83,8 +83,8 @@ impl Steps {
             tickets: HashMap::new(),
             next: 1,
         };
-        let heart = Arc::clone(&core.heart);
-        Ok(Steps { ledger: heart.new_ledger(RECORD_OCTETS), heart, own: Mutex::new(own) })
+        let shared_flow = Arc::clone(&core.shared_flow);
+        Ok(Steps { counts: shared_flow.new_counts(RECORD_OCTETS), shared_flow, own: Mutex::new(own) })
     }
 
     fn answer_batch<'py>(
@@ -101,18 +101,18 @@ impl Steps {
             queries.iter().map(|(octets, address)| Incoming { octets, address: *address }).collect();
         let count = batch.len();
         let mut rows = Rows { room: Vec::new(), words: vec![4; count], messages: vec![Vec::new(); count] };
-        let policy = self.heart.flow.policy();
+        let policy = self.shared_flow.flow.policy();
         if let Some(policy) = policy.as_deref() {
             let began = Instant::now();
             let own = &mut *self.own.lock();
-            let mut ledger = self.ledger.lock();
-            let tallies = &mut ledger.tallies;
+            let mut counts = self.counts.lock();
+            let tallies = &mut counts.tallies;
             let mut rest = Vec::new();
-            let desk = Desk { now, memo: &mut own.memo, tallies, concluded: &mut 0 };
-            self.heart.flow.answer_batch(policy, &batch, desk, &mut rows, |index, outcome| {
+            let context = BatchContext { now, memo: &mut own.memo, tallies, concluded: &mut 0 };
+            self.shared_flow.flow.answer_batch(policy, &batch, context, &mut rows, |index, outcome| {
                 rest.push((index, outcome));
             });
-            ledger.tallies.settle(began.elapsed().as_secs_f64());
+            counts.tallies.settle(began.elapsed().as_secs_f64());
             for (index, outcome) in rest {
                 rows.words[index] = word_of(outcome);
             }
@@ -129,29 +129,29 @@ impl Steps {
         now: f64,
         token: u64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let peer = self.heart.flow.peer(address_from(address)?, Transport::Udp);
-        let policy = self.heart.flow.policy();
+        let peer = self.shared_flow.flow.peer(address_from(address)?, Transport::Udp);
+        let policy = self.shared_flow.flow.policy();
         let Some(policy) = policy.as_deref() else { return Ok(("punt",).into_pyobject(py)?.into_any()) };
         let Own { entropy, out, attempts, next, .. } = &mut *self.own.lock();
-        let tallies = &mut self.ledger.lock().tallies;
+        let tallies = &mut self.counts.lock().tallies;
         let route = Route::Stream { connection: token };
-        let asked = self.heart.flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
+        let asked = self.shared_flow.flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
         tallies.settle(0.0);
         Ok(match asked {
-            Asked::Send(attempt) => {
+            AskOutcome::Send(attempt) => {
                 let number = std::mem::replace(next, *next + 1);
                 let message = PyBytes::new(py, &attempt.octets);
                 let fields = ("send", number, attempt.upstream, message);
                 attempts.insert(number, attempt);
                 fields.into_pyobject(py)?.into_any()
             }
-            Asked::Joined => ("joined",).into_pyobject(py)?.into_any(),
-            Asked::Reply => ("reply", PyBytes::new(py, out)).into_pyobject(py)?.into_any(),
-            Asked::Punt => ("punt",).into_pyobject(py)?.into_any(),
+            AskOutcome::Joined => ("joined",).into_pyobject(py)?.into_any(),
+            AskOutcome::Reply => ("reply", PyBytes::new(py, out)).into_pyobject(py)?.into_any(),
+            AskOutcome::Punt => ("punt",).into_pyobject(py)?.into_any(),
         })
     }
 
-    fn heard<'py>(
+    fn on_response<'py>(
         &self,
         py: Python<'py>,
         attempt: u64,
@@ -160,26 +160,26 @@ impl Steps {
     ) -> PyResult<Bound<'py, PyAny>> {
         let own = &mut *self.own.lock();
         let asked = own.attempts.get(&attempt).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
-        let policy = self.heart.flow.policy();
+        let policy = self.shared_flow.flow.policy();
         let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("there is no policy")) };
         let mut told: Vec<(u64, Option<Bound<'py, PyBytes>>)> = Vec::new();
         let mut punts: Vec<u64> = Vec::new();
-        let mut ledger = self.ledger.lock();
-        let hearing = Hearing { policy, now, out: &mut own.out, tallies: &mut ledger.tallies };
-        let each = |waiter: &Waiter, finished: Finished| {
+        let mut counts = self.counts.lock();
+        let context = ResponseContext { policy, now, out: &mut own.out, tallies: &mut counts.tallies };
+        let each = |waiter: &Waiter, finished: WaiterReply| {
             let Route::Stream { connection: token } = waiter.route else { return };
             match finished {
-                Finished::Reply(reply) => told.push((token, Some(PyBytes::new(py, reply)))),
-                Finished::Drop => told.push((token, None)),
-                Finished::Punt => punts.push(token),
+                WaiterReply::Reply(reply) => told.push((token, Some(PyBytes::new(py, reply)))),
+                WaiterReply::Drop => told.push((token, None)),
+                WaiterReply::Punt => punts.push(token),
             }
         };
-        match self.heart.flow.heard(asked, octets, hearing, each) {
-            Heard::Done => {
+        match self.shared_flow.flow.on_response(asked, octets, context, each) {
+            ResponseResult::Done => {
                 own.attempts.remove(&attempt);
                 Ok(("done", told, punts).into_pyobject(py)?.into_any())
             }
-            Heard::HandOver => {
+            ResponseResult::HandOver => {
                 let handover = self.hand_over(own, attempt, HandoverReason::Reply, Some(octets.into()))?;
                 let fields = handover_fields(py, &handover)?;
                 Ok(("handover", fields).into_pyobject(py)?.into_any())
@@ -197,23 +197,23 @@ impl Steps {
         handover_fields(py, &handover)
     }
 
-    fn want<'py>(
+    fn claim<'py>(
         &self,
         py: Python<'py>,
         question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = self.heart.want(question_from(&question)?);
+        let waiters = self.shared_flow.claim(question_from(&question)?);
         waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
     }
 
-    fn let_go(&self, question: QuestionFields<'_>) -> PyResult<()> {
-        self.heart.let_go(question_from(&question)?);
+    fn release(&self, question: QuestionFields<'_>) -> PyResult<()> {
+        self.shared_flow.release(question_from(&question)?);
         Ok(())
     }
 
     fn close_ticket(&self, ticket: u64) {
         if let Some(key) = self.own.lock().tickets.remove(&ticket) {
-            self.heart.flow.release(&key);
+            self.shared_flow.flow.release_key(&key);
         }
     }
 }
@@ -227,7 +227,7 @@ impl Steps {
         octets: Option<Box<[u8]>>,
     ) -> PyResult<Handover> {
         let attempt = own.attempts.remove(&number).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
-        let waiters = self.heart.flow.hand_over(&attempt.key).into_iter().collect();
+        let waiters = self.shared_flow.flow.hand_over(&attempt.key).into_iter().collect();
         own.tickets.insert(number, attempt.key.clone());
         Ok(Handover { attempt, ticket: number, octets, reason, waiters })
     }

@@ -1,7 +1,7 @@
-//! What the workers tell Python, in a bounded ring with a bell.
+//! What the threads report to Python, in a bounded ring with a wake-up descriptor.
 //!
 //! Knows: events, how many may wait.  Does not know: what Python does with them.
-//! Theory: a worker never waits: when the ring is full the event is dropped and counted.  The bell is rung only
+//! Theory: a thread never waits: when the ring is full the event is dropped and counted.  The descriptor is written only
 //! when Python has not been called yet, so a storm of events costs one system call per `drain`.
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use resolver_core::flow::{Attempt, Route, Waiter};
 
 use crate::epoll::EventFd;
-use crate::summons::Summons;
+use crate::wake_flag::WakeFlag;
 
 /// Octets of datagrams that events may hold altogether; the last one that is let in may exceed it, whatever it
 /// weighs: so many clients may wait for one question that their queries alone weigh more.
@@ -111,7 +111,7 @@ impl Event {
 
 /// A worker went down or came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum WorkerEvent {
     /// Nobody reads this worker's sockets for a while.
     Down(u16),
     /// It does again.
@@ -121,10 +121,10 @@ pub enum Notice {
 /// The ring.
 pub struct Ring {
     events: ArrayQueue<Event>,
-    notices: Mutex<VecDeque<Notice>>,
+    notices: Mutex<VecDeque<WorkerEvent>>,
     octets: AtomicUsize,
-    bell: EventFd,
-    summons: Summons,
+    wakeup: EventFd,
+    wake_flag: WakeFlag,
 }
 
 impl Ring {
@@ -134,14 +134,14 @@ impl Ring {
             events: ArrayQueue::new(events_max),
             notices: Mutex::default(),
             octets: AtomicUsize::new(0),
-            bell: EventFd::new()?,
-            summons: Summons::new(),
+            wakeup: EventFd::new()?,
+            wake_flag: WakeFlag::new(),
         })
     }
 
     /// The descriptor that is readable while events wait.
-    pub fn bell(&self) -> &EventFd {
-        &self.bell
+    pub fn wakeup(&self) -> &EventFd {
+        &self.wakeup
     }
 
     /// Add an event; given back when there is no room.  Never waits.
@@ -161,7 +161,7 @@ impl Ring {
     }
 
     /// Add news of a worker.
-    pub fn notify(&self, notice: Notice) {
+    pub fn notify(&self, notice: WorkerEvent) {
         let mut notices = self.notices.lock();
         if notices.len() < NOTICES_MAX {
             notices.push_back(notice);
@@ -170,17 +170,17 @@ impl Ring {
         self.call();
     }
 
-    /// Ring the bell unless Python has been called and has not looked yet.
+    /// Wake Python unless it was woken and has not looked yet.
     fn call(&self) {
-        if self.summons.call() {
-            self.bell.ring();
+        if self.wake_flag.set() {
+            self.wakeup.notify();
         }
     }
 
-    /// Take what waits, at most `max` events; the bell rings again if that leaves any.
-    pub fn drain(&self, max: usize) -> (Vec<Notice>, Vec<Event>) {
-        self.bell.hush();
-        self.summons.answer();
+    /// Take what waits, at most `max` events; the descriptor is made readable again if that leaves any.
+    pub fn drain(&self, max: usize) -> (Vec<WorkerEvent>, Vec<Event>) {
+        self.wakeup.clear();
+        self.wake_flag.clear();
         let notices = self.notices.lock().drain(..).collect();
         let mut events = Vec::with_capacity(max.min(self.events.len()));
         while events.len() < max {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn rings(ring: &Ring) -> bool {
-        let mut poll = libc::pollfd { fd: ring.bell().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: ring.wakeup().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd.
         unsafe { libc::poll(&mut poll, 1, 0) == 1 }
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_waits_unheard_however_many_threads_push() {
+    fn no_event_waits_unseen_however_many_threads_push() {
         const PUSHERS: usize = 3;
         const EVENTS: usize = 20_000;
         let ring = Ring::new(64).unwrap();
@@ -257,19 +257,20 @@ mod tests {
             }
             let mut taken = 0;
             while taken < PUSHERS * EVENTS {
-                let mut poll = libc::pollfd { fd: ring.bell().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                let mut poll =
+                    libc::pollfd { fd: ring.wakeup().as_raw_fd(), events: libc::POLLIN, revents: 0 };
                 // SAFETY: one valid pollfd.
                 assert_eq!(unsafe { libc::poll(&mut poll, 1, 10_000) }, 1, "after {taken} events");
                 taken += ring.drain(16).1.len();
             }
         });
-        // The last push may have rung after its event was taken.
+        // The last push may have made it readable after its event was taken.
         assert!(ring.drain(1).1.is_empty() && !rings(&ring));
         assert_eq!(ring.octets.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn the_bell_rings_while_anything_waits() {
+    fn it_is_readable_while_anything_waits() {
         let ring = Ring::new(8).unwrap();
         assert!(!rings(&ring));
         for _ in 0..3 {
@@ -280,9 +281,9 @@ mod tests {
         assert!(rings(&ring));
         assert_eq!(ring.drain(2).1.len(), 1);
         assert!(!rings(&ring));
-        ring.notify(Notice::Down(3));
+        ring.notify(WorkerEvent::Down(3));
         assert!(rings(&ring));
-        assert_eq!(ring.drain(2).0, [Notice::Down(3)]);
+        assert_eq!(ring.drain(2).0, [WorkerEvent::Down(3)]);
         assert!(!rings(&ring));
     }
 }

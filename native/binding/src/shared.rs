@@ -1,4 +1,4 @@
-//! What threads share: the flow with its counts, and what a worker and the plane tell each other.
+//! What threads share: the flow with its counts, and what a thread and the plane report to each other.
 //!
 //! Knows: who may read and write what.  Does not know: how a query is answered, Python's types.
 
@@ -14,7 +14,7 @@ use resolver_core::wire::Question;
 use crate::counters::Counters;
 use crate::epoll::EventFd;
 use crate::guard::Guard;
-use crate::ring::{Notice, Ring};
+use crate::ring::{Ring, WorkerEvent};
 use crate::sys::ListenSocket;
 
 /// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
@@ -71,13 +71,13 @@ impl UpstreamReport {
 /// On cache lines of its own: it is written for every query, and must not slow a thread next door.
 #[derive(Default)]
 #[repr(align(128))]
-pub struct Ledger {
+pub struct ThreadCounts {
     /// Outcomes.
     pub tallies: Tallies,
     upstreams: Vec<UpstreamReport>,
 }
 
-impl Ledger {
+impl ThreadCounts {
     /// The counts of one upstream.
     pub fn upstream(&mut self, number: u16) -> &mut UpstreamReport {
         let number = usize::from(number);
@@ -95,56 +95,56 @@ impl Ledger {
 }
 
 /// The flow, and the counts of all threads that ever worked on it.
-pub struct Heart {
+pub struct SharedFlow {
     /// The decisions.
     pub flow: Flow,
     /// Around calls of Python's.
     pub guard: Arc<Guard>,
     servers: Mutex<Vec<SocketAddr>>,
-    ledgers: Mutex<Vec<Arc<Mutex<Ledger>>>>,
+    all_counts: Mutex<Vec<Arc<Mutex<ThreadCounts>>>>,
     recorded: Option<Recorded>,
-    /// The buffer of records of each ledger; empty where nothing is recorded.
-    sources: Mutex<Vec<(Arc<Mutex<Ledger>>, Source)>>,
+    /// The buffer of records of each counts; empty where nothing is recorded.
+    sources: Mutex<Vec<(Arc<Mutex<ThreadCounts>>, Source)>>,
 }
 
-impl Heart {
+impl SharedFlow {
     /// Nothing counted yet.
-    pub fn new(flow: Flow, guard: Arc<Guard>, recorded: Option<Recorded>) -> Heart {
-        Heart {
+    pub fn new(flow: Flow, guard: Arc<Guard>, recorded: Option<Recorded>) -> SharedFlow {
+        SharedFlow {
             flow,
             guard,
             servers: Mutex::default(),
-            ledgers: Mutex::default(),
+            all_counts: Mutex::default(),
             recorded,
             sources: Mutex::default(),
         }
     }
 
-    /// See `Flow::want`.
-    pub fn want(&self, question: Question) -> Option<Waiters> {
-        self.guard.call(|| None, || self.flow.want(question))
+    /// See `Flow::claim`.
+    pub fn claim(&self, question: Question) -> Option<Waiters> {
+        self.guard.call(|| None, || self.flow.claim(question))
     }
 
-    /// See `Flow::let_go`.
-    pub fn let_go(&self, question: Question) {
-        self.guard.call(|| (), || self.flow.let_go(question));
+    /// See `Flow::release`.
+    pub fn release(&self, question: Question) {
+        self.guard.call(|| (), || self.flow.release(question));
     }
 
     /// A new thread's counts, with a buffer of so many octets for its records, if any are kept.
-    pub fn new_ledger(&self, record_octets: usize) -> Arc<Mutex<Ledger>> {
-        let ledger = Arc::new(Mutex::new(Ledger::default()));
+    pub fn new_counts(&self, record_octets: usize) -> Arc<Mutex<ThreadCounts>> {
+        let counts = Arc::new(Mutex::new(ThreadCounts::default()));
         if let Some(recorded) = self.recorded {
             let (producer, consumer) = ring(record_octets);
-            ledger.lock().tallies.record_into(producer, recorded);
-            self.sources.lock().push((Arc::clone(&ledger), Source::new(consumer)));
+            counts.lock().tallies.record_into(producer, recorded);
+            self.sources.lock().push((Arc::clone(&counts), Source::new(consumer)));
         }
-        self.ledgers.lock().push(Arc::clone(&ledger));
-        ledger
+        self.all_counts.lock().push(Arc::clone(&counts));
+        counts
     }
 
     /// All threads' counts.
-    pub fn ledgers(&self) -> Vec<Arc<Mutex<Ledger>>> {
-        self.ledgers.lock().clone()
+    pub fn all_counts(&self) -> Vec<Arc<Mutex<ThreadCounts>>> {
+        self.all_counts.lock().clone()
     }
 
     /// Records that wait, on all threads: at most one part of each.
@@ -152,8 +152,8 @@ impl Heart {
     /// A thread's lock is taken only when it recorded something of a new kind.
     pub fn take_records(&self) -> Records {
         let mut sources = self.sources.lock();
-        let take = |(ledger, source): &mut (Arc<Mutex<Ledger>>, Source)| {
-            source.take(|first| self.flow.kinds(&ledger.lock().tallies, first))
+        let take = |(counts, source): &mut (Arc<Mutex<ThreadCounts>>, Source)| {
+            source.take(|first| self.flow.kinds(&counts.lock().tallies, first))
         };
         Records { parts: sources.iter_mut().filter_map(take).collect() }
     }
@@ -180,16 +180,16 @@ impl Heart {
     }
 }
 
-/// What the plane wants of a worker.
-pub enum Order {
+/// What the plane asks of a thread.
+pub enum Command {
     /// Python is done with this ticket's attempt and its question.
     Close(u64),
     /// Hand over every attempt in flight.
     HandOverAll,
 }
 
-/// There are orders.
-pub const SIGNAL_ORDERS: u32 = 1;
+/// There are commands.
+pub const SIGNAL_COMMANDS: u32 = 1;
 /// Read no more queries.
 pub const SIGNAL_STOP_READING: u32 = 2;
 /// End.
@@ -199,71 +199,71 @@ pub const SIGNAL_PANIC: u32 = 8;
 
 /// The plane's side of one thread; what that looks at in every turn is on cache lines of its own.
 #[repr(align(128))]
-pub struct Post {
+pub struct Mailbox {
     /// Set bits are looked at once per turn.
     pub signals: AtomicU32,
-    /// Rung after a signal, for a worker that waits.
-    pub bell: EventFd,
-    orders: Mutex<Vec<Order>>,
+    /// Written after a signal, for a thread that waits.
+    pub wakeup: EventFd,
+    commands: Mutex<Vec<Command>>,
     /// Its totals.
     pub counters: Arc<Counters>,
     /// Its counts.
-    pub ledger: Arc<Mutex<Ledger>>,
+    pub counts: Arc<Mutex<ThreadCounts>>,
 }
 
-impl Post {
+impl Mailbox {
     /// Fails when the process has no descriptors left.
     ///
     /// `record_octets`: room for its records.
-    pub fn new(heart: &Heart, record_octets: usize) -> std::io::Result<Post> {
-        Ok(Post {
+    pub fn new(shared_flow: &SharedFlow, record_octets: usize) -> std::io::Result<Mailbox> {
+        Ok(Mailbox {
             signals: AtomicU32::new(0),
-            bell: EventFd::new()?,
-            orders: Mutex::default(),
+            wakeup: EventFd::new()?,
+            commands: Mutex::default(),
             counters: Arc::default(),
-            ledger: heart.new_ledger(record_octets),
+            counts: shared_flow.new_counts(record_octets),
         })
     }
 
-    /// Set a signal and ring.
+    /// Set a signal and wake the thread.
     pub fn signal(&self, bits: u32) {
         if self.signals.fetch_or(bits, Ordering::AcqRel) & bits != bits {
-            self.bell.ring();
+            self.wakeup.notify();
         }
     }
 
     /// Whether the query now at hand is to panic; asked once per batch.
-    pub fn is_doomed(&self) -> bool {
-        let is_doomed = self.signals.load(Ordering::Relaxed) & SIGNAL_PANIC != 0;
-        if is_doomed {
+    pub fn panics_next(&self) -> bool {
+        let panics_next = self.signals.load(Ordering::Relaxed) & SIGNAL_PANIC != 0;
+        if panics_next {
             self.signals.fetch_and(!SIGNAL_PANIC, Ordering::AcqRel);
         }
-        is_doomed
+        panics_next
     }
 
     /// Give an order.
-    pub fn order(&self, order: Order) {
-        self.orders.lock().push(order);
-        self.signal(SIGNAL_ORDERS);
+    pub fn command(&self, command: Command) {
+        self.commands.lock().push(command);
+        self.signal(SIGNAL_COMMANDS);
     }
 
-    /// The orders given since the last call.
-    pub fn take_orders(&self) -> Vec<Order> {
-        self.signals.fetch_and(!SIGNAL_ORDERS, Ordering::AcqRel);
-        std::mem::take(&mut self.orders.lock())
+    /// The commands given since the last call.
+    pub fn take_commands(&self) -> Vec<Command> {
+        self.signals.fetch_and(!SIGNAL_COMMANDS, Ordering::AcqRel);
+        std::mem::take(&mut self.commands.lock())
     }
 }
 
 /// What all threads of a plane share.
 pub struct Shared {
     /// The flow.
-    pub heart: Arc<Heart>,
+    pub shared_flow: Arc<SharedFlow>,
     /// The way to Python.
     pub ring: Ring,
     /// Each thread's listening socket: any thread may answer through it.
     pub sockets: Vec<ListenSocket>,
-    /// One post for each thread.
-    pub posts: Vec<Post>,
+    /// One mailbox for each thread.
+    pub mailboxes: Vec<Mailbox>,
     /// For each thread the worker it belongs to, as Python counts them.
     pub workers: Vec<u16>,
     /// For each worker how many of its threads are down.
@@ -283,12 +283,12 @@ impl Shared {
         if is_down {
             *count += 1;
             if *count == 1 {
-                self.ring.notify(Notice::Down(worker));
+                self.ring.notify(WorkerEvent::Down(worker));
             }
         } else {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.ring.notify(Notice::Up(worker));
+                self.ring.notify(WorkerEvent::Up(worker));
             }
         }
     }

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use resolver_core::flow::{DatagramRoute, Incoming, Replies, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use resolver_core::flow::{DatagramRoute, Incoming, ReplySink, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 
 /// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
 pub const BATCH_MAX: usize = 64;
@@ -312,7 +312,7 @@ pub struct Rows<'b> {
     filled: &'b mut usize,
 }
 
-impl Replies for Rows<'_> {
+impl ReplySink for Rows<'_> {
     #[inline]
     fn room(&mut self) -> &mut Vec<u8> {
         &mut self.replies[*self.filled]
@@ -370,7 +370,7 @@ fn send_all(fd: RawFd, headers: &mut [libc::mmsghdr]) -> usize {
 }
 
 /// Answers to clients of earlier batches, for one socket at a time.
-pub struct Outbox {
+pub struct SendQueue {
     routes: Vec<DatagramRoute>,
     octets: Vec<Vec<u8>>,
     filled: usize,
@@ -379,13 +379,13 @@ pub struct Outbox {
 }
 
 // SAFETY: the raw pointers in `parts` and `headers` are written and read within `send` alone, which has the
-// outbox to itself; between calls they mean nothing.
-unsafe impl Send for Outbox {}
+// send_queue to itself; between calls they mean nothing.
+unsafe impl Send for SendQueue {}
 
-impl Outbox {
+impl SendQueue {
     /// An empty one.
-    pub fn new() -> Outbox {
-        Outbox {
+    pub fn new() -> SendQueue {
+        SendQueue {
             routes: Vec::with_capacity(BATCH_MAX),
             octets: (0..BATCH_MAX).map(|_| Vec::new()).collect(),
             filled: 0,
@@ -397,7 +397,7 @@ impl Outbox {
     /// Whether `route`'s answer must wait until what is here has been sent: another socket's, or no room.
     pub fn must_send_before(&self, route: &DatagramRoute) -> bool {
         match self.routes.first() {
-            Some(first) => self.filled == BATCH_MAX || first.worker != route.worker,
+            Some(first) => self.filled == BATCH_MAX || first.thread != route.thread,
             None => false,
         }
     }
@@ -414,7 +414,7 @@ impl Outbox {
 
     /// Whose socket the answers leave by; None: there are none.
     pub fn target(&self) -> Option<u16> {
-        self.routes.first().map(|route| route.worker)
+        self.routes.first().map(|route| route.thread)
     }
 
     /// Send everything; how many the kernel did not take.

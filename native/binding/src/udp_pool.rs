@@ -35,7 +35,7 @@ const EMPTY_TRIES: usize = 64;
 
 /// Why a query could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsent {
+pub enum SendError {
     /// The machine's trouble, not the upstream's.
     NoSocket,
     /// No way to the upstream.
@@ -55,7 +55,7 @@ pub enum Read {
 
 /// To whom a datagram goes.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Addressee {
+pub enum Recipient {
     /// Its ID is this one's.
     One(Handle),
     /// Its query was given up.
@@ -148,12 +148,12 @@ impl UdpPools {
         owner: Handle,
         now: f64,
         entropy: &mut Entropy,
-    ) -> Result<Handle, Unsent> {
+    ) -> Result<Handle, SendError> {
         let pool = usize::from(upstream);
         if pool >= self.pools.len() {
-            return Err(Unsent::Network);
+            return Err(SendError::Network);
         }
-        let &[high, low, ..] = octets else { return Err(Unsent::Network) };
+        let &[high, low, ..] = octets else { return Err(SendError::Network) };
         let id = u16::from_be_bytes([high, low]);
         let picked = if self.pools[pool].line.len() < self.size_max {
             self.grow(pool, id, now, entropy)?
@@ -161,7 +161,7 @@ impl UdpPools {
             let index = entropy.below(self.pools[pool].line.len() as u32) as usize;
             self.pick(pool, id, index, now, entropy)?
         };
-        let slot = self.slots.get_mut(picked).ok_or(Unsent::Network)?;
+        let slot = self.slots.get_mut(picked).ok_or(SendError::Network)?;
         slot.uses += 1;
         // The first error may belong to an earlier query of this socket; a third one is ours.
         let mut tries_left = 3;
@@ -173,7 +173,7 @@ impl UdpPools {
             }
             tries_left -= 1;
             if tries_left == 0 {
-                return Err(Unsent::Network);
+                return Err(SendError::Network);
             }
         }
         slot.ids.push(id);
@@ -183,7 +183,7 @@ impl UdpPools {
     }
 
     /// A new socket while the pool is not full; without one, what there is.
-    fn grow(&mut self, pool: usize, id: u16, now: f64, entropy: &mut Entropy) -> Result<Handle, Unsent> {
+    fn grow(&mut self, pool: usize, id: u16, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
         match self.open(pool, now, entropy) {
             Ok(opened) => {
                 self.pools[pool].line.push(opened);
@@ -207,7 +207,7 @@ impl UdpPools {
         mut index: usize,
         now: f64,
         entropy: &mut Entropy,
-    ) -> Result<Handle, Unsent> {
+    ) -> Result<Handle, SendError> {
         for _ in 0..PICK_TRIES {
             let mut picked = self.pools[pool].line[index];
             let is_worn = |slot: &Slot| slot.uses >= SOCKET_USES_MAX || now >= slot.retire_at;
@@ -238,7 +238,7 @@ impl UdpPools {
     }
 
     /// A new socket on a random port.
-    fn open(&mut self, pool: usize, now: f64, entropy: &mut Entropy) -> Result<Handle, Unsent> {
+    fn open(&mut self, pool: usize, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
         let opened = connect(self.pools[pool].server, entropy).and_then(|socket| {
             let fd = socket.as_raw_fd();
             let handle = self.slots.put(Slot {
@@ -266,8 +266,10 @@ impl UdpPools {
             Err(error) => {
                 add(&self.counters.open_failures, 1);
                 match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Err(Unsent::NoSocket),
-                    _ => Err(Unsent::Network),
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        Err(SendError::NoSocket)
+                    }
+                    _ => Err(SendError::Network),
                 }
             }
         }
@@ -301,21 +303,21 @@ impl UdpPools {
     }
 
     /// To whom a datagram that was read goes; counted if it is nobody's.
-    pub fn addressee(&mut self, handle: Handle, octets: &[u8]) -> Addressee {
-        let Some(slot) = self.slots.get_mut(handle) else { return Addressee::Orphan };
+    pub fn recipient(&mut self, handle: Handle, octets: &[u8]) -> Recipient {
+        let Some(slot) = self.slots.get_mut(handle) else { return Recipient::Orphan };
         if let &[high, low, ..] = octets {
             let id = u16::from_be_bytes([high, low]);
             if let Some(place) = slot.place_of(id) {
-                return Addressee::One(slot.owners[place]);
+                return Recipient::One(slot.owners[place]);
             }
             if let Some(place) = slot.orphans.iter().position(|&orphan| orphan == id) {
                 slot.orphans.remove(place);
                 add(&self.counters.late, 1);
-                return Addressee::Orphan;
+                return Recipient::Orphan;
             }
         }
         add(&self.counters.unexpected, 1);
-        Addressee::All(slot.owners.clone())
+        Recipient::All(slot.owners.clone())
     }
 
     /// Whether anybody waits on this socket.

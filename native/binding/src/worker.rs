@@ -4,7 +4,7 @@
 //! an answer is what it is.
 //! Theory: with nothing in flight the thread waits in `recvmmsg` itself, so a batch of answers costs two
 //! system calls; with questions in flight, or when no query has come for a while, it waits in `epoll_wait` for
-//! all its sockets and its bell.  Where datagrams come close together the thread lets them gather for a
+//! all its sockets and its wakeup.  Where datagrams come close together the thread lets them gather for a
 //! moment between turns, since a turn costs as much for five as for thirty.  A panic costs one query: the turn
 //! is finished, then everything the thread holds is handed to Python and built anew.
 
@@ -17,14 +17,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Asked, Desk, Flow, Memo, Outcome, Policy, Route, Transport};
+use resolver_core::flow::{AskOutcome, BatchContext, Flow, Memo, Outcome, Policy, Route, Transport};
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
-use crate::misses::{punt, Misses, Turn};
-use crate::shared::{Ledger, Post, Shared, SIGNAL_ORDERS, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::shared::{Mailbox, Shared, ThreadCounts, SIGNAL_COMMANDS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::slab::Handle;
 use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
+use crate::upstream_queries::{punt, LoopContext, UpstreamQueries};
 
 /// Batches per turn: upstreams and timers get their turn after 256 queries.
 const BATCHES_PER_TURN_MAX: usize = 4;
@@ -37,7 +37,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const GATHERING: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 3..32 };
 const GATHERING_TIME: Duration = Duration::from_micros(50);
 
-/// How long the thread waits for a query alone; its bell is heard this much later at worst.
+/// How long the thread waits for a query alone; its wakeup is heard this much later at worst.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Pause before a thread begins anew, doubled each time.
@@ -49,7 +49,7 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits.
 const LISTEN: u64 = 1 << 60;
-const BELL: u64 = 1 << 61;
+const WAKEUP: u64 = 1 << 61;
 
 enum Ended {
     Stopped,
@@ -58,7 +58,7 @@ enum Ended {
 
 /// A thread's life, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
-    let post = &shared.posts[usize::from(number)];
+    let mailbox = &shared.mailboxes[usize::from(number)];
     let mut pause = PAUSE_MIN;
     let mut life = 0u8;
     loop {
@@ -69,7 +69,7 @@ pub fn run(shared: &Shared, number: u16) {
             return;
         }
         life = life.wrapping_add(1);
-        add(&post.counters.restarts, 1);
+        add(&mailbox.counters.restarts, 1);
         shared.tell_down(number, true);
         if began.elapsed() >= CALM {
             pause = PAUSE_MIN;
@@ -77,7 +77,7 @@ pub fn run(shared: &Shared, number: u16) {
         let until = Instant::now() + pause;
         pause = (pause * 2).min(PAUSE_MAX);
         while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if post.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
+            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
                 return;
             }
             thread::park_timeout(rest);
@@ -88,30 +88,30 @@ pub fn run(shared: &Shared, number: u16) {
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.
 fn live(shared: &Shared, number: u16, life: u8) -> Option<Ended> {
-    let mut worker = catch_unwind(AssertUnwindSafe(|| Worker::new(shared, number, life))).ok()?.ok()?;
+    let mut worker = catch_unwind(AssertUnwindSafe(|| ThreadLoop::new(shared, number, life))).ok()?.ok()?;
     let ended = catch_unwind(AssertUnwindSafe(|| worker.serve()));
     if ended.is_err() {
-        add(&worker.post.counters.panics, 1);
+        add(&worker.mailbox.counters.panics, 1);
     }
     // Whatever state it is in: who waits is Python's now.
-    if catch_unwind(AssertUnwindSafe(|| worker.misses.abandon(monotonic()))).is_err() {
-        add(&worker.post.counters.panics, 1);
+    if catch_unwind(AssertUnwindSafe(|| worker.upstream_queries.abandon(monotonic()))).is_err() {
+        add(&worker.mailbox.counters.panics, 1);
     }
     // Python may read the socket meanwhile, with an event loop of its own.
     let _ = worker.socket.set_nonblocking();
     ended.ok()
 }
 
-struct Worker<'s> {
+struct ThreadLoop<'s> {
     shared: &'s Shared,
-    post: &'s Post,
+    mailbox: &'s Mailbox,
     counters: &'s Counters,
     socket: &'s ListenSocket,
     number: u16,
     epoll: Arc<Epoll>,
     events: Events,
     batch: Batch,
-    misses: Misses<'s>,
+    upstream_queries: UpstreamQueries<'s>,
     asks: Vec<usize>,
     punts: Vec<usize>,
     /// Monotonic seconds, as of the end of the last batch or wait.
@@ -123,24 +123,24 @@ struct Worker<'s> {
     panics: u32,
 }
 
-impl<'s> Worker<'s> {
-    fn new(shared: &'s Shared, number: u16, life: u8) -> std::io::Result<Worker<'s>> {
-        let post = &shared.posts[usize::from(number)];
+impl<'s> ThreadLoop<'s> {
+    fn new(shared: &'s Shared, number: u16, life: u8) -> std::io::Result<ThreadLoop<'s>> {
+        let mailbox = &shared.mailboxes[usize::from(number)];
         let socket = &shared.sockets[usize::from(number)];
         let epoll = Arc::new(Epoll::new()?);
-        epoll.add(post.bell.as_raw_fd(), BELL)?;
+        epoll.add(mailbox.wakeup.as_raw_fd(), WAKEUP)?;
         epoll.add(socket.as_raw_fd(), LISTEN)?;
         socket.set_waiting(PATIENCE)?;
         sleep_precisely();
         run_promptly();
         let now = monotonic();
-        Ok(Worker {
+        Ok(ThreadLoop {
             shared,
-            post,
-            counters: &post.counters,
+            mailbox,
+            counters: &mailbox.counters,
             socket,
             number,
-            misses: Misses::new(shared, number, life, Arc::clone(&epoll), now),
+            upstream_queries: UpstreamQueries::new(shared, number, life, Arc::clone(&epoll), now),
             epoll,
             events: Events::with_room_for(EVENTS_PER_TURN_MAX),
             batch: Batch::new(),
@@ -155,21 +155,21 @@ impl<'s> Worker<'s> {
     }
 
     fn flow(&self) -> &'s Flow {
-        &self.shared.heart.flow
+        &self.shared.shared_flow.flow
     }
 
     fn serve(&mut self) -> Ended {
         loop {
-            let signals = self.post.signals.load(Ordering::Acquire);
+            let signals = self.mailbox.signals.load(Ordering::Acquire);
             if signals != 0 && self.obey(signals) {
                 return Ended::Stopped;
             }
-            let seen = if self.is_reading && !self.is_idle && self.misses.is_quiet() {
+            let seen = if self.is_reading && !self.is_idle && self.upstream_queries.is_quiet() {
                 self.wait_for_queries()
             } else {
                 self.wait_for_anything()
             };
-            if self.panics + self.misses.panics > 0 {
+            if self.panics + self.upstream_queries.panics > 0 {
                 return Ended::Panicked;
             }
             if GATHERING.contains(&seen) {
@@ -180,9 +180,9 @@ impl<'s> Worker<'s> {
 
     /// Look at what the plane wants; true: end.
     fn obey(&mut self, signals: u32) -> bool {
-        if signals & SIGNAL_ORDERS != 0 {
-            for order in self.post.take_orders() {
-                self.misses.obey(order, self.now);
+        if signals & SIGNAL_COMMANDS != 0 {
+            for order in self.mailbox.take_commands() {
+                self.upstream_queries.obey(order, self.now);
             }
         }
         if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
@@ -201,24 +201,24 @@ impl<'s> Worker<'s> {
             let _ = self.socket.set_waiting(PATIENCE);
             return 0;
         }
-        let post = self.post;
-        let mut ledger = post.ledger.lock();
-        self.answer_batches(count, &mut ledger);
+        let mailbox = self.mailbox;
+        let mut counts = mailbox.counts.lock();
+        self.answer_batches(count, &mut counts);
         count
     }
 
     /// One turn of everything; how many queries came, and how many upstream sockets had something.
     fn wait_for_anything(&mut self) -> usize {
-        let patience_ms = self.misses.patience_ms(self.now);
+        let patience_ms = self.upstream_queries.patience_ms(self.now);
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
             thread::sleep(PAUSE_MIN);
         }
         self.now = monotonic();
-        let post = self.post;
-        let mut ledger = post.ledger.lock();
+        let mailbox = self.mailbox;
+        let mut counts = mailbox.counts.lock();
         let policy = self.flow().policy();
-        let mut turn = Turn { policy: policy.as_deref(), ledger: &mut ledger, now: self.now };
+        let mut turn = LoopContext { policy: policy.as_deref(), counts: &mut counts, now: self.now };
         let mut may_read = false;
         let mut index = 0;
         let (mut heard, mut count) = (0, 0);
@@ -227,20 +227,20 @@ impl<'s> Worker<'s> {
             index += 1;
             match number {
                 LISTEN => may_read = true,
-                BELL => self.post.bell.hush(),
+                WAKEUP => self.mailbox.wakeup.clear(),
                 _ => {
                     heard += 1;
-                    self.misses.read(Handle::from_bits(number), &mut turn);
+                    self.upstream_queries.read(Handle::from_bits(number), &mut turn);
                 }
             }
         }
-        self.misses.send_answers();
+        self.upstream_queries.send_answers();
         if may_read && self.is_reading {
             count = self.receive(false);
             self.is_idle = false;
-            self.answer_batches(count, &mut ledger);
+            self.answer_batches(count, &mut counts);
         }
-        self.misses.look_at_timers(self.now);
+        self.upstream_queries.look_at_timers(self.now);
         heard + count
     }
 
@@ -262,18 +262,18 @@ impl<'s> Worker<'s> {
     }
 
     /// Answer the batch just received, and those behind it if it was full.
-    fn answer_batches(&mut self, mut count: usize, ledger: &mut Ledger) {
+    fn answer_batches(&mut self, mut count: usize, counts: &mut ThreadCounts) {
         for _ in 1..BATCHES_PER_TURN_MAX {
-            self.answer_batch(count, ledger);
+            self.answer_batch(count, counts);
             if count < BATCH_MAX {
                 return;
             }
             count = self.receive(false);
         }
-        self.answer_batch(count, ledger);
+        self.answer_batch(count, counts);
     }
 
-    fn answer_batch(&mut self, count: usize, ledger: &mut Ledger) {
+    fn answer_batch(&mut self, count: usize, counts: &mut ThreadCounts) {
         if count == 0 {
             return;
         }
@@ -283,13 +283,13 @@ impl<'s> Worker<'s> {
             return self.punt_all();
         };
         let began = monotonic();
-        self.answer_all(policy, began, ledger);
+        self.answer_all(policy, began, counts);
         self.send_batch();
         self.now = monotonic();
-        ledger.tallies.settle(self.now - began);
+        counts.tallies.settle(self.now - began);
         // After the answers that are ready: nobody waits for somebody else's miss.
         if !self.asks.is_empty() {
-            self.ask_all(policy, ledger);
+            self.ask_all(policy, counts);
         }
         if !self.punts.is_empty() {
             self.punt_all();
@@ -297,17 +297,17 @@ impl<'s> Worker<'s> {
     }
 
     /// Answer what was received; what is left over is in `asks` and `punts`.
-    fn answer_all(&mut self, policy: &Policy, now: f64, ledger: &mut Ledger) {
+    fn answer_all(&mut self, policy: &Policy, now: f64, counts: &mut ThreadCounts) {
         let mut concluded = 0;
         loop {
-            let (flow, post) = (&self.shared.heart.flow, self.post);
+            let (flow, mailbox) = (&self.shared.shared_flow.flow, self.mailbox);
             let (queries, mut rows) = self.batch.halves();
             let (asks, punts, memo) = (&mut self.asks, &mut self.punts, &mut self.memo);
-            let tallies = &mut ledger.tallies;
-            let desk = Desk { now, memo, tallies, concluded: &mut concluded };
+            let tallies = &mut counts.tallies;
+            let context = BatchContext { now, memo, tallies, concluded: &mut concluded };
             let answer = || {
-                assert!(!post.is_doomed(), "a test wanted this panic");
-                flow.answer_batch(policy, &queries, desk, &mut rows, |slot, outcome| match outcome {
+                assert!(!mailbox.panics_next(), "a test wanted this panic");
+                flow.answer_batch(policy, &queries, context, &mut rows, |slot, outcome| match outcome {
                     Outcome::Ask => asks.push(slot),
                     Outcome::Punt => punts.push(slot),
                     Outcome::Respond | Outcome::Drop { .. } => {}
@@ -330,29 +330,31 @@ impl<'s> Worker<'s> {
         add(&self.counters.panics, 1);
     }
 
-    fn ask_all(&mut self, policy: &Policy, ledger: &mut Ledger) {
+    fn ask_all(&mut self, policy: &Policy, counts: &mut ThreadCounts) {
         let mut asks = std::mem::take(&mut self.asks);
         for slot in asks.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            let (flow, now, entropy) = (&self.shared.heart.flow, self.now, self.misses.entropy());
-            let tallies = &mut ledger.tallies;
+            let (flow, now, entropy) =
+                (&self.shared.shared_flow.flow, self.now, self.upstream_queries.entropy());
+            let tallies = &mut counts.tallies;
             let peer = flow.peer(address, Transport::Udp);
             let ask = || flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
             match catch_unwind(AssertUnwindSafe(ask)) {
-                Ok(Asked::Send(attempt)) => {
-                    self.misses.send(attempt, &mut Turn { policy: Some(policy), ledger, now });
+                Ok(AskOutcome::Send(attempt)) => {
+                    self.upstream_queries
+                        .send(attempt, &mut LoopContext { policy: Some(policy), counts, now });
                 }
-                Ok(Asked::Joined) => {}
-                Ok(Asked::Reply) => self.batch.put(slot),
-                Ok(Asked::Punt) => self.punts.push(slot),
+                Ok(AskOutcome::Joined) => {}
+                Ok(AskOutcome::Reply) => self.batch.put(slot),
+                Ok(AskOutcome::Punt) => self.punts.push(slot),
                 Err(_) => self.count_panic(),
             }
         }
         self.asks = asks;
         if self.batch.has_answers() {
             self.send_batch();
-            ledger.tallies.settle(0.0);
+            counts.tallies.settle(0.0);
         }
     }
 

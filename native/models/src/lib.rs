@@ -11,8 +11,8 @@ mod atomic {
 
 #[path = "../../core/src/records/ring.rs"]
 mod ring;
-#[path = "../../binding/src/summons.rs"]
-mod summons;
+#[path = "../../binding/src/wake_flag.rs"]
+mod wake_flag;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,37 +21,37 @@ use loom::thread;
 
 use atomic::{AtomicBool, Ordering};
 use ring::{each_record, ring, Consumer};
-use summons::Summons;
+use wake_flag::WakeFlag;
 
 const PUSHERS: usize = 2;
 
 struct Border {
-    summons: Summons,
-    bell: AtomicBool,
+    wake_flag: WakeFlag,
+    wakeup: AtomicBool,
     put_down: [AtomicBool; PUSHERS],
 }
 
 impl Border {
     fn new() -> Arc<Border> {
         Arc::new(Border {
-            summons: Summons::new(),
-            bell: AtomicBool::new(false),
+            wake_flag: WakeFlag::new(),
+            wakeup: AtomicBool::new(false),
             put_down: [AtomicBool::new(false), AtomicBool::new(false)],
         })
     }
 
     fn push(&self, number: usize) {
         self.put_down[number].store(true, Ordering::Release);
-        if self.summons.call() {
+        if self.wake_flag.set() {
             // An eventfd is written and read by system calls, which order nothing for the threads.
-            self.bell.store(true, Ordering::Relaxed);
+            self.wakeup.store(true, Ordering::Relaxed);
         }
     }
 
     /// How many things were found.
-    fn drain(&self, answer: impl Fn(&Summons)) -> usize {
-        self.bell.swap(false, Ordering::Relaxed);
-        answer(&self.summons);
+    fn drain(&self, clear: impl Fn(&WakeFlag)) -> usize {
+        self.wakeup.swap(false, Ordering::Relaxed);
+        clear(&self.wake_flag);
         self.put_down
             .iter()
             .filter(|flag| flag.load(Ordering::Acquire) && flag.swap(false, Ordering::AcqRel))
@@ -59,7 +59,7 @@ impl Border {
     }
 }
 
-fn nothing_waits_unheard(answer: fn(&Summons)) {
+fn nothing_waits_unseen(clear: fn(&WakeFlag)) {
     loom::model(move || {
         let border = Border::new();
         let pushers: Vec<_> = (0..PUSHERS)
@@ -68,26 +68,26 @@ fn nothing_waits_unheard(answer: fn(&Summons)) {
                 thread::spawn(move || border.push(number))
             })
             .collect();
-        let mut found = border.drain(answer);
+        let mut found = border.drain(clear);
         for pusher in pushers {
             pusher.join().unwrap();
         }
-        if border.bell.load(Ordering::Relaxed) {
-            found += border.drain(answer);
+        if border.wakeup.load(Ordering::Relaxed) {
+            found += border.drain(clear);
         }
-        assert_eq!(found, PUSHERS, "something waits, and the bell is silent");
+        assert_eq!(found, PUSHERS, "something waits, and nobody is woken");
     });
 }
 
 #[test]
-fn what_is_put_down_is_found_or_rings() {
-    nothing_waits_unheard(Summons::answer);
+fn what_is_put_down_is_found_or_wakes() {
+    nothing_waits_unseen(WakeFlag::clear);
 }
 
 #[test]
-#[should_panic(expected = "the bell is silent")]
+#[should_panic(expected = "nobody is woken")]
 fn a_look_that_says_nothing_loses_things() {
-    nothing_waits_unheard(|_| {});
+    nothing_waits_unseen(|_| {});
 }
 
 /// Words that the buffer holds: two records of four.

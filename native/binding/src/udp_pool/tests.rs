@@ -38,11 +38,11 @@ impl Play {
     }
 
     /// What the pool reads on a socket after the upstream sent `octets` there.
-    fn reply(&mut self, socket: Handle, to: SocketAddr, octets: &[u8]) -> Addressee {
+    fn reply(&mut self, socket: Handle, to: SocketAddr, octets: &[u8]) -> Recipient {
         self.upstream.send_to(octets, to).unwrap();
         let mut buffer = [0; RECEIVE_OCTETS];
         let Read::Datagram(length) = self.pools.read(socket, &mut buffer) else { panic!("nothing came") };
-        self.pools.addressee(socket, &buffer[..length])
+        self.pools.recipient(socket, &buffer[..length])
     }
 }
 
@@ -62,9 +62,9 @@ fn a_reply_goes_to_whom_its_id_names_and_any_other_to_all_who_wait() {
     let (socket, first) = play.send(1, NOW);
     let (_, second) = play.send(2, NOW);
     let (_, from) = play.hear();
-    assert_eq!(play.reply(socket, from, &[0, 2]), Addressee::One(second));
-    assert_eq!(play.reply(socket, from, &[9, 9]), Addressee::All(vec![first, second]));
-    assert_eq!(play.reply(socket, from, &[9]), Addressee::All(vec![first, second]));
+    assert_eq!(play.reply(socket, from, &[0, 2]), Recipient::One(second));
+    assert_eq!(play.reply(socket, from, &[9, 9]), Recipient::All(vec![first, second]));
+    assert_eq!(play.reply(socket, from, &[9]), Recipient::All(vec![first, second]));
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn a_late_reply_is_no_attack() {
     let (_, from) = play.hear();
     play.pools.forget(socket, 1, owner, false);
     assert_eq!(play.pools.waiting(), 0);
-    assert_eq!(play.reply(socket, from, &[0, 1]), Addressee::Orphan);
-    assert_eq!(play.reply(socket, from, &[0, 1]), Addressee::All(vec![]), "once");
+    assert_eq!(play.reply(socket, from, &[0, 1]), Recipient::Orphan);
+    assert_eq!(play.reply(socket, from, &[0, 1]), Recipient::All(vec![]), "once");
 }
 
 #[test]
@@ -123,6 +123,6 @@ fn an_unknown_upstream_or_no_message_cannot_be_sent() {
     let mut play = Play::new(1);
     let owner = play.owners.put(());
     let Play { pools, entropy, .. } = &mut play;
-    assert_eq!(pools.send(1, &[0; 12], owner, NOW, entropy), Err(Unsent::Network));
-    assert_eq!(pools.send(0, &[0], owner, NOW, entropy), Err(Unsent::Network));
+    assert_eq!(pools.send(1, &[0; 12], owner, NOW, entropy), Err(SendError::Network));
+    assert_eq!(pools.send(0, &[0], owner, NOW, entropy), Err(SendError::Network));
 }

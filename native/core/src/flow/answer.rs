@@ -5,10 +5,10 @@
 
 use super::outcome::Outcome;
 use super::peer::Peer;
+use super::query_context::QueryContext;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Reason, Source, Tallies};
-use super::visit::Visit;
 use crate::policy::{Place, Probes, Verdict};
 use crate::wire::encode::{encode_malformed, Reply};
 use crate::wire::numbers as dns;
@@ -20,26 +20,26 @@ const ANY_TTL_S: u32 = 3600;
 
 /// What the client's own two gates say.
 #[derive(Clone, Copy)]
-pub(super) struct Admission {
+pub(super) struct ClientCheck {
     pub is_allowed: bool,
     pub is_limited: bool,
 }
 
-impl Admission {
-    pub fn is_welcome(self) -> bool {
+impl ClientCheck {
+    pub fn is_admitted(self) -> bool {
         self.is_allowed && !self.is_limited
     }
 }
 
 /// A query that was read, and where its name's look-up stands.
-pub(super) struct Prepared<'p, 'q> {
+pub(super) struct ParsedQuery<'p, 'q> {
     pub octets: &'q [u8],
     pub query: &'p Result<Query<'q>, Malformed>,
     pub probes: &'p Probes,
     pub place: &'p Place,
 }
 
-impl Prepared<'_, '_> {
+impl ParsedQuery<'_, '_> {
     /// Whether other clients may ask the very same: options make a query its sender's own.
     pub fn may_be_repeated(&self) -> bool {
         self.query.as_ref().is_ok_and(|query| query.options.is_empty())
@@ -62,9 +62,10 @@ impl Flow {
     ) -> Outcome {
         let query = parse_query(octets);
         // No use to probe a single name: nobody waits beside it.
-        let prepared = Prepared { octets, query: &query, probes: &Probes::default(), place: &None };
+        let prepared = ParsedQuery { octets, query: &query, probes: &Probes::default(), place: &None };
         let admission = self.admit(peer, now);
-        let outcome = Visit::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
+        let outcome =
+            QueryContext::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
         if outcome.is_final() {
             tallies.record(peer.address, now, octets);
         }
@@ -72,10 +73,10 @@ impl Flow {
     }
 }
 
-impl Visit<'_> {
-    pub fn pass_gates(&mut self, prepared: &Prepared, admission: Admission) -> Outcome {
+impl QueryContext<'_> {
+    pub fn pass_gates(&mut self, prepared: &ParsedQuery, admission: ClientCheck) -> Outcome {
         let config = &self.flow.config;
-        let Admission { is_allowed, is_limited } = admission;
+        let ClientCheck { is_allowed, is_limited } = admission;
         // Accept filter first: nothing behind it ever sees octets that are not one whole query.
         let query = match prepared.query {
             Ok(query) => query,

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use super::answer::{Admission, Prepared};
+use super::answer::{ClientCheck, ParsedQuery};
 use super::memo::{Keeping, Memo, Trail};
 use super::outcome::Outcome;
 use super::peer::{Peer, Transport};
+use super::query_context::QueryContext;
 use super::state::{Flow, Policy};
 use super::tallies::Tallies;
-use super::visit::Visit;
 use crate::policy::{Probes, NAMES_ABREAST};
 use crate::wire::query::parse_query;
 
@@ -28,7 +28,7 @@ pub struct Incoming<'b> {
 }
 
 /// Where the answers of a batch are written.
-pub trait Replies {
+pub trait ReplySink {
     /// Room for the next answer; what is in it is overwritten.
     fn room(&mut self) -> &mut Vec<u8>;
     /// Take what was written there as the answer to query number `index` of the batch.
@@ -36,7 +36,7 @@ pub trait Replies {
 }
 
 /// What a thread works with.
-pub struct Desk<'d> {
+pub struct BatchContext<'d> {
     /// Monotonic seconds.
     pub now: f64,
     /// The thread's.
@@ -50,16 +50,16 @@ pub struct Desk<'d> {
 impl Flow {
     /// Answer a batch of datagrams; `rest` hears of those that got no answer here, by their number.
     ///
-    /// Begins at `desk.concluded`, which is kept up to date, so that whoever catches a panic knows where it was.
+    /// Begins at `context.concluded`, which is kept up to date, so that whoever catches a panic knows where it was.
     pub fn answer_batch(
         &self,
         policy: &Policy,
         queries: &[Incoming],
-        desk: Desk,
-        replies: &mut impl Replies,
+        context: BatchContext,
+        replies: &mut impl ReplySink,
         mut rest: impl FnMut(usize, Outcome),
     ) {
-        let Desk { now, memo, tallies, concluded } = desk;
+        let BatchContext { now, memo, tallies, concluded } = context;
         while *concluded < queries.len() {
             let first = *concluded;
             let group = &queries[first..queries.len().min(first + ABREAST)];
@@ -85,7 +85,7 @@ impl Flow {
             }
             policy.everybody.approach(&mut probes);
             for (index, (query, &trail)) in group.iter().zip(&trails).enumerate() {
-                let prepared = read.get(row_of[index]).map(|read| Prepared {
+                let prepared = read.get(row_of[index]).map(|read| ParsedQuery {
                     octets: query.octets,
                     query: read,
                     probes: &probes,
@@ -120,15 +120,15 @@ struct Single<'s, R> {
     index: usize,
 }
 
-impl<R: Replies> Single<'_, R> {
+impl<R: ReplySink> Single<'_, R> {
     #[inline]
-    fn answer(&mut self, octets: &[u8], trail: Trail, prepared: Option<&Prepared>) -> Outcome {
+    fn answer(&mut self, octets: &[u8], trail: Trail, prepared: Option<&ParsedQuery>) -> Outcome {
         let flow = self.flow;
         let admission = flow.admit(self.peer, self.now);
         let generation = self.policy.table_of(self.peer).generation;
         // The memo speaks only where no gate before the policy could object: the same octets passed them
         // before, and the client's own two gates are behind us.
-        if admission.is_welcome() {
+        if admission.is_admitted() {
             if let Some(known) = self.memo.find(trail, octets, generation, self.now) {
                 let out = self.replies.room();
                 out.clear();
@@ -144,19 +144,19 @@ impl<R: Replies> Single<'_, R> {
     }
 
     /// What looked like a query in the memo was another one, or its answer holds no more.
-    fn answer_unprepared(&mut self, octets: &[u8], trail: Trail, admission: Admission) -> Outcome {
+    fn answer_unprepared(&mut self, octets: &[u8], trail: Trail, admission: ClientCheck) -> Outcome {
         let query = parse_query(octets);
-        let prepared = Prepared { octets, query: &query, probes: &Probes::default(), place: &None };
+        let prepared = ParsedQuery { octets, query: &query, probes: &Probes::default(), place: &None };
         self.pass_gates(trail, &prepared, admission)
     }
 
-    fn pass_gates(&mut self, trail: Trail, prepared: &Prepared, admission: Admission) -> Outcome {
+    fn pass_gates(&mut self, trail: Trail, prepared: &ParsedQuery, admission: ClientCheck) -> Outcome {
         let (flow, octets) = (self.flow, prepared.octets);
         let generation = self.policy.table_of(self.peer).generation;
         let out = self.replies.room();
-        let mut visit = Visit::new(flow, self.policy, self.peer, self.now, out, self.tallies);
-        let outcome = visit.pass_gates(prepared, admission);
-        let Visit { good_until, older_at, ttl_offsets, .. } = visit;
+        let mut context = QueryContext::new(flow, self.policy, self.peer, self.now, out, self.tallies);
+        let outcome = context.pass_gates(prepared, admission);
+        let QueryContext { good_until, older_at, ttl_offsets, .. } = context;
         if outcome == Outcome::Respond {
             if self.now < good_until && prepared.may_be_repeated() {
                 let tally = self.tallies.last_touched();
@@ -178,8 +178,8 @@ impl Flow {
 
     /// The client's own two gates: whether it may ask at all, and whether it asks too much.
     #[inline]
-    pub(super) fn admit(&self, peer: &Peer, now: f64) -> Admission {
-        Admission {
+    pub(super) fn admit(&self, peer: &Peer, now: f64) -> ClientCheck {
+        ClientCheck {
             is_allowed: peer.standing.is_allowed,
             // A stream client is bounded by its connections, and TC=1 must lead somewhere.
             is_limited: match &self.config.limiter {

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use super::flights::{FlightKey, Joined, Waiter, Waiters};
 use super::outcome::Outcome;
 use super::peer::Peer;
+use super::query_context::QueryContext;
 use super::route::Route;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Source, Tallies};
 use super::upstreams::UpstreamSet;
-use super::visit::Visit;
 use crate::entropy::Entropy;
 use crate::policy::Verdict;
 use crate::wire::encode::{encode_question, Reply};
@@ -47,7 +47,7 @@ pub struct Attempt {
 
 /// What became of a query that was to be asked.
 #[derive(Debug)]
-pub enum Asked {
+pub enum AskOutcome {
     /// Send it; the client waits.  If that is impossible hand it over, as with a timeout.
     Send(Box<Attempt>),
     /// The answer to somebody else's same question will do for both.
@@ -60,7 +60,7 @@ pub enum Asked {
 
 /// What a reply came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ResponseResult {
     /// It was the answer: all who waited have been told.
     Done,
     /// It was anything else, or Python wants it: Python goes on with the attempt, these octets, and `hand_over`'s
@@ -70,7 +70,7 @@ pub enum Heard {
 
 /// What one waiter gets.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Finished<'f> {
+pub enum WaiterReply<'f> {
     /// This message; counted.
     Reply(&'f [u8]),
     /// Nothing; counted.
@@ -79,8 +79,8 @@ pub enum Finished<'f> {
     Punt,
 }
 
-/// What `heard` works with, beside the reply.
-pub struct Hearing<'h> {
+/// What on_response works with, beside the reply.
+pub struct ResponseContext<'h> {
     /// The policy in force.
     pub policy: &'h Policy,
     /// Monotonic seconds.
@@ -104,56 +104,56 @@ impl Flow {
         entropy: &mut Entropy,
         out: &mut Vec<u8>,
         tallies: &mut Tallies,
-    ) -> Asked {
-        let Ok(query) = parse_query(octets) else { return Asked::Punt };
+    ) -> AskOutcome {
+        let Ok(query) = parse_query(octets) else { return AskOutcome::Punt };
         let view = self.upstreams.load();
-        let Some(number) = view.set_for(&query.qname) else { return Asked::Punt };
-        let Some(set) = view.set(number) else { return Asked::Punt };
-        let Some(upstream) = set.first.filter(|_| now < set.probe_at) else { return Asked::Punt };
-        let mut visit = Visit::new(self, policy, peer, now, out, tallies);
+        let Some(number) = view.set_for(&query.qname) else { return AskOutcome::Punt };
+        let Some(set) = view.set(number) else { return AskOutcome::Punt };
+        let Some(upstream) = set.first.filter(|_| now < set.probe_at) else { return AskOutcome::Punt };
+        let mut query_context = QueryContext::new(self, policy, peer, now, out, tallies);
         if self.flights.is_crowded() {
             self.counts.overloads.fetch_add(1, Ordering::Relaxed);
-            return visit.turn_away(&query, CROWDED);
+            return query_context.refuse_for_load(&query, CROWDED);
         }
         let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
         let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
         let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now };
         match self.flights.join(&attempt.key, waiter) {
-            Joined::AtPython => Asked::Punt,
+            Joined::AtPython => AskOutcome::Punt,
             Joined::Full => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.overloads);
-                visit.turn_away(&query, OVERLOADED)
+                query_context.refuse_for_load(&query, OVERLOADED)
             }
             Joined::Second => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.coalesced);
-                Asked::Joined
+                AskOutcome::Joined
             }
             Joined::First => {
                 Flow::count(&self.counts.asked);
-                Asked::Send(attempt)
+                AskOutcome::Send(attempt)
             }
         }
     }
 
     /// Judge octets that came for an attempt; `each` is called for all who waited if it is the answer.
-    pub fn heard(
+    pub fn on_response(
         &self,
         attempt: &Attempt,
         octets: &[u8],
-        hearing: Hearing,
-        each: impl FnMut(&Waiter, Finished),
-    ) -> Heard {
+        context: ResponseContext,
+        each: impl FnMut(&Waiter, WaiterReply),
+    ) -> ResponseResult {
         let Accepted::Response(mut response) = accept_response(octets, &attempt.sent) else {
-            return Heard::HandOver;
+            return ResponseResult::HandOver;
         };
         // An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
         response.authentic_data &= attempt.trust_ad;
-        let Some(waiters) = self.flights.take(&attempt.key) else { return Heard::HandOver };
-        self.finish(&attempt.key, response, waiters, hearing, each);
-        Heard::Done
+        let Some(waiters) = self.flights.take(&attempt.key) else { return ResponseResult::HandOver };
+        self.finish(&attempt.key, response, waiters, context, each);
+        ResponseResult::Done
     }
 
     /// Python goes on with an attempt: all who wait for it.  Its question stays Python's until `release`.
@@ -163,14 +163,14 @@ impl Flow {
 
     /// Python asks a question by itself.  If its attempt is out here that will be handed over, whatever becomes of
     /// it, and all who wait for it are given up now; `None`: it is not.
-    pub fn want(&self, question: Question) -> Option<Waiters> {
-        self.flights.want(&self.key(question)?)
+    pub fn claim(&self, question: Question) -> Option<Waiters> {
+        self.flights.claim(&self.key(question)?)
     }
 
     /// Python is done with a question that it asked by itself.
-    pub fn let_go(&self, question: Question) {
+    pub fn release(&self, question: Question) {
         if let Some(key) = self.key(question) {
-            self.flights.release(&key);
+            self.flights.release_key(&key);
         }
     }
 
@@ -180,8 +180,8 @@ impl Flow {
     }
 
     /// Python is done with a question handed over, or it never got there.
-    pub fn release(&self, key: &FlightKey) {
-        self.flights.release(key);
+    pub fn release_key(&self, key: &FlightKey) {
+        self.flights.release_key(key);
     }
 
     fn finish(
@@ -189,26 +189,27 @@ impl Flow {
         key: &FlightKey,
         response: Response,
         waiters: Waiters,
-        hearing: Hearing,
-        mut each: impl FnMut(&Waiter, Finished),
+        context: ResponseContext,
+        mut each: impl FnMut(&Waiter, WaiterReply),
     ) {
-        let Hearing { policy, now, out, tallies } = hearing;
-        let mut tell = |waiter: &Waiter, serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome| {
-            let mut visit = Visit::new(self, policy, &waiter.peer, now, out, tallies);
-            let outcome = visit.finish_one(&waiter.octets, serve);
-            if outcome.is_final() {
-                visit.tallies.record(waiter.peer.address, now, &waiter.octets);
-            }
-            visit.tallies.settle(now - waiter.asked_at);
-            each(
-                waiter,
-                match outcome {
-                    Outcome::Respond => Finished::Reply(visit.out),
-                    Outcome::Drop { .. } => Finished::Drop,
-                    Outcome::Ask | Outcome::Punt => Finished::Punt,
-                },
-            );
-        };
+        let ResponseContext { policy, now, out, tallies } = context;
+        let mut tell =
+            |waiter: &Waiter, serve: &mut dyn FnMut(&mut QueryContext, &Query, &Verdict) -> Outcome| {
+                let mut query_context = QueryContext::new(self, policy, &waiter.peer, now, out, tallies);
+                let outcome = query_context.finish_one(&waiter.octets, serve);
+                if outcome.is_final() {
+                    query_context.tallies.record(waiter.peer.address, now, &waiter.octets);
+                }
+                query_context.tallies.settle(now - waiter.asked_at);
+                each(
+                    waiter,
+                    match outcome {
+                        Outcome::Respond => WaiterReply::Reply(query_context.out),
+                        Outcome::Drop { .. } => WaiterReply::Drop,
+                        Outcome::Ask | Outcome::Punt => WaiterReply::Punt,
+                    },
+                );
+            };
         let mut others = waiters.as_slice();
         let shared = self.cache.store(key.question(), response, now, |kept| {
             let first = others.first();
@@ -216,15 +217,17 @@ impl Flow {
             match kept {
                 Ok(entry) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |visit, query, verdict| Served::kept(visit, query, verdict, entry));
+                        tell(waiter, &mut |query_context, query, verdict| {
+                            Served::kept(query_context, query, verdict, entry)
+                        });
                     }
                     // A crowd must not keep the others off the cache while it is told.
                     (!others.is_empty()).then(|| entry.response.clone()).flatten()
                 }
                 Err(response) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |visit, query, verdict| {
-                            Served::unkept(visit, query, verdict, &response)
+                        tell(waiter, &mut |query_context, query, verdict| {
+                            Served::unkept(query_context, query, verdict, &response)
                         });
                     }
                     Some(response)
@@ -233,7 +236,9 @@ impl Flow {
         });
         let Some(response) = shared else { return };
         for waiter in others {
-            tell(waiter, &mut |visit, query, verdict| Served::unkept(visit, query, verdict, &response));
+            tell(waiter, &mut |query_context, query, verdict| {
+                Served::unkept(query_context, query, verdict, &response)
+            });
         }
     }
 }
@@ -272,12 +277,12 @@ fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
     octets
 }
 
-impl Visit<'_> {
+impl QueryContext<'_> {
     /// One client's share of a response: the name is judged again, by today's policy.
     fn finish_one(
         &mut self,
         octets: &[u8],
-        serve: &mut dyn FnMut(&mut Visit, &Query, &Verdict) -> Outcome,
+        serve: &mut dyn FnMut(&mut QueryContext, &Query, &Verdict) -> Outcome,
     ) -> Outcome {
         let Ok(query) = parse_query(octets) else { return Outcome::Punt };
         let verdict = self.table.judge_name(&query.qname, self.now);
@@ -289,11 +294,11 @@ impl Visit<'_> {
     }
 
     /// What a client gets when too many wait: a stale answer if there is one, else SERVFAIL with the reason.
-    fn turn_away(&mut self, query: &Query, why: &str) -> Asked {
+    fn refuse_for_load(&mut self, query: &Query, why: &str) -> AskOutcome {
         let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
-            return Asked::Punt;
+            return AskOutcome::Punt;
         }
         let ede = [(dns::EDE_NETWORK_ERROR, why)];
         let source = if why == CROWDED { Source::Local } else { Source::Upstream };
@@ -309,9 +314,9 @@ impl Visit<'_> {
         });
         if outcome == Outcome::Respond {
             self.tallies.record(self.peer.address, self.now, query.octets);
-            Asked::Reply
+            AskOutcome::Reply
         } else {
-            Asked::Punt
+            AskOutcome::Punt
         }
     }
 }
@@ -356,7 +361,7 @@ mod tests {
         flow
     }
 
-    fn ask(flow: &Flow, entropy: &mut Entropy) -> Asked {
+    fn ask(flow: &Flow, entropy: &mut Entropy) -> AskOutcome {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
         let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
         let policy = flow.policy();
@@ -372,8 +377,8 @@ mod tests {
         assert!(catch_unwind(AssertUnwindSafe(|| ask(&flow, &mut entropy))).is_err());
         assert_eq!((flow.in_flight(), flow.waiting()), (0, 0));
         entropy.is_broken = false;
-        assert!(matches!(ask(&flow, &mut entropy), Asked::Send(_)));
-        assert!(matches!(ask(&flow, &mut entropy), Asked::Joined));
+        assert!(matches!(ask(&flow, &mut entropy), AskOutcome::Send(_)));
+        assert!(matches!(ask(&flow, &mut entropy), AskOutcome::Joined));
         assert_eq!((flow.in_flight(), flow.waiting()), (1, 2));
     }
 }

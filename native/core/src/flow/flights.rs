@@ -66,7 +66,7 @@ enum Flight {
     Out(Waiters),
     AtPython,
     /// Python asks it too: its attempt is out here, and goes to Python whatever becomes of it.
-    Wanted,
+    Claimed,
 }
 
 /// What became of a question that was to be asked.
@@ -127,7 +127,7 @@ impl Flights {
     pub fn join(&self, key: &FlightKey, waiter: impl FnOnce() -> Waiter) -> Joined {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
-            Some(Flight::AtPython | Flight::Wanted) => Joined::AtPython,
+            Some(Flight::AtPython | Flight::Claimed) => Joined::AtPython,
             Some(Flight::Out(waiters)) if waiters.len() >= self.waiters_max => Joined::Full,
             Some(Flight::Out(waiters)) => {
                 waiters.push(waiter());
@@ -148,7 +148,7 @@ impl Flights {
     /// End a question: all who waited for it, to be told; `None`: it is Python's, and so is its attempt.
     pub fn take(&self, key: &FlightKey) -> Option<Waiters> {
         let mut shard = self.shard(key).lock();
-        if matches!(shard.get(key), Some(Flight::AtPython | Flight::Wanted)) {
+        if matches!(shard.get(key), Some(Flight::AtPython | Flight::Claimed)) {
             return None;
         }
         let taken = shard.remove(key);
@@ -159,7 +159,7 @@ impl Flights {
     /// Python goes on with a question: all who wait for it.
     pub fn hand_over(&self, key: &FlightKey) -> Waiters {
         let mut shard = self.shard(key).lock();
-        let is_marked = matches!(shard.get(key), Some(Flight::AtPython | Flight::Wanted));
+        let is_marked = matches!(shard.get(key), Some(Flight::AtPython | Flight::Claimed));
         let taken = if is_marked || self.has_room_at_python() {
             shard.insert(key.clone(), Flight::AtPython)
         } else {
@@ -171,11 +171,11 @@ impl Flights {
 
     /// Python asks a question by itself.  Its attempt is out here already: all who wait for it, and the attempt
     /// will be handed over; `None`: it is not.
-    pub fn want(&self, key: &FlightKey) -> Option<Waiters> {
+    pub fn claim(&self, key: &FlightKey) -> Option<Waiters> {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
             Some(Flight::Out(_)) if self.has_room_at_python() => {
-                let taken = shard.insert(key.clone(), Flight::Wanted);
+                let taken = shard.insert(key.clone(), Flight::Claimed);
                 drop(shard);
                 Some(self.account(taken))
             }
@@ -190,11 +190,11 @@ impl Flights {
     }
 
     /// Python is done with a question that it had taken over or wanted.
-    pub fn release(&self, key: &FlightKey) {
+    pub fn release_key(&self, key: &FlightKey) {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
             Some(Flight::AtPython) => drop(shard.remove(key)),
-            Some(wanted @ Flight::Wanted) => {
+            Some(wanted @ Flight::Claimed) => {
                 // Nobody waits for the attempt; its answer is still worth keeping.
                 *wanted = Flight::Out(Waiters::new());
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -270,9 +270,9 @@ mod tests {
         assert_eq!(flights.hand_over(&key(b"\x01a\0")).len(), 1);
         assert_eq!((flights.in_flight(), flights.waiting()), (0, 0));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
-        flights.release(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
-        flights.release(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(
             flights.take(&key(b"\x01a\0")).unwrap().len(),
             1,
@@ -283,9 +283,9 @@ mod tests {
     #[test]
     fn what_python_asks_by_itself_is_not_asked_here() {
         let flights = Flights::new(8, 8, 8);
-        assert!(flights.want(&key(b"\x01a\0")).is_none());
+        assert!(flights.claim(&key(b"\x01a\0")).is_none());
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
-        flights.release(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
         assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
     }
@@ -295,13 +295,13 @@ mod tests {
         let flights = Flights::new(8, 8, 8);
         flights.join(&key(b"\x01a\0"), waiter);
         flights.join(&key(b"\x01a\0"), waiter);
-        assert_eq!(flights.want(&key(b"\x01a\0")).unwrap().len(), 2);
+        assert_eq!(flights.claim(&key(b"\x01a\0")).unwrap().len(), 2);
         assert_eq!((flights.in_flight(), flights.waiting()), (0, 0));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
-        assert!(flights.want(&key(b"\x01a\0")).is_none(), "it is wanted already");
+        assert!(flights.claim(&key(b"\x01a\0")).is_none(), "it is wanted already");
         assert!(flights.take(&key(b"\x01a\0")).is_none());
         assert!(flights.hand_over(&key(b"\x01a\0")).is_empty());
-        flights.release(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::First);
     }
@@ -313,7 +313,7 @@ mod tests {
         flights.hand_over(&key(b"\x01a\0"));
         assert!(flights.take(&key(b"\x01a\0")).is_none());
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
-        flights.release(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(flights.at_python.load(Ordering::Relaxed), 0);
     }
 
@@ -321,8 +321,8 @@ mod tests {
     fn what_python_gave_up_wanting_is_ended_here() {
         let flights = Flights::new(8, 8, 8);
         flights.join(&key(b"\x01a\0"), waiter);
-        flights.want(&key(b"\x01a\0"));
-        flights.release(&key(b"\x01a\0"));
+        flights.claim(&key(b"\x01a\0"));
+        flights.release_key(&key(b"\x01a\0"));
         assert_eq!(flights.in_flight(), 1);
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::Second);
         assert_eq!(flights.take(&key(b"\x01a\0")).unwrap().len(), 1);

@@ -2,8 +2,8 @@
 //!
 //! Knows: every room's verdict and which comes first.  Does not know: sockets, clocks, threads, files.
 //! Theory: `answer_now` is an ordered list of gates; the first that has an answer ends the walk.  What passes
-//! every gate is `Ask`: `ask` makes the first attempt at an upstream or joins one in flight, and `heard`
-//! judges what comes back.  Whatever is rare or unsure is `Punt` or `Heard::HandOver`: Python, whose
+//! every gate is `Ask`: `ask` makes the first attempt at an upstream or joins one in flight, and on_response
+//! judges what comes back.  Whatever is rare or unsure is `Punt` or `ResponseResult::HandOver`: Python, whose
 //! `Service` is the specification of this room, goes on from there.  A verdict lives as long as the policy
 //! generation it was made under.
 
@@ -15,16 +15,16 @@ mod flights;
 mod memo;
 mod outcome;
 mod peer;
+mod query_context;
 mod route;
 mod served;
 mod state;
 mod tallies;
 mod upstreams;
-mod visit;
 
-pub use batch::{Desk, Incoming, Replies};
+pub use batch::{BatchContext, Incoming, ReplySink};
 pub use clients::{client_key, ClientKey, Clients, RateLimiter, Standing};
-pub use finish::{Asked, Attempt, Finished, Heard, Hearing};
+pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;
 pub use outcome::Outcome;

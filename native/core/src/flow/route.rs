@@ -24,7 +24,7 @@ pub enum Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatagramRoute {
     /// The thread whose socket the query came in on.
-    pub worker: u16,
+    pub thread: u16,
     name_octets: u8,
     control_octets: u8,
     name: [u8; SOCKET_NAME_OCTETS],
@@ -32,13 +32,13 @@ pub struct DatagramRoute {
 }
 
 impl DatagramRoute {
-    /// From the socket of `worker` to `name`, a `sockaddr`, by the local address in `control`; both as the kernel
+    /// From the socket of `thread` to `name`, a `sockaddr`, by the local address in `control`; both as the kernel
     /// spells them.  What is longer than the kernel makes them is cut.
-    pub fn new(worker: u16, name: &[u8], control: &[u8]) -> DatagramRoute {
+    pub fn new(thread: u16, name: &[u8], control: &[u8]) -> DatagramRoute {
         let name = &name[..name.len().min(SOCKET_NAME_OCTETS)];
         let control = &control[..control.len().min(CONTROL_OCTETS)];
         let mut route = DatagramRoute {
-            worker,
+            thread,
             name_octets: name.len() as u8,
             control_octets: control.len() as u8,
             name: [0; SOCKET_NAME_OCTETS],
@@ -55,11 +55,11 @@ impl DatagramRoute {
         (name, &mut self.control[..usize::from(self.control_octets)])
     }
 
-    /// As octets that only `from_octets` reads: worker, lengths, name, control.
+    /// As octets that only `from_octets` reads: thread, lengths, name, control.
     pub fn to_octets(&self) -> Vec<u8> {
         let name = &self.name[..usize::from(self.name_octets)];
         let control = &self.control[..usize::from(self.control_octets)];
-        let [low, high] = self.worker.to_le_bytes();
+        let [low, high] = self.thread.to_le_bytes();
         [&[low, high, self.name_octets, self.control_octets], name, control].concat()
     }
 

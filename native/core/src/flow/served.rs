@@ -4,8 +4,8 @@
 
 use super::memo::TTLS_MAX;
 use super::outcome::Outcome;
+use super::query_context::QueryContext;
 use super::tallies::Source;
-use super::visit::Visit;
 use crate::cache::Entry;
 use crate::policy::{Judgement, Verdict};
 use crate::wire::encode::Reply;
@@ -41,18 +41,23 @@ pub struct Served;
 
 impl Served {
     /// A cached answer within its TTL.
-    pub(super) fn fresh(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
-        let judged = Served::judged(visit, query, verdict, entry);
+    pub(super) fn fresh(
+        context: &mut QueryContext,
+        query: &Query,
+        verdict: &Verdict,
+        entry: &mut Entry,
+    ) -> Outcome {
+        let judged = Served::judged(context, query, verdict, entry);
         let judgement = judged.as_ref().unwrap_or(verdict);
         let Some(response) = &entry.response else { return Outcome::Ask };
-        let age_s = (visit.now - entry.stored_at).max(0.0) as u32;
-        let capped_s = judgement.cap_s(visit.now);
+        let age_s = (context.now - entry.stored_at).max(0.0) as u32;
+        let capped_s = judgement.cap_s(context.now);
         let ageing = Ageing::By(age_s, capped_s);
         let (stored_at, expires_at) = (entry.stored_at, entry.expires_at);
-        let outcome = Served::from_response(visit, query, judgement, response, ageing, Source::Cache, &[]);
+        let outcome = Served::from_response(context, query, judgement, response, ageing, Source::Cache, &[]);
         if outcome == Outcome::Respond && !judgement.is_blocked() {
             Served::note_ageing(
-                visit,
+                context,
                 query,
                 response,
                 expires_at,
@@ -61,7 +66,7 @@ impl Served {
             );
             if let Some(capped_s) = capped_s {
                 // The whole seconds left become one fewer at this moment.
-                visit.good_until = visit.good_until.min(judgement.valid_until - f64::from(capped_s));
+                context.good_until = context.good_until.min(judgement.valid_until - f64::from(capped_s));
             }
         }
         outcome
@@ -69,36 +74,41 @@ impl Served {
 
     /// Say how long the answer just made may be repeated, and where its TTLs run down meanwhile.
     fn note_ageing(
-        visit: &mut Visit,
+        context: &mut QueryContext,
         query: &Query,
         response: &Response,
         expires_at: f64,
         older_at: f64,
         capped_s: Option<u32>,
     ) {
-        visit.good_until = expires_at;
-        let is_whole = visit.out.get(2).is_some_and(|flags| flags & FLAG_TC_HIGH == 0);
+        context.good_until = expires_at;
+        let is_whole = context.out.get(2).is_some_and(|flags| flags & FLAG_TC_HIGH == 0);
         let places = response.ttls.iter().map(|ttl| query.question_end as u16 + ttl.offset);
         if is_whole && capped_s.is_none() && response.ttls.len() <= TTLS_MAX {
-            visit.older_at = older_at;
-            visit.ttl_offsets.extend(places);
+            context.older_at = older_at;
+            context.ttl_offsets.extend(places);
         } else {
-            visit.good_until = expires_at.min(older_at);
+            context.good_until = expires_at.min(older_at);
         }
     }
 
     /// A cached answer past its TTL, since upstreams are known to fail.
-    pub(super) fn stale(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
-        let judged = Served::judged(visit, query, verdict, entry);
+    pub(super) fn stale(
+        context: &mut QueryContext,
+        query: &Query,
+        verdict: &Verdict,
+        entry: &mut Entry,
+    ) -> Outcome {
+        let judged = Served::judged(context, query, verdict, entry);
         let judgement = judged.as_ref().unwrap_or(verdict);
         let Some(response) = &entry.response else { return Outcome::Ask };
-        let ttl_s = judgement.cap_s(visit.now).map_or(STALE_TTL_S, |capped_s| capped_s.min(STALE_TTL_S));
+        let ttl_s = judgement.cap_s(context.now).map_or(STALE_TTL_S, |capped_s| capped_s.min(STALE_TTL_S));
         let code = match response.negative {
             Some(NegativeKind::Nxdomain) => dns::EDE_STALE_NXDOMAIN_ANSWER,
             _ => dns::EDE_STALE_ANSWER,
         };
         Served::from_response(
-            visit,
+            context,
             query,
             judgement,
             response,
@@ -109,59 +119,74 @@ impl Served {
     }
 
     /// What an upstream just said, kept in `entry`.
-    pub(super) fn kept(visit: &mut Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Outcome {
-        let judged = Served::judged(visit, query, verdict, entry);
+    pub(super) fn kept(
+        context: &mut QueryContext,
+        query: &Query,
+        verdict: &Verdict,
+        entry: &mut Entry,
+    ) -> Outcome {
+        let judged = Served::judged(context, query, verdict, entry);
         let Some(response) = &entry.response else { return Outcome::Ask };
-        Served::answered(visit, query, judged.as_ref().unwrap_or(verdict), response)
+        Served::answered(context, query, judged.as_ref().unwrap_or(verdict), response)
     }
 
     /// What an upstream just said, not kept.
     pub(super) fn unkept(
-        visit: &mut Visit,
+        context: &mut QueryContext,
         query: &Query,
         verdict: &Verdict,
         response: &Response,
     ) -> Outcome {
-        match visit.table.judge_response(verdict, &query.qname, response, visit.now) {
-            Judgement::Same => Served::answered(visit, query, verdict, response),
+        match context.table.judge_response(verdict, &query.qname, response, context.now) {
+            Judgement::Same => Served::answered(context, query, verdict, response),
             Judgement::Other(judgement) => {
-                let judgement = visit.over_transport(*judgement);
-                Served::answered(visit, query, &judgement, response)
+                let judgement = context.over_transport(*judgement);
+                Served::answered(context, query, &judgement, response)
             }
         }
     }
 
-    fn answered(visit: &mut Visit, query: &Query, judgement: &Verdict, response: &Response) -> Outcome {
-        let ageing = Ageing::By(0, judgement.cap_s(visit.now));
-        Served::from_response(visit, query, judgement, response, ageing, Source::Upstream, &[])
+    fn answered(
+        context: &mut QueryContext,
+        query: &Query,
+        judgement: &Verdict,
+        response: &Response,
+    ) -> Outcome {
+        let ageing = Ageing::By(0, judgement.cap_s(context.now));
+        Served::from_response(context, query, judgement, response, ageing, Source::Upstream, &[])
     }
 
     /// The response-side verdict on a kept answer, judged again after each reload, as it holds for this client.
     ///
     /// None: the name's own, which is `verdict` and let it pass.
-    fn judged(visit: &Visit, query: &Query, verdict: &Verdict, entry: &mut Entry) -> Option<Verdict> {
-        let generation = visit.table.generation;
+    fn judged(
+        context: &QueryContext,
+        query: &Query,
+        verdict: &Verdict,
+        entry: &mut Entry,
+    ) -> Option<Verdict> {
+        let generation = context.table.generation;
         if entry.judged_generation == generation {
             match &entry.judgement {
                 None => return None,
-                Some(known) if visit.now < known.valid_until => {
-                    return Some(visit.over_transport((**known).clone()));
+                Some(known) if context.now < known.valid_until => {
+                    return Some(context.over_transport((**known).clone()));
                 }
                 Some(_) => {}
             }
         }
         let response = entry.response.as_ref()?;
-        let judgement = visit.table.judge_response(verdict, &query.qname, response, visit.now);
+        let judgement = context.table.judge_response(verdict, &query.qname, response, context.now);
         entry.judged_generation = generation;
         entry.judgement = match judgement {
             Judgement::Same => None,
             Judgement::Other(other) => Some(other),
         };
-        entry.judgement.as_deref().map(|judged| visit.over_transport(judged.clone()))
+        entry.judgement.as_deref().map(|judged| context.over_transport(judged.clone()))
     }
 
     fn from_response(
-        visit: &mut Visit,
+        context: &mut QueryContext,
         query: &Query,
         judgement: &Verdict,
         response: &Response,
@@ -170,7 +195,7 @@ impl Served {
         ede: &[(u16, &str)],
     ) -> Outcome {
         if judgement.is_blocked() {
-            return Served::denied(visit, query, judgement, response, &ageing);
+            return Served::denied(context, query, judgement, response, &ageing);
         }
         let reply = Reply {
             body: &response.body,
@@ -179,28 +204,28 @@ impl Served {
             ede,
             // RFC 6840 §5.8: AD only to those who show that they understand it.
             ad: response.authentic_data && (query.dnssec_ok || query.flags & dns::FLAG_AD != 0),
-            ..visit.reply(query, response.rcode)
+            ..context.reply(query, response.rcode)
         };
-        if visit.encode(query, reply) {
-            ageing.apply(visit.out, query.question_end, response);
+        if context.encode(query, reply) {
+            ageing.apply(context.out, query.question_end, response);
         }
-        let hits = visit.policy.hits.of(judgement);
-        visit.respond(Some(query.qtype), response.rcode, source, hits)
+        let hits = context.policy.hits.of(judgement);
+        context.respond(Some(query.qtype), response.rcode, source, hits)
     }
 
     /// A denial behind what is kept of the chain.
     fn denied(
-        visit: &mut Visit,
+        context: &mut QueryContext,
         query: &Query,
         judgement: &Verdict,
         response: &Response,
         ageing: &Ageing,
     ) -> Outcome {
         let link = usize::from(judgement.kept_links).checked_sub(1).and_then(|last| response.links.get(last));
-        let Some(link) = link else { return visit.deny(query, judgement, None) };
+        let Some(link) = link else { return context.deny(query, judgement, None) };
         let mut body = response.body.to_vec();
         ageing.apply(&mut body, 0, response);
         let end = usize::from(link.end).min(body.len());
-        visit.deny(query, judgement, Some((&body[..end], link.ancount)))
+        context.deny(query, judgement, Some((&body[..end], link.ancount)))
     }
 }

@@ -15,7 +15,7 @@ use super::tallies::{Hit, HitId, Hits, Registry, Tallies};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
 use crate::local::LocalNames;
-use crate::policy::{PolicyTable, EVERYBODY, GROUPS_MAX};
+use crate::policy::{PolicyTable, GROUPS_MAX};
 use crate::records::{HitLabels, Kind};
 
 /// What is fixed for the life of a flow.
@@ -177,7 +177,7 @@ impl Flow {
 mod tests {
     use super::*;
     use crate::flow::{Standing, Transport};
-    use crate::policy::Image;
+    use crate::policy::{Image, EVERYBODY};
     use std::net::{IpAddr, Ipv4Addr};
 
     const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");

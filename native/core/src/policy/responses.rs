@@ -11,7 +11,7 @@ use crate::wire::names::is_at_or_below;
 use crate::wire::outcomes::Response;
 
 /// What has been found out about one answer so far.
-struct Hearing<'v> {
+struct ResponseCheck<'v> {
     qname_verdict: &'v Verdict,
     skip_lists: bool,
     shadow: Option<u16>,
@@ -21,7 +21,7 @@ struct Hearing<'v> {
 }
 
 /// What the names of an answer come to.
-enum Heard {
+enum PartResult {
     Decided(Judgement),
     /// The chain leads to a protected name: what stands behind it is not heard.
     Protected,
@@ -41,7 +41,7 @@ impl PolicyTable {
         if qname_verdict.exemption == Exemption::All || !(has_names || self.has_addresses()) {
             return Judgement::Same;
         }
-        let mut hearing = Hearing {
+        let mut hearing = ResponseCheck {
             qname_verdict,
             skip_lists: qname_verdict.exemption == Exemption::Lists,
             shadow: qname_verdict.shadow,
@@ -50,9 +50,9 @@ impl PolicyTable {
         };
         if has_names {
             match self.hear_names(&mut hearing, qname, response, now) {
-                Heard::Decided(verdict) => return verdict,
-                Heard::Protected => return hearing.conclude(),
-                Heard::Nothing => {}
+                PartResult::Decided(verdict) => return verdict,
+                PartResult::Protected => return hearing.conclude(),
+                PartResult::Nothing => {}
             }
         }
         if self.has_addresses() {
@@ -73,7 +73,13 @@ impl PolicyTable {
     }
 
     /// What the names come to.
-    fn hear_names(&self, hearing: &mut Hearing<'_>, qname: &[u8], response: &Response, now: f64) -> Heard {
+    fn hear_names(
+        &self,
+        hearing: &mut ResponseCheck<'_>,
+        qname: &[u8],
+        response: &Response,
+        now: f64,
+    ) -> PartResult {
         let links = response.links.len();
         let names = response.links.iter().map(|link| &link.target).chain(&*response.service_targets);
         for (number, name) in names.enumerate() {
@@ -85,7 +91,7 @@ impl PolicyTable {
             let on_chain = number < links;
             if on_chain && self.is_protected(&verdict) {
                 // Whoever is led to a protected name gets what whoever asks for it gets: all behind it.
-                return Heard::Protected;
+                return PartResult::Protected;
             }
             if !verdict.is_blocked() {
                 continue;
@@ -110,14 +116,14 @@ impl PolicyTable {
                 )
             };
             if let Some(judgement) = hearing.speak(spoken) {
-                return Heard::Decided(judgement);
+                return PartResult::Decided(judgement);
             }
         }
-        Heard::Nothing
+        PartResult::Nothing
     }
 
     /// The verdict, where an address decides it.
-    fn hear_addresses(&self, hearing: &mut Hearing<'_>, response: &Response) -> Option<Judgement> {
+    fn hear_addresses(&self, hearing: &mut ResponseCheck<'_>, response: &Response) -> Option<Judgement> {
         for address in &response.addresses {
             let Some(opinion) = self.judge_address(mapped_address(address), hearing.skip_lists) else {
                 continue;
@@ -136,7 +142,7 @@ impl PolicyTable {
     }
 }
 
-impl Hearing<'_> {
+impl ResponseCheck<'_> {
     fn note(&mut self, shadow: Option<u16>, valid_until: f64) {
         self.valid_until = earlier(self.valid_until, valid_until);
         self.shadow = self.shadow.or(shadow);

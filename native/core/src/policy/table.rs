@@ -32,7 +32,7 @@ const GROUP_SHIFT: u32 = 56;
 
 /// A rule class as of the table's time, for the table's group.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct ClassState {
     /// Monotonic seconds of its next `from` or `until`; inf: none.
     pub changes_at: f64,
     pub rule: u16,
@@ -50,12 +50,12 @@ pub(super) struct Standing {
 /// A rule that may win.
 #[derive(Clone, Copy)]
 struct Candidate {
-    standing: Standing,
+    standing: ClassState,
     position: u8,
 }
 
 /// The networks around an address that rules speak of.
-pub(super) struct AddressOpinion {
+pub(super) struct AddressVerdict {
     pub winner: Option<u16>,
     pub shadow: Option<u16>,
     pub valid_until: f64,
@@ -69,7 +69,7 @@ pub struct PolicyTable {
     image: Arc<Image>,
     /// The time it is true for: wall (Unix seconds) and monotonic.
     made_at: (f64, f64),
-    standings: Box<[Standing]>,
+    standings: Box<[ClassState]>,
     templates: Arc<[Template]>,
     skips_top: bool,
     /// BLOB offset of the root's references.
@@ -100,7 +100,7 @@ impl PolicyTable {
         made_at: (f64, f64),
         group: u8,
     ) -> PolicyTable {
-        let standings: Box<[Standing]> = (image.classes.iter())
+        let standings: Box<[ClassState]> = (image.classes.iter())
             .filter_map(|class| {
                 Some(standing_of(class, image.rules.get(usize::from(class.rule))?, made_at, group))
             })
@@ -255,7 +255,7 @@ impl PolicyTable {
 
     /// The enforced rule and the shadow rule of an address (16 octets, IPv4 mapped), and when either may
     /// change; None: no network around it is spoken of.
-    pub(super) fn judge_address(&self, address: u128, skip_lists: bool) -> Option<AddressOpinion> {
+    pub(super) fn judge_address(&self, address: u128, skip_lists: bool) -> Option<AddressVerdict> {
         let mut winner = None;
         let mut second = None;
         let mut valid_until = f64::INFINITY;
@@ -286,7 +286,7 @@ impl PolicyTable {
             }
         }
         let shadow = second.filter(|_| second != winner).map(|(_, rule)| rule);
-        Some(AddressOpinion { winner: winner.map(|(_, rule)| rule), shadow, valid_until })
+        Some(AddressVerdict { winner: winner.map(|(_, rule)| rule), shadow, valid_until })
     }
 
     /// The records of REFS of the interval around an address.
@@ -425,7 +425,7 @@ fn reaches(form: Option<RuleForm>, position: u8) -> bool {
 }
 
 #[inline(always)]
-fn match_of(standing: &Standing, position: u8) -> RuleMatch {
+fn match_of(standing: &ClassState, position: u8) -> RuleMatch {
     RuleMatch { rule: standing.rule, form: standing.form, owner_offset: position }
 }
 
@@ -438,7 +438,7 @@ pub(super) fn earlier(one: f64, other: f64) -> f64 {
     }
 }
 
-fn standing_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> Standing {
+fn standing_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> ClassState {
     let offset = wall - monotonic;
     let is_over = rule.mode == Mode::Disabled || rule.ends_at <= wall || rule.ends_at <= rule.starts_at;
     let (is_enforced, is_counted, changes_at) = if is_over || !class.is_for(group) {
@@ -448,7 +448,7 @@ fn standing_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), gr
     } else {
         (rule.mode == Mode::Enforce, true, rule.ends_at - offset)
     };
-    Standing {
+    ClassState {
         changes_at,
         rule: class.rule,
         form: class.form,

@@ -71,7 +71,7 @@ impl Default for Reply<'_> {
 
 /// How much of an OPT's options is said.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fullness {
+enum Shortening {
     /// Everything, each text cut to [`EDE_TEXT_OCTETS_MAX`].
     Whole,
     /// All errors, their texts sharing this many octets.
@@ -170,7 +170,7 @@ fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> 
     }
     put_head(query, reply, false, true, out);
     let room = reply.limit.saturating_sub(query.question_end);
-    let fullness = fullest(query, &[], reply.options, room).unwrap_or(Fullness::Bare);
+    let fullness = fullest(query, &[], reply.options, room).unwrap_or(Shortening::Bare);
     put_opt(query, reply.rcode, &[], reply.options, fullness, out);
     false
 }
@@ -181,19 +181,19 @@ fn fullest(
     ede: &[(u16, &str)],
     options: &[(u16, &[u8])],
     room: usize,
-) -> Option<Fullness> {
+) -> Option<Shortening> {
     if !query.has_opt || opt_length(ede, options) <= room {
-        return Some(Fullness::Whole);
+        return Some(Shortening::Whole);
     }
     let without_errors = opt_length(&[], options);
     let without_texts = without_errors + EDE_OCTETS * ede.len();
     if !ede.is_empty() && without_texts <= room {
-        return Some(Fullness::Cut(room - without_texts));
+        return Some(Shortening::Cut(room - without_texts));
     }
     if without_errors <= room {
-        return Some(Fullness::NoErrors);
+        return Some(Shortening::NoErrors);
     }
-    (OPT_OCTETS <= room).then_some(Fullness::Bare)
+    (OPT_OCTETS <= room).then_some(Shortening::Bare)
 }
 
 fn put_opt(
@@ -201,7 +201,7 @@ fn put_opt(
     rcode: u16,
     ede: &[(u16, &str)],
     options: &[(u16, &[u8])],
-    fullness: Fullness,
+    fullness: Shortening,
     out: &mut Vec<u8>,
 ) {
     if !query.has_opt {
@@ -209,10 +209,10 @@ fn put_opt(
     }
     let upper = upper_bits(rcode);
     match fullness {
-        Fullness::Whole => encode_opt(query.dnssec_ok, upper, ede, options, out),
-        Fullness::NoErrors => encode_opt(query.dnssec_ok, upper, &[], options, out),
-        Fullness::Bare => encode_opt(query.dnssec_ok, upper, &[], &[], out),
-        Fullness::Cut(mut spare) => {
+        Shortening::Whole => encode_opt(query.dnssec_ok, upper, ede, options, out),
+        Shortening::NoErrors => encode_opt(query.dnssec_ok, upper, &[], options, out),
+        Shortening::Bare => encode_opt(query.dnssec_ok, upper, &[], &[], out),
+        Shortening::Cut(mut spare) => {
             let start = out.len();
             encode_opt(query.dnssec_ok, upper, &[], options, out);
             for (code, text) in ede {

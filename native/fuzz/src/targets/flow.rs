@@ -13,8 +13,9 @@ use std::sync::Arc;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Clients, Desk, Finished, Flow, FlowConfig, Heard, Hearing, Incoming, Memo, Outcome, Peer,
-    Policy, RateLimiter, Recorded, Replies, Route, Tallies, Transport, UpstreamSet, UpstreamView,
+    AskOutcome, Attempt, BatchContext, Clients, Flow, FlowConfig, Incoming, Memo, Outcome, Peer, Policy,
+    RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, Tallies, Transport,
+    UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -69,7 +70,7 @@ struct Rows {
     told: Vec<(usize, Vec<u8>)>,
 }
 
-impl Replies for Rows {
+impl ReplySink for Rows {
     fn room(&mut self) -> &mut Vec<u8> {
         &mut self.room
     }
@@ -176,9 +177,9 @@ impl Flows {
         );
         self.tallies.settle(0.0);
         match asked {
-            Asked::Send(attempt) => Ok(Sent::Out(attempt)),
-            Asked::Joined => Ok(Sent::Nothing),
-            Asked::Reply | Asked::Punt => Err("a question was neither sent nor joined".to_owned()),
+            AskOutcome::Send(attempt) => Ok(Sent::Out(attempt)),
+            AskOutcome::Joined => Ok(Sent::Nothing),
+            AskOutcome::Reply | AskOutcome::Punt => Err("a question was neither sent nor joined".to_owned()),
         }
     }
 
@@ -193,9 +194,10 @@ impl Flows {
             let policy: &Policy = policy.as_deref().ok_or("no policy")?;
             let batch = queries.map(|octets| Incoming { octets, address: peer.address });
             let (memo, tallies) = (&mut self.memo, &mut self.tallies);
-            let desk = Desk { now: self.now, memo, tallies, concluded: &mut concluded };
-            self.flow
-                .answer_batch(policy, &batch, desk, &mut rows, |index, outcome| rest.push((index, outcome)));
+            let context = BatchContext { now: self.now, memo, tallies, concluded: &mut concluded };
+            self.flow.answer_batch(policy, &batch, context, &mut rows, |index, outcome| {
+                rest.push((index, outcome))
+            });
         }
         self.tallies.settle(0.0);
         claim(concluded == queries.len() && rows.told.len() + rest.len() == concluded, "a query is lost")?;
@@ -221,7 +223,7 @@ impl Flows {
     /// Give up on a question, as if Python had taken it over and ended it.
     fn end(&mut self, attempt: &Attempt, waiting: RangeInclusive<usize>) -> Result<(), String> {
         let waiters = self.flow.hand_over(&attempt.key);
-        self.flow.release(&attempt.key);
+        self.flow.release_key(&attempt.key);
         claim(waiting.contains(&waiters.len()), "more wait than asked, or fewer")
     }
 
@@ -230,20 +232,21 @@ impl Flows {
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
         let mut told = Vec::new();
-        let each = |_: &_, finished: Finished| {
-            if let Finished::Reply(message) = finished {
+        let each = |_: &_, finished: WaiterReply| {
+            if let WaiterReply::Reply(message) = finished {
                 told.push(message.to_vec());
             }
         };
-        let hearing = Hearing { policy, now: self.now, out: &mut self.out, tallies: &mut self.tallies };
-        match self.flow.heard(attempt, reply, hearing, each) {
-            Heard::Done => {
+        let context =
+            ResponseContext { policy, now: self.now, out: &mut self.out, tallies: &mut self.tallies };
+        match self.flow.on_response(attempt, reply, context, each) {
+            ResponseResult::Done => {
                 self.done += 1;
                 claim(reply[..2] == attempt.sent.id.to_be_bytes(), "another ID was believed")?;
                 claim(told.len() == 1, "an answer that nobody got")?;
                 check_message(octets, &told[0], peer)
             }
-            Heard::HandOver => {
+            ResponseResult::HandOver => {
                 self.handed_over += 1;
                 self.end(attempt, 1..=1)
             }
@@ -254,15 +257,15 @@ impl Flows {
     fn hear_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
         let key = &attempt.key;
         let (flow, now) = (&self.flow, self.now);
-        let waiters = flow.want(key.question());
+        let waiters = flow.claim(key.question());
         claim(waiters.is_some_and(|waiters| waiters.len() == 1), "not one who waits")?;
         let policy = flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let hearing = Hearing { policy, now, out: &mut self.out, tallies: &mut self.tallies };
-        let heard = flow.heard(attempt, reply, hearing, |_, _| ());
-        claim(heard == Heard::HandOver, "Python's answer was kept from it")?;
+        let context = ResponseContext { policy, now, out: &mut self.out, tallies: &mut self.tallies };
+        let heard = flow.on_response(attempt, reply, context, |_, _| ());
+        claim(heard == ResponseResult::HandOver, "Python's answer was kept from it")?;
         claim(flow.hand_over(key).is_empty(), "somebody waits twice")?;
-        flow.let_go(key.question());
+        flow.release(key.question());
         self.handed_over += 1;
         Ok(())
     }

@@ -10,16 +10,18 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
-use resolver_core::flow::{Attempt, Finished, FlightKey, Flow, Heard, Hearing, Policy, Route, Waiter};
+use resolver_core::flow::{
+    Attempt, FlightKey, Flow, Policy, ResponseContext, ResponseResult, Route, Waiter, WaiterReply,
+};
 
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::ring::{Event, Handover, HandoverReason};
-use crate::shared::{Ledger, Order, Shared};
+use crate::shared::{Command, Shared, ThreadCounts};
 use crate::slab::{Handle, Slab};
-use crate::sys::Outbox;
+use crate::sys::SendQueue;
 use crate::timers::Timers;
-use crate::udp_pool::{Addressee, Read, UdpPools, Unsent, RECEIVE_OCTETS};
+use crate::udp_pool::{Read, Recipient, SendError, UdpPools, RECEIVE_OCTETS};
 
 /// Datagrams read from one socket before the next socket's turn.
 const DATAGRAMS_PER_EVENT_MAX: usize = 8;
@@ -39,7 +41,7 @@ pub fn thread_of(ticket: u64) -> usize {
     (ticket >> TICKET_THREAD_AT) as usize
 }
 
-enum Holder {
+enum Owner {
     /// Its outcome is judged here.
     Us(Box<Attempt>),
     /// Python goes on with it.
@@ -47,7 +49,7 @@ enum Holder {
 }
 
 struct InFlight {
-    holder: Holder,
+    holder: Owner,
     id: u16,
     /// Where its ID is waited for; None: no more.
     socket: Option<Handle>,
@@ -55,17 +57,17 @@ struct InFlight {
 }
 
 /// What one turn of the loop works with.
-pub struct Turn<'t> {
+pub struct LoopContext<'t> {
     /// The policy in force; None: there is none, every query is Python's.
     pub policy: Option<&'t Policy>,
     /// The thread's counts.
-    pub ledger: &'t mut Ledger,
+    pub counts: &'t mut ThreadCounts,
     /// Monotonic seconds.
     pub now: f64,
 }
 
 /// See the module's text.
-pub struct Misses<'s> {
+pub struct UpstreamQueries<'s> {
     shared: &'s Shared,
     counters: &'s Counters,
     thread: u16,
@@ -74,7 +76,7 @@ pub struct Misses<'s> {
     in_flight: Slab<InFlight>,
     timers: Timers<Handle>,
     entropy: Entropy,
-    outbox: Outbox,
+    send_queue: SendQueue,
     out: Vec<u8>,
     due: Vec<Handle>,
     datagram: Box<[u8; RECEIVE_OCTETS]>,
@@ -82,14 +84,20 @@ pub struct Misses<'s> {
     pub panics: u32,
     /// The next query to be sent panics.
     #[cfg(test)]
-    pub is_doomed: bool,
+    pub panics_next: bool,
 }
 
-impl<'s> Misses<'s> {
+impl<'s> UpstreamQueries<'s> {
     /// Nothing in flight.  `life`: how often the thread began before, so that no ticket is given out twice.
-    pub fn new(shared: &'s Shared, thread: u16, life: u8, epoll: Arc<Epoll>, now: f64) -> Misses<'s> {
-        let counters = &shared.posts[usize::from(thread)].counters;
-        Misses {
+    pub fn new(
+        shared: &'s Shared,
+        thread: u16,
+        life: u8,
+        epoll: Arc<Epoll>,
+        now: f64,
+    ) -> UpstreamQueries<'s> {
+        let counters = &shared.mailboxes[usize::from(thread)].counters;
+        UpstreamQueries {
             shared,
             counters,
             thread,
@@ -98,18 +106,18 @@ impl<'s> Misses<'s> {
             in_flight: Slab::new(),
             timers: Timers::new(now),
             entropy: Entropy::new(),
-            outbox: Outbox::new(),
+            send_queue: SendQueue::new(),
             out: Vec::new(),
             due: Vec::new(),
             datagram: Box::new([0; RECEIVE_OCTETS]),
             panics: 0,
             #[cfg(test)]
-            is_doomed: false,
+            panics_next: false,
         }
     }
 
     fn flow(&self) -> &'s Flow {
-        &self.shared.heart.flow
+        &self.shared.shared_flow.flow
     }
 
     /// Numbers for a question.
@@ -131,11 +139,11 @@ impl<'s> Misses<'s> {
     }
 
     /// Send an attempt, or hand it over at once.
-    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut Turn) {
+    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut LoopContext) {
         let octets = std::mem::take(&mut attempt.octets);
         let (id, due_at, upstream) = (attempt.sent.id, attempt.due_at, attempt.upstream);
         // First of all: whatever happens from here on, it is handed over in the end.
-        let holder = Holder::Us(attempt);
+        let holder = Owner::Us(attempt);
         let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_heard: false });
         let send = || self.send_from(owner, upstream, &octets, due_at, turn);
         // A panic costs one question, and not even that.
@@ -145,12 +153,19 @@ impl<'s> Misses<'s> {
         }
     }
 
-    fn send_from(&mut self, owner: Handle, upstream: u16, octets: &[u8], due_at: f64, turn: &mut Turn) {
+    fn send_from(
+        &mut self,
+        owner: Handle,
+        upstream: u16,
+        octets: &[u8],
+        due_at: f64,
+        turn: &mut LoopContext,
+    ) {
         #[cfg(test)]
-        assert!(!self.is_doomed, "a test wanted this panic");
-        turn.ledger.upstream(upstream).queries += 1;
+        assert!(!self.panics_next, "a test wanted this panic");
+        turn.counts.upstream(upstream).queries += 1;
         if usize::from(upstream) >= self.pools.servers() {
-            self.pools.learn(&self.shared.heart.servers());
+            self.pools.learn(&self.shared.shared_flow.servers());
         }
         match self.pools.send(upstream, octets, owner, turn.now, &mut self.entropy) {
             Ok(socket) => {
@@ -159,13 +174,13 @@ impl<'s> Misses<'s> {
                 }
                 self.timers.set(owner, due_at, turn.now);
             }
-            Err(Unsent::Network) => self.hand_over(owner, HandoverReason::Network, None, turn.now),
-            Err(Unsent::NoSocket) => self.hand_over(owner, HandoverReason::NoSocket, None, turn.now),
+            Err(SendError::Network) => self.hand_over(owner, HandoverReason::Network, None, turn.now),
+            Err(SendError::NoSocket) => self.hand_over(owner, HandoverReason::NoSocket, None, turn.now),
         }
     }
 
     /// Read what a socket has, at most `DATAGRAMS_PER_EVENT_MAX`.
-    pub fn read(&mut self, socket: Handle, turn: &mut Turn) {
+    pub fn read(&mut self, socket: Handle, turn: &mut LoopContext) {
         for _ in 0..DATAGRAMS_PER_EVENT_MAX {
             match self.pools.read(socket, &mut self.datagram) {
                 Read::Empty => return,
@@ -177,15 +192,15 @@ impl<'s> Misses<'s> {
                 }
                 Read::Datagram(length) => {
                     let octets = self.datagram.get(..length).unwrap_or_default();
-                    match self.pools.addressee(socket, octets) {
-                        Addressee::Orphan => {}
-                        Addressee::One(owner) => {
+                    match self.pools.recipient(socket, octets) {
+                        Recipient::Orphan => {}
+                        Recipient::One(owner) => {
                             if let Some(flight) = self.in_flight.get_mut(owner) {
                                 flight.is_heard = true;
                             }
                             self.hear(owner, length, turn);
                         }
-                        Addressee::All(owners) => {
+                        Recipient::All(owners) => {
                             for owner in owners {
                                 self.hear(owner, length, turn);
                             }
@@ -201,13 +216,13 @@ impl<'s> Misses<'s> {
     }
 
     /// The datagram just read is for `owner`, or may be.
-    fn hear(&mut self, owner: Handle, length: usize, turn: &mut Turn) {
+    fn hear(&mut self, owner: Handle, length: usize, turn: &mut LoopContext) {
         let ticket = self.ticket(owner);
         let octets = self.datagram.get(..length).unwrap_or_default();
         let Some(flight) = self.in_flight.get(owner) else { return };
         let attempt = match &flight.holder {
-            Holder::Us(attempt) => attempt,
-            Holder::Python { .. } => {
+            Owner::Us(attempt) => attempt,
+            Owner::Python { .. } => {
                 if self.shared.ring.push(Event::Late { ticket, octets: octets.into() }).is_err() {
                     add(&self.counters.late_full, 1);
                 }
@@ -219,33 +234,34 @@ impl<'s> Misses<'s> {
             let octets = octets.into();
             return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
         };
-        let (shared, counters, outbox) = (self.shared, self.counters, &mut self.outbox);
-        let each = |waiter: &Waiter, finished: Finished| match finished {
-            Finished::Reply(reply) => match &waiter.route {
+        let (shared, counters, send_queue) = (self.shared, self.counters, &mut self.send_queue);
+        let each = |waiter: &Waiter, finished: WaiterReply| match finished {
+            WaiterReply::Reply(reply) => match &waiter.route {
                 Route::Datagram(route) => {
-                    if outbox.must_send_before(route) {
-                        send_all(outbox, shared, counters);
+                    if send_queue.must_send_before(route) {
+                        send_all(send_queue, shared, counters);
                     }
-                    outbox.put(route, reply);
+                    send_queue.put(route, reply);
                 }
                 // Python holds the streams, and their questions too: none waits here.
                 Route::Stream { .. } => add(&counters.send_failed, 1),
             },
-            Finished::Drop => {}
-            Finished::Punt => punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route),
+            WaiterReply::Drop => {}
+            WaiterReply::Punt => punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route),
         };
-        let hearing =
-            Hearing { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.ledger.tallies };
+        let context =
+            ResponseContext { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.counts.tallies };
         // A panic costs one question.
-        match catch_unwind(AssertUnwindSafe(|| self.shared.heart.flow.heard(attempt, octets, hearing, each)))
-        {
-            Ok(Heard::Done) => {
+        match catch_unwind(AssertUnwindSafe(|| {
+            self.shared.shared_flow.flow.on_response(attempt, octets, context, each)
+        })) {
+            Ok(ResponseResult::Done) => {
                 let (upstream, sent_at) = (attempt.upstream, attempt.sent_at);
-                turn.ledger.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
+                turn.counts.upstream(upstream).on_answer(turn.now - sent_at, turn.now);
                 self.forget(owner);
                 self.in_flight.take(owner);
             }
-            Ok(Heard::HandOver) => {
+            Ok(ResponseResult::HandOver) => {
                 let octets = octets.into();
                 self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
             }
@@ -267,7 +283,7 @@ impl<'s> Misses<'s> {
         self.forget(owner);
         let ticket = self.ticket(owner);
         let Some(flight) = self.in_flight.get(owner) else { return };
-        if matches!(flight.holder, Holder::Us(_)) {
+        if matches!(flight.holder, Owner::Us(_)) {
             self.hand_over(owner, reason, None, now);
         } else if self.shared.ring.push(Event::Broken { ticket, reason }).is_err() {
             add(&self.counters.late_full, 1);
@@ -278,13 +294,13 @@ impl<'s> Misses<'s> {
     fn hand_over(&mut self, owner: Handle, reason: HandoverReason, octets: Option<Box<[u8]>>, now: f64) {
         let (flow, ticket) = (self.flow(), self.ticket(owner));
         let Some(flight) = self.in_flight.get_mut(owner) else { return };
-        let Holder::Us(attempt) = &flight.holder else { return };
+        let Owner::Us(attempt) = &flight.holder else { return };
         let key = attempt.key.clone();
         let expires_at = now + TICKET_S_MAX;
         let waiters: Vec<Waiter> = flow.hand_over(&key).into_iter().collect();
         let clients = waiters.len() as u64;
-        let holder = Holder::Python { key, expires_at };
-        let Holder::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return };
+        let holder = Owner::Python { key, expires_at };
+        let Owner::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return };
         let handover = Handover { attempt, ticket, octets, reason, waiters };
         match self.shared.ring.push(Event::Handover(Box::new(handover))) {
             Ok(()) => {
@@ -309,8 +325,8 @@ impl<'s> Misses<'s> {
     /// Python is done with an attempt.
     fn release(&mut self, owner: Handle) {
         self.forget(owner);
-        if let Some(InFlight { holder: Holder::Python { key, .. }, .. }) = self.in_flight.take(owner) {
-            self.flow().release(&key);
+        if let Some(InFlight { holder: Owner::Python { key, .. }, .. }) = self.in_flight.take(owner) {
+            self.flow().release_key(&key);
         }
     }
 
@@ -321,12 +337,12 @@ impl<'s> Misses<'s> {
         for owner in due.drain(..) {
             let Some(flight) = self.in_flight.get(owner) else { continue };
             let due_at = match &flight.holder {
-                Holder::Us(attempt) => attempt.due_at,
-                Holder::Python { expires_at, .. } => *expires_at,
+                Owner::Us(attempt) => attempt.due_at,
+                Owner::Python { expires_at, .. } => *expires_at,
             };
             if due_at > now + TIMER_SLACK_S {
                 self.timers.set(owner, due_at, now);
-            } else if matches!(flight.holder, Holder::Us(_)) {
+            } else if matches!(flight.holder, Owner::Us(_)) {
                 self.hand_over(owner, HandoverReason::Timeout, None, now);
             } else {
                 add(&self.counters.tickets_expired, 1);
@@ -337,16 +353,16 @@ impl<'s> Misses<'s> {
     }
 
     /// Do what the plane wants.
-    pub fn obey(&mut self, order: Order, now: f64) {
+    pub fn obey(&mut self, order: Command, now: f64) {
         match order {
-            Order::Close(ticket) => {
+            Command::Close(ticket) => {
                 let owner = Handle::from_bits(ticket & ((1 << TICKET_LIFE_AT) - 1));
-                let is_of_python = |flight: &InFlight| matches!(flight.holder, Holder::Python { .. });
+                let is_of_python = |flight: &InFlight| matches!(flight.holder, Owner::Python { .. });
                 if self.ticket(owner) == ticket && self.in_flight.get(owner).is_some_and(is_of_python) {
                     self.release(owner);
                 }
             }
-            Order::HandOverAll => {
+            Command::HandOverAll => {
                 for owner in self.in_flight.handles() {
                     self.hand_over(owner, HandoverReason::Recalled, None, now);
                 }
@@ -356,7 +372,7 @@ impl<'s> Misses<'s> {
 
     /// Send the answers that have gathered.
     pub fn send_answers(&mut self) {
-        send_all(&mut self.outbox, self.shared, self.counters);
+        send_all(&mut self.send_queue, self.shared, self.counters);
     }
 
     /// The thread begins anew, or ends: Python goes on with everything, and nothing here will hear of it.
@@ -381,11 +397,11 @@ impl<'s> Misses<'s> {
     }
 }
 
-fn send_all(outbox: &mut Outbox, shared: &Shared, counters: &Counters) {
-    let Some(thread) = outbox.target() else { return };
+fn send_all(send_queue: &mut SendQueue, shared: &Shared, counters: &Counters) {
+    let Some(thread) = send_queue.target() else { return };
     let lost = match shared.sockets.get(usize::from(thread)) {
-        Some(socket) => outbox.send(socket),
-        None => outbox.clear(),
+        Some(socket) => send_queue.send(socket),
+        None => send_queue.clear(),
     };
     if lost > 0 {
         add(&counters.send_failed, lost as u64);

@@ -10,15 +10,15 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Asked, Attempt, Clients, Flow, FlowConfig, Route, Tallies, Transport, UpstreamSet, UpstreamView,
+    AskOutcome, Attempt, Clients, Flow, FlowConfig, Route, Tallies, Transport, UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
-use crate::misses::{Misses, Turn};
 use crate::ring::{Event, Handover, HandoverReason, Ring};
-use crate::shared::{Heart, Ledger, Order, Post, Shared};
+use crate::shared::{Command, Mailbox, Shared, SharedFlow, ThreadCounts};
+use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
 const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
 const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
@@ -55,29 +55,29 @@ impl Rig {
         };
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         let servers = vec![upstream.local_addr().unwrap()];
-        let heart = Arc::new(Heart::new(flow, Arc::default(), None));
-        assert!(heart.set_servers(&servers));
-        heart.flow.publish_upstreams(UpstreamView::new(servers, vec![(Vec::new(), set)]));
+        let shared_flow = Arc::new(SharedFlow::new(flow, Arc::default(), None));
+        assert!(shared_flow.set_servers(&servers));
+        shared_flow.flow.publish_upstreams(UpstreamView::new(servers, vec![(Vec::new(), set)]));
         let shared = Shared {
             ring: Ring::new(events_max).unwrap(),
             sockets: Vec::new(),
-            posts: vec![Post::new(&heart, 0).unwrap()],
+            mailboxes: vec![Mailbox::new(&shared_flow, 0).unwrap()],
             workers: vec![0],
             down: Mutex::new(vec![0]),
             sockets_per_upstream: 4,
             memo_octets: 0,
-            heart,
+            shared_flow,
         };
         Rig { shared, upstream }
     }
 
-    fn misses(&self) -> Misses<'_> {
-        Misses::new(&self.shared, 0, 0, Arc::new(Epoll::new().unwrap()), NOW)
+    fn upstream_queries(&self) -> UpstreamQueries<'_> {
+        UpstreamQueries::new(&self.shared, 0, 0, Arc::new(Epoll::new().unwrap()), NOW)
     }
 
-    fn ask(&self) -> Asked {
+    fn ask(&self) -> AskOutcome {
         let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
-        let (flow, mut entropy) = (&self.shared.heart.flow, Entropy::new());
+        let (flow, mut entropy) = (&self.shared.shared_flow.flow, Entropy::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
@@ -86,14 +86,14 @@ impl Rig {
 
     fn first_attempt(&self) -> Box<Attempt> {
         match self.ask() {
-            Asked::Send(attempt) => attempt,
+            AskOutcome::Send(attempt) => attempt,
             other => panic!("{other:?}"),
         }
     }
 
-    fn send(&self, misses: &mut Misses) {
-        let (attempt, mut ledger) = (self.first_attempt(), Ledger::default());
-        misses.send(attempt, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    fn send(&self, upstream_queries: &mut UpstreamQueries) {
+        let (attempt, mut counts) = (self.first_attempt(), ThreadCounts::default());
+        upstream_queries.send(attempt, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     }
 
     fn handover(&self) -> Box<Handover> {
@@ -104,7 +104,7 @@ impl Rig {
     }
 
     fn waits(&self) -> (usize, usize) {
-        let flow = &self.shared.heart.flow;
+        let flow = &self.shared.shared_flow.flow;
         (flow.in_flight(), flow.waiting())
     }
 }
@@ -112,48 +112,51 @@ impl Rig {
 #[test]
 fn a_panic_while_a_query_is_sent_hands_over_all_who_wait_for_it() {
     let rig = Rig::new(8);
-    let mut misses = rig.misses();
+    let mut upstream_queries = rig.upstream_queries();
     let attempt = rig.first_attempt();
-    assert!(matches!(rig.ask(), Asked::Joined));
-    let mut ledger = Ledger::default();
-    misses.is_doomed = true;
-    misses.send(attempt, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    assert!(matches!(rig.ask(), AskOutcome::Joined));
+    let mut counts = ThreadCounts::default();
+    upstream_queries.panics_next = true;
+    upstream_queries.send(attempt, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     let handover = rig.handover();
     assert_eq!((handover.reason, handover.waiters.len()), (HandoverReason::Abandoned, 2));
     assert_eq!(rig.waits(), (0, 0));
-    assert_eq!((misses.panics, rig.shared.posts[0].counters.panics.load(Ordering::Relaxed)), (1, 1));
-    assert!(matches!(rig.ask(), Asked::Punt), "it is Python's now");
-    misses.obey(Order::Close(handover.ticket), NOW);
-    assert!(matches!(rig.ask(), Asked::Send(_)));
+    assert_eq!(
+        (upstream_queries.panics, rig.shared.mailboxes[0].counters.panics.load(Ordering::Relaxed)),
+        (1, 1)
+    );
+    assert!(matches!(rig.ask(), AskOutcome::Punt), "it is Python's now");
+    upstream_queries.obey(Command::Close(handover.ticket), NOW);
+    assert!(matches!(rig.ask(), AskOutcome::Send(_)));
 }
 
 #[test]
 fn who_finds_the_ring_full_is_counted_and_the_question_is_free_again() {
     let rig = Rig::new(1);
-    let mut misses = rig.misses();
+    let mut upstream_queries = rig.upstream_queries();
     assert!(rig.shared.ring.push(Event::Late { ticket: 1, octets: Box::default() }).is_ok());
-    rig.send(&mut misses);
-    assert!(matches!(rig.ask(), Asked::Joined));
-    misses.look_at_timers(DUE);
-    assert_eq!(rig.shared.posts[0].counters.ring_full.load(Ordering::Relaxed), 2);
+    rig.send(&mut upstream_queries);
+    assert!(matches!(rig.ask(), AskOutcome::Joined));
+    upstream_queries.look_at_timers(DUE);
+    assert_eq!(rig.shared.mailboxes[0].counters.ring_full.load(Ordering::Relaxed), 2);
     assert_eq!(rig.waits(), (0, 0));
-    assert!(misses.is_quiet());
-    assert!(matches!(rig.ask(), Asked::Send(_)));
+    assert!(upstream_queries.is_quiet());
+    assert!(matches!(rig.ask(), AskOutcome::Send(_)));
 }
 
 #[test]
 fn a_thread_that_ends_says_nothing_against_the_upstream() {
     let rig = Rig::new(8);
-    let mut misses = rig.misses();
-    rig.send(&mut misses);
-    misses.look_at_timers(DUE);
+    let mut upstream_queries = rig.upstream_queries();
+    rig.send(&mut upstream_queries);
+    upstream_queries.look_at_timers(DUE);
     let handed_over = rig.handover();
     assert_eq!(handed_over.reason, HandoverReason::Timeout);
-    misses.abandon(DUE);
+    upstream_queries.abandon(DUE);
     let Some(Event::Broken { ticket, reason }) = rig.shared.ring.drain(1).1.pop() else { panic!() };
     assert_eq!((ticket, reason), (handed_over.ticket, HandoverReason::Abandoned));
-    rig.send(&mut misses);
-    misses.abandon(DUE);
+    rig.send(&mut upstream_queries);
+    upstream_queries.abandon(DUE);
     assert_eq!(rig.handover().reason, HandoverReason::Abandoned);
 }
 
@@ -161,16 +164,16 @@ fn a_thread_that_ends_says_nothing_against_the_upstream() {
 fn what_is_heard_while_no_policy_is_in_force_is_pythons() {
     let rig = Rig::new(8);
     let epoll = Arc::new(Epoll::new().unwrap());
-    let mut misses = Misses::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
-    rig.send(&mut misses);
+    let mut upstream_queries = UpstreamQueries::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
+    rig.send(&mut upstream_queries);
     let mut octets = [0; 512];
     let (length, peer) = rig.upstream.recv_from(&mut octets).unwrap();
     rig.upstream.send_to(&octets[..length], peer).unwrap();
     let mut events = crate::epoll::Events::with_room_for(8);
     epoll.wait(&mut events, 1000).unwrap();
     let socket = crate::slab::Handle::from_bits(events.number(0).unwrap());
-    let mut ledger = Ledger::default();
-    misses.read(socket, &mut Turn { policy: None, ledger: &mut ledger, now: NOW });
+    let mut counts = ThreadCounts::default();
+    upstream_queries.read(socket, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
     let handover = rig.handover();
     assert_eq!(handover.reason, HandoverReason::Reply);
     assert_eq!(handover.octets.as_deref(), Some(&octets[..length]));

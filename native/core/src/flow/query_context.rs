@@ -18,7 +18,7 @@ use crate::wire::query::Query;
 const KEEPALIVE: u16 = 11;
 
 /// What one query's way through the gates needs at every step.
-pub(super) struct Visit<'v> {
+pub(super) struct QueryContext<'v> {
     pub flow: &'v Flow,
     pub policy: &'v Policy,
     /// The client's.
@@ -35,7 +35,7 @@ pub(super) struct Visit<'v> {
     pub ttl_offsets: ArrayVec<u16, TTLS_MAX>,
 }
 
-impl<'v> Visit<'v> {
+impl<'v> QueryContext<'v> {
     pub fn new(
         flow: &'v Flow,
         policy: &'v Policy,
@@ -43,8 +43,8 @@ impl<'v> Visit<'v> {
         now: f64,
         out: &'v mut Vec<u8>,
         tallies: &'v mut Tallies,
-    ) -> Visit<'v> {
-        Visit {
+    ) -> QueryContext<'v> {
+        QueryContext {
             flow,
             policy,
             table: policy.table_of(peer),
@@ -59,7 +59,7 @@ impl<'v> Visit<'v> {
     }
 }
 
-impl Visit<'_> {
+impl QueryContext<'_> {
     // Verdicts.
 
     /// The verdict as it holds on this client's transport.
