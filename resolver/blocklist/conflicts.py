@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from resolver.blocklist.rules import BUILT_IN, AddressRule, NameRule
+from resolver.blocklist.spelling import readable
+from resolver.known_names.infrastructure import infrastructure
 from resolver.known_names.protected import built_in_protected
 from resolver.known_names.public_suffixes import is_public_suffix
 from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
@@ -36,11 +38,15 @@ def check_names(
 ) -> None:
     """Check exchanges' names, `allow` and the file's own `protected` against each other."""
     by_form = _check_duplicates(blocked, findings)
-    shared, above_shared = shared_platforms(), above_shared_platforms()
+    behind_cnames, shared, above_shared = infrastructure(), shared_platforms(), above_shared_platforms()
     _check_protected(blocked, protected, findings)
     for rule in blocked:
         is_exact = rule.form is RuleForm.EXACT
-        if not is_exact and is_public_suffix(rule.owner):
+        if rule.owner in behind_cnames:
+            what = behind_cnames[rule.owner]
+            message = f"{_said(rule)} is {what}: CNAMEs of many sites lead there, and they would fail with it"
+            findings.error(rule.line, message, forcible=True)
+        elif not is_exact and is_public_suffix(rule.owner):
             findings.error(rule.line, f"{_said(rule)} is {_suffix_noun(rule.owner)}", forcible=True)
         elif (rule.owner in shared and not (is_exact and is_public_suffix(rule.owner))) or (
             rule.owner in above_shared and not is_exact
@@ -48,18 +54,16 @@ def check_names(
             # `=github.io` alone is nobody's page, `=github.com` is everybody's.
             findings.error(rule.line, f"{_said(rule)} {_shared_noun(rule.owner)}", forcible=True)
         if rule.owner.startswith(_WWW) and parent(rule.owner) not in by_form[RuleForm.SUBTREE]:
-            text, above = name_to_text(rule.owner), name_to_text(parent(rule.owner))
-            message = (
-                f"{rule.rule.label}: {text!r} leaves {above!r} itself unblocked; list {above!r} to block both"
-            )
+            above = readable(name_to_text(parent(rule.owner)))
+            message = f"{_said(rule)} leaves {above} itself unblocked; list {above} to block both"
             findings.warning(rule.line, message)
     for rule in allowed:
-        text = entry_text(rule.owner, rule.form)
+        text = readable(entry_text(rule.owner, rule.form))
         if rule.form is not RuleForm.EXACT and is_public_suffix(rule.owner):
-            message = f"allow: {text!r} is a public suffix: it would exempt the names of many people"
+            message = f"allow: {text} is a public suffix: it would exempt the names of many people"
             findings.error(rule.line, message, forcible=True)
         if (same := by_form[rule.form].get(rule.owner)) is not None:
-            message = f"allow: {text!r} undoes the same entry of {same.rule.label} on line {same.line}"
+            message = f"allow: {text} undoes the same entry of {same.rule.label} on line {same.line}"
             findings.warning(rule.line, message)
     _check_shadowed(blocked, by_form, {rule.owner for rule in (*allowed, *protected)}, findings)
     _check_repeats("allow", allowed, findings)
@@ -90,7 +94,8 @@ def check_allow_reaches(allowed: Sequence[NameRule], blocked: Sequence[NameRule]
     for rule in allowed:
         is_under = any(rule.owner[at:] in owners for at in suffix_offsets(rule.owner))
         if not is_under and rule.owner not in below:
-            message = f"allow: {entry_text(rule.owner, rule.form)!r} has no effect: no exchange blocks it"
+            text = readable(entry_text(rule.owner, rule.form))
+            message = f"allow: {text} has no effect: no exchange blocks it"
             findings.warning(rule.line, message)
 
 
@@ -106,12 +111,12 @@ def _check_duplicates(
             continue
         others = more.setdefault((rule.form, rule.owner), [earlier])
         for other in others:
-            text = entry_text(rule.owner, rule.form)
+            text = readable(entry_text(rule.owner, rule.form))
             if other.rule is rule.rule:
-                findings.warning(rule.line, f"{rule.rule.label}: {text!r} is already on line {other.line}")
+                findings.warning(rule.line, f"{rule.rule.label}: {text} is already on line {other.line}")
                 break
             if _overlap(other.rule, rule.rule):
-                findings.error(rule.line, _clash(repr(text), rule.rule, other.rule, other.line))
+                findings.error(rule.line, _clash(text, rule.rule, other.rule, other.line))
                 break
         else:
             others.append(rule)
@@ -143,8 +148,8 @@ def _check_repeats(key: str, rules: Iterable[NameRule], findings: Findings) -> N
         if line is None:
             seen[rule.owner, rule.form] = rule.line
             continue
-        text = entry_text(rule.owner, rule.form)
-        findings.warning(rule.line, f"{key}: {text!r} is already on line {line}")
+        text = readable(entry_text(rule.owner, rule.form))
+        findings.warning(rule.line, f"{key}: {text} is already on line {line}")
 
 
 def _check_protected(blocked: Sequence[NameRule], protected: Sequence[NameRule], findings: Findings) -> None:
@@ -183,7 +188,8 @@ def _shared_noun(owner: bytes) -> str:
     if (what := shared_platforms().get(owner)) is not None:
         return f"is a shared platform ({what}): it would be blocked for everybody"
     name = above_shared_platforms()[owner]
-    return f"covers {name_to_text(name)!r}, a shared platform ({shared_platforms()[name]})"
+    what = shared_platforms().get(name) or infrastructure()[name]
+    return f"covers {name_to_text(name)!r}, a shared platform ({what})"
 
 
 def _check_shadowed(
@@ -219,13 +225,13 @@ def _check_shadowed(
 
 def _warn_shadowed(rule: NameRule, wider: NameRule, findings: Findings) -> None:
     if wider.rule is rule.rule:
-        text = entry_text(wider.owner, wider.form)
-        findings.warning(rule.line, f"{_said(rule)} is already covered by {text!r} on line {wider.line}")
+        text = readable(entry_text(wider.owner, wider.form))
+        findings.warning(rule.line, f"{_said(rule)} is already covered by {text} on line {wider.line}")
 
 
 def _said(rule: NameRule) -> str:
     """Name a rule in a message: its exchange and its text."""
-    return f"{rule.rule.label}: {entry_text(rule.owner, rule.form)!r}"
+    return f"{rule.rule.label}: {readable(entry_text(rule.owner, rule.form))}"
 
 
 def _reaches(form: RuleForm, *, is_same: bool, other: RuleForm) -> bool:

@@ -67,6 +67,8 @@ def _not_text(value: Value) -> str:
         return "here is a mapping (key: value); allowed: a domain such as 'x.example'"
     if isinstance(value, YamlSequence):
         return "here is a list; allowed: a domain such as 'x.example'"
+    if isinstance(value, bool):
+        return f"{show(value)} is a truth value to YAML, not a domain; if a name is meant, put it in quotes"
     return f"{show(value)} is a number, not a domain"
 
 

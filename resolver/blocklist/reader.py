@@ -34,10 +34,11 @@ from resolver.blocklist.keys import (
 )
 from resolver.blocklist.properties import exchange_rule, list_rule, moment_from, passing_rule, zone_from
 from resolver.blocklist.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
+from resolver.blocklist.spelling import check_spelling
 from resolver.config.yamlmodel import build_section, line_of, show_value
 from resolver.config.yamlsource import Value, YamlMapping, YamlSequence, read_yaml
 from resolver.policy.verdict import PolicyRule, RuleForm
-from resolver.problems import Findings, Problem, show, suggest
+from resolver.problems import SHOWN_CHARS_MAX, Findings, Problem, show, suggest
 
 __all__ = ["AddressRule", "Blocklist", "ListSpec", "NameRule", "Order", "blocklist_schema", "read_blocklist"]
 
@@ -91,6 +92,11 @@ class _Reader:
         self._orders: dict[str, Order] = {}
         self._exchanges: list[PolicyRule] = []
         self._exchange_lines: dict[str, int] = {}
+        self._start_lines: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+        """Exchange's name, in lower case -> its id."""
+        self._has_bad_entries = False
+        """A name or address could not be read, so what seems to be missing may be meant by it."""
         self._blocked: list[NameRule] = []
         self._addresses: list[AddressRule] = []
         self._lists: list[ListSpec] = []
@@ -111,8 +117,9 @@ class _Reader:
         self._refuse_groups(tree)
         # Only now all names are known.
         check_names(self._blocked, allowed, protected, self._findings)
+        check_spelling(self._blocked, (*allowed, *protected), self._findings)
         check_addresses(self._addresses, self._findings)
-        if not self._lists and not self._addresses:
+        if not (self._lists or self._addresses or self._has_bad_entries):
             check_allow_reaches(allowed, self._blocked, self._findings)
         if not (self._blocked or self._addresses or self._lists or self._findings.error_count):
             self._findings.warning(
@@ -127,6 +134,7 @@ class _Reader:
             lists=tuple(self._lists),
             contact=self._defaults.contact,
             exchange_lines=self._exchange_lines,
+            start_lines=self._start_lines,
         )
 
     def _read_defaults(self, tree: YamlMapping, root: Root | None) -> None:
@@ -216,13 +224,34 @@ class _Reader:
             rule = self._exchange_rule(key, entry or ExchangeEntry(name="unreadable"), value, line)
             self._exchanges.append(rule)
             self._exchange_lines[key] = line_of(value, ("until",), line)
+            self._start_lines[key] = line_of(value, ("from",), line)
+            errors_before = self._findings.error_count
             count_before = len(self._blocked) + len(self._addresses)
             self._blocked += self._read_names(value, "domains", "block", rule, f"{where}.domains")
             self._read_addresses(value, rule, f"{where}.addresses")
-            if entry is not None and len(self._blocked) + len(self._addresses) == count_before:
+            has_bad_entries = self._findings.error_count > errors_before
+            self._has_bad_entries |= has_bad_entries
+            if entry is None:
+                continue
+            self._warn_of_entry(key, entry, value, line)
+            if len(self._blocked) + len(self._addresses) == count_before and not has_bad_entries:
                 self._findings.warning(
                     line, f"{where}: has no domains and no addresses, so it blocks nothing"
                 )
+
+    def _warn_of_entry(self, key: str, entry: ExchangeEntry, value: Value, line: int) -> None:
+        """Warn of what is legal, and probably an oversight."""
+        where = f"exchanges.{key}"
+        first = self._names.setdefault(entry.name.casefold(), key)
+        if first != key:
+            message = (
+                f"{where}.name: {show(entry.name)} is also the name of {first}; if both are one, join them"
+            )
+            self._findings.warning(line_of(value, ("name",), line), message)
+        if self._orders and not entry.order:
+            known = ", ".join(list(self._orders)[:3]) + (", ..." if len(self._orders) > 3 else "")
+            message = f"{where}: cites no order, so nobody is told why it is blocked; orders here: {known}"
+            self._findings.warning(line, message)
 
     def _exchange_rule(self, key: str, entry: ExchangeEntry, value: Value, line: int) -> PolicyRule:
         where = f"exchanges.{key}"
@@ -247,6 +276,8 @@ class _Reader:
         ends_at = self._moment(entry.until, zone, at("until"), f"{where}.until")
         if starts_at is not None and ends_at is not None and ends_at <= starts_at:
             message = f"{where}.until: {entry.until!r} is not after 'from' ({entry.starts!r})"
+            if ends_at == starts_at:
+                message += "; 'until' is the first day on which it is not blocked any more"
             self._findings.error(at("until"), message)
         self._warn_of_action(entry.action, at("action"), where)
         return exchange_rule(key, entry, self._defaults, cited, starts_at, ends_at)
@@ -257,8 +288,9 @@ class _Reader:
         if content is None or isinstance(content, YamlSequence):
             return content
         shown = show_value(content)
-        hint = f"; write [{content}]" if isinstance(content, str) and len(content) < 80 else ""
-        self._findings.error(mapping.lines[key], f"{where}: {shown} is not allowed; allowed: a list{hint}")
+        self._findings.error(
+            mapping.lines[key], f"{where}: {shown} is not allowed; allowed: a list{_list_hint(content)}"
+        )
         return None
 
     def _read_names(
@@ -362,6 +394,17 @@ class _Reader:
             self._findings.error(
                 tree.lines["groups"], "groups: per-client policy is not served by this version"
             )
+
+
+def _list_hint(content: Value) -> str:
+    """How to write as a list what stands where a list should."""
+    if not isinstance(content, str) or len(content) >= SHOWN_CHARS_MAX:
+        return ""
+    first, *others = content.split()
+    if first.startswith("-") and len(first) > 1:
+        # YAML takes `-name` for a text, and joins the lines behind it to it.
+        return f"; write a space after the dash: '- {first[1:]}'"
+    return f"; write [{content}]" if not others else ""
 
 
 def _defaults_as_far_as_valid(content: Value, line: int) -> Defaults:

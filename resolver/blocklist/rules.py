@@ -99,4 +99,6 @@ class Blocklist:
     """The default contact shown to a blocked person."""
     warnings: tuple[Problem, ...] = field(default=())
     exchange_lines: dict[str, int] = field(default_factory=dict)
-    """Exchange id -> the line that a remark on its dates belongs to."""
+    """Exchange id -> the line that a remark on its end belongs to."""
+    start_lines: dict[str, int] = field(default_factory=dict)
+    """Exchange id -> the line that a remark on its beginning belongs to."""

@@ -22,6 +22,7 @@ from resolver.cli.files import (
     read_settings,
     settings_path,
 )
+from resolver.cli.paths import path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings, settings_schema
@@ -46,7 +47,12 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             settings, found = load_settings(path)
             problems += found
             if settings is not None:
-                blocklist = blocklist or settings.blocklist
+                trouble = path_problems(path, settings)
+                if blocklist is not None:
+                    trouble.pop("blocklist", None)
+                elif "blocklist" not in trouble:
+                    blocklist = settings.blocklist
+                problems += trouble.values()
                 state_dir = settings.state_dir
     else:
         state_dir = _default_state_dir()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from resolver.wire.idn import with_unicode
+
 MARKDOWN_CHARS_MAX = 60_000
 """Code hosts take comments of 65,536 characters."""
 MARKDOWN_NAMES_MAX = 50
@@ -40,15 +42,15 @@ def _text_lines(difference: dict[str, Any]) -> Iterator[str]:
         for entry in difference[section]:
             yield f"{_SIGNS[entry['change']]} {_title(section, entry)}"
             yield from (f"    {_property_text(change)}" for change in entry["properties"])
-            yield from (f"    + {name}" for name in entry["gained"])
-            yield from (f"    - {name}" for name in entry["lost"])
+            yield from (f"    + {with_unicode(name)}" for name in entry["gained"])
+            yield from (f"    - {with_unicode(name)}" for name in entry["lost"])
     if difference["left_out"]:
         yield f"... and {difference['left_out']:,} more"
 
 
 def _title(section: str, entry: dict[str, Any]) -> str:
     if section == "exceptions":
-        return str(entry["id"])
+        return with_unicode(str(entry["id"]))
     noun = section.removesuffix("s")
     name = f" ({entry['name']})" if entry["name"] != entry["id"] else ""
     return f"{noun} {entry['id']}{name}"
@@ -94,7 +96,7 @@ def _markdown_rows(difference: dict[str, Any]) -> Iterator[str]:
 
 
 def _markdown_names(names: list[str]) -> str:
-    shown = ", ".join(f"`{name}`".replace("|", "\\|") for name in names[:MARKDOWN_NAMES_MAX])
+    shown = ", ".join(f"`{with_unicode(name)}`".replace("|", "\\|") for name in names[:MARKDOWN_NAMES_MAX])
     left_out = len(names) - MARKDOWN_NAMES_MAX
     return f"{shown} and {left_out:,} more" if left_out > 0 else shown
 

@@ -19,6 +19,7 @@ from resolver.cli.reading import ShownReply, show_extended_error
 from resolver.cli.trace import Fate, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
+from resolver.wire.idn import with_unicode
 
 COLUMNS_MAX = 120
 """Longer lines are hard to read, however wide the terminal is."""
@@ -86,7 +87,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     allowed = "a client of this resolver" if explanation.is_client_allowed else "NOT in clients.allow"
     facts = [
         ("Question", f"{explanation.asked}, type {explanation.qtype}, as of {iso_moment(explanation.at)}"),
-        ("Name", explanation.name),
+        ("Name", with_unicode(explanation.name)),
         ("Client", f"{explanation.client}: {allowed}"),
         ("Policy", explanation.blocklist),
     ]
@@ -125,7 +126,7 @@ def _address_facts(explanation: Explanation) -> list[tuple[str, str]]:
 
 def _match_facts(match: RuleMatch, explanation: Explanation) -> list[tuple[str, str]]:
     place = f"{match.file}:{match.line}" if match.line else match.file
-    rule_text = f"{form_text(match.owner, match.form)} ({form_words(match.form)})"
+    rule_text = f"{with_unicode(form_text(match.owner, match.form))} ({form_words(match.form)})"
     return [("Rule", f"{rule_text}, {place}"), *_source_facts(match.rule, explanation)]
 
 

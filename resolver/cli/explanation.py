@@ -13,6 +13,7 @@ from resolver.cli.moments import iso_moment
 from resolver.cli.reading import ShownReply
 from resolver.cli.trace import TracedRule, form_text
 from resolver.policy.verdict import PolicyRule, Verdict
+from resolver.wire.idn import unicode_name
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,6 +58,7 @@ class Explanation:
         return {
             "asked": self.asked,
             "name": self.name,
+            "unicode": unicode_name(self.name),
             "type": self.qtype,
             "at": iso_moment(self.at),
             "blocklist": self.blocklist,

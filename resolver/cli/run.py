@@ -17,7 +17,15 @@ from pathlib import Path
 import uvloop
 
 from resolver.children import Share, niceness
-from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
+from resolver.cli.files import (
+    EXIT_BAD_INPUT,
+    EXIT_FINE,
+    BadInput,
+    print_problems,
+    read_settings,
+    settings_path,
+)
+from resolver.cli.paths import path_problems
 from resolver.config.settings import Settings
 from resolver.observe.log import LogWriter, set_up_logging
 from resolver.plane import THREADS
@@ -45,9 +53,13 @@ def run_server(config: Path | None) -> int:
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, choice, writer))
+            code = runner.run(_serve(settings, choice, writer))
     finally:
         writer.close()
+    if code != EXIT_FINE:
+        # What did not start may be the settings' doing, which name the path.
+        print_problems(path_problems(settings_path(config), settings).values())
+    return code
 
 
 async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:

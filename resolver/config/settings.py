@@ -235,6 +235,12 @@ def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings 
     return (None if findings.error_count else settings), findings.in_order()
 
 
+def key_line(path: Path, *keys: str) -> int:
+    """The line at which a key stands in a settings file; 0 where it does not, so that its default holds."""
+    tree, _ = read_yaml(path)
+    return line_of(tree, keys, 0)
+
+
 def settings_schema() -> dict[str, Any]:
     """Give the JSON Schema of the file, for editors."""
     schema = Settings.model_json_schema(by_alias=True)

@@ -86,9 +86,8 @@ def build_section(
     Values under `opaque` keys are handed over as they are in the tree; `context` is pydantic's.
     """
     if not isinstance(tree, YamlMapping):
-        findings.error(
-            line, f"{where or 'the file'}: {show_value(tree)} is not allowed; allowed: a mapping (key: value)"
-        )
+        said = f"{where or 'the file'}: {show_value(tree)} is not allowed; allowed: a mapping (key: value)"
+        findings.error(line, said + _colon_hint(tree, model))
         return None
     plain = {key: value if key in opaque else to_plain(value) for key, value in tree.items.items()}
     try:
@@ -164,7 +163,25 @@ def _report(
         shown = (
             "a mapping" if isinstance(given, dict) else "a list" if isinstance(given, list) else show(given)
         )
+        hint = hint or _unquoted_hint(given, annotation)
         findings.error(at, f"{keys}: {shown} is not allowed; allowed: {_allowed(field, annotation)}{hint}")
+
+
+def _colon_hint(tree: Value, model: type[Section]) -> str:
+    """Whether a key of the model stands there and only its colon is missing."""
+    word, _, rest = tree.partition(" ") if isinstance(tree, str) else ("", "", "")
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    if word in known and rest:
+        return f"; the colon is missing: write {show(f'{word}: {rest}')}"
+    return ""
+
+
+def _unquoted_hint(given: object, annotation: Any) -> str:
+    """How to write `true` or `false` as a text, where a text is asked for."""
+    takes_text = annotation is str or any(inner is str for inner in typing.get_args(annotation))
+    if takes_text and isinstance(given, bool):
+        return f'; write it in quotes: "{show(given)}"'
+    return ""
 
 
 def _sub_model(annotation: Any) -> type[Section] | None:

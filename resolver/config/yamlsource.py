@@ -28,6 +28,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from resolver.config.yamlfaults import conflict_lines, likely_fault
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Findings, Problem, show
 
@@ -97,6 +98,10 @@ def read_yaml(
         findings = Findings(file or os.fspath(source))
         findings.take(problems)
     if octets is None or not _text_is_sane(octets, findings):
+        return None, findings.in_order()
+    for line, message in conflict_lines(octets):
+        findings.error(line, message)
+    if findings.error_count:
         return None, findings.in_order()
     root, is_whole = _compose(octets, findings)
     return (root if is_whole else None), findings.in_order()
@@ -381,6 +386,9 @@ def _syntax_message(error: yaml.YAMLError, octets: bytes) -> tuple[int, str]:
         return 0, f"not readable as YAML: {error}"
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 0
+    began = error.context_mark.line + 1 if error.context_mark else 0
+    if fault := likely_fault(octets, str(error.problem or ""), line, began):
+        return fault
     message = f"not readable as YAML: {error.problem or error.context}"
     context = error.context or ""
     if "alias" in context:

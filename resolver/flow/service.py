@@ -130,16 +130,19 @@ class Service:
         self._everybody = policy.everybody
 
     def _table_of(self, peer: Peer) -> PolicyTable:
-        """The table that judges this client: here groups of clients will come in, all are in group 0 yet."""
-        return self._everybody
+        """The table that judges this client: that of its group."""
+        group = peer.standing.group
+        return self._policy.table_for(group) if group else self._everybody
 
     # The synchronous half.
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
-        table = self._everybody  # `_table_of` spelt out: this runs for every question.
         if peer.standing is UNKNOWN:
             peer.standing = self._clients.standing(peer.address)
+        # `_table_of` spelt out: this runs for every query.
+        group = peer.standing.group
+        table = self._policy.table_for(group) if group else self._everybody
         # A stream client is bounded by its connections, and TC=1 must lead somewhere.
         limited = (
             self._limiter is not None and not peer.is_stream and not self._limiter.takes(peer.address, now)

@@ -1,1 +1,1 @@
-"""Names that are known before any blocklist is read: public suffixes, protected names, shared platforms."""
+"""Names that are known before any blocklist is read: public suffixes, protected and shared names."""

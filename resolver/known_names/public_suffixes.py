@@ -1,7 +1,7 @@
 """Names under which strangers register: blocking one of them blocks all of its customers.
 
-Knows: the Public Suffix List that `publicsuffix2` bundles (no network), and shared platforms that
-the list is too old or too strict to have.  Does not know: exchanges.
+Knows: the Public Suffix List that `publicsuffix2` bundles (no network), top-level domains and shared
+platforms that the list is too old or too strict to have.  Does not know: exchanges.
 """
 
 from __future__ import annotations
@@ -12,45 +12,31 @@ from typing import NamedTuple
 
 import publicsuffix2
 
-from resolver.wire.names import name_from_text, parent
+from resolver.known_names.infrastructure import infrastructure
+from resolver.wire.names import name_from_text, name_to_text, parent
 
 SHARED_PLATFORMS = (
-    "akamaized.net",
-    "amazonaws.com",
-    "azureedge.net",
     "bitbucket.io",
-    "cloudflare.net",
-    "digitaloceanspaces.com",
-    "edgekey.net",
-    "edgesuite.net",
-    "fastly.net",
-    "fly.dev",
     "framer.app",
     "gitbook.io",
-    "googleapis.com",
-    "googleusercontent.com",
     "medium.com",
-    "myshopify.com",
-    "netlify.app",
     "notion.site",
-    "ondigitalocean.app",
-    "pages.dev",
-    "r2.dev",
     "sharepoint.com",
-    "storage.googleapis.com",
     "supabase.co",
     "surge.sh",
     "t.me",
     "telegram.me",
     "translate.goog",
-    "vercel.app",
-    "webflow.io",
     "weebly.com",
-    "windows.net",
-    "wixsite.com",
     "zendesk.com",
 )
 """Platforms on whose names anybody can publish; an exchange's page there takes an exact rule."""
+
+TOP_LEVEL_SINCE = ("hotel", "kids", "merck", "music", "web", "ευ", "ישראל", "البحرين", "ລາວ")
+"""Top-level domains that came after the bundled list (2019)."""
+
+TOP_LEVEL_SPECIAL = ("alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test")
+"""Set aside for special use (RFC 6761 and later): nobody registers there, and names there are meant."""
 
 
 class Suffixes(NamedTuple):
@@ -81,7 +67,18 @@ def suffixes() -> Suffixes:
         else:
             names.add(name_from_text(rule))
     names.update(name_from_text(name) for name in SHARED_PLATFORMS)
+    names.update(infrastructure())
     return Suffixes(frozenset(names), frozenset(wildcards), frozenset(exceptions))
+
+
+@cache
+def top_level_labels() -> frozenset[str]:
+    """Every top-level domain there is, as an A-label, and those of special use."""
+    known = suffixes()
+    # Of some, as `za`, only what stands under them is on the list.
+    listed = {name_to_text(name).rpartition(".")[2] for name in known.names | known.wildcards}
+    added = (name_from_text(label)[1:-1].decode("ascii") for label in TOP_LEVEL_SINCE)
+    return frozenset((*listed, *added, *TOP_LEVEL_SPECIAL))
 
 
 def is_public_suffix(name: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Names that many people share: blocking one takes strangers down with the exchange that uses it.
 
-Knows: the names, and what each is.  Does not know: who tries to block them, the Public Suffix List.
+Knows: the names, and what each is.  Does not know: who tries to block them, the Public Suffix
+List; what CNAMEs lead to is in `infrastructure`.
 A name under one of them (`acme.zendesk.com`) may well be an exchange's own, so only the platform itself
 and names above it are too much to block.  The shipped catalogue lists nothing under them, either.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from resolver.known_names.infrastructure import infrastructure
 from resolver.wire.names import name_from_text, suffix_offsets
 
 SHARED_PLATFORMS_BY_KIND: dict[str, dict[str, str]] = {
@@ -53,21 +55,8 @@ SHARED_PLATFORMS_BY_KIND: dict[str, dict[str, str]] = {
         "zendesk.com": "support pages of many companies",
     },
     "clouds and content networks": {
-        "akamaihd.net": "a content network",
-        "amazonaws.com": "a cloud",
-        "appspot.com": "a cloud",
-        "azurewebsites.net": "a cloud",
         "cdnhop.net": "a content network",
         "cloudflare.com": "a content network",
-        "cloudflare.net": "a content network",
-        "cloudfront.net": "a content network",
-        "googleapis.com": "a cloud",
-        "herokuapp.com": "a cloud",
-        "myqcloud.com": "a cloud",
-        "netlify.app": "a web host",
-        "pages.dev": "a web host",
-        "vercel.app": "a web host",
-        "workers.dev": "a cloud",
     },
     "block chain nodes": {
         "kingnodes.com": "nodes of many block chains",
@@ -130,5 +119,6 @@ def shared_platforms() -> dict[bytes, str]:
 
 @cache
 def above_shared_platforms() -> dict[bytes, bytes]:
-    """Give each name above a platform, and one platform it covers."""
-    return {name[at:]: name for name in shared_platforms() for at in suffix_offsets(name)[1:]}
+    """Give each name above a platform or above infrastructure, and one of those it covers."""
+    shared = (*infrastructure(), *shared_platforms())
+    return {name[at:]: name for name in shared for at in suffix_offsets(name)[1:]}

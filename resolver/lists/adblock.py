@@ -1,7 +1,8 @@
 """Ad blockers' filter lists (`adblock`), as far as they speak of whole names.
 
 Knows: `||x^` (x and all below), `|x^` (x alone), `@@` before either (an exception), comments, hosts
-lines among them.  Does not know: pages, elements, paths; those rules are skipped, and counted by kind.
+lines and bare names among them.  Does not know: pages, elements, paths; those rules are skipped, and
+counted by kind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from resolver.lists.reading import (
     Skipped,
     address_of,
     checked_name,
+    name_of,
     text_of,
 )
 from resolver.policy.verdict import RuleForm
@@ -28,6 +30,8 @@ from resolver.wire.names import name_from_text
 _COSMETIC = re.compile(rb"#@?(?:\?|\$\??|%)?#|\$@?\$")
 """Rules on elements of a page: `##`, `#@#`, `#?#`, `#$#`, `#%#`, `$$` and their like (AdGuard, uBlock)."""
 
+_BARE_NAME = re.compile(r"(?:[\w\x80-\U0010ffff-]{1,63}\.)+[^\W\d_][\w\x80-\U0010ffff-]{0,62}\Z")
+"""A line that is a name and nothing else, whatever is beyond ASCII; browsers take it for a piece of a URL."""
 _HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]")
 _PORT = re.compile(r":(?:\d|\*|$)")
 _HARMLESS_OPTIONS = frozenset(("important", "all"))
@@ -95,6 +99,9 @@ class Adblock(LineFormat):
         text = text_of(octets)
         if _HOSTS_LINE.match(text):
             return self._hosts.read_line(octets)
+        if _BARE_NAME.match(text):
+            # As AdGuard Home ("domains-only syntax") and Pi-hole read it: this name, and none below it.
+            return [(name_of(text), _BLOCKS[RuleForm.EXACT])]
         rule = _rule(text)
         if _BADFILTER in rule.options or (self._cancelled and rule in self._cancelled):
             raise Skipped("cancelled rules")
@@ -113,6 +120,8 @@ def _rule(text: str) -> _Rule:
     name = pattern.lstrip("|").removesuffix("|")
     is_whole = pattern.startswith("|") and name.endswith("^")
     name = name.removesuffix("^")
+    if is_whole and not name.endswith(".."):
+        name = name.removesuffix(".")
     if form is RuleForm.SUBTREE and name.startswith("*."):
         form, name = RuleForm.BELOW, name[2:]
     if any(sign in name for sign in "/?=&%") or _PORT.search(name):

@@ -47,8 +47,12 @@ _SUBTREE = Said(RuleForm.SUBTREE)
 _EXACT = Said(RuleForm.EXACT)
 
 
+_WILD_SIGNS = ("*.", ".")
+"""Signs before a name that say "and all below it", as many lists write them."""
+
+
 class Domains(LineFormat):
-    """One name a line, which stands for itself and all below it."""
+    """One name a line, which stands for itself and all below it; `*.x` and `.x` say the same as `x`."""
 
     fast = re.compile(rb"^(" + PLAIN + rb")$", re.MULTILINE)
     fast_with_comments = re.compile(rb"^(" + PLAIN + rb")" + _REST, re.MULTILINE)
@@ -59,7 +63,10 @@ class Domains(LineFormat):
         words = words_of(octets)
         if len(words) > 1:
             raise ValueError(f"{show(' '.join(words))}: more than one word")
-        return [(name_of(word), _SUBTREE) for word in words]
+        if not words:
+            return []
+        name = _name_behind_sign(words[0])
+        return [(name_of(words[0]) if name is None else name, _SUBTREE)]
 
 
 class Wildcard(LineFormat):
@@ -79,16 +86,23 @@ class Wildcard(LineFormat):
             raise ValueError(f"{show(' '.join(words))}: more than one word")
         if not words:
             return []
-        word = words[0]
-        for sign in ("*.", "."):
-            if word.startswith(sign) and len(word) > len(sign):
-                text = word.removeprefix(sign)
-                if "*" in text:
-                    raise Skipped("name patterns")
-                return [(checked_name(name_from_text(text), word), _SUBTREE)]
-        if "*" in word:
+        name = _name_behind_sign(words[0])
+        if name is not None:
+            return [(name, _SUBTREE)]
+        if "*" in words[0]:
             raise Skipped("name patterns")
-        return [(name_of(word), _EXACT)]
+        return [(name_of(words[0]), _EXACT)]
+
+
+def _name_behind_sign(word: str) -> bytes | None:
+    """x of `*.x` and `.x`; None without such a sign.  Raises ValueError or `Skipped`."""
+    for sign in _WILD_SIGNS:
+        if word.startswith(sign) and len(word) > len(sign):
+            text = word.removeprefix(sign)
+            if "*" in text:
+                raise Skipped("name patterns")
+            return checked_name(name_from_text(text), word)
+    return None
 
 
 class Hosts(LineFormat):

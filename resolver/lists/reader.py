@@ -116,8 +116,7 @@ class ListReader:
             message = f"{left_out} more lines are not of format {self.format!r} and were left out"
             problems.append(Problem(self.file, 0, message, "warning"))
         if skipped := notes.skipped:
-            told = ", ".join(f"{kind} {count:,}" for kind, count in sorted(skipped.items()))
-            message = f"lines that this server does not use: {told}"
+            message = f"lines that this server does not use: {notes.skipped_lines()}"
             problems.append(Problem(self.file, 0, message, "warning"))
         if notes.bad_line_count and not self.entry_count and not skipped:
             problems.append(Problem(self.file, 0, f"no line of it is in format {self.format!r}"))

@@ -32,6 +32,8 @@ CHUNK_OCTETS = 1 << 17
 (a megabyte at a time took 20 % longer)."""
 BAD_LINES_SHOWN_MAX = 20
 """Bad lines reported one by one; the rest are only counted."""
+SKIPPED_LINES_SHOWN_MAX = 3
+"""Skipped lines of each kind whose numbers are reported."""
 TEXT_OCTETS_MAX = 253
 """Longest name in text (RFC 1035 §2.3.4: 255 octets of wire form)."""
 LINE_OCTETS_MAX = 4096
@@ -111,6 +113,8 @@ class Notes:
         self.bad_line_count = 0
         self.skipped: Counter[str] = Counter()
         """Lines that say nothing here, by kind (`Skip`)."""
+        self.first_skipped: dict[str, list[int]] = {}
+        """The numbers of the first lines of each kind."""
         self.shown: list[Problem] = []
 
     def bad(self, line: int, message: str) -> None:
@@ -119,9 +123,21 @@ class Notes:
         if len(self.shown) < BAD_LINES_SHOWN_MAX:
             self.shown.append(Problem(self.file, line, f"{message}; the line is left out", "warning"))
 
-    def skip(self, kind: Skip, count: int = 1) -> None:
+    def skip(self, kind: Skip, line: int) -> None:
         """Count a line that is not for us."""
-        self.skipped[kind] += count
+        self.skipped[kind] += 1
+        first = self.first_skipped.setdefault(kind, [])
+        if len(first) < SKIPPED_LINES_SHOWN_MAX:
+            first.append(line)
+
+    def skipped_lines(self) -> str:
+        """The kinds with their counts and the numbers of their first lines."""
+        parts = []
+        for kind, total in sorted(self.skipped.items()):
+            first = self.first_skipped[kind]
+            numbers = ", ".join(map(str, sorted(first))) + (", ..." if total > len(first) else "")
+            parts.append(f"{kind} {total:,} ({'line' if total == 1 else 'lines'} {numbers})")
+        return ", ".join(parts)
 
 
 class ListFormat(ABC):
@@ -221,7 +237,7 @@ class LineFormat(ListFormat):
                 for name, said in self.read_line(octets):
                     slow.setdefault(said, []).append((line, name))
             except Skipped as skipped:
-                notes.skip(skipped.kind)
+                notes.skip(skipped.kind, line)
             except ValueError as error:
                 notes.bad(line, str(error))
         return wire_forms(names), lines, slow

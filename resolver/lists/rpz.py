@@ -217,7 +217,7 @@ class Rpz(ListFormat):
                     name, said = rule
                     slow.setdefault(said, []).append((name, record.line))
             except Skipped as skipped:
-                notes.skip(skipped.kind)
+                notes.skip(skipped.kind, line)
             except ValueError as error:
                 notes.bad(line, str(error))
         yield from self._batches(buckets, notes)
@@ -240,7 +240,7 @@ class Rpz(ListFormat):
         if notes is None:
             return
         if isinstance(refusal, Skipped):
-            notes.skip(refusal.kind)
+            notes.skip(refusal.kind, line)
         else:
             notes.bad(line, str(refusal))
 
@@ -389,7 +389,7 @@ class Rpz(ListFormat):
                 bucket[0].append(name)
                 bucket[1].append(line)
             except Skipped as skipped:
-                notes.skip(skipped.kind)
+                notes.skip(skipped.kind, line)
         self._addresses.clear()
         for (form, local_data), (texts, lines) in plain.items():
             yield Batch(wire_forms(texts), lines, Said(form, "block", PolicyAction.LOCAL_DATA, local_data))

@@ -325,6 +325,7 @@ class PolicyTable:
         valid_until = qname_verdict.valid_until
         links = response.links
         names = [link.target for link in links]
+        addresses = response.addresses if self.image.interval_starts else ()
         for kept_links, name in enumerate([*names, *response.service_targets], start=1):
             verdict = self._judge_later(name, now, skip_lists)
             if verdict is PASS:
@@ -332,6 +333,10 @@ class PolicyTable:
             valid_until = min(valid_until, verdict.valid_until)
             if shadow is None:
                 shadow = verdict.shadow
+            if kept_links <= len(links) and is_protected(verdict):
+                # Whoever is led to a protected name gets what whoever asks for it gets: all behind it.
+                addresses = ()
+                break
             if verdict.is_blocked:
                 on_chain = kept_links <= len(links)
                 yield Verdict(
@@ -347,7 +352,7 @@ class PolicyTable:
                 if verdict.action is not TCP_ONLY:
                     return
                 skip_lists = True  # The list has spoken; over a stream the rest is for exchanges.
-        for address in response.addresses if self.image.interval_starts else ():
+        for address in addresses:
             if not (networks := self.addresses_at(address)):
                 continue
             match, address_shadow, changes_at = self._judge_address(networks, skip_lists)
@@ -408,6 +413,12 @@ class PolicyTable:
             if is_counted and second is None:
                 second = match
         return winner, None if second is winner else second, valid_until
+
+
+def is_protected(verdict: Verdict) -> bool:
+    """Whether a protected name decided; an exception of `allow` speaks for itself alone."""
+    match = verdict.match
+    return verdict.exemption is Exemption.ALL and match is not None and match.rule.kind == "protected"
 
 
 def reaches(form: RuleForm | None, owner_offset: int) -> bool:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
-from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, past_problems
+from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -103,7 +103,7 @@ def compile_policy(
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
     compiled.problems[:0] = forced_problems if is_approved else problems
-    compiled.problems += past_problems(blocklist, time.time() if now is None else now)
+    compiled.problems += date_problems(blocklist, time.time() if now is None else now)
     if has_errors(compiled.problems):
         return compiled
     compiled.key = key_of(compiled.inputs)

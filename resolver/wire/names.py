@@ -1,6 +1,7 @@
 """Domain names: presentation text <-> wire octets, and how names relate.
 
-Knows: RFC 1035 labels and escapes, IDN (UTS 46).  Does not know: messages, compression, rules.
+Knows: RFC 1035 labels and escapes.  Does not know: messages, compression, rules; names beyond ASCII are
+`idn`'s.
 A name in wire form is its labels, each behind its length octet, closed by the root's zero octet.
 Lower-casing wire form is `bytes.lower()`: length octets are at most 63 and so below `A`.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-import idna
+from resolver.wire.idn import ascii_from_idn, ascii_meant
 
 NAME_OCTETS_MAX = 255
 """Longest name in wire form, root octet included (RFC 1035 §2.3.4)."""
@@ -31,7 +32,8 @@ def name_from_text(text: str) -> bytes:
 
     Plain labels hold letters, digits, `-` and `_`; any other octet needs an RFC 1035 escape
     (`\\.`, `\\032`), so that a URL or a stray wildcard is not taken for a name.  Text beyond
-    ASCII is mapped by UTS 46 to A-labels.  Raises ValueError, saying what is wrong.
+    ASCII is mapped by UTS 46 to A-labels, as far as IDNA 2008 (or emoji) allows.  Raises ValueError,
+    saying what is wrong and which name was probably meant.
     """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ValueError(f"name of {len(text)} characters is too long (at most {NAME_OCTETS_MAX} octets)")
@@ -39,8 +41,15 @@ def name_from_text(text: str) -> bytes:
         return b"\0"
     if "\\" in text:
         return _closed(_escaped_labels(text), text)
-    if not text.isascii():
-        text = _ascii_from_idn(text)
+    if text.isascii():
+        return _plain_name(text)
+    try:
+        return _plain_name(ascii_from_idn(text))
+    except ValueError as error:
+        raise ValueError(f"{error}{_name_meant(text)}") from None
+
+
+def _plain_name(text: str) -> bytes:
     labels = (text[:-1] if text.endswith(".") else text).split(".")
     wire: list[bytes] = []
     for label in labels:
@@ -141,22 +150,16 @@ def _escaped_labels(text: str) -> list[bytes]:
     return [bytes(label) for label in labels]
 
 
-def _ascii_from_idn(text: str) -> str:
-    """A-label text of an internationalised name (UTS 46, non-transitional)."""
+def _name_meant(text: str) -> str:
+    """The name that `text` was probably pasted for, as the end of a sentence; nothing where that is none."""
+    meant = ascii_meant(text)
     try:
-        mapped = idna.uts46_remap(text, std3_rules=False, transitional=False)
-        return ".".join(label if label.isascii() else _a_label(label) for label in mapped.split("."))
-    except (idna.IDNAError, UnicodeError) as error:
-        raise ValueError(f"{_quoted(text)}: not an internationalised domain name: {error}") from None
-
-
-def _a_label(label: str) -> str:
-    try:
-        return idna.alabel(label).decode("ascii")
-    except idna.InvalidCodepoint:
-        # UTS 46 passes symbols (emoji) that IDNA2008 does not; browsers look such names up, so we
-        # must be able to say them.
-        return "xn--" + label.encode("punycode").decode("ascii")
+        if meant and meant != text:
+            _plain_name(meant if meant.isascii() else ascii_from_idn(meant))
+            return f"; did you mean {meant!r}?"
+    except ValueError:
+        pass
+    return ""
 
 
 def _label_problem(label: str, text: str) -> str:

@@ -1,6 +1,6 @@
 """Host names reduced to the domain somebody registered, and the names that are nobody's alone.
 
-Knows: the Public Suffix List and the shared platforms, through `resolver.policy`.
+Knows: the Public Suffix List and the shared platforms, through `resolver.known_names`.
 Does not know: exchanges.
 """
 
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from resolver.known_names.infrastructure import infrastructure
 from resolver.known_names.public_suffixes import SHARED_PLATFORMS, is_public_suffix
 from resolver.known_names.shared_platforms import SHARED_PLATFORMS_BY_KIND
 from resolver.wire.names import name_from_text, name_to_text, parent
 
 
 def shared_platforms() -> dict[str, str]:
-    """Name -> why it is shared, of both lists that the resolver warns of."""
-    shared = dict.fromkeys(SHARED_PLATFORMS, "anybody can publish there")
+    """Name -> why it is shared, of all lists that the resolver warns of."""
+    shared = {name_to_text(name): what for name, what in infrastructure().items()}
+    shared |= dict.fromkeys(SHARED_PLATFORMS, "anybody can publish there")
     for kind, names in SHARED_PLATFORMS_BY_KIND.items():
         shared.update({name: f"{kind}: {why}" for name, why in names.items()})
     return shared

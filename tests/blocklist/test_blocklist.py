@@ -129,7 +129,10 @@ def test_an_exchange_overrides_every_default() -> None:
     [("ext", 16), ("own", 15), ("default", 16), ("[own, ext]", 16), ("[own]", 15), ("[]", 15)],
 )
 def test_ede_auto_is_censored_only_where_an_external_order_is_cited(order: str, code: int) -> None:
-    assert rule_of(one(f"order: {order}", ORDERS)).ede == code
+    # That it cites none is a remark.
+    blocklist, problems = read(one(f"order: {order}", ORDERS))
+    assert blocklist is not None and len(problems) == (order == "[]")
+    assert blocklist.exchanges[0].ede == code
 
 
 def test_a_written_ede_beats_the_order() -> None:
@@ -141,7 +144,7 @@ def test_the_text_cites_the_reference_else_the_id() -> None:
 
 
 def test_orders_are_kept_whole() -> None:
-    order = good(one(head=ORDERS)).orders["ext"]
+    order = good(one("order: ext", ORDERS)).orders["ext"]
     assert (order.authority, order.reference, order.date, order.url) == (
         "A court",
         "12-3/4",
@@ -219,7 +222,7 @@ def test_a_byte_order_of_keys_does_not_matter() -> None:
         (one("category: exchnge"), "b.yaml:5: exchanges.one.category: 'exchnge' is not allowed; allowed: exchange, ico, otc, payment, media, other; default exchange (did you mean 'exchange'?)"),
         (one("ttl_s: 86401"), "b.yaml:5: exchanges.one.ttl_s: 86401 is not allowed; allowed: a whole number from 0 to 86400 or null (seconds)"),
         (one("order: ex", ORDERS), "b.yaml:5: exchanges.one.order: there is no order 'ex' (did you mean 'ext'?)"),
-        (one("from: 2026-01-01\nuntil: 2026-01-01"), "b.yaml:6: exchanges.one.until: '2026-01-01' is not after 'from' ('2026-01-01')"),
+        (one("from: 2026-01-01\nuntil: 2026-01-01"), "b.yaml:6: exchanges.one.until: '2026-01-01' is not after 'from' ('2026-01-01'); 'until' is the first day on which it is not blocked any more"),
         (one("from: 2026-13-01"), "b.yaml:5: exchanges.one.from: '2026-13-01' is not a date (month must be in 1..12); write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
         (one("until: 2026-01-01T00:00:00"), "b.yaml:5: exchanges.one.until: '2026-01-01T00:00:00' has no offset, so it could mean any of 24 hours; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),
         (one("from: 2026"), "b.yaml:5: exchanges.one.from: 2026 is not a date; write 2026-01-31, or 2026-01-31T12:00:00+01:00"),

@@ -228,6 +228,13 @@ def test_text_shows_what_the_headline_counts() -> None:
     assert headline(change().summary()) == "nothing"
 
 
+def test_a_labels_are_shown_with_what_they_stand_for() -> None:
+    described = change("[beta.example]", "[bücher.example]").as_json()
+    shown = "xn--bcher-kva.example (bücher.example)"
+    assert f"    + {shown}" in as_text(described).splitlines() and f"`{shown}`" in as_markdown(described)
+    assert described["exchanges"][0]["gained"] == ["xn--bcher-kva.example"], "programs get the name alone"
+
+
 def test_markdown_is_a_table_in_which_no_text_becomes_markup() -> None:
     text = as_markdown(change("name: Beta", "name: 'B|x<b>@you'").as_json())
     assert "| changed | exchange beta \\(B\\|x&lt;b\\>@\u200byou\\) | name: Beta →" in text

@@ -63,7 +63,7 @@ def test_names_in_three_forms_are_read_and_normalised(text: str, name: str, form
         ("*.", "has no domain name in it"), (".", "begins with a dot"), ("a..example", "empty label"),
         ("x" * 64 + ".example", "63"), ("a." * 127 + "example", "255"), ("a!.example", "cannot stand in a name"),
         ("xn--\u00fc.example", "internationalised"),
-        (None, "an empty entry"), (5, "is a number"), (True, "is a number"), (1.5, "is a number"),
+        (None, "an empty entry"), (5, "is a number"), (True, "is a truth value"), (1.5, "is a number"),
         (YamlMapping(1), "a mapping"), (YamlSequence(1), "a list"),
     ],
 )  # fmt: skip

@@ -286,3 +286,20 @@ def test_hostile_text_in_the_blocklist_does_not_reach_the_terminal(config: Path)
     blocklist.write_text(BLOCKLIST.replace("An Authority", '"[red]An\\e[31m Authority"'))
     result = run(config, "www.acme.example")
     assert "\x1b" not in result.stdout
+
+
+def test_a_label_is_shown_with_what_it_stands_for(config: Path) -> None:
+    blocklist = config.parent / "blocklist.yaml"
+    blocklist.write_text(
+        "version: 1\nexchanges: {a: {name: A, domains: [bücher.example]}}\n", encoding="utf-8"
+    )
+    document = explained(config, "xn--bcher-kva.example")
+    assert (document["name"], document["unicode"]) == ("xn--bcher-kva.example", "bücher.example")
+    page = run(config, "xn--bcher-kva.example").stdout
+    assert page.count("xn--bcher-kva.example (bücher.example)") >= 2, "the name and the rule"
+    assert explained(config, "a.example")["unicode"] is None
+
+
+def test_a_pasted_name_is_bad_input_with_the_name_that_was_meant(config: Path) -> None:
+    result = run(config, "crypto–x.example")
+    assert result.exit_code == 2 and "did you mean 'crypto-x.example'?" in result.stderr

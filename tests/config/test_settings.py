@@ -298,3 +298,17 @@ def test_what_can_not_resolve_names_is_no_bootstrap_server(text: str, words: str
     )
     assert settings is None
     assert any("bootstrap" in problem.message and words in problem.message for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "records: {crypto–x.home.arpa: [192.0.2.1]}",
+        "upstreams: {forward: {crypto–x.home.arpa: ['udp://192.0.2.1']}}",
+    ],
+)
+def test_pasted_names_in_settings_are_errors_with_the_name_that_was_meant(text: str) -> None:
+    settings, problems = load_settings(Path("r.yaml"), octets=text.encode())
+    assert settings is None
+    [problem] = problems
+    assert problem.line == 1 and "did you mean 'crypto-x.home.arpa'?" in problem.message

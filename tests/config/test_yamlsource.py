@@ -126,7 +126,7 @@ def test_the_same_key_in_two_mappings_is_no_duplicate() -> None:
         ("a: b: c\n", 1, "mapping values"),
         ("a: 1\n b: 2\n", 2, "indentation"),
         ("a: [1\n", 2, "flow sequence"),
-        ("a: 'x\n", 2, "quoted scalar"),
+        ("a: 'x\n", 1, "is not closed"),
         ("a: " + "x" * (SCALAR_CHARS_MAX + 1), 1, "characters long"),
         ("a: 1\nb: " + "x" * LINE_OCTETS_MAX + "\n", 2, "line is longer"),
         ("[" * (DEPTH_MAX + 1), 1, "levels deep"),

@@ -158,3 +158,75 @@ def test_fast_and_slow_way_read_a_line_alike(text: str, prefix: str) -> None:
     except (ValueError, Skipped):
         pass
     assert [name for _, name in alone] == slowly and slow.entry_count == 0
+
+
+# Lists of two kinds: what other resolvers read in them is read here too.
+
+MIXED_PLAIN = GOLDEN / "mixed.domains.txt"
+MIXED_ADBLOCK = GOLDEN / "mixed.adblock.txt"
+
+
+@pytest.mark.parametrize("written", ["*.wild.example", ".wild.example", ".Wild.Example. # why"])
+def test_list_of_names_takes_a_name_behind_a_star_or_a_dot_for_the_name_and_all_below(written: str) -> None:
+    found, reader = read(f"a.example\nb.example\n{written}\n".encode(), "domains")
+    assert (3, "wild.example") in found and reader.problems() == []
+    (batch,) = ListReader(written.encode(), "list.txt", "domains").batches()
+    assert batch.said.form is RuleForm.SUBTREE
+
+
+def test_list_of_names_with_some_stars_loses_no_line() -> None:
+    found, reader = read(MIXED_PLAIN.read_bytes())
+    assert reader.format == "domains" and len(found) == 25 and reader.problems() == []
+
+
+def test_filter_list_with_bare_names_loses_no_line_and_takes_them_for_the_name_alone() -> None:
+    found, reader = read(MIXED_ADBLOCK.read_bytes())
+    assert reader.format == "adblock" and len(found) == 20 and reader.problems() == []
+    forms = {
+        name_to_text(name): batch.said.form
+        for batch in ListReader(MIXED_ADBLOCK.read_bytes(), "list.txt", "auto").batches()
+        for name in batch.names
+    }
+    assert forms["plain0.example"] is RuleForm.EXACT and forms["bad0.example"] is RuleForm.SUBTREE
+
+
+@pytest.mark.parametrize(
+    "pattern", ["-ad-banner.", "adbanner", ".ads.example", "ads.example^", "ads*.example", "1.2.3"]
+)
+def test_filter_that_is_no_name_stays_a_pattern(pattern: str) -> None:
+    found, reader = read(f"||a.example^\n{pattern}\n".encode(), "adblock")
+    assert found == [(1, "a.example")] and reader.notes.bad_line_count == 0
+    assert reader.notes.skipped == {"name patterns": 1}
+
+
+def test_filter_whose_name_has_its_last_dot_is_read_as_without() -> None:
+    assert read(b"||a.example.^\n||B.example.^$important\n", "adblock")[0] == [
+        (1, "a.example"),
+        (2, "b.example"),
+    ]
+    assert read(b"||a.example..^\n", "adblock")[0] == []
+
+
+def test_first_skipped_lines_of_each_kind_are_reported_by_number() -> None:
+    text = "||a.example^\n" + "".join(f"x{number}.example##.ad\n" for number in range(1200)) + "/ad[0-9]/\n"
+    (problem,) = read(text.encode(), "adblock")[1].problems()
+    assert problem.severity == "warning"
+    assert "cosmetic rules 1,200 (lines 2, 3, 4, ...), regular expressions 1 (line 1202)" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("list_format", "line"),
+    [
+        ("domains", "crypto–x.example"),
+        ("wildcard", "*.crypto–x.example"),
+        ("hosts", "0.0.0.0 crypto–x.example"),
+        ("adblock", "||crypto–x.example^"),
+        ("adblock", "“x.example”"),
+        ("dnsmasq", "address=/crypto–x.example/"),
+        ("rpz", "crypto–x.example CNAME ."),
+    ],
+)
+def test_pasted_name_is_a_bad_line_of_every_format_and_counted(list_format: str, line: str) -> None:
+    found, reader = read(f"{line}\n".encode(), list_format)
+    assert found == [] and reader.notes.bad_line_count == 1, reader.notes.skipped
+    assert any("did you mean" in problem.message for problem in reader.problems())

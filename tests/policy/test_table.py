@@ -536,6 +536,28 @@ def test_allow_on_a_later_name_exempts_that_name_only(tmp_path: Path) -> None:
     assert verdict.is_blocked and verdict.kept_links == 2
 
 
+def test_chain_that_leads_to_a_protected_name_is_let_through_from_there_on(tmp_path: Path) -> None:
+    maker = (
+        PolicyMaker().block(make_rule(), "bad.example", "up.example").addresses(make_rule(), "192.0.2.0/24")
+    )
+    table = maker.protect("updates.up.example").table(tmp_path)
+    behind = make_response(("updates.up.example", "edge.bad.example"), addresses=(bytes([192, 0, 2, 1]),))
+    assert not respond(table, behind, "alias.example").is_blocked
+    assert respond(table, make_response(("other.up.example",)), "alias.example").is_blocked
+
+
+def test_name_before_a_protected_one_in_a_chain_is_judged_as_ever(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "bad.example").protect("updates.example").table(tmp_path)
+    verdict = respond(table, make_response(("bad.example", "updates.example")), "alias.example")
+    assert verdict.is_blocked and verdict.kept_links == 1
+
+
+def test_protected_target_of_a_service_record_exempts_that_name_only(tmp_path: Path) -> None:
+    table = PolicyMaker().block(make_rule(), "bad.example").protect("updates.example").table(tmp_path)
+    response = make_response((), targets=("updates.example", "bad.example"))
+    assert respond(table, response, "alias.example").is_blocked
+
+
 def test_list_allow_on_the_question_exempts_from_lists_not_from_exchanges(tmp_path: Path) -> None:
     maker = PolicyMaker().block(make_rule(), "bad.example").block(make_rule("list", "ads"), "ads.example")
     good = make_rule("list", "good", action=PolicyAction.PASSTHRU)

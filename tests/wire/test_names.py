@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import dns.name
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resolver.wire import idn
 from resolver.wire.names import is_at_or_below, name_from_text, name_to_text, parent, suffix_offsets
 
 LABELS = st.lists(st.binary(min_size=1, max_size=63), max_size=5)
@@ -60,7 +63,7 @@ def test_text_becomes_wire_form(text: str, expected: bytes) -> None:
         (r"\25.example", "backslash"),
         (r"bü\.cher.example", "do not mix"),
         ("\u0000\u00fc.example", "cannot stand"),
-        ("a\u2260\ud800.example", "not an internationalised"),
+        ("a\u2260\ud800.example", "cannot stand"),
         ("a" * 5000, "too long"),
         ("ü" * 70 + ".example", "octets|too long|Label"),
     ],
@@ -138,3 +141,77 @@ def test_parent_drops_one_label_and_stops_at_the_root() -> None:
 
 def test_hostile_octets_are_escaped_in_text() -> None:
     assert name_to_text(b"\x06a\nb\x1b\xff.\0") == r"a\010b\027\255\."
+
+
+# What is pasted with a name.
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("crypto–x.example", "crypto-x.example"),  # en dash
+        ("crypto‑x.example", "crypto-x.example"),  # non-breaking hyphen
+        ("crypto−x.example", "crypto-x.example"),  # minus
+        ("“x.example”", "x.example"),
+        ("‘x’.example", "x.example"),
+        ("«x.example»", "x.example"),
+        ("• x.example", "x.example"),
+        ("●x.example", "x.example"),
+        ("▪x.example", "x.example"),
+        ("\uf0b7x.example", "x.example"),  # a bullet of a private font
+        ("x.example、", "x.example"),
+        ("x.example⁄path", "x.example"),  # fraction slash
+        ("x：80.example", "x"),
+        ("coin©.example", "coin.example"),
+        ("x\u200e.example", "x.example"),  # left-to-right mark
+        ("ゲーム–x.example", "ゲーム-x.example"),
+    ],
+)
+def test_sign_that_no_name_may_hold_is_refused_with_the_name_that_was_meant(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=rf"; did you mean '{re.escape(meant)}'\?$"):
+        name_from_text(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["i❤.ws", "💩.la", "👨‍👩‍👧.ws", "1⃣.ws", "bücher.example", "straße.example", "日本語.jp"]
+)
+def test_emoji_and_letters_of_any_script_are_names(text: str) -> None:
+    assert b"xn--" in name_from_text(text)
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\ufeff"])
+def test_invisible_sign_that_unicode_ignores_is_ignored(sign: str) -> None:
+    assert name_from_text(f"x{sign}y.example") == name_from_text("xy.example")
+
+
+def test_every_emoji_of_the_table_can_be_said() -> None:
+    said = [chr(point) for first, last in idn._EMOJI for point in range(first, last + 1)]
+    assert all(idn._is_emoji(sign) for sign in said) and len(said) > 1000
+    assert not any(map(idn._is_emoji, "©®–“▪●•aü"))
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=12))
+def test_a_text_is_a_name_that_reads_back_or_a_value_error(text: str) -> None:
+    try:
+        name = name_from_text(text)
+    except ValueError:
+        return
+    written = name_to_text(name)
+    assert name_from_text(written) == name.lower()
+    read = idn.unicode_name(written)
+    if read is not None:
+        assert name_from_text(read) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("xn--bcher-kva.example", "xn--bcher-kva.example (bücher.example)"),
+        ("=xn--bcher-kva.example", "=xn--bcher-kva.example (=bücher.example)"),
+        ("*.xn--bcher-kva.example", "*.xn--bcher-kva.example (*.bücher.example)"),
+        ("xn--zz.example", "xn--zz.example"),
+        ("a.example", "a.example"),
+    ],
+)
+def test_a_labels_are_shown_with_what_they_stand_for(text: str, shown: str) -> None:
+    assert idn.with_unicode(text) == shown

@@ -15,7 +15,7 @@ const TARGETS: [&[u8]; 6] = [b"", b"0.0.0.0", b"127.0.0.1", b"::", b"::1", b"#"]
 /// The format of a list, as far as one line is understood without the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
-    /// One name a line.
+    /// One name a line; `*.` or a dot before it changes nothing.
     Domains,
     /// An address and names.
     Hosts,
@@ -71,13 +71,19 @@ fn is_end(rest: &[u8]) -> bool {
 
 fn take_domain(line: &[u8], names: &mut NameBatch) -> Option<()> {
     let Some(text) = said(line) else { return Some(()) };
-    let length = names.take_text(text, true)?;
-    is_end(text.get(length..)?).then_some(())
+    let name = behind_sign(text).unwrap_or(text);
+    let length = names.take_text(name, true)?;
+    is_end(name.get(length..)?).then_some(())
+}
+
+/// What stands behind the sign for "and all below it", if there is one.
+fn behind_sign(text: &[u8]) -> Option<&[u8]> {
+    text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b"."))
 }
 
 fn take_wildcard(line: &[u8], names: &mut NameBatch) -> Option<()> {
     let Some(text) = said(line) else { return Some(()) };
-    let name = text.strip_prefix(b"*.").or_else(|| text.strip_prefix(b"."))?;
+    let name = behind_sign(text)?;
     let length = names.take_text(name, true)?;
     is_end(name.get(length..)?).then_some(())
 }
@@ -115,7 +121,7 @@ fn take_adblock(line: &[u8], names: &mut NameBatch) -> Option<()> {
         return Some(());
     }
     let name = line.strip_prefix(b"||")?;
-    let length = names.take_text(name, false)?;
+    let length = names.take_text(name, true)?;
     (name.get(length..) == Some(b"^")).then_some(())
 }
 
@@ -178,6 +184,8 @@ mod tests {
                 (b" \tAds.Example. \t# why", &["ads.example"]),
                 (b"ads.example#why", &["ads.example"]),
                 (b"ads.example\r", &["ads.example"]),
+                (b"*.ads.example", &["ads.example"]),
+                (b".ads.example. # why", &["ads.example"]),
                 (b"# \xff", &[]),
                 (b"\r", &[]),
                 (b"", &[]),
@@ -185,7 +193,10 @@ mod tests {
             &[
                 b"two words.example",
                 b"a.example b.example",
-                b"*.a.example",
+                b"*.*.a.example",
+                b"..a.example",
+                b"*.com",
+                b"*.",
                 b"com",
                 b"a.example\x0b",
                 b"b\xc3\xbc.example",
@@ -237,6 +248,7 @@ mod tests {
             &[
                 (b"||Ads.Example^", &["ads.example"]),
                 (b"||a.example^\r", &["a.example"]),
+                (b"||a.example.^", &["a.example"]),
                 (b"! \xff", &[]),
                 (b"", &[]),
             ],
@@ -245,7 +257,8 @@ mod tests {
                 b"||a.example^$third-party",
                 b"@@||a.example^",
                 b"|a.example^",
-                b"||a.example.^",
+                b"||a.example..^",
+                b"a.example",
                 b"##x",
                 b" ||a.example^",
             ],

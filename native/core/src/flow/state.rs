@@ -61,10 +61,10 @@ impl Policy {
         }
     }
 
-    /// The table that judges this client.  Here groups of clients will come in: all are in group 0 yet.
+    /// The table that judges this client: that of its group.
     #[inline(always)]
-    pub(super) fn table_of(&self, _peer: &Peer) -> &PolicyTable {
-        self.table_for(EVERYBODY)
+    pub(super) fn table_of(&self, peer: &Peer) -> &PolicyTable {
+        self.table_for(peer.standing.group)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::table::{earlier, PolicyTable};
-use crate::verdict::{Exemption, Judgement, PolicyAction, RuleMatch, Verdict};
+use crate::verdict::{Exemption, Judgement, PolicyAction, RuleKind, RuleMatch, Verdict};
 use crate::wire::names::is_at_or_below;
 use crate::wire::outcomes::Response;
 
@@ -18,6 +18,14 @@ struct Hearing<'v> {
     valid_until: f64,
     /// The first verdict that holds over UDP only.
     held: Option<Verdict>,
+}
+
+/// What the names of an answer come to.
+enum Heard {
+    Decided(Judgement),
+    /// The chain leads to a protected name: what stands behind it is not heard.
+    Protected,
+    Nothing,
 }
 
 impl PolicyTable {
@@ -41,8 +49,10 @@ impl PolicyTable {
             held: None,
         };
         if has_names {
-            if let Some(verdict) = self.hear_names(&mut hearing, qname, response, now) {
-                return verdict;
+            match self.hear_names(&mut hearing, qname, response, now) {
+                Heard::Decided(verdict) => return verdict,
+                Heard::Protected => return hearing.conclude(),
+                Heard::Nothing => {}
             }
         }
         if self.has_addresses() {
@@ -53,14 +63,17 @@ impl PolicyTable {
         hearing.conclude()
     }
 
-    /// The verdict, where a name decides it.
-    fn hear_names(
-        &self,
-        hearing: &mut Hearing<'_>,
-        qname: &[u8],
-        response: &Response,
-        now: f64,
-    ) -> Option<Judgement> {
+    /// Whether a protected name decided; an exception of `allow` speaks for itself alone.
+    fn is_protected(&self, verdict: &Verdict) -> bool {
+        verdict.exemption == Exemption::All
+            && verdict
+                .matched
+                .and_then(|matched| self.get_rule(matched.rule))
+                .is_some_and(|rule| rule.kind == RuleKind::Protected)
+    }
+
+    /// What the names come to.
+    fn hear_names(&self, hearing: &mut Hearing<'_>, qname: &[u8], response: &Response, now: f64) -> Heard {
         let links = response.links.len();
         let names = response.links.iter().map(|link| &link.target).chain(&*response.service_targets);
         for (number, name) in names.enumerate() {
@@ -69,10 +82,14 @@ impl PolicyTable {
                 continue;
             }
             hearing.note(verdict.shadow, verdict.valid_until);
+            let on_chain = number < links;
+            if on_chain && self.is_protected(&verdict) {
+                // Whoever is led to a protected name gets what whoever asks for it gets: all behind it.
+                return Heard::Protected;
+            }
             if !verdict.is_blocked() {
                 continue;
             }
-            let on_chain = number < links;
             let spoken = if on_chain {
                 Verdict {
                     action: verdict.action,
@@ -93,10 +110,10 @@ impl PolicyTable {
                 )
             };
             if let Some(judgement) = hearing.speak(spoken) {
-                return Some(judgement);
+                return Heard::Decided(judgement);
             }
         }
-        None
+        Heard::Nothing
     }
 
     /// The verdict, where an address decides it.
