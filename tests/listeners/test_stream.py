@@ -356,6 +356,22 @@ def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
     run(play)
 
 
+def test_a_client_that_was_made_to_wait_and_leaves_at_the_end_is_seen_to_leave() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        reader, writer = await connect(listener)
+        writer.writelines(framed(number, b"wait") for number in range(stream.OPEN_QUESTIONS_MAX + 1))
+        await until(lambda: len(service.waiting) == stream.OPEN_QUESTIONS_MAX)
+        listener.stop_reading()
+        for _ in range(stream.OPEN_QUESTIONS_MAX + 1):
+            service.release()
+            await read_message(reader)
+        assert await is_closed(reader)
+        writer.close()
+        await until(lambda: listener.connections == 0)
+
+    run(play)
+
+
 def test_answers_delivered_while_asking_are_each_sent_once() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         service.answers_at_once = True

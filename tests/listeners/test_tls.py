@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +27,7 @@ from tests.listeners.test_stream import (
     until,
 )
 from tests.support.list_server import HOST, serving, trusting
+from tests.support.tls_client import KeyClient, openssl
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +341,85 @@ def test_the_front_answers_over_tls_and_knows_it(context: ssl.SSLContext) -> Non
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
     run(play, tls=context, native_gates=native_gates)
+
+
+def has_openssl() -> bool:
+    try:
+        openssl()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+needs_openssl = pytest.mark.skipif(not has_openssl(), reason="Python has its OpenSSL to itself")
+
+
+@pytest.fixture
+def key_client() -> Iterator[KeyClient]:
+    client = KeyClient()
+    yield client
+    client.close()
+
+
+async def connect_with(
+    client: KeyClient, listener: StreamListener
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await connect(listener)
+    is_done, octets = client.shake_hands()
+    writer.write(octets)
+    while not is_done:
+        received = await asyncio.wait_for(reader.read(1 << 16), WAIT_S)
+        assert received
+        is_done, octets = client.shake_hands(received)
+        writer.write(octets)
+    return reader, writer
+
+
+@needs_openssl
+def test_a_client_may_ask_for_new_keys_between_its_queries(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        for number in range(3):
+            writer.write(key_client.new_keys(5) + key_client.say(framed(number, b"wait")))
+        await until(lambda: len(service.waiting) == 3)
+
+    assert not run(play, tls=context).drops
+
+
+@needs_openssl
+def test_a_client_that_asks_for_new_keys_without_end_loses_its_connection(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        writer.write(key_client.new_keys(5_000))
+        await until(lambda: listener.connections == 0)
+
+    assert run(play, tls=context).drops == {"tls_failed": 1}
+
+
+@needs_openssl
+def test_a_client_that_does_not_read_is_not_read_either(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        cast(Any, writer.transport).pause_reading()
+        [connection] = listener._connections
+        # One at a time, so that no query waits behind the answers that it does not read.
+        while not connection._is_client_slow:
+            asked = service.asked
+            writer.write(key_client.say(framed(1, b"big")))
+            await until(lambda before=asked: service.asked > before)
+        unread = cast(Any, connection._transport).get_write_buffer_size()
+        for _ in range(50):
+            writer.write(key_client.new_keys(10))
+            await asyncio.sleep(0.001)
+        assert cast(Any, connection._transport).get_write_buffer_size() <= unread
+
+    assert not run(play, tls=context).drops
 
 
 def test_without_a_context_queries_count_as_tcp() -> None:
