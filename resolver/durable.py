@@ -5,7 +5,7 @@ Theory: the new content is written to a temporary file in the same folder, flush
 file.  A kill or a full disk at any moment leaves the old file, and at worst a temporary one beside it,
 which the next write to the same file removes.
 Two may write at once: each has a temporary file of its own, locked as long as its writer lives, and the
-last rename wins.  Who changes what was read before takes `locked` around both.
+last rename wins.  Whoever changes what was read before takes `locked` around both.
 """
 
 from __future__ import annotations
@@ -138,18 +138,20 @@ def replace_file(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until nobody else is between reading and replacing what `path` stands for; it stays, empty.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Be the only one who holds the lock `path`, a file that stays, empty.  The lock ends with its process.
 
-    Raises OSError.
+    Raises OSError: BlockingIOError where somebody else holds it and we do not `wait`; ELOOP where `path` is a
+    link, for root gives the file away, and a link could lead to any.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
     try:
         if os.geteuid() == 0:
             # Whoever may write in the folder must not be kept out by a lock that root made.
             folder = path.parent.stat()
-            os.fchown(descriptor, folder.st_uid, folder.st_gid)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

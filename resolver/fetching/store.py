@@ -15,7 +15,6 @@ Everything here may block: call it in a thread.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from resolver.blocklist.downloads import stored_path
-from resolver.durable import Replacement, remove_leftovers, replace_file
+from resolver.durable import Replacement, locked, remove_leftovers, replace_file
 from resolver.fetching.outcome import FetchFailed, Result
 
 NOTES_OCTETS_MAX = 1 << 16
@@ -111,17 +110,13 @@ class ListStore:
         Raises FetchFailed (BUSY) and OSError.  The lock goes with the process, however it ends.
         """
         self._make_folder()
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(locked(self._lock, wait=False))
             except BlockingIOError:
                 raise FetchFailed(Result.BUSY, "another process is downloading this list") from None
-            self._own(descriptor)
             remove_leftovers(self._folder, self.path.name)
             yield
-        finally:
-            os.close(descriptor)
 
     def new_copy(self) -> Replacement:
         """A place for what is downloaded; the caller commits or discards it.  Raises OSError."""
@@ -132,11 +127,4 @@ class ListStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):
                 owner = self._state_dir.stat()
-                os.chown(self._folder, owner.st_uid, owner.st_gid)
-
-    def _own(self, descriptor: int) -> None:
-        """Give a file that root made to whom the folder belongs: the server has no privileges."""
-        if os.geteuid() == 0:
-            folder = self._folder.stat()
-            with contextlib.suppress(OSError):
-                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+                os.chown(self._folder, owner.st_uid, owner.st_gid, follow_symlinks=False)

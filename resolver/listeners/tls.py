@@ -15,9 +15,9 @@ RECORD_OCTETS_MAX = 16_384
 """Plain octets in one record (RFC 8446 §5.1)."""
 
 REPLY_OCTETS_MAX = 4096
-"""Octets that TLS itself may have to send for `RECORD_OCTETS_MAX` of a client's after the handshake: a new key,
-an alert.  A client can ask for a new key in 27 octets (§4.6.3), 600 times in that many; each costs 30 µs
-and as many octets in return.  More than 150 of them in a row end the connection."""
+"""Octets that TLS itself may have to send after the handshake for `RECORD_OCTETS_MAX` of a client's: a
+new key, an alert.  A client can ask for a new key in 27 octets (§4.6.3), so 600 times in that many; each
+costs 30 µs and as many octets in return.  More than 150 of them in a row end the connection."""
 
 
 class TlsSession:
