@@ -51,7 +51,7 @@ class BoundSocket(NamedTuple):
 
     @property
     def fields(self) -> tuple[int, bool, bool]:
-        """What the plane is told: descriptor, whether it is IPv6, whether to carry the address asked."""
+        """What the plane gets: descriptor, whether it is IPv6, whether to carry the address asked."""
         return self.sock.fileno(), self.sock.family == socket.AF_INET6, self.address.is_wildcard
 
 

@@ -219,7 +219,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
         elif self.open_questions == 0 and self.last_message_at < quiet_since:
             if self.last_message_at < hopeless_since:
-                self.abort()  # it heard the end, and neither takes its answers nor goes
+                self.abort()  # the end was sent, and it neither takes its answers nor leaves
             else:
                 self._buffer.clear()  # half a message at most
                 self.end()
@@ -392,7 +392,7 @@ class _TlsConnection(_Connection):
         if self._session.is_established:
             super().sweep(quiet_since, hopeless_since)
         elif self.last_message_at < quiet_since:
-            # Nothing was promised yet, so there is nobody to say goodbye to.
+            # There is no session yet, so no close_notify is due.
             self._listener.reporter.count_drop("tls_handshake_timeout")
             self.abort()
 

@@ -1,9 +1,9 @@
 """The server's half of one TLS connection, without a socket (RFC 8446; for DNS RFC 7858).
 
-Knows: handshake, records, close_notify.  Does not know: sockets, time, what is said inside.
+Knows: handshake, records, close_notify.  Does not know: sockets, time, what is inside.
 Theory: OpenSSL works between two buffers in memory.  What the client sent is written into one, what it is
 to be sent is taken from the other.  So a connection keeps its one transport, its limits and its timers, and
-counts before it says a word, whether it speaks TLS or not.
+counts from its start, whether it speaks TLS or not.
 """
 
 from __future__ import annotations

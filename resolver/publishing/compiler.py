@@ -92,7 +92,7 @@ def compile_policy(
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
-    # Told before anything is forced, so that an approval can say what it is for.
+    # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):

@@ -96,7 +96,7 @@ class Publisher:
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
-        `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
+        `on_applied`: called with the files and the counts of each policy put in force, for the record.
         """
         self.status = PublisherStatus()
         self.policy: Policy | None = None

@@ -1,7 +1,7 @@
 """Records one applied generation in the history; the child process of a publication.
 
 Knows: what is worth recording, and how to find out what changed and who did it.  Does not know: the
-server, when (it is told).
+server, when (that is given).
 A process of its own, because comparing two large blocklists takes seconds of CPU, and because nothing
 that befalls a history may befall the server.
 

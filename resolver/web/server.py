@@ -2,7 +2,7 @@
 
 Knows: sockets, hypercorn.  Does not know: the pages.
 Theory: hypercorn has no limit on connections, and DNS takes its descriptors from the same table.  So
-connections are accepted here, where each one over the limit is told so and closed, and only then
+connections are accepted here, where each one over the limit gets status 503 and is closed, and only then
 handed to hypercorn's protocol.  A silent client, one that sends slowly and one that does not read lose
 their connections within seconds, so a full house empties by itself.
 """

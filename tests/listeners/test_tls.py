@@ -105,7 +105,7 @@ class Client:
         message, self._plain = self._plain[2:end], self._plain[end:]
         return message
 
-    async def hears_goodbye(self) -> bool:
+    async def gets_close_notify(self) -> bool:
         """Whether close_notify comes, nothing before it, and the end of the stream behind it."""
         while True:
             try:
@@ -212,13 +212,13 @@ def test_a_client_that_does_not_finish_the_handshake_loses_its_connection_within
 
 
 @pytest.mark.usefixtures("quick_sweep")
-def test_an_idle_client_hears_a_goodbye_and_a_busy_one_does_not(context: ssl.SSLContext) -> None:
+def test_an_idle_client_gets_close_notify_and_a_busy_one_does_not(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         idle = await shake_hands(listener)
         busy = await shake_hands(listener)
         busy.say(framed(1, b"wait"))
         await until(lambda: bool(service.waiting))
-        assert await idle.hears_goodbye()
+        assert await idle.gets_close_notify()
         idle.writer.close()
         await until(lambda: listener.connections == 1)
         service.release()
@@ -228,31 +228,33 @@ def test_an_idle_client_hears_a_goodbye_and_a_busy_one_does_not(context: ssl.SSL
 
 
 # In TLS 1.2 close_notify ends both directions, and OpenSSL's client reads no more after its own.
-@pytest.mark.parametrize(("kind", "says_goodbye"), [(Client, True), (Client, False), (Tls12Client, False)])
+@pytest.mark.parametrize(
+    ("kind", "sends_close_notify"), [(Client, True), (Client, False), (Tls12Client, False)]
+)
 def test_a_client_that_closes_its_half_still_gets_every_answer(
-    context: ssl.SSLContext, kind: type[Client], says_goodbye: bool
+    context: ssl.SSLContext, kind: type[Client], sends_close_notify: bool
 ) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener, kind)
         client.say(framed(1, b"wait"))
-        if says_goodbye:
+        if sends_close_notify:
             client.close_notify()
         else:
             client.writer.write_eof()
         await until(lambda: bool(service.waiting))
         service.release()
         assert (await client.read_message())[:2] == b"\0\1"
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
     assert not run(play, tls=context).drops
 
 
-def test_a_goodbye_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
+def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         client.close_notify()
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
     assert not run(play, tls=context).drops
@@ -303,7 +305,7 @@ def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> No
     assert run(play, tls=context, limits=limits).drops == {"tcp_connections_per_client_max": 1}
 
 
-def test_shutting_down_answers_what_is_open_and_says_goodbye(context: ssl.SSLContext) -> None:
+def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         early_reader, _ = await connect(listener)
@@ -315,7 +317,7 @@ def test_shutting_down_answers_what_is_open_and_says_goodbye(context: ssl.SSLCon
         client.say(framed(2, b"too late"))
         service.release()
         assert (await client.read_message())[:2] == b"\0\1"
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         assert service.asked == 1
 
     run(play, tls=context)
@@ -331,13 +333,13 @@ def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> No
     run(play, tls=context)
 
 
-def test_the_front_answers_over_tls_and_knows_it(context: ssl.SSLContext) -> None:
+def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -> None:
     native_gates = NativeGates()
 
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         client.say(framed(1, b"native"))
-        assert await client.read_message() == b"\0\1front"
+        assert await client.read_message() == b"\0\1plane"
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
     run(play, tls=context, native_gates=native_gates)
@@ -432,7 +434,7 @@ def test_without_a_context_queries_count_as_tcp() -> None:
     assert {key.transport for key, _, _ in reporter.tallies.snapshot().counts} == {"tcp"}
 
 
-def test_a_session_says_goodbye_once_and_only_after_a_handshake(context: ssl.SSLContext) -> None:
+def test_a_session_sends_close_notify_once_and_only_after_a_handshake(context: ssl.SSLContext) -> None:
     session = TlsSession(context)
     assert session.close() == b""
     with pytest.raises(ssl.SSLError):
