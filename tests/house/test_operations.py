@@ -64,6 +64,26 @@ def as_in_the_guide(metric: Metric) -> str:
     return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
 
 
+REASON = re.compile(
+    r"""\b(?:Drop|count_drop|_on_drop)\(\s*"(\w+)"|\bMalformed\("(\w+)", None\)|^TOO_MANY\w* = "(\w+)\"""",
+    re.MULTILINE,
+)
+"""Where the source says why something is dropped."""
+
+
+def test_the_guide_explains_every_reason_of_a_drop() -> None:
+    found = {
+        reason
+        for path in (ROOT / "resolver").rglob("*.py")
+        for groups in REASON.findall(path.read_text())
+        for reason in groups
+        if reason and not reason.startswith("tls_")  # The settings have no listener for TLS yet.
+    }
+    assert {"policy", "short", "tcp_connections_max", "tcp_short_message", "http_connections_max"} <= found
+    [explained] = re.findall(r"^Reasons in `resolver_dropped_total`:.*?\n\n", GUIDE.read_text(), re.S | re.M)
+    assert found - set(re.findall(r"`(\w+)`", explained)) == set()
+
+
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
     names = "|".join(sorted(FAMILIES))
     for path in sorted((ROOT / "resolver").rglob("*.py")):
