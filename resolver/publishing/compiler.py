@@ -1,6 +1,7 @@
 """Compiles a blocklist and its list files into a policy image; the child process of a reload.
 
-Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
+Knows: which file says what, the key of an image, the time (for warnings of dates).  Does not know:
+sockets, the server.
 
     python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR]
 

@@ -17,13 +17,17 @@ from resolver import __version__
 from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
 from resolver.config.settings import load_settings
+from resolver.observe.facts import Facts
 from resolver.observe.metric_table import METRICS, Metric
+from resolver.observe.series import DROP_REASONS
+from resolver.server.native import is_drop
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
+COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
 TABLE = ROOT / "resolver" / "observe" / "metric_table.py"
 
 METRIC = re.compile(r"\bresolver_(?!native\b)")
@@ -71,7 +75,7 @@ REASON = re.compile(
 """Where the source says why something is dropped."""
 
 
-def test_the_guide_explains_every_reason_of_a_drop() -> None:
+def reasons_in_the_source() -> set[str]:
     found = {
         reason
         for path in (ROOT / "resolver").rglob("*.py")
@@ -79,9 +83,20 @@ def test_the_guide_explains_every_reason_of_a_drop() -> None:
         for reason in groups
         if reason and not reason.startswith("tls_")  # The settings have no listener for TLS yet.
     }
-    assert {"policy", "short", "tcp_connections_max", "tcp_short_message", "http_connections_max"} <= found
-    [explained] = re.findall(r"^Reasons in `resolver_dropped_total`:.*?\n\n", GUIDE.read_text(), re.S | re.M)
-    assert found - set(re.findall(r"`(\w+)`", explained)) == set()
+    counters = re.findall(r"^ +(\w+),$", COUNTERS.read_text(), re.MULTILINE)
+    return found | {name for name in counters if is_drop(name)} | {"defect"}
+
+
+def test_every_reason_of_a_drop_has_a_series_from_the_start() -> None:
+    assert reasons_in_the_source() == set(DROP_REASONS)
+    shown = METRICS[[metric.name for metric in METRICS].index("resolver_dropped_total")].read(Facts())
+    assert sorted(shown) == [((reason,), 0) for reason in sorted(DROP_REASONS)]
+
+
+def test_the_guide_explains_every_reason_of_a_drop() -> None:
+    [text] = re.findall(r"^Reasons in `resolver_dropped_total` .*?\n\n", GUIDE.read_text(), re.S | re.M)
+    explained = re.findall(r"`(\w+)(?:\.\.\.)?`", text)
+    assert [reason for reason in DROP_REASONS if not reason.startswith(tuple(explained))] == []
 
 
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
