@@ -149,11 +149,15 @@ impl SharedFlow {
 
     /// Records that wait, on all threads: at most one part of each.
     ///
-    /// A thread's lock is taken only when it recorded something of a new kind.
+    /// A thread's lock is taken only when it recorded something of a new kind, and for no longer than a copy: a
+    /// thread that answers must not wait for texts, nor for the lock of their registry, which `publish` holds.
     pub fn take_records(&self) -> Records {
         let mut sources = self.sources.lock();
         let take = |(counts, source): &mut (Arc<Mutex<ThreadCounts>>, Source)| {
-            source.take(|first| self.flow.kinds(&counts.lock().tallies, first))
+            source.take(|first| {
+                let labels = counts.lock().tallies.labels(first);
+                self.flow.kinds(labels)
+            })
         };
         Records { parts: sources.iter_mut().filter_map(take).collect() }
     }

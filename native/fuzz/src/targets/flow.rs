@@ -365,7 +365,7 @@ impl Flows {
     /// What was recorded makes as many lines, and every query that came to an end was.
     fn check_log(&mut self) -> Result<(), String> {
         let (flow, tallies) = (&self.flow, &self.tallies);
-        if let Some(part) = self.source.take(|first| flow.kinds(tallies, first)) {
+        if let Some(part) = self.source.take(|first| flow.kinds(tallies.labels(first))) {
             let records = Records { parts: vec![part] };
             self.logged += records.count() as u64;
             for format in [LineFormat::Text, LineFormat::Json] {
