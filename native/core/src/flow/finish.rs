@@ -325,9 +325,10 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Transport, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Recorded, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
+    use crate::records::ring;
     use std::net::{IpAddr, Ipv4Addr};
     use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::Arc;
@@ -362,11 +363,33 @@ mod tests {
     }
 
     fn ask(flow: &Flow, entropy: &mut Entropy) -> AskOutcome {
+        ask_counted(flow, entropy, &mut Tallies::default())
+    }
+
+    fn ask_counted(flow: &Flow, entropy: &mut Entropy, tallies: &mut Tallies) -> AskOutcome {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
+        let (route, mut out) = (Route::Stream { connection: 1 }, Vec::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
-        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)
+        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, tallies)
+    }
+
+    #[test]
+    fn who_is_refused_for_load_is_counted_and_recorded_and_who_waits_is_not_yet() {
+        let flow = make_flow();
+        let mut entropy = Entropy::from_seed([7; 32]);
+        let (producer, mut consumer) = ring(4096);
+        let mut tallies = Tallies::default();
+        tallies.record_into(producer, Recorded::All);
+        for _ in 0..flow.config.waiting_max {
+            ask_counted(&flow, &mut entropy, &mut tallies);
+        }
+        tallies.settle(0.0);
+        assert_eq!((tallies.rows(), consumer.take(&mut Vec::new(), 1).0), (Vec::new(), 0));
+        assert!(matches!(ask_counted(&flow, &mut entropy, &mut tallies), AskOutcome::Reply));
+        tallies.settle(0.0);
+        assert_eq!(tallies.rows().iter().map(|row| row.count).sum::<u64>(), 1);
+        assert_eq!(consumer.take(&mut Vec::new(), usize::MAX).0, 1);
     }
 
     #[test]
