@@ -245,7 +245,7 @@ impl Mailbox {
         panics_next
     }
 
-    /// Give an order.
+    /// Give a command.
     pub fn command(&self, command: Command) {
         self.commands.lock().push(command);
         self.signal(SIGNAL_COMMANDS);
@@ -279,8 +279,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Tell Python that a thread went down or came up: a worker is down while any of its threads is.
-    pub fn tell_down(&self, thread: u16, is_down: bool) {
+    /// Report to Python that a thread went down or came up: a worker is down while any of its threads is.
+    pub fn report_down(&self, thread: u16, is_down: bool) {
         let worker = self.workers[usize::from(thread)];
         let mut down = self.down.lock();
         let count = &mut down[usize::from(worker)];

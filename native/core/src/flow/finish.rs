@@ -61,10 +61,10 @@ pub enum AskOutcome {
 /// What a reply came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponseResult {
-    /// It was the answer: all who waited have been told.
+    /// It was the answer: `each` was called for all who waited.
     Done,
-    /// It was anything else, or Python wants it: Python goes on with the attempt, these octets, and `hand_over`'s
-    /// waiters.
+    /// It was anything else, or Python has claimed it: Python goes on with the attempt, these octets, and the
+    /// waiters of `hand_over`.
     HandOver,
 }
 
@@ -79,7 +79,7 @@ pub enum WaiterReply<'f> {
     Punt,
 }
 
-/// What on_response works with, beside the reply.
+/// What `on_response` works with, beside the reply.
 pub struct ResponseContext<'h> {
     /// The policy in force.
     pub policy: &'h Policy,
@@ -193,7 +193,7 @@ impl Flow {
         mut each: impl FnMut(&Waiter, WaiterReply),
     ) {
         let ResponseContext { policy, now, out, tallies } = context;
-        let mut tell =
+        let mut end_wait =
             |waiter: &Waiter, serve: &mut dyn FnMut(&mut QueryContext, &Query, &Verdict) -> Outcome| {
                 let mut query_context = QueryContext::new(self, policy, &waiter.peer, now, out, tallies);
                 let outcome = query_context.finish_one(&waiter.octets, serve);
@@ -217,16 +217,16 @@ impl Flow {
             match kept {
                 Ok(entry) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |query_context, query, verdict| {
+                        end_wait(waiter, &mut |query_context, query, verdict| {
                             Served::kept(query_context, query, verdict, entry)
                         });
                     }
-                    // A crowd must not keep the others off the cache while it is told.
+                    // A crowd must not keep others off the cache while its answers are made.
                     (!others.is_empty()).then(|| entry.response.clone()).flatten()
                 }
                 Err(response) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |query_context, query, verdict| {
+                        end_wait(waiter, &mut |query_context, query, verdict| {
                             Served::unkept(query_context, query, verdict, &response)
                         });
                     }
@@ -236,7 +236,7 @@ impl Flow {
         });
         let Some(response) = shared else { return };
         for waiter in others {
-            tell(waiter, &mut |query_context, query, verdict| {
+            end_wait(waiter, &mut |query_context, query, verdict| {
                 Served::unkept(query_context, query, verdict, &response)
             });
         }

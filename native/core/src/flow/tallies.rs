@@ -189,7 +189,7 @@ impl Tallies {
         Tallies::default()
     }
 
-    /// Count one outcome; its time is told by the `settle` that follows.
+    /// Count one outcome; its time comes with the `settle` that follows.
     pub(super) fn touch(
         &mut self,
         transport: Transport,

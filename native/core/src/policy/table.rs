@@ -245,7 +245,7 @@ impl PolicyTable {
             for class in names.classes_at(place.refs) {
                 if let Some(standing) = self.standings.get(usize::from(class)) {
                     if !(skip_lists && standing.tier == Tier::Lists) {
-                        state.hear(Candidate { standing: *standing, position: place.position });
+                        state.consider(Candidate { standing: *standing, position: place.position });
                     }
                 }
             }
@@ -321,7 +321,7 @@ fn root_position(qname: &[u8]) -> u8 {
     u8::try_from(qname.len().saturating_sub(1)).unwrap_or(u8::MAX)
 }
 
-/// What the rules that were heard come to.
+/// What the rules considered come to.
 struct Decision {
     winners: [Option<Candidate>; 3],
     seconds: [Option<Candidate>; 3],
@@ -347,7 +347,7 @@ impl Default for Decision {
 }
 
 impl Decision {
-    fn hear(&mut self, candidate: Candidate) {
+    fn consider(&mut self, candidate: Candidate) {
         let Candidate { standing, position } = candidate;
         let tier = standing.tier as usize;
         if standing.effect == Effect::Marker {
