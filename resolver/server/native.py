@@ -242,7 +242,7 @@ class NativeEngine:
         """Records that found no room."""
         return self._core.records_lost
 
-    # What monitoring reads.
+    # What monitoring shows.
 
     def read_upstream_reports(self) -> None:
         """Take in what upstreams have answered the plane up to now."""
