@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -377,6 +378,10 @@ async def connect_with(
     return reader, writer
 
 
+def has_been_asked(service: ScriptedService, times: int) -> bool:
+    return service.asked == times
+
+
 @needs_openssl
 def test_a_client_may_ask_for_new_keys_between_its_queries(
     context: ssl.SSLContext, key_client: KeyClient
@@ -394,10 +399,11 @@ def test_a_client_may_ask_for_new_keys_between_its_queries(
 def test_a_client_that_asks_for_new_keys_without_end_loses_its_connection(
     context: ssl.SSLContext, key_client: KeyClient
 ) -> None:
-    async def play(_: ScriptedService, listener: StreamListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         _, writer = await connect_with(key_client, listener)
         writer.write(key_client.new_keys(5_000))
         await until(lambda: listener.connections == 0)
+        assert service.asked == 0
 
     assert run(play, tls=context).drops == {"tls_failed": 1}
 
@@ -411,10 +417,11 @@ def test_a_client_that_does_not_read_is_not_read_either(
         cast(Any, writer.transport).pause_reading()
         [connection] = listener._connections
         # One at a time, so that no query waits behind the answers that it does not read.
+        sent = 0
         while not connection._is_client_slow:
-            asked = service.asked
+            sent += 1
             writer.write(key_client.say(framed(1, b"big")))
-            await until(lambda before=asked: service.asked > before)
+            await until(partial(has_been_asked, service, sent))
         unread = cast(Any, connection._transport).get_write_buffer_size()
         for _ in range(50):
             writer.write(key_client.new_keys(10))
