@@ -214,7 +214,7 @@ class Server:
         except OSError as error:
             raise CannotStart([why_not(f"listen.http: {endpoint}", error, endpoint.port)]) from None
         self._web = WebServer(
-            make_app(self.facts),
+            make_app(self.facts, hosts=self.settings.http.hosts),
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
