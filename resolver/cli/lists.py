@@ -39,7 +39,7 @@ from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
 from resolver.plurals import counted
-from resolver.problems import Problem, show
+from resolver.problems import Problem, printable, show
 from resolver.publishing.image_store import ImageStore
 from resolver.server.lists import bootstrap_servers
 
@@ -195,7 +195,14 @@ def _table(states: list[ListState]) -> Table:
     for state in states:
         size = "-" if state.octets is None else f"{state.octets:,}"
         names = "-" if state.names is None else f"{state.names:,}"
-        cells = (state.name, state.source, show_age(state.age_s), size, names, state.problem or "-")
+        cells = (
+            state.name,
+            state.source,
+            show_age(state.age_s),
+            size,
+            names,
+            printable(state.problem or "-"),
+        )
         # As text: rich would take brackets in a stranger's words for its markup.
         table.add_row(*map(Text, cells))
     return table
@@ -218,4 +225,4 @@ def _line_of(outcome: Outcome) -> str:
         return f"{outcome.name}: updated, {size}"
     if outcome.result is Result.UNCHANGED:
         return f"{outcome.name}: unchanged, {counted(outcome.names, 'name')}"
-    return f"{outcome.name}: {outcome.result}: {outcome.message}"
+    return printable(f"{outcome.name}: {outcome.result}: {outcome.message}")

@@ -22,10 +22,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.downloads import stored_path
 from resolver.durable import Replacement, remove_leftovers, replace_file
 from resolver.fetching.outcome import FetchFailed, Result
+from resolver.problems import printable
 
 NOTES_OCTETS_MAX = 1 << 16
 """Larger files are not ours."""
@@ -77,7 +79,7 @@ class ListStore:
                 fields = json.loads(file.read(NOTES_OCTETS_MAX))
             notes = Notes(**fields)
             types = {name: type(value) for name, value in asdict(Notes()).items()}
-            known = {name: types[name](value) for name, value in asdict(notes).items()}
+            known = {name: _as(types[name], value) for name, value in asdict(notes).items()}
         except (OSError, ValueError, TypeError):
             return Notes()
         return Notes(**known)
@@ -140,3 +142,8 @@ class ListStore:
             folder = self._folder.stat()
             with contextlib.suppress(OSError):
                 os.fchown(descriptor, folder.st_uid, folder.st_gid)
+
+
+def _as(kind: type, value: Any) -> Any:
+    """A field of notes, which anybody may have written.  Raises ValueError or TypeError."""
+    return printable(value) if kind is str and isinstance(value, str) else kind(value)

@@ -16,11 +16,12 @@ import json
 import os
 import pwd
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from resolver.durable import locked, replace_file
+from resolver.problems import printable
 
 APPROVALS_FILE = "approvals.json"
 LOCK_FILE = ".approvals.lock"
@@ -77,9 +78,9 @@ def read_approvals(state_dir: Path) -> list[Approval]:
         return [
             Approval(
                 str(entry["content"]),
-                str(entry["who"]),
+                printable(str(entry["who"])),
                 float(entry["at"]),
-                str(entry["reason"]),
+                printable(str(entry["reason"])),
                 str(entry.get("blocklist", "")),
             )
             for entry in entries
@@ -108,6 +109,7 @@ def decisive(approvals: Sequence[Approval]) -> Approval | None:
 
 def add_approval(state_dir: Path, approval: Approval) -> None:
     """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
+    approval = replace(approval, who=printable(approval.who), reason=printable(approval.reason))
     state_dir.mkdir(parents=True, exist_ok=True)
     # Two people may approve at the same moment, and neither's line may get lost.
     with locked(state_dir / LOCK_FILE):
@@ -117,8 +119,14 @@ def add_approval(state_dir: Path, approval: Approval) -> None:
 
 
 def current_user() -> str:
-    """Who runs this: behind `sudo` the person, not root."""
-    return (os.environ.get("SUDO_USER") or user_name(os.getuid()))[:WHO_CHARS_MAX]
+    """Who runs this; for root behind `sudo` the person, too: `ann (as root)`.
+
+    Anybody can set SUDO_USER, so it is believed only where root says it.
+    """
+    uid = os.getuid()
+    name = user_name(uid)
+    person = "" if uid else printable(os.environ.get("SUDO_USER", ""))[: WHO_CHARS_MAX // 2]
+    return f"{person} (as {name})" if person and person != name else name[:WHO_CHARS_MAX]
 
 
 def user_name(uid: int) -> str:

@@ -8,6 +8,8 @@ change more often), so that it can be written back.  SQLite's rollback
 journal, not its WAL: one file, readable by whoever may read it, whole after a kill or a full disk.
 Everything has a limit: texts are dropped oldest first, then whole rows, and both are counted.
 A file that is not ours is left alone.
+Texts about a generation are escaped when they are written, and again when they are read: the file
+may have been written by somebody else.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from resolver.problems import printable
 
 HISTORY_FILE = "history.sqlite"
 APPLICATION_ID = 0x45785265
@@ -120,11 +124,11 @@ class History:
                 generation.at,
                 generation.content,
                 generation.sha256,
-                generation.who,
+                printable(generation.who),
                 generation.who_from,
-                generation.reason,
-                json.dumps(generation.counts),
-                json.dumps(generation.changes),
+                printable(generation.reason),
+                json.dumps(_printable(generation.counts)),
+                json.dumps(_printable(generation.changes)),
             )
             self._make_room_for_one()
             number = self._connection.execute(
@@ -246,15 +250,28 @@ def _generation(row: tuple[Any, ...]) -> Generation:
     return Generation(
         number,
         at,
-        content,
-        sha256,
-        who,
-        who_from,
-        reason,
-        json.loads(counts),
-        json.loads(changes),
+        printable(content),
+        printable(sha256),
+        printable(who),
+        printable(who_from),
+        printable(reason),
+        _printable(json.loads(counts)),
+        _printable(json.loads(changes)),
         bool(has_text),
     )
+
+
+def _printable(value: Any) -> Any:
+    """JSON with every text in it, keys too, made printable."""
+    match value:
+        case str():
+            return printable(value)
+        case list():
+            return [_printable(entry) for entry in value]
+        case dict():
+            return {printable(key): _printable(entry) for key, entry in value.items()}
+        case _:
+            return value
 
 
 def open_history(state_dir: Path, *, create: bool = False) -> History:
