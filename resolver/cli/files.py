@@ -38,7 +38,7 @@ def settings_path(config: Path | None) -> Path:
     """The settings file: the one given, else the first default that exists.  Raises BadInput."""
     if config is not None:
         return config
-    left_out = []
+    left_out: list[Problem] = []
     for path in DEFAULT_PATHS:
         if path.exists():
             if is_trustworthy_here(path):

@@ -14,13 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from resolver.durable import locked, replace_file
+from resolver.identity import as_owner_of, user_name
+from resolver.portions import open_regular, read_up_to
 from resolver.problems import printable
 
 APPROVALS_FILE = "approvals.json"
@@ -73,8 +74,8 @@ def content_hash(inputs: Iterable[HashedFile]) -> str:
 def read_approvals(state_dir: Path) -> list[Approval]:
     """All of them, oldest first; none when there is no file that can be read."""
     try:
-        with approvals_path(state_dir).open("rb") as file:
-            entries = json.loads(file.read(FILE_OCTETS_MAX))["approvals"]
+        with as_owner_of(state_dir) as folder, open_regular(approvals_path(folder)) as file:
+            entries = json.loads(read_up_to(file, FILE_OCTETS_MAX))["approvals"]
         return [
             Approval(
                 str(entry["content"]),
@@ -110,12 +111,13 @@ def decisive(approvals: Sequence[Approval]) -> Approval | None:
 def add_approval(state_dir: Path, approval: Approval) -> None:
     """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
     approval = replace(approval, who=printable(approval.who), reason=printable(approval.reason))
-    state_dir.mkdir(parents=True, exist_ok=True)
-    # Two people may approve at the same moment, and neither's line may get lost.
-    with locked(state_dir / LOCK_FILE):
-        kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
-        octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
-        replace_file(approvals_path(state_dir), octets)
+    with as_owner_of(state_dir) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two people may approve at the same moment, and neither's line may get lost.
+        with locked(folder / LOCK_FILE):
+            kept = [*read_approvals(folder), approval][-APPROVALS_KEPT_MAX:]
+            octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
+            replace_file(approvals_path(folder), octets)
 
 
 def current_user() -> str:
@@ -127,11 +129,3 @@ def current_user() -> str:
     name = user_name(uid)
     person = "" if uid else printable(os.environ.get("SUDO_USER", ""))[: WHO_CHARS_MAX // 2]
     return f"{person} (as {name})" if person and person != name else name[:WHO_CHARS_MAX]
-
-
-def user_name(uid: int) -> str:
-    """A user's name, or the number where nobody knows it."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

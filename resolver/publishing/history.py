@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resolver.identity import as_owner_of
 from resolver.problems import printable
 
 HISTORY_FILE = "history.sqlite"
@@ -110,8 +111,9 @@ def history_path(state_dir: Path) -> Path:
 class History:
     """The open file.  Every method may block, and raises `HistoryUnusable`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, opened: contextlib.ExitStack) -> None:
         self._connection = connection
+        self._opened = opened
         self.path = path
         self.texts_octets_max = TEXTS_OCTETS_MAX
         self.generations_max = GENERATIONS_MAX
@@ -186,7 +188,7 @@ class History:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._opened.close()
 
     def __enter__(self) -> History:
         return self
@@ -277,22 +279,22 @@ def _printable(value: Any) -> Any:
 def open_history(state_dir: Path, *, create: bool = False) -> History:
     """Open it, for writing where the file's mode allows; `create`: make it if it is not there.
 
-    Raises `HistoryUnusable`, also for a file that something else made.
+    Root has the rights of the folder's owner until it is closed: SQLite follows links, and undoes what it
+    finds half done.  Raises `HistoryUnusable`, also for a file that something else made.
     """
     path = history_path(state_dir)
-    if not create and not path.exists():
-        raise HistoryUnusable(f"{path}: there is no history yet; the running server writes it")
-    mode = "rwc" if create else "rw"
-    with _told(path):
+    with _told(path), contextlib.ExitStack() as opened:
+        opened.enter_context(as_owner_of(state_dir, by_name=True))
+        if not create and not path.exists():
+            raise HistoryUnusable(f"{path}: there is no history yet; the running server writes it")
+        mode = "rwc" if create else "rw"
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_S, isolation_level=None
         )
-        try:
-            _prepare(connection, path, create=create)
-        except BaseException:
-            connection.close()
-            raise
-    return History(connection, path)
+        opened.callback(connection.close)
+        _prepare(connection, path, create=create)
+        history = History(connection, path, opened.pop_all())
+    return history  # noqa: RET504 - mypy takes `_told` for one that swallows.
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:

@@ -92,6 +92,19 @@ def test_the_unit_binds_low_ports_without_being_root() -> None:
     assert "DynamicUser=yes" in unit
 
 
+def test_the_unit_bounds_its_memory_and_goes_on_when_a_child_meets_the_bound() -> None:
+    unit = UNIT.read_text()
+    assert re.search(r"^MemoryMax=\d+[MG]$", unit, re.MULTILINE) and "OOMPolicy=continue" in unit
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_unit_leaves_little_exposed() -> None:
+    words = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    [level] = re.findall(r"Overall exposure level .*?: ([\d.]+)", done.stdout)
+    assert float(level) <= 1.5, done.stdout
+
+
 def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_path: Path) -> None:
     """Those that copy files are run with a prefix; making the environment takes minutes and the network."""
     block = next(block for block in blocks("sh") if "systemctl enable" in block)
