@@ -31,6 +31,14 @@ LINKS_MAX = 40
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _CLOSED = -1
 
+MOUNTED = (
+    "is mounted here as a single file, which cannot be replaced whole; mount its folder instead, or change "
+    "the file outside and mount it anew"
+)
+"""Why a mount point, such as one file of a container, is left as it is."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
 
 class Replacement:
     """New content for one file, not yet in its place.
@@ -45,7 +53,8 @@ class Replacement:
         A link stays a link: the file it leads to is replaced; root follows none that a stranger can lead
         elsewhere.  Mode and owner stay what they were; a new file gets `mode` under the umask, and from root
         its folder's owner, so that a server without privileges can read it.  A device or a pipe has no old
-        content: it is written to directly.
+        content: it is written to directly.  A mount point is refused: nothing can be renamed over it, and
+        written in place it might be left half.
         """
         self._temporary: str | None = None
         self._mode: int | None = None
@@ -107,6 +116,8 @@ class Replacement:
                 flags = os.O_WRONLY | os.O_CLOEXEC | (0 if is_pipe_of_ours else os.O_NOFOLLOW)
                 descriptor = os.open(name, flags, dir_fd=self._folder)
                 return open(descriptor, "wb")  # noqa: PTH123 - a descriptor.
+        if is_mount_point(self._target.resolve()):
+            raise OSError(errno.EBUSY, MOUNTED, str(self._target))
         self._owner = (owner.st_uid, owner.st_gid)
         _remove_leftovers(self._folder, name)
         # What replaces a file that few may read is as secret as that, from its first octet on.
@@ -230,6 +241,17 @@ def _remove_unlocked(folder: int, name: str) -> None:
         os.unlink(name, dir_fd=folder)
     finally:
         os.close(descriptor)
+
+
+def is_mount_point(path: Path) -> bool:
+    """Whether something is mounted on `path`, which has no links in it; False where that is not known."""
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return False
+    # proc(5): the fifth field, where what would end it is written in octal.
+    wanted = re.sub(rb"[ \t\n\\]", lambda found: b"\\%03o" % ord(found[0]), os.fsencode(path))
+    return any(fields[4] == wanted for line in lines if len(fields := line.split(b" ", 5)) > 4)
 
 
 def _names_in(folder: int) -> list[str]:

@@ -47,7 +47,7 @@ class Compiled:
     counts: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     transient: bool = False
-    """The files were not to blame: trying again later may help."""
+    """What the files say was not to blame: trying again later may help, though none of them changes."""
     approval: Approval | None = None
     """The `apply` of these files, if there was one."""
     has_objections_to_blocklist: bool = False

@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,15 @@ from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
 from resolver.publishing.approvals import Approval
 from resolver.publishing.compiled import Compiled, InputFile
-from resolver.publishing.image_store import ImageStore, LastGood, Stamp, open_image, stamps_as_read, stamps_of
+from resolver.publishing.image_store import (
+    ImageStore,
+    LastGood,
+    Stamp,
+    open_image,
+    replaced_outside,
+    stamps_as_read,
+    stamps_of,
+)
 
 CHECK_S = 5.0
 """How often stamps and the wall clock are compared: a reload without file events waits this long."""
@@ -45,7 +53,7 @@ CLOCK_JUMP_S = 1.0
 COMPILE_TIMEOUT_S = 600.0
 """A million names take 2 s of CPU, so a tenth of a core does ten million."""
 RETRY_S = 60.0
-"""After a failure that was not the files' fault (no space, child killed)."""
+"""After a failure that may pass without a change of the files (no space, a read error, child killed)."""
 PROBLEMS_LOGGED_MAX = 5
 """Problems repeated in the log's one line; `status` has them all."""
 
@@ -77,6 +85,8 @@ class PublisherStatus:
     serves_last_good: bool = False
     """The blocklist as it stands is not in force: the last attempt failed, an older policy serves."""
     image: Path | None = None
+    replaced_outside: tuple[str, ...] = ()
+    """Mounted files whose edits cannot be seen here: outside, another file has their name now."""
 
 
 class Publisher:
@@ -130,6 +140,7 @@ class Publisher:
         """
         note = await asyncio.to_thread(self._store.last_good)
         self._stamps = await asyncio.to_thread(stamps_of, note.paths if note else self._paths)
+        self._heed_replaced(self._stamps)
         image = None
         if note is not None:
             image = await asyncio.to_thread(self._store.open_if_current, self._blocklist, note)
@@ -168,6 +179,7 @@ class Publisher:
         """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
         async with self._one_at_a_time:
             now = await asyncio.to_thread(stamps_of, self._paths)
+            self._heed_replaced(now)
             due = self._retry_at is not None and self._clock.now() >= self._retry_at
             if not (asked or due or now != self._stamps):
                 return False
@@ -326,6 +338,18 @@ class Publisher:
         if paths != self._paths:
             self._paths = paths
             self._paths_changed.set()
+
+    def _heed_replaced(self, stamps: Mapping[str, Stamp]) -> None:
+        """Say which files of ours somebody replaced where we cannot see it."""
+        replaced = replaced_outside(stamps)
+        if replaced != self.status.replaced_outside:
+            self.status.replaced_outside = replaced
+            for path in replaced:
+                log.error(
+                    "%s is mounted here as a single file, and was replaced outside: what is edited there is "
+                    "not seen until it is mounted anew; mount its folder instead",
+                    path,
+                )
 
     async def _work(self) -> None:
         while True:

@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.web import WebServer
-from resolver.web.server import bind
 
 PAGE_OCTETS = 1 << 20
 GET = b"GET / HTTP/1.1\r\nhost: localhost\r\n"
@@ -43,7 +43,7 @@ async def page(_: Request) -> Response:
 
 async def over_a_socket(work: Callable[[WebServer], Awaitable[None]]) -> None:
     app = Starlette(routes=[Route("/", page)])
-    server = WebServer(app, bind("127.0.0.1", 0), connections_max=64)
+    server = WebServer(app, bind_tcp(SocketAddress("127.0.0.1", 0)), connections_max=64)
     server.start()
     try:
         await work(server)
