@@ -9,7 +9,7 @@ Knows: `state_dir/lists`, atomic replacement, locks.  Does not know: HTTP, when 
 
 List and notes are two files, so a kill between their renames leaves the new list with the old notes.
 That is harmless: notes name the hash of the list they are about, and count for no other.
-Everything here may block: call it in a thread.
+Everything here may block: call it in a thread.  Root comes here as the owner of `state_dir` (`identity`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.downloads import stored_path
 from resolver.durable import Replacement, locked, remove_leftovers, replace_file
 from resolver.fetching.outcome import FetchFailed, Result
+from resolver.problems import printable
 
 NOTES_OCTETS_MAX = 1 << 16
 """Larger files are not ours."""
@@ -64,7 +65,6 @@ class ListStore:
     def __init__(self, state_dir: Path, name: str) -> None:
         self.name = name
         self.path = stored_path(state_dir, name)
-        self._state_dir = state_dir
         self._folder = self.path.parent
         self._notes = self._folder / f"{name}.json"
         self._lock = self._folder / f".{name}.lock"
@@ -76,7 +76,7 @@ class ListStore:
                 fields = json.loads(file.read(NOTES_OCTETS_MAX))
             notes = Notes(**fields)
             types = {name: type(value) for name, value in asdict(Notes()).items()}
-            known = {name: types[name](value) for name, value in asdict(notes).items()}
+            known = {name: _as(types[name], value) for name, value in asdict(notes).items()}
         except (OSError, ValueError, TypeError):
             return Notes()
         return Notes(**known)
@@ -123,8 +123,9 @@ class ListStore:
         return Replacement(self.path)
 
     def _make_folder(self) -> None:
-        if not self._folder.is_dir():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):
-                owner = self._state_dir.stat()
-                os.chown(self._folder, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+
+def _as(kind: type, value: Any) -> Any:
+    """A field of notes, which anybody may have written.  Raises ValueError or TypeError."""
+    return printable(value) if kind is str and isinstance(value, str) else kind(value)

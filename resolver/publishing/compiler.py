@@ -26,12 +26,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
+from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
 from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replacing
+from resolver.identity import as_owner_of
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import RuleForm
 from resolver.portions import open_regular, read_up_to, write_all
@@ -189,10 +190,7 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
     """A list's octets; empty with a problem noted when there is no reading it."""
     try:
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
-        if spec.path == UNPLACED:
-            raise FileNotFoundError
-        with open_regular(spec.path) as file:
-            octets = read_up_to(file, spec.size_octets_max + 1)
+        octets = _octets_of(spec)
     except FileNotFoundError as error:
         compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
         # Noted as absent, so that the image is known to be another once it is there.
@@ -209,6 +207,18 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         return b""
     compiled.inputs.append(_input(spec.path, octets))
     return octets
+
+
+def _octets_of(spec: ListSpec) -> bytes:
+    """The start of a list's file, one octet more than allowed.  Raises OSError."""
+    if spec.path == UNPLACED:
+        raise FileNotFoundError
+    if spec.download is None:
+        with open_regular(spec.path) as file:
+            return read_up_to(file, spec.size_octets_max + 1)
+    state_dir = spec.path.parents[1]
+    with as_owner_of(state_dir) as folder, open_regular(stored_path(folder, spec.name)) as file:
+        return read_up_to(file, spec.size_octets_max + 1)
 
 
 def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:

@@ -25,8 +25,9 @@ from resolver.blocklist.difference import Difference, compare
 from resolver.blocklist.downloads import stored_path
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
+from resolver.identity import user_name
 from resolver.portions import open_regular, read_up_to
-from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive, user_name
+from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive
 from resolver.publishing.compiled import InputFile, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,

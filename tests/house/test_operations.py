@@ -128,6 +128,19 @@ def test_the_unit_binds_low_ports_without_being_root() -> None:
     assert "DynamicUser=yes" in unit
 
 
+def test_the_unit_bounds_its_memory_and_goes_on_when_a_child_meets_the_bound() -> None:
+    unit = UNIT.read_text()
+    assert re.search(r"^MemoryMax=\d+[MG]$", unit, re.MULTILINE) and "OOMPolicy=continue" in unit
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_unit_leaves_little_exposed() -> None:
+    words = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    [level] = re.findall(r"Overall exposure level .*?: ([\d.]+)", done.stdout)
+    assert float(level) <= 1.5, done.stdout
+
+
 def test_the_unit_is_started_again_until_a_taken_port_is_free_but_not_with_bad_settings() -> None:
     unit = UNIT.read_text().splitlines()
     assert "Restart=always" in unit and "StartLimitIntervalSec=0" in unit
