@@ -46,6 +46,8 @@ class Compiled:
     """Those of `paths` that are copies of downloaded lists."""
     counts: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    """What served last enforces and this does not, in lines for the log that leave no name out."""
     transient: bool = False
     """The files were not to blame: trying again later may help."""
     approval: Approval | None = None

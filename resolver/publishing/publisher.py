@@ -93,10 +93,12 @@ class Publisher:
         compile_policy: Compile | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
+        number_in_history: Callable[[], int] = lambda: 0,
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
         `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
+        `number_in_history`: under which number the policy in force is recorded; 0: not known.
         """
         self.status = PublisherStatus()
         self.policy: Policy | None = None
@@ -109,6 +111,7 @@ class Publisher:
         self._compile = compile_policy or compile_in_child
         self._watch = watch
         self._on_applied = on_applied
+        self._number_in_history = number_in_history
         self._key = ""
         self._paths: tuple[str, ...] = (str(blocklist_path),)
         self._stamps: dict[str, Stamp] = {}
@@ -205,9 +208,9 @@ class Publisher:
             await self._publish(image, compiled.key)
             await self._remember(compiled)
             self._tell_applied(compiled.inputs)
-            self._log_success(problems)
+            self._log_success(problems, compiled.losses)
         else:
-            log.info("blocklist reloaded: nothing changed, generation %d", self.status.generation)
+            log.info("blocklist reloaded: nothing changed, %s stays in force", self._policy_in_force())
         return True
 
     def _note_failure(self, problems: list[Problem], *, transient: bool) -> None:
@@ -218,23 +221,30 @@ class Publisher:
         errors = [problem for problem in problems if problem.severity == "error"]
         log.error(
             "blocklist not loaded, %s: %s: %s",
-            f"generation {self.status.generation} stays in force" if self.policy else "nothing is served yet",
+            f"{self._policy_in_force()} stays in force" if self.policy else "nothing is served yet",
             counted(len(errors), "error"),
             "; ".join(map(str, errors[:PROBLEMS_LOGGED_MAX])),
         )
 
-    def _log_success(self, problems: list[Problem]) -> None:
+    def _policy_in_force(self) -> str:
+        """What people call it: by its number in the history, the only one that they see."""
+        number = self._number_in_history()
+        return f"generation {number}" if number else "the policy before it"
+
+    def _log_success(self, problems: list[Problem], losses: list[str]) -> None:
         assert self.policy is not None
         counts = self.policy.everybody.counts
         log.info(
-            "policy generation %d: %s, %s, %s, %s%s",
-            self.status.generation,
+            "new policy in force: %s, %s, %s, %s%s",
             counted(counts["exchanges"], "exchange"),
             counted(counts["domains"], "domain"),
             counted(counts["list_names"], "list name"),
             counted(len(problems), "warning"),
             "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
         )
+        # Whatever an edit opens has its name in the log, however it came into force.
+        for loss in losses:
+            log.warning("new policy in force: %s", loss)
 
     async def _serve_last_good(self, note: LastGood | None) -> None:
         """Serve what served last, or refuse to start."""
@@ -282,6 +292,8 @@ class Publisher:
         self.status.generation = policy.generation
         self.status.image = policy.image.path
         self._on_publish(policy)
+        if not policy.everybody.is_filtering:
+            log.warning("THE POLICY IN FORCE BLOCKS NOTHING: no exchange and no list in it is enforced")
         self._await_boundary()
 
     # Dates.
@@ -306,7 +318,7 @@ class Publisher:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
             policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
             self._swap(policy, wall - now)
-            log.info("policy generation %d: dates of rules judged again", policy.generation)
+            log.info("dates of rules judged again")
         else:
             self._await_boundary()
 
@@ -337,7 +349,7 @@ class Publisher:
             except Exception:
                 # The policy that serves must outlive whatever befalls its successor.
                 self.status.failures += 1
-                log.exception("reload failed, generation %d keeps serving", self.status.generation)
+                log.exception("reload failed, %s stays in force", self._policy_in_force())
 
     async def _watch_files(self) -> None:
         """Wake the worker soon after a change; without it `CHECK_S` does."""
@@ -411,6 +423,7 @@ def compiled_from_json(octets: bytes) -> Compiled:
         downloaded=fields["downloaded"],
         counts=fields["counts"],
         problems=[Problem(**problem) for problem in fields["problems"]],
+        losses=fields["losses"],
         transient=fields["transient"],
         approval=Approval(**fields["approval"]) if fields["approval"] else None,
     )

@@ -7,7 +7,8 @@ that befalls a history may befall the server.
 
     python -m resolver.publishing.recorder STATE_DIR < JSON of `Applied`
 
-prints one line of JSON: `{"number": N}` (null: this content is the latest already), or `{"error": "why"}`.
+prints one line of JSON: `{"number": N}` (where this content is the latest already, its number), or
+`{"error": "why"}`.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ def applied_from_json(octets: bytes) -> Applied:
     return Applied(fields["at"], [InputFile(**entry) for entry in fields["inputs"]], fields["counts"])
 
 
-def record(state_dir: Path, applied: Applied) -> int | None:
+def record(state_dir: Path, applied: Applied) -> int:
     """Record it, unless it is the latest already; its number.  Raises `HistoryUnusable`."""
     content = content_hash(applied.inputs)
     with open_history(state_dir, create=True) as history:
         before = history.latest()
         if before is not None and before.content == content:
-            return None
+            return before.number
         source = applied.inputs[0]
         path = Path(source.path)
         text = _text_as_applied(state_dir, applied.inputs)
@@ -88,7 +89,7 @@ def record(state_dir: Path, applied: Applied) -> int | None:
             who_from=who_from,
             reason=_reason(decisive(approvals), fresh),
             counts=counts,
-            changes=_changes(history, before, path, text, counts),
+            changes=_changes(history, before, path, text, counts) | _rollback(fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -105,6 +106,13 @@ def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
             if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
                 return text
     return None
+
+
+def _rollback(fresh: list[Approval]) -> dict[str, Any]:
+    """The generation that was written back, if that is what this is."""
+    if not fresh or not fresh[-1].rolled_back_to:
+        return {}
+    return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:

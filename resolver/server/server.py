@@ -67,6 +67,8 @@ LINGER_S: Final = 0.3
 
 DRAIN_POLL_S: Final = 0.01
 
+BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
+
 NOT_THIS_MACHINE: Final = (
     "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
     "reads datagrams by recvmmsg(2) as that is laid out there"
@@ -110,6 +112,7 @@ class Server:
             self._on_publish,
             wall=wall,
             on_applied=self._recorder.note,
+            number_in_history=lambda: self._recorder.generation,
         )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
@@ -300,6 +303,7 @@ class Server:
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody)
+        self.health.remark("filtering", "" if policy.everybody.is_filtering else BLOCKS_NOTHING)
         if self._service is not None:
             self._service.publish(policy)
 

@@ -94,6 +94,7 @@ class Stage:
         self.compiled = 0
         self.failing = False
         self.serial = 0
+        self.number_in_history = 0
 
     def write(self, *entries: str, rest: str = "") -> None:
         self.blocklist.write_text(HEAD + "".join(entries) + rest)
@@ -119,6 +120,7 @@ class Stage:
             wall=self.clock.wall,
             compile_policy=self.compile,
             watch=False,
+            number_in_history=lambda: self.number_in_history,
         )
 
     def blocks(self, label: str) -> bool:
@@ -320,6 +322,7 @@ def test_asked_reload_of_the_same_content_keeps_the_generation(stage: Stage) -> 
 
 def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.write(entry("alpha"))
+    stage.number_in_history = 12
 
     async def story(publisher: Publisher) -> None:
         stage.write("  beta: {nam: Beta}\n")
@@ -334,7 +337,7 @@ def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest
 
     play(stage, story)
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "generation 1 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
+    assert "generation 12 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
 
 
 def test_changed_list_file_is_published_and_a_new_list_is_followed(stage: Stage) -> None:
