@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
-from resolver.publishing.approvals import Approval
-from resolver.publishing.compiled import Compiled, InputFile
+from resolver.publishing.approvals import Approval, content_hash
+from resolver.publishing.compiled import Compiled, InputFile, edited_files
 from resolver.publishing.image_store import ImageStore, LastGood, Stamp, open_image, stamps_as_read, stamps_of
 
 CHECK_S = 5.0
@@ -77,6 +77,8 @@ class PublisherStatus:
     serves_last_good: bool = False
     """The blocklist as it stands is not in force: the last attempt failed, an older policy serves."""
     image: Path | None = None
+    content: str = ""
+    """Hash of the files in force that people edit: servers with the same files have the same."""
 
 
 class Publisher:
@@ -140,7 +142,7 @@ class Publisher:
             self.status.last_attempt = self.status.last_success = self._wall()
             self.status.successes += 1
             await self._follow(note.paths, note.inputs)
-            await self._publish(image, note.key)
+            await self._publish(image, note.key, note.inputs)
             self._tell_applied(list(note.inputs))
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
@@ -205,7 +207,7 @@ class Publisher:
         self.status.last_success = self._wall()
         self.status.serves_last_good = False
         if compiled.key != self._key:
-            await self._publish(image, compiled.key)
+            await self._publish(image, compiled.key, compiled.inputs)
             await self._remember(compiled)
             self._tell_applied(compiled.inputs)
             self._log_success(problems, compiled.losses)
@@ -256,7 +258,7 @@ class Publisher:
                 self.status.last_problems += (Problem(str(self._state_dir), 0, f"last good copy: {error}"),)
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
-        await self._publish(image, note.key)
+        await self._publish(image, note.key, note.inputs)
         log.error(
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
@@ -277,13 +279,14 @@ class Publisher:
         if self._on_applied is not None and self.policy is not None:
             self._on_applied(inputs, self.policy.everybody.counts)
 
-    async def _publish(self, image: Image, key: str) -> None:
+    async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
         generation = self.status.generation + 1
         policy = await asyncio.to_thread(
             make_policy, image, generation, wall := self._wall(), now := self._clock.now()
         )
         self._key = key
+        self.status.content = content_hash(edited_files(self._state_dir, inputs))
         self._swap(policy, wall - now)
 
     def _swap(self, policy: Policy, offset: float) -> None:

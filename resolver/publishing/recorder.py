@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.difference import Difference, compare
-from resolver.blocklist.downloads import stored_path
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.portions import open_regular, read_up_to
 from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive, user_name
-from resolver.publishing.compiled import InputFile, key_of
+from resolver.publishing.compiled import InputFile, edited_files, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,
     TEXT_PLAIN_OCTETS_MAX,
@@ -72,9 +71,7 @@ def record(state_dir: Path, applied: Applied) -> int:
         path = Path(source.path)
         text = _text_as_applied(state_dir, applied.inputs)
         # An approval is for what people edit, not for copies of downloaded lists.
-        copies = stored_path(state_dir, "any").parent
-        own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
-        approvals = approvals_of(state_dir, own)
+        approvals = approvals_of(state_dir, edited_files(state_dir, applied.inputs))
         # An approval from before the last change is not what made this one.
         fresh = [entry for entry in approvals if before is None or entry.at > before.at]
         who, who_from = _who(path, fresh[-1] if fresh else None)

@@ -302,7 +302,7 @@ class Server:
 
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
-        self._policy_facts = policy_facts(policy.everybody)
+        self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         self.health.remark("filtering", "" if policy.everybody.is_filtering else BLOCKS_NOTHING)
         if self._service is not None:
             self._service.publish(policy)

@@ -142,6 +142,33 @@ def test_every_pinned_package_has_one_exact_version() -> None:
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
 
 
+ALERT_CASES = sorted((ROOT / "tests" / "alerts").glob("*.test.yaml"))
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("case", ALERT_CASES, ids=lambda path: path.name.removesuffix(".test.yaml"))
+def test_an_alert_fires_when_it_should_and_only_then(case: Path) -> None:
+    told = subprocess.run(["promtool", "test", "rules", case], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_every_alert_has_a_case_but_those_of_before_there_were_cases() -> None:
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    tried = "".join(case.read_text() for case in ALERT_CASES)
+    untried = {
+        "ResolverDown",
+        "ResolverBlocklistNotInForce",
+        "ResolverExchangesExpire",
+        "ResolverHistoryNotWritten",
+        "ResolverServesStale",
+        "ResolverUpstreamFails",
+        "ResolverSlow",
+        "ResolverDropsQueries",
+        "ResolverQueryLogLosesLines",
+    }
+    assert {rule["alert"] for rule in rules if rule["alert"] not in tried} <= untried
+
+
 @pytest.mark.needs("promtool")
 def test_promtool_accepts_the_alert_rules() -> None:
     told = subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True, text=True, check=False)
