@@ -2,7 +2,7 @@
 
 Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
 
-    python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR]
+    python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR] [--text FILE]
 
 prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
@@ -319,10 +319,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
     parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
+    parser.add_argument("--text", type=Path, help="what the blocklist would say, instead of what it says")
     options = parser.parse_args(arguments)
     # Nothing here lives in cycles; looking for them costs a tenth of the time.
     gc.disable()
-    compiled = compile_policy(options.blocklist, options.out, force=options.force, state_dir=options.state)
+    text, problems = (None, []) if options.text is None else read_octets(options.text)
+    compiled = Compiled(problems=problems)
+    if not problems:
+        compiled = compile_policy(
+            options.blocklist, options.out, force=options.force, state_dir=options.state, text=text
+        )
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if compiled.image else 2

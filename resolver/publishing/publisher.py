@@ -53,6 +53,8 @@ log = logging.getLogger("resolver.policy")
 
 Compile = Callable[[Path, Path, bool], Awaitable[Compiled]]
 """Compiles (blocklist, into folder, only in idle time); never raises."""
+CompileText = Callable[[Path, Path, Path], Awaitable[Compiled]]
+"""Compiles (blocklist, into folder, with the text in this file in its place), which served; never raises."""
 
 
 class StartRefused(Exception):
@@ -93,6 +95,7 @@ class Publisher:
         *,
         wall: Callable[[], float],
         compile_policy: Compile | None = None,
+        compile_text: CompileText | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
         number_in_history: Callable[[], int] = lambda: 0,
@@ -111,6 +114,7 @@ class Publisher:
         self._wall = wall
         self._on_publish = on_publish
         self._compile = compile_policy or compile_in_child
+        self._compile_text = compile_text or compile_text_in_child
         self._watch = watch
         self._on_applied = on_applied
         self._number_in_history = number_in_history
@@ -256,6 +260,7 @@ class Publisher:
                 image = await asyncio.to_thread(open_image, self._store.path_of(note.key))
             except ImageUnusable as error:
                 self.status.last_problems += (Problem(str(self._state_dir), 0, f"last good copy: {error}"),)
+                note, image = await self._compile_last_good(note)
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
         await self._publish(image, note.key, note.inputs)
@@ -263,6 +268,23 @@ class Publisher:
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
         )
+
+    async def _compile_last_good(self, note: LastGood) -> tuple[LastGood, Image | None]:
+        """Make the image of the text that served last anew: the old one is damaged, or of another format."""
+        text = self._store.text_path_of(note.key)
+        if not text.exists():
+            return note, None
+        compiled = await self._compile_text(self._blocklist, self._store.images, text)
+        if compiled.image is None or compiled.inputs[0].sha256 != note.inputs[0].sha256:
+            self.status.last_problems += tuple(compiled.problems)
+            return note, None
+        try:
+            image = await asyncio.to_thread(open_image, compiled.image)
+        except ImageUnusable as error:
+            self.status.last_problems += (Problem(str(compiled.image), 0, str(error)),)
+            return note, None
+        await self._remember(compiled)
+        return LastGood(compiled.key, tuple(compiled.inputs), self._paths), image
 
     async def _remember(self, compiled: Compiled) -> None:
         note = LastGood(compiled.key, tuple(compiled.inputs), self._paths)
@@ -392,6 +414,15 @@ async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compil
 
     `idle`: it stands back for whoever serves, at first altogether, then by less.
     """
+    return await _compile_in_child(blocklist, out_dir, idle=idle)
+
+
+async def compile_text_in_child(blocklist: Path, out_dir: Path, text: Path) -> Compiled:
+    """The same at once, of a text that served: the rails have nothing more to say of it."""
+    return await _compile_in_child(blocklist, out_dir, "--text", str(text), "--force", idle=False)
+
+
+async def _compile_in_child(blocklist: Path, out_dir: Path, *more: str, idle: bool) -> Compiled:
     words = (
         "resolver.publishing.compiler",
         str(blocklist),
@@ -399,6 +430,7 @@ async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compil
         str(out_dir),
         "--state",
         str(out_dir.parent),
+        *more,
     )
     try:
         if idle:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +25,7 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import open_history
 from resolver.publishing.image_store import ImageStore, LastGood, hash_file
-from resolver.publishing.publisher import Publisher
+from resolver.publishing.publisher import Publisher, StartRefused, compile_text_in_child
 from resolver.publishing.recorder import Applied, record
 from resolver.wire.names import name_from_text as n
 from tests.publishing.test_publisher import HandClock
@@ -152,6 +153,10 @@ def publish(stage: Stage, text: str, *then: str) -> Publisher:
         async def compile_here(blocklist: Path, out: Path, idle: bool) -> Compiled:
             return compile_policy(blocklist, out, state_dir=out.parent)
 
+        async def compile_text(blocklist: Path, out: Path, text: Path) -> Compiled:
+            octets = text.read_bytes()
+            return compile_policy(blocklist, out, force=True, state_dir=out.parent, text=octets)
+
         publisher = Publisher(
             stage.blocklist,
             stage.state,
@@ -159,6 +164,7 @@ def publish(stage: Stage, text: str, *then: str) -> Publisher:
             lambda policy: None,
             wall=clock.wall,
             compile_policy=compile_here,
+            compile_text=compile_text,
             watch=False,
         )
         stage.table = (await publisher.start()).everybody
@@ -204,6 +210,44 @@ def test_a_file_emptied_before_an_upgrade_is_held_against_what_served_before_it(
     publish(stage, FEW)
     make_older(stage)
     assert stage.compile(EMPTY).image is None
+
+
+@pytest.mark.parametrize("edit", [EMPTY, "exchanges: ["], ids=["emptied", "broken"])
+def test_after_an_upgrade_what_served_is_compiled_anew_and_serves_on(stage: Stage, edit: str) -> None:
+    publish(stage, FEW)
+    make_older(stage)
+    for _ in range(2):  # and is found at the next start
+        publisher = publish(stage, edit)
+        assert stage.blocks("one.example") and publisher.status.serves_last_good
+    assert publish(stage, FEW).status.serves_last_good is False
+
+
+def test_a_damaged_image_is_compiled_anew_from_what_served(stage: Stage) -> None:
+    publish(stage, FEW)
+    note = stage.store.last_good()
+    assert note is not None
+    image = stage.store.path_of(note.key)
+    image.chmod(0o644)
+    image.write_bytes(image.read_bytes()[:-1])
+    assert publish(stage, EMPTY).status.serves_last_good and stage.blocks("one.example")
+
+
+def test_after_an_upgrade_another_text_in_its_place_does_not_serve(stage: Stage) -> None:
+    publish(stage, FEW)
+    make_older(stage)
+    stage.store.text_path_of("0" * 40).write_text(FEW.replace("one", "two"))
+    with pytest.raises(StartRefused):
+        publish(stage, "exchanges: [")
+
+
+@pytest.mark.slow
+def test_the_child_compiles_the_text_that_served(stage: Stage, tmp_path: Path) -> None:
+    stage.blocklist.write_text(EMPTY)
+    text = tmp_path / "served.yaml"
+    text.write_text(FEW)
+    compiled = asyncio.run(compile_text_in_child(stage.blocklist, stage.store.images, text))
+    assert compiled.image is not None and compiled.counts["domains"] == 1
+    assert compiled.inputs[0] == replace(hash_file(text), path=str(stage.blocklist))
 
 
 def test_an_upgrade_alone_loads_the_same_text_anew(stage: Stage) -> None:
