@@ -18,7 +18,7 @@ from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.rules import Blocklist
 from resolver.blocklist.spelling import readable
 from resolver.plurals import counted
-from resolver.policy.verdict import Mode, PolicyRule, RuleForm
+from resolver.policy.verdict import RuleForm
 from resolver.problems import Problem
 from resolver.wire.names import suffix_offsets
 
@@ -44,15 +44,6 @@ _ITSELF, _BELOW = 1, 2
 _PARTS = (RuleForm.EXACT, RuleForm.BELOW)
 
 
-def is_in_force(rule: PolicyRule, now: float) -> bool:
-    """Whether a rule is enforced at `now` (Unix seconds): by its mode and its dates."""
-    return (
-        rule.mode is Mode.ENFORCE
-        and (rule.starts_at is None or rule.starts_at <= now)
-        and (rule.ends_at is None or now < rule.ends_at)
-    )
-
-
 class InForce:
     """What one blocklist enforces at one moment."""
 
@@ -61,7 +52,7 @@ class InForce:
         self._allowed: dict[bytes, int] = {}
         self._protected: dict[bytes, int] = {}
         kinds = {"block": self._blocked, "allow": self._allowed, "protect": self._protected}
-        active = {rule.label for rule in blocklist.exchanges if is_in_force(rule, now)}
+        active = {rule.label for rule in blocklist.exchanges if rule.is_in_force(now)}
         written: dict[Entry, str] = {}
         self.allow: set[Entry] = set()
         self.protected: set[Entry] = set()
@@ -75,6 +66,7 @@ class InForce:
                 (self.allow if effect == "allow" else self.protected).add((owner, form))
             kind = kinds[effect]
             kind[owner] = kind.get(owner, 0) | _AT[form]
+        self._excepted = self._allowed.keys() | self._protected.keys()
         self.domains = {entry: label for entry, label in written.items() if self.blocks(entry)}
         """Every entry that has an effect, and the exchange it is of."""
         self.networks: dict[IPv4Network | IPv6Network, str] = {
@@ -83,7 +75,7 @@ class InForce:
         self.exchanges = {*self.domains.values(), *self.networks.values()}
         """Ids of those that block something."""
         self.lists = {
-            spec.name for spec in blocklist.lists if spec.kind == "block" and is_in_force(spec.rule, now)
+            spec.name for spec in blocklist.lists if spec.kind == "block" and spec.rule.is_in_force(now)
         }
 
     @property
@@ -100,6 +92,11 @@ class InForce:
         """Whether all that the entry stands for is blocked, as far as no exception is further down."""
         owner, form = entry
         reach = _AT[form]
+        # Nearly every name: its own rule reaches far enough, and no exception is at it or above.
+        if self._blocked.get(owner, 0) & reach == reach and not any(
+            owner[offset:] in self._excepted for offset in suffix_offsets(owner)
+        ):
+            return True
         return all(self._wins(owner, bit) for bit in (_ITSELF, _BELOW) if reach & bit)
 
     def has_network(self, network: IPv4Network | IPv6Network) -> bool:

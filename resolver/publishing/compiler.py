@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
-from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems
+from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -121,6 +121,7 @@ def compile_policy(
     _find_or_write(blocklist, lists, out_dir, compiled, rails, on_step)
     if compiled.image is not None:
         _keep_text(compiled.image, octets)
+        compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
     return compiled
 
 

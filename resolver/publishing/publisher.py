@@ -341,9 +341,10 @@ class Publisher:
         if jumped or wall >= self.policy.next_boundary:
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
+            before, _ = self.policy.made_at
             policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
             self._swap(policy, wall - now)
-            log.info("dates of rules judged again")
+            log.info("dates of rules judged again%s", turned(policy, before, wall))
         else:
             self._await_boundary()
 
@@ -397,6 +398,16 @@ class Publisher:
             except (OSError, RuntimeError) as error:
                 log.warning("cannot watch %s: %s: compared every %g s instead", folders, error, CHECK_S)
                 await self._paths_changed.wait()
+
+
+def turned(policy: Policy, before: float, now: float) -> str:
+    """Which exchanges came into force and which left it between two wall times, for the log."""
+    was, is_now = (
+        {rule.label for rule in policy.everybody.exchanges if rule.is_in_force(moment)}
+        for moment in (before, now)
+    )
+    words = (("no longer in force", was - is_now), ("in force from now on", is_now - was))
+    return "".join(f"; {said}: {', '.join(sorted(labels))}" for said, labels in words if labels)
 
 
 def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:

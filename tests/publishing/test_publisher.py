@@ -446,7 +446,10 @@ def test_old_table_still_judges_after_its_image_is_removed(stage: Stage) -> None
 # Dates.
 
 
-def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
+def test_coming_date_swaps_a_table_over_the_same_image(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     stage.clock.wall_ahead = 1.6e9 - (1.6e9 % DAY_S) - 1000.0 + 12 * 3600  # Noon, 2020-09-13.
     stage.write(entry("alpha", ", from: 2020-09-14"), entry("beta", ", until: 2020-09-15"))
 
@@ -462,6 +465,8 @@ def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
         assert publisher.status.generation == 3 and not stage.blocks("beta")
 
     play(stage, story)
+    assert "judged again; in force from now on: alpha" in caplog.text
+    assert "judged again; no longer in force: beta" in caplog.text
 
 
 def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> None:
