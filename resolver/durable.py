@@ -11,6 +11,7 @@ last rename wins.  Who changes what was read before takes `locked` around both.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -23,6 +24,14 @@ from typing import IO
 TEMPORARY_SUFFIX = ".new"
 _TEMPORARY_NAME = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
 """The file it stands in for, and a number by chance."""
+
+MOUNTED = (
+    "is mounted here as a single file, which cannot be replaced whole; mount its folder instead, or change "
+    "the file outside and mount it anew"
+)
+"""Why a mount point, such as one file of a container, is left as it is."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Replacement:
@@ -38,6 +47,7 @@ class Replacement:
         A link stays a link: the file it leads to is replaced.  Mode and owner stay what they were; a new
         file gets `mode` under the umask, and from root its folder's owner, so that a server without
         privileges can read it.  A device or a pipe has no old content: it is written to directly.
+        A mount point is refused: nothing can be renamed over it, and written in place it might be left half.
         """
         self._temporary: Path | None = None
         self._target = path.resolve()
@@ -50,6 +60,8 @@ class Replacement:
             if not stat.S_ISREG(before.st_mode):
                 self.file: IO[bytes] = path.open("wb")
                 return
+        if is_mount_point(self._target):
+            raise OSError(errno.EBUSY, MOUNTED, str(path))
         self._owner = (owner.st_uid, owner.st_gid)
         remove_leftovers(self._target.parent, self._target.name)
         # What replaces a file that few may read is as secret as that, from its first octet on.
@@ -176,6 +188,17 @@ def _remove_unlocked(path: Path) -> None:
         path.unlink()
     finally:
         os.close(descriptor)
+
+
+def is_mount_point(path: Path) -> bool:
+    """Whether something is mounted on `path`, which has no links in it; False where that is not known."""
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return False
+    # proc(5): the fifth field, where what would end it is written in octal.
+    wanted = re.sub(rb"[ \t\n\\]", lambda found: b"\\%03o" % ord(found[0]), os.fsencode(path))
+    return any(fields[4] == wanted for line in lines if len(fields := line.split(b" ", 5)) > 4)
 
 
 def _sync_directory(directory: Path) -> None:

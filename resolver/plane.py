@@ -80,7 +80,7 @@ class Handover(NamedTuple):
     """What came in; None: nothing did."""
     reason: str
     """`reply`, `timeout`, `network`, `no_socket`; `abandoned`: the plane gave the attempt up, for no fault of
-    the upstream's; `recalled`: nothing happened, Python wants it."""
+    the upstream's; `recalled`: nothing happened, Python called for all attempts."""
     waiters: list[WaitingFields]
 
 

@@ -240,3 +240,26 @@ def test_leftovers_of_all_files_go_but_not_what_is_being_written(tmp_path: Path)
         new.file.write(b"whole")
         remove_leftovers(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["g"]
+
+
+def test_a_file_that_is_mounted_singly_is_refused_with_a_reason_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a file"
+    path.write_bytes(b"one")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"36 35 98:0 /x {tmp_path}/a\\040file rw,noatime - ext4 /dev/root rw\n")
+    monkeypatch.setattr("resolver.durable._MOUNTS", mounts)
+    with pytest.raises(OSError, match="mounted here as a single file") as caught:
+        replace_file(path, b"two")
+    assert caught.value.errno == errno.EBUSY
+    assert path.read_bytes() == b"one"
+    replace_file(tmp_path / "another", b"two")
+
+
+def test_where_mounts_are_not_known_files_are_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.durable._MOUNTS", tmp_path / "none")
+    replace_file(tmp_path / "f", b"one")
+    assert (tmp_path / "f").read_bytes() == b"one"

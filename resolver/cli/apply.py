@@ -21,7 +21,7 @@ from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_proble
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import Settings
-from resolver.durable import replace_file
+from resolver.durable import replace_file, replacing
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import (
@@ -86,13 +86,14 @@ def roll_back(
                 print(f"{path} is in no generation of the history: it would be saved as {saved}")
             print("nothing was written")
             return EXIT_FINE
-        if unrecorded is not None:
-            saved = _free_name(path, unrecorded)
-            replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
-            print(f"{path} was in no generation of the history: it is saved as {saved}")
-        # The approval first: the server may look at the new file at once.
-        _approve(settings, compiled, why, rolled_back_to=number)
-        replace_file(path, text)
+        with replacing(path) as new:
+            new.file.write(text)
+            if unrecorded is not None:
+                saved = _free_name(path, unrecorded)
+                replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
+                print(f"{path} was in no generation of the history: it is saved as {saved}")
+            # The approval first: the server may look at the new file at once.
+            _approve(settings, compiled, why, rolled_back_to=number)
     except BadInput as error:
         print_problems(error.problems)
         return EXIT_BAD_INPUT

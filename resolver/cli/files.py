@@ -18,6 +18,8 @@ from resolver.problems import Problem, has_errors
 EXIT_FINE = 0
 EXIT_FINDINGS = 1
 EXIT_BAD_INPUT = 2
+EXIT_MAY_PASS = 75
+"""EX_TEMPFAIL of sysexits(3): the machine is to blame, and trying again may help."""
 
 
 class BadInput(Exception):

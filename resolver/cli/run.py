@@ -12,6 +12,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import uvloop
@@ -20,6 +22,7 @@ from resolver.children import Share, niceness
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
+    EXIT_MAY_PASS,
     BadInput,
     print_problems,
     read_settings,
@@ -27,7 +30,7 @@ from resolver.cli.files import (
 )
 from resolver.cli.paths import path_problems
 from resolver.config.settings import Settings
-from resolver.observe.log import LogWriter, set_up_logging
+from resolver.observe.log import LogWriter, json_line, set_up_logging
 from resolver.plane import THREADS
 from resolver.server.engine import Choice, NoSuchEngine, choose_engine
 from resolver.server.server import CannotStart, Server
@@ -49,16 +52,16 @@ def run_server(config: Path | None) -> int:
     except NoSuchEngine as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
-    print_problems(warnings)
+    _say(settings, "warning", warnings)
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(_serve(settings, choice, writer))
     finally:
         writer.close()
-    if code != EXIT_FINE:
+    if code == EXIT_BAD_INPUT:
         # What did not start may be the settings' doing, which name the path.
-        print_problems(path_problems(settings_path(config), settings).values())
+        _say(settings, "error", path_problems(settings_path(config), settings).values())
     return code
 
 
@@ -83,9 +86,8 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
         starting.result()
     except CannotStart as error:
         stopped.cancel()
-        for reason in error.reasons:
-            print(reason, file=sys.stderr)
-        return EXIT_BAD_INPUT
+        _say(settings, "error", error.reasons)
+        return EXIT_MAY_PASS if error.may_pass else EXIT_BAD_INPUT
     # What lives now lives until the end: the garbage collector need not walk it again and again.
     gc.collect()
     gc.freeze()
@@ -94,7 +96,10 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
     if server.answers_natively:
         let_the_plane_go_first()
-    _announce(server.describe())
+    if settings.log.format == "json":
+        _announce(json_line(time.time(), "info", "ready", server.description()))
+    else:
+        _announce(server.describe())
     await stopped
     _log.info("stopping")
     await server.stop()
@@ -113,6 +118,13 @@ def let_the_plane_go_first(tasks: Path = Path("/proc/self/task")) -> None:
             with contextlib.suppress(OSError):
                 if not (task / "comm").read_text().startswith(THREADS):
                     os.setpriority(os.PRIO_PROCESS, int(task.name), niceness(Share.NICE))
+
+
+def _say(settings: Settings, level: str, texts: Iterable[object]) -> None:
+    """A line each on standard error, beside the log and in its format."""
+    for text in texts:
+        is_json = settings.log.format == "json"
+        print(json_line(time.time(), level, str(text), {}) if is_json else text, file=sys.stderr)
 
 
 def _announce(line: str) -> None:

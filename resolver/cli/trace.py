@@ -94,9 +94,9 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
     """Every network around `address`, the smallest first."""
     traced: list[TracedRule] = []
     for class_id, line, network, length in table.addresses_at(address):
-        standing = table.standing(class_id)
-        origin = standing.origin
-        fate = _standing_fate(origin.rule, origin.is_for(table.group), wall)
+        state = table.class_state(class_id)
+        origin = state.origin
+        fate = _state_fate(origin.rule, origin.is_for(table.group), wall)
         why = (
             "it is for other clients"
             if fate is RuleResult.OTHER_CLIENTS
@@ -148,10 +148,10 @@ def _fate_of(candidate: Candidate, trace: Trace) -> RuleResult:
     is_own_name = candidate.owner == trace.name
     if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
         return RuleResult.OUT_OF_REACH
-    return _standing_fate(candidate.rule, candidate.is_for_group, trace.at)
+    return _state_fate(candidate.rule, candidate.is_for_group, trace.at)
 
 
-def _standing_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> RuleResult:
+def _state_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> RuleResult:
     """What its audience, mode and dates make of a rule; OUTRANKED if they let it take part."""
     if not is_for_group:
         return RuleResult.OTHER_CLIENTS

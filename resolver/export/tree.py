@@ -92,7 +92,7 @@ class PolicyTree:
         self._knows_tcp_only = knows_tcp_only
         self._outcomes: dict[tuple[int, bool], Outcome] = {}
         class_ids = range(len(table.image.classes))
-        self._is_enforced = [table.standing(class_id).is_enforced for class_id in class_ids]
+        self._is_enforced = [table.class_state(class_id).is_enforced for class_id in class_ids]
         self._alone = [self._alone_outcomes(class_id) for class_id in class_ids]
 
     def points(self) -> Iterator[Point]:
@@ -172,7 +172,7 @@ class PolicyTree:
         return list(rules.values())
 
     def _address_outcome(self, class_id: int) -> Outcome:
-        origin = self.table.standing(class_id).origin
+        origin = self.table.class_state(class_id).origin
         if origin.effect is not Effect.BLOCK:
             return EXCEPTION
         # An address speaks of one type, so its denial is never NXDOMAIN.
@@ -217,9 +217,9 @@ class PolicyTree:
 
     def _alone_outcomes(self, class_id: int) -> tuple[Outcome, Outcome] | None:
         """Outcomes at and below a name with one enforced block rule, and none above or below it."""
-        standing = self.table.standing(class_id)
-        origin = standing.origin
-        if not standing.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
+        state = self.table.class_state(class_id)
+        origin = state.origin
+        if not state.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
             return None
         if origin.form is RuleForm.EXACT:
             return self._rule_outcome(origin.rule, is_whole=False), NOTHING

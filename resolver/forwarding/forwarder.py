@@ -129,7 +129,7 @@ class Forwarder:
         self._in_flight: dict[_Key, _Flight] = {}
         self._probes: set[_Flight] = set()
         self._deadlines = Deadlines(clock)
-        self._changes = ChangeLog(clock)
+        self._changes = ChangeLog(clock, plan.zones)
         self._is_closed = False
         self.other_plane: NativeClaims | None = None
         self.asked = 0
@@ -195,6 +195,14 @@ class Forwarder:
         self._in_flight[key] = flight
         if self.other_plane is not None and self._is_asked_by(self.other_plane, flight):
             return
+        self._follow(flight, flight.start(now))
+
+    def ask_one(self, upstream: Upstream, question: Question, done: Done) -> None:
+        """Ask this upstream alone, be it up or down; `done` is called exactly once, and nothing is kept."""
+        now = self._now()
+        flight = self._new_flight(question, (upstream,), now + self._timeout_s, PACKETS_PER_QUESTION_MAX)
+        flight.waiters.append(done)
+        self._probes.add(flight)
         self._follow(flight, flight.start(now))
 
     def _is_asked_by(self, other_plane: NativeClaims, flight: _Flight) -> bool:
@@ -310,6 +318,7 @@ class Forwarder:
                 ticket.close()
         if flight.key is None:
             self._probes.discard(flight)
+            self._tell(flight.waiters, result)
             return
         del self._in_flight[flight.key]
         if result is not _CLOSED:  # that says nothing of the question
@@ -364,7 +373,7 @@ class _Flight(Transaction):
     """See `deadlines.Timed`."""
     forwarder: Forwarder
     key: _Key | None
-    """Its place in the table of those in flight; None for a probe, which has none."""
+    """Its place in the table of those in flight; None: it has none, for what comes of it is not kept."""
     is_wanted: bool
     """Whether the other plane was told that we ask it."""
     waiters: list[Done]

@@ -42,6 +42,11 @@ class UpstreamSet:
         for upstream in self.upstreams:
             upstream.on_change.append(self._forget_order)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether all of them are down.  They are asked all the same."""
+        return not any(upstream.is_up for upstream in self.upstreams)
+
     def order(self, now: float) -> tuple[Upstream, ...]:
         """The upstreams, best first."""
         if now < self._good_until or len(self.upstreams) == 1:
@@ -123,6 +128,8 @@ class ForwardPlan:
             suffix: as_set(chosen, index) for index, (suffix, chosen) in enumerate((forward or {}).items(), 1)
         }
         self.upstreams = tuple(known.values())
+        self.zones = ((b"\0", self.default), *self.suffixes.items())
+        """Every set with the name (wire form) that it is for, at and below; the root: all other names."""
 
     def set_for(self, qname: bytes) -> UpstreamSet:
         """Who answers for `qname` (wire form, lower case)."""

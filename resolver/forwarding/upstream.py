@@ -77,6 +77,7 @@ class Upstream:
         "failures",
         "is_stream",
         "is_up",
+        "last_failure",
         "on_change",
         "on_edns_refused",
         "port",
@@ -104,6 +105,8 @@ class Upstream:
         """Smoothed; None until measured."""
         self.rtt_variance_s = 0.0
         self.is_up = True
+        self.last_failure = ""
+        """Why it was of no use when it last was; a word of `FAILURE_REASONS`, empty: it always was."""
         self.answered_at = float("-inf")
         """Monotonic seconds of its last answer of any kind."""
         self.consecutive_failures = 0
@@ -127,6 +130,11 @@ class Upstream:
         """`udp://192.0.2.1:53`, `tcp://[2001:db8::1]:53`: the metric label."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def state(self) -> str:
+        """`up`, `down (timeout)`: for people."""
+        return "up" if self.is_up else f"down ({self.last_failure})"
 
     def __repr__(self) -> str:
         return f"Upstream({self.name})"
@@ -190,6 +198,7 @@ class Upstream:
     def on_failure(self, reason: str, now: float) -> None:
         """It did not answer, or could not be reached."""
         self.failures[reason] += 1
+        self.last_failure = reason
         self.consecutive_failures += 1
         # A burst of lost packets is not an outage when it answered a moment ago.
         if (
@@ -201,8 +210,17 @@ class Upstream:
     def on_refusal(self, reason: str, now: float) -> None:
         """It answered, but with a failure of its own."""
         self.failures[reason] += 1
+        self.last_failure = reason
         self.consecutive_refusals += 1
         if self.consecutive_refusals >= DOWN_AFTER_REFUSALS:
+            self._back_off(now)
+
+    def on_first_question_lost(self, now: float) -> None:
+        """A question that it alone was asked, retries and all, came to nothing.
+
+        Down at once if it never answered anything, or an idle server would think for long that all is well.
+        """
+        if self.consecutive_failures and self.answered_at == float("-inf"):
             self._back_off(now)
 
     def refuse_edns(self, now: float) -> None:

@@ -1,11 +1,15 @@
 """Binds sockets the way a DNS server needs them.
 
-Knows: socket options and why.  Does not know: who reads from them.
+Knows: socket options and why; which addresses this machine has.  Does not know: who reads from them.
+Theory: a socket may be bound to an address that this machine does not have yet (IP_FREEBIND).  What is sent
+there arrives from the moment on when the address comes; nobody needs to bind again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from pathlib import Path
 from typing import NamedTuple
 
 from resolver.listeners import mmsg
@@ -20,6 +24,11 @@ TCP_BACKLOG = 512
 """Connections that wait for `accept`."""
 
 _SO_RCVBUFFORCE = 33
+_IP_FREEBIND = 15
+_IPV6_FREEBIND = 78
+"""Linux socket options that Python's `socket` does not name (include/uapi/linux/in.h, in6.h)."""
+
+_IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 
 
 class SocketAddress(NamedTuple):
@@ -59,6 +68,7 @@ def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.sock
             # Forged ICMP "fragmentation needed" must not make us send fragments (RFC 9715 §3.1).
             _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_MTU_DISCOVER, mmsg.PMTUDISC_OMIT)
             _set_where_known(sock, socket.IPPROTO_IP, mmsg.IP_PKTINFO, 1)
+        _allow_absent(sock)
         sock.bind(tuple(address))
         sock.setblocking(False)
     except OSError:
@@ -67,7 +77,7 @@ def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.sock
     return sock
 
 
-def bind_tcp(address: SocketAddress) -> socket.socket:
+def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.socket:
     """A non-blocking, listening TCP socket on `address`.  Raises OSError."""
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
@@ -75,13 +85,40 @@ def bind_tcp(address: SocketAddress) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _allow_absent(sock)
         sock.bind(tuple(address))
-        sock.listen(TCP_BACKLOG)
+        sock.listen(backlog)
         sock.setblocking(False)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def is_here(host: str) -> bool:
+    """Whether this machine has the address now, and may use it: a new IPv6 one is checked for a second."""
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.bind((host, 0))
+        return True
+    return False
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has any IPv6 address, be it `::1`."""
+    try:
+        return bool(_IPV6_ADDRESSES.read_bytes())
+    except OSError:
+        return False
+
+
+def _allow_absent(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        _set_where_known(sock, socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+    else:
+        _set_where_known(sock, socket.IPPROTO_IP, _IP_FREEBIND, 1)
 
 
 def _grow_buffers(sock: socket.socket) -> None:

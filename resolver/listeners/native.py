@@ -51,7 +51,7 @@ class BoundSocket(NamedTuple):
 
     @property
     def fields(self) -> tuple[int, bool, bool]:
-        """What the plane is told: descriptor, whether it is IPv6, whether to carry the address asked."""
+        """What the plane gets: descriptor, whether it is IPv6, whether to carry the address asked."""
         return self.sock.fileno(), self.sock.family == socket.AF_INET6, self.address.is_wildcard
 
 
@@ -110,7 +110,7 @@ class NativeListener:
         return sum(1 for covers in self._covers.values() if covers and covers[0].is_reading)
 
     def start(self) -> None:
-        """Let the plane begin to answer, and hear what it says."""
+        """Let the plane begin to answer, and read its events."""
         self._plane.start()
         self._forwarder.other_plane = self
         self._fd = self._plane.fileno()
@@ -177,7 +177,7 @@ class NativeListener:
         now = self._clock.now()
         peer = self._peers.get(address) or self._peer_of(address)
         if self._is_alone:
-            # What the plane's threads still read until they hear of it, they leave to us unseen.
+            # What the plane's threads still read until they see the signal, they leave to us unseen.
             outcome = self._service.answer_now(octets, peer, now)
         else:
             outcome = self._service.answer_punted(octets, peer, now, now)

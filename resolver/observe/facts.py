@@ -109,6 +109,8 @@ class UpstreamFacts:
 
     name: str
     """`udp://192.0.2.1:53`: from the settings, so a closed set."""
+    is_up: bool
+    """Whether it answers, as far as is known; one that was never asked counts as up."""
     queries: int
     failures: Mapping[str, int]
     """Reason -> count."""

@@ -122,6 +122,13 @@ METRICS: Final = (
     ),
     # Upstreams.
     _labelled(
+        "gauge",
+        "resolver_upstream_up",
+        "1 while this upstream answers, as far as is known, else 0.",
+        "upstream",
+        series.upstream_states,
+    ),
+    _labelled(
         "counter",
         "resolver_upstream_queries_total",
         "Queries sent to this upstream, retries included.",

@@ -194,18 +194,13 @@ class RecordReader:
         return tuple(SinkFacts(sink.name, sink.written, before + sink.lost) for sink in self._sinks)
 
     def drain(self) -> None:
-        """Hand on everything that waits now."""
-        # Wall time may be set; each drain asks anew how far it is from the clock of the answers.
-        offset_s = self._wall() - self._now()
-        for source in self._sources:
-            try:
-                # A few were noted meanwhile, and can wait: who answers without a pause must not keep us here.
-                while self._hand_on(source, offset_s) >= RECORDS_PER_TURN_MAX:
-                    if time.monotonic() >= self._closed_by:
-                        return
-            except Exception:
-                # One source's defect is not the others', and must not end the thread.
-                self._show_defect()
+        """Hand on all that waits now, a part of each source in turn: a full one keeps no other waiting."""
+        sources = self._sources
+        while sources:
+            # A few were noted meanwhile, and can wait: who answers without a pause must not keep us here.
+            sources = [source for source in sources if self._hand_on(source) >= RECORDS_PER_TURN_MAX]
+            if time.monotonic() >= self._closed_by:
+                return
 
     def _run(self) -> None:
         name_this_thread("records")
@@ -214,12 +209,19 @@ class RecordReader:
             is_last = self._closing.wait(DRAIN_EVERY_S)
             self.drain()
 
-    def _hand_on(self, source: Source, offset_s: float) -> int:
+    def _hand_on(self, source: Source) -> int:
         """Give every sink one part; how many records it had."""
-        taken = source.take()
+        try:
+            taken = source.take()
+        except Exception:
+            # One source's defect is not the others', and must not end the thread.
+            self._show_defect()
+            return 0
         count = len(taken)
         if not count:
             return 0
+        # Wall time may be set; each part asks anew how far it is from the clock of the answers.
+        offset_s = self._wall() - self._now()
         for sink in self._sinks:
             try:
                 sink.write(taken, offset_s)

@@ -110,6 +110,11 @@ def query_records_lost(facts: Facts) -> Iterable[Sample]:
     return [((sink.name,), sink.lost) for sink in facts.sinks]
 
 
+def upstream_states(facts: Facts) -> Iterable[Sample]:
+    """Whether each upstream answers."""
+    return [((upstream.name,), upstream.is_up) for upstream in facts.upstreams]
+
+
 def upstream_queries(facts: Facts) -> Iterable[Sample]:
     """Queries per upstream."""
     return [((upstream.name,), upstream.queries) for upstream in facts.upstreams]

@@ -104,8 +104,8 @@ class PolicyTable:
         self.made_at = (wall, monotonic)
         """The time it is true for, on both clocks."""
         offset = wall - monotonic
-        self._standings = tuple(_standing(origin, wall, offset, group) for origin in image.classes)
-        self._ready = tuple(map(_ready, self._standings))
+        self._class_states = tuple(_class_state(origin, wall, offset, group) for origin in image.classes)
+        self._ready = tuple(map(_ready, self._class_states))
         self._octets = image.octets
         self._homes = image.homes
         self._tags = image.tags_offset
@@ -117,7 +117,7 @@ class PolicyTable:
         self._root = image.find(b"\0") if image.has_root_owner else 0
         meta = image.meta
         self.is_filtering: bool = any(
-            standing.is_enforced and standing.origin.effect is Effect.BLOCK for standing in self._standings
+            state.is_enforced and state.origin.effect is Effect.BLOCK for state in self._class_states
         )
         """Whether any rule blocks anything for this group now."""
         self.exchanges: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["exchanges"])
@@ -223,9 +223,9 @@ class PolicyTable:
         """Why `name` is judged as it is at wall time `at`: for people, at leisure."""
         return trace_name(PolicyTable(self.image, self.generation, at, at, self.group), name, at)
 
-    def standing(self, class_id: int) -> ClassState:
+    def class_state(self, class_id: int) -> ClassState:
         """A class as of this table's time, for its group."""
-        return self._standings[class_id]
+        return self._class_states[class_id]
 
     def _decide(self, qname: bytes, applying: list[Applying], *, skip_lists: bool) -> Verdict:
         """The general decision over all rules at or above `qname`."""
@@ -235,7 +235,7 @@ class PolicyTable:
         exception_tier = 3
         valid_until = below_until = math.inf
         for ref in applying:
-            origin, is_enforced, is_counted, changes_at = self._standings[ref.class_id]
+            origin, is_enforced, is_counted, changes_at = self._class_states[ref.class_id]
             tier = origin.tier
             if skip_lists and tier is Tier.LISTS:
                 continue
@@ -259,13 +259,13 @@ class PolicyTable:
         winner = _first(winners)
         second = _first(seconds)
         shadow = None
-        if second is not None and not self._standings[second.class_id].is_enforced:
+        if second is not None and not self._class_states[second.class_id].is_enforced:
             shadow = self._match(qname, second)
         if winner is None:
             if shadow is None and valid_until == math.inf:
                 return PASS
             return Verdict(shadow=shadow, valid_until=valid_until)
-        origin = self._standings[winner.class_id].origin
+        origin = self._class_states[winner.class_id].origin
         match = self._match(qname, winner)
         if origin.effect is not Effect.BLOCK:
             exemption = EXEMPTIONS[origin.tier]
@@ -273,7 +273,7 @@ class PolicyTable:
         child = _first(below)
         nxdomain_ok = False
         if child is not None:
-            heir = self._standings[child.class_id].origin
+            heir = self._class_states[child.class_id].origin
             # RFC 8020: NXDOMAIN says that nothing exists below, so every name below must be blocked.
             nxdomain_ok = heir.effect is Effect.BLOCK and exception_tier > heir.tier
         return Verdict(
@@ -291,7 +291,7 @@ class PolicyTable:
         return self._judge_later(name, now, skip_lists=True)
 
     def _match(self, qname: bytes, ref: Applying) -> RuleMatch:
-        origin = self._standings[ref.class_id].origin
+        origin = self._class_states[ref.class_id].origin
         return RuleMatch(origin.rule, origin.form, qname[ref.owner_offset :], origin.file, ref.line)
 
     # The response's side.
@@ -399,7 +399,7 @@ class PolicyTable:
         winner = second = None
         valid_until = math.inf
         for class_id, line, network, _ in networks:
-            origin, is_enforced, is_counted, changes_at = self._standings[class_id]
+            origin, is_enforced, is_counted, changes_at = self._class_states[class_id]
             if skip_lists and origin.tier is Tier.LISTS:
                 continue
             valid_until = min(valid_until, changes_at)
@@ -437,7 +437,7 @@ def _first(tiers: list[Applying | None]) -> Applying | None:
     return tiers[0] or tiers[1] or tiers[2]
 
 
-def _standing(origin: RuleClass, wall: float, offset: float, group: int) -> ClassState:
+def _class_state(origin: RuleClass, wall: float, offset: float, group: int) -> ClassState:
     rule = origin.rule
     changes_at = next_change(rule, wall) if origin.is_for(group) else None
     if changes_at is None:
@@ -456,11 +456,11 @@ def next_change(rule: PolicyRule, wall: float) -> float | None:
     return starts_at if wall < starts_at else ends_at
 
 
-def _ready(standing: ClassState) -> Ready | None:
-    origin = standing.origin
-    if not standing.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
+def _ready(state: ClassState) -> Ready | None:
+    origin = state.origin
+    if not state.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
         return None
-    return Ready(origin.rule.action, origin.rule, origin.form, origin.file, standing.changes_at)
+    return Ready(origin.rule.action, origin.rule, origin.form, origin.file, state.changes_at)
 
 
 def open_table(path: Path, wall: float, monotonic: float, generation: int) -> PolicyTable:

@@ -64,7 +64,7 @@ def trace_name(table: PolicyTable, name: bytes, at: float) -> Trace:
     """Explain `name` by a table made for `at` whose monotonic clock is wall time."""
     verdict = table.judge_name(name, at)
     applying = table.applying(name)
-    rules = [ref for ref in applying if table.standing(ref.class_id).origin.effect is not Effect.MARKER]
+    rules = [ref for ref in applying if table.class_state(ref.class_id).origin.effect is not Effect.MARKER]
     rules.sort(key=lambda ref: _rank(table, ref))
     winner = None
     for ref in rules:
@@ -76,14 +76,14 @@ def trace_name(table: PolicyTable, name: bytes, at: float) -> Trace:
 
 
 def _rank(table: PolicyTable, ref: Applying) -> tuple[int, int, int, int, int, int]:
-    origin = table.standing(ref.class_id).origin
+    origin = table.class_state(ref.class_id).origin
     form = FORMS.index(origin.form)
     return (origin.tier, ref.owner_offset, origin.effect, form, origin.file_index, ref.line)
 
 
 def _is_match(table: PolicyTable, ref: Applying, name: bytes, verdict: Verdict) -> bool:
     match = verdict.match
-    origin = table.standing(ref.class_id).origin
+    origin = table.class_state(ref.class_id).origin
     return (
         match is not None
         and match.rule is origin.rule
@@ -96,8 +96,8 @@ def _is_match(table: PolicyTable, ref: Applying, name: bytes, verdict: Verdict) 
 def _candidate(
     table: PolicyTable, ref: Applying, name: bytes, at: float, winner: Applying | None, verdict: Verdict
 ) -> Candidate:
-    standing = table.standing(ref.class_id)
-    origin = standing.origin
+    state = table.class_state(ref.class_id)
+    origin = state.origin
     rule = origin.rule
     assert origin.form is not None
     shadow = verdict.shadow
@@ -106,7 +106,7 @@ def _candidate(
         and shadow.rule is rule
         and shadow.form is origin.form
         and shadow.line == ref.line
-        and not standing.is_enforced
+        and not state.is_enforced
     )
     owner = name_to_text(name[ref.owner_offset :])
     return Candidate(
@@ -119,7 +119,7 @@ def _candidate(
         line=ref.line,
         orders=tuple(table.orders[order] for order in rule.orders if order in table.orders),
         is_for_group=origin.is_for(table.group),
-        is_enforced=standing.is_enforced,
+        is_enforced=state.is_enforced,
         won=ref is winner,
         why="wins" if ref is winner else _why_not(table, ref, owner, at, winner, would_win),
     )
@@ -128,8 +128,8 @@ def _candidate(
 def _why_not(
     table: PolicyTable, ref: Applying, owner: str, at: float, winner: Applying | None, would_win: bool
 ) -> str:
-    standing = table.standing(ref.class_id)
-    origin = standing.origin
+    state = table.class_state(ref.class_id)
+    origin = state.origin
     rule = origin.rule
     if origin.form is RuleForm.EXACT and ref.owner_offset:
         return f"reaches only {owner} itself"
@@ -151,8 +151,8 @@ def _why_not(
 
 
 def _what_beats(table: PolicyTable, ref: Applying, winner: Applying) -> str:
-    origin = table.standing(ref.class_id).origin
-    better = table.standing(winner.class_id).origin
+    origin = table.class_state(ref.class_id).origin
+    better = table.class_state(winner.class_id).origin
     place = f"{better.file}:{winner.line}"
     if better.tier != origin.tier:
         return f"{place} stands in a stronger tier ({_TIER_WORDS[better.tier]})"
@@ -171,12 +171,10 @@ def _nxdomain_why(table: PolicyTable, applying: list[Applying], verdict: Verdict
     if verdict.nxdomain_ok:
         return "NXDOMAIN: every name below is blocked too"
     for ref in applying:
-        standing = table.standing(ref.class_id)
-        if standing.origin.effect is Effect.MARKER and ref.owner_offset == 0 and standing.is_enforced:
-            kind = _TIER_WORDS[standing.origin.tier]
-            return (
-                f"NODATA: an exception stands below ({kind}, {standing.origin.file}), so the name must exist"
-            )
+        state = table.class_state(ref.class_id)
+        if state.origin.effect is Effect.MARKER and ref.owner_offset == 0 and state.is_enforced:
+            kind = _TIER_WORDS[state.origin.tier]
+            return f"NODATA: an exception stands below ({kind}, {state.origin.file}), so the name must exist"
     return "NODATA: names below are not blocked, so the name must exist"
 
 

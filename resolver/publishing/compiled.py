@@ -51,7 +51,7 @@ class Compiled:
     losses: list[str] = field(default_factory=list)
     """What served last enforces and this does not, in lines for the log that leave no name out."""
     transient: bool = False
-    """The files were not to blame: trying again later may help."""
+    """What the files say was not to blame: trying again later may help, though none of them changes."""
     approval: Approval | None = None
     """The `apply` of these files, if there was one."""
     has_objections_to_blocklist: bool = False

@@ -76,6 +76,8 @@ def compile_policy(
     compiled = Compiled(paths=[str(blocklist_path)])
     octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
     if octets is None:
+        # Network file systems fail and recover without a change of the file.
+        compiled.transient = True
         compiled.problems = problems
         return compiled
     compiled.inputs.append(_input(blocklist_path, octets))
@@ -226,6 +228,7 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
     except OSError as error:
         message = f"list {spec.name!r}: {spec.path}: cannot be read: {error.strerror}"
         compiled.problems.append(Problem(spec.file, spec.line, message))
+        compiled.transient = True
         return b""
     if len(octets) > spec.size_octets_max:
         message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max:,} bytes"

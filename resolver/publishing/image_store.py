@@ -16,8 +16,10 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from resolver.durable import remove_leftovers, replace_file
 from resolver.policy.image import Image, ImageUnusable, read_meta
@@ -29,9 +31,23 @@ IMAGES_KEPT_MAX = 4
 NOTE_OCTETS_MAX = 1 << 20
 """Larger notes are not ours."""
 
-Stamp = tuple[int, int, int, int] | None
-"""What `stat` says of a file's content (device, inode, size, mtime ns); None: it cannot be read."""
-CHANGED: Stamp = (0, 0, 0, 0)
+
+class FileStamp(NamedTuple):
+    """What `stat` says of a file that tells one content of it from the next."""
+
+    device: int
+    inode: int
+    octets: int
+    modified_ns: int
+    changed_ns: int
+    """Also moves when a file gets another mode, and nobody can set it back, as they can the time before."""
+    links: int
+    """Names that the file has.  A mounted file can lose its last one: an editor outside has replaced it."""
+
+
+Stamp = FileStamp | None
+"""None: it cannot be read."""
+CHANGED: Stamp = FileStamp(0, 0, 0, 0, 0, 1)
 """The stamp of no file, so that every look at it finds a change."""
 
 
@@ -150,6 +166,11 @@ def stamps_of(paths: tuple[str, ...]) -> dict[str, Stamp]:
     return {path: _stamp_of(path) for path in paths}
 
 
+def replaced_outside(stamps: Mapping[str, Stamp]) -> tuple[str, ...]:
+    """Those files that can still be read under their path, but have no name any more: mounted ones."""
+    return tuple(path for path, stamp in stamps.items() if stamp is not None and not stamp.links)
+
+
 def stamps_as_read(paths: tuple[str, ...], inputs: tuple[InputFile, ...]) -> dict[str, Stamp]:
     """The stamps of files that were read a moment ago; `CHANGED` for one that changed since."""
     read = {entry.path: entry for entry in inputs}
@@ -168,4 +189,6 @@ def _stamp_of(path: str) -> Stamp:
         stat = os.stat(path)  # noqa: PTH116 - a string in, and no Path made: this runs every few seconds.
     except OSError:
         return None
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return FileStamp(
+        stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_nlink
+    )

@@ -17,24 +17,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from watchfiles import awatch
 
-from resolver.children import Share, run_child, run_child_when_idle
 from resolver.clock import Clock, TimerHandle
 from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
-from resolver.publishing.approvals import Approval, content_hash
+from resolver.publishing.approvals import content_hash
+from resolver.publishing.compile_child import compile_in_child, compile_text_in_child
 from resolver.publishing.compiled import Compiled, InputFile, edited_files
-from resolver.publishing.image_store import ImageStore, LastGood, Stamp, open_image, stamps_as_read, stamps_of
+from resolver.publishing.image_store import (
+    ImageStore,
+    LastGood,
+    Stamp,
+    open_image,
+    replaced_outside,
+    stamps_as_read,
+    stamps_of,
+)
 
 CHECK_S = 5.0
 """How often stamps and the wall clock are compared: a reload without file events waits this long."""
@@ -42,10 +49,8 @@ DEBOUNCE_MS = 200
 """Quiet time after a file event: editors and `cp` write in several steps."""
 CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
-COMPILE_TIMEOUT_S = 600.0
-"""A million names take 2 s of CPU, so a tenth of a core does ten million."""
 RETRY_S = 60.0
-"""After a failure that was not the files' fault (no space, child killed)."""
+"""After a failure that may pass without a change of the files (no space, a read error, child killed)."""
 PROBLEMS_LOGGED_MAX = 5
 """Problems repeated in the log's one line; `status` has them all."""
 
@@ -81,6 +86,8 @@ class PublisherStatus:
     image: Path | None = None
     content: str = ""
     """Hash of the files in force that people edit: servers with the same files have the same."""
+    replaced_outside: tuple[str, ...] = ()
+    """Mounted files whose edits cannot be seen here: outside, another file has their name now."""
 
 
 class Publisher:
@@ -139,6 +146,7 @@ class Publisher:
         """
         note = await asyncio.to_thread(self._store.last_good)
         self._stamps = await asyncio.to_thread(stamps_of, note.paths if note else self._paths)
+        self._heed_replaced(self._stamps)
         image = None
         if note is not None:
             image = await asyncio.to_thread(self._store.open_if_current, self._blocklist, note)
@@ -177,6 +185,7 @@ class Publisher:
         """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
         async with self._one_at_a_time:
             now = await asyncio.to_thread(stamps_of, self._paths)
+            self._heed_replaced(now)
             due = self._retry_at is not None and self._clock.now() >= self._retry_at
             if not (asked or due or now != self._stamps):
                 return False
@@ -365,6 +374,18 @@ class Publisher:
             self._paths = paths
             self._paths_changed.set()
 
+    def _heed_replaced(self, stamps: Mapping[str, Stamp]) -> None:
+        """Say which files of ours somebody replaced where we cannot see it."""
+        replaced = replaced_outside(stamps)
+        if replaced != self.status.replaced_outside:
+            self.status.replaced_outside = replaced
+            for path in replaced:
+                log.error(
+                    "%s is mounted here as a single file, and was replaced outside: what is edited there is "
+                    "not seen until it is mounted anew; mount its folder instead",
+                    path,
+                )
+
     async def _work(self) -> None:
         while True:
             await self._wanted.wait()
@@ -418,62 +439,3 @@ def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
             if folder.is_dir():
                 folders.add(folder.absolute())
     return tuple(sorted(folders))
-
-
-async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
-    """Compile in a process of its own, whose end, memory and crashes are not ours.
-
-    `idle`: it stands back for whoever serves, at first altogether, then by less.
-    """
-    return await _compile_in_child(blocklist, out_dir, idle=idle)
-
-
-async def compile_text_in_child(blocklist: Path, out_dir: Path, text: Path) -> Compiled:
-    """The same at once, of a text that served: the rails have nothing more to say of it."""
-    return await _compile_in_child(blocklist, out_dir, "--text", str(text), "--force", idle=False)
-
-
-async def _compile_in_child(blocklist: Path, out_dir: Path, *more: str, idle: bool) -> Compiled:
-    words = (
-        "resolver.publishing.compiler",
-        str(blocklist),
-        "--out",
-        str(out_dir),
-        "--state",
-        str(out_dir.parent),
-        *more,
-    )
-    try:
-        if idle:
-            ended = await run_child_when_idle(*words, timeout_s=COMPILE_TIMEOUT_S)
-        else:
-            ended = await run_child(*words, timeout_s=COMPILE_TIMEOUT_S, share=Share.EQUAL)
-    except TimeoutError:
-        return _failed(blocklist, f"the compiler took over {COMPILE_TIMEOUT_S:g} s")
-    except OSError as error:
-        return _failed(blocklist, f"cannot start the compiler: {error}")
-    try:
-        return compiled_from_json(ended.output)
-    except (ValueError, KeyError, TypeError):
-        return _failed(blocklist, f"the compiler ended with code {ended.code}: {ended.last_words()!r}")
-
-
-def compiled_from_json(octets: bytes) -> Compiled:
-    """What a child printed.  Raises ValueError, KeyError or TypeError for anything else."""
-    fields: dict[str, Any] = json.loads(octets)
-    return Compiled(
-        image=Path(fields["image"]) if fields["image"] else None,
-        key=fields["key"],
-        inputs=[InputFile(**entry) for entry in fields["inputs"]],
-        paths=fields["paths"],
-        downloaded=fields["downloaded"],
-        counts=fields["counts"],
-        problems=[Problem(**problem) for problem in fields["problems"]],
-        losses=fields["losses"],
-        transient=fields["transient"],
-        approval=Approval(**fields["approval"]) if fields["approval"] else None,
-    )
-
-
-def _failed(blocklist: Path, message: str) -> Compiled:
-    return Compiled(problems=[Problem(str(blocklist), 0, message)], transient=True)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from resolver.fetching.keeper import ListKeeper
 from resolver.fetching.outcome import Result
 from resolver.flow.service import Service
+from resolver.forwarding.change_log import words_of_lost
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
 from resolver.forwarding.stream import StreamCounts
@@ -37,6 +38,7 @@ from resolver.observe.facts import (
 )
 from resolver.observe.health import Health
 from resolver.observe.tally import Tallies, TallySnapshot, joined
+from resolver.plurals import counted
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
@@ -93,6 +95,7 @@ def upstream_facts(forwarder: Forwarder | None) -> tuple[UpstreamFacts, ...]:
     return tuple(
         UpstreamFacts(
             name=upstream.name,
+            is_up=upstream.is_up,
             queries=upstream.queries,
             failures=dict(upstream.failures),
             bounds=RESPONSE_SECONDS_BOUNDS,
@@ -255,6 +258,27 @@ def _labels(rule: PolicyRule) -> tuple[str, str, str]:
 # The program.
 
 
-def health_facts(health: Health) -> HealthFacts:
-    """Whether the server is fit to be asked."""
-    return HealthFacts(health.reasons(), health.remarks())
+def health_facts(health: Health, remarks: Mapping[str, str]) -> HealthFacts:
+    """Whether the server is fit to be asked; `remarks`: what rooms say of themselves now, empty: nothing."""
+    said = {**health.remarks(), **remarks}
+    return HealthFacts(health.reasons(), {topic: text for topic, text in said.items() if text})
+
+
+def remark_on_policy(status: PublisherStatus) -> str:
+    """Why the blocklist as it stands may not be what is in force; empty: it is."""
+    said = []
+    if status.serves_last_good:
+        errors = [problem for problem in status.last_problems if problem.severity == "error"]
+        first = f"; the first: {errors[0]}" if errors else ""
+        said.append(f"the blocklist as it stands is not in force: {counted(len(errors), 'error')}{first}")
+    said += [f"{path} was replaced outside, where it is mounted from" for path in status.replaced_outside]
+    return "; ".join(said)
+
+
+def remark_on_upstreams(forwarder: Forwarder | None) -> str:
+    """Which upstreams are down, and whose names nobody answers for; empty: none."""
+    if forwarder is None:
+        return ""
+    lost = [words_of_lost(zone) for zone, upstreams in forwarder.plan.zones if upstreams.is_lost]
+    down = [f"{upstream.name} is {upstream.state}" for upstream in forwarder.upstreams if not upstream.is_up]
+    return "; ".join([*lost, *down])

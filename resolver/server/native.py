@@ -56,7 +56,7 @@ class NativeEngine:
         *,
         on_unusable: Callable[[str], None],
     ) -> None:
-        """`on_unusable`: told why when Python has to serve alone."""
+        """`on_unusable`: called with the reason when Python has to serve alone."""
         self._module = module
         self._reporter = reporter
         self._clock = clock
@@ -242,7 +242,7 @@ class NativeEngine:
         """Records that found no room."""
         return self._core.records_lost
 
-    # What monitoring is told.
+    # What monitoring shows.
 
     def read_upstream_reports(self) -> None:
         """Take in what upstreams have answered the plane up to now."""

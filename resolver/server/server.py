@@ -10,6 +10,7 @@ allows, then everything else.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -34,7 +35,7 @@ from resolver.plane import NativeModule
 from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.publisher import Publisher, StartRefused
-from resolver.server.endpoints import Endpoints, why_not
+from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
     cache_facts,
     count_expiring,
@@ -46,17 +47,20 @@ from resolver.server.facts import (
     native_facts,
     policy_facts,
     reload_facts,
+    remark_on_policy,
+    remark_on_upstreams,
     tallies_of,
     upstream_facts,
     waiting_of,
 )
+from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
+from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.parts import make_cache, make_local_names, make_plan, make_record_buffer
 from resolver.server.query_records import QueryRecords
 from resolver.web import WebServer, make_app
-from resolver.web.server import bind as bind_http
 
 DRAIN_S: Final = 1.5
 """How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
@@ -76,10 +80,11 @@ NOT_THIS_MACHINE: Final = (
 
 
 class CannotStart(Exception):
-    """The server can not serve; `reasons` says why, a line each."""
+    """The server can not serve; `reasons` says why, a line each.  `may_pass`: another start may do better."""
 
-    def __init__(self, reasons: Iterable[object]) -> None:
+    def __init__(self, reasons: Iterable[object], *, may_pass: bool = False) -> None:
         self.reasons = [str(reason) for reason in reasons]
+        self.may_pass = may_pass
         super().__init__("; ".join(self.reasons))
 
 
@@ -122,7 +127,7 @@ class Server:
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
-        self._web: WebServer | None = None
+        self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
@@ -139,7 +144,7 @@ class Server:
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
-            self._start_web()
+            self._http.start()
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
@@ -149,6 +154,11 @@ class Server:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
+            assert self._forwarder is not None
+            ask_each_upstream(self._forwarder, self._clock)
+        except CannotListen as error:
+            await self.stop()
+            raise CannotStart(error.reasons, may_pass=error.may_pass) from None
         except CannotStart:
             await self.stop()
             raise
@@ -175,8 +185,7 @@ class Server:
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
-        if self._web is not None:
-            await self._web.stop()
+        await self._http.stop()
 
     def reload(self) -> None:
         """Read the blocklist again soon; the result is in the log and in the metrics."""
@@ -189,8 +198,8 @@ class Server:
 
     @property
     def http_address(self) -> SocketAddress | None:
-        """Where HTTP is served; None: off."""
-        return None if self._web is None else SocketAddress(*self._web.address)
+        """Where HTTP is served; None: off, or not yet."""
+        return self._http.address
 
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
@@ -206,23 +215,26 @@ class Server:
         parts.append(f"engine {self.engine}")
         return "ready: " + ", ".join(parts)
 
+    def description(self) -> dict[str, object]:
+        """What `describe` says, for programs."""
+        assert self._policy is not None
+        counts = self._policy.everybody.counts
+        return {
+            "dns": [show_address(address) for address in self.dns_addresses],
+            "http": None if self.http_address is None else show_address(self.http_address),
+            **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
+            "engine": self.engine,
+        }
+
     # Starting.
 
-    def _start_web(self) -> None:
-        endpoint = self.settings.listen.http
-        if endpoint is None:
-            return
-        try:
-            bound = bind_http(endpoint.address, endpoint.port)
-        except OSError as error:
-            raise CannotStart([why_not(f"listen.http: {endpoint}", error, endpoint.port)]) from None
-        self._web = WebServer(
+    def _make_web(self, bound: socket.socket) -> WebServer:
+        return WebServer(
             make_app(self.facts),
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
         )
-        self._web.start()
 
     async def _first_policy(self) -> None:
         try:
@@ -280,9 +292,7 @@ class Server:
         )
 
     async def _serve_dns(self, service: Service) -> None:
-        reasons = await self._endpoints.bind(service)
-        if reasons:
-            raise CannotStart(reasons)
+        await self._endpoints.bind(service)
         if self._native is not None:
             assert self._forwarder is not None
             try:
@@ -303,7 +313,6 @@ class Server:
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
-        self.health.remark("filtering", "" if policy.everybody.is_filtering else BLOCKS_NOTHING)
         if self._service is not None:
             self._service.publish(policy)
 
@@ -328,6 +337,16 @@ class Server:
 
     # What it says of itself.
 
+    def _remarks(self) -> dict[str, str]:
+        """What a person should know although the server is ready; empty texts: nothing."""
+        return {
+            "listen": self._endpoints.remark,
+            "http": self._http.remark,
+            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
+            "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
+            "upstreams": remark_on_upstreams(self._forwarder),
+        }
+
     def facts(self) -> Facts:
         """Everything at this moment; call it on the event loop."""
         native, service, forwarder = self._native, self._service, self._forwarder
@@ -336,7 +355,7 @@ class Server:
         return Facts(
             version=__version__,
             engine=self.engine,
-            health=health_facts(self.health),
+            health=health_facts(self.health, self._remarks()),
             tallies=tallies_of(self._tallies, native),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
@@ -349,7 +368,7 @@ class Server:
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,
-                http=0 if self._web is None else self._web.connections,
+                http=self._http.connections,
             ),
             native=native_facts(native),
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,

@@ -45,13 +45,12 @@ def make_app(facts: Callable[[], Facts]) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         health = facts().health
-        if health.is_ready:
-            remarks = dict(health.remarks)
-            return JSONResponse(
-                {"status": "ready", **({"remarks": remarks} if remarks else {})}, headers=_NO_STORE
-            )
-        body = {"status": "not ready", "reasons": dict(health.reasons)}
-        return JSONResponse(body, status_code=503, headers=_NO_STORE)
+        body: dict[str, object] = {"status": "ready" if health.is_ready else "not ready"}
+        if not health.is_ready:
+            body["reasons"] = dict(health.reasons)
+        if health.remarks:
+            body["remarks"] = dict(health.remarks)
+        return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
     return Starlette(
         routes=[

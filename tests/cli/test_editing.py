@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -377,6 +379,45 @@ def test_bad_input_is_json_too_where_json_is_asked_for(desk: Desk, words: tuple[
     result = desk.run(*words, "--json")
     assert result.exit_code == 2 and result.stderr == ""
     assert all(problem["message"] for problem in json.loads(result.stdout)["problems"])
+
+
+def in_a_mount_namespace(desk: Desk, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where the blocklist is a mount of its own, as a container has it."""
+    flags = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
+    if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare: this machine lets us make no namespaces")
+    outside = desk.folder / "outside"
+    outside.mkdir()
+    (outside / "blocklist.yaml").write_bytes(desk.blocklist.read_bytes())
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    command = [sys.executable, "-m", "resolver", *words, "--config", str(desk.config)]
+    mounted = [str(outside / "blocklist.yaml"), str(desk.blocklist)]
+    return subprocess.run(
+        ["unshare", *flags, "sh", "-c", script, "sh", *mounted, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.needs("unshare", "mount")
+@pytest.mark.parametrize("words", [("fmt",), ("rollback", "1")], ids=" ".join)
+def test_a_blocklist_that_is_mounted_singly_is_left_alone_and_the_reason_said(
+    desk: Desk, words: tuple[str, ...]
+) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    result = in_a_mount_namespace(desk, *words)
+    assert result.returncode == 2
+    assert "blocklist.yaml" in result.stderr and "mount its folder instead" in result.stderr
+    assert (desk.folder / "outside" / "blocklist.yaml").read_text() == SECOND
+    assert sorted(path.name for path in desk.folder.iterdir()) == [
+        "blocklist.yaml",
+        "outside",
+        "resolver.yaml",
+        "state",
+    ]
+    assert read_approvals(desk.state) == []
 
 
 def test_fmt_takes_several_files_and_gives_the_worst_result(desk: Desk) -> None:

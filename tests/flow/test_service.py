@@ -11,7 +11,7 @@ import pytest
 
 from resolver.cache import ResponseCache
 from resolver.flow import service as service_module
-from resolver.flow.clients import Clients
+from resolver.flow.clients import Clients, Standing
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
@@ -183,3 +183,42 @@ def test_a_crowd_with_the_same_octets_shares_one_answer_and_others_do_not(
     assert first is second
     assert isinstance(other_case, Respond) and isinstance(first, Respond)
     assert b"\x07Example" in other_case.tail and b"\x07example" in first.tail
+
+
+def test_groups_share_the_cache_and_no_verdict(forwarder: SilentForwarder, tmp_path: Path) -> None:
+    maker = PolicyMaker().meant_for(1)
+    maker.block(make_rule(), "blocked.example", "cdn.example")
+    cache = ResponseCache(1 << 20)
+    service = Service(
+        policy=maker.policy(tmp_path),
+        cache=cache,
+        forwarder=cast(Forwarder, forwarder),
+        local=LocalNames(),
+        clock=FakeClock(),
+        clients=Clients([]),
+        memo_octets_max=1 << 20,
+    )
+    led, target = b"\x03led\x07example\x00", b"\x03cdn\x07example\x00"
+    for qname, records in (
+        (b"\x07blocked\x07example\x00", [b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\x01"]),
+        (
+            led,
+            [
+                b"\xc0\x0c\0\5\0\1\0\0\1\x2c\0" + bytes((len(target),)) + target,
+                target + b"\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\x01",
+            ],
+        ),
+    ):
+        octets = query(qname)[:2] + b"\x81\x80\0\1" + bytes((0, len(records))) + bytes(4)
+        octets += query(qname)[12:] + b"".join(records)
+        response = accept_response(octets, SentQuery(0x1234, qname, 1, 1, False, False))
+        assert isinstance(response, Response)
+        cache.store(Question(qname, 1, False, False), response, 0.0)
+        peers = [
+            Peer(bytes((192, 0, 2, group)), Transport.UDP, Standing(group, is_allowed=True))
+            for group in (0, 1, 2)
+        ]
+        for _ in range(4):
+            outcomes = [service.answer_now(query(qname), peer, 1.0) for peer in peers]
+            rcodes = [outcome.rcode for outcome in outcomes if isinstance(outcome, Respond)]
+            assert rcodes == [0, 3, 0], qname

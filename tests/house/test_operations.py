@@ -16,6 +16,7 @@ import yaml
 from resolver import __version__
 from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
+from resolver.cli.files import EXIT_BAD_INPUT, EXIT_MAY_PASS
 from resolver.config.settings import load_settings
 from resolver.observe.metric_table import METRICS, Metric
 
@@ -90,6 +91,13 @@ def test_the_unit_binds_low_ports_without_being_root() -> None:
     unit = UNIT.read_text()
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in unit
     assert "DynamicUser=yes" in unit
+
+
+def test_the_unit_is_started_again_until_a_taken_port_is_free_but_not_with_bad_settings() -> None:
+    unit = UNIT.read_text().splitlines()
+    assert "Restart=always" in unit and "StartLimitIntervalSec=0" in unit
+    [prevented] = [line.partition("=")[2].split() for line in unit if line.startswith("RestartPrevent")]
+    assert str(EXIT_BAD_INPUT) in prevented and str(EXIT_MAY_PASS) not in prevented
 
 
 def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What runs inside namespaces of its own: servers on port 53 and glibc's resolver in front of them.
 
 Knows: `ip`, `mount`, `setpriv`.  Does not know: what the report should say; it prints one JSON object.
-usage: unshare --net --mount python -m tests.loopback.namespace getaddrinfo|port53 DIRECTORY
+usage: unshare --net --mount python -m tests.loopback.namespace getaddrinfo|port53|late|no-ipv6 DIRECTORY [ENGINE]
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dns.message
+import dns.query
 import dns.rcode
 
 from tests.loopback.authority import running_authority
@@ -110,11 +112,64 @@ def report_port53(directory: Path) -> dict[str, object]:
     return report
 
 
+def remark_of(server: Server) -> str:
+    """What its page says of addresses."""
+    _, body = server.page("/readyz")
+    return str(json.loads(body).get("remarks", {}).get("listen", ""))
+
+
+def rcode_from(server: Server, address: str, *, tcp: bool = False) -> str:
+    """What a blocked name gets from one of its addresses."""
+    query = dns.message.make_query("blocked.example.net", "A")
+    ask = dns.query.tcp if tcp else dns.query.udp
+    return dns.rcode.to_text(ask(query, address, port=server.port, timeout=5.0).rcode())
+
+
+def report_late(directory: Path) -> dict[str, object]:
+    """Give the machine its addresses when the server is ready."""
+    addresses = ("192.0.2.7", "2001:db8::7")
+    changes = {"engine": sys.argv[3], "clients": {"allow": ["192.0.2.0/24", "2001:db8::/32"]}}
+    report: dict[str, object] = {}
+    with Server(directory, hosts=("127.0.0.1", *addresses), changes=changes) as server:
+        report["remark before"] = remark_of(server)
+        for address in addresses:
+            length = "128" if ":" in address else "32"
+            subprocess.run(["ip", "address", "add", f"{address}/{length}", "dev", "lo"], check=True)
+        server.wait_for(lambda: not remark_of(server), "the addresses noticed", 10.0)
+        for address in addresses:
+            report[f"{address} udp"] = rcode_from(server, address)
+            report[f"{address} tcp"] = rcode_from(server, address, tcp=True)
+        report["remark after"] = remark_of(server)
+    return report
+
+
+def report_no_ipv6(directory: Path) -> dict[str, object]:
+    """Serve the shipped addresses without IPv6, then with."""
+    switch = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+    switch.write_text("1")
+    report: dict[str, object] = {}
+    with Server(directory, hosts=("127.0.0.1", "::1")) as server:
+        report["127.0.0.1"] = rcode_from(server, "127.0.0.1")
+        report["remark before"] = remark_of(server)
+        report["said"] = server.stderr()
+        switch.write_text("0")
+        server.wait_for(lambda: "the address is here now" in server.stderr(), "IPv6 noticed", 10.0)
+        report["::1"] = rcode_from(server, "::1")
+    return report
+
+
+SCENARIOS = {
+    "getaddrinfo": report_getaddrinfo,
+    "port53": report_port53,
+    "late": report_late,
+    "no-ipv6": report_no_ipv6,
+}
+
+
 def main() -> None:
     """Bring up loopback, run the scenario, print its report."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    scenario = {"getaddrinfo": report_getaddrinfo, "port53": report_port53}[sys.argv[1]]
-    print(json.dumps(scenario(Path(sys.argv[2]))))
+    print(json.dumps(SCENARIOS[sys.argv[1]](Path(sys.argv[2]))))
 
 
 if __name__ == "__main__":

@@ -91,5 +91,5 @@ def test_an_empty_policy_starts_where_nothing_served_before_and_everybody_is_tol
         server.replace_blocklist(REAL)
         server.wait_for_reload(before)
         assert is_blocked(server)
-        assert "remarks" not in json.loads(server.page("/readyz")[1])
+        assert "filtering" not in json.loads(server.page("/readyz")[1]).get("remarks", {})
         assert server.metrics()["resolver_blocklist_is_empty"] == 0

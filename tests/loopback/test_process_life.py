@@ -16,12 +16,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.rcode
 import pytest
 
 from resolver.children import NICE, NICE_MAX
+from resolver.cli.files import EXIT_MAY_PASS
 from resolver.plane import THREADS
 from tests.loopback.process import poll
 from tests.loopback.server import ROOT, Server, running_server
@@ -40,6 +42,34 @@ def test_the_ready_line_says_where_and_what(tmp_path: Path) -> None:
         assert "4 exchanges" in line
         assert line.endswith(("engine native", "engine python"))
         assert len(server.stdout().splitlines()) == 1
+
+
+def test_with_json_logs_all_that_it_prints_is_json(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "first", changes={"log": {"format": "json"}}) as server,
+        SlowUpstream() as upstream,
+        Server(
+            tmp_path / "other", upstream_ports=(upstream.port,), changes={"log": {"format": "json"}}
+        ) as other,
+    ):
+        ready = json.loads(server.wait_until_ready())
+        assert ready["event"] == "ready" and ready["level"] == "info" and "time" in ready
+        assert ready["dns"] == f"127.0.0.1:{server.port}" and ready["http"] == f"127.0.0.1:{server.http_port}"
+        assert (ready["exchanges"], ready["engine"] in ("native", "python")) == (4, True)
+        third = Server(tmp_path / "third", port=server.port, changes={"log": {"format": "json"}})
+        third.start()
+        try:
+            third.wait_for_end(20.0)
+        finally:
+            third.stop()
+        lines = [json.loads(line) for line in third.stderr().splitlines()]
+        assert any("another program" in line["event"] for line in lines if line["level"] == "error")
+        # Each upstream was asked, too, and the log says what came of it.
+        other.wait_for(lambda: "answers, in " in other.stderr(), "the time of the first question")
+        server.wait_for(lambda: "no upstream is left" in server.stderr(), "the word on the upstreams")
+        status, body = server.page("/readyz")
+        assert status == 200 and "no upstream is left" in json.loads(body)["remarks"]["upstreams"]
+        assert server.metric("resolver_upstream_up") == 0.0 and other.metric("resolver_upstream_up") == 1.0
 
 
 @pytest.mark.parametrize(("engine", "queries"), [("python", "none"), ("native", "none"), ("native", "all")])
@@ -133,7 +163,7 @@ def test_a_port_that_is_taken_is_a_plain_message(tmp_path: Path) -> None:
         second = Server(tmp_path / "second", port=first.port)
         second.start()
         try:
-            assert second.wait_for_end(20.0) not in (0, None)
+            assert second.wait_for_end(20.0) == EXIT_MAY_PASS
         finally:
             second.stop()
         assert f"{first.port}" in second.stderr()
@@ -165,15 +195,24 @@ def test_an_upstream_that_comes_back_is_used_again(tmp_path: Path) -> None:
 # Port 53 and glibc need a network of their own: `resolv.conf` cannot name a port.
 
 
-def in_namespace(scenario: str, directory: Path) -> dict[str, object]:
+def in_namespace(scenario: str, directory: Path, *words: str) -> dict[str, Any]:
     """Run a scenario of `tests.loopback.namespace` in new namespaces; what it reports."""
     flags = ["--net", "--mount"] if os.geteuid() == 0 else ["--net", "--mount", "--map-root-user"]
     if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare: this machine lets us make no namespaces")
-    command = ["unshare", *flags, sys.executable, "-m", "tests.loopback.namespace", scenario, str(directory)]
+    command = [
+        "unshare",
+        *flags,
+        sys.executable,
+        "-m",
+        "tests.loopback.namespace",
+        scenario,
+        str(directory),
+        *words,
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120.0, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    report: dict[str, object] = json.loads(ran.stdout)
+    report: dict[str, Any] = json.loads(ran.stdout)
     return report
 
 
@@ -187,6 +226,26 @@ def test_glibc_resolves_through_us_and_is_denied(tmp_path: Path) -> None:
     assert report["www.blocked.example.net"] == "no such name"
     assert report["www.beta.example"] == ["192.0.2.250", "2001:db8::250"]
     assert report["no-such-name.example.org"] == "no such name"
+
+
+@pytest.mark.needs("unshare", "ip", "mount")
+@pytest.mark.parametrize("engine", ["python", "native"])
+def test_addresses_that_come_after_the_start_are_served_from_then_on(tmp_path: Path, engine: str) -> None:
+    if engine == "native":
+        pytest.importorskip("resolver_native", reason="the native plane is not built")
+    report = in_namespace("late", tmp_path, engine)
+    assert "192.0.2.7" in report["remark before"] and "2001:db8::7" in report["remark before"]
+    for address in ("192.0.2.7", "2001:db8::7"):
+        assert report[f"{address} udp"] == report[f"{address} tcp"] == "NXDOMAIN"
+    assert report["remark after"] == ""
+
+
+@pytest.mark.needs("unshare", "ip", "mount")
+def test_a_machine_without_ipv6_is_no_matter_of_remark_and_late_ipv6_is_served(tmp_path: Path) -> None:
+    report = in_namespace("no-ipv6", tmp_path)
+    assert report["127.0.0.1"] == "NXDOMAIN" and report["remark before"] == ""
+    assert "no IPv6 here" in report["said"]
+    assert report["::1"] == "NXDOMAIN"
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ FULL = Facts(
     upstreams=(
         UpstreamFacts(
             name="udp://192.0.2.1:53",
+            is_up=True,
             queries=601,
             failures={"timeout": 602, "network": 603},
             bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),

@@ -36,6 +36,7 @@ POLICY = PolicyFacts(
 )
 UPSTREAM = UpstreamFacts(
     name="udp://192.0.2.53:53",
+    is_up=False,
     queries=9,
     failures={"timeout": 2},
     bounds=(0.01, 0.1),

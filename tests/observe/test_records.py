@@ -112,6 +112,37 @@ def test_a_source_that_never_runs_dry_does_not_keep_the_reader() -> None:
     assert octets_of(sink) == [b"", b"of another source"]
 
 
+def test_a_source_that_is_always_full_keeps_no_other_waiting() -> None:
+    class Flood:
+        lost = 0
+        parts_left = 100
+
+        def take(self) -> list[Record]:
+            self.parts_left -= 1
+            return [Record(0.0, PEER, b"flood", 0, "cache", PASS)] * (
+                RECORDS_PER_TURN_MAX if self.parts_left else 0
+            )
+
+    buffer, sink = RecordBuffer(only_blocked=False), ListedSink()
+    noted = [bytes((number,)) for number in range(RECORDS_PER_TURN_MAX + 1)]
+    for octets in noted:
+        buffer.note(PEER, octets, ANSWER)
+    RecordReader([Flood(), buffer], [sink], wall=wall).drain()
+    found = octets_of(sink)
+    assert [octets for octets in found if octets != b"flood"] == noted
+    assert found.index(noted[-1]) <= 3 * RECORDS_PER_TURN_MAX
+    assert found.count(b"flood") == 99 * RECORDS_PER_TURN_MAX
+
+
+def test_wall_time_that_is_set_while_much_waits_is_seen() -> None:
+    times = iter((1000.0, 5000.0))
+    buffer, sink = RecordBuffer(only_blocked=False), ListedSink()
+    for _ in range(RECORDS_PER_TURN_MAX + 1):
+        buffer.note(PEER, b"", ANSWER)
+    RecordReader([buffer], [sink], now=lambda: 10.0, wall=lambda: next(times)).drain()
+    assert sink.offsets == [990.0, 4990.0]
+
+
 def test_what_a_buffer_lost_is_lost_to_every_sink() -> None:
     buffer = RecordBuffer(only_blocked=False, records_max=1)
     sinks = [ListedSink("one"), ListedSink("two")]

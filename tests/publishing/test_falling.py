@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.policy.table import PolicyTable
 from resolver.publishing.approvals import Approval, add_approval, content_hash
+from resolver.publishing.compile_child import compile_text_in_child
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import open_history
 from resolver.publishing.image_store import ImageStore, LastGood, hash_file
-from resolver.publishing.publisher import Publisher, StartRefused, compile_text_in_child
+from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.publishing.recorder import Applied, record
 from resolver.wire.names import name_from_text as n
 from tests.publishing.test_publisher import HandClock

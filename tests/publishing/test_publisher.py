@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -14,17 +16,17 @@ import pytest
 from resolver.children import Ended, Share
 from resolver.policy.image import FORMAT_VERSION
 from resolver.policy.policy import Policy
+from resolver.portions import open_regular
 from resolver.problems import Problem
+from resolver.publishing.compile_child import COMPILE_TIMEOUT_S, compile_in_child
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore
 from resolver.publishing.publisher import (
     CHECK_S,
-    COMPILE_TIMEOUT_S,
     RETRY_S,
     Publisher,
     StartRefused,
-    compile_in_child,
 )
 from resolver.wire.names import name_from_text as n
 
@@ -443,6 +445,123 @@ def test_old_table_still_judges_after_its_image_is_removed(stage: Stage) -> None
     assert table.judge_name(n("x.alpha.example"), 0.0).is_blocked
 
 
+def rewrite_unseen(stage: Stage, *entries: str) -> None:
+    """Write a text of equal size in place, and set the time of modification back."""
+    before = stage.blocklist.stat()
+    stage.blocklist.write_text(HEAD + "".join(entries))
+    os.utime(stage.blocklist, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = stage.blocklist.stat()
+    assert (before.st_size, before.st_mtime_ns, before.st_ino) == (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ino,
+    )
+
+
+def let_the_files_clock_tick(path: Path) -> None:
+    """Until a change of `path` gets a time of its own: file systems count in jiffies."""
+    began = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == began:
+        path.chmod(path.stat().st_mode)
+
+
+def test_an_edit_of_equal_size_and_time_is_noticed(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        assert not await publisher.reload_if_changed()
+        let_the_files_clock_tick(stage.blocklist)
+        rewrite_unseen(stage, entry("gamma"))
+        assert await publisher.reload_if_changed() and stage.blocks("gamma")
+
+    play(stage, story)
+
+
+@pytest.mark.parametrize("name", ["blocklist.yaml", "ads.txt"])
+def test_a_file_made_readable_again_is_loaded_at_the_next_look(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stage.write(entry("alpha"))
+    path = stage.folder / name
+    is_readable = True
+
+    def open_if_readable(wanted: os.PathLike[str] | str) -> FileIO:
+        if not is_readable and Path(wanted) == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_regular(wanted)
+
+    # Root, which tests may run as, can read everything.
+    for module in ("resolver.publishing.compiler", "resolver.config.yamlsource"):
+        monkeypatch.setattr(f"{module}.open_regular", open_if_readable)
+
+    async def story(publisher: Publisher) -> None:
+        nonlocal is_readable
+        (stage.folder / "ads.txt").write_text("delta.example\n")
+        is_readable = False
+        stage.write(entry("gamma"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        assert not await publisher.reload_if_changed() and stage.blocks("alpha")
+        is_readable = True
+        let_the_files_clock_tick(path)
+        assert await publisher.reload_if_changed() and stage.blocks("gamma")
+
+    play(stage, story)
+
+
+@pytest.mark.parametrize("name", ["blocklist.yaml", "ads.txt"])
+def test_a_read_error_is_tried_again_though_the_file_never_changes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stage.write(entry("alpha"))
+    (stage.folder / "ads.txt").write_text("delta.example\n")
+    is_broken = True
+
+    def open_unless_broken(wanted: os.PathLike[str] | str) -> FileIO:
+        if is_broken and Path(wanted).name == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return open_regular(wanted)
+
+    async def story(publisher: Publisher) -> None:
+        nonlocal is_broken
+        for module in ("resolver.publishing.compiler", "resolver.config.yamlsource"):
+            monkeypatch.setattr(f"{module}.open_regular", open_unless_broken)
+        stage.write(entry("gamma"), rest="lists: [{name: ads, path: ads.txt}]\n")
+        assert not await publisher.reload_if_changed()
+        is_broken = False
+        assert not await publisher.reload_if_changed(), "not before its time"
+        stage.clock.seconds += RETRY_S
+        assert await publisher.reload_if_changed() and stage.blocks("gamma")
+
+    play(stage, story)
+
+
+def test_a_mounted_file_that_was_replaced_outside_is_noticed_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A descriptor keeps a file without a name, as a mount of a single file does.
+    outside = stage.folder / "outside.yaml"
+    outside.write_text(HEAD + entry("alpha"))
+    descriptor = os.open(outside, os.O_RDONLY)
+    stage.blocklist.symlink_to(f"/proc/self/fd/{descriptor}")
+
+    async def story(publisher: Publisher) -> None:
+        assert not publisher.status.replaced_outside
+        outside.unlink()
+        outside.write_text(HEAD + entry("beta"))
+        await publisher.reload_if_changed()
+        await publisher.reload_if_changed()
+        assert list(publisher.status.replaced_outside) == [str(stage.blocklist)]
+        assert stage.blocks("alpha")
+        # Mounted anew: the path leads to the new file.
+        stage.blocklist.unlink()
+        stage.blocklist.symlink_to(outside)
+        assert await publisher.reload_if_changed() and stage.blocks("beta")
+        assert not publisher.status.replaced_outside
+
+    play(stage, story)
+    os.close(descriptor)
+    assert caplog.text.count("replaced outside") == 1
+
+
 # Dates.
 
 
@@ -507,8 +626,8 @@ def test_child_takes_idle_time_first_unless_somebody_waits_for_it(
         started.append(share)
         return Ended(2, b"", b"Traceback\nlast words")
 
-    monkeypatch.setattr("resolver.publishing.publisher.run_child", run_child)
-    monkeypatch.setattr("resolver.publishing.publisher.run_child_when_idle", run_child)
+    monkeypatch.setattr("resolver.publishing.compile_child.run_child", run_child)
+    monkeypatch.setattr("resolver.publishing.compile_child.run_child_when_idle", run_child)
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", idle))
     assert started == [Share.IDLE if idle else Share.EQUAL]
     assert compiled.transient and "code 2: 'last words'" in compiled.problems[0].message
@@ -519,7 +638,7 @@ def test_child_over_its_time_is_killed_and_may_be_tried_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.write(entry("alpha"))
-    monkeypatch.setattr("resolver.publishing.publisher.COMPILE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("resolver.publishing.compile_child.COMPILE_TIMEOUT_S", 0.0)
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
     assert compiled.image is None and compiled.transient
 

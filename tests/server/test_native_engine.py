@@ -336,9 +336,11 @@ def test_what_the_plane_still_asks_when_time_is_up_is_handed_over(
 
 def test_what_upstreams_answered_the_plane_is_heard_before_it_is_told(tmp_path: Path) -> None:
     async def act(server: Server) -> None:
+        # Python itself has asked once, when it started.
+        own = server.facts().upstreams[0].queries
         plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01)]
         text = page(server)
-        assert 'resolver_upstream_queries_total{upstream="udp://127.0.0.1:9"} 4.0' in text
+        assert f'resolver_upstream_queries_total{{upstream="udp://127.0.0.1:9"}} {own + 4}.0' in text
         assert 'resolver_upstream_response_seconds_count{upstream="udp://127.0.0.1:9"} 3.0' in text
 
     play(tmp_path, act)
@@ -354,6 +356,39 @@ def test_a_second_server_on_the_same_address_is_still_refused(tmp_path: Path) ->
             await other.start()
 
     play(tmp_path, act)
+
+
+def test_an_address_that_joins_later_is_served_by_python_and_the_plane_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.server.endpoints.PATIENCE_S", 0.0)
+    monkeypatch.setattr("resolver.server.endpoints.LOOK_EVERY_S", 0.01)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+
+        async def act(server: Server) -> None:
+            assert [len(of_worker) for of_worker in plane_of(server).sockets] == [1, 1]
+            sock.close()
+            async with asyncio.timeout(5.0):
+                while len(server.dns_addresses) < 2:  # noqa: ASYNC110 -- there is nothing else to wait for
+                    await asyncio.sleep(0.01)
+            assert [len(of_worker) for of_worker in plane_of(server).sockets] == [1, 1]
+            loop = asyncio.get_running_loop()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect(("127.0.0.1", port))
+                name = name_from_text("www.acme.example")
+                await loop.sock_sendall(
+                    client,
+                    encode_query(name, 1, id=7, dnssec_ok=False, checking_disabled=False, edns=True),
+                )
+                reply = await asyncio.wait_for(loop.sock_recv(client, 4096), 5.0)
+            assert reply[3] & 0x0F == 3
+            assert (await ask(server.dns_addresses[1], "www.acme.example"))[3] & 0x0F == 3
+
+        play(tmp_path, act, listen={"dns": ["127.0.0.1:0", f"127.0.0.1:{port}"], "http": None})
 
 
 def test_a_panic_costs_one_query_and_the_rest_are_answered_meanwhile(tmp_path: Path) -> None:

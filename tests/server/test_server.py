@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,16 +200,149 @@ def test_without_http_it_serves_dns_alone(tmp_path: Path) -> None:
     play(act)
 
 
-def test_a_taken_port_is_a_reason_not_to_start(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def taken(kind: socket.SocketKind) -> Iterator[tuple[socket.socket, str]]:
+    """A port that another program holds over UDP or TCP."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            sock.listen()
+        yield sock, f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hardly waits for what is taken."""
+    monkeypatch.setattr("resolver.server.endpoints.PATIENCE_S", 0.0)
+    monkeypatch.setattr("resolver.server.endpoints.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("resolver.server.http_endpoint.LOOK_EVERY_S", 0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until `condition()`."""
+    async with asyncio.timeout(5.0):
+        while not condition():  # noqa: ASYNC110 -- whatever it is about
+            await asyncio.sleep(0.01)
+
+
+KINDS = pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["udp", "tcp"])
+
+
+@KINDS
+def test_with_every_port_taken_it_gives_up_and_says_that_this_may_pass(
+    tmp_path: Path, impatient: None, kind: socket.SocketKind
+) -> None:
     async def act() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-            taken.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
-            server = make_server(tmp_path, dns=["127.0.0.1:0", address])
+        with taken(kind) as (_, address):
+            server = make_server(tmp_path, dns=[address])
             with pytest.raises(CannotStart) as caught:
                 await server.start()
         [reason] = caught.value.reasons
         assert address in reason and "another program" in reason
+        assert caught.value.may_pass
+
+    play(act)
+
+
+def test_a_bad_address_is_no_trouble_that_may_pass(tmp_path: Path, impatient: None) -> None:
+    async def act() -> None:
+        # A multicast address of a kind that no socket can listen on.
+        server = make_server(tmp_path, dns=["[ff02::1]:0"])
+        with pytest.raises(CannotStart) as caught:
+            await server.start()
+        assert not caught.value.may_pass
+
+    play(act)
+
+
+def test_a_port_that_is_given_up_within_the_patience_is_served_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.server.endpoints.PATIENCE_S", 60.0)
+
+    async def act() -> None:
+        with taken(socket.SOCK_DGRAM) as (sock, address):
+            server = make_server(tmp_path, dns=[address])
+            starting = asyncio.create_task(server.start())
+            await until(lambda: "listen" in server.facts().health.remarks)
+            assert address in server.facts().health.remarks["listen"]
+            assert not server.health.is_ready
+            sock.close()
+            await starting
+        assert list(map(show_address, server.dns_addresses)) == [address]
+        assert "listen" not in server.facts().health.remarks
+        await server.stop()
+
+    play(act)
+
+
+@KINDS
+def test_a_taken_port_beside_others_is_remarked_on_and_served_when_it_is_free(
+    tmp_path: Path, impatient: None, kind: socket.SocketKind
+) -> None:
+    async def act() -> None:
+        with taken(kind) as (sock, address):
+            server = make_server(tmp_path, dns=["127.0.0.1:0", address])
+            await server.start()
+            assert server.health.is_ready and len(server.dns_addresses) == 1
+            assert (await ask(server.dns_addresses[0], "acme.example"))[:2] == b"\0\7"
+            assert address in server.facts().health.remarks["listen"]
+            sock.close()
+            await until(lambda: len(server.dns_addresses) == 2)
+        assert "listen" not in server.facts().health.remarks
+        assert (await ask(server.dns_addresses[1], "acme.example"))[:2] == b"\0\7"
+        await server.stop()
+
+    play(act)
+
+
+def test_a_taken_http_port_keeps_nobody_from_dns_and_is_served_when_it_is_free(
+    tmp_path: Path, impatient: None
+) -> None:
+    async def act() -> None:
+        with taken(socket.SOCK_STREAM) as (sock, address):
+            server = make_server(tmp_path, http=address)
+            await server.start()
+            assert (await ask(server.dns_addresses[0], "acme.example"))[:2] == b"\0\7"
+            assert server.http_address is None
+            assert address in server.facts().health.remarks["http"]
+            sock.close()
+            await until(lambda: server.http_address is not None)
+        assert "http" not in server.facts().health.remarks
+        await server.stop()
+
+    play(act)
+
+
+def test_an_address_that_is_not_here_is_bound_and_remarked_on(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path, dns=["127.0.0.1:0", "192.0.2.7:0"], http="192.0.2.8:0")
+        await server.start()
+        assert server.health.is_ready and len(server.dns_addresses) == 2
+        remarks = server.facts().health.remarks
+        assert "192.0.2.7" in remarks["listen"] and "127.0.0.1" not in remarks["listen"]
+        assert "192.0.2.8" in remarks["http"]
+        await server.stop()
+
+    play(act)
+
+
+def test_upstreams_that_are_down_and_a_stale_policy_are_remarked_on(tmp_path: Path) -> None:
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        assert not server.facts().health.remarks
+        # Port 9 of loopback refuses: the first question finds that out, and nobody asked anything.
+        await until(lambda: "upstreams" in server.facts().health.remarks)
+        said = server.facts().health.remarks["upstreams"]
+        assert said == "no upstream is left; udp://127.0.0.1:9 is down (network)"
+        assert 'resolver_upstream_up{upstream="udp://127.0.0.1:9"} 0.0' in render(server.facts()).decode()
+        (tmp_path / "blocklist.yaml").write_text("exchanges: [")
+        assert not await server._publisher.reload_if_changed(asked=True)
+        said = server.facts().health.remarks["policy"]
+        assert "not in force" in said and "blocklist.yaml:2" in said
+        assert server.health.is_ready
+        await server.stop()
 
     play(act)
 

@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from resolver.listeners.address import SocketAddress, bind_tcp
 from resolver.observe.facts import Facts, HealthFacts
 from resolver.web import WebServer, make_app
-from resolver.web.server import bind
 
 CONNECTIONS_MAX = 64
+LOOPBACK = SocketAddress("127.0.0.1", 0)
 NOT_READY = HealthFacts(reasons={"policy": "not yet"})
 
 
@@ -54,6 +55,13 @@ def test_not_ready_is_503_and_says_why() -> None:
     assert reply.json() == {"status": "not ready", "reasons": {"policy": "not yet"}}
 
 
+def test_remarks_are_shown_ready_or_not() -> None:
+    remarks = {"upstreams": "no upstream is left"}
+    assert ask("/readyz", HealthFacts(remarks=remarks)).json() == {"status": "ready", "remarks": remarks}
+    reply = ask("/readyz", HealthFacts(reasons={"sockets": "not yet"}, remarks=remarks))
+    assert reply.status_code == 503 and reply.json()["remarks"] == remarks
+
+
 @pytest.mark.parametrize(("path", "method", "status"), [("/nowhere", "GET", 404), ("/metrics", "POST", 405)])
 def test_anything_else_is_refused(path: str, method: str, status: int) -> None:
     assert ask(path, method=method).status_code == status
@@ -61,7 +69,7 @@ def test_anything_else_is_refused(path: str, method: str, status: int) -> None:
 
 def test_serves_over_a_socket_and_stops_when_told() -> None:
     async def serve_once() -> int:
-        server = WebServer(app_of(), bind("127.0.0.1", 0), connections_max=CONNECTIONS_MAX)
+        server = WebServer(app_of(), bind_tcp(LOOPBACK), connections_max=CONNECTIONS_MAX)
         server.start()
         host, port = server.address
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -70,11 +78,6 @@ def test_serves_over_a_socket_and_stops_when_told() -> None:
         return status
 
     assert asyncio.run(serve_once()) == 200
-
-
-def test_an_address_in_use_is_an_os_error() -> None:
-    with bind("127.0.0.1", 0) as first, pytest.raises(OSError):
-        bind("127.0.0.1", first.getsockname()[1])
 
 
 def test_ready_tells_what_a_person_should_know() -> None:
@@ -94,7 +97,7 @@ class BoundSocket:
         self.dropped = asyncio.Event()
         self.server = WebServer(
             app or app_of(),
-            bind("127.0.0.1", 0),
+            bind_tcp(LOOPBACK),
             connections_max=connections_max,
             on_drop=self._note,
         )

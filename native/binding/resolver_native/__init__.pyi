@@ -5,8 +5,8 @@ with the root's zero octet; addresses are packed, 4 or 16 octets.  Nothing here 
 network.  Every method may be called from any thread.  What only tests call is in `resolver_native.testing`.
 
 A defect in what a query, an answer or a policy goes through is caught and counted (`Plane.counters`, panics),
-and told as what does no harm: the query is Python's, nothing is known, nothing was kept; RuntimeError where
-there is no such thing to tell.
+and the call returns what does no harm: the query is Python's, nothing is known, nothing was kept.  It raises
+RuntimeError where there is no such thing.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,15 @@ _Hit: TypeAlias = tuple[str, str, str, str]
 """Kind, label, action and mode of a rule that spoke."""
 
 _Tally: TypeAlias = tuple[
-    Literal["udp", "tcp"], str, str | None, str | None, str | None, _Hit | None, _Hit | None, int, float
+    Literal["udp", "tcp", "tls", "https", "quic", "h3"],
+    str,
+    str | None,
+    str | None,
+    str | None,
+    _Hit | None,
+    _Hit | None,
+    int,
+    float,
 ]
 """Transport, qtype, rcode, source, reason, the enforced and the shadow hit, count, sum of seconds."""
 

@@ -48,7 +48,7 @@ counters! {
     opened,
     /// Upstream sockets that could not be opened.
     open_failures,
-    /// ReplySink to queries no longer waited for.
+    /// Replies to queries no longer waited for.
     late,
     /// Datagrams that match no query of their socket: forgeries, or a broken upstream.
     unexpected,

@@ -206,8 +206,9 @@ impl Core {
     }
 
     #[getter]
-    fn records_lost(&self) -> u64 {
-        self.shared_flow.records_lost()
+    fn records_lost(&self, py: Python<'_>) -> u64 {
+        // A reader that copies records out has the lock, and is in no hurry.
+        py.detach(|| self.shared_flow.records_lost())
     }
 
     #[getter]

@@ -94,7 +94,7 @@ impl Plane {
             if !threads.is_empty() {
                 return Err(PyRuntimeError::new_err("the plane was started before"));
             }
-            let (named, heard) = mpsc::channel();
+            let (named, names_taken) = mpsc::channel();
             for number in 0..shared.sockets.len() {
                 let (shared, named) = (Arc::clone(shared), named.clone());
                 let thread = thread::Builder::new().name(format!("dns-udp-{number}")).spawn(move || {
@@ -111,18 +111,18 @@ impl Plane {
             }
             // A thread takes its name when it first runs; whoever tells threads apart by theirs comes after this.
             for _ in threads.iter() {
-                let _ = heard.recv();
+                let _ = names_taken.recv();
             }
             Ok(())
         })
     }
 
     fn stop_reading(&self) {
-        self.each_post(|mailbox| mailbox.signal(SIGNAL_STOP_READING));
+        self.each_mailbox(|mailbox| mailbox.signal(SIGNAL_STOP_READING));
     }
 
     fn hand_over_all(&self) {
-        self.each_post(|mailbox| mailbox.command(Command::HandOverAll));
+        self.each_mailbox(|mailbox| mailbox.command(Command::HandOverAll));
     }
 
     fn close(&self, py: Python<'_>) {
@@ -267,9 +267,9 @@ impl Plane {
         self.running.lock().as_ref().map(|running| Arc::clone(&running.shared))
     }
 
-    fn each_post(&self, tell: impl Fn(&Mailbox)) {
+    fn each_mailbox(&self, apply: impl Fn(&Mailbox)) {
         if let Some(shared) = self.shared() {
-            shared.mailboxes.iter().for_each(tell);
+            shared.mailboxes.iter().for_each(apply);
         }
     }
 }
@@ -289,7 +289,7 @@ fn stop(running: &mut Option<Running>) {
     }
     for thread in threads.drain(..) {
         thread.thread().unpark();
-        // A thread that died has told of it; its end is all that matters here.
+        // A thread that died has reported it; its end is all that matters here.
         let _ = thread.join();
     }
 }

@@ -1,4 +1,5 @@
-//! The class `PolicyTable`: one policy at one time for one group of clients, for tests that hold both engines side by side.
+//! The class `PolicyTable`: one policy at one time for one group of clients, for tests that hold both engines side
+//! by side.
 //!
 //! Knows: how verdicts cross the line.  Does not know: which rule wins.
 
@@ -24,8 +25,8 @@ pub struct PolicyTable {
     table: policy::PolicyTable,
 }
 
-/// A response that a judgement is wanted on, and whether qname's own verdict is that of a stream.
-type ResponseResult<'py> = (Bound<'py, PyTuple>, bool);
+/// A response to be judged, and whether qname's own verdict is that of a stream.
+type JudgedBy<'py> = (Bound<'py, PyTuple>, bool);
 
 #[pymethods]
 impl PolicyTable {
@@ -76,14 +77,14 @@ impl PolicyTable {
         limit: usize,
         judged_at: f64,
         now: f64,
-        response: Option<ResponseResult<'py>>,
+        response: Option<JudgedBy<'py>>,
         kept: Option<(Vec<u8>, u16)>,
     ) -> PyResult<(&'static str, Bound<'py, PyBytes>)> {
         let query =
             wire::parse_query(query).map_err(|malformed| PyValueError::new_err(malformed.reason.label()))?;
         let verdict = match &response {
             None => self.table.judge_name(&query.qname, judged_at),
-            Some(heard) => match self.judge(&query.qname, heard, judged_at)? {
+            Some(response) => match self.judge(&query.qname, response, judged_at)? {
                 (own, Judgement::Same) => own,
                 (_, Judgement::Other(other)) => *other,
             },
@@ -101,8 +102,8 @@ impl PolicyTable {
 
 impl PolicyTable {
     /// The verdict on a name and the judgement on an answer to it.
-    fn judge(&self, qname: &[u8], heard: &ResponseResult<'_>, now: f64) -> PyResult<(Verdict, Judgement)> {
-        let (fields, over_stream) = heard;
+    fn judge(&self, qname: &[u8], judged_by: &JudgedBy<'_>, now: f64) -> PyResult<(Verdict, Judgement)> {
+        let (fields, over_stream) = judged_by;
         let response = response_from(fields, qname)?;
         let mut verdict = self.table.judge_name(qname, now);
         if *over_stream {

@@ -1,6 +1,6 @@
 //! The class `Steps`: what a thread of the plane does with a core, one step at a time, for tests.
 //!
-//! Knows: the flow's steps and what they tell.  Does not know: sockets, threads, time.
+//! Knows: the flow's steps and what they return.  Does not know: sockets, threads, time.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -117,8 +117,8 @@ impl Steps {
                 rows.words[index] = word_of(outcome);
             }
         }
-        let told = rows.words.into_iter().zip(&rows.messages);
-        Ok(told.map(|(word, message)| (word, PyBytes::new(py, message))).collect())
+        let outcomes = rows.words.into_iter().zip(&rows.messages);
+        Ok(outcomes.map(|(word, message)| (word, PyBytes::new(py, message))).collect())
     }
 
     fn ask<'py>(
@@ -162,22 +162,22 @@ impl Steps {
         let asked = own.attempts.get(&attempt).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
         let policy = self.shared_flow.flow.policy();
         let Some(policy) = policy.as_deref() else { return Err(PyValueError::new_err("there is no policy")) };
-        let mut told: Vec<(u64, Option<Bound<'py, PyBytes>>)> = Vec::new();
+        let mut answers: Vec<(u64, Option<Bound<'py, PyBytes>>)> = Vec::new();
         let mut punts: Vec<u64> = Vec::new();
         let mut counts = self.counts.lock();
         let context = ResponseContext { policy, now, out: &mut own.out, tallies: &mut counts.tallies };
         let each = |waiter: &Waiter, finished: WaiterReply| {
             let Route::Stream { connection: token } = waiter.route else { return };
             match finished {
-                WaiterReply::Reply(reply) => told.push((token, Some(PyBytes::new(py, reply)))),
-                WaiterReply::Drop => told.push((token, None)),
+                WaiterReply::Reply(reply) => answers.push((token, Some(PyBytes::new(py, reply)))),
+                WaiterReply::Drop => answers.push((token, None)),
                 WaiterReply::Punt => punts.push(token),
             }
         };
         match self.shared_flow.flow.on_response(asked, octets, context, each) {
             ResponseResult::Done => {
                 own.attempts.remove(&attempt);
-                Ok(("done", told, punts).into_pyobject(py)?.into_any())
+                Ok(("done", answers, punts).into_pyobject(py)?.into_any())
             }
             ResponseResult::HandOver => {
                 let handover = self.hand_over(own, attempt, HandoverReason::Reply, Some(octets.into()))?;

@@ -1,8 +1,8 @@
 //! What the threads report to Python, in a bounded ring with a wake-up descriptor.
 //!
 //! Knows: events, how many may wait.  Does not know: what Python does with them.
-//! Theory: a thread never waits: when the ring is full the event is dropped and counted.  The descriptor is written only
-//! when Python has not been called yet, so a storm of events costs one system call per `drain`.
+//! Theory: a thread never waits: when the ring is full the event is dropped and counted.  The descriptor is written
+//! only when Python was not woken yet, so a storm of events costs one system call per `drain`.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -33,9 +33,9 @@ pub enum HandoverReason {
     Network,
     /// There was no socket to send it from.
     NoSocket,
-    /// The thread that asked ended: nothing will be heard, which says nothing of the upstream.
+    /// The thread that asked ended: nothing will come, which says nothing of the upstream.
     Abandoned,
-    /// Python wants it; the attempt is still out.
+    /// Python called for all attempts (`hand_over_all`); this one is still out.
     Recalled,
 }
 
@@ -203,7 +203,7 @@ mod tests {
         Event::Late { ticket: 1, octets: vec![0; octets].into() }
     }
 
-    fn rings(ring: &Ring) -> bool {
+    fn is_readable(ring: &Ring) -> bool {
         let mut poll = libc::pollfd { fd: ring.wakeup().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd.
         unsafe { libc::poll(&mut poll, 1, 0) == 1 }
@@ -265,25 +265,25 @@ mod tests {
             }
         });
         // The last push may have made it readable after its event was taken.
-        assert!(ring.drain(1).1.is_empty() && !rings(&ring));
+        assert!(ring.drain(1).1.is_empty() && !is_readable(&ring));
         assert_eq!(ring.octets.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn it_is_readable_while_anything_waits() {
         let ring = Ring::new(8).unwrap();
-        assert!(!rings(&ring));
+        assert!(!is_readable(&ring));
         for _ in 0..3 {
             assert!(ring.push(late(1)).is_ok());
         }
-        assert!(rings(&ring));
+        assert!(is_readable(&ring));
         assert_eq!(ring.drain(2).1.len(), 2);
-        assert!(rings(&ring));
+        assert!(is_readable(&ring));
         assert_eq!(ring.drain(2).1.len(), 1);
-        assert!(!rings(&ring));
+        assert!(!is_readable(&ring));
         ring.notify(WorkerEvent::Down(3));
-        assert!(rings(&ring));
+        assert!(is_readable(&ring));
         assert_eq!(ring.drain(2).0, [WorkerEvent::Down(3)]);
-        assert!(!rings(&ring));
+        assert!(!is_readable(&ring));
     }
 }

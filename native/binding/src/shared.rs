@@ -149,11 +149,15 @@ impl SharedFlow {
 
     /// Records that wait, on all threads: at most one part of each.
     ///
-    /// A thread's lock is taken only when it recorded something of a new kind.
+    /// A thread's lock is taken only when it recorded something of a new kind, and for no longer than a copy: a
+    /// thread that answers must not wait for texts, nor for the lock of their registry, which `publish` holds.
     pub fn take_records(&self) -> Records {
         let mut sources = self.sources.lock();
         let take = |(counts, source): &mut (Arc<Mutex<ThreadCounts>>, Source)| {
-            source.take(|first| self.flow.kinds(&counts.lock().tallies, first))
+            source.take(|first| {
+                let labels = counts.lock().tallies.labels(first);
+                self.flow.kinds(labels)
+            })
         };
         Records { parts: sources.iter_mut().filter_map(take).collect() }
     }
@@ -241,7 +245,7 @@ impl Mailbox {
         panics_next
     }
 
-    /// Give an order.
+    /// Give a command.
     pub fn command(&self, command: Command) {
         self.commands.lock().push(command);
         self.signal(SIGNAL_COMMANDS);
@@ -275,8 +279,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Tell Python that a thread went down or came up: a worker is down while any of its threads is.
-    pub fn tell_down(&self, thread: u16, is_down: bool) {
+    /// Report to Python that a thread went down or came up: a worker is down while any of its threads is.
+    pub fn report_down(&self, thread: u16, is_down: bool) {
         let worker = self.workers[usize::from(thread)];
         let mut down = self.down.lock();
         let count = &mut down[usize::from(worker)];

@@ -379,7 +379,7 @@ pub struct SendQueue {
 }
 
 // SAFETY: the raw pointers in `parts` and `headers` are written and read within `send` alone, which has the
-// send_queue to itself; between calls they mean nothing.
+// queue to itself; between calls they mean nothing.
 unsafe impl Send for SendQueue {}
 
 impl SendQueue {

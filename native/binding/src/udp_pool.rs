@@ -352,7 +352,7 @@ impl UdpPools {
     }
 }
 
-/// A socket on a random port that hears `server` alone.
+/// A socket on a random port that receives from `server` alone.
 fn connect(server: SocketAddr, entropy: &mut Entropy) -> io::Result<UdpSocket> {
     let anywhere: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

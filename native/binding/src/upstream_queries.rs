@@ -1,6 +1,6 @@
-//! One thread's questions to upstreams: sent, heard, handed over.
+//! One thread's questions to upstreams: sent, answered, handed over.
 //!
-//! Knows: sockets, timers, tickets, whom to tell.  Does not know: what a reply means (the flow does), what
+//! Knows: sockets, timers, tickets, who gets an answer.  Does not know: what a reply means (the flow does), what
 //! Python does with a handover.
 //! Theory: each question here has one attempt.  A usable reply ends it.  Whatever else happens, Python gets
 //! all there is to know and a ticket; the attempt's ID stays open for late replies until Python closes it.
@@ -53,7 +53,7 @@ struct InFlight {
     id: u16,
     /// Where its ID is waited for; None: no more.
     socket: Option<Handle>,
-    is_heard: bool,
+    is_answered: bool,
 }
 
 /// What one turn of the loop works with.
@@ -144,7 +144,7 @@ impl<'s> UpstreamQueries<'s> {
         let (id, due_at, upstream) = (attempt.sent.id, attempt.due_at, attempt.upstream);
         // First of all: whatever happens from here on, it is handed over in the end.
         let holder = Owner::Us(attempt);
-        let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_heard: false });
+        let owner = self.in_flight.put(InFlight { holder, id, socket: None, is_answered: false });
         let send = || self.send_from(owner, upstream, &octets, due_at, turn);
         // A panic costs one question, and not even that.
         if catch_unwind(AssertUnwindSafe(send)).is_err() {
@@ -196,13 +196,13 @@ impl<'s> UpstreamQueries<'s> {
                         Recipient::Orphan => {}
                         Recipient::One(owner) => {
                             if let Some(flight) = self.in_flight.get_mut(owner) {
-                                flight.is_heard = true;
+                                flight.is_answered = true;
                             }
-                            self.hear(owner, length, turn);
+                            self.on_datagram(owner, length, turn);
                         }
                         Recipient::All(owners) => {
                             for owner in owners {
-                                self.hear(owner, length, turn);
+                                self.on_datagram(owner, length, turn);
                             }
                         }
                     }
@@ -216,7 +216,7 @@ impl<'s> UpstreamQueries<'s> {
     }
 
     /// The datagram just read is for `owner`, or may be.
-    fn hear(&mut self, owner: Handle, length: usize, turn: &mut LoopContext) {
+    fn on_datagram(&mut self, owner: Handle, length: usize, turn: &mut LoopContext) {
         let ticket = self.ticket(owner);
         let octets = self.datagram.get(..length).unwrap_or_default();
         let Some(flight) = self.in_flight.get(owner) else { return };
@@ -318,7 +318,7 @@ impl<'s> UpstreamQueries<'s> {
     fn forget(&mut self, owner: Handle) {
         let Some(flight) = self.in_flight.get_mut(owner) else { return };
         if let Some(socket) = flight.socket.take() {
-            self.pools.forget(socket, flight.id, owner, flight.is_heard);
+            self.pools.forget(socket, flight.id, owner, flight.is_answered);
         }
     }
 
@@ -352,9 +352,9 @@ impl<'s> UpstreamQueries<'s> {
         self.due = due;
     }
 
-    /// Do what the plane wants.
-    pub fn obey(&mut self, order: Command, now: f64) {
-        match order {
+    /// Carry out a command of the plane.
+    pub fn obey(&mut self, command: Command, now: f64) {
+        match command {
             Command::Close(ticket) => {
                 let owner = Handle::from_bits(ticket & ((1 << TICKET_LIFE_AT) - 1));
                 let is_of_python = |flight: &InFlight| matches!(flight.holder, Owner::Python { .. });
@@ -375,7 +375,7 @@ impl<'s> UpstreamQueries<'s> {
         send_all(&mut self.send_queue, self.shared, self.counters);
     }
 
-    /// The thread begins anew, or ends: Python goes on with everything, and nothing here will hear of it.
+    /// The thread begins anew, or ends: Python goes on with everything, and nothing here learns what becomes of it.
     pub fn abandon(&mut self, now: f64) {
         for owner in self.in_flight.handles() {
             // The sockets end with the thread; they may be what broke it, so nothing is asked of them here.

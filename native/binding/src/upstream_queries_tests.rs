@@ -161,7 +161,7 @@ fn a_thread_that_ends_says_nothing_against_the_upstream() {
 }
 
 #[test]
-fn what_is_heard_while_no_policy_is_in_force_is_pythons() {
+fn what_comes_while_no_policy_is_in_force_is_pythons() {
     let rig = Rig::new(8);
     let epoll = Arc::new(Epoll::new().unwrap());
     let mut upstream_queries = UpstreamQueries::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);

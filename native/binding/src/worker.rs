@@ -37,7 +37,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const GATHERING: Range<usize> = if cfg!(feature = "without-gathering") { 0..0 } else { 3..32 };
 const GATHERING_TIME: Duration = Duration::from_micros(50);
 
-/// How long the thread waits for a query alone; its wakeup is heard this much later at worst.
+/// How long the thread waits for a query alone; its wakeup is seen this much later at worst.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Pause before a thread begins anew, doubled each time.
@@ -70,7 +70,7 @@ pub fn run(shared: &Shared, number: u16) {
         }
         life = life.wrapping_add(1);
         add(&mailbox.counters.restarts, 1);
-        shared.tell_down(number, true);
+        shared.report_down(number, true);
         if began.elapsed() >= CALM {
             pause = PAUSE_MIN;
         }
@@ -82,7 +82,7 @@ pub fn run(shared: &Shared, number: u16) {
             }
             thread::park_timeout(rest);
         }
-        shared.tell_down(number, false);
+        shared.report_down(number, false);
     }
 }
 
@@ -178,11 +178,11 @@ impl<'s> ThreadLoop<'s> {
         }
     }
 
-    /// Look at what the plane wants; true: end.
+    /// Do what the plane's signals say; true: end.
     fn obey(&mut self, signals: u32) -> bool {
         if signals & SIGNAL_COMMANDS != 0 {
-            for order in self.mailbox.take_commands() {
-                self.upstream_queries.obey(order, self.now);
+            for command in self.mailbox.take_commands() {
+                self.upstream_queries.obey(command, self.now);
             }
         }
         if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
@@ -221,7 +221,7 @@ impl<'s> ThreadLoop<'s> {
         let mut turn = LoopContext { policy: policy.as_deref(), counts: &mut counts, now: self.now };
         let mut may_read = false;
         let mut index = 0;
-        let (mut heard, mut count) = (0, 0);
+        let (mut upstreams, mut count) = (0, 0);
         // Upstreams first: what they say may answer the queries that wait.
         while let Some(number) = self.events.number(index) {
             index += 1;
@@ -229,7 +229,7 @@ impl<'s> ThreadLoop<'s> {
                 LISTEN => may_read = true,
                 WAKEUP => self.mailbox.wakeup.clear(),
                 _ => {
-                    heard += 1;
+                    upstreams += 1;
                     self.upstream_queries.read(Handle::from_bits(number), &mut turn);
                 }
             }
@@ -241,7 +241,7 @@ impl<'s> ThreadLoop<'s> {
             self.answer_batches(count, &mut counts);
         }
         self.upstream_queries.look_at_timers(self.now);
-        heard + count
+        upstreams + count
     }
 
     /// How many queries came; an error is counted, and the next turn tries again.

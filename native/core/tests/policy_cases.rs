@@ -7,12 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use resolver_core::cache::{Cache, CacheConfig};
+use resolver_core::flow::{Clients, Flow, FlowConfig, Outcome, Peer, Standing, Tallies, Transport};
+use resolver_core::local::LocalNames;
 use resolver_core::policy::{
     policy_answer, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable, Verdict,
 };
 use resolver_core::wire::is_at_or_below;
 use resolver_core::wire::outcomes::{ChainLink, Response};
 use resolver_core::wire::query::parse_query;
+use resolver_core::wire::Question;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -229,6 +233,63 @@ fn a_policy_says_what_the_vector_says() {
             }
         }
     }
+}
+
+/// A flow whose cache knows all answers of a policy's facts.
+fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
+    let config = FlowConfig {
+        clients: Clients::new(&[]),
+        limiter: None,
+        local: LocalNames::new(&[]),
+        keepalive_units: 100,
+        in_flight_max: 8,
+        waiters_max: 8,
+        waiting_max: 8,
+    };
+    let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
+    flow.publish(PolicyTable::new(open(policy), 1, wall, now));
+    for fact in policy.tables.iter().flat_map(|facts| facts.responses.iter().flatten()) {
+        let qname = octets(&fact.qname);
+        flow.cache().store(Question::plain(&qname, 1), response_of(fact), now, |kept| assert!(kept.is_ok()));
+    }
+    flow
+}
+
+/// What a client of this group gets for a question of type A.
+fn answer_to(flow: &Flow, group: u8, transport: Transport, qname: &[u8], now: f64) -> (Outcome, Vec<u8>) {
+    let address = IpAddr::from([192, 0, 2, group]);
+    let peer = Peer { address, transport, standing: Standing { group, is_allowed: true } };
+    let query = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0", qname, &[0, 1, 0, 1]].concat();
+    let (mut out, mut tallies) = (Vec::new(), Tallies::new());
+    let policy = flow.policy();
+    let outcome = flow.answer_now(policy.as_deref().unwrap(), &query, &peer, now, &mut out, &mut tallies);
+    (outcome, if outcome == Outcome::Respond { out } else { Vec::new() })
+}
+
+#[test]
+fn groups_share_a_cache_and_get_the_answers_that_they_get_alone() {
+    let mut unlike = 0;
+    for policy in policies() {
+        let Some(Table { wall, monotonic: now, .. }) = policy.tables.first() else { continue };
+        let groups: Vec<u8> = policy.tables.iter().map(|facts| facts.group).collect();
+        let qnames = policy.tables.iter().flat_map(|facts| facts.responses.iter().flatten());
+        let qnames: Vec<Vec<u8>> = qnames.map(|fact| octets(&fact.qname)).collect();
+        let shared = flow_over(&policy, *wall, *now);
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let alone: Vec<(u8, Flow)> =
+                groups.iter().map(|&group| (group, flow_over(&policy, *wall, *now))).collect();
+            for qname in qnames.iter().chain(&qnames) {
+                let mut first = None;
+                for (group, flow) in &alone {
+                    let expected = answer_to(flow, *group, transport, qname, *now);
+                    let context = format!("{}: {} for {group}", policy.name, qname.escape_ascii());
+                    assert_eq!(answer_to(&shared, *group, transport, qname, *now), expected, "{context}");
+                    unlike += usize::from(*first.get_or_insert_with(|| expected.clone()) != expected);
+                }
+            }
+        }
+    }
+    assert!(unlike > 0, "no group gets anything of its own");
 }
 
 #[test]

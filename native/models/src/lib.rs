@@ -108,6 +108,8 @@ fn taken(consumer: &mut Consumer) -> Vec<u32> {
     kinds
 }
 
+/// What it cannot show is that `read` must be released: loom lets no load of a thread happen after its own later
+/// store, and that is what the release forbids.
 #[test]
 fn a_record_is_taken_whole_and_once_or_counted_as_lost() {
     loom::model(|| {

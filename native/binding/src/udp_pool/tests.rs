@@ -30,8 +30,8 @@ impl Play {
         (socket, owner)
     }
 
-    /// What the upstream hears next, and from whom.
-    fn hear(&self) -> (u16, SocketAddr) {
+    /// What the upstream receives next, and from whom.
+    fn receive(&self) -> (u16, SocketAddr) {
         let mut octets = [0; 16];
         let (_, from) = self.upstream.recv_from(&mut octets).unwrap();
         (u16::from_be_bytes([octets[0], octets[1]]), from)
@@ -52,7 +52,7 @@ fn each_query_has_its_own_port_until_the_pool_is_full() {
     for id in 0..6 {
         play.send(id, NOW);
     }
-    let ports: std::collections::HashSet<u16> = (0..6).map(|_| play.hear().1.port()).collect();
+    let ports: std::collections::HashSet<u16> = (0..6).map(|_| play.receive().1.port()).collect();
     assert_eq!((ports.len(), play.pools.open_sockets(), play.pools.waiting()), (3, 3, 6));
 }
 
@@ -61,7 +61,7 @@ fn a_reply_goes_to_whom_its_id_names_and_any_other_to_all_who_wait() {
     let mut play = Play::new(1);
     let (socket, first) = play.send(1, NOW);
     let (_, second) = play.send(2, NOW);
-    let (_, from) = play.hear();
+    let (_, from) = play.receive();
     assert_eq!(play.reply(socket, from, &[0, 2]), Recipient::One(second));
     assert_eq!(play.reply(socket, from, &[9, 9]), Recipient::All(vec![first, second]));
     assert_eq!(play.reply(socket, from, &[9]), Recipient::All(vec![first, second]));
@@ -71,7 +71,7 @@ fn a_reply_goes_to_whom_its_id_names_and_any_other_to_all_who_wait() {
 fn a_late_reply_is_no_attack() {
     let mut play = Play::new(1);
     let (socket, owner) = play.send(1, NOW);
-    let (_, from) = play.hear();
+    let (_, from) = play.receive();
     play.pools.forget(socket, 1, owner, false);
     assert_eq!(play.pools.waiting(), 0);
     assert_eq!(play.reply(socket, from, &[0, 1]), Recipient::Orphan);
@@ -99,7 +99,7 @@ fn a_worn_socket_is_replaced_and_closed_when_nobody_waits_there() {
         let (socket, owner) = play.send(3, NOW + SOCKET_AGE_S_MAX);
         assert_eq!(socket, fresh);
         play.pools.forget(socket, 3, owner, true);
-        play.hear();
+        play.receive();
     }
     assert_ne!(play.send(3, NOW + SOCKET_AGE_S_MAX).0, fresh);
 }
@@ -108,7 +108,7 @@ fn a_worn_socket_is_replaced_and_closed_when_nobody_waits_there() {
 fn a_refusal_breaks_all_who_wait_on_the_socket() {
     let mut play = Play::new(1);
     let (socket, owner) = play.send(1, NOW);
-    play.hear();
+    play.receive();
     let address = play.upstream.local_addr().unwrap();
     play.upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (same, other) = play.send(2, NOW);

@@ -48,7 +48,7 @@ pub struct BatchContext<'d> {
 }
 
 impl Flow {
-    /// Answer a batch of datagrams; `rest` hears of those that got no answer here, by their number.
+    /// Answer a batch of datagrams; `rest` is called for those that got no answer here, by their number.
     ///
     /// Begins at `context.concluded`, which is kept up to date, so that whoever catches a panic knows where it was.
     pub fn answer_batch(
@@ -62,10 +62,10 @@ impl Flow {
         let BatchContext { now, memo, tallies, concluded } = context;
         while *concluded < queries.len() {
             let first = *concluded;
-            let group = &queries[first..queries.len().min(first + ABREAST)];
+            let abreast = &queries[first..queries.len().min(first + ABREAST)];
             // Each loop is short on purpose: see `policy::Probes`.  A name is looked up alike for every group.
             let mut trails: ArrayVec<Trail, ABREAST> =
-                group.iter().map(|query| memo.trail(query.octets)).collect();
+                abreast.iter().map(|query| memo.trail(query.octets)).collect();
             trails.iter_mut().for_each(|trail| memo.sight(trail));
             let may_be_known: ArrayVec<bool, ABREAST> =
                 trails.iter().map(|&trail| memo.approach(trail)).collect();
@@ -73,7 +73,7 @@ impl Flow {
             let mut places = [const { None }; ABREAST];
             let mut read = ArrayVec::<_, ABREAST>::new();
             let mut row_of = [ABREAST; ABREAST];
-            for (index, (query, is_known)) in group.iter().zip(may_be_known).enumerate() {
+            for (index, (query, is_known)) in abreast.iter().zip(may_be_known).enumerate() {
                 if is_known {
                     continue;
                 }
@@ -84,7 +84,7 @@ impl Flow {
                 }
             }
             policy.everybody.approach(&mut probes);
-            for (index, (query, &trail)) in group.iter().zip(&trails).enumerate() {
+            for (index, (query, &trail)) in abreast.iter().zip(&trails).enumerate() {
                 let prepared = read.get(row_of[index]).map(|read| ParsedQuery {
                     octets: query.octets,
                     query: read,

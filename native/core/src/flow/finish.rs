@@ -61,10 +61,10 @@ pub enum AskOutcome {
 /// What a reply came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponseResult {
-    /// It was the answer: all who waited have been told.
+    /// It was the answer: `each` was called for all who waited.
     Done,
-    /// It was anything else, or Python wants it: Python goes on with the attempt, these octets, and `hand_over`'s
-    /// waiters.
+    /// It was anything else, or Python has claimed it: Python goes on with the attempt, these octets, and the
+    /// waiters of `hand_over`.
     HandOver,
 }
 
@@ -79,7 +79,7 @@ pub enum WaiterReply<'f> {
     Punt,
 }
 
-/// What on_response works with, beside the reply.
+/// What `on_response` works with, beside the reply.
 pub struct ResponseContext<'h> {
     /// The policy in force.
     pub policy: &'h Policy,
@@ -193,7 +193,7 @@ impl Flow {
         mut each: impl FnMut(&Waiter, WaiterReply),
     ) {
         let ResponseContext { policy, now, out, tallies } = context;
-        let mut tell =
+        let mut end_wait =
             |waiter: &Waiter, serve: &mut dyn FnMut(&mut QueryContext, &Query, &Verdict) -> Outcome| {
                 let mut query_context = QueryContext::new(self, policy, &waiter.peer, now, out, tallies);
                 let outcome = query_context.finish_one(&waiter.octets, serve);
@@ -217,16 +217,16 @@ impl Flow {
             match kept {
                 Ok(entry) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |query_context, query, verdict| {
+                        end_wait(waiter, &mut |query_context, query, verdict| {
                             Served::kept(query_context, query, verdict, entry)
                         });
                     }
-                    // A crowd must not keep the others off the cache while it is told.
+                    // A crowd must not keep others off the cache while its answers are made.
                     (!others.is_empty()).then(|| entry.response.clone()).flatten()
                 }
                 Err(response) => {
                     if let Some(waiter) = first {
-                        tell(waiter, &mut |query_context, query, verdict| {
+                        end_wait(waiter, &mut |query_context, query, verdict| {
                             Served::unkept(query_context, query, verdict, &response)
                         });
                     }
@@ -236,7 +236,7 @@ impl Flow {
         });
         let Some(response) = shared else { return };
         for waiter in others {
-            tell(waiter, &mut |query_context, query, verdict| {
+            end_wait(waiter, &mut |query_context, query, verdict| {
                 Served::unkept(query_context, query, verdict, &response)
             });
         }
@@ -325,9 +325,10 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Transport, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Recorded, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
+    use crate::records::ring;
     use std::net::{IpAddr, Ipv4Addr};
     use std::panic::{catch_unwind, AssertUnwindSafe};
     use std::sync::Arc;
@@ -362,11 +363,33 @@ mod tests {
     }
 
     fn ask(flow: &Flow, entropy: &mut Entropy) -> AskOutcome {
+        ask_counted(flow, entropy, &mut Tallies::default())
+    }
+
+    fn ask_counted(flow: &Flow, entropy: &mut Entropy, tallies: &mut Tallies) -> AskOutcome {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
+        let (route, mut out) = (Route::Stream { connection: 1 }, Vec::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
-        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, &mut tallies)
+        flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, tallies)
+    }
+
+    #[test]
+    fn who_is_refused_for_load_is_counted_and_recorded_and_who_waits_is_not_yet() {
+        let flow = make_flow();
+        let mut entropy = Entropy::from_seed([7; 32]);
+        let (producer, mut consumer) = ring(4096);
+        let mut tallies = Tallies::default();
+        tallies.record_into(producer, Recorded::All);
+        for _ in 0..flow.config.waiting_max {
+            ask_counted(&flow, &mut entropy, &mut tallies);
+        }
+        tallies.settle(0.0);
+        assert_eq!((tallies.rows(), consumer.take(&mut Vec::new(), 1).0), (Vec::new(), 0));
+        assert!(matches!(ask_counted(&flow, &mut entropy, &mut tallies), AskOutcome::Reply));
+        tallies.settle(0.0);
+        assert_eq!(tallies.rows().iter().map(|row| row.count).sum::<u64>(), 1);
+        assert_eq!(consumer.take(&mut Vec::new(), usize::MAX).0, 1);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Flights {
         }
     }
 
-    /// End a question: all who waited for it, to be told; `None`: it is Python's, and so is its attempt.
+    /// End a question: all who waited for it; `None`: it is Python's, and so is its attempt.
     pub fn take(&self, key: &FlightKey) -> Option<Waiters> {
         let mut shard = self.shard(key).lock();
         if matches!(shard.get(key), Some(Flight::AtPython | Flight::Claimed)) {
@@ -189,14 +189,14 @@ impl Flights {
         }
     }
 
-    /// Python is done with a question that it had taken over or wanted.
+    /// Python is done with a question that it had taken over or claimed.
     pub fn release_key(&self, key: &FlightKey) {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
             Some(Flight::AtPython) => drop(shard.remove(key)),
-            Some(wanted @ Flight::Claimed) => {
+            Some(claimed @ Flight::Claimed) => {
                 // Nobody waits for the attempt; its answer is still worth keeping.
-                *wanted = Flight::Out(Waiters::new());
+                *claimed = Flight::Out(Waiters::new());
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
             }
             _ => return,
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(flights.claim(&key(b"\x01a\0")).unwrap().len(), 2);
         assert_eq!((flights.in_flight(), flights.waiting()), (0, 0));
         assert_eq!(flights.join(&key(b"\x01a\0"), waiter), Joined::AtPython);
-        assert!(flights.claim(&key(b"\x01a\0")).is_none(), "it is wanted already");
+        assert!(flights.claim(&key(b"\x01a\0")).is_none(), "it is claimed already");
         assert!(flights.take(&key(b"\x01a\0")).is_none());
         assert!(flights.hand_over(&key(b"\x01a\0")).is_empty());
         flights.release_key(&key(b"\x01a\0"));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_gave_up_wanting_is_ended_here() {
+    fn what_python_released_while_it_is_out_is_ended_here() {
         let flights = Flights::new(8, 8, 8);
         flights.join(&key(b"\x01a\0"), waiter);
         flights.claim(&key(b"\x01a\0"));

@@ -2,7 +2,7 @@
 //!
 //! Knows: every room's verdict and which comes first.  Does not know: sockets, clocks, threads, files.
 //! Theory: `answer_now` is an ordered list of gates; the first that has an answer ends the walk.  What passes
-//! every gate is `Ask`: `ask` makes the first attempt at an upstream or joins one in flight, and on_response
+//! every gate is `Ask`: `ask` makes the first attempt at an upstream or joins one in flight, and `on_response`
 //! judges what comes back.  Whatever is rare or unsure is `Punt` or `ResponseResult::HandOver`: Python, whose
 //! `Service` is the specification of this room, goes on from there.  A verdict lives as long as the policy
 //! generation it was made under.

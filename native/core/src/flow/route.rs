@@ -13,7 +13,8 @@ pub const CONTROL_OCTETS: usize = 40;
 pub enum Route {
     /// From one of the plane's own sockets.
     Datagram(DatagramRoute),
-    /// Over a stream that another holds.
+    /// Over a stream that another holds.  The server's threads have no streams, and so never make one; `Steps` and
+    /// tests, which have no sockets, know their clients by it.
     Stream {
         /// The number by which its holder knows it.
         connection: u64,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
-use super::tallies::{Hit, HitId, Hits, Registry, Tallies};
+use super::tallies::{Hit, HitId, Hits, Registry, Row};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
 use crate::local::LocalNames;
@@ -148,15 +148,15 @@ impl Flow {
         self.flights.waiting()
     }
 
-    /// What the kinds of a thread's records are, from number `first` on.
-    pub fn kinds(&self, tallies: &Tallies, first: usize) -> Vec<Kind> {
+    /// The kinds of a thread's records, of what its `Tallies::labels` say.
+    pub fn kinds(&self, labels: Vec<Row>) -> Vec<Kind> {
         let registry = self.registry.lock();
         let hit = |id: HitId| {
             let Hit { kind, label, action, .. } = registry.hit(id)?;
             Some(HitLabels { kind, label, action })
         };
-        tallies
-            .labels(first)
+        labels
+            .into_iter()
             .map(|row| Kind {
                 transport: row.transport,
                 rcode: row.rcode,

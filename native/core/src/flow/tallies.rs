@@ -189,7 +189,7 @@ impl Tallies {
         Tallies::default()
     }
 
-    /// Count one outcome; its time is told by the `settle` that follows.
+    /// Count one outcome; its time comes with the `settle` that follows.
     pub(super) fn touch(
         &mut self,
         transport: Transport,
@@ -276,8 +276,8 @@ impl Tallies {
     }
 
     /// The labels of every kind from number `first` on, without counts.
-    pub(super) fn labels(&self, first: usize) -> impl Iterator<Item = Row> + '_ {
-        self.keys.iter().skip(first).map(TallyKey::labels)
+    pub fn labels(&self, first: usize) -> Vec<Row> {
+        self.keys.iter().skip(first).map(TallyKey::labels).collect()
     }
 
     /// Answers that fell in each bucket after the first, by source (index 0 is never used).

@@ -92,9 +92,9 @@ impl Image {
         if version != FORMAT_VERSION {
             return unusable(format!("format version {version}, this program reads {FORMAT_VERSION}"));
         }
-        let told = u64_at(whole, 16).unwrap_or(0);
-        if told != whole.len() as u64 {
-            return unusable(format!("{} octets, its header says {told}", whole.len()));
+        let stated = u64_at(whole, 16).unwrap_or(0);
+        if stated != whole.len() as u64 {
+            return unusable(format!("{} octets, its header says {stated}", whole.len()));
         }
         let sections = read_directory(whole)?;
         let of = |section: Section| whole.get(sections[section as usize].clone()).unwrap_or(&[]);
@@ -134,8 +134,8 @@ impl Image {
         let mut digest = Xxh3::new();
         digest.update(whole.get(..CHECKSUM_OFFSET).unwrap_or(&[]));
         digest.update(whole.get(HEADER_OCTETS..).unwrap_or(&[]));
-        let told = whole.get(CHECKSUM_OFFSET..HEADER_OCTETS).unwrap_or(&[]);
-        if digest.digest128().to_be_bytes() != told {
+        let stated = whole.get(CHECKSUM_OFFSET..HEADER_OCTETS).unwrap_or(&[]);
+        if digest.digest128().to_be_bytes() != stated {
             return unusable("checksum differs: the file is damaged");
         }
         Ok(())

@@ -23,7 +23,7 @@ struct ResponseCheck<'v> {
 /// What the names of an answer come to.
 enum PartResult {
     Decided(Judgement),
-    /// The chain leads to a protected name: what stands behind it is not heard.
+    /// The chain leads to a protected name: what stands behind it is not judged.
     Protected,
     Nothing,
 }
@@ -41,7 +41,7 @@ impl PolicyTable {
         if qname_verdict.exemption == Exemption::All || !(has_names || self.has_addresses()) {
             return Judgement::Same;
         }
-        let mut hearing = ResponseCheck {
+        let mut check = ResponseCheck {
             qname_verdict,
             skip_lists: qname_verdict.exemption == Exemption::Lists,
             shadow: qname_verdict.shadow,
@@ -49,18 +49,18 @@ impl PolicyTable {
             held: None,
         };
         if has_names {
-            match self.hear_names(&mut hearing, qname, response, now) {
+            match self.judge_names(&mut check, qname, response, now) {
                 PartResult::Decided(verdict) => return verdict,
-                PartResult::Protected => return hearing.conclude(),
+                PartResult::Protected => return check.conclude(),
                 PartResult::Nothing => {}
             }
         }
         if self.has_addresses() {
-            if let Some(verdict) = self.hear_addresses(&mut hearing, response) {
+            if let Some(verdict) = self.judge_addresses(&mut check, response) {
                 return verdict;
             }
         }
-        hearing.conclude()
+        check.conclude()
     }
 
     /// Whether a protected name decided; an exception of `allow` speaks for itself alone.
@@ -73,9 +73,9 @@ impl PolicyTable {
     }
 
     /// What the names come to.
-    fn hear_names(
+    fn judge_names(
         &self,
-        hearing: &mut ResponseCheck<'_>,
+        check: &mut ResponseCheck<'_>,
         qname: &[u8],
         response: &Response,
         now: f64,
@@ -83,11 +83,11 @@ impl PolicyTable {
         let links = response.links.len();
         let names = response.links.iter().map(|link| &link.target).chain(&*response.service_targets);
         for (number, name) in names.enumerate() {
-            let verdict = self.judge_later(name, now, hearing.skip_lists);
+            let verdict = self.judge_later(name, now, check.skip_lists);
             if verdict.is_pass() {
                 continue;
             }
-            hearing.note(verdict.shadow, verdict.valid_until);
+            check.note(verdict.shadow, verdict.valid_until);
             let on_chain = number < links;
             if on_chain && self.is_protected(&verdict) {
                 // Whoever is led to a protected name gets what whoever asks for it gets: all behind it.
@@ -100,22 +100,18 @@ impl PolicyTable {
                 Verdict {
                     action: verdict.action,
                     matched: verdict.matched,
-                    shadow: hearing.shadow,
+                    shadow: check.shadow,
                     denied: Some(name.clone()),
                     nxdomain_ok: verdict.nxdomain_ok,
-                    valid_until: hearing.valid_until,
+                    valid_until: check.valid_until,
                     kept_links: count_of(number + 1),
                     ..Verdict::PASS
                 }
             } else {
                 let end = response.name_at_end.as_deref().unwrap_or(qname);
-                hearing.at_end(
-                    response,
-                    verdict.action,
-                    verdict.matched.map(|known| within(known, name, end)),
-                )
+                check.at_end(response, verdict.action, verdict.matched.map(|known| within(known, name, end)))
             };
-            if let Some(judgement) = hearing.speak(spoken) {
+            if let Some(judgement) = check.speak(spoken) {
                 return PartResult::Decided(judgement);
             }
         }
@@ -123,18 +119,18 @@ impl PolicyTable {
     }
 
     /// The verdict, where an address decides it.
-    fn hear_addresses(&self, hearing: &mut ResponseCheck<'_>, response: &Response) -> Option<Judgement> {
+    fn judge_addresses(&self, check: &mut ResponseCheck<'_>, response: &Response) -> Option<Judgement> {
         for address in &response.addresses {
-            let Some(opinion) = self.judge_address(mapped_address(address), hearing.skip_lists) else {
+            let Some(opinion) = self.judge_address(mapped_address(address), check.skip_lists) else {
                 continue;
             };
-            hearing.note(opinion.shadow, opinion.valid_until);
+            check.note(opinion.shadow, opinion.valid_until);
             let Some(rule) = opinion.winner else { continue };
             // An address speaks of one type only, so the name may still exist: never NXDOMAIN.
             let action = self.get_rule(rule).map_or(PolicyAction::Passthru, |rule| rule.action);
             let spoken =
-                hearing.at_end(response, action, Some(RuleMatch { rule, form: None, owner_offset: 0 }));
-            if let Some(judgement) = hearing.speak(spoken) {
+                check.at_end(response, action, Some(RuleMatch { rule, form: None, owner_offset: 0 }));
+            if let Some(judgement) = check.speak(spoken) {
                 return Some(judgement);
             }
         }
@@ -161,7 +157,7 @@ impl ResponseCheck<'_> {
         }
     }
 
-    /// The judgement that a verdict on a part comes to; None: the parts behind it are to be heard.
+    /// The judgement that a verdict on a part comes to; None: the parts behind it are to be judged.
     fn speak(&mut self, verdict: Verdict) -> Option<Judgement> {
         if verdict.action == PolicyAction::TcpOnly {
             self.held.get_or_insert(verdict);

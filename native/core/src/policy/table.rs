@@ -50,7 +50,7 @@ pub(super) struct ClassState {
 /// A rule that may win.
 #[derive(Clone, Copy)]
 struct Candidate {
-    standing: ClassState,
+    class_state: ClassState,
     position: u8,
 }
 
@@ -69,7 +69,7 @@ pub struct PolicyTable {
     image: Arc<Image>,
     /// The time it is true for: wall (Unix seconds) and monotonic.
     made_at: (f64, f64),
-    standings: Box<[ClassState]>,
+    class_states: Box<[ClassState]>,
     templates: Arc<[Template]>,
     skips_top: bool,
     /// BLOB offset of the root's references.
@@ -100,9 +100,9 @@ impl PolicyTable {
         made_at: (f64, f64),
         group: u8,
     ) -> PolicyTable {
-        let standings: Box<[ClassState]> = (image.classes.iter())
+        let class_states: Box<[ClassState]> = (image.classes.iter())
             .filter_map(|class| {
-                Some(standing_of(class, image.rules.get(usize::from(class.rule))?, made_at, group))
+                Some(class_state_of(class, image.rules.get(usize::from(class.rule))?, made_at, group))
             })
             .collect();
         PolicyTable {
@@ -113,8 +113,8 @@ impl PolicyTable {
             skips_top: !image.has_top_level_owner && !image.has_root_owner,
             root: if image.has_root_owner { image.names().look_up(b"\0") } else { None },
             has_addresses: !image.section(Section::Intervals).is_empty(),
-            is_filtering: standings.iter().any(|class| class.is_enforced && class.effect == Effect::Block),
-            standings,
+            is_filtering: class_states.iter().any(|class| class.is_enforced && class.effect == Effect::Block),
+            class_states,
             image,
         }
     }
@@ -222,13 +222,15 @@ impl PolicyTable {
     #[inline(always)]
     fn judge_found(&self, names: &Names<'_>, qname: &[u8], only: Found) -> Verdict {
         // Nearly always one rule speaks: no tiers, no exceptions below (they would be marked here).
-        if let Some(standing) = names.only_class_at(only.refs).and_then(|class| self.standings.get(class)) {
-            if standing.is_ready && reaches(standing.form, only.position) {
+        if let Some(class_state) =
+            names.only_class_at(only.refs).and_then(|class| self.class_states.get(class))
+        {
+            if class_state.is_ready && reaches(class_state.form, only.position) {
                 return Verdict {
-                    action: standing.action,
-                    matched: Some(match_of(standing, only.position)),
-                    nxdomain_ok: standing.form != Some(RuleForm::Exact),
-                    valid_until: standing.changes_at,
+                    action: class_state.action,
+                    matched: Some(match_of(class_state, only.position)),
+                    nxdomain_ok: class_state.form != Some(RuleForm::Exact),
+                    valid_until: class_state.changes_at,
                     ..Verdict::PASS
                 };
             }
@@ -243,9 +245,9 @@ impl PolicyTable {
         let mut state = Decision::default();
         for place in found.iter().copied().chain(root) {
             for class in names.classes_at(place.refs) {
-                if let Some(standing) = self.standings.get(usize::from(class)) {
-                    if !(skip_lists && standing.tier == Tier::Lists) {
-                        state.hear(Candidate { standing: *standing, position: place.position });
+                if let Some(class_state) = self.class_states.get(usize::from(class)) {
+                    if !(skip_lists && class_state.tier == Tier::Lists) {
+                        state.consider(Candidate { class_state: *class_state, position: place.position });
                     }
                 }
             }
@@ -264,25 +266,26 @@ impl PolicyTable {
             return None;
         }
         for (number, octets) in refs.chunks_exact(ADDRESS_REF_OCTETS).enumerate() {
-            let Some(standing) = u16_at(octets, 0).and_then(|class| self.standings.get(usize::from(class)))
+            let Some(class_state) =
+                u16_at(octets, 0).and_then(|class| self.class_states.get(usize::from(class)))
             else {
                 continue;
             };
-            if skip_lists && standing.tier == Tier::Lists {
+            if skip_lists && class_state.tier == Tier::Lists {
                 continue;
             }
-            valid_until = earlier(valid_until, standing.changes_at);
-            if standing.effect == Effect::Allow {
-                if standing.is_enforced {
+            valid_until = earlier(valid_until, class_state.changes_at);
+            if class_state.effect == Effect::Allow {
+                if class_state.is_enforced {
                     break; // A list's exception, in a network no wider than those that would follow.
                 }
                 continue;
             }
-            if standing.is_enforced && winner.is_none() {
-                winner = Some((number, standing.rule));
+            if class_state.is_enforced && winner.is_none() {
+                winner = Some((number, class_state.rule));
             }
-            if standing.is_counted && second.is_none() {
-                second = Some((number, standing.rule));
+            if class_state.is_counted && second.is_none() {
+                second = Some((number, class_state.rule));
             }
         }
         let shadow = second.filter(|_| second != winner).map(|(_, rule)| rule);
@@ -321,7 +324,7 @@ fn root_position(qname: &[u8]) -> u8 {
     u8::try_from(qname.len().saturating_sub(1)).unwrap_or(u8::MAX)
 }
 
-/// What the rules that were heard come to.
+/// What the rules considered come to.
 struct Decision {
     winners: [Option<Candidate>; 3],
     seconds: [Option<Candidate>; 3],
@@ -347,59 +350,61 @@ impl Default for Decision {
 }
 
 impl Decision {
-    fn hear(&mut self, candidate: Candidate) {
-        let Candidate { standing, position } = candidate;
-        let tier = standing.tier as usize;
-        if standing.effect == Effect::Marker {
+    fn consider(&mut self, candidate: Candidate) {
+        let Candidate { class_state, position } = candidate;
+        let tier = class_state.tier as usize;
+        if class_state.effect == Effect::Marker {
             if position == 0 {
-                self.below_until = earlier(self.below_until, standing.changes_at);
-                if standing.is_enforced && self.exception_tier.map_or(true, |known| standing.tier < known) {
-                    self.exception_tier = Some(standing.tier);
+                self.below_until = earlier(self.below_until, class_state.changes_at);
+                if class_state.is_enforced
+                    && self.exception_tier.map_or(true, |known| class_state.tier < known)
+                {
+                    self.exception_tier = Some(class_state.tier);
                 }
             }
             return;
         }
-        if standing.form != Some(RuleForm::Exact) {
-            self.below_until = earlier(self.below_until, standing.changes_at);
-            if standing.is_enforced {
+        if class_state.form != Some(RuleForm::Exact) {
+            self.below_until = earlier(self.below_until, class_state.changes_at);
+            if class_state.is_enforced {
                 self.below[tier].get_or_insert(candidate);
             }
         }
-        if !reaches(standing.form, position) {
+        if !reaches(class_state.form, position) {
             return;
         }
-        self.valid_until = earlier(self.valid_until, standing.changes_at);
-        if standing.is_enforced {
+        self.valid_until = earlier(self.valid_until, class_state.changes_at);
+        if class_state.is_enforced {
             self.winners[tier].get_or_insert(candidate);
         }
-        if standing.is_counted {
+        if class_state.is_counted {
             self.seconds[tier].get_or_insert(candidate);
         }
     }
 
     fn verdict(self) -> Verdict {
-        let shadow = first(&self.seconds).filter(|second| !second.standing.is_enforced);
-        let shadow = shadow.map(|second| second.standing.rule);
-        let Some(Candidate { standing, position }) = first(&self.winners) else {
+        let shadow = first(&self.seconds).filter(|second| !second.class_state.is_enforced);
+        let shadow = shadow.map(|second| second.class_state.rule);
+        let Some(Candidate { class_state, position }) = first(&self.winners) else {
             return Verdict { shadow, valid_until: self.valid_until, ..Verdict::PASS };
         };
-        let matched = Some(match_of(&standing, position));
-        if standing.effect != Effect::Block {
+        let matched = Some(match_of(&class_state, position));
+        if class_state.effect != Effect::Block {
             return Verdict {
                 matched,
                 shadow,
-                exemption: EXEMPTIONS[standing.tier as usize],
+                exemption: EXEMPTIONS[class_state.tier as usize],
                 valid_until: self.valid_until,
                 ..Verdict::PASS
             };
         }
         // RFC 8020: NXDOMAIN says that nothing exists below, so every name below must be blocked.
         let nxdomain_ok = first(&self.below).is_some_and(|heir| {
-            heir.standing.effect == Effect::Block
-                && self.exception_tier.map_or(true, |tier| tier > heir.standing.tier)
+            heir.class_state.effect == Effect::Block
+                && self.exception_tier.map_or(true, |tier| tier > heir.class_state.tier)
         });
         Verdict {
-            action: standing.action,
+            action: class_state.action,
             matched,
             shadow,
             nxdomain_ok,
@@ -425,8 +430,8 @@ fn reaches(form: Option<RuleForm>, position: u8) -> bool {
 }
 
 #[inline(always)]
-fn match_of(standing: &ClassState, position: u8) -> RuleMatch {
-    RuleMatch { rule: standing.rule, form: standing.form, owner_offset: position }
+fn match_of(class_state: &ClassState, position: u8) -> RuleMatch {
+    RuleMatch { rule: class_state.rule, form: class_state.form, owner_offset: position }
 }
 
 /// The earlier of two times.
@@ -438,7 +443,7 @@ pub(super) fn earlier(one: f64, other: f64) -> f64 {
     }
 }
 
-fn standing_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> ClassState {
+fn class_state_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> ClassState {
     let offset = wall - monotonic;
     let is_over = rule.mode == Mode::Disabled || rule.ends_at <= wall || rule.ends_at <= rule.starts_at;
     let (is_enforced, is_counted, changes_at) = if is_over || !class.is_for(group) {

@@ -16,7 +16,7 @@ pub struct HitLabels {
 /// One kind of outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// `udp` or `tcp`.
+    /// Its metric label.
     pub transport: &'static str,
     /// None for a drop.
     pub rcode: Option<&'static str>,

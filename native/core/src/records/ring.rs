@@ -3,7 +3,8 @@
 //! Knows: how a record lies in words.  Does not know: what its numbers stand for, who reads it.
 //! Theory: one writes, one reads, and neither ever waits.  The words are relaxed atomics, so that they need no
 //! `unsafe`; `written` is released behind a record and acquired before it is read, `read` the other way round
-//! before its words are written again.  `native/models` tries every order in which the two can meet.
+//! before its words are written again.  `native/models` tries every order in which the two can meet, as far as
+//! loom can.
 //!
 //! A record: the kind's number and the octets' length; the time; the address, one word or two; the octets, eight
 //! in a word.

@@ -162,16 +162,16 @@ pub fn encode_opt(
 #[cold]
 fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> bool {
     let room = reply.limit.checked_sub(query.question_end + reply.body.len());
-    if let Some(fullness) = room.and_then(|room| fullest(query, reply.ede, reply.options, room)) {
+    if let Some(shortening) = room.and_then(|room| fullest(query, reply.ede, reply.options, room)) {
         put_head(query, reply, true, reply.truncated, out);
         out.extend_from_slice(reply.body);
-        put_opt(query, reply.rcode, reply.ede, reply.options, fullness, out);
+        put_opt(query, reply.rcode, reply.ede, reply.options, shortening, out);
         return true;
     }
     put_head(query, reply, false, true, out);
     let room = reply.limit.saturating_sub(query.question_end);
-    let fullness = fullest(query, &[], reply.options, room).unwrap_or(Shortening::Bare);
-    put_opt(query, reply.rcode, &[], reply.options, fullness, out);
+    let shortening = fullest(query, &[], reply.options, room).unwrap_or(Shortening::Bare);
+    put_opt(query, reply.rcode, &[], reply.options, shortening, out);
     false
 }
 
@@ -201,14 +201,14 @@ fn put_opt(
     rcode: u16,
     ede: &[(u16, &str)],
     options: &[(u16, &[u8])],
-    fullness: Shortening,
+    shortening: Shortening,
     out: &mut Vec<u8>,
 ) {
     if !query.has_opt {
         return;
     }
     let upper = upper_bits(rcode);
-    match fullness {
+    match shortening {
         Shortening::Whole => encode_opt(query.dnssec_ok, upper, ede, options, out),
         Shortening::NoErrors => encode_opt(query.dnssec_ok, upper, &[], options, out),
         Shortening::Bare => encode_opt(query.dnssec_ok, upper, &[], &[], out),

@@ -1,9 +1,9 @@
 //! Octets <-> facts: the only room that reads or writes DNS wire format.
 //!
-//! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of `outcomes` (`plain`, `sections`, `chain`, `layout`,
-//! `service_binding`, `rdata` and `walk` are its parts), `encode` writes every message, `records` our own records,
-//! `ttl` ages bodies, `names` says how names relate, `numbers` what numbers mean.  Does not know: clocks,
-//! sockets, policy.  Nothing here panics on hostile octets.
+//! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of
+//! `outcomes` (`plain`, `sections`, `chain`, `layout`, `service_binding`, `rdata` and `walk` are its parts),
+//! `encode` writes every message, `records` our own records, `ttl` ages bodies, `names` says how names relate,
+//! `numbers` what numbers mean.  Does not know: clocks, sockets, policy.  Nothing here panics on hostile octets.
 
 mod chain;
 pub mod encode;

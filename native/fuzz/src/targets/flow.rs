@@ -32,7 +32,7 @@ const CACHE_OCTETS: usize = 16 << 20;
 const MEMO_OCTETS: usize = 1 << 20;
 const RECORD_OCTETS: usize = 1 << 20;
 /// A bit of what is spoilt: Python asks the same while the answer is on its way.
-const WANTED: u8 = 4;
+const CLAIMED: u8 = 4;
 /// Seconds that pass with each case.
 const STEP_S: f64 = 0.001;
 const LIMIT_QPS: u32 = 100;
@@ -67,7 +67,7 @@ pub struct Flows {
 #[derive(Default)]
 struct Rows {
     room: Vec<u8>,
-    told: Vec<(usize, Vec<u8>)>,
+    replies: Vec<(usize, Vec<u8>)>,
 }
 
 impl ReplySink for Rows {
@@ -76,7 +76,7 @@ impl ReplySink for Rows {
     }
 
     fn put(&mut self, index: usize) {
-        self.told.push((index, self.room.clone()));
+        self.replies.push((index, self.room.clone()));
     }
 }
 
@@ -200,8 +200,8 @@ impl Flows {
             });
         }
         self.tallies.settle(0.0);
-        claim(concluded == queries.len() && rows.told.len() + rest.len() == concluded, "a query is lost")?;
-        for (index, reply) in &rows.told {
+        claim(concluded == queries.len() && rows.replies.len() + rest.len() == concluded, "a query is lost")?;
+        for (index, reply) in &rows.replies {
             self.responded += 1;
             check_message(queries[*index], reply, peer)?;
         }
@@ -228,13 +228,13 @@ impl Flows {
     }
 
     /// Let `reply` come for an attempt.
-    fn hear(&mut self, octets: &[u8], peer: &Peer, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
+    fn answer(&mut self, octets: &[u8], peer: &Peer, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let mut told = Vec::new();
+        let mut replies = Vec::new();
         let each = |_: &_, finished: WaiterReply| {
             if let WaiterReply::Reply(message) = finished {
-                told.push(message.to_vec());
+                replies.push(message.to_vec());
             }
         };
         let context =
@@ -243,8 +243,8 @@ impl Flows {
             ResponseResult::Done => {
                 self.done += 1;
                 claim(reply[..2] == attempt.sent.id.to_be_bytes(), "another ID was believed")?;
-                claim(told.len() == 1, "an answer that nobody got")?;
-                check_message(octets, &told[0], peer)
+                claim(replies.len() == 1, "an answer that nobody got")?;
+                check_message(octets, &replies[0], peer)
             }
             ResponseResult::HandOver => {
                 self.handed_over += 1;
@@ -254,7 +254,7 @@ impl Flows {
     }
 
     /// Let `reply` come for an attempt while Python asks the same: it is Python's, whatever it says.
-    fn hear_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
+    fn answer_for_python(&mut self, attempt: &Attempt, reply: &[u8]) -> Result<(), String> {
         let key = &attempt.key;
         let (flow, now) = (&self.flow, self.now);
         let waiters = flow.claim(key.question());
@@ -262,8 +262,8 @@ impl Flows {
         let policy = flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
         let context = ResponseContext { policy, now, out: &mut self.out, tallies: &mut self.tallies };
-        let heard = flow.on_response(attempt, reply, context, |_, _| ());
-        claim(heard == ResponseResult::HandOver, "Python's answer was kept from it")?;
+        let result = flow.on_response(attempt, reply, context, |_, _| ());
+        claim(result == ResponseResult::HandOver, "Python's answer was kept from it")?;
         claim(flow.hand_over(key).is_empty(), "somebody waits twice")?;
         flow.release(key.question());
         self.handed_over += 1;
@@ -301,10 +301,10 @@ impl Flows {
             reply[..2].copy_from_slice(&attempt.sent.id.to_be_bytes());
             reply[12..question_end].copy_from_slice(&attempt.sent.qname);
         }
-        if spoils & WANTED != 0 && reply.len() >= 2 {
-            return self.hear_for_python(&attempt, &reply);
+        if spoils & CLAIMED != 0 && reply.len() >= 2 {
+            return self.answer_for_python(&attempt, &reply);
         }
-        self.hear(&octets, peer, &attempt, &reply)
+        self.answer(&octets, peer, &attempt, &reply)
     }
 
     fn run_case(&mut self, case: &[u8]) -> Result<(), String> {
@@ -329,10 +329,10 @@ impl Flows {
 
     /// Learn the canary's address; it may have had to make room for others.
     fn learn_canary(&mut self) -> Result<(), String> {
-        let told =
+        let learnt =
             self.answers.iter().find(|answer| is_canary(&answer.qname)).ok_or("no canary in the corpus")?;
-        let sent = sent_for(told).ok_or("no question")?;
-        let Accepted::Response(response) = accept_response(&told.octets, &sent) else {
+        let sent = sent_for(learnt).ok_or("no question")?;
+        let Accepted::Response(response) = accept_response(&learnt.octets, &sent) else {
             return Err("the canary is refused".to_owned());
         };
         self.relearned += 1;
@@ -365,7 +365,7 @@ impl Flows {
     /// What was recorded makes as many lines, and every query that came to an end was.
     fn check_log(&mut self) -> Result<(), String> {
         let (flow, tallies) = (&self.flow, &self.tallies);
-        if let Some(part) = self.source.take(|first| flow.kinds(tallies, first)) {
+        if let Some(part) = self.source.take(|first| flow.kinds(tallies.labels(first))) {
             let records = Records { parts: vec![part] };
             self.logged += records.count() as u64;
             for format in [LineFormat::Text, LineFormat::Json] {
@@ -443,7 +443,7 @@ impl Target for Flows {
             let (place, other) = (chance.below(self.answers.len()), chance.below(self.answers.len()));
             case.extend_from_slice(&(place as u16).to_be_bytes());
             case.extend(chance.octets(3));
-            let spoils = chance.octet() & !WANTED | if chance.one_in(16) { WANTED } else { 0 };
+            let spoils = chance.octet() & !CLAIMED | if chance.one_in(16) { CLAIMED } else { 0 };
             case.push(if chance.one_in(8) { spoils } else { spoils & !1 });
             let octets = &self.answers[place].octets;
             if chance.one_in(4) {
