@@ -160,7 +160,7 @@ def compare(old: Blocklist | None, new: Blocklist) -> Difference:
             {key: _order_facts(order) for key, order in new.orders.items()},
         ),
         exceptions=_compare_exceptions(old, new),
-        properties=contact,
+        properties=contact + (_changes(_rail_facts(old), _rail_facts(new)) if old else ()),
         domains_gained=len(owners_after.keys() - owners_before.keys()),
         domains_lost=len(owners_before.keys() - owners_after.keys()),
         domains_moved=sum(
@@ -173,6 +173,10 @@ def compare(old: Blocklist | None, new: Blocklist) -> Difference:
 
 def _contact(blocklist: Blocklist | None) -> dict[str, str | None]:
     return {"contact": blocklist.contact if blocklist else None}
+
+
+def _rail_facts(blocklist: Blocklist) -> dict[str, str | None]:
+    return {"fall_max_percent": str(blocklist.fall_max_percent)}
 
 
 def _names(blocklist: Blocklist | None) -> dict[str, set[str]]:

@@ -140,6 +140,7 @@ _EDE = "Extended DNS Error (RFC 8914): auto, blocked (15), censored (16) or filt
 _ZONE = "IANA name of the time zone in which from and until are read."
 _MODE = "enforce; shadow: count, do not block; disabled: keep the record only."
 _CHANGE = "A list of over 1,000 names that shrinks or grows by more than this needs `apply --force`."
+_FALL = "An edit that opens more of the exchanges or of the domains in force needs `apply --force`."
 _CONTACT = "Shown to the blocked person, e.g. mailto:noc@example.net."
 
 
@@ -154,6 +155,7 @@ class Defaults(Section):
     mode: ModeWord = setting("enforce", _MODE)
     contact: OneLine | None = text_setting(None, _CONTACT, longest=CONTACT_CHARS_MAX)
     change_max_percent: int = setting(50, _CHANGE, unit="percent", least=1, most=CHANGE_PERCENT_MAX)
+    fall_max_percent: int = setting(20, _FALL, unit="percent", least=0, most=100)
 
 
 class Overrides(Section):
@@ -255,7 +257,11 @@ class Root(Section):
     version: Literal[1] = setting(..., "Version of this format.", allowed="1")
     defaults: Defaults = setting(Defaults(), "What holds where an exchange or a list says nothing else.")
     orders: Any = setting(None, "Order id -> why.", allowed="a mapping (id: order)")
-    exchanges: Any = setting(..., "Exchange id -> platform.", allowed="a mapping (id: exchange); {} for none")
+    exchanges: Any = setting(
+        None,
+        "Exchange id -> platform; only a file with lists may leave it out.",
+        allowed="a mapping (id: exchange); {} for none",
+    )
     allow: Any = setting(None, "Exceptions: names that are never blocked.", allowed="a list of domains")
     protected: Any = setting(
         None, "Names that no rule may block, beside the built-in ones.", allowed="a list of domains"
@@ -272,7 +278,9 @@ class _Schema(Root):
     """`Root` with its pieces spelt out, for editors."""
 
     orders: dict[str, OrderEntry] = setting({}, "Order id -> why.")
-    exchanges: dict[str, ExchangeEntry] = setting(..., "Exchange id -> platform.")
+    exchanges: dict[str, ExchangeEntry] = setting(
+        {}, "Exchange id -> platform; only a file with lists may leave it out."
+    )
     allow: NameEntries = setting((), "Exceptions: names that are never blocked.")
     protected: NameEntries = setting((), "Names that no rule may block, beside the built-in ones.")
     lists: list[ListEntry] = setting([], "Files of names from elsewhere.")
@@ -287,6 +295,7 @@ def blocklist_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
+        "anyOf": [{"required": ["exchanges"]}, {"required": ["lists"]}],
         "title": "Blocklist of exchange-resolver",
         "description": "The policy: which exchanges are blocked, how, why and since when.",
     }

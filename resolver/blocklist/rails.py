@@ -43,6 +43,17 @@ def list_problems(
     return problems
 
 
+def shrunk_lists(
+    specs: Iterable[ListSpec], counts: Mapping[str, int], served: Mapping[str, int]
+) -> list[str]:
+    """Say of each blocking list that has fewer names than it `served`, for the log."""
+    return [
+        f"fewer names than before: list {spec.name}: {before:,} -> {counts.get(spec.name, 0):,}"
+        for spec in specs
+        if spec.kind == "block" and (before := served.get(spec.name, 0)) > counts.get(spec.name, 0)
+    ]
+
+
 def _empty(spec: ListSpec) -> Problem:
     message = f"list {spec.name!r}: {spec.path} has no names in it"
     if spec.kind == "allow":

@@ -81,6 +81,16 @@ def read_blocklist(
     return replace(blocklist, warnings=tuple(problems)), problems
 
 
+def read_what_served(path: Path, octets: bytes) -> Blocklist | None:
+    """A blocklist as far as it can be read, errors or not; None where it is no YAML mapping.
+
+    For a text that was in force once: this version may object to what another one took.
+    """
+    findings = Findings(str(path), force=True)
+    tree, _ = read_yaml(octets, file=str(path))
+    return None if tree is None else _Reader(path, findings).read(tree)
+
+
 class _Reader:
     """One reading of one file; each step notes its findings and goes on with what it could read."""
 
@@ -114,6 +124,10 @@ class _Reader:
         protection = passing_rule("protected", "protected names")
         protected = self._read_exceptions(tree, "protected", "protect", protection)
         self._read_lists(tree)
+        lists = tree.items.get("lists")
+        if "exchanges" not in tree.items and not (isinstance(lists, YamlSequence) and lists.items):
+            # A file of lists alone is legal; one without either is probably cut off.
+            self._findings.error(1, "exchanges is missing; allowed: a mapping (id: exchange); {} for none")
         self._refuse_groups(tree)
         # Only now all names are known.
         check_names(self._blocked, allowed, protected, self._findings)
@@ -133,6 +147,7 @@ class _Reader:
             address_rules=tuple(self._addresses),
             lists=tuple(self._lists),
             contact=self._defaults.contact,
+            fall_max_percent=self._defaults.fall_max_percent,
             exchange_lines=self._exchange_lines,
             start_lines=self._start_lines,
         )

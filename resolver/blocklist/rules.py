@@ -97,6 +97,8 @@ class Blocklist:
     lists: tuple[ListSpec, ...]
     contact: str | None
     """The default contact shown to a blocked person."""
+    fall_max_percent: int = 20
+    """Part of the exchanges, and of the domains, in force that one edit may open without force."""
     warnings: tuple[Problem, ...] = field(default=())
     exchange_lines: dict[str, int] = field(default_factory=dict)
     """Exchange id -> the line that a remark on its end belongs to."""

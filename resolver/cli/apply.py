@@ -6,6 +6,7 @@ server loads: it follows the blocklist and the approvals, wherever they come fro
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from dataclasses import replace
@@ -56,16 +57,27 @@ def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> 
     return EXIT_FINE
 
 
-def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, reason: str | None) -> int:
-    """Check the text of generation `number`, say what changes, write it; the exit code."""
+def roll_back(
+    number: int | None, config: Path | None, *, dry_run: bool, force: bool, reason: str | None
+) -> int:
+    """Check the text of generation `number`, say what changes, write it; the exit code.
+
+    `number` None: the last one that served and is not what stands in the file.
+    With a reason it passes the safety rails: it served before.
+    """
     try:
-        why = _reason(force, reason)
+        why = _reason(force, reason, needs_force=False)
         settings, _ = read_settings(config)
         path = settings.blocklist
-        text = text_of(settings.state_dir, number)
-        compiled = _checked(settings, force=force, text=text, shown_as=f"generation {number}")
-        print(f"generation {number} replaces {path}:")
         current = _octets_of(path) if path.exists() else None
+        if number is None:
+            number = _previous(settings, current)
+        text = text_of(settings.state_dir, number)
+        hint = f"if you mean it, run: exchange-resolver rollback {number} --reason '...'"
+        compiled = _checked(
+            settings, force=bool(why), text=text, shown_as=f"generation {number}", force_hint=hint
+        )
+        print(f"generation {number} replaces {path}:")
         _say_difference(path, current, text)
         unrecorded = None if current is None or _is_recorded(settings, current) else current
         if dry_run:
@@ -81,7 +93,7 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
                 replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
                 print(f"{path} was in no generation of the history: it is saved as {saved}")
             # The approval first: the server may look at the new file at once.
-            _approve(settings, compiled, why)
+            _approve(settings, compiled, why, rolled_back_to=number)
     except BadInput as error:
         print_problems(error.problems)
         return EXIT_BAD_INPUT
@@ -90,6 +102,19 @@ def roll_back(number: int, config: Path | None, *, dry_run: bool, force: bool, r
         return EXIT_BAD_INPUT
     print(f"written to {path}; a running server loads it within seconds")
     return EXIT_FINE
+
+
+def _previous(settings: Settings, current: bytes | None) -> int:
+    """The newest generation whose text is not what stands in the file.  Raises BadInput."""
+    sha256 = "" if current is None else hashlib.sha256(current).hexdigest()
+    try:
+        with open_history(settings.state_dir) as history:
+            number = history.newest_other(sha256)
+    except HistoryUnusable as error:
+        raise BadInput([Problem("history", 0, str(error))]) from None
+    if number is None:
+        raise BadInput([Problem("--previous", 0, "the history has no other blocklist than this one")])
+    return number
 
 
 def _is_recorded(settings: Settings, octets: bytes) -> bool:
@@ -114,12 +139,15 @@ def _free_name(path: Path, octets: bytes) -> Path:
     return next(place for place in places if not place.exists() or _octets_of(place) == octets)
 
 
-def _reason(force: bool, reason: str | None) -> str:
-    """The reason for forcing; empty: nothing is forced.  Raises BadInput."""
+def _reason(force: bool, reason: str | None, *, needs_force: bool = True) -> str:
+    """The reason for forcing; empty: nothing is forced.  Raises BadInput.
+
+    `needs_force`: a reason alone is a slip.
+    """
     text = (reason or "").strip()
     if force and not text:
         raise BadInput([Problem("--force", 0, "needs --reason TEXT: it is kept in the history")])
-    if text and not force:
+    if text and needs_force and not force:
         raise BadInput([Problem("--reason", 0, "needs --force")])
     if len(text) > REASON_CHARS_MAX or not text.isprintable():
         message = f"at most {REASON_CHARS_MAX} printable characters"
@@ -127,10 +155,17 @@ def _reason(force: bool, reason: str | None) -> str:
     return text
 
 
-def _checked(settings: Settings, *, force: bool, text: bytes | None = None, shown_as: str = "") -> Compiled:
+def _checked(
+    settings: Settings,
+    *,
+    force: bool,
+    text: bytes | None = None,
+    shown_as: str = "",
+    force_hint: str = FORCE_HINT,
+) -> Compiled:
     """Compile as the server would, and print every remark.  Raises BadInput when it would refuse.
 
-    `text`: instead of what stands in the file; `shown_as`: what it is called.
+    `text`: instead of what stands in the file; `shown_as`: what it is called; `force_hint`: how to go on.
     """
     path = settings.blocklist
     with scratch_folder() as folder, long_work(f"checking {shown_as or path}") as say:
@@ -144,7 +179,7 @@ def _checked(settings: Settings, *, force: bool, text: bytes | None = None, show
         ]
     if has_errors(problems):
         if can_be_forced(problems):
-            problems.append(Problem(shown_as or str(path), 0, FORCE_HINT, "warning"))
+            problems.append(Problem(shown_as or str(path), 0, force_hint, "warning"))
         raise BadInput(problems)
     print_problems(problems)
     return compiled
@@ -175,10 +210,16 @@ def _say_difference(path: Path, before: bytes | None, after: bytes) -> None:
     print(as_text(compare(old, read_side(path, after)).as_json()))
 
 
-def _approve(settings: Settings, compiled: Compiled, why: str) -> None:
+def _approve(settings: Settings, compiled: Compiled, why: str, *, rolled_back_to: int = 0) -> None:
+    """Note the approval; `why` forces only where a rail objects, and is a remark elsewhere."""
+    remark = ""
     if why and not any(problem.forcible for problem in compiled.problems):
-        print("no safety rail objects: --force was not needed, nothing is forced", file=sys.stderr)
+        if rolled_back_to:
+            remark = why
+        else:
+            print("no safety rail objects: --force was not needed, nothing is forced", file=sys.stderr)
         why = ""
     content = content_hash(compiled.own_inputs)
     blocklist = compiled.inputs[0].sha256 if why and compiled.has_objections_to_blocklist else ""
-    add_approval(settings.state_dir, Approval(content, current_user(), time.time(), why, blocklist))
+    approval = Approval(content, current_user(), time.time(), why, blocklist, rolled_back_to, remark)
+    add_approval(settings.state_dir, approval)

@@ -51,15 +51,23 @@ def apply(
 
 @editing.command()
 def rollback(
-    number: Annotated[int, typer.Argument(help="A generation of the history.", min=1)],
+    number: Annotated[int | None, typer.Argument(help="A generation of the history.", min=1)] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="The last blocklist that served before the one in the file.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     force: ForceOption = False,
     reason: ReasonOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write an earlier generation back over the blocklist; the running server loads it as any edit."""
+    """Write an earlier generation back over the blocklist; the running server loads it as any edit.
+
+    With --reason it passes the safety rails, for it served before; the history then says that it was forced.
+    """
     from resolver.cli.apply import roll_back
 
+    if (number is None) != previous:
+        raise typer.BadParameter("give either the number of a generation or --previous")
     raise typer.Exit(roll_back(number, config, dry_run=dry_run, force=force, reason=reason))
 
 

@@ -86,6 +86,9 @@ def _print_generation(generation: Generation) -> None:
     print(f"who         {generation.who or 'unknown'}{known_from.get(generation.who_from, '')}")
     if generation.reason:
         print(f"forced      {generation.reason}")
+    if rollback := generation.changes.get("rollback"):
+        remark = f" ({rollback['remark']})" if rollback["remark"] else ""
+        print(f"rollback    to generation {rollback['to']}{remark}")
     print(f"blocklist   sha256 {generation.sha256}")
     print(f"text        {'kept' if generation.has_text else 'not kept'}")
     counts = generation.counts
@@ -112,6 +115,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = counted(len(changes["files"]), "list file")
     elif said == "nothing":
         said = "no effect on the policy"
+    if rollback := changes.get("rollback"):
+        said = f"rollback to {rollback['to']}; {said}"
     return said
 
 

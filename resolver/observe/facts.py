@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from resolver.observe.tally import TallySnapshot
 
@@ -29,6 +30,12 @@ class HealthFacts:
         return not self.reasons
 
 
+STATES: Final = ("enforced", "shadow", "pending", "expired", "disabled")
+"""How an exchange stands: pending before its `from`, expired from its `until` on; one without any domain or
+address is disabled."""
+ENFORCED: Final = STATES[0]
+
+
 @dataclass(slots=True, frozen=True)
 class PolicyFacts:
     """What the policy in force contains, in labels."""
@@ -40,6 +47,12 @@ class PolicyFacts:
     """(name, action, mode) of each list that blocks."""
     rules: Mapping[str, int] = field(default_factory=dict)
     """Exchange id -> number of its rules."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Exchange id -> its state, one of `STATES`."""
+    content: str = ""
+    """Hash of the blocklist and its local lists; empty: there is no policy yet."""
+    is_empty: bool = False
+    """Whether it blocks nothing."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,7 +72,7 @@ class HistoryFacts:
     """How the record of what was put in force is kept."""
 
     generation: int = 0
-    """Number of the last one recorded since the start; 0: none yet."""
+    """Number of the policy in force; 0: it is not recorded, or not yet."""
     failures: int = 0
     """Generations that could not be recorded."""
 
@@ -73,6 +86,8 @@ class ListFacts:
     """Unix seconds; 0: it was never downloaded."""
     downloads: Mapping[str, int]
     """Every result there is -> count."""
+    refresh_s: int = 0
+    """How often it is to be fetched."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -227,9 +227,42 @@ METRICS: Final = (
         "exchange",
         series.rules,
     ),
+    _labelled(
+        "gauge",
+        "resolver_blocklist_exchanges",
+        "Exchanges of the policy in force, by how they stand.",
+        "state",
+        series.exchanges_by_state,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_blocklist_domains",
+        "Domains of exchanges of the policy in force, by how these stand.",
+        "state",
+        series.domains_by_state,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_exchange_in_force",
+        "1 while this exchange is blocked, 0 while its mode, its dates or a want of entries leave it open.",
+        "exchange",
+        series.exchanges_in_force,
+    ),
+    _gauge(
+        "resolver_blocklist_is_empty",
+        "1 while the policy in force blocks nothing, neither by exchanges nor by lists, else 0.",
+        lambda facts: facts.policy.is_empty,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_policy_info",
+        "Always 1; the label is the hash of the blocklist in force and its local lists.",
+        "hash",
+        series.policy_content,
+    ),
     _gauge(
         "resolver_policy_generation",
-        "Goes up by one each time the policy in force changes.",
+        "Goes up by one each time the policy in force changes; counted from the start.",
         lambda facts: facts.policy.generation,
     ),
     _labelled(
@@ -267,6 +300,13 @@ METRICS: Final = (
         series.list_ages,
     ),
     _labelled(
+        "gauge",
+        "resolver_list_refresh_seconds",
+        "How often this list is to be fetched.",
+        "list",
+        series.list_refreshes,
+    ),
+    _labelled(
         "counter",
         "resolver_list_downloads_total",
         "Attempts to download this list, by result.",
@@ -275,7 +315,7 @@ METRICS: Final = (
     ),
     _gauge(
         "resolver_history_generation",
-        "Number of the last generation recorded in the history since the start; 0: none yet.",
+        "Number of the policy in force in the history; 0: it is not recorded, or not yet.",
         lambda facts: facts.history.generation,
     ),
     _counter(

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from resolver.observe.facts import Facts
-from resolver.observe.tally import SECONDS_BOUNDS, Hit, TallyKey, TallySnapshot
+from resolver.flow.outcome import Source
+from resolver.observe.facts import ENFORCED, STATES, Facts
+from resolver.observe.tally import (
+    DROP_REASONS,
+    OTHER,
+    QTYPE_LABELS,
+    RCODE_LABELS,
+    SECONDS_BOUNDS,
+    SERVED_TRANSPORTS,
+    UNREADABLE,
+    Hit,
+    TallyKey,
+    TallySnapshot,
+)
 
 
 class Times(NamedTuple):
@@ -25,29 +37,6 @@ class Times(NamedTuple):
     seconds: float
     """Sum of all times."""
 
-
-DROP_REASONS: Final = (
-    "defect",
-    "http_client_does_not_read",
-    "http_connections_max",
-    "late_full",
-    "policy",
-    "rate_limit",
-    "receive_error",
-    "receive_nobufs",
-    "receive_nomem",
-    "receive_refused",
-    "response",
-    "ring_full",
-    "send_failed",
-    "short",
-    "tcp_client_does_not_read",
-    "tcp_connections_max",
-    "tcp_connections_per_client_max",
-    "tcp_short_message",
-)
-"""Why something is dropped.  Each has a series from the start: to an alert on `increase`, a series that
-begins with 1 has not increased, and the first defect would be silent."""
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float | Times]
@@ -65,14 +54,18 @@ def hits_of_lists(facts: Facts) -> Iterable[Sample]:
 
 def queries(facts: Facts) -> Iterable[Sample]:
     """Queries per transport and type."""
-    return _folded(facts.tallies, lambda key: (key.transport, key.qtype))
+    types = (*QTYPE_LABELS.values(), OTHER, UNREADABLE)
+    every = [(transport.label, qtype) for transport in SERVED_TRANSPORTS for qtype in types]
+    return _folded(facts.tallies, lambda key: (key.transport, key.qtype), every)
 
 
 def responses(facts: Facts) -> Iterable[Sample]:
     """Responses per response code and source."""
+    every = [(rcode, source.value) for rcode in (*RCODE_LABELS.values(), OTHER) for source in Source]
     return _folded(
         facts.tallies,
         lambda key: (key.rcode, key.source) if key.rcode is not None and key.source is not None else None,
+        every,
     )
 
 
@@ -156,6 +149,35 @@ def list_ages(facts: Facts) -> Iterable[Sample]:
     return [((entry.name,), entry.last_success) for entry in facts.lists]
 
 
+def list_refreshes(facts: Facts) -> Iterable[Sample]:
+    """How often each list is fetched."""
+    return [((entry.name,), entry.refresh_s) for entry in facts.lists]
+
+
+def exchanges_by_state(facts: Facts) -> Iterable[Sample]:
+    """Exchanges per state."""
+    counts = Counter(facts.policy.states.values())
+    return [((state,), counts[state]) for state in STATES]
+
+
+def domains_by_state(facts: Facts) -> Iterable[Sample]:
+    """Rules for names per state of their exchange."""
+    counts: Counter[str] = Counter()
+    for exchange, state in facts.policy.states.items():
+        counts[state] += facts.policy.rules.get(exchange, 0)
+    return [((state,), counts[state]) for state in STATES]
+
+
+def exchanges_in_force(facts: Facts) -> Iterable[Sample]:
+    """Which exchange is enforced."""
+    return [((exchange,), int(state == ENFORCED)) for exchange, state in sorted(facts.policy.states.items())]
+
+
+def policy_content(facts: Facts) -> Iterable[Sample]:
+    """Always 1; the hash speaks."""
+    return [((facts.policy.content,), 1)] if facts.policy.content else []
+
+
 def list_downloads(facts: Facts) -> Iterable[Sample]:
     """Downloads per list and result."""
     return [
@@ -185,9 +207,11 @@ def _labels_of(hit: Hit) -> tuple[str, str, str]:
     return hit.label, hit.action, hit.mode
 
 
-def _folded(tallies: TallySnapshot, labels_of: Callable[[TallyKey], Labels | None]) -> Iterable[Sample]:
-    """Add up the tallies that have the same labels; None leaves a tally out."""
-    counts: Counter[Labels] = Counter()
+def _folded(
+    tallies: TallySnapshot, labels_of: Callable[[TallyKey], Labels | None], every: Iterable[Labels]
+) -> Iterable[Sample]:
+    """Add up the tallies that have the same labels; None leaves a tally out; `every`: there at 0."""
+    counts: Counter[Labels] = Counter(dict.fromkeys(every, 0))
     for key, count, _ in tallies.counts:
         labels = labels_of(key)
         if labels is not None:

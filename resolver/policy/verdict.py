@@ -95,6 +95,14 @@ class PolicyRule:
     local_data: LocalData | None = None
     """With the action `LOCAL_DATA`."""
 
+    def is_in_force(self, wall: float) -> bool:
+        """Whether it is enforced at `wall` (Unix seconds), by its mode and its dates."""
+        return (
+            self.mode is Mode.ENFORCE
+            and (self.starts_at is None or self.starts_at <= wall)
+            and (self.ends_at is None or wall < self.ends_at)
+        )
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class RuleMatch:

@@ -54,6 +54,10 @@ class Approval:
     """Why the rails are overruled; empty: nothing was forced."""
     blocklist: str = ""
     """SHA-256 of the blocklist, if a rail objected to what it says itself; else empty."""
+    rolled_back_to: int = 0
+    """The generation of the history that was written back; 0: this is no rollback."""
+    remark: str = ""
+    """Why it was rolled back, where no rail objected."""
 
     @property
     def is_forced(self) -> bool:
@@ -83,6 +87,8 @@ def read_approvals(state_dir: Path) -> list[Approval]:
                 float(entry["at"]),
                 printable(str(entry["reason"])),
                 str(entry.get("blocklist", "")),
+                int(entry.get("rolled_back_to", 0)),
+                str(entry.get("remark", "")),
             )
             for entry in entries
         ]

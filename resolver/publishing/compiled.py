@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resolver import __version__
+from resolver.blocklist.downloads import stored_path
 from resolver.policy.image import FORMAT_VERSION
 from resolver.problems import Problem
 from resolver.publishing.approvals import Approval
@@ -46,6 +48,8 @@ class Compiled:
     """Those of `paths` that are copies of downloaded lists."""
     counts: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    """What served last enforces and this does not, in lines for the log that leave no name out."""
     transient: bool = False
     """What the files say was not to blame: trying again later may help, though none of them changes."""
     approval: Approval | None = None
@@ -57,6 +61,12 @@ class Compiled:
     def own_inputs(self) -> list[InputFile]:
         """The files that people here edit: what an approval is for.  Downloads change by themselves."""
         return [entry for entry in self.inputs if entry.path not in self.downloaded]
+
+
+def edited_files(state_dir: Path, inputs: Iterable[InputFile]) -> list[InputFile]:
+    """Those that people here edit, told by where they stand."""
+    copies = stored_path(state_dir, "any").parent
+    return [entry for entry in inputs if Path(entry.path).parent != copies]
 
 
 def key_of(inputs: list[InputFile]) -> str:

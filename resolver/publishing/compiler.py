@@ -3,7 +3,7 @@
 Knows: which file says what, the key of an image, the time (for warnings of dates).  Does not know:
 sockets, the server.
 
-    python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR]
+    python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR] [--text FILE]
 
 prints one line of JSON, the fields of `Compiled` (`image`: its path, or null), and exits 0
 with an image, 2 without.  An image is named after its content's key, so what was compiled
@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
-from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems
-from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.falls import find_fall
+from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
+from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replacing
@@ -42,6 +43,7 @@ from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, In
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
 from resolver.publishing.list_rules import AddedList, add_list
+from resolver.publishing.served_text import TextLost, served_text
 
 OnStep = Callable[[str], None]
 
@@ -96,6 +98,11 @@ def compile_policy(
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
+    now = time.time() if now is None else now
+    if state_dir is not None:
+        found = _fall_of(blocklist, octets, state_dir, now, compiled)
+        problems = [*problems, *found]
+        forced_problems = [*forced_problems, *map(as_forced, found)]
     # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
@@ -107,7 +114,7 @@ def compile_policy(
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
     compiled.problems[:0] = forced_problems if is_approved else problems
-    compiled.problems += date_problems(blocklist, time.time() if now is None else now)
+    compiled.problems += date_problems(blocklist, now)
     if has_errors(compiled.problems):
         return compiled
     compiled.key = key_of(compiled.inputs)
@@ -118,7 +125,28 @@ def compile_policy(
     _find_or_write(blocklist, lists, out_dir, compiled, rails, on_step)
     if compiled.image is not None:
         _keep_text(compiled.image, octets)
+        compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
     return compiled
+
+
+def _fall_of(
+    blocklist: Blocklist, octets: bytes, state_dir: Path, now: float, compiled: Compiled
+) -> list[Problem]:
+    """Hold it against what served last: note what is lost, and give the remarks and objections."""
+    try:
+        before = served_text(state_dir)
+    except TextLost as error:
+        message = f"{error}; what this one no longer blocks is not known"
+        return [Problem(str(blocklist.path), 0, message, "warning")]
+    if before is None or before == octets:
+        return []
+    old = read_what_served(blocklist.path, before)
+    if old is None:
+        message = "what served last cannot be read any more; what this one no longer blocks is not known"
+        return [Problem(str(blocklist.path), 0, message, "warning")]
+    fall = find_fall(old, blocklist, now)
+    compiled.losses = [line for loss in fall.losses for line in loss.lines()]
+    return fall.problems(str(blocklist.path))
 
 
 def _find_or_write(
@@ -306,10 +334,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
     parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
+    parser.add_argument("--text", type=Path, help="what the blocklist would say, instead of what it says")
     options = parser.parse_args(arguments)
     # Nothing here lives in cycles; looking for them costs a tenth of the time.
     gc.disable()
-    compiled = compile_policy(options.blocklist, options.out, force=options.force, state_dir=options.state)
+    text, problems = (None, []) if options.text is None else read_octets(options.text)
+    compiled = Compiled(problems=problems)
+    if not problems:
+        compiled = compile_policy(
+            options.blocklist, options.out, force=options.force, state_dir=options.state, text=text
+        )
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if compiled.image else 2

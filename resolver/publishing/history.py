@@ -167,12 +167,29 @@ class History:
             row = self._connection.execute(
                 "SELECT packed, sha256 FROM generation JOIN text USING (sha256) WHERE number = ?", (number,)
             ).fetchone()
-            if row is None:
-                return None
-            text = zlib.decompressobj().decompress(row[0], TEXT_PLAIN_OCTETS_MAX + 1)
-            if hashlib.sha256(text).hexdigest() != row[1]:
-                raise HistoryUnusable(f"{self.path}: the text of generation {number} is damaged")
-            return text
+            return None if row is None else self._unpacked(row, f"generation {number}")
+
+    def text_of_hash(self, sha256: str) -> bytes | None:
+        """The text with this SHA-256; None when it is not kept."""
+        with _told(self.path):
+            row = self._connection.execute(
+                "SELECT packed, sha256 FROM text WHERE sha256 = ?", (sha256,)
+            ).fetchone()
+            return None if row is None else self._unpacked(row, sha256)
+
+    def _unpacked(self, row: tuple[bytes, str], what: str) -> bytes:
+        text = zlib.decompressobj().decompress(row[0], TEXT_PLAIN_OCTETS_MAX + 1)
+        if hashlib.sha256(text).hexdigest() != row[1]:
+            raise HistoryUnusable(f"{self.path}: the text of {what} is damaged")
+        return text
+
+    def newest_other(self, sha256: str) -> int | None:
+        """The newest generation of another blocklist whose text is kept."""
+        with _told(self.path):
+            row = self._connection.execute(
+                "SELECT max(number) FROM generation JOIN text USING (sha256) WHERE sha256 != ?", (sha256,)
+            ).fetchone()
+            return None if row[0] is None else int(row[0])
 
     def keeps(self, text: bytes) -> bool:
         """Whether some generation can give this text back."""

@@ -17,23 +17,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from watchfiles import awatch
 
-from resolver.children import Share, run_child, run_child_when_idle
 from resolver.clock import Clock, TimerHandle
 from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
-from resolver.publishing.approvals import Approval
-from resolver.publishing.compiled import Compiled, InputFile
+from resolver.publishing.approvals import content_hash
+from resolver.publishing.compile_child import compile_in_child, compile_text_in_child
+from resolver.publishing.compiled import Compiled, InputFile, edited_files
 from resolver.publishing.image_store import (
     ImageStore,
     LastGood,
@@ -50,8 +49,6 @@ DEBOUNCE_MS = 200
 """Quiet time after a file event: editors and `cp` write in several steps."""
 CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
-COMPILE_TIMEOUT_S = 600.0
-"""A million names take 2 s of CPU, so a tenth of a core does ten million."""
 RETRY_S = 60.0
 """After a failure that may pass without a change of the files (no space, a read error, child killed)."""
 PROBLEMS_LOGGED_MAX = 5
@@ -61,6 +58,8 @@ log = logging.getLogger("resolver.policy")
 
 Compile = Callable[[Path, Path, bool], Awaitable[Compiled]]
 """Compiles (blocklist, into folder, only in idle time); never raises."""
+CompileText = Callable[[Path, Path, Path], Awaitable[Compiled]]
+"""Compiles (blocklist, into folder, with the text in this file in its place), which served; never raises."""
 
 
 class StartRefused(Exception):
@@ -85,6 +84,8 @@ class PublisherStatus:
     serves_last_good: bool = False
     """The blocklist as it stands is not in force: the last attempt failed, an older policy serves."""
     image: Path | None = None
+    content: str = ""
+    """Hash of the files in force that people edit: servers with the same files have the same."""
     replaced_outside: tuple[str, ...] = ()
     """Mounted files whose edits cannot be seen here: outside, another file has their name now."""
 
@@ -101,12 +102,15 @@ class Publisher:
         *,
         wall: Callable[[], float],
         compile_policy: Compile | None = None,
+        compile_text: CompileText | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
+        number_in_history: Callable[[], int] = lambda: 0,
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
         `on_applied`: called with the files and the counts of each policy put in force, for the record.
+        `number_in_history`: under which number the policy in force is recorded; 0: not known.
         """
         self.status = PublisherStatus()
         self.policy: Policy | None = None
@@ -117,8 +121,10 @@ class Publisher:
         self._wall = wall
         self._on_publish = on_publish
         self._compile = compile_policy or compile_in_child
+        self._compile_text = compile_text or compile_text_in_child
         self._watch = watch
         self._on_applied = on_applied
+        self._number_in_history = number_in_history
         self._key = ""
         self._paths: tuple[str, ...] = (str(blocklist_path),)
         self._stamps: dict[str, Stamp] = {}
@@ -148,7 +154,7 @@ class Publisher:
             self.status.last_attempt = self.status.last_success = self._wall()
             self.status.successes += 1
             await self._follow(note.paths, note.inputs)
-            await self._publish(image, note.key)
+            await self._publish(image, note.key, note.inputs)
             self._tell_applied(list(note.inputs))
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
@@ -214,12 +220,12 @@ class Publisher:
         self.status.last_success = self._wall()
         self.status.serves_last_good = False
         if compiled.key != self._key:
-            await self._publish(image, compiled.key)
+            await self._publish(image, compiled.key, compiled.inputs)
             await self._remember(compiled)
             self._tell_applied(compiled.inputs)
-            self._log_success(problems)
+            self._log_success(problems, compiled.losses)
         else:
-            log.info("blocklist reloaded: nothing changed, generation %d", self.status.generation)
+            log.info("blocklist reloaded: nothing changed, %s stays in force", self._policy_in_force())
         return True
 
     def _note_failure(self, problems: list[Problem], *, transient: bool) -> None:
@@ -230,23 +236,30 @@ class Publisher:
         errors = [problem for problem in problems if problem.severity == "error"]
         log.error(
             "blocklist not loaded, %s: %s: %s",
-            f"generation {self.status.generation} stays in force" if self.policy else "nothing is served yet",
+            f"{self._policy_in_force()} stays in force" if self.policy else "nothing is served yet",
             counted(len(errors), "error"),
             "; ".join(map(str, errors[:PROBLEMS_LOGGED_MAX])),
         )
 
-    def _log_success(self, problems: list[Problem]) -> None:
+    def _policy_in_force(self) -> str:
+        """What people call it: by its number in the history, the only one that they see."""
+        number = self._number_in_history()
+        return f"generation {number}" if number else "the policy before it"
+
+    def _log_success(self, problems: list[Problem], losses: list[str]) -> None:
         assert self.policy is not None
         counts = self.policy.everybody.counts
         log.info(
-            "policy generation %d: %s, %s, %s, %s%s",
-            self.status.generation,
+            "new policy in force: %s, %s, %s, %s%s",
             counted(counts["exchanges"], "exchange"),
             counted(counts["domains"], "domain"),
             counted(counts["list_names"], "list name"),
             counted(len(problems), "warning"),
             "".join(f"; {problem}" for problem in problems[:PROBLEMS_LOGGED_MAX]),
         )
+        # Whatever an edit opens has its name in the log, however it came into force.
+        for loss in losses:
+            log.warning("new policy in force: %s", loss)
 
     async def _serve_last_good(self, note: LastGood | None) -> None:
         """Serve what served last, or refuse to start."""
@@ -256,13 +269,31 @@ class Publisher:
                 image = await asyncio.to_thread(open_image, self._store.path_of(note.key))
             except ImageUnusable as error:
                 self.status.last_problems += (Problem(str(self._state_dir), 0, f"last good copy: {error}"),)
+                note, image = await self._compile_last_good(note)
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
-        await self._publish(image, note.key)
+        await self._publish(image, note.key, note.inputs)
         log.error(
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
         )
+
+    async def _compile_last_good(self, note: LastGood) -> tuple[LastGood, Image | None]:
+        """Make the image of the text that served last anew: the old one is damaged, or of another format."""
+        text = self._store.text_path_of(note.key)
+        if not text.exists():
+            return note, None
+        compiled = await self._compile_text(self._blocklist, self._store.images, text)
+        if compiled.image is None or compiled.inputs[0].sha256 != note.inputs[0].sha256:
+            self.status.last_problems += tuple(compiled.problems)
+            return note, None
+        try:
+            image = await asyncio.to_thread(open_image, compiled.image)
+        except ImageUnusable as error:
+            self.status.last_problems += (Problem(str(compiled.image), 0, str(error)),)
+            return note, None
+        await self._remember(compiled)
+        return LastGood(compiled.key, tuple(compiled.inputs), self._paths), image
 
     async def _remember(self, compiled: Compiled) -> None:
         note = LastGood(compiled.key, tuple(compiled.inputs), self._paths)
@@ -279,13 +310,14 @@ class Publisher:
         if self._on_applied is not None and self.policy is not None:
             self._on_applied(inputs, self.policy.everybody.counts)
 
-    async def _publish(self, image: Image, key: str) -> None:
+    async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
         generation = self.status.generation + 1
         policy = await asyncio.to_thread(
             make_policy, image, generation, wall := self._wall(), now := self._clock.now()
         )
         self._key = key
+        self.status.content = content_hash(edited_files(self._state_dir, inputs))
         self._swap(policy, wall - now)
 
     def _swap(self, policy: Policy, offset: float) -> None:
@@ -294,6 +326,8 @@ class Publisher:
         self.status.generation = policy.generation
         self.status.image = policy.image.path
         self._on_publish(policy)
+        if not policy.everybody.is_filtering:
+            log.warning("THE POLICY IN FORCE BLOCKS NOTHING: no exchange and no list in it is enforced")
         self._await_boundary()
 
     # Dates.
@@ -316,9 +350,10 @@ class Publisher:
         if jumped or wall >= self.policy.next_boundary:
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
+            before, _ = self.policy.made_at
             policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
             self._swap(policy, wall - now)
-            log.info("policy generation %d: dates of rules judged again", policy.generation)
+            log.info("dates of rules judged again%s", turned(policy, before, wall))
         else:
             self._await_boundary()
 
@@ -361,7 +396,7 @@ class Publisher:
             except Exception:
                 # The policy that serves must outlive whatever befalls its successor.
                 self.status.failures += 1
-                log.exception("reload failed, generation %d keeps serving", self.status.generation)
+                log.exception("reload failed, %s stays in force", self._policy_in_force())
 
     async def _watch_files(self) -> None:
         """Wake the worker soon after a change; without it `CHECK_S` does."""
@@ -386,6 +421,16 @@ class Publisher:
                 await self._paths_changed.wait()
 
 
+def turned(policy: Policy, before: float, now: float) -> str:
+    """Which exchanges came into force and which left it between two wall times, for the log."""
+    was, is_now = (
+        {rule.label for rule in policy.everybody.exchanges if rule.is_in_force(moment)}
+        for moment in (before, now)
+    )
+    words = (("no longer in force", was - is_now), ("in force from now on", is_now - was))
+    return "".join(f"; {said}: {', '.join(sorted(labels))}" for said, labels in words if labels)
+
+
 def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
     """The folders whose entries decide what stands under `paths`: their own, and where links lead."""
     folders = set()
@@ -394,51 +439,3 @@ def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
             if folder.is_dir():
                 folders.add(folder.absolute())
     return tuple(sorted(folders))
-
-
-async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
-    """Compile in a process of its own, whose end, memory and crashes are not ours.
-
-    `idle`: it stands back for whoever serves, at first altogether, then by less.
-    """
-    words = (
-        "resolver.publishing.compiler",
-        str(blocklist),
-        "--out",
-        str(out_dir),
-        "--state",
-        str(out_dir.parent),
-    )
-    try:
-        if idle:
-            ended = await run_child_when_idle(*words, timeout_s=COMPILE_TIMEOUT_S)
-        else:
-            ended = await run_child(*words, timeout_s=COMPILE_TIMEOUT_S, share=Share.EQUAL)
-    except TimeoutError:
-        return _failed(blocklist, f"the compiler took over {COMPILE_TIMEOUT_S:g} s")
-    except OSError as error:
-        return _failed(blocklist, f"cannot start the compiler: {error}")
-    try:
-        return compiled_from_json(ended.output)
-    except (ValueError, KeyError, TypeError):
-        return _failed(blocklist, f"the compiler ended with code {ended.code}: {ended.last_words()!r}")
-
-
-def compiled_from_json(octets: bytes) -> Compiled:
-    """What a child printed.  Raises ValueError, KeyError or TypeError for anything else."""
-    fields: dict[str, Any] = json.loads(octets)
-    return Compiled(
-        image=Path(fields["image"]) if fields["image"] else None,
-        key=fields["key"],
-        inputs=[InputFile(**entry) for entry in fields["inputs"]],
-        paths=fields["paths"],
-        downloaded=fields["downloaded"],
-        counts=fields["counts"],
-        problems=[Problem(**problem) for problem in fields["problems"]],
-        transient=fields["transient"],
-        approval=Approval(**fields["approval"]) if fields["approval"] else None,
-    )
-
-
-def _failed(blocklist: Path, message: str) -> Compiled:
-    return Compiled(problems=[Problem(str(blocklist), 0, message)], transient=True)

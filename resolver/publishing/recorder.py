@@ -7,7 +7,8 @@ that befalls a history may befall the server.
 
     python -m resolver.publishing.recorder STATE_DIR < JSON of `Applied`
 
-prints one line of JSON: `{"number": N}` (null: this content is the latest already), or `{"error": "why"}`.
+prints one line of JSON: `{"number": N}` (where this content is the latest already, its number), or
+`{"error": "why"}`.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.difference import Difference, compare
-from resolver.blocklist.downloads import stored_path
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.identity import user_name
 from resolver.portions import open_regular, read_up_to
 from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive
-from resolver.publishing.compiled import InputFile, key_of
+from resolver.publishing.compiled import InputFile, edited_files, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,
     TEXT_PLAIN_OCTETS_MAX,
@@ -61,20 +61,18 @@ def applied_from_json(octets: bytes) -> Applied:
     return Applied(fields["at"], [InputFile(**entry) for entry in fields["inputs"]], fields["counts"])
 
 
-def record(state_dir: Path, applied: Applied) -> int | None:
+def record(state_dir: Path, applied: Applied) -> int:
     """Record it, unless it is the latest already; its number.  Raises `HistoryUnusable`."""
     content = content_hash(applied.inputs)
     with open_history(state_dir, create=True) as history:
         before = history.latest()
         if before is not None and before.content == content:
-            return None
+            return before.number
         source = applied.inputs[0]
         path = Path(source.path)
         text = _text_as_applied(state_dir, applied.inputs)
         # An approval is for what people edit, not for copies of downloaded lists.
-        copies = stored_path(state_dir, "any").parent
-        own = [entry for entry in applied.inputs if Path(entry.path).parent != copies]
-        approvals = approvals_of(state_dir, own)
+        approvals = approvals_of(state_dir, edited_files(state_dir, applied.inputs))
         # An approval from before the last change is not what made this one.
         fresh = [entry for entry in approvals if before is None or entry.at > before.at]
         who, who_from = _who(path, fresh[-1] if fresh else None)
@@ -89,7 +87,7 @@ def record(state_dir: Path, applied: Applied) -> int | None:
             who_from=who_from,
             reason=_reason(decisive(approvals), fresh),
             counts=counts,
-            changes=_changes(history, before, path, text, counts),
+            changes=_changes(history, before, path, text, counts) | _rollback(fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -106,6 +104,13 @@ def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
             if hashlib.sha256(text).hexdigest() == inputs[0].sha256:
                 return text
     return None
+
+
+def _rollback(fresh: list[Approval]) -> dict[str, Any]:
+    """The generation that was written back, if that is what this is."""
+    if not fresh or not fresh[-1].rolled_back_to:
+        return {}
+    return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:

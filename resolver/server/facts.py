@@ -23,6 +23,7 @@ from resolver.forwarding.udp_pool import UdpCounts
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.reporter import Reporter
 from resolver.observe.facts import (
+    ENFORCED,
     CacheFacts,
     DatagramFacts,
     ForwardingFacts,
@@ -38,6 +39,7 @@ from resolver.observe.facts import (
 from resolver.observe.health import Health
 from resolver.observe.tally import Tallies, TallySnapshot, joined
 from resolver.plurals import counted
+from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
 from resolver.publishing.publisher import PublisherStatus
@@ -173,14 +175,30 @@ def native_facts(native: NativeEngine | None) -> NativeFacts | None:
 # Policy.
 
 
-def policy_facts(table: PolicyTable) -> PolicyFacts:
-    """What the table contains, in labels."""
+def policy_facts(table: PolicyTable, content: str) -> PolicyFacts:
+    """What the table contains, in labels; `content`: the hash of what it was made of."""
+    wall, _ = table.made_at
+    rules = {id(origin.rule) for origin in table.image.classes if origin.effect is Effect.BLOCK}
     return PolicyFacts(
         generation=table.generation,
         exchanges=tuple(map(_labels, table.exchanges)),
         lists=_list_labels(table),
         rules=dict(table.counts["per_exchange"]),
+        states={rule.label: state_of(rule, id(rule) in rules, wall) for rule in table.exchanges},
+        content=content,
+        is_empty=not table.is_filtering,
     )
+
+
+def state_of(rule: PolicyRule, has_entries: bool, wall: float) -> str:
+    """How an exchange stands at `wall`: one of `STATES`."""
+    if rule.mode is Mode.DISABLED or not has_entries:
+        return "disabled"
+    if rule.ends_at is not None and rule.ends_at <= wall:
+        return "expired"
+    if rule.starts_at is not None and wall < rule.starts_at:
+        return "pending"
+    return ENFORCED if rule.mode is Mode.ENFORCE else "shadow"
 
 
 def count_expiring(table: PolicyTable | None, wall: float) -> int:
@@ -216,6 +234,7 @@ def list_facts(keeper: ListKeeper) -> tuple[ListFacts, ...]:
             entry.wanted.name,
             entry.notes.succeeded_at if entry.has_copy else 0.0,
             {result.value: entry.downloads[result] for result in Result},
+            entry.wanted.download.refresh_s,
         )
         for entry in keeper.lists
     )

@@ -25,8 +25,8 @@ WAITING_MAX: Final = 16
 
 _log = logging.getLogger(__name__)
 
-Record = Callable[[Path, Applied], Awaitable[int | None]]
-"""Records one; its number, or None when it is recorded already.  Raises RecordFailed."""
+Record = Callable[[Path, Applied], Awaitable[int]]
+"""Records one, unless it is the latest already; its number.  Raises RecordFailed."""
 
 
 class RecordFailed(Exception):
@@ -39,7 +39,7 @@ class HistoryRecorder:
     def __init__(self, state_dir: Path, *, wall: Callable[[], float], record: Record | None = None) -> None:
         self.failures = 0
         self.generation = 0
-        """Number of the last one recorded since the start; 0: none yet."""
+        """Number of the policy in force in the history; 0: it is not recorded, or not yet."""
         self._state_dir = state_dir
         self._wall = wall
         self._record = record or record_in_child
@@ -48,6 +48,7 @@ class HistoryRecorder:
 
     def note(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
         """A policy made of `inputs` is in force as of now; returns at once."""
+        self.generation = 0
         if len(self._waiting) == WAITING_MAX:
             self._waiting.popleft()
             self._fail("too many changes at once")
@@ -70,7 +71,10 @@ class HistoryRecorder:
         while self._waiting:
             applied = self._waiting.popleft()
             try:
-                self.generation = await self._record(self._state_dir, applied) or self.generation
+                number = await self._record(self._state_dir, applied)
+                if not self._waiting:
+                    self.generation = number
+                    _log.info("the policy in force is generation %d of the history", number)
             except RecordFailed as error:
                 self._fail(str(error))
 
@@ -79,7 +83,7 @@ class HistoryRecorder:
         _log.error("generation not recorded in the history", extra={"reason": reason})
 
 
-async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
+async def record_in_child(state_dir: Path, applied: Applied) -> int:
     """Record in a process of its own, in time that nobody else wants.  Raises RecordFailed."""
     try:
         ended = await run_child_when_idle(
@@ -97,7 +101,6 @@ async def record_in_child(state_dir: Path, applied: Applied) -> int | None:
         result = json.loads(ended.output)
         if "error" in result:
             raise RecordFailed(str(result["error"]))
-        number = result["number"]
+        return int(result["number"])
     except (ValueError, KeyError, TypeError):
         raise RecordFailed(f"code {ended.code}: {ended.last_words()!r}") from None
-    return None if number is None else int(number)

@@ -207,7 +207,7 @@ class NativeEngine:
                     self._is_usable = False
                     self._core.withdraw()
                     why = f"is unusable for the native plane: {error}"
-                    reason = f"policy generation {policy.generation} {why}"
+                    reason = f"a new policy {why}"
                     _log.error("%s: Python serves alone until the next start", reason)
                     self._on_unusable(reason)
                     self._serve_from_python()

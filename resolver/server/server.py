@@ -71,6 +71,8 @@ LINGER_S: Final = 0.3
 
 DRAIN_POLL_S: Final = 0.01
 
+BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
+
 NOT_THIS_MACHINE: Final = (
     "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
     "reads datagrams by recvmmsg(2) as that is laid out there"
@@ -115,6 +117,7 @@ class Server:
             self._on_publish,
             wall=wall,
             on_applied=self._recorder.note,
+            number_in_history=lambda: self._recorder.generation,
         )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
@@ -309,7 +312,7 @@ class Server:
 
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
-        self._policy_facts = policy_facts(policy.everybody)
+        self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
 
@@ -339,6 +342,7 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "http": self._http.remark,
+            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "upstreams": remark_on_upstreams(self._forwarder),
         }

@@ -13,7 +13,8 @@ def test_the_schema_knows_every_key_of_every_piece() -> None:
     schema: dict[str, Any] = blocklist_schema()
     json.dumps(schema)
     assert set(schema["properties"]) == set(Root.model_fields)
-    assert set(schema["required"]) == {"version", "exchanges"}
+    assert schema["required"] == ["version"]
+    assert schema["anyOf"] == [{"required": ["exchanges"]}, {"required": ["lists"]}]
     for model in (Defaults, ExchangeEntry, ListEntry, OrderEntry):
         keys = {field.alias or name for name, field in model.model_fields.items()}
         assert set(schema["$defs"][model.__name__]["properties"]) == keys
@@ -28,10 +29,10 @@ def test_the_schema_speaks_of_from_as_the_file_does() -> None:
 
 
 def test_any_default_can_be_set_per_exchange() -> None:
-    of_lists_only = {"change_max_percent"}
-    assert set(Overrides.model_fields) == set(Defaults.model_fields) - of_lists_only
+    of_lists_or_the_whole = {"change_max_percent", "fall_max_percent"}
+    assert set(Overrides.model_fields) == set(Defaults.model_fields) - of_lists_or_the_whole
     assert set(Overrides.model_fields) <= set(ExchangeEntry.model_fields)
-    assert of_lists_only <= set(ListEntry.model_fields)
+    assert {"change_max_percent"} <= set(ListEntry.model_fields)
 
 
 def test_every_key_says_what_it_means_and_when_it_applies() -> None:

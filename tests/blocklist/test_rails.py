@@ -91,6 +91,15 @@ def test_the_bound_of_all_lists_can_be_set_at_once(stage: Stage) -> None:
     assert stage.compile().image is None
 
 
+def test_a_list_that_shrinks_within_bounds_is_told_in_the_log(stage: Stage) -> None:
+    stage.fill(900)
+    stage.serve()
+    stage.fill(901)
+    assert stage.compile().losses == []
+    stage.fill(400)
+    assert stage.compile().losses == ["fewer names than before: list ads: 900 -> 400"]
+
+
 def test_the_first_load_of_a_list_has_nothing_to_be_compared_with(stage: Stage) -> None:
     stage.fill(100_000)
     assert stage.compile().image is not None

@@ -22,6 +22,7 @@ from resolver.publishing.recorder import Applied, record
 FIRST = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
 SECOND = FIRST + "  beta: {name: Beta, domains: [b.example, a.example]}\n"
 FORCIBLE = FIRST + "  suffix: {name: Suffix, domains: [co.uk]}\n"
+TENFOLD = FIRST + "".join(f"  x{n}: {{name: X{n}, domains: [x{n}.example]}}\n" for n in range(9))
 BROKEN = "version: 1\nexchanges:\n  acme: {name: Acme, domains: ['not a name']}\n"
 
 
@@ -254,6 +255,69 @@ def test_rollback_asks_the_rails_again(desk: Desk) -> None:
     assert desk.blocklist.read_text() == FIRST
     assert desk.run("rollback", 1, "--force", "--reason", "the appeal failed").exit_code == 0
     assert desk.blocklist.read_text() == FORCIBLE
+
+
+def test_rollback_with_a_reason_passes_the_rails_and_is_recorded_as_forced(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(TENFOLD)
+    refused = desk.run("rollback", 1)
+    assert refused.exit_code == 2 and desk.blocklist.read_text() == TENFOLD
+    assert "9 of 10 exchanges in force would no longer be enforced" in refused.stderr
+    assert "run: exchange-resolver rollback 1 --reason" in refused.stderr
+    assert desk.run("rollback", 1, "--reason", "the new orders were quashed").exit_code == 0
+    desk.serve(desk.blocklist.read_text())
+    listed = json.loads(desk.run("history", "--json").stdout)["generations"][0]
+    assert listed["forced"] and listed["reason"] == "the new orders were quashed"
+    assert listed["changes"]["rollback"]["to"] == 1
+    assert "FORCED  rollback to 1; exchanges: 9 lost" in desk.run("history").stdout
+
+
+def test_rollback_is_named_in_the_history_with_its_reason_though_nothing_was_forced(desk: Desk) -> None:
+    desk.serve(FIRST)
+    desk.serve(SECOND)
+    assert desk.run("rollback", 1, "--reason", "a slip").exit_code == 0
+    desk.serve(desk.blocklist.read_text())
+    first = desk.run("history").stdout.splitlines()[0]
+    assert "rollback to 1; exchanges: 1 lost" in first and "FORCED" not in first
+    shown = CliRunner().invoke(app, ["history", "--config", str(desk.config), "show", "3"])
+    assert "rollback    to generation 1 (a slip)" in shown.stdout
+    desk.serve(SECOND)
+    assert "rollback" not in desk.run("history").stdout.splitlines()[0]
+
+
+def test_rollback_to_the_previous_one_is_to_the_last_text_that_is_not_in_the_file(desk: Desk) -> None:
+    for text in (FIRST, SECOND, FORCIBLE + "  more: {name: More, domains: [m.example]}\n", SECOND):
+        desk.serve(text)
+    desk.serve(FIRST)
+    assert desk.run("rollback", "--previous").exit_code == 0
+    assert desk.blocklist.read_text() == SECOND
+    desk.blocklist.write_text(BROKEN)
+    assert desk.run("rollback", "--previous").exit_code == 0
+    assert desk.blocklist.read_text() == FIRST, "the last one that served"
+
+
+def test_rollback_to_the_previous_one_needs_one(desk: Desk) -> None:
+    desk.serve(FIRST)
+    result = desk.run("rollback", "--previous")
+    assert result.exit_code == 2 and "no other blocklist" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["1", "--previous"]])
+def test_rollback_takes_a_number_or_the_previous_one(desk: Desk, words: list[str]) -> None:
+    desk.serve(FIRST)
+    assert desk.run("rollback", *words).exit_code == 2
+
+
+def test_apply_and_check_object_to_a_file_that_lost_most_of_what_serves(desk: Desk) -> None:
+    desk.serve(TENFOLD)
+    desk.blocklist.write_text(FIRST)
+    for command in ("apply", "check"):
+        result = desk.run(command)
+        assert result.exit_code == 2 and "defaults.fall_max_percent" in result.stderr
+        assert "apply --force --reason" in result.stderr
+    assert desk.run("apply", "--force", "--reason", "quashed").exit_code == 0
+    assert read_approvals(desk.state)[-1].reason == "quashed"
+    assert desk.run("check").exit_code == 0
 
 
 def test_rollback_to_what_was_approved_needs_no_second_approval(desk: Desk) -> None:

@@ -18,10 +18,8 @@ from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_MAY_PASS
 from resolver.config.settings import load_settings
-from resolver.observe.facts import Facts
 from resolver.observe.metric_table import METRICS, Metric
-from resolver.observe.series import DROP_REASONS
-from resolver.server.native import is_drop
+from resolver.observe.tally import DROP_REASONS
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
@@ -76,28 +74,11 @@ REASON = re.compile(
 """Where the source says why something is dropped."""
 
 
-def reasons_in_the_source() -> set[str]:
-    found = {
-        reason
-        for path in (ROOT / "resolver").rglob("*.py")
-        for groups in REASON.findall(path.read_text())
-        for reason in groups
-        if reason and not reason.startswith("tls_")  # The settings have no listener for TLS yet.
-    }
-    counters = re.findall(r"^ +(\w+),$", COUNTERS.read_text(), re.MULTILINE)
-    return found | {name for name in counters if is_drop(name)} | {"defect"}
-
-
-def test_every_reason_of_a_drop_has_a_series_from_the_start() -> None:
-    assert reasons_in_the_source() == set(DROP_REASONS)
-    shown = METRICS[[metric.name for metric in METRICS].index("resolver_dropped_total")].read(Facts())
-    assert sorted(shown) == [((reason,), 0) for reason in sorted(DROP_REASONS)]
-
-
 def test_the_guide_explains_every_reason_of_a_drop() -> None:
     [text] = re.findall(r"^Reasons in `resolver_dropped_total` .*?\n\n", GUIDE.read_text(), re.S | re.M)
     explained = re.findall(r"`(\w+)(?:\.\.\.)?`", text)
-    assert [reason for reason in DROP_REASONS if not reason.startswith(tuple(explained))] == []
+    # The settings have no listener for TLS yet.
+    assert [reason for reason in DROP_REASONS if not reason.startswith(("tls_", *explained))] == []
 
 
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
@@ -196,6 +177,33 @@ def test_every_pinned_package_has_one_exact_version() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+
+
+ALERT_CASES = sorted((ROOT / "tests" / "alerts").glob("*.test.yaml"))
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize("case", ALERT_CASES, ids=lambda path: path.name.removesuffix(".test.yaml"))
+def test_an_alert_fires_when_it_should_and_only_then(case: Path) -> None:
+    told = subprocess.run(["promtool", "test", "rules", case], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_every_alert_has_a_case_but_those_of_before_there_were_cases() -> None:
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    tried = "".join(case.read_text() for case in ALERT_CASES)
+    untried = {
+        "ResolverDown",
+        "ResolverBlocklistNotInForce",
+        "ResolverExchangesExpire",
+        "ResolverHistoryNotWritten",
+        "ResolverServesStale",
+        "ResolverUpstreamFails",
+        "ResolverSlow",
+        "ResolverDropsQueries",
+        "ResolverQueryLogLosesLines",
+    }
+    assert {rule["alert"] for rule in rules if rule["alert"] not in tried} <= untried
 
 
 @pytest.mark.needs("promtool")

@@ -86,11 +86,14 @@ FULL = Facts(
         exchanges=(("acme", "nxdomain", "enforce"), ("zenith", "sinkhole", "shadow")),
         lists=(("ads", "nxdomain", "enforce"), ("trackers", "nodata", "shadow")),
         rules={"acme": 40, "zenith": 41},
+        states={"acme": "enforced", "zenith": "shadow"},
+        content="0123abcd",
+        is_empty=True,
     ),
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     history=HistoryFacts(generation=901, failures=902),
-    lists=(ListFacts("ads", 301.0, downloads(302)), ListFacts("trackers", 0.0, downloads())),
+    lists=(ListFacts("ads", 301.0, downloads(302), 303), ListFacts("trackers", 0.0, downloads(), 304)),
     cache=CacheFacts(entries=906, octets=907, misses=908, evictions=909),
     upstreams=(
         UpstreamFacts(

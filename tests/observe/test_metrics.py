@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
 from resolver.observe.facts import (
+    STATES,
     CacheFacts,
     Facts,
     ForwardingFacts,
@@ -19,7 +20,7 @@ from resolver.observe.facts import (
     UpstreamFacts,
 )
 from resolver.observe.metrics import render
-from resolver.observe.tally import Tallies
+from resolver.observe.tally import DROP_REASONS, Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -30,6 +31,8 @@ POLICY = PolicyFacts(
     exchanges=(("acme", "nxdomain", "enforce"), ("zenith", "sinkhole", "shadow")),
     lists=(("ads", "nxdomain", "enforce"),),
     rules={"acme": 4, "zenith": 1},
+    states={"acme": "enforced", "zenith": "shadow"},
+    content="5eed",
 )
 UPSTREAM = UpstreamFacts(
     name="udp://192.0.2.53:53",
@@ -88,6 +91,40 @@ def test_every_exchange_is_there_at_zero_before_anyone_asks() -> None:
     assert value(samples, "resolver_list_hits_total", list="ads", action="nxdomain", mode="enforce") == 0
 
 
+def test_closed_sets_are_there_at_zero_before_anyone_asks() -> None:
+    samples = scrape(Tallies())
+    for reason in DROP_REASONS:
+        assert value(samples, "resolver_dropped_total", reason=reason) == (
+            {"policy": 1, "tcp_short_message": 6}.get(reason, 0)
+        )
+    for source in Source:
+        for rcode in ("NOERROR", "SERVFAIL", "NXDOMAIN", "OTHER"):
+            assert value(samples, "resolver_responses_total", rcode=rcode, source=source.value) == 0
+    for transport in ("udp", "tcp"):
+        for qtype in ("A", "AAAA", "HTTPS", "OTHER", "none"):
+            assert value(samples, "resolver_queries_total", transport=transport, qtype=qtype) == 0
+    for state in STATES:
+        count = {"enforced": 1, "shadow": 1}.get(state, 0)
+        assert value(samples, "resolver_blocklist_exchanges", state=state) == count
+
+
+def test_the_states_of_a_server_without_a_policy_are_at_zero() -> None:
+    samples = scrape(Tallies(), PolicyFacts())
+    for state in STATES:
+        assert value(samples, "resolver_blocklist_exchanges", state=state) == 0
+        assert value(samples, "resolver_blocklist_domains", state=state) == 0
+    assert not [name for name, _ in samples if name == "resolver_policy_info"]
+
+
+def test_how_exchanges_stand_is_told() -> None:
+    samples = scrape(Tallies())
+    assert value(samples, "resolver_blocklist_domains", state="enforced") == 4
+    assert value(samples, "resolver_blocklist_domains", state="shadow") == 1
+    assert value(samples, "resolver_exchange_in_force", exchange="acme") == 1
+    assert value(samples, "resolver_exchange_in_force", exchange="zenith") == 0
+    assert value(samples, "resolver_policy_info", hash="5eed") == 1
+
+
 def test_hits_count_exactly_the_queries_asked() -> None:
     tallies = Tallies()
     for transport in (Transport.UDP, Transport.UDP, Transport.TCP):
@@ -125,7 +162,7 @@ def test_a_silent_block_is_a_hit_and_a_drop_but_no_response() -> None:
     assert value(samples, "resolver_exchange_hits_total", exchange="acme", action="drop", mode="enforce") == 1
     assert value(samples, "resolver_dropped_total", reason="policy") == 2  # one of them the listeners'
     assert value(samples, "resolver_dropped_total", reason="tcp_short_message") == 6
-    assert not [name for name, _ in samples if name == "resolver_responses_total"]
+    assert not sum(number for (name, _), number in samples.items() if name == "resolver_responses_total")
 
 
 def test_histogram_buckets_add_up_to_the_count() -> None:

@@ -18,16 +18,15 @@ from resolver.policy.image import FORMAT_VERSION
 from resolver.policy.policy import Policy
 from resolver.portions import open_regular
 from resolver.problems import Problem
+from resolver.publishing.compile_child import COMPILE_TIMEOUT_S, compile_in_child
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore
 from resolver.publishing.publisher import (
     CHECK_S,
-    COMPILE_TIMEOUT_S,
     RETRY_S,
     Publisher,
     StartRefused,
-    compile_in_child,
 )
 from resolver.wire.names import name_from_text as n
 
@@ -97,6 +96,7 @@ class Stage:
         self.compiled = 0
         self.failing = False
         self.serial = 0
+        self.number_in_history = 0
 
     def write(self, *entries: str, rest: str = "") -> None:
         self.blocklist.write_text(HEAD + "".join(entries) + rest)
@@ -122,6 +122,7 @@ class Stage:
             wall=self.clock.wall,
             compile_policy=self.compile,
             watch=False,
+            number_in_history=lambda: self.number_in_history,
         )
 
     def blocks(self, label: str) -> bool:
@@ -215,6 +216,7 @@ def test_damaged_last_good_copy_is_never_served(stage: Stage, damage: str) -> No
     stage.write(entry("alpha"))
     play(stage, nothing)
     image = stage.published[-1].image.path
+    image.with_suffix(".yaml").unlink()
     octets = bytearray(image.read_bytes())
     image.unlink()
     if damage == "truncate":
@@ -323,6 +325,7 @@ def test_asked_reload_of_the_same_content_keeps_the_generation(stage: Stage) -> 
 
 def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.write(entry("alpha"))
+    stage.number_in_history = 12
 
     async def story(publisher: Publisher) -> None:
         stage.write("  beta: {nam: Beta}\n")
@@ -337,7 +340,7 @@ def test_bad_file_keeps_the_old_policy_and_says_why(stage: Stage, caplog: pytest
 
     play(stage, story)
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "generation 1 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
+    assert "generation 12 stays in force" in line.getMessage() and "blocklist.yaml:5" in line.getMessage()
 
 
 def test_changed_list_file_is_published_and_a_new_list_is_followed(stage: Stage) -> None:
@@ -562,7 +565,10 @@ def test_a_mounted_file_that_was_replaced_outside_is_noticed_once(
 # Dates.
 
 
-def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
+def test_coming_date_swaps_a_table_over_the_same_image(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     stage.clock.wall_ahead = 1.6e9 - (1.6e9 % DAY_S) - 1000.0 + 12 * 3600  # Noon, 2020-09-13.
     stage.write(entry("alpha", ", from: 2020-09-14"), entry("beta", ", until: 2020-09-15"))
 
@@ -578,6 +584,8 @@ def test_coming_date_swaps_a_table_over_the_same_image(stage: Stage) -> None:
         assert publisher.status.generation == 3 and not stage.blocks("beta")
 
     play(stage, story)
+    assert "judged again; in force from now on: alpha" in caplog.text
+    assert "judged again; no longer in force: beta" in caplog.text
 
 
 def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> None:
@@ -618,8 +626,8 @@ def test_child_takes_idle_time_first_unless_somebody_waits_for_it(
         started.append(share)
         return Ended(2, b"", b"Traceback\nlast words")
 
-    monkeypatch.setattr("resolver.publishing.publisher.run_child", run_child)
-    monkeypatch.setattr("resolver.publishing.publisher.run_child_when_idle", run_child)
+    monkeypatch.setattr("resolver.publishing.compile_child.run_child", run_child)
+    monkeypatch.setattr("resolver.publishing.compile_child.run_child_when_idle", run_child)
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", idle))
     assert started == [Share.IDLE if idle else Share.EQUAL]
     assert compiled.transient and "code 2: 'last words'" in compiled.problems[0].message
@@ -630,7 +638,7 @@ def test_child_over_its_time_is_killed_and_may_be_tried_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.write(entry("alpha"))
-    monkeypatch.setattr("resolver.publishing.publisher.COMPILE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("resolver.publishing.compile_child.COMPILE_TIMEOUT_S", 0.0)
     compiled = asyncio.run(compile_in_child(stage.blocklist, stage.state / "images", False))
     assert compiled.image is None and compiled.transient
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_generation_is_recorded_with_what_it_changed(tmp_path: Path) -> None:
 def test_the_same_content_is_recorded_once_in_a_row(tmp_path: Path) -> None:
     first, second = applied(tmp_path), BLOCKLIST + "# more\n"
     assert record(tmp_path, first) == 1
-    assert record(tmp_path, first) is None
+    assert record(tmp_path, first) == 1
     assert record(tmp_path, applied(tmp_path, second)) == 2
     assert record(tmp_path, applied(tmp_path)) == 3
 
@@ -158,13 +159,13 @@ def test_texts_go_with_their_images(tmp_path: Path) -> None:
     assert store.text_path_of(key_of(note.inputs)).exists()
 
 
-async def _record_twice(folder: Path) -> list[int | None]:
+async def _record_twice(folder: Path) -> list[int]:
     return [await record_in_child(folder, applied(folder)) for _ in range(2)]
 
 
 @pytest.mark.slow
 def test_the_child_records(tmp_path: Path) -> None:
-    assert asyncio.run(_record_twice(tmp_path)) == [1, None]
+    assert asyncio.run(_record_twice(tmp_path)) == [1, 1]
 
 
 def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ class Desk:
         self.failing = failing
         self.open = asyncio.Event()
 
-    async def record(self, state_dir: Path, applied: Applied) -> int | None:
+    async def record(self, state_dir: Path, applied: Applied) -> int:
         await self.open.wait()
         self.recorded.append(applied)
         if len(self.recorded) in self.failing:
@@ -219,6 +220,24 @@ def test_a_failure_is_counted_and_the_next_is_recorded_all_the_same() -> None:
         assert [entry.at for entry in desk.recorded] == [AT, AT]
 
     asyncio.run(play())
+
+
+def test_the_number_is_that_of_the_policy_in_force_or_none(caplog: pytest.LogCaptureFixture) -> None:
+    async def play() -> None:
+        desk = Desk(2)
+        desk.open.set()
+        recorder = HistoryRecorder(Path("state"), wall=lambda: AT, record=desk.record)
+        recorder.note(INPUTS, {})
+        await recorder.settle()
+        assert recorder.generation == 1
+        recorder.note(INPUTS, {})
+        assert recorder.generation == 0, "what is in force now is not recorded yet"
+        await recorder.settle()
+        assert (recorder.failures, recorder.generation) == (1, 0)
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(play())
+    assert "the policy in force is generation 1 of the history" in caplog.text
 
 
 def test_what_waits_is_bounded_and_what_is_given_up_is_counted() -> None:

@@ -28,6 +28,7 @@ from resolver.server.facts import (
     forwarding_facts,
     native_facts,
     policy_facts,
+    state_of,
     stream_facts,
     tallies_of,
     upstream_facts,
@@ -142,10 +143,35 @@ def test_a_policy_is_told_in_labels(tmp_path: Path) -> None:
     maker.block(make_rule(label="acme", mode=Mode.SHADOW), "x.example")
     maker.block(make_rule(kind="list", label="ads", action=PolicyAction.NODATA), "y.example")
     maker.block(make_rule(kind="list", label="ok", action=PolicyAction.PASSTHRU), "z.example")
-    facts = policy_facts(maker.table(tmp_path, wall=NOW))
+    facts = policy_facts(maker.table(tmp_path, wall=NOW), "0123")
+    assert facts.content == "0123" and not facts.is_empty
     assert facts.exchanges == (("acme", "nxdomain", "shadow"),)
     assert facts.lists == (("ads", "nodata", "enforce"),)
     assert facts.generation == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "keywords"),
+    [
+        ("enforced", {}),
+        ("enforced", {"starts_at": NOW, "ends_at": NOW + 1}),
+        ("shadow", {"mode": Mode.SHADOW}),
+        ("pending", {"starts_at": NOW + 1}),
+        ("pending", {"starts_at": NOW + 1, "mode": Mode.SHADOW}),
+        ("expired", {"ends_at": NOW}),
+        ("disabled", {"ends_at": NOW, "mode": Mode.DISABLED}),
+    ],
+)
+def test_an_exchange_stands_by_its_mode_and_dates(
+    tmp_path: Path, state: str, keywords: dict[str, Any]
+) -> None:
+    maker = PolicyMaker().block(make_rule(label="acme", **keywords), "x.example")
+    facts = policy_facts(maker.table(tmp_path, wall=NOW), "")
+    assert facts.states == {"acme": state} and facts.is_empty == (state != "enforced")
+
+
+def test_an_exchange_without_domains_and_addresses_is_not_in_force() -> None:
+    assert state_of(make_rule(), has_entries=False, wall=NOW) == "disabled"
 
 
 @pytest.mark.parametrize(

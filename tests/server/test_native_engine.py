@@ -290,7 +290,7 @@ def test_where_the_plane_cannot_use_a_policy_python_serves_alone_and_says_so(tmp
         asked = len(core_of(server).asked)
         await ask(server.dns_addresses[0], "www.other.example")
         assert len(core_of(server).asked) == asked
-        assert "generation 2 is unusable" in server.health.remarks()["engine"]
+        assert "a new policy is unusable" in server.health.remarks()["engine"]
 
     play(tmp_path, act)
 
