@@ -37,7 +37,7 @@ class Problem:
         """Give `file:line: message`, as compilers do, so that editors can jump to it."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         prefix = "warning: " if self.severity == "warning" else ""
-        return f"{place}: {prefix}{self.message}"
+        return printable(f"{place}: {prefix}{self.message}")
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
@@ -50,6 +50,16 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     # Long words are compared in quadratic time, and no choice here is longer.
     close = difflib.get_close_matches(word[:64].lower(), list(choices), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close and close[0] != word else ""
+
+
+def printable(text: str) -> str:
+    """`text` with everything escaped that could steer a terminal or begin a line of its own."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
+        for sign in text
+    )
 
 
 def show(value: object) -> str:
@@ -109,8 +119,7 @@ class Findings:
         return problems
 
     def _keep(self, problem: Problem) -> None:
-        if not problem.message.isprintable():  # Hostile keys must not steer a terminal or forge a log line.
-            problem = replace(problem, message=repr(problem.message)[1:-1])
+        problem = replace(problem, message=printable(problem.message))  # It may repeat hostile keys.
         if len(self._problems) < PROBLEMS_MAX:
             self._problems.append(problem)
         else:

@@ -113,6 +113,27 @@ def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
     assert set(most) == {1}
 
 
+def test_who_does_not_wait_for_a_lock_is_refused(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+        pass
+    with locked(tmp_path / "lock", wait=False):
+        pass
+
+
+def test_a_lock_is_no_link_to_another_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"root's own")
+    owner = secret.stat().st_uid, secret.stat().st_gid
+    folder = tmp_path / "state"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 1234, 2345)
+    (folder / "lock").symlink_to(secret)
+    with pytest.raises(OSError, match="symbolic links"), locked(folder / "lock"):
+        pass
+    assert (secret.stat().st_uid, secret.stat().st_gid) == owner
+
+
 def struck(tmp_path: Path, mode: str) -> list[dict[str, Any]]:
     """What `tests.support.durable_fault` found, one entry for each step."""
     words = [sys.executable, "-m", "tests.support.durable_fault", mode, str(tmp_path / "f")]

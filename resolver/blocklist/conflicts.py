@@ -71,7 +71,7 @@ def check_names(
 
 
 def check_addresses(rules: Iterable[AddressRule], findings: Findings) -> None:
-    """Refuse one network in two exchanges at the same time: the hit could not be told whose it is."""
+    """Refuse one network in two exchanges at the same time: nobody could say whose hit it is."""
     seen: dict[object, list[AddressRule]] = {}
     for rule in rules:
         others = seen.setdefault(rule.network, [])

@@ -28,6 +28,11 @@ URL_CHARS_MAX = 4_096
 _DOWNLOAD_KEYS = frozenset({"refresh_s", "timeout_s", "sha256", "signature", "allow_http", "allow_private"})
 KEY_OCTETS = 32
 """An Ed25519 public key (RFC 8032 §5.1.5)."""
+_FIELD = 2**255 - 19
+"""Coordinates of Ed25519's points are numbers modulo this."""
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
+"""The y coordinates of points of order 1, 2, 4 and 8: with one as a key, anybody can sign anything."""
 MINISIGN_KEY_OCTETS = 2 + 8 + KEY_OCTETS
 """Algorithm, key id, key."""
 SIGNATURE_SUFFIXES: Mapping[SignatureScheme, str] = {"ed25519": ".sig", "minisign": ".minisig"}
@@ -252,6 +257,7 @@ def ed25519_key_from(text: str) -> str:
     octets = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]{64}", text) else _base64(text)
     if len(octets) != KEY_OCTETS:
         raise ValueError(f"{show(text)} is not an Ed25519 public key; write its 32 bytes in base64 or hex")
+    _refuse_small_order(octets, text)
     return base64.b64encode(octets).decode()
 
 
@@ -260,7 +266,14 @@ def minisign_key_from(text: str) -> tuple[str, str]:
     octets = _base64(text)
     if len(octets) != MINISIGN_KEY_OCTETS or octets[:2] != b"Ed":
         raise ValueError(f"{show(text)} is not a minisign public key; write the line that starts with RW")
+    _refuse_small_order(octets[10:], text)
     return base64.b64encode(octets[10:]).decode(), octets[2:10].hex()
+
+
+def _refuse_small_order(key: bytes, text: str) -> None:
+    # RFC 8032 §5.1.2: the top bit is the sign of x.  Other writings of the same number count, too.
+    if int.from_bytes(key, "little") % 2**255 % _FIELD in _SMALL_ORDER:
+        raise ValueError(f"{show(text)} is a key under which anybody can sign (a point of small order)")
 
 
 def _base64(text: str) -> bytes:

@@ -1,6 +1,6 @@
 """Safety rails that need more than the blocklist's own text: list sizes, what served before, the day.
 
-Knows: what is too suspicious to load unasked, and what a careful person would want to be told.
+Knows: what is too suspicious to load unasked, and what a careful person would want to know.
 Does not know: how lists are read, who approves.  (Rails on names alone are in `conflicts`.)
 Theory: a list that lost half of its names is more often a broken download than a change of mind, and
 one that doubled is more often the wrong file.

@@ -1,4 +1,4 @@
-"""What upstreams told us, for as long as it may be believed.
+"""What upstreams answered, for as long as it may be believed.
 
 Knows: RFC 2308 (negative answers), RFC 8767 (stale answers), RFC 9520 (failures), the limit in octets.
 Does not know: sockets, clocks (`now` comes in), policy, how an answer is sent.

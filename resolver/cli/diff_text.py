@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from resolver.problems import printable
 from resolver.wire.idn import with_unicode
 
 MARKDOWN_CHARS_MAX = 60_000
@@ -31,7 +32,7 @@ def headline(summary: dict[str, dict[str, int]]) -> str:
 
 def as_text(difference: dict[str, Any]) -> str:
     """Lines for a terminal, the headline first."""
-    lines = list(_text_lines(difference))
+    lines = [printable(line) for line in _text_lines(difference)]
     return "\n".join([headline(difference["summary"]), "", *lines] if lines else [_NO_DIFFERENCE])
 
 
@@ -96,18 +97,31 @@ def _markdown_rows(difference: dict[str, Any]) -> Iterator[str]:
 
 
 def _markdown_names(names: list[str]) -> str:
-    shown = ", ".join(f"`{with_unicode(name)}`".replace("|", "\\|") for name in names[:MARKDOWN_NAMES_MAX])
+    shown = ", ".join(_code(with_unicode(name)) for name in names[:MARKDOWN_NAMES_MAX])
     left_out = len(names) - MARKDOWN_NAMES_MAX
     return f"{shown} and {left_out:,} more" if left_out > 0 else shown
 
 
 def _markdown_property(change: dict[str, Any]) -> str:
-    return f"{change['name']}: {_escaped(_shown(change['old']))} → {_escaped(_shown(change['new']))}"
+    old, new = (_escaped(_shown(change[side])) for side in ("old", "new"))
+    return f"{_escaped(change['name'])}: {old} → {new}"
+
+
+def _code(text: str) -> str:
+    """A name as code in a table, where a backtick, a bar or a backslash would end it early."""
+    text = printable(text)
+    if not set(text) & set("`|\\&<"):
+        return f"`{text}`"
+    signs = (sign if sign.isalnum() or sign in " .-" else f"&#{ord(sign)};" for sign in text)
+    return f"<code>{''.join(signs)}</code>"
 
 
 def _escaped(text: str) -> str:
     """Keep text from being markup: a title may hold anything printable."""
-    for sign in "\\`*_{}[]<>()#+!|~":
-        text = text.replace(sign, "\\" + sign) if sign != "<" else text.replace("<", "&lt;")
+    text = printable(text)
+    for sign in "\\`*_{}[]>()#+!|~":
+        text = text.replace(sign, "\\" + sign)
+    # An entity in the text is no entity of ours, and ours must stay: `&` first.
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
     # A mention would notify a stranger.
     return text.replace("@", "@\u200b")

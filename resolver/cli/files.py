@@ -6,6 +6,8 @@ Knows: default paths, `file:line: message`.  Does not know: what is in the files
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,6 +16,10 @@ from typing import Any
 
 from resolver.config.settings import DEFAULT_PATHS, Settings, load_settings
 from resolver.problems import Problem, has_errors
+
+NOT_ROOTS = (
+    "left out: root takes settings only from a file and folders that are root's alone; use --config FILE"
+)
 
 EXIT_FINE = 0
 EXIT_FINDINGS = 1
@@ -34,13 +40,40 @@ def settings_path(config: Path | None) -> Path:
     """The settings file: the one given, else the first default that exists.  Raises BadInput."""
     if config is not None:
         return config
+    left_out: list[Problem] = []
     for path in DEFAULT_PATHS:
         if path.exists():
-            return path
+            if is_trustworthy_here(path):
+                print_problems(left_out)
+                return path
+            left_out.append(Problem(str(path), 0, NOT_ROOTS, "warning"))
     looked = " or ".join(map(str, DEFAULT_PATHS))
-    raise BadInput(
-        [Problem(str(DEFAULT_PATHS[0]), 0, f"no settings: there is no {looked}; use --config FILE")]
-    )
+    message = f"no settings: there is no {looked}; use --config FILE"
+    raise BadInput([*left_out, Problem(str(DEFAULT_PATHS[0]), 0, message)])
+
+
+def _counts(path: Path) -> bool:
+    return path.exists() and is_trustworthy_here(path)
+
+
+def is_trustworthy_here(path: Path) -> bool:
+    """Whether a file found where one happens to stand may be used unasked.
+
+    Settings name files to read and folders to write to, so root does not take those of others: the file, its
+    folder and the folder one stands in must be root's, and only root may write to them.
+    """
+    if path.is_absolute() or os.geteuid() != 0:
+        return True
+    return all(map(_only_root_writes, (path, *path.parents)))
+
+
+def _only_root_writes(path: Path) -> bool:
+    try:
+        link, status = path.lstat(), path.stat()
+    except OSError:
+        return False
+    others = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid else 0)
+    return link.st_uid == 0 and status.st_uid == 0 and not status.st_mode & others
 
 
 def read_settings(config: Path | None) -> tuple[Settings, list[Problem]]:
@@ -56,7 +89,7 @@ def policy_path(config: Path | None, blocklist: Path | None) -> tuple[Path, Sett
 
     Raises BadInput.
     """
-    if blocklist is not None and config is None and not any(path.exists() for path in DEFAULT_PATHS):
+    if blocklist is not None and config is None and not any(map(_counts, DEFAULT_PATHS)):
         return blocklist, Settings()
     settings, _ = read_settings(config)
     return blocklist or settings.blocklist, settings

@@ -16,7 +16,7 @@ from resolver.cli.diff_text import as_text, headline
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
-from resolver.problems import Problem
+from resolver.problems import Problem, printable
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
 
@@ -54,7 +54,7 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
     try:
         settings, _ = read_settings(config)
         if text:
-            sys.stdout.write(text_of(settings.state_dir, number).decode("utf-8", "replace"))
+            _write_text(text_of(settings.state_dir, number).decode("utf-8", "replace"))
             return EXIT_FINE
         with open_history(settings.state_dir) as history:
             generation = history.get(number)
@@ -70,6 +70,13 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
     else:
         _print_generation(generation)
     return EXIT_FINE
+
+
+def _write_text(text: str) -> None:
+    """As it is to a file or a program; a terminal gets what it cannot be steered by."""
+    if sys.stdout.isatty():
+        text = "\n".join(printable(line.rstrip("\r").expandtabs()) for line in text.split("\n"))
+    sys.stdout.write(text)
 
 
 def _print_generation(generation: Generation) -> None:

@@ -28,7 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from resolver.blocklist.downloads import DownloadedList, at_their_places, downloaded_lists
+from resolver.blocklist.downloads import at_their_places, downloaded_lists
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import ListSpec
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
@@ -38,8 +38,9 @@ from resolver.config.settings import Settings
 from resolver.fetching.download import Job, Means, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore, Notes
+from resolver.identity import as_owner_of
 from resolver.plurals import counted
-from resolver.problems import Problem, show
+from resolver.problems import Problem, printable, show
 from resolver.publishing.image_store import ImageStore
 from resolver.server.lists import bootstrap_servers
 
@@ -72,7 +73,10 @@ def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) ->
         return bad_input(error.problems, as_json=as_json)
     now = time.time()
     served = ImageStore(settings.state_dir).list_sizes()
-    states = [_state_of(spec, settings.state_dir, now, served.get(spec.name)) for spec in specs]
+    try:
+        states = [_state_of(spec, settings.state_dir, now, served.get(spec.name)) for spec in specs]
+    except OSError as error:
+        return bad_input([Problem(str(settings.state_dir), 0, str(error.strerror))], as_json=as_json)
     if as_json:
         print(json.dumps({"lists": [_state_json(state) for state in states]}, indent=2))
     elif not states:
@@ -96,7 +100,12 @@ def update_lists(
         known = ", ".join(found) or "none"
         message = f"is not a list that is downloaded; those are: {known}"
         return bad_input([Problem(show(name), 0, message) for name in unknown], as_json=as_json)
-    outcomes = asyncio.run(_update([found[name] for name in wanted], settings, force=force))
+    try:
+        with as_owner_of(settings.state_dir) as state_dir:
+            jobs = [Job(found[name], state_dir, bootstrap_servers(settings), force) for name in wanted]
+            outcomes = asyncio.run(_update(jobs))
+    except OSError as error:
+        return bad_input([Problem(str(settings.state_dir), 0, str(error.strerror))], as_json=as_json)
     if as_json:
         print(json.dumps({"lists": [_outcome_json(outcome) for outcome in outcomes]}, indent=2))
     else:
@@ -107,7 +116,7 @@ def update_lists(
     return EXIT_FINE if all(outcome.is_success for outcome in outcomes) else EXIT_FINDINGS
 
 
-async def _update(wanted: list[DownloadedList], settings: Settings, *, force: bool) -> list[Outcome]:
+async def _update(jobs: list[Job]) -> list[Outcome]:
     """One after another: lists are few, and their servers are not ours."""
     outcomes = []
     columns = (
@@ -118,9 +127,8 @@ async def _update(wanted: list[DownloadedList], settings: Settings, *, force: bo
         TimeElapsedColumn(),
     )
     with progress_bar(*columns) as progress:
-        for entry in wanted:
-            task = progress.add_task(entry.name, total=None)
-            job = Job(entry, settings.state_dir, bootstrap_servers(settings), force)
+        for job in jobs:
+            task = progress.add_task(job.wanted.name, total=None)
             outcomes.append(await fetch_list(job, Means(progress=_teller(progress, task))))
             progress.update(task, visible=False)
     return outcomes
@@ -150,7 +158,8 @@ def _state_of(spec: ListSpec, state_dir: Path, now: float, served: int | None) -
             return ListState(spec.name, str(spec.path), None, None, None, served, f"{error.strerror}")
         age_s = max(0.0, now - stat.st_mtime)
         return ListState(spec.name, str(spec.path), stat.st_mtime, age_s, stat.st_size, served, "")
-    notes, has_copy = ListStore(state_dir, spec.name).look()
+    with as_owner_of(state_dir) as folder:
+        notes, has_copy = ListStore(folder, spec.name).look()
     if not has_copy:
         problem = f"never downloaded, so empty{': ' if notes.problem else ''}{notes.problem}"
         return ListState(spec.name, spec.download.url, None, None, None, None, problem)
@@ -195,7 +204,14 @@ def _table(states: list[ListState]) -> Table:
     for state in states:
         size = "-" if state.octets is None else f"{state.octets:,}"
         names = "-" if state.names is None else f"{state.names:,}"
-        cells = (state.name, state.source, show_age(state.age_s), size, names, state.problem or "-")
+        cells = (
+            state.name,
+            state.source,
+            show_age(state.age_s),
+            size,
+            names,
+            printable(state.problem or "-"),
+        )
         # As text: rich would take brackets in a stranger's words for its markup.
         table.add_row(*map(Text, cells))
     return table
@@ -218,4 +234,4 @@ def _line_of(outcome: Outcome) -> str:
         return f"{outcome.name}: updated, {size}"
     if outcome.result is Result.UNCHANGED:
         return f"{outcome.name}: unchanged, {counted(outcome.names, 'name')}"
-    return f"{outcome.name}: {outcome.result}: {outcome.message}"
+    return printable(f"{outcome.name}: {outcome.result}: {outcome.message}")

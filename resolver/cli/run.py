@@ -30,6 +30,7 @@ from resolver.cli.files import (
 )
 from resolver.cli.paths import path_problems
 from resolver.config.settings import Settings
+from resolver.identity import become_owner_of
 from resolver.observe.log import LogWriter, json_line, set_up_logging
 from resolver.plane import THREADS
 from resolver.server.engine import Choice, NoSuchEngine, choose_engine
@@ -53,9 +54,17 @@ def run_server(config: Path | None) -> int:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
     _say(settings, "warning", warnings)
+    try:
+        # Before the first thread: each has rights of its own.
+        user = become_owner_of(settings.state_dir)
+    except OSError as error:
+        _say(settings, "error", [f"state_dir: {error.strerror}"])
+        return EXIT_BAD_INPUT
     writer = set_up_logging(settings.log.level, settings.log.format)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if user is not None:
+                _log.info("serving as the owner of state_dir, not as root", extra={"user": user})
             code = runner.run(_serve(settings, choice, writer))
     finally:
         writer.close()

@@ -24,6 +24,7 @@ from resolver.config.settingvalues import (
     Endpoint,
     Endpoints,
     EndpointText,
+    HostNames,
     Networks,
     PathText,
     Upstreams,
@@ -183,6 +184,16 @@ class Limits(Section):
     )
 
 
+class Http(Section):
+    """The pages of `listen.http`."""
+
+    hosts: HostNames = setting(
+        (),
+        "Names that the pages may be asked for by, besides addresses and names of one label; "
+        "a request for another gets status 421.",
+    )
+
+
 class Settings(Section):
     """Everything in `resolver.yaml`, checked; paths are resolved against the folder of the file."""
 
@@ -211,6 +222,7 @@ class Settings(Section):
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is logged.")
+    http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 
 

@@ -168,6 +168,11 @@ def domain_name_from(value: object) -> bytes:
     return name_from_text(value)
 
 
+def host_name_from(value: object) -> str:
+    """Read a name as a `Host` header has it: lower case, A-labels, no dot at its end."""
+    return name_to_text(domain_name_from(value)).rstrip(".").lower()
+
+
 def path_from(value: object, info: ValidationInfo) -> Path:
     """Read a path; a relative one starts at the folder of the file it is written in."""
     if isinstance(value, Path):  # A default.
@@ -245,6 +250,7 @@ EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
 BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
 NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
+HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
 DomainName = Annotated[
     bytes,
@@ -276,4 +282,5 @@ Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
 BootstrapServers = Annotated[tuple[BootstrapText, ...], Field(strict=False)]
 Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
 Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
+HostNames = Annotated[tuple[HostName, ...], Field(strict=False)]
 Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]

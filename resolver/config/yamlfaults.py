@@ -16,10 +16,15 @@ from resolver.problems import show
 CONFLICT_MARKERS_SHOWN_MAX = 30
 """Markers reported one by one."""
 
+QUOTED_CHARS_MAX = 200
+"""Of a value in quotes, kept for the message: more than any message shows."""
+
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7}|\|{7})(?: [^\n]*)?$|^={7}$", re.MULTILINE)
 _CONFLICT_START = re.compile(rb"^<{7} ", re.MULTILINE)
 _NO_SPACE = re.compile(r"(?:- +)?([\w-]+):((?!//)\S.*)")
-_BEFORE_QUOTE = re.compile(r"(?:^|[\s:,\[{-])\Z")
+_SIGN = re.compile(r"[\"'#\\]")
+"""What a scan for open quotes stops at."""
+_BEFORE_QUOTE = re.compile(r"[\s:,\[{-]")
 _AFTER_QUOTE = re.compile(r"\s*(?:[,\]}:]|#|\Z)")
 
 
@@ -71,13 +76,15 @@ def _open_quote(lines: list[str]) -> tuple[int, str] | None:
     """The first quote that is never closed, or whose end is followed by more of the value."""
     opened_at, mark, opening = 0, "", ""
     for number, line in enumerate(lines, start=1):
-        at = 0
-        while at < len(line):
+        sign = _SIGN.search(line)
+        while sign is not None:
+            at = sign.start()
             if not mark:
                 if line[at] == "#" and (at == 0 or line[at - 1] in " \t"):
                     break
-                if line[at] in "\"'" and _BEFORE_QUOTE.search(line[:at]):
-                    opened_at, mark, opening = number, line[at], line[at:].strip()
+                if line[at] in "\"'" and (at == 0 or _BEFORE_QUOTE.match(line, at - 1)):
+                    opened_at, mark = number, line[at]
+                    opening = line[at : at + QUOTED_CHARS_MAX].strip()
             elif mark == '"' and line[at] == "\\":
                 at += 1
             elif line[at] == mark:
@@ -92,7 +99,7 @@ def _open_quote(lines: list[str]) -> tuple[int, str] | None:
                     )
                 else:
                     return opened_at, _unclosed(opening)
-            at += 1
+            sign = _SIGN.search(line, at + 1)
     return (opened_at, _unclosed(opening)) if mark else None
 
 

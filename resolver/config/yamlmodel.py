@@ -82,7 +82,7 @@ def build_section(
 ) -> Model | None:
     """Check `tree` against `model`; None when findings got errors.
 
-    `where` is the path of keys that leads here, `line` is told when `tree` is no mapping at all.
+    `where` is the path of keys that leads here, `line` is reported when `tree` is no mapping at all.
     Values under `opaque` keys are handed over as they are in the tree; `context` is pydantic's.
     """
     if not isinstance(tree, YamlMapping):

@@ -36,7 +36,7 @@ WRITE_OCTETS = 1 << 18
 """Octets gathered before a thread is asked to unpack and write them."""
 
 Progress = Callable[[int, int | None], None]
-"""Told (octets over the wire so far, all of them if the server says)."""
+"""Called with the octets over the wire so far, and all of them if the server says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Knows: the event loop, the child, what happened to each list.  Does not know: HTTP, what lists are for.
 Theory: the lists to follow are those of the policy in force, so a broken blocklist changes nothing
-here.  A finished download changes a file; whoever compiles is told, and sees for himself.
+here.  A finished download changes a file; the publisher is called, and looks for itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ListKeeper:
         wall: Callable[[], float],
         roll: Callable[[], float] = random.random,
     ) -> None:
-        """`on_updated`: told that a list's file has changed; `on_looked`: that `missing` may differ."""
+        """`on_updated`: called when a list's file has changed; `on_looked`: when `missing` may differ."""
         self._state_dir = state_dir
         self._run = run
         self._clock = clock

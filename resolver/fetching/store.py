@@ -9,23 +9,23 @@ Knows: `state_dir/lists`, atomic replacement, locks.  Does not know: HTTP, when 
 
 List and notes are two files, so a kill between their renames leaves the new list with the old notes.
 That is harmless: notes name the hash of the list they are about, and count for no other.
-Everything here may block: call it in a thread.
+Everything here may block: call it in a thread.  Root comes here as the owner of `state_dir` (`identity`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.downloads import stored_path
-from resolver.durable import Replacement, remove_leftovers, replace_file
+from resolver.durable import Replacement, locked, remove_leftovers, replace_file
 from resolver.fetching.outcome import FetchFailed, Result
+from resolver.problems import printable
 
 NOTES_OCTETS_MAX = 1 << 16
 """Larger files are not ours."""
@@ -65,7 +65,6 @@ class ListStore:
     def __init__(self, state_dir: Path, name: str) -> None:
         self.name = name
         self.path = stored_path(state_dir, name)
-        self._state_dir = state_dir
         self._folder = self.path.parent
         self._notes = self._folder / f"{name}.json"
         self._lock = self._folder / f".{name}.lock"
@@ -77,7 +76,7 @@ class ListStore:
                 fields = json.loads(file.read(NOTES_OCTETS_MAX))
             notes = Notes(**fields)
             types = {name: type(value) for name, value in asdict(Notes()).items()}
-            known = {name: types[name](value) for name, value in asdict(notes).items()}
+            known = {name: _as(types[name], value) for name, value in asdict(notes).items()}
         except (OSError, ValueError, TypeError):
             return Notes()
         return Notes(**known)
@@ -111,32 +110,22 @@ class ListStore:
         Raises FetchFailed (BUSY) and OSError.  The lock goes with the process, however it ends.
         """
         self._make_folder()
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(locked(self._lock, wait=False))
             except BlockingIOError:
                 raise FetchFailed(Result.BUSY, "another process is downloading this list") from None
-            self._own(descriptor)
             remove_leftovers(self._folder, self.path.name)
             yield
-        finally:
-            os.close(descriptor)
 
     def new_copy(self) -> Replacement:
         """A place for what is downloaded; the caller commits or discards it.  Raises OSError."""
         return Replacement(self.path)
 
     def _make_folder(self) -> None:
-        if not self._folder.is_dir():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):
-                owner = self._state_dir.stat()
-                os.chown(self._folder, owner.st_uid, owner.st_gid)
+        self._folder.mkdir(parents=True, exist_ok=True)
 
-    def _own(self, descriptor: int) -> None:
-        """Give a file that root made to whom the folder belongs: the server has no privileges."""
-        if os.geteuid() == 0:
-            folder = self._folder.stat()
-            with contextlib.suppress(OSError):
-                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+
+def _as(kind: type, value: Any) -> Any:
+    """A field of notes, which anybody may have written.  Raises ValueError or TypeError."""
+    return printable(value) if kind is str and isinstance(value, str) else kind(value)

@@ -1,8 +1,8 @@
-"""Whole answers by whole questions: the short cut in front of every gate.
+"""Whole answers by whole queries: the short cut past all gates but the client's own two.
 
 Knows: octets in, `Respond` out, a limit.  Does not know: why the answer is what it is.
 Theory: two dicts.  Entries are written to the young one; when it holds half the limit it
-becomes the old one and the old one is let go.  A hit in the old one moves the entry back, so
+becomes the old one and the old one is dropped.  A hit in the old one moves the entry back, so
 what is asked often stays and what was asked once leaves, without any order kept on a hit.
 """
 
@@ -27,7 +27,7 @@ MEMO_OCTETS_MAX = 64 << 20
 """More gains nothing: some 60,000 questions are a network's hot set."""
 
 LEAVE_AT_ONCE = 4
-"""Answers let go for each one remembered: the leaving half is gone long before the next one comes."""
+"""Answers dropped for each one remembered: the leaving half is gone long before the next one comes."""
 
 SEEN_MAX = 32_768
 """Questions remembered by hash alone, to tell the second time from the first: about 3 MB."""

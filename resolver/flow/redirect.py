@@ -2,8 +2,8 @@
 
 Knows: where the addresses of the other name may be found at once.  Does not know: upstreams, encoding.
 Theory: the client gets the CNAME and the addresses it leads to, as from any resolver, since stub
-resolvers do not follow a CNAME themselves.  Only A and AAAA are followed; of the target's own chain
-nothing is told, so no record has to be moved from one message into another.  The target is judged by
+resolvers do not follow a CNAME themselves.  Only A and AAAA are followed.  The answer shows nothing of the
+target's own chain, so no record has to be moved from one message into another.  The target is judged by
 the rules of exchanges, never by lists: one list cannot send a client in circles, nor to an exchange.
 """
 

@@ -20,7 +20,7 @@ _AD = int(Flag.AD)
 
 
 class ReplyEncoder:
-    """Makes `Respond`s; `tcp_idle_s` is what clients on streams are told of our patience."""
+    """Makes `Respond`s; `tcp_idle_s` is the idle time that clients on streams are given (RFC 7828)."""
 
     def __init__(self, tcp_idle_s: float) -> None:
         keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds

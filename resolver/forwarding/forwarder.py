@@ -40,7 +40,7 @@ from resolver.wire.question import Question
 __all__ = ["Answered", "Done", "Failed", "Forwarder", "Keep"]
 
 Done = Callable[[Answered | Failed], None]
-"""Hears what became of a question; must not raise."""
+"""Called with what became of a question; must not raise."""
 
 Keep = Callable[[Question, Answered | Failed, float], Any]
 """Keeps what upstreams said of a question, at a monotonic time; its value goes into `Answered.kept`."""
@@ -221,7 +221,7 @@ class Forwarder:
         """Take over a question that another plane has asked `upstream` first; None: there is no room.
 
         The caller gives the attempt its ticket, lets those who wait `ask` (they join it), then says `go_on`.
-        `done` hears what became of the question, as they do.
+        `done` is called with what became of the question, as theirs are.
         """
         question = Question(*handover.question)
         upstreams = self.plan.set_for(question.qname)
@@ -375,7 +375,7 @@ class _Flight(Transaction):
     key: _Key | None
     """Its place in the table of those in flight; None: it has none, for what comes of it is not kept."""
     is_wanted: bool
-    """Whether the other plane was told that we ask it."""
+    """Whether the other plane knows that we ask it."""
     waiters: list[Done]
 
     def hear(self, attempt: Attempt, octets: bytes) -> None:

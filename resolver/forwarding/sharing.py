@@ -1,4 +1,4 @@
-"""What another plane is told of the upstreams, and what it tells of them.
+"""What goes to another plane about the upstreams, and what comes back from it.
 
 Knows: numbers for upstreams, the health they keep of themselves.  Does not know: sockets, who waits.
 Theory: strategy and health stay here.  For each set of upstreams the other plane knows whom to ask first and
@@ -16,7 +16,7 @@ from resolver.forwarding.upstream import Upstream
 from resolver.plane import UpstreamReport, UpstreamSetFields
 
 SHARE_EVERY_S = 0.1
-"""How often reports are read and what changed is told; both planes may know that much less of each other."""
+"""How often reports are read and changes are published; both planes may know that much less of each other."""
 
 ASK_US = -1
 """Stands for the first upstream where the other plane is not to ask anybody."""

@@ -98,7 +98,7 @@ class Reporter:
     def count_defect(self, log: logging.Logger, where: str, octets: bytes) -> None:
         """Count an exception that should not have been; call inside `except`.
 
-        The query itself is shown at level debug only: the log names no question unless told to.
+        The query itself is shown at level debug only: the log names no question otherwise.
         """
         self.drops["defect"] += 1
         self._defects += 1

@@ -219,7 +219,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
         elif self.open_questions == 0 and self.last_message_at < quiet_since:
             if self.last_message_at < hopeless_since:
-                self.abort()  # it was told, and neither takes its answers nor goes
+                self.abort()  # the end was sent, and it neither takes its answers nor leaves
             else:
                 self._buffer.clear()  # half a message at most
                 self.end()
@@ -272,19 +272,21 @@ class _Connection(asyncio.Protocol):
         self._take_turn()
 
     def _regulate(self, has_message: bool) -> None:
-        """Read only while there is nothing left to answer here, and close when all is done."""
+        """Read only while nothing is left to answer or to send here, and close when all is done."""
         transport = self._transport
         if transport is None:
             return
-        if self._is_ending:
-            if not has_message and not self.open_questions:
-                self._leave(transport)
-        elif has_message != self._is_reading_paused:
-            self._is_reading_paused = has_message
-            if has_message:
+        # Over TLS also what is no message may need a reply.  What comes after the end is read and left alone,
+        # up to the client's own end.
+        must_pause = not self._is_ending and (has_message or self._is_client_slow)
+        if must_pause != self._is_reading_paused:
+            self._is_reading_paused = must_pause
+            if must_pause:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+        if self._is_ending and not has_message and not self.open_questions:
+            self._leave(transport)
 
     def _leave(self, transport: asyncio.Transport) -> None:
         """Close what is still open of the connection on our side: all is answered."""
@@ -390,7 +392,7 @@ class _TlsConnection(_Connection):
         if self._session.is_established:
             super().sweep(quiet_since, hopeless_since)
         elif self.last_message_at < quiet_since:
-            # Nothing was promised yet, so there is nobody to say goodbye to.
+            # There is no session yet, so no close_notify is due.
             self._listener.reporter.count_drop("tls_handshake_timeout")
             self.abort()
 

@@ -1,9 +1,9 @@
 """The server's half of one TLS connection, without a socket (RFC 8446; for DNS RFC 7858).
 
-Knows: handshake, records, close_notify.  Does not know: sockets, time, what is said inside.
+Knows: handshake, records, close_notify.  Does not know: sockets, time, what is inside.
 Theory: OpenSSL works between two buffers in memory.  What the client sent is written into one, what it is
 to be sent is taken from the other.  So a connection keeps its one transport, its limits and its timers, and
-counts before it says a word, whether it speaks TLS or not.
+counts from its start, whether it speaks TLS or not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import ssl
 
 RECORD_OCTETS_MAX = 16_384
 """Plain octets in one record (RFC 8446 §5.1)."""
+
+REPLY_OCTETS_MAX = 4096
+"""Octets that TLS itself may have to send after the handshake for `RECORD_OCTETS_MAX` of a client's: a
+new key, an alert.  A client can ask for a new key in 27 octets (§4.6.3), so 600 times in that many; each
+costs 30 µs and as many octets in return.  More than 150 of them in a row end the connection."""
 
 
 class TlsSession:
@@ -33,19 +38,28 @@ class TlsSession:
 
         Raises ssl.SSLError when it breaks the protocol; then only the alert in `outgoing` is left to send.
         """
-        self._incoming.write(octets)
+        parts = []
+        for start in range(0, len(octets), RECORD_OCTETS_MAX):
+            self._incoming.write(octets[start : start + RECORD_OCTETS_MAX])
+            if self._is_ready():
+                parts.append(self._read())
+        return b"".join(parts)
+
+    def _is_ready(self) -> bool:
+        """Whether records can be read: go on with the handshake, if it is not done."""
         if not self.is_established:
             try:
                 self._ssl.do_handshake()
             except ssl.SSLWantReadError:
-                return b""
+                return False
             except ssl.SSLError:
                 self._has_closed = True
                 raise
             self.is_established = True
-        return self._read()
+        return True
 
     def _read(self) -> bytes:
+        sent_before = self._outgoing.pending
         parts = []
         while self._incoming.pending or self._ssl.pending():
             try:
@@ -59,6 +73,9 @@ class TlsSession:
                 self.has_client_closed = True
                 break
             parts.append(part)
+        if self._outgoing.pending - sent_before > REPLY_OCTETS_MAX:
+            self._has_closed = True
+            raise ssl.SSLError("the client asks for a new key again and again")
         return b"".join(parts)
 
     def outgoing(self) -> bytes:

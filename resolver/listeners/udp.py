@@ -93,7 +93,7 @@ class UdpListener:
                 lengths = self._batch.receive()
             except OSError as error:
                 # ICMP errors of earlier answers, ENOBUFS, ENOMEM: the next turn tries again.
-                self._reporter.count_drop(f"receive_{errno_word(error)}")
+                self._reporter.count_drop(f"receive_{_errno_word(error)}")
                 return
             if lengths:
                 self._answer_batch(lengths)
@@ -184,6 +184,5 @@ class UdpListener:
         return peer
 
 
-def errno_word(error: OSError) -> str:
-    """Why receiving failed, in a word fit for a metric label; of a closed set."""
+def _errno_word(error: OSError) -> str:
     return {105: "nobufs", 12: "nomem", 111: "refused"}.get(error.errno or 0, "error")

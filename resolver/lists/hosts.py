@@ -60,13 +60,11 @@ class Domains(LineFormat):
     native = "domains"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
-        words = words_of(octets)
-        if len(words) > 1:
-            raise ValueError(f"{show(' '.join(words))}: more than one word")
-        if not words:
+        word = _only_word(octets)
+        if not word:
             return []
-        name = _name_behind_sign(words[0])
-        return [(name_of(words[0]) if name is None else name, _SUBTREE)]
+        name = _name_behind_sign(word)
+        return [(name_of(word) if name is None else name, _SUBTREE)]
 
 
 class Wildcard(LineFormat):
@@ -81,17 +79,23 @@ class Wildcard(LineFormat):
     native = "wildcard"
 
     def read_line(self, octets: bytes) -> Iterable[tuple[bytes, Said]]:
-        words = words_of(octets)
-        if len(words) > 1:
-            raise ValueError(f"{show(' '.join(words))}: more than one word")
-        if not words:
+        word = _only_word(octets)
+        if not word:
             return []
-        name = _name_behind_sign(words[0])
+        name = _name_behind_sign(word)
         if name is not None:
             return [(name, _SUBTREE)]
-        if "*" in words[0]:
+        if "*" in word:
             raise Skipped("name patterns")
-        return [(name_of(words[0]), _EXACT)]
+        return [(name_of(word), _EXACT)]
+
+
+def _only_word(octets: bytes) -> str:
+    """The word of a line; empty: it has none.  Raises ValueError for more than one."""
+    words = words_of(octets)
+    if len(words) > 1:
+        raise ValueError(f"{show(' '.join(words))}: more than one word")
+    return words[0] if words else ""
 
 
 def _name_behind_sign(word: str) -> bytes | None:

@@ -79,7 +79,7 @@ class ListReader:
             yield from self._batches()
         except Exception as error:
             # A defect of ours that one list brings out must cost that list alone; it is an error
-            # of the list, so it is told, counted and seen.
+            # of the list, so it is reported and counted.
             what = f"{type(error).__name__}: {show(str(error))}"
             self._refusal = f"cannot be read, by a defect of its reader ({what})"
 

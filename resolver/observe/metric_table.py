@@ -3,8 +3,8 @@
 Knows: how monitoring names things.  Does not know: Prometheus' library, how anything is counted.
 Theory: this is the only file that spells a metric's name.  A row is a metric; whoever adds a number to
 `facts` and a row here has it on `/metrics`, and must name it in the operator guide.  A name ends in its unit,
-a counter's in `_total`.  Everything that does not depend on the policy is there at 0 from the start, so
-that an alert can tell "never" from "not measured".
+a counter's in `_total`.  What can be listed beforehand is there at 0 from the start, so that an alert can
+tell "never" from "not measured"; only the series by type, transport and response code come with traffic.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The query log: off unless asked for, and then one line per answer.
+"""The query log: off unless asked for, and then one line per query.
 
 Knows: how records become lines, how much of a client is shown.  Does not know: sockets, how answers are made,
 which records are wanted.

@@ -2,19 +2,18 @@
 
 Knows: how counts are added up by labels.  Does not know: any metric's name or help (`metric_table`).
 Theory: labels come from closed sets only: never a domain, never a client.  What the policy in force names
-is present at 0 before anybody asks, and what has counted once stays.
+is present at 0 before anybody asks, closed sets too, and what has counted once stays.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resolver.flow.outcome import Source
 from resolver.observe.facts import ENFORCED, STATES, Facts
 from resolver.observe.tally import (
-    DROP_REASONS,
     OTHER,
     QTYPE_LABELS,
     RCODE_LABELS,
@@ -37,6 +36,29 @@ class Times(NamedTuple):
     seconds: float
     """Sum of all times."""
 
+
+DROP_REASONS: Final = (
+    "defect",
+    "http_client_does_not_read",
+    "http_connections_max",
+    "late_full",
+    "policy",
+    "rate_limit",
+    "receive_error",
+    "receive_nobufs",
+    "receive_nomem",
+    "receive_refused",
+    "response",
+    "ring_full",
+    "send_failed",
+    "short",
+    "tcp_client_does_not_read",
+    "tcp_connections_max",
+    "tcp_connections_per_client_max",
+    "tcp_short_message",
+)
+"""Why something is dropped.  Each has a series from the start: to an alert on `increase`, a series that
+begins with 1 has not increased, and the first defect would be silent."""
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float | Times]
@@ -71,7 +93,6 @@ def responses(facts: Facts) -> Iterable[Sample]:
 
 def drops(facts: Facts) -> Iterable[Sample]:
     """What was dropped, outcomes and others, per reason."""
-    # At 0 from the start: a series that begins at 1 has not increased, for who watches it.
     counts = Counter(dict.fromkeys(DROP_REASONS, 0))
     counts.update(facts.drops)
     for key, count, _ in facts.tallies.counts:

@@ -45,30 +45,6 @@ UNREADABLE = "none"
 QTYPE_LABELS: dict[int, str] = {int(member): name for name, member in Qtype.__members__.items()}
 """The types named in the IANA list we keep; the other 65,000 share one label."""
 
-DROP_REASONS = (
-    "defect",
-    "http_client_does_not_read",
-    "http_connections_max",
-    "late_full",
-    "policy",
-    "rate_limit",
-    "receive_error",
-    "receive_nobufs",
-    "receive_nomem",
-    "receive_refused",
-    "response",
-    "ring_full",
-    "send_failed",
-    "short",
-    "tcp_client_does_not_read",
-    "tcp_connections_max",
-    "tcp_connections_per_client_max",
-    "tcp_short_message",
-    "tls_failed",
-    "tls_handshake_timeout",
-)
-"""Why something is dropped, in either plane: the closed set, so that all of it is there at 0."""
-
 SERVED_TRANSPORTS = (Transport.UDP, Transport.TCP)
 """Those that this version listens on."""
 

@@ -11,6 +11,6 @@ from pathlib import Path
 
 
 def name_this_thread(name: str) -> None:
-    """Tell the kernel the name of the calling thread, at most 15 octets, where it can be told."""
+    """Give the calling thread a name for the kernel, at most 15 octets, where that is possible."""
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)

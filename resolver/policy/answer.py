@@ -149,7 +149,7 @@ def policy_answer(
     if action is _REFUSED:
         return encode_response(query, _REFUSED_RCODE, limit=limit, ede=template.errors)
     if action is _TCP_ONLY:
-        # Not blocked, so no error is told: the client is to come back over a stream.
+        # Not blocked, so without an Extended DNS Error: the client is to come back over a stream.
         return encode_response(query, 0, limit=limit, truncated=True)
     ttl_s = template.ttl_s
     remaining_s = verdict.valid_until - now

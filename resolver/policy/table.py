@@ -1,7 +1,7 @@
 """Judges names and responses by one compiled policy: which rule wins, and how far it reaches.
 
 Knows: the image, the order of tiers, forms and modes, dates as of its making, its group of clients.
-Does not know: files, questions' encoding, wall time (it is told once, when made), who asks, the cache.
+Does not know: files, questions' encoding, wall time (given once, when it is made), who asks, the cache.
 Theory: a name's suffixes are looked up from the longest to the shortest, and within a record the
 references stand in the order of preference, so in each tier the first rule that applies has won.
 A table never changes.  When a rule's `from` or `until` comes, the publisher makes a new table over the

@@ -14,13 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pwd
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from resolver.durable import locked, replace_file
+from resolver.identity import as_owner_of, user_name
+from resolver.portions import open_regular, read_up_to
+from resolver.problems import printable
 
 APPROVALS_FILE = "approvals.json"
 LOCK_FILE = ".approvals.lock"
@@ -76,14 +78,14 @@ def content_hash(inputs: Iterable[HashedFile]) -> str:
 def read_approvals(state_dir: Path) -> list[Approval]:
     """All of them, oldest first; none when there is no file that can be read."""
     try:
-        with approvals_path(state_dir).open("rb") as file:
-            entries = json.loads(file.read(FILE_OCTETS_MAX))["approvals"]
+        with as_owner_of(state_dir) as folder, open_regular(approvals_path(folder)) as file:
+            entries = json.loads(read_up_to(file, FILE_OCTETS_MAX))["approvals"]
         return [
             Approval(
                 str(entry["content"]),
-                str(entry["who"]),
+                printable(str(entry["who"])),
                 float(entry["at"]),
-                str(entry["reason"]),
+                printable(str(entry["reason"])),
                 str(entry.get("blocklist", "")),
                 int(entry.get("rolled_back_to", 0)),
                 str(entry.get("remark", "")),
@@ -114,22 +116,22 @@ def decisive(approvals: Sequence[Approval]) -> Approval | None:
 
 def add_approval(state_dir: Path, approval: Approval) -> None:
     """Note one: the old file or the new one stands, never half of one.  Raises OSError."""
-    state_dir.mkdir(parents=True, exist_ok=True)
-    # Two people may approve at the same moment, and neither's line may get lost.
-    with locked(state_dir / LOCK_FILE):
-        kept = [*read_approvals(state_dir), approval][-APPROVALS_KEPT_MAX:]
-        octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
-        replace_file(approvals_path(state_dir), octets)
+    approval = replace(approval, who=printable(approval.who), reason=printable(approval.reason))
+    with as_owner_of(state_dir) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two people may approve at the same moment, and neither's line may get lost.
+        with locked(folder / LOCK_FILE):
+            kept = [*read_approvals(folder), approval][-APPROVALS_KEPT_MAX:]
+            octets = json.dumps({"approvals": [asdict(entry) for entry in kept]}, indent=1).encode()
+            replace_file(approvals_path(folder), octets)
 
 
 def current_user() -> str:
-    """Who runs this: behind `sudo` the person, not root."""
-    return (os.environ.get("SUDO_USER") or user_name(os.getuid()))[:WHO_CHARS_MAX]
+    """Who runs this; for root behind `sudo` the person, too: `ann (as root)`.
 
-
-def user_name(uid: int) -> str:
-    """A user's name, or the number where nobody knows it."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    Anybody can set SUDO_USER, so it is believed only where root says it.
+    """
+    uid = os.getuid()
+    name = user_name(uid)
+    person = "" if uid else printable(os.environ.get("SUDO_USER", ""))[: WHO_CHARS_MAX // 2]
+    return f"{person} (as {name})" if person and person != name else name[:WHO_CHARS_MAX]

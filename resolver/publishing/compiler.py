@@ -1,6 +1,7 @@
 """Compiles a blocklist and its list files into a policy image; the child process of a reload.
 
-Knows: which file says what, the key of an image.  Does not know: sockets, the server, time.
+Knows: which file says what, the key of an image, the time (for warnings of dates).  Does not know:
+sockets, the server.
 
     python -m resolver.publishing.compiler BLOCKLIST --out DIR [--force] [--state DIR] [--text FILE]
 
@@ -25,13 +26,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
+from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
 from resolver.blocklist.falls import find_fall
 from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replacing
+from resolver.identity import as_owner_of
 from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import RuleForm
 from resolver.portions import open_regular, read_up_to, write_all
@@ -97,11 +99,9 @@ def compile_policy(
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
     now = time.time() if now is None else now
-    if state_dir is not None:
-        found = _fall_of(blocklist, octets, state_dir, now, compiled)
-        problems = [*problems, *found]
-        forced_problems = [*forced_problems, *map(as_forced, found)]
-    # Told before anything is forced, so that an approval can say what it is for.
+    fall = _fall_of(blocklist, octets, state_dir, now, compiled)
+    problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
+    # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
@@ -128,11 +128,11 @@ def compile_policy(
 
 
 def _fall_of(
-    blocklist: Blocklist, octets: bytes, state_dir: Path, now: float, compiled: Compiled
+    blocklist: Blocklist, octets: bytes, state_dir: Path | None, now: float, compiled: Compiled
 ) -> list[Problem]:
     """Hold it against what served last: note what is lost, and give the remarks and objections."""
     try:
-        before = served_text(state_dir)
+        before = None if state_dir is None else served_text(state_dir)
     except TextLost as error:
         message = f"{error}; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
@@ -216,10 +216,7 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
     """A list's octets; empty with a problem noted when there is no reading it."""
     try:
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
-        if spec.path == UNPLACED:
-            raise FileNotFoundError
-        with open_regular(spec.path) as file:
-            octets = read_up_to(file, spec.size_octets_max + 1)
+        octets = _octets_of(spec)
     except FileNotFoundError as error:
         compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
         # Noted as absent, so that the image is known to be another once it is there.
@@ -236,6 +233,18 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         return b""
     compiled.inputs.append(_input(spec.path, octets))
     return octets
+
+
+def _octets_of(spec: ListSpec) -> bytes:
+    """The start of a list's file, one octet more than allowed.  Raises OSError."""
+    if spec.path == UNPLACED:
+        raise FileNotFoundError
+    if spec.download is None:
+        with open_regular(spec.path) as file:
+            return read_up_to(file, spec.size_octets_max + 1)
+    state_dir = spec.path.parents[1]
+    with as_owner_of(state_dir) as folder, open_regular(stored_path(folder, spec.name)) as file:
+        return read_up_to(file, spec.size_octets_max + 1)
 
 
 def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:

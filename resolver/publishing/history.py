@@ -8,6 +8,8 @@ change more often), so that it can be written back.  SQLite's rollback
 journal, not its WAL: one file, readable by whoever may read it, whole after a kill or a full disk.
 Everything has a limit: texts are dropped oldest first, then whole rows, and both are counted.
 A file that is not ours is left alone.
+Texts about a generation are escaped when they are written, and again when they are read: the file
+may have been written by somebody else.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from resolver.identity import as_owner_of
+from resolver.problems import printable
 
 HISTORY_FILE = "history.sqlite"
 APPLICATION_ID = 0x45785265
@@ -106,8 +111,9 @@ def history_path(state_dir: Path) -> Path:
 class History:
     """The open file.  Every method may block, and raises `HistoryUnusable`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, opened: contextlib.ExitStack) -> None:
         self._connection = connection
+        self._opened = opened
         self.path = path
         self.texts_octets_max = TEXTS_OCTETS_MAX
         self.generations_max = GENERATIONS_MAX
@@ -120,11 +126,11 @@ class History:
                 generation.at,
                 generation.content,
                 generation.sha256,
-                generation.who,
+                printable(generation.who),
                 generation.who_from,
-                generation.reason,
-                json.dumps(generation.counts),
-                json.dumps(generation.changes),
+                printable(generation.reason),
+                json.dumps(_printable(generation.counts)),
+                json.dumps(_printable(generation.changes)),
             )
             self._make_room_for_one()
             number = self._connection.execute(
@@ -199,7 +205,7 @@ class History:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._opened.close()
 
     def __enter__(self) -> History:
         return self
@@ -263,36 +269,49 @@ def _generation(row: tuple[Any, ...]) -> Generation:
     return Generation(
         number,
         at,
-        content,
-        sha256,
-        who,
-        who_from,
-        reason,
-        json.loads(counts),
-        json.loads(changes),
+        printable(content),
+        printable(sha256),
+        printable(who),
+        printable(who_from),
+        printable(reason),
+        _printable(json.loads(counts)),
+        _printable(json.loads(changes)),
         bool(has_text),
     )
+
+
+def _printable(value: Any) -> Any:
+    """JSON with every text in it, keys too, made printable."""
+    match value:
+        case str():
+            return printable(value)
+        case list():
+            return [_printable(entry) for entry in value]
+        case dict():
+            return {printable(key): _printable(entry) for key, entry in value.items()}
+        case _:
+            return value
 
 
 def open_history(state_dir: Path, *, create: bool = False) -> History:
     """Open it, for writing where the file's mode allows; `create`: make it if it is not there.
 
-    Raises `HistoryUnusable`, also for a file that something else made.
+    Root has the rights of the folder's owner until it is closed: SQLite follows links, and undoes what it
+    finds half done.  Raises `HistoryUnusable`, also for a file that something else made.
     """
     path = history_path(state_dir)
-    if not create and not path.exists():
-        raise HistoryUnusable(f"{path}: there is no history yet; the running server writes it")
-    mode = "rwc" if create else "rw"
-    with _told(path):
+    with _told(path), contextlib.ExitStack() as opened:
+        opened.enter_context(as_owner_of(state_dir, by_name=True))
+        if not create and not path.exists():
+            raise HistoryUnusable(f"{path}: there is no history yet; the running server writes it")
+        mode = "rwc" if create else "rw"
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_S, isolation_level=None
         )
-        try:
-            _prepare(connection, path, create=create)
-        except BaseException:
-            connection.close()
-            raise
-    return History(connection, path)
+        opened.callback(connection.close)
+        _prepare(connection, path, create=create)
+        history = History(connection, path, opened.pop_all())
+    return history  # noqa: RET504 - mypy takes `_told` for one that swallows.
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resolver.durable import remove_leftovers, replace_file
+from resolver.identity import as_owner_of
 from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
 from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
@@ -65,6 +66,7 @@ class ImageStore:
     """`state_dir` as the publisher uses it.  Everything here may block: call it in a thread."""
 
     def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
         self.images = state_dir / "images"
         self._note = state_dir / "last-good.json"
 
@@ -91,13 +93,16 @@ class ImageStore:
 
         An image of an older format tells it too: an upgrade is no reason to let a list shrink unseen.
         """
-        note = self.last_good()
-        if note is None:
-            return {}
         try:
-            sizes = read_meta(self.path_of(note.key))["counts"]["per_list"]
+            # Commands call this, too, which root may run.
+            with as_owner_of(self._state_dir) as folder:
+                store = ImageStore(folder)
+                note = store.last_good()
+                if note is None:
+                    return {}
+                sizes = read_meta(store.path_of(note.key))["counts"]["per_list"]
             return {str(name): int(size) for name, size in sizes.items()}
-        except (ImageUnusable, KeyError, TypeError, ValueError, AttributeError):
+        except (ImageUnusable, OSError, KeyError, TypeError, ValueError, AttributeError):
             return {}
 
     def remember(self, note: LastGood) -> None:

@@ -109,7 +109,7 @@ class Publisher:
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
-        `on_applied`: told of the files, and of the counts, of each policy put in force, for the record.
+        `on_applied`: called with the files and the counts of each policy put in force, for the record.
         `number_in_history`: under which number the policy in force is recorded; 0: not known.
         """
         self.status = PublisherStatus()

@@ -1,7 +1,7 @@
 """Records one applied generation in the history; the child process of a publication.
 
 Knows: what is worth recording, and how to find out what changed and who did it.  Does not know: the
-server, when (it is told).
+server, when (that is given).
 A process of its own, because comparing two large blocklists takes seconds of CPU, and because nothing
 that befalls a history may befall the server.
 
@@ -25,8 +25,9 @@ from typing import Any
 from resolver.blocklist.difference import Difference, compare
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
+from resolver.identity import user_name
 from resolver.portions import open_regular, read_up_to
-from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive, user_name
+from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive
 from resolver.publishing.compiled import InputFile, edited_files, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,

@@ -230,7 +230,7 @@ class Server:
 
     def _make_web(self, bound: socket.socket) -> WebServer:
         return WebServer(
-            make_app(self.facts),
+            make_app(self.facts, hosts=self.settings.http.hosts),
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,

@@ -1,20 +1,22 @@
 """The pages: /metrics, /healthz, /readyz.
 
-Knows: paths and status codes.  Does not know: how anything is counted or decided.
+Knows: paths and status codes.  Does not know: how anything is counted or decided, the server's names.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from resolver.observe.facts import Facts
 from resolver.observe.metrics import CONTENT_TYPE, render
+from resolver.web.hosts import HostCheck
 
 FRONT_PAGE = """exchange-resolver
 
@@ -26,8 +28,11 @@ FRONT_PAGE = """exchange-resolver
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def make_app(facts: Callable[[], Facts]) -> Starlette:
-    """The web application over one server's facts, which are read anew for each request that shows them."""
+def make_app(facts: Callable[[], Facts], *, hosts: Iterable[str] = ()) -> Starlette:
+    """The web application over one server's facts, which are read anew for each request that shows them.
+
+    `hosts`: names that it is called by, besides addresses and names of one label.
+    """
     scraping = asyncio.Lock()
 
     async def front(request: Request) -> Response:
@@ -58,5 +63,6 @@ def make_app(facts: Callable[[], Facts]) -> Starlette:
             Route("/metrics", show_metrics),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-        ]
+        ],
+        middleware=[Middleware(HostCheck, names=hosts)],
     )

@@ -2,7 +2,7 @@
 
 Knows: sockets, hypercorn.  Does not know: the pages.
 Theory: hypercorn has no limit on connections, and DNS takes its descriptors from the same table.  So
-connections are accepted here, where each one over the limit is told so and closed, and only then
+connections are accepted here, where each one over the limit gets status 503 and is closed, and only then
 handed to hypercorn's protocol.  A silent client, one that sends slowly and one that does not read lose
 their connections within seconds, so a full house empties by itself.
 """
@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import cast
 
 from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from starlette.applications import Starlette
+
+from resolver.web.http1 import Http1Server
 
 HEAD_OCTETS_MAX = 16 * 1024
 """Largest request line and headers together; more is answered 431 or cut off."""
@@ -115,7 +116,7 @@ class WebServer:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         loop = asyncio.get_running_loop()
-        await TCPServer(self._app, loop, self._config, self._context, {}, reader, writer)
+        await Http1Server(self._app, loop, self._config, self._context, {}, reader, writer)
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -138,8 +139,9 @@ class _Connection(asyncio.StreamReaderProtocol):
     """One client's connection, let in or not."""
 
     def __init__(self, server: WebServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(asyncio.StreamReader(loop=loop), server.serve, loop)
+        super().__init__(asyncio.StreamReader(loop=loop), self._serve, loop)
         self._server = server
+        self._serving: asyncio.Task[None] | None = None
         self._timers = loop
         self._client: asyncio.Transport | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -161,6 +163,9 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._rest_stall()
         self._server.forget(self)
         super().connection_lost(exc)
+        if self._serving is not None:
+            # Requests that it sent ahead would be answered one by one, each into a buffer that nobody reads.
+            self._serving.cancel()
 
     def pause_writing(self) -> None:
         """The client does not read; it has a while to think better of it."""
@@ -176,6 +181,13 @@ class _Connection(asyncio.StreamReaderProtocol):
         """Close it at once."""
         if self._client is not None:
             self._client.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving = asyncio.current_task()
+        try:
+            await self._server.serve(reader, writer)
+        finally:
+            self._serving = None
 
     def _on_stall(self) -> None:
         self._server.count_stall()

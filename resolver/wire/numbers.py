@@ -93,6 +93,7 @@ class Qtype(IntEnum):
     SVCB = 64
     HTTPS = 65
     SPF = 99
+    NXNAME = 128
     TKEY = 249
     TSIG = 250
     IXFR = 251
@@ -158,6 +159,7 @@ class Flag(IntEnum):
 META_TYPES = {
     0: Rcode.FORMERR,
     Qtype.OPT: Rcode.FORMERR,
+    Qtype.NXNAME: Rcode.FORMERR,  # RFC 9824: it stands in NSEC records only.
     Qtype.TSIG: Rcode.FORMERR,
     Qtype.TKEY: Rcode.NOTIMP,
     Qtype.MAILA: Rcode.NOTIMP,

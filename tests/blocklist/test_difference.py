@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from resolver.blocklist.difference import Difference, compare
 from resolver.blocklist.downloads import Download, SignatureSpec
@@ -14,6 +17,7 @@ from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec
 from resolver.cli.diff_text import MARKDOWN_CHARS_MAX, as_markdown, as_text, headline
 from resolver.policy.verdict import RuleForm
+from resolver.problems import printable
 
 BASE = """\
 version: 1
@@ -239,6 +243,47 @@ def test_markdown_is_a_table_in_which_no_text_becomes_markup() -> None:
     text = as_markdown(change("name: Beta", "name: 'B|x<b>@you'").as_json())
     assert "| changed | exchange beta \\(B\\|x&lt;b\\>@\u200byou\\) | name: Beta →" in text
     assert "No difference" in as_markdown(change().as_json())
+
+
+HOSTILE = [
+    "a`b` <img src=x onerror=y>",
+    "&lt;img src=x&gt; &#60;b&#62; &amp;",
+    "x | y \\| z \\\\| w",
+    "[link](https://e.example) ![i](https://e.example/i) <https://e.example>",
+    "**bold** _it_ ~~gone~~ `code` # head",
+    "``a` b``",
+    "@team \x1b[2J",
+]
+
+
+def entry(text: str) -> dict[str, Any]:
+    names = [text, f"{text}."]
+    change = {"name": text, "old": text, "new": text}
+    return {
+        "id": text,
+        "name": f"{text}2",
+        "change": "changed",
+        "properties": [change],
+        "gained": names,
+        "lost": [],
+    }
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_renderer_shows_a_hostile_text_as_it_is_written_and_in_one_cell(text: str) -> None:
+    described = {
+        "summary": {"exchanges": {"changed": 1}},
+        "properties": [{"name": text, "old": text, "new": text}],
+        **{section: [entry(text)] for section in ("exchanges", "exceptions", "lists", "orders")},
+        "left_out": 0,
+    }
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    page = renderer.render(as_markdown(described))
+    tags = set(re.findall(r"</?([a-z0-9]+)", page))
+    assert tags <= {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "br"}
+    assert {row.count("<td>") for row in page.split("<tr>")[2:]} == {3}
+    shown = html.unescape(re.sub(r"<[^>]*>", "", page)).replace("\u200b", "")
+    assert shown.count(printable(text)) >= 4 * 6
 
 
 def test_markdown_fits_into_a_comment() -> None:

@@ -64,6 +64,13 @@ HOSTILE = {
     "one quoted value of 60 MB": (b'a: "x\n' + b"  xxxxxxx\n" * 6_000_000, "here is longer than"),
     "one literal value of 60 MB": (b"a: |\n" + b"  xxxxxxx\n" * 6_000_000, "here is longer than"),
     "60 MB of comment": (b"# xxxxxxx\n" * 6_000_000, "here is longer than"),
+    "lines of apostrophes and an open quote": (
+        (b"- " + b"x'" * 4_000 + b"\n") * 200 + b"- 'x\n",
+        "is not closed",
+    ),
+    "a line of quotes": (b"a: [" + b"'x'," * 16_000, "not readable"),
+    "many lines of quotes, the last one open": (b"- 'x'\n" * 200_000 + b"- 'x\n", "is not closed"),
+    "many lines, and an open quote": (b"- x\n" * 200_000 + b"- 'x\n", "is not closed"),
     "two documents": (b"a: 1\n---\nb: 1\n", "second document"),
     "tags": (b"a: !!python/object/apply:os.system ['true']\n", "tags"),
 }

@@ -46,6 +46,13 @@ def test_an_empty_file_means_all_defaults_and_says_so() -> None:
     assert [problem.severity for problem in problems] == ["warning"]
 
 
+def test_names_of_the_pages_are_read_as_a_browser_sends_them() -> None:
+    hosts = load("http: {hosts: [Resolver.Corp.Example., bücher.example]}").http.hosts
+    assert hosts == ("resolver.corp.example", "xn--bcher-kva.example")
+    [complaint] = complaints("http: {hosts: ['no name']}")
+    assert complaint.startswith("f:1: http.hosts")
+
+
 def test_the_shipped_settings_are_the_defaults() -> None:
     shipped, problems = load_settings(CONFIG / "resolver.yaml")
     defaults, _ = load_settings(CONFIG / "resolver.yaml", octets=b"")

@@ -16,6 +16,7 @@ LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
     "durable": 0,
+    "identity": 0,
     "plane": 0,
     "plurals": 0,
     "portions": 0,

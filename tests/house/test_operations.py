@@ -18,13 +18,17 @@ from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_MAY_PASS
 from resolver.config.settings import load_settings
+from resolver.observe.facts import Facts
 from resolver.observe.metric_table import METRICS, Metric
+from resolver.observe.series import DROP_REASONS
+from resolver.server.native import is_drop
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
+COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
 TABLE = ROOT / "resolver" / "observe" / "metric_table.py"
 
 METRIC = re.compile(r"\bresolver_(?!native\b)")
@@ -65,6 +69,37 @@ def as_in_the_guide(metric: Metric) -> str:
     return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
 
 
+REASON = re.compile(
+    r"""\b(?:Drop|count_drop|_on_drop)\(\s*"(\w+)"|\bMalformed\("(\w+)", None\)|^TOO_MANY\w* = "(\w+)\"""",
+    re.MULTILINE,
+)
+"""Where the source says why something is dropped."""
+
+
+def reasons_in_the_source() -> set[str]:
+    found = {
+        reason
+        for path in (ROOT / "resolver").rglob("*.py")
+        for groups in REASON.findall(path.read_text())
+        for reason in groups
+        if reason and not reason.startswith("tls_")  # The settings have no listener for TLS yet.
+    }
+    counters = re.findall(r"^ +(\w+),$", COUNTERS.read_text(), re.MULTILINE)
+    return found | {name for name in counters if is_drop(name)} | {"defect"}
+
+
+def test_every_reason_of_a_drop_has_a_series_from_the_start() -> None:
+    assert reasons_in_the_source() == set(DROP_REASONS)
+    shown = METRICS[[metric.name for metric in METRICS].index("resolver_dropped_total")].read(Facts())
+    assert sorted(shown) == [((reason,), 0) for reason in sorted(DROP_REASONS)]
+
+
+def test_the_guide_explains_every_reason_of_a_drop() -> None:
+    [text] = re.findall(r"^Reasons in `resolver_dropped_total` .*?\n\n", GUIDE.read_text(), re.S | re.M)
+    explained = re.findall(r"`(\w+)(?:\.\.\.)?`", text)
+    assert [reason for reason in DROP_REASONS if not reason.startswith(tuple(explained))] == []
+
+
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
     names = "|".join(sorted(FAMILIES))
     for path in sorted((ROOT / "resolver").rglob("*.py")):
@@ -91,6 +126,19 @@ def test_the_unit_binds_low_ports_without_being_root() -> None:
     unit = UNIT.read_text()
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in unit
     assert "DynamicUser=yes" in unit
+
+
+def test_the_unit_bounds_its_memory_and_goes_on_when_a_child_meets_the_bound() -> None:
+    unit = UNIT.read_text()
+    assert re.search(r"^MemoryMax=\d+[MG]$", unit, re.MULTILINE) and "OOMPolicy=continue" in unit
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_unit_leaves_little_exposed() -> None:
+    words = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    [level] = re.findall(r"Overall exposure level .*?: ([\d.]+)", done.stdout)
+    assert float(level) <= 1.5, done.stdout
 
 
 def test_the_unit_is_started_again_until_a_taken_port_is_free_but_not_with_bad_settings() -> None:

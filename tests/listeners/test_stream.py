@@ -34,7 +34,7 @@ class ScriptedService:
     def __init__(self) -> None:
         self.waiting: list[tuple[Ask, Deliver]] = []
         self.asked = 0
-        self.taken_up = 0
+        self.punted = 0
         self.answers_at_once = False
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
@@ -52,7 +52,7 @@ class ScriptedService:
         return self.answer(octets)
 
     def answer_punted(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
-        self.taken_up += 1
+        self.punted += 1
         return self.answer_now(octets, peer, now)
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
@@ -356,6 +356,22 @@ def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
     run(play)
 
 
+def test_a_client_that_was_made_to_wait_and_leaves_at_the_end_is_seen_to_leave() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        reader, writer = await connect(listener)
+        writer.writelines(framed(number, b"wait") for number in range(stream.OPEN_QUESTIONS_MAX + 1))
+        await until(lambda: len(service.waiting) == stream.OPEN_QUESTIONS_MAX)
+        listener.stop_reading()
+        for _ in range(stream.OPEN_QUESTIONS_MAX + 1):
+            service.release()
+            await read_message(reader)
+        assert await is_closed(reader)
+        writer.close()
+        await until(lambda: listener.connections == 0)
+
+    run(play)
+
+
 def test_answers_delivered_while_asking_are_each_sent_once() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         service.answers_at_once = True
@@ -399,35 +415,35 @@ class NativeGates:
         if octets[2:3] == b"x":
             raise ZeroDivisionError
         word = {b"n": RESPOND, b"p": PUNT, b"u": UNSEEN, b"d": DROP, b"c": DROP_AND_CLOSE}[octets[2:3]]
-        return word, octets[:2] + b"front" if word == RESPOND else b""
+        return word, octets[:2] + b"plane" if word == RESPOND else b""
 
 
-def test_what_the_front_answers_is_not_asked_or_counted_again() -> None:
+def test_what_the_native_gates_answer_is_not_asked_or_counted_again() -> None:
     native_gates = NativeGates()
 
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"native") + framed(2, b"dropped") + framed(3, b"punted"))
-        assert await read_message(reader) == b"\0\1front"
+        assert await read_message(reader) == b"\0\1plane"
         assert (await read_message(reader))[:8] == b"\0\3punted"
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TCP)] * 3
-        assert service.taken_up == 1
+        assert service.punted == 1
 
     reporter = run(play, native_gates=native_gates)
     assert sum(count for _, count, _ in reporter.tallies.snapshot().counts) == 1
 
 
-def test_what_the_front_did_not_look_at_is_asked_as_if_there_were_none() -> None:
+def test_what_the_native_gates_did_not_look_at_is_asked_as_if_there_were_none() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"unseen"))
         assert (await read_message(reader))[:8] == b"\0\1unseen"
-        assert (service.asked, service.taken_up) == (1, 0)
+        assert (service.asked, service.punted) == (1, 0)
 
     run(play, native_gates=NativeGates())
 
 
-def test_the_front_may_close_a_connection() -> None:
+def test_the_native_gates_may_close_a_connection() -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"close"))
@@ -436,10 +452,10 @@ def test_the_front_may_close_a_connection() -> None:
     run(play, native_gates=NativeGates())
 
 
-def test_a_defect_of_the_front_costs_one_query() -> None:
+def test_a_defect_of_the_native_gates_costs_one_query() -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
         writer.write(framed(1, b"x") + framed(2, b"native"))
-        assert await read_message(reader) == b"\0\2front"
+        assert await read_message(reader) == b"\0\2plane"
 
     assert run(play, native_gates=NativeGates()).drops["defect"] == 1

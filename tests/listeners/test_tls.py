@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +28,7 @@ from tests.listeners.test_stream import (
     until,
 )
 from tests.support.list_server import HOST, serving, trusting
+from tests.support.tls_client import KeyClient, openssl
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,7 @@ class Client:
         message, self._plain = self._plain[2:end], self._plain[end:]
         return message
 
-    async def hears_goodbye(self) -> bool:
+    async def gets_close_notify(self) -> bool:
         """Whether close_notify comes, nothing before it, and the end of the stream behind it."""
         while True:
             try:
@@ -209,13 +213,13 @@ def test_a_client_that_does_not_finish_the_handshake_loses_its_connection_within
 
 
 @pytest.mark.usefixtures("quick_sweep")
-def test_an_idle_client_hears_a_goodbye_and_a_busy_one_does_not(context: ssl.SSLContext) -> None:
+def test_an_idle_client_gets_close_notify_and_a_busy_one_does_not(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         idle = await shake_hands(listener)
         busy = await shake_hands(listener)
         busy.say(framed(1, b"wait"))
         await until(lambda: bool(service.waiting))
-        assert await idle.hears_goodbye()
+        assert await idle.gets_close_notify()
         idle.writer.close()
         await until(lambda: listener.connections == 1)
         service.release()
@@ -225,31 +229,33 @@ def test_an_idle_client_hears_a_goodbye_and_a_busy_one_does_not(context: ssl.SSL
 
 
 # In TLS 1.2 close_notify ends both directions, and OpenSSL's client reads no more after its own.
-@pytest.mark.parametrize(("kind", "says_goodbye"), [(Client, True), (Client, False), (Tls12Client, False)])
+@pytest.mark.parametrize(
+    ("kind", "sends_close_notify"), [(Client, True), (Client, False), (Tls12Client, False)]
+)
 def test_a_client_that_closes_its_half_still_gets_every_answer(
-    context: ssl.SSLContext, kind: type[Client], says_goodbye: bool
+    context: ssl.SSLContext, kind: type[Client], sends_close_notify: bool
 ) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener, kind)
         client.say(framed(1, b"wait"))
-        if says_goodbye:
+        if sends_close_notify:
             client.close_notify()
         else:
             client.writer.write_eof()
         await until(lambda: bool(service.waiting))
         service.release()
         assert (await client.read_message())[:2] == b"\0\1"
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
     assert not run(play, tls=context).drops
 
 
-def test_a_goodbye_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
+def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         client.close_notify()
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
     assert not run(play, tls=context).drops
@@ -300,7 +306,7 @@ def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> No
     assert run(play, tls=context, limits=limits).drops == {"tcp_connections_per_client_max": 1}
 
 
-def test_shutting_down_answers_what_is_open_and_says_goodbye(context: ssl.SSLContext) -> None:
+def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         early_reader, _ = await connect(listener)
@@ -312,7 +318,7 @@ def test_shutting_down_answers_what_is_open_and_says_goodbye(context: ssl.SSLCon
         client.say(framed(2, b"too late"))
         service.release()
         assert (await client.read_message())[:2] == b"\0\1"
-        assert await client.hears_goodbye()
+        assert await client.gets_close_notify()
         assert service.asked == 1
 
     run(play, tls=context)
@@ -328,16 +334,101 @@ def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> No
     run(play, tls=context)
 
 
-def test_the_front_answers_over_tls_and_knows_it(context: ssl.SSLContext) -> None:
+def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -> None:
     native_gates = NativeGates()
 
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         client = await shake_hands(listener)
         client.say(framed(1, b"native"))
-        assert await client.read_message() == b"\0\1front"
+        assert await client.read_message() == b"\0\1plane"
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
     run(play, tls=context, native_gates=native_gates)
+
+
+def has_openssl() -> bool:
+    try:
+        openssl()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+needs_openssl = pytest.mark.skipif(not has_openssl(), reason="Python has its OpenSSL to itself")
+
+
+@pytest.fixture
+def key_client() -> Iterator[KeyClient]:
+    client = KeyClient()
+    yield client
+    client.close()
+
+
+async def connect_with(
+    client: KeyClient, listener: StreamListener
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await connect(listener)
+    is_done, octets = client.shake_hands()
+    writer.write(octets)
+    while not is_done:
+        received = await asyncio.wait_for(reader.read(1 << 16), WAIT_S)
+        assert received
+        is_done, octets = client.shake_hands(received)
+        writer.write(octets)
+    return reader, writer
+
+
+def has_been_asked(service: ScriptedService, times: int) -> bool:
+    return service.asked == times
+
+
+@needs_openssl
+def test_a_client_may_ask_for_new_keys_between_its_queries(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        for number in range(3):
+            writer.write(key_client.new_keys(5) + key_client.say(framed(number, b"wait")))
+        await until(lambda: len(service.waiting) == 3)
+
+    assert not run(play, tls=context).drops
+
+
+@needs_openssl
+def test_a_client_that_asks_for_new_keys_without_end_loses_its_connection(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        writer.write(key_client.new_keys(5_000))
+        await until(lambda: listener.connections == 0)
+        assert service.asked == 0
+
+    assert run(play, tls=context).drops == {"tls_failed": 1}
+
+
+@needs_openssl
+def test_a_client_that_does_not_read_is_not_read_either(
+    context: ssl.SSLContext, key_client: KeyClient
+) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect_with(key_client, listener)
+        cast(Any, writer.transport).pause_reading()
+        [connection] = listener._connections
+        # One at a time, so that no query waits behind the answers that it does not read.
+        sent = 0
+        while not connection._is_client_slow:
+            sent += 1
+            writer.write(key_client.say(framed(1, b"big")))
+            await until(partial(has_been_asked, service, sent))
+        unread = cast(Any, connection._transport).get_write_buffer_size()
+        for _ in range(50):
+            writer.write(key_client.new_keys(10))
+            await asyncio.sleep(0.001)
+        assert cast(Any, connection._transport).get_write_buffer_size() <= unread
+
+    assert not run(play, tls=context).drops
 
 
 def test_without_a_context_queries_count_as_tcp() -> None:
@@ -350,7 +441,7 @@ def test_without_a_context_queries_count_as_tcp() -> None:
     assert {key.transport for key, _, _ in reporter.tallies.snapshot().counts} == {"tcp"}
 
 
-def test_a_session_says_goodbye_once_and_only_after_a_handshake(context: ssl.SSLContext) -> None:
+def test_a_session_sends_close_notify_once_and_only_after_a_handshake(context: ssl.SSLContext) -> None:
     session = TlsSession(context)
     assert session.close() == b""
     with pytest.raises(ssl.SSLError):

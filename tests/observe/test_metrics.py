@@ -20,7 +20,8 @@ from resolver.observe.facts import (
     UpstreamFacts,
 )
 from resolver.observe.metrics import render
-from resolver.observe.tally import DROP_REASONS, Tallies
+from resolver.observe.series import DROP_REASONS
+from resolver.observe.tally import Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -1,19 +1,11 @@
 from __future__ import annotations
 
-import ast
-import re
-from pathlib import Path
-
 import pytest
 
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
-from resolver.listeners.limits import TOO_MANY, TOO_MANY_OF_CLIENT
-from resolver.listeners.udp import errno_word
-from resolver.observe.tally import DROP_REASONS, OTHER, SECONDS_BOUNDS, UNREADABLE, Hit, Tallies
+from resolver.observe.tally import OTHER, SECONDS_BOUNDS, UNREADABLE, Hit, Tallies
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
-from resolver.server.native import is_drop
-from resolver.wire.query import RESPONSE, SHORT
 
 
 def match_of(kind: str, label: str, action: PolicyAction = PolicyAction.NXDOMAIN) -> RuleMatch:
@@ -148,35 +140,3 @@ def test_a_snapshot_does_not_move_when_counting_goes_on() -> None:
     before = tallies.snapshot()
     tally.add(1.0)
     assert before.counts[0][1] == 1 and sum(before.late["cache"]) == 1
-
-
-REASON_CALLS = ("Drop", "count_drop", "_on_drop")
-ROOT = Path(__file__).parents[2]
-
-
-def reasons_in(path: Path) -> set[str]:
-    """Every text that a file gives as the reason of a drop."""
-    return {
-        argument.value
-        for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call)
-        and call.args
-        and (call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", ""))
-        in REASON_CALLS
-        for argument in call.args[:1]
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    }
-
-
-def test_every_reason_of_a_drop_is_in_the_closed_set() -> None:
-    found = set().union(*map(reasons_in, (ROOT / "resolver").rglob("*.py")))
-    assert {"policy", "send_failed", "http_connections_max"} <= found
-    given = {TOO_MANY, TOO_MANY_OF_CLIENT, "defect", SHORT.reason, RESPONSE.reason}
-    given |= {f"receive_{errno_word(OSError(number, ''))}" for number in (105, 12, 111, 1)}
-    assert found | given | native_reasons() == set(DROP_REASONS)
-
-
-def native_reasons() -> set[str]:
-    """Those of the native plane's totals that are drops."""
-    source = (ROOT / "native" / "binding" / "src" / "counters.rs").read_text()
-    return {name for name in re.findall(r"^    ([a-z_]+),$", source, re.MULTILINE) if is_drop(name)}

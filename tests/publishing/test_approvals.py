@@ -22,6 +22,8 @@ from resolver.publishing.approvals import (
 from resolver.publishing.compiled import InputFile
 
 FILES = [InputFile("blocklist.yaml", "aa", 1), InputFile("ads.txt", "bb", 1)]
+STEERING = "\x1b]0;x\x07\n\u202e\x9b2J"
+ESCAPED = r"\x1b]0;x\x07\n\u202e\x9b2J"
 OTHER_LIST = [FILES[0], InputFile("ads.txt", "cc", 1)]
 
 
@@ -78,7 +80,38 @@ def test_the_content_is_the_octets_of_all_files_in_order_wherever_they_are() -> 
 
 
 def test_behind_sudo_the_person_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
     monkeypatch.setenv("SUDO_USER", "ann")
-    assert current_user() == "ann"
+    assert current_user() == "ann (as root)"
+    monkeypatch.setenv("SUDO_USER", "root")
+    assert current_user() == "root"
     monkeypatch.delenv("SUDO_USER")
-    assert current_user() != ""
+    assert current_user() == "root"
+
+
+def test_who_is_not_root_cannot_pass_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 54_321)
+    for variable in ("SUDO_USER", "SUDO_UID", "DOAS_USER", "USER", "LOGNAME"):
+        monkeypatch.setenv(variable, "ann")
+    assert current_user() == "uid 54321"
+
+
+def test_both_identities_are_noted_however_long_or_odd_the_first_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", "\x1b[2J" + "a" * 500)
+    who = current_user()
+    assert who.isprintable() and len(who) < 100 and who.endswith(" (as root)")
+
+
+def test_what_is_noted_steers_no_terminal(tmp_path: Path) -> None:
+    add_approval(tmp_path, Approval("aa", f"ann{STEERING}", 1.0, f"why{STEERING}"))
+    assert STEERING not in json.loads(approvals_path(tmp_path).read_text())["approvals"][0]["reason"]
+    [approval] = read_approvals(tmp_path)
+    assert approval.who == f"ann{ESCAPED}" and approval.reason == f"why{ESCAPED}"
+
+
+def test_what_somebody_else_noted_steers_no_terminal(tmp_path: Path) -> None:
+    entry = {"content": "aa", "who": f"ann{STEERING}", "at": 1, "reason": f"why{STEERING}"}
+    approvals_path(tmp_path).write_text(json.dumps({"approvals": [entry]}))
+    [approval] = read_approvals(tmp_path)
+    assert (approval.who + approval.reason).isprintable()

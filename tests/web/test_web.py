@@ -27,7 +27,7 @@ def ask(path: str, health: HealthFacts | None = None, method: str = "GET") -> ht
     async def fetch() -> httpx.Response:
         app = app_of(health)
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://resolver.example"
+            transport=httpx.ASGITransport(app=app), base_url="http://resolver"
         ) as client:
             return await client.request(method, path)
 

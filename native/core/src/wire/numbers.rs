@@ -74,6 +74,7 @@ labelled! {
     TYPE_SVCB = 64, "SVCB";
     TYPE_HTTPS = 65, "HTTPS";
     TYPE_SPF = 99, "SPF";
+    TYPE_NXNAME = 128, "NXNAME";
     TYPE_TKEY = 249, "TKEY";
     TYPE_TSIG = 250, "TSIG";
     TYPE_IXFR = 251, "IXFR";
@@ -172,7 +173,8 @@ pub fn meta_type_rcode(qtype: u16) -> Option<u8> {
         return None;
     }
     match qtype {
-        0 | TYPE_OPT | TYPE_TSIG => Some(RCODE_FORMERR as u8),
+        // NXNAME stands in NSEC records only (RFC 9824).
+        0 | TYPE_OPT | TYPE_NXNAME | TYPE_TSIG => Some(RCODE_FORMERR as u8),
         TYPE_TKEY | TYPE_MAILA | TYPE_MAILB => Some(RCODE_NOTIMP as u8),
         TYPE_AXFR | TYPE_IXFR => Some(RCODE_REFUSED as u8),
         _ => None,

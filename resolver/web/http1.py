@@ -1,0 +1,87 @@
+"""HTTP/1.0 and HTTP/1.1 on one connection, and nothing that they can be turned into.
+
+Knows: hypercorn's connection and its HTTP/1.1 protocol.  Does not know: sockets, limits, the pages.
+Theory: by itself hypercorn also speaks HTTP/2 to who begins with its preface or asks for `Upgrade: h2c`, and
+WebSocket.  Each stream of HTTP/2 has a window of its own, so one connection can hold many responses
+that nobody reads.  HTTP/1.1 has one response at a time, and TCP says whether it is read.
+"""
+
+from __future__ import annotations
+
+import h11
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+VERSIONS = (b"1.0", b"1.1")
+HTTP_VERSION_NOT_SUPPORTED = 505
+
+
+class Http1Server(TCPServer):
+    """One connection, without the wrapper that changes protocols."""
+
+    async def run(self) -> None:
+        """Answer its requests until it is closed."""
+        socket = self.writer.get_extra_info("socket")
+        try:
+            client = parse_socket_addr(socket.family, socket.getpeername())
+            server = parse_socket_addr(socket.family, socket.getsockname())
+            async with TaskGroup(self.loop) as task_group:
+                self._task_group = task_group
+                self.protocol = _Http1Protocol(  # type: ignore[assignment]
+                    self.app,
+                    self.config,
+                    self.context,
+                    task_group,
+                    ConnectionState(self.state),
+                    False,
+                    client,
+                    server,
+                    self.protocol_send,
+                )
+                await self.idle_task.restart(task_group, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+
+class _Http1Protocol(H11Protocol):
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Change to nothing: RFC 9110 §7.8 lets a server ignore `Upgrade`."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if request.http_version not in VERSIONS:
+            # `PRI * HTTP/2.0`, too (RFC 9113 §3.4); what follows it is not read.
+            await self._send_error_response(HTTP_VERSION_NOT_SUPPORTED)
+            await self.send(Closed())
+            return
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
