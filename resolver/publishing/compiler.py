@@ -99,10 +99,8 @@ def compile_policy(
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
     now = time.time() if now is None else now
-    if state_dir is not None:
-        found = _fall_of(blocklist, octets, state_dir, now, compiled)
-        problems = [*problems, *found]
-        forced_problems = [*forced_problems, *map(as_forced, found)]
+    fall = _fall_of(blocklist, octets, state_dir, now, compiled)
+    problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
     # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
@@ -130,11 +128,11 @@ def compile_policy(
 
 
 def _fall_of(
-    blocklist: Blocklist, octets: bytes, state_dir: Path, now: float, compiled: Compiled
+    blocklist: Blocklist, octets: bytes, state_dir: Path | None, now: float, compiled: Compiled
 ) -> list[Problem]:
     """Hold it against what served last: note what is lost, and give the remarks and objections."""
     try:
-        before = served_text(state_dir)
+        before = None if state_dir is None else served_text(state_dir)
     except TextLost as error:
         message = f"{error}; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]

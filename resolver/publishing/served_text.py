@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
+from resolver.identity import as_owner_of
 from resolver.portions import open_regular, read_up_to
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX, HistoryUnusable, open_history
-from resolver.publishing.image_store import ImageStore, LastGood
+from resolver.publishing.image_store import ImageStore
 
 
 class TextLost(Exception):
@@ -23,24 +23,33 @@ class TextLost(Exception):
 
 def served_text(state_dir: Path) -> bytes | None:
     """The octets of the blocklist that served last; None: none ever did.  Raises `TextLost`."""
-    store = ImageStore(state_dir)
-    note = store.last_good()
-    if note is not None and note.inputs:
-        sha256 = note.inputs[0].sha256
-        for text in _copies(store, note, state_dir):
-            if hashlib.sha256(text).hexdigest() == sha256:
-                return text
-        raise TextLost(f"{state_dir}: the text of the blocklist that served last is gone")
-    return _latest_recorded(state_dir)
+    sha256, text = _beside_image(state_dir)
+    if not sha256:
+        return _latest_recorded(state_dir)
+    for copy in (text, _recorded(state_dir, sha256)):
+        if copy is not None and hashlib.sha256(copy).hexdigest() == sha256:
+            return copy
+    raise TextLost(f"{state_dir}: the text of the blocklist that served last is gone")
 
 
-def _copies(store: ImageStore, note: LastGood, state_dir: Path) -> Iterator[bytes]:
-    with contextlib.suppress(OSError), open_regular(store.text_path_of(note.key)) as file:
-        yield read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
+def _beside_image(state_dir: Path) -> tuple[str, bytes | None]:
+    """The hash that the note has (empty: there is no note), and what stands beside the image."""
+    sha256 = ""
+    # Commands ask this, too, which root may run.
+    with contextlib.suppress(OSError), as_owner_of(state_dir) as folder:
+        store = ImageStore(folder)
+        note = store.last_good()
+        if note is not None and note.inputs:
+            sha256 = note.inputs[0].sha256
+            with open_regular(store.text_path_of(note.key)) as file:
+                return sha256, read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
+    return sha256, None
+
+
+def _recorded(state_dir: Path, sha256: str) -> bytes | None:
     with contextlib.suppress(HistoryUnusable), open_history(state_dir) as history:
-        text = history.text_of_hash(note.inputs[0].sha256)
-        if text is not None:
-            yield text
+        return history.text_of_hash(sha256)
+    return None
 
 
 def _latest_recorded(state_dir: Path) -> bytes | None:
