@@ -56,7 +56,7 @@ async def strike(folder: Path, mode: str) -> None:
         code, _, touches = await download(folder, web, mode, 0)
         assert code == 0, touches
         total = int(touches)
-        assert total > 15
+        assert total > 15, total
         # Spread over all steps when there are fewer rounds than those.
         steps = [1 + at * total // ROUNDS for at in range(ROUNDS)] if total > ROUNDS else range(1, total + 1)
         rolled = random.Random(7)

@@ -51,8 +51,12 @@ def main() -> None:
             return
         if event == "open" and not (isinstance(args[2], int) and args[2] & WRITING):
             return
-        # Files by number (fchmod, fchown) are always ours here.
-        if isinstance(args[0], int) or os.fsdecode(args[0]).startswith(state):
+        # Files by number (fchmod, fchown) are always ours here, and so are names in a folder that is open.
+        if (
+            isinstance(args[0], int)
+            or not (path := os.fsdecode(args[0])).startswith("/")
+            or path.startswith(state)
+        ):
             fault.touch()
 
     take, fsync = Body.take, os.fsync
