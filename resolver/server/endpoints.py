@@ -189,11 +189,12 @@ class Endpoints:
             idle_s=self._tcp_idle_s,
             native_gates=self._native,
         )
-        self.addresses.append(bound)
         self._tcp.append(tcp)
         if self._plane is None:
             self._udp[-1].start()
         await tcp.start()
+        # Last: whoever finds an address here is served there, over both, and reads no remark on it.
+        self.addresses.append(bound)
 
     def _bind_pair(self, address: SocketAddress, service: Service) -> tuple[SocketAddress, socket.socket]:
         """UDP bound, whose sockets are kept, and a socket for TCP on the same port; OSError: neither."""
