@@ -151,10 +151,6 @@ _LINK_OCTETS: Final = _rounded(sys.getsizeof(ChainLink(b"", 0, 0))) + INT_OCTETS
 _BYTES_CEILING: Final = sys.getsizeof(b"") + ALLOCATION_OCTETS - 1
 _TUPLE_CEILING: Final = sys.getsizeof(()) + ALLOCATION_OCTETS - 1
 _MASK: Final = -ALLOCATION_OCTETS
-_ONE_ADDRESS_OCTETS: Final = {
-    octets: 3 * _rounded(sys.getsizeof((0,))) + _rounded(sys.getsizeof(bytes(octets))) for octets in (4, 16)
-}
-"""The tuples of its TTL, of the TTL's offset and of itself, and an address of so many octets."""
 
 
 def failure_octets(failure: tuple[int, str] | None) -> int:
@@ -175,16 +171,6 @@ def answer_octets(qname: bytes, response: Response | None) -> int:
     octets += _RESPONSE_OCTETS + ((len(response.body) + _BYTES_CEILING) & _MASK)
     ttls = response.ttls
     records = len(ttls)
-    if (
-        records == 1
-        and response.name_at_end is qname
-        and len(response.addresses) == 1
-        and not response.service_targets
-        and response.ttl_offsets[0] <= SMALL_INT_MAX
-    ):
-        # One address of the name itself, as most answers are: its parts have but two sizes.
-        octets += _ONE_ADDRESS_OCTETS[len(response.addresses[0])]
-        return octets + INT_OCTETS if ttls[0] > SMALL_INT_MAX else octets
     if records:
         # The tuples of TTLs and of their offsets.
         octets += 2 * ((POINTER_OCTETS * records + _TUPLE_CEILING) & _MASK)
