@@ -283,7 +283,7 @@ def test_a_service_that_cannot_be_read_to_its_end_is_refused(rdata: bytes) -> No
     assert accept(sent(qtype=65), [rr(QNAME, 65, rdata)]) == Refused("malformed", True)
 
 
-# --- The three paths agree.
+# --- The two paths agree.
 
 
 @pytest.mark.slow
