@@ -46,6 +46,8 @@ RETURN_SHARE_MAX = 0.10
 """Memory afterwards may be this much over what it was before."""
 STANDING_MB_MAX = 48.0
 """The first round may add so much for good: cache and memo at their limits here, pools and buffers."""
+PEAK_MB_MAX = 128.0
+"""Memory may rise so much while an attack lasts: whatever is queued for clients has a maximum in octets."""
 CACHE_MB = 16
 TCP_IDLE_S = 2.0
 """Shorter than usual, so that what an attack left is over sooner."""
@@ -332,7 +334,7 @@ def watching(look: Callable[[], float], seen: list[float]) -> Iterator[None]:
 
 
 def failures_of(rest_mb: float, before_mb: float, rounds: Sequence[Round], after: Waits) -> Iterator[str]:
-    """What must not be: memory that stays, an attacker that failed, answers lost afterwards."""
+    """What must not be: memory that rises far or stays, an attacker that failed, answers lost afterwards."""
     if before_mb - rest_mb > STANDING_MB_MAX:
         yield (f"the first round left {before_mb - rest_mb:.0f} MB behind; allowed: {STANDING_MB_MAX:.0f} MB")
     for number, one in enumerate(rounds, 1):
@@ -340,6 +342,9 @@ def failures_of(rest_mb: float, before_mb: float, rounds: Sequence[Round], after
             percent = (one.after_mb / before_mb - 1) * 100
             yield f"after round {number} memory is {percent:.0f} % over what it was before"
             break
+    peak_mb = max(one.peak_mb for one in rounds)
+    if peak_mb - before_mb > PEAK_MB_MAX:
+        yield f"memory rose by {peak_mb - before_mb:.0f} MB meanwhile; allowed: {PEAK_MB_MAX:.0f} MB"
     if any("failed" in one.seen for one in rounds):
         yield "the attacker itself failed"
     if after.lost:

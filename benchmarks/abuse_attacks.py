@@ -262,6 +262,8 @@ def flood(datagrams: Iterator[bytes], sources: Sequence[str], rate: int = RATE) 
             for datagram in itertools.islice(datagrams, min(due, 20)):
                 _send(turn, datagram)
                 sent += 1
+        for client in sockets:
+            client.close()
         return {"sent": sent}
 
     return run
@@ -283,6 +285,7 @@ def bomb(target: Target) -> Seen:
         while (now := time.monotonic()) < over:
             if select.select([client], [], [], min(0.05, over - now))[0]:
                 arrivals += _arrivals(client)
+    client.close()
     return {
         "sent": sent,
         "answers": len(arrivals),
