@@ -242,6 +242,8 @@ class Rig:
         # The first question may come before the upstream is up.
         self.server.wait_for(lambda: is_answered(self.server.port, "hot0.example.org"), "an answer")
         self._probe(1.0)
+        # What compiles and records at a start is no part of what serves.
+        self.server.wait_for(lambda: len(process_tree(self.server.pid)) == 1, "its children have ended")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -311,6 +313,8 @@ class Rig:
             if lost:
                 how = "over TCP" if over_tcp else "over UDP"
                 yield f"{lost} of {AFTERWARDS} fresh names under {under} get no answer {how} afterwards"
+        if "Traceback" in (said := self.server.stderr()):
+            yield f"the log has a traceback: {said.strip().splitlines()[-1]}"
         metrics = self.server.metrics()
         yield from (f"{name} is {metrics[name]:.0f}" for name in DEFECTS if metrics.get(name))
 
