@@ -87,6 +87,19 @@ def test_the_shipped_blocklist_is_not_loaded(stage: Stage, how: str) -> None:
     assert "exchanges in force would no longer be enforced" in " ".join(problem.message for problem in errors)
 
 
+def test_an_order_from_a_later_day_for_what_is_blocked_already_does_not_open_it(stage: Stage) -> None:
+    cases = Path(__file__).parents[1] / "golden" / "blocklists"
+    stage.serve((cases / "order-trap-before.yaml").read_text())
+    compiled = stage.serve((cases / "order-trap-after.yaml").read_text())
+    assert compiled.image is None and stage.blocks("www.binance.com")
+    # Beside others it is one exchange, and may be meant; the log names it.
+    other = "  kraken: {name: Kraken, order: house, domains: [kraken.com]}\n"
+    stage.serve((cases / "order-trap-before.yaml").read_text() + other)
+    compiled = stage.serve((cases / "order-trap-after.yaml").read_text() + other)
+    assert compiled.image is not None
+    assert "no longer enforced: 1 exchange: binance" in compiled.losses
+
+
 def test_force_with_a_reason_loads_it_and_the_log_names_what_is_lost(stage: Stage) -> None:
     served = stage.serve(REAL)
     assert served.losses == []
