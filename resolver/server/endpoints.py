@@ -196,10 +196,16 @@ class Endpoints:
             idle_s=self._tcp_idle_s,
             native_gates=self._native,
         )
+        try:
+            await tcp.start()
+        except OSError:
+            # Neither is served, and the next try finds both ports free.
+            tcp.close()
+            self._unbind_udp()
+            raise
         self._tcp.append(tcp)
         if self._plane is None:
             self._udp[-1].start()
-        await tcp.start()
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 

@@ -17,6 +17,7 @@ import pytest
 
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress, is_here
+from resolver.listeners.stream import StreamListener
 from resolver.observe.log import LogWriter
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
@@ -295,6 +296,31 @@ def test_a_taken_port_beside_others_is_remarked_on_and_served_when_it_is_free(
         await server.stop()
 
     play(act)
+
+
+def test_an_address_whose_tcp_cannot_be_read_yet_is_tried_again_whole(
+    tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_start, failures = StreamListener.start, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    async def start(listener: StreamListener) -> None:
+        if list(map(str, listener.bound_to)) == address.split(":") and failures:
+            raise failures.pop()
+        await really_start(listener)
+
+    monkeypatch.setattr(StreamListener, "start", start)
+    with taken(socket.SOCK_DGRAM) as (sock, address):
+
+        async def act() -> None:
+            server = make_server(tmp_path, dns=["127.0.0.1:0", address])
+            await server.start()
+            sock.close()
+            await until(lambda: len(server.dns_addresses) == 2)
+            assert not failures and "listen" not in server.facts().health.remarks
+            assert (await ask(server.dns_addresses[1], "acme.example"))[:2] == b"\0\7"
+            await server.stop()
+
+        play(act)
 
 
 def test_an_address_that_vanishes_is_remarked_on_until_it_is_back(
