@@ -3,8 +3,8 @@
 Knows: our own server, its ports and processes; the attacks by name.  Does not know: how an attack is made.
 Each attack meets a fresh server with one thread.  A first round lets tables, pools and buffers grow to their
 standing size; the rounds after it must be flat.  A client on an address of its own asks for names that are in
-the cache, for fresh ones, and over TCP: what it loses meanwhile is shown, what it loses afterwards is a
-failure.
+the cache, for fresh ones, and over TCP: a failure is to lose over a tenth of them meanwhile, or anything
+afterwards.
 
 The server has a core of its own where there are two; attackers, upstream and load generator share another.
 Figures are noisy all the same: an attacker, in Python, is often slower than the server, and whatever else
@@ -48,6 +48,9 @@ STANDING_MB_MAX = 48.0
 """The first round may add so much for good: cache and memo at their limits here, pools and buffers."""
 PEAK_MB_MAX = 128.0
 """Memory may rise so much while an attack lasts: whatever is queued for clients has a maximum in octets."""
+LOST_SHARE_MAX = 0.10
+LOST_MIN = 3
+"""Others may lose so much while an attack lasts; less than so many may be the machine's doing."""
 CACHE_MB = 16
 TCP_IDLE_S = 2.0
 """Shorter than usual, so that what an attack left is over sooner."""
@@ -268,6 +271,8 @@ class Rig:
             # A machine that stood still for a moment loses answers, too; it does not do so twice.
             after = self._probe(self._lengths.probe_s)
         failures = list(failures_of(rest_mb, before_mb, rounds, after))
+        failures += losses_of_others(rounds)
+        failures += excesses(attack, rounds)
         failures += self._failures_afterwards(attack)
         return Reading(engine, name, rest_mb, before_mb, before, rounds, after, failures)
 
@@ -353,6 +358,26 @@ def failures_of(rest_mb: float, before_mb: float, rounds: Sequence[Round], after
         yield "the attacker itself failed"
     if after.lost:
         yield f"{after.lost} of {after.sent} answers lost afterwards"
+
+
+def losses_of_others(rounds: Sequence[Round]) -> Iterator[str]:
+    """Whom an attack takes too much from while it lasts."""
+    for what, asked in (
+        ("hits", [Asked(one.during.sent, one.during.lost) for one in rounds]),
+        ("fresh names", [one.fresh for one in rounds]),
+        ("questions over TCP", [one.over_tcp for one in rounds]),
+    ):
+        worst = max(asked, key=Asked.share)
+        if worst.lost >= LOST_MIN and worst.share() > LOST_SHARE_MAX:
+            yield f"others lose {worst.lost} of {worst.count} {what} meanwhile"
+
+
+def excesses(attack: Attack, rounds: Sequence[Round]) -> Iterator[str]:
+    """What the attacker saw more of than it may."""
+    for word, most in attack.most.items():
+        seen = max(one.seen.get(word, 0) for one in rounds)
+        if seen > most:
+            yield f"{word}: {seen:,}; allowed: {most:,}"
 
 
 def measure_abuse(

@@ -15,8 +15,28 @@ import dns.rcode
 import pytest
 
 from benchmarks.__main__ import parse_arguments
-from benchmarks.abuse import STANDING_MB_MAX, Asked, Reading, Round, failures_of, line_of
-from benchmarks.abuse_attacks import ATTACKS, TYPE_TXT, busiest, flood, framed, fresh_names, garbage, query
+from benchmarks.abuse import (
+    STANDING_MB_MAX,
+    Asked,
+    Reading,
+    Round,
+    excesses,
+    failures_of,
+    line_of,
+    losses_of_others,
+)
+from benchmarks.abuse_attacks import (
+    ATTACKS,
+    IN_A_PULSE,
+    PULSE_ANSWERS_MAX,
+    TYPE_TXT,
+    busiest,
+    flood,
+    framed,
+    fresh_names,
+    garbage,
+    query,
+)
 from benchmarks.abuse_attacks import Target as AttackTarget
 from benchmarks.abuse_crowd import Connection, run_crowd
 from benchmarks.abuse_upstream import BIG_OCTETS, UDP_OCTETS_MAX, answer_to
@@ -60,6 +80,26 @@ def test_memory_that_rises_far_is_a_failure_although_it_comes_back() -> None:
 
 def test_answers_lost_afterwards_are_a_failure() -> None:
     assert failures(60.0, lost=3) == ["3 of 1000 answers lost afterwards"]
+
+
+def test_others_may_lose_a_tenth_and_no_more() -> None:
+    few = Round(100.0, 60.0, 0.0, waits(1_000, 100), Asked(10, 2), Asked(30, 3))
+    assert list(losses_of_others([few])) == []
+    many = Round(100.0, 60.0, 0.0, waits(1_000, 101), Asked(10, 3), Asked(20, 3))
+    assert list(losses_of_others([few, many])) == [
+        "others lose 101 of 1000 hits meanwhile",
+        "others lose 3 of 10 fresh names meanwhile",
+        "others lose 3 of 20 questions over TCP meanwhile",
+    ]
+
+
+def test_a_pulse_of_more_answers_than_one_client_may_have_is_a_failure() -> None:
+    def pulse(answers: int) -> list[str]:
+        return list(
+            excesses(ATTACKS["bomb"], [one(60.0, **{IN_A_PULSE: 3}), one(60.0, **{IN_A_PULSE: answers})])
+        )
+
+    assert pulse(PULSE_ANSWERS_MAX) == [] != pulse(PULSE_ANSWERS_MAX + 1)
 
 
 def test_an_attacker_that_fails_is_no_proof_of_anything() -> None:
