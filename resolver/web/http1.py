@@ -59,6 +59,11 @@ class Http1Server(TCPServer):
             await self._close()
             self._come_apart()
 
+    async def _initiate_server_close(self) -> None:
+        # The idle timer shields this from being cancelled, so it may come when all is over.
+        if vars(self):
+            await super()._initiate_server_close()
+
     def _come_apart(self) -> None:
         """Leave no circle of references: no full collection ever comes for what has lived for a while."""
         # A reset is raised again and again from where it is kept, and gathers every frame it passes.
