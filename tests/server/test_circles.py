@@ -23,6 +23,7 @@ from tests.server.test_server import make_server
 pytestmark = pytest.mark.loopback
 
 CONNECTIONS = 12
+TRIES = 3
 SETTLE_S = 0.1
 """Turns of the loop in which answers come, and ends are finished with."""
 
@@ -88,7 +89,9 @@ def test_connections_that_have_ended_leave_no_circle(tmp_path: Path, reads: bool
                 for case, octets in cases.items():
                     await circles_of(server, address, octets, reads=reads)
                     gc.disable()
-                    assert await circles_of(server, address, octets, reads=reads) < CONNECTIONS, case
+                    # Something else may end in between; a circle of connections is there each time.
+                    found = [await circles_of(server, address, octets, reads=reads) for _ in range(TRIES)]
+                    assert min(found) < CONNECTIONS, case
                     gc.enable()
         finally:
             gc.enable()
