@@ -79,7 +79,11 @@ async def circles_of(server: Server, address: tuple[str, int], octets: bytes, *,
 
 
 @pytest.mark.parametrize("reads", [True, False], ids=["read", "reset"])
-def test_connections_that_have_ended_leave_no_circle(tmp_path: Path, reads: bool) -> None:
+def test_connections_that_have_ended_leave_no_circle(
+    tmp_path: Path, reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.web.server.IDLE_S", 0.1)
+
     async def act() -> None:
         server = make_server(tmp_path)
         await server.start()
