@@ -15,8 +15,8 @@ from benchmarks.measure import compile_c
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("gcc", "taskset")]
 
-SHORT = Lengths(rounds=1, attack_s=0.7, probe_s=0.3)
-CHOSEN = ("resets", "silent", "flood-garbage", "http2")
+SHORT = Lengths(rounds=1, attack_s=0.6, probe_s=0.3)
+CHOSEN = ("resets", "flood-garbage", "http-huge")
 """Over each way in."""
 
 

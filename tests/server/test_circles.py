@@ -20,7 +20,7 @@ from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from tests.server.test_server import make_server
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
 CONNECTIONS = 12
 TRIES = 3
@@ -94,8 +94,11 @@ def test_connections_that_have_ended_leave_no_circle(
                     await circles_of(server, address, octets, reads=reads)
                     gc.disable()
                     # Something else may end in between; a circle of connections is there each time.
-                    found = [await circles_of(server, address, octets, reads=reads) for _ in range(TRIES)]
-                    assert min(found) < CONNECTIONS, case
+                    for _ in range(TRIES):
+                        found = await circles_of(server, address, octets, reads=reads)
+                        if found < CONNECTIONS:
+                            break
+                    assert found < CONNECTIONS, case
                     gc.enable()
         finally:
             gc.enable()
