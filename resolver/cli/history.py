@@ -19,6 +19,9 @@ from resolver.plurals import counted
 from resolver.problems import Problem, printable
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
+NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
+"""What entries lead to that somebody else has written into the file."""
+
 
 def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
     """Print the latest generations; the exit code."""
@@ -39,10 +42,11 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
     for generation in generations:
         mark = "FORCED" if generation.reason else ""
         who = generation.who or "unknown"
-        print(
-            f"{generation.number:>{width}}  {iso_moment(generation.at)}  {who:<12} {mark:<6}"
-            f"  {changes_headline(generation.changes)}"
-        )
+        try:
+            said = changes_headline(generation.changes)
+        except NOT_OURS:
+            said = "changes are not as this program writes them"
+        print(f"{generation.number:>{width}}  {iso_moment(generation.at)}  {who:<12} {mark:<6}  {said}")
     if dropped.texts or dropped.generations:
         texts = f"the texts of {dropped.texts:,} more" if dropped.texts != 1 else "the text of 1 more"
         print(f"no longer kept: {counted(dropped.generations, 'generation')}, {texts}")
@@ -67,8 +71,12 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
         return bad_input([problem], as_json=as_json)
     if as_json:
         print(json.dumps(generation_json(generation), indent=2))
-    else:
+        return EXIT_FINE
+    try:
         _print_generation(generation)
+    except NOT_OURS:
+        problem = Problem(f"generation {number}", 0, "the rest is not as this program writes it")
+        return bad_input([problem], as_json=as_json)
     return EXIT_FINE
 
 

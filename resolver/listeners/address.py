@@ -7,7 +7,7 @@ there arrives from the moment on when the address comes; nobody needs to bind ag
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import socket
 from pathlib import Path
 from typing import NamedTuple
@@ -96,14 +96,16 @@ def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.so
 
 
 def is_here(host: str) -> bool:
-    """Whether this machine has the address now, and may use it: a new IPv6 one is checked for a second."""
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock,
-    ):
-        sock.bind((host, 0))
-        return True
-    return False
+    """Whether this machine has the address now, and may use it: a new IPv6 one is checked for a second.
+
+    Where that cannot be found out (no descriptor is left, say) it counts as here.
+    """
+    try:
+        with socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def has_ipv6() -> bool:
