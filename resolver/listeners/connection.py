@@ -148,9 +148,8 @@ class Connection(asyncio.Protocol):
             return
         self._arrived += data
         self._take_turn()
-        if self._is_in_line and len(self._arrived) > WAITING_IN_LINE_OCTETS_MAX:
-            self._pause_reading(self._transport, True)
-            self._account()
+        if self._is_in_line and not self._is_reading_paused:
+            self._wait_in_line()
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -218,7 +217,7 @@ class Connection(asyncio.Protocol):
         if self._is_in_turn or self._is_in_line or self._transport is None:
             return
         if self._host.turns.is_free:
-            self._have_turn()
+            self._have_turn(self._transport)
         else:
             self._stand_in_line()
 
@@ -226,30 +225,42 @@ class Connection(asyncio.Protocol):
         """See `turns.InLine`."""
         self._is_in_line = False
         if self._transport is not None:
-            self._have_turn()
+            self._have_turn(self._transport)
+
+    def _wait_in_line(self) -> None:
+        """More has come while others have their turns."""
+        if self._transport is not None and len(self._arrived) > WAITING_IN_LINE_OCTETS_MAX:
+            self._pause_reading(self._transport, True)
+        self._account()
 
     def _stand_in_line(self) -> None:
         self._is_in_line = True
         self._host.turns.stand_in_line(self)
 
-    def _have_turn(self) -> None:
+    def _have_turn(self, transport: asyncio.Transport) -> None:
         self._is_in_turn = True
         try:
             has_message = self._answer_messages()
         finally:
             self._is_in_turn = False
-        transport = self._transport
-        if transport is None:
+        if self._transport is None:
             return
         if has_message and self._may_answer():
             self._stand_in_line()
-        self._regulate(transport, has_message)
-        self._account()
+        # Over TLS also what is no message may need a reply.  What comes after the end is read and left alone,
+        # up to the client's own end.
+        must_pause = not self._is_ending and (has_message or self._is_client_slow)
+        if must_pause != self._is_reading_paused:
+            self._pause_reading(transport, must_pause)
+        if self._is_ending and not has_message and not self.place.open_questions:
+            self._leave(transport)
+        if self._buffer or self._arrived or self.place.octets or transport.get_write_buffer_size():
+            self._account()
 
     def _answer_messages(self) -> bool:
         """Answer what is here, within the turn's bounds; whether a whole message is left."""
-        buffer = self._buffer
-        now = began = self._host.clock.now()
+        buffer, place, clock = self._buffer, self.place, self._host.clock
+        now = began = clock.now()
         start = messages = self._turn_octets = 0
         has_message = False
         while self._transport is not None:
@@ -262,28 +273,27 @@ class Connection(asyncio.Protocol):
                 self._is_ending = True
                 start = len(buffer)
                 has_message = False
-            if not has_message or not self._may_answer() or self._is_turn_over(messages, now - began):
+            if not has_message or ((self._is_client_slow or place.open_questions) and not self._may_answer()):
+                break
+            if messages and (
+                now - began >= TURN_S_MAX
+                or messages == MESSAGES_PER_TURN_MAX
+                or self._turn_octets >= TURN_OCTETS_MAX
+            ):
                 break
             octets = bytes(buffer[start + 2 : start + 2 + length])
             start += 2 + length
             messages += 1
             self._turn_octets += length
             self._answer(octets, now)
-            now = self._host.clock.now()
+            now = clock.now()
         del buffer[:start]
         if messages:
-            self.place.quiet_since = now
+            place.quiet_since = now
             if not self._is_client_slow:
-                self.place.slow_since = NEVER
+                place.slow_since = NEVER
         self._host.turns.spend(now - began)
         return has_message
-
-    def _is_turn_over(self, messages: int, seconds: float) -> bool:
-        return (
-            messages >= MESSAGES_PER_TURN_MAX
-            or self._turn_octets >= TURN_OCTETS_MAX
-            or (seconds >= TURN_S_MAX and messages > 0)
-        )
 
     def _may_answer(self) -> bool:
         """Whether the client has room for one more open question and one more answer."""
@@ -294,21 +304,13 @@ class Connection(asyncio.Protocol):
             and not self._is_client_slow
         )
 
-    def _regulate(self, transport: asyncio.Transport, has_message: bool) -> None:
-        """Read only while nothing is left to answer or to send here, and close when all is done."""
-        # Over TLS also what is no message may need a reply.  What comes after the end is read and left alone,
-        # up to the client's own end.
-        self._pause_reading(transport, not self._is_ending and (has_message or self._is_client_slow))
-        if self._is_ending and not has_message and not self.place.open_questions:
-            self._leave(transport)
-
     def _pause_reading(self, transport: asyncio.Transport, must_pause: bool) -> None:
-        if must_pause != self._is_reading_paused:
-            self._is_reading_paused = must_pause
-            if must_pause:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
+        """Read only while nothing is left to answer or to send here."""
+        self._is_reading_paused = must_pause
+        if must_pause:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     def _leave(self, transport: asyncio.Transport) -> None:
         """Close what is still open of the connection on our side: all is answered."""

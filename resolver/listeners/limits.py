@@ -24,7 +24,7 @@ CONNECTION_OCTETS_MAX: Final = 1 << 20
 CLIENT_OCTETS_MAX: Final = 4 << 20
 """Octets that all connections of one client may hold together."""
 
-HELD_OCTETS_MAX: Final = 64 << 20
+HELD_OCTETS_MAX: Final = 32 << 20
 """Octets that all connections may hold together."""
 
 UNNOTED_OCTETS_MAX: Final = 4096
@@ -102,6 +102,19 @@ class Holder(Protocol):
         """Close at once: the place is gone already.  `reason`: a word fit for a metric label."""
 
 
+class _Nobody:
+    """Who holds a place that was given back: a connection that is gone must not be kept by its place."""
+
+    def held_octets(self) -> int:
+        return 0
+
+    def give_way(self, reason: str) -> None:
+        """It is gone."""
+
+
+NOBODY: Final = _Nobody()
+
+
 class Place:
     """One connection's place.  Its holder keeps `quiet_since` and `slow_since` true, the limits the rest."""
 
@@ -148,6 +161,7 @@ class Yielding(NamedTuple):
 
     place: Place
     reason: str
+    holder: Holder
 
 
 class Taken(NamedTuple):
@@ -210,6 +224,7 @@ class ConnectionLimits:
         if not place.is_taken:
             return
         place.is_taken = False
+        place.holder = NOBODY
         client = place.client
         del client.places[place]
         self._recount(client, len(client.places) + 1)
@@ -318,8 +333,9 @@ class ConnectionLimits:
         self._of_all()
 
     def _cut(self, place: Place, reason: str) -> Yielding:
+        yielding = Yielding(place, reason, place.holder)
         self.free(place)
-        return Yielding(place, reason)
+        return yielding
 
     def _of_client(self, client: _Client) -> int:
         """What a client really holds: what was noted may have been read since."""
@@ -369,7 +385,7 @@ def _worst(client: _Client, now: float) -> Yielding:
 
 
 def _yielding(place: Place, now: float) -> Yielding:
-    return Yielding(place, _YIELDED[_rank(place, now)[0]])
+    return Yielding(place, _YIELDED[_rank(place, now)[0]], place.holder)
 
 
 def _fullest(client: _Client) -> Place:

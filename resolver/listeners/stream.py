@@ -137,4 +137,4 @@ class StreamListener:
 def _let_go(yielding: Yielding | None) -> None:
     """It may be another listener's."""
     if yielding is not None:
-        yielding.place.holder.give_way(yielding.reason)
+        yielding.holder.give_way(yielding.reason)

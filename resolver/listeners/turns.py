@@ -41,23 +41,23 @@ class Turns:
         self._spent_s = 0.0
         """Since the last round, or in the one that goes on."""
         self._is_round_due = False
+        self.is_free = True
+        """Whether somebody may take a turn at once: nobody stands in line, and there is time left."""
 
     @property
     def waiting(self) -> int:
         """How many stand in line."""
         return sum(map(len, self._line.values()))
 
-    @property
-    def is_free(self) -> bool:
-        """Whether somebody may take a turn at once."""
-        return self._spent_s < ROUND_S_MAX and not self._line
-
     def spend(self, seconds: float) -> None:
         """A turn took so long."""
         self._spent_s += seconds
+        if self._spent_s >= ROUND_S_MAX:
+            self.is_free = False
 
     def stand_in_line(self, who: InLine) -> None:
         """Let `who` have a turn later.  Nobody stands in line twice: that is the caller's care."""
+        self.is_free = False
         self._line.setdefault(who.client, deque()).append(who)
         if not self._is_round_due:
             self._is_round_due = True
@@ -77,5 +77,6 @@ class Turns:
             if self._now() >= ends_at:
                 break
         self._is_round_due = bool(line)
+        self.is_free = not line and self._spent_s < ROUND_S_MAX
         if line:
             self._call_soon(self._go_round)

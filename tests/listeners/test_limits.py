@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from ipaddress import ip_address
 
 import pytest
@@ -57,7 +58,7 @@ class House:
         """A connection that has to get a place."""
         taken = self.limits.take(ip_address(address).packed, Holder(), self.now)
         if taken.yielding is not None:
-            self.gone.append(taken.yielding)
+            self.gone.append(taken.yielding[:2])
         assert taken.place is not None, taken.refusal
         return taken.place
 
@@ -78,7 +79,7 @@ class House:
         holder.octets += octets
         yielding = self.limits.hold(place, holder.octets)
         if yielding is not None:
-            self.gone.append(yielding)
+            self.gone.append(yielding[:2])
 
     def read(self, place: Place) -> None:
         """Its client reads all; nobody tells the limits."""
@@ -264,6 +265,17 @@ def test_a_client_with_its_share_may_take_the_place_of_its_own_longest_quiet_con
     others[0].quiet_since -= 9.0
     house.come("192.0.2.1")
     assert house.gone == [(own[1], YIELDED_IDLE)]
+
+
+def test_a_connection_that_is_gone_is_kept_by_nobody() -> None:
+    house = House(2, 2)
+    house.come("192.0.2.1")
+    yielding = house.come("192.0.2.1")
+    holders = [weakref.ref(place.holder) for place in (yielding, house.come("192.0.2.2"))]
+    house.gone.clear()
+    house.limits.free(yielding)
+    assert holders[0]() is None
+    assert holders[1]() is not None
 
 
 # How long a connection may be quiet.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -353,6 +355,25 @@ def test_a_connection_idles_for_less_time_in_a_full_house(monkeypatch: pytest.Mo
 
     # Long beyond the end of the play, but a tenth of it is not.
     run(play, limits=ConnectionLimits(2, 1), idle_s=0.9 * WAIT_S)
+
+
+def test_a_closed_connection_leaves_no_circle_behind() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        closed = []
+        for end in (reset, asyncio.StreamWriter.write_eof, asyncio.StreamWriter.close):
+            reader, writer = await connect(listener)
+            writer.write(framed(1, b"quick"))
+            await read_message(reader)
+            closed += [weakref.ref(one) for one in listener._connections]
+            end(writer)
+            await until(lambda: listener.connections == 0)
+        await until(lambda: not any(one() for one in closed))
+
+    gc.disable()
+    try:
+        run(play)
+    finally:
+        gc.enable()
 
 
 def test_a_crowd_of_long_answers_for_a_client_that_does_not_read_is_not_kept() -> None:
