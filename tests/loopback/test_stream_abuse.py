@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
 OPTIONS = 16_000
 DESCRIPTORS = 4_096
-ROUNDS = 4
+ROUNDS = 6
 WAITS = 100
 WAIT_S_MAX = 0.2
 """Median wait beside an attack, on a machine that may be busy: it was over a second, or for ever."""
@@ -155,9 +155,9 @@ def test_memory_is_flat_over_rounds_of_clients_that_read_nothing_or_stop_in_the_
             )
             assert server.metric("resolver_tcp_held_bytes") == 0
             afterwards.append(memory_mb(server.pid))
-        # The first round makes the standing size; what the allocator keeps of it is used again.
         assert max(peaks) < 3 * HELD_OCTETS_MAX / (1 << 20)
-        assert max(afterwards[1:]) < 1.1 * afterwards[0], afterwards
+        # The first rounds make the standing size: what the allocator keeps of it is used again.
+        assert max(afterwards[2:]) < 1.1 * max(afterwards[:2]), afterwards
 
 
 def send(client: socket.socket, octets: bytes) -> None:
