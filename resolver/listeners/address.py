@@ -25,7 +25,7 @@ TCP_BACKLOG = 512
 
 UNSENT_OCTETS_MAX = 131_072
 """Octets for one TCP client that the kernel takes before they can be sent; beyond it they wait with us, where
-they are counted.  Its own limit is some megabytes for each client that does not read (`net.ipv4.tcp_wmem`)."""
+they are counted.  Unasked it takes megabytes for each client that does not read (`net.ipv4.tcp_wmem`)."""
 
 TCP_RECEIVE_BUFFER_OCTETS = 65_536
 """Asked of the kernel for each TCP client, so that one that is not read fills no megabytes either."""
