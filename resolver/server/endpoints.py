@@ -31,6 +31,7 @@ from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_her
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
+from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
 from resolver.server.native import NativeEngine
 
@@ -79,6 +80,7 @@ class Endpoints:
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
         )
+        self._turns = Turns(loop.call_soon, clock.now)
         self._reporter = reporter
         self._clock = clock
         self._loop = loop
@@ -141,6 +143,11 @@ class Endpoints:
         """How many clients are connected."""
         return self._connection_limits.open
 
+    @property
+    def tcp_octets(self) -> int:
+        """Octets that their connections hold."""
+        return self._connection_limits.octets
+
     # Binding.
 
     async def _bind_all(self, endpoints: Iterable[Endpoint], service: Service) -> None:
@@ -195,6 +202,7 @@ class Endpoints:
             self._connection_limits,
             idle_s=self._tcp_idle_s,
             native_gates=self._native,
+            turns=self._turns,
         )
         try:
             await tcp.start()
