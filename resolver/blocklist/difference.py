@@ -8,6 +8,7 @@ compared with its form, because `x`, `=x` and `*.x` block different things.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -297,7 +298,7 @@ def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
         del facts[derived]
     return {
         "path": _from_folder(spec.path, folder),
-        "format": spec.format,
+        "format": _format_text(spec),
         "match": spec.match.value if spec.match else None,
         "kind": spec.kind,
         **facts,
@@ -308,6 +309,13 @@ def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
         "change_max_percent": str(spec.change_max_percent),
         **_download_facts(spec.download, folder),
     }
+
+
+def _format_text(spec: ListSpec) -> str:
+    if spec.register is None or spec.register.mapping is None:
+        return spec.format
+    mapping = {key: value for key, value in spec.register.as_json()["mapping"].items() if value}
+    return json.dumps(mapping, ensure_ascii=False)
 
 
 def _download_facts(download: Download | None, folder: Path) -> dict[str, str | None]:

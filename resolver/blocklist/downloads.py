@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from resolver.blocklist.registers import RegisterFormat, register_from_json
 from resolver.problems import show
 from resolver.wire.names import name_from_text
 
@@ -97,7 +98,8 @@ class DownloadedList:
     error_budget_percent: int = 10
     match: str | None = None
     """A `RuleForm`; None: as the format has it."""
-    kind: Literal["block", "allow"] = "block"
+    kind: Literal["block", "allow", "check"] = "block"
+    register: RegisterFormat | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the image's notes and for a child process."""
@@ -176,7 +178,8 @@ def downloaded_list_from(fields: Mapping[str, Any]) -> DownloadedList:
     download = dict(fields["download"])
     if download["signature"] is not None:
         download["signature"] = SignatureSpec(**download["signature"])
-    return DownloadedList(**{**fields, "download": Download(**download)})
+    register = register_from_json(fields["register"])
+    return DownloadedList(**{**fields, "download": Download(**download), "register": register})
 
 
 def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
@@ -191,6 +194,7 @@ def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
             spec.error_budget_percent,
             spec.match,
             spec.kind,
+            spec.register,
         )
         for spec in specs
         if spec.download is not None

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from resolver.blocklist.measures import Measure, measure_from
+from resolver.blocklist.registers import FORMAT_SCHEMA, format_from
 from resolver.config.yamlmodel import Section
 from resolver.config.yamlmodel import setting as _setting
 from resolver.config.yamlmodel import text_setting as _text_setting
@@ -179,7 +180,8 @@ NetworkEntries = Annotated[
 ActionWord = Literal["nxdomain", "nodata", "sinkhole", "refused", "drop"]
 EdeWord = Literal["auto", "blocked", "censored", "filtered"]
 ModeWord = Literal["enforce", "shadow", "disabled"]
-FormatWord = Literal["auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz"]
+FormatValue = Annotated[Any, PlainValidator(format_from), WithJsonSchema(FORMAT_SCHEMA)]
+ListKind = Literal["block", "allow", "check"]
 Category = Literal["exchange", "ico", "otc", "payment", "media", "other"]
 
 
@@ -343,11 +345,17 @@ class ListEntry(Overrides):
     allow_private: bool = setting(
         False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
     )
-    format: FormatWord = setting("auto", "How the file is written; auto: recognised by its first lines.")
+    format: FormatValue = setting(
+        "auto",
+        "How it is written; auto: recognised by its first lines; register/KIND or a mapping: a register.",
+    )
     match: Literal["exact", "subtree", "below"] | None = setting(
         None, "How far each name reaches; absent: as the format has it (hosts: exact, domains: subtree)."
     )
-    kind: Literal["block", "allow"] = setting("block", "allow: exceptions, from other lists only.")
+    kind: ListKind = setting(
+        "block",
+        "allow: exceptions, from other lists only; check: a register of who is authorised; blocks nothing.",
+    )
     category: Category | None = setting(None, "What kind of names it holds.")
     order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
     starts: Moment = setting(None, _FROM, alias="from")

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from resolver.blocklist.dates import ALWAYS, Window
 from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
+from resolver.blocklist.registers import RegisterFormat
 from resolver.blocklist.rules import Order
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
@@ -47,13 +48,22 @@ def exchange_rule(
 def list_rule(
     entry: ListEntry, defaults: Defaults, orders: Sequence[Order] = (), window: Window = ALWAYS
 ) -> PolicyRule:
-    """Resolve a list that cites `orders`; one of kind allow has the action PASSTHRU."""
+    """Resolve a list that cites `orders`; one of kind allow or check has the action PASSTHRU.
+
+    A register that only warns is in shadow unless its own entry has a mode, whatever its orders say.
+    """
     is_imposed = any(order.imposed_by == "external" for order in orders)
     references = [order.reference or order.id for order in orders]
     rule = _shared("list", entry.name, entry, defaults)
+    mode = rule.mode
+    if entry.kind == "check":
+        mode = Mode.DISABLED
+    elif only_warns(entry) and mode is Mode.ENFORCE:
+        mode = Mode.SHADOW
     return replace(
         rule,
-        action=PolicyAction.PASSTHRU if entry.kind == "allow" else rule.action,
+        action=rule.action if entry.kind == "block" else PolicyAction.PASSTHRU,
+        mode=mode,
         ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
         ede_text=ede_text(f"A name on list {entry.name}", references, entry.contact or defaults.contact),
         category=entry.category or "",
@@ -61,6 +71,12 @@ def list_rule(
         starts_at=window.starts_at,
         ends_at=window.ends_at,
     )
+
+
+def only_warns(entry: ListEntry) -> bool:
+    """Whether a list is a register of warnings, and nobody has written that it is to block."""
+    register = entry.format if isinstance(entry.format, RegisterFormat) else None
+    return entry.mode is None and register is not None and register.is_warning
 
 
 def passing_rule(kind: str, name: str, window: Window = ALWAYS) -> PolicyRule:

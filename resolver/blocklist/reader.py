@@ -36,12 +36,13 @@ from resolver.blocklist.keys import (
     blocklist_schema,
 )
 from resolver.blocklist.orders import order_from, unreadable_order
-from resolver.blocklist.properties import exchange_rule, list_rule, passing_rule
+from resolver.blocklist.properties import exchange_rule, list_rule, only_warns, passing_rule
+from resolver.blocklist.registers import RegisterFormat, kind_objection
 from resolver.blocklist.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
 from resolver.blocklist.spelling import check_spelling
 from resolver.config.yamlmodel import build_section, line_of, show_value
 from resolver.config.yamlsource import Value, YamlMapping, YamlSequence, read_yaml
-from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.problems import SHOWN_CHARS_MAX, Findings, Problem, show, suggest
 
 __all__ = ["AddressRule", "Blocklist", "ListSpec", "NameRule", "Order", "blocklist_schema", "read_blocklist"]
@@ -369,16 +370,23 @@ class _Reader:
         if not ID_PATTERN.fullmatch(entry.name):
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
         download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
-        if entry.kind == "allow" and entry.action is not None:
-            error("action", "a list of kind 'allow' cannot have an action")
+        if entry.kind != "block" and entry.action is not None:
+            error("action", f"a list of kind '{entry.kind}' cannot have an action")
+        register = entry.format if isinstance(entry.format, RegisterFormat) else None
+        if objection := kind_objection(entry.kind, register):
+            error("kind", objection)
         cited = self._cited(entry.order, error)
         window = self._window(entry, error)
         self._warn_of_action(entry.action, at("action"), where)
+        enforced = [order.id for order in cited if order.mode is Mode.ENFORCE]
+        if only_warns(entry) and enforced:
+            message = f"is a register of warnings and in shadow, although order {enforced[0]} says enforce"
+            self._findings.warning(line, f"{where}: {message}; write 'mode: enforce' here to block by it")
         self._lists.append(
             ListSpec(
                 name=entry.name,
                 path=UNPLACED if download else self._path.parent / (entry.path or ""),
-                format=entry.format,
+                format=register.text if register else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
                 rule=list_rule(entry, self._defaults, cited, window),
@@ -390,6 +398,7 @@ class _Reader:
                 line=line,
                 change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,
                 download=download,
+                register=register,
             )
         )
 

@@ -39,7 +39,9 @@ CHECK_KINDS = frozenset({"esma-casps"})
 COLUMNS = ("name", "id", "number", "date", "added", "removed", "authority", "holder")
 """What a mapping may name a column for."""
 _KEYS = ("type", "records", "columns", "delimiter", "header", "encoding", "separator", "date_form")
-_ENCODINGS = frozenset({"utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251", "cp1252"})
+_ENCODINGS = frozenset(
+    {"utf-8", "ascii", "iso8859-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251", "cp1252"}
+)
 TEXT_CHARS_MAX = 200
 
 
@@ -99,6 +101,44 @@ def register_from_json(fields: Mapping[str, Any] | None) -> RegisterFormat | Non
     return RegisterFormat(fields["kind"], mapping)
 
 
+LIST_FORMATS = ("auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz")
+"""The formats of lists that are no registers."""
+
+FORMAT_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"enum": [*LIST_FORMATS, *(REGISTER_PREFIX + kind for kind in REGISTER_KINDS)]},
+        {
+            "type": "object",
+            "properties": {
+                "type": {"enum": ["csv", "json", "xml"]},
+                "records": {"type": "string"},
+                "columns": {"type": "object", "propertyNames": {"enum": list(COLUMNS)}, "required": ["name"]},
+                "delimiter": {"type": "string", "minLength": 1, "maxLength": 1},
+                "header": {"type": "boolean"},
+                "encoding": {"enum": sorted(_ENCODINGS)},
+                "separator": {"type": "string"},
+                "date_form": {"type": "string"},
+            },
+            "required": ["type", "columns"],
+            "additionalProperties": False,
+        },
+    ]
+}
+"""JSON Schema of `format`."""
+
+
+def format_from(value: object) -> str | RegisterFormat:
+    """Read a list's `format`: a word of `LIST_FORMATS`, or what it says of a register.  Raises ValueError."""
+    if isinstance(value, str) and value in LIST_FORMATS:
+        return value
+    wanted = register_format(value)
+    if wanted is None:
+        hint = suggest(value, LIST_FORMATS) if isinstance(value, str) else ""
+        allowed = f"{', '.join(LIST_FORMATS)}, register/KIND, or a mapping of csv, json or xml"
+        raise ValueError(f"{show(value)} is not a format{hint}; allowed: {allowed}")
+    return wanted
+
+
 def register_format(value: object) -> RegisterFormat | None:
     """Read `format`; None for a list of another format.  Raises ValueError with a sentence."""
     if isinstance(value, Mapping):
@@ -115,7 +155,9 @@ def register_format(value: object) -> RegisterFormat | None:
 def _mapping_from(value: Mapping[Any, Any]) -> RegisterMapping:
     for key in value:
         if key not in _KEYS:
-            raise ValueError(f"{show(key)} is no key of a mapping{suggest(str(key), _KEYS)}; known: {', '.join(_KEYS)}")
+            raise ValueError(
+                f"{show(key)} is no key of a mapping{suggest(str(key), _KEYS)}; known: {', '.join(_KEYS)}"
+            )
     kind = value.get("type")
     if kind not in ("csv", "json", "xml"):
         raise ValueError(f"type is {show(kind)}; allowed: csv, json, xml")
@@ -130,7 +172,9 @@ def _mapping_from(value: Mapping[Any, Any]) -> RegisterMapping:
     if kind == "xml" and not texts["records"]:
         raise ValueError("records is missing: the elements that lead to a record, e.g. register/content")
     delimiter = value.get("delimiter", ",")
-    if not (isinstance(delimiter, str) and len(delimiter) == 1 and (delimiter.isprintable() or delimiter == "\t")):
+    if not (
+        isinstance(delimiter, str) and len(delimiter) == 1 and (delimiter.isprintable() or delimiter == "\t")
+    ):
         raise ValueError(f"delimiter is {show(delimiter)}; allowed: one character, e.g. ';'")
     if delimiter == '"':
         raise ValueError("delimiter cannot be the quote")
@@ -191,3 +235,12 @@ def _column(key: str, value: object, kind: str, *, header: bool) -> str:
     if kind == "csv" and not header and not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
         raise ValueError(f"columns.{key}: {show(value)}: without a header write the column's number, from 1")
     return text
+
+
+def kind_objection(kind: str, register: RegisterFormat | None) -> str:
+    """Why a list's `kind` does not go with its format; empty: it does."""
+    if kind == "check" and register is None:
+        return "'check' needs a register: format: register/esma-casps, or a mapping"
+    if kind != "check" and register is not None and register.kind in CHECK_KINDS:
+        return f"{register.text} says who is authorised: it takes kind: check, and blocks nothing"
+    return ""

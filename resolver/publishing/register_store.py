@@ -1,12 +1,12 @@
-"""The records behind a policy's register lists: a file beside the image, for `explain`, `diff` and the history.
+"""The records behind a policy's registers: a file beside the image, for `explain`, `diff` and the history.
 
 Knows: the file's tables.  Does not know: formats, the image, why something is no rule.
 
     state_dir/images/<key>.records    SQLite; comes and goes with the image
 
-Theory: the image has names and lines only; whose decision a name is stands here.  One row for each name, URL or
-address that a record asks for, a rule or not, so that counts, removals and repeats are questions to SQLite,
-which keeps a few megabytes in memory whatever the register's size.  It is derived from the lists: a
+Theory: the image has names and lines only; whose decision a name is stands here.  One row for each name, URL
+or address that a record asks for, a rule or not, so that counts, removals and repeats are questions to
+SQLite, which keeps a few megabytes in memory whatever the register's size.  It is derived from the lists: a
 file that is gone or damaged costs words in `explain`, and no policy.
 """
 
@@ -23,7 +23,6 @@ from resolver.registers.judging import WWW, Reason
 from resolver.registers.record import Asked, Record
 from resolver.wire.names import name_to_text, suffix_offsets
 
-RECORDS_SUFFIX = ".records"
 APPLICATION_ID = 0x45785263
 """`ExRc`."""
 SCHEMA_VERSION = 1
@@ -121,7 +120,8 @@ class RegisterStore:
             (
                 list_number, record.number, record.line, record.id, asked.owner,
                 verdict.value if is_rule else "", asked.written if has_own_text else "",
-                "" if is_rule else verdict.value, record.decision, record.decided, self._word(record.authority),
+                "" if is_rule else verdict.value, record.decision, record.decided,
+                self._word(record.authority),
                 record.added, record.removed, record.holder, record.measure,
             )
         )  # fmt: skip
@@ -161,12 +161,14 @@ class RegisterStore:
         """What became of a list: records and entries read, rules, and the others by reason."""
         where = f"FROM {_JOINED} WHERE list.name = ?"
         found = dict(
-            self._connection.execute(f"SELECT reason, count(*) {where} GROUP BY reason", (list_name,)).fetchall()
+            self._connection.execute(
+                f"SELECT reason, count(*) {where} GROUP BY reason", (list_name,)
+            ).fetchall()
         )
         enforced = int(found.pop("", 0))
         records, whole, none = self._connection.execute(
-            "SELECT count(*), coalesce(sum(ruled = of), 0), coalesce(sum(ruled = 0), 0) FROM (SELECT count(*) AS of,"
-            f" sum(reason IN ('', ?)) AS ruled {where} GROUP BY record)",
+            "SELECT count(*), coalesce(sum(ruled = of), 0), coalesce(sum(ruled = 0), 0)"
+            f" FROM (SELECT count(*) AS of, sum(reason IN ('', ?)) AS ruled {where} GROUP BY record)",
             (Reason.DUPLICATE.value, list_name),
         ).fetchone()
         return {
@@ -179,21 +181,32 @@ class RegisterStore:
             "not_enforced": {reason.value: int(found.get(reason.value, 0)) for reason in Reason},
         }
 
-    def not_enforced(self, list_name: str, limit: int) -> list[Entry]:
-        """The first entries that are no rule, but for repeated ones."""
-        where = "list.name = ? AND reason NOT IN ('', ?)"
-        return self._entries(where, (list_name, Reason.DUPLICATE.value), limit)
+    def not_enforced(self, list_name: str, limit: int, *, but: tuple[Reason, ...] = ()) -> list[Entry]:
+        """The first entries that are no rule, but for some reasons."""
+        marks = ",".join("?" * len(but))
+        where = f"list.name = ? AND reason != '' AND reason NOT IN ({marks})"
+        return self._entries(where, (list_name, *(reason.value for reason in but)), limit)
 
     def lone_www(self, list_name: str, limit: int) -> tuple[int, list[Entry]]:
         """Rules for `www.x` of which x itself stays open, and how many there are."""
         where = (
-            "list.name = ? AND reason = '' AND substr(entry.owner, 1, 4) = ? AND NOT EXISTS (SELECT 1 FROM entry"
-            " AS apex INDEXED BY by_owner WHERE apex.owner = substr(entry.owner, 5) AND apex.owner != x''"
-            " AND apex.list = entry.list AND apex.reason = '')"
+            "list.name = ? AND reason = '' AND substr(entry.owner, 1, 4) = ? AND NOT EXISTS ("
+            "SELECT 1 FROM entry AS apex INDEXED BY by_owner WHERE apex.owner = substr(entry.owner, 5)"
+            " AND apex.owner != x'' AND apex.list = entry.list AND apex.reason = '')"
         )
         values = (list_name, WWW)
-        count = self._connection.execute(f"SELECT count(*) FROM {_JOINED} WHERE {where}", values).fetchone()[0]
+        count = self._connection.execute(f"SELECT count(*) FROM {_JOINED} WHERE {where}", values).fetchone()[
+            0
+        ]
         return int(count), self._entries(where, values, limit)
+
+    def authorities(self, list_name: str) -> dict[str, int]:
+        """Who decided, with how many records each; the records without one under an empty text."""
+        query = (
+            f"SELECT words.text, count(DISTINCT record) FROM {_JOINED} WHERE list.name = ?"
+            " GROUP BY words.text ORDER BY 2 DESC, 1"
+        )
+        return dict(self._connection.execute(query, (list_name,)))
 
     def of_name(self, name: bytes, limit: int) -> list[Entry]:
         """Whatever asks for a name or for one above it, the longest first."""
@@ -289,7 +302,9 @@ def new_store(path: Path) -> Iterator[RegisterStore]:
 def open_store(path: Path) -> Iterator[RegisterStore]:
     """The file at `path`, to read only.  Raises sqlite3.Error, also for what is no such file."""
     # Immutable: nobody writes to it once it has its name, and root leaves no lock or journal beside it.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+    )
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         found = connection.execute("PRAGMA application_id").fetchone()[0]

@@ -22,7 +22,9 @@ ASKS_MAX = 1_000
 
 _PLAIN = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}", re.ASCII)
 _LENGTH = [bytes((length,)) for length in range(64)]
-_SCHEME = re.compile(r"(?:h{0,2}x{0,2}t{0,3}p{1,2}s{0,2}|ftps?)[.:;]{0,2}[/\\]{1,3}", re.IGNORECASE | re.ASCII)
+_SCHEME = re.compile(
+    r"(?:h{0,2}x{0,2}t{0,3}p{1,2}s{0,2}|ftps?)[.:;]{0,2}[/\\]{1,3}", re.IGNORECASE | re.ASCII
+)
 """A web address's beginning, also as people mistype it: `ttps://`, `https.//`, `http:/`, `https//`."""
 _BARE_SCHEME = re.compile(r"//")
 _PORT = re.compile(r"(.*):([0-9]{1,5})", re.ASCII)
@@ -129,4 +131,4 @@ def parts_of(field: str, separator: str = "") -> list[str]:
             parts.append(rough.strip())
         if len(parts) > ASKS_MAX:
             break
-    return parts[:ASKS_MAX + 1]
+    return parts[: ASKS_MAX + 1]

@@ -109,6 +109,16 @@ def get_from(fields: Mapping[str, list[str]]) -> Get:
     return lambda column: fields.get(column, [])
 
 
+def get_from_row(row: list[str], places: Mapping[str, int]) -> Get:
+    """Read fields by the places of their columns; what is empty is missing."""
+
+    def get(column: str) -> list[str]:
+        at = places.get(column)
+        return [row[at]] if at is not None and row[at] else []
+
+    return get
+
+
 def get_from_json(element: Any) -> Get:
     """Read keys with dots; lists give several texts, an element that is a text is its own name."""
 

@@ -13,7 +13,14 @@ from dataclasses import replace
 
 from resolver.blocklist.registers import RegisterFormat, RegisterMapping
 from resolver.registers.asking import asked_of
-from resolver.registers.columns import NOTHING_ASKED, Columns, date_text, get_from, get_from_json
+from resolver.registers.columns import (
+    NOTHING_ASKED,
+    Columns,
+    date_text,
+    get_from,
+    get_from_json,
+    get_from_row,
+)
 from resolver.registers.markup import Fields, elements_of
 from resolver.registers.name_lists import gespa_records, komdigi_records, name_records
 from resolver.registers.objects import elements_in
@@ -45,9 +52,7 @@ CASPS = Columns(
     licence=("ae_homeMemberState", "ae_lei", "ac_authorisationNotificationDate"),
     date_form=_ESMA_DATES,
 )
-HAZARD = Columns(
-    name=("AdresDomeny",), id=("@Lp",), added="DataWpisu", removed="DataWykreslenia"
-)
+HAZARD = Columns(name=("AdresDomeny",), id=("@Lp",), added="DataWpisu", removed="DataWykreslenia")
 HAZARD_AUTHORITY = "Minister Finansów (PL)"
 CERT = Columns(name=("AdresDomeny",), id=("PozycjaRejestru",), added="DataWpisu", removed="DataWykreslenia")
 CERT_AUTHORITY = "CERT Polska (PL)"
@@ -99,19 +104,12 @@ def read_table(
         if first is None:
             raise RegisterRefused("is empty; it should begin with a row of column names", line=1)
         places = _places(first[1], columns, optional, first[0])
-    number = 0
-    for line, fields in rows:
+    for number, (line, fields) in enumerate(rows, start=1):
         if not places:
             places = {str(at + 1): at for at in range(len(fields))}
             if absent := columns.wanted - places.keys():
                 raise RegisterRefused(f"has no column {min(absent)}", line=line)
-        number += 1
-
-        def get(column: str, row: list[str] = fields) -> list[str]:
-            at = places.get(column)
-            return [row[at]] if at is not None and row[at] else []
-
-        yield columns.record(number, line, get)
+        yield columns.record(number, line, get_from_row(fields, places))
 
 
 def _places(names: list[str], columns: Columns, optional: frozenset[str], line: int) -> dict[str, int]:
@@ -228,9 +226,7 @@ def _ru_record(number: int, line: int, fields: Fields) -> Record:
 # Kinds of JSON.
 
 
-def _of_objects(
-    pieces: Pieces, columns: Columns, paths: tuple[str, ...] = _ARRAYS
-) -> Iterator[Record]:
+def _of_objects(pieces: Pieces, columns: Columns, paths: tuple[str, ...] = _ARRAYS) -> Iterator[Record]:
     for number, (line, element) in enumerate(elements_in(pieces, paths), start=1):
         if not isinstance(element, dict | str):
             raise RegisterRefused("is neither an object nor a text", line=line, record=number)
@@ -243,7 +239,11 @@ def _iosco(pieces: Pieces) -> Iterator[Record]:
             raise RegisterRefused("has no id", line=line, record=number)
         # `domain_name` may be a name above what the warning is about: the last resort.
         names = next(
-            (keys for keys in (("url", "other_urls"), ("fqdn",), ("domain_name",)) if any(map(element.get, keys))),
+            (
+                keys
+                for keys in (("url", "other_urls"), ("fqdn",), ("domain_name",))
+                if any(map(element.get, keys))
+            ),
             ("url",),
         )
         yield replace(IOSCO, name=names).record(number, line, get_from_json(element))
@@ -282,9 +282,7 @@ def _cncpo(pieces: Pieces) -> Iterator[Record]:
         number += 1
         # The first that says something is what is asked: the rest tells where it was found.
         asked = next(filter(None, (fields[1], fields[0], fields[2], fields[3])))
-        yield Record(
-            number, line, str(number), (asked_of(asked),), decision, decided, authority="CNCPO (IT)"
-        )
+        yield Record(number, line, str(number), (asked_of(asked),), decision, decided, authority="CNCPO (IT)")
     if not decision:
         raise RegisterRefused("is empty", line=1)
 
@@ -335,4 +333,3 @@ def _mapped(pieces: Pieces, mapping: RegisterMapping) -> Iterator[Record]:
     if mapping.type == "xml":
         return _of_elements(pieces, mapping.records, columns)
     return _of_objects(pieces, columns, (mapping.records,))
-

@@ -2,13 +2,13 @@
 
 Knows: elements, attributes, paths of local names.  Does not know: what a field means.
 Theory: the parser is expat behind `defusedxml`: no document type, so no entities of the document's own and
-nothing from elsewhere.  It is fed by the piece and calls back; only the record that is open is held, so depth,
-text and fields are bounded and the size of the document is not.
+nothing from elsewhere.  It is fed by the piece and calls back; only the record that is open is held, so
+depth, text and fields are bounded and the size of the document is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
@@ -34,7 +34,7 @@ Fields = dict[str, list[str]]
 def elements_of(pieces: Iterable[bytes], path: str) -> Iterator[tuple[int, Fields]]:
     """Records with the number of their first line.  Raises `RegisterRefused`.
 
-    `path`: local names from the root's on, `*` for any: `register/content`.  The document must have that root.
+    `path`: local names from the root's on, `*` for any: `register/content`; the root must be that one.
     """
     gathering = _Gathering(path.split("/"))
     parser = DefusedExpatParser(forbid_dtd=True, forbid_entities=True, forbid_external=True)
@@ -79,7 +79,7 @@ class _Gathering(ContentHandler):
         self._field_count = 0
         self._line = 0
         self._done: list[tuple[int, Fields]] = []
-        self.line_number = lambda: 0
+        self.line_number: Callable[[], int] = lambda: 0
 
     def take(self) -> list[tuple[int, Fields]]:
         """The records that are complete."""
@@ -105,7 +105,8 @@ class _Gathering(ContentHandler):
         """An element outside records: it may be one, or lead to one."""
         if self._depth == 1 and self._path[0] not in ("*", local):
             raise RegisterRefused(
-                f"begins with <{local[:40]}>, not <{self._path[0]}>: another register", line=self.line_number()
+                f"begins with <{local[:40]}>, not <{self._path[0]}>: another register",
+                line=self.line_number(),
             )
         if self._matched != self._depth - 1 or self._path[self._matched] not in ("*", local):
             return

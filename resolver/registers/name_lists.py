@@ -14,7 +14,9 @@ from resolver.registers.asking import asked_of
 from resolver.registers.octets import lines_of
 from resolver.registers.record import Asked, Record, RegisterRefused, Scope, cut
 
-_ZONE_SIGN = re.compile(rb"^(?:\$(?:TTL|ORIGIN)\s|\S*\s+(?:\d+\s+)?(?:IN\s+)?(?:SOA|CNAME)\s)", re.MULTILINE | re.IGNORECASE)
+_ZONE_SIGN = re.compile(
+    rb"^(?:\$(?:TTL|ORIGIN)\s|\S*\s+(?:\d+\s+)?(?:IN\s+)?(?:SOA|CNAME)\s)", re.MULTILINE | re.IGNORECASE
+)
 _VERSION = re.compile(r"#\s*(?P<key>version|serial)\s*[:=]?\s*(?P<value>[\w.-]{1,40})", re.IGNORECASE)
 _NUMBERED = frozenset(("SOA", "NS", "TXT"))
 """Records of a zone that say nothing of a name to be blocked."""
@@ -55,7 +57,7 @@ def komdigi_records(pieces: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _zone_records(pieces: Iterable[bytes], authority: str) -> Iterator[Record]:
-    """`x CNAME page` is this name, `*.x CNAME page` what is below it; owners are told without the zone's name."""
+    """`x CNAME page` is this name, `*.x CNAME page` what is below it; owners without the zone's name."""
     zone = ZoneText()
     apex = serial = ""
     number = line = 0

@@ -29,7 +29,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _SIGN = re.compile(r'[\[\]{}]|"(?:[^"\\]++|\\.)*+(?P<end>"?)', re.DOTALL)
 """A bracket or a string; of a string that goes on in the next piece, `end` is empty."""
 _WORD = re.compile(r"[^\s,\]}{\[:\"]+")
-_LONG_NUMBER = re.compile(r"[0-9]{%d}" % (DIGITS_MAX + 1))
+_LONG_NUMBER = re.compile(f"[0-9]{{{DIGITS_MAX + 1}}}")
 
 
 def elements_in(pieces: Iterable[bytes], paths: Iterable[str]) -> Iterator[tuple[int, Any]]:

@@ -33,7 +33,9 @@ _PACKERS = (
     (b"%PDF-", "a PDF"),
     (b"\xd0\xcf\x11\xe0", "an Office document"),
 )
-_HTML = re.compile(rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(
+    rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def text_pieces(pieces: Iterable[bytes], octets_max: int) -> Iterator[bytes]:
@@ -57,7 +59,9 @@ def text_pieces(pieces: Iterable[bytes], octets_max: int) -> Iterator[bytes]:
         if not number:
             piece = _without_mark(piece)
         if b"\0" in piece:
-            raise RegisterRefused("a NUL byte: this is not text", line=line + piece[: piece.index(b"\0")].count(b"\n"))
+            raise RegisterRefused(
+                "a NUL byte: this is not text", line=line + piece[: piece.index(b"\0")].count(b"\n")
+            )
         line += piece.count(b"\n")
         if piece:
             yield piece

@@ -18,7 +18,7 @@ from resolver.registers.octets import text_pieces
 from resolver.registers.record import Record, RegisterRefused, Scope
 
 INVALID_FREE = 3
-"""Names that cannot be read and never cost a register anything, so that a short one may have its typing errors."""
+"""Names that cannot be read and never cost a register anything: a short one may have its typing errors."""
 
 
 @dataclass(frozen=True, slots=True)
