@@ -42,9 +42,10 @@ from resolver.publishing.approvals import approvals_of, approvals_path, content_
 from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
+from resolver.publishing.list_files import open_list
 from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
-from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules, open_list
+from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
 from resolver.publishing.served_text import TextLost, served_text
 
 OnStep = Callable[[str], None]

@@ -13,22 +13,20 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.conflicts import built_in_name_rules, entry_text
-from resolver.blocklist.downloads import UNPLACED, stored_path
 from resolver.blocklist.properties import passing_rule
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.durable import Replacement
-from resolver.identity import as_owner_of
 from resolver.lists.reading import Said
 from resolver.policy.verdict import RuleForm
-from resolver.portions import open_regular, read_portion
+from resolver.portions import read_portion
 from resolver.problems import Problem, show
 from resolver.publishing.compiled import RECORDS_SUFFIX
 from resolver.publishing.image_writer import ImageWriter
+from resolver.publishing.list_files import open_list
 from resolver.publishing.list_rules import AddedList, Classes
 from resolver.publishing.register_store import Entry, RegisterStore, new_store
 from resolver.registers.judging import Judge, Reason
@@ -40,19 +38,6 @@ SHOWN_MAX = 20
 """Entries of each sort that are told one by one; `import` tells more."""
 OVERLAPS_KEPT_MAX = 1_000
 BATCH_NAMES = 4_096
-
-
-@contextlib.contextmanager
-def open_list(spec: ListSpec) -> Iterator[FileIO]:
-    """A list's file, as its owner where it is a copy of ours.  Raises OSError."""
-    if spec.path == UNPLACED:
-        raise FileNotFoundError
-    if spec.download is None:
-        with open_regular(spec.path) as file:
-            yield file
-        return
-    with as_owner_of(spec.path.parents[1]) as folder, open_regular(stored_path(folder, spec.name)) as file:
-        yield file
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,6 +275,22 @@ class RecordChanges(NamedTuple):
 _SIGNS = {RuleForm.EXACT.value: "=", RuleForm.BELOW.value: "*."}
 
 
+def changed_records(old: Path, new: Path, lists: Iterable[str], limit: int) -> dict[str, Any]:
+    """By list what two stores do not have in common, for the history; `unknown` where one is not kept."""
+    if not (old.exists() and new.exists()):
+        return {name: {"unknown": True} for name in lists}
+    found: dict[str, Any] = {}
+    try:
+        with open_store(old), open_store(new) as store:
+            for name in lists:
+                changes = store.changes_since(old, name, limit)
+                if changes.gained_count or changes.lost_count:
+                    found[name] = changes.as_json()
+    except (sqlite3.Error, OSError):
+        return {name: {"unknown": True} for name in lists}
+    return found
+
+
 def _rule_text(owner: bytes, form: str) -> str:
     return _SIGNS.get(form, "") + name_to_text(owner)
 
