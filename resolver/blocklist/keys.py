@@ -321,6 +321,42 @@ class SignatureEntry(Section):
     )
 
 
+class LoginEntry(Section):
+    """A token that is asked for before the list is."""
+
+    url: OneLine = text_setting(..., "Where; at the host of the list's url.", longest=4_096)
+    body_file: OneLine = text_setting(..., "File of the JSON that is sent: user and password.", longest=4_096)
+    token: OneLine = text_setting(
+        "access_token", "Where the token is in the answer's JSON, keys with dots between.", longest=200
+    )
+
+
+class AccessEntry(Section):
+    """How a download proves who asks: paths of files, for secrets do not belong here."""
+
+    bearer_file: OneLine | None = text_setting(None, "File of a bearer token.", longest=4_096)
+    basic_file: OneLine | None = text_setting(None, "File of user:password.", longest=4_096)
+    api_key_file: OneLine | None = text_setting(None, "File of a key for api_key_header.", longest=4_096)
+    api_key_header: OneLine | None = text_setting(None, "Header of the key, e.g. X-Api-Key.", longest=64)
+    login: LoginEntry | None = setting(
+        None, "Where a token is asked for.", allowed="a mapping with url, body_file and token"
+    )
+    certificate_file: OneLine | None = text_setting(None, "Client certificate (PEM) of TLS.", longest=4_096)
+    key_file: OneLine | None = text_setting(None, "Its private key (PEM).", longest=4_096)
+
+
+class DiscoverEntry(Section):
+    """The url is a page that names the list's link, which changes."""
+
+    link: OneLine = text_setting(..., "Regular expression that the link has.", longest=500)
+    choose: Literal["only", "first", "last", "highest"] = setting(
+        "only", "Which of several links: highest compares numbers in them, such as dates."
+    )
+    sha256: OneLine | None = text_setting(
+        None, "The same for the link of a file with the list's SHA-256.", longest=500
+    )
+
+
 class ListEntry(Overrides):
     """One list of names from elsewhere: a file here, or one that is downloaded."""
 
@@ -340,6 +376,16 @@ class ListEntry(Overrides):
         None,
         "The public key of the one who must have signed it.",
         allowed="a mapping with ed25519 or minisign: the public key, and url or path of the signature",
+    )
+    access: AccessEntry | None = setting(
+        None,
+        "How the download proves who asks; only over https, only to the url's own host.",
+        allowed="a mapping with bearer_file, basic_file, api_key_file, login or certificate_file",
+    )
+    discover: DiscoverEntry | None = setting(
+        None,
+        "How the list's link is found on the page at url.",
+        allowed="a mapping with link: a regular expression",
     )
     allow_http: bool = setting(False, "Fetch it over http:// although nothing proves its content.")
     allow_private: bool = setting(

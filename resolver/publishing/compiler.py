@@ -42,7 +42,7 @@ from resolver.publishing.approvals import approvals_of, approvals_path, content_
 from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
-from resolver.publishing.list_files import open_list
+from resolver.publishing.list_files import open_list, secret_problems
 from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
@@ -116,6 +116,7 @@ def compile_policy(
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
     compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += date_problems(blocklist, now)
+    compiled.problems += secret_problems(blocklist.lists)
     if has_errors(compiled.problems):
         return compiled
     compiled.key = key_of(compiled.inputs)
