@@ -52,7 +52,7 @@ def find_link(page: bytes, page_url: str, pattern: str, choose: Choice) -> str:
 def _absolute(page_url: str, written: str) -> str:
     """A link as it is followed; empty for one that is not."""
     try:
-        link = urldefrag(urljoin(page_url, written)).url
+        link: str = urldefrag(urljoin(page_url, written)).url
         split_url(link)
     except ValueError:
         return ""
@@ -69,4 +69,4 @@ def sha256_in(octets: bytes) -> str:
     found = {match.lower() for match in _SHA256.findall(octets)}
     if len(found) != 1:
         raise FetchFailed(Result.HASH, f"the checksum file has {len(found)} SHA-256 hashes, not one")
-    return found.pop().decode()
+    return str(found.pop(), "ascii")

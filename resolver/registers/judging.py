@@ -73,13 +73,13 @@ class Judge:
         for at in offsets:
             if (forms := self._protected.get(owner[at:])) and _is_void(forms, form, is_same=not at):
                 return Reason.PROTECTED
-        if owner in _behind_cnames() or (owner in _platforms() and form is not RuleForm.EXACT):
+        is_wide = form is not RuleForm.EXACT
+        if owner in _behind_cnames() or (owner in _platforms() and (is_wide or not shared_names([owner]))):
+            # `=github.io` alone is nobody's page, `=github.com` is everybody's.
             return Reason.SHARED_PLATFORM
-        if owner in shared_platforms() and not shared_names([owner]):
-            return Reason.SHARED_PLATFORM  # `=github.com` alone is everybody's page, too.
-        if form is not RuleForm.EXACT and shared_names([owner]):
+        if is_wide and shared_names([owner]):
             return Reason.PUBLIC_SUFFIX
-        return None
+        return Reason.SHARED_PLATFORM if is_wide and owner in above_shared_platforms() else None
 
 
 _REASONS = {
@@ -105,6 +105,4 @@ def _behind_cnames() -> frozenset[bytes]:
 
 @cache
 def _platforms() -> frozenset[bytes]:
-    """Shared platforms and the names above them."""
-    more = map(name_from_text, SHARED_PLATFORMS)
-    return frozenset((*shared_platforms(), *above_shared_platforms(), *more))
+    return frozenset((*shared_platforms(), *map(name_from_text, SHARED_PLATFORMS)))

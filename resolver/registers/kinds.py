@@ -267,13 +267,13 @@ def _piracy_shield(pieces: Pieces) -> Iterator[Record]:
 
 def _cncpo(pieces: Pieces) -> Iterator[Record]:
     """A row of number and time, then url;domain;addresses of the url;addresses."""
-    number, decision, decided = 0, "", ""
+    number, listed = 0, ""
     for line, text in lines_of(pieces, "utf-8", must_end=True):
         fields = [field.strip() for field in text.rstrip("\r\n").split(";")]
-        if not decision:
+        if not listed:
             if len(fields) < 2 or not _CNCPO_HEAD.match(fields[0]) or not _CNCPO_STAMP.match(fields[1]):
                 raise RegisterRefused("the first row should be number;timestamp of 12 digits", line=line)
-            decision, decided = fields[0], date_text(fields[1], "%Y%m%d%H%M")
+            listed = date_text(fields[1], "%Y%m%d%H%M")
             continue
         if not any(fields):
             continue
@@ -282,8 +282,8 @@ def _cncpo(pieces: Pieces) -> Iterator[Record]:
         number += 1
         # The first that says something is what is asked: the rest tells where it was found.
         asked = next(filter(None, (fields[1], fields[0], fields[2], fields[3])))
-        yield Record(number, line, str(number), (asked_of(asked),), decision, decided, authority="CNCPO (IT)")
-    if not decision:
+        yield Record(number, line, str(number), (asked_of(asked),), authority="CNCPO (IT)", added=listed)
+    if not listed:
         raise RegisterRefused("is empty", line=1)
 
 

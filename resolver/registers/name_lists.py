@@ -1,6 +1,6 @@
 """Registers that are lists of names and little more: text, and zone text.
 
-Knows: comments, a version in them, a zone's `x` and `*.x`.  Does not know: what becomes of a name.
+Knows: comments, a zone's `x` and `*.x`.  Does not know: what becomes of a name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from resolver.registers.record import Asked, Record, RegisterRefused, Scope, cut
 _ZONE_SIGN = re.compile(
     rb"^(?:\$(?:TTL|ORIGIN)\s|\S*\s+(?:\d+\s+)?(?:IN\s+)?(?:SOA|CNAME)\s)", re.MULTILINE | re.IGNORECASE
 )
-_VERSION = re.compile(r"#\s*(?P<key>version|serial)\s*[:=]?\s*(?P<value>[\w.-]{1,40})", re.IGNORECASE)
 _NUMBERED = frozenset(("SOA", "NS", "TXT"))
 """Records of a zone that say nothing of a name to be blocked."""
 
@@ -33,17 +32,8 @@ def name_records(pieces: Iterable[bytes], authority: str) -> Iterator[Record]:
 
 
 def gespa_records(pieces: Iterable[bytes]) -> Iterator[Record]:
-    """One name a line, behind a header in comments that gives version and serial."""
-    number, edition = 0, ""
-    for line, text in lines_of(pieces, "utf-8", must_end=True):
-        written = text.strip()
-        if written.startswith("#"):
-            if (found := _VERSION.match(written)) and found["key"].lower() == "serial":
-                edition = found["value"]
-            continue
-        if written:
-            number += 1
-            yield Record(number, line, "", (asked_of(written),), edition, authority="Gespa (CH)")
+    """One name a line, behind a header in comments."""
+    return name_records(pieces, "Gespa (CH)")
 
 
 def komdigi_records(pieces: Iterable[bytes]) -> Iterator[Record]:
@@ -59,7 +49,7 @@ def komdigi_records(pieces: Iterable[bytes]) -> Iterator[Record]:
 def _zone_records(pieces: Iterable[bytes], authority: str) -> Iterator[Record]:
     """`x CNAME page` is this name, `*.x CNAME page` what is below it; owners without the zone's name."""
     zone = ZoneText()
-    apex = serial = ""
+    apex = ""
     number = line = 0
     for line, text in lines_of(pieces, "utf-8", must_end=True):
         try:
@@ -71,7 +61,6 @@ def _zone_records(pieces: Iterable[bytes], authority: str) -> Iterator[Record]:
         owner = _absolute(found.owner, zone.origin)
         if found.rtype == "SOA":
             apex = apex or f".{owner}"
-            serial = cut(found.words[2]) if len(found.words) > 2 else ""
         if found.rtype in _NUMBERED:
             continue
         if found.rtype != "CNAME" or len(found.words) != 1:
@@ -83,9 +72,7 @@ def _zone_records(pieces: Iterable[bytes], authority: str) -> Iterator[Record]:
         asked = asked_of(name)
         if asked.scope is Scope.NAME:
             asked = Asked(Scope.EXACT, asked.owner, asked.written)
-        yield Record(
-            number, found.line, "", (asked,), serial, authority=authority, measure=cut(found.words[0])
-        )
+        yield Record(number, found.line, "", (asked,), authority=authority, measure=cut(found.words[0]))
     if zone.is_inside_record:
         raise RegisterRefused("the last record is left open by a (: the register is cut off", line=line)
 

@@ -63,7 +63,18 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
 IMPURE = {"asyncio", "socket", "time", "random", "secrets", "select", "ssl", "threading", "uvloop"}
 """What a pure module may not see: clocks, sockets, chance, schedulers."""
 
-PURE_ROOMS = {"wire", "policy", "cache", "known_names", "blocklist", "lists", "export", "local", "publishing", "registers"}
+PURE_ROOMS = {
+    "wire",
+    "policy",
+    "cache",
+    "known_names",
+    "blocklist",
+    "lists",
+    "export",
+    "local",
+    "publishing",
+    "registers",
+}
 PURE_MODULES = {
     "resolver.forwarding.transaction",
     "resolver.forwarding.upstream",
