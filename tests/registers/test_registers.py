@@ -464,7 +464,7 @@ def test_a_mapping_reads_json_and_xml_by_paths() -> None:
     ],
 )
 def test_a_wrong_mapping_is_refused_with_what_is_wrong(keys: dict[str, object], what: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError) as caught:
         register_format(keys)
     assert what in str(caught.value)
 
