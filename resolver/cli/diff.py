@@ -5,6 +5,7 @@ Knows: what may stand on either side.  Does not know: how blocklists are compare
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
     if as_json and as_markdown:
         return bad_input([Problem("diff", 0, "choose one of --json and --markdown")])
     try:
-        sides = _side(old, config), _side(new, config)
-        difference = compare(sides[0].blocklist, sides[1].blocklist)
-        records = compare_records(*sides)
+        with contextlib.ExitStack() as opened:
+            sides = _side(old, config, opened), _side(new, config, opened)
+            difference = compare(sides[0].blocklist, sides[1].blocklist)
+            records = compare_records(*sides)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
     described = difference.as_json()
@@ -45,7 +47,7 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
     return EXIT_FINDINGS if records or not difference.is_empty else EXIT_FINE
 
 
-def _side(text: str, config: Path | None) -> Side:
+def _side(text: str, config: Path | None, opened: contextlib.ExitStack) -> Side:
     """A file, or a generation of the history where a number names no file.  Raises BadInput."""
     path = Path(text)
     if not (text.isascii() and text.isdigit()) or path.exists():
@@ -53,7 +55,8 @@ def _side(text: str, config: Path | None) -> Side:
     settings, _ = read_settings(config)
     path = settings.blocklist.with_name(f"generation {text}")
     blocklist = read_side(path, text_of(settings.state_dir, int(text)))
-    return Side(blocklist, records_of(settings.state_dir, int(text)))
+    records = records_of(settings.state_dir, int(text))
+    return Side(blocklist, None if records is None else opened.enter_context(records))
 
 
 def read_side(path: Path, octets: bytes | None) -> Blocklist:

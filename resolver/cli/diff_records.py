@@ -6,15 +6,20 @@ Knows: where the records of a side are found, or how to read them now.  Does not
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.rules import Blocklist, ListSpec
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.identity import as_owner_of
+from resolver.portions import open_regular
 from resolver.publishing.history import HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterTaking
@@ -30,17 +35,20 @@ class Side:
     """One side of a comparison."""
 
     blocklist: Blocklist
-    records: Path | None = None
-    """The records that were in force with it, where they are still kept."""
+    records: FileIO | None = None
+    """The records that were in force with it, opened, where they are still kept."""
 
 
-def records_of(state_dir: Path, number: int) -> Path | None:
+def records_of(state_dir: Path, number: int) -> FileIO | None:
     """The records of one generation's registers; None where they are no longer kept."""
-    with contextlib.suppress(HistoryUnusable), open_history(state_dir) as history:
-        generation = history.get(number)
-        if generation is not None:
-            path = ImageStore(state_dir).records_path_of(str(generation.counts.get("image", "")))
-            return path if path.exists() else None
+    with contextlib.suppress(HistoryUnusable, OSError):
+        with open_history(state_dir) as history:
+            generation = history.get(number)
+        key = "" if generation is None else str(generation.counts.get("image", ""))
+        # Root, too, opens what is there as the folder's owner.
+        if re.fullmatch("[0-9a-f]{40}", key):
+            with as_owner_of(state_dir) as folder:
+                return open_regular(ImageStore(folder).records_path_of(key))
     return None
 
 
@@ -56,9 +64,12 @@ def compare_records(old: Side, new: Side) -> dict[str, Any]:
         paths: list[Path] = []
         unread: set[str] = set()
         for number, side in enumerate((old, new)):
-            path = side.records or folder / f"{number}.records"
+            path = folder / f"{number}.records"
             if side.records is None:
                 unread |= _read(side.blocklist, lists, path)
+            else:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(side.records, file)
             paths.append(path)
         readable = [name for name in lists if name not in unread]
         unknown = {name: {"unknown": True} for name in lists if name in unread}
@@ -74,7 +85,7 @@ def _registers(side: Side) -> dict[str, ListSpec]:
 def _is_same(name: str, old: Side, new: Side) -> bool:
     """Whether both sides read the same file in the same way, now."""
     if old.records is not None or new.records is not None:
-        return old.records == new.records
+        return False
     before, after = _registers(old)[name], _registers(new)[name]
     return (before.path.absolute(), before.register, before.match) == (
         after.path.absolute(),

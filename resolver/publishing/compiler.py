@@ -35,19 +35,29 @@ from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replacing
 from resolver.policy.image import Effect, Image, ImageUnusable
-from resolver.policy.verdict import RuleForm
+from resolver.policy.verdict import Mode, RuleForm
 from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
-from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
+from resolver.publishing.compiled import (
+    IMAGE_SUFFIX,
+    RECORDS_SUFFIX,
+    TEXT_SUFFIX,
+    Compiled,
+    InputFile,
+    key_of,
+)
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
 from resolver.publishing.list_files import open_list, secret_problems
 from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
+from resolver.publishing.register_store import lost_records
 from resolver.publishing.served_text import TextLost, served_text
 
+LOST_RECORDS_MAX = 100
+"""Names of one register that are told one by one when they are lost; the history has more."""
 OnStep = Callable[[str], None]
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
@@ -115,8 +125,7 @@ def compile_policy(
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
     compiled.problems[:0] = forced_problems if is_approved else problems
-    compiled.problems += date_problems(blocklist, now)
-    compiled.problems += secret_problems(blocklist.lists)
+    compiled.problems += [*date_problems(blocklist, now), *secret_problems(blocklist.lists)]
     if has_errors(compiled.problems):
         return compiled
     compiled.key = key_of(compiled.inputs)
@@ -130,6 +139,7 @@ def compile_policy(
         compiled.problems += check_problems(compiled.image, blocklist, checks, now)
         _keep_text(compiled.image, octets)
         compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
+        compiled.losses += _lost_records(blocklist, compiled.image, state_dir)
     return compiled
 
 
@@ -151,6 +161,22 @@ def _fall_of(
     fall = find_fall(old, blocklist, now)
     compiled.losses = [line for loss in fall.losses for line in loss.lines()]
     return fall.problems(str(blocklist.path))
+
+
+def _lost_records(blocklist: Blocklist, image: Path, state_dir: Path | None) -> list[str]:
+    """What registers that are enforced asked for when a policy served last, and do not now."""
+    lists = [
+        spec.name
+        for spec in blocklist.lists
+        if spec.register is not None and spec.kind == "block" and spec.rule.mode is Mode.ENFORCE
+    ]
+    if state_dir is None or not lists or image.parent != ImageStore(state_dir).images:
+        return []  # A command compiles elsewhere, perhaps as root, and has no business with files there.
+    note = ImageStore(state_dir).last_good()
+    if note is None or note.key == image.stem:
+        return []
+    old = ImageStore(state_dir).records_path_of(note.key)
+    return lost_records(old, image.with_suffix(RECORDS_SUFFIX), lists, LOST_RECORDS_MAX)
 
 
 def _find_or_write(

@@ -291,6 +291,17 @@ def changed_records(old: Path, new: Path, lists: Iterable[str], limit: int) -> d
     return found
 
 
+def lost_records(old: Path, new: Path, lists: Iterable[str], limit: int) -> list[str]:
+    """What was a rule of these registers and is none now, in lines for the log, `limit` for each list."""
+    lines: list[str] = []
+    for name, changes in changed_records(old, new, lists, limit).items():
+        lost = changes.get("lost", ())
+        lines += [f"not asked for any more: {rule} (list {name}, record {record})" for record, rule in lost]
+        if (more := changes.get("lost_count", 0) - len(lost)) > 0:
+            lines.append(f"not asked for any more: {more:,} more names of list {name}")
+    return lines
+
+
 def _rule_text(owner: bytes, form: str) -> str:
     return _SIGNS.get(form, "") + name_to_text(owner)
 

@@ -82,6 +82,8 @@ class RegisterRefused(ValueError):
 
 def cut(text: str) -> str:
     """A text that is only shown: on one line, printable, of bounded length."""
+    if len(text) <= TEXT_CHARS_MAX and text.isprintable() and "  " not in text:
+        return text.strip()  # Nearly every one; no other space is printable.
     text = " ".join(text.split())
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

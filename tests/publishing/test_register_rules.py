@@ -21,7 +21,7 @@ from resolver.policy.table import PolicyTable, open_table
 from resolver.publishing.compiled import RECORDS_SUFFIX, Compiled, key_of
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import open_history
-from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore
+from resolver.publishing.image_store import IMAGES_KEPT_MAX, ImageStore, LastGood
 from resolver.publishing.recorder import Applied, record
 from resolver.publishing.register_rules import RegisterFile
 from resolver.publishing.register_store import open_store
@@ -359,6 +359,18 @@ def test_history_says_when_the_records_before_are_not_kept(place: Place) -> None
     assert latest is not None and latest.changes["records"] == {"one": {"unknown": True}}
 
 
+def test_the_log_names_what_an_enforced_register_does_not_ask_for_any_more(place: Place) -> None:
+    place.write(HAZARD % (row(1, "a.example.com") + row(2, "b.example.com")))
+    before = place.compile()
+    note = LastGood(before.key, tuple(before.inputs), tuple(before.paths))
+    ImageStore(place.state).remember(note)
+    assert place.compile().losses == []
+    place.write(HAZARD % (row(2, "b.example.com") + row(3, "c.example.com")))
+    assert place.compile().losses == ["not asked for any more: a.example.com (list one, record 1)"]
+    place.write(HAZARD % row(3, "c.example.com"), "format: register/pl-hazard, mode: shadow")
+    assert not any("not asked for" in line for line in place.compile().losses)
+
+
 def test_records_go_with_their_images(place: Place) -> None:
     for number in range(IMAGES_KEPT_MAX + 2):
         place.write(HAZARD % row(number, f"n{number}.example.com"))
@@ -387,6 +399,20 @@ def test_diff_names_record_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "gains 2 (`b.example.com`)" in capsys.readouterr().out
     assert diff_blocklists(old, old, None, as_json=True, as_markdown=False) == 0
     assert json.loads(capsys.readouterr().out)["records"] == {}
+
+
+def test_diff_of_generations_takes_the_records_that_were_in_force(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        place.write(HAZARD % row(number, f"n{number}.example.com"))
+        compiled = place.compile()
+        record(place.state, Applied(1.7e9 + number, compiled.inputs, compiled.counts))
+    config = place.folder / "resolver.yaml"
+    config.write_text(f"blocklist: {place.path}\nstate_dir: {place.state}\n")
+    assert diff_blocklists("1", "2", config, as_json=True, as_markdown=False) == 1
+    records = json.loads(capsys.readouterr().out)["records"]["one"]
+    assert (records["gained"], records["lost"]) == ([["2", "n2.example.com"]], [["1", "n1.example.com"]])
 
 
 # A million records.
