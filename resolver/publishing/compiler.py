@@ -347,8 +347,9 @@ def _write_image(
         "per_list": list_names,
         "list_formats": {name: one.format for name, one in added.items()},
         "list_skipped": {name: one.skipped for name, one in added.items() if one.skipped},
-        "registers": registers.counts,
     }
+    if registers.counts:
+        compiled.counts["registers"] = registers.counts
     if not rails.allow(compiled):
         return
     meta = {
