@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resolver.cli.diff import text_of
-from resolver.cli.diff_text import as_text, headline
+from resolver.cli.diff_text import as_text, headline, records_headline, records_lines
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
@@ -108,6 +108,8 @@ def _print_generation(generation: Generation) -> None:
     print("what it changed is not known" if "unknown" in changes else as_text(changes))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
+    for line in records_lines(changes.get("records", {})):
+        print(line)
     for path in changes.get("files", ()):
         print(f"list file changed: {path}")
 
@@ -123,6 +125,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = counted(len(changes["files"]), "list file")
     elif said == "nothing":
         said = "no effect on the policy"
+    if records := records_headline(changes.get("records", {})):
+        said = f"{said}; {records}"
     if rollback := changes.get("rollback"):
         said = f"rollback to {rollback['to']}; {said}"
     return said
