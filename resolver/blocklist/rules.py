@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from resolver.blocklist.downloads import Download
-from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.blocklist.measures import Measure
+from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.problems import Problem
 
 Effect = Literal["block", "allow", "protect"]
@@ -71,7 +72,7 @@ class ListSpec:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Why: the legal or house basis that an exchange cites."""
+    """Why: the legal or house basis that exchanges and lists cite."""
 
     id: str
     authority: str
@@ -81,6 +82,21 @@ class Order:
     """ISO 8601, as written."""
     url: str | None
     imposed_by: Literal["external", "house"]
+    starts_at: float | None = None
+    """Unix seconds of `from`; None: always.  Not in force before, and so for the next."""
+    ends_at: float | None = None
+    """Unix seconds of `until`, or of the end of `through`; None: never."""
+    mode: Mode | None = None
+    """As written; None: what `defaults` say."""
+    received_at: float | None = None
+    """Unix seconds: when it came."""
+    due_at: float | None = None
+    """Unix seconds: by when it must be in force."""
+    measure: Measure | None = None
+    is_confidential: bool = False
+    asks: tuple[str, ...] = ()
+    """What it names, as written there."""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
