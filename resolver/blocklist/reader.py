@@ -107,6 +107,7 @@ class _Reader:
         self._exchanges: list[PolicyRule] = []
         self._exchange_lines: dict[str, int] = {}
         self._start_lines: dict[str, int] = {}
+        self._aliases: dict[str, tuple[str, ...]] = {}
         self._names: dict[str, str] = {}
         """Exchange's name, in lower case -> its id."""
         self._has_bad_entries = False
@@ -154,6 +155,7 @@ class _Reader:
             fall_max_percent=self._defaults.fall_max_percent,
             exchange_lines=self._exchange_lines,
             start_lines=self._start_lines,
+            aliases=self._aliases,
         )
 
     def _read_defaults(self, tree: YamlMapping, root: Root | None) -> None:
@@ -241,6 +243,8 @@ class _Reader:
             self._has_bad_entries |= has_bad_entries
             if entry is None:
                 continue
+            if entry.aliases:
+                self._aliases[key] = entry.aliases
             self._warn_of_entry(key, entry, value, line)
             if len(self._blocked) + len(self._addresses) == count_before and not has_bad_entries:
                 self._findings.warning(

@@ -120,3 +120,5 @@ class Blocklist:
     """Exchange id -> the line that a remark on its end belongs to."""
     start_lines: dict[str, int] = field(default_factory=dict)
     """Exchange id -> the line that a remark on its beginning belongs to."""
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Exchange id -> its other names, where it has any."""
