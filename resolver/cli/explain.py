@@ -74,50 +74,79 @@ def explain(
     name: str, qtype_text: str, client: str, wall: float, zone: tzinfo, blocklist: Path, settings: Settings
 ) -> Explanation:
     """Decide about `name` as of `wall` (Unix seconds); dates are shown in `zone`.  Raises BadInput."""
-    address = _address_or_none(name)
-    qname = b"" if address is not None else _argument("NAME", name_from_text, name)
-    qtype = _argument("--type", qtype_from_text, qtype_text)
-    peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with scratch_folder() as directory:
-        table = _load(blocklist, directory, settings.state_dir, wall)
-        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
+        return Explainer(qtype_text, client, wall, zone, blocklist, settings, directory).explain(name)
+
+
+class Explainer:
+    """One policy at one moment, for any number of names."""
+
+    def __init__(
+        self,
+        qtype_text: str,
+        client: str,
+        wall: float,
+        zone: tzinfo,
+        blocklist: Path,
+        settings: Settings,
+        directory: Path,
+    ) -> None:
+        """Load the policy; its image goes into `directory`.  Raises BadInput."""
+        self._qtype = _argument("--type", qtype_from_text, qtype_text)
+        self._client = client
+        self._peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
+        self._wall = wall
+        self._zone = zone
+        self._blocklist = blocklist
+        self._settings = settings
+        self._table = _load(blocklist, directory, settings.state_dir, wall)
+        self._plan = make_plan(settings)
+        self._is_allowed = Clients(settings.clients.allow).standing(self._peer.address).is_allowed
+
+    def explain(self, name: str) -> Explanation:
+        """Decide about one name, or one address.  Raises BadInput."""
+        address = _address_or_none(name)
         if address is not None:
-            return Explanation(
-                asked=name,
-                name=str(address),
-                qtype=type_text(qtype),
-                client=client,
-                is_client_allowed=is_allowed,
-                at=wall,
-                verdict=None,
-                trace=trace_address(table, address.packed, wall),
-                reply=None,
-                source="upstream",
-                upstreams=(),
-                orders=table.orders,
-                blocklist=str(blocklist),
-                zone=zone,
-                nxdomain_why="",
-            )
+            return self._of_address(name, address)
+        qname = _argument("NAME", name_from_text, name)
+        table, qtype, wall = self._table, self._qtype, self._wall
         trace = table.trace(qname, wall)
-        plan = make_plan(settings)
-        outcome = _answer(table, settings, plan, peer, qname, qtype, wall)
+        outcome = _answer(table, self._settings, self._plan, self._peer, qname, qtype, wall)
         return Explanation(
             asked=name,
             name=name_to_text(qname),
             qtype=type_text(qtype),
-            client=client,
-            is_client_allowed=is_allowed,
+            client=self._client,
+            is_client_allowed=self._is_allowed,
             at=wall,
             verdict=trace.verdict,
             trace=traced_rules(trace),
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
-            upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
+            upstreams=tuple(upstream.name for upstream in self._plan.set_for(qname).upstreams),
             orders=table.orders,
-            blocklist=str(blocklist),
-            zone=zone,
+            blocklist=str(self._blocklist),
+            zone=self._zone,
             nxdomain_why=trace.nxdomain_why,
+        )
+
+    def _of_address(self, name: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Explanation:
+        return Explanation(
+            asked=name,
+            name=str(address),
+            qtype=type_text(self._qtype),
+            client=self._client,
+            is_client_allowed=self._is_allowed,
+            at=self._wall,
+            verdict=None,
+            trace=trace_address(self._table, address.packed, self._wall),
+            reply=None,
+            source="upstream",
+            upstreams=(),
+            orders=self._table.orders,
+            blocklist=str(self._blocklist),
+            zone=self._zone,
+            nxdomain_why="",
         )
 
 

@@ -1,1 +1,1 @@
-"""Orders of authorities: read as they come, matched with the platforms we know, proposed, written, measured."""
+"""Orders of authorities: read, matched with the platforms we know, proposed, written, measured."""

@@ -20,26 +20,32 @@ COLUMNS_MAX = 200
 _DELIMITERS = (";", "\t", "|", ",")
 
 _ROLE_WORDS = {
-    Role.ADDRESSES: "website websites web url urls domain domains host hosts hostname fqdn address addresses site "
-    "sites mirror mirrors internetseite webseite adresse adressen domaine domaines dominio dominios sito sitio "
-    "strona domena adresy сайт сайты домен домены адрес адреса 网址 域名",
-    Role.NAME: "name names platform platforms entity company firm exchange operator provider commercial brand "
-    "plattform unternehmen anbieter plateforme société societe nom piattaforma società nome plataforma empresa "
-    "nombre nazwa firma платформа название наименование 名称 平台",
-    Role.OTHER: "source sources reference references decision link links authority regulator publication notice "
-    "contact email mail phone comment comments remark remarks date reason quelle bescheid behörde",
+    Role.ADDRESSES: """
+        website websites web url urls domain domains host hosts hostname fqdn address addresses site sites
+        mirror mirrors internetseite webseite adresse adressen domaine domaines dominio dominios sito sitio
+        strona domena adresy сайт сайты домен домены адрес адреса 网址 域名
+    """,
+    Role.NAME: """
+        name names platform platforms entity company firm exchange operator provider commercial brand
+        plattform unternehmen anbieter plateforme société societe nom piattaforma società
+        nome plataforma empresa nombre nazwa firma платформа название наименование 名称 平台
+    """,
+    Role.OTHER: """
+        source sources reference references decision link links authority regulator publication notice contact
+        email mail phone comment comments remark remarks date reason quelle bescheid behörde
+    """,
 }
 
 
 def csv_rows(text: str, *, delimiter: str | None = None) -> list[Row]:
     """The records of a text.  Raises Unreadable with the line."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > LINE_CHARS_MAX:
-            raise Unreadable(number, f"has {len(line):,} characters; allowed: {LINE_CHARS_MAX:,}")
+    for number, piece in enumerate(text.split("\n"), 1):
+        if len(piece) > LINE_CHARS_MAX:
+            raise Unreadable(number, f"has {len(piece):,} characters; allowed: {LINE_CHARS_MAX:,}")
     delimiter = delimiter or sniff(text) or ","
     # With their ends, which a quoted cell keeps: there they part items.
-    lines = (f"{line}\n" for line in text.split("\n"))
+    lines = (f"{piece}\n" for piece in text.split("\n"))
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     rows: list[Row] = []
     roles: list[Role] | None = None
@@ -48,7 +54,9 @@ def csv_rows(text: str, *, delimiter: str | None = None) -> list[Row]:
         for record in reader:
             line, start = start, reader.line_num + 1
             if start - line > RECORD_LINES_MAX:
-                raise Unreadable(line, f"a quote is opened here and not closed within {RECORD_LINES_MAX} lines")
+                raise Unreadable(
+                    line, f"a quote is opened here and not closed within {RECORD_LINES_MAX} lines"
+                )
             if len(record) > COLUMNS_MAX:
                 raise Unreadable(line, f"has {len(record):,} columns; allowed: {COLUMNS_MAX}")
             if not any(cell.strip() for cell in record):
@@ -86,7 +94,12 @@ def roles_of(record: list[str]) -> list[Role]:
 
 def _role_of(header: str) -> Role:
     words = re.split(r"[^\w]+|_|(?<=[a-z])(?=[A-Z])", header.strip())
-    known = [role for role in (Role.OTHER, Role.ADDRESSES, Role.NAME) for word in words if word.lower() in _ROLE_WORDS[role].split()]
+    known = [
+        role
+        for role in (Role.OTHER, Role.ADDRESSES, Role.NAME)
+        for word in words
+        if word.lower() in _ROLE_WORDS[role].split()
+    ]
     if known:
         return known[0]
     return Role.OTHER

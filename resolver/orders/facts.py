@@ -49,9 +49,17 @@ _MONTHS = (
 _MONTH_OF = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
 _MONTH_WORDS = "|".join(sorted(_MONTH_OF, key=len, reverse=True))
 
-_ISO = re.compile(r"\b(20[0-9]{2})-([01][0-9])-([0-3][0-9])(?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?(?:Z|[+-][0-2][0-9]:?[0-5][0-9])?)?")
-_DAY_FIRST = re.compile(rf"\b([0-3]?[0-9])(?:\.|st|nd|rd|th|º|er)?\s+(?:de\s+)?({_MONTH_WORDS})\s+(?:de\s+)?(20[0-9]{{2}})\b", re.IGNORECASE)
-_MONTH_FIRST = re.compile(rf"\b({_MONTH_WORDS})\s+([0-3]?[0-9])(?:st|nd|rd|th)?,?\s+(20[0-9]{{2}})\b", re.IGNORECASE)
+_ISO = re.compile(
+    r"\b(20[0-9]{2})-([01][0-9])-([0-3][0-9])"
+    r"(?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?(?:Z|[+-][0-2][0-9]:?[0-5][0-9])?)?"
+)
+_DAY_FIRST = re.compile(
+    rf"\b([0-3]?[0-9])(?:\.|st|nd|rd|th|º|er)?\s+(?:de\s+)?({_MONTH_WORDS})\s+(?:de\s+)?(20[0-9]{{2}})\b",
+    re.IGNORECASE,
+)
+_MONTH_FIRST = re.compile(
+    rf"\b({_MONTH_WORDS})\s+([0-3]?[0-9])(?:st|nd|rd|th)?,?\s+(20[0-9]{{2}})\b", re.IGNORECASE
+)
 _FIGURES = re.compile(r"\b([0-3]?[0-9])([./-])([01]?[0-9])\2(20[0-9]{2})\b")
 _CHINESE = re.compile(r"(20[0-9]{2})\s*[年년]\s*([01]?[0-9])\s*[月월]\s*([0-3]?[0-9])\s*[日일]")
 _NUMBER = re.compile(
@@ -60,11 +68,15 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _DEADLINE = re.compile(
-    r"\b(?:within|in|not later than|no later than|binnen|innerhalb von|dans|entro|en|w ciągu|в течение)\s+\w*\s*[0-9]{1,3}\s+"
-    r"(?:working |business |calendar |werk)?(?:hours?|days?|weeks?|months?|stunden|tagen?|wochen|heures|jours|ore|giorni|horas|días|dni|godzin|часов|дней)\b",
+    r"\b(?:within|in|not later than|no later than|binnen|innerhalb von|dans|entro|en|w ciągu|в течение)\s+"
+    r"(?:\w+\s+)?[0-9]{1,3}\s+(?:working |business |calendar |werk)?"
+    r"(?:hours?|days?|weeks?|months?|stunden|tagen?|wochen|heures|jours|ore|giorni|horas|días|dni|godzin|"
+    r"часов|дней)\b",
     re.IGNORECASE,
 )
-_ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b|\b(?:UTC|GMT)[+-][0-9]{1,2}(?::?[0-9]{2})?\b|\b(?:CET|CEST|MSK|EET|EEST|MEZ|MESZ)\b")
+_ZONE = re.compile(
+    r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b|\b(?:UTC|GMT)[+-][0-9]{1,2}(?::?[0-9]{2})?\b|\b(?:CET|CEST|MSK|EET|EEST|MEZ|MESZ)\b"
+)
 _SLASHES = re.compile(r"\S*://\S*")
 
 

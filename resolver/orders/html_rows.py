@@ -19,11 +19,48 @@ TAG_CHARS_MAX = 65_536
 """A longer tag is none: the `<` stands for itself."""
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,30})")
-_HREF = re.compile(r"""\bhref\s*=\s*(?:"([^"]{0,4000})"|'([^']{0,4000})'|([^\s"'>]{1,4000}))""", re.IGNORECASE)
+_HREF = re.compile(
+    r"""\bhref\s*=\s*(?:"([^"]{0,4000})"|'([^']{0,4000})'|([^\s"'>]{1,4000}))""", re.IGNORECASE
+)
 _SKIPPED = ("script", "style", "template", "head", "noscript", "svg", "select", "textarea")
 _LINES = frozenset(
-    "p div section article header footer aside main nav ul ol dl dt dd h1 h2 h3 h4 h5 h6 table thead tbody tfoot "
-    "caption blockquote pre hr form fieldset body html address figure figcaption".split()
+    [
+        "p",
+        "div",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "aside",
+        "main",
+        "nav",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "table",
+        "thead",
+        "tbody",
+        "tfoot",
+        "caption",
+        "blockquote",
+        "pre",
+        "hr",
+        "form",
+        "fieldset",
+        "body",
+        "html",
+        "address",
+        "figure",
+        "figcaption",
+    ]
 )
 
 
@@ -150,7 +187,10 @@ class _Page:
             return
         shown = f"- {text.strip()}" if self._is_point else text.strip()
         for row in text_rows(shown.replace("\n", " "), first_line=line):
-            cells = tuple(Cell(cell.text, line, cell.role, links if at == 0 else ()) for at, cell in enumerate(row.cells))
+            cells = tuple(
+                Cell(cell.text, line, cell.role, links if at == 0 else ())
+                for at, cell in enumerate(row.cells)
+            )
             self._rows.append(Row(line, cells, row.kind, self._block))
 
     def _end_row(self) -> None:

@@ -2,8 +2,8 @@
 
 Knows: separators, words beside an address, names that were broken or mistyped.
 Does not know: rows, platforms.
-Theory: in a list of addresses an item is one address.  Two words where the second is one (`delta bits.example`)
-may be a name with a blank in it, and its end alone is somebody else's name.
+Theory: in a list of addresses an item is one address.  Two words where the second is one
+(`delta bits.example`) may be a name with a blank in it, and its end alone is somebody else's name.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from resolver.orders.reach import Reason
 from resolver.orders.rows import Cell
 from resolver.orders.words import Address, is_comma_typo, plain_text, read_word
 
-_SEPARATOR = re.compile(r"[,;|\n•·]+(?=\s|$)|[;|\n]+|\s(?:and|und|oder|or|et|ou|e|y|o|и|или|oraz|i|ve|dan|&|/|\+)\s", re.IGNORECASE)
-_LABEL = re.compile(r"[(\[].*|.*:|-|–|—|www|url|site|website|web|mirror|domain|host|app|also|see|cf\.?", re.IGNORECASE)
+_SEPARATOR = re.compile(
+    r"[,;|\n•·]+(?=\s|$)|[;|\n]+|\s(?:and|und|oder|or|et|ou|e|y|o|и|или|oraz|i|ve|dan|&|/|\+)\s",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"[(\[].*|.*:|-|–|—|www|url|site|website|web|mirror|domain|host|app|also|see|cf\.?", re.IGNORECASE
+)
 """Words that may stand in front of an address without being part of it."""
 NAME_WORDS_MAX = 8
 """A platform's name has no more words."""
@@ -45,7 +50,9 @@ def items_of(cell: Cell, *, is_listed: bool = True) -> list[Item]:
     for text, ahead in _split(plain_text(cell.text)):
         stripped = text.strip()
         if stripped:
-            items.append(_item(stripped, line + text[: len(text) - len(text.lstrip())].count("\n"), is_listed))
+            items.append(
+                _item(stripped, line + text[: len(text) - len(text.lstrip())].count("\n"), is_listed)
+            )
         line += ahead
     if cell.is_cut and items and items[0].addresses and not items[0].before:
         items[0] = _cut(items[0])
@@ -119,7 +126,7 @@ def with_blank(item: Item) -> Item:
         owner=b"",
         reason=Reason.DOUBTFUL,
         why="has a blank in it: its end alone is another name",
-        suggestions=(*near, first.host),
+        suggestions=near,
     )
     return replace(item, before=" ".join(words[:-1]), addresses=(doubted, *item.addresses[1:]))
 

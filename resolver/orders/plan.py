@@ -18,6 +18,7 @@ from resolver.orders.naming import ID_CHARS_MAX
 from resolver.orders.platforms import Platform, covers
 from resolver.orders.proposal import Entry, Known, NotTaken, Proposal, least_entries
 from resolver.orders.reach import Reason
+from resolver.orders.words import Address
 from resolver.policy.verdict import RuleForm
 from resolver.wire.names import suffix_offsets
 
@@ -133,7 +134,9 @@ class Plan:
     """Why it cannot be carried out."""
 
 
-def make_plan(proposal: Proposal, policy: Blocklist, tree: Tree, order: OrderTexts, *, is_named: bool) -> Plan:
+def make_plan(
+    proposal: Proposal, policy: Blocklist, tree: Tree, order: OrderTexts, *, is_named: bool
+) -> Plan:
     """The changes.  `is_named`: only the names that the order itself writes come under it."""
     return _Planner(policy, tree, order, is_named=is_named).plan(proposal)
 
@@ -188,14 +191,17 @@ class _Planner:
     def _is_limited(self) -> bool:
         """Whether the order is not in force always: what cites nothing else would stop being so, too."""
         keys = {**self._there, **self._order.keys()}
-        return any(keys.get(key) for key in ("from", "until", "through")) or keys.get("mode") not in (None, "enforce")
+        return any(keys.get(key) for key in ("from", "until", "through")) or keys.get("mode") not in (
+            None,
+            "enforce",
+        )
 
     def _plan_own(self, known: Known) -> None:
         """A platform of the blocklist."""
         platform = known.platform
         rule = platform.rule
         if not rule.orders and self._is_limited:
-            self._cannot_cite(known)
+            self._plan_uncited(known)
             return
         entries = least_entries(known.addresses)
         if self._is_named:
@@ -216,7 +222,7 @@ class _Planner:
         self._plan.added[platform.id] = domains
 
     def _plan_named(self, known: Known, entries: list[Entry]) -> None:
-        """Only what the order writes: in an entry of its own, which cites what the platform cites, and the order."""
+        """Only what the order writes, in an entry of its own: it cites what the platform cites, too."""
         platform = known.platform
         if not entries:
             why = "is named without an address, and only addresses of the order are taken (--scope named)"
@@ -254,7 +260,9 @@ class _Planner:
                 return str(text)
         raise AssertionError("a rule comes from the file")
 
-    def _add_own_entry(self, platform: Platform, domains: list[str], orders: list[str], end: str = "") -> None:
+    def _add_own_entry(
+        self, platform: Platform, domains: list[str], orders: list[str], end: str = ""
+    ) -> None:
         if not domains:
             return
         content = {
@@ -274,7 +282,7 @@ class _Planner:
         self._add_exchange(exchange_id, {"name": name, **content}, domains, orders)
 
     def _plan_of_catalogue(self, known: Known) -> None:
-        """A platform that the blocklist lacks: its entry is taken over, or only what the order names of it."""
+        """A platform that the blocklist lacks: its entry is taken over, or what the order names of it."""
         platform = known.platform
         entries = least_entries(known.addresses)
         content: Tree = {"name": platform.name}
@@ -297,7 +305,9 @@ class _Planner:
             self._add_exchange(platform.id, content, domains)
             self._plan.added[platform.id] = domains
 
-    def _add_exchange(self, exchange_id: str, content: Tree, domains: list[str], orders: list[str] | None = None) -> None:
+    def _add_exchange(
+        self, exchange_id: str, content: Tree, domains: list[str], orders: list[str] | None = None
+    ) -> None:
         cited = orders or [self._order.id]
         for domain in domains:
             self._note_written(domain, exchange_id)
@@ -318,19 +328,30 @@ class _Planner:
 
     def _has_other_authority(self, orders: Sequence[str]) -> bool:
         known = self._policy.orders
-        return any(order != self._order.id and known[order].imposed_by == "external" for order in orders if order in known)
-
-    def _cannot_cite(self, known: Known) -> None:
-        platform = known.platform
-        kept = "in force at its dates only" if self._order.mode in (None, "enforce") else "in shadow"
-        why = (
-            f"is blocked by {platform.id}, which cites no order: were this one its only one, it would be {kept}; "
-            f"give {platform.id} an order of its own first"
+        return any(
+            order != self._order.id and known[order].imposed_by == "external"
+            for order in orders
+            if order in known
         )
-        self._skip(known, Reason.NOT_CITED, why)
 
-    def _skip(self, known: Known, reason: Reason, why: str) -> None:
-        names = [(address.written, address.line) for address in known.addresses]
+    def _plan_uncited(self, known: Known) -> None:
+        """A platform that cites no order, so is blocked always; with this as its only one it would not be."""
+        platform = known.platform
+        covered = [one for one in known.addresses if _is_covered((one.owner, one.form), platform.names)]
+        rest = least_entries([one for one in known.addresses if one not in covered])
+        domains = [entry_text(*entry) for entry in self._lacking(rest)]
+        self._add_own_entry(platform, domains, [self._order.id])
+        self._plan.added[platform.id] = domains
+        if covered or not known.addresses:
+            kept = "at its dates only" if self._order.mode in (None, "enforce") else "in shadow"
+            why = (
+                f"is blocked by {platform.id}, which cites no order: with this as its only one it would "
+                f"be in force {kept}; give {platform.id} an order of its own first"
+            )
+            self._skip(known, Reason.NOT_CITED, why, covered)
+
+    def _skip(self, known: Known, reason: Reason, why: str, addresses: Sequence[Address] = ()) -> None:
+        names = [(address.written, address.line) for address in addresses]
         for written, line in names or [(known.platform.name, known.line)]:
             self._plan.not_taken.append(NotTaken(written, line, reason, why))
 

@@ -3,7 +3,7 @@
 Knows: the exchanges of the blocklist and of the catalogue, when two names are the same.
 Does not know: rows of an order, what is written.
 Theory: the blocklist comes first and the catalogue fills in what it lacks.  Two names are the same when their
-letters and digits are, without case, accents, blanks and dots; whatever is merely near is a question for a person.
+letters and digits are, without case, accents, blanks and dots; what is near is a question for a person.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ NEAR_RATIO = 0.84
 """From here on two names are so alike that one may be a slip of the other (difflib)."""
 NEAR_CHARS_MIN = 5
 """Shorter names are all alike."""
-_PARTS = re.compile(r"\s*(?:[/|;()\[\]]|,\s|\s[-–—]\s|\b(?:aka|a\.k\.a\.|formerly|ehemals|früher|ex|also|d/b/a|trading as)\b)\s*", re.IGNORECASE)
+_PARTS = re.compile(
+    r"\s*(?:[/|;()\[\]]|,\s|\s[-–—]\s|"
+    r"\b(?:aka|a\.k\.a\.|formerly|ehemals|früher|ex|also|d/b/a|trading as)\b)\s*",
+    re.IGNORECASE,
+)
 _IN_BRACKETS = re.compile(r"(.*?)\s*\((.*)\)\s*")
 
 
@@ -82,7 +86,10 @@ class Platforms:
         """Take from the catalogue what the blocklist lacks; of a platform that both have, the names."""
         twin = self.by_id.get(platform.id)
         if twin is None:
-            twin = next((self._by_owner[rule.owner][0][1] for rule in platform.names if rule.owner in self._by_owner), None)
+            twin = next(
+                (self._by_owner[rule.owner][0][1] for rule in platform.names if rule.owner in self._by_owner),
+                None,
+            )
         elif not is_same(twin, platform):
             return
         if twin is None:
@@ -119,7 +126,9 @@ class Platforms:
             {
                 platform.id
                 for known, found in self._by_owner.items()
-                if known != owner and known.endswith(owner) and any(known[at:] == owner for at in suffix_offsets(known))
+                if known != owner
+                and known.endswith(owner)
+                and any(known[at:] == owner for at in suffix_offsets(known))
                 for _, platform in found
             }
         )
@@ -137,7 +146,11 @@ class Platforms:
             for near in difflib.get_close_matches(key[:64], self._long_keys, n=2, cutoff=NEAR_RATIO):
                 found += self._by_key[near]
         words = re.findall(r"\w+", text)
-        runs = {name_key("".join(words[a:b])) for a in range(len(words)) for b in range(a + 1, min(a + 4, len(words)) + 1)}
+        runs = {
+            name_key("".join(words[a:b]))
+            for a in range(len(words))
+            for b in range(a + 1, min(a + 4, len(words)) + 1)
+        }
         for key in runs:
             if len(key) >= NEAR_CHARS_MIN or key.upper() in words:
                 found += self._by_key.get(key, [])
@@ -179,4 +192,6 @@ def _platforms(blocklist: Blocklist, *, is_in_policy: bool) -> Iterator[Platform
             names.setdefault(rule.rule.label, []).append(rule)
     for exchange in blocklist.exchanges:
         aliases: Iterable[str] = blocklist.aliases.get(exchange.label, ())
-        yield Platform(exchange.label, exchange, tuple(aliases), tuple(names.get(exchange.label, ())), is_in_policy)
+        yield Platform(
+            exchange.label, exchange, tuple(aliases), tuple(names.get(exchange.label, ())), is_in_policy
+        )

@@ -30,8 +30,11 @@ class Known:
     """None: the order names it by its name alone."""
     remarks: list[str] = field(default_factory=list)
 
-    def as_json(self, under: list[str], others: list[str]) -> dict[str, Any]:
-        """For `--json`; `under`: the names it is blocked by, `others`: those that the order did not write."""
+    def as_json(self, added: list[str], others: list[str], entry: str | None) -> dict[str, Any]:
+        """For `--json`; `added`: names it gets, `others`: those that the order does not write.
+
+        `entry`: the exchange that blocks it under the order.
+        """
         return {
             "id": self.platform.id,
             "name": self.platform.name,
@@ -39,7 +42,8 @@ class Known:
             "in_blocklist": self.platform.is_in_policy,
             "line": self.line,
             "addresses": [address_json(address) for address in self.addresses],
-            "added": under,
+            "entry": entry,
+            "added": added,
             "also_under_the_order": others,
             "remarks": self.remarks,
         }
@@ -113,7 +117,7 @@ class Proposal:
     @property
     def address_count(self) -> int:
         """How many addresses are taken."""
-        return sum(len(entry.addresses) for entry in (*self.known, *self.new))
+        return sum(len(known.addresses) for known in self.known) + sum(len(new.addresses) for new in self.new)
 
 
 def least_entries(addresses: list[Address]) -> list[Entry]:

@@ -60,8 +60,9 @@ def reach_of(owner: bytes, form: RuleForm, *, has_path: bool) -> tuple[RuleForm,
         what = shared.get(name) or behind.get(name)
         if what is not None:
             text = name_to_text(name)
-            asked = "a page there" if has_path else "it"
-            why = f"{text} is a shared platform ({what}): DNS cannot enforce {asked} without blocking everybody's"
+            asked = "one page there" if has_path else "one customer of it"
+            platform = f"{text} is a shared platform ({what})"
+            why = f"cannot be enforced by DNS: {platform}, and DNS does not know {asked}"
             return form, Reason.SHARED_PLATFORM, why
     if is_public_suffix(owner):
         return form, Reason.PUBLIC_SUFFIX, "is a public suffix: the names under it belong to many"

@@ -30,7 +30,9 @@ _FOREIGN = (
 )
 """Begins of files that are often sent instead, and what they are."""
 _AS_TEXT = "save it as text, CSV, HTML or PDF"
-_HTML_START = re.compile(r"\s*<(?:!doctype|html|head|body|table|div|p|ul|ol|h[1-6]|\?xml|!--)\b", re.IGNORECASE)
+_HTML_START = re.compile(
+    r"\s*<(?:!doctype|html|head|body|table|div|p|ul|ol|h[1-6]|\?xml|!--)\b", re.IGNORECASE
+)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 _HEAD_OCTETS = 4096
 """Where a page declares its encoding."""
@@ -57,14 +59,20 @@ def read_order(octets: bytes, *, name: str = "", kind: str = "auto", encoding: s
         kind = _kind_of(text, name)
     rows = {"csv": csv_rows, "html": html_rows}.get(kind, text_rows)(text)
     if not rows:
-        raise Unreadable(0, "has no text in it" + ("; a scanned page has none: type it" if kind == "pdf" else ""))
+        raise Unreadable(
+            0, "has no text in it" + ("; a scanned page has none: type it" if kind == "pdf" else "")
+        )
     return Document(kind, rows)
 
 
 def _decoded(octets: bytes, encoding: str | None) -> str:
     if encoding is not None:
         return _as(octets, _known(encoding), f"--encoding {encoding}")
-    for mark, found in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for mark, found in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if octets.startswith(mark):
             return _as(octets[len(mark) :], found, "its byte order mark")
     if declared := _CHARSET.search(octets[:_HEAD_OCTETS]):
@@ -79,7 +87,13 @@ def _known(name: str, who: str = "--encoding") -> str:
     except LookupError:
         raise Unreadable(0, f"{who} {name!r}: there is no such encoding") from None
     # Codecs such as zlib or rot13 are no encodings of text.
-    if not getattr(info, "_is_text_encoding", True) or info.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
+    if not getattr(info, "_is_text_encoding", True) or info.name in (
+        "idna",
+        "punycode",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "undefined",
+    ):
         raise Unreadable(0, f"{who} {name!r}: there is no such encoding")
     return info.name
 

@@ -31,7 +31,12 @@ NAME_CHARS_MAX = 100
 
 
 def sort_rows(
-    document: Document, platforms: Platforms, *, order_id: str, take: Iterable[str] = (), url: str | None = None
+    document: Document,
+    platforms: Platforms,
+    *,
+    order_id: str,
+    take: Iterable[str] = (),
+    url: str | None = None,
 ) -> Proposal:
     """Make the proposal.  `take`: names and ids that a person says are meant; `url`: the order's own.
 
@@ -68,12 +73,16 @@ class _Sorter:
             else:
                 running.append(row)
             if len(self._asks) > ADDRESSES_MAX:
-                message = f"names more than {ADDRESSES_MAX:,} addresses; a register is configured under 'lists'"
+                message = (
+                    f"names more than {ADDRESSES_MAX:,} addresses; a register is configured under 'lists'"
+                )
                 raise Unreadable(row.line, message)
         for row in running:
             self._take_text(row, is_list=is_list)
         result.known = sorted(self._known.values(), key=lambda known: known.line)
-        result.new = sorted({id(new): new for new in self._new_by_key.values()}.values(), key=lambda new: new.line)
+        result.new = sorted(
+            {id(new): new for new in self._new_by_key.values()}.values(), key=lambda new: new.line
+        )
         result.not_taken.sort(key=lambda one: one.line)
         result.asks = list(self._asks)
         return result
@@ -122,7 +131,9 @@ class _Sorter:
                 if owner is not None and owner in self._take_owners:
                     form, reason, why = reach_of(owner, RuleForm.SUBTREE, has_path=False)
                     self._result.taken.add(self._take_owners[owner])
-                    note = "" if suggestion == address.written.lower() else f"taken as {suggestion}, as you said"
+                    note = (
+                        "" if suggestion == address.written.lower() else f"taken as {suggestion}, as you said"
+                    )
                     return replace(address, owner=owner, form=form, reason=reason, why=why, note=note)
         return address
 
@@ -188,7 +199,9 @@ class _Sorter:
             why = f"is near to {_listed(near)}, and the order gives no address"
             self._not_taken(name, line, Reason.DOUBTFUL, why, ids)
         elif not self._taken_platforms(self._platforms.near_name(name)):
-            self._not_taken(name, line, Reason.NO_ADDRESS, "is no name that we know, and the order gives no address")
+            self._not_taken(
+                name, line, Reason.NO_ADDRESS, "is no name that we know, and the order gives no address"
+            )
 
     def _taken_platforms(self, platforms: Iterable[Platform]) -> list[Platform]:
         taken = [platform for platform in platforms if platform.id in self._take]
@@ -217,7 +230,9 @@ class _Sorter:
             homes[platform.id] = self._know(platform, line)
         for platform in others:
             if platform.id not in homes and platform.id not in self._known and has_address:
-                why = f"is the name of {platform.id}, but no address here is one of its: a mirror, or a clone?"
+                why = (
+                    f"is the name of {platform.id}, but no address here is one of its: a mirror, or a clone?"
+                )
                 self._not_taken(name, line, Reason.DOUBTFUL, why, (platform.id,), is_asked=False)
         if not unknown:
             return
@@ -278,7 +293,9 @@ class _Sorter:
                 self._know(platform, row.line)
                 self._asks.setdefault(platform.name)
             else:
-                self._not_taken(platform.name, row.line, Reason.DOUBTFUL, where, (platform.id,), is_asked=False)
+                self._not_taken(
+                    platform.name, row.line, Reason.DOUBTFUL, where, (platform.id,), is_asked=False
+                )
 
     def _own(self, address: Address) -> bool:
         return bool(self._own_host) and is_at_or_below(address.owner, name_from_text(self._own_host))
@@ -301,7 +318,9 @@ def _parts(row: Row) -> tuple[str, list[Item], list[Item]]:
     has_names = any(cell.role is Role.NAME for cell in cells)
     for at, cell in enumerate(cells):
         found = items_of(cell)
-        if cell.role is Role.NAME or (cell.role is Role.ANY and at == 0 and _is_title(cell, found, cells[1:])):
+        if cell.role is Role.NAME or (
+            cell.role is Role.ANY and at == 0 and _is_title(cell, found, cells[1:])
+        ):
             names.append(plain_text(cell.text))
         elif cell.role is Role.ADDRESSES:
             items += [with_blank(item) for item in found]
@@ -322,7 +341,9 @@ def _is_title(cell: Cell, found: list[Item], rest: tuple[Cell, ...]) -> bool:
     """Whether the first cell is a name that looks like an address (`Gate.io`): others behind it have some."""
     if not any(item.addresses for item in found):
         return False
-    return cell.text != cell.text.lower() and any(item.addresses for other in rest for item in items_of(other))
+    return cell.text != cell.text.lower() and any(
+        item.addresses for other in rest for item in items_of(other)
+    )
 
 
 def _of_one_cell(cell: Cell) -> tuple[str, list[Item], list[Item]]:

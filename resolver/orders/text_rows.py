@@ -1,6 +1,7 @@
 """Lines of plain text -> rows: points of lists, lines of tables in columns, running text.
 
-Knows: numbers and bullets, columns by wide gaps, lines that go on in the next.  Does not know: octets, platforms.
+Knows: numbers and bullets, columns by wide gaps, lines that go on in the next.
+Does not know: octets, platforms.
 Theory: an order's annex is a list, and what stands around it (letterhead, reasons, footers) is not.  A line
 counts as part of a list when a cell of it holds addresses and nothing else, or a number is followed by a
 short name and addresses.
@@ -18,7 +19,9 @@ from resolver.orders.rows import Cell, Kind, Row, Unreadable
 LINE_CHARS_MAX = 65_536
 """Longest line of a text: no person wrote a longer one."""
 
-_PREFIX = re.compile(r"\s*(?:[(\[]?(?:[0-9]{1,6}|[a-z]|[ivx]{1,5})[.)\]]{1,2}|[-–—*•·▪‣◦●○■□–])(?=\s)\s*", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"\s*(?:[(\[]?(?:[0-9]{1,6}|[a-z]|[ivx]{1,5})[.)\]]{1,2}|[-–—*•·▪‣◦●○■□–])(?=\s)\s*", re.IGNORECASE
+)
 _NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\t+|\s{2,})")
 _GAP = re.compile(r"\t+|\s{2,}\|?\s*|\s*\|\s+")
 _CUT = re.compile(r"\S*[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
@@ -91,7 +94,7 @@ class _Reader:
 def _cells(line: str, body_at: int, number: int, *, is_cut: bool) -> tuple[tuple[Cell, ...], int]:
     """The cells of a line, and the column in which its addresses begin."""
     body = line[body_at:]
-    cells = []
+    cells: list[Cell] = []
     column = at = 0
     for found in [*_GAP.finditer(body), None]:
         end = found.start() if found is not None else len(body)
@@ -115,7 +118,10 @@ def _is_sentence(items: list[Item]) -> bool:
 
 def _kind(cells: tuple[Cell, ...], *, has_prefix: bool) -> Kind:
     texts = [cell.text for cell in cells]
-    if any(len(text.split()) > NAME_WORDS_MAX and not is_pure(items_of(cell)) for text, cell in zip(texts, cells, strict=True)):
+    if any(
+        len(text.split()) > NAME_WORDS_MAX and not is_pure(items_of(cell))
+        for text, cell in zip(texts, cells, strict=True)
+    ):
         return Kind.LISTED if has_prefix and _ends_in_addresses(cells[-1]) else Kind.PROSE
     pure = [is_pure(items_of(cell)) for cell in cells]
     if any(pure):

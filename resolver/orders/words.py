@@ -77,7 +77,9 @@ _OTHER_SCHEME = re.compile(
     r"(?:tel|sms|tg|magnet|bitcoin|ethereum|skype|whatsapp|viber|javascript|data|market|intent|itms-apps|fax):",
     re.IGNORECASE,
 )
-_BROKEN_SCHEME = re.compile(r"(?:h{0,2}t{1,3}p{1,2}s{0,2})(?:[:;.,]?[/\\]{1,4}|[:;]{1,2}[/\\]{0,4})(?=.)", re.IGNORECASE)
+_BROKEN_SCHEME = re.compile(
+    r"(?:h{0,2}t{1,3}p{1,2}s{0,2})(?:[:;.,]?[/\\]{1,4}|[:;]{1,2}[/\\]{0,4})(?=.)", re.IGNORECASE
+)
 """`https.//`, `https//`, `https:/`, `http:\\\\`, `ttps://` and their like."""
 _PORT = re.compile(r":([0-9]{1,5})$", re.ASCII)
 _COMMA_TYPO = re.compile(r"[^\s,]+,[^\s,./]+(?:[:/].*)?", re.ASCII)
@@ -104,16 +106,20 @@ def read_word(word: str, line: int, *, is_listed: bool) -> Address | None:
     address = Address(written, line)
     lower = text.lower()
     if lower.startswith("mailto:") or _is_mail(lower):
-        return replace(address, reason=Reason.MAIL_ADDRESS, why="is a mail address, not a site")
+        return replace(
+            address, reason=Reason.MAIL_ADDRESS, why="is a mail address, not a site: nothing to block"
+        )
     if _OTHER_SCHEME.match(text):
-        return replace(address, reason=Reason.NOT_DNS, why="is no web address: an app opens it, without DNS")
+        return replace(
+            address, reason=Reason.NOT_DNS, why="cannot be enforced by DNS: an app opens it, not a browser"
+        )
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() in _WEB_SCHEMES:
         return _read_url(address, text[scheme.end() :], is_url=True, is_listed=is_listed)
     if broken := _BROKEN_SCHEME.match(text):
         return _of_broken_url(address, text[broken.end() :])
     if scheme:
-        why = f"is of the scheme {show(scheme[1])}, which needs no DNS"
+        why = f"cannot be enforced by DNS: {show(scheme[1])} addresses need none"
         return replace(address, reason=Reason.NOT_DNS, why=why)
     if (network := _network(text)) is not None:
         return _is_network(address, network)
@@ -158,7 +164,7 @@ def _network(text: str) -> str | None:
 
 def _is_network(address: Address, network: str) -> Address:
     noun = "an address" if network.endswith(("/32", "/128")) else "a network"
-    why = f"is {noun}, not a name: it cannot be enforced by DNS; block it at the firewall"
+    why = f"cannot be enforced by DNS: it is {noun}, not a name; block it at the firewall"
     return replace(address, reason=Reason.ADDRESS_ONLY, why=why)
 
 
@@ -184,9 +190,7 @@ def _read_url(address: Address, rest: str, *, is_url: bool, is_listed: bool) -> 
         return found
     if at and user:
         return found.doubted(f"has {show(user)} in front of its host {found.host}")
-    extra = " and ".join(
-        filter(None, ("its port" if port else "", "its path" if path.strip("/") else ""))
-    )
+    extra = " and ".join(filter(None, ("its port" if port else "", "its path" if path.strip("/") else "")))
     note = f"DNS knows no {extra.replace('its ', '')}: all of {found.host} is blocked" if extra else ""
     return replace(found, note=note)
 
@@ -203,7 +207,11 @@ def _read_host(address: Address, host: str, *, has_path: bool, is_sure: bool) ->
             return None
         return replace(address, reason=Reason.INVALID, why="holds no domain name")
     if labels[-1].isascii() and labels[-1].isdigit():
-        return None if not is_sure else replace(address, reason=Reason.INVALID, why="ends in a number; no domain does")
+        return (
+            None
+            if not is_sure
+            else replace(address, reason=Reason.INVALID, why="ends in a number; no domain does")
+        )
     if ".." in host or host.startswith("."):
         joined = ".".join(labels)
         if _names(joined) is None:
@@ -217,7 +225,9 @@ def _read_host(address: Address, host: str, *, has_path: bool, is_sure: bool) ->
             return None
         meant = ascii_meant(host)
         suggestions = () if _names(meant) is None or "." not in meant else (meant.lower(),)
-        return replace(address, reason=Reason.INVALID, why=f"is no domain name: {error}", suggestions=suggestions)
+        return replace(
+            address, reason=Reason.INVALID, why=f"is no domain name: {error}", suggestions=suggestions
+        )
     address = replace(address, owner=owner, form=form)
     return _judged(address, has_path=has_path, is_sure=is_sure)
 
@@ -227,7 +237,7 @@ def _judged(address: Address, *, has_path: bool, is_sure: bool) -> Address | Non
     text = address.host
     labels = text.split(".")
     if labels[-1] in TOP_LEVEL_SPECIAL and labels[-1] not in ("example", "test"):
-        why = f"is under '{labels[-1]}', which is not in the public DNS"
+        why = f"cannot be enforced by DNS: '{labels[-1]}' is not in it"
         return replace(address, owner=b"", reason=Reason.NOT_DNS, why=why) if is_sure else None
     if labels[-1] not in top_level_labels():
         if not is_sure:

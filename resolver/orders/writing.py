@@ -1,6 +1,7 @@
-"""Carries changes out on the text of a blocklist: lines are put in, words are put into lines, nothing else moves.
+"""Carries changes out on the text of a blocklist: lines and words are put in, nothing else moves.
 
-Knows: where things stand in the text, how a value is written in YAML.  Does not know: orders, platforms, files.
+Knows: where things stand in the text, how a value is written in YAML.
+Does not know: orders, platforms, files.
 Theory: no YAML writer is let near the text.  The parser says where each value begins and ends; what is put in
 goes to the end of its list, or to its place where people keep one; comments, blank lines and layouts stay.
 The result is read again, and must mean what the changes mean.  A shape that cannot be edited without loss
@@ -17,9 +18,27 @@ from typing import NamedTuple
 
 import yaml
 
-from resolver.blocklist.formatting import CannotFormat, child, compose, end_line, last_line, lost_comments, written_name
+from resolver.blocklist.formatting import (
+    CannotFormat,
+    child,
+    compose,
+    end_line,
+    last_line,
+    lost_comments,
+    written_name,
+)
 from resolver.config.yamlsource import YamlMapping, YamlSequence, plain_scalar, read_yaml
-from resolver.orders.plan import AddAsks, AddDomains, AddExchange, AddOrder, Change, Cite, RemoveDomains, Tree, apply_to_tree
+from resolver.orders.plan import (
+    AddAsks,
+    AddDomains,
+    AddExchange,
+    AddOrder,
+    Change,
+    Cite,
+    RemoveDomains,
+    Tree,
+    apply_to_tree,
+)
 from resolver.wire.idn import unicode_name
 
 LINE_COLUMNS_MAX = 100
@@ -44,7 +63,9 @@ def written(text: str, changes: Sequence[Change]) -> str:
     plain = _Editor(plain).carry_out(changes)
     result = mark + plain.replace("\n", newline)
     if _values(result) != _alike(apply_to_tree(_raw(text), changes)):
-        raise CannotWrite("the result would not mean what it should, which is a bug of ours; please report it")
+        raise CannotWrite(
+            "the result would not mean what it should, which is a bug of ours; please report it"
+        )
     if lost_comments(before, plain):
         raise CannotWrite("a comment would be lost, which is a bug of ours; please report it")
     return result
@@ -111,7 +132,11 @@ class _Editor:
         except CannotFormat as error:
             raise CannotWrite(str(error)) from None
         exchanges = child(self._root, "exchanges")
-        self._exchanges = {key.value: value for key, value in exchanges[1].value} if exchanges and exchanges[1].value else {}
+        self._exchanges = (
+            {key.value: value for key, value in exchanges[1].value}
+            if exchanges and exchanges[1].value
+            else {}
+        )
 
     def carry_out(self, changes: Sequence[Change]) -> str:
         """The new text."""
@@ -136,7 +161,9 @@ class _Editor:
                 self._add_entries(section, entries)
         text = self._text
         # Of several at one place the last goes in first: it ends up last.
-        for edit in sorted(reversed(self._edits), key=lambda edit: edit.start, reverse=True):
+        self._edits.reverse()
+        self._edits.sort(key=lambda edit: edit.start, reverse=True)
+        for edit in self._edits:
             text = text[: edit.start] + edit.text + text[edit.end :]
         return text
 
@@ -155,7 +182,11 @@ class _Editor:
 
     def _at(self, mark: yaml.Mark) -> int:
         """Where a mark stands in the text."""
-        return min(self._starts[mark.line] + int(mark.column), len(self._text)) if mark.line < len(self._starts) else len(self._text)
+        return (
+            min(self._starts[mark.line] + int(mark.column), len(self._text))
+            if mark.line < len(self._starts)
+            else len(self._text)
+        )
 
     def _replace(self, start: int, end: int, text: str) -> None:
         self._edits.append(_Edit(start, end, text))
@@ -181,7 +212,9 @@ class _Editor:
         if not isinstance(value, yaml.MappingNode) or not value.value:
             self._fill_section(name, value, _block(entries, "  ", "  "))
         elif value.flow_style:
-            texts = (f", {_scalar(key)}: {json.dumps(content, ensure_ascii=False)}" for key, _, content in entries)
+            texts = (
+                f", {_scalar(key)}: {json.dumps(content, ensure_ascii=False)}" for key, _, content in entries
+            )
             self._insert_after(value.value[-1][1], "".join(texts))
         else:
             outer, inner = _indents(value)
@@ -236,7 +269,7 @@ class _Editor:
             self._add_key(entry, "order", _scalar(order))
             return
         value = pair[1]
-        if isinstance(value, yaml.SequenceNode):
+        if not isinstance(value, yaml.ScalarNode):
             self._extend(entry, "order", [_scalar(order)], where)
             return
         start, end = self._at(value.start_mark), self._at(value.end_mark)
@@ -245,7 +278,11 @@ class _Editor:
             raise CannotWrite(f"{where}.order: is written over several lines; write [it] on one")
         if plain_scalar(value.value) is None and not value.style:
             colon = self._at(pair[0].end_mark) + 1
-            self._replace(start if old else colon, end if old else colon, _scalar(order) if old else f" {_scalar(order)}")
+            self._replace(
+                start if old else colon,
+                end if old else colon,
+                _scalar(order) if old else f" {_scalar(order)}",
+            )
         else:
             self._replace(start, end, f"[{old}, {_scalar(order)}]")
 
@@ -320,8 +357,8 @@ class _Editor:
             line = self._lines[start.line]
             if start.line != end.line or line[: start.column].strip() != "-" or line[end.column :].strip():
                 raise CannotWrite(
-                    f"line {start.line + 1}: {where}: {sequence.value[at].value} has a comment or something else on "
-                    "its line; take it out by hand, and import again"
+                    f"line {start.line + 1}: {where}: {sequence.value[at].value} has more on its line; "
+                    "take it out by hand, and import again"
                 )
             self._replace(self._starts[start.line], self._starts[start.line] + len(line) + 1, "")
 
@@ -335,20 +372,30 @@ class _Editor:
             else:
                 start, end = self._at(nodes[at].start_mark), self._at(nodes[at + 1].start_mark)
             if "#" in self._text[start:end]:
-                raise CannotWrite(f"line {nodes[at].start_mark.line + 1}: {where}: has a comment inside the brackets")
+                raise CannotWrite(
+                    f"line {nodes[at].start_mark.line + 1}: {where}: has a comment inside the brackets"
+                )
             self._replace(start, end, "")
 
 
 def _block(entries: list[Entry], outer: str, inner: str) -> list[str]:
     """The lines of entries, indented."""
-    return [line for key, lines, _ in entries for line in (f"{outer}{key}:", *(f"{outer}{inner}{one}" for one in lines))]
+    return [
+        line
+        for key, lines, _ in entries
+        for line in (f"{outer}{key}:", *(f"{outer}{inner}{one}" for one in lines))
+    ]
 
 
 def _indents(section: yaml.MappingNode) -> tuple[str, str]:
     """The file's own indentation: of an entry, and of its keys below it."""
     outer = int(section.value[0][0].start_mark.column)
     for key, value in section.value:
-        if isinstance(value, yaml.MappingNode) and not value.flow_style and value.start_mark.line > key.start_mark.line:
+        if (
+            isinstance(value, yaml.MappingNode)
+            and not value.flow_style
+            and value.start_mark.line > key.start_mark.line
+        ):
             return " " * outer, " " * (int(value.start_mark.column) - outer)
     return " " * outer, "  "
 

@@ -33,6 +33,7 @@ LEVELS: dict[str, int] = {
     "flow": 3,
     "lists": 4,
     "observe": 4,
+    "orders": 4,
     "fetching": 5,
     "listeners": 5,
     "publishing": 5,
@@ -61,7 +62,9 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
 IMPURE = {"asyncio", "socket", "time", "random", "secrets", "select", "ssl", "threading", "uvloop"}
 """What a pure module may not see: clocks, sockets, chance, schedulers."""
 
-PURE_ROOMS = {"wire", "policy", "cache", "known_names", "blocklist", "lists", "export", "local", "publishing"}
+PURE_ROOMS = {
+    "wire", "policy", "cache", "known_names", "blocklist", "lists", "export", "local", "orders", "publishing",
+}  # fmt: skip
 PURE_MODULES = {
     "resolver.forwarding.transaction",
     "resolver.forwarding.upstream",
