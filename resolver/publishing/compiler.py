@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
 from resolver.blocklist.falls import find_fall
+from resolver.blocklist.orders import order_words
 from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
@@ -312,7 +313,7 @@ def _write_image(
         "contact": blocklist.contact,
         "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
-        "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
+        "orders": {order_id: order_words(order) for order_id, order in blocklist.orders.items()},
         "counts": compiled.counts,
         "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
