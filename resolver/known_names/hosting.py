@@ -38,11 +38,14 @@ def _customer_suffixes() -> frozenset[bytes]:
     return frozenset((private_suffixes().names | shared) - apart)
 
 
-def is_customers_own(name: bytes) -> bool:
-    """Whether a name (wire form) is, or is under, the label of one customer on a host of many sites."""
+def is_customers_own(name: bytes) -> bool | None:
+    """Whether a name (wire form) is, or is under, the label of one customer on a host of many sites.
+
+    False: the label is the host's own.  None: the name is on no such host.
+    """
     names = [name[at:] for at in suffix_offsets(name)]
     known, wildcards = _customer_suffixes(), private_suffixes().wildcards
     for label, suffix in pairwise(names):
         if suffix in known or parent(suffix) in wildcards:
             return label not in known and name_to_text(label).partition(".")[0] not in SERVICE_LABELS
-    return False
+    return None

@@ -77,7 +77,7 @@ _DEADLINE = re.compile(
 _ZONE = re.compile(
     r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b|\b(?:UTC|GMT)[+-][0-9]{1,2}(?::?[0-9]{2})?\b|\b(?:CET|CEST|MSK|EET|EEST|MEZ|MESZ)\b"
 )
-_SLASHES = re.compile(r"\S*://\S*")
+_SLASHES = re.compile(r"(?<![a-z])[a-z][a-z+.-]{0,20}://\S*", re.IGNORECASE)
 
 
 @cache

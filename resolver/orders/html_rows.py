@@ -12,11 +12,14 @@ import re
 from bisect import bisect_right
 
 from resolver.orders.csv_rows import roles_of
-from resolver.orders.rows import Cell, Kind, Role, Row
-from resolver.orders.text_rows import text_rows
+from resolver.orders.rows import Budget, Cell, Kind, Role, Row, Unreadable
+from resolver.orders.text_rows import LINE_CHARS_MAX, text_rows
 
 TAG_CHARS_MAX = 65_536
 """A longer tag is none: the `<` stands for itself."""
+
+LINKS_MAX = 100
+"""Links of one cell that are looked at."""
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,30})")
 _HREF = re.compile(
@@ -79,7 +82,11 @@ class _Page:
         self._rows: list[Row] = []
         self._pieces: list[str] = []
         self._links: list[str] = []
+        self._has_text = False
         self._started_at = 0
+        """Where the first sign of the text read since the last line stands."""
+        self._next_end = 0
+        """Where the next `>` is, as far as anybody looked."""
         self._cells: list[Cell] | None = None
         """Of the table row that is open; None: none is."""
         self._is_in_cell = False
@@ -89,6 +96,7 @@ class _Page:
         self._is_point = False
         self._is_pre = False
         self._block = 0
+        self._budget = Budget()
 
     def read(self) -> list[Row]:
         text, at = self._text, 0
@@ -109,8 +117,9 @@ class _Page:
     def _add(self, text: str, at: int) -> None:
         if not text:
             return
-        if not any(piece.strip() for piece in self._pieces):
+        if not self._has_text:
             self._started_at = at + len(text) - len(text.lstrip())
+            self._has_text = not text.isspace()
         # A line end in the source is a blank to the reader of the page.
         self._pieces.append(html.unescape(text if self._is_pre else re.sub(r"\s+", " ", text)))
 
@@ -120,9 +129,17 @@ class _Page:
         if text.startswith("<!--", begin):
             end = text.find("-->", begin + 4)
             return len(text) if end < 0 else end + 3
-        end = text.find(">", begin, begin + TAG_CHARS_MAX)
+        if self._next_end < begin:
+            # Each `>` is looked for once, however many `<` there are.
+            found = text.find(">", begin)
+            self._next_end = len(text) if found < 0 else found
+        end = self._next_end
         name = _TAG.match(text, begin + 1)
-        if end < 0 or (name is None and not text.startswith(("<!", "<?"), begin)):
+        if (
+            end == len(text)
+            or end - begin > TAG_CHARS_MAX
+            or (name is None and not text.startswith(("<!", "<?"), begin))
+        ):
             self._add("<", begin)
             return begin + 1
         if name is not None:
@@ -136,7 +153,8 @@ class _Page:
 
     def _on_tag(self, word: str, at: int, *, is_end: bool, inside: str) -> None:
         if word == "a" and not is_end and (found := _HREF.search(inside)):
-            self._links.append(html.unescape(next(filter(None, found.groups()), "")))
+            if len(self._links) < LINKS_MAX:
+                self._links.append(html.unescape(next(filter(None, found.groups()), "")))
         elif word == "br":
             if self._cells is not None:
                 self._pieces.append("\n")
@@ -172,7 +190,10 @@ class _Page:
     def _end_line(self, at: int) -> None:
         """Make a cell, or a line of text, of what was read since the last one."""
         text, links = "".join(self._pieces), tuple(self._links)
-        self._pieces, self._links = [], []
+        self._pieces, self._links, self._has_text = [], [], False
+        if len(text) > LINE_CHARS_MAX:
+            message = f"has {len(text):,} characters in one piece; allowed: {LINE_CHARS_MAX:,}"
+            raise Unreadable(self._line(self._started_at), message)
         if self._cells is not None:
             if self._is_in_cell:
                 role = self._roles[len(self._cells)] if len(self._cells) < len(self._roles) else Role.ANY
@@ -183,15 +204,15 @@ class _Page:
             return
         line = self._line(self._started_at)
         if self._is_pre:
-            self._rows += text_rows(text.strip("\n"), first_line=line)
+            self._rows += text_rows(text.strip("\n"), first_line=line, budget=self._budget)
             return
         shown = f"- {text.strip()}" if self._is_point else text.strip()
-        for row in text_rows(shown.replace("\n", " "), first_line=line):
+        for row in text_rows(shown.replace("\n", " "), first_line=line, budget=self._budget):
             cells = tuple(
                 Cell(cell.text, line, cell.role, links if at == 0 else ())
                 for at, cell in enumerate(row.cells)
             )
-            self._rows.append(Row(line, cells, row.kind, self._block))
+            self._rows.append(Row(line, cells, row.kind, self._block, row.is_bare))
 
     def _end_row(self) -> None:
         cells, self._cells = self._cells, None

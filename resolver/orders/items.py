@@ -16,7 +16,9 @@ from resolver.orders.rows import Cell
 from resolver.orders.words import Address, is_comma_typo, plain_text, read_word
 
 _SEPARATOR = re.compile(
-    r"[,;|\n•·]+(?=\s|$)|[;|\n]+|\s(?:and|und|oder|or|et|ou|e|y|o|и|или|oraz|i|ve|dan|&|/|\+)\s",
+    # Only where a run of them begins, so that a long one is looked at once.
+    r"(?<![,;|\n•·])[,;|\n•·]++(?=\s|$)|[;|\n]+|"
+    r"\s(?:and|und|oder|or|et|ou|e|y|o|и|или|oraz|i|ve|dan|&|/|\+)\s",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
@@ -36,11 +38,14 @@ class Item:
     before: str
     """The words in front of its first address, or all of them where it has none."""
     addresses: tuple[Address, ...]
+    after: str = ""
+    """The words behind its first address that are none."""
 
     @property
     def is_address(self) -> bool:
-        """Whether an address is all it is (with a word in front of it, or a remark behind it)."""
-        return bool(self.addresses) and len(self.before.split()) <= 1
+        """Whether an address is all it is (with a word in front of it, or a remark in brackets behind it)."""
+        is_remark = not self.after or self.after[0] in "([-–—"
+        return bool(self.addresses) and len(self.before.split()) <= 1 and is_remark
 
 
 def items_of(cell: Cell, *, is_listed: bool = True) -> list[Item]:
@@ -102,6 +107,7 @@ def _is_in_path(left: str, right: str) -> bool:
 
 def _item(text: str, line: int, is_listed: bool) -> Item:
     before: list[str] = []
+    after: list[str] = []
     addresses: list[Address] = []
     for word in text.split():
         address = read_word(word, line, is_listed=is_listed)
@@ -109,7 +115,9 @@ def _item(text: str, line: int, is_listed: bool) -> Item:
             addresses.append(address)
         elif not addresses:
             before.append(word)
-    return Item(text, line, " ".join(before), tuple(addresses))
+        else:
+            after.append(word)
+    return Item(text, line, " ".join(before), tuple(addresses), " ".join(after))
 
 
 def with_blank(item: Item) -> Item:

@@ -152,6 +152,7 @@ class _Planner:
         self._written = {
             (rule.owner, rule.form): rule.rule.label for rule in policy.name_rules if rule.effect == "block"
         }
+        self._owners: dict[str, dict[bytes, list[NameRule]]] = {}
         self._there: Tree = (tree.get("orders") or {}).get(order.id) or {}
 
     def plan(self, proposal: Proposal) -> Plan:
@@ -208,7 +209,7 @@ class _Planner:
             self._plan_named(known, entries)
             return
         self._cite(platform.id)
-        lacking = [entry for entry in self._lacking(entries) if not _is_covered(entry, platform.names)]
+        lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
         self._plan.others[platform.id] = _others(platform.names, known)
         self._plan.entry_of[platform.id] = platform.id
         if not lacking:
@@ -233,7 +234,7 @@ class _Planner:
         if len(moved) == len(platform.names):
             # Nothing else would be left: it is all the order's.
             self._cite(platform.id)
-            lacking = [entry for entry in self._lacking(entries) if not _is_covered(entry, platform.names)]
+            lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
             if lacking:
                 domains = tuple(entry_text(*entry) for entry in lacking)
                 self._plan.changes.append(AddDomains(platform.id, domains))
@@ -247,8 +248,8 @@ class _Planner:
         orders = [order for order in platform.rule.orders if order != self._order.id]
         lacking = self._lacking(entries)
         # What the platform blocks already stays blocked for its reasons; what it does not has only this one.
-        fresh = [entry_text(*entry) for entry in lacking if not _is_covered(entry, platform.names)]
-        kept = [entry_text(*entry) for entry in lacking if _is_covered(entry, platform.names)]
+        fresh = [entry_text(*entry) for entry in lacking if not self._is_covered(entry, platform)]
+        kept = [entry_text(*entry) for entry in lacking if self._is_covered(entry, platform)]
         self._add_own_entry(platform, fresh, [self._order.id], "new" if kept else "")
         self._add_own_entry(platform, kept, [*orders, self._order.id])
         self._plan.added[platform.id] = [*kept, *fresh]
@@ -297,7 +298,7 @@ class _Planner:
             wanted = entries
         else:
             own = [(rule.owner, rule.form) for rule in platform.names]
-            wanted = [*own, *(entry for entry in entries if not _is_covered(entry, platform.names))]
+            wanted = [*own, *(entry for entry in entries if not self._is_covered(entry, platform))]
             self._plan.others[platform.id] = _others(platform.names, known)
         domains = [entry_text(*entry) for entry in self._lacking(wanted)]
         self._plan.entry_of[platform.id] = platform.id
@@ -322,6 +323,22 @@ class _Planner:
         if self._order.id not in rule.orders:
             self._plan.changes.append(Cite(exchange, self._order.id))
 
+    def _is_covered(self, entry: Entry, platform: Platform) -> bool:
+        """Whether one of the platform's names is about all that an entry stands for."""
+        by_owner = self._owners.get(platform.id)
+        if by_owner is None:
+            by_owner = self._owners[platform.id] = {}
+            for rule in platform.names:
+                by_owner.setdefault(rule.owner, []).append(rule)
+        owner, form = entry
+        for at in suffix_offsets(owner):
+            for rule in by_owner.get(owner[at:], ()):
+                if rule.form is RuleForm.SUBTREE or (rule.form is form and rule.owner == owner):
+                    return True
+                if rule.owner != owner and covers(rule, owner):
+                    return True
+        return False
+
     def _lacking(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those that no exchange has yet, in exactly this form."""
         return [entry for entry in entries if entry not in self._written]
@@ -337,7 +354,7 @@ class _Planner:
     def _plan_uncited(self, known: Known) -> None:
         """A platform that cites no order, so is blocked always; with this as its only one it would not be."""
         platform = known.platform
-        covered = [one for one in known.addresses if _is_covered((one.owner, one.form), platform.names)]
+        covered = [one for one in known.addresses if self._is_covered((one.owner, one.form), platform)]
         rest = least_entries([one for one in known.addresses if one not in covered])
         domains = [entry_text(*entry) for entry in self._lacking(rest)]
         self._add_own_entry(platform, domains, [self._order.id])
@@ -354,20 +371,6 @@ class _Planner:
         names = [(address.written, address.line) for address in addresses]
         for written, line in names or [(known.platform.name, known.line)]:
             self._plan.not_taken.append(NotTaken(written, line, reason, why))
-
-
-def _is_covered(entry: Entry, rules: Sequence[NameRule]) -> bool:
-    owner, form = entry
-    by_owner: dict[bytes, list[NameRule]] = {}
-    for rule in rules:
-        by_owner.setdefault(rule.owner, []).append(rule)
-    for at in suffix_offsets(owner):
-        for rule in by_owner.get(owner[at:], ()):
-            if rule.form is RuleForm.SUBTREE or (rule.form is form and rule.owner == owner):
-                return True
-            if rule.owner != owner and covers(rule, owner):
-                return True
-    return False
 
 
 def _others(rules: Sequence[NameRule], known: Known) -> list[str]:

@@ -23,6 +23,10 @@ NEAR_RATIO = 0.84
 """From here on two names are so alike that one may be a slip of the other (difflib)."""
 NEAR_CHARS_MIN = 5
 """Shorter names are all alike."""
+NEAR_LOOKUPS_MAX = 1_000
+"""So many names are held against all that are known; each takes a millisecond or more."""
+NAME_CHARS_MAX = 200
+"""Of a name, so much is looked at."""
 _PARTS = re.compile(
     r"\s*(?:[/|;()\[\]]|,\s|\s[-–—]\s|"
     r"\b(?:aka|a\.k\.a\.|formerly|ehemals|früher|ex|also|d/b/a|trading as)\b)\s*",
@@ -76,6 +80,7 @@ class Platforms:
         self.by_id = {platform.id: platform for platform in own}
         self._by_key: dict[str, list[Platform]] = {}
         self._by_owner: dict[bytes, list[tuple[NameRule, Platform]]] = {}
+        self._near: dict[str, list[Platform]] = {}
         for platform in own:
             self._add(platform)
         if catalogue is not None and catalogue.path != policy.path:
@@ -122,24 +127,33 @@ class Platforms:
 
     def below(self, owner: bytes) -> list[str]:
         """Ids of those that have a name under a host: a rule for the host does not decide there."""
-        return sorted(
-            {
-                platform.id
-                for known, found in self._by_owner.items()
-                if known != owner
-                and known.endswith(owner)
-                and any(known[at:] == owner for at in suffix_offsets(known))
-                for _, platform in found
-            }
-        )
+        return sorted(self._above.get(owner, ()))
+
+    @cached_property
+    def _above(self) -> dict[bytes, set[str]]:
+        """Each name above one that is known -> the ids of those it is of."""
+        above: dict[bytes, set[str]] = {}
+        for known, found in self._by_owner.items():
+            for at in suffix_offsets(known)[1:]:
+                above.setdefault(known[at:], set()).update(platform.id for _, platform in found)
+        return above
 
     def of_name(self, text: str) -> list[Platform]:
         """Those with exactly this name, or with one that the text is put together from."""
-        found = [platform for part in name_parts(text) for platform in self._by_key.get(name_key(part), ())]
+        found = [
+            platform
+            for part in name_parts(text[:NAME_CHARS_MAX])
+            for platform in self._by_key.get(name_key(part), ())
+        ]
         return list(dict.fromkeys(found))
 
     def near_name(self, text: str) -> list[Platform]:
         """Those with a name so much like it that it may be a slip, or that is a part of it."""
+        if text in self._near:
+            return self._near[text]
+        if len(self._near) >= NEAR_LOOKUPS_MAX:
+            return []
+        text = text[:NAME_CHARS_MAX]
         found: list[Platform] = []
         keys = [key for part in name_parts(text) if len(key := name_key(part)) >= NEAR_CHARS_MIN]
         for key in keys:
@@ -154,19 +168,27 @@ class Platforms:
         for key in runs:
             if len(key) >= NEAR_CHARS_MIN or key.upper() in words:
                 found += self._by_key.get(key, [])
-        return list(dict.fromkeys(found))
+        self._near[text] = list(dict.fromkeys(found))
+        return self._near[text]
 
     def named_in(self, text: str) -> list[Platform]:
         """Those whose name stands in running text, spelt as they spell it."""
         words = re.findall(r"[\w.+-]*\w", text)
         found: list[Platform] = []
-        for first in range(len(words)):
+        for first, word in enumerate(words):
+            if word not in self._first_words:
+                continue
             for last in range(first + 1, min(first + 3, len(words)) + 1):
                 run = " ".join(words[first:last])
                 for platform in self._by_key.get(name_key(run), ()):
                     if any(run == name for name in platform.all_names()) and not run.islower():
                         found.append(platform)
         return list(dict.fromkeys(found))
+
+    @cached_property
+    def _first_words(self) -> set[str]:
+        names = (name for platform in self.by_id.values() for name in platform.all_names())
+        return {word for name in names for word in name.split()[:1]}
 
     @cached_property
     def _long_keys(self) -> list[str]:

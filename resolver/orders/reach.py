@@ -53,7 +53,8 @@ def reach_of(owner: bytes, form: RuleForm, *, has_path: bool) -> tuple[RuleForm,
     for name in names:
         if name in protected:
             return form, Reason.PROTECTED, f"is protected ({protected[name]})"
-    if is_customers_own(owner):
+    is_customers = is_customers_own(owner)
+    if is_customers:
         return (RuleForm.EXACT if form is RuleForm.SUBTREE else form), None, ""
     shared, behind = shared_platforms(), infrastructure()
     for name in names:
@@ -66,6 +67,9 @@ def reach_of(owner: bytes, form: RuleForm, *, has_path: bool) -> tuple[RuleForm,
             return form, Reason.SHARED_PLATFORM, why
     if is_public_suffix(owner):
         return form, Reason.PUBLIC_SUFFIX, "is a public suffix: the names under it belong to many"
+    if is_customers is False:
+        why = "cannot be enforced by DNS: it belongs to a host of many sites, not to a customer of it"
+        return form, Reason.SHARED_PLATFORM, why
     above = above_shared_platforms()
     if owner in above:
         why = f"covers {name_to_text(above[owner])!r}, a shared platform"

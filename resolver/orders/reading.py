@@ -20,6 +20,9 @@ ORDER_OCTETS_MAX = 8 * 1024 * 1024
 
 KINDS = ("auto", "text", "csv", "html", "pdf")
 
+HEADER_WORDS_MAX = 4
+"""The head of a column has no more words; a sentence with a comma in it has."""
+
 _FOREIGN = (
     (b"PK\x03\x04", "is a ZIP archive or an office document"),
     (b"\xd0\xcf\x11\xe0", "is an old office document"),
@@ -87,11 +90,11 @@ def _known(name: str, who: str = "--encoding") -> str:
     except LookupError:
         raise Unreadable(0, f"{who} {name!r}: there is no such encoding") from None
     # Codecs such as zlib or rot13 are no encodings of text.
-    if not getattr(info, "_is_text_encoding", True) or info.name in (
+    if not getattr(info, "_is_text_encoding", True) or info.name.replace("_", "-") in (
         "idna",
         "punycode",
-        "unicode_escape",
-        "raw_unicode_escape",
+        "unicode-escape",
+        "raw-unicode-escape",
         "undefined",
     ):
         raise Unreadable(0, f"{who} {name!r}: there is no such encoding")
@@ -121,6 +124,8 @@ def _kind_of(text: str, name: str) -> str:
         return "html"
     first = next((line for line in text.split("\n", 50)[:50] if line.strip()), "")
     delimiter = sniff(first)
-    if delimiter and roles_of([cell.strip(' "') for cell in first.split(delimiter)]):
+    header = [cell.strip(' "') for cell in first.split(delimiter)] if delimiter else []
+    is_header = all(0 < len(cell.split()) <= HEADER_WORDS_MAX and cell[-1] != "." for cell in header)
+    if len(header) > 1 and is_header and roles_of(header) and text.rstrip().count("\n"):
         return "csv"
     return "text"

@@ -54,6 +54,8 @@ class Row:
     kind: Kind
     block: int = 0
     """Rows of one block stand together, as one list or table."""
+    is_bare: bool = False
+    """An address is all there is: no number, no bullet, no name."""
 
 
 class Unreadable(Exception):
@@ -62,6 +64,24 @@ class Unreadable(Exception):
     def __init__(self, line: int, message: str) -> None:
         self.line = line
         super().__init__(message)
+
+
+ADDRESSES_MAX = 10_000
+"""As many as the `asks` of an order may have; more is a register."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many addresses a file may still name: judging one takes time."""
+
+    left: int = ADDRESSES_MAX
+
+    def spend(self, count: int, line: int) -> None:
+        """Note that a line has so many.  Raises Unreadable when it is too much for an order."""
+        self.left -= count
+        if self.left < 0:
+            message = f"names more than {ADDRESSES_MAX:,} addresses; a register is configured under 'lists'"
+            raise Unreadable(line, message)
 
 
 @dataclass(slots=True)

@@ -18,16 +18,16 @@ from resolver.orders.naming import Ids
 from resolver.orders.platforms import Platform, Platforms, name_key
 from resolver.orders.proposal import Known, New, NotTaken, Proposal
 from resolver.orders.reach import Reason, reach_of
-from resolver.orders.rows import Cell, Document, Kind, Role, Row, Unreadable
+from resolver.orders.rows import ADDRESSES_MAX, Budget, Cell, Document, Kind, Role, Row
 from resolver.orders.words import Address, plain_text, read_word
 from resolver.policy.verdict import RuleForm
 from resolver.wire.idn import unicode_name
 from resolver.wire.names import is_at_or_below, name_from_text, name_to_text, parent, suffix_offsets
 
-ADDRESSES_MAX = 10_000
-"""As many as `asks` may have; more is a register."""
 NAME_CHARS_MAX = 100
 """Of an exchange's name."""
+SPELLINGS_MAX = 200
+"""Of more addresses in one row none is held against the others."""
 
 
 def sort_rows(
@@ -60,23 +60,26 @@ class _Sorter:
         self._new_by_key: dict[str, New] = {}
         self._new_by_owner: dict[bytes, New] = {}
         self._asks: dict[str, None] = {}
+        self._seen: set[tuple[str, str]] = set()
+        """Entry and address, as written."""
 
     def sort(self, document: Document) -> Proposal:
         result = self._result
         is_list = any(row.kind is Kind.LISTED for row in document.rows)
+        lists = {row.block for row in document.rows if row.kind is Kind.LISTED and not row.is_bare}
         named_blocks = self._blocks_of_names(document.rows)
         running: list[Row] = []
         for row in document.rows:
-            if row.kind is Kind.LISTED or (row.kind is Kind.NAMED and row.block in named_blocks):
+            # Beside a list, a line with nothing but an address is a letterhead's or a footer's.
+            is_of_list = not row.is_bare or not lists or row.block in lists
+            if (row.kind is Kind.LISTED and is_of_list) or (
+                row.kind is Kind.NAMED and row.block in named_blocks
+            ):
                 result.row_count += 1
                 self._take_row(row)
             else:
                 running.append(row)
-            if len(self._asks) > ADDRESSES_MAX:
-                message = (
-                    f"names more than {ADDRESSES_MAX:,} addresses; a register is configured under 'lists'"
-                )
-                raise Unreadable(row.line, message)
+            Budget(ADDRESSES_MAX - len(self._asks)).spend(0, row.line)
         for row in running:
             self._take_text(row, is_list=is_list)
         result.known = sorted(self._known.values(), key=lambda known: known.line)
@@ -93,7 +96,8 @@ class _Sorter:
         counts: dict[int, list[bool]] = {}
         for row in rows:
             if row.kind is Kind.NAMED:
-                is_known = bool(self._platforms.of_name(_name_text(row.cells)))
+                name = _name_text(row.cells)
+                is_known = bool(self._platforms.of_name(name) or self._platforms.near_name(name))
                 counts.setdefault(row.block, []).append(is_known)
         lists = {block for block, known in counts.items() if len(known) > 1 and sum(known) * 2 >= len(known)}
         return listed | lists
@@ -106,9 +110,9 @@ class _Sorter:
                 self._not_taken(item.text, item.line, Reason.NO_ADDRESS, "has no address in it")
             addresses += item.addresses
         addresses = [self._settled(address) for address in _spelt_alike(addresses)]
-        addresses += self._of_links(row, addresses)
         for address in addresses:
             self._asks.setdefault(address.written)
+        addresses += self._of_links(row, addresses)
         for item in others:
             self._of_other_column(item, addresses)
         if not addresses:
@@ -149,7 +153,11 @@ class _Sorter:
                 hosts.add(address.owner)
                 if self._platforms.of_host(address.owner) is None:
                     address = self._settled(address.doubted("is only the target of a link"))
-                found.append(address)
+                if address.reason is None:
+                    self._asks.setdefault(address.written)
+                    found.append(address)
+                else:
+                    self._refuse(address, is_asked=False)
         return found
 
     def _of_other_column(self, item: Item, addresses: list[Address]) -> None:
@@ -210,9 +218,15 @@ class _Sorter:
 
     def _know(self, platform: Platform, line: int, address: Address | None = None) -> Known:
         known = self._known.setdefault(platform.id, Known(platform, line))
-        if address is not None and address.written not in {one.written for one in known.addresses}:
+        if address is not None and self._is_first(platform.id, address):
             known.addresses.append(address)
         return known
+
+    def _is_first(self, entry: str, address: Address) -> bool:
+        """Whether an entry does not have the address yet."""
+        is_first = (entry, address.written) not in self._seen
+        self._seen.add((entry, address.written))
+        return is_first
 
     def _place(self, name: str, addresses: list[Address], line: int, *, has_address: bool) -> None:
         """Give each address to its platform, or to a new entry."""
@@ -256,7 +270,7 @@ class _Sorter:
                     entry.remarks.append(f"its name is near to {_listed(near)}, which is left alone")
             self._new_by_key[key] = entry
             self._new_by_owner[address.owner] = entry
-            if address.written not in {one.written for one in entry.addresses}:
+            if self._is_first(entry.id, address):
                 entry.addresses.append(address)
             if below := self._platforms.below(address.owner):
                 remark = f"{address.host} is above a name of {', '.join(below)}, whose own rule decides there"
@@ -272,11 +286,15 @@ class _Sorter:
         for cell in row.cells:
             for item in items_of(cell, is_listed=False):
                 for address in item.addresses:
-                    if address.reason is not None or self._is_there(address):
+                    # A full stop behind it belongs to the sentence.
+                    address = replace(address, written=address.written.rstrip("."))
+                    if address.reason is not None:
                         continue
                     platform = self._platforms.of_host(address.owner)
                     if platform is not None and not is_list and not self._own(address):
                         known.append(address)
+                        continue
+                    if self._is_there(address):
                         continue
                     settled = self._settled(address.doubted(where))
                     if settled.reason is None:
@@ -302,9 +320,8 @@ class _Sorter:
 
     def _is_there(self, address: Address) -> bool:
         """Whether a list of the order has named the host already."""
-        if address.owner in self._new_by_owner:
-            return True
-        return any(one.owner == address.owner for known in self._known.values() for one in known.addresses)
+        platform = self._platforms.of_host(address.owner)
+        return address.owner in self._new_by_owner or (platform is not None and platform.id in self._known)
 
 
 def _parts(row: Row) -> tuple[str, list[Item], list[Item]]:
@@ -365,6 +382,8 @@ def _of_one_cell(cell: Cell) -> tuple[str, list[Item], list[Item]]:
 
 def _spelt_alike(addresses: list[Address]) -> list[Address]:
     """Doubt an A-label that is almost, and not, the other spelling of a name beside it."""
+    if len(addresses) > SPELLINGS_MAX:
+        return addresses
     readings = {
         address.owner: read
         for address in addresses

@@ -188,7 +188,7 @@ def standings_of(blocklist: Blocklist, now: float, ids: Sequence[str] = ()) -> l
 
 def _idle(rule: PolicyRule, now: float) -> str:
     """Why an exchange is not in force."""
-    phase = rule
+    phase = rule.at(now)
     if phase.mode is not Mode.ENFORCE:
         return {"shadow": "in shadow: counted, not blocked", "disabled": "disabled"}[phase.mode.value]
     if phase.starts_at is not None and now < phase.starts_at:

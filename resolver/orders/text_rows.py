@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from resolver.orders.items import NAME_WORDS_MAX, Item, items_of
-from resolver.orders.rows import Cell, Kind, Row, Unreadable
+from resolver.orders.rows import Budget, Cell, Kind, Row, Unreadable
 
 LINE_CHARS_MAX = 65_536
 """Longest line of a text: no person wrote a longer one."""
@@ -24,23 +24,25 @@ _PREFIX = re.compile(
 )
 _NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\t+|\s{2,})")
 _GAP = re.compile(r"\t+|\s{2,}\|?\s*|\s*\|\s+")
-_CUT = re.compile(r"\S*[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
+_CUT = re.compile(r"[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
+"""The end of a line that ends inside a word."""
 
 
-def text_rows(text: str, *, first_line: int = 1) -> list[Row]:
-    """The rows of a text, one for each line with anything in it, or more where a table goes on.
+def text_rows(text: str, *, first_line: int = 1, budget: Budget | None = None) -> list[Row]:
+    """The rows of a text, one for each line with anything in it; a table's may go on over some.
 
-    Raises Unreadable for a line that is none.
+    Raises Unreadable for a line that is none, and for more addresses than an order may have.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ").split("\n")
-    return _Reader(first_line).read(lines)
+    return _Reader(first_line, budget or Budget()).read(lines)
 
 
 class _Reader:
     """Goes through the lines and remembers what the next may belong to."""
 
-    def __init__(self, first_line: int) -> None:
+    def __init__(self, first_line: int, budget: Budget) -> None:
         self._first_line = first_line
+        self._budget = budget
         self._rows: list[Row] = []
         self._block = 0
         self._column: int | None = None
@@ -56,13 +58,14 @@ class _Reader:
                 message = f"has {len(line):,} characters; allowed: {LINE_CHARS_MAX:,}; is it a text?"
                 raise Unreadable(number, message)
             if line.strip():
-                self._take(line.rstrip(), number, is_cut=_CUT.search(before.rstrip()) is not None)
+                self._take(line.rstrip(), number, is_cut=_CUT.search(before.rstrip()[-8:]) is not None)
             else:
                 self._was_blank = True
             before = line
         return self._rows
 
     def _take(self, line: str, number: int, *, is_cut: bool) -> None:
+        self._budget.spend(sum("." in word.strip(".") for word in line.split()), number)
         prefix = _PREFIX.match(line) or _NUMBER.match(line)
         body_at = prefix.end() if prefix else len(line) - len(line.lstrip())
         cells, column = _cells(line, body_at, number, is_cut=is_cut)
@@ -75,13 +78,14 @@ class _Reader:
         if kind is Kind.PROSE:
             self._block += 1
             self._column = None
-        elif self._was_blank and prefix is None:
+        elif self._was_blank and (prefix is None or (self._rows and self._rows[-1].is_bare)):
             self._block += 1
         if kind is not Kind.PROSE:
             self._column = column
         self._goes_on = kind is Kind.LISTED and line.rstrip().endswith((",", ";"))
         self._was_blank = False
-        self._rows.append(Row(number, cells, kind, self._block))
+        is_bare = prefix is None and len(cells) == 1
+        self._rows.append(Row(number, cells, kind, self._block, is_bare))
 
     def _is_continuation(self, cells: tuple[Cell, ...], indent: int) -> bool:
         """Whether a line without a number holds more addresses of the row above it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_network
 
 from resolver.blocklist.spelling import name_remarks, near_top_level
@@ -97,13 +98,20 @@ def read_word(word: str, line: int, *, is_listed: bool) -> Address | None:
 
     `is_listed`: it stands where addresses stand, so what only looks like one is reported, too.
     """
-    written = _bared(word)
-    if not written or len(written) > WORD_CHARS_MAX:
+    if len(word) > WORD_CHARS_MAX:
         return None
+    found = _read(word, is_listed)
+    return found if found is None or not line else replace(found, line=line)
+
+
+@lru_cache(maxsize=4096)
+def _read(word: str, is_listed: bool) -> Address | None:
+    """The same, without a line: while rows are told apart, a word is looked at several times."""
+    written = _bared(word)
     text = _fanged(written)
     if not _SEEMS_ADDRESS.search(text) and not _BROKEN_SCHEME.match(text):
         return None
-    address = Address(written, line)
+    address = Address(written, 0)
     lower = text.lower()
     if lower.startswith("mailto:") or _is_mail(lower):
         return replace(
@@ -114,6 +122,8 @@ def read_word(word: str, line: int, *, is_listed: bool) -> Address | None:
             address, reason=Reason.NOT_DNS, why="cannot be enforced by DNS: an app opens it, not a browser"
         )
     scheme = _SCHEME.match(text)
+    if text.startswith("//"):
+        return _read_url(address, text[2:], is_url=True, is_listed=is_listed)
     if scheme and scheme[1].lower() in _WEB_SCHEMES:
         return _read_url(address, text[scheme.end() :], is_url=True, is_listed=is_listed)
     if broken := _BROKEN_SCHEME.match(text):

@@ -88,12 +88,11 @@ def _values(text: str) -> Tree:
 
 def _alike(tree: Tree) -> Tree:
     """One order, or a list of one, is the same."""
-    exchanges = tree.get("exchanges")
-    if isinstance(exchanges, dict):
-        for entry in exchanges.values():
-            if isinstance(entry, dict) and isinstance(entry.get("order"), str):
-                entry["order"] = [entry["order"]]
-    return tree
+    exchanges = {
+        key: {**entry, "order": [entry["order"]]} if isinstance(entry.get("order"), str) else entry
+        for key, entry in (tree.get("exchanges") or {}).items()
+    }
+    return {**tree, "exchanges": exchanges} if exchanges else tree
 
 
 def _plain(value: object) -> object:
@@ -159,13 +158,13 @@ class _Editor:
         for section, entries in fresh.items():
             if entries:
                 self._add_entries(section, entries)
-        text = self._text
-        # Of several at one place the last goes in first: it ends up last.
-        self._edits.reverse()
-        self._edits.sort(key=lambda edit: edit.start, reverse=True)
-        for edit in self._edits:
-            text = text[: edit.start] + edit.text + text[edit.end :]
-        return text
+        pieces: list[str] = []
+        at = 0
+        # Of several at one place the first comes first: sorting keeps their order.
+        for edit in sorted(self._edits, key=lambda edit: edit.start):
+            pieces += [self._text[at : edit.start], edit.text]
+            at = edit.end
+        return "".join([*pieces, self._text[at:]])
 
     def _order(self, key: str) -> yaml.MappingNode:
         pair = child(self._root, "orders")
@@ -287,13 +286,13 @@ class _Editor:
             self._replace(start, end, f"[{old}, {_scalar(order)}]")
 
     def _add_key(self, entry: yaml.MappingNode, key: str, text: str) -> None:
-        """Give an entry one more key, behind its last one."""
-        key_node, last = entry.value[-1]
+        """Give an entry one more key."""
         if entry.flow_style:
-            self._insert_after(last, f", {key}: {text}")
-        else:
-            # Above comments that stand below it, for they may be about what comes next.
-            self._insert_lines(last_line(last) + 1, [f"{' ' * int(key_node.start_mark.column)}{key}: {text}"])
+            self._insert_after(entry.value[-1][1], f", {key}: {text}")
+            return
+        # Below the name, where nothing else is put in.
+        name, value = child(entry, "name") or entry.value[0]
+        self._insert_lines(last_line(value) + 1, [f"{' ' * int(name.start_mark.column)}{key}: {text}"])
 
     def _insert_after(self, node: yaml.Node, text: str) -> None:
         """Put words behind a value that stands in brackets or braces."""
