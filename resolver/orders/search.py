@@ -48,8 +48,12 @@ def _exchanges(wanted: str, platforms: Platforms) -> Iterator[Hit]:
     needle, key = wanted.casefold(), name_key(wanted)
     host = _host_of(wanted)
     owner = platforms.of_host(host) if host is not None else None
+    # The catalogue may know more names of a platform than the blocklist.
+    named = platforms.of_name(wanted)
     for platform in platforms.by_id.values():
         found = _match(platform, needle, key, host if owner is platform else None)
+        if platform in named and (found is None or not found[1]):
+            found = (f"alias {wanted!r}", True)
         if found is not None:
             matched, is_exact = found
             yield Hit("exchange", platform.id, platform.name, matched, is_exact, platform.is_in_policy)
