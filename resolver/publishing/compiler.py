@@ -26,10 +26,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
 from resolver.blocklist.falls import find_fall
 from resolver.blocklist.orders import order_words
-from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
+from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -144,7 +145,7 @@ def _fall_of(
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
     fall = find_fall(old, blocklist, now)
-    compiled.losses = [line for loss in fall.losses for line in loss.lines()]
+    compiled.losses = fall.lines()
     return fall.problems(str(blocklist.path))
 
 
