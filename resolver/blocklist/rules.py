@@ -97,7 +97,7 @@ class Order:
     is_confidential: bool = False
     asks: tuple[str, ...] = ()
     """What it names, as written there."""
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
     def is_in_force(self, now: float) -> bool:
         """Whether it is in force at `now` (Unix seconds); whoever cites it may be in shadow all the same."""
