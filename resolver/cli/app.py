@@ -185,6 +185,12 @@ def export(
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="As of YYYY-MM-DD or an RFC 3339 time.")
     ] = None,
+    with_confidential: Annotated[
+        bool,
+        typer.Option(
+            "--with-confidential", help="Write the names of confidential orders, too; no texts of theirs."
+        ),
+    ] = False,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,
     as_json: JsonOption = False,
@@ -194,7 +200,13 @@ def export(
 
     raise typer.Exit(
         export_files(
-            list_format.value, config=config, blocklist=blocklist, output=output, at=at, as_json=as_json
+            list_format.value,
+            config=config,
+            blocklist=blocklist,
+            output=output,
+            at=at,
+            as_json=as_json,
+            with_confidential=with_confidential,
         )
     )
 

@@ -6,9 +6,14 @@ Knows: what may stand on either side.  Does not know: how blocklists are compare
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
+from resolver.blocklist.by_order import changes_by_order
 from resolver.blocklist.difference import compare
+from resolver.blocklist.in_force import InForce
+from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.diff_text import as_markdown as render_markdown
@@ -21,6 +26,7 @@ from resolver.cli.files import (
     read_settings,
 )
 from resolver.problems import Problem, has_errors
+from resolver.publishing.believed import believed_time
 from resolver.publishing.history import HistoryUnusable, open_history
 
 
@@ -29,16 +35,27 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
     if as_json and as_markdown:
         return bad_input([Problem("diff", 0, "choose one of --json and --markdown")])
     try:
-        difference = compare(_side(old, config), _side(new, config))
+        before, after = _side(old, config), _side(new, config)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
+    difference = compare(before, after)
+    described = {**difference.as_json(), **effects(before, after)}
     if as_json:
-        print(json.dumps({"old": old, "new": new, **difference.as_json()}, indent=2))
+        print(json.dumps({"old": old, "new": new, **described}, indent=2))
     elif as_markdown:
-        print(render_markdown(difference.as_json()), end="")
+        print(render_markdown(described), end="")
     else:
-        print(as_text(difference.as_json()))
+        print(as_text(described))
     return EXIT_FINE if difference.is_empty else EXIT_FINDINGS
+
+
+def effects(before: Blocklist | None, after: Blocklist) -> dict[str, Any]:
+    """What opens now, and what each order gains and loses."""
+    found: dict[str, Any] = {"by_order": [change.as_json() for change in changes_by_order(before, after)]}
+    if before is not None:
+        now = believed_time(None, time.time())
+        found["opened"] = find_opening(InForce(before, now), InForce(after, now)).as_json()
+    return found
 
 
 def _side(text: str, config: Path | None) -> Blocklist:

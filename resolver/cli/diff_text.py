@@ -33,7 +33,15 @@ def headline(summary: dict[str, dict[str, int]]) -> str:
 def as_text(difference: dict[str, Any]) -> str:
     """Lines for a terminal, the headline first."""
     lines = [printable(line) for line in _text_lines(difference)]
-    return "\n".join([headline(difference["summary"]), "", *lines] if lines else [_NO_DIFFERENCE])
+    if not lines:
+        return _NO_DIFFERENCE
+    return "\n".join([headline(difference["summary"]), *map(printable, effect_lines(difference)), "", *lines])
+
+
+def effect_lines(difference: dict[str, Any]) -> list[str]:
+    """What opens, and what each order gains and loses, as far as it is told."""
+    opened = difference.get("opened", {}).get("words")
+    return [*([opened] if opened else []), *(change["words"] for change in difference.get("by_order", ()))]
 
 
 def _text_lines(difference: dict[str, Any]) -> Iterator[str]:
@@ -71,6 +79,8 @@ def as_markdown(difference: dict[str, Any]) -> str:
     rows = list(_markdown_rows(difference))
     if not rows:
         return f"### Blocklist changes\n\n{_NO_DIFFERENCE}\n"
+    for line in effect_lines(difference):
+        lines += [_escaped(line), ""]
     lines += ["| | what | change |", "|---|---|---|"]
     used = sum(len(line) + 1 for line in lines)
     for number, row in enumerate(rows):

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.explanation import Explanation
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
-from resolver.cli.moments import moment_or, zone_of
+from resolver.cli.moments import iso_moment, moment_or, zone_of
 from resolver.cli.process import scratch_folder
 from resolver.cli.reading import qtype_from_text, read_reply
-from resolver.cli.trace import trace_address, traced_rules
+from resolver.cli.trace import RuleResult, trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
 from resolver.flow.clients import Clients
@@ -32,6 +32,7 @@ from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
+from resolver.policy.verdict import PolicyRule
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
 from resolver.server.parts import make_local_names, make_plan
@@ -100,6 +101,7 @@ class Explainer:
         self._blocklist = blocklist
         self._settings = settings
         self._table = _load(blocklist, directory, settings.state_dir, wall)
+        self._orders = {key: _order_json(order) for key, order in self._table.orders.items()}
         self._plan = make_plan(settings)
         self._is_allowed = Clients(settings.clients.allow).standing(self._peer.address).is_allowed
 
@@ -124,13 +126,16 @@ class Explainer:
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
             upstreams=tuple(upstream.name for upstream in self._plan.set_for(qname).upstreams),
-            orders=table.orders,
+            orders=self._orders,
+            cited=_cited(table, trace.verdict.match.rule if trace.verdict.match else None),
             blocklist=str(self._blocklist),
             zone=self._zone,
             nxdomain_why=trace.nxdomain_why,
         )
 
     def _of_address(self, name: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Explanation:
+        traced = trace_address(self._table, address.packed, self._wall)
+        deciding = next((one.rule for one in traced if one.fate is RuleResult.DECIDES), None)
         return Explanation(
             asked=name,
             name=str(address),
@@ -139,15 +144,29 @@ class Explainer:
             is_client_allowed=self._is_allowed,
             at=self._wall,
             verdict=None,
-            trace=trace_address(self._table, address.packed, self._wall),
+            trace=traced,
             reply=None,
             source="upstream",
             upstreams=(),
-            orders=self._table.orders,
+            orders=self._orders,
+            cited=_cited(self._table, deciding),
             blocklist=str(self._blocklist),
             zone=self._zone,
             nxdomain_why="",
         )
+
+
+def _cited(table: PolicyTable, rule: PolicyRule | None) -> tuple[str, ...]:
+    """Every order that the source of a rule cites, those included that are not in force now."""
+    if rule is None:
+        return ()
+    sources = table.exchanges if rule.kind == "exchange" else table.lists
+    return next((source.orders for source in sources if source.id == rule.id), rule.orders)
+
+
+def _order_json(order: dict[str, Any]) -> dict[str, Any]:
+    """An order as the image has it, with its moments in ISO 8601."""
+    return {**order, **{key: iso_moment(order.get(key)) for key in ("from", "until", "received", "due")}}
 
 
 def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:

@@ -126,5 +126,6 @@ def _source(rule: PolicyRule, explanation: Explanation) -> list[str]:
     """Whose rule it is, why, and from when until when."""
     if rule.kind not in ("exchange", "list"):
         return [rule.kind]
-    orders = f"order {', '.join(rule.orders)}" if rule.orders else "no order"
-    return [f"{rule.kind} {rule.label}", orders, term_text(rule.starts_at, rule.ends_at, explanation.zone)]
+    orders = f"order {', '.join(explanation.cited)}" if explanation.cited else "no order"
+    mark = " (confidential)" if rule.is_confidential else ""
+    return [f"{rule.kind} {rule.id}{mark}", orders, term_text(rule.starts_at, rule.ends_at, explanation.zone)]

@@ -32,12 +32,17 @@ def is_exception_below(origin: RuleClass) -> bool:
     return origin.effect is not Effect.BLOCK and origin.form is RuleForm.BELOW
 
 
-def class_state_of(origin: RuleClass, wall: float, offset: float, group: int) -> ClassState:
-    """The state of a class at `wall`; `offset`: how far the verdicts' clock is behind it."""
+def class_state_of(
+    origin: RuleClass, wall: float, offset: float, group: int, *, is_shared: bool = False
+) -> ClassState:
+    """The state of a class at `wall`; `offset`: how far the verdicts' clock is behind it.
+
+    `is_shared`: for readers outside, to whom what is confidential is not there.
+    """
     source = origin.rule
     rule = source.at(wall)
     changes_at = next_change(source, wall) if origin.is_for(group) else None
-    if changes_at is None:
+    if changes_at is None or (is_shared and rule.is_confidential):
         return ClassState(origin, rule, False, False, False, math.inf)
     is_in_date = rule.is_within_dates(wall)
     is_enforced = is_in_date and rule.mode is Mode.ENFORCE

@@ -77,11 +77,19 @@ class PolicyTable:
     """One policy at one time for one group of clients; immutable, and safe to use from any thread."""
 
     def __init__(
-        self, image: Image, generation: int, wall: float, monotonic: float, group: int = EVERYBODY
+        self,
+        image: Image,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        group: int = EVERYBODY,
+        *,
+        is_shared: bool = False,
     ) -> None:
         """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
 
-        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.
+        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.  `is_shared`: for readers outside, to whom what is
+        confidential is not there.
         """
         if not 0 <= group < GROUPS_MAX:
             raise ValueError(f"group {group}: there are {GROUPS_MAX}")
@@ -93,7 +101,10 @@ class PolicyTable:
         self.made_at = (wall, monotonic)
         """The time it is true for, on both clocks."""
         offset = wall - monotonic
-        self._class_states = tuple(class_state_of(origin, wall, offset, group) for origin in image.classes)
+        self._class_states = tuple(
+            class_state_of(origin, wall, offset, group, is_shared=is_shared) for origin in image.classes
+        )
+        self.is_shared = is_shared
         self._ready = tuple(map(_ready, self._class_states))
         self._octets = image.octets
         self._homes = image.homes
@@ -437,8 +448,10 @@ def _ready(state: ClassState) -> Ready | None:
     return Ready(state.rule.action, state.rule, origin.form, origin.file, state.changes_at)
 
 
-def open_table(path: Path, wall: float, monotonic: float, generation: int) -> PolicyTable:
+def open_table(
+    path: Path, wall: float, monotonic: float, generation: int, *, is_shared: bool = False
+) -> PolicyTable:
     """The policy in the image at `path`, checked, as of `wall`.  Raises `ImageUnusable`."""
     image = Image(path)
     image.verify()
-    return PolicyTable(image, generation, wall, monotonic)
+    return PolicyTable(image, generation, wall, monotonic, is_shared=is_shared)

@@ -115,6 +115,11 @@ class PolicyRule:
         """Exchange id or list name, the concealed one included."""
         return self.label if self.concealed is None else self.concealed[0]
 
+    @property
+    def full_name(self) -> str:
+        """`name`, the concealed one included."""
+        return self.name if self.concealed is None else self.concealed[1]
+
     def at(self, wall: float) -> PolicyRule:
         """What it is at `wall` (Unix seconds): in a gap the phase to come, after the last one that."""
         for phase in self.phases:
