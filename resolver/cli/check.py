@@ -55,7 +55,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 state_dir = settings.state_dir
     else:
-        state_dir = _default_state_dir()
+        state_dir = default_state_dir()
     counts = {}
     if blocklist is not None:
         checked.append(str(blocklist))
@@ -91,7 +91,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     return code
 
 
-def _default_state_dir() -> Path | None:
+def default_state_dir() -> Path | None:
     """What a server here would hold a blocklist against; None where no settings can be read.
 
     Whoever names a file asks about that file, so nothing is said of settings.

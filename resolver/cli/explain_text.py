@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from typing import Any
 
 from resolver.cli.explanation import Explanation
@@ -109,7 +110,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     if verdict.shadow is not None:
         rule = verdict.shadow.rule
         facts.append(
-            ("Shadow", f"counted for {rule.kind} {rule.label} ({rule.action.value}), not blocked by it")
+            ("Shadow", f"counted for {rule.kind} {rule.id} ({rule.action.value}), not blocked by it")
         )
     return facts + _client_facts(explanation)
 
@@ -134,12 +135,28 @@ def _match_facts(match: RuleMatch, explanation: Explanation) -> list[tuple[str, 
 
 def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str, str]]:
     category = f", category {rule.category}" if rule.category else ""
-    name = rule.name if rule.name == rule.label or not rule.label else f"{rule.name} ({rule.label})"
-    facts = [("Because of", f"{_KINDS.get(rule.kind, rule.kind)} {name}{category}, mode {rule.mode.value}")]
+    own_name, label = rule.full_name, rule.id
+    name = own_name if own_name == label or not label else f"{own_name} ({label})"
+    mark = ", CONFIDENTIAL: told to nobody outside" if rule.is_confidential else ""
+    kind = _KINDS.get(rule.kind, rule.kind)
+    facts = [("Because of", f"{kind} {name}{category}, mode {rule.mode.value}{mark}")]
+    if rule.kind == "protected":
+        return facts
     if rule.kind not in ("exchange", "list"):
-        return facts[:1] if rule.kind == "protected" else [("Because of", _KINDS[rule.kind])]
+        facts = [("Because of", kind)]
+        if rule.reason:
+            facts.append(("Reason", rule.reason))
+        if rule.ticket:
+            facts.append(("Ticket", rule.ticket))
+        if rule.starts_at is None and rule.ends_at is None:
+            return facts
     orders = explanation.orders
-    facts += [("Order", _order_text(order_id, orders.get(order_id, {}))) for order_id in rule.orders]
+    facts += [("Order", _order_text(order, orders.get(order, {}), explanation.zone)) for order in rule.orders]
+    facts += [
+        ("Order, not now", _order_text(order, orders.get(order, {}), explanation.zone))
+        for order in explanation.cited
+        if order not in rule.orders
+    ]
     facts.append(("In force", term_text(rule.starts_at, rule.ends_at, explanation.zone)))
     return facts
 
@@ -150,11 +167,20 @@ def _record_text(entry: Entry) -> str:
     return f"{entry.id} of list {entry.list}, line {entry.line}, asks for {entry.written}{provenance}{became}"
 
 
-def _order_text(order_id: str, order: dict[str, Any]) -> str:
+def _order_text(order_id: str, order: dict[str, Any], zone: tzinfo) -> str:
     keys = ("authority", "title", "reference", "date", "url")
     text = ", ".join(str(order[key]) for key in keys if order.get(key))
-    imposed = order.get("imposed_by")
-    return f"{order_id}: {text}" + (f" ({imposed})" if imposed else "")
+    said = [order["imposed_by"]] if order.get("imposed_by") else []
+    said += [f"mode {order['mode']}"] if order.get("mode") else []
+    said += [f"prescribes {order['measure']}"] if order.get("measure") else []
+    starts_at, ends_at = (
+        None if order.get(key) is None else datetime.fromisoformat(order[key]).timestamp()
+        for key in ("from", "until")
+    )
+    if starts_at is not None or ends_at is not None:
+        said.append(term_text(starts_at, ends_at, zone))
+    said += ["CONFIDENTIAL"] if order.get("confidential") else []
+    return f"{order_id}: {text}" + (f" ({'; '.join(said)})" if said else "")
 
 
 def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
@@ -194,7 +220,7 @@ def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
 def _rule_lines(traced: TracedRule, explanation: Explanation) -> list[tuple[str, str]]:
     rule = traced.rule
     # The kind says it all where a rule has no name of its own.
-    who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(rule.kind, rule.kind), rule.label))))
+    who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(rule.kind, rule.kind), rule.id))))
     action = f" ({rule.action.value})" if traced.effect == "block" else ""
     return [
         ("outcome", traced.why),

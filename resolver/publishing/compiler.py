@@ -25,11 +25,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
-from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
+from resolver.blocklist.orders import order_words
+from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -39,6 +42,7 @@ from resolver.policy.verdict import Mode, RuleForm
 from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
+from resolver.publishing.believed import believed_time
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
     RECORDS_SUFFIX,
@@ -58,6 +62,9 @@ from resolver.publishing.served_text import TextLost, served_text
 
 LOST_RECORDS_MAX = 100
 """Names of one register that are told one by one when they are lost; the history has more."""
+EXCEPTIONS_TOLD_MAX = 10_000
+"""Dated exceptions that an image names; more are in force all the same."""
+
 OnStep = Callable[[str], None]
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
@@ -111,7 +118,7 @@ def compile_policy(
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
-    now = time.time() if now is None else now
+    now = believed_time(state_dir, time.time()) if now is None else now
     fall = _fall_of(blocklist, octets, state_dir, now, compiled)
     problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
     # Before anything is forced, so that an approval can say what it is for.
@@ -159,7 +166,7 @@ def _fall_of(
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
     fall = find_fall(old, blocklist, now)
-    compiled.losses = [line for loss in fall.losses for line in loss.lines()]
+    compiled.losses = fall.lines()
     return fall.problems(str(blocklist.path))
 
 
@@ -357,7 +364,8 @@ def _write_image(
         "contact": blocklist.contact,
         "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
-        "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
+        "orders": {order_id: order_words(order) for order_id, order in blocklist.orders.items()},
+        "exceptions": _dated_exceptions(blocklist),
         "counts": compiled.counts,
         "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
@@ -366,6 +374,16 @@ def _write_image(
     registers.keep()
     writer.write(image, meta)
     compiled.image = image
+
+
+def _dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
+    """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
+    dated = [
+        {"name": entry_text(owner, form), "from": rule.starts_at, "until": rule.ends_at}
+        for owner, form, effect, rule, _, _ in blocklist.name_rules
+        if effect == "allow" and (rule.starts_at is not None or rule.ends_at is not None)
+    ]
+    return dated[:EXCEPTIONS_TOLD_MAX]
 
 
 def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:

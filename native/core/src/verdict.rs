@@ -196,6 +196,8 @@ pub struct Rule {
     pub ends_at: f64,
     /// With the action `LocalData`.
     pub local_data: Option<LocalData>,
+    /// How many further rules of the same source follow, each for a later time.
+    pub following: u16,
 }
 
 /// The rule that matched, and where it stands.
