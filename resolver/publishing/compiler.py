@@ -96,7 +96,7 @@ def compile_policy(
     task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
     _compile_octets(task, compiled, on_step)
     if conceal and b"confidential" in octets:
-        concealment = Concealment(read_what_served(blocklist_path, octets))
+        concealment = Concealment(blocklist_path, octets)
         compiled.problems = concealment.problems(compiled.problems)
         compiled.losses = concealment.lines(compiled.losses)
     return compiled
