@@ -47,7 +47,7 @@ def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         bound_sockets = [udp(stack), udp(stack)]
         upstream, client = udp(stack), udp(stack)
-        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18)])
+        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18, 2, None)])
         fields = [(door.fileno(), False, False) for door in bound_sockets]
         plane = native.Plane(core, [fields], sockets_per_upstream=8)
         stack.callback(plane.close)
