@@ -10,6 +10,7 @@ allows, then everything else.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,8 @@ from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.socket_network import SocketNetwork, pool_size
+from resolver.forwarding.socket_network import SocketNetwork
+from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
@@ -59,7 +61,13 @@ from resolver.server.history import HistoryRecorder
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
-from resolver.server.parts import make_cache, make_local_names, make_plan, make_record_buffer
+from resolver.server.parts import (
+    make_cache,
+    make_local_names,
+    make_plan,
+    make_record_buffer,
+    source_ports_of,
+)
 from resolver.server.query_records import QueryRecords
 from resolver.web import WebServer, make_app
 
@@ -78,6 +86,9 @@ NOT_THIS_MACHINE: Final = (
     "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
     "reads datagrams by recvmmsg(2) as that is laid out there"
 )
+
+
+_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -136,7 +147,7 @@ class Server:
         self._records: QueryRecords | None = None
         if buffer is not None:
             self._records = QueryRecords(settings, log_writer, self._native, buffer=buffer, wall=wall)
-        self._pool_size = 0
+        self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
@@ -269,10 +280,11 @@ class Server:
         plan = make_plan(settings)
         entropy = Entropy()
         # Each plane has sockets of its own towards each upstream.
-        self._pool_size = pool_size(len(plan.upstreams) * (1 if self._native is None else 2))
-        self._network = network = SocketNetwork(
-            self._loop, self._clock, entropy, sockets_per_upstream=self._pool_size
-        )
+        threads = 0 if self._native is None else self._native.threads
+        ports, self._native_ports, too_few = source_ports_of(settings, threads)
+        if too_few is not None:
+            _log.warning("%s", too_few)
+        self._network = network = SocketNetwork(self._loop, self._clock, entropy, ports)
         self._forwarder = Forwarder(
             plan,
             network,
@@ -297,9 +309,9 @@ class Server:
     async def _serve_dns(self, service: Service) -> None:
         await self._endpoints.bind(service)
         if self._native is not None:
-            assert self._forwarder is not None
+            assert self._forwarder is not None and self._native_ports is not None
             try:
-                await self._native.start(service, self._forwarder, self._pool_size)
+                await self._native.start(service, self._forwarder, self._native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 

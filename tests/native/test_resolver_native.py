@@ -393,7 +393,7 @@ def test_those_who_ask_the_same_meanwhile_share_one_query(start: Callable[..., P
 
 
 def test_many_misses_leave_from_many_ports_with_letters_mixed(start: Callable[..., Play]) -> None:
-    play = start(None, sockets_per_upstream=64)
+    play = start(None, sockets_per_upstream=64, sockets_max=96)
     play.ask_upstream()
     ports, names = set(), set()
     for number in range(100):
@@ -405,7 +405,7 @@ def test_many_misses_leave_from_many_ports_with_letters_mixed(start: Callable[..
         assert play.client.recv(4096)[:2] == number.to_bytes(2, "big")
     assert len(ports) >= 60
     assert len(names) >= 60
-    assert play.plane.counters()["opened"] == 64
+    assert 64 < play.plane.counters()["opened"] <= 96
 
 
 def test_a_silent_upstream_is_handed_over_with_all_who_wait(start: Callable[..., Play]) -> None:

@@ -123,10 +123,14 @@ class Plane(FakePlane):
         sockets: list[list[tuple[int, bool, bool]]],
         *,
         sockets_per_upstream: int,
+        sockets_max: int,
+        usable_ports: list[int],
         memo_octets: int,
     ) -> None:
         super().__init__()
         self.core = core
         self.sockets = sockets
         self.sockets_per_upstream = sockets_per_upstream
+        self.sockets_max = sockets_max
+        self.usable_ports = usable_ports
         self.memo_octets = memo_octets

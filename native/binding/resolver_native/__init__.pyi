@@ -267,6 +267,8 @@ class Plane:
         sockets: Sequence[Sequence[tuple[int, bool, bool]]],
         *,
         sockets_per_upstream: int = 1024,
+        sockets_max: int = 16_384,
+        usable_ports: Sequence[int] = ...,
         events_max: int = 8192,
         memo_octets: int = 8_388_608,
         record_octets: int = 16_777_216,
@@ -276,8 +278,10 @@ class Plane:
         `sockets`: worker by worker, the bound UDP sockets it serves: descriptor, whether it is IPv6, whether
         to carry the address asked from query to answer (for a wildcard address).  The descriptors stay the
         caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
-        Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
-        among the threads.  `events_max`: events that may wait for `drain`; more are dropped and counted.
+        Each socket gets a thread.  `sockets_per_upstream`: sockets that each thread picks from, for each
+        upstream.  `sockets_max`: sockets towards upstreams that all threads may have open.  `usable_ports`:
+        what they are bound to, at random; none: the kernel chooses.  `events_max`: events that may wait for
+        `drain`; more are dropped and counted.
         `memo_octets`: of all the threads' memos of whole answers together, at most.  `record_octets`: of
         all the threads' records that wait together, where records are kept.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets.

@@ -26,6 +26,7 @@ mod slab;
 mod sys;
 mod timers;
 mod udp_pool;
+mod udp_socket;
 mod upstream_queries;
 #[cfg(test)]
 mod upstream_queries_tests;

@@ -102,7 +102,12 @@ impl<'s> UpstreamQueries<'s> {
             counters,
             thread,
             life,
-            pools: UdpPools::new(epoll, Arc::clone(counters), shared.sockets_per_upstream),
+            pools: UdpPools::new(
+                epoll,
+                Arc::clone(counters),
+                shared.sockets_per_upstream,
+                Arc::clone(&shared.source_ports),
+            ),
             in_flight: Slab::new(),
             timers: Timers::new(now),
             entropy: Entropy::new(),
@@ -427,6 +432,21 @@ impl<'s> UpstreamQueries<'s> {
                 }
             }
         }
+    }
+
+    /// See `UdpPools::wants_stock`.
+    pub fn wants_stock(&self) -> bool {
+        self.pools.wants_stock()
+    }
+
+    /// See `UdpPools::stock_up`.
+    pub fn stock_up(&mut self, count: usize, now: f64) {
+        self.pools.stock_up(count, now, &mut self.entropy);
+    }
+
+    /// See `UdpPools::shed`.
+    pub fn shed(&mut self, count: usize) -> bool {
+        self.pools.shed(count)
     }
 
     /// Send the answers that have gathered.

@@ -19,6 +19,7 @@ use resolver_core::policy::{Image, PolicyTable};
 use crate::epoll::Epoll;
 use crate::ring::{Event, Handover, HandoverReason, Ring};
 use crate::shared::{Command, Mailbox, Shared, SharedFlow, ThreadCounts};
+use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
 const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
@@ -68,6 +69,7 @@ impl Rig {
             workers: vec![0],
             down: Mutex::new(vec![0]),
             sockets_per_upstream: 4,
+            source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 64)),
             memo_octets: 0,
             shared_flow,
         };
