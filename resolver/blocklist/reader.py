@@ -387,7 +387,7 @@ class _Reader:
             ListSpec(
                 name=entry.name,
                 path=UNPLACED if download else self._path.parent / (entry.path or ""),
-                format=entry.format,
+                format="rpz" if download and download.transfer else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
                 rule=list_rule(entry, self._defaults),

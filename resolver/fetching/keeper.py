@@ -189,7 +189,9 @@ class ListKeeper:
             entry.due = self._clock.now() + BUSY_RETRY_S
         else:
             entry.failures += 1
-            entry.due = self._clock.now() + retry_s(entry.wanted.download, entry.failures, self._roll())
+            entry.due = self._clock.now() + retry_s(
+                entry.wanted.download, entry.notes, entry.failures, self._roll()
+            )
         self._settled.set()
         self._on_looked()
         self._tell(entry, outcome)
