@@ -103,8 +103,12 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
     if message:
         failures = before.failures + 1
         after = replace(attempt.before, attempted_at=now, failures=failures, result=result, problem=message)
+        if after.serial and after.authority_serial != after.serial and not after.behind_since:
+            after = replace(after, behind_since=now)
     else:
-        after = replace(after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="")
+        after = replace(
+            after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="", behind_since=0.0
+        )
     # The list is in place, or was never touched; a note that can not be written costs no list.
     with contextlib.suppress(OSError):
         await asyncio.to_thread(store.note, after)

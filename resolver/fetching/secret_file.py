@@ -6,16 +6,33 @@ No message of this file has a word of the secret in it.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import stat
 from pathlib import Path
 from typing import Final
 
+import dns.tsig
+
+from resolver.blocklist.transfers import TsigSpec
 from resolver.fetching.outcome import FetchFailed, Result
 
 SECRET_OCTETS_MAX: Final = 16_384
 _KEY_FILE: Final = re.compile(r'\bsecret\s+"([^"\s]+)"\s*;')
+
+
+def read_tsig_key(spec: TsigSpec) -> dns.tsig.Key:
+    """The key of a transfer.  Raises FetchFailed."""
+    path = Path(spec.secret_file)
+    try:
+        # Strictly: what skips signs that are not base64 would make an empty secret of them.
+        secret = base64.b64decode(read_secret(path), validate=True)
+    except ValueError:
+        secret = b""
+    if not secret:
+        raise FetchFailed(Result.SECRET, f"{path}: not a secret in base64, nor a file of tsig-keygen")
+    return dns.tsig.Key(spec.name, secret, spec.algorithm)
 
 
 def read_secret(path: Path) -> str:

@@ -61,6 +61,8 @@ class Notes:
     """Of a transferred zone: the copy's."""
     authority_serial: int = 0
     """The newest that a primary has said."""
+    behind_since: float = 0.0
+    """When a primary was first seen to have a newer zone than the copy; 0: none has."""
     transferred_as: str = ""
     """How the copy came: `whole` (AXFR) or by `changes` (IXFR)."""
     soa_refresh_s: int = 0

@@ -27,7 +27,7 @@ from resolver.blocklist.transfers import Primary, Transfer
 from resolver.durable import Replacement
 from resolver.fetching.inspection import check_change, count_entries
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.fetching.secret_file import read_secret
+from resolver.fetching.secret_file import read_tsig_key
 from resolver.fetching.store import ListStore, Notes
 from resolver.fetching.zone_changes import Form, NeedsWhole, Record, ZoneChanges, is_newer
 from resolver.fetching.zone_connection import RcodeFailed, ZoneConnection, connected, zone_tls
@@ -37,9 +37,10 @@ from resolver.fetching.zone_copy import (
     apply_changes,
     head_of,
     line_of,
-    record_of,
+    soa_from,
     soa_of,
 )
+from resolver.fetching.zone_message import record_of
 
 
 class ZoneAttempt:
@@ -60,6 +61,7 @@ class ZoneAttempt:
         self._download: Download = wanted.download
         self._transfer: Transfer = wanted.download.transfer
         self._origin = dns.name.from_text(self._transfer.zone)
+        self._zone = self._origin.to_digestable()
         self._store = store
         self.before = before
         self._force = force
@@ -92,13 +94,7 @@ class ZoneAttempt:
 
     def _key(self) -> dns.tsig.Key | None:
         spec = self._transfer.tsig
-        if spec is None:
-            return None
-        secret = read_secret(Path(spec.secret_file))
-        try:
-            return dns.tsig.Key(spec.name, secret, spec.algorithm)
-        except (ValueError, dns.exception.DNSException):
-            raise FetchFailed(Result.TSIG, f"{spec.secret_file}: not a secret in base64") from None
+        return None if spec is None else read_tsig_key(spec)
 
     def _here(self) -> Soa | None:
         """The SOA of the copy, if it can be changed; else None."""
@@ -161,10 +157,12 @@ class ZoneAttempt:
             )
 
     async def _ask_soa(self, connection: ZoneConnection) -> Soa:
-        async for message in connection.ask(self._origin, dns.rdatatype.SOA):
-            for rrset in message.answer:
-                if rrset.rdtype == dns.rdatatype.SOA and rrset.name == self._origin:
-                    return Soa(rrset[0])
+        async for message, is_proven in connection.ask(self._origin, dns.rdatatype.SOA):
+            if not is_proven:
+                break
+            for wire in message.answer:
+                if wire.rtype == dns.rdatatype.SOA and wire.owner == self._zone:
+                    return soa_from(record_of(message, wire, self._zone).key)
             break
         raise FetchFailed(Result.BAD_TRANSFER, "the primary does not have this zone: it knows no SOA of it")
 
@@ -207,26 +205,19 @@ class ZoneAttempt:
     ) -> None:
         entries_max = 4 * self._list.entries_max
         count = 0
-        is_signed = True
-        async for message in connection.ask(self._origin, rtype, soa):
-            for rrset in message.answer:
-                if changes.is_over:
-                    raise FetchFailed(Result.BAD_TRANSFER, "records come after the zone's end")
-                changes.take(self._record(rrset))
-                count += 1
+        async for message, is_proven in connection.ask(self._origin, rtype, soa):
+            for wire in message.answer:
+                changes.take(record_of(message, wire, self._zone))
+            count += len(message.answer)
             if count > entries_max:
                 raise FetchFailed(
                     Result.TOO_LARGE, f"over {entries_max:,} records; the list's entries_max permits no more"
                 )
             changes.end_of_message()
-            is_signed = message.had_tsig or self._transfer.tsig is None
             if changes.is_over:
+                if not is_proven:
+                    raise FetchFailed(Result.TSIG, "the last message is not signed")
                 break
-        if not is_signed:
-            raise FetchFailed(Result.TSIG, "the last message is not signed")
-
-    def _record(self, rrset: dns.rrset.RRset) -> Record:
-        return record_of(rrset.name, rrset.ttl, rrset[0], self._origin)
 
     async def _accept(self, new: Replacement, notes: Notes, form: Form) -> tuple[Notes, Result]:
         file, path = new.file, new.path

@@ -12,7 +12,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import dns.exception
 import dns.message
 import dns.name
 import dns.rcode
@@ -22,10 +21,10 @@ import dns.tsig
 
 from resolver.blocklist.transfers import Primary
 from resolver.fetching.outcome import FetchFailed, Result
+from resolver.fetching.zone_message import Asked, Message, SignatureCheck, read_message
+from resolver.wire.numbers import Qclass
 
 CONNECT_S: Final = 5.0
-UNSIGNED_MAX: Final = 99
-"""Messages in a row without a signature (RFC 8945 §5.3.1: every 100th has one)."""
 WRITE_S: Final = 5.0
 
 TakeOctets = Callable[[int], None]
@@ -52,9 +51,10 @@ class ZoneConnection:
 
     async def ask(
         self, zone: dns.name.Name, rtype: dns.rdatatype.RdataType, soa: dns.rrset.RRset | None = None
-    ) -> AsyncIterator[dns.message.Message]:
+    ) -> AsyncIterator[tuple[Message, bool]]:
         """Ask and give the messages of the answer, for as long as they are taken.
 
+        With each comes whether all that came so far is proven: a message may be unsigned, the last may not.
         `soa`: of the zone that is here, for IXFR.  Raises FetchFailed.
         """
         query = dns.message.make_query(zone, rtype)
@@ -70,19 +70,18 @@ class ZoneConnection:
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
             raise FetchFailed(Result.CONNECT, f"cannot send: {error or 'no progress'}") from None
-        context: dns.tsig.HMACTSig | dns.tsig.GSSTSig | None = None
-        unsigned = 0
+        asked = Asked(zone.to_digestable(), rtype, Qclass.IN)
+        signatures = None if self._key is None else SignatureCheck(self._key, query.mac)
         is_first = True
         while True:
-            message = self._parsed(await self._next(), query, context)
-            context = message.tsig_ctx
-            self._check(message, query, is_first=is_first)
-            if self._key is not None:
-                unsigned = 0 if message.had_tsig else unsigned + 1
-                if (is_first and unsigned) or unsigned > UNSIGNED_MAX:
-                    raise FetchFailed(Result.TSIG, "an answer that should be signed is not")
+            message = read_message(await self._next())
+            if signatures is not None:
+                signatures.check(message)
+            elif message.tsig is not None:
+                raise FetchFailed(Result.TSIG, "an answer is signed, and the list has no key (tsig)")
+            _check(message, query.id, asked, is_first=is_first)
             is_first = False
-            yield message
+            yield message, signatures is None or signatures.is_complete
 
     async def _next(self) -> bytes:
         try:
@@ -97,58 +96,24 @@ class ZoneConnection:
         except OSError as error:
             raise FetchFailed(Result.CONNECT, f"the connection broke: {error.strerror or error}") from None
 
-    def _parsed(
-        self,
-        wire: bytes,
-        query: dns.message.Message,
-        context: dns.tsig.HMACTSig | dns.tsig.GSSTSig | None,
-    ) -> dns.message.Message:
-        try:
-            return dns.message.from_wire(
-                wire,
-                keyring=self._key,
-                request_mac=query.mac if self._key is not None else b"",
-                xfr=True,
-                tsig_ctx=context,
-                multi=True,
-                one_rr_per_rrset=True,
-            )
-        except (dns.tsig.BadTime, dns.tsig.PeerBadTime):
-            raise FetchFailed(Result.TSIG, "the clocks here and there differ too much (BADTIME)") from None
-        except dns.tsig.PeerBadKey:
-            raise FetchFailed(Result.TSIG, "the primary does not know this key (BADKEY)") from None
-        except dns.tsig.PeerBadSignature:
-            raise FetchFailed(Result.TSIG, "the primary has another secret for this key (BADSIG)") from None
-        except (dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm, dns.tsig.PeerError):
-            raise FetchFailed(Result.TSIG, "an answer is not signed with the key of this list") from None
-        except dns.message.UnknownTSIGKey:
-            raise FetchFailed(Result.TSIG, "an answer is signed with a key that is not this list's") from None
-        except dns.exception.DNSException as error:
-            raise FetchFailed(Result.BAD_TRANSFER, f"not a DNS message: {type(error).__name__}") from None
-        except (ValueError, KeyError, IndexError) as error:
-            # A message of a stranger's making may reach where dnspython has no word of its own.
-            raise FetchFailed(Result.BAD_TRANSFER, f"not a DNS message: {type(error).__name__}") from None
 
-    def _check(self, message: dns.message.Message, query: dns.message.Message, *, is_first: bool) -> None:
-        if message.id != query.id or not message.flags & dns.flags.QR:
-            raise FetchFailed(Result.BAD_TRANSFER, "an answer to another question")
-        rcode = message.rcode()
-        if rcode != dns.rcode.NOERROR:
-            raise RcodeFailed(rcode)
-        asked = query.question[0]
-        # RFC 5936 §2.2.1: later messages may leave the question out.
-        if (is_first or message.question) and [
-            (rrset.name, rrset.rdtype, rrset.rdclass) for rrset in message.question
-        ] != [(asked.name, asked.rdtype, asked.rdclass)]:
-            raise FetchFailed(Result.BAD_TRANSFER, "an answer to another question")
+def _check(message: Message, id_: int, asked: Asked, *, is_first: bool) -> None:
+    if message.id != id_ or not message.is_response:
+        raise FetchFailed(Result.BAD_TRANSFER, "an answer to another question")
+    if message.rcode != dns.rcode.NOERROR:
+        raise RcodeFailed(message.rcode)
+    # RFC 5936 §2.2.1: later messages may leave the question out.
+    if message.question != asked and (is_first or message.question is not None):
+        raise FetchFailed(Result.BAD_TRANSFER, "an answer to another question")
 
 
 class RcodeFailed(FetchFailed):
     """The primary answered, with an error code."""
 
-    def __init__(self, rcode: dns.rcode.Rcode) -> None:
-        self.rcode = rcode
-        super().__init__(Result.REFUSED, f"the primary answered {dns.rcode.to_text(rcode)}")
+    def __init__(self, rcode: int) -> None:
+        super().__init__(
+            Result.REFUSED, f"the primary answered {dns.rcode.to_text(dns.rcode.Rcode.make(rcode))}"
+        )
 
 
 @contextlib.asynccontextmanager

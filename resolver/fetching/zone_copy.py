@@ -32,18 +32,14 @@ import dns.rdtypes.ANY.ZONEMD
 
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.fetching.zone_changes import Changes, Key, NeedsWhole, Record
+from resolver.fetching.zone_message import APEX
 
-APEX: Final = b"@"
 _SOA: Final = b"SOA "
 _ZONEMD: Final = b"ZONEMD "
 SORTED_AT_ONCE: Final = 200_000
 """Records of a digest that are sorted in memory; more go to disk in parts of so many."""
 _Sortable = tuple[bytes, bytes, bytes, int]
 """Order of owner and type, data, owner, TTL."""
-_NAMES_ONLY: Final = frozenset(
-    (dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.NS, dns.rdatatype.PTR)
-)
-"""Data of one name, in which case says nothing."""
 
 
 class Soa:
@@ -59,19 +55,9 @@ class Soa:
         self.expire_s = int(rdata.expire)
 
 
-def record_of(owner: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata, origin: dns.name.Name) -> Record:
-    """One record as it is kept.  Raises FetchFailed where it does not belong to the zone."""
-    if rdata.rdclass != dns.rdataclass.IN:
-        raise FetchFailed(Result.BAD_TRANSFER, f"a record of class {dns.rdataclass.to_text(rdata.rdclass)}")
-    if not owner.is_subdomain(origin):
-        raise FetchFailed(Result.BAD_TRANSFER, f"{owner.to_text()} is not in the zone")
-    text = rdata.to_text()
-    if rdata.rdtype in _NAMES_ONLY:
-        text = text.lower()
-    relative = owner.relativize(origin).to_text().lower()
-    serial = int(rdata.serial) if isinstance(rdata, dns.rdtypes.ANY.SOA.SOA) else None
-    rtype = dns.rdatatype.to_text(rdata.rdtype)
-    return Record(Key(relative.encode(), f"{rtype} {text}".encode()), ttl, serial)
+def soa_from(key: Key) -> Soa:
+    """What a kept SOA record says."""
+    return Soa(_rdata(key.rdata))
 
 
 def line_of(key: Key, ttl: int) -> bytes:

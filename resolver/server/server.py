@@ -362,7 +362,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
-            lists=list_facts(self._keeper),
+            lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
             upstreams=upstream_facts(forwarder),
             forwarding=forwarding_facts(service, forwarder, self._network, native),

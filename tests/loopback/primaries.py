@@ -171,5 +171,7 @@ def running_primary(
         started.append(started_on(chosen))
         return started[-1]
 
-    with running_on_a_free_port(noted_on, lambda chosen: serial_at(chosen) == 1, f"{kind} answers", port) as chosen:
+    with running_on_a_free_port(
+        noted_on, lambda chosen: serial_at(chosen) == 1, f"{kind} answers", port
+    ) as chosen:
         yield Primary(kind, chosen, started[-1], directory, 1, list(names))

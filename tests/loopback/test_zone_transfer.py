@@ -14,7 +14,7 @@ from resolver.blocklist.transfers import Transfer, TsigSpec
 from resolver.fetching.download import Job, fetch_list
 from resolver.fetching.outcome import Outcome, Result
 from resolver.fetching.store import ListStore
-from tests.loopback.primaries import KEY, SECRET, ZONE, Primary, running_primary
+from tests.loopback.primaries import KEY, SECRET, ZONE, running_primary
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
 
