@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -134,6 +134,9 @@ class Core(NativeGates, Protocol):
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to Python from now on."""
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 

@@ -71,7 +71,7 @@ class ZoneConnection:
         except (OSError, TimeoutError) as error:
             raise FetchFailed(Result.CONNECT, f"cannot send: {error or 'no progress'}") from None
         asked = Asked(zone.to_digestable(), rtype, Qclass.IN)
-        signatures = None if self._key is None else SignatureCheck(self._key, query.mac)
+        signatures = None if self._key is None else SignatureCheck(self._key, query.mac or b"")
         is_first = True
         while True:
             message = read_message(await self._next())

@@ -159,7 +159,7 @@ class SignatureCheck:
             self._unsigned += 1
             if self._context is None or self._unsigned > UNSIGNED_MAX:
                 raise FetchFailed(Result.TSIG, "an answer that should be signed is not")
-            self._context.update(message.octets)
+            self._context.update(message.octets)  # type: ignore[no-untyped-call]
             return
         self._unsigned = 0
         record = message.tsig
@@ -172,7 +172,7 @@ class SignatureCheck:
                 record.end - record.rdata_start,
             )
             assert isinstance(rdata, dns.rdtypes.ANY.TSIG.TSIG)
-            self._context = dns.tsig.validate(
+            self._context = dns.tsig.validate(  # type: ignore[no-untyped-call]
                 message.octets,
                 self._key,
                 dns.name.from_wire(record.owner, 0)[0],

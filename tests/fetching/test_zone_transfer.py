@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import dns.message
 import dns.rrset
 import dns.tsig
 import dns.zone
+import dns.zonetypes
 import pytest
 
 from resolver.blocklist.downloads import Download, DownloadedList
@@ -354,8 +356,7 @@ def test_another_key_or_none_at_the_primary_is_said_so(place: Place, key: dns.ts
 
 def test_a_clock_that_is_off_is_said_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.use_key()
-    real = zone_message.time.time
-    monkeypatch.setattr(zone_message, "time", types.SimpleNamespace(time=lambda: real() + 4_000))
+    monkeypatch.setattr(zone_message, "time", types.SimpleNamespace(time=lambda: time.time() + 4_000))
     outcome = run(place, Script(7, whole(7, "x.example"), key=KEY))
     assert (outcome.result, "BADTIME" in outcome.message) == (Result.TSIG, True)
 
@@ -419,7 +420,7 @@ def with_digest(
     ]
     for record in records:
         zone.find_rdataset(record.name, record.rdtype, create=True).add(record[0], record.ttl)
-    digest = zone.compute_digest(1)
+    digest = zone.compute_digest(dns.zonetypes.DigestHashAlgorithm.SHA384)
     text = digest.to_text().split(" ", 3)
     value = text[3][::-1] if wrong else text[3]
     return [[*records, rrset("@", "ZONEMD", f"{serial} {scheme} 1 {value}"), soa(serial)]]
