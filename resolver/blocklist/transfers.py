@@ -95,18 +95,19 @@ def transfer_of(urls: Sequence[str], tsig: TsigEntry | None, tls_ca: str | None,
 
 def _primary_from(url: str) -> tuple[str, Primary]:
     example = "write axfr://192.0.2.1:53/zone.example or axfr+tls://192.0.2.1:853/zone.example#ns.example"
+    if "@" in url:
+        # Before anything shows it.
+        raise ValueError("no user names and passwords in URLs: they end up in logs; a key stands in tsig")
     if not url.isascii() or re.search(r"[\x00-\x20\x7f\\<>\"{}|^`?]", url):
         raise ValueError(f"{show(url)} has characters that it may not have; {example}")
+    if not is_transfer(url):
+        raise ValueError(f"{show(url)}: all primaries of a list are axfr:// or axfr+tls://; {example}")
     try:
         parts = urlsplit(url)
         port = parts.port
         address = str(ipaddress.ip_address(parts.hostname or ""))
     except ValueError:
         raise ValueError(f"{show(url)}: a primary is written by its address; {example}") from None
-    if parts.scheme not in SCHEMES:
-        raise ValueError(f"{show(url)}: all primaries of a list are axfr:// or axfr+tls://; {example}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("no user names and passwords in URLs: they end up in logs; a key stands in tsig")
     if port == 0:
         raise ValueError(f"{show(url)}: port 0 is none")
     zone = parts.path.removeprefix("/")
