@@ -136,6 +136,9 @@ class Core(NativeGates, Protocol):
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to Python from now on."""
+
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...

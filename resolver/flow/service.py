@@ -48,7 +48,7 @@ from resolver.wire.numbers import (
     Qtype,
     Rcode,
 )
-from resolver.wire.query import Malformed, Query, parse_query
+from resolver.wire.query import OPCODE, Malformed, Query, parse_query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 from resolver.wire.ttl import age_body, with_ttl
@@ -78,6 +78,10 @@ ANY_TTL_S = 3600
 
 WAITING_MAX = 65_536
 """Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
+
+
+TakeNotify = Callable[[bytes, bytes], bytes | None]
+"""From a message that is no QUERY and its sender's packed address to the answer; None: not one of its own."""
 
 
 class Service:
@@ -112,6 +116,8 @@ class Service:
         self._reply = replies.reply
         self._reply_from = replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
+        self.take_notify: TakeNotify | None = None
+        """Answers NOTIFY (RFC 1996) of those it knows; None: nobody does."""
         self.waiting = 0
         """Clients that wait for an upstream."""
         self.overloads = 0
@@ -191,6 +197,11 @@ class Service:
                 return Drop(query.reason, close=True)
             if limited:
                 return Drop("rate_limit")
+            if query is OPCODE and self.take_notify is not None:
+                # A primary's NOTIFY, which only who follows its zone can answer.
+                reply = self.take_notify(octets, peer.address)
+                if reply is not None:
+                    return Respond(reply[2:], reply[3] & 0xF, None, _FROM_HERE)
             return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if not peer.standing.is_allowed:

@@ -121,6 +121,10 @@ class NativeEngine:
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
 
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to the service from now on."""
+        self._core.publish_notifiers(addresses)
+
     async def start(self, service: Service, forwarder: Forwarder, ports: SourcePorts) -> None:
         """Serve what is bound; a policy must have been published.
 

@@ -61,6 +61,7 @@ from resolver.server.history import HistoryRecorder
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
+from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
     make_local_names,
@@ -136,6 +137,7 @@ class Server:
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
+        self._notifications = Notifications(self._keeper, self._on_primaries)
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
         self._service: Service | None = None
@@ -164,6 +166,7 @@ class Server:
             self.health.meet("policy")
             assert self._policy is not None
             self._service = self._make_service(self._policy)
+            self._service.take_notify = self._notifications.take
             if self._records is not None:
                 self._records.start()
             await self._serve_dns(self._service)
@@ -319,7 +322,9 @@ class Server:
 
     def _on_publish(self, policy: Policy) -> None:
         self._policy = policy
-        self._keeper.follow(lists_to_keep(policy.everybody))
+        lists = lists_to_keep(policy.everybody)
+        self._keeper.follow(lists)
+        self._notifications.follow(lists)
         if self._native is not None:
             self._native.publish(policy, self._judge_by)
         else:
@@ -330,6 +335,10 @@ class Server:
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+
+    def _on_primaries(self, addresses: list[bytes]) -> None:
+        if self._native is not None:
+            self._native.publish_notifiers(addresses)
 
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
@@ -378,7 +387,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
-            lists=list_facts(self._keeper),
+            lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
             upstreams=upstream_facts(forwarder),
             forwarding=forwarding_facts(service, forwarder, self._network, native),

@@ -95,6 +95,9 @@ class Core:
     def withdraw(self) -> None:
         self.is_withdrawn = True
 
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        self.notifiers = addresses
+
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 

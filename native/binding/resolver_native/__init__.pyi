@@ -194,6 +194,12 @@ class Core:
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
+    def publish_notifiers(self, addresses: Sequence[bytes]) -> None:
+        """Leave the NOTIFY (RFC 1996) of these packed addresses to Python from now on.
+
+        All others get NOTIMP.  Raises ValueError for what is no address.
+        """
+
     def publish_upstreams(
         self,
         servers: Sequence[tuple[str, int]],

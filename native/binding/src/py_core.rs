@@ -118,6 +118,12 @@ impl Core {
         self.shared_flow.flow.withdraw();
     }
 
+    fn publish_notifiers(&self, addresses: Vec<Vec<u8>>) -> PyResult<()> {
+        let addresses = addresses.iter().map(|address| address_from(address)).collect::<PyResult<Vec<_>>>()?;
+        self.shared_flow.flow.publish_notifiers(addresses);
+        Ok(())
+    }
+
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {
         let server = |(address, port): &(String, u16)| {
             let address: IpAddr = address
