@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -43,9 +43,10 @@ UpstreamReport = tuple[int, int, int, float, list[int], float]
 """Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
 buckets, the mean round-trip time."""
 
-UpstreamSetFields = tuple[bytes, int, bool, bool, float, float]
+UpstreamSetFields = tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]
 """Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
-seconds, monotonic seconds from which Python must ask (a probe is due)."""
+seconds, monotonic seconds from which Python must ask (a probe is due), letter case of names (0: lower; 1:
+mixed, and Python judges what comes; 2: mixed), why all of the set are down (None: they are not)."""
 
 
 class Waiting(NamedTuple):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from resolver.policy.image import AUDIENCE_ALL, Effect
-from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm
+from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm, joined_phases
 from resolver.publishing.image_writer import ImageWriter
 from resolver.wire.names import name_from_text
 
@@ -39,6 +39,10 @@ defaults: {ttl_s: 300, contact: "mailto:noc@example.net"}
 orders:
   house: {authority: Example, title: House rules, imposed_by: house}
   order: {authority: Example Authority, title: An order, reference: EX-1, imposed_by: external}
+  until: {authority: A, title: It ends, reference: E2, until: 2030-01-01, measure: {cname: notice.example}}
+  from: {authority: Example, title: It begins, reference: EX-3, from: 2030-02-01, measure: {ipv4: 192.0.2.99}}
+  silent: {authority: Example, title: Nobody is told, reference: EX-4, confidential: true}
+  quiet: {authority: Example, title: It is tried, mode: shadow, imposed_by: house, from: 2030-01-01}
 exchanges:
   plain: {name: Plain, order: order, domains: [plain.example, "=exact.example", "*.below.example"]}
   nodata: {name: Nodata, action: nodata, ttl_s: 60, domains: [nodata.example], addresses: [192.0.2.0/24]}
@@ -62,13 +66,25 @@ exchanges:
     until: 2030-02-01
     domains: [season.example]
   listed: {name: Listed, domains: [allowed.hosts.example]}
-allow: ["=allowed.plain.example", good.plain.example, "*.nodata.example", "=listed.hosts.example"]
+  turning: {name: Turning, order: [until, from, quiet], domains: [turning.example], addresses: [203.0.113.32]}
+  concealed: {name: Concealed, order: silent, action: sinkhole, domains: [concealed.example]}
+  half: {name: Half, order: [silent, until], domains: [half.example]}
+  later: {name: Later, domains: [later.example, below.later.example]}
+allow:
+- "=allowed.plain.example"
+- good.plain.example
+- "*.nodata.example"
+- "=listed.hosts.example"
+- {name: "=x.later.example", from: 2030-01-01, through: 2030-01-31, reason: a trial}
+- {name: "*.below.later.example", from: 2030-02-01}
+- {name: y.turning.example, until: 2030-01-01}
 protected: [update.plain.example]
 lists:
 - {name: hosts, path: hosts.txt, format: hosts}
 - {name: domains, path: domains.txt, format: domains, action: nodata, ttl_s: 30}
 - {name: fine, path: fine.txt, format: domains, kind: allow}
 - {name: zone, path: zone.rpz, format: rpz, ttl_s: 20}
+- {name: cited, path: cited.txt, format: domains, order: [from, silent], until: 2030-02-02}
 """
 LISTS = {
     "hosts.txt": """\
@@ -78,6 +94,7 @@ LISTS = {
 0.0.0.0 plain.example
 """,
     "domains.txt": "domains.example\nwww.hosts.example\nsub.zone.example\n",
+    "cited.txt": "cited.example\nz.later.example\n",
     "fine.txt": "fine.domains.example\nfine.zone.example\nfine.plain.example\n",
     "zone.rpz": """\
 nx.zone.example CNAME .
@@ -108,6 +125,7 @@ sub.zone.example CNAME .
 }
 OWNERS = """\
 plain exact below nodata sinkhole refused drop shadow disabled coming going season hosts domains zone nobody
+turning concealed half later cited
 """
 SPECIAL = """\
 allowed.plain.example www.allowed.plain.example good.plain.example a.good.plain.example
@@ -118,7 +136,8 @@ fine.zone.example sub.zone.example a.sub.zone.example nx.zone.example a.nx.zone.
 pass.nx.zone.example nodata.zone.example drop.zone.example a.drop.zone.example tcp.zone.example
 a.tcp.zone.example wild.zone.example
 a.wild.zone.example four.zone.example six.zone.example both.zone.example a.both.zone.example
-walled.zone.example a.walled.zone.example example net .
+walled.zone.example a.walled.zone.example x.later.example a.x.later.example below.later.example
+a.below.later.example z.later.example y.turning.example a.y.turning.example example net .
 """
 LONG = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 30])
 """With `walled.zone.example` behind it, a name whose redirection is too long."""
@@ -323,7 +342,7 @@ def _rule_by_chance(place: int, chance: random.Random) -> PolicyRule:
     if kind in ("allow", "protected"):
         action = PolicyAction.PASSTHRU
     moments = [None, None, None, 250.0, 750.0, 1000.0, 1500.5]
-    return _rule(
+    rule = _rule(
         kind,
         f"{kind}-{place}",
         action=action,
@@ -336,3 +355,20 @@ def _rule_by_chance(place: int, chance: random.Random) -> PolicyRule:
         sinkhole_ipv4=b"\xc0\0\2\1",
         local_data=local_data,
     )
+    if chance.random() < 0.6:
+        return rule
+    cuts = sorted(
+        chance.sample([moment for moment in moments if moment is not None], chance.choice((2, 3, 4)))
+    )
+    phases = [
+        replace(
+            rule,
+            starts_at=start,
+            ends_at=end,
+            mode=chance.choice((Mode.ENFORCE, Mode.SHADOW)),
+            ede_text=f"phase {start}",
+        )
+        for start, end in pairwise([None, *cuts, None])
+        if chance.random() < 0.7
+    ]
+    return joined_phases(phases, ()) if len(phases) > 1 else rule

@@ -125,6 +125,10 @@ def _check_duplicates(
 
 def _overlap(one: PolicyRule, other: PolicyRule) -> bool:
     """Whether both are in force at some moment; `ends_at` itself belongs to neither."""
+    return any(_meet(first, second) for first in one.phases or (one,) for second in other.phases or (other,))
+
+
+def _meet(one: PolicyRule, other: PolicyRule) -> bool:
     starts = max(_or(one.starts_at, -math.inf), _or(other.starts_at, -math.inf))
     ends = min(_or(one.ends_at, math.inf), _or(other.ends_at, math.inf))
     return starts < ends

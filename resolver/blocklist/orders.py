@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, tzinfo
+from typing import Any
 
 from resolver.blocklist.dates import moment_from, window_from
 from resolver.blocklist.keys import OrderEntry
@@ -58,3 +59,24 @@ def order_from(
 def unreadable_order(order_id: str, line: int) -> Order:
     """Stands for one with errors, so that citing it is no second error."""
     return Order(order_id, "", "", None, None, None, "external", line=line)
+
+
+def order_words(order: Order) -> dict[str, Any]:
+    """What an image says of an order to people; moments in Unix seconds, `asks` only counted."""
+    return {
+        "id": order.id,
+        "authority": order.authority,
+        "title": order.title,
+        "reference": order.reference,
+        "date": order.date,
+        "url": order.url,
+        "imposed_by": order.imposed_by,
+        "from": order.starts_at,
+        "until": order.ends_at,
+        "mode": None if order.mode is None else order.mode.value,
+        "received": order.received_at,
+        "due": order.due_at,
+        "measure": None if order.measure is None else str(order.measure),
+        "confidential": order.is_confidential,
+        "asks": len(order.asks),
+    }

@@ -6,14 +6,15 @@ Does not know: names, lines, the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from resolver.blocklist.dates import ALWAYS, Window
 from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
+from resolver.blocklist.phases import measured, mode_of, stretches
 from resolver.blocklist.registers import RegisterFormat
 from resolver.blocklist.rules import Order
-from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, joined_phases
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
 from resolver.wire.numbers import ExtendedError
 
@@ -25,24 +26,11 @@ _EDE_CODES = {
 
 
 def exchange_rule(
-    label: str,
-    entry: ExchangeEntry,
-    defaults: Defaults,
-    orders: Sequence[Order],
-    window: Window,
+    label: str, entry: ExchangeEntry, defaults: Defaults, orders: Sequence[Order], window: Window
 ) -> PolicyRule:
     """Resolve an exchange that cites `orders`."""
-    is_imposed = any(order.imposed_by == "external" for order in orders)
-    references = [order.reference or order.id for order in orders]
-    return replace(
-        _shared("exchange", label, entry, defaults),
-        ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
-        ede_text=ede_text(entry.name, references, entry.contact or defaults.contact),
-        category=entry.category,
-        orders=tuple(order.id for order in orders),
-        starts_at=window.starts_at,
-        ends_at=window.ends_at,
-    )
+    base = replace(_shared("exchange", label, entry, defaults), category=entry.category)
+    return _over_time(base, entry.name, entry, defaults, orders, window)
 
 
 def list_rule(
@@ -52,24 +40,82 @@ def list_rule(
 
     A register that only warns is in shadow unless its own entry has a mode, whatever its orders say.
     """
-    is_imposed = any(order.imposed_by == "external" for order in orders)
-    references = [order.reference or order.id for order in orders]
-    rule = _shared("list", entry.name, entry, defaults)
-    mode = rule.mode
+    base = replace(_shared("list", entry.name, entry, defaults), category=entry.category or "")
+    rule = _over_time(base, f"A name on list {entry.name}", entry, defaults, orders, window)
     if entry.kind == "check":
-        mode = Mode.DISABLED
-    elif only_warns(entry) and mode is Mode.ENFORCE:
-        mode = Mode.SHADOW
+        rule = with_mode(rule, dict.fromkeys(Mode, Mode.DISABLED))
+    elif only_warns(entry):
+        rule = with_mode(rule, {Mode.ENFORCE: Mode.SHADOW})
+    if entry.kind == "block":
+        return rule
+    return with_action(rule, PolicyAction.PASSTHRU, None)
+
+
+def with_mode(rule: PolicyRule, instead: Mapping[Mode, Mode]) -> PolicyRule:
+    """The same rule with other modes, in all its phases."""
+    phases = tuple(replace(phase, mode=instead.get(phase.mode, phase.mode)) for phase in rule.phases)
+    return replace(rule, mode=instead.get(rule.mode, rule.mode), phases=phases)
+
+
+def with_action(rule: PolicyRule, action: PolicyAction, local_data: LocalData | None) -> PolicyRule:
+    """The same rule with another action, in all its phases."""
+    phases = tuple(replace(phase, action=action, local_data=local_data) for phase in rule.phases)
+    return replace(rule, action=action, local_data=local_data, phases=phases)
+
+
+def _over_time(
+    base: PolicyRule,
+    who: str,
+    entry: ExchangeEntry | ListEntry,
+    defaults: Defaults,
+    orders: Sequence[Order],
+    window: Window,
+) -> PolicyRule:
+    """What it is while which of its orders is in force; `who` is the subject of its text."""
+    cited = tuple(order.id for order in orders)
+    written, default = None if entry.mode is None else Mode(entry.mode), Mode(defaults.mode)
+    phases = []
+    for (starts_at, ends_at), in_force in stretches(window, orders):
+        mode = mode_of(written, in_force, default)
+        # Where one enforces, an order that is only tried is no reason, and prescribes nothing.
+        reasons = [order for order in in_force if (order.mode or default) is mode] or list(in_force)
+        public = [order for order in reasons if not order.is_confidential]
+        is_imposed = any(order.imposed_by == "external" for order in public or reasons)
+        references = [order.reference or order.id for order in public]
+        is_confidential = bool(reasons) and not public
+        text = "" if is_confidential else ede_text(who, references, entry.contact or defaults.contact)
+        phase = replace(
+            _measured(base, entry, reasons),
+            mode=mode,
+            ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
+            ede_text=text,
+            orders=tuple(order.id for order in reasons),
+            starts_at=starts_at,
+            ends_at=ends_at,
+            is_confidential=is_confidential,
+        )
+        phases.append(phase)
+    standing = [phase for phase in phases if phase.mode is not Mode.DISABLED]
+    if len(standing) > 1:
+        return joined_phases(standing, cited)
+    if standing or phases:
+        return replace((standing or phases)[0], orders=cited)
+    # None of its orders is ever in force.
+    is_confidential = all(order.is_confidential for order in orders)
+    return replace(base, mode=Mode.DISABLED, orders=cited, is_confidential=is_confidential)
+
+
+def _measured(base: PolicyRule, entry: ExchangeEntry | ListEntry, orders: Sequence[Order]) -> PolicyRule:
+    """The rule with what its orders prescribe, unless it has an action of its own."""
+    order = None if entry.action is not None else measured(orders)
+    if order is None or (measure := order.measure) is None:
+        return base
     return replace(
-        rule,
-        action=rule.action if entry.kind == "block" else PolicyAction.PASSTHRU,
-        mode=mode,
-        ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
-        ede_text=ede_text(f"A name on list {entry.name}", references, entry.contact or defaults.contact),
-        category=entry.category or "",
-        orders=tuple(order.id for order in orders),
-        starts_at=window.starts_at,
-        ends_at=window.ends_at,
+        base,
+        action=measure.action,
+        local_data=measure.local_data,
+        sinkhole_ipv4=measure.ipv4 or base.sinkhole_ipv4,
+        sinkhole_ipv6=measure.ipv6 or base.sinkhole_ipv6,
     )
 
 

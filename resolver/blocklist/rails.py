@@ -1,4 +1,4 @@
-"""Safety rails that need more than the blocklist's own text: list sizes, what served before, the day.
+"""Safety rails that need more than the blocklist's own text: list sizes, what served before.
 
 Knows: what is too suspicious to load unasked, and what a careful person would want to know.
 Does not know: how lists are read, who approves.  (Rails on names alone are in `conflicts`.)
@@ -10,18 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from resolver.blocklist.rules import Blocklist, ListSpec
+from resolver.blocklist.rules import ListSpec
 from resolver.problems import Problem
 
 LIST_RULES_MIN = 1000
 """Smaller lists, before and after, may change as they like."""
-
-YEAR_LEAST = 2000
-"""Earlier dates of a rule are slips: no exchange of this kind is older."""
-YEARS_AHEAD_MAX = 10
-"""Later dates are slips, or mean "for ever"."""
 
 FORCE_HINT = "if you mean it, run: exchange-resolver apply --force --reason '...'"
 
@@ -71,55 +65,6 @@ def _changed(spec: ListSpec, before: int, count: int) -> Problem:
         f"allowed: {spec.change_max_percent} % (change_max_percent)"
     )
     return Problem(spec.file, spec.line, message, forcible=True)
-
-
-def date_problems(blocklist: Blocklist, now: float) -> list[Problem]:
-    """Warn of exchanges whose `until` has come, and of dates far away; `now` is Unix seconds."""
-    problems = []
-    for rule in blocklist.exchanges:
-        dates = (
-            ("from", rule.starts_at, blocklist.start_lines, "it is not blocked before"),
-            ("until", rule.ends_at, blocklist.exchange_lines, "leave it out if no end is known"),
-        )
-        for key, moment, lines, advice in dates:
-            if moment is not None and (far := _far_away(moment, now, advice)):
-                message = f"exchanges.{rule.label}.{key}: {far}"
-                problems.append(Problem(str(blocklist.path), lines.get(rule.label, 0), message, "warning"))
-        if rule.ends_at is not None and rule.ends_at <= now:
-            day = datetime.fromtimestamp(rule.ends_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            line = blocklist.exchange_lines.get(rule.label, 0)
-            message = (
-                f"exchanges.{rule.label}.until: was {day}, so it blocks nothing any more; "
-                "delete it, or give it 'mode: disabled' to keep the record"
-            )
-            problems.append(Problem(str(blocklist.path), line, message, "warning"))
-    return problems
-
-
-def _far_away(moment: float, now: float, advice: str) -> str:
-    """What to say of a year that is hardly meant; empty where it may be."""
-    year, this_year = _year_of(moment), _year_of(now)
-    if YEAR_LEAST <= year <= this_year + YEARS_AHEAD_MAX:
-        return ""
-    distance = f"{year - this_year} years ahead" if year > this_year else f"{this_year - year} years ago"
-    near = next(
-        (meant for meant in (this_year, this_year + 1, this_year - 1) if _one_slip(year, meant)), None
-    )
-    if near is not None:
-        return f"the year {year} is {distance}; did you mean {near}?"
-    return f"the year {year} is {distance}" + (f"; {advice}" if year > this_year else "")
-
-
-def _year_of(moment: float) -> int:
-    # Half a day on, so that 00:00 in any time zone is in its year.
-    return datetime.fromtimestamp(moment + 43_200, UTC).year
-
-
-def _one_slip(year: int, meant: int) -> bool:
-    """Whether one digit is another, or two neighbours are swapped."""
-    one, other = f"{year:04d}", f"{meant:04d}"
-    swapped = (one[:at] + one[at + 1] + one[at] + one[at + 2 :] for at in range(3))
-    return sum(a != b for a, b in zip(one, other, strict=True)) == 1 or other in swapped
 
 
 def as_forced(problem: Problem) -> Problem:

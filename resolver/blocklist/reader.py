@@ -14,6 +14,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.citations import citation_remarks, label_clashes
 from resolver.blocklist.conflicts import (
     built_in_name_rules,
     check_addresses,
@@ -38,11 +39,19 @@ from resolver.blocklist.keys import (
 from resolver.blocklist.orders import order_from, unreadable_order
 from resolver.blocklist.properties import exchange_rule, list_rule, only_warns, passing_rule
 from resolver.blocklist.registers import RegisterFormat, kind_objection
-from resolver.blocklist.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
+from resolver.blocklist.rules import (
+    AddressRule,
+    Blocklist,
+    Citation,
+    Effect,
+    ListSpec,
+    NameRule,
+    Order,
+)
 from resolver.blocklist.spelling import check_spelling
 from resolver.config.yamlmodel import build_section, line_of, show_value
 from resolver.config.yamlsource import Value, YamlMapping, YamlSequence, read_yaml
-from resolver.policy.verdict import Mode, PolicyRule, RuleForm
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.problems import SHOWN_CHARS_MAX, Findings, Problem, show, suggest
 
 __all__ = ["AddressRule", "Blocklist", "ListSpec", "NameRule", "Order", "blocklist_schema", "read_blocklist"]
@@ -106,8 +115,9 @@ class _Reader:
         self._defaults = Defaults()
         self._orders: dict[str, Order] = {}
         self._exchanges: list[PolicyRule] = []
-        self._exchange_lines: dict[str, int] = {}
-        self._start_lines: dict[str, int] = {}
+        self._aliases: dict[str, tuple[str, ...]] = {}
+        self._citations: list[Citation] = []
+        self._order_lines: dict[str, dict[str, int]] = {}
         self._names: dict[str, str] = {}
         """Exchange's name, in lower case -> its id."""
         self._has_bad_entries = False
@@ -138,6 +148,10 @@ class _Reader:
         check_names(self._blocked, allowed, protected, self._findings)
         check_spelling(self._blocked, (*allowed, *protected), self._findings)
         check_addresses(self._addresses, self._findings)
+        for at, remark in citation_remarks(self._citations):
+            self._findings.warning(at, remark)
+        for at, clash in label_clashes(self._citations):
+            self._findings.error(at, clash)
         if not (self._lists or self._addresses or self._has_bad_entries):
             check_allow_reaches(allowed, self._blocked, self._findings)
         if not (self._blocked or self._addresses or self._lists or self._findings.error_count):
@@ -153,8 +167,9 @@ class _Reader:
             lists=tuple(self._lists),
             contact=self._defaults.contact,
             fall_max_percent=self._defaults.fall_max_percent,
-            exchange_lines=self._exchange_lines,
-            start_lines=self._start_lines,
+            aliases=self._aliases,
+            citations=tuple(self._citations),
+            order_lines=self._order_lines,
         )
 
     def _read_defaults(self, tree: YamlMapping, root: Root | None) -> None:
@@ -174,7 +189,8 @@ class _Reader:
         if self._defaults.mode != "enforce":
             at = line_of(tree, ("defaults", "mode"), line)
             message = (
-                f"defaults.mode: '{self._defaults.mode}': only what has its own 'mode: enforce' is blocked"
+                f"defaults.mode: '{self._defaults.mode}': only what has its own 'mode: enforce', or cites "
+                "an order that has it, is blocked"
             )
             self._findings.warning(at, message)
 
@@ -205,6 +221,7 @@ class _Reader:
         for key, value, line in self._pieces(tree, "orders"):
             where = f"orders.{key}"
             entry = build_section(OrderEntry, value, self._findings, line=line, where=where)
+            self._order_lines[key] = _lines_of(value, line)
             if entry is None:
                 self._orders[key] = unreadable_order(key, line)
                 continue
@@ -232,8 +249,6 @@ class _Reader:
             # With a broken entry its names are still read: they may have problems of their own.
             rule = self._exchange_rule(key, entry or ExchangeEntry(name="unreadable"), value, line)
             self._exchanges.append(rule)
-            self._exchange_lines[key] = line_of(value, ("until",), line)
-            self._start_lines[key] = line_of(value, ("from",), line)
             errors_before = self._findings.error_count
             count_before = len(self._blocked) + len(self._addresses)
             self._blocked += self._read_names(value, "domains", "block", rule, f"{where}.domains")
@@ -242,6 +257,8 @@ class _Reader:
             self._has_bad_entries |= has_bad_entries
             if entry is None:
                 continue
+            if entry.aliases:
+                self._aliases[key] = entry.aliases
             self._warn_of_entry(key, entry, value, line)
             if len(self._blocked) + len(self._addresses) == count_before and not has_bad_entries:
                 self._findings.warning(
@@ -272,7 +289,23 @@ class _Reader:
         cited = self._cited(entry.order, error)
         window = self._window(entry, error)
         self._warn_of_action(entry.action, at("action"), where)
-        return exchange_rule(key, entry, self._defaults, cited, window)
+        rule = exchange_rule(key, entry, self._defaults, cited, window)
+        self._cite(where, rule, entry, cited, window, _lines_of(value, line))
+        return rule
+
+    def _cite(
+        self,
+        where: str,
+        rule: PolicyRule,
+        entry: ExchangeEntry | ListEntry,
+        orders: list[Order],
+        window: Window,
+        lines: dict[str, int],
+    ) -> None:
+        mode = None if entry.mode is None else Mode(entry.mode)
+        action = None if entry.action is None else PolicyAction(entry.action)
+        default = Mode(self._defaults.mode)
+        self._citations.append(Citation(where, rule, tuple(orders), window, mode, default, action, lines))
 
     def _cited(self, ids: tuple[str, ...], error: Callable[[str, str], None]) -> list[Order]:
         """The orders of these ids, each once."""
@@ -382,6 +415,8 @@ class _Reader:
         if only_warns(entry) and enforced:
             message = f"is a register of warnings and in shadow, although order {enforced[0]} says enforce"
             self._findings.warning(line, f"{where}: {message}; write 'mode: enforce' here to block by it")
+        rule = list_rule(entry, self._defaults, cited, window)
+        self._cite(where, rule, entry, cited, window, _lines_of(value, line))
         self._lists.append(
             ListSpec(
                 name=entry.name,
@@ -389,7 +424,7 @@ class _Reader:
                 format=register.text if register else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
-                rule=list_rule(entry, self._defaults, cited, window),
+                rule=rule,
                 size_octets_max=entry.size_mb_max * MIB,
                 entries_max=entry.entries_max,
                 error_budget_percent=entry.error_budget_percent,
@@ -409,6 +444,18 @@ class _Reader:
             self._findings.error(
                 tree.lines["groups"], "groups: per-client policy is not served by this version"
             )
+
+
+_REMARKED = ("from", "until", "through", "mode", "action", "order")
+
+
+def _lines_of(value: Value, line: int) -> dict[str, int]:
+    """The lines of the keys that remarks may be about, as far as they are there; `""`: the entry itself."""
+    return {"": line} | {
+        key: line_of(value, (key,), line)
+        for key in _REMARKED
+        if isinstance(value, YamlMapping) and key in value.items
+    }
 
 
 def _list_hint(content: Value) -> str:

@@ -10,10 +10,11 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from resolver.blocklist.dates import Window
 from resolver.blocklist.downloads import Download
 from resolver.blocklist.measures import Measure
 from resolver.blocklist.registers import RegisterFormat
-from resolver.policy.verdict import Mode, PolicyRule, RuleForm
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.problems import Problem
 
 Effect = Literal["block", "allow", "protect"]
@@ -99,7 +100,35 @@ class Order:
     is_confidential: bool = False
     asks: tuple[str, ...] = ()
     """What it names, as written there."""
-    line: int = 0
+    line: int = field(default=0, compare=False)
+
+    def is_in_force(self, now: float) -> bool:
+        """Whether it is in force at `now` (Unix seconds); whoever cites it may be in shadow all the same."""
+        return (
+            self.mode is not Mode.DISABLED
+            and (self.starts_at is None or self.starts_at <= now)
+            and (self.ends_at is None or now < self.ends_at)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """An exchange or a list as it is written: what it says itself, and the orders that it cites."""
+
+    where: str
+    """Its place in the file, `exchanges.x` or `lists.x`."""
+    rule: PolicyRule
+    orders: tuple[Order, ...]
+    window: Window
+    """Its own dates."""
+    mode: Mode | None
+    """Its own mode; None: it has none."""
+    default_mode: Mode
+    """What an order without a mode has."""
+    action: PolicyAction | None
+    """Its own action; None: it has none."""
+    lines: dict[str, int]
+    """Key -> line, for the keys that remarks may be about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +148,9 @@ class Blocklist:
     fall_max_percent: int = 20
     """Part of the exchanges, and of the domains, in force that one edit may open without force."""
     warnings: tuple[Problem, ...] = field(default=())
-    exchange_lines: dict[str, int] = field(default_factory=dict)
-    """Exchange id -> the line that a remark on its end belongs to."""
-    start_lines: dict[str, int] = field(default_factory=dict)
-    """Exchange id -> the line that a remark on its beginning belongs to."""
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Exchange id -> its other names, where it has any."""
+    citations: tuple[Citation, ...] = ()
+    """Of exchanges, then lists, in file order."""
+    order_lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Order id -> key -> line, for the keys that remarks may be about."""

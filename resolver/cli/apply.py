@@ -15,7 +15,7 @@ from pathlib import Path
 
 from resolver.blocklist.difference import compare
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
-from resolver.cli.diff import read_side, text_of
+from resolver.cli.diff import effects, read_side, text_of
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
@@ -207,7 +207,8 @@ def _say_difference(path: Path, before: bytes | None, after: bytes) -> None:
     except BadInput:
         print("the blocklist as it stands cannot be read, so what changes is not known")
         return
-    print(as_text(compare(old, read_side(path, after)).as_json()))
+    new = read_side(path, after)
+    print(as_text({**compare(old, new).as_json(), **effects(old, new)}))
 
 
 def _approve(settings: Settings, compiled: Compiled, why: str, *, rolled_back_to: int = 0) -> None:

@@ -59,7 +59,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
     else:
-        state_dir = _default_state_dir()
+        state_dir = default_state_dir()
     counts = {}
     if blocklist is not None:
         checked.append(str(blocklist))
@@ -106,7 +106,7 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
 
 
-def _default_state_dir() -> Path | None:
+def default_state_dir() -> Path | None:
     """What a server here would hold a blocklist against; None where no settings can be read.
 
     Whoever names a file asks about that file, so nothing is said of settings.

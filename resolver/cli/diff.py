@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
+from typing import Any
 
+from resolver.blocklist.by_order import changes_by_order
 from resolver.blocklist.difference import compare
+from resolver.blocklist.in_force import InForce
+from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.diff_records import Side, compare_records, records_of
@@ -23,6 +28,7 @@ from resolver.cli.files import (
     read_settings,
 )
 from resolver.problems import Problem, has_errors
+from resolver.publishing.believed import believed_time
 from resolver.publishing.history import HistoryUnusable, open_history
 
 
@@ -37,7 +43,7 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
             records = compare_records(*sides)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
-    described = difference.as_json()
+    described = {**difference.as_json(), **effects(sides[0].blocklist, sides[1].blocklist)}
     if as_json:
         print(json.dumps({"old": old, "new": new, **described, "records": records}, indent=2))
     elif as_markdown:
@@ -45,6 +51,15 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
     else:
         print(as_text(described, records))
     return EXIT_FINDINGS if records or not difference.is_empty else EXIT_FINE
+
+
+def effects(before: Blocklist | None, after: Blocklist) -> dict[str, Any]:
+    """What opens now, and what each order gains and loses."""
+    found: dict[str, Any] = {"by_order": [change.as_json() for change in changes_by_order(before, after)]}
+    if before is not None:
+        now = believed_time(None, time.time())
+        found["opened"] = find_opening(InForce(before, now), InForce(after, now)).as_json()
+    return found
 
 
 def _side(text: str, config: Path | None, opened: contextlib.ExitStack) -> Side:

@@ -35,8 +35,16 @@ def as_text(difference: dict[str, Any], records: dict[str, Any] | None = None) -
     """Lines for a terminal, the headline first; `records`: what registers gained and lost."""
     lines = [printable(line) for line in _text_lines(difference)]
     lines += records_lines(records or {})
+    if not lines:
+        return _NO_DIFFERENCE
     said = _headline_with(difference, records or {})
-    return "\n".join([said, "", *lines] if lines else [_NO_DIFFERENCE])
+    return "\n".join([said, *map(printable, effect_lines(difference)), "", *lines])
+
+
+def effect_lines(difference: dict[str, Any]) -> list[str]:
+    """What opens, and what each order gains and loses, as far as it is told."""
+    opened = difference.get("opened", {}).get("words")
+    return [*([opened] if opened else []), *(change["words"] for change in difference.get("by_order", ()))]
 
 
 def _text_lines(difference: dict[str, Any]) -> Iterator[str]:
@@ -106,6 +114,8 @@ def as_markdown(difference: dict[str, Any], records: dict[str, Any] | None = Non
     rows = [*_markdown_rows(difference), *_markdown_records(records or {})]
     if not rows:
         return f"### Blocklist changes\n\n{_NO_DIFFERENCE}\n"
+    for line in effect_lines(difference):
+        lines += [_escaped(line), ""]
     lines += ["| | what | change |", "|---|---|---|"]
     used = sum(len(line) + 1 for line in lines)
     for number, row in enumerate(rows):

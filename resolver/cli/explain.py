@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from resolver.cache import ResponseCache
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.explanation import Explanation
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
-from resolver.cli.moments import moment_or, zone_of
+from resolver.cli.moments import iso_moment, moment_or, zone_of
 from resolver.cli.process import scratch_folder
 from resolver.cli.reading import qtype_from_text, read_reply
-from resolver.cli.trace import trace_address, traced_rules
+from resolver.cli.trace import RuleResult, trace_address, traced_rules
 from resolver.clock import TimerHandle
 from resolver.config.settings import Settings
 from resolver.flow.clients import Clients
@@ -34,6 +34,7 @@ from resolver.forwarding.forwarder import Done
 from resolver.forwarding.plan import ForwardPlan
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
+from resolver.policy.verdict import PolicyRule
 from resolver.problems import Problem
 from resolver.publishing.compiled import RECORDS_SUFFIX
 from resolver.publishing.compiler import compile_in_process
@@ -80,53 +81,101 @@ def explain(
     name: str, qtype_text: str, client: str, wall: float, zone: tzinfo, blocklist: Path, settings: Settings
 ) -> Explanation:
     """Decide about `name` as of `wall` (Unix seconds); dates are shown in `zone`.  Raises BadInput."""
-    address = _address_or_none(name)
-    qname = b"" if address is not None else _argument("NAME", name_from_text, name)
-    qtype = _argument("--type", qtype_from_text, qtype_text)
-    peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with scratch_folder() as directory:
-        table = _load(blocklist, directory, settings.state_dir, wall)
-        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
+        return Explainer(qtype_text, client, wall, zone, blocklist, settings, directory).explain(name)
+
+
+class Explainer:
+    """One policy at one moment, for any number of names."""
+
+    def __init__(
+        self,
+        qtype_text: str,
+        client: str,
+        wall: float,
+        zone: tzinfo,
+        blocklist: Path,
+        settings: Settings,
+        directory: Path,
+    ) -> None:
+        """Load the policy; its image goes into `directory`.  Raises BadInput."""
+        self._qtype = _argument("--type", qtype_from_text, qtype_text)
+        self._client = client
+        self._peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
+        self._wall = wall
+        self._zone = zone
+        self._blocklist = blocklist
+        self._settings = settings
+        self._directory = directory
+        self._table = _load(blocklist, directory, settings.state_dir, wall)
+        self._orders = {key: _order_json(order) for key, order in self._table.orders.items()}
+        self._plan = make_plan(settings)
+        self._is_allowed = Clients(settings.clients.allow).standing(self._peer.address).is_allowed
+
+    def explain(self, name: str) -> Explanation:
+        """Decide about one name, or one address.  Raises BadInput."""
+        address = _address_or_none(name)
         if address is not None:
-            return Explanation(
-                asked=name,
-                name=str(address),
-                qtype=type_text(qtype),
-                client=client,
-                is_client_allowed=is_allowed,
-                at=wall,
-                verdict=None,
-                trace=trace_address(table, address.packed, wall),
-                reply=None,
-                source="upstream",
-                upstreams=(),
-                orders=table.orders,
-                blocklist=str(blocklist),
-                zone=zone,
-                records=(),
-                nxdomain_why="",
-            )
+            return self._of_address(name, address)
+        qname = _argument("NAME", name_from_text, name)
+        table, qtype, wall = self._table, self._qtype, self._wall
         trace = table.trace(qname, wall)
-        plan = make_plan(settings)
-        outcome = _answer(table, settings, plan, peer, qname, qtype, wall)
+        outcome = _answer(table, self._settings, self._plan, self._peer, qname, qtype, wall)
         return Explanation(
             asked=name,
             name=name_to_text(qname),
             qtype=type_text(qtype),
-            client=client,
-            is_client_allowed=is_allowed,
+            client=self._client,
+            is_client_allowed=self._is_allowed,
             at=wall,
             verdict=trace.verdict,
             trace=traced_rules(trace),
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
-            upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
-            orders=table.orders,
-            blocklist=str(blocklist),
-            zone=zone,
-            records=_records_of(directory, qname),
+            upstreams=tuple(upstream.name for upstream in self._plan.set_for(qname).upstreams),
+            orders=self._orders,
+            cited=_cited(table, trace.verdict.match.rule if trace.verdict.match else None),
+            blocklist=str(self._blocklist),
+            zone=self._zone,
+            records=_records_of(self._directory, qname),
             nxdomain_why=trace.nxdomain_why,
         )
+
+    def _of_address(self, name: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Explanation:
+        traced = trace_address(self._table, address.packed, self._wall)
+        deciding = next((one.rule for one in traced if one.fate is RuleResult.DECIDES), None)
+        return Explanation(
+            asked=name,
+            name=str(address),
+            qtype=type_text(self._qtype),
+            client=self._client,
+            is_client_allowed=self._is_allowed,
+            at=self._wall,
+            verdict=None,
+            trace=traced,
+            reply=None,
+            source="upstream",
+            upstreams=(),
+            orders=self._orders,
+            cited=_cited(self._table, deciding),
+            blocklist=str(self._blocklist),
+            zone=self._zone,
+            records=(),
+            nxdomain_why="",
+        )
+
+
+def _cited(table: PolicyTable, rule: PolicyRule | None) -> tuple[str, ...]:
+    """Every order that the source of a rule cites, those included that are not in force now."""
+    if rule is None:
+        return ()
+    sources = table.exchanges if rule.kind == "exchange" else table.lists
+    return next((source.orders for source in sources if source.id == rule.id), rule.orders)
+
+
+def _order_json(order: dict[str, Any]) -> dict[str, Any]:
+    """An order as the image has it, with its moments in ISO 8601."""
+    return {**order, **{key: iso_moment(order.get(key)) for key in ("from", "until", "received", "due")}}
 
 
 def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:

@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from typing import Any
 
 from resolver.cli.explanation import Explanation
@@ -18,9 +19,11 @@ from resolver.cli.moments import iso_moment, term_text
 from resolver.cli.reading import ShownReply, show_extended_error
 from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
+from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.publishing.register_store import Entry
 from resolver.wire.idn import with_unicode
+from resolver.wire.names import name_to_text
 
 COLUMNS_MAX = 120
 """Longer lines are hard to read, however wide the terminal is."""
@@ -36,7 +39,7 @@ _ACTIONS = {
     PolicyAction.REFUSED: "blocked: the query is refused (refused)",
     PolicyAction.DROP: "blocked: the query gets no answer (drop)",
     PolicyAction.TCP_ONLY: "sent to TCP: over UDP the answer is cut off (tcp-only)",
-    PolicyAction.LOCAL_DATA: "blocked: the list's own answer (local-data)",
+    PolicyAction.LOCAL_DATA: "blocked: an answer of its own (local-data)",
 }
 
 
@@ -109,7 +112,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     if verdict.shadow is not None:
         rule = verdict.shadow.rule
         facts.append(
-            ("Shadow", f"counted for {rule.kind} {rule.label} ({rule.action.value}), not blocked by it")
+            ("Shadow", f"counted for {rule.kind} {rule.id} ({rule.action.value}), not blocked by it")
         )
     return facts + _client_facts(explanation)
 
@@ -134,12 +137,28 @@ def _match_facts(match: RuleMatch, explanation: Explanation) -> list[tuple[str, 
 
 def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str, str]]:
     category = f", category {rule.category}" if rule.category else ""
-    name = rule.name if rule.name == rule.label or not rule.label else f"{rule.name} ({rule.label})"
-    facts = [("Because of", f"{_KINDS.get(rule.kind, rule.kind)} {name}{category}, mode {rule.mode.value}")]
+    own_name, label = rule.full_name, rule.id
+    name = own_name if own_name == label or not label else f"{own_name} ({label})"
+    mark = ", CONFIDENTIAL: told to nobody outside" if rule.is_confidential else ""
+    kind = _KINDS.get(rule.kind, rule.kind)
+    facts = [("Because of", f"{kind} {name}{category}, mode {rule.mode.value}{mark}")]
+    if rule.kind == "protected":
+        return facts
     if rule.kind not in ("exchange", "list"):
-        return facts[:1] if rule.kind == "protected" else [("Because of", _KINDS[rule.kind])]
+        facts = [("Because of", kind)]
+        if rule.reason:
+            facts.append(("Reason", rule.reason))
+        if rule.ticket:
+            facts.append(("Ticket", rule.ticket))
+        if rule.starts_at is None and rule.ends_at is None:
+            return facts
     orders = explanation.orders
-    facts += [("Order", _order_text(order_id, orders.get(order_id, {}))) for order_id in rule.orders]
+    facts += [("Order", _order_text(order, orders.get(order, {}), explanation.zone)) for order in rule.orders]
+    facts += [
+        ("Order, not now", _order_text(order, orders.get(order, {}), explanation.zone))
+        for order in explanation.cited
+        if order not in rule.orders
+    ]
     facts.append(("In force", term_text(rule.starts_at, rule.ends_at, explanation.zone)))
     return facts
 
@@ -150,15 +169,27 @@ def _record_text(entry: Entry) -> str:
     return f"{entry.id} of list {entry.list}, line {entry.line}, asks for {entry.written}{provenance}{became}"
 
 
-def _order_text(order_id: str, order: dict[str, Any]) -> str:
+def _order_text(order_id: str, order: dict[str, Any], zone: tzinfo) -> str:
     keys = ("authority", "title", "reference", "date", "url")
     text = ", ".join(str(order[key]) for key in keys if order.get(key))
-    imposed = order.get("imposed_by")
-    return f"{order_id}: {text}" + (f" ({imposed})" if imposed else "")
+    said = [order["imposed_by"]] if order.get("imposed_by") else []
+    said += [f"mode {order['mode']}"] if order.get("mode") else []
+    said += [f"prescribes {order['measure']}"] if order.get("measure") else []
+    starts_at, ends_at = (
+        None if order.get(key) is None else datetime.fromisoformat(order[key]).timestamp()
+        for key in ("from", "until")
+    )
+    if starts_at is not None or ends_at is not None:
+        said.append(term_text(starts_at, ends_at, zone))
+    said += ["CONFIDENTIAL"] if order.get("confidential") else []
+    return f"{order_id}: {text}" + (f" ({'; '.join(said)})" if said else "")
 
 
 def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
     match explanation.source:
+        case "upstream" if (target := _redirect_of(explanation)) is not None:
+            asked = ", ".join(explanation.upstreams)
+            return [("Client sees", f"a CNAME to {target}, and what {asked} or the cache say of that name")]
         case "upstream":
             asked = ", ".join(explanation.upstreams)
             return [
@@ -182,6 +213,15 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
     return facts + (_reply_facts(explanation.reply) if explanation.reply is not None else [])
 
 
+def _redirect_of(explanation: Explanation) -> str | None:
+    """Where the deciding rule sends clients by a CNAME; None: nowhere."""
+    verdict = explanation.verdict
+    if verdict is None or not verdict.is_blocked or verdict.match is None:
+        return None
+    target = redirect_target(verdict)
+    return with_unicode(name_to_text(target)) if target else None
+
+
 def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
     ttl = f", TTL {reply.ttl_s} s" if reply.ttl_s is not None else ""
     facts = [("Client sees", f"{reply.rcode}{ttl}")]
@@ -194,7 +234,7 @@ def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
 def _rule_lines(traced: TracedRule, explanation: Explanation) -> list[tuple[str, str]]:
     rule = traced.rule
     # The kind says it all where a rule has no name of its own.
-    who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(rule.kind, rule.kind), rule.label))))
+    who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(rule.kind, rule.kind), rule.id))))
     action = f" ({rule.action.value})" if traced.effect == "block" else ""
     return [
         ("outcome", traced.why),

@@ -40,6 +40,8 @@ class Explanation:
     upstreams: tuple[str, ...]
     """Who would be asked."""
     orders: dict[str, dict[str, Any]]
+    cited: tuple[str, ...]
+    """Every order that the deciding rule's exchange or list cites, in force or not."""
     blocklist: str
     zone: tzinfo
     """The time zone of the blocklist's dates."""
@@ -73,16 +75,23 @@ class Explanation:
                 "file": match.file if match is not None else None,
                 "line": match.line if match is not None else None,
                 "kind": rule.kind if rule is not None else None,
-                "label": rule.label if rule is not None else None,
-                "name": rule.name if rule is not None else None,
+                "label": rule.id if rule is not None else None,
+                "name": rule.full_name if rule is not None else None,
+                "confidential": rule is not None and rule.is_confidential,
                 "category": rule.category or None if rule is not None else None,
-                "orders": {order: self.orders.get(order) for order in rule.orders}
-                if rule is not None
-                else {},
+                "orders": {
+                    order: {
+                        **self.orders.get(order, {}),
+                        "in_force": rule is not None and order in rule.orders,
+                    }
+                    for order in self.cited
+                },
                 "from": iso_moment(rule.starts_at) if rule is not None else None,
                 "until": iso_moment(rule.ends_at) if rule is not None else None,
+                "reason": (rule.reason or None) if rule is not None else None,
+                "ticket": (rule.ticket or None) if rule is not None else None,
                 "nxdomain": self.nxdomain_why or None,
-                "shadow": shadow.rule.label if shadow is not None else None,
+                "shadow": shadow.rule.id if shadow is not None else None,
             },
             "records": [entry.as_json() for entry in self.records],
             "trace": [traced.as_json() for traced in self.trace],

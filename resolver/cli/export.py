@@ -46,6 +46,7 @@ def export_files(
     output: Path | None,
     at: str | None,
     as_json: bool,
+    with_confidential: bool = False,
 ) -> int:
     """Write the export; the exit code: 1 when the format cannot say all of this policy.
 
@@ -58,7 +59,8 @@ def export_files(
         wall = moment_or(time.time(), at, zone_of(path))
         with scratch_folder() as directory:
             with long_work("reading the blocklist") as say:
-                table = _load(path, directory, settings.state_dir, wall, say)
+                image = _compiled(path, directory, settings.state_dir, say)
+                table = open_table(image, wall, 0.0, 1, is_shared=not with_confidential)
                 say("converting")
                 export = _prepare(table, list_format, wall, output)
             _write(export)
@@ -76,13 +78,11 @@ def export_files(
     return EXIT_FINDINGS if losses else EXIT_FINE
 
 
-def _load(
-    blocklist: Path, directory: Path, state_dir: Path, wall: float, say: Callable[[str], None]
-) -> PolicyTable:
+def _compiled(blocklist: Path, directory: Path, state_dir: Path, say: Callable[[str], None]) -> Path:
     compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
     if compiled.image is None:
         raise BadInput(compiled.problems)
-    return open_table(compiled.image, wall, 0.0, 1)
+    return compiled.image
 
 
 def _prepare(table: PolicyTable, list_format: str, wall: float, output: Path | None) -> Export:
@@ -137,8 +137,6 @@ def _print_losses(list_format: str, losses: list[Loss]) -> None:
         return
     print(f"What {list_format} cannot say of this policy:", file=sys.stderr)
     for loss in losses:
-        more = ", ..." if loss.count > len(loss.examples) else ""
-        print(
-            f"  {loss.kind.value} ({loss.count}): {loss.message}: {', '.join(loss.examples)}{more}",
-            file=sys.stderr,
-        )
+        more = ", ..." if loss.examples and loss.count > len(loss.examples) else ""
+        examples = f": {', '.join(loss.examples)}{more}" if loss.examples else ""
+        print(f"  {loss.kind.value} ({loss.count}): {loss.message}{examples}", file=sys.stderr)

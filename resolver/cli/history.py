@@ -18,6 +18,7 @@ from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
 from resolver.problems import Problem, printable
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
+from resolver.wire.idn import with_unicode
 
 NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
 """What entries lead to that somebody else has written into the file."""
@@ -41,7 +42,7 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
     width = max((len(str(generation.number)) for generation in generations), default=0)
     for generation in generations:
         mark = "FORCED" if generation.reason else ""
-        who = generation.who or "unknown"
+        who = _who(generation)
         try:
             said = changes_headline(generation.changes)
         except NOT_OURS:
@@ -91,7 +92,7 @@ def _print_generation(generation: Generation) -> None:
     known_from = {"apply": " (applied by hand)", "owner": " (owner of the file)"}
     print(f"generation  {generation.number}")
     print(f"in force    {iso_moment(generation.at)}")
-    print(f"who         {generation.who or 'unknown'}{known_from.get(generation.who_from, '')}")
+    print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
     if generation.reason:
         print(f"forced      {generation.reason}")
     if rollback := generation.changes.get("rollback"):
@@ -105,6 +106,9 @@ def _print_generation(generation: Generation) -> None:
         print(f"holds       {counted(exchanges, 'exchange')}, {counted(domains, 'domain')}")
     print()
     changes = generation.changes
+    if date := changes.get("date"):
+        _print_date(date)
+        return
     print("what it changed is not known" if "unknown" in changes else as_text(changes))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
@@ -114,8 +118,50 @@ def _print_generation(generation: Generation) -> None:
         print(f"list file changed: {path}")
 
 
+def _who(generation: Generation) -> str:
+    return "the calendar" if generation.who_from == "date" else generation.who or "unknown"
+
+
+def _print_date(date: dict[str, Any]) -> None:
+    print(f"{iso_moment(date['at'])} had come: the same blocklist means something else since")
+    if "opened" not in date:
+        print("what it changed is not known")
+        return
+    for part, words in (("opened", "not blocked any more"), ("closed", "blocked since then")):
+        for kind, names in date[part].items():
+            if kind != "words":
+                more = names["count"] - len(names["names"])
+                listed = ", ".join(map(with_unicode, names["names"])) + (
+                    f" and {more:,} more" if more else ""
+                )
+                print(f"{words}: {kind}: {listed}")
+
+
+_NOUNS = {
+    "exchanges": "exchange",
+    "domains": "domain",
+    "networks": "network",
+    "lists": "list",
+    "orders": "order",
+    "allow": "exception",
+    "protected": "protected name",
+}
+
+
+def _date_headline(date: dict[str, Any]) -> str:
+    """What opened or closed by itself, in numbers."""
+    said = []
+    for part, verb in (("opened", "opens"), ("closed", "closes")):
+        kinds = {kind: names["count"] for kind, names in date.get(part, {}).items() if kind != "words"}
+        if kinds:
+            said.append(f"{verb} " + ", ".join(counted(count, _NOUNS[kind]) for kind, count in kinds.items()))
+    return f"{iso_moment(date['at'])} had come: {'; '.join(said) or 'nothing opens or closes'}"
+
+
 def changes_headline(changes: dict[str, Any]) -> str:
     """One line on what a generation changed."""
+    if date := changes.get("date"):
+        return _date_headline(date)
     said = "changes unknown" if "unknown" in changes else headline(changes["summary"])
     lists = [name for name, sizes in changes.get("list_names", {}).items() if sizes[0] is not None]
     if lists:
@@ -127,6 +173,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = "no effect on the policy"
     if records := records_headline(changes.get("records", {})):
         said = f"{said}; {records}"
+    if opened := changes.get("opened"):
+        said = f"{said}; {opened['words']}"
     if rollback := changes.get("rollback"):
         said = f"rollback to {rollback['to']}; {said}"
     return said

@@ -64,8 +64,10 @@ class TracedRule:
             "file": self.file,
             "line": self.line,
             "kind": rule.kind,
-            "label": rule.label,
-            "name": rule.name,
+            "label": rule.id,
+            "name": rule.full_name,
+            "confidential": rule.is_confidential,
+            "orders": list(rule.orders),
             "action": rule.action.value,
             "mode": rule.mode.value,
             "from": iso_moment(rule.starts_at),
@@ -96,7 +98,8 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
     for class_id, line, network, length in table.addresses_at(address):
         state = table.class_state(class_id)
         origin = state.origin
-        fate = _state_fate(origin.rule, origin.is_for(table.group), wall)
+        rule = state.rule
+        fate = _state_fate(rule, origin.is_for(table.group), wall)
         why = (
             "it is for other clients"
             if fate is RuleResult.OTHER_CLIENTS
@@ -112,7 +115,7 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
                 why=why,
                 effect=origin.effect.name.lower(),
                 tier=Tier(origin.tier).name.lower(),
-                rule=origin.rule,
+                rule=rule,
                 text=f"{ip_address(network)}/{length}",
                 file=origin.file,
                 line=line,

@@ -104,7 +104,7 @@ class UpstreamSection(Section):
 
     servers: Upstreams = setting(
         (UpstreamServer("udp", "9.9.9.9", 53), UpstreamServer("udp", "1.1.1.1", 53)),
-        "Servers: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or {url: ..., trust_ad: true}.",
+        "Servers: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or {url: ..., trust_ad: true, letter_case: lower}.",
     )
     strategy: Annotated[
         Literal["fastest", "parallel", "ordered", "random"], unserved_choices(_NOT_SERVED)

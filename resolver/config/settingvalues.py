@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -24,6 +24,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 UpstreamScheme = Literal["udp", "tcp"]
+LetterCase = Literal["auto", "mixed", "lower"]
 SCHEMES_NOT_SERVED = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
 
 DNS_PORT = 53
@@ -58,6 +59,8 @@ class UpstreamServer:
     port: int
     trust_ad: bool = False
     """Its AD bit is passed on to clients: it validates, and the way to it is safe."""
+    letter_case: LetterCase = "auto"
+    """How names are spelt for it: mixed, until it shows that it cannot take that; always mixed; never."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{Endpoint(self.address, self.port)}"
@@ -97,16 +100,24 @@ def bootstrap_from(value: object) -> Endpoint:
 
 
 def upstream_from(value: object) -> UpstreamServer:
-    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true}`."""
-    trust_ad = False
-    text = value
+    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true, letter_case: lower}`."""
     if isinstance(value, dict):
-        for key in value.keys() - {"url", "trust_ad"}:
-            raise ValueError(f"unknown key {show(key)}{suggest(key, ['url', 'trust_ad'])}")
-        text, trusted = value.get("url"), value.get("trust_ad", False)
+        known = ["url", "trust_ad", "letter_case"]
+        for key in value.keys() - set(known):
+            raise ValueError(f"unknown key {show(key)}{suggest(key, known)}")
+        trusted, letter_case = value.get("trust_ad", False), value.get("letter_case", "auto")
         if not isinstance(trusted, bool):
             raise ValueError(f"trust_ad: {show(trusted)} is not allowed; allowed: true or false")
-        trust_ad = trusted
+        if letter_case not in get_args(LetterCase):
+            hint = suggest(letter_case, get_args(LetterCase)) if isinstance(letter_case, str) else ""
+            raise ValueError(
+                f"letter_case: {show(letter_case)} is not allowed; allowed: auto, mixed or lower{hint}"
+            )
+        return replace(_server_from(value.get("url")), trust_ad=trusted, letter_case=letter_case)
+    return _server_from(value)
+
+
+def _server_from(text: object) -> UpstreamServer:
     form = "write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
     if not isinstance(text, str):
         raise ValueError(f"{show(text)} is not an upstream; {form}")
@@ -133,7 +144,7 @@ def upstream_from(value: object) -> UpstreamServer:
     address = _address_from(host or rest, text, form)
     if ip_address(address).is_unspecified:
         raise ValueError(f"{show(text)}: {address} is not the address of a server")
-    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port, trust_ad)
+    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port)
 
 
 def network_from(value: object) -> Network:
@@ -268,7 +279,11 @@ UpstreamText = Annotated[
                 {"type": "string", "examples": ["udp://192.0.2.53:53"]},
                 {
                     "type": "object",
-                    "properties": {"url": {"type": "string"}, "trust_ad": {"type": "boolean"}},
+                    "properties": {
+                        "url": {"type": "string"},
+                        "trust_ad": {"type": "boolean"},
+                        "letter_case": {"enum": list(get_args(LetterCase))},
+                    },
                     "required": ["url"],
                     "additionalProperties": False,
                 },

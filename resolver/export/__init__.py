@@ -66,6 +66,7 @@ def export_policy(table: PolicyTable, list_format: str, wall: float, output: Pur
             if rule.action is PolicyAction.TCP_ONLY:
                 losses.note(LossKind.TCP_ONLY, f"{rule.kind} {rule.label}")
     note_times(tree, wall, losses)
+    losses.count(LossKind.CONFIDENTIAL, tree.concealed_rule_count())
     moment = datetime.fromtimestamp(int(wall), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     header = [f"Written by exchange-resolver {__version__}: the policy in force at {moment}."]
     if list_format in _SINGLE:

@@ -35,6 +35,7 @@ class LossKind(StrEnum):
     TTL = "ttl"
     DATES = "dates"
     SHADOW = "shadow"
+    CONFIDENTIAL = "confidential"
 
 
 MESSAGES = {
@@ -51,6 +52,7 @@ MESSAGES = {
     LossKind.TTL: "its denials are kept for another time than here",
     LossKind.DATES: "begins or ends later: export again then",
     LossKind.SHADOW: "in mode shadow: left out, and nothing counts what it would block",
+    LossKind.CONFIDENTIAL: "rules of confidential orders alone: left out (--with-confidential writes them)",
 }
 
 
@@ -83,6 +85,11 @@ class Losses:
         loss.count += 1
         if len(loss.examples) < EXAMPLES_MAX:
             loss.examples.append(example if isinstance(example, str) else name_to_text(example))
+
+    def count(self, kind: LossKind, count: int) -> None:
+        """So many of a kind of which no example may be given."""
+        if count:
+            self._by_kind[kind] = Loss(kind, count)
 
     def all(self) -> list[Loss]:
         """Each kind that occurred, in the order of `LossKind`."""

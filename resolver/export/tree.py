@@ -167,16 +167,38 @@ class PolicyTree:
         """The exchanges and block lists that have names or addresses, in the image's order."""
         rules: dict[int, PolicyRule] = {}
         for class_id, origin in enumerate(self.table.image.classes):
+            rule = self.table.class_state(class_id).rule
+            if rule.is_confidential and self.table.is_shared:
+                continue
             if origin.effect is Effect.BLOCK and (self._is_enforced[class_id] or not enforced_only):
-                rules.setdefault(id(origin.rule), origin.rule)
+                rules.setdefault(id(rule), rule)
         return list(rules.values())
 
+    def concealed_rule_count(self) -> int:
+        """How many rules for names are left out because they are confidential."""
+        if not self.table.is_shared:
+            return 0
+        concealed = {
+            class_id
+            for class_id, origin in enumerate(self.table.image.classes)
+            if origin.effect is Effect.BLOCK and self.table.class_state(class_id).rule.is_confidential
+        }
+        if not concealed:
+            return 0
+        image = self.table.image
+        names = sum(
+            class_id in concealed
+            for offset in array("I", sorted(filter(None, image.places)))
+            for class_id, _ in image.refs_at(_after_name(image.blob, offset))
+        )
+        return names + sum(class_id in concealed for class_id, *_ in ADDRESS_REF.iter_unpack(image.refs))
+
     def _address_outcome(self, class_id: int) -> Outcome:
-        origin = self.table.class_state(class_id).origin
-        if origin.effect is not Effect.BLOCK:
+        state = self.table.class_state(class_id)
+        if state.origin.effect is not Effect.BLOCK:
             return EXCEPTION
         # An address speaks of one type, so its denial is never NXDOMAIN.
-        return self._rule_outcome(origin.rule, is_whole=False)
+        return self._rule_outcome(state.rule, is_whole=False)
 
     def _of_strangers(self, name: bytes) -> Outcome:
         for label in _STRANGERS:
@@ -222,9 +244,16 @@ class PolicyTree:
         if not state.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
             return None
         if origin.form is RuleForm.EXACT:
-            return self._rule_outcome(origin.rule, is_whole=False), NOTHING
-        whole = self._rule_outcome(origin.rule, is_whole=True)
+            return self._rule_outcome(state.rule, is_whole=False), NOTHING
+        whole = self._rule_outcome(state.rule, is_whole=True)
         return (whole if origin.form is RuleForm.SUBTREE else NOTHING), whole
+
+
+def _after_name(blob: memoryview, position: int) -> int:
+    """Where the references of the record at `position` begin: behind its name."""
+    while length := blob[position]:
+        position += length + 1
+    return position + 1
 
 
 def _first(pair: tuple[tuple[bytes, int], Outcome]) -> tuple[int, bytes, int]:

@@ -75,6 +75,8 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class UdpCounts:
     """Counters of all pools, plain ints."""
 
+    __slots__ = ("late", "open_failures", "opened", "send_drops", "unexpected")
+
     def __init__(self) -> None:
         self.opened = 0
         self.open_failures = 0

@@ -3,7 +3,7 @@
 Knows: where each section stands, how a record is spelt.  Does not know: YAML, which rule wins, time.
 It is written once under a temporary name, flushed, renamed and never changed again; readers map it.
 
-Layout, little-endian throughout, version 3.  The header is 256 octets:
+Layout, little-endian throughout, version 4.  The header is 256 octets:
 
     0    8   magic `XRPOLICY`
     8    4   format version
@@ -20,10 +20,12 @@ class per form, effect and audience.
     META.files, and the order of files) · 8 audience u64: bit g says that it is for the clients of group g
     (all bits: for everybody).  For any other group it is as if it were not there.  Group 0 is that of all
     clients that nothing puts into another one.
-RULES, 64 octets each.
+RULES, 64 octets each.  What a source is at different times are records one after the other, in the order of
+    their dates, which do not overlap; its classes name the first.
     0 action u8 · 1 mode u8 · 2 EDE code u16 · 4 TTL s u32 · 8 sinkhole IPv4 · 12 EDE text offset into
     STRINGS u32 · 16 sinkhole IPv6 · 32 from, Unix seconds f64, -inf: always · 40 until f64, +inf: never ·
-    48 EDE text octets u32 · 52 local data offset into STRINGS u32 · 56 local data octets u32 · 60 zero
+    48 EDE text octets u32 · 52 local data offset into STRINGS u32 · 56 local data octets u32 ·
+    60 how many further records of the same source follow u16 · 62 zero
 INTERVALS, 24 octets each, sorted: 0 first address (16 octets in network order, IPv4 as ::ffff:a.b.c.d) ·
     16 first of its REFS u32 · 20 count u32.  An interval reaches to the next one's start.
 REFS, 32 octets each, in the order of preference within an interval (lower tier, smaller network, allow
@@ -59,11 +61,18 @@ from typing import Any
 
 import xxhash
 
-from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, RuleForm
+from resolver.policy.verdict import (
+    LocalData,
+    Mode,
+    PolicyAction,
+    PolicyRule,
+    RuleForm,
+    joined_phases,
+)
 from resolver.wire.numbers import Qtype
 
 MAGIC = b"XRPOLICY"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 HEADER_OCTETS = 256
 CHECKSUM_OFFSET = 240
 FLAG_TOP_LEVEL_OWNER = 1
@@ -74,13 +83,15 @@ REFS_PER_NAME_MAX = 255
 """A record counts its references in one octet."""
 CLASSES_MAX = 65_535
 """A reference names its class in 16 bits."""
+RULES_MAX = 65_536
+"""A class names its rule in 16 bits."""
 GROUPS_MAX = 64
 """An audience has one bit for each group."""
 EVERYBODY = 0
 """The group of all clients that nothing puts into another one."""
 AUDIENCE_ALL = (1 << GROUPS_MAX) - 1
 """The audience of what is for everybody."""
-META_VERSIONS = (2, 3)
+META_VERSIONS = (2, 3, 4)
 """Formats whose header and META stand where ours do: what they say to people can be read."""
 BLOB_OCTETS_MAX = 0xFFFFFFFF
 """A place is an offset of 32 bits: about 170,000,000 list names."""
@@ -139,7 +150,7 @@ MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
 
 HEADER = struct.Struct("<8sIIQQ18QQ")
 CLASS = struct.Struct("<HBBBxHQ")
-RULE = struct.Struct("<BBHI4sI16sddIII4x")
+RULE = struct.Struct("<BBHI4sI16sddIIIHxx")
 LOCAL_ITEM = struct.Struct("<HH")
 INTERVAL = struct.Struct("<16sII")
 ADDRESS_REF = struct.Struct("<HBBI8x16s")
@@ -226,6 +237,7 @@ class Image:
         "refs",
         "rules",
         "seed",
+        "sources",
         "tags_offset",
     )
 
@@ -277,40 +289,37 @@ class Image:
         self.interval_starts: list[bytes] = [start for start, _, _ in INTERVAL.iter_unpack(self.intervals)]
         self.refs = sections[Section.REFS]
         self.meta: dict[str, Any] = json.loads(bytes(sections[Section.META]))
-        self.rules = self._read_rules(sections[Section.RULES], sections[Section.STRINGS])
+        self.rules, self.sources = self._read_rules(sections[Section.RULES], sections[Section.STRINGS])
         self.classes = self._read_classes(sections[Section.CLASSES])
 
-    def _read_rules(self, section: memoryview, strings: memoryview) -> tuple[PolicyRule, ...]:
-        rules = []
+    def _read_rules(
+        self, section: memoryview, strings: memoryview
+    ) -> tuple[tuple[PolicyRule, ...], dict[int, PolicyRule]]:
+        """Every record as a rule, and the whole sources by the place of their first record."""
+        rules: list[PolicyRule] = []
+        sources: dict[int, PolicyRule] = {}
+        first = following = 0
         people: list[dict[str, Any]] = self.meta["rules"]
-        for words, fields in zip(people, RULE.iter_unpack(section), strict=True):
-            action, mode, ede, ttl_s, ipv4, text_offset, ipv6, starts_at, ends_at, text_octets = fields[:10]
-            local_offset, local_octets = fields[10:]
-            rules.append(
-                PolicyRule(
-                    kind=words["kind"],
-                    label=words["label"],
-                    name=words["name"],
-                    action=ACTIONS[action],
-                    mode=MODES[mode],
-                    ttl_s=ttl_s,
-                    sinkhole_ipv4=ipv4,
-                    sinkhole_ipv6=ipv6,
-                    ede=ede,
-                    ede_text=str(strings[text_offset : text_offset + text_octets], "utf-8"),
-                    category=words["category"],
-                    orders=tuple(words["orders"]),
-                    starts_at=None if starts_at == -math.inf else starts_at,
-                    ends_at=None if ends_at == math.inf else ends_at,
-                    local_data=unpack_local_data(bytes(strings[local_offset : local_offset + local_octets])),
-                )
-            )
-        return tuple(rules)
+        for place, (words, fields) in enumerate(zip(people, RULE.iter_unpack(section), strict=True)):
+            rules.append(_rule_of(words, fields, strings))
+            more: int = fields[-1]
+            if following:
+                following -= 1
+                if more != following:
+                    raise ValueError("records of one source that do not follow each other")
+            else:
+                first, following = place, more
+            if not following:
+                sources[first] = _source_of(rules[first:], people[first])
+        if following:
+            raise ValueError("records of a source are missing")
+        return tuple(rules), sources
 
     def _read_classes(self, section: memoryview) -> tuple[RuleClass, ...]:
         files: list[str] = self.meta["files"]
+        sources = self.sources
         return tuple(
-            RuleClass(self.rules[rule], FORMS[form], Effect(effect), Tier(tier), files[file], file, audience)
+            RuleClass(sources[rule], FORMS[form], Effect(effect), Tier(tier), files[file], file, audience)
             for rule, form, effect, tier, file, audience in CLASS.iter_unpack(section)
         )
 
@@ -341,6 +350,40 @@ class Image:
         """The (class, line) references of the record whose count stands at `offset` of BLOB."""
         end = offset + 1 + 6 * self.blob[offset]
         return list(REF.iter_unpack(self.blob[offset + 1 : end]))
+
+
+def _rule_of(words: dict[str, Any], fields: tuple[Any, ...], strings: memoryview) -> PolicyRule:
+    action, mode, ede, ttl_s, ipv4, text_offset, ipv6, starts_at, ends_at, text_octets = fields[:10]
+    local_offset, local_octets, _ = fields[10:]
+    concealed = words.get("concealed")
+    return PolicyRule(
+        kind=words["kind"],
+        label=words["label"],
+        name=words["name"],
+        action=ACTIONS[action],
+        mode=MODES[mode],
+        ttl_s=ttl_s,
+        sinkhole_ipv4=ipv4,
+        sinkhole_ipv6=ipv6,
+        ede=ede,
+        ede_text=str(strings[text_offset : text_offset + text_octets], "utf-8"),
+        category=words["category"],
+        orders=tuple(words["orders"]),
+        starts_at=None if starts_at == -math.inf else starts_at,
+        ends_at=None if ends_at == math.inf else ends_at,
+        local_data=unpack_local_data(bytes(strings[local_offset : local_offset + local_octets])),
+        reason=words.get("reason", ""),
+        ticket=words.get("ticket", ""),
+        is_confidential=concealed is not None,
+        concealed=None if concealed is None else (concealed["label"], concealed["name"]),
+    )
+
+
+def _source_of(phases: list[PolicyRule], words: dict[str, Any]) -> PolicyRule:
+    """The source of these records; with one alone that rule itself."""
+    if len(phases) == 1:
+        return phases[0]
+    return joined_phases(phases, tuple(words.get("cited", words["orders"])))
 
 
 def read_meta(path: Path) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 
+from resolver.policy.activity import next_change
 from resolver.policy.image import EVERYBODY, GROUPS_MAX, Image
-from resolver.policy.table import PolicyTable, next_change
+from resolver.policy.table import PolicyTable
 
 
 class Policy:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from resolver.policy import image as layout
-from resolver.policy.image import EVERYBODY, GROUPS_MAX, Effect, Image, RuleClass, Tier
+from resolver.policy.activity import ClassState, class_state_of, is_exception_below
+from resolver.policy.image import EVERYBODY, GROUPS_MAX, Effect, Image, Tier
 from resolver.policy.trace import Trace, trace_name
 from resolver.policy.verdict import (
     PASS,
     Exemption,
-    Mode,
     PolicyAction,
     PolicyRule,
     RuleForm,
@@ -63,17 +63,6 @@ class Applying(NamedTuple):
     """Where in the name its owner starts; 0: the name itself."""
 
 
-class ClassState(NamedTuple):
-    """A rule class as of the table's time, for the table's group."""
-
-    origin: RuleClass
-    is_enforced: bool
-    is_counted: bool
-    """Enforced, or shadow and within its dates: it takes part in the second winner."""
-    changes_at: float
-    """Monotonic seconds of its next `from` or `until`; inf: none."""
-
-
 class Ready(NamedTuple):
     """What a verdict needs of a class when its rule is the only one that speaks of a name."""
 
@@ -88,11 +77,19 @@ class PolicyTable:
     """One policy at one time for one group of clients; immutable, and safe to use from any thread."""
 
     def __init__(
-        self, image: Image, generation: int, wall: float, monotonic: float, group: int = EVERYBODY
+        self,
+        image: Image,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        group: int = EVERYBODY,
+        *,
+        is_shared: bool = False,
     ) -> None:
         """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
 
-        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.
+        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.  `is_shared`: for readers outside, to whom what is
+        confidential is not there.
         """
         if not 0 <= group < GROUPS_MAX:
             raise ValueError(f"group {group}: there are {GROUPS_MAX}")
@@ -104,7 +101,10 @@ class PolicyTable:
         self.made_at = (wall, monotonic)
         """The time it is true for, on both clocks."""
         offset = wall - monotonic
-        self._class_states = tuple(_class_state(origin, wall, offset, group) for origin in image.classes)
+        self._class_states = tuple(
+            class_state_of(origin, wall, offset, group, is_shared=is_shared) for origin in image.classes
+        )
+        self.is_shared = is_shared
         self._ready = tuple(map(_ready, self._class_states))
         self._octets = image.octets
         self._homes = image.homes
@@ -120,9 +120,9 @@ class PolicyTable:
             state.is_enforced and state.origin.effect is Effect.BLOCK for state in self._class_states
         )
         """Whether any rule blocks anything for this group now."""
-        self.exchanges: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["exchanges"])
+        self.exchanges: tuple[PolicyRule, ...] = tuple(image.sources[index] for index in meta["exchanges"])
         """All of them, in file order, those without domains included."""
-        self.lists: tuple[PolicyRule, ...] = tuple(image.rules[index] for index in meta["lists"])
+        self.lists: tuple[PolicyRule, ...] = tuple(image.sources[index] for index in meta["lists"])
         self.orders: dict[str, dict[str, Any]] = meta["orders"]
         """Order id -> its fields (`authority`, `title`, `reference`, `date`, `url`, `imposed_by`)."""
         self.counts: dict[str, Any] = meta["counts"]
@@ -235,20 +235,24 @@ class PolicyTable:
         exception_tier = 3
         valid_until = below_until = math.inf
         for ref in applying:
-            origin, is_enforced, is_counted, changes_at = self._class_states[ref.class_id]
+            origin, _, is_enforced, is_counted, is_coming, changes_at = self._class_states[ref.class_id]
             tier = origin.tier
             if skip_lists and tier is Tier.LISTS:
                 continue
             if origin.effect is Effect.MARKER:
                 if ref.owner_offset == 0:
                     below_until = min(below_until, changes_at)
-                    if is_enforced:
+                    # One to come counts, too: a name that will exist must not be denied now (RFC 8020),
+                    # and whoever keeps NXDOMAIN keeps it for all below.
+                    if is_enforced or is_coming:
                         exception_tier = min(exception_tier, tier)
                 continue
             if reaches_below(origin.form):
                 below_until = min(below_until, changes_at)
                 if is_enforced and below[tier] is None:
                     below[tier] = ref
+                if is_coming and ref.owner_offset == 0 and is_exception_below(origin):
+                    exception_tier = min(exception_tier, tier)
             if not reaches(origin.form, ref.owner_offset):
                 continue
             valid_until = min(valid_until, changes_at)
@@ -277,7 +281,7 @@ class PolicyTable:
             # RFC 8020: NXDOMAIN says that nothing exists below, so every name below must be blocked.
             nxdomain_ok = heir.effect is Effect.BLOCK and exception_tier > heir.tier
         return Verdict(
-            origin.rule.action,
+            match.rule.action,
             match,
             shadow,
             Exemption.NONE,
@@ -291,8 +295,8 @@ class PolicyTable:
         return self._judge_later(name, now, skip_lists=True)
 
     def _match(self, qname: bytes, ref: Applying) -> RuleMatch:
-        origin = self._class_states[ref.class_id].origin
-        return RuleMatch(origin.rule, origin.form, qname[ref.owner_offset :], origin.file, ref.line)
+        origin, rule, *_ = self._class_states[ref.class_id]
+        return RuleMatch(rule, origin.form, qname[ref.owner_offset :], origin.file, ref.line)
 
     # The response's side.
 
@@ -399,7 +403,7 @@ class PolicyTable:
         winner = second = None
         valid_until = math.inf
         for class_id, line, network, _ in networks:
-            origin, is_enforced, is_counted, changes_at = self._class_states[class_id]
+            origin, rule, is_enforced, is_counted, _, changes_at = self._class_states[class_id]
             if skip_lists and origin.tier is Tier.LISTS:
                 continue
             valid_until = min(valid_until, changes_at)
@@ -407,7 +411,7 @@ class PolicyTable:
                 if is_enforced:
                     break  # A list's exception, in a network no wider than those that would follow.
                 continue
-            match = RuleMatch(origin.rule, None, network, origin.file, line)
+            match = RuleMatch(rule, None, network, origin.file, line)
             if is_enforced and winner is None:
                 winner = match
             if is_counted and second is None:
@@ -437,34 +441,17 @@ def _first(tiers: list[Applying | None]) -> Applying | None:
     return tiers[0] or tiers[1] or tiers[2]
 
 
-def _class_state(origin: RuleClass, wall: float, offset: float, group: int) -> ClassState:
-    rule = origin.rule
-    changes_at = next_change(rule, wall) if origin.is_for(group) else None
-    if changes_at is None:
-        return ClassState(origin, False, False, math.inf)
-    if rule.starts_at is not None and wall < rule.starts_at:
-        return ClassState(origin, False, False, changes_at - offset)
-    return ClassState(origin, rule.mode is Mode.ENFORCE, True, changes_at - offset)
-
-
-def next_change(rule: PolicyRule, wall: float) -> float | None:
-    """Wall time of a rule's next `from` or `until`; inf: none; None: the rule takes no part any more."""
-    starts_at = -math.inf if rule.starts_at is None else rule.starts_at
-    ends_at = math.inf if rule.ends_at is None else rule.ends_at
-    if rule.mode is Mode.DISABLED or ends_at <= wall or ends_at <= starts_at:
-        return None
-    return starts_at if wall < starts_at else ends_at
-
-
 def _ready(state: ClassState) -> Ready | None:
     origin = state.origin
     if not state.is_enforced or origin.effect is not Effect.BLOCK or origin.form is None:
         return None
-    return Ready(origin.rule.action, origin.rule, origin.form, origin.file, state.changes_at)
+    return Ready(state.rule.action, state.rule, origin.form, origin.file, state.changes_at)
 
 
-def open_table(path: Path, wall: float, monotonic: float, generation: int) -> PolicyTable:
+def open_table(
+    path: Path, wall: float, monotonic: float, generation: int, *, is_shared: bool = False
+) -> PolicyTable:
     """The policy in the image at `path`, checked, as of `wall`.  Raises `ImageUnusable`."""
     image = Image(path)
     image.verify()
-    return PolicyTable(image, generation, wall, monotonic)
+    return PolicyTable(image, generation, wall, monotonic, is_shared=is_shared)

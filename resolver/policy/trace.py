@@ -83,10 +83,10 @@ def _rank(table: PolicyTable, ref: Applying) -> tuple[int, int, int, int, int, i
 
 def _is_match(table: PolicyTable, ref: Applying, name: bytes, verdict: Verdict) -> bool:
     match = verdict.match
-    origin = table.class_state(ref.class_id).origin
+    origin, rule, *_ = table.class_state(ref.class_id)
     return (
         match is not None
-        and match.rule is origin.rule
+        and match.rule is rule
         and match.form is origin.form
         and match.line == ref.line
         and match.owner == name[ref.owner_offset :]
@@ -97,8 +97,7 @@ def _candidate(
     table: PolicyTable, ref: Applying, name: bytes, at: float, winner: Applying | None, verdict: Verdict
 ) -> Candidate:
     state = table.class_state(ref.class_id)
-    origin = state.origin
-    rule = origin.rule
+    origin, rule = state.origin, state.rule
     assert origin.form is not None
     shadow = verdict.shadow
     would_win = (
@@ -129,8 +128,7 @@ def _why_not(
     table: PolicyTable, ref: Applying, owner: str, at: float, winner: Applying | None, would_win: bool
 ) -> str:
     state = table.class_state(ref.class_id)
-    origin = state.origin
-    rule = origin.rule
+    origin, rule = state.origin, state.rule
     if origin.form is RuleForm.EXACT and ref.owner_offset:
         return f"reaches only {owner} itself"
     if origin.form is RuleForm.BELOW and not ref.owner_offset:

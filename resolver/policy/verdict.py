@@ -6,8 +6,12 @@ Knows: nothing but the words.  The decision itself is in `table`, its encoding i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+
+CONFIDENTIAL = "confidential"
+"""The label and the name of every rule whose orders are all confidential."""
 
 
 class PolicyAction(StrEnum):
@@ -98,14 +102,54 @@ class PolicyRule:
     """Why an exception was made, for people here."""
     ticket: str = ""
     """Where that was decided."""
+    is_confidential: bool = False
+    """Every order it cites (in a phase: that is in force) is confidential: nobody outside is told of it."""
+    concealed: tuple[str, str] | None = None
+    """Its real label and name, where `label` and `name` are `CONFIDENTIAL`: for local commands alone."""
+    phases: tuple[PolicyRule, ...] = ()
+    """What it is at different times, in their order; none: always as it is here.  Orders that begin and end
+    make them.  `starts_at` and `ends_at` here are then the first one's and the last one's."""
+
+    @property
+    def id(self) -> str:
+        """Exchange id or list name, the concealed one included."""
+        return self.label if self.concealed is None else self.concealed[0]
+
+    @property
+    def full_name(self) -> str:
+        """`name`, the concealed one included."""
+        return self.name if self.concealed is None else self.concealed[1]
+
+    def at(self, wall: float) -> PolicyRule:
+        """What it is at `wall` (Unix seconds): in a gap the phase to come, after the last one that."""
+        for phase in self.phases:
+            if phase.ends_at is None or wall < phase.ends_at:
+                return phase
+        return self.phases[-1] if self.phases else self
 
     def is_in_force(self, wall: float) -> bool:
         """Whether it is enforced at `wall` (Unix seconds), by its mode and its dates."""
-        return (
-            self.mode is Mode.ENFORCE
-            and (self.starts_at is None or self.starts_at <= wall)
-            and (self.ends_at is None or wall < self.ends_at)
+        now = self.at(wall)
+        return now.mode is Mode.ENFORCE and now.is_within_dates(wall)
+
+    def is_within_dates(self, wall: float) -> bool:
+        """Whether `wall` is within its own dates, those of its phases aside."""
+        return (self.starts_at is None or self.starts_at <= wall) and (
+            self.ends_at is None or wall < self.ends_at
         )
+
+
+def joined_phases(phases: Sequence[PolicyRule], orders: tuple[str, ...]) -> PolicyRule:
+    """The source that has these phases (two or more, in order) and cites these orders, at any time."""
+    # What is told of it where no time is given: what is public of it, if anything is.
+    shown = next((phase for phase in phases if not phase.is_confidential), phases[0])
+    return replace(
+        shown,
+        orders=orders,
+        starts_at=phases[0].starts_at,
+        ends_at=phases[-1].ends_at,
+        phases=tuple(phases),
+    )
 
 
 @dataclass(slots=True, unsafe_hash=True)

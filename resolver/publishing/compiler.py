@@ -25,11 +25,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from resolver.blocklist.concealing import Concealment
+from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
-from resolver.blocklist.rails import as_forced, can_be_forced, date_problems, list_problems, shrunk_lists
+from resolver.blocklist.orders import order_words
+from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -39,6 +43,7 @@ from resolver.policy.verdict import Mode, RuleForm
 from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
+from resolver.publishing.believed import believed_time
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
     RECORDS_SUFFIX,
@@ -58,6 +63,9 @@ from resolver.publishing.served_text import TextLost, served_text
 
 LOST_RECORDS_MAX = 100
 """Names of one register that are told one by one when they are lost; the history has more."""
+EXCEPTIONS_TOLD_MAX = 10_000
+"""Dated exceptions that an image names; more are in force all the same."""
+
 OnStep = Callable[[str], None]
 
 _EFFECTS = {"block": Effect.BLOCK, "allow": Effect.ALLOW, "protect": Effect.PROTECT}
@@ -80,6 +88,7 @@ def compile_policy(
     now: float | None = None,
     text: bytes | None = None,
     on_step: OnStep = lambda _: None,
+    conceal: bool = False,
 ) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already.
 
@@ -87,6 +96,7 @@ def compile_policy(
     `now`: Unix seconds, for remarks on dates.
     `text`: what the blocklist would say, instead of what stands in the file.
     `on_step`: is called with words on what is done next, list by list.
+    `conceal`: what is said of it is for readers outside, who are not told what is confidential.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
     octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
@@ -95,6 +105,31 @@ def compile_policy(
         compiled.transient = True
         compiled.problems = problems
         return compiled
+    now = believed_time(state_dir, time.time()) if now is None else now
+    task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
+    _compile_octets(task, compiled, on_step)
+    if conceal and b"confidential" in octets:
+        concealment = Concealment(blocklist_path, octets)
+        compiled.problems = concealment.problems(compiled.problems)
+        compiled.losses = concealment.lines(compiled.losses)
+    return compiled
+
+
+class _Task(NamedTuple):
+    """What is to be compiled, and how."""
+
+    path: Path
+    octets: bytes
+    out_dir: Path
+    state_dir: Path | None
+    now: float
+    force: bool
+    conceal: bool
+
+
+def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
+    """Compile a blocklist's octets; what comes of it is noted in `compiled`."""
+    blocklist_path, octets, out_dir, state_dir, now, force, _ = task
     compiled.inputs.append(_input(blocklist_path, octets))
     if state_dir is not None:
         compiled.paths.append(str(approvals_path(state_dir)))
@@ -105,14 +140,13 @@ def compile_policy(
         blocklist, forced_problems = read_blocklist(blocklist_path, octets=octets, force=True)
     if blocklist is None:
         compiled.problems = problems
-        return compiled
+        return
     blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
-    now = time.time() if now is None else now
-    fall = _fall_of(blocklist, octets, state_dir, now, compiled)
+    fall = _fall_of(blocklist, task, compiled)
     problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
     # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
@@ -127,7 +161,7 @@ def compile_policy(
     compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += [*date_problems(blocklist, now), *secret_problems(blocklist.lists)]
     if has_errors(compiled.problems):
-        return compiled
+        return
     compiled.key = key_of(compiled.inputs)
     # A download is held against the copy before it when it is fetched: a list from elsewhere that
     # suddenly shrinks must not keep a change of the blocklist out.
@@ -139,27 +173,24 @@ def compile_policy(
         compiled.problems += check_problems(compiled.image, blocklist, checks, now)
         _keep_text(compiled.image, octets)
         compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
-        compiled.losses += _lost_records(blocklist, compiled.image, state_dir)
-    return compiled
+        compiled.losses += _lost_records(blocklist, compiled.image, task.state_dir)
 
 
-def _fall_of(
-    blocklist: Blocklist, octets: bytes, state_dir: Path | None, now: float, compiled: Compiled
-) -> list[Problem]:
+def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Problem]:
     """Hold it against what served last: note what is lost, and give the remarks and objections."""
     try:
-        before = None if state_dir is None else served_text(state_dir)
+        before = None if task.state_dir is None else served_text(task.state_dir)
     except TextLost as error:
         message = f"{error}; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    if before is None or before == octets:
+    if before is None or before == task.octets:
         return []
     old = read_what_served(blocklist.path, before)
     if old is None:
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    fall = find_fall(old, blocklist, now)
-    compiled.losses = [line for loss in fall.losses for line in loss.lines()]
+    fall = find_fall(old, blocklist, task.now, conceal=task.conceal)
+    compiled.losses = fall.lines()
     return fall.problems(str(blocklist.path))
 
 
@@ -357,7 +388,8 @@ def _write_image(
         "contact": blocklist.contact,
         "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
-        "orders": {order_id: asdict(order) for order_id, order in blocklist.orders.items()},
+        "orders": {order_id: order_words(order) for order_id, order in blocklist.orders.items()},
+        "exceptions": _dated_exceptions(blocklist),
         "counts": compiled.counts,
         "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
@@ -366,6 +398,16 @@ def _write_image(
     registers.keep()
     writer.write(image, meta)
     compiled.image = image
+
+
+def _dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
+    """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
+    dated = [
+        {"name": entry_text(owner, form), "from": rule.starts_at, "until": rule.ends_at}
+        for owner, form, effect, rule, _, _ in blocklist.name_rules
+        if effect == "allow" and (rule.starts_at is not None or rule.ends_at is not None)
+    ]
+    return dated[:EXCEPTIONS_TOLD_MAX]
 
 
 def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:
@@ -387,7 +429,12 @@ def main(arguments: list[str] | None = None) -> int:
     compiled = Compiled(problems=problems)
     if not problems:
         compiled = compile_policy(
-            options.blocklist, options.out, force=options.force, state_dir=options.state, text=text
+            options.blocklist,
+            options.out,
+            force=options.force,
+            state_dir=options.state,
+            text=text,
+            conceal=True,
         )
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")

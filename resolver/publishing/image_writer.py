@@ -12,14 +12,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
 from resolver.durable import replacing
 from resolver.policy import image
 from resolver.policy.image import AUDIENCE_ALL, Effect, RuleClass, Section, Tier
-from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.policy.verdict import CONFIDENTIAL, PolicyRule, RuleForm
 from resolver.portions import write_all
 from resolver.publishing.name_table import Rank, name_table
 
@@ -30,6 +30,16 @@ class TooManyRules(ValueError):
     """A limit of the format was met: the text says which."""
 
 
+class _Record(NamedTuple):
+    """One record of RULES."""
+
+    rule: PolicyRule
+    """The phase, or the whole source where it has none."""
+    source: PolicyRule
+    following: int
+    """How many further phases of the source come behind it."""
+
+
 class ImageWriter:
     """Takes rules in any order, then is laid and written."""
 
@@ -37,7 +47,7 @@ class ImageWriter:
         self._seed = seed
         self._classes: list[RuleClass] = []
         self._class_ids: dict[tuple[int, RuleForm | None, Effect, int, int], int] = {}
-        self._rules: list[PolicyRule] = []
+        self._rules: list[_Record] = []
         self._rule_ids: dict[int, int] = {}
         self._files: dict[str, int] = {}
         self._names = name_table(seed)
@@ -73,10 +83,14 @@ class ImageWriter:
         return class_id
 
     def rule_id(self, rule: PolicyRule) -> int:
-        """The rule's place among RULES, made at the first mention."""
+        """The place of the rule's first record among RULES, made at the first mention."""
         if id(rule) not in self._rule_ids:
             self._rule_ids[id(rule)] = len(self._rules)
-            self._rules.append(rule)
+            phases = rule.phases or (rule,)
+            following = range(len(phases) - 1, -1, -1)
+            self._rules += [_Record(phase, rule, more) for phase, more in zip(phases, following, strict=True)]
+            if len(self._rules) > image.RULES_MAX:
+                raise TooManyRules(f"over {image.RULES_MAX} rules, each counted once for every phase it has")
         return self._rule_ids[id(rule)]
 
     def add_names(
@@ -124,19 +138,10 @@ class ImageWriter:
 
     def _sections(self, meta: dict[str, Any]) -> list[bytes | bytearray | memoryview]:
         strings = bytearray()
-        rules = b"".join(self._pack_rule(rule, strings) for rule in self._rules)
+        rules = b"".join(_pack_rule(record, strings) for record in self._rules)
         ranks = [(origin.tier, origin.effect) for origin in self._classes]
         intervals, refs = pack_intervals(self._addresses, ranks)
-        people = [
-            {
-                "kind": rule.kind,
-                "label": rule.label,
-                "name": rule.name,
-                "category": rule.category,
-                "orders": list(rule.orders),
-            }
-            for rule in self._rules
-        ]
+        people = [_words_of(record) for record in self._rules]
         words = json.dumps({**meta, "rules": people, "files": list(self._files)}, ensure_ascii=False)
         sections: dict[Section, bytes | bytearray | memoryview] = {
             Section.CLASSES: b"".join(map(self._pack_class, self._classes)),
@@ -174,26 +179,46 @@ class ImageWriter:
             origin.audience,
         )
 
-    @staticmethod
-    def _pack_rule(rule: PolicyRule, strings: bytearray) -> bytes:
-        text = rule.ede_text.encode()
-        offset = len(strings)
-        local_data = image.pack_local_data(rule.local_data)
-        strings += text + local_data
-        return image.RULE.pack(
-            image.ACTIONS.index(rule.action),
-            image.MODES.index(rule.mode),
-            rule.ede,
-            rule.ttl_s,
-            rule.sinkhole_ipv4,
-            offset,
-            rule.sinkhole_ipv6,
-            -math.inf if rule.starts_at is None else rule.starts_at,
-            math.inf if rule.ends_at is None else rule.ends_at,
-            len(text),
-            offset + len(text),
-            len(local_data),
-        )
+
+def _pack_rule(record: _Record, strings: bytearray) -> bytes:
+    rule = record.rule
+    text = rule.ede_text.encode()
+    offset = len(strings)
+    local_data = image.pack_local_data(rule.local_data)
+    strings += text + local_data
+    return image.RULE.pack(
+        image.ACTIONS.index(rule.action),
+        image.MODES.index(rule.mode),
+        rule.ede,
+        rule.ttl_s,
+        rule.sinkhole_ipv4,
+        offset,
+        rule.sinkhole_ipv6,
+        -math.inf if rule.starts_at is None else rule.starts_at,
+        math.inf if rule.ends_at is None else rule.ends_at,
+        len(text),
+        offset + len(text),
+        len(local_data),
+        record.following,
+    )
+
+
+def _words_of(record: _Record) -> dict[str, Any]:
+    """What META says of a record.  Its label is that of metrics and logs, so it conceals."""
+    rule = record.rule
+    label, name = (CONFIDENTIAL,) * 2 if rule.is_confidential else (rule.label, rule.name)
+    words: dict[str, Any] = {
+        "kind": rule.kind,
+        "label": label,
+        "name": name,
+        "category": rule.category,
+        "orders": list(rule.orders),
+    }
+    if rule.is_confidential:
+        words["concealed"] = {"label": rule.label, "name": rule.name}
+    if record.source.orders != rule.orders:
+        words["cited"] = list(record.source.orders)
+    return words | {key: text for key, text in (("reason", rule.reason), ("ticket", rule.ticket)) if text}
 
 
 def _rank(origin: RuleClass) -> Rank:

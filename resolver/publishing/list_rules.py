@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from resolver.blocklist.properties import with_action
 from resolver.blocklist.rules import ListSpec
 from resolver.lists.reader import ListLimits, ListReader
 from resolver.lists.reading import Said
@@ -90,5 +91,5 @@ class Classes:
             return rule  # What the operator says of the whole list beats what the list says of a line.
         key = (said.action, said.local_data)
         if key not in self._rules:
-            self._rules[key] = replace(rule, action=said.action, local_data=said.local_data)
+            self._rules[key] = with_action(rule, said.action, said.local_data)
         return self._rules[key]

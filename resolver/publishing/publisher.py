@@ -31,8 +31,10 @@ from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
 from resolver.problems import Problem
 from resolver.publishing.approvals import content_hash
+from resolver.publishing.believed import BelievedClock
 from resolver.publishing.compile_child import compile_in_child, compile_text_in_child
 from resolver.publishing.compiled import Compiled, InputFile, edited_files
+from resolver.publishing.dates_keeper import DatesKeeper
 from resolver.publishing.image_store import (
     ImageStore,
     LastGood,
@@ -42,6 +44,7 @@ from resolver.publishing.image_store import (
     stamps_as_read,
     stamps_of,
 )
+from resolver.publishing.timetable import Timetable, Turn
 
 CHECK_S = 5.0
 """How often stamps and the wall clock are compared: a reload without file events waits this long."""
@@ -105,11 +108,15 @@ class Publisher:
         compile_text: CompileText | None = None,
         watch: bool = True,
         on_applied: Callable[[list[InputFile], dict[str, Any]], None] | None = None,
+        on_turn: Callable[[list[InputFile], dict[str, Any], Turn], None] | None = None,
         number_in_history: Callable[[], int] = lambda: 0,
+        earliest: float = 0.0,
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
         `on_applied`: called with the files and the counts of each policy put in force, for the record.
+        `on_turn`: called with the same and each date that passed, for the record.
+        `earliest`: a wall clock that says less is not believed (Unix seconds).
         `number_in_history`: under which number the policy in force is recorded; 0: not known.
         """
         self.status = PublisherStatus()
@@ -118,7 +125,10 @@ class Publisher:
         self._store = ImageStore(state_dir)
         self._state_dir = state_dir
         self._clock = clock
-        self._wall = wall
+        self.dates = DatesKeeper(state_dir, BelievedClock(wall, clock.now, earliest))
+        self._wall: Callable[[], float] = self.dates.wall
+        self._inputs: list[InputFile] = []
+        self._on_turn = on_turn
         self._on_publish = on_publish
         self._compile = compile_policy or compile_in_child
         self._compile_text = compile_text or compile_text_in_child
@@ -144,6 +154,7 @@ class Publisher:
         The image of unchanged files is taken from disk.  A blocklist with errors is fatal, unless a
         last good copy is there: that serves, loudly.
         """
+        seen_at = await self.dates.read()
         note = await asyncio.to_thread(self._store.last_good)
         self._stamps = await asyncio.to_thread(stamps_of, note.paths if note else self._paths)
         self._heed_replaced(self._stamps)
@@ -156,6 +167,8 @@ class Publisher:
             await self._follow(note.paths, note.inputs)
             await self._publish(image, note.key, note.inputs)
             self._tell_applied(list(note.inputs))
+            if seen_at:
+                self._tell_turns(seen_at, self._wall())
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
         assert self.policy is not None
@@ -163,6 +176,7 @@ class Publisher:
         if self._watch:
             self._tasks.append(asyncio.create_task(self._watch_files(), name="policy-watcher"))
         self._check_timer = self._clock.call_later(CHECK_S, self._check)
+        self.dates.announce()
         return self.policy
 
     def reload(self) -> None:
@@ -180,6 +194,7 @@ class Publisher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.dates.close()
 
     async def reload_if_changed(self, *, asked: bool = False) -> bool:
         """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
@@ -316,9 +331,12 @@ class Publisher:
         policy = await asyncio.to_thread(
             make_policy, image, generation, wall := self._wall(), now := self._clock.now()
         )
+        self.dates.timetable = await asyncio.to_thread(Timetable, image)
         self._key = key
-        self.status.content = content_hash(edited_files(self._state_dir, inputs))
+        self._inputs = list(inputs)
+        self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
+        self.dates.keep(wall)
 
     def _swap(self, policy: Policy, offset: float) -> None:
         self.policy = policy
@@ -337,25 +355,43 @@ class Publisher:
             self._boundary_timer.cancel()
             self._boundary_timer = None
         assert self.policy is not None
-        delay_s = self.policy.next_boundary - self._wall()
+        delay_s = self._next_boundary() - self._wall()
         # Farther ones are met by `_check`, which sees the wall clock move as it really does.
         if delay_s <= 2 * CHECK_S:
             self._boundary_timer = self._clock.call_later(max(0.0, delay_s), self.heed_dates)
+
+    def _next_boundary(self) -> float:
+        """Wall time at which something begins or ends next, be it an order that changes no rule."""
+        assert self.policy is not None
+        wall, _ = self.policy.made_at
+        return min(self.policy.next_boundary, self.dates.timetable.next_after(wall))
 
     def heed_dates(self) -> None:
         """Publish a new policy over the same image when a date came, or the wall clock was set."""
         assert self.policy is not None
         wall, now = self._wall(), self._clock.now()
         jumped = abs(wall - now - self._offset) >= CLOCK_JUMP_S
-        if jumped or wall >= self.policy.next_boundary:
+        if jumped or wall >= self._next_boundary():
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
             before, _ = self.policy.made_at
             policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
             self._swap(policy, wall - now)
             log.info("dates of rules judged again%s", turned(policy, before, wall))
+            self._tell_turns(before, wall)
+            if not jumped:
+                # A clock that leapt ahead by mistake must not be what it is held to afterwards.
+                self.dates.keep(wall)
         else:
             self._await_boundary()
+        self.dates.announce()
+
+    def _tell_turns(self, before: float, now: float) -> None:
+        """Say what began and what ended meanwhile, in the log and for the record."""
+        assert self.policy is not None
+        for turn in self.dates.tell(before, now):
+            if self._on_turn is not None:
+                self._on_turn(self._inputs, self.policy.everybody.counts, turn)
 
     def _check(self) -> None:
         """Every `CHECK_S`: dates, and stamps of files whose changes nobody reported."""

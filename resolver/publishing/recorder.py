@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.difference import Difference, compare
+from resolver.blocklist.in_force import InForce
+from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.identity import user_name
@@ -45,6 +48,8 @@ NAMES_KEPT_MAX = 1_000
 RECORD_IDS_KEPT_MAX = 200
 """Record ids kept of one register's change, each way; lowered until they fit `RECORD_CHANGES_OCTETS_MAX`."""
 RECORD_CHANGES_OCTETS_MAX = 16 << 10
+OPENED_KEPT_MAX = 100
+"""Names of one kind kept of what a change opened; the difference has the others."""
 DIGEST_CHARS = 16
 """Of a list file's hash: enough to see that it changed."""
 
@@ -57,12 +62,15 @@ class Applied:
     """Unix seconds."""
     inputs: list[InputFile]
     counts: dict[str, Any] = field(default_factory=dict)
+    turned_at: float | None = None
+    """Unix seconds of a date that passed, by which the policy that serves came to mean something else."""
 
 
 def applied_from_json(octets: bytes) -> Applied:
     """Read what the parent wrote.  Raises ValueError, KeyError or TypeError for anything else."""
     fields = json.loads(octets)
-    return Applied(fields["at"], [InputFile(**entry) for entry in fields["inputs"]], fields["counts"])
+    inputs = [InputFile(**entry) for entry in fields["inputs"]]
+    return Applied(fields["at"], inputs, fields["counts"], fields["turned_at"])
 
 
 def record(state_dir: Path, applied: Applied) -> int:
@@ -70,19 +78,20 @@ def record(state_dir: Path, applied: Applied) -> int:
     content = content_hash(applied.inputs)
     with open_history(state_dir, create=True) as history:
         before = history.latest()
-        if before is not None and before.content == content:
+        if before is not None and before.content == content and _is_recorded(before, applied):
             return before.number
         source = applied.inputs[0]
         path = Path(source.path)
         text = _text_as_applied(state_dir, applied.inputs)
+        if applied.turned_at is not None:
+            return history.add(_turned(applied, applied.turned_at, content, text), text)
         # An approval is for what people edit, not for copies of downloaded lists.
         approvals = approvals_of(state_dir, edited_files(state_dir, applied.inputs))
         # An approval from before the last change is not what made this one.
         fresh = [entry for entry in approvals if before is None or entry.at > before.at]
         who, who_from = _who(path, fresh[-1] if fresh else None)
-        counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
+        counts = _counts_of(applied)
         counts["image"] = key_of(applied.inputs)
-        counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
         generation = Generation(
             number=0,
             at=applied.at,
@@ -92,12 +101,53 @@ def record(state_dir: Path, applied: Applied) -> int:
             who_from=who_from,
             reason=_reason(decisive(approvals), fresh),
             counts=counts,
-            changes=_changes(history, before, path, text, counts)
+            changes=_changes(history, before, path, text, counts, applied.at)
             | _record_changes(state_dir, before, counts)
             | _rollback(fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
+
+
+def _is_recorded(latest: Generation, applied: Applied) -> bool:
+    """Whether the latest generation, of the same content, tells of it already."""
+    return applied.turned_at is None or latest.changes.get("date", {}).get("at") == applied.turned_at
+
+
+def _counts_of(applied: Applied) -> dict[str, Any]:
+    counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
+    counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
+    return counts
+
+
+def _turned(applied: Applied, turned_at: float, content: str, text: bytes | None) -> Generation:
+    """A date has come: the same policy means something else."""
+    source = applied.inputs[0]
+    changes: dict[str, Any] = {"list_names": {}, "files": [], "date": {"at": turned_at}}
+    blocklist = _read(Path(source.path), text)
+    if blocklist is None:
+        changes["unknown"] = "the text is not kept"
+    else:
+        before, after = (
+            InForce(blocklist, moment) for moment in (math.nextafter(turned_at, -math.inf), turned_at)
+        )
+        changes |= compare(blocklist, blocklist).as_json()
+        changes["date"] |= {
+            "opened": find_opening(before, after).as_json(OPENED_KEPT_MAX),
+            "closed": find_opening(after, before).as_json(OPENED_KEPT_MAX),
+        }
+    return Generation(
+        number=0,
+        at=applied.at,
+        content=content,
+        sha256=source.sha256,
+        who="",
+        who_from="date",
+        reason="",
+        counts=_counts_of(applied),
+        changes=changes,
+        has_text=text is not None,
+    )
 
 
 def _text_as_applied(state_dir: Path, inputs: list[InputFile]) -> bytes | None:
@@ -140,7 +190,12 @@ def _reason(approval: Approval | None, fresh: list[Approval]) -> str:
 
 
 def _changes(
-    history: History, before: Generation | None, path: Path, text: bytes | None, counts: dict[str, Any]
+    history: History,
+    before: Generation | None,
+    path: Path,
+    text: bytes | None,
+    counts: dict[str, Any],
+    now: float,
 ) -> dict[str, Any]:
     """What is new, as far as both texts are known; the sizes of lists in any case."""
     changes: dict[str, Any] = {
@@ -156,8 +211,9 @@ def _changes(
     old = _read(path, old_text)
     if new is None or (before is not None and old is None):
         return {**changes, "unknown": "the text before or after is not kept"}
-    difference = compare(old, new)
-    return {**changes, **_fitting(difference)}
+    if old is not None and (opening := find_opening(InForce(old, now), InForce(new, now))):
+        changes["opened"] = opening.as_json(OPENED_KEPT_MAX)
+    return {**changes, **_fitting(compare(old, new))}
 
 
 def _record_changes(state_dir: Path, before: Generation | None, counts: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from resolver.children import run_child_when_idle
 from resolver.publishing.compiled import InputFile
 from resolver.publishing.recorder import Applied, applied_to_json
+from resolver.publishing.timetable import Turn
 
 RECORD_TIMEOUT_S: Final = 120.0
 """In idle time, then with its share: two blocklists of a million names take half a minute of CPU time."""
@@ -48,11 +49,18 @@ class HistoryRecorder:
 
     def note(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
         """A policy made of `inputs` is in force as of now; returns at once."""
+        self._wait_for(Applied(self._wall(), inputs, counts))
+
+    def note_turn(self, inputs: list[InputFile], counts: dict[str, Any], turn: Turn) -> None:
+        """In the policy made of `inputs` something began or ended; returns at once."""
+        self._wait_for(Applied(self._wall(), inputs, counts, turn.at))
+
+    def _wait_for(self, applied: Applied) -> None:
         self.generation = 0
         if len(self._waiting) == WAITING_MAX:
             self._waiting.popleft()
             self._fail("too many changes at once")
-        self._waiting.append(Applied(self._wall(), inputs, counts))
+        self._waiting.append(applied)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(), name="history-recorder")
 

@@ -83,4 +83,4 @@ def make_local_names(settings: Settings) -> LocalNames:
 
 
 def _planned(server: UpstreamServer) -> Server:
-    return Server(server.scheme, server.address, server.port, server.trust_ad)
+    return Server(server.scheme, server.address, server.port, server.trust_ad, server.letter_case)

@@ -36,6 +36,7 @@ from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
 from resolver.plurals import counted
 from resolver.policy.policy import Policy
+from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
@@ -128,6 +129,8 @@ class Server:
             self._on_publish,
             wall=wall,
             on_applied=self._recorder.note,
+            on_turn=self._recorder.note_turn,
+            earliest=built_at(),
             number_in_history=lambda: self._recorder.generation,
         )
         self._keeper = make_keeper(
@@ -356,6 +359,7 @@ class Server:
             "http": self._http.remark,
             "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
+            "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
         }
 

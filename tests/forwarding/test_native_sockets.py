@@ -48,7 +48,7 @@ def test_threads_have_windows_of_their_own(tmp_path: Path, limit: int, opened: i
     with contextlib.ExitStack() as stack:
         bound_sockets = [udp(stack), udp(stack)]
         upstream, client = udp(stack), udp(stack)
-        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18)])
+        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18, 2, None)])
         fields = [(door.fileno(), False, False) for door in bound_sockets]
         plane = native.Plane(core, [fields], sockets_per_upstream=8, sockets_max=limit)
         stack.callback(plane.close)

@@ -33,10 +33,11 @@ LEVELS: dict[str, int] = {
     "flow": 3,
     "lists": 4,
     "observe": 4,
+    "orders": 4,
+    "registers": 5,
     "fetching": 6,
     "listeners": 6,
     "publishing": 6,
-    "registers": 5,
     "web": 6,
     "server": 7,
     "cli": 8,
@@ -72,6 +73,7 @@ PURE_ROOMS = {
     "lists",
     "export",
     "local",
+    "orders",
     "publishing",
     "registers",
 }
@@ -85,7 +87,11 @@ PURE_MODULES = {
     "resolver.observe.series",
     "resolver.observe.metric_table",
 }
-IMPURE_MODULES = {"resolver.publishing.publisher", "resolver.publishing.compiler"}
+IMPURE_MODULES = {
+    "resolver.publishing.publisher",
+    "resolver.publishing.dates_keeper",
+    "resolver.publishing.compiler",
+}
 """The publisher watches and swaps; the compiler is the main of a child process."""
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from resolver import __version__
 from resolver.flow.peer import Transport
+from resolver.forwarding.forwarder import LOST_IN_FLIGHT_MAX
 from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
 from resolver.wire.encode import encode_query
@@ -117,10 +118,18 @@ class Play:
         made.settimeout(PATIENCE_S)
         return made
 
-    def ask_upstream(self, *, timeout_s: float = PATIENCE_S) -> None:
-        """Publish the upstream: misses are asked natively."""
+    def ask_upstream(
+        self,
+        *,
+        timeout_s: float = PATIENCE_S,
+        letter_case: int = 2,
+        failure: tuple[int, str] | None = None,
+    ) -> None:
+        """Publish the upstream: misses are asked natively, where it is not down for `failure`."""
         host, port = self.upstream.getsockname()
-        self.core.publish_upstreams([(host, port)], [(b"", 0, True, False, timeout_s, FAR)])
+        first = -1 if failure else 0
+        fields = (b"", first, True, False, timeout_s, FAR, letter_case, failure)
+        self.core.publish_upstreams([(host, port)], [fields])
 
     def ask(self, octets: bytes) -> bytes:
         self.client.send(octets)
@@ -265,14 +274,16 @@ def test_before_a_policy_is_published_everything_is_punted(start: Callable[..., 
     assert play.event("query")[1] == query("www.ads.example")
 
 
-def test_a_full_ring_drops_and_counts_and_the_rest_is_answered(start: Callable[..., Play]) -> None:
+def test_who_finds_the_ring_full_gets_servfail_and_nobody_nothing(start: Callable[..., Play]) -> None:
     play = start(None, events_max=4)
     for number in range(20):
         play.client.send(query(f"p{number}.example", number))
-    for number in (1, 2):  # By the second answer, the first one's batch is over.
-        assert rcode(play.ask(query("www.ads.example", number))) == 3
+    refused = [play.client.recv(4096) for _ in range(16)]
+    assert {rcode(octets) for octets in refused} == {2}
+    assert {octets[1] for octets in refused} == set(range(4, 20))
+    assert rcode(play.ask(query("www.ads.example"))) == 3
     counters = play.plane.counters()
-    assert (counters["punts"], counters["ring_full"]) == (4, 16)
+    assert (counters["punts"], counters["ring_full"], counters["overloads"]) == (4, 0, 16)
     assert len(play.plane.drain()) == 4
     play.client.send(query("again.example"))
     assert play.event("query")[1] == query("again.example")
@@ -288,6 +299,56 @@ def test_drain_takes_no_more_than_it_is_told_and_the_bell_rings_on(start: Callab
     assert select.select([play.plane.fileno()], [], [], 0)[0]
     assert len(play.plane.drain(2)) == 1
     assert not select.select([play.plane.fileno()], [], [], 0)[0]
+
+
+def test_who_waits_for_an_attempt_that_finds_the_ring_full_gets_servfail_too(
+    start: Callable[..., Play],
+) -> None:
+    play = start(None, events_max=1)
+    play.ask_upstream(timeout_s=0.05)
+    play.client.send(query("one.example", 1))
+    play.client.send(query("two.example", 2))
+    play.client.send(query("two.example", 3))
+    answered = {play.client.recv(4096)[1]}
+    if answered == {1}:
+        assert play.plane.drain()[0][0] == "handover"
+    else:
+        answered.add(play.client.recv(4096)[1])
+        assert answered == {2, 3}
+    assert play.plane.counters()["ring_full"] == 0
+
+
+def test_while_all_upstreams_are_down_queries_beyond_those_at_python_get_the_reason(
+    start: Callable[..., Play],
+) -> None:
+    play = start()
+    play.ask_upstream(failure=(22, "no upstream answered in time"))
+    for number in range(LOST_IN_FLIGHT_MAX):
+        assert play.plane.claim((name_from_text(f"p{number}.example"), 1, False, False)) is None
+    octets = play.ask(query("one.example", 1, edns=True))
+    assert rcode(octets) == 2 and b"no upstream answered in time" in octets
+    assert rcode(play.ask(query("www.ads.example"))) == 3
+    play.plane.release((name_from_text("p0.example"), 1, False, False))
+    play.client.send(query("two.example"))
+    assert play.event("query")[1] == query("two.example")
+    assert play.plane.counters()["ring_full"] == 0
+
+
+def test_names_go_out_as_the_letter_case_says(start: Callable[..., Play]) -> None:
+    play = start()
+    name = "a-name-of-many-letters.example"
+    spelt = []
+    for letter_case in (0, 1, 2):
+        play.ask_upstream(letter_case=letter_case)
+        play.client.send(query(f"{letter_case}.{name}"))
+        octets, peer = play.upstream.recvfrom(4096)
+        spelt.append(octets[12:-15] == octets[12:-15].lower())
+        play.upstream.sendto(octets[:2] + b"\x81\x83" + octets[4:], peer)
+        if letter_case == 1:
+            assert play.event("handover")
+        else:
+            assert rcode(play.client.recv(4096)) == 3
+    assert spelt == [True, False, False]
 
 
 # Misses.
@@ -791,7 +852,7 @@ def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
 def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     core = make_core(image)
     steps = testing.Steps(core, seed=bytes(32))
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     octets = query("fresh.example", 5)
     word, attempt, upstream, message = steps.ask(octets, CLIENT, 1.0, 11)
     assert (word, upstream) == ("send", 0)
@@ -803,7 +864,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     with pytest.raises(KeyError):
         steps.on_response(attempt, reply(message), 1.2)
     twin = make_core(image)
-    twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     assert testing.Steps(twin, seed=bytes(32)).ask(octets, CLIENT, 1.0, 11)[3] == message, "the seed decides"
     with pytest.raises(ValueError):
         testing.Steps(core, seed=bytes(31))
@@ -812,7 +873,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
 def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     core = make_core(image)
     steps = testing.Steps(core)
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     octets = query("fresh.example", 5)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.0, 11)
     with pytest.raises(ValueError):
@@ -826,7 +887,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     word, handover = steps.on_response(attempt, reply(message, flags=0x8380), 1.7)
     assert (word, handover[9], handover[10]) == ("handover", reply(message, flags=0x8380), "reply")
     # A probe is due: Python must ask.
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0, 2, None)])
     assert steps.ask(query("other.example"), CLIENT, 1.9, 13)[0] == "send"
     assert steps.ask(query("third.example"), CLIENT, 2.0, 14) == ("punt",)
 

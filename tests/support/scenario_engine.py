@@ -11,6 +11,7 @@ handled, nobody waits, and no timer does anything any more.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -231,6 +232,13 @@ class Scene:
             self.upstream(UpstreamStep(asks=f"{name} A", reply=Reply(answer=answer)))
             self.expect(Answer(rcode="NOERROR", source="upstream", answer=answer))
 
+    def flood(self, count: int) -> None:
+        """Ask for `count` names once each; what leaves gets lost."""
+        self.network.lost = b"flood"
+        for number in range(1, count + 1):
+            self.query(QueryStep(name=f"flood{number}.example.net"))
+            self.clients[self._last].is_checked = True
+
     def _ask(self, client: Client, address: str) -> None:
         packed = ip_address(address).packed
         if self._stage is not None:
@@ -403,8 +411,10 @@ class Scene:
             return []
         self.read_records()
         ended = [client.ending for client in self.clients.values() if client.ending is not None]
+        # Of what is confidential there is a count and no record.
+        told = [ending for ending in ended if not any(" confidential " in hit for hit in ending.hits)]
         wanted = Counter(
-            replace(ending, close=False) for ending in ended if ending.hits or self._logs == "all"
+            replace(ending, close=False) for ending in told if ending.hits or self._logs == "all"
         )
         logged = self._stage.logged
         return [logged - wanted, wanted - logged] if logged != wanted else []
@@ -450,6 +460,8 @@ def _take(scene: Scene, step: Step) -> None:
         scene.advance(step.advance)
     elif step.scan is not None:
         scene.scan(step.scan)
+    elif step.flood is not None:
+        scene.flood(step.flood)
     elif step.reload is not None:
         scene.reload(step.reload)
     elif step.counts is not None:
@@ -459,7 +471,7 @@ def _take(scene: Scene, step: Step) -> None:
 
 
 def _plan(settings: PlaySettings) -> ForwardPlan:
-    return ForwardPlan(
+    plan = ForwardPlan(
         [_server(text, settings) for text in settings.servers],
         settings.strategy,
         {
@@ -467,13 +479,19 @@ def _plan(settings: PlaySettings) -> ForwardPlan:
             for suffix, servers in settings.forward.items()
         },
     )
+    if settings.case_shown:
+        for upstream in plan.upstreams:
+            upstream.oddities.case_shown_until = math.inf
+    return plan
 
 
 def _server(text: str, settings: PlaySettings) -> Server:
     scheme, _, rest = text.partition("://")
     address, _, port = rest.rpartition(":")
     assert scheme in ("udp", "tcp")
-    return Server(scheme, address.strip("[]"), int(port), text in settings.trusted)  # type: ignore[arg-type]
+    letter_case = settings.letter_case.get(text, "auto")
+    trust_ad = text in settings.trusted
+    return Server(scheme, address.strip("[]"), int(port), trust_ad, letter_case)  # type: ignore[arg-type]
 
 
 def _records(settings: PlaySettings) -> list[tuple[bytes, list[bytes]]]:

@@ -197,15 +197,17 @@ class Core:
     def publish_upstreams(
         self,
         servers: Sequence[tuple[str, int]],
-        sets: Sequence[tuple[bytes, int, bool, bool, float, float]],
+        sets: Sequence[tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]],
     ) -> None:
         """Whom to ask from now on.
 
         `servers`: every upstream that is asked over UDP, numeric address and port; the place is its number,
         and a number keeps its meaning for the life of the core.  `sets`: suffix (empty: the default), number
         of the upstream to ask first (-1: Python must ask), EDNS, whether its AD bit is believed, seconds to
-        wait for it, and when Python must ask from (another upstream is due to be measured).  Raises
-        ValueError for an address that is not numeric, or a number that changed its meaning.
+        wait for it, when Python must ask from (another upstream is due to be measured), the letter case of
+        names (0: lower; 1: mixed, and every reply is Python's; 2: mixed), and why all of the set are down, as
+        an Extended DNS Error (None: they are not).  Raises ValueError for an address that is not numeric, a
+        letter case that is none of these, or a number that changed its meaning.
         """
 
     def answer(

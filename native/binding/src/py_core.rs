@@ -14,7 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    Clients, Flow, FlowConfig, HitId, Outcome, RateLimiter, Source, Transport, UpstreamSet, UpstreamView,
+    Clients, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source, Transport, UpstreamSet,
+    UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -55,7 +56,7 @@ pub fn word_of(outcome: Outcome) -> u8 {
 
 type Network = (Vec<u8>, u8);
 type Record = (Vec<u8>, Vec<Vec<u8>>);
-type SetFields = (Vec<u8>, i64, bool, bool, f64, f64);
+type SetFields = (Vec<u8>, i64, bool, bool, f64, f64, u8, Option<(u16, String)>);
 type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId);
 
 #[pymethods]
@@ -125,11 +126,19 @@ impl Core {
             Ok(SocketAddr::new(address, *port))
         };
         let servers = servers.iter().map(server).collect::<PyResult<Vec<_>>>()?;
-        let set = |(suffix, first, edns, trust_ad, timeout_s, probe_at): SetFields| {
+        let set = |fields: SetFields| {
+            let (suffix, first, edns, trust_ad, timeout_s, probe_at, letter_case, failure) = fields;
             let first = u16::try_from(first).ok().filter(|&number| usize::from(number) < servers.len());
-            (suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at })
+            let letter_case = match letter_case {
+                0 => LetterCase::Lower,
+                1 => LetterCase::Unproven,
+                2 => LetterCase::Mixed,
+                _ => return Err(PyValueError::new_err("letter case is 0, 1 or 2")),
+            };
+            let failure = failure.map(|(code, why)| (code, why.into()));
+            Ok((suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at, letter_case, failure }))
         };
-        let sets = sets.into_iter().map(set).collect();
+        let sets = sets.into_iter().map(set).collect::<PyResult<_>>()?;
         self.shared_flow.guard.call_or_raise(|| {
             // Before the sets that speak of them.
             if !self.shared_flow.set_servers(&servers) {

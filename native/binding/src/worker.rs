@@ -261,7 +261,8 @@ impl<'s> ThreadLoop<'s> {
             self.is_idle = false;
             self.answer_batches(count, &mut counts);
         }
-        self.upstream_queries.look_at_timers(self.now);
+        let mut turn = LoopContext { policy: policy.as_deref(), counts: &mut counts, now: self.now };
+        self.upstream_queries.look_at_timers(&mut turn);
         upstreams + count
     }
 
@@ -301,7 +302,7 @@ impl<'s> ThreadLoop<'s> {
         let policy = self.flow().policy();
         let Some(policy) = policy.as_deref() else {
             self.punts.extend(0..count);
-            return self.punt_all();
+            return self.punt_all(None, counts);
         };
         let began = monotonic();
         self.answer_all(policy, began, counts);
@@ -313,7 +314,7 @@ impl<'s> ThreadLoop<'s> {
             self.ask_all(policy, counts);
         }
         if !self.punts.is_empty() {
-            self.punt_all();
+            self.punt_all(Some(policy), counts);
         }
     }
 
@@ -373,20 +374,35 @@ impl<'s> ThreadLoop<'s> {
             }
         }
         self.asks = asks;
+        self.upstream_queries.send_answers();
         if self.batch.has_answers() {
             self.send_batch();
             counts.tallies.settle(0.0);
         }
     }
 
-    fn punt_all(&mut self) {
+    fn punt_all(&mut self, policy: Option<&Policy>, counts: &mut ThreadCounts) {
         let mut punts = std::mem::take(&mut self.punts);
         for slot in punts.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
-            let (octets, address, _) = self.batch.slot(slot);
-            punt(self.shared, self.counters, octets, address, route);
+            let (octets, address, out) = self.batch.slot(slot);
+            if punt(self.shared, self.counters, octets, address, route) {
+                continue;
+            }
+            let (flow, now, tallies) = (&self.shared.shared_flow.flow, self.now, &mut counts.tallies);
+            let peer = flow.peer(address, Transport::Udp);
+            let refuse = || policy.map(|policy| flow.refuse(policy, octets, &peer, now, out, tallies));
+            match catch_unwind(AssertUnwindSafe(refuse)) {
+                Ok(Some(AskOutcome::Reply)) => self.batch.put(slot),
+                Ok(_) => add(&self.counters.ring_full, 1),
+                Err(_) => self.count_panic(),
+            }
         }
         self.punts = punts;
+        if self.batch.has_answers() {
+            self.send_batch();
+            counts.tallies.settle(0.0);
+        }
     }
 
     fn send_batch(&mut self) {

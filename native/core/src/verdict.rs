@@ -169,6 +169,9 @@ pub struct LocalData {
     pub redirect: Box<[u8]>,
 }
 
+/// The label of every rule whose orders are all confidential.
+pub const CONFIDENTIAL: &str = "confidential";
+
 /// One source of rules with one set of properties: an exchange or a list (or allow/protected).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
@@ -196,6 +199,8 @@ pub struct Rule {
     pub ends_at: f64,
     /// With the action `LocalData`.
     pub local_data: Option<LocalData>,
+    /// How many further rules of the same source follow, each for a later time.
+    pub following: u16,
 }
 
 /// The rule that matched, and where it stands.

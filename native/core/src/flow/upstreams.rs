@@ -6,6 +6,17 @@ use std::net::SocketAddr;
 
 use ahash::AHashMap;
 
+/// How names are spelt for an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterCase {
+    /// As they are kept: it cannot take anything else.
+    Lower,
+    /// In mixed case, and whatever comes of it is Python's: it has yet to find a name in mixed case.
+    Unproven,
+    /// In mixed case.
+    Mixed,
+}
+
 /// Upstreams that stand in for each other, as they stand now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSet {
@@ -19,6 +30,10 @@ pub struct UpstreamSet {
     pub timeout_s: f64,
     /// From then on (monotonic seconds) Python must ask, because another upstream is due to be measured.
     pub probe_at: f64,
+    /// How names are spelt.
+    pub letter_case: LetterCase,
+    /// Why all of them are down, as an Extended DNS Error; None: they are not.
+    pub failure: Option<(u16, Box<str>)>,
 }
 
 /// All upstreams at one moment.
@@ -50,6 +65,11 @@ impl UpstreamView {
     /// The number of the set that answers for `qname` (wire form, lower case): the longest suffix wins.
     pub fn set_for(&self, qname: &[u8]) -> Option<u16> {
         self.covering(qname).or_else(|| self.by_suffix.get(&[][..]).copied())
+    }
+
+    /// Why all who answer for `qname` are down; None: they are not.
+    pub fn failure_for(&self, qname: &[u8]) -> Option<(u16, Box<str>)> {
+        self.set(self.set_for(qname)?)?.failure.clone()
     }
 
     /// Whether an operator named upstreams for a suffix at or above `qname`.
@@ -86,6 +106,8 @@ mod tests {
             trust_ad: false,
             timeout_s: 0.4,
             probe_at: f64::INFINITY,
+            letter_case: LetterCase::Mixed,
+            failure: None,
         }
     }
 

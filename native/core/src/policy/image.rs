@@ -1,4 +1,4 @@
-//! The policy image: one immutable file that holds a whole compiled blocklist (format version 3).
+//! The policy image: one immutable file that holds a whole compiled blocklist (format version 4).
 //!
 //! Knows: where each section stands, how a record is spelt.  Does not know: which rule wins, time, how the
 //! octets came into memory.
@@ -18,7 +18,7 @@ use crate::verdict::Rule;
 /// What every image starts with.
 pub const MAGIC: &[u8; 8] = b"XRPOLICY";
 /// The only format that is read.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// Octets of the header.
 pub const HEADER_OCTETS: usize = 256;
 /// Where the checksum stands in the header, up to its end.
@@ -36,7 +36,7 @@ const HOMES_OFFSET: usize = 176;
 pub enum Section {
     /// What the rules of one form and effect of one source have in common.
     Classes = 0,
-    /// The sources of rules.
+    /// The sources of rules, a record for each time.
     Rules = 1,
     /// Where networks begin.
     Intervals = 2,
@@ -111,7 +111,7 @@ impl Image {
             return unusable("damaged: a part of an interval");
         }
         let (rules, file_count) = read_rules(of(Section::Rules), of(Section::Strings), of(Section::Meta))?;
-        let classes = read_classes(of(Section::Classes), rules.len(), file_count)?;
+        let classes = read_classes(of(Section::Classes), &rules, file_count)?;
         let flags = u32_at(whole, 12).unwrap_or(0);
         let seed = u64_at(whole, 24).unwrap_or(0);
         Ok(Image {
@@ -351,8 +351,8 @@ mod tests {
         assert_eq!(reason(vec![0; 300]), "no policy image");
         let mut octets = vec![0; 300];
         octets[..8].copy_from_slice(MAGIC);
-        assert_eq!(reason(octets.clone()), "format version 0, this program reads 3");
-        octets[8] = 3;
+        assert_eq!(reason(octets.clone()), "format version 0, this program reads 4");
+        octets[8] = 4;
         assert_eq!(reason(octets.clone()), "300 octets, its header says 0");
         octets[16..18].copy_from_slice(&300u16.to_le_bytes());
         assert_eq!(reason(octets), "a section lies outside the file");

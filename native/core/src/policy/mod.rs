@@ -3,6 +3,7 @@
 //! Knows: the policy image and its rules.  Does not know: YAML, list formats, sockets, wall time (a table is
 //! told once, when it is made).
 
+mod activity;
 pub mod answer;
 pub mod image;
 mod image_format;

@@ -39,7 +39,7 @@ pub enum Tier {
 /// What the rules of one form, effect and audience of one source have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleClass {
-    /// Index into the rules.
+    /// Index into the rules: the first record of its source.
     pub rule: u16,
     /// None: an address rule.
     pub form: Option<RuleForm>,
@@ -87,9 +87,12 @@ pub(super) fn read_rules(
         })
         .collect();
     let rules = rules?;
+    if !are_whole(&rules) {
+        return unusable("damaged: records of one source that do not follow each other");
+    }
     for key in ["exchanges", "lists"] {
-        let is_rule = |index: &Value| index.as_u64().is_some_and(|index| index < rules.len() as u64);
-        if !array_of(&meta, key)?.iter().all(is_rule) {
+        let is_source = |index: &Value| index.as_u64().is_some_and(|index| is_first(&rules, index as usize));
+        if !array_of(&meta, key)?.iter().all(is_source) {
             return unusable(format!("damaged: META: {key:?} names a rule that is not there"));
         }
     }
@@ -100,6 +103,24 @@ pub(super) fn read_rules(
         return unusable("damaged: META: no contact");
     }
     Ok((rules, files.len()))
+}
+
+/// Whether every source has all its records, one after the other.
+fn are_whole(rules: &[Rule]) -> bool {
+    let mut following = 0;
+    for rule in rules {
+        if following > 0 && rule.following != following - 1 {
+            return false;
+        }
+        following = rule.following;
+    }
+    following == 0
+}
+
+/// Whether the first record of a source stands at `index`.
+fn is_first(rules: &[Rule], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|index| rules.get(index));
+    index < rules.len() && before.map_or(true, |rule| rule.following == 0)
 }
 
 fn array_of<'m>(meta: &'m Value, key: &str) -> Result<&'m Vec<Value>, ImageUnusable> {
@@ -133,6 +154,7 @@ fn read_rule(octets: &[u8], strings: &[u8], words: &Value) -> Option<Rule> {
         starts_at,
         ends_at,
         local_data: if local.is_empty() { None } else { Some(read_local_data(local)?) },
+        following: u16_at(octets, 60)?,
     })
 }
 
@@ -175,14 +197,15 @@ fn is_name(octets: &[u8]) -> bool {
 /// The classes; each names a rule and a file that are there.
 pub(super) fn read_classes(
     section: &[u8],
-    rule_count: usize,
+    rules: &[Rule],
     file_count: usize,
 ) -> Result<Box<[RuleClass]>, ImageUnusable> {
     if section.len() % CLASS_OCTETS != 0 {
         return unusable("damaged: a part of a class");
     }
     let class_of = |(number, octets): (usize, &[u8])| {
-        read_class(octets, rule_count, file_count)
+        read_class(octets, rules.len(), file_count)
+            .filter(|class| is_first(rules, usize::from(class.rule)))
             .ok_or_else(|| ImageUnusable(format!("damaged: class {number} says nothing sensible")))
     };
     section.chunks_exact(CLASS_OCTETS).enumerate().map(class_of).collect()

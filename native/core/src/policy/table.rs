@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::activity::{class_state_of, ClassState};
 use super::image::{Image, Names, Probe, Section};
 use super::image_format::{u16_at, u32_at, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
-use super::rules::{Effect, RuleClass, Tier};
+use super::rules::{Effect, Tier};
 use super::suffixes::{find_suffixes, found_suffixes, Found, Suffixes};
 use super::template::Template;
-use crate::verdict::{Exemption, Mode, PolicyAction, Rule, RuleForm, RuleMatch, Verdict};
+use crate::verdict::{Exemption, Rule, RuleForm, RuleMatch, Verdict};
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.
@@ -29,23 +30,6 @@ pub const GROUPS_MAX: u8 = 64;
 pub const EVERYBODY: u8 = 0;
 /// Where a table's group stands in its generation: generations rise by one and never get there.
 const GROUP_SHIFT: u32 = 56;
-
-/// A rule class as of the table's time, for the table's group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClassState {
-    /// Monotonic seconds of its next `from` or `until`; inf: none.
-    pub changes_at: f64,
-    pub rule: u16,
-    pub form: Option<RuleForm>,
-    pub effect: Effect,
-    pub tier: Tier,
-    pub action: PolicyAction,
-    pub is_enforced: bool,
-    /// Enforced, or shadow and within its dates: it takes part in the second winner.
-    pub is_counted: bool,
-    /// Where it is the only one that speaks of a name, it decides.
-    pub is_ready: bool,
-}
 
 /// A rule that may win.
 #[derive(Clone, Copy)]
@@ -101,9 +85,7 @@ impl PolicyTable {
         group: u8,
     ) -> PolicyTable {
         let class_states: Box<[ClassState]> = (image.classes.iter())
-            .filter_map(|class| {
-                Some(class_state_of(class, image.rules.get(usize::from(class.rule))?, made_at, group))
-            })
+            .filter_map(|class| class_state_of(class, &image.rules, made_at, group))
             .collect();
         PolicyTable {
             generation: generation | u64::from(group) << GROUP_SHIFT,
@@ -356,10 +338,10 @@ impl Decision {
         if class_state.effect == Effect::Marker {
             if position == 0 {
                 self.below_until = earlier(self.below_until, class_state.changes_at);
-                if class_state.is_enforced
-                    && self.exception_tier.map_or(true, |known| class_state.tier < known)
-                {
-                    self.exception_tier = Some(class_state.tier);
+                // One to come counts, too: a name that will exist must not be denied now (RFC 8020), and
+                // whoever keeps NXDOMAIN keeps it for all below.
+                if class_state.is_enforced || class_state.is_coming {
+                    self.note_exception(class_state.tier);
                 }
             }
             return;
@@ -368,6 +350,9 @@ impl Decision {
             self.below_until = earlier(self.below_until, class_state.changes_at);
             if class_state.is_enforced {
                 self.below[tier].get_or_insert(candidate);
+            }
+            if class_state.is_coming && position == 0 && class_state.is_exception_below() {
+                self.note_exception(class_state.tier);
             }
         }
         if !reaches(class_state.form, position) {
@@ -379,6 +364,13 @@ impl Decision {
         }
         if class_state.is_counted {
             self.seconds[tier].get_or_insert(candidate);
+        }
+    }
+
+    /// An exception of this tier stands below, or will.
+    fn note_exception(&mut self, tier: Tier) {
+        if self.exception_tier.map_or(true, |known| tier < known) {
+            self.exception_tier = Some(tier);
         }
     }
 
@@ -440,28 +432,5 @@ pub(super) fn earlier(one: f64, other: f64) -> f64 {
         other
     } else {
         one
-    }
-}
-
-fn class_state_of(class: &RuleClass, rule: &Rule, (wall, monotonic): (f64, f64), group: u8) -> ClassState {
-    let offset = wall - monotonic;
-    let is_over = rule.mode == Mode::Disabled || rule.ends_at <= wall || rule.ends_at <= rule.starts_at;
-    let (is_enforced, is_counted, changes_at) = if is_over || !class.is_for(group) {
-        (false, false, f64::INFINITY)
-    } else if wall < rule.starts_at {
-        (false, false, rule.starts_at - offset)
-    } else {
-        (rule.mode == Mode::Enforce, true, rule.ends_at - offset)
-    };
-    ClassState {
-        changes_at,
-        rule: class.rule,
-        form: class.form,
-        effect: class.effect,
-        tier: class.tier,
-        action: rule.action,
-        is_enforced,
-        is_counted,
-        is_ready: is_enforced && class.effect == Effect::Block && class.form.is_some(),
     }
 }

@@ -1,0 +1,186 @@
+"""When something of one policy begins or ends, and what that opens or closes, in words.
+
+Knows: the rules and orders of an image, at every time.  Does not know: names (the history tells them), the
+clock, the event loop.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from resolver.blocklist.openings import NAMES_SHOWN_MAX, Names, day_text
+from resolver.plurals import counted
+from resolver.policy.image import Image
+from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
+
+DAY_S = 86_400.0
+LEADS_DAYS = (1, 7, 30)
+"""How long ahead an end is announced."""
+TURNS_TOLD_MAX = 100
+"""Of the dates that passed while nobody looked, the last so many are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One moment at which something begins or ends."""
+
+    at: float
+    """Unix seconds."""
+    began: Names
+    """`order x`, `exchange x`, `list x`, `exception x`."""
+    ended: Names
+    closed: Names
+    """Exchanges and lists that are blocked from then on."""
+    opened: Names
+    """Those that are not blocked any more."""
+    much_closed: str
+    """`17 exchanges, 60 domains`."""
+    much_opened: str
+    keys: tuple[str, ...]
+    """Of what ends, for remembering that it was announced."""
+
+    def words(self) -> str:
+        """What opened or closed."""
+        said = [
+            f"{verb}: {names.shown(NAMES_SHOWN_MAX)}"
+            for verb, names in (("begins", self.began), ("ends", self.ended))
+            if len(names)
+        ]
+        said += [
+            f"{verb}: {much}: {names.shown()}"
+            for verb, names, much in (
+                ("not blocked any more", self.opened, self.much_opened),
+                ("blocked from then on", self.closed, self.much_closed),
+            )
+            if len(names)
+        ]
+        if not (len(self.opened) or len(self.closed)):
+            said.append("no exchange and no list opens or closes")
+        return "; ".join(said)
+
+
+class Timetable:
+    """All turns of one image."""
+
+    def __init__(self, image: Image | None) -> None:
+        """None: of no policy, so there are none."""
+        meta: dict[str, Any] = {} if image is None else image.meta
+        sources = {} if image is None else image.sources
+        self._orders: dict[str, dict[str, Any]] = meta.get("orders", {})
+        self._exceptions: list[dict[str, Any]] = meta.get("exceptions", [])
+        self._sources: list[PolicyRule] = [
+            sources[index] for key in ("exchanges", "lists") for index in meta.get(key, ())
+        ]
+        self._domains: dict[str, int] = meta.get("counts", {}).get("per_exchange", {})
+        edges = {edge for pair in self._edges() for edge in pair if edge is not None}
+        self._moments = sorted(edge for edge in edges if math.isfinite(edge))
+
+    def _edges(self) -> Iterator[tuple[float | None, float | None]]:
+        for rule in self._sources:
+            yield from ((phase.starts_at, phase.ends_at) for phase in rule.phases or (rule,))
+        for dated in (*self._orders.values(), *self._exceptions):
+            yield (dated.get("from"), dated.get("until"))
+
+    def next_after(self, moment: float) -> float:
+        """The next turn's time; inf: none is coming."""
+        place = bisect_right(self._moments, moment)
+        return self._moments[place] if place < len(self._moments) else math.inf
+
+    def between(self, before: float, now: float) -> list[Turn]:
+        """The turns after `before`, up to `now`; of very many the last ones."""
+        first, last = bisect_right(self._moments, before), bisect_right(self._moments, now)
+        return [self.turn(at) for at in self._moments[first:last][-TURNS_TOLD_MAX:]]
+
+    def announcements(self, now: float, announced: dict[str, int]) -> list[tuple[Turn, int]]:
+        """Ends to announce now, each with its lead in days; what is due is noted in `announced`."""
+        due = []
+        for turn in self.between(now, now + max(LEADS_DAYS) * DAY_S):
+            lead = next(days for days in LEADS_DAYS if turn.at - now <= days * DAY_S)
+            if any(announced.get(key, math.inf) > lead for key in turn.keys):
+                announced.update(dict.fromkeys(turn.keys, lead))
+                due.append((turn, lead))
+        return due
+
+    def turn(self, at: float) -> Turn:
+        """What begins and ends at `at`."""
+        before = math.nextafter(at, -math.inf)
+        began: list[tuple[str, bool]] = []
+        ended: list[tuple[str, bool]] = []
+        keys: list[str] = []
+        for order_id, order in self._orders.items():
+            if order.get("mode") != Mode.DISABLED.value:
+                named = (f"order {order_id}", bool(order.get("confidential")))
+                _note(order, at, named, began, ended, keys)
+        for exception in self._exceptions:
+            named = (f"exception {exception['name']}", bool(exception.get("confidential")))
+            _note(exception, at, named, began, ended, keys)
+        opened: list[PolicyRule] = []
+        closed: list[PolicyRule] = []
+        for rule in self._sources:
+            was, becomes = rule.is_in_force(before), rule.is_in_force(at)
+            if was is not becomes and rule.action is not PolicyAction.PASSTHRU:
+                (opened if was else closed).append(rule)
+        keys += [f"{rule.kind} {rule.id} {at:.0f}" for rule in opened]
+        return Turn(
+            at,
+            _names(began),
+            _names(ended),
+            _names((rule.id, rule.at(at).is_confidential) for rule in closed),
+            _names((rule.id, rule.at(before).is_confidential) for rule in opened),
+            self._amount(closed),
+            self._amount(opened),
+            tuple(keys),
+        )
+
+    def _amount(self, rules: list[PolicyRule]) -> str:
+        exchanges = [rule for rule in rules if rule.kind == "exchange"]
+        counts = (
+            (len(exchanges), "exchange"),
+            (sum(self._domains.get(rule.id, 0) for rule in exchanges), "domain"),
+            (len(rules) - len(exchanges), "list"),
+        )
+        return ", ".join(counted(count, noun) for count, noun in counts if count)
+
+
+def _note(
+    dated: dict[str, Any],
+    at: float,
+    named: tuple[str, bool],
+    began: list[tuple[str, bool]],
+    ended: list[tuple[str, bool]],
+    keys: list[str],
+) -> None:
+    """Note something dated where it begins or ends at `at`."""
+    if dated.get("from") == at:
+        began.append(named)
+    if dated.get("until") == at:
+        ended.append(named)
+        keys.append(f"{named[0]} {at:.0f}")
+
+
+def _names(pairs: Iterable[tuple[str, bool]]) -> Names:
+    """For the log, so what is confidential is only counted."""
+    pairs = list(pairs)
+    return Names(
+        tuple(text for text, is_secret in pairs if not is_secret), sum(is_secret for _, is_secret in pairs)
+    )
+
+
+def passed_words(turn: Turn) -> str:
+    """The log's line on a turn that has come."""
+    return f"{day_text(turn.at)} has come: {turn.words()}"
+
+
+def announced_words(turn: Turn, now: float) -> str:
+    """The log's line on a turn to come."""
+    days = math.ceil((turn.at - now) / DAY_S)
+    return f"in {counted(days, 'day')}, on {day_text(turn.at)}: {turn.words()}"
+
+
+def still_to_come(announced: dict[str, int], now: float) -> dict[str, int]:
+    """What was announced and has not ended long ago: nobody need remember the rest."""
+    return {key: days for key, days in announced.items() if float(key.rpartition(" ")[2]) > now - DAY_S}
