@@ -75,9 +75,10 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class UdpCounts:
     """Counters of all pools, plain ints."""
 
+    __slots__ = ("late", "open_failures", "opened", "send_drops", "unexpected")
+
     def __init__(self) -> None:
-        self.opened = 0
-        self.open_failures = 0
+        self.opened = self.open_failures = 0
         self.late = 0
         """Replies to queries no longer waited for."""
         self.unexpected = 0
@@ -396,8 +397,8 @@ class UdpPool:
         if type(entering) is not _Slot:
             return
         window, oldest = self._window, self._oldest
-        leaving, window[oldest] = window[oldest], entering
         self._oldest = (oldest + 1) % len(window)
+        leaving, window[oldest] = window[oldest], entering
         if self._now() >= leaving.retire_at or not (has_rested or len(self._all) < self._ports.sockets_max):
             leaving.retire()
         else:
