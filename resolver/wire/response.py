@@ -32,6 +32,7 @@ from resolver.wire.walk import (
     RECORD_FIXED,
     RECORD_OCTETS_MIN,
     RECORDS_MAX,
+    Names,
     Record,
     WireError,
     read_name,
@@ -153,7 +154,8 @@ def _accept_plain(
     expected = _QNAME_POINTER
     at = question_end
     name = sent.name
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     offsets: list[int] = []
     ttls: list[int] = []
     links: tuple[ChainLink, ...] = ()
@@ -224,7 +226,7 @@ def _accept_plain_negative(
     counts: tuple[int, int, int],
     answer_end: int,
     name: bytes,
-    names: dict[int, bytes],
+    names: Names,
     offsets: list[int],
     ttls: list[int],
     links: tuple[ChainLink, ...],
@@ -275,7 +277,8 @@ def _accept_sections(
     octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
 ) -> Response | UpstreamFailure:
     """The general path: read all records, pick the chain, lay it out."""
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     answer, at = read_section(octets, question_end, counts[0], names)
     authority, at = read_section(octets, at, counts[1], names)
     rcode = flags & 0xF | _step_over(octets, at, 0, counts[2])

@@ -16,8 +16,9 @@ use super::rdata::{check_rdata, expand_rdata};
 use super::walk::{skip_name, u32_at, Names, Record, Span, WireError};
 use super::walk::{FIXED_OCTETS, HEADER_OCTETS};
 
-/// Largest body written anew, in octets: with question and OPT it still fits the 65535 of a TCP message.
-pub const BODY_OCTETS_MAX: usize = 65000;
+/// Largest message, in octets, that a body may make with the header and the question in front of it
+/// (RFC 1035 §4.2.2).
+pub const MESSAGE_OCTETS_MAX: usize = 65535;
 /// The lowest TTL with its top bit set.
 pub const TTL_TOP_BIT: u32 = 0x8000_0000;
 const POINTER_OFFSET_MAX: usize = 0x3FFF;
@@ -36,8 +37,8 @@ pub struct Body {
 
 /// The body made of `records`, in their order, RDATA checked, TTLs made one per RRset.
 ///
-/// `octets` has at most 65535.  Fails on broken RDATA and when expanding names makes it longer than
-/// BODY_OCTETS_MAX.
+/// `octets` has at most 65535.  Fails on broken RDATA and when expanding names makes the message longer
+/// than MESSAGE_OCTETS_MAX.
 pub fn lay_out(
     octets: &[u8],
     question_end: usize,
@@ -227,7 +228,7 @@ fn rebuild(
         // RDATA of 64 KiB and more does not get past the limit below.
         let rdlength = (out.len() - rdata) as u16;
         out[fixed + 8..rdata].copy_from_slice(&rdlength.to_be_bytes());
-        if out.len() > BODY_OCTETS_MAX {
+        if question_end + out.len() > MESSAGE_OCTETS_MAX {
             return Err(WireError);
         }
         if rtype == TYPE_CNAME {
