@@ -310,10 +310,25 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
         _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
     lines = _key_lines(tree, "upstreams", "forward")
-    for at, servers in zip(lines, settings.upstreams.forward.values(), strict=False):
+    for at, (suffix, servers) in zip(lines, settings.upstreams.forward.items(), strict=False):
+        _check_suffix(suffix, findings, at)
         for server in servers:
             _check_no_loop(server, seen, findings, at, "upstreams.forward")
     _check_keys_differ(settings, tree, findings)
+
+
+def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:
+    """Warn of what `forward` cannot mean: names that stay here whatever it says."""
+    if suffix == b"\0":
+        findings.warning(
+            line,
+            "upstreams.forward: '.' takes every name from upstreams.servers, but special names (localhost, "
+            "test, local, private reverse zones and their like) stay here; name such a zone to forward it",
+        )
+    elif suffix.endswith(b"\x09localhost\0"):
+        findings.warning(
+            line, "upstreams.forward: localhost is never forwarded (RFC 6761 §6.3); this key has no effect"
+        )
 
 
 def _check_no_loop(

@@ -196,7 +196,8 @@ class Service:
         if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
-            prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
+            # Without a text: the query's address may be somebody else's, so the answer hardly outgrows it.
+            prohibited = ((ExtendedError.PROHIBITED, ""),)
             return self._reply(query, peer, Rcode.REFUSED, ede=prohibited, ra=False)
         # The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
         if limited:
@@ -335,10 +336,13 @@ class Service:
         query = ask.query
         verdict = redirect.verdict
         table = self._table_of(ask.peer)
-        if ask.generation != table.generation and redirect.kept is None:
+        if ask.generation != table.generation:
             verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
             if verdict.is_blocked and verdict.match != redirect.verdict.match:
                 return self._deny_here(query, ask.peer, verdict, now, None)
+            if table.judge_target(redirect.question.qname, now).is_blocked:
+                # Blocked while its answer was on the way: the rule leads nowhere now.
+                return self._deny_here(query, ask.peer, redirect.verdict, now, redirect.kept)
         response: Response | None = None
         if not isinstance(result, Failed):
             entry: CacheEntry | None = result.kept

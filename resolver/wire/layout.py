@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from resolver.wire.chain import Synthesized
+from resolver.wire.encode import STREAM_OCTETS_MAX
 from resolver.wire.numbers import Qclass, Qtype
 from resolver.wire.walk import HEADER_OCTETS, Names, Record, WireError, expand_rdata
 
-MESSAGE_OCTETS_MAX = 65535
-"""Largest message that a body may make with the header and the question in front of it (RFC 1035 §4.2.2)."""
 TTL_TOP_BIT = 0x80000000
 _POINTER_OFFSET_MAX = 0x3FFF
 _pack_ttl = struct.Struct("!I").pack
@@ -47,7 +46,7 @@ def lay_out(
     """The body made of `records`, in their order, RDATA checked, TTLs made one per RRset.
 
     Raises WireError on broken RDATA and when expanding names makes the message longer than
-    MESSAGE_OCTETS_MAX.
+    STREAM_OCTETS_MAX.
     """
     ttls = _rrset_ttls(octets, records, soa)
     expected = question_end
@@ -162,7 +161,7 @@ def _rebuild(
         if rtype == Qtype.CNAME:
             _remember(written, rdata.lower(), question_end + len(out))
         out += rdata
-        if question_end + len(out) > MESSAGE_OCTETS_MAX:
+        if question_end + len(out) > STREAM_OCTETS_MAX:
             raise WireError
         ends.append(len(out))
     return Body(bytes(out), ends, tuple(offsets), ttls)

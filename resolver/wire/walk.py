@@ -18,10 +18,10 @@ from resolver.wire.names import NAME_OCTETS_MAX
 from resolver.wire.numbers import Qtype
 
 HEADER_OCTETS = 12
-POINTER_TARGETS_MAX = (0x4000 - HEADER_OCTETS) // 2
+POINTER_TARGETS_MAX = 8_186
 """Distinct pointer targets followed in one message: as many names as can start within the reach of a
 pointer (14 bits, RFC 1035 §4.1.4), each of at least a pointer's two octets."""
-RECORDS_MAX = (65535 - HEADER_OCTETS - 5) // 11
+RECORDS_MAX = 5_956
 """Records looked at in one message: as many as 64 KiB hold beside the shortest question."""
 RECORD_FIXED = struct.Struct("!HHIH").unpack_from
 """TYPE, CLASS, TTL, RDLENGTH."""

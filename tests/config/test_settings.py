@@ -145,6 +145,25 @@ def test_texts_become_values() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("suffix", "warned"),
+    [
+        ("'.'", "special names (localhost, test, local, private reverse zones and their like) stay here"),
+        ("localhost", "localhost is never forwarded"),
+        ("a.localhost", "localhost is never forwarded"),
+        ("home.arpa", None),
+        ("notlocalhost", None),
+    ],
+)
+def test_what_forward_cannot_mean_is_warned_about(suffix: str, warned: str | None) -> None:
+    text = f"upstreams:\n  forward:\n    {suffix}: ['udp://192.0.2.1:53']\n"
+    settings, problems = load_settings(Path("f"), octets=text.encode())
+    assert settings is not None and len(problems) == (warned is not None)
+    for problem in problems:
+        assert (problem.severity, problem.line) == ("warning", 3)
+        assert warned is not None and warned in problem.message
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(pydantic.ValidationError):
         load("threads: 0").cache.size_mb = 1

@@ -105,8 +105,8 @@ impl QueryContext<'_> {
         }
     }
 
-    /// Encode `reply` with the options that this client gets; returns whether its body is in the message.
-    pub fn encode(&mut self, query: &Query, reply: Reply) -> bool {
+    /// Encode `reply` with the options that this client gets; returns how many octets of its body are in it.
+    pub fn encode(&mut self, query: &Query, reply: Reply) -> usize {
         let units = self.flow.config.keepalive_units.to_be_bytes();
         let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
         let asked_for_it =

@@ -206,8 +206,9 @@ impl Served {
             ad: response.authentic_data && (query.dnssec_ok || query.flags & dns::FLAG_AD != 0),
             ..context.reply(query, response.rcode)
         };
-        if context.encode(query, reply) {
-            ageing.apply(context.out, query.question_end, response);
+        let body_end = query.question_end + context.encode(query, reply);
+        if let Some(kept) = context.out.get_mut(..body_end) {
+            ageing.apply(kept, query.question_end, response);
         }
         let hits = context.policy.hits.of(judgement);
         context.respond(Some(query.qtype), response.rcode, source, hits)

@@ -10,15 +10,13 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use super::chain::Kept;
+use super::encode::STREAM_OCTETS_MAX;
 use super::numbers::{CLASS_IN, TYPE_CNAME, TYPE_RRSIG};
 use super::outcomes::Ttl;
 use super::rdata::{check_rdata, expand_rdata};
 use super::walk::{skip_name, u32_at, Names, Record, Span, WireError};
 use super::walk::{FIXED_OCTETS, HEADER_OCTETS};
 
-/// Largest message, in octets, that a body may make with the header and the question in front of it
-/// (RFC 1035 §4.2.2).
-pub const MESSAGE_OCTETS_MAX: usize = 65535;
 /// The lowest TTL with its top bit set.
 pub const TTL_TOP_BIT: u32 = 0x8000_0000;
 const POINTER_OFFSET_MAX: usize = 0x3FFF;
@@ -38,7 +36,7 @@ pub struct Body {
 /// The body made of `records`, in their order, RDATA checked, TTLs made one per RRset.
 ///
 /// `octets` has at most 65535.  Fails on broken RDATA and when expanding names makes the message longer
-/// than MESSAGE_OCTETS_MAX.
+/// than STREAM_OCTETS_MAX.
 pub fn lay_out(
     octets: &[u8],
     question_end: usize,
@@ -228,7 +226,7 @@ fn rebuild(
         // RDATA of 64 KiB and more does not get past the limit below.
         let rdlength = (out.len() - rdata) as u16;
         out[fixed + 8..rdata].copy_from_slice(&rdlength.to_be_bytes());
-        if question_end + out.len() > MESSAGE_OCTETS_MAX {
+        if question_end + out.len() > STREAM_OCTETS_MAX {
             return Err(WireError);
         }
         if rtype == TYPE_CNAME {

@@ -1,7 +1,6 @@
 //! The traps hostile octets set, one short story each.
 
 use super::*;
-use crate::wire::layout::MESSAGE_OCTETS_MAX;
 use crate::wire::walk::{POINTER_TARGETS_MAX, RECORD_OCTETS_MIN};
 
 const WWW: &[u8] = b"\x03www\x07example\x03org\0";
@@ -143,11 +142,11 @@ fn what_does_not_fit_gives_way_in_order_and_the_question_stays() {
     let mut out = Vec::new();
     let ede = [(15, "why")];
     let reply = Reply { body: &body, ancount: 1, limit: 512, ede: &ede, ..Reply::default() };
-    assert!(encode_response(&query, &reply, &mut out));
+    assert_eq!(encode_response(&query, &reply, &mut out), body.len());
     assert_eq!((out.len(), out[2] & 2), (512, 0));
     let body = vec![7; body.len() + 1];
     let reply = Reply { body: &body, ..reply };
-    assert!(!encode_response(&query, &reply, &mut out));
+    assert_eq!(encode_response(&query, &reply, &mut out), 0);
     assert_eq!((out.len(), out[2] & 2), (query.question_end + 11, 2));
     assert_eq!(&out[6..8], [0, 0]);
 }
@@ -241,7 +240,7 @@ fn a_body_that_expands_over_its_limit_is_refused() {
         records.extend((0..count).map(|_| rr(QNAME, 15, 300, b"\0\x01\xc0\x0c")));
         records
     };
-    let fitting = (MESSAGE_OCTETS_MAX - 12 - qname.len() - 4) / (12 + 252);
+    let fitting = (STREAM_OCTETS_MAX - 12 - qname.len() - 4) / (12 + 252);
     let response = accepted(&reply(&qname, 15, 0, &mx(fitting), &[]), &sent(&qname, 15, false));
     assert_eq!(response.body.len(), fitting * 264);
     assert_eq!(judge(&reply(&qname, 15, 0, &mx(fitting + 1), &[]), &qname, 15), malformed());
@@ -259,7 +258,7 @@ fn counts_that_lie_are_refused() {
     assert!(matches!(with([1, 1, 0, 0]), Accepted::Response(_)));
     let least = rr(b"\0", 16, 300, b"");
     assert_eq!(least.len(), RECORD_OCTETS_MIN);
-    let many = vec![least; (MESSAGE_OCTETS_MAX - 12 - WWW.len() - 4) / RECORD_OCTETS_MIN];
+    let many = vec![least; (STREAM_OCTETS_MAX - 12 - WWW.len() - 4) / RECORD_OCTETS_MIN];
     assert!(matches!(judge(&reply(WWW, 16, 0, &many, &[]), WWW, 16), Accepted::Response(_)));
 }
 

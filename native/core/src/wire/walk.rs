@@ -16,9 +16,11 @@ pub const HEADER_OCTETS: usize = 12;
 const REACH: usize = 0x4000;
 /// Distinct pointer targets followed in one message: as many names as can start within the reach of a
 /// pointer, each of at least a pointer's two octets.
-pub const POINTER_TARGETS_MAX: usize = (REACH - HEADER_OCTETS) / 2;
+pub const POINTER_TARGETS_MAX: usize = 8_186;
+const _: () = assert!(POINTER_TARGETS_MAX == (REACH - HEADER_OCTETS) / 2);
 /// Records looked at in one message: as many as 64 KiB hold beside the shortest question.
-pub const RECORDS_MAX: usize = (65535 - HEADER_OCTETS - 5) / RECORD_OCTETS_MIN;
+pub const RECORDS_MAX: usize = 5_956;
+const _: () = assert!(RECORDS_MAX == (65535 - HEADER_OCTETS - 5) / RECORD_OCTETS_MIN);
 /// Root owner, fixed part, empty RDATA.
 pub const RECORD_OCTETS_MIN: usize = 11;
 /// Up to this many targets are looked through; beyond it a table by offset is filled.
