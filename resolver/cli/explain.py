@@ -79,7 +79,7 @@ def explain(
     qtype = _argument("--type", qtype_from_text, qtype_text)
     peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with scratch_folder() as directory:
-        table = _load(blocklist, directory, settings.state_dir, wall)
+        table = _load(blocklist, directory, settings, wall)
         is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
         if address is not None:
             return Explanation(
@@ -121,13 +121,13 @@ def explain(
         )
 
 
-def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
+def _load(blocklist: Path, directory: Path, settings: Settings, wall: float) -> PolicyTable:
     # With the copies of downloaded lists, and with what was approved.
-    image, problems = compile_in_process(blocklist, directory, state_dir=state_dir)
+    image, problems = compile_in_process(blocklist, directory, state_dir=settings.state_dir)
     if image is None:
         raise BadInput(problems)
-    # Its monotonic clock is wall time: nothing else runs by it here.
-    return open_table(image, wall, wall, 1)
+    # Its monotonic clock is wall time: nothing else runs by it here.  What prefixes servers find is unknown.
+    return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ())
 
 
 def _answer(

@@ -25,6 +25,7 @@ from resolver.config.settingvalues import (
     Endpoints,
     EndpointText,
     HostNames,
+    Nat64Prefixes,
     Networks,
     PathText,
     Upstreams,
@@ -121,7 +122,14 @@ class UpstreamSection(Section):
         "none: those of `servers`.",
     )
     forward: dict[DomainName, Upstreams] = setting(
-        {}, "Suffix -> its own servers; names under it are never asked elsewhere."
+        {},
+        "Suffix -> its own servers; names under it are never asked elsewhere.  localhost stays here, and "
+        "under '.' the other special names, too.",
+    )
+    nat64_prefixes: Nat64Prefixes | None = setting(
+        None,
+        "Prefixes of /32 to /96 under which the network's NAT64 puts IPv4 addresses (RFC 6052), so that "
+        "rules for addresses see through them; null: ipv4only.arpa tells (RFC 7050); []: none.",
     )
 
 

@@ -199,7 +199,11 @@ class NativeEngine:
             if self._is_usable:
                 try:
                     await asyncio.to_thread(
-                        self._core.publish, str(policy.image.path), policy.generation, *policy.made_at
+                        self._core.publish,
+                        str(policy.image.path),
+                        policy.generation,
+                        *policy.made_at,
+                        policy.nat64_prefixes,
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.

@@ -467,7 +467,8 @@ class NativeStage:
 
     def publish(self, policy: Policy) -> None:
         """Judge by `policy` from now on."""
-        self.core.publish(str(policy.image.path), policy.generation, *policy.made_at)
+        made_at, prefixes = policy.made_at, policy.nat64_prefixes
+        self.core.publish(str(policy.image.path), policy.generation, *made_at, prefixes)
 
     def start(self, service: Service, forwarder: Forwarder) -> None:
         """Let Python serve what the plane leaves to it."""

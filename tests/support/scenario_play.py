@@ -20,6 +20,7 @@ A play:
       - no_upstream: true            # nothing has been asked that is not handled above
       - silent: true                 # the last query has no answer yet (or its name: `silent: q1`)
       - reload: |                    # the text of a new blocklist
+      - nat64: ["2001:db8:64::/96"]  # the network's NAT64 prefixes are these from now on
       - scan: 100                    # names scan1.example.net and on are asked once each and answered
       - counts: {upstream_queries: 1}
 
@@ -204,6 +205,7 @@ class Step(Word):
     advance: int | float | None = None
     scan: int | None = None
     reload: str | None = None
+    nat64: list[str] | None = None
     counts: Counts | None = None
 
     @model_validator(mode="after")
@@ -224,6 +226,7 @@ class PlaySettings(Word):
     strategy: Literal["ordered", "fastest"] = "ordered"
     forward: dict[str, list[str]] = Field(default_factory=dict)
     records: dict[str, list[str]] = Field(default_factory=dict)
+    nat64_prefixes: list[str] = Field(default_factory=list)
     timeout_s: float = 2.0
     in_flight_max: int = 4096
     waiters_max: int = 16_384

@@ -18,6 +18,7 @@ use resolver_core::flow::{
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
+use resolver_core::wire::carried_addresses::Nat64Prefix;
 
 use crate::fields::address_from;
 use crate::py_cache::Cache;
@@ -97,6 +98,7 @@ impl Core {
         Ok(Core { shared_flow, counts, out: Mutex::default(), image: Mutex::new(None) })
     }
 
+    #[pyo3(signature = (path, generation, wall, monotonic, nat64_prefixes=Vec::new()))]
     fn publish(
         &self,
         py: Python<'_>,
@@ -104,10 +106,17 @@ impl Core {
         generation: u64,
         wall: f64,
         monotonic: f64,
+        nat64_prefixes: Vec<([u8; 16], u8)>,
     ) -> PyResult<()> {
+        let prefix = |(octets, length): ([u8; 16], u8)| {
+            Nat64Prefix::new(octets, length)
+                .ok_or_else(|| PyValueError::new_err(format!("a NAT64 prefix of {length} bits")))
+        };
+        let prefixes = nat64_prefixes.into_iter().map(prefix).collect::<PyResult<Vec<_>>>()?;
         let publish = || {
             let image = self.open_image(&path)?;
-            self.shared_flow.flow.publish(PolicyTable::new(image, generation, wall, monotonic));
+            let table = PolicyTable::new(image, generation, wall, monotonic);
+            self.shared_flow.flow.publish(table.with_nat64_prefixes(&prefixes));
             Ok(())
         };
         py.detach(|| self.shared_flow.guard.call_or_raise(publish))
