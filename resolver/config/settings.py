@@ -149,6 +149,10 @@ class CacheSection(Section):
         least=0,
         most=604_800,
     )
+    rotate_addresses: bool = setting(
+        True,
+        "Whether the addresses of a kept answer take turns at its front, as most clients take the first.",
+    )
 
     @property
     def size_octets(self) -> int:

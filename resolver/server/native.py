@@ -85,6 +85,7 @@ class NativeEngine:
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
             query_records=log.queries,
+            rotate_addresses=cache.rotate_addresses,
         )
         self._timeout_s = settings.upstreams.timeout_s
         threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))

@@ -297,6 +297,7 @@ class Server:
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
+            rotate_addresses=settings.cache.rotate_addresses,
         )
 
     async def _serve_dns(self, service: Service) -> None:

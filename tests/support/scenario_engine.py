@@ -155,6 +155,7 @@ class Scene:
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
+            rotate_addresses=settings.rotate_addresses,
         )
         if self._stage is not None:
             self._stage.start(self.service, self.forwarder)

@@ -440,6 +440,7 @@ class NativeStage:
             rate_limit_qps=settings.rate_limit_qps,
             records=records,
             tcp_idle_s=10.0,
+            rotate_addresses=settings.rotate_addresses,
             in_flight_max=settings.in_flight_max,
             waiters_max=settings.waiters_max,
             waiting_max=WAITING_MAX,

@@ -237,6 +237,8 @@ class PlaySettings(Word):
     ttl_max_s: int = 86400
     negative_ttl_max_s: int = 3600
     stale_max_s: int = 86400
+    rotate_addresses: bool = False
+    """Off, as most plays are not about the order of records."""
     wall: str = "2026-01-01T00:00:00+00:00"
     """Wall time at the start."""
 

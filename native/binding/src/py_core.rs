@@ -63,7 +63,7 @@ type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId)
 impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
-                        waiting_max, query_records="none", record_octets=1_048_576))]
+                        waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -76,6 +76,7 @@ impl Core {
         waiting_max: usize,
         query_records: &str,
         record_octets: usize,
+        rotate_addresses: bool,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -85,6 +86,7 @@ impl Core {
         let config = FlowConfig {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
+            rotate_addresses,
             local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?),
             keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
             in_flight_max,

@@ -13,6 +13,7 @@ use super::tallies::{Ending, HitId, Reason, Source, Tallies};
 use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
+use crate::wire::turning::Turning;
 
 /// EDNS option code of the TCP keepalive (RFC 7828).
 const KEEPALIVE: u16 = 11;
@@ -33,6 +34,8 @@ pub(super) struct QueryContext<'v> {
     pub older_at: f64,
     /// Where they stand in the message.
     pub ttl_offsets: ArrayVec<u16, TTLS_MAX>,
+    /// Which octets of it turn, and have been turned.
+    pub turning: Turning,
 }
 
 impl<'v> QueryContext<'v> {
@@ -55,6 +58,7 @@ impl<'v> QueryContext<'v> {
             good_until: f64::NEG_INFINITY,
             older_at: f64::INFINITY,
             ttl_offsets: ArrayVec::new(),
+            turning: Turning::default(),
         }
     }
 }

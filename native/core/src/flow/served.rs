@@ -14,6 +14,7 @@ use crate::wire::numbers::NegativeKind;
 use crate::wire::outcomes::Response;
 use crate::wire::query::Query;
 use crate::wire::ttl::{age_body, with_ttl};
+use crate::wire::turning::Turning;
 
 /// TTL of a stale answer (RFC 8767 §4 recommends 30 seconds).
 const STALE_TTL_S: u32 = 30;
@@ -209,6 +210,13 @@ impl Served {
         let body_end = query.question_end + context.encode(query, reply);
         if let Some(kept) = context.out.get_mut(..body_end) {
             ageing.apply(kept, query.question_end, response);
+        }
+        let is_whole = body_end == query.question_end + response.body.len();
+        if source != Source::Upstream && is_whole && context.flow.config.rotate_addresses {
+            if let Some(turning) = Turning::of(response) {
+                context.turning = turning.at(query.question_end);
+                context.turning.turn(context.out, query.turn());
+            }
         }
         let hits = context.policy.hits.of(judgement);
         context.respond(Some(query.qtype), response.rcode, source, hits)

@@ -25,6 +25,7 @@ mod service_binding;
 #[cfg(test)]
 mod traps;
 pub mod ttl;
+pub mod turning;
 mod walk;
 
 pub use chain::CHAIN_LINKS_MAX;
