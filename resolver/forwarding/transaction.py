@@ -135,7 +135,7 @@ class Answered:
 
 @dataclass(slots=True)
 class Failed:
-    """No usable answer.  `reason`: timeout, network, rcode, malformed, overload or closed."""
+    """No usable answer.  `reason`: timeout, network, rcode, chain, malformed, overload or closed."""
 
     reason: str
     ede: tuple[int, str]
@@ -150,6 +150,7 @@ _EXPLANATIONS: dict[str, tuple[int, str]] = {
     "timeout": (ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream answered in time"),
     "network": (ExtendedError.NETWORK_ERROR, "no upstream can be reached"),
     "rcode": (ExtendedError.OTHER, "the upstreams answered with a failure"),
+    "chain": (ExtendedError.OTHER, "the chain of CNAMEs is too long or runs in a circle"),
     "malformed": (ExtendedError.INVALID_DATA, "the upstreams sent no valid answer"),
 }
 
@@ -352,7 +353,7 @@ class Transaction:
             if step is not None:
                 return step
         upstream.on_refusal(_RCODE_REASONS.get(failure.rcode, "rcode"), now)
-        self._why = "rcode"
+        self._why = "chain" if failure.has_endless_chain else "rcode"
         return self._give_up_on(attempt, now)
 
     # Where to go next.

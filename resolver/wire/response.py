@@ -290,7 +290,7 @@ def _accept_sections(
     dnssec_ok = sent.dnssec_ok
     chain = follow_chain(octets, answer, sent.name, sent.qtype, rcode, dnssec_ok, names)
     if chain.is_broken:
-        return UpstreamFailure(Rcode.SERVFAIL, False)
+        return UpstreamFailure(Rcode.SERVFAIL, False, has_endless_chain=True)
     negative = soa = None
     if chain.terminal:
         vouching = proof_records(octets, authority) if dnssec_ok else []

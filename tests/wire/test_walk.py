@@ -24,6 +24,7 @@ from resolver.wire.walk import (
     read_name,
     skip_name,
 )
+from tests.support.engines import Engine
 from tests.support.wirebuild import QNAME, header, reply, rr, sent, wire_name
 
 BASE = b"\0" * 12 + b"\3www\7example\3org\0"
@@ -254,6 +255,12 @@ def test_no_message_of_64_kib_costs_more_than_its_records(name: str) -> None:
     assert len(octets) <= MESSAGE_OCTETS_MAX
     verdict, spent_s = slowest_of(asked, octets)
     assert spent_s < SLOWEST_S, f"{spent_s * 1000:.1f} ms, {type(verdict).__name__}"
+
+
+@pytest.mark.parametrize("name", list(bombs()))
+def test_both_engines_make_the_same_of_them(name: str, engine: Engine) -> None:
+    asked, octets = bombs()[name]
+    assert engine.accept_response(octets, asked) == accept_response(octets, asked)
 
 
 @pytest.mark.parametrize("name", list(bombs()))

@@ -22,7 +22,8 @@ const ANY_TYPE: u32 = 1 << 16;
 
 /// Caches below this are one shard: an entry may take a tenth of its shard, and a shard should hold many.
 const SHARDED_OCTETS_MIN: usize = 4 << 20;
-/// A shard has at least this many octets, so that any answer of 64 KiB fits its tenth.
+/// A shard has at least this many octets, so that any answer of 64 KiB fits its tenth, but for thousands of
+/// addresses.
 const SHARD_OCTETS_MIN: usize = 1 << 20;
 /// Beyond `SHARDS_USUAL` shards, one has at least half of this: growing its tables stalls no longer than
 /// a few milliseconds.
