@@ -16,7 +16,7 @@ from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.flow.outcome import Respond
 from resolver.wire.query import Query
 from resolver.wire.ttl import age_body
-from resolver.wire.turning import Turning, turned
+from resolver.wire.turning import Turning
 
 ENTRY_OVERHEAD_OCTETS = 430
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond`, `Remembered` (64-bit)."""
@@ -60,7 +60,7 @@ class Remembered:
         """The tail in the order that `number` chooses, made now."""
         assert self.turns is not None and self.turning is not None
         number %= len(self.turns)
-        tail = turned(self.turns[0], self.turn_at, self.turning, number)
+        tail = self.turning.moved(self.turns[0], self.turn_at, self.turning.shifts[number])
         self.turns[number] = tail
         return tail
 
@@ -80,7 +80,7 @@ class Remembered:
 
 def orders_of(tail: bytes, turning: Turning) -> list[bytes]:
     """The orders of an answer, all but the first still to be made."""
-    return [tail, *[b""] * (turning.turns - 1)]
+    return [tail, *[b""] * (len(turning.shifts) - 1)]
 
 
 class Memo:
@@ -127,7 +127,7 @@ class Memo:
     ) -> None:
         """Remember `answer`, made from the body of `entry` if any, once its query is asked again.
 
-        `turning`: which addresses in it take turns; it is in the order in which they are kept.
+        `turning`: which addresses in it take turns; they are in the order that is this query's.
         """
         key = query.octets[2:]
         if not self.is_asked_again(key):
@@ -139,9 +139,10 @@ class Memo:
             known.entry = entry
             known.head = tail[:body_at]
             known.opt = tail[body_at + len(entry.response.body) :]
-        if turning is not None:
+        if turning is not None and not tail[0] & 0x02:
             known.turning = turning
             known.turn_at = query.question_end - 2
+            tail = turning.turned_back(tail, known.turn_at, query.octets[1])
             known.turns = orders_of(tail, turning)
         self.remember(key, known)
 

@@ -1,4 +1,4 @@
-"""Parts of answers made from a response, cached or just accepted: judged, aged, turned.
+"""Parts of answers made from a response, cached or just accepted: judged, aged.
 
 Knows: entries, the response's side of the policy, TTLs.  Does not know: why there is a response.
 """
@@ -6,14 +6,12 @@ Knows: entries, the response's side of the policy, TTLs.  Does not know: why the
 from __future__ import annotations
 
 from resolver.cache import CacheEntry
-from resolver.flow.outcome import Respond
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Verdict, cap_s
 from resolver.wire.numbers import ExtendedError, NegativeKind
 from resolver.wire.query import Query
 from resolver.wire.response import Response
 from resolver.wire.ttl import with_ttl
-from resolver.wire.turning import Turning, turned
 
 STALE_TTL_S = 30
 """TTL of a stale answer (RFC 8767 §4 recommends 30 seconds)."""
@@ -43,10 +41,3 @@ def stale_errors(response: Response) -> tuple[tuple[int, str], ...]:
     is_nxdomain = response.negative is NegativeKind.NXDOMAIN
     code = ExtendedError.STALE_NXDOMAIN_ANSWER if is_nxdomain else ExtendedError.STALE_ANSWER
     return ((int(code), ""),)
-
-
-def turn(answer: Respond, query: Query, turning: Turning | None) -> Respond:
-    """The answer, its addresses in the order that is this query's."""
-    if turning is not None and not answer.tail[0] & 0x02:  # not truncated
-        answer.tail = turned(answer.tail, query.question_end - 2, turning, query.octets[1])
-    return answer

@@ -31,7 +31,7 @@ from resolver.flow.outcome import (
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, led_answer
 from resolver.flow.replies import ReplyEncoder
-from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors, turn
+from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
 from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -389,14 +389,16 @@ class Service:
         body = age_body(response, age_s, ttl_max=capped_s)
         if judgement.is_blocked:
             return self._deny(query, peer, judgement, now, response, body)
+        turning = entry.turning if self._rotates else None
+        if turning is not None:
+            body = turning.turned(body, query.octets[1])
         answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
         good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
         if capped_s is not None:
             # The whole seconds left become one fewer at this moment.
             good_until = min(good_until, judgement.valid_until - capped_s)
-        turning = entry.turning if self._rotates else None
-        self._remember(query, peer, answer, good_until, entry if capped_s is None else None, turning)
-        return answer if turning is None else turn(answer, query, turning)
+            return self._remember(query, peer, answer, good_until, None, turning)
+        return self._remember(query, peer, answer, good_until, entry, turning)
 
     def _serve_stale(
         self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
@@ -408,9 +410,10 @@ class Service:
         if judgement.is_blocked:
             # A stale name that is now blocked gets an ordinary policy answer.
             return self._deny(query, peer, judgement, now, response, body)
+        if self._rotates and entry.turning is not None:
+            body = entry.turning.turned(body, query.octets[1])
         errors = stale_errors(response)
-        answer = self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=errors)
-        return turn(answer, query, entry.turning if self._rotates else None)
+        return self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=errors)
 
     def _deny(
         self,

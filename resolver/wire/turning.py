@@ -9,7 +9,6 @@ choose by chance (Unbound does so too): no state to keep, and the same octets ge
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from resolver.wire.response import Response
 
@@ -20,19 +19,39 @@ _ADDRESS_TYPES = (b"\0\x01", b"\0\x1c")
 _RRSIG_TYPE = b"\0\x2e"
 
 
-class Turning(NamedTuple):
-    """Which octets of a body turn."""
+class Turning:
+    """Which octets of a body turn, and how."""
 
-    start: int
-    step: int
-    """Octets of one record."""
-    records: int
-    """At least 2."""
+    __slots__ = ("_end", "_start", "shifts")
 
-    @property
-    def turns(self) -> int:
-        """Orders that it is given in."""
-        return min(self.records, TURNS_MAX)
+    def __init__(self, start: int, step: int, records: int) -> None:
+        """`records` (at least 2) of `step` octets each, from `start` on."""
+        self._start = start
+        self._end = start + step * records
+        turns = min(records, TURNS_MAX)
+        self.shifts = tuple([number * records // turns * step for number in range(turns)])
+        """For each order how many octets are moved from the front to the back."""
+
+    def turned(self, body: bytes, number: int) -> bytes:
+        """The body in the order that `number` (of the query's ID) chooses."""
+        shift = self.shifts[number % len(self.shifts)]
+        if not shift:
+            return body
+        start = self._start
+        if not start and len(body) == self._end:
+            return body[shift:] + body[:shift]
+        return self.moved(body, 0, shift)
+
+    def turned_back(self, message: bytes, body_at: int, number: int) -> bytes:
+        """A message with the body at `body_at`, turned by `number`, as it is kept."""
+        shift = self.shifts[number % len(self.shifts)]
+        return self.moved(message, body_at, self._end - self._start - shift)
+
+    def moved(self, message: bytes, body_at: int, shift: int) -> bytes:
+        """A message with the body at `body_at`, so many octets moved from the row's front to its back."""
+        start, end = body_at + self._start, body_at + self._end
+        front = start + shift
+        return message[:start] + message[front:end] + message[start:front] + message[end:]
 
 
 @lru_cache(maxsize=4096)
@@ -72,14 +91,3 @@ def turning_part(response: Response) -> Turning | None:
             return None
         end = offset + 6 + (body[offset + 4] << 8 | body[offset + 5])
     return _shared(start, step, count)
-
-
-def turned(octets: bytes, body_start: int, turning: Turning, number: int) -> bytes:
-    """`octets`, which have the body at `body_start`, in the order that `number` chooses."""
-    turns = turning.turns
-    shift = number % turns * turning.records // turns * turning.step
-    if not shift:
-        return octets
-    start = body_start + turning.start
-    end = start + turning.step * turning.records
-    return octets[:start] + octets[start + shift : end] + octets[start : start + shift] + octets[end:]

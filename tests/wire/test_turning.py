@@ -8,7 +8,7 @@ import dns.message
 import pytest
 
 from resolver.wire.response import Response
-from resolver.wire.turning import TURNS_MAX, turned, turning_part
+from resolver.wire.turning import TURNS_MAX, turning_part
 from tests.support.wirebuild import QNAME, accepted, header, rr, rrsig, sent, soa, wire_name
 
 A, AAAA, CNAME, HTTPS = 1, 28, 5, 65
@@ -28,8 +28,8 @@ def order(response: Response, number: int) -> list[int]:
     assert turning is not None
     asked = sent()
     head = header(0x8180, (1, response.ancount, response.nscount, 0)) + asked.question_octets
-    octets = turned(head + response.body, len(head), turning, number)
-    assert len(octets) == len(head) + len(response.body)
+    octets = head + turning.turned(response.body, number)
+    assert turning.turned_back(octets, len(head), number) == head + response.body
     message = dns.message.from_wire(octets)
     return [
         int(str(record).rpartition(".")[2])
@@ -60,11 +60,13 @@ def test_a_chain_before_them_and_signatures_behind_them_stay() -> None:
     asked = sent(dnssec_ok=True)
     response = accepted(asked, [*chain, *addresses(3, owner), rrsig(owner, A)])
     turning = turning_part(response)
-    assert turning is not None and turning.records == 3
-    body = turned(response.body, 0, turning, 1)
-    assert body[: turning.start] == response.body[: turning.start]
-    assert body[turning.start + 48 :] == response.body[turning.start + 48 :]
-    assert body != response.body
+    assert turning is not None and turning.shifts == (0, 16, 32)
+    body, start = response.body, response.links[0].end
+    octets = turning.turned(body, 1)
+    assert (
+        octets == body[:start] + body[start + 16 : start + 48] + body[start : start + 16] + body[start + 48 :]
+    )
+    assert turning.turned_back(octets, 0, 1) == body
 
 
 @pytest.mark.parametrize(
