@@ -8,6 +8,7 @@ protocols, so that it can be tested, and type-checked, where nothing is compiled
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 INTERFACE: Final = 6
@@ -130,8 +131,18 @@ class Core(NativeGates, Protocol):
     @property
     def waiting(self) -> int: ...
 
-    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
-        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
+    def publish(
+        self,
+        path: str,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
+        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on.
+
+        `nat64_prefixes`: those of the network, (16 octets, bits).
+        """
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""

@@ -86,6 +86,7 @@ class NativeEngine:
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
             query_records=log.queries,
+            rotate_addresses=cache.rotate_addresses,
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)
@@ -208,7 +209,11 @@ class NativeEngine:
             if self._is_usable:
                 try:
                     await asyncio.to_thread(
-                        self._core.publish, str(policy.image.path), policy.generation, *policy.made_at
+                        self._core.publish,
+                        str(policy.image.path),
+                        policy.generation,
+                        *policy.made_at,
+                        policy.nat64_prefixes,
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.

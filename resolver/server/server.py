@@ -60,6 +60,7 @@ from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
+from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
 from resolver.server.parts import (
@@ -133,6 +134,7 @@ class Server:
             on_turn=self._recorder.note_turn,
             earliest=built_at(),
             number_in_history=lambda: self._recorder.generation,
+            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
@@ -140,6 +142,7 @@ class Server:
         self._notifications = Notifications(self._keeper, self._on_primaries)
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
+        self._nat64: Nat64Finder | None = None
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
@@ -173,6 +176,9 @@ class Server:
             self.health.meet("sockets")
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
+            if self.settings.upstreams.nat64_prefixes is None:
+                self._nat64 = Nat64Finder(self._forwarder, self._clock, self._publisher.judge_by)
+                self._find_nat64_prefixes()
         except CannotListen as error:
             await self.stop()
             raise CannotStart(error.reasons, may_pass=error.may_pass) from None
@@ -189,6 +195,8 @@ class Server:
         await self._drain()
         if self._native is not None:
             await self._native.hand_over()
+        if self._nat64 is not None:
+            self._nat64.close()
         if self._forwarder is not None:
             await self._forwarder.close()
         # One turn of the loop, for the failures just delivered to leave.
@@ -307,6 +315,7 @@ class Server:
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
+            rotate_addresses=settings.cache.rotate_addresses,
         )
 
     async def _serve_dns(self, service: Service) -> None:
@@ -330,11 +339,17 @@ class Server:
         else:
             self._judge_by(policy)
 
+    def _find_nat64_prefixes(self) -> None:
+        """Look for them as soon as a rule for addresses needs them; else upstreams are asked for nothing."""
+        if self._nat64 is not None and self._policy is not None and self._policy.has_addresses:
+            self._nat64.start()
+
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
         if self._native is not None:

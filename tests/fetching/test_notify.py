@@ -106,14 +106,14 @@ def test_a_signature_of_another_key_is_no_announcement(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "octets",
     [
-        b"",
-        bytes(12),
-        b"\xff" * 40,
-        dns.message.make_query(ZONE, "SOA").to_wire(),
-        dns.message.make_response(notify()).to_wire(),
-        notify().to_wire()[:-1],
-        notify().to_wire() + b"\0",
-        notify().to_wire() + bytes(NOTIFY_OCTETS_MAX),
+        pytest.param(b"", id="nothing"),
+        pytest.param(bytes(12), id="no question"),
+        pytest.param(b"\xff" * 40, id="octets"),
+        pytest.param(dns.message.make_query(ZONE, "SOA").to_wire(), id="a query"),
+        pytest.param(dns.message.make_response(notify()).to_wire(), id="a response"),
+        pytest.param(notify().to_wire()[:-1], id="cut off"),
+        pytest.param(notify().to_wire() + b"\0", id="an octet more"),
+        pytest.param(notify().to_wire() + bytes(NOTIFY_OCTETS_MAX), id="too long"),
     ],
 )
 def test_what_is_no_notify_is_nobodys(octets: bytes) -> None:

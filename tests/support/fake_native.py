@@ -5,6 +5,7 @@ Knows: `resolver.plane`.  Does not know: how the module itself works.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from resolver import __version__
@@ -87,7 +88,14 @@ class Core:
             ("udp", "A", None, None, "short", None, None, 2, 0.0),
         ]
 
-    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
+    def publish(
+        self,
+        path: str,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
         if self.is_broken:
             raise ValueError("a section lies outside the file")
         self.published.append((path, generation, wall, monotonic))

@@ -184,11 +184,20 @@ class Core:
         room for the records of what `answer` answers.  Raises ValueError for an address of another length.
         """
 
-    def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
+    def publish(
+        self,
+        path: str | PathLike[str],
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
         """Judge by the image in `path` from now on; `wall` (Unix seconds) is now, as `monotonic` is.
 
+        `nat64_prefixes`: those of the network, (16 octets, bits), under which IPv6 addresses carry IPv4 ones.
+
         Maps the file and reads it whole, without the GIL; a file published last time is used as it is.
-        Raises ValueError where it is unusable; the policy before it goes on.
+        Raises ValueError where it is unusable, or a prefix is none; the policy before it goes on.
         """
 
     def withdraw(self) -> None:

@@ -97,7 +97,8 @@ impl QueryContext<'_> {
             if is_limited {
                 return self.drop(Some(query.qtype), Reason::RateLimit, false);
             }
-            let prohibited = [(dns::EDE_PROHIBITED, "not a client of this resolver")];
+            // Without a text: the query's address may be somebody else's, so the answer hardly outgrows it.
+            let prohibited = [(dns::EDE_PROHIBITED, "")];
             let reply = Reply { ede: &prohibited, ra: false, ..self.reply(query, dns::RCODE_REFUSED) };
             return self.send(query, reply, Source::Local, None);
         }

@@ -25,6 +25,8 @@ pub struct FlowConfig {
     pub clients: Clients,
     /// Per client; None: no limit.
     pub limiter: Option<RateLimiter>,
+    /// Whether the addresses of a kept answer take turns at its front.
+    pub rotate_addresses: bool,
     /// Names of this site, and the special ones.
     pub local: LocalNames,
     /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
