@@ -15,6 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from resolver.blocklist.access import (
+    Access,
+    Discovery,
+    access_from_json,
+    access_of,
+    discovery_from_json,
+    discovery_of,
+)
+from resolver.blocklist.registers import RegisterFormat, register_from_json
 from resolver.problems import show
 from resolver.wire.names import name_from_text
 
@@ -25,7 +34,18 @@ if TYPE_CHECKING:
 SignatureScheme = Literal["ed25519", "minisign"]
 
 URL_CHARS_MAX = 4_096
-_DOWNLOAD_KEYS = frozenset({"refresh_s", "timeout_s", "sha256", "signature", "allow_http", "allow_private"})
+_DOWNLOAD_KEYS = frozenset(
+    {
+        "refresh_s",
+        "timeout_s",
+        "sha256",
+        "signature",
+        "allow_http",
+        "allow_private",
+        "access",
+        "discover",
+    }
+)
 KEY_OCTETS = 32
 """An Ed25519 public key (RFC 8032 §5.1.5)."""
 _FIELD = 2**255 - 19
@@ -72,6 +92,9 @@ class Download:
     signature: SignatureSpec | None = None
     allow_http: bool = False
     allow_private: bool = False
+    access: Access | None = None
+    discover: Discovery | None = None
+    """`url` is then a page that names the list's link."""
 
     @property
     def may_use_http(self) -> bool:
@@ -97,7 +120,8 @@ class DownloadedList:
     error_budget_percent: int = 10
     match: str | None = None
     """A `RuleForm`; None: as the format has it."""
-    kind: Literal["block", "allow"] = "block"
+    kind: Literal["block", "allow", "check"] = "block"
+    register: RegisterFormat | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the image's notes and for a child process."""
@@ -127,6 +151,10 @@ def download_of(
         sha256 = None if entry.sha256 is None else sha256_from(entry.sha256)
         key = "signature"
         signature = None if entry.signature is None else _signature_of(entry.signature, entry.url, folder)
+        key = "access"
+        access = None if entry.access is None else access_of(entry.access, entry.url, folder)
+        key = "discover"
+        discover = None if entry.discover is None else discovery_of(entry.discover)
     except ValueError as objection:
         error(key, str(objection))
         return None
@@ -139,6 +167,8 @@ def download_of(
         signature=signature,
         allow_http=entry.allow_http,
         allow_private=entry.allow_private,
+        access=access,
+        discover=discover,
     )
     if scheme == "http" and not download.may_use_http:
         error(
@@ -176,7 +206,10 @@ def downloaded_list_from(fields: Mapping[str, Any]) -> DownloadedList:
     download = dict(fields["download"])
     if download["signature"] is not None:
         download["signature"] = SignatureSpec(**download["signature"])
-    return DownloadedList(**{**fields, "download": Download(**download)})
+    download["access"] = access_from_json(download["access"])
+    download["discover"] = discovery_from_json(download["discover"])
+    register = register_from_json(fields["register"])
+    return DownloadedList(**{**fields, "download": Download(**download), "register": register})
 
 
 def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
@@ -191,6 +224,7 @@ def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
             spec.error_budget_percent,
             spec.match,
             spec.kind,
+            spec.register,
         )
         for spec in specs
         if spec.download is not None

@@ -9,13 +9,13 @@ where `x` is now, and is no longer enforced where `allow` has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 
 from resolver.blocklist.conflicts import entry_text
-from resolver.blocklist.rules import Blocklist
+from resolver.blocklist.rules import Blocklist, ListSpec
 from resolver.blocklist.spelling import readable
 from resolver.plurals import counted
 from resolver.policy.verdict import RuleForm
@@ -74,9 +74,10 @@ class InForce:
         }
         self.exchanges = {*self.domains.values(), *self.networks.values()}
         """Ids of those that block something."""
-        self.lists = {
-            spec.name for spec in blocklist.lists if spec.kind == "block" and spec.rule.is_in_force(now)
-        }
+        in_force = [spec for spec in blocklist.lists if spec.rule.is_in_force(now)]
+        self.lists = {spec.name: _reading(spec) for spec in in_force if spec.kind == "block"}
+        """Each that blocks, and how it is read."""
+        self.allow_lists = {spec.name: _reading(spec) for spec in in_force if spec.kind == "allow"}
 
     @property
     def is_empty(self) -> bool:
@@ -180,7 +181,7 @@ def find_fall(before: Blocklist, after: Blocklist, now: float) -> Fall:
     domains = [entry for entry in old.domains if not new.blocks(entry)]
     networks = [network for network in old.networks if not new.has_network(network)]
     exchanges = _lost_exchanges(old, new, set(domains), set(networks))
-    lists = sorted(old.lists - new.lists)
+    lists = sorted(old.lists.keys() - new.lists.keys())
     # An exception opens names that nobody wrote down, so what it says is what can be named.
     allowed = [entry for entry in new.allow - old.allow if _reaches(entry, old)]
     protected = [entry for entry in new.protected - old.protected if _reaches(entry, old)]
@@ -189,6 +190,9 @@ def find_fall(before: Blocklist, after: Blocklist, now: float) -> Fall:
         Loss("domain", _texts(domains)),
         Loss("network", tuple(map(str, networks))),
         Loss("list", tuple(lists), "no longer enforced"),
+        # What their lines open has no names here either.
+        Loss("list", _changed(old.lists, new.lists), "read from elsewhere or otherwise"),
+        Loss("list", _new_exceptions(old, new), "new exceptions from lists"),
         Loss("exception", _texts(allowed), "new under 'allow'"),
         Loss("exception", _texts(protected), "new under 'protected'"),
     )
@@ -198,6 +202,24 @@ def find_fall(before: Blocklist, after: Blocklist, now: float) -> Fall:
 
 def _texts(entries: Iterable[Entry]) -> tuple[str, ...]:
     return tuple(sorted(readable(entry_text(owner, form)) for owner, form in entries))
+
+
+def _reading(spec: ListSpec) -> tuple[object, ...]:
+    """What decides which names a list has, but for its content."""
+    source = str(spec.path) if spec.download is None else spec.download.url
+    return source, spec.format, spec.match
+
+
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name]))
+
+
+def _new_exceptions(old: InForce, new: InForce) -> tuple[str, ...]:
+    """Lists of exceptions that were not there, or were read otherwise; they open what other lists block."""
+    if not old.lists:
+        return ()
+    known = old.allow_lists
+    return tuple(sorted(name for name, reading in new.allow_lists.items() if known.get(name) != reading))
 
 
 def _reaches(entry: Entry, old: InForce) -> bool:

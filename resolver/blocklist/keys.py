@@ -12,8 +12,17 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+)
 
+from resolver.blocklist.measures import Measure, measure_from
+from resolver.blocklist.registers import FORMAT_SCHEMA, format_from
 from resolver.config.yamlmodel import Section
 from resolver.config.yamlmodel import setting as _setting
 from resolver.config.yamlmodel import text_setting as _text_setting
@@ -29,6 +38,15 @@ TTL_S_MAX = 86_400
 
 CHANGE_PERCENT_MAX = 1_000_000
 """Most that a list may be allowed to change: it may grow ten thousandfold, so nothing is refused."""
+
+ASKS_MAX = 10_000
+"""Most that one order may name: lists of more come as `lists`."""
+
+ASK_CHARS_MAX = 2_000
+"""Longest entry of `asks`: a URL."""
+
+ALIASES_MAX = 100
+"""Most other names of one platform."""
 
 CONTACT_CHARS_MAX = 100
 """Half of the 200 octets that an answer's text may have."""
@@ -82,6 +100,16 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def limited_texts(texts: tuple[str, ...], *, most: int, longest: int) -> tuple[str, ...]:
+    """Refuse too many, too long and empty texts."""
+    if len(texts) > most:
+        raise ValueError(f"{len(texts):,} entries are too many; allowed: {most:,}")
+    for text in texts:
+        if not 1 <= len(text) <= longest:
+            raise ValueError(f"{show(text)} has {len(text):,} characters; allowed: 1 to {longest:,}")
+    return texts
+
+
 OneLine = Annotated[str, BeforeValidator(_one_line)]
 Moment = Annotated[
     str | None,
@@ -106,13 +134,42 @@ OrderIds = Annotated[
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+_NAME_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1}
 NameEntries = Annotated[
     Any,
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "string", "minLength": 1},
+            "items": _NAME_SCHEMA,
             "examples": [["x.example", "=login.example", "*.cdn.example"]],
+        }
+    ),
+]
+Texts = Annotated[tuple[OneLine, ...], Field(strict=False)]
+MeasureValue = Annotated[
+    Measure | None,
+    PlainValidator(measure_from),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "nxdomain"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "ipv4": {"type": "string", "format": "ipv4"},
+                        "ipv6": {"type": "string", "format": "ipv6"},
+                    },
+                    "minProperties": 1,
+                    "additionalProperties": False,
+                },
+                {
+                    "type": "object",
+                    "properties": {"cname": _NAME_SCHEMA},
+                    "required": ["cname"],
+                    "additionalProperties": False,
+                },
+                {"type": "null"},
+            ]
         }
     ),
 ]
@@ -123,7 +180,8 @@ NetworkEntries = Annotated[
 ActionWord = Literal["nxdomain", "nodata", "sinkhole", "refused", "drop"]
 EdeWord = Literal["auto", "blocked", "censored", "filtered"]
 ModeWord = Literal["enforce", "shadow", "disabled"]
-FormatWord = Literal["auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz"]
+FormatValue = Annotated[Any, PlainValidator(format_from), WithJsonSchema(FORMAT_SCHEMA)]
+ListKind = Literal["block", "allow", "check"]
 Category = Literal["exchange", "ico", "otc", "payment", "media", "other"]
 
 
@@ -138,6 +196,9 @@ _ACTION = "What a blocked client gets."
 _TTL = "TTL of blocked answers."
 _EDE = "Extended DNS Error (RFC 8914): auto, blocked (15), censored (16) or filtered (17)."
 _ZONE = "IANA name of the time zone in which from and until are read."
+_FROM = "First day, or moment, at which it is in force."
+_UNTIL = "First day, or moment, at which it is not in force any more: that day is not included."
+_THROUGH = "Last day on which it is in force, instead of until: that day is included."
 _MODE = "enforce; shadow: count, do not block; disabled: keep the record only."
 _CHANGE = "A list of over 1,000 names that shrinks or grows by more than this needs `apply --force`."
 _FALL = "An edit that opens more of the exchanges or of the domains in force needs `apply --force`."
@@ -181,12 +242,35 @@ class OrderEntry(Section):
     imposed_by: Literal["external", "house"] = setting(
         "external", "external: a law, court or authority; house: the network's own rules."
     )
+    starts: Moment = setting(None, _FROM, alias="from")
+    until: Moment = setting(None, _UNTIL)
+    through: Moment = setting(None, _THROUGH, allowed="a day such as 2026-01-31")
+    mode: ModeWord | None = setting(None, _MODE)
+    received: Moment = setting(None, "When it came, e.g. 2026-11-26T09:30:00+01:00.")
+    due: Moment = setting(None, "By when it must be in force, e.g. 2026-12-05T00:00:00+01:00.")
+    measure: MeasureValue = setting(
+        None,
+        "What it prescribes, so the default action of what cites it: nxdomain, addresses or a CNAME.",
+        allowed="nxdomain, {ipv4: address, ipv6: address} or {cname: name}",
+    )
+    confidential: bool = setting(
+        False, "true: its names and texts are in no answer, metric, log or shared export."
+    )
+    asks: Texts = setting(
+        (), "What it names, as written there: hosts, URLs, addresses.", allowed="a list of texts"
+    )
+
+    @field_validator("asks")
+    @classmethod
+    def _check_asks(cls, asks: tuple[str, ...]) -> tuple[str, ...]:
+        return limited_texts(asks, most=ASKS_MAX, longest=ASK_CHARS_MAX)
 
 
 class ExchangeEntry(Overrides):
     """One platform: its names, its addresses, and why and how it is blocked."""
 
     name: OneLine = text_setting(..., "The platform's name, for people.", longest=100)
+    aliases: Texts = setting((), "Former and other names, to find it by.", allowed="a list of texts")
     category: Category = setting("exchange", "What kind of platform it is.")
     order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
     domains: NameEntries = setting(None, "x: the name and all under it; =x: it alone; *.x: names under it.")
@@ -195,6 +279,33 @@ class ExchangeEntry(Overrides):
     until: Moment = setting(
         None, "First day, or moment, at which it is not blocked any more: that day is not included."
     )
+    through: Moment = setting(
+        None,
+        "Last day on which it is blocked, instead of until: that day is included.",
+        allowed="a day such as 2026-01-31",
+    )
+
+    @field_validator("aliases")
+    @classmethod
+    def _check_aliases(cls, aliases: tuple[str, ...]) -> tuple[str, ...]:
+        return limited_texts(aliases, most=ALIASES_MAX, longest=100)
+
+
+class AllowEntry(Section):
+    """An exception with its dates and its reason."""
+
+    name: Any = setting(..., "x: the name and all under it; =x: it alone; *.x: names under it.")
+    starts: Moment = setting(None, "First day, or moment, at which it is let through.", alias="from")
+    until: Moment = setting(
+        None, "First day, or moment, at which it is not let through any more: that day is not included."
+    )
+    through: Moment = setting(
+        None,
+        "Last day on which it is let through, instead of until: that day is included.",
+        allowed="a day such as 2026-01-31",
+    )
+    reason: OneLine | None = text_setting(None, "Why it is let through.", longest=1_000)
+    ticket: OneLine | None = text_setting(None, "Where that was decided, e.g. NOC-1234.", longest=200)
 
 
 class SignatureEntry(Section):
@@ -207,6 +318,42 @@ class SignatureEntry(Section):
     ed25519: OneLine | None = text_setting(None, "Public key, 32 bytes in base64 or hex.", longest=64)
     minisign: OneLine | None = text_setting(
         None, "Public key of minisign: the line that starts with RW.", longest=100
+    )
+
+
+class LoginEntry(Section):
+    """A token that is asked for before the list is."""
+
+    url: OneLine = text_setting(..., "Where; at the host of the list's url.", longest=4_096)
+    body_file: OneLine = text_setting(..., "File of the JSON that is sent: user and password.", longest=4_096)
+    token: OneLine = text_setting(
+        "access_token", "Where the token is in the answer's JSON, keys with dots between.", longest=200
+    )
+
+
+class AccessEntry(Section):
+    """How a download proves who asks: paths of files, for secrets do not belong here."""
+
+    bearer_file: OneLine | None = text_setting(None, "File of a bearer token.", longest=4_096)
+    basic_file: OneLine | None = text_setting(None, "File of user:password.", longest=4_096)
+    api_key_file: OneLine | None = text_setting(None, "File of a key for api_key_header.", longest=4_096)
+    api_key_header: OneLine | None = text_setting(None, "Header of the key, e.g. X-Api-Key.", longest=64)
+    login: LoginEntry | None = setting(
+        None, "Where a token is asked for.", allowed="a mapping with url, body_file and token"
+    )
+    certificate_file: OneLine | None = text_setting(None, "Client certificate (PEM) of TLS.", longest=4_096)
+    key_file: OneLine | None = text_setting(None, "Its private key (PEM).", longest=4_096)
+
+
+class DiscoverEntry(Section):
+    """The url is a page that names the list's link, which changes."""
+
+    link: OneLine = text_setting(..., "Regular expression that the link has.", longest=500)
+    choose: Literal["only", "first", "last", "highest"] = setting(
+        "only", "Which of several links: highest compares numbers in them, such as dates."
+    )
+    sha256: OneLine | None = text_setting(
+        None, "The same for the link of a file with the list's SHA-256.", longest=500
     )
 
 
@@ -230,15 +377,36 @@ class ListEntry(Overrides):
         "The public key of the one who must have signed it.",
         allowed="a mapping with ed25519 or minisign: the public key, and url or path of the signature",
     )
+    access: AccessEntry | None = setting(
+        None,
+        "How the download proves who asks; only over https, only to the url's own host.",
+        allowed="a mapping with bearer_file, basic_file, api_key_file, login or certificate_file",
+    )
+    discover: DiscoverEntry | None = setting(
+        None,
+        "How the list's link is found on the page at url.",
+        allowed="a mapping with link: a regular expression",
+    )
     allow_http: bool = setting(False, "Fetch it over http:// although nothing proves its content.")
     allow_private: bool = setting(
         False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
     )
-    format: FormatWord = setting("auto", "How the file is written; auto: recognised by its first lines.")
+    format: FormatValue = setting(
+        "auto",
+        "How it is written; auto: recognised by its first lines; register/KIND or a mapping: a register.",
+    )
     match: Literal["exact", "subtree", "below"] | None = setting(
         None, "How far each name reaches; absent: as the format has it (hosts: exact, domains: subtree)."
     )
-    kind: Literal["block", "allow"] = setting("block", "allow: exceptions, from other lists only.")
+    kind: ListKind = setting(
+        "block",
+        "allow: exceptions, from other lists only; check: a register of who is authorised; blocks nothing.",
+    )
+    category: Category | None = setting(None, "What kind of names it holds.")
+    order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
+    starts: Moment = setting(None, _FROM, alias="from")
+    until: Moment = setting(None, _UNTIL)
+    through: Moment = setting(None, _THROUGH, allowed="a day such as 2026-01-31")
     size_mb_max: int = setting(
         256, "A larger list is refused; gzip counts unpacked.", unit="MiB", least=1, most=4_096
     )
@@ -262,7 +430,7 @@ class Root(Section):
         "Exchange id -> platform; only a file with lists may leave it out.",
         allowed="a mapping (id: exchange); {} for none",
     )
-    allow: Any = setting(None, "Exceptions: names that are never blocked.", allowed="a list of domains")
+    allow: Any = setting(None, "Exceptions: names that are not blocked.", allowed="a list of domains")
     protected: Any = setting(
         None, "Names that no rule may block, beside the built-in ones.", allowed="a list of domains"
     )
@@ -281,7 +449,7 @@ class _Schema(Root):
     exchanges: dict[str, ExchangeEntry] = setting(
         {}, "Exchange id -> platform; only a file with lists may leave it out."
     )
-    allow: NameEntries = setting((), "Exceptions: names that are never blocked.")
+    allow: list[str | AllowEntry] = setting([], "Exceptions: names that are not blocked.")
     protected: NameEntries = setting((), "Names that no rule may block, beside the built-in ones.")
     lists: list[ListEntry] = setting([], "Files of names from elsewhere.")
     groups: list[str] = setting([], "Per-client policy; not served by this version.")

@@ -1,21 +1,19 @@
 """Defaults, exchange and orders together -> one fully resolved `PolicyRule`.
 
-Knows: what overrides what, which Extended DNS Error an answer carries and what it says, when a
-date begins in a time zone.  Does not know: names, lines, the time.
+Knows: what overrides what, which Extended DNS Error an answer carries and what it says.
+Does not know: names, lines, the time.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, tzinfo
-from zoneinfo import ZoneInfo, available_timezones
 
+from resolver.blocklist.dates import ALWAYS, Window
 from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
+from resolver.blocklist.registers import RegisterFormat
 from resolver.blocklist.rules import Order
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
-from resolver.problems import show, suggest
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
 from resolver.wire.numbers import ExtendedError
 
@@ -24,8 +22,6 @@ _EDE_CODES = {
     "censored": ExtendedError.CENSORED,
     "filtered": ExtendedError.FILTERED,
 }
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_MOMENT_FORM = "write 2026-01-31, or 2026-01-31T12:00:00+01:00"
 
 
 def exchange_rule(
@@ -33,8 +29,7 @@ def exchange_rule(
     entry: ExchangeEntry,
     defaults: Defaults,
     orders: Sequence[Order],
-    starts_at: float | None,
-    ends_at: float | None,
+    window: Window,
 ) -> PolicyRule:
     """Resolve an exchange that cites `orders`."""
     is_imposed = any(order.imposed_by == "external" for order in orders)
@@ -45,23 +40,47 @@ def exchange_rule(
         ede_text=ede_text(entry.name, references, entry.contact or defaults.contact),
         category=entry.category,
         orders=tuple(order.id for order in orders),
-        starts_at=starts_at,
-        ends_at=ends_at,
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
     )
 
 
-def list_rule(entry: ListEntry, defaults: Defaults) -> PolicyRule:
-    """Resolve a list; one of kind allow has the action PASSTHRU."""
+def list_rule(
+    entry: ListEntry, defaults: Defaults, orders: Sequence[Order] = (), window: Window = ALWAYS
+) -> PolicyRule:
+    """Resolve a list that cites `orders`; one of kind allow or check has the action PASSTHRU.
+
+    A register that only warns is in shadow unless its own entry has a mode, whatever its orders say.
+    """
+    is_imposed = any(order.imposed_by == "external" for order in orders)
+    references = [order.reference or order.id for order in orders]
     rule = _shared("list", entry.name, entry, defaults)
+    mode = rule.mode
+    if entry.kind == "check":
+        mode = Mode.DISABLED
+    elif only_warns(entry) and mode is Mode.ENFORCE:
+        mode = Mode.SHADOW
     return replace(
         rule,
-        action=PolicyAction.PASSTHRU if entry.kind == "allow" else rule.action,
-        ede_text=ede_text(f"A name on list {entry.name}", [], entry.contact or defaults.contact),
+        action=rule.action if entry.kind == "block" else PolicyAction.PASSTHRU,
+        mode=mode,
+        ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
+        ede_text=ede_text(f"A name on list {entry.name}", references, entry.contact or defaults.contact),
+        category=entry.category or "",
+        orders=tuple(order.id for order in orders),
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
     )
 
 
-def passing_rule(kind: str, name: str) -> PolicyRule:
-    """Make the rule behind `allow` or `protected` names."""
+def only_warns(entry: ListEntry) -> bool:
+    """Whether a list is a register of warnings, and nobody has written that it is to block."""
+    register = entry.format if isinstance(entry.format, RegisterFormat) else None
+    return entry.mode is None and register is not None and register.is_warning
+
+
+def passing_rule(kind: str, name: str, window: Window = ALWAYS) -> PolicyRule:
+    """Make the rule behind `allow` or `protected` names, in force within its dates."""
     return PolicyRule(
         kind=kind,
         label=kind,
@@ -73,6 +92,8 @@ def passing_rule(kind: str, name: str) -> PolicyRule:
         sinkhole_ipv6=bytes(16),
         ede=ExtendedError.BLOCKED,
         ede_text="",
+        starts_at=window.starts_at,
+        ends_at=window.ends_at,
     )
 
 
@@ -126,33 +147,3 @@ def _cut(text: str, octets_max: int) -> str:
         return text
     mark = "..." if octets_max > 20 else ""
     return cut_text(text, octets_max - len(mark)).decode() + mark
-
-
-def zone_from(name: str) -> tzinfo:
-    """Find a time zone by its IANA name; ValueError with a suggestion when there is none."""
-    if name == "UTC":
-        return UTC  # Machines without a zone database know at least this one.
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        hint = suggest(name, {zone.lower(): zone for zone in available_timezones()}.values())
-        raise ValueError(
-            f"{show(name)} is not a time zone; write an IANA name such as Europe/Berlin{hint}"
-        ) from None
-
-
-def moment_from(text: str, zone: tzinfo) -> float:
-    """Read a date (00:00 in `zone`) or a datetime with an offset; Unix seconds."""
-    try:
-        if _DATE.fullmatch(text):
-            return datetime.combine(date.fromisoformat(text), time(), zone).timestamp()
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        reason = f" ({error})" if _DATE.match(text) else ""
-        raise ValueError(f"{show(text)} is not a date{reason}; {_MOMENT_FORM}") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"{show(text)} has no offset, so it could mean any of 24 hours; {_MOMENT_FORM}")
-    try:
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(f"{show(text)} is out of range; {_MOMENT_FORM}") from None

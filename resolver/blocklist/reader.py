@@ -8,8 +8,9 @@ may be a million, are read one by one by `entries`; `conflicts` judges the rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from resolver.blocklist.conflicts import (
     check_allow_reaches,
     check_names,
 )
+from resolver.blocklist.dates import Window, window_from, zone_from
 from resolver.blocklist.downloads import UNPLACED, download_of
 from resolver.blocklist.entries import address_entry, address_objection, name_entry
+from resolver.blocklist.exceptions import ExceptionRules
 from resolver.blocklist.keys import (
     ID_FORM,
     ID_PATTERN,
@@ -32,12 +35,14 @@ from resolver.blocklist.keys import (
     Root,
     blocklist_schema,
 )
-from resolver.blocklist.properties import exchange_rule, list_rule, moment_from, passing_rule, zone_from
+from resolver.blocklist.orders import order_from, unreadable_order
+from resolver.blocklist.properties import exchange_rule, list_rule, only_warns, passing_rule
+from resolver.blocklist.registers import RegisterFormat, kind_objection
 from resolver.blocklist.rules import AddressRule, Blocklist, Effect, ListSpec, NameRule, Order
 from resolver.blocklist.spelling import check_spelling
 from resolver.config.yamlmodel import build_section, line_of, show_value
 from resolver.config.yamlsource import Value, YamlMapping, YamlSequence, read_yaml
-from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.problems import SHOWN_CHARS_MAX, Findings, Problem, show, suggest
 
 __all__ = ["AddressRule", "Blocklist", "ListSpec", "NameRule", "Order", "blocklist_schema", "read_blocklist"]
@@ -120,9 +125,9 @@ class _Reader:
         # Exchanges cite orders.
         self._read_orders(tree)
         self._read_exchanges(tree)
-        allowed = self._read_exceptions(tree, "allow", "allow", passing_rule("allow", "exceptions"))
+        allowed = self._read_allowed(tree)
         protection = passing_rule("protected", "protected names")
-        protected = self._read_exceptions(tree, "protected", "protect", protection)
+        protected = self._read_names(tree, "protected", "protect", protection, "protected")
         self._read_lists(tree)
         lists = tree.items.get("lists")
         if "exchanges" not in tree.items and not (isinstance(lists, YamlSequence) and lists.items):
@@ -201,29 +206,18 @@ class _Reader:
             where = f"orders.{key}"
             entry = build_section(OrderEntry, value, self._findings, line=line, where=where)
             if entry is None:
-                # Citing it is no second error.
-                self._orders[key] = Order(key, "", "", None, None, None, "external")
+                self._orders[key] = unreadable_order(key, line)
                 continue
-            if entry.date is not None:
-                self._moment(entry.date, "UTC", line_of(value, ("date",), line), f"{where}.date")
-            self._orders[key] = Order(
-                id=key,
-                authority=entry.authority,
-                title=entry.title,
-                reference=entry.reference,
-                date=entry.date,
-                url=entry.url,
-                imposed_by=entry.imposed_by,
-            )
+            zone = zone_from(self._defaults.time_zone)
+            self._orders[key] = order_from(key, entry, zone, line, self._reporter(value, line, where))
 
-    def _moment(self, text: str | None, zone: str, line: int, where: str) -> float | None:
-        if text is None:
-            return None
-        try:
-            return moment_from(text, zone_from(zone))
-        except ValueError as error:
-            self._findings.error(line, f"{where}: {error}")
-            return None
+    def _reporter(self, value: Value, line: int, where: str) -> Callable[[str, str], None]:
+        """What notes an error of one of an entry's keys, at the key's line."""
+
+        def error(key: str, message: str) -> None:
+            self._findings.error(line_of(value, (key,), line), f"{where}.{key}: {message}")
+
+        return error
 
     def _read_exchanges(self, tree: YamlMapping) -> None:
         for count, (key, value, line) in enumerate(self._pieces(tree, "exchanges")):
@@ -274,28 +268,26 @@ class _Reader:
         def at(name: str) -> int:
             return line_of(value, (name,), line)
 
-        cited = []
-        for order in dict.fromkeys(entry.order):
-            if order in self._orders:
-                cited.append(self._orders[order])
-            else:
-                hint = suggest(order, self._orders)
-                self._findings.error(at("order"), f"{where}.order: there is no order {show(order)}{hint}")
+        error = self._reporter(value, line, where)
+        cited = self._cited(entry.order, error)
+        window = self._window(entry, error)
+        self._warn_of_action(entry.action, at("action"), where)
+        return exchange_rule(key, entry, self._defaults, cited, window)
+
+    def _cited(self, ids: tuple[str, ...], error: Callable[[str, str], None]) -> list[Order]:
+        """The orders of these ids, each once."""
+        for order in dict.fromkeys(ids):
+            if order not in self._orders:
+                error("order", f"there is no order {show(order)}{suggest(order, self._orders)}")
+        return [self._orders[order] for order in dict.fromkeys(ids) if order in self._orders]
+
+    def _window(self, entry: ExchangeEntry | ListEntry, error: Callable[[str, str], None]) -> Window:
         zone = entry.time_zone or self._defaults.time_zone
         try:
-            zone_from(zone)
-        except ValueError as error:
-            self._findings.error(at("time_zone"), f"{where}.time_zone: {error}")
-            zone = "UTC"
-        starts_at = self._moment(entry.starts, zone, at("from"), f"{where}.from")
-        ends_at = self._moment(entry.until, zone, at("until"), f"{where}.until")
-        if starts_at is not None and ends_at is not None and ends_at <= starts_at:
-            message = f"{where}.until: {entry.until!r} is not after 'from' ({entry.starts!r})"
-            if ends_at == starts_at:
-                message += "; 'until' is the first day on which it is not blocked any more"
-            self._findings.error(at("until"), message)
-        self._warn_of_action(entry.action, at("action"), where)
-        return exchange_rule(key, entry, self._defaults, cited, starts_at, ends_at)
+            return window_from(entry, zone_from(zone), error)
+        except ValueError as problem:
+            error("time_zone", str(problem))
+            return window_from(entry, UTC, error)
 
     def _items(self, mapping: YamlMapping, key: str, where: str) -> YamlSequence | None:
         """Give a list of the file; None (and a finding) when something else stands there."""
@@ -343,10 +335,12 @@ class _Reader:
                 self._findings.error(line, f"{where}: {objection}", forcible=True)
             self._addresses.append(AddressRule(network, rule, self._file, line))
 
-    def _read_exceptions(
-        self, tree: YamlMapping, key: str, effect: Effect, rule: PolicyRule
-    ) -> list[NameRule]:
-        return self._read_names(tree, key, effect, rule, key)
+    def _read_allowed(self, tree: YamlMapping) -> list[NameRule]:
+        content = self._items(tree, "allow", "allow")
+        if content is None:
+            return []
+        rules = ExceptionRules(self._file, zone_from(self._defaults.time_zone), self._findings)
+        return rules.read(content)
 
     def _read_lists(self, tree: YamlMapping) -> None:
         content = self._items(tree, "lists", "lists")
@@ -372,25 +366,30 @@ class _Reader:
         def at(name: str) -> int:
             return line_of(value, (name,), line)
 
-        def error(name: str, message: str) -> None:
-            self._findings.error(at(name), f"{where}.{name}: {message}")
-
+        error = self._reporter(value, line, where)
         if not ID_PATTERN.fullmatch(entry.name):
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
         download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
-        if entry.kind == "allow" and entry.action is not None:
-            error("action", "a list of kind 'allow' cannot have an action")
-        if entry.time_zone is not None:
-            error("time_zone", "a list has no dates, so it needs no time zone")
+        if entry.kind != "block" and entry.action is not None:
+            error("action", f"a list of kind '{entry.kind}' cannot have an action")
+        register = entry.format if isinstance(entry.format, RegisterFormat) else None
+        if objection := kind_objection(entry.kind, register):
+            error("kind", objection)
+        cited = self._cited(entry.order, error)
+        window = self._window(entry, error)
         self._warn_of_action(entry.action, at("action"), where)
+        enforced = [order.id for order in cited if order.mode is Mode.ENFORCE]
+        if only_warns(entry) and enforced:
+            message = f"is a register of warnings and in shadow, although order {enforced[0]} says enforce"
+            self._findings.warning(line, f"{where}: {message}; write 'mode: enforce' here to block by it")
         self._lists.append(
             ListSpec(
                 name=entry.name,
                 path=UNPLACED if download else self._path.parent / (entry.path or ""),
-                format=entry.format,
+                format=register.text if register else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
-                rule=list_rule(entry, self._defaults),
+                rule=list_rule(entry, self._defaults, cited, window),
                 size_octets_max=entry.size_mb_max * MIB,
                 entries_max=entry.entries_max,
                 error_budget_percent=entry.error_budget_percent,
@@ -399,6 +398,7 @@ class _Reader:
                 line=line,
                 change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,
                 download=download,
+                register=register,
             )
         )
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from resolver.blocklist.downloads import Download
-from resolver.policy.verdict import PolicyRule, RuleForm
+from resolver.blocklist.measures import Measure
+from resolver.blocklist.registers import RegisterFormat
+from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.problems import Problem
 
 Effect = Literal["block", "allow", "protect"]
@@ -49,11 +51,11 @@ class ListSpec:
     path: Path
     """Relative paths are already resolved against the blocklist's folder."""
     format: str
-    """`auto`, or a key of `lists.FORMATS`."""
+    """`auto`, a key of `lists.FORMATS`, or what `register` is."""
     match: RuleForm | None
     """None: as the format has it."""
-    kind: Literal["block", "allow"]
-    """An allow list reaches lists only, and its `rule.action` is PASSTHRU."""
+    kind: Literal["block", "allow", "check"]
+    """An allow list reaches lists only, and its `rule.action` is PASSTHRU; a check list has no rules."""
     rule: PolicyRule
     size_octets_max: int
     file: str
@@ -67,11 +69,13 @@ class ListSpec:
     """A list of over a thousand names that shrinks or grows by more needs force."""
     download: Download | None = None
     """How it is fetched; `path` is then where its last good copy is kept."""
+    register: RegisterFormat | None = None
+    """Of an authority's register; `format` says which in a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Why: the legal or house basis that an exchange cites."""
+    """Why: the legal or house basis that exchanges and lists cite."""
 
     id: str
     authority: str
@@ -81,6 +85,21 @@ class Order:
     """ISO 8601, as written."""
     url: str | None
     imposed_by: Literal["external", "house"]
+    starts_at: float | None = None
+    """Unix seconds of `from`; None: always.  Not in force before, and so for the next."""
+    ends_at: float | None = None
+    """Unix seconds of `until`, or of the end of `through`; None: never."""
+    mode: Mode | None = None
+    """As written; None: what `defaults` say."""
+    received_at: float | None = None
+    """Unix seconds: when it came."""
+    due_at: float | None = None
+    """Unix seconds: by when it must be in force."""
+    measure: Measure | None = None
+    is_confidential: bool = False
+    asks: tuple[str, ...] = ()
+    """What it names, as written there."""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

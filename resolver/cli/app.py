@@ -154,6 +154,24 @@ def export(
     )
 
 
+@app.command("import")
+def import_register(
+    file: Annotated[Path, typer.Argument(help="The register's file.")],
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="e.g. esma-ncasp, ru-dump; see the guide.")
+    ],
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a register of an authority would do, writing nothing; exit 1 when not all is enforced."""
+    from resolver.cli import importing
+
+    raise typer.Exit(
+        importing.import_register(file, kind, config=config, blocklist=blocklist, as_json=as_json)
+    )
+
+
 @app.command()
 def demo(as_json: JsonOption = False) -> None:
     """Show the whole system with a built-in upstream: asks, blocks, prints the hit counts."""

@@ -6,8 +6,10 @@ is reached; the service itself answers the imagined query, so what is shown is w
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import tzinfo
@@ -33,7 +35,9 @@ from resolver.forwarding.plan import ForwardPlan
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
+from resolver.publishing.compiled import RECORDS_SUFFIX
 from resolver.publishing.compiler import compile_in_process
+from resolver.publishing.register_store import Entry, open_store
 from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
@@ -42,6 +46,8 @@ from resolver.wire.question import Question
 
 Read = TypeVar("Read")
 
+RECORDS_SHOWN_MAX = 50
+"""Records of registers that are shown of one name."""
 DEFAULT_CLIENT = "127.0.0.1"
 
 
@@ -97,6 +103,7 @@ def explain(
                 orders=table.orders,
                 blocklist=str(blocklist),
                 zone=zone,
+                records=(),
                 nxdomain_why="",
             )
         trace = table.trace(qname, wall)
@@ -117,6 +124,7 @@ def explain(
             orders=table.orders,
             blocklist=str(blocklist),
             zone=zone,
+            records=_records_of(directory, qname),
             nxdomain_why=trace.nxdomain_why,
         )
 
@@ -128,6 +136,14 @@ def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> Pol
         raise BadInput(problems)
     # Its monotonic clock is wall time: nothing else runs by it here.
     return open_table(image, wall, wall, 1)
+
+
+def _records_of(directory: Path, qname: bytes) -> tuple[Entry, ...]:
+    """What the registers say that were just compiled in `directory`."""
+    for path in directory.glob(f"*{RECORDS_SUFFIX}"):
+        with contextlib.suppress(sqlite3.Error, OSError), open_store(path) as store:
+            return tuple(store.of_name(qname, RECORDS_SHOWN_MAX))
+    return ()
 
 
 def _answer(

@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from resolver.blocklist.properties import moment_from, zone_from
+from resolver.blocklist.dates import moment_from, zone_from
 from resolver.cli.files import BadInput
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.problems import Problem

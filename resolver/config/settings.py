@@ -174,7 +174,11 @@ class Limits(Section):
         most=60_000,
     )
     tcp_idle_s: float = setting(
-        10.0, "A connection without queries is closed after this.", unit="seconds", least=1.0, most=3_600.0
+        10.0,
+        "A TCP connection without queries is closed after this; sooner while over half of them are taken.",
+        unit="seconds",
+        least=1.0,
+        most=3_600.0,
     )
     http_connections_max: int = setting(
         64, "Open HTTP connections; one over it gets status 503.", least=1, most=10_000

@@ -172,6 +172,8 @@ class ConnectionFacts:
     """Connections of clients that are open now."""
 
     tcp: int = 0
+    tcp_octets: int = 0
+    """Octets that they hold, as last noted."""
     http: int = 0
 
 

@@ -109,6 +109,11 @@ METRICS: Final = (
     _gauge(
         "resolver_tcp_connections", "Open TCP connections of clients.", lambda facts: facts.connections.tcp
     ),
+    _gauge(
+        "resolver_tcp_held_bytes",
+        "Queries without an answer and answers that are not read, of all TCP connections of clients.",
+        lambda facts: facts.connections.tcp_octets,
+    ),
     _gauge("resolver_http_connections", "Open HTTP connections.", lambda facts: facts.connections.http),
     # The cache.
     _gauge("resolver_cache_entries", "Answers in the cache.", lambda facts: facts.cache.entries),

@@ -94,6 +94,10 @@ class PolicyRule:
     """Wall time (Unix seconds) of `until`; None: never."""
     local_data: LocalData | None = None
     """With the action `LOCAL_DATA`."""
+    reason: str = ""
+    """Why an exception was made, for people here."""
+    ticket: str = ""
+    """Where that was decided."""
 
     def is_in_force(self, wall: float) -> bool:
         """Whether it is enforced at `wall` (Unix seconds), by its mode and its dates."""

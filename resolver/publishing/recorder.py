@@ -38,9 +38,13 @@ from resolver.publishing.history import (
     open_history,
 )
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.register_store import changed_records
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
+RECORD_IDS_KEPT_MAX = 200
+"""Record ids kept of one register's change, each way; lowered until they fit `RECORD_CHANGES_OCTETS_MAX`."""
+RECORD_CHANGES_OCTETS_MAX = 16 << 10
 DIGEST_CHARS = 16
 """Of a list file's hash: enough to see that it changed."""
 
@@ -77,6 +81,7 @@ def record(state_dir: Path, applied: Applied) -> int:
         fresh = [entry for entry in approvals if before is None or entry.at > before.at]
         who, who_from = _who(path, fresh[-1] if fresh else None)
         counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
+        counts["image"] = key_of(applied.inputs)
         counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
         generation = Generation(
             number=0,
@@ -87,7 +92,9 @@ def record(state_dir: Path, applied: Applied) -> int:
             who_from=who_from,
             reason=_reason(decisive(approvals), fresh),
             counts=counts,
-            changes=_changes(history, before, path, text, counts) | _rollback(fresh),
+            changes=_changes(history, before, path, text, counts)
+            | _record_changes(state_dir, before, counts)
+            | _rollback(fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -151,6 +158,25 @@ def _changes(
         return {**changes, "unknown": "the text before or after is not kept"}
     difference = compare(old, new)
     return {**changes, **_fitting(difference)}
+
+
+def _record_changes(state_dir: Path, before: Generation | None, counts: dict[str, Any]) -> dict[str, Any]:
+    """What each register has of new records, and what not any more; nothing where neither is known."""
+    if before is None:
+        return {}
+    # Of a register that is new or gone the list itself is told, and how many names it has.
+    lists = sorted(counts.get("registers", {}).keys() & before.counts.get("registers", {}).keys())
+    if not lists:
+        return {}
+    store = ImageStore(state_dir)
+    old = store.records_path_of(str(before.counts.get("image", "")))
+    new = store.records_path_of(counts["image"])
+    ids_max = RECORD_IDS_KEPT_MAX
+    while True:
+        found = changed_records(old, new, lists, ids_max)
+        if not ids_max or len(json.dumps(found)) <= RECORD_CHANGES_OCTETS_MAX:
+            return {"records": found} if found else {}
+        ids_max //= 2
 
 
 def _fitting(difference: Difference) -> dict[str, Any]:

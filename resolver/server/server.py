@@ -368,6 +368,7 @@ class Server:
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,
+                tcp_octets=self._endpoints.tcp_octets,
                 http=self._http.connections,
             ),
             native=native_facts(native),

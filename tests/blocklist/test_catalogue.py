@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry, OrderEntry, Overrides, Root
+from resolver.blocklist.keys import (
+    AllowEntry,
+    Defaults,
+    ExchangeEntry,
+    ListEntry,
+    OrderEntry,
+    Overrides,
+    Root,
+)
 from resolver.blocklist.reader import blocklist_schema
 
 
@@ -15,7 +23,7 @@ def test_the_schema_knows_every_key_of_every_piece() -> None:
     assert set(schema["properties"]) == set(Root.model_fields)
     assert schema["required"] == ["version"]
     assert schema["anyOf"] == [{"required": ["exchanges"]}, {"required": ["lists"]}]
-    for model in (Defaults, ExchangeEntry, ListEntry, OrderEntry):
+    for model in (AllowEntry, Defaults, ExchangeEntry, ListEntry, OrderEntry):
         keys = {field.alias or name for name, field in model.model_fields.items()}
         assert set(schema["$defs"][model.__name__]["properties"]) == keys
         assert schema["$defs"][model.__name__]["additionalProperties"] is False
@@ -36,7 +44,7 @@ def test_any_default_can_be_set_per_exchange() -> None:
 
 
 def test_every_key_says_what_it_means_and_when_it_applies() -> None:
-    for model in (Root, Defaults, ExchangeEntry, ListEntry, OrderEntry):
+    for model in (Root, AllowEntry, Defaults, ExchangeEntry, ListEntry, OrderEntry):
         for name, field in model.model_fields.items():
             assert field.description, name
             assert isinstance(field.json_schema_extra, dict)

@@ -138,6 +138,7 @@ LIST_FIELDS_LEFT_OUT = {
     "line": "where it is written means nothing",
     "rule": "its properties are told one by one",
     "download": "its fields are told one by one",
+    "register": "it is told as the format",
 }
 DOWNLOAD_FIELDS_LEFT_OUT = {"octets_max": "it is the list's size_octets_max"}
 

@@ -138,7 +138,7 @@ def test_hyphens_inside_and_real_a_labels_are_fine() -> None:
 def test_years_far_away_are_warnings_at_their_line(tmp_path: Path) -> None:
     text = (CASES / "order-trap-after.yaml").read_text()
     [(line, message)] = warnings(compiled(tmp_path, text))
-    assert line == 6 and "exchanges.newcoin.from: the year 2099 is 73 years ahead" in message
+    assert line == 6 and "exchanges.binance.from: the year 2099 is 73 years ahead" in message
     assert warnings(compiled(tmp_path, (CASES / "order-trap-before.yaml").read_text())) == []
 
 
@@ -179,7 +179,7 @@ def test_exchange_that_cites_none_of_the_orders_is_a_warning() -> None:
 
 def test_two_exchanges_of_one_name_are_a_warning() -> None:
     [(line, message)] = warnings(case("same-name"))
-    assert line == 6 and "'NewCoin' is also the name of newcoin" in message
+    assert line == 6 and "'Kraken' is also the name of kraken" in message
 
 
 # What is no YAML, or is it by accident.

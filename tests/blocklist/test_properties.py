@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from resolver.blocklist.properties import ede_text, moment_from, zone_from
+from resolver.blocklist.dates import moment_from, zone_from
+from resolver.blocklist.properties import ede_text
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX
 
 

@@ -116,7 +116,7 @@ FULL = Facts(
         ),
         streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
     ),
-    connections=ConnectionFacts(tcp=1821, http=905),
+    connections=ConnectionFacts(tcp=1821, tcp_octets=70_021, http=905),
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,

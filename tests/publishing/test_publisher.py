@@ -491,7 +491,7 @@ def test_a_file_made_readable_again_is_loaded_at_the_next_look(
         return open_regular(wanted)
 
     # Root, which tests may run as, can read everything.
-    for module in ("resolver.publishing.compiler", "resolver.config.yamlsource"):
+    for module in ("resolver.publishing.list_files", "resolver.config.yamlsource"):
         monkeypatch.setattr(f"{module}.open_regular", open_if_readable)
 
     async def story(publisher: Publisher) -> None:
@@ -522,7 +522,7 @@ def test_a_read_error_is_tried_again_though_the_file_never_changes(
 
     async def story(publisher: Publisher) -> None:
         nonlocal is_broken
-        for module in ("resolver.publishing.compiler", "resolver.config.yamlsource"):
+        for module in ("resolver.publishing.list_files", "resolver.config.yamlsource"):
             monkeypatch.setattr(f"{module}.open_regular", open_unless_broken)
         stage.write(entry("gamma"), rest="lists: [{name: ads, path: ads.txt}]\n")
         assert not await publisher.reload_if_changed()
