@@ -111,9 +111,7 @@ def line_of(explanation: Explanation) -> str:
         )
     match = verdict.match
     if match is None:
-        shadow = (
-            f"  in shadow: {verdict.shadow.rule.kind} {verdict.shadow.rule.id}" if verdict.shadow else ""
-        )
+        shadow = f"  in shadow: {verdict.shadow.rule.kind} {verdict.shadow.rule.id}" if verdict.shadow else ""
         return f"{name}  not blocked{shadow}"
     place = f"{match.file}:{match.line}" if match.line else match.file
     word = verdict.action.value if verdict.is_blocked else "let through"
