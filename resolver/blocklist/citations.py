@@ -8,12 +8,12 @@ of an authority that is so done later, shorter or weaker than it says is worth a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from resolver.blocklist.measures import Measure
 from resolver.blocklist.phases import measured, stretches
 from resolver.blocklist.rules import Blocklist, Citation, Order
-from resolver.policy.verdict import Mode
+from resolver.policy.verdict import CONFIDENTIAL, Mode
 from resolver.problems import Problem
 
 _STRENGTH = {Mode.ENFORCE: 2, Mode.SHADOW: 1, Mode.DISABLED: 0}
@@ -32,6 +32,15 @@ def citation_remarks(citations: Iterable[Citation]) -> Iterator[tuple[int, str]]
         for _, orders in in_force:
             said |= {remark for remark in _measure_remarks(citation, orders) if remark not in said}
         yield from sorted(said)
+
+
+def label_clashes(citations: Sequence[Citation]) -> Iterator[tuple[int, str]]:
+    """The hits of what is confidential are counted under one label, which nothing else may have."""
+    if any(phase.is_confidential for one in citations for phase in one.rule.phases or (one.rule,)):
+        for citation in citations:
+            if citation.rule.label == CONFIDENTIAL:
+                message = "with confidential orders this label is theirs; give it another name"
+                yield citation.lines[""], f"{citation.where}: {message}"
 
 
 def _measure_remarks(citation: Citation, orders: tuple[Order, ...]) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.downloads import Download
 from resolver.blocklist.rules import Blocklist, ListSpec, Order
 from resolver.policy.verdict import PolicyRule
+from resolver.wire.names import name_to_text
 from resolver.wire.numbers import ExtendedError
 
 _DOWNLOAD_FACTS = (
@@ -240,7 +241,7 @@ def _compare_exceptions(old: Blocklist | None, new: Blocklist) -> tuple[EntryCha
     for section, effect in (("allow", "allow"), ("protected", "protect")):
         before, after = (
             {
-                entry_text(rule.owner, rule.form)
+                entry_text(rule.owner, rule.form) + _dates_text(rule.rule)
                 for rule in (side.name_rules if side else ())
                 # Line 0: the built-in ones, which come with the program.
                 if rule.effect == effect and rule.line
@@ -251,6 +252,12 @@ def _compare_exceptions(old: Blocklist | None, new: Blocklist) -> tuple[EntryCha
             gained, lost = _sorted(after - before), _sorted(before - after)
             changes.append(EntryChange(section, section, "changed", (), gained, lost))
     return tuple(changes)
+
+
+def _dates_text(rule: PolicyRule) -> str:
+    """When an exception is in force, where that is not always."""
+    starts, ends = moment_text(rule.starts_at), moment_text(rule.ends_at)
+    return (f" from {starts}" if starts else "") + (f" until {ends}" if ends else "")
 
 
 def _compare_entries(
@@ -283,8 +290,10 @@ def _rule_facts(rule: PolicyRule) -> dict[str, str | None]:
         "mode": rule.mode.value,
         "from": moment_text(rule.starts_at),
         "until": moment_text(rule.ends_at),
+        "phases": phases_text(rule),
         "ttl_s": str(rule.ttl_s),
         "sinkhole": f"{IPv4Address(rule.sinkhole_ipv4)}, {IPv6Address(rule.sinkhole_ipv6)}",
+        "local_data": _local_data_text(rule),
         "ede": ExtendedError(rule.ede).name.lower(),
         "text": rule.ede_text,
     }
@@ -293,7 +302,7 @@ def _rule_facts(rule: PolicyRule) -> dict[str, str | None]:
 def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
     folder = blocklist.path.parent
     facts = _rule_facts(spec.rule)
-    for derived in ("name", "category", "orders", "from", "until", "text"):
+    for derived in ("name", "text"):
         del facts[derived]
     return {
         "path": _from_folder(spec.path, folder),
@@ -346,7 +355,34 @@ def _order_facts(order: Order) -> dict[str, str | None]:
         "date": order.date,
         "url": order.url,
         "imposed_by": order.imposed_by,
+        "from": moment_text(order.starts_at),
+        "until": moment_text(order.ends_at),
+        "mode": order.mode.value if order.mode else None,
+        "received": moment_text(order.received_at),
+        "due": moment_text(order.due_at),
+        "measure": str(order.measure) if order.measure else None,
+        "confidential": "yes" if order.is_confidential else None,
+        "asks": ", ".join(order.asks) or None,
     }
+
+
+def phases_text(rule: PolicyRule) -> str | None:
+    """What it is at which time; None: always the same."""
+    return (
+        "; ".join(
+            f"{moment_text(phase.starts_at) or '...'} to {moment_text(phase.ends_at) or '...'}: "
+            f"{phase.mode.value}, {phase.action.value} ({', '.join(phase.orders)})"
+            for phase in rule.phases
+        )
+        or None
+    )
+
+
+def _local_data_text(rule: PolicyRule) -> str | None:
+    if (local_data := rule.local_data) is None:
+        return None
+    addresses = [str(ip_address(address)) for address in local_data.addresses]
+    return ", ".join(addresses + ([name_to_text(local_data.redirect)] if local_data.redirect else []))
 
 
 def moment_text(moment: float | None) -> str | None:

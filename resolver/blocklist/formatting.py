@@ -301,7 +301,16 @@ def _meaning(blocklist: Blocklist) -> Sequence[object]:
     return (
         sorted((rule.label, repr(rule)) for rule in blocklist.exchanges),
         list(blocklist.orders.items()),
-        Counter((rule.owner, rule.form, rule.effect, rule.rule.label) for rule in blocklist.name_rules),
+        Counter(
+            (
+                rule.owner,
+                rule.form,
+                rule.effect,
+                rule.rule.label,
+                repr(rule.rule) if rule.effect == "allow" else "",
+            )
+            for rule in blocklist.name_rules
+        ),
         Counter((rule.network, rule.rule.label) for rule in blocklist.address_rules),
         [replace(spec, line=0) for spec in blocklist.lists],
         blocklist.contact,

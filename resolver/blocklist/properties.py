@@ -59,20 +59,23 @@ def _over_time(
 ) -> PolicyRule:
     """What it is while which of its orders is in force; `who` is the subject of its text."""
     cited = tuple(order.id for order in orders)
-    written = None if entry.mode is None else Mode(entry.mode)
+    written, default = None if entry.mode is None else Mode(entry.mode), Mode(defaults.mode)
     phases = []
     for (starts_at, ends_at), in_force in stretches(window, orders):
-        public = [order for order in in_force if not order.is_confidential]
-        is_imposed = any(order.imposed_by == "external" for order in public or in_force)
+        mode = mode_of(written, in_force, default)
+        # Where one enforces, an order that is only tried is no reason, and prescribes nothing.
+        reasons = [order for order in in_force if (order.mode or default) is mode] or list(in_force)
+        public = [order for order in reasons if not order.is_confidential]
+        is_imposed = any(order.imposed_by == "external" for order in public or reasons)
         references = [order.reference or order.id for order in public]
-        is_confidential = bool(in_force) and not public
+        is_confidential = bool(reasons) and not public
         text = "" if is_confidential else ede_text(who, references, entry.contact or defaults.contact)
         phase = replace(
-            _measured(base, entry, in_force),
-            mode=mode_of(written, in_force, Mode(defaults.mode)),
+            _measured(base, entry, reasons),
+            mode=mode,
             ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
             ede_text=text,
-            orders=tuple(order.id for order in in_force),
+            orders=tuple(order.id for order in reasons),
             starts_at=starts_at,
             ends_at=ends_at,
             is_confidential=is_confidential,

@@ -14,7 +14,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from resolver.blocklist.citations import citation_remarks
+from resolver.blocklist.citations import citation_remarks, label_clashes
 from resolver.blocklist.conflicts import (
     built_in_name_rules,
     check_addresses,
@@ -149,6 +149,8 @@ class _Reader:
         check_addresses(self._addresses, self._findings)
         for at, remark in citation_remarks(self._citations):
             self._findings.warning(at, remark)
+        for at, clash in label_clashes(self._citations):
+            self._findings.error(at, clash)
         if not (self._lists or self._addresses or self._has_bad_entries):
             check_allow_reaches(allowed, self._blocked, self._findings)
         if not (self._blocked or self._addresses or self._lists or self._findings.error_count):

@@ -19,8 +19,10 @@ from resolver.cli.moments import iso_moment, term_text
 from resolver.cli.reading import ShownReply, show_extended_error
 from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
+from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.wire.idn import with_unicode
+from resolver.wire.names import name_to_text
 
 COLUMNS_MAX = 120
 """Longer lines are hard to read, however wide the terminal is."""
@@ -36,7 +38,7 @@ _ACTIONS = {
     PolicyAction.REFUSED: "blocked: the query is refused (refused)",
     PolicyAction.DROP: "blocked: the query gets no answer (drop)",
     PolicyAction.TCP_ONLY: "sent to TCP: over UDP the answer is cut off (tcp-only)",
-    PolicyAction.LOCAL_DATA: "blocked: the list's own answer (local-data)",
+    PolicyAction.LOCAL_DATA: "blocked: an answer of its own (local-data)",
 }
 
 
@@ -177,6 +179,9 @@ def _order_text(order_id: str, order: dict[str, Any], zone: tzinfo) -> str:
 
 def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
     match explanation.source:
+        case "upstream" if (target := _redirect_of(explanation)) is not None:
+            asked = ", ".join(explanation.upstreams)
+            return [("Client sees", f"a CNAME to {target}, and what {asked} or the cache say of that name")]
         case "upstream":
             asked = ", ".join(explanation.upstreams)
             return [
@@ -198,6 +203,15 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
         case _:
             facts = []
     return facts + (_reply_facts(explanation.reply) if explanation.reply is not None else [])
+
+
+def _redirect_of(explanation: Explanation) -> str | None:
+    """Where the deciding rule sends clients by a CNAME; None: nowhere."""
+    verdict = explanation.verdict
+    if verdict is None or not verdict.is_blocked or verdict.match is None:
+        return None
+    target = redirect_target(verdict)
+    return with_unicode(name_to_text(target)) if target else None
 
 
 def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:

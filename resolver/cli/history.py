@@ -127,13 +127,24 @@ def _print_date(date: dict[str, Any]) -> None:
                 print(f"{words}: {kind}: {listed}")
 
 
+_NOUNS = {
+    "exchanges": "exchange",
+    "domains": "domain",
+    "networks": "network",
+    "lists": "list",
+    "orders": "order",
+    "allow": "exception",
+    "protected": "protected name",
+}
+
+
 def _date_headline(date: dict[str, Any]) -> str:
     """What opened or closed by itself, in numbers."""
     said = []
     for part, verb in (("opened", "opens"), ("closed", "closes")):
         kinds = {kind: names["count"] for kind, names in date.get(part, {}).items() if kind != "words"}
         if kinds:
-            said.append(f"{verb} " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
+            said.append(f"{verb} " + ", ".join(counted(count, _NOUNS[kind]) for kind, count in kinds.items()))
     return f"{iso_moment(date['at'])} had come: {'; '.join(said) or 'nothing opens or closes'}"
 
 

@@ -49,6 +49,8 @@ class PolicyFacts:
     """Exchange id -> number of its rules."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Exchange id -> its state, one of `STATES`."""
+    concealed: tuple[tuple[str, int], ...] = ()
+    """(state, rules) of each exchange whose orders are all confidential: counted, and never named."""
     content: str = ""
     """Hash of the blocklist and its local lists; empty: there is no policy yet."""
     is_empty: bool = False

@@ -57,6 +57,14 @@ def has_hit(verdict: Verdict) -> bool:
     return verdict.action is not _PASSTHRU or (shadow is not None and shadow.rule.kind in COUNTED_KINDS)
 
 
+def is_confidential(verdict: Verdict) -> bool:
+    """Whether a rule spoke of which nobody outside is told: it is counted, and there is no record of it."""
+    match, shadow = verdict.match, verdict.shadow
+    return (match is not None and match.rule.is_confidential) or (
+        shadow is not None and shadow.rule.is_confidential
+    )
+
+
 class Record(NamedTuple):
     """One query and what became of it."""
 
@@ -98,6 +106,8 @@ class RecordBuffer:
         """Keep what became of the query `octets`, if that is wanted and there is room; never waits."""
         verdict = outcome.verdict
         if self._only_blocked and (verdict is PASS or not has_hit(verdict)):
+            return
+        if verdict is not PASS and is_confidential(verdict):
             return
         if (
             len(self._records) >= self._records_max

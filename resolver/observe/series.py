@@ -157,6 +157,7 @@ def list_refreshes(facts: Facts) -> Iterable[Sample]:
 def exchanges_by_state(facts: Facts) -> Iterable[Sample]:
     """Exchanges per state."""
     counts = Counter(facts.policy.states.values())
+    counts.update(state for state, _ in facts.policy.concealed)
     return [((state,), counts[state]) for state in STATES]
 
 
@@ -165,6 +166,8 @@ def domains_by_state(facts: Facts) -> Iterable[Sample]:
     counts: Counter[str] = Counter()
     for exchange, state in facts.policy.states.items():
         counts[state] += facts.policy.rules.get(exchange, 0)
+    for state, count in facts.policy.concealed:
+        counts[state] += count
     return [((state,), counts[state]) for state in STATES]
 
 

@@ -26,6 +26,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
@@ -74,6 +75,7 @@ def compile_policy(
     now: float | None = None,
     text: bytes | None = None,
     on_step: OnStep = lambda _: None,
+    conceal: bool = False,
 ) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already.
 
@@ -81,6 +83,7 @@ def compile_policy(
     `now`: Unix seconds, for remarks on dates.
     `text`: what the blocklist would say, instead of what stands in the file.
     `on_step`: is called with words on what is done next, list by list.
+    `conceal`: what is said of it is for readers outside, who are not told what is confidential.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
     octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
@@ -89,6 +92,31 @@ def compile_policy(
         compiled.transient = True
         compiled.problems = problems
         return compiled
+    now = believed_time(state_dir, time.time()) if now is None else now
+    task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
+    _compile_octets(task, compiled, on_step)
+    if conceal and b"confidential" in octets:
+        concealment = Concealment(blocklist_path, octets)
+        compiled.problems = concealment.problems(compiled.problems)
+        compiled.losses = concealment.lines(compiled.losses)
+    return compiled
+
+
+class _Task(NamedTuple):
+    """What is to be compiled, and how."""
+
+    path: Path
+    octets: bytes
+    out_dir: Path
+    state_dir: Path | None
+    now: float
+    force: bool
+    conceal: bool
+
+
+def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
+    """Compile a blocklist's octets; what comes of it is noted in `compiled`."""
+    blocklist_path, octets, out_dir, state_dir, now, force, _ = task
     compiled.inputs.append(_input(blocklist_path, octets))
     if state_dir is not None:
         compiled.paths.append(str(approvals_path(state_dir)))
@@ -99,14 +127,13 @@ def compile_policy(
         blocklist, forced_problems = read_blocklist(blocklist_path, octets=octets, force=True)
     if blocklist is None:
         compiled.problems = problems
-        return compiled
+        return
     blocklist = replace(blocklist, lists=at_their_places(blocklist.lists, state_dir))
     compiled.paths += [str(spec.path) for spec in blocklist.lists]
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
-    now = believed_time(state_dir, time.time()) if now is None else now
-    fall = _fall_of(blocklist, octets, state_dir, now, compiled)
+    fall = _fall_of(blocklist, task, compiled)
     problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
     # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
@@ -121,7 +148,7 @@ def compile_policy(
     compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += date_problems(blocklist, now)
     if has_errors(compiled.problems):
-        return compiled
+        return
     compiled.key = key_of(compiled.inputs)
     # A download is held against the copy before it when it is fetched: a list from elsewhere that
     # suddenly shrinks must not keep a change of the blocklist out.
@@ -131,25 +158,22 @@ def compile_policy(
     if compiled.image is not None:
         _keep_text(compiled.image, octets)
         compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
-    return compiled
 
 
-def _fall_of(
-    blocklist: Blocklist, octets: bytes, state_dir: Path | None, now: float, compiled: Compiled
-) -> list[Problem]:
+def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Problem]:
     """Hold it against what served last: note what is lost, and give the remarks and objections."""
     try:
-        before = None if state_dir is None else served_text(state_dir)
+        before = None if task.state_dir is None else served_text(task.state_dir)
     except TextLost as error:
         message = f"{error}; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    if before is None or before == octets:
+    if before is None or before == task.octets:
         return []
     old = read_what_served(blocklist.path, before)
     if old is None:
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    fall = find_fall(old, blocklist, now)
+    fall = find_fall(old, blocklist, task.now, conceal=task.conceal)
     compiled.losses = fall.lines()
     return fall.problems(str(blocklist.path))
 
@@ -358,7 +382,12 @@ def main(arguments: list[str] | None = None) -> int:
     compiled = Compiled(problems=problems)
     if not problems:
         compiled = compile_policy(
-            options.blocklist, options.out, force=options.force, state_dir=options.state, text=text
+            options.blocklist,
+            options.out,
+            force=options.force,
+            state_dir=options.state,
+            text=text,
+            conceal=True,
         )
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")

@@ -178,13 +178,20 @@ def native_facts(native: NativeEngine | None) -> NativeFacts | None:
 def policy_facts(table: PolicyTable, content: str) -> PolicyFacts:
     """What the table contains, in labels; `content`: the hash of what it was made of."""
     wall, _ = table.made_at
-    rules = {id(origin.rule) for origin in table.image.classes if origin.effect is Effect.BLOCK}
+    with_entries = {id(origin.rule) for origin in table.image.classes if origin.effect is Effect.BLOCK}
+    counts: Mapping[str, int] = table.counts["per_exchange"]
+    states = {rule.id: state_of(rule, id(rule) in with_entries, wall) for rule in table.exchanges}
+    # Whoever sees a series of it would know of the order.
+    concealed = {rule.id for rule in table.exchanges if rule.at(wall).is_confidential}
     return PolicyFacts(
         generation=table.generation,
-        exchanges=tuple(map(_labels, table.exchanges)),
+        exchanges=tuple(
+            dict.fromkeys(_labels(phase) for rule in table.exchanges for phase in rule.phases or (rule,))
+        ),
         lists=_list_labels(table),
-        rules=dict(table.counts["per_exchange"]),
-        states={rule.label: state_of(rule, id(rule) in rules, wall) for rule in table.exchanges},
+        rules={exchange: count for exchange, count in counts.items() if exchange not in concealed},
+        states={exchange: state for exchange, state in states.items() if exchange not in concealed},
+        concealed=tuple((states[exchange], counts.get(exchange, 0)) for exchange in sorted(concealed)),
         content=content,
         is_empty=not table.is_filtering,
     )
@@ -192,13 +199,14 @@ def policy_facts(table: PolicyTable, content: str) -> PolicyFacts:
 
 def state_of(rule: PolicyRule, has_entries: bool, wall: float) -> str:
     """How an exchange stands at `wall`: one of `STATES`."""
-    if rule.mode is Mode.DISABLED or not has_entries:
+    now = rule.at(wall)
+    if now.mode is Mode.DISABLED or not has_entries:
         return "disabled"
-    if rule.ends_at is not None and rule.ends_at <= wall:
+    if now.ends_at is not None and now.ends_at <= wall:
         return "expired"
-    if rule.starts_at is not None and wall < rule.starts_at:
+    if now.starts_at is not None and wall < now.starts_at:
         return "pending"
-    return ENFORCED if rule.mode is Mode.ENFORCE else "shadow"
+    return ENFORCED if now.mode is Mode.ENFORCE else "shadow"
 
 
 def count_expiring(table: PolicyTable | None, wall: float) -> int:
@@ -245,7 +253,8 @@ def _list_labels(table: PolicyTable) -> tuple[tuple[str, str, str], ...]:
     rules: Iterable[PolicyRule] = (*table.lists, *(origin.rule for origin in table.image.classes))
     labels = {
         _labels(rule): None
-        for rule in rules
+        for source in rules
+        for rule in source.phases or (source,)
         if rule.kind == "list" and rule.action is not PolicyAction.PASSTHRU
     }
     return tuple(labels)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,56 @@ def test_diff_of_two_files(desk: Desk, tmp_path: Path) -> None:
     assert "+ exchange beta (Beta)\n    + a.example\n    + b.example\n" in result.stdout
     same = desk.run("diff", other, other)
     assert same.exit_code == 0 and "No difference" in same.stdout
+
+
+ORDERED = """\
+version: 1
+orders:
+  nafm: {authority: NAFM, title: Order, reference: NAFM-1}
+exchanges:
+  acme: {name: Acme, order: nafm, domains: [acme.example, acme.test]}
+lists:
+- {name: ads, path: ads.txt, order: nafm}
+"""
+
+
+def test_diff_says_what_opens_and_what_each_order_gains_and_loses(desk: Desk, tmp_path: Path) -> None:
+    other = tmp_path / "new.yaml"
+    desk.blocklist.write_text(ORDERED)
+    other.write_text(
+        ORDERED.replace(", acme.test]", "]").replace(", order: nafm}\n", "}\n").replace("mm", "m")
+    )
+    result = desk.run("diff", desk.blocklist, other)
+    assert "1 domain blocked now are not blocked after this: 'acme.test'" in result.stdout
+    assert "order nafm: loses 1 list, 1 domain" in result.stdout
+    shown = json.loads(desk.run("diff", desk.blocklist, other, "--json").stdout)
+    assert shown["by_order"][0]["lost"] == {"lists": ["ads"], "domains": ["acme.test"]}
+    assert shown["opened"]["domains"] == {"count": 1, "names": ["'acme.test'"]}
+    markdown = desk.run("diff", desk.blocklist, other, "--markdown").stdout
+    assert "blocked now are not blocked after this" in markdown
+
+
+def test_history_shows_a_date_that_came(desk: Desk) -> None:
+    text = (
+        ORDERED.replace("reference: NAFM-1", "until: 2026-12-05").replace("lists:\n", "").rsplit("- ", 1)[0]
+    )
+    desk.serve(text)
+    turned_at = datetime(2026, 12, 5, tzinfo=UTC).timestamp()
+    note = Applied(turned_at, [hash_file(desk.blocklist)], {"exchanges": 1, "domains": 2}, turned_at)
+    record(desk.state, note)
+    first = desk.run("history").stdout.splitlines()[0]
+    assert "the calendar" in first and "2026-12-05T00:00:00Z had come: opens 1 exchange, 2 domains" in first
+    shown = desk.run("history", "show", 2).stdout
+    assert "not blocked any more: exchanges: acme" in shown and "the same blocklist means" in shown
+
+
+def test_check_says_what_opens_against_what_serves(desk: Desk, tmp_path: Path) -> None:
+    desk.serve(TENFOLD)
+    desk.blocklist.write_text(TENFOLD.replace("{name: X8,", "{name: X8, from: 2099-01-01,"))
+    result = desk.run("check")
+    assert result.exit_code == 2
+    assert "1 exchange, 1 domain blocked now are not blocked after this: x8 until 2099-01-01" in result.stderr
+    assert "blocked now, and open until a later 'from': exchanges.x8 until 2099-01-01" in result.stderr
 
 
 def test_diff_against_the_history(desk: Desk) -> None:

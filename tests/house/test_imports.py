@@ -75,7 +75,11 @@ PURE_MODULES = {
     "resolver.observe.series",
     "resolver.observe.metric_table",
 }
-IMPURE_MODULES = {"resolver.publishing.publisher", "resolver.publishing.compiler"}
+IMPURE_MODULES = {
+    "resolver.publishing.publisher",
+    "resolver.publishing.dates_keeper",
+    "resolver.publishing.compiler",
+}
 """The publisher watches and swaps; the compiler is the main of a child process."""
 
 

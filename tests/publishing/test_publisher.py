@@ -97,6 +97,7 @@ class Stage:
         self.failing = False
         self.serial = 0
         self.number_in_history = 0
+        self.with_state = False
 
     def write(self, *entries: str, rest: str = "") -> None:
         self.blocklist.write_text(HEAD + "".join(entries) + rest)
@@ -111,7 +112,8 @@ class Stage:
         self.compiled += 1
         if self.failing:
             return Compiled(problems=[Problem("images", 0, "No space left on device")], transient=True)
-        return compile_policy(blocklist, out)
+        state_dir = self.state if self.with_state else None
+        return compile_policy(blocklist, out, state_dir=state_dir, now=self.clock.wall())
 
     def publisher(self) -> Publisher:
         return Publisher(
@@ -600,6 +602,173 @@ def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> 
         assert publisher.status.generation == 2 and stage.blocks("alpha")
 
     play(stage, story)
+
+
+def logged(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+ORDERED = "exchanges:\n  alpha: {name: Alpha, order: two, domains: [alpha.example]}\n"
+
+
+def ordered(stage: Stage, keys: str) -> None:
+    """Write a blocklist of one exchange under one order with these keys."""
+    head = f"version: 1\norders:\n  two: {{authority: Court, title: Order, {keys}}}\n"
+    stage.blocklist.write_text(head + ORDERED)
+    stage.touch(stage.blocklist)
+
+
+def noon(stage: Stage) -> None:
+    stage.clock.wall_ahead = 1.6e9 - (1.6e9 % DAY_S) - 1000.0 + 12 * 3600  # Noon, 2020-09-13.
+
+
+def test_a_date_that_passes_is_one_log_line_and_one_entry_for_the_record(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2020-09-14")
+    turns: list[float] = []
+
+    async def story(publisher: Publisher) -> None:
+        publisher._on_turn = lambda inputs, counts, turn: turns.append(turn.at)
+        assert stage.blocks("alpha")
+        stage.clock.advance(DAY_S)
+        assert not stage.blocks("alpha")
+
+    play(stage, story)
+    assert turns == [1.6e9 - (1.6e9 % DAY_S) + DAY_S]
+    [line] = logged(caplog, "has come")
+    assert "ends: order two; not blocked any more: 1 exchange, 1 domain: alpha" in line
+    [ahead] = logged(caplog, "in 1 day")
+    assert "on 2020-09-14: ends: order two" in ahead
+
+
+def test_an_order_that_changes_no_rule_is_told_on_its_day_all_the_same(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    stage.blocklist.write_text(
+        "version: 1\norders:\n  two: {authority: C, title: T, until: 2020-09-14}\n"
+        "exchanges:\n  alpha: {name: Alpha, domains: [alpha.example]}\n"
+    )
+
+    async def story(publisher: Publisher) -> None:
+        stage.clock.advance(DAY_S)
+
+    play(stage, story)
+    assert len(logged(caplog, "has come: ends: order two; no exchange and no list opens")) == 1
+
+
+def test_dates_that_passed_while_the_server_was_off_are_told_at_the_start(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2020-09-14")
+    play(stage, nothing)
+    caplog.clear()
+    stage.clock.wall_ahead += 3 * DAY_S
+    play(stage, nothing)
+    assert len(logged(caplog, "2020-09-14 has come: ends: order two")) == 1
+    caplog.clear()
+    play(stage, nothing)
+    assert logged(caplog, "has come") == []
+
+
+def test_an_announcement_is_made_once_over_restarts(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    noon(stage)
+    ordered(stage, "until: 2020-09-20")
+    for _ in range(2):
+        play(stage, nothing)
+    assert len(logged(caplog, "in 7 days, on 2020-09-20")) == 1
+
+
+def test_a_board_whose_clock_starts_in_1970_does_not_start_open(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "from: 2020-09-13")
+    play(stage, nothing)
+    stage.clock.wall_ahead = 0.0
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("alpha") and "1970-01-01" in publisher.dates.wall.remark()
+        # That time goes on, and the right one is believed when it comes.
+        stage.clock.advance(DAY_S)
+        assert stage.blocks("alpha")
+        stage.clock.wall_ahead = 1.6e9 + 10 * DAY_S
+        stage.clock.advance(CHECK_S)
+        assert stage.blocks("alpha") and publisher.dates.wall.remark() == ""
+
+    play(stage, story)
+
+
+def test_a_clock_before_the_program_was_built_is_not_believed(stage: Stage) -> None:
+    ordered(stage, "from: 2020-01-01")
+    stage.clock.wall_ahead = 0.0
+
+    async def run() -> None:
+        publisher = Publisher(
+            stage.blocklist,
+            stage.state,
+            stage.clock,
+            stage.published.append,
+            wall=stage.clock.wall,
+            compile_policy=stage.compile,
+            watch=False,
+            earliest=1.6e9,
+        )
+        await publisher.start()
+        await publisher.close()
+
+    asyncio.run(run())
+    assert stage.blocks("alpha")
+
+
+def test_a_clock_that_leaps_ahead_and_back_is_not_held_to_its_mistake(stage: Stage) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+
+    async def story(publisher: Publisher) -> None:
+        stage.clock.wall_ahead += 3650 * DAY_S
+        stage.clock.advance(CHECK_S)
+        assert not stage.blocks("alpha")
+        stage.clock.wall_ahead -= 3650 * DAY_S
+        stage.clock.advance(CHECK_S)
+        assert stage.blocks("alpha") and publisher.dates.wall.remark() == ""
+
+    play(stage, story)
+
+
+def test_an_exception_that_ends_stops_within_a_second_without_a_reload(stage: Stage) -> None:
+    noon(stage)
+    stage.write(entry("alpha"), rest="allow: [{name: shop.alpha.example, through: 2020-09-13}]\n")
+
+    def passes() -> bool:
+        table = stage.published[-1].everybody
+        return not table.judge_name(n("shop.alpha.example"), stage.clock.now()).is_blocked
+
+    async def story(publisher: Publisher) -> None:
+        stage.clock.advance(12 * 3600 - 1)
+        assert passes()
+        stage.clock.advance(1)
+        assert not passes() and stage.compiled == 1
+
+    play(stage, story)
+
+
+def test_the_reloads_log_says_what_is_not_blocked_any_more(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.write(entry("alpha"), entry("beta"))
+
+    async def story(publisher: Publisher) -> None:
+        stage.write(entry("alpha"))
+        stage.with_state = True
+        assert await publisher.reload_if_changed()
+
+    play(stage, story)
+    [line] = logged(caplog, "blocked now are not blocked after this")
+    assert line == ("new policy in force: 1 exchange, 1 domain blocked now are not blocked after this: beta")
 
 
 # The real thing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -261,3 +262,50 @@ def test_closing_waits_for_no_record() -> None:
         await asyncio.wait_for(recorder.close(), 5)
 
     asyncio.run(play())
+
+
+# Dates.
+
+DATED = """\
+version: 1
+orders:
+  nafm: {authority: A, title: T, until: 2026-12-05}
+exchanges:
+  acme: {name: Acme, order: nafm, domains: [acme.example, also.example]}
+  other: {name: Other, domains: [also.acme.example]}
+"""
+TURN = datetime(2026, 12, 5, tzinfo=UTC).timestamp()
+
+
+def test_a_date_that_passed_is_a_generation_that_says_what_opened(tmp_path: Path) -> None:
+    note = applied(tmp_path, DATED)
+    note.at = TURN - 5
+    assert record(tmp_path, note) == 1
+    turned = Applied(TURN, note.inputs, note.counts, TURN)
+    assert record(tmp_path, turned) == record(tmp_path, turned) == 2
+    # Whoever restarts has the same content in force: no news.
+    assert record(tmp_path, Applied(TURN + 60, note.inputs, note.counts)) == 2
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+        assert history.text(2) == DATED.encode()
+    assert latest is not None and (latest.who, latest.who_from) == ("", "date")
+    date = latest.changes["date"]
+    assert date["at"] == TURN and "closed" in date
+    assert date["opened"]["words"].startswith("1 exchange, 2 domains blocked now are not blocked")
+    assert date["opened"]["exchanges"] == {"count": 1, "names": ["acme"]}
+    assert date["opened"]["orders"] == {"count": 1, "names": ["nafm"]}
+
+
+def test_the_history_says_what_an_edit_opened(tmp_path: Path) -> None:
+    note = applied(tmp_path, DATED)
+    note.at = TURN - 5
+    record(tmp_path, note)
+    later = applied(tmp_path, DATED.replace(", also.example", ""))
+    later.at = TURN - 4
+    record(tmp_path, later)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+    assert latest is not None
+    assert latest.changes["opened"]["words"] == (
+        "1 domain blocked now are not blocked after this: 'also.example'"
+    )

@@ -403,8 +403,10 @@ class Scene:
             return []
         self.read_records()
         ended = [client.ending for client in self.clients.values() if client.ending is not None]
+        # Of what is confidential there is a count and no record.
+        told = [ending for ending in ended if not any(" confidential " in hit for hit in ending.hits)]
         wanted = Counter(
-            replace(ending, close=False) for ending in ended if ending.hits or self._logs == "all"
+            replace(ending, close=False) for ending in told if ending.hits or self._logs == "all"
         )
         logged = self._stage.logged
         return [logged - wanted, wanted - logged] if logged != wanted else []

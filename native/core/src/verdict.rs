@@ -169,6 +169,9 @@ pub struct LocalData {
     pub redirect: Box<[u8]>,
 }
 
+/// The label of every rule whose orders are all confidential.
+pub const CONFIDENTIAL: &str = "confidential";
+
 /// One source of rules with one set of properties: an exchange or a list (or allow/protected).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {

@@ -2,6 +2,8 @@
 //!
 //! Knows: labels.  Does not know: records, how outcomes are counted.
 
+use crate::verdict::CONFIDENTIAL;
+
 /// The labels of a rule that spoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HitLabels {
@@ -31,6 +33,11 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// Whether a rule spoke of which nobody outside is told: it is counted, and there is no record of it.
+    pub fn is_confidential(&self) -> bool {
+        [&self.enforced, &self.shadow].into_iter().flatten().any(|hit| hit.label == CONFIDENTIAL)
+    }
+
     /// What stands in every line of the log behind the question, in order.
     pub fn fields(&self) -> Vec<(String, &str)> {
         let mut fields = Vec::new();

@@ -36,7 +36,13 @@ impl Source {
         if kind_max as usize >= known {
             Arc::make_mut(&mut self.kinds).extend(learn(known));
         }
-        Some(Part { kinds: Arc::clone(&self.kinds), words, count })
+        let mut part = Part { kinds: Arc::clone(&self.kinds), words, count };
+        if part.kinds.iter().any(Kind::is_confidential) {
+            let mut told = 0;
+            part.each(|_| told += 1);
+            part.count = told;
+        }
+        Some(part)
     }
 
     /// Records that found no room, since the beginning.
@@ -66,9 +72,12 @@ pub struct Record<'r> {
 }
 
 impl Part {
-    /// Call `each` with every record.
+    /// Call `each` with every record but those of confidential rules.
     pub fn each(&self, mut each: impl FnMut(Record)) {
         each_record(&self.words, |raw| {
+            if self.kinds.get(raw.kind as usize).is_some_and(Kind::is_confidential) {
+                return;
+            }
             each(Record { kind: raw.kind as usize, address: raw.address, at: raw.at, octets: raw.octets });
         });
     }
