@@ -14,7 +14,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test check bench fmt clean peers native engine
+.PHONY: help run demo unit test long check bench fmt clean peers native engine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ unit: engine ## the fast tests, under a minute
 test: engine peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto
+
+long: export FUZZ_PROFILE = long
+long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+	scripts/test-native.sh $(VENV)
+	$(PYTEST) -n auto
+	$(BIN)/python -m benchmarks abuse
+	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
 check: engine ## format, lint, types, and the files we ship
 	$(BIN)/ruff format --check .

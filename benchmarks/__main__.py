@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure, keep the raw readings, write the page.
 
-Knows: the command line.  Nothing here passes or fails: figures are shown beside the bar.
+Knows: the command line.  Nothing here passes or fails, but `abuse`: figures are shown beside the bar.
 
 Without arguments every part is run and `docs/benchmarks.md` is written; otherwise the page goes beside
 the raw readings.  Parts:
@@ -14,6 +14,7 @@ the raw readings.  Parts:
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what the query log costs the native engine; only when named
   gates    what each step of the Python engine costs; only when named
+  abuse    memory and waits before, during and after attacks; exit 1 where one leaves a trace; only when named
   render   the page again from the readings that are there; only when named
 """
 
@@ -29,6 +30,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from benchmarks import results
+from benchmarks.abuse import QUICK, Lengths, as_documents, measure_abuse
+from benchmarks.abuse_attacks import ATTACKS
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
@@ -52,8 +55,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gathering", "records", "gates", "render")
-PARTS_WITHOUT_A_PAGE = {"gathering", "records", "gates"}
+PARTS_WHEN_NAMED = ("lists", "gathering", "records", "gates", "abuse", "render")
+PARTS_WITHOUT_A_PAGE = {"gathering", "records", "gates", "abuse"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -84,6 +87,8 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="unpacked packages of another release: see benchmarks.packages",
     )
     parser.add_argument("--loads", default=",".join(LOADS))
+    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both", help="of abuse")
+    parser.add_argument("--attacks", default=",".join(ATTACKS), help=f"of abuse: {', '.join(ATTACKS)}")
     parser.add_argument(
         "--variants", default=",".join(VARIANTS_OF_CONTEST), help=f"of: {', '.join(VARIANTS)}"
     )
@@ -109,6 +114,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         ("contestants", [name.partition("@")[0] for name in wanted], tuple(CONTESTANTS)),
         ("loads", arguments.loads.split(","), LOADS),
         ("variants", arguments.variants.split(","), tuple(VARIANTS)),
+        ("attacks", arguments.attacks.split(","), tuple(ATTACKS)),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -171,13 +177,15 @@ def main() -> None:
     os.environ["PATH"] += os.pathsep + "/usr/sbin"
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:
         directory = (arguments.directory or Path(temporary)).resolve()
-        run_parts(directory, arguments)
+        is_fine = run_parts(directory, arguments)
     if not set(arguments.parts) <= PARTS_WITHOUT_A_PAGE:
         write_page(arguments.out, arguments.page)
+    if not is_fine:
+        sys.exit(1)
 
 
-def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
-    """Every part that is wanted, each saved as soon as it is read."""
+def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
+    """Every part that is wanted, each saved as soon as it is read; False: an attack has left a trace."""
     parts, length = arguments.parts, lengths(arguments)
     if {"contest", "throughput", "waits"} & set(parts):
         _field_parts(directory, arguments, length)
@@ -213,6 +221,15 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> None:
         from benchmarks.gates import report_gates
 
         report_gates(directory, arguments.names)
+    return "abuse" not in parts or _abuse(directory, arguments)
+
+
+def _abuse(directory: Path, arguments: argparse.Namespace) -> bool:
+    engines = [engine for engine in ENGINES if arguments.engine in (engine, "both")]
+    lengths = QUICK if arguments.quick else Lengths()
+    readings = measure_abuse(directory, engines, arguments.attacks.split(","), lengths)
+    results.save(arguments.out, "abuse", {"readings": as_documents(readings)})
+    return not any(reading.failures for reading in readings)
 
 
 def _engines(arguments: argparse.Namespace) -> list[str]:

@@ -115,6 +115,10 @@ class Replacement:
             elif not stat.S_ISLNK(before.st_mode):
                 flags = os.O_WRONLY | os.O_CLOEXEC | (0 if is_pipe_of_ours else os.O_NOFOLLOW)
                 descriptor = os.open(name, flags, dir_fd=self._folder)
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    # Somebody put it there meanwhile; it may be another name of any file.
+                    os.close(descriptor)
+                    raise OSError(errno.EBUSY, "was a pipe or a device a moment ago", str(self._target))
                 return open(descriptor, "wb")  # noqa: PTH123 - a descriptor.
         if is_mount_point(self._target.resolve()):
             raise OSError(errno.EBUSY, MOUNTED, str(self._target))

@@ -8,9 +8,10 @@ protocols, so that it can be tested, and type-checked, where nothing is compiled
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -43,9 +44,10 @@ UpstreamReport = tuple[int, int, int, float, list[int], float]
 """Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
 buckets, the mean round-trip time."""
 
-UpstreamSetFields = tuple[bytes, int, bool, bool, float, float]
+UpstreamSetFields = tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]
 """Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
-seconds, monotonic seconds from which Python must ask (a probe is due)."""
+seconds, monotonic seconds from which Python must ask (a probe is due), letter case of names (0: lower; 1:
+mixed, and Python judges what comes; 2: mixed), why all of the set are down (None: they are not)."""
 
 
 class Waiting(NamedTuple):
@@ -129,11 +131,24 @@ class Core(NativeGates, Protocol):
     @property
     def waiting(self) -> int: ...
 
-    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
-        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
+    def publish(
+        self,
+        path: str,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
+        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on.
+
+        `nat64_prefixes`: those of the network, (16 octets, bits).
+        """
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to Python from now on."""
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 

@@ -255,6 +255,26 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+def test_a_pipe_that_becomes_another_file_meanwhile_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, pipe = tmp_path / "secret", tmp_path / "pipe"
+    secret.write_bytes(b"one")
+    os.mkfifo(pipe)
+    really_open = os.open
+
+    def open_late(name: str, flags: int, *more: Any, **where: Any) -> int:
+        if name == "pipe" and flags & os.O_WRONLY:
+            pipe.unlink()
+            pipe.hardlink_to(secret)
+        return really_open(name, flags, *more, **where)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with pytest.raises(OSError, match="a moment ago"):
+        replace_file(pipe, b"two")
+    assert secret.read_bytes() == b"one"
+
+
 def test_leftovers_of_all_files_go_but_not_what_is_being_written(tmp_path: Path) -> None:
     (tmp_path / ".f.0123abcd.new").write_bytes(b"half")
     with replacing(tmp_path / "g") as new:

@@ -8,9 +8,10 @@ compared with its form, because `x`, `=x` and `*.x` block different things.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -31,6 +32,10 @@ _DOWNLOAD_FACTS = (
     "signature",
     "allow_http",
     "allow_private",
+    "access",
+    "discover",
+    "tsig",
+    "tls_ca",
 )
 
 Kind = Literal["gained", "lost", "changed"]
@@ -306,7 +311,7 @@ def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
         del facts[derived]
     return {
         "path": _from_folder(spec.path, folder),
-        "format": spec.format,
+        "format": _format_text(spec),
         "match": spec.match.value if spec.match else None,
         "kind": spec.kind,
         **facts,
@@ -319,6 +324,13 @@ def _list_facts(spec: ListSpec, blocklist: Blocklist) -> dict[str, str | None]:
     }
 
 
+def _format_text(spec: ListSpec) -> str:
+    if spec.register is None or spec.register.mapping is None:
+        return spec.format
+    mapping = {key: value for key, value in spec.register.as_json()["mapping"].items() if value}
+    return json.dumps(mapping, ensure_ascii=False)
+
+
 def _download_facts(download: Download | None, folder: Path) -> dict[str, str | None]:
     """How a list is fetched; without `octets_max`, which is the list's `size_octets_max`."""
     if download is None:
@@ -327,6 +339,12 @@ def _download_facts(download: Download | None, folder: Path) -> dict[str, str | 
     if (wanted := download.signature) is not None:
         location = wanted.location if wanted.is_url else _from_folder(Path(wanted.location), folder)
         signature = " ".join(filter(None, (wanted.scheme, wanted.key_id, wanted.key, "at", location)))
+    tsig = tls_ca = None
+    if (transfer := download.transfer) is not None:
+        tls_ca = None if transfer.tls_ca is None else _from_folder(Path(transfer.tls_ca), folder)
+        if transfer.tsig is not None:
+            file = _from_folder(Path(transfer.tsig.secret_file), folder)
+            tsig = f"{transfer.tsig.name} {transfer.tsig.algorithm} {file}"
     values = (
         download.url,
         str(download.refresh_s),
@@ -335,8 +353,19 @@ def _download_facts(download: Download | None, folder: Path) -> dict[str, str | 
         signature,
         str(download.allow_http).lower(),
         str(download.allow_private).lower(),
+        _written_fact(download.access),
+        _written_fact(download.discover),
+        tsig,
+        tls_ca,
     )
     return dict(zip(_DOWNLOAD_FACTS, values, strict=True))
+
+
+def _written_fact(value: object) -> str | None:
+    """A small group of keys in words: those that say something; paths of secrets, and no secrets."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return None if value is None else str(value)
+    return json.dumps({key: each for key, each in asdict(value).items() if each}, ensure_ascii=False)
 
 
 def _from_folder(path: Path, folder: Path) -> str:

@@ -58,16 +58,17 @@ def format_text(text: str, *, sort_exchanges: bool = False, schema: str | None =
     if _OTHER_LINE_ENDS.search(text):
         raise CannotFormat("it has line ends other than LF and CR LF")
     lines = text.removesuffix("\n").split("\n")
-    for key, sequence in _name_lists(_compose(text)):
+    for key, sequence in _name_lists(compose(text)):
         _tidy_names(lines, key, sequence)
     if sort_exchanges:
-        _sort_exchanges(lines, _compose("\n".join(lines) + "\n"))
+        _sort_exchanges(lines, compose("\n".join(lines) + "\n"))
     if schema is not None:
         _put_schema(lines, schema)
     return mark + newline.join(lines) + newline
 
 
-def _compose(text: str) -> yaml.MappingNode:
+def compose(text: str) -> yaml.MappingNode:
+    """The nodes of a text, with their places.  Raises `CannotFormat`."""
     # Aliases, depth and tags were refused when it was read.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     node = yaml.compose(text, Loader=loader)
@@ -76,7 +77,8 @@ def _compose(text: str) -> yaml.MappingNode:
     return node
 
 
-def _child(node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+def child(node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """The key `name` of a mapping, and its value; None where it has none."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == name:
@@ -86,10 +88,10 @@ def _child(node: yaml.Node, name: str) -> tuple[yaml.Node, yaml.Node] | None:
 
 def _name_lists(root: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.SequenceNode]]:
     """Every list of names, with the key it stands under."""
-    found = [_child(root, name) for name in ("allow", "protected")]
-    exchanges = _child(root, "exchanges")
+    found = [child(root, name) for name in ("allow", "protected")]
+    exchanges = child(root, "exchanges")
     if exchanges is not None and isinstance(exchanges[1], yaml.MappingNode):
-        found += [_child(value, "domains") for _, value in exchanges[1].value]
+        found += [child(value, "domains") for _, value in exchanges[1].value]
     for pair in found:
         if pair is not None and isinstance(pair[1], yaml.SequenceNode):
             yield pair[0], pair[1]
@@ -208,13 +210,13 @@ def _sorted_lines(group: list[_Chunk]) -> list[str]:
 
 def _sort_exchanges(lines: list[str], root: yaml.MappingNode) -> None:
     """Sort the exchanges by id, between comments that are followed by a blank line."""
-    pair = _child(root, "exchanges")
+    pair = child(root, "exchanges")
     if pair is None or not isinstance(pair[1], yaml.MappingNode) or pair[1].flow_style:
         return
     entries = pair[1].value
     starts = [key.start_mark.line for key, _ in entries]
     column = entries[0][0].start_mark.column if entries else 0
-    ends = [_end_line(lines, value, column) for _, value in entries]
+    ends = [end_line(lines, value, column) for _, value in entries]
     position = pair[0].end_mark.line + 1
     if not entries or starts[0] < position or len(set(starts)) != len(starts):
         return
@@ -247,9 +249,9 @@ def _placed(group: list[_Chunk], gaps: list[list[str]]) -> list[str]:
     ]
 
 
-def _end_line(lines: list[str], node: yaml.Node, column: int) -> int:
+def end_line(lines: list[str], node: yaml.Node, column: int) -> int:
     """The last line that belongs to an entry: of its content, or of a comment indented like it."""
-    end = _last_line(node)
+    end = last_line(node)
     for number in range(end + 1, len(lines)):
         line = lines[number]
         indent = len(line) - len(line.lstrip())
@@ -259,10 +261,11 @@ def _end_line(lines: list[str], node: yaml.Node, column: int) -> int:
     return end
 
 
-def _last_line(node: yaml.Node) -> int:
+def last_line(node: yaml.Node) -> int:
+    """The last line of a node's own content; the parser's end mark is behind the comments below it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
-        return _last_line(last[1] if isinstance(last, tuple) else last)
+        return last_line(last[1] if isinstance(last, tuple) else last)
     # A block scalar ends at the start of the line after it.
     at_next = node.end_mark.column == 0 and node.end_mark.line > node.start_mark.line
     return int(node.end_mark.line) - at_next

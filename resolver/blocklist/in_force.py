@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 
-from resolver.blocklist.rules import Blocklist
+from resolver.blocklist.rules import Blocklist, ListSpec
 from resolver.policy.verdict import Mode, PolicyRule, RuleForm
 from resolver.wire.names import suffix_offsets
 
@@ -69,6 +69,11 @@ class InForce:
             spec.name: spec.rule
             for spec in blocklist.lists
             if spec.kind == "block" and spec.rule.is_in_force(now)
+        }
+        self.readings = {spec.name: _reading(spec) for spec in blocklist.lists if spec.rule.is_in_force(now)}
+        """How each list is read, those of exceptions, too."""
+        self.allow_lists = {
+            spec.name for spec in blocklist.lists if spec.kind == "allow" and spec.rule.is_in_force(now)
         }
 
     @property
@@ -153,3 +158,9 @@ def next_start(rule: PolicyRule, now: float) -> float | None:
 def suffixes(owner: bytes) -> list[bytes]:
     """The name and all above it, longest first, the root last."""
     return [owner[offset:] for offset in (*suffix_offsets(owner), len(owner) - 1)]
+
+
+def _reading(spec: ListSpec) -> tuple[object, ...]:
+    """What decides which names a list has, but for its content."""
+    source = str(spec.path) if spec.download is None else spec.download.url
+    return source, spec.format, spec.match

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from resolver.blocklist.measures import Measure, measure_from
+from resolver.blocklist.registers import FORMAT_SCHEMA, format_from
 from resolver.config.yamlmodel import Section
 from resolver.config.yamlmodel import setting as _setting
 from resolver.config.yamlmodel import text_setting as _text_setting
@@ -133,6 +134,14 @@ OrderIds = Annotated[
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Urls = Annotated[
+    tuple[OneLine, ...] | None,
+    Field(strict=False),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+    ),
+]
 _NAME_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1}
 NameEntries = Annotated[
     Any,
@@ -179,7 +188,8 @@ NetworkEntries = Annotated[
 ActionWord = Literal["nxdomain", "nodata", "sinkhole", "refused", "drop"]
 EdeWord = Literal["auto", "blocked", "censored", "filtered"]
 ModeWord = Literal["enforce", "shadow", "disabled"]
-FormatWord = Literal["auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz"]
+FormatValue = Annotated[Any, PlainValidator(format_from), WithJsonSchema(FORMAT_SCHEMA)]
+ListKind = Literal["block", "allow", "check"]
 Category = Literal["exchange", "ico", "otc", "payment", "media", "other"]
 
 
@@ -319,13 +329,72 @@ class SignatureEntry(Section):
     )
 
 
+class TsigEntry(Section):
+    """The key of a zone transfer (RFC 8945)."""
+
+    name: OneLine = text_setting(..., "The key's name, as the primary has it.", longest=255)
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"] = setting(
+        "hmac-sha256", "The key's algorithm."
+    )
+    secret_file: OneLine = text_setting(
+        ..., "The file of the secret: base64, or what tsig-keygen writes.", longest=4_096
+    )
+
+
+class LoginEntry(Section):
+    """A token that is asked for before the list is."""
+
+    url: OneLine = text_setting(..., "Where; at the host of the list's url.", longest=4_096)
+    body_file: OneLine = text_setting(..., "File of the JSON that is sent: user and password.", longest=4_096)
+    token: OneLine = text_setting(
+        "access_token", "Where the token is in the answer's JSON, keys with dots between.", longest=200
+    )
+
+
+class AccessEntry(Section):
+    """How a download proves who asks: paths of files, for secrets do not belong here."""
+
+    bearer_file: OneLine | None = text_setting(None, "File of a bearer token.", longest=4_096)
+    basic_file: OneLine | None = text_setting(None, "File of user:password.", longest=4_096)
+    api_key_file: OneLine | None = text_setting(None, "File of a key for api_key_header.", longest=4_096)
+    api_key_header: OneLine | None = text_setting(None, "Header of the key, e.g. X-Api-Key.", longest=64)
+    login: LoginEntry | None = setting(
+        None, "Where a token is asked for.", allowed="a mapping with url, body_file and token"
+    )
+    certificate_file: OneLine | None = text_setting(None, "Client certificate (PEM) of TLS.", longest=4_096)
+    key_file: OneLine | None = text_setting(None, "Its private key (PEM).", longest=4_096)
+
+
+class DiscoverEntry(Section):
+    """The url is a page that names the list's link, which changes."""
+
+    link: OneLine = text_setting(..., "Regular expression that the link has.", longest=500)
+    choose: Literal["only", "first", "last", "highest"] = setting(
+        "only", "Which of several links: highest compares numbers in them, such as dates."
+    )
+    sha256: OneLine | None = text_setting(
+        None, "The same for the link of a file with the list's SHA-256.", longest=500
+    )
+
+
 class ListEntry(Overrides):
     """One list of names from elsewhere: a file here, or one that is downloaded."""
 
     name: OneLine = text_setting(..., f"Metric label: {ID_FORM}.", longest=63)
     path: OneLine | None = text_setting(None, "The file; relative to the blocklist's folder.", longest=4_096)
-    url: OneLine | None = text_setting(
-        None, "Where it is downloaded from, instead of path: https://...", longest=4_096
+    url: Urls = setting(
+        None,
+        "Where it comes from, instead of path: https://..., or the primaries of a zone, one or a list: "
+        "axfr://192.0.2.1:53/zone.example, axfr+tls://192.0.2.1:853/zone.example#ns.example",
+        allowed="a URL, or a list of URLs",
+    )
+    tsig: TsigEntry | None = setting(
+        None,
+        "The key that signs a zone transfer.",
+        allowed="a mapping with name, algorithm and secret_file",
+    )
+    tls_ca: OneLine | None = text_setting(
+        None, "File of the certificate authorities for axfr+tls://; absent: the system's.", longest=4_096
     )
     refresh_s: int = setting(86_400, "How often it is fetched.", unit="seconds", least=300, most=31_536_000)
     timeout_s: float = setting(
@@ -339,15 +408,31 @@ class ListEntry(Overrides):
         "The public key of the one who must have signed it.",
         allowed="a mapping with ed25519 or minisign: the public key, and url or path of the signature",
     )
+    access: AccessEntry | None = setting(
+        None,
+        "How the download proves who asks; only over https, only to the url's own host.",
+        allowed="a mapping with bearer_file, basic_file, api_key_file, login or certificate_file",
+    )
+    discover: DiscoverEntry | None = setting(
+        None,
+        "How the list's link is found on the page at url.",
+        allowed="a mapping with link: a regular expression",
+    )
     allow_http: bool = setting(False, "Fetch it over http:// although nothing proves its content.")
     allow_private: bool = setting(
         False, "Fetch it from loopback, private and link-local addresses, too; never needed on the Internet."
     )
-    format: FormatWord = setting("auto", "How the file is written; auto: recognised by its first lines.")
+    format: FormatValue = setting(
+        "auto",
+        "How it is written; auto: recognised by its first lines; register/KIND or a mapping: a register.",
+    )
     match: Literal["exact", "subtree", "below"] | None = setting(
         None, "How far each name reaches; absent: as the format has it (hosts: exact, domains: subtree)."
     )
-    kind: Literal["block", "allow"] = setting("block", "allow: exceptions, from other lists only.")
+    kind: ListKind = setting(
+        "block",
+        "allow: exceptions, from other lists only; check: a register of who is authorised; blocks nothing.",
+    )
     category: Category | None = setting(None, "What kind of names it holds.")
     order: OrderIds = setting((), "Id of the order it is blocked by, or a list of ids.")
     starts: Moment = setting(None, _FROM, alias="from")

@@ -85,6 +85,10 @@ class Opening:
     domains: Names = Names()
     networks: Names = Names()
     lists: Names = Names()
+    reread: Names = Names()
+    """Lists that are read from elsewhere or otherwise; what that opens, only their lines say."""
+    allow_lists: Names = Names()
+    """Lists of exceptions that were not there, or were read otherwise."""
     orders: Names = Names()
     """Because of which nothing is blocked any more, and something is open now."""
     allowed: Names = Names()
@@ -110,6 +114,9 @@ class Opening:
             Loss("domain", self.domains),
             Loss("network", self.networks),
             Loss("list", self.lists, "no longer enforced"),
+            # What their lines open has no names here either.
+            Loss("list", self.reread, "read from elsewhere or otherwise"),
+            Loss("list", self.allow_lists, "new exceptions from lists"),
             Loss("exception", self.allowed, "new under 'allow'"),
             Loss("exception", self.protected, "new under 'protected'"),
         )
@@ -169,6 +176,12 @@ class Comparison:
         """Entries of which at least a part is not blocked any more."""
         self.networks = [network for network in old.networks if not new.has_network(network)]
         self.lists = sorted(old.lists.keys() - new.lists.keys())
+        self.reread = sorted(
+            name for name in old.lists.keys() & new.lists.keys() if old.readings[name] != new.readings[name]
+        )
+        self.allow_lists = sorted(
+            name for name in new.allow_lists if old.lists and old.readings.get(name) != new.readings[name]
+        )
         self.allowed = [entry for entry in new.allow - old.allow if _reaches(entry, old)]
         self.protected = [entry for entry in new.protected - old.protected if _reaches(entry, old)]
         touched = {old.domains[entry] for entry in self.domains}
@@ -213,6 +226,8 @@ class Comparison:
                 (self._returning(name, self._list_rule(name)), old.lists[name].at(old.now).is_confidential)
                 for name in self.lists
             ),
+            reread=names((name, old.lists[name].at(old.now).is_confidential) for name in self.reread),
+            allow_lists=names((name, False) for name in self.allow_lists),
             orders=names((order, old.blocklist.orders[order].is_confidential) for order in self.orders),
             allowed=names(self._exceptions(self.allowed)),
             protected=names(self._exceptions(self.protected)),

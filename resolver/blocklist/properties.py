@@ -6,12 +6,13 @@ Does not know: names, lines, the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from resolver.blocklist.dates import ALWAYS, Window
 from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
 from resolver.blocklist.phases import measured, mode_of, stretches
+from resolver.blocklist.registers import RegisterFormat
 from resolver.blocklist.rules import Order
 from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, joined_phases
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
@@ -35,12 +36,25 @@ def exchange_rule(
 def list_rule(
     entry: ListEntry, defaults: Defaults, orders: Sequence[Order] = (), window: Window = ALWAYS
 ) -> PolicyRule:
-    """Resolve a list that cites `orders`; one of kind allow has the action PASSTHRU."""
+    """Resolve a list that cites `orders`; one of kind allow or check has the action PASSTHRU.
+
+    A register that only warns is in shadow unless its own entry has a mode, whatever its orders say.
+    """
     base = replace(_shared("list", entry.name, entry, defaults), category=entry.category or "")
     rule = _over_time(base, f"A name on list {entry.name}", entry, defaults, orders, window)
+    if entry.kind == "check":
+        rule = with_mode(rule, dict.fromkeys(Mode, Mode.DISABLED))
+    elif only_warns(entry):
+        rule = with_mode(rule, {Mode.ENFORCE: Mode.SHADOW})
     if entry.kind == "block":
         return rule
     return with_action(rule, PolicyAction.PASSTHRU, None)
+
+
+def with_mode(rule: PolicyRule, instead: Mapping[Mode, Mode]) -> PolicyRule:
+    """The same rule with other modes, in all its phases."""
+    phases = tuple(replace(phase, mode=instead.get(phase.mode, phase.mode)) for phase in rule.phases)
+    return replace(rule, mode=instead.get(rule.mode, rule.mode), phases=phases)
 
 
 def with_action(rule: PolicyRule, action: PolicyAction, local_data: LocalData | None) -> PolicyRule:
@@ -103,6 +117,12 @@ def _measured(base: PolicyRule, entry: ExchangeEntry | ListEntry, orders: Sequen
         sinkhole_ipv4=measure.ipv4 or base.sinkhole_ipv4,
         sinkhole_ipv6=measure.ipv6 or base.sinkhole_ipv6,
     )
+
+
+def only_warns(entry: ListEntry) -> bool:
+    """Whether a list is a register of warnings, and nobody has written that it is to block."""
+    register = entry.format if isinstance(entry.format, RegisterFormat) else None
+    return entry.mode is None and register is not None and register.is_warning
 
 
 def passing_rule(kind: str, name: str, window: Window = ALWAYS) -> PolicyRule:

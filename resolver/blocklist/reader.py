@@ -37,7 +37,8 @@ from resolver.blocklist.keys import (
     blocklist_schema,
 )
 from resolver.blocklist.orders import order_from, unreadable_order
-from resolver.blocklist.properties import exchange_rule, list_rule, passing_rule
+from resolver.blocklist.properties import exchange_rule, list_rule, only_warns, passing_rule
+from resolver.blocklist.registers import RegisterFormat, kind_objection
 from resolver.blocklist.rules import (
     AddressRule,
     Blocklist,
@@ -114,6 +115,7 @@ class _Reader:
         self._defaults = Defaults()
         self._orders: dict[str, Order] = {}
         self._exchanges: list[PolicyRule] = []
+        self._aliases: dict[str, tuple[str, ...]] = {}
         self._citations: list[Citation] = []
         self._order_lines: dict[str, dict[str, int]] = {}
         self._names: dict[str, str] = {}
@@ -165,6 +167,7 @@ class _Reader:
             lists=tuple(self._lists),
             contact=self._defaults.contact,
             fall_max_percent=self._defaults.fall_max_percent,
+            aliases=self._aliases,
             citations=tuple(self._citations),
             order_lines=self._order_lines,
         )
@@ -254,6 +257,8 @@ class _Reader:
             self._has_bad_entries |= has_bad_entries
             if entry is None:
                 continue
+            if entry.aliases:
+                self._aliases[key] = entry.aliases
             self._warn_of_entry(key, entry, value, line)
             if len(self._blocked) + len(self._addresses) == count_before and not has_bad_entries:
                 self._findings.warning(
@@ -398,18 +403,29 @@ class _Reader:
         if not ID_PATTERN.fullmatch(entry.name):
             error("name", f"{show(entry.name)} is not allowed; allowed: {ID_FORM}")
         download = download_of(entry, self._path.parent, entry.size_mb_max * MIB, error)
-        if entry.kind == "allow" and entry.action is not None:
-            error("action", "a list of kind 'allow' cannot have an action")
+        if entry.kind != "block" and entry.action is not None:
+            error("action", f"a list of kind '{entry.kind}' cannot have an action")
+        register = entry.format if isinstance(entry.format, RegisterFormat) else None
+        if objection := kind_objection(entry.kind, register):
+            error("kind", objection)
         cited = self._cited(entry.order, error)
         window = self._window(entry, error)
         self._warn_of_action(entry.action, at("action"), where)
+        enforced = [order.id for order in cited if order.mode is Mode.ENFORCE]
+        if only_warns(entry) and enforced:
+            message = f"is a register of warnings and in shadow, although order {enforced[0]} says enforce"
+            self._findings.warning(line, f"{where}: {message}; write 'mode: enforce' here to block by it")
         rule = list_rule(entry, self._defaults, cited, window)
         self._cite(where, rule, entry, cited, window, _lines_of(value, line))
         self._lists.append(
             ListSpec(
                 name=entry.name,
                 path=UNPLACED if download else self._path.parent / (entry.path or ""),
-                format=entry.format,
+                format=register.text
+                if register
+                else "rpz"
+                if download and download.transfer
+                else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
                 rule=rule,
@@ -421,6 +437,7 @@ class _Reader:
                 line=line,
                 change_max_percent=entry.change_max_percent or self._defaults.change_max_percent,
                 download=download,
+                register=register,
             )
         )
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from resolver.blocklist.dates import Window
 from resolver.blocklist.downloads import Download
 from resolver.blocklist.measures import Measure
+from resolver.blocklist.registers import RegisterFormat
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm
 from resolver.problems import Problem
 
@@ -51,11 +52,11 @@ class ListSpec:
     path: Path
     """Relative paths are already resolved against the blocklist's folder."""
     format: str
-    """`auto`, or a key of `lists.FORMATS`."""
+    """`auto`, a key of `lists.FORMATS`, or what `register` is."""
     match: RuleForm | None
     """None: as the format has it."""
-    kind: Literal["block", "allow"]
-    """An allow list reaches lists only, and its `rule.action` is PASSTHRU."""
+    kind: Literal["block", "allow", "check"]
+    """An allow list reaches lists only, and its `rule.action` is PASSTHRU; a check list has no rules."""
     rule: PolicyRule
     size_octets_max: int
     file: str
@@ -69,6 +70,8 @@ class ListSpec:
     """A list of over a thousand names that shrinks or grows by more needs force."""
     download: Download | None = None
     """How it is fetched; `path` is then where its last good copy is kept."""
+    register: RegisterFormat | None = None
+    """Of an authority's register; `format` says which in a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,8 @@ class Blocklist:
     fall_max_percent: int = 20
     """Part of the exchanges, and of the domains, in force that one edit may open without force."""
     warnings: tuple[Problem, ...] = field(default=())
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Exchange id -> its other names, where it has any."""
     citations: tuple[Citation, ...] = ()
     """Of exchanges, then lists, in file order."""
     order_lines: dict[str, dict[str, int]] = field(default_factory=dict)

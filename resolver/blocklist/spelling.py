@@ -99,7 +99,7 @@ def _mixed_remark(text: str, label: str, scripts: tuple[str, ...]) -> str:
 
 
 def _top_level_remark(labels: list[str]) -> str:
-    near = _near_top_level(labels[-1])
+    near = near_top_level(labels[-1])
     hint = f"; did you mean {'.'.join([*labels[:-1], near])!r}?" if near else ""
     return f"{'.'.join(labels)!r}: there is no top-level domain {show(labels[-1])}{hint}"
 
@@ -109,7 +109,7 @@ def _meant(meant: str, text: str) -> str:
 
 
 @cache
-def _near_top_level(label: str) -> str | None:
+def near_top_level(label: str) -> str | None:
     """The top-level domain of which `label` is one slip away: a letter more, less, other, or two swapped."""
     near = _one_slip_from(label)
     found = next((known for known in COMMON_TOP_LEVELS if known in near), None)

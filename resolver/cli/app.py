@@ -17,6 +17,7 @@ from resolver import __version__
 from resolver.cli.editing import editing
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
+from resolver.cli.order_app import order_commands
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -28,6 +29,7 @@ app = typer.Typer(
 
 app.add_typer(editing)
 app.add_typer(list_commands, name="lists")
+app.add_typer(order_commands, name="order")
 
 
 class SchemaKind(StrEnum):
@@ -93,8 +95,38 @@ def check(
 
 
 @app.command()
+def find(
+    text: Annotated[str, typer.Argument(help="An id, a name, a domain, an order's number, or a part.")],
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            "--catalogue",
+            metavar="FILE",
+            help="Platforms to know; default: those that come with the program.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find exchanges, orders and lists, and say what is in force and until when.
+
+    Exit 1 when nothing is found.
+    """
+    from resolver.cli.find import find_text
+
+    raise typer.Exit(find_text(text, config, blocklist, catalogue, as_json=as_json))
+
+
+@app.command()
 def explain(
-    name: Annotated[str, typer.Argument(help="A domain name, or an address to look up in 'addresses'.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A domain name, or an address to look up in 'addresses'.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", metavar="FILE", help="Names, one a line; -: standard input."),
+    ] = None,
     qtype: Annotated[str, typer.Option("--type", metavar="TYPE", help="Query type.")] = "A",
     client: Annotated[
         str | None, typer.Option("--client", metavar="IP", help="Who asks; default: this machine.")
@@ -106,9 +138,22 @@ def explain(
     blocklist: BlocklistOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what would be decided about NAME and why; needs no running server."""
+    """Say what would be decided about NAME and why; needs no running server.
+
+    With -f one line for each name of a file; exit 2 when one of them is no name.
+    """
     from resolver.cli.explain import explain_name
 
+    if (name is None) == (file is None):
+        raise typer.BadParameter("give either NAME or -f FILE")
+    if file is not None:
+        from resolver.cli.explain_file import explain_file
+
+        code = explain_file(
+            file, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
+        )
+        raise typer.Exit(code)
+    assert name is not None
     raise typer.Exit(
         explain_name(
             name, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
@@ -163,6 +208,24 @@ def export(
             as_json=as_json,
             with_confidential=with_confidential,
         )
+    )
+
+
+@app.command("import")
+def import_register(
+    file: Annotated[Path, typer.Argument(help="The register's file.")],
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="e.g. esma-ncasp, ru-dump; see the guide.")
+    ],
+    config: ConfigOption = None,
+    blocklist: BlocklistOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a register of an authority would do, writing nothing; exit 1 when not all is enforced."""
+    from resolver.cli import importing
+
+    raise typer.Exit(
+        importing.import_register(file, kind, config=config, blocklist=blocklist, as_json=as_json)
     )
 
 

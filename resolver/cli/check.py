@@ -25,11 +25,14 @@ from resolver.cli.files import (
 from resolver.cli.paths import path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
-from resolver.config.settings import load_settings, settings_schema
+from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.durable import replace_file
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
+from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
+from resolver.server.native import workers_of
+from resolver.server.parts import source_ports_of
 
 
 def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as_json: bool) -> int:
@@ -53,9 +56,10 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
+                problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
     else:
-        state_dir = _default_state_dir()
+        state_dir = default_state_dir()
     counts = {}
     if blocklist is not None:
         checked.append(str(blocklist))
@@ -91,7 +95,18 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     return code
 
 
-def _default_state_dir() -> Path | None:
+def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
+    """What the server would warn of at its start, as far as the limits here are those it will have."""
+    try:
+        engine = choose_engine(settings.engine).engine
+    except NoSuchEngine:
+        return []  # It does not start, and says why.
+    threads = workers_of(settings) * len(settings.listen.dns) if engine == NATIVE else 0
+    *_, too_few = source_ports_of(settings, threads, raises=False)
+    return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
+
+
+def default_state_dir() -> Path | None:
     """What a server here would hold a blocklist against; None where no settings can be read.
 
     Whoever names a file asks about that file, so nothing is said of settings.

@@ -5,6 +5,7 @@ Knows: what may stand on either side.  Does not know: how blocklists are compare
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from resolver.blocklist.in_force import InForce
 from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
+from resolver.cli.diff_records import Side, compare_records, records_of
 from resolver.cli.diff_text import as_markdown as render_markdown
 from resolver.cli.diff_text import as_text
 from resolver.cli.files import (
@@ -35,18 +37,20 @@ def diff_blocklists(old: str, new: str, config: Path | None, *, as_json: bool, a
     if as_json and as_markdown:
         return bad_input([Problem("diff", 0, "choose one of --json and --markdown")])
     try:
-        before, after = _side(old, config), _side(new, config)
+        with contextlib.ExitStack() as opened:
+            sides = _side(old, config, opened), _side(new, config, opened)
+            difference = compare(sides[0].blocklist, sides[1].blocklist)
+            records = compare_records(*sides)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
-    difference = compare(before, after)
-    described = {**difference.as_json(), **effects(before, after)}
+    described = {**difference.as_json(), **effects(sides[0].blocklist, sides[1].blocklist)}
     if as_json:
-        print(json.dumps({"old": old, "new": new, **described}, indent=2))
+        print(json.dumps({"old": old, "new": new, **described, "records": records}, indent=2))
     elif as_markdown:
-        print(render_markdown(described), end="")
+        print(render_markdown(described, records), end="")
     else:
-        print(as_text(described))
-    return EXIT_FINE if difference.is_empty else EXIT_FINDINGS
+        print(as_text(described, records))
+    return EXIT_FINDINGS if records or not difference.is_empty else EXIT_FINE
 
 
 def effects(before: Blocklist | None, after: Blocklist) -> dict[str, Any]:
@@ -58,15 +62,16 @@ def effects(before: Blocklist | None, after: Blocklist) -> dict[str, Any]:
     return found
 
 
-def _side(text: str, config: Path | None) -> Blocklist:
+def _side(text: str, config: Path | None, opened: contextlib.ExitStack) -> Side:
     """A file, or a generation of the history where a number names no file.  Raises BadInput."""
     path = Path(text)
     if not (text.isascii() and text.isdigit()) or path.exists():
-        return read_side(path, None)
+        return Side(read_side(path, None))
     settings, _ = read_settings(config)
-    return read_side(
-        settings.blocklist.with_name(f"generation {text}"), text_of(settings.state_dir, int(text))
-    )
+    path = settings.blocklist.with_name(f"generation {text}")
+    blocklist = read_side(path, text_of(settings.state_dir, int(text)))
+    records = records_of(settings.state_dir, int(text))
+    return Side(blocklist, None if records is None else opened.enter_context(records))
 
 
 def read_side(path: Path, octets: bytes | None) -> Blocklist:

@@ -17,6 +17,7 @@ MARKDOWN_NAMES_MAX = 50
 """Names listed for one exchange; the rest are counted."""
 
 _SIGNS = {"gained": "+", "lost": "-", "changed": "~"}
+_NOTHING = "nothing"
 _NO_DIFFERENCE = "No difference."
 
 
@@ -27,15 +28,17 @@ def headline(summary: dict[str, dict[str, int]]) -> str:
         said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         if said:
             parts.append(f"{section}: {said}")
-    return "; ".join(parts) or "nothing"
+    return "; ".join(parts) or _NOTHING
 
 
-def as_text(difference: dict[str, Any]) -> str:
-    """Lines for a terminal, the headline first."""
+def as_text(difference: dict[str, Any], records: dict[str, Any] | None = None) -> str:
+    """Lines for a terminal, the headline first; `records`: what registers gained and lost."""
     lines = [printable(line) for line in _text_lines(difference)]
+    lines += records_lines(records or {})
     if not lines:
         return _NO_DIFFERENCE
-    return "\n".join([headline(difference["summary"]), *map(printable, effect_lines(difference)), "", *lines])
+    said = _headline_with(difference, records or {})
+    return "\n".join([said, *map(printable, effect_lines(difference)), "", *lines])
 
 
 def effect_lines(difference: dict[str, Any]) -> list[str]:
@@ -73,10 +76,42 @@ def _shown(value: str | None) -> str:
     return "(none)" if value is None else value
 
 
-def as_markdown(difference: dict[str, Any]) -> str:
+def _headline_with(difference: dict[str, Any], records: dict[str, Any]) -> str:
+    said, told = headline(difference["summary"]), records_headline(records)
+    if not told:
+        return said
+    return told if said == _NOTHING else f"{said}; {told}"
+
+
+def records_headline(records: dict[str, Any]) -> str:
+    """`records of ncasp: 3 gained, 1 lost`; empty: nothing is new."""
+    parts = [
+        f"records of {name}: {changes['gained_count']:,} gained, {changes['lost_count']:,} lost"
+        for name, changes in records.items()
+        if "unknown" not in changes
+    ]
+    return "; ".join(parts)
+
+
+def records_lines(records: dict[str, Any]) -> Iterator[str]:
+    """What registers gained and lost, record by record."""
+    for name, changes in records.items():
+        if "unknown" in changes:
+            yield f"list {name}: which of its records are new is not known"
+            continue
+        for sign, kind in (("+", "gained"), ("-", "lost")):
+            for record_id, rule in changes[kind]:
+                yield printable(f"{sign} list {name}: record {record_id}: {with_unicode(rule)}")
+            left_out = changes[f"{kind}_count"] - len(changes[kind])
+            if left_out:
+                yield f"{sign} list {name}: {left_out:,} more records"
+
+
+def as_markdown(difference: dict[str, Any], records: dict[str, Any] | None = None) -> str:
     """A table and the names, for a pull request; at most `MARKDOWN_CHARS_MAX` characters."""
-    lines = ["### Blocklist changes", "", headline(difference["summary"]).capitalize() + ".", ""]
-    rows = list(_markdown_rows(difference))
+    said = _headline_with(difference, records or {})
+    lines = ["### Blocklist changes", "", said[0].upper() + said[1:] + ".", ""]
+    rows = [*_markdown_rows(difference), *_markdown_records(records or {})]
     if not rows:
         return f"### Blocklist changes\n\n{_NO_DIFFERENCE}\n"
     for line in effect_lines(difference):
@@ -104,6 +139,20 @@ def _markdown_rows(difference: dict[str, Any]) -> Iterator[str]:
                 if names:
                     said.append(f"{verb} {_markdown_names(names)}")
             yield f"| {entry['change']} | {_escaped(_title(section, entry))} | {'<br>'.join(said)} |"
+
+
+def _markdown_records(records: dict[str, Any]) -> Iterator[str]:
+    for name, changes in records.items():
+        said = []
+        for verb, kind in (("gains", "gained"), ("loses", "lost")):
+            if changes.get(f"{kind}_count"):
+                shown = [
+                    f"{_escaped(record)} ({_code(with_unicode(rule))})" for record, rule in changes[kind]
+                ]
+                left_out = changes[f"{kind}_count"] - len(shown[:MARKDOWN_NAMES_MAX])
+                more = f" and {left_out:,} more" if left_out else ""
+                said.append(f"{verb} {', '.join(shown[:MARKDOWN_NAMES_MAX])}{more}")
+        yield f"| records | {_escaped(f'list {name}')} | {'<br>'.join(said) or 'not known'} |"
 
 
 def _markdown_names(names: list[str]) -> str:

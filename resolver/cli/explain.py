@@ -6,8 +6,10 @@ is reached; the service itself answers the imagined query, so what is shown is w
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import tzinfo
@@ -34,7 +36,9 @@ from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.policy.verdict import PolicyRule
 from resolver.problems import Problem
+from resolver.publishing.compiled import RECORDS_SUFFIX
 from resolver.publishing.compiler import compile_in_process
+from resolver.publishing.register_store import Entry, open_store
 from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.encode import encode_query
 from resolver.wire.message import type_text
@@ -43,6 +47,8 @@ from resolver.wire.question import Question
 
 Read = TypeVar("Read")
 
+RECORDS_SHOWN_MAX = 50
+"""Records of registers that are shown of one name."""
 DEFAULT_CLIENT = "127.0.0.1"
 
 
@@ -75,55 +81,87 @@ def explain(
     name: str, qtype_text: str, client: str, wall: float, zone: tzinfo, blocklist: Path, settings: Settings
 ) -> Explanation:
     """Decide about `name` as of `wall` (Unix seconds); dates are shown in `zone`.  Raises BadInput."""
-    address = _address_or_none(name)
-    qname = b"" if address is not None else _argument("NAME", name_from_text, name)
-    qtype = _argument("--type", qtype_from_text, qtype_text)
-    peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
     with scratch_folder() as directory:
-        table = _load(blocklist, directory, settings.state_dir, wall)
-        orders = {key: _order_json(order) for key, order in table.orders.items()}
-        is_allowed = Clients(settings.clients.allow).standing(peer.address).is_allowed
+        return Explainer(qtype_text, client, wall, zone, blocklist, settings, directory).explain(name)
+
+
+class Explainer:
+    """One policy at one moment, for any number of names."""
+
+    def __init__(
+        self,
+        qtype_text: str,
+        client: str,
+        wall: float,
+        zone: tzinfo,
+        blocklist: Path,
+        settings: Settings,
+        directory: Path,
+    ) -> None:
+        """Load the policy; its image goes into `directory`.  Raises BadInput."""
+        self._qtype = _argument("--type", qtype_from_text, qtype_text)
+        self._client = client
+        self._peer = Peer(_argument("--client", ipaddress.ip_address, client).packed, Transport.UDP)
+        self._wall = wall
+        self._zone = zone
+        self._blocklist = blocklist
+        self._settings = settings
+        self._directory = directory
+        self._table = _load(blocklist, directory, settings, wall)
+        self._orders = {key: _order_json(order) for key, order in self._table.orders.items()}
+        self._plan = make_plan(settings)
+        self._is_allowed = Clients(settings.clients.allow).standing(self._peer.address).is_allowed
+
+    def explain(self, name: str) -> Explanation:
+        """Decide about one name, or one address.  Raises BadInput."""
+        address = _address_or_none(name)
         if address is not None:
-            traced = trace_address(table, address.packed, wall)
-            deciding = next((one.rule for one in traced if one.fate is RuleResult.DECIDES), None)
-            return Explanation(
-                asked=name,
-                name=str(address),
-                qtype=type_text(qtype),
-                client=client,
-                is_client_allowed=is_allowed,
-                at=wall,
-                verdict=None,
-                trace=traced,
-                reply=None,
-                source="upstream",
-                upstreams=(),
-                orders=orders,
-                cited=_cited(table, deciding),
-                blocklist=str(blocklist),
-                zone=zone,
-                nxdomain_why="",
-            )
+            return self._of_address(name, address)
+        qname = _argument("NAME", name_from_text, name)
+        table, qtype, wall = self._table, self._qtype, self._wall
         trace = table.trace(qname, wall)
-        plan = make_plan(settings)
-        outcome = _answer(table, settings, plan, peer, qname, qtype, wall)
+        outcome = _answer(table, self._settings, self._plan, self._peer, qname, qtype, wall)
         return Explanation(
             asked=name,
             name=name_to_text(qname),
             qtype=type_text(qtype),
-            client=client,
-            is_client_allowed=is_allowed,
+            client=self._client,
+            is_client_allowed=self._is_allowed,
             at=wall,
             verdict=trace.verdict,
             trace=traced_rules(trace),
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
-            upstreams=tuple(upstream.name for upstream in plan.set_for(qname).upstreams),
-            orders=orders,
+            upstreams=tuple(upstream.name for upstream in self._plan.set_for(qname).upstreams),
+            orders=self._orders,
             cited=_cited(table, trace.verdict.match.rule if trace.verdict.match else None),
-            blocklist=str(blocklist),
-            zone=zone,
+            blocklist=str(self._blocklist),
+            zone=self._zone,
+            records=_records_of(self._directory, qname),
             nxdomain_why=trace.nxdomain_why,
+        )
+
+    def _of_address(self, name: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Explanation:
+        traced = trace_address(self._table, address.packed, self._wall)
+        deciding = next((one.rule for one in traced if one.fate is RuleResult.DECIDES), None)
+        return Explanation(
+            asked=name,
+            name=str(address),
+            qtype=type_text(self._qtype),
+            client=self._client,
+            is_client_allowed=self._is_allowed,
+            at=self._wall,
+            verdict=None,
+            trace=traced,
+            reply=None,
+            source="upstream",
+            upstreams=(),
+            orders=self._orders,
+            cited=_cited(self._table, deciding),
+            blocklist=str(self._blocklist),
+            zone=self._zone,
+            records=(),
+            nxdomain_why="",
         )
 
 
@@ -140,13 +178,21 @@ def _order_json(order: dict[str, Any]) -> dict[str, Any]:
     return {**order, **{key: iso_moment(order.get(key)) for key in ("from", "until", "received", "due")}}
 
 
-def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
+def _load(blocklist: Path, directory: Path, settings: Settings, wall: float) -> PolicyTable:
     # With the copies of downloaded lists, and with what was approved.
-    image, problems = compile_in_process(blocklist, directory, state_dir=state_dir)
+    image, problems = compile_in_process(blocklist, directory, state_dir=settings.state_dir)
     if image is None:
         raise BadInput(problems)
-    # Its monotonic clock is wall time: nothing else runs by it here.
-    return open_table(image, wall, wall, 1)
+    # Its monotonic clock is wall time: nothing else runs by it here.  What prefixes servers find is unknown.
+    return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ())
+
+
+def _records_of(directory: Path, qname: bytes) -> tuple[Entry, ...]:
+    """What the registers say that were just compiled in `directory`."""
+    for path in directory.glob(f"*{RECORDS_SUFFIX}"):
+        with contextlib.suppress(sqlite3.Error, OSError), open_store(path) as store:
+            return tuple(store.of_name(qname, RECORDS_SHOWN_MAX))
+    return ()
 
 
 def _answer(

@@ -21,6 +21,7 @@ from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
+from resolver.publishing.register_store import Entry
 from resolver.wire.idn import with_unicode
 from resolver.wire.names import name_to_text
 
@@ -107,6 +108,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
         facts.append(("Reason", "no rule in force is about this name"))
     if explanation.nxdomain_why:
         facts.append(("Answered as", explanation.nxdomain_why))
+    facts += [("Record", _record_text(entry)) for entry in explanation.records]
     if verdict.shadow is not None:
         rule = verdict.shadow.rule
         facts.append(
@@ -159,6 +161,12 @@ def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str,
     ]
     facts.append(("In force", term_text(rule.starts_at, rule.ends_at, explanation.zone)))
     return facts
+
+
+def _record_text(entry: Entry) -> str:
+    provenance = f": {entry.provenance}" if entry.provenance else ""
+    became = f"; no rule: {entry.reason}" if entry.reason else ""
+    return f"{entry.id} of list {entry.list}, line {entry.line}, asks for {entry.written}{provenance}{became}"
 
 
 def _order_text(order_id: str, order: dict[str, Any], zone: tzinfo) -> str:

@@ -13,6 +13,7 @@ from resolver.cli.moments import iso_moment
 from resolver.cli.reading import ShownReply
 from resolver.cli.trace import TracedRule, form_text
 from resolver.policy.verdict import PolicyRule, Verdict
+from resolver.publishing.register_store import Entry
 from resolver.wire.idn import unicode_name
 
 
@@ -44,6 +45,8 @@ class Explanation:
     blocklist: str
     zone: tzinfo
     """The time zone of the blocklist's dates."""
+    records: tuple[Entry, ...]
+    """What registers on the blocklist's lists say of the name, and of names above it."""
     nxdomain_why: str
     """Why NXDOMAIN may be the answer, or not; empty where there is no question of it."""
 
@@ -90,6 +93,7 @@ class Explanation:
                 "nxdomain": self.nxdomain_why or None,
                 "shadow": shadow.rule.id if shadow is not None else None,
             },
+            "records": [entry.as_json() for entry in self.records],
             "trace": [traced.as_json() for traced in self.trace],
             "client_sees": {
                 "source": self.source,

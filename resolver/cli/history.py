@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from resolver.cli.diff import text_of
-from resolver.cli.diff_text import as_text, headline
+from resolver.cli.diff_text import as_text, headline, records_headline, records_lines
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
 from resolver.problems import Problem, printable
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
 from resolver.wire.idn import with_unicode
+
+NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
+"""What entries lead to that somebody else has written into the file."""
 
 
 def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
@@ -40,10 +43,11 @@ def list_history(config: Path | None, *, limit: int, as_json: bool) -> int:
     for generation in generations:
         mark = "FORCED" if generation.reason else ""
         who = _who(generation)
-        print(
-            f"{generation.number:>{width}}  {iso_moment(generation.at)}  {who:<12} {mark:<6}"
-            f"  {changes_headline(generation.changes)}"
-        )
+        try:
+            said = changes_headline(generation.changes)
+        except NOT_OURS:
+            said = "changes are not as this program writes them"
+        print(f"{generation.number:>{width}}  {iso_moment(generation.at)}  {who:<12} {mark:<6}  {said}")
     if dropped.texts or dropped.generations:
         texts = f"the texts of {dropped.texts:,} more" if dropped.texts != 1 else "the text of 1 more"
         print(f"no longer kept: {counted(dropped.generations, 'generation')}, {texts}")
@@ -68,8 +72,12 @@ def show_generation(number: int, config: Path | None, *, text: bool, as_json: bo
         return bad_input([problem], as_json=as_json)
     if as_json:
         print(json.dumps(generation_json(generation), indent=2))
-    else:
+        return EXIT_FINE
+    try:
         _print_generation(generation)
+    except NOT_OURS:
+        problem = Problem(f"generation {number}", 0, "the rest is not as this program writes it")
+        return bad_input([problem], as_json=as_json)
     return EXIT_FINE
 
 
@@ -104,6 +112,8 @@ def _print_generation(generation: Generation) -> None:
     print("what it changed is not known" if "unknown" in changes else as_text(changes))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
+    for line in records_lines(changes.get("records", {})):
+        print(line)
     for path in changes.get("files", ()):
         print(f"list file changed: {path}")
 
@@ -161,6 +171,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
         said = counted(len(changes["files"]), "list file")
     elif said == "nothing":
         said = "no effect on the policy"
+    if records := records_headline(changes.get("records", {})):
+        said = f"{said}; {records}"
     if opened := changes.get("opened"):
         said = f"{said}; {opened['words']}"
     if rollback := changes.get("rollback"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -18,12 +18,14 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from resolver.problems import show, suggest
+from resolver.wire.carried_addresses import NAT64_PREFIXES_MAX, Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text, name_to_text
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 UpstreamScheme = Literal["udp", "tcp"]
+LetterCase = Literal["auto", "mixed", "lower"]
 SCHEMES_NOT_SERVED = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
 
 DNS_PORT = 53
@@ -58,6 +60,8 @@ class UpstreamServer:
     port: int
     trust_ad: bool = False
     """Its AD bit is passed on to clients: it validates, and the way to it is safe."""
+    letter_case: LetterCase = "auto"
+    """How names are spelt for it: mixed, until it shows that it cannot take that; always mixed; never."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{Endpoint(self.address, self.port)}"
@@ -97,16 +101,24 @@ def bootstrap_from(value: object) -> Endpoint:
 
 
 def upstream_from(value: object) -> UpstreamServer:
-    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true}`."""
-    trust_ad = False
-    text = value
+    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true, letter_case: lower}`."""
     if isinstance(value, dict):
-        for key in value.keys() - {"url", "trust_ad"}:
-            raise ValueError(f"unknown key {show(key)}{suggest(key, ['url', 'trust_ad'])}")
-        text, trusted = value.get("url"), value.get("trust_ad", False)
+        known = ["url", "trust_ad", "letter_case"]
+        for key in value.keys() - set(known):
+            raise ValueError(f"unknown key {show(key)}{suggest(key, known)}")
+        trusted, letter_case = value.get("trust_ad", False), value.get("letter_case", "auto")
         if not isinstance(trusted, bool):
             raise ValueError(f"trust_ad: {show(trusted)} is not allowed; allowed: true or false")
-        trust_ad = trusted
+        if letter_case not in get_args(LetterCase):
+            hint = suggest(letter_case, get_args(LetterCase)) if isinstance(letter_case, str) else ""
+            raise ValueError(
+                f"letter_case: {show(letter_case)} is not allowed; allowed: auto, mixed or lower{hint}"
+            )
+        return replace(_server_from(value.get("url")), trust_ad=trusted, letter_case=letter_case)
+    return _server_from(value)
+
+
+def _server_from(text: object) -> UpstreamServer:
     form = "write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
     if not isinstance(text, str):
         raise ValueError(f"{show(text)} is not an upstream; {form}")
@@ -133,7 +145,7 @@ def upstream_from(value: object) -> UpstreamServer:
     address = _address_from(host or rest, text, form)
     if ip_address(address).is_unspecified:
         raise ValueError(f"{show(text)}: {address} is not the address of a server")
-    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port, trust_ad)
+    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port)
 
 
 def network_from(value: object) -> Network:
@@ -152,6 +164,14 @@ def network_from(value: object) -> Network:
             f"{show(value)} is not a network; write it as '10.0.0.0/8' or '2001:db8::/32'"
         ) from None
     raise ValueError(f"{show(value)} has bits set after its prefix; did you mean '{wider}'?")
+
+
+def nat64_prefix_from(value: object) -> Nat64Prefix:
+    """Read a NAT64 prefix such as `2001:db8:64::/96`."""
+    network = network_from(value)
+    if not isinstance(network, IPv6Network):
+        raise ValueError(f"{show(value)} is no NAT64 prefix; write it as '2001:db8:64::/96'")
+    return nat64_prefix(network)
 
 
 def address_from(value: object) -> Address:
@@ -249,6 +269,7 @@ def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
 EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
 BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
 NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
+Nat64PrefixText = Annotated[Nat64Prefix, *_text(nat64_prefix_from, "2001:db8:64::/96")]
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
 HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
@@ -268,7 +289,11 @@ UpstreamText = Annotated[
                 {"type": "string", "examples": ["udp://192.0.2.53:53"]},
                 {
                     "type": "object",
-                    "properties": {"url": {"type": "string"}, "trust_ad": {"type": "boolean"}},
+                    "properties": {
+                        "url": {"type": "string"},
+                        "trust_ad": {"type": "boolean"},
+                        "letter_case": {"enum": list(get_args(LetterCase))},
+                    },
                     "required": ["url"],
                     "additionalProperties": False,
                 },
@@ -281,6 +306,7 @@ UpstreamText = Annotated[
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
 BootstrapServers = Annotated[tuple[BootstrapText, ...], Field(strict=False)]
 Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
+Nat64Prefixes = Annotated[tuple[Nat64PrefixText, ...], Field(strict=False, max_length=NAT64_PREFIXES_MAX)]
 Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
 HostNames = Annotated[tuple[HostName, ...], Field(strict=False)]
 Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]

@@ -11,24 +11,27 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import httpcore
 
 from resolver.blocklist.downloads import Download, DownloadedList, SignatureSpec
-from resolver.blocklist.rails import LIST_RULES_MIN
 from resolver.durable import Replacement
+from resolver.fetching.access import Secrets, read_secret, read_secrets
 from resolver.fetching.body import Body
 from resolver.fetching.connection import CheckedBackend, default_tls
-from resolver.fetching.hops import following, header
-from resolver.fetching.inspection import count_entries
+from resolver.fetching.discovery import PAGE_OCTETS_MAX, find_link, sha256_in
+from resolver.fetching.hops import Clients, following, header, post_for_token, read_small
+from resolver.fetching.inspection import check_change, count_entries
 from resolver.fetching.outcome import FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
 from resolver.fetching.stub import Server, Stub
+from resolver.fetching.transfer import ZoneAttempt
 
 IDLE_S = 20.0
 """A server that sends nothing for so long is not going to."""
@@ -90,24 +93,35 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
     before = await asyncio.to_thread(store.notes)
     now = means.wall()
     message = ""
+    attempt = _attempt(job, store, means, before)
     try:
         async with asyncio.timeout(job.wanted.download.timeout_s):
-            after, result = await _Attempt(job, store, means, before).run()
+            after, result = await attempt.run()
     except FetchFailed as failure:
-        result, message = failure.result, failure.why
+        result, message = failure.result, attempt.secrets.hide(failure.why)
     except TimeoutError:
         result, message = Result.TIMEOUT, f"took over {job.wanted.download.timeout_s:g} s"
     except OSError as error:
         result, message = Result.STORAGE, f"cannot keep it: {error.strerror or error}"
     if message:
         failures = before.failures + 1
-        after = replace(before, attempted_at=now, failures=failures, result=result, problem=message)
+        after = replace(attempt.before, attempted_at=now, failures=failures, result=result, problem=message)
+        if after.serial and after.authority_serial != after.serial and not after.behind_since:
+            after = replace(after, behind_since=now)
     else:
-        after = replace(after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="")
+        after = replace(
+            after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="", behind_since=0.0
+        )
     # The list is in place, or was never touched; a note that can not be written costs no list.
     with contextlib.suppress(OSError):
         await asyncio.to_thread(store.note, after)
     return Outcome(job.wanted.name, result, message, after.octets, after.names, after.succeeded_at)
+
+
+def _attempt(job: Job, store: ListStore, means: Means, before: Notes) -> _Attempt | ZoneAttempt:
+    if job.wanted.download.transfer is None:
+        return _Attempt(job, store, means, before)
+    return ZoneAttempt(job.wanted, store, before, force=job.force, idle_s=means.idle_s, wall=means.wall())
 
 
 class _Attempt:
@@ -119,18 +133,22 @@ class _Attempt:
         self._force = job.force
         self._store = store
         self._means = means
-        self._before = before
+        self.before = before
         self._stub = Stub(job.bootstrap)
+        self.secrets = Secrets()
+        self._sha256_beside = ""
+        """What a file beside the list says; empty: there is none."""
 
     async def run(self) -> tuple[Notes, Result]:
         """All steps, in the order that lets the cheap and telling ones come first."""
-        download, before = self._download, self._before
+        download, before = self._download, self.before
         is_known = before.proof == download.proof and await asyncio.to_thread(
             self._store.is_about_copy, before
         )
         if is_known and download.sha256 == before.sha256:
             # Pinned, verified, here: nothing that could come would be anything else.
             return replace(before, url=download.url), Result.UNCHANGED
+        await self._read_secrets()
         new = await asyncio.to_thread(self._store.new_copy)
         try:
             fetched = await self._fetch_body(new.file, is_known and before.url == download.url)
@@ -142,7 +160,7 @@ class _Attempt:
             new.discard()
 
     async def _accept(self, new: Replacement, fetched: _Fetched, is_known: bool) -> tuple[Notes, Result]:
-        download, before = self._download, self._before
+        download, before = self._download, self.before
         await asyncio.to_thread(new.file.flush)
         path = new.path
         # Proofs first: nobody parses what was not meant for us.
@@ -150,6 +168,9 @@ class _Attempt:
             raise FetchFailed(
                 Result.HASH, f"its SHA-256 is {fetched.sha256}, but {download.sha256} is pinned"
             )
+        if self._sha256_beside and fetched.sha256 != self._sha256_beside:
+            message = f"its SHA-256 is {fetched.sha256}, but the file beside it says {self._sha256_beside}"
+            raise FetchFailed(Result.HASH, message)
         if download.signature is not None:
             signature = await self._signature(download.signature)
             await asyncio.to_thread(verify_file, path, signature, download.signature)
@@ -167,27 +188,16 @@ class _Attempt:
         if fetched.sha256 == before.sha256 and await asyncio.to_thread(self._store.is_about_copy, before):
             return notes, Result.UNCHANGED
         if not self._force:
-            self._check_change(before.names if self._store.has_copy() else 0, names)
+            check_change(self._list, before.names if self._store.has_copy() else 0, names)
         await asyncio.to_thread(new.commit)
         return replace(notes, changed_at=self._means.wall()), Result.UPDATED
-
-    def _check_change(self, before: int, now: int) -> None:
-        percent = self._list.change_max_percent
-        if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
-            return
-        verb = "shrank" if now < before else "grew"
-        raise FetchFailed(
-            Result.CHANGED_TOO_MUCH,
-            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
-            f"mean it, run: exchange-resolver lists update {self._list.name} --force",
-        )
 
     async def _signature(self, spec: SignatureSpec) -> bytes:
         if not spec.is_url:
             return await asyncio.to_thread(_read_start, Path(spec.location), SIGNATURE_OCTETS_MAX)
         kept = bytearray()
         try:
-            async with self._client() as client, self._get(client, spec.location, {}) as reply:
+            async with self._clients() as clients, self._get(clients, spec.location, {}) as reply:
                 async for octets in reply.aiter_stream():
                     kept += octets
                     if len(kept) > SIGNATURE_OCTETS_MAX:
@@ -196,25 +206,74 @@ class _Attempt:
             raise FetchFailed(failure.result, f"signature {spec.location}: {failure.why}") from None
         return bytes(kept)
 
-    def _get(
-        self, client: httpcore.AsyncConnectionPool, url: str, conditions: Mapping[str, str]
-    ) -> contextlib.AbstractAsyncContextManager[httpcore.Response]:
-        return following(client, url, conditions, self._download, idle_s=self._means.idle_s)
+    async def _read_secrets(self) -> None:
+        """What the list's server is to be shown, a login's token included.  Raises FetchFailed."""
+        access = self._download.access
+        if access is None:
+            return
+        self.secrets = await asyncio.to_thread(read_secrets, access, self._download.url)
+        if access.login is not None:
+            body = await asyncio.to_thread(read_secret, access.login.body_file)
+            self.secrets.hide_json(body)
+            async with self._clients() as clients:
+                answer = await post_for_token(
+                    clients, access.login, body, self._download, idle_s=self._means.idle_s
+                )
+            self.secrets.take_token(answer, access.login.token)
 
-    def _client(self) -> httpcore.AsyncConnectionPool:
+    async def _list_url(self) -> str:
+        """Where the list is: its `url`, or what the page there names.  Raises FetchFailed."""
+        wanted = self._download.discover
+        if wanted is None:
+            return self._download.url
+        page = await self._small(self._download.url, PAGE_OCTETS_MAX, "the page")
+        find = partial(find_link, page, self._download.url)
+        link = await asyncio.to_thread(find, wanted.link, wanted.choose)
+        if wanted.sha256:
+            beside = await asyncio.to_thread(find, wanted.sha256, wanted.choose)
+            self._sha256_beside = sha256_in(await self._small(beside, SIGNATURE_OCTETS_MAX, "the checksum"))
+        return link
+
+    async def _small(self, url: str, octets_max: int, what: str) -> bytes:
+        try:
+            async with self._clients() as clients, self._get(clients, url, {}) as reply:
+                return await read_small(reply, octets_max, what)
+        except FetchFailed as failure:
+            raise FetchFailed(failure.result, f"{what} {url}: {failure.why}") from None
+
+    def _get(
+        self, clients: Clients, url: str, conditions: Mapping[str, str]
+    ) -> contextlib.AbstractAsyncContextManager[httpcore.Response]:
+        return following(clients, url, conditions, self._download, self.secrets, idle_s=self._means.idle_s)
+
+    @contextlib.asynccontextmanager
+    async def _clients(self) -> AsyncIterator[Clients]:
         backend = CheckedBackend(self._stub.addresses, allow_private=self._download.allow_private)
-        return httpcore.AsyncConnectionPool(
-            ssl_context=self._means.tls(), network_backend=backend, max_connections=1, retries=0
-        )
+        contexts = [self.secrets.present(self._means.tls())]
+        if self._download.access is not None:
+            contexts.append(self._means.tls())
+        async with contextlib.AsyncExitStack() as stack:
+            pools = [
+                await stack.enter_async_context(
+                    httpcore.AsyncConnectionPool(
+                        ssl_context=context, network_backend=backend, max_connections=1, retries=0
+                    )
+                )
+                for context in contexts
+            ]
+            yield Clients(pools[0], pools[-1])
 
     async def _fetch_body(self, part: IO[bytes], may_be_unchanged: bool) -> _Fetched:
         """The list's octets into `part`, or the server's word that they are the same."""
         conditions = {}
-        if may_be_unchanged and self._before.etag:
-            conditions["If-None-Match"] = self._before.etag
-        if may_be_unchanged and self._before.last_modified:
-            conditions["If-Modified-Since"] = self._before.last_modified
-        async with self._client() as client, self._get(client, self._download.url, conditions) as reply:
+        url = await self._list_url()
+        # What an ETag says of one link it does not say of the next.
+        may_be_unchanged = may_be_unchanged and self._download.discover is None
+        if may_be_unchanged and self.before.etag:
+            conditions["If-None-Match"] = self.before.etag
+        if may_be_unchanged and self.before.last_modified:
+            conditions["If-Modified-Since"] = self.before.last_modified
+        async with self._clients() as clients, self._get(clients, url, conditions) as reply:
             if reply.status == 304:
                 return _Fetched(True, "", "", "", 0)
             return await self._take_body(reply, part)

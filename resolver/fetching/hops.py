@@ -6,16 +6,22 @@ Knows: GET, conditions, redirects, what HTTP errors mean to a download.  Does no
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
 from urllib.parse import urldefrag, urljoin
 
 import httpcore
 
 from resolver import __version__
+from resolver.blocklist.access import Login
 from resolver.blocklist.downloads import Download, split_url
+from resolver.fetching.access import Secrets
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.problems import show
 
+TOKEN_OCTETS_MAX = 1 << 16
+"""Longest answer to a login."""
 REDIRECTS_MAX = 5
 """Hops after the first URL; lists on code hosts need two."""
 
@@ -27,21 +33,71 @@ _HEADERS = {
 }
 
 
+class Clients(NamedTuple):
+    """Connections to the list's own server, which may be shown a certificate, and to all others."""
+
+    own: httpcore.AsyncConnectionPool
+    others: httpcore.AsyncConnectionPool
+
+
+async def post_for_token(
+    clients: Clients, login: Login, body: bytes, download: Download, *, idle_s: float
+) -> bytes:
+    """Send a login; the answer's octets.  Raises FetchFailed; a redirect is one."""
+    _check_scheme(login.url, download, is_first=True)
+    headers = {**_HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), idle_s)
+    try:
+        async with clients.own.stream(
+            "POST", login.url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
+        ) as reply:
+            if reply.status not in (200, 201):
+                raise FetchFailed(Result.HTTP_STATUS, f"login: status {reply.status}")
+            return await read_small(reply, TOKEN_OCTETS_MAX, "the login's answer")
+    except httpcore.TimeoutException:
+        raise FetchFailed(Result.TIMEOUT, f"login: no data for {idle_s:g} s") from None
+    except httpcore.ConnectError as error:
+        raise FetchFailed(Result.CONNECT, f"login: no trusted connection: {error}") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise FetchFailed(Result.TRUNCATED, f"login: the connection broke off: {error}") from None
+
+
+async def read_small(reply: httpcore.Response, octets_max: int, what: str) -> bytes:
+    """A whole body that is small and unpacked.  Raises FetchFailed."""
+    kept = bytearray()
+    coding = header(reply, b"content-encoding").lower()
+    unpacker = zlib.decompressobj(wbits=31) if coding in ("gzip", "x-gzip") else None
+    async for octets in reply.aiter_stream():
+        try:
+            kept += octets if unpacker is None else unpacker.decompress(octets, octets_max + 1 - len(kept))
+        except zlib.error as error:
+            raise FetchFailed(Result.TRUNCATED, f"{what} is damaged: {error}") from None
+        if len(kept) > octets_max:
+            raise FetchFailed(Result.TOO_LARGE, f"{what} has over {octets_max:,} bytes")
+    return bytes(kept)
+
+
 @contextlib.asynccontextmanager
 async def following(
-    client: httpcore.AsyncConnectionPool,
+    clients: Clients,
     url: str,
     conditions: Mapping[str, str],
     download: Download,
+    secrets: Secrets,
     *,
     idle_s: float,
 ) -> AsyncIterator[httpcore.Response]:
-    """GET: a reply with status 200, or 304 if there are conditions.  Raises FetchFailed, in its body too."""
+    """GET: a reply with status 200, or 304 if there are conditions.  Raises FetchFailed, in its body too.
+
+    Only the first request carries `secrets`, and only to the list's own server: whoever can redirect it
+    could have them sent to himself.
+    """
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), idle_s)
     try:
         for hops in range(REDIRECTS_MAX + 1):
             _check_scheme(url, download, is_first=hops == 0)
-            headers = {**_HEADERS, **conditions}
+            headers = {**_HEADERS, **conditions, **secrets.headers_for(url, is_first=hops == 0)}
+            client = clients.own if hops == 0 and secrets.is_for(url) else clients.others
             async with client.stream(
                 "GET", urldefrag(url).url, headers=list(headers.items()), extensions={"timeout": timeouts}
             ) as reply:

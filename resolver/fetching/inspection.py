@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import xxhash
 
 from resolver.blocklist.downloads import DownloadedList
+from resolver.blocklist.rails import LIST_RULES_MIN
+from resolver.blocklist.registers import RegisterFormat
 from resolver.fetching.outcome import FetchFailed, Result
+from resolver.known_names.protected import built_in_protected
 from resolver.lists.reader import ListLimits, ListReader
 from resolver.lists.reading import NetworkRule, Said
 from resolver.lists.shared_names import shared_names
 from resolver.policy.verdict import RuleForm
-from resolver.portions import open_regular, read_up_to
+from resolver.portions import open_regular, read_portion, read_up_to
+from resolver.registers.judging import Judge
+from resolver.registers.reading import RegisterLimits, read_register
+from resolver.registers.record import RegisterRefused
 
 PARTS = 64
 """In which hashes are told apart, one after the other: a set of ten million takes a gigabyte."""
@@ -33,6 +39,8 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     for a list and put nothing in the place of one.
     """
     octets_max = wanted.download.octets_max
+    if wanted.register is not None:
+        return _count_records(path, wanted, wanted.register)
     with open_regular(path) as file:
         octets = read_up_to(file, octets_max + 1)
     limits = ListLimits(octets_max, wanted.entries_max, wanted.error_budget_percent)
@@ -51,6 +59,54 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     if not count:
         raise FetchFailed(Result.NOT_A_LIST, "it has only public suffixes and shared platforms")
     return count
+
+
+def check_change(wanted: DownloadedList, before: int, now: int) -> None:
+    """Refuse a list whose number of names changed by more than the list permits.
+
+    Raises FetchFailed (CHANGED_TOO_MUCH).  `before`: of the copy that is here; 0: there is none.
+    """
+    percent = wanted.change_max_percent
+    if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
+        return
+    verb = "shrank" if now < before else "grew"
+    raise FetchFailed(
+        Result.CHANGED_TOO_MUCH,
+        f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
+        f"mean it, run: exchange-resolver lists update {wanted.name} --force",
+    )
+
+
+def _count_records(path: Path, wanted: DownloadedList, register: RegisterFormat) -> int:
+    """The same of a register: names that would be rules; of one to check by, those that it has."""
+    limits = RegisterLimits(wanted.download.octets_max, wanted.entries_max, wanted.error_budget_percent)
+    built_in = ((owner, RuleForm.SUBTREE) for owner in built_in_protected())
+    judge = Judge(built_in, None if wanted.match is None else RuleForm(wanted.match))
+    names = _DistinctNames()
+    entries = 0
+    try:
+        for record in read_register(_portions(path), register, limits):
+            entries += len(record.asks)
+            for asked in record.asks:
+                verdict = judge.judge(record, asked)
+                if isinstance(verdict, RuleForm):
+                    names.add(Said(verdict), [asked.owner], set())
+                elif wanted.kind == "check" and asked.owner:
+                    names.add(Said(RuleForm.SUBTREE), [asked.owner], set())
+    except RegisterRefused as refused:
+        place = f"line {refused.line}: " if refused.line else ""
+        raise FetchFailed(Result.NOT_A_LIST, f"{place}{refused}") from None
+    count = names.count()
+    if not count:
+        what = "no record of it is a name to block" if entries else "it has no records"
+        raise FetchFailed(Result.NOT_A_LIST, what)
+    return count
+
+
+def _portions(path: Path) -> Iterator[bytes]:
+    with open_regular(path) as file:
+        while portion := read_portion(file):
+            yield portion
 
 
 def _as_served(said: Said, wanted: DownloadedList) -> Said:

@@ -5,7 +5,8 @@ Knows: the fields of both.  Does not know: sockets, who waits, what is decided n
 
 from __future__ import annotations
 
-from resolver.forwarding.transaction import TIMER_SLACK_S, Attempt
+from resolver.forwarding.steps import Attempt
+from resolver.forwarding.transaction import TIMER_SLACK_S
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.encode import encode_question
@@ -39,7 +40,8 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
     if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:
         # Cut short by the time for the whole question, which is no fault of the upstream's.
         attempt.due_at = max(handover.due_at, handover.sent_at + upstream.attempt_timeout_s())
-    attempt.is_over = attempt.is_late = False
+    attempt.is_over = attempt.is_late = attempt.is_case_changed = False
     attempt.bad_packets = 0
+    attempt.trial = ""
     attempt.verifier = attempt.ticket = None
     return attempt

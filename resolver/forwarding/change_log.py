@@ -105,6 +105,11 @@ class ChangeLog:
         _log.log(state.level, "%s after %d changes in %d seconds", state.text, changes, LINE_EVERY_S)
 
 
+def note_oddity(upstream: Upstream, news: str) -> None:
+    """Say what is given up for an upstream; that is rare by itself, for it is believed for long."""
+    _log.info("upstream %s %s for now", upstream.name, news)
+
+
 def words_of_lost(zone: bytes) -> str:
     """That nobody answers for the names of `zone` (wire form)."""
     return f"no upstream is left{_for_names(zone)}"

@@ -56,13 +56,6 @@ class Entropy:
         numbers = self._numbers
         return ((numbers.pop() if numbers else self.query_id()) * bound) >> 16
 
-    def port(self) -> int:
-        """A UDP port in [1024, 65535], each equally likely."""
-        while True:
-            port = self.query_id()
-            if port >= 1024:
-                return port
-
     def mix_case(self, qname: bytes) -> bytes:
         """`qname` (wire form, lower case) with each letter's case chosen by a coin."""
         length = len(qname)

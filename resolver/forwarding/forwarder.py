@@ -12,26 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from resolver.clock import Clock
 from resolver.forwarding.adoption import adopted_attempt
-from resolver.forwarding.change_log import ChangeLog
+from resolver.forwarding.change_log import ChangeLog, note_oddity
 from resolver.forwarding.deadlines import Deadlines
 from resolver.forwarding.network import Network, SendError
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
-from resolver.forwarding.transaction import (
-    DATAGRAM_COST,
-    PACKETS_PER_QUESTION_MAX,
-    STREAM_COST,
-    Answered,
-    Attempt,
-    Failed,
-    RandomSource,
-    Step,
-    Transaction,
-    Wait,
-)
+from resolver.forwarding.steps import EXPLANATIONS, Answered, Attempt, Failed, RandomSource, Step, Wait
+from resolver.forwarding.transaction import DATAGRAM_COST, PACKETS_PER_QUESTION_MAX, STREAM_COST, Transaction
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError
@@ -47,6 +38,10 @@ Keep = Callable[[Question, Answered | Failed, float], Any]
 
 IN_FLIGHT_MAX = 4096
 """Default bound on questions in flight; at 20,000 misses a second, 200 ms of upstream delay."""
+
+LOST_IN_FLIGHT_MAX = 256
+"""Questions that are on their way while all upstreams that are for them are down; further ones fail at once.
+As many as find one that is back, and few enough to leave the others some of this core."""
 
 WAITERS_MAX = 16_384
 """Askers that share one question: a whole network that comes back from an outage asks for the same few
@@ -138,6 +133,7 @@ class Forwarder:
         self.defects = 0
         for upstream in plan.upstreams:
             upstream.on_change.append(self._changes.note)
+            upstream.oddities.on_learnt.append(partial(note_oddity, upstream))
 
     @property
     def pending(self) -> int:
@@ -176,11 +172,8 @@ class Forwarder:
                 self.coalesced += 1
                 flight.waiters.append(done)
             return
-        if self._is_closed or len(self._in_flight) >= self._in_flight_max:
-            refusal = _CLOSED
-            if not self._is_closed:
-                self.overloads += 1
-                refusal = _OVERLOAD
+        refusal = self._refusal(upstreams)
+        if refusal is not None:
             if done is not None:
                 done(refusal)
             return
@@ -196,6 +189,21 @@ class Forwarder:
         if self.other_plane is not None and self._is_asked_by(self.other_plane, flight):
             return
         self._follow(flight, flight.start(now))
+
+    def _refusal(self, upstreams: UpstreamSet) -> Failed | None:
+        """Why one more question is not asked; None: it is."""
+        if self._is_closed:
+            return _CLOSED
+        in_flight = len(self._in_flight)
+        if in_flight >= self._in_flight_max:
+            self.overloads += 1
+            return _OVERLOAD
+        if in_flight >= LOST_IN_FLIGHT_MAX:
+            word = upstreams.failure
+            if word is not None:
+                self.overloads += 1
+                return Failed(word, EXPLANATIONS[word])
+        return None
 
     def ask_one(self, upstream: Upstream, question: Question, done: Done) -> None:
         """Ask this upstream alone, be it up or down; `done` is called exactly once, and nothing is kept."""

@@ -15,7 +15,7 @@ For whoever scripts a network (plays on a fake clock):
 * Both may return `SendError(reason)` when it is known at once that nothing was sent.
 * Never call a receiver from inside `send_datagram` or `ask_stream`; use the clock (delay 0 is fine).
 * Reasons are words of `upstream.FAILURE_REASONS`: `network` (refused, unreachable), `stream` (closed or
-  broken connection), `no_socket` (out of descriptors).  After `on_error` the ticket is dead;
+  broken connection), `no_socket` (out of descriptors); or `ABANDONED`.  After `on_error` the ticket is dead;
   closing it again does nothing.
 * A ticket never closed at the end of a play is a leak.
 """
@@ -26,6 +26,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from resolver.forwarding.upstream import Upstream
+
+ABANDONED = "abandoned"
+"""Why an attempt is lost that nothing can be held against: its upstream is asked again, none the worse."""
 
 
 class Receiver(Protocol):

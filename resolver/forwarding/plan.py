@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from resolver.forwarding.upstream import Scheme, Upstream
+from resolver.forwarding.upstream import UNREACHED, LetterCase, Scheme, Upstream
 
 Strategy = Literal["ordered", "fastest"]
+
+FailureWord = Literal["timeout", "network", "rcode"]
+"""Words of `steps.Failed` for upstreams that are down."""
 
 ORDER_KEPT_S = 0.1
 """An order is computed at most this often, unless an upstream goes up or down."""
@@ -22,8 +25,8 @@ _NEVER = float("inf")
 class UpstreamSet:
     """Upstreams that stand in for each other, and how to choose among them.
 
-    `ordered`: as configured, those that are down last.  `fastest`: by smoothed round-trip time,
-    those never measured after the measured, those that are down last.
+    `ordered`: as configured.  `fastest`: by smoothed round-trip time, those never measured after the
+    measured.  Those that are down stand last, before them those that answer nothing of use.
     """
 
     __slots__ = ("_good_until", "_order", "index", "probe_at", "strategy", "upstreams")
@@ -47,6 +50,14 @@ class UpstreamSet:
         """Whether all of them are down.  They are asked all the same."""
         return not any(upstream.is_up for upstream in self.upstreams)
 
+    @property
+    def failure(self) -> FailureWord | None:
+        """Why all of them are down, by the best of them; None: they are not."""
+        if not self.is_lost:
+            return None
+        reason = self._order[0].last_failure
+        return "timeout" if reason == "timeout" else "network" if reason in UNREACHED else "rcode"
+
     def order(self, now: float) -> tuple[Upstream, ...]:
         """The upstreams, best first."""
         if now < self._good_until or len(self.upstreams) == 1:
@@ -64,7 +75,7 @@ class UpstreamSet:
         due = None
         probe_at = _NEVER
         for upstream in self.order(now)[1:]:
-            if upstream.is_up and self.strategy == "ordered":
+            if upstream.is_up and not upstream.stands_back and self.strategy == "ordered":
                 continue
             if due is None and upstream.probe_at <= now:
                 due = upstream
@@ -82,12 +93,12 @@ class UpstreamSet:
             self.probe_at = float("-inf")
 
 
-def _by_health(upstream: Upstream) -> bool:
-    return not upstream.is_up
+def _by_health(upstream: Upstream) -> tuple[bool, bool]:
+    return (not upstream.is_up, upstream.stands_back)
 
 
-def _by_speed(upstream: Upstream) -> tuple[bool, float]:
-    return (not upstream.is_up, _NEVER if upstream.rtt_s is None else upstream.rtt_s)
+def _by_speed(upstream: Upstream) -> tuple[bool, bool, float]:
+    return (*_by_health(upstream), _NEVER if upstream.rtt_s is None else upstream.rtt_s)
 
 
 class Server(NamedTuple):
@@ -97,10 +108,17 @@ class Server(NamedTuple):
     address: str
     port: int
     trust_ad: bool = False
+    letter_case: LetterCase = "auto"
 
 
 def _upstream_of(server: Server) -> Upstream:
-    return Upstream(server.address, server.port, server.scheme, trust_ad=server.trust_ad)
+    return Upstream(
+        server.address,
+        server.port,
+        server.scheme,
+        trust_ad=server.trust_ad,
+        letter_case=server.letter_case,
+    )
 
 
 class ForwardPlan:
@@ -136,8 +154,16 @@ class ForwardPlan:
         return self._covering(qname) or self.default
 
     def covers(self, qname: bytes) -> bool:
-        """Whether a `forward` suffix is at or above `qname`."""
-        return self._covering(qname) is not None
+        """Whether a `forward` suffix other than the root is at or above `qname`.
+
+        Who forwards everything has not asked for the special names: they stay here.
+        """
+        offset = 0
+        while length := qname[offset]:
+            if qname[offset:] in self.suffixes:
+                return True
+            offset += length + 1
+        return False
 
     def _covering(self, qname: bytes) -> UpstreamSet | None:
         suffixes = self.suffixes

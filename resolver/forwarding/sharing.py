@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
+from resolver.forwarding.steps import EXPLANATIONS
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import UpstreamReport, UpstreamSetFields
 
@@ -20,6 +21,9 @@ SHARE_EVERY_S = 0.1
 
 ASK_US = -1
 """Stands for the first upstream where the other plane is not to ask anybody."""
+
+IN_LOWER_CASE, IN_UNPROVEN_CASE, IN_MIXED_CASE = range(3)
+"""How names are spelt for the first upstream; unproven: in mixed case, and we judge what comes of it."""
 
 Publish = Callable[[list[tuple[str, int]], list[UpstreamSetFields]], None]
 
@@ -51,7 +55,7 @@ class SharedUpstreams:
         for upstream in plan.upstreams:
             upstream.on_change.append(self._on_change)
             # At once, too: else every question of a tenth of a second would be asked once in vain.
-            upstream.on_edns_refused.append(self._on_change)
+            upstream.oddities.on_change.append(self._on_oddity)
 
     def start(self) -> None:
         """Tell what there is, and go on telling."""
@@ -86,11 +90,22 @@ class SharedUpstreams:
     def _fields(self, suffix: bytes, upstreams: UpstreamSet, now: float) -> UpstreamSetFields:
         first = upstreams.order(now)[0]
         number = self._numbers.get(first, ASK_US) if first.is_up else ASK_US
-        edns = now >= first.edns_refused_until
+        edns = now >= first.oddities.edns_refused_until
         timeout_s = min(first.attempt_timeout_s(), self._timeout_s)
-        return suffix, number, edns, first.trust_ad, timeout_s, upstreams.probe_at
+        letter_case = IN_LOWER_CASE
+        if now >= first.oddities.lower_case_until:
+            letter_case = IN_MIXED_CASE if now < first.oddities.case_shown_until else IN_UNPROVEN_CASE
+        word = upstreams.failure
+        failure = None
+        if word is not None:
+            code, text = EXPLANATIONS[word]
+            failure = (int(code), text)
+        return suffix, number, edns, first.trust_ad, timeout_s, upstreams.probe_at, letter_case, failure
 
     def _on_change(self, _: Upstream) -> None:
+        self._on_oddity()
+
+    def _on_oddity(self) -> None:
         if self._timer is not None:
             self.tell()
 

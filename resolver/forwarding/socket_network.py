@@ -1,73 +1,58 @@
 """The network of a running server: UDP pools and TCP connections on one event loop.
 
-Knows: how the two are joined to the loop, and how many descriptors they may take.  Does not
-know: DNS.
+Knows: how the two are joined to the loop.  Does not know: DNS.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import resource
 
-from resolver.clock import Clock
+from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.entropy import Entropy
+from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
 from resolver.forwarding.stream import Streams
-from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX, UdpPools
+from resolver.forwarding.udp_pool import UdpPools
 
-FILES_FOR_OTHERS = 2048
-"""Descriptors left to listeners, HTTP, files and upstream TCP."""
+STOCKED_AT_ONCE = 16
+"""Sockets opened ahead in one turn of the loop, for each upstream: some 0.4 ms of work."""
 
-SOCKETS_PER_UPSTREAM_MIN = 16
-
-_log = logging.getLogger(__name__)
+STOCKING_S = 0.005
+"""Between such turns: queries are answered in between."""
 
 
 class SocketNetwork:
-    """See `network.Network`.  Make it inside the running loop; `sockets_per_upstream` from `pool_size`."""
+    """See `network.Network`.  Make it inside the running loop."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         entropy: Entropy,
-        *,
-        sockets_per_upstream: int = SOCKETS_PER_UPSTREAM_MAX,
+        ports: SourcePorts = ANY_PORTS,
     ) -> None:
         self._loop = loop
-        self.udp = UdpPools(clock, entropy, sockets_per_upstream=sockets_per_upstream)
+        self._clock = clock
+        self.udp = UdpPools(clock, entropy, ports)
         self.streams = Streams(loop, clock)
         self.send_datagram = self.udp.send
         self.ask_stream = self.streams.ask
         loop.add_reader(self.udp.fileno(), self.udp.on_readable)
+        self.udp.on_demand = self._stock_up_soon
+        self._stocking: TimerHandle | None = None
+
+    def _stock_up_soon(self) -> None:
+        if self._stocking is None:
+            self._stocking = self._clock.call_later(STOCKING_S, self._stock_up)
+
+    def _stock_up(self) -> None:
+        self._stocking = None
+        if self.udp.stock_up(STOCKED_AT_ONCE):
+            self._stock_up_soon()
 
     def close(self) -> None:
         """See `network.Network.close`."""
+        if self._stocking is not None:
+            self._stocking.cancel()
         self._loop.remove_reader(self.udp.fileno())
         self.udp.close()
         self.streams.close()
-
-
-def pool_size(upstream_count: int) -> int:
-    """Sockets each UDP upstream may have, after asking for a higher limit on descriptors.
-
-    Under 1,000 the ports are fewer than RFC 5452 would have them: it warns.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = upstream_count * SOCKETS_PER_UPSTREAM_MAX + FILES_FOR_OTHERS
-    if soft < wanted and soft != resource.RLIM_INFINITY:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return SOCKETS_PER_UPSTREAM_MAX
-    spare = max(soft - FILES_FOR_OTHERS, soft // 2)
-    size = max(min(SOCKETS_PER_UPSTREAM_MAX, spare // max(upstream_count, 1)), SOCKETS_PER_UPSTREAM_MIN)
-    if size < 1000:
-        _log.warning(
-            "the limit of %d open files leaves %d sockets per upstream; raise it (ulimit -n) to %d "
-            "to make forged answers harder",
-            soft,
-            size,
-            wanted,
-        )
-    return size

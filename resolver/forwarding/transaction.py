@@ -12,8 +12,11 @@ shell calls `on_timer` at `wake_at`.
 * A bad packet is dropped and its attempt keeps listening, for a good one may follow.  If it looks like a
   forgery (RFC 5452), the question also goes to the same upstream over TCP, and from then on UDP's answer
   is only held, for the case that TCP fails.  After `BAD_PACKETS_MAX` the attempt listens no more.
+* What repeats ID and question letter by letter and cannot be read, or comes over TCP, was not guessed: the
+  upstream is out for this question, and after `BROKEN_ANSWERS_MAX` of these nobody else is asked either.
 * TC=1 goes to TCP.  FORMERR and the like to our EDNS: once more without.  Any other failure code: the
   upstream is out for this question, and the next one is asked at once.
+* What an upstream cannot do (EDNS, mixed case) is found out by an attempt with a `trial`; see `oddities`.
 * Whatever happens, at most `PACKETS_PER_QUESTION_MAX` queries leave.
 """
 
@@ -22,17 +25,27 @@ from __future__ import annotations
 import struct
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
+from resolver.forwarding.network import ABANDONED
+from resolver.forwarding.oddities import Trial
+from resolver.forwarding.steps import (
+    EXPLANATIONS,
+    RCODE_REASONS,
+    WAIT,
+    Answered,
+    Attempt,
+    Failed,
+    RandomSource,
+    Step,
+)
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
-from resolver.wire.numbers import ExtendedError, Qclass, Rcode
+from resolver.wire.numbers import Qclass, Rcode
 from resolver.wire.question import Question
 from resolver.wire.response import (
+    BROKEN_REASONS,
     Refused,
     Response,
-    SentQuery,
     Truncated,
     UpstreamFailure,
     accept_response,
@@ -45,115 +58,26 @@ DATAGRAM_COST = 1
 STREAM_COST = 2
 """A TCP attempt may be sent twice: a reused connection that breaks is replaced once."""
 
+STREAM_TIMEOUT_S_MAX = 1.0
+"""Patience with an attempt over TCP at first, however slow its upstream: should its connection have
+fallen silent, there must be time for another."""
+
 BAD_PACKETS_MAX = 8
 """Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
 
-ABANDONED = "abandoned"
-"""Why an attempt is lost that nothing can be held against: its upstream is asked again, none the worse."""
+BROKEN_ANSWERS_MAX = 3
+"""Answers to one question that cannot be read, until nobody else is asked: the name breaks them."""
+
+HEADER_OCTETS = 12
 
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
 _IN = int(Qclass.IN)
 _TYPE_CLASS = struct.Struct("!HH").pack
-
-
-class RandomSource(Protocol):
-    """What a transaction needs to be unpredictable (`entropy.Entropy` in a server)."""
-
-    def query_id(self) -> int: ...
-
-    def mix_case(self, qname: bytes) -> bytes: ...
-
-
-class Closable(Protocol):
-    """What the shell keeps for an attempt that is out."""
-
-    def close(self) -> None: ...
-
-
-class Attempt(SentQuery):
-    """One query to one upstream; as a step: send it, and if that is impossible, call `on_error`.
-
-    It is what was sent, and its own receiver (see `network.Receiver`): it passes what it hears to its
-    transaction.  That makes it, field by field: each further object, and each call of an `__init__`,
-    shows in the cost of a miss.
-    """
-
-    __slots__ = (
-        "bad_packets",
-        "due_at",
-        "is_late",
-        "is_over",
-        "octets",
-        "sent_at",
-        "ticket",
-        "transaction",
-        "upstream",
-        "verifier",
-    )
-
-    transaction: Transaction
-    upstream: Upstream
-    octets: bytes
-    """The whole message."""
-    sent_at: float
-    due_at: float
-    """When its upstream is thought too slow; the attempt goes on listening."""
-    is_over: bool
-    """Nothing it receives counts any more."""
-    is_late: bool
-    bad_packets: int
-    verifier: Attempt | None
-    """The TCP attempt that a near miss on this one started."""
-    ticket: Closable | None
-    """The shell's; None when not sent or given up."""
-
-    def on_octets(self, octets: bytes) -> None:
-        """See `network.Receiver`."""
-        self.transaction.hear(self, octets)
-
-    def on_error(self, reason: str) -> None:
-        """See `network.Receiver`."""
-        self.transaction.lose(self, reason)
-
-
-@dataclass(slots=True)
-class Wait:
-    """Nothing to send now."""
-
-
-@dataclass(slots=True)
-class Answered:
-    """An upstream gave a usable answer."""
-
-    response: Response
-    upstream: Upstream
-    kept: Any = None
-    """What the keeper made of it; carried for those who wait, never read here."""
-
-
-@dataclass(slots=True)
-class Failed:
-    """No usable answer.  `reason`: timeout, network, rcode, malformed, overload or closed."""
-
-    reason: str
-    ede: tuple[int, str]
-    """What to tell the client (RFC 8914): code and text."""
-
-
-Step = Attempt | Wait | Answered | Failed
-
-WAIT = Wait()
-
-_EXPLANATIONS: dict[str, tuple[int, str]] = {
-    "timeout": (ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream answered in time"),
-    "network": (ExtendedError.NETWORK_ERROR, "no upstream can be reached"),
-    "rcode": (ExtendedError.OTHER, "the upstreams answered with a failure"),
-    "malformed": (ExtendedError.INVALID_DATA, "the upstreams sent no valid answer"),
-}
-
-_RCODE_REASONS: dict[int, str] = {Rcode.SERVFAIL: "servfail", Rcode.REFUSED: "refused"}
+_NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
+"""What servers say of names outside their zones: REFUSED, NOTAUTH."""
+_IN_LOWER_CASE = ("compared", "lowered")
 
 
 class Transaction:
@@ -163,6 +87,7 @@ class Transaction:
     """
 
     __slots__ = (
+        "_broken_answers",
         "_candidates",
         "_chance",
         "_deadline",
@@ -193,6 +118,7 @@ class Transaction:
         self._packets_max = packets_max
         self._out: tuple[Upstream, ...] = ()
         self._held: Answered | None = None
+        self._broken_answers = 0
         self._turn = 0
         self._why = "timeout"
         self.attempts: list[Attempt] = []
@@ -210,8 +136,7 @@ class Transaction:
 
     def start(self, now: float) -> Step:
         """The first step."""
-        upstream = self._candidates[0]
-        step = self._send(upstream, now >= upstream.edns_refused_until, upstream.is_stream, now)
+        step = self._send_first(self._candidates[0], now)
         if step is None:
             return self._end()
         self._turn = 1
@@ -235,19 +160,24 @@ class Transaction:
         if attempt.is_over or self.is_finished:
             return WAIT
         result = accept_response(octets, attempt)
-        if type(result) is Refused:
-            return self._on_bad_packet(attempt, result, now)
         upstream = attempt.upstream
         # A TCP attempt to a UDP upstream says nothing of how it is normally reached.
         is_measured = attempt.is_stream is upstream.is_stream
         if type(result) is Response:
             upstream.on_answer(now - attempt.sent_at, now, is_measured)
             return self._on_response(attempt, result, now)
+        if type(result) is Refused and not attempt.is_stream and result.reason not in BROKEN_REASONS:
+            is_lowered = octets[HEADER_OCTETS : HEADER_OCTETS + len(attempt.name)] == attempt.name
+            return self._on_bad_packet(attempt, result, is_lowered, now)
+        if type(result) is UpstreamFailure and len(octets) == HEADER_OCTETS and not attempt.is_stream:
+            return self._on_bare_stumble(attempt, now)
         upstream.on_answer(now - attempt.sent_at, now, is_measured, False)
-        if type(result) is Truncated:
+        if type(result) is UpstreamFailure:
+            return self._on_failure_code(attempt, result, now)
+        if type(result) is Truncated and not attempt.is_stream:
             return self._on_truncated(attempt, now)
-        assert isinstance(result, UpstreamFailure)
-        return self._on_failure_code(attempt, result, now)
+        # TC=1 over TCP makes no sense, either.
+        return self._on_broken_answer(attempt, now)
 
     def on_error(self, attempt: Attempt, reason: str, now: float) -> Step:
         """`attempt` could not be sent, or its socket broke; `ABANDONED`: whoever sent it can hear no more."""
@@ -255,10 +185,9 @@ class Transaction:
             return WAIT
         attempt.is_over = True
         if reason == ABANDONED:
-            if self._earliest_due() is not None:
-                return WAIT
-            return self._send(attempt.upstream, attempt.edns, attempt.is_stream, now) or self._advance(now)
-        attempt.upstream.on_failure(reason, now)
+            return self._on_abandoned(attempt, now)
+        upstream = attempt.upstream
+        upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
         return self._give_up_on(attempt, now)
 
@@ -270,8 +199,12 @@ class Transaction:
         for attempt in self.attempts:
             if attempt.due_at <= due and not attempt.is_late and not attempt.is_over:
                 attempt.is_late = True
-                attempt.upstream.on_failure("timeout", now)
-                self._why = "timeout"
+                self._why = "malformed"
+                if not attempt.bad_packets:
+                    # Whoever sends bad packets is there; those were counted when they came.
+                    self._why = "timeout"
+                    upstream = attempt.upstream
+                    upstream.on_failure("timeout", now, attempt.is_stream is upstream.is_stream)
         if due >= self._deadline:
             return self._end()
         if self._held is not None and not self._is_being_verified():
@@ -292,13 +225,21 @@ class Transaction:
 
     def _on_response(self, attempt: Attempt, response: Response, now: float) -> Step:
         upstream = attempt.upstream
-        if not attempt.edns and now >= upstream.edns_refused_until:
-            # Only success without EDNS shows that EDNS was the trouble, not the question.
-            upstream.refuse_edns(now)
+        oddities = upstream.oddities
         if not upstream.trust_ad:
             # An AD bit is worth what its sender is worth (RFC 4035 §3.2.3, §4.9.3).
             response.authentic_data = False
         answered = Answered(response, upstream)
+        if now >= oddities.case_shown_until and attempt.qname != attempt.name:
+            step = self._on_unproven_case(attempt, answered, now)
+            if step is not None:
+                return step
+        if attempt.trial:
+            # Only success shows what was the trouble; and a name that is not there either way shows nothing.
+            if attempt.trial != "compared" or _found_the_name(response):
+                oddities.learn(attempt.trial, now)
+        elif oddities.has_evidence:
+            oddities.on_ordinary_answer(attempt.edns, attempt.qname != attempt.name)
         verifier = attempt.verifier
         if verifier is not None and not verifier.is_over and not verifier.is_late:
             attempt.is_over = True
@@ -307,19 +248,38 @@ class Transaction:
         self.is_finished = True
         return answered
 
-    def _on_bad_packet(self, attempt: Attempt, refused: Refused, now: float) -> Step:
+    def _on_unproven_case(self, attempt: Attempt, answered: Answered, now: float) -> Step | None:
+        """The first answers to names in mixed case: one that compares case denies them all."""
+        upstream = attempt.upstream
+        if _found_the_name(answered.response):
+            upstream.oddities.show_case(now)
+            return None
+        if attempt.verifier is not None:
+            return None
+        step = self._send(upstream, attempt.edns, False, now, "compared")
+        if step is not None:
+            attempt.is_over = True
+            attempt.verifier = step
+            self._held = answered
+        return step
+
+    def _on_bad_packet(self, attempt: Attempt, refused: Refused, is_lowered: bool, now: float) -> Step:
+        """Octets over UDP that may be anybody's."""
         upstream = attempt.upstream
         upstream.failures["near_miss" if refused.near_miss else "malformed"] += 1
         self._why = "malformed"
-        if attempt.is_stream:
-            # Nobody can slip a forged message into our connection: this upstream is broken.
-            attempt.is_over = True
-            return self._give_up_on(attempt, now)
+        if refused.reason == "case" and is_lowered and not upstream.oddities.is_case_fixed:
+            attempt.is_case_changed = True
+        return self._on_doubt(attempt, refused.near_miss, now)
+
+    def _on_doubt(self, attempt: Attempt, near_miss: bool, now: float) -> Step:
+        """One more bad packet for `attempt`: TCP decides where it may be a forgery."""
         attempt.bad_packets += 1
         if attempt.bad_packets >= BAD_PACKETS_MAX:
             attempt.is_over = True
-        if attempt.verifier is None and (refused.near_miss or attempt.is_over):
-            step = self._send(upstream, attempt.edns, True, now)
+        if attempt.verifier is None and (near_miss or attempt.is_over):
+            trial: Trial = "lowered" if attempt.is_case_changed else attempt.trial
+            step = self._send(attempt.upstream, attempt.edns, True, now, trial)
             if step is not None:
                 attempt.verifier = step
                 return step
@@ -327,35 +287,98 @@ class Transaction:
             return self._give_up_on(attempt, now)
         return WAIT
 
+    def _on_bare_stumble(self, attempt: Attempt, now: float) -> Step:
+        """An error without a question: a guess of ID and port may do that, so both are listened to."""
+        attempt.upstream.failures["edns"] += 1
+        self._why = "rcode"
+        if attempt.verifier is None and not any(other.trial == "bare" for other in self.attempts):
+            attempt.bad_packets += 1
+            step = self._send(attempt.upstream, False, False, now, "bare")
+            if step is not None:
+                return step
+        return self._on_doubt(attempt, True, now)
+
+    def _on_broken_answer(self, attempt: Attempt, now: float) -> Step:
+        """An answer that cannot be read, and that nobody guessed."""
+        upstream = attempt.upstream
+        upstream.on_refusal("malformed", now)
+        self._why = "malformed"
+        attempt.is_over = True
+        self._broken_answers += 1
+        if self._broken_answers >= BROKEN_ANSWERS_MAX:
+            self._packets_max = 0
+        if attempt.verifier is not None and not attempt.verifier.is_over:
+            return WAIT
+        if self._held is None:
+            if attempt.is_stream:
+                self._end_doubted(attempt)
+            elif all(other is upstream or other in self._out for other in self._candidates):
+                # Nobody else is left: perhaps UDP breaks it on the way.
+                step = self._send(upstream, attempt.edns, True, now, attempt.trial)
+                if step is not None:
+                    self._out = (*self._out, upstream)
+                    return step
+        return self._give_up_on(attempt, now)
+
     def _on_truncated(self, attempt: Attempt, now: float) -> Step:
         attempt.is_over = True
-        if attempt.is_stream:
-            # TC=1 over TCP makes no sense; do not go round in circles.
-            attempt.upstream.on_refusal("malformed", now)
-            self._why = "malformed"
-            return self._give_up_on(attempt, now)
         attempt.upstream.failures["truncated"] += 1
         for other in self.attempts:
             if other.is_stream and not other.is_over and other.upstream is attempt.upstream:
                 return WAIT
-        return self._send(attempt.upstream, attempt.edns, True, now) or self._give_up_on(attempt, now)
+        step = self._send(attempt.upstream, attempt.edns, True, now, attempt.trial)
+        if step is None:
+            return self._give_up_on(attempt, now)
+        self._pass_on_check(attempt, step)
+        return step
 
     def _on_failure_code(self, attempt: Attempt, failure: UpstreamFailure, now: float) -> Step:
         attempt.is_over = True
         upstream = attempt.upstream
         if attempt.verifier is not None and not attempt.verifier.is_over:
             return WAIT
+        step = None
         if failure.edns_refused and attempt.edns:
             upstream.failures["edns"] += 1
             # RFC 6891 §7: FORMERR or NOTIMP may mean that it does not know EDNS.
-            step = self._send(upstream, False, attempt.is_stream, now)
-            if step is not None:
-                return step
-        upstream.on_refusal(_RCODE_REASONS.get(failure.rcode, "rcode"), now)
-        self._why = "rcode"
+            step = self._send(upstream, False, attempt.is_stream, now, "edns")
+        elif failure.rcode in _NO_SUCH_ZONE and attempt.qname != attempt.name:
+            if now >= upstream.oddities.case_shown_until:
+                # It may have looked for the zone by case.
+                step = self._send(upstream, attempt.edns, False, now, "compared")
+        if step is not None:
+            return step
+        upstream.on_refusal(RCODE_REASONS.get(failure.rcode, "rcode"), now)
+        self._why = "chain" if failure.has_endless_chain else "rcode"
+        if attempt.is_stream and self._held is None:
+            self._end_doubted(attempt)
         return self._give_up_on(attempt, now)
 
     # Where to go next.
+
+    def _on_abandoned(self, attempt: Attempt, now: float) -> Step:
+        """Nothing can be held against the upstream of `attempt`, which is over."""
+        if attempt.is_stream:
+            self._why = "network"
+        if self._earliest_due() is not None:
+            return WAIT
+        step = self._send(attempt.upstream, attempt.edns, attempt.is_stream, now, attempt.trial)
+        if step is not None:
+            self._pass_on_check(attempt, step)
+            return step
+        return self._finish(self._held) if self._held is not None else self._advance(now)
+
+    def _end_doubted(self, check: Attempt) -> None:
+        """TCP said no: what UDP may still say of it is worth less."""
+        for other in self.attempts:
+            if other.verifier is check:
+                other.is_over = True
+
+    def _pass_on_check(self, attempt: Attempt, step: Attempt) -> None:
+        """`step` decides from now on what `attempt` was to decide."""
+        for other in self.attempts:
+            if other.verifier is attempt:
+                other.verifier = step
 
     def _give_up_on(self, attempt: Attempt, now: float) -> Step:
         """`attempt` is over without an answer: what is left of this question?"""
@@ -365,6 +388,8 @@ class Transaction:
                 if self._held is not None:
                     return self._finish(self._held)
                 if not other.is_over:
+                    if other.is_case_changed:
+                        return self._advance(now)
                     # TCP does not work there: go on listening to UDP for a while.
                     other.due_at = max(other.due_at, now + upstream.attempt_timeout_s())
                     self.wake_at = min(other.due_at, self._deadline)
@@ -379,12 +404,19 @@ class Transaction:
 
     def _advance(self, now: float) -> Step:
         """Ask the next upstream in line; with none left, wait for those asked, or end."""
+        for attempt in self.attempts:
+            if attempt.is_case_changed and not attempt.is_over:
+                # TCP could not say whether that was forged: a question that has no case to change.
+                attempt.is_over = True
+                step = self._send(attempt.upstream, attempt.edns, False, now, "lowered")
+                if step is not None:
+                    return step
         candidates = self._candidates
         for _ in candidates:
             upstream = candidates[self._turn % len(candidates)]
             self._turn += 1
             if upstream not in self._out:
-                step = self._send(upstream, now >= upstream.edns_refused_until, upstream.is_stream, now)
+                step = self._send_first(upstream, now)
                 if step is not None:
                     return step
         for attempt in self.attempts:
@@ -393,7 +425,13 @@ class Transaction:
                 return WAIT
         return self._end()
 
-    def _send(self, upstream: Upstream, edns: bool, is_stream: bool, now: float) -> Attempt | None:
+    def _send_first(self, upstream: Upstream, now: float) -> Attempt | None:
+        """An attempt as `upstream` normally gets it."""
+        return self._send(upstream, now >= upstream.oddities.edns_refused_until, upstream.is_stream, now)
+
+    def _send(
+        self, upstream: Upstream, edns: bool, is_stream: bool, now: float, trial: Trial = ""
+    ) -> Attempt | None:
         """A new attempt, unless packets or time have run out."""
         cost = STREAM_COST if is_stream else DATAGRAM_COST
         packets = self.packets + cost
@@ -407,7 +445,10 @@ class Transaction:
         # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
         name, qtype, dnssec_ok, checking_disabled = self.question
         attempt.name = name
-        attempt.qname = qname = name if is_stream else self._chance.mix_case(name)
+        if is_stream or now < upstream.oddities.lower_case_until or trial in _IN_LOWER_CASE:
+            attempt.qname = qname = name
+        else:
+            attempt.qname = qname = self._chance.mix_case(name)
         attempt.qtype = qtype
         attempt.qclass = _IN
         attempt.edns = edns
@@ -417,13 +458,16 @@ class Transaction:
         attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
         attempt.sent_at = now
         timeout_s = upstream.attempt_timeout_s() * cost
+        if is_stream and timeout_s > STREAM_TIMEOUT_S_MAX:
+            timeout_s = STREAM_TIMEOUT_S_MAX
         attempts = self.attempts
         if attempts:
             # Each round is twice as patient: a slow answer must not meet a storm.
             timeout_s *= 2 ** sum(1 for a in attempts if a.upstream is upstream and a.is_late)
         attempt.due_at = due_at = now + timeout_s
-        attempt.is_over = attempt.is_late = False
+        attempt.is_over = attempt.is_late = attempt.is_case_changed = False
         attempt.bad_packets = 0
+        attempt.trial = trial
         attempt.verifier = attempt.ticket = None
         attempts.append(attempt)
         upstream.queries += 1
@@ -443,8 +487,13 @@ class Transaction:
 
     def _end(self) -> Step:
         """Nothing more can be done or time is up."""
-        return self._finish(self._held or Failed(self._why, _EXPLANATIONS[self._why]))
+        return self._finish(self._held or Failed(self._why, EXPLANATIONS[self._why]))
 
     def _finish(self, step: Answered | Failed) -> Step:
         self.is_finished = True
         return step
+
+
+def _found_the_name(response: Response) -> bool:
+    """Whether it has something of the name asked for, so that the name was found as it was spelt."""
+    return response.negative is None or bool(response.links)

@@ -1,13 +1,16 @@
 """Many connected UDP sockets per upstream, so that no forger knows which port to aim at.
 
-Knows: sockets, ports, IDs in use on each socket.  Does not know: what the octets say beyond the
-ID; whether a reply is good (the receiver judges that).
+Knows: sockets, IDs in use on each socket.  Does not know: what the octets say beyond the
+ID; whether a reply is good (the receiver judges that); which ports there are.
 
-Theory: each query leaves from a socket picked at random among up to 1,024, on random ports
-(RFC 5452 §9.2); connected, so the kernel drops whatever comes from elsewhere.  Sockets are opened
-one per query until the pool is full, and replaced after `SOCKET_USES_MAX` queries or `SOCKET_AGE_S_MAX`.
-All sockets sit in one epoll set, which is itself one readable descriptor in the event loop: a raw
-`send` and `recv` cost a third of an asyncio transport.
+Theory: each query leaves from a socket picked at random among the pool's window, of `base` sockets
+(RFC 5452 §9.2); connected, so the kernel drops whatever comes from elsewhere.  The window moves on by one
+socket in every `QUERIES_PER_REST` queries: the oldest goes to rest, and one that rested for `REST_STEPS_MIN`
+steps comes in, or a fresh one while none has.  Where there may be no more sockets, the oldest is closed
+instead.  So 100,000 queries leave from 20,000 ports and more, and most of them cost no more than a window
+that stands still.  A pool that is asked much stocks up on fresh ones beforehand.  All sockets sit in one
+epoll set, itself one readable descriptor in the event loop: a raw `send` and `recv` cost a third of an
+asyncio transport.
 """
 
 from __future__ import annotations
@@ -15,20 +18,35 @@ from __future__ import annotations
 import errno
 import select
 import socket
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from resolver.forwarding.network import Receiver, SendError, Ticket
+from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
 from resolver.forwarding.upstream import Upstream
 
 if TYPE_CHECKING:
     from resolver.clock import Clock
     from resolver.forwarding.entropy import Entropy
 
-SOCKETS_PER_UPSTREAM_MAX = 1024
-"""A pool of at least 1,000 ports is as good as a fresh port per query (RFC 5452 §7.2 counts ports)."""
+QUERIES_PER_REST = 5
+"""Queries from one step of the window to the next, where the step brought in a socket that had rested."""
 
-SOCKET_USES_MAX = 512
-"""Queries sent from one socket before it is replaced."""
+QUERIES_PER_FRESH = 4
+"""The same where it brought in a fresh one: chance gives some of them a port that was used not long ago."""
+
+REST_STEPS_MIN = 19_400
+"""Steps that a socket rests at least."""
+
+REST_MORE_PART = 5
+"""The more by one step for each so many that the pool has fewer."""
+
+STEPS_PER_LOOK = 1024
+"""Steps after which a pool looks how much it is asked."""
+
+CLOSED_PER_STEP_MAX = 8
+"""Old sockets closed in one step, at most."""
 
 SOCKET_AGE_S_MAX = 300.0
 
@@ -44,12 +62,11 @@ DATAGRAMS_PER_EVENT_MAX = 8
 ORPHANS_PER_SOCKET_MAX = 16
 """IDs remembered per socket whose reply may still come late."""
 
-BIND_TRIES = 4
+BIND_TRIES = 16
 """Random ports tried before the kernel chooses."""
 
 PICK_TRIES = 8
 """Sockets tried for one on which the query's ID is not in use already."""
-
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 """The machine's trouble, not the upstream's."""
@@ -61,8 +78,7 @@ class UdpCounts:
     __slots__ = ("late", "open_failures", "opened", "send_drops", "unexpected")
 
     def __init__(self) -> None:
-        self.opened = 0
-        self.open_failures = 0
+        self.opened = self.open_failures = 0
         self.late = 0
         """Replies to queries no longer waited for."""
         self.unexpected = 0
@@ -84,7 +100,6 @@ class _Slot:
         "retire_at",
         "send",
         "sock",
-        "uses",
     )
 
     def __init__(self, slots: dict[int, _Slot], sock: socket.socket, retire_at: float) -> None:
@@ -94,7 +109,6 @@ class _Slot:
         self.send = sock.send
         self.recv = sock.recv
         self.retire_at = retire_at
-        self.uses = 0
         self.is_retired = False
         """No longer picked; closed when nobody waits here."""
         self.pending: dict[int, _DatagramTicket] = {}
@@ -166,13 +180,15 @@ class _DatagramTicket:
 class UdpPools:
     """The pools of all upstreams, and the one epoll set they share."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, *, sockets_per_upstream: int) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, ports: SourcePorts = ANY_PORTS) -> None:
         self._clock = clock
         self._entropy = entropy
-        self._size_max = sockets_per_upstream
+        self._ports = ports
         self._pools: dict[Upstream, UdpPool] = {}
         self._slots: dict[int, _Slot] = {}
         self._epoll = select.epoll()
+        self.on_demand: Callable[[], None] = lambda: None
+        """Called when `stock_up` has something to do."""
         self.counts = UdpCounts()
 
     def fileno(self) -> int:
@@ -189,9 +205,23 @@ class UdpPools:
         pool = self._pools.get(upstream)
         if pool is None:
             pool = self._pools[upstream] = UdpPool(
-                upstream, self._slots, self._epoll, self.counts, self._clock, self._entropy, self._size_max
+                upstream,
+                self._slots,
+                self._epoll,
+                self.counts,
+                self._clock,
+                self._entropy,
+                self._ports,
+                self.on_demand,
             )
         return pool.send(octets, receiver)
+
+    def stock_up(self, count: int) -> bool:
+        """Open sockets that pools can use soon, at most `count` for each; whether they can use still more."""
+        wants_more = False
+        for pool in self._pools.values():
+            wants_more |= pool.stock_up(count)
+        return wants_more
 
     def on_readable(self) -> None:
         """Read what has come; whatever is left makes the descriptor readable again."""
@@ -236,38 +266,47 @@ class UdpPool:
         counts: UdpCounts,
         clock: Clock,
         entropy: Entropy,
-        size_max: int,
+        ports: SourcePorts,
+        on_demand: Callable[[], None],
     ) -> None:
         self._all = slots
         self._epoll = epoll
         self._counts = counts
         self._now = clock.now
         self._entropy = entropy
-        self._size_max = size_max
-        self._line: list[_Slot] = []
+        self._ports = ports
+        self._on_demand = on_demand
+        self._window: list[_Slot] = []
+        """Those that queries leave from."""
+        self._oldest = 0
+        """The place of the one that has been in the window longest."""
+        self._resting: deque[tuple[_Slot, int]] = deque()
+        """Those that rest, the longest first, and until which step."""
+        self._steps = 0
+        self._looked_at = 0.0
+        self.stock = 0
+        """Sockets at rest that it can use while they are young."""
+        self._queries_to_step = QUERIES_PER_FRESH
         self._is_ipv6 = ":" in upstream.address
         self._peer = _socket_address(upstream)
 
     def send(self, octets: bytes, receiver: Receiver) -> Ticket | SendError:
         """Send from a random socket."""
         query_id = octets[0] << 8 | octets[1]
-        line = self._line
-        if len(line) < self._size_max:
+        window = self._window
+        if len(window) < self._ports.base:
             picked = self._grow(query_id)
         else:
-            index = self._entropy.below(len(line))
-            picked = line[index]
-            if (
-                picked.uses >= SOCKET_USES_MAX
-                or query_id in picked.pending
-                or picked.orphans
-                or self._now() >= picked.retire_at
-            ):
+            self._queries_to_step -= 1
+            if not self._queries_to_step:
+                self._step()
+            index = self._entropy.below(len(window))
+            picked = window[index]
+            if query_id in picked.pending or picked.orphans or self._now() >= picked.retire_at:
                 picked = self._pick(query_id, index)
         if type(picked) is SendError:
             return picked
         slot: _Slot = picked  # type: ignore[assignment]
-        slot.uses += 1
         try:
             slot.send(octets)
         except BlockingIOError:
@@ -299,39 +338,114 @@ class UdpPool:
         return "network"
 
     def _grow(self, query_id: int) -> _Slot | SendError:
-        """A new socket while the pool is not full; without one, what there is."""
-        line = self._line
+        """A new socket while the window is not full; without one, what there is."""
+        window = self._window
+        if window and len(self._all) >= self._ports.sockets_max:
+            return self._pick(query_id, self._entropy.below(len(window)))
         slot = self._open()
         if type(slot) is _Slot:
-            line.append(slot)
-        elif line:
-            return self._pick(query_id, self._entropy.below(len(line)))
+            if not window:
+                self._looked_at = self._now()
+            window.append(slot)
+            if len(window) == self._ports.base:
+                self._look(len(window) // QUERIES_PER_REST)
+        elif window:
+            return self._pick(query_id, self._entropy.below(len(window)))
         return slot
 
+    def _look(self, steps: int) -> None:
+        """`steps` more were taken, or would have been: how many sockets are of use while they are young?"""
+        now = self._now()
+        in_their_age = steps * SOCKET_AGE_S_MAX / max(now - self._looked_at, 1.0)
+        self.stock = int(min(in_their_age, REST_STEPS_MIN))
+        self._looked_at = now
+        if self.wants_stock:
+            self._on_demand()
+
+    @property
+    def wants_stock(self) -> bool:
+        """Whether it has fewer sockets at rest than it can use."""
+        return len(self._resting) < self.stock and len(self._all) < self._ports.sockets_max
+
+    def stock_up(self, count: int) -> bool:
+        """Open sockets that it can use, at most `count`; whether it can use still more."""
+        for _ in range(count):
+            if not self.wants_stock:
+                break
+            fresh = self._open()
+            if type(fresh) is _Slot:
+                self._resting.appendleft((fresh, 0))
+            else:
+                self.stock = 0  # Not again before it looks again.
+        return self.wants_stock
+
+    def _step(self) -> None:
+        """Let the window move on by one socket."""
+        self._steps += 1
+        if not self._steps % STEPS_PER_LOOK:
+            self._look(STEPS_PER_LOOK)
+        self._queries_to_step = QUERIES_PER_FRESH
+        entering: _Slot | SendError | None = self._take_rested()
+        has_rested = entering is not None
+        if has_rested:
+            self._queries_to_step = QUERIES_PER_REST
+        else:
+            entering = self._open()
+            if type(entering) is SendError:
+                # No descriptor, most likely: better one that rested too little than none.
+                entering = self._resting.popleft()[0] if self._resting else None
+        if type(entering) is not _Slot:
+            return
+        window, oldest = self._window, self._oldest
+        self._oldest = (oldest + 1) % len(window)
+        leaving, window[oldest] = window[oldest], entering
+        if self._now() >= leaving.retire_at or not (has_rested or len(self._all) < self._ports.sockets_max):
+            leaving.retire()
+        else:
+            # Where fewer rest, more are fresh, and chance gives some of those a port used not long ago.
+            short = max(REST_STEPS_MIN - len(self._resting), 0)
+            self._resting.append((leaving, self._steps + REST_STEPS_MIN + short // REST_MORE_PART))
+
+    def _take_rested(self) -> _Slot | None:
+        """One that has rested long enough; those that are too old are closed on the way."""
+        resting = self._resting
+        for _ in range(CLOSED_PER_STEP_MAX):
+            if not resting:
+                break
+            slot, until = resting[0]
+            is_old = self._now() >= slot.retire_at
+            if not is_old and until > self._steps:
+                break
+            resting.popleft()
+            if not is_old:
+                return slot
+            slot.retire()
+        return None
+
     def _pick(self, query_id: int, index: int) -> _Slot | SendError:
-        """The socket at `index`, renewed if worn out, or another one if `query_id` waits there already."""
-        line = self._line
+        """The socket at `index`, renewed if it is old, or another one if `query_id` waits there already."""
+        window = self._window
         now = self._now()
         for _ in range(PICK_TRIES):
-            picked = line[index]
-            if picked.uses >= SOCKET_USES_MAX or now >= picked.retire_at:
+            picked = window[index]
+            if now >= picked.retire_at:
                 fresh = self._open()
                 if type(fresh) is _Slot:
-                    line[index] = fresh
+                    window[index] = fresh
                     picked.retire()
                     picked = fresh
             if query_id not in picked.pending:
                 if picked.orphans:
                     picked.orphans.pop(query_id, None)
                 return picked
-            index = self._entropy.below(len(line))
+            index = self._entropy.below(len(window))
         # Only tiny pools come here: the ID is taken wherever chance looked.
-        for slot in line:
+        for slot in window:
             if query_id not in slot.pending:
                 return slot
         extra = self._open()
         if type(extra) is _Slot:
-            line.append(extra)
+            window.append(extra)
         return extra
 
     def _open(self) -> _Slot | SendError:
@@ -341,11 +455,16 @@ class UdpPool:
             sock = socket.socket(
                 socket.AF_INET6 if self._is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
             )
-            for _ in range(BIND_TRIES):
+            if self._is_ipv6:
+                # Its ports are not those of IPv4.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            usable = self._ports.usable
+            for _ in range(BIND_TRIES if usable else 0):
                 try:
-                    sock.bind(("", self._entropy.port()))
+                    sock.bind(("", usable[self._entropy.below(len(usable))]))
                     break
                 except OSError as error:
+                    # Somebody's, or not for us: take another.
                     if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                         raise
             sock.connect(self._peer)

@@ -1,11 +1,13 @@
 """One upstream server: where it is, how fast it answers, whether it seems alive.
 
-Knows: smoothed round-trip times, failures in a row, counters.  Does not know: sockets, the
-clock, which question is asked.
+Knows: smoothed round-trip times, failures in a row, what was learnt of it, counters.  Does not know: sockets,
+the clock, which question is asked.
 Theory: round-trip time and its variance are smoothed as TCP does (RFC 6298 §2), with a floor that
 leaves a recursive upstream time for its own work.  An upstream that fails several times in
 a row is down: it goes to the end of the line, and copies of real questions probe it, ever more
 rarely, until one is answered.  Being down never means being unused: when all are down, all are tried.
+An upstream that answers is up: one that only ever says SERVFAIL, or nothing that can be read, stands back
+behind the others, and no more.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Literal
+
+from resolver.forwarding.oddities import LetterCase, Oddities
+
+__all__ = ["UNREACHED", "LetterCase", "Oddities", "Scheme", "Upstream"]
 
 Scheme = Literal["udp", "tcp"]
 
@@ -31,6 +37,12 @@ FAILURE_REASONS = (
 )
 """Closed set of words for what an upstream can do wrong; `truncated` is only the TC bit, no fault."""
 
+UNREACHED = ("network", "stream", "no_socket")
+"""Reasons why nothing got there."""
+
+_BLAMELESS = ("servfail", "malformed")
+"""Answers that never make an upstream count as down: the name asked for may be why."""
+
 RESPONSE_SECONDS_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the response time histogram's buckets; the last bucket has no bound."""
 
@@ -46,7 +58,11 @@ DOWN_AFTER_FAILURES = 3
 """Timeouts or network errors in a row, with no answer between, until an upstream counts as down."""
 
 DOWN_AFTER_REFUSALS = 16
-"""SERVFAIL, REFUSED and the like in a row; higher, because one broken domain causes some."""
+"""REFUSED and the like in a row; higher, because one broken domain causes some.  SERVFAIL does not count: a
+validating upstream says it of every name whose zone is broken, as often as somebody asks."""
+
+STANDS_BACK_AFTER = 16
+"""Answers of no use in a row, SERVFAIL and malformed ones included, until others are asked first."""
 
 PROBE_AFTER_S_MIN = 0.5
 """First probe of an upstream that went down: a restart is noticed within a second."""
@@ -59,9 +75,6 @@ MEASURE_EVERY_S = 5.0
 SMOOTHED_AT_ONCE_MAX = 64
 """Steps of smoothing for one report: after them 0.02 % of what was before is left."""
 
-EDNS_REFUSAL_S = 900.0
-"""How long an upstream that only answered without EDNS is asked without it."""
-
 
 class Upstream:
     """An upstream server, its health and its counters; all counters are plain ints, read at any time."""
@@ -73,13 +86,12 @@ class Upstream:
         "backoff_until",
         "consecutive_failures",
         "consecutive_refusals",
-        "edns_refused_until",
         "failures",
         "is_stream",
         "is_up",
         "last_failure",
+        "oddities",
         "on_change",
-        "on_edns_refused",
         "port",
         "probe_at",
         "queries",
@@ -89,10 +101,17 @@ class Upstream:
         "rtt_variance_s",
         "scheme",
         "trust_ad",
+        "useless_in_a_row",
     )
 
     def __init__(
-        self, address: str, port: int = 53, scheme: Scheme = "udp", *, trust_ad: bool = False
+        self,
+        address: str,
+        port: int = 53,
+        scheme: Scheme = "udp",
+        *,
+        trust_ad: bool = False,
+        letter_case: LetterCase = "auto",
     ) -> None:
         self.address = address
         """Numeric IPv4 or IPv6 address, without brackets."""
@@ -115,15 +134,16 @@ class Upstream:
         self.backoff_until = float("-inf")
         self.probe_at = float("-inf")
         """Monotonic seconds from which a copy of a question may be sent to learn how it does."""
-        self.edns_refused_until = float("-inf")
+        self.useless_in_a_row = 0
+        """Answers without a good one between."""
+        self.oddities = Oddities(letter_case)
+        """What it cannot do, as far as that was learnt."""
         self.queries = 0
         self.failures = dict.fromkeys(FAILURE_REASONS, 0)
         self.response_buckets = [0] * (len(RESPONSE_SECONDS_BOUNDS) + 1)
         self.response_sum_s = 0.0
         self.on_change: list[Callable[[Upstream], None]] = []
         """Called when it goes up or down."""
-        self.on_edns_refused: list[Callable[[Upstream], None]] = []
-        """Called when it showed that it does not know EDNS."""
 
     @property
     def name(self) -> str:
@@ -135,6 +155,11 @@ class Upstream:
     def state(self) -> str:
         """`up`, `down (timeout)`: for people."""
         return "up" if self.is_up else f"down ({self.last_failure})"
+
+    @property
+    def stands_back(self) -> bool:
+        """Whether it answers, but nothing of use for long: others are asked first."""
+        return self.useless_in_a_row >= STANDS_BACK_AFTER
 
     def __repr__(self) -> str:
         return f"Upstream({self.name})"
@@ -165,7 +190,7 @@ class Upstream:
         self.answered_at = now
         self.consecutive_failures = 0
         if is_good:
-            self.consecutive_refusals = 0
+            self.consecutive_refusals = self.useless_in_a_row = 0
         if not self.is_up and self.consecutive_refusals < DOWN_AFTER_REFUSALS:
             self._change(is_up=True)
 
@@ -191,13 +216,16 @@ class Upstream:
             self.rtt_s += error_s * 0.125
         self.probe_at = now + MEASURE_EVERY_S
         self.answered_at = now
-        self.consecutive_failures = self.consecutive_refusals = 0
+        self.consecutive_failures = self.consecutive_refusals = self.useless_in_a_row = 0
+        self.oddities.on_ordinary_answer()
         if not self.is_up:
             self._change(is_up=True)
 
-    def on_failure(self, reason: str, now: float) -> None:
-        """It did not answer, or could not be reached."""
+    def on_failure(self, reason: str, now: float, is_measured: bool = True) -> None:
+        """It did not answer, or could not be reached; which says something of its health if `is_measured`."""
         self.failures[reason] += 1
+        if not is_measured:
+            return
         self.last_failure = reason
         self.consecutive_failures += 1
         # A burst of lost packets is not an outage when it answered a moment ago.
@@ -208,9 +236,12 @@ class Upstream:
             self._back_off(now)
 
     def on_refusal(self, reason: str, now: float) -> None:
-        """It answered, but with a failure of its own."""
+        """It answered, but with a failure of its own, or nothing that can be read."""
         self.failures[reason] += 1
         self.last_failure = reason
+        self.useless_in_a_row += 1
+        if reason in _BLAMELESS:
+            return
         self.consecutive_refusals += 1
         if self.consecutive_refusals >= DOWN_AFTER_REFUSALS:
             self._back_off(now)
@@ -222,12 +253,6 @@ class Upstream:
         """
         if self.consecutive_failures and self.answered_at == float("-inf"):
             self._back_off(now)
-
-    def refuse_edns(self, now: float) -> None:
-        """It answered without EDNS what it had failed with: it is asked without for a while."""
-        self.edns_refused_until = now + EDNS_REFUSAL_S
-        for notify in self.on_edns_refused:
-            notify(self)
 
     def _back_off(self, now: float) -> None:
         if self.is_up:

@@ -72,6 +72,18 @@ def suffixes() -> Suffixes:
 
 
 @cache
+def private_suffixes() -> Suffixes:
+    """The part of the list that companies asked for: hosts of many sites, and sellers of names."""
+    names, wildcards = set[bytes](), set[bytes]()
+    for line in _source().partition("===BEGIN PRIVATE DOMAINS===")[2].splitlines():
+        rule = line.partition(" ")[0].strip()
+        if rule and not rule.startswith(("//", "!")):
+            kind = wildcards if rule.startswith("*.") else names
+            kind.add(name_from_text(rule.removeprefix("*.")))
+    return Suffixes(frozenset(names), frozenset(wildcards), frozenset())
+
+
+@cache
 def top_level_labels() -> frozenset[str]:
     """Every top-level domain there is, as an A-label, and those of special use."""
     known = suffixes()

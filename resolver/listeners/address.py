@@ -7,7 +7,7 @@ there arrives from the moment on when the address comes; nobody needs to bind ag
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import socket
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,13 @@ SEND_BUFFER_OCTETS = 4 << 20
 
 TCP_BACKLOG = 512
 """Connections that wait for `accept`."""
+
+UNSENT_OCTETS_MAX = 131_072
+"""Octets for one TCP client that the kernel takes before they can be sent; beyond it they wait with us, where
+they are counted.  Unasked it takes megabytes for each client that does not read (`net.ipv4.tcp_wmem`)."""
+
+TCP_RECEIVE_BUFFER_OCTETS = 65_536
+"""Asked of the kernel for each TCP client, so that one that is not read fills no megabytes either."""
 
 _SO_RCVBUFFORCE = 33
 _IP_FREEBIND = 15
@@ -85,6 +92,9 @@ def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.so
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Connections inherit both.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BUFFER_OCTETS)
+        _set_where_known(sock, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_OCTETS_MAX)
         _allow_absent(sock)
         sock.bind(tuple(address))
         sock.listen(backlog)
@@ -96,14 +106,16 @@ def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.so
 
 
 def is_here(host: str) -> bool:
-    """Whether this machine has the address now, and may use it: a new IPv6 one is checked for a second."""
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock,
-    ):
-        sock.bind((host, 0))
-        return True
-    return False
+    """Whether this machine has the address now, and may use it: a new IPv6 one is checked for a second.
+
+    Where that cannot be found out (no descriptor is left, say) it counts as here.
+    """
+    try:
+        with socket.socket(SocketAddress(host, 0).family, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
 
 
 def has_ipv6() -> bool:

@@ -21,7 +21,7 @@ from resolver.flow.peer import Peer, Transport
 from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.transaction import Attempt
+from resolver.forwarding.steps import Attempt
 from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter

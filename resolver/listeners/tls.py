@@ -33,6 +33,11 @@ class TlsSession:
         self.has_client_closed = False
         """Whether the client's close_notify came: it says no more, but may still read."""
 
+    @property
+    def held_octets(self) -> int:
+        """Octets that wait for the rest of their record, or to be sent."""
+        return self._incoming.pending + self._outgoing.pending
+
     def receive(self, octets: bytes) -> bytes:
         """What the client says in `octets`: whole records; the rest waits for more.
 

@@ -109,6 +109,11 @@ METRICS: Final = (
     _gauge(
         "resolver_tcp_connections", "Open TCP connections of clients.", lambda facts: facts.connections.tcp
     ),
+    _gauge(
+        "resolver_tcp_held_bytes",
+        "Queries without an answer and answers that are not read, of all TCP connections of clients.",
+        lambda facts: facts.connections.tcp_octets,
+    ),
     _gauge("resolver_http_connections", "Open HTTP connections.", lambda facts: facts.connections.http),
     # The cache.
     _gauge("resolver_cache_entries", "Answers in the cache.", lambda facts: facts.cache.entries),
@@ -305,6 +310,27 @@ METRICS: Final = (
         "How often this list is to be fetched.",
         "list",
         series.list_refreshes,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_list_serial",
+        "Serial of the copy of this transferred zone.",
+        "list",
+        series.list_serials,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_list_authority_serial",
+        "Newest serial that a primary of this transferred zone has said.",
+        "list",
+        series.list_authority_serials,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_list_lag_seconds",
+        "For how long a primary has had a newer zone than the copy; 0: none has.",
+        "list",
+        series.list_lags,
     ),
     _labelled(
         "counter",

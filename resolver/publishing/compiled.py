@@ -18,9 +18,11 @@ from resolver.policy.image import FORMAT_VERSION
 from resolver.problems import Problem
 from resolver.publishing.approvals import Approval
 
-COMPILER_VERSION = 3
+COMPILER_VERSION = 4
 """Raised when the same inputs come to mean another image."""
 IMAGE_SUFFIX = ".policy"
+RECORDS_SUFFIX = ".records"
+"""Of the records of its registers, beside the image."""
 TEXT_SUFFIX = ".yaml"
 """Of the blocklist's octets as they were compiled, kept beside the image for the history."""
 

@@ -18,6 +18,7 @@ import gc
 import hashlib
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple
 from resolver.blocklist.concealing import Concealment, is_concealed
 from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.date_remarks import date_problems
-from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists, stored_path
+from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
 from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.orders import order_words
@@ -38,19 +39,31 @@ from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
 from resolver.durable import replacing
-from resolver.identity import as_owner_of
 from resolver.policy.image import Effect, Image, ImageUnusable
-from resolver.policy.verdict import RuleForm
-from resolver.portions import open_regular, read_up_to, write_all
+from resolver.policy.verdict import Mode, RuleForm
+from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
 from resolver.publishing.believed import believed_time
-from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, Compiled, InputFile, key_of
+from resolver.publishing.compiled import (
+    IMAGE_SUFFIX,
+    RECORDS_SUFFIX,
+    TEXT_SUFFIX,
+    Compiled,
+    InputFile,
+    key_of,
+)
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
+from resolver.publishing.list_files import open_list, secret_problems
 from resolver.publishing.list_rules import AddedList, add_list
+from resolver.publishing.register_checks import check_problems, take_checks
+from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
+from resolver.publishing.register_store import lost_records
 from resolver.publishing.served_text import TextLost, served_text
 
+LOST_RECORDS_MAX = 100
+"""Names of one register that are told one by one when they are lost; the history has more."""
 EXCEPTIONS_TOLD_MAX = 10_000
 """Dated exceptions that an image names; more are in force all the same."""
 
@@ -147,7 +160,7 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
     compiled.problems[:0] = forced_problems if is_approved else problems
-    compiled.problems += date_problems(blocklist, now)
+    compiled.problems += [*date_problems(blocklist, now), *secret_problems(blocklist.lists)]
     if has_errors(compiled.problems):
         return
     compiled.key = key_of(compiled.inputs)
@@ -155,10 +168,13 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     # suddenly shrinks must not keep a change of the blocklist out.
     local = tuple(spec for spec in blocklist.lists if spec.download is None)
     rails = _Rails(local, served, force)
+    checks = take_checks(blocklist.lists, lists)
     _find_or_write(blocklist, lists, out_dir, compiled, rails, on_step)
     if compiled.image is not None:
+        compiled.problems += check_problems(compiled.image, blocklist, checks, now)
         _keep_text(compiled.image, octets)
         compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
+        compiled.losses += _lost_records(blocklist, compiled.image, task.state_dir)
 
 
 def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Problem]:
@@ -179,9 +195,25 @@ def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Prob
     return fall.problems(str(blocklist.path))
 
 
+def _lost_records(blocklist: Blocklist, image: Path, state_dir: Path | None) -> list[str]:
+    """What registers that are enforced asked for when a policy served last, and do not now."""
+    lists = [
+        spec.name
+        for spec in blocklist.lists
+        if spec.register is not None and spec.kind == "block" and spec.rule.mode is Mode.ENFORCE
+    ]
+    if state_dir is None or not lists or image.parent != ImageStore(state_dir).images:
+        return []  # A command compiles elsewhere, perhaps as root, and has no business with files there.
+    note = ImageStore(state_dir).last_good()
+    if note is None or note.key == image.stem:
+        return []
+    old = ImageStore(state_dir).records_path_of(note.key)
+    return lost_records(old, image.with_suffix(RECORDS_SUFFIX), lists, LOST_RECORDS_MAX)
+
+
 def _find_or_write(
     blocklist: Blocklist,
-    lists: list[bytes],
+    lists: list[bytes | RegisterFile],
     out_dir: Path,
     compiled: Compiled,
     rails: _Rails,
@@ -203,7 +235,14 @@ def _find_or_write(
             return
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        _write_image(blocklist, lists, image, compiled, rails, on_step)
+        with contextlib.closing(RegisterRules(blocklist, image)) as registers:
+            _write_image(blocklist, lists, image, compiled, rails, on_step, registers)
+    except FileChanged:
+        compiled.transient = True
+        compiled.problems.append(Problem(str(out_dir), 0, "a register changed while it was read"))
+    except sqlite3.Error as error:
+        compiled.transient = True
+        compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the registers' records: {error}"))
     except OSError as error:
         compiled.transient = True
         compiled.problems.append(Problem(str(out_dir), 0, f"cannot write the image: {error.strerror}"))
@@ -244,11 +283,11 @@ def _input(path: Path, octets: bytes) -> InputFile:
     return InputFile(str(path), hashlib.sha256(octets).hexdigest(), len(octets))
 
 
-def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) -> bytes:
-    """A list's octets; empty with a problem noted when there is no reading it."""
+def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) -> bytes | RegisterFile:
+    """A list's octets, a register's file; empty with a problem noted when there is no reading it."""
     try:
         # Sized before it is read, and read to one octet more than allowed: it may grow meanwhile.
-        octets = _octets_of(spec)
+        found = RegisterFile.of(spec) if spec.register is not None else _octets_of(spec)
     except FileNotFoundError as error:
         compiled.problems.append(_missing(spec, error, served.get(spec.name, 0)))
         # Noted as absent, so that the image is known to be another once it is there.
@@ -259,23 +298,21 @@ def _read_file(spec: ListSpec, compiled: Compiled, served: Mapping[str, int]) ->
         compiled.problems.append(Problem(spec.file, spec.line, message))
         compiled.transient = True
         return b""
-    if len(octets) > spec.size_octets_max:
+    size = found.octets if isinstance(found, RegisterFile) else len(found)
+    if size > spec.size_octets_max:
         message = f"list {spec.name!r}: {spec.path} has over {spec.size_octets_max:,} bytes"
         compiled.problems.append(Problem(spec.file, spec.line, message))
         return b""
-    compiled.inputs.append(_input(spec.path, octets))
-    return octets
+    if isinstance(found, RegisterFile):
+        compiled.inputs.append(InputFile(str(spec.path), found.sha256, size))
+    else:
+        compiled.inputs.append(_input(spec.path, found))
+    return found
 
 
 def _octets_of(spec: ListSpec) -> bytes:
     """The start of a list's file, one octet more than allowed.  Raises OSError."""
-    if spec.path == UNPLACED:
-        raise FileNotFoundError
-    if spec.download is None:
-        with open_regular(spec.path) as file:
-            return read_up_to(file, spec.size_octets_max + 1)
-    state_dir = spec.path.parents[1]
-    with as_owner_of(state_dir) as folder, open_regular(stored_path(folder, spec.name)) as file:
+    with open_list(spec) as file:
         return read_up_to(file, spec.size_octets_max + 1)
 
 
@@ -297,11 +334,12 @@ def _missing(spec: ListSpec, error: OSError, served: int) -> Problem:
 
 def _write_image(
     blocklist: Blocklist,
-    lists: list[bytes],
+    lists: list[bytes | RegisterFile],
     image: Path,
     compiled: Compiled,
     rails: _Rails,
     on_step: OnStep,
+    registers: RegisterRules,
 ) -> None:
     # Random, so that nobody can compose a list whose names all meet in one place of the table.
     writer = ImageWriter(int.from_bytes(os.urandom(8)))
@@ -319,8 +357,13 @@ def _write_image(
     added: dict[str, AddedList] = {}
     for number, spec in enumerate(blocklist.lists):
         on_step(f"list {spec.name} ({number + 1} of {len(lists)})")
-        octets, lists[number] = lists[number], b""  # A large list is not needed twice in memory.
-        added[spec.name] = add_list(writer, spec, octets, list_problems)
+        found, lists[number] = lists[number], b""  # A large list is not needed twice in memory.
+        if isinstance(found, RegisterFile):
+            added[spec.name] = registers.add(writer, spec, found, list_problems)
+        elif spec.register is not None:
+            added[spec.name] = AddedList(spec.format)  # Never downloaded, or to be checked by.
+        else:
+            added[spec.name] = add_list(writer, spec, found, list_problems)
     compiled.problems += list_problems
     if has_errors(list_problems):
         return
@@ -337,6 +380,8 @@ def _write_image(
         "list_formats": {name: one.format for name, one in added.items()},
         "list_skipped": {name: one.skipped for name, one in added.items() if one.skipped},
     }
+    if registers.counts:
+        compiled.counts["registers"] = registers.counts
     if not rails.allow(compiled):
         return
     meta = {
@@ -350,6 +395,8 @@ def _write_image(
         "downloads": [entry.as_json() for entry in downloaded_lists(blocklist.lists)],
         "list_problems": [asdict(problem) for problem in list_problems],
     }
+    # First, so that an image that is there has its records.
+    registers.keep()
     writer.write(image, meta)
     compiled.image = image
 

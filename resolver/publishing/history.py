@@ -42,6 +42,8 @@ CHANGES_OCTETS_MAX = 64 << 10
 """Longest description of what one generation changed."""
 FILE_OCTETS_MAX = 512 << 20
 """SQLite refuses to let the file grow beyond: texts, descriptions of all rows, and room to work."""
+AT_MAX = 1e11
+"""Unix seconds over three thousand years ahead, which every calendar can still show."""
 WAIT_S = 5.0
 """How long another writer or reader is waited for."""
 
@@ -266,6 +268,8 @@ _SELECT = (
 
 def _generation(row: tuple[Any, ...]) -> Generation:
     number, at, content, sha256, who, who_from, reason, counts, changes, has_text = row
+    if not 0 <= at < AT_MAX:
+        raise ValueError(f"generation {number}: no time that there is: {at}")
     return Generation(
         number,
         at,
@@ -274,10 +278,18 @@ def _generation(row: tuple[Any, ...]) -> Generation:
         printable(who),
         printable(who_from),
         printable(reason),
-        _printable(json.loads(counts)),
-        _printable(json.loads(changes)),
+        _object(counts),
+        _object(changes),
         bool(has_text),
     )
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object, made printable.  Raises ValueError, TypeError or RecursionError for what is none."""
+    value = _printable(json.loads(text))
+    if not isinstance(value, dict):
+        raise ValueError(f"no JSON object: {printable(text[:50])}")
+    return value
 
 
 def _printable(value: Any) -> Any:
@@ -348,5 +360,5 @@ def _told(path: Path) -> Iterator[None]:
     """Turn whatever befalls the file into `HistoryUnusable`."""
     try:
         yield
-    except (sqlite3.Error, OSError, ValueError, KeyError, zlib.error) as error:
+    except (sqlite3.Error, OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise HistoryUnusable(f"{path}: {error}") from error

@@ -4,6 +4,7 @@ Knows: folders, names, atomic replacement.  Does not know: how images are made, 
 
     state_dir/images/<key>.policy     never written over
     state_dir/images/<key>.yaml       the blocklist it was made of; comes and goes with the image
+    state_dir/images/<key>.records    the records of its registers; comes and goes with the image
     state_dir/last-good.json          which of them served last, and of what files it was made
 
 Every change is a rename of a finished, flushed file, so a kill or a full disk at any moment leaves
@@ -25,7 +26,7 @@ from resolver.durable import remove_leftovers, replace_file
 from resolver.identity import as_owner_of
 from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
-from resolver.publishing.compiled import IMAGE_SUFFIX, TEXT_SUFFIX, InputFile, key_of
+from resolver.publishing.compiled import IMAGE_SUFFIX, RECORDS_SUFFIX, TEXT_SUFFIX, InputFile, key_of
 
 IMAGES_KEPT_MAX = 4
 """Images on disk, the serving one included: enough to go back a few edits, at about 40 MB a million names."""
@@ -78,6 +79,10 @@ class ImageStore:
         """Where the blocklist's octets stand that the image of this key was made of."""
         return self.images / f"{key}{TEXT_SUFFIX}"
 
+    def records_path_of(self, key: str) -> Path:
+        """Where the records of the registers stand that are in the image of this key."""
+        return self.images / f"{key}{RECORDS_SUFFIX}"
+
     def last_good(self) -> LastGood | None:
         """The note, or None when there is none that can be read."""
         try:
@@ -126,8 +131,8 @@ class ImageStore:
             with contextlib.suppress(OSError):
                 path.unlink()
         for path in entries:
-            # A text is written after its image, so one without an image is nobody's any more.
-            if path.suffix == TEXT_SUFFIX and not path.with_suffix(IMAGE_SUFFIX).exists():
+            # None is pruned while a child compiles, so one without an image is nobody's any more.
+            if path.suffix in (TEXT_SUFFIX, RECORDS_SUFFIX) and not path.with_suffix(IMAGE_SUFFIX).exists():
                 with contextlib.suppress(OSError):
                     path.unlink()
 

@@ -42,7 +42,7 @@ def add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[
     limits = ListLimits(spec.size_octets_max, spec.entries_max, spec.error_budget_percent)
     reader = ListReader(octets, str(spec.path), spec.format, limits)
     added = AddedList(reader.format)
-    classes = _Classes(writer, spec)
+    classes = Classes(writer, spec)
     for batch in reader.batches():
         names, lines = batch.names, batch.lines
         class_id, form, effect = classes.of(batch.said)
@@ -60,7 +60,7 @@ def add_list(writer: ImageWriter, spec: ListSpec, octets: bytes, problems: list[
     return added
 
 
-class _Classes:
+class Classes:
     """The rule classes of one list, by what its lines say."""
 
     def __init__(self, writer: ImageWriter, spec: ListSpec) -> None:

@@ -41,9 +41,13 @@ from resolver.publishing.history import (
     open_history,
 )
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.register_store import changed_records
 
 NAMES_KEPT_MAX = 1_000
 """Names and entries kept of one difference; lowered until it fits `CHANGES_OCTETS_MAX`."""
+RECORD_IDS_KEPT_MAX = 200
+"""Record ids kept of one register's change, each way; lowered until they fit `RECORD_CHANGES_OCTETS_MAX`."""
+RECORD_CHANGES_OCTETS_MAX = 16 << 10
 OPENED_KEPT_MAX = 100
 """Names of one kind kept of what a change opened; the difference has the others."""
 DIGEST_CHARS = 16
@@ -87,6 +91,7 @@ def record(state_dir: Path, applied: Applied) -> int:
         fresh = [entry for entry in approvals if before is None or entry.at > before.at]
         who, who_from = _who(path, fresh[-1] if fresh else None)
         counts = _counts_of(applied)
+        counts["image"] = key_of(applied.inputs)
         generation = Generation(
             number=0,
             at=applied.at,
@@ -96,7 +101,9 @@ def record(state_dir: Path, applied: Applied) -> int:
             who_from=who_from,
             reason=_reason(decisive(approvals), fresh),
             counts=counts,
-            changes=_changes(history, before, path, text, counts, applied.at) | _rollback(fresh),
+            changes=_changes(history, before, path, text, counts, applied.at)
+            | _record_changes(state_dir, before, counts)
+            | _rollback(fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -207,6 +214,25 @@ def _changes(
     if old is not None and (opening := find_opening(InForce(old, now), InForce(new, now))):
         changes["opened"] = opening.as_json(OPENED_KEPT_MAX)
     return {**changes, **_fitting(compare(old, new))}
+
+
+def _record_changes(state_dir: Path, before: Generation | None, counts: dict[str, Any]) -> dict[str, Any]:
+    """What each register has of new records, and what not any more; nothing where neither is known."""
+    if before is None:
+        return {}
+    # Of a register that is new or gone the list itself is told, and how many names it has.
+    lists = sorted(counts.get("registers", {}).keys() & before.counts.get("registers", {}).keys())
+    if not lists:
+        return {}
+    store = ImageStore(state_dir)
+    old = store.records_path_of(str(before.counts.get("image", "")))
+    new = store.records_path_of(counts["image"])
+    ids_max = RECORD_IDS_KEPT_MAX
+    while True:
+        found = changed_records(old, new, lists, ids_max)
+        if not ids_max or len(json.dumps(found)) <= RECORD_CHANGES_OCTETS_MAX:
+            return {"records": found} if found else {}
+        ids_max //= 2
 
 
 def _fitting(difference: Difference) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Does not know: what is answered, when a server starts and stops.
 Theory: each address is one UDP port and the same TCP port.  The native plane has UDP sockets of its own; TCP
 is Python's.
 
-An address that this machine does not have yet is bound all the same, and served when it comes.  A port
+An address that this machine does not have yet is bound all the same, and served when it comes; one that
+it loses later is remarked on until it is back.  A port
 that another program holds is tried again: at first before anything is read, for a server that stops
 gives its ports up within seconds.  Then those that could be bound are served, and the others are tried every
 second.  The native plane takes its sockets when it starts, so an address that joins later is served by
@@ -30,6 +31,7 @@ from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_her
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
+from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
 from resolver.server.native import NativeEngine
 
@@ -78,6 +80,7 @@ class Endpoints:
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
         )
+        self._turns = Turns(loop.call_soon, clock.now)
         self._reporter = reporter
         self._clock = clock
         self._loop = loop
@@ -88,8 +91,9 @@ class Endpoints:
         self._tcp: list[StreamListener] = []
         self._taken: dict[Endpoint, str] = {}
         """Addresses that cannot be bound yet, and why."""
+        self._bound: list[Endpoint] = []
         self._absent: list[Endpoint] = []
-        """Addresses that are bound, but that this machine does not have yet."""
+        """Those of them that this machine does not have, not yet or not any more."""
         self._looking: asyncio.Task[None] | None = None
 
     async def bind(self, service: Service) -> None:
@@ -110,8 +114,7 @@ class Endpoints:
                 may_pass=may_pass,
             )
         self._plane = None
-        if self._taken or self._absent:
-            self._looking = self._loop.create_task(self._look(service), name="listen-addresses")
+        self._looking = self._loop.create_task(self._look(service), name="listen-addresses")
 
     @property
     def remark(self) -> str:
@@ -140,6 +143,11 @@ class Endpoints:
         """How many clients are connected."""
         return self._connection_limits.open
 
+    @property
+    def tcp_octets(self) -> int:
+        """Octets that their connections hold."""
+        return self._connection_limits.octets
+
     # Binding.
 
     async def _bind_all(self, endpoints: Iterable[Endpoint], service: Service) -> None:
@@ -159,7 +167,8 @@ class Endpoints:
             else:
                 if self._taken.pop(endpoint, None) is not None:
                     _log.warning("listening now, after all", extra={"address": str(endpoint)})
-                self._note_absent(endpoint)
+                self._bound.append(endpoint)
+                self._look_at(endpoint)
         if reasons:
             raise CannotListen([*reasons, *self._taken.values()])
 
@@ -168,14 +177,19 @@ class Endpoints:
             _log.warning("%s; it is tried again", why)
         self._taken[endpoint] = why
 
-    def _note_absent(self, endpoint: Endpoint) -> None:
+    def _look_at(self, endpoint: Endpoint) -> None:
+        """Note whether this machine has the address, and say it where that has changed."""
+        was_absent = endpoint in self._absent
         if is_here(endpoint.address):
-            return
-        self._absent.append(endpoint)
-        if _is_expected(endpoint):
-            _log.warning("%s", show_absent(endpoint))
-        else:
-            _log.warning("no IPv6 here, not listening until there is", extra={"address": str(endpoint)})
+            if was_absent:
+                self._absent.remove(endpoint)
+                _log.warning("the address is here now, and served", extra={"address": str(endpoint)})
+        elif not was_absent:
+            self._absent.append(endpoint)
+            if _is_expected(endpoint):
+                _log.warning("%s", show_absent(endpoint))
+            else:
+                _log.warning("no IPv6 here, not listening until there is", extra={"address": str(endpoint)})
 
     async def _bind_address(self, address: SocketAddress, service: Service) -> None:
         bound, tcp_socket = self._bind_pair(address, service)
@@ -188,11 +202,18 @@ class Endpoints:
             self._connection_limits,
             idle_s=self._tcp_idle_s,
             native_gates=self._native,
+            turns=self._turns,
         )
+        try:
+            await tcp.start()
+        except OSError:
+            # Neither is served, and the next try finds both ports free.
+            tcp.close()
+            self._unbind_udp()
+            raise
         self._tcp.append(tcp)
         if self._plane is None:
             self._udp[-1].start()
-        await tcp.start()
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 
@@ -231,16 +252,15 @@ class Endpoints:
         else:
             self._udp.pop().close()
 
-    # What is not served yet.
+    # What is not served.
 
     async def _look(self, service: Service) -> None:
-        """Until every address is served."""
-        while self._taken or self._absent:
+        """As long as the server runs: ports are given up by others, addresses come and go."""
+        while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._bind_all(list(self._taken), service)
-            for endpoint in [endpoint for endpoint in self._absent if is_here(endpoint.address)]:
-                self._absent.remove(endpoint)
-                _log.warning("the address is here now, and served", extra={"address": str(endpoint)})
+            for endpoint in self._bound:
+                self._look_at(endpoint)
 
 
 def why_not(what: str, error: OSError, port: int) -> str:

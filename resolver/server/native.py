@@ -22,6 +22,7 @@ from resolver.config.settings import Settings
 from resolver.flow.service import WAITING_MAX, Service
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.sharing import SharedUpstreams
+from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
@@ -85,10 +86,13 @@ class NativeEngine:
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
             query_records=log.queries,
+            rotate_addresses=cache.rotate_addresses,
         )
         self._timeout_s = settings.upstreams.timeout_s
-        threads = min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns))
-        self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(max(threads, 1))]
+        workers = workers_of(settings)
+        self.threads = workers * len(settings.listen.dns)
+        """Each listening socket has one."""
+        self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(workers)]
         self._plane: OwnPlane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
@@ -118,7 +122,11 @@ class NativeEngine:
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
 
-    async def start(self, service: Service, forwarder: Forwarder, sockets_per_upstream: int) -> None:
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to the service from now on."""
+        self._core.publish_notifiers(addresses)
+
+    async def start(self, service: Service, forwarder: Forwarder, ports: SourcePorts) -> None:
         """Serve what is bound; a policy must have been published.
 
         Raises OSError or ValueError when the plane cannot: no room for its threads, too many addresses.
@@ -128,7 +136,9 @@ class NativeEngine:
         plane: OwnPlane = self._module.Plane(
             self._core,
             [[bound.fields for bound in bound_sockets] for bound_sockets in self._bound_sockets],
-            sockets_per_upstream=sockets_per_upstream,
+            sockets_per_upstream=ports.base,
+            sockets_max=ports.sockets_max,
+            usable_ports=list(ports.usable),
             memo_octets=self._memo_octets,
         )
         self._plane = plane
@@ -199,7 +209,11 @@ class NativeEngine:
             if self._is_usable:
                 try:
                     await asyncio.to_thread(
-                        self._core.publish, str(policy.image.path), policy.generation, *policy.made_at
+                        self._core.publish,
+                        str(policy.image.path),
+                        policy.generation,
+                        *policy.made_at,
+                        policy.nat64_prefixes,
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.
@@ -282,6 +296,11 @@ class NativeEngine:
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
     return name in ("ring_full", "late_full", "send_failed") or name.startswith("receive_")
+
+
+def workers_of(settings: Settings) -> int:
+    """How many threads serve each address."""
+    return max(min(settings.threads or cores(), SOCKETS_MAX // len(settings.listen.dns)), 1)
 
 
 def cores() -> int:

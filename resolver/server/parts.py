@@ -9,6 +9,17 @@ from __future__ import annotations
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, UpstreamServer
 from resolver.forwarding.plan import ForwardPlan, Server
+from resolver.forwarding.source_ports import (
+    Limits,
+    Pools,
+    SourcePorts,
+    files_allowed,
+    files_for_others,
+    files_wanted,
+    share_out,
+    shortage,
+    usable_ports,
+)
 from resolver.local import LocalNames
 from resolver.observe.records import RecordBuffer
 from resolver.wire.names import name_to_text
@@ -41,6 +52,29 @@ def make_plan(settings: Settings) -> ForwardPlan:
     )
 
 
+def source_ports_of(
+    settings: Settings, threads: int, *, raises: bool = True
+) -> tuple[SourcePorts, SourcePorts | None, str | None]:
+    """The source ports of Python's sockets and of the native plane's, and why they are too few, if they are.
+
+    `threads`: of the native plane, 0: it does not run.  If it `raises`, the limit on open files is raised as
+    far as it may be.
+    """
+    upstreams = settings.upstreams
+    servers = {*upstreams.servers, *(server for named in upstreams.forward.values() for server in named)}
+    asked = {(server.address, server.port) for server in servers if server.scheme == "udp"}
+    ipv6 = sum(":" in address for address, _ in asked)
+    pools = Pools(threads, len(asked) - ipv6, ipv6)
+    connections = settings.limits.tcp_connections_max + settings.limits.http_connections_max
+    others = files_for_others(threads, connections)
+    allowed = files_allowed(files_wanted(pools, others), raises=raises)
+    limits = Limits(
+        usable_ports({address.port for address in settings.listen.dns}),
+        max(allowed - others, allowed // 2),
+    )
+    return *share_out(limits, pools), shortage(limits, pools, others)
+
+
 def make_local_names(settings: Settings) -> LocalNames:
     """The site's own records."""
     return LocalNames(
@@ -49,4 +83,4 @@ def make_local_names(settings: Settings) -> LocalNames:
 
 
 def _planned(server: UpstreamServer) -> Server:
-    return Server(server.scheme, server.address, server.port, server.trust_ad)
+    return Server(server.scheme, server.address, server.port, server.trust_ad, server.letter_case)

@@ -10,6 +10,7 @@ allows, then everything else.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,8 @@ from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.socket_network import SocketNetwork, pool_size
+from resolver.forwarding.socket_network import SocketNetwork
+from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
@@ -58,8 +60,16 @@ from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
+from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
-from resolver.server.parts import make_cache, make_local_names, make_plan, make_record_buffer
+from resolver.server.notifications import Notifications
+from resolver.server.parts import (
+    make_cache,
+    make_local_names,
+    make_plan,
+    make_record_buffer,
+    source_ports_of,
+)
 from resolver.server.query_records import QueryRecords
 from resolver.web import WebServer, make_app
 
@@ -78,6 +88,9 @@ NOT_THIS_MACHINE: Final = (
     "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
     "reads datagrams by recvmmsg(2) as that is laid out there"
 )
+
+
+_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -121,12 +134,15 @@ class Server:
             on_turn=self._recorder.note_turn,
             earliest=built_at(),
             number_in_history=lambda: self._recorder.generation,
+            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
+        self._notifications = Notifications(self._keeper, self._on_primaries)
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
+        self._nat64: Nat64Finder | None = None
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
@@ -136,7 +152,7 @@ class Server:
         self._records: QueryRecords | None = None
         if buffer is not None:
             self._records = QueryRecords(settings, log_writer, self._native, buffer=buffer, wall=wall)
-        self._pool_size = 0
+        self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
@@ -153,12 +169,16 @@ class Server:
             self.health.meet("policy")
             assert self._policy is not None
             self._service = self._make_service(self._policy)
+            self._service.take_notify = self._notifications.take
             if self._records is not None:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
+            if self.settings.upstreams.nat64_prefixes is None:
+                self._nat64 = Nat64Finder(self._forwarder, self._clock, self._publisher.judge_by)
+                self._find_nat64_prefixes()
         except CannotListen as error:
             await self.stop()
             raise CannotStart(error.reasons, may_pass=error.may_pass) from None
@@ -175,6 +195,8 @@ class Server:
         await self._drain()
         if self._native is not None:
             await self._native.hand_over()
+        if self._nat64 is not None:
+            self._nat64.close()
         if self._forwarder is not None:
             await self._forwarder.close()
         # One turn of the loop, for the failures just delivered to leave.
@@ -269,10 +291,11 @@ class Server:
         plan = make_plan(settings)
         entropy = Entropy()
         # Each plane has sockets of its own towards each upstream.
-        self._pool_size = pool_size(len(plan.upstreams) * (1 if self._native is None else 2))
-        self._network = network = SocketNetwork(
-            self._loop, self._clock, entropy, sockets_per_upstream=self._pool_size
-        )
+        threads = 0 if self._native is None else self._native.threads
+        ports, self._native_ports, too_few = source_ports_of(settings, threads)
+        if too_few is not None:
+            _log.warning("%s", too_few)
+        self._network = network = SocketNetwork(self._loop, self._clock, entropy, ports)
         self._forwarder = Forwarder(
             plan,
             network,
@@ -292,14 +315,15 @@ class Server:
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
+            rotate_addresses=settings.cache.rotate_addresses,
         )
 
     async def _serve_dns(self, service: Service) -> None:
         await self._endpoints.bind(service)
         if self._native is not None:
-            assert self._forwarder is not None
+            assert self._forwarder is not None and self._native_ports is not None
             try:
-                await self._native.start(service, self._forwarder, self._pool_size)
+                await self._native.start(service, self._forwarder, self._native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
@@ -307,17 +331,29 @@ class Server:
 
     def _on_publish(self, policy: Policy) -> None:
         self._policy = policy
-        self._keeper.follow(lists_to_keep(policy.everybody))
+        lists = lists_to_keep(policy.everybody)
+        self._keeper.follow(lists)
+        self._notifications.follow(lists)
         if self._native is not None:
             self._native.publish(policy, self._judge_by)
         else:
             self._judge_by(policy)
+
+    def _find_nat64_prefixes(self) -> None:
+        """Look for them as soon as a rule for addresses needs them; else upstreams are asked for nothing."""
+        if self._nat64 is not None and self._policy is not None and self._policy.has_addresses:
+            self._nat64.start()
 
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._find_nat64_prefixes()
+
+    def _on_primaries(self, addresses: list[bytes]) -> None:
+        if self._native is not None:
+            self._native.publish_notifiers(addresses)
 
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
@@ -366,12 +402,13 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
-            lists=list_facts(self._keeper),
+            lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
             upstreams=upstream_facts(forwarder),
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,
+                tcp_octets=self._endpoints.tcp_octets,
                 http=self._http.connections,
             ),
             native=native_facts(native),

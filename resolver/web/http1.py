@@ -8,6 +8,10 @@ that nobody reads.  HTTP/1.1 has one response at a time, and TCP says whether it
 
 from __future__ import annotations
 
+import asyncio
+import traceback
+from typing import Any
+
 import h11
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -48,11 +52,45 @@ class Http1Server(TCPServer):
                 await self._read_data()
         except OSError:
             pass
+        except asyncio.CancelledError as error:
+            # The client has gone.  What the frames had would hold the error, which holds the frames.
+            traceback.clear_frames(error.__traceback__)
         finally:
             await self._close()
+            self._come_apart()
+
+    async def _initiate_server_close(self) -> None:
+        # The idle timer shields this from being cancelled, so it may come when all is over.
+        if vars(self):
+            await super()._initiate_server_close()
+
+    def _come_apart(self) -> None:
+        """Leave no circle of references: no full collection ever comes for what has lived for a while."""
+        # A reset is raised again and again from where it is kept, and gathers every frame it passes.
+        if (reset := self.reader.exception()) is not None:
+            reset.__traceback__ = reset.__context__ = None
+        if "protocol" in vars(self):
+            vars(self.protocol).clear()
+        vars(self).clear()
+
+
+class _Parser(h11.Connection):
+    """h11, whose errors hold the frames that hold them until they are taken apart."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """See h11.  Raises `h11.RemoteProtocolError`."""
+        try:
+            return super().next_event()
+        except h11.RemoteProtocolError as error:
+            traceback.clear_frames(error.__traceback__)
+            raise
 
 
 class _Http1Protocol(H11Protocol):
+    def __init__(self, *of_hypercorn: Any) -> None:
+        super().__init__(*of_hypercorn)
+        self.connection = _Parser(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Change to nothing: RFC 9110 §7.8 lets a server ignore `Upgrade`."""
 

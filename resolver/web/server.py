@@ -113,10 +113,15 @@ class WebServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection that was let in."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
+        connection = cast(_Connection, writer.transport.get_protocol())
         self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        loop = asyncio.get_running_loop()
-        await Http1Server(self._app, loop, self._config, self._context, {}, reader, writer)
+        connection.serving = task
+        try:
+            loop = asyncio.get_running_loop()
+            await Http1Server(self._app, loop, self._config, self._context, {}, reader, writer)
+        finally:
+            connection.serving = None
+            self._serving.discard(task)
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,9 +144,10 @@ class _Connection(asyncio.StreamReaderProtocol):
     """One client's connection, let in or not."""
 
     def __init__(self, server: WebServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(asyncio.StreamReader(loop=loop), self._serve, loop)
+        # No method of this object, which would hold it for ever.
+        super().__init__(asyncio.StreamReader(loop=loop), server.serve, loop)
         self._server = server
-        self._serving: asyncio.Task[None] | None = None
+        self.serving: asyncio.Task[None] | None = None
         self._timers = loop
         self._client: asyncio.Transport | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -163,9 +169,9 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._rest_stall()
         self._server.forget(self)
         super().connection_lost(exc)
-        if self._serving is not None:
+        if self.serving is not None:
             # Requests that it sent ahead would be answered one by one, each into a buffer that nobody reads.
-            self._serving.cancel()
+            self.serving.cancel()
 
     def pause_writing(self) -> None:
         """The client does not read; it has a while to think better of it."""
@@ -181,13 +187,6 @@ class _Connection(asyncio.StreamReaderProtocol):
         """Close it at once."""
         if self._client is not None:
             self._client.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving = asyncio.current_task()
-        try:
-            await self._server.serve(reader, writer)
-        finally:
-            self._serving = None
 
     def _on_stall(self) -> None:
         self._server.count_stall()

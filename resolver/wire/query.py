@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from resolver.wire.numbers import Qtype, Rcode
 from resolver.wire.question import Question
-from resolver.wire.walk import RECORD_FIXED, WireError, read_name
+from resolver.wire.walk import RECORD_FIXED, Names, WireError, read_name
 
 
 @dataclass(slots=True)
@@ -70,6 +70,15 @@ _new_tuple = tuple.__new__
 UDP_PAYLOAD_OCTETS_WITHOUT_OPT = 512
 """Largest UDP response to a client without EDNS, and the floor with it (RFC 6891 §6.2.3)."""
 
+OPTIONS_MAX = 64
+"""EDNS options that a query may carry; more get FORMERR.  A server ignores options that it does not know
+(RFC 6891 §6.1.2), so this is well above what anybody sends: under 30 are assigned (IANA), clients send up
+to 8.  A message of 64 KiB has room for 16,000, and each costs time."""
+
+ADDITIONAL_MAX = 16
+"""Additional records that a query may carry; more get FORMERR.  Only OPT, TSIG and SIG(0) have a meaning
+there (RFC 6891 §6.1.1, RFC 8945, RFC 2931), and a message of 64 KiB has room for 5,950 records."""
+
 _ONE_QUESTION = b"\0\1\0\0\0\0\0"
 """QDCOUNT 1, no answer, no authority, and the upper half of an ARCOUNT under 256."""
 _NO_OPTIONS: tuple[tuple[int, bytes], ...] = ()
@@ -106,7 +115,7 @@ def parse_query(octets: bytes) -> Query | Malformed:
     """Read one query, or say why it is none.
 
     Judges form only: whether type, class and EDNS version are served is for later gates.
-    Never raises; at most 128 labels and one step per additional record.
+    Never raises; at most 128 labels, `ADDITIONAL_MAX` records and `OPTIONS_MAX` options.
     """
     length = len(octets)
     if length < 12:
@@ -178,18 +187,19 @@ def _parse_opt(query: Query, octets: bytes, at: int) -> Query | Malformed:
 
 
 def _counts_fit(counts: bytes, length: int) -> bool:
-    """Whether there is one question, no answer or authority, and octets enough for the rest.
+    """Whether there is one question, no answer or authority, few other records, and octets enough for them.
 
     RFC 9619: a query has exactly one question.  A record takes at least 11 octets.
     """
-    return counts[:6] == b"\0\1\0\0\0\0" and (counts[6] << 8 | counts[7]) * 11 <= length - 17
+    additional = counts[6] << 8 | counts[7]
+    return counts[:6] == b"\0\1\0\0\0\0" and additional <= ADDITIONAL_MAX and additional * 11 <= length - 17
 
 
 def read_options(octets: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...] | None:
-    """EDNS options between two offsets, empty ones and a last empty one included; None: they overrun."""
-    options = []
+    """EDNS options between two offsets, empty ones included; None: they overrun, or are over OPTIONS_MAX."""
+    options: list[tuple[int, bytes]] = []
     while at < end:
-        if at + 4 > end:
+        if at + 4 > end or len(options) == OPTIONS_MAX:
             return None
         code, length = _TYPE_AND_CLASS(octets, at)
         at += 4
@@ -207,7 +217,7 @@ def _parse_additional(query: Query, octets: bytes, at: int) -> Query | Malformed
     """
     query.has_opt = query.dnssec_ok = False
     query.payload_octets = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
-    names: dict[int, bytes] = {}
+    names = Names()
     try:
         for _ in range(octets[10] << 8 | octets[11]):
             owner, at = read_name(octets, at, names)

@@ -32,6 +32,7 @@ from resolver.wire.walk import (
     RECORD_FIXED,
     RECORD_OCTETS_MIN,
     RECORDS_MAX,
+    Names,
     Record,
     WireError,
     read_name,
@@ -54,6 +55,7 @@ _HEADER = struct.Struct("!HHHHHH").unpack_from
 # Plain ints: looking a member up on an enum costs more than the comparison.
 _CNAME, _SOA, _OPT, _ANY = 5, 6, 41, 255
 _QR_OPCODE_TC = 0xFA00
+_AA_RA = 0x0480
 _BROKEN_LAYOUT = (IndexError, WireError, struct.error)
 """What walking broken octets raises; nothing else does."""
 _POINTED_RECORD = struct.Struct("!HHHIH").unpack_from
@@ -84,6 +86,9 @@ TOO_MANY = Refused("counts", True)
 BROKEN = Refused("malformed", True)
 REFUSED_REASONS = tuple([one.reason for one in globals().values() if type(one) is Refused])
 """The closed set of reasons: those of the constants above."""
+BROKEN_REASONS = (TOO_MANY.reason, BROKEN.reason)
+"""Reasons of what repeats ID and question letter by letter and still is no answer: as hard to forge as
+one, and nothing better follows."""
 
 
 def accept_response(octets: bytes, sent: SentQuery) -> Response | Truncated | Refused | UpstreamFailure:
@@ -128,20 +133,23 @@ def _other_than_whole(
     """What a message is that is not the whole reply to what was asked."""
     if not flags & 0x8000:
         return NOT_RESPONSE
+    told = octets[12 : 12 + len(sent.question_octets)]
+    if told == sent.question_octets and id_ == sent.id:
+        return BROKEN if flags & 0x7800 or qdcount != 1 else TRUNCATED
     if id_ != sent.id:
         return WRONG_ID
     if flags & 0x7800:
         return WRONG_OPCODE
-    if qdcount != 1:
-        # Without a question it is believed only as a bare error over a stream.
+    if qdcount == 0 and len(octets) == 12:
+        # Without a question it is believed only as a bare error over a stream, or as a stumble over EDNS,
+        # which costs one query more (servers before EDNS: RFC 6891 §7).
         rcode = flags & 0xF
-        if qdcount == 0 and len(octets) == 12 and sent.is_stream and rcode not in (0, Rcode.NXDOMAIN):
-            return UpstreamFailure(rcode, sent.edns and rcode in _EDNS_STUMBLES)
+        edns_refused = sent.edns and rcode in _EDNS_STUMBLES
+        if edns_refused or (sent.is_stream and rcode not in (0, Rcode.NXDOMAIN)):
+            return UpstreamFailure(rcode, edns_refused)
+    if qdcount != 1:
         return WRONG_COUNT
-    told = octets[12 : 12 + len(sent.question_octets)]
-    if told != sent.question_octets:
-        return WRONG_CASE if told.lower() == sent.question_octets.lower() else WRONG_QUESTION
-    return TRUNCATED
+    return WRONG_CASE if told.lower() == sent.question_octets.lower() else WRONG_QUESTION
 
 
 def _accept_plain(
@@ -153,7 +161,8 @@ def _accept_plain(
     expected = _QNAME_POINTER
     at = question_end
     name = sent.name
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     offsets: list[int] = []
     ttls: list[int] = []
     links: tuple[ChainLink, ...] = ()
@@ -224,7 +233,7 @@ def _accept_plain_negative(
     counts: tuple[int, int, int],
     answer_end: int,
     name: bytes,
-    names: dict[int, bytes],
+    names: Names,
     offsets: list[int],
     ttls: list[int],
     links: tuple[ChainLink, ...],
@@ -275,7 +284,8 @@ def _accept_sections(
     octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
 ) -> Response | UpstreamFailure:
     """The general path: read all records, pick the chain, lay it out."""
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     answer, at = read_section(octets, question_end, counts[0], names)
     authority, at = read_section(octets, at, counts[1], names)
     rcode = flags & 0xF | _step_over(octets, at, 0, counts[2])
@@ -287,14 +297,15 @@ def _accept_sections(
     dnssec_ok = sent.dnssec_ok
     chain = follow_chain(octets, answer, sent.name, sent.qtype, rcode, dnssec_ok, names)
     if chain.is_broken:
-        return UpstreamFailure(Rcode.SERVFAIL, False)
+        return UpstreamFailure(Rcode.SERVFAIL, False, has_endless_chain=True)
     negative = soa = None
     if chain.terminal:
         vouching = proof_records(octets, authority) if dnssec_ok else []
     else:
         negative = NegativeKind.NXDOMAIN if rcode else NegativeKind.NODATA
         soa, vouching = negative_records(octets, authority, chain.name_at_end, dnssec_ok)
-        if soa is None and rcode == 0 and is_referral(authority):
+        # From who recurses or has authority, NS records alone are a way of saying NODATA.
+        if soa is None and rcode == 0 and not flags & _AA_RA and is_referral(authority):
             return UpstreamFailure(Rcode.SERVFAIL, False)
     body = lay_out(octets, question_end, [*chain.kept, *vouching], soa, names)
     targets, addresses = _pointed_to(octets, chain.terminal)

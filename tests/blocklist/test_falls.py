@@ -186,6 +186,28 @@ def test_all_lists_gone_is_too_much_and_one_of_two_is_told() -> None:
     assert fall(one, shadowed).objections[0].startswith("no list is enforced any more")
 
 
+@pytest.mark.parametrize("more", ["path: b.txt", "path: a.txt, match: exact", "path: a.txt, format: adblock"])
+def test_a_list_that_is_read_from_elsewhere_or_otherwise_is_told(more: str) -> None:
+    def of(how: str) -> str:
+        return text(exchange("one"), rest=f"lists: [{{name: ads, {how}}}]\n")
+
+    found = fall(of("path: a.txt"), of(more))
+    assert not found.objections and said(found) == "read from elsewhere or otherwise: 1 list: ads"
+    assert fall(of(more), of(more)) == Fall()
+
+
+def test_a_list_of_exceptions_that_is_new_is_told_where_lists_block() -> None:
+    ads, fine = "{name: ads, path: a.txt}", "{name: fine, path: b.txt, kind: allow}"
+
+    def of(*lists: str) -> str:
+        return text(exchange("one"), rest=f"lists: [{', '.join(lists)}]\n")
+
+    assert said(fall(of(ads), of(ads, fine))) == "new exceptions from lists: 1 list: fine"
+    assert "fine" in said(fall(of(ads, fine.replace("b.txt", "c.txt")), of(ads, fine)))
+    assert fall(of(ads, fine), of(ads, fine)) == fall(of(ads, fine), of(ads)) == Fall()
+    assert fall(text(exchange("one")), of(fine)) == Fall()
+
+
 def test_protected_gone_is_too_much() -> None:
     before = text(exchange("one"), rest="protected: [bank.example]\n")
     assert "'protected' is gone" in fall(before, text(exchange("one"))).objections[0]

@@ -180,7 +180,7 @@ def test_exchange_that_cites_none_of_the_orders_is_a_warning() -> None:
 
 def test_two_exchanges_of_one_name_are_a_warning() -> None:
     [(line, message)] = warnings(case("same-name"))
-    assert line == 6 and "'NewCoin' is also the name of newcoin" in message
+    assert line == 6 and "'Kraken' is also the name of kraken" in message
 
 
 # What is no YAML, or is it by accident.

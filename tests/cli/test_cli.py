@@ -101,6 +101,18 @@ def test_warnings_alone_fail_only_a_strict_check(tmp_path: Path, options: tuple[
     assert "warning" in result.stderr
 
 
+def test_check_says_when_threads_have_few_source_ports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = files(tmp_path, settings="blocklist: blocklist.yaml\nengine: python\n")
+    assert "source ports" not in invoke("check", "--config", config, "--strict").stderr
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 1024))
+    result = invoke("check", "--config", config, "--strict")
+    assert result.exit_code == 1
+    assert "resolver.yaml: warning: upstreams: the limit of" in result.stderr
+    assert "leaves 256 source ports for each upstream and thread" in result.stderr
+
+
 def test_check_as_json_is_one_document(tmp_path: Path) -> None:
     result = invoke("check", "--config", files(tmp_path, blocklist="version: 7\n"), "--json")
     report = json.loads(result.stdout)

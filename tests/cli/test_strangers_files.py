@@ -159,6 +159,22 @@ def test_the_history_stores_no_text_that_steers_a_terminal(tmp_path: Path) -> No
     assert "\\\\x1b" in row[2] and "\\u001b" not in row[2]
 
 
+@pytest.mark.parametrize("words", [("history",), ("history", "show", "1")])
+@pytest.mark.parametrize(
+    "changes", ["{}", '{"summary": 3}', '{"summary": {"exchanges": []}, "list_names": {"a": 1}}']
+)
+def test_a_history_of_another_shape_is_said_to_be_none_of_ours(
+    tmp_path: Path, words: tuple[str, ...], changes: str
+) -> None:
+    config = settings_in(tmp_path)
+    store_raw(tmp_path / "state")
+    with sqlite3.connect(history_path(tmp_path / "state")) as connection:
+        connection.execute("UPDATE generation SET changes = ?", (changes,))
+    connection.close()
+    result = CliRunner().invoke(app, [*words, "--config", str(config)])
+    assert result.exit_code in (0, 2) and "not as this program writes" in result.output
+
+
 @pytest.mark.parametrize("words", [("history",), ("history", "show", "1"), ("history", "--json")])
 def test_the_history_shows_no_text_that_steers_a_terminal(tmp_path: Path, words: tuple[str, ...]) -> None:
     config = settings_in(tmp_path)

@@ -38,12 +38,20 @@ def test_a_right_endpoint_is_written_back_as_read(text: str) -> None:
         ("udp://", "not an IP address"), ("udp://0.0.0.0:53", "not the address of a server"), ("udp://192.0.2.1/x", "not an IP address"),
         ({"url": "udp://192.0.2.1", "trust": True}, "did you mean 'trust_ad'"),
         ({"url": "udp://192.0.2.1", "trust_ad": "yes"}, "true or false"), ({}, "not an upstream"),
+        ({"url": "udp://192.0.2.1", "letter_case": "lowr"}, "did you mean 'lower'"),
+        ({"url": "udp://192.0.2.1", "letter_case": True}, "auto, mixed or lower"),
     ],
 )  # fmt: skip
 def test_a_wrong_upstream_says_how_to_write_it(value: object, part: str) -> None:
     with pytest.raises(ValueError) as caught:
         upstream_from(value)
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("letter_case", ["auto", "mixed", "lower"])
+def test_the_letter_case_of_an_upstream_is_read(letter_case: str) -> None:
+    server = upstream_from({"url": "udp://192.0.2.1", "letter_case": letter_case, "trust_ad": True})
+    assert (server.letter_case, server.trust_ad, str(server)) == (letter_case, True, "udp://192.0.2.1:53")
 
 
 @pytest.mark.parametrize("text", ["udp://192.0.2.1:53", "tcp://[2001:db8::1]:5353"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from resolver.forwarding.transaction import BAD_PACKETS_MAX
+from resolver.forwarding.upstream import STANDS_BACK_AFTER
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, A, Rig, good, question_of, reply_to
 from tests.support.scenario_network import Sent
 from tests.support.wirebuild import QNAME, rr
@@ -23,22 +24,29 @@ def _flip_case(octets: bytes) -> bytes:
 
 NEAR_MISSES: dict[str, Callable[[bytes], bytes]] = {
     "id": lambda q: reply_to(q, FORGED, id_=(q[0] << 8 | q[1]) ^ 0x0100),
-    "opcode": lambda q: reply_to(q, FORGED, flags=0xA180),
     "qname": lambda q: reply_to(q, FORGED, question=b"\x03ftp" + question_of(q)[4:]),
     "qtype": lambda q: reply_to(q, FORGED, question=question_of(q)[:-4] + b"\0\x1c\0\1"),
     "qclass": lambda q: reply_to(q, FORGED, question=question_of(q)[:-4] + b"\0\1\0\3"),
     "case": lambda q: reply_to(q, FORGED, question=_flip_case(q)),
     "no-question": lambda q: reply_to(q, FORGED, question=b"", qdcount=0),
-    "two-questions": lambda q: reply_to(q, FORGED, question=question_of(q) * 2, qdcount=2),
-    "unparsable": lambda q: reply_to(q, b"\xc0\xff\xff"),
+    "two-other-questions": lambda q: reply_to(q, FORGED, question=_flip_case(q) * 2, qdcount=2),
+    "opcode-and-case": lambda q: reply_to(q, FORGED, flags=0xA180, question=_flip_case(q)),
 }
 NONSENSE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda q: b"",
     "one-octet": lambda q: q[:1],
     "eleven-octets": lambda q: reply_to(q, FORGED)[:11],
     "query": lambda q: reply_to(q, FORGED, flags=0x0180),
+    "echo": lambda q: q,
 }
 BAD = NEAR_MISSES | NONSENSE
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "opcode": lambda q: reply_to(q, FORGED, flags=0xA180),
+    "two-questions": lambda q: reply_to(q, FORGED, question=question_of(q) * 2, qdcount=2),
+    "unparsable": lambda q: reply_to(q, b"\xc0\xff\xff"),
+    "counts": lambda q: reply_to(q, b"", b"", b"", b""),
+}
+"""What repeats ID and question letter by letter and is no answer all the same."""
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -207,3 +215,99 @@ def test_reply_after_the_answer_is_not_heard() -> None:
     rig.deliver(rig.sent[0], good(rig.sent[0]))
     assert not rig.deliver(rig.sent[0], good(rig.sent[0], FORGED_ADDRESS))
     assert len(rig.results) == 1
+
+
+# Answers that cannot be read.
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_answer_sends_the_question_to_the_next_upstream_at_once(kind: str) -> None:
+    rig = Rig(FIRST, SECOND)
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, BROKEN[kind](first.octets))
+    assert [(sent.upstream.address, sent.is_stream) for sent in rig.sent[1:]] == [(SECOND.address, False)]
+    assert not first.is_open
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
+    assert rig.answer
+    assert {word for word, count in first.upstream.failures.items() if count} == {"malformed"}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_with_no_other_upstream_a_broken_answer_is_asked_for_once_more_over_tcp(kind: str) -> None:
+    rig = Rig()
+    rig.ask()
+    rig.deliver(rig.sent[0], BROKEN[kind](rig.sent[0].octets))
+    assert [sent.is_stream for sent in rig.sent] == [False, True]
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
+    assert rig.answer
+
+
+@pytest.mark.parametrize("kind", [*BAD, *BROKEN])
+def test_a_bad_message_over_tcp_ends_it_at_once_and_counts_as_malformed(kind: str) -> None:
+    rig = Rig(FIRST._replace(scheme="tcp"))
+    rig.ask()
+    rig.deliver(rig.sent[0], (BAD | BROKEN)[kind](rig.sent[0].octets))
+    assert rig.failed.reason == "malformed" and len(rig.sent) == 1
+    assert rig.plan.upstreams[0].failures["malformed"] == 1
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("servers", [1, 2, 3, 5])
+def test_who_answers_nothing_readable_gets_three_packets_at_most_and_the_failure_comes_at_once(
+    kind: str, servers: int
+) -> None:
+    rig = Rig(*(FIRST._replace(address=f"192.0.2.{number}") for number in range(1, servers + 1)))
+    rig.ask()
+    handled = 0
+    while handled < len(rig.sent):
+        rig.deliver(rig.sent[handled], BROKEN[kind](rig.sent[handled].octets))
+        handled += 1
+    assert rig.failed.reason == "malformed" and rig.failed.ede[0] == 24
+    assert rig.clock.now() == rig.started_at and handled <= 3
+
+
+def test_a_near_miss_whose_check_over_tcp_cannot_be_read_ends_there() -> None:
+    rig = Rig()
+    rig.ask()
+    rig.deliver(rig.sent[0], NEAR_MISSES["no-question"](rig.sent[0].octets))
+    rig.deliver(rig.sent[1], NEAR_MISSES["no-question"](rig.sent[1].octets))
+    assert rig.failed.reason == "malformed" and len(rig.sent) == 2
+
+
+def test_a_check_over_tcp_that_cannot_be_read_leaves_what_udp_answered() -> None:
+    rig = Rig()
+    rig.ask()
+    first = rig.sent[0]
+    rig.deliver(first, NEAR_MISSES["id"](first.octets))
+    rig.deliver(first, good(first))
+    rig.deliver(rig.sent[1], BROKEN["unparsable"](rig.sent[1].octets))
+    assert rig.answer.response.addresses == (ADDRESS,)
+
+
+@pytest.mark.parametrize("kind", [*BAD, *BROKEN])
+def test_no_bad_packet_takes_an_upstream_down_or_counts_as_a_timeout(kind: str) -> None:
+    rig = Rig()
+    for number in range(2 * STANDS_BACK_AFTER):
+        rig.ask(b"\x02%02d" % number + WWW)
+        for _ in range(25):
+            for sent in [sent for sent in rig.sent if sent.is_open and not sent.is_stream]:
+                rig.deliver(sent, (BAD | BROKEN)[kind](sent.octets))
+            rig.clock.advance(0.1)
+    upstream = rig.plan.upstreams[0]
+    assert upstream.is_up
+    if kind in BROKEN:
+        assert upstream.stands_back
+        assert upstream.failures["malformed"] == 2 * STANDS_BACK_AFTER
+    assert upstream.consecutive_failures == 0
+
+
+def test_a_packet_with_another_id_never_ends_an_attempt() -> None:
+    rig = Rig(FIRST, SECOND)
+    rig.ask()
+    first = rig.sent[0]
+    for kind in BROKEN:
+        octets = BROKEN[kind](first.octets)
+        rig.deliver(first, bytes((octets[0] ^ 1,)) + octets[1:])
+    assert first.is_open
+    assert SECOND.address not in [sent.upstream.address for sent in rig.sent]

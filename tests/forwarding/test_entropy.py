@@ -72,9 +72,3 @@ def test_longest_names_fit_any_place_in_a_block() -> None:
 def test_below_stays_below_and_reaches_everything() -> None:
     entropy = Entropy()
     assert {entropy.below(16) for _ in range(1000)} == set(range(16))
-
-
-def test_ports_leave_the_privileged_ones_alone() -> None:
-    low = Entropy(lambda count: b"\x00\x01" * (count // 4) + b"\xff\xff" * (count // 4))
-    assert low.port() == 65_535
-    assert min(Entropy().port() for _ in range(5)) >= 1024

@@ -28,7 +28,8 @@ def udp(stack: contextlib.ExitStack) -> socket.socket:
     return made
 
 
-def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "opened"), [(100, 16), (12, 12)])
+def test_threads_have_windows_of_their_own(tmp_path: Path, limit: int, opened: int) -> None:
     blocklist = tmp_path / "blocklist.yaml"
     blocklist.write_text("version: 1\nexchanges: {}\n")
     image = compile_policy(blocklist, tmp_path / "images").image
@@ -47,9 +48,9 @@ def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         bound_sockets = [udp(stack), udp(stack)]
         upstream, client = udp(stack), udp(stack)
-        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18)])
+        core.publish_upstreams([upstream.getsockname()], [(b"", 0, True, False, 10.0, 1e18, 2, None)])
         fields = [(door.fileno(), False, False) for door in bound_sockets]
-        plane = native.Plane(core, [fields], sockets_per_upstream=8)
+        plane = native.Plane(core, [fields], sockets_per_upstream=8, sockets_max=limit)
         stack.callback(plane.close)
         plane.start()
         for number in range(20):
@@ -57,4 +58,5 @@ def test_threads_of_one_worker_share_its_sockets(tmp_path: Path) -> None:
             octets = encode_query(name, 1, id=number, dnssec_ok=False, checking_disabled=False, edns=True)
             client.sendto(octets, bound_sockets[number % 2].getsockname())
             upstream.recv(4096)
-        assert plane.counters()["opened"] == 8
+        # Each window is full, or all that may be are open.
+        assert plane.counters()["opened"] >= opened

@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
+from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import ForwardPlan, Server, Strategy
-from resolver.forwarding.sharing import ASK_US, SHARE_EVERY_S, SharedUpstreams
+from resolver.forwarding.sharing import (
+    ASK_US,
+    IN_LOWER_CASE,
+    IN_MIXED_CASE,
+    IN_UNPROVEN_CASE,
+    SHARE_EVERY_S,
+    SharedUpstreams,
+)
 from resolver.forwarding.upstream import (
     ATTEMPT_TIMEOUT_S_FIRST,
-    EDNS_REFUSAL_S,
     MEASURE_EVERY_S,
     RESPONSE_SECONDS_BOUNDS,
     Upstream,
@@ -65,7 +72,9 @@ def buckets(*seconds: float) -> list[int]:
 
 def test_the_first_in_line_is_told_with_all_that_asking_it_takes() -> None:
     rig = Rig(ONE)
-    assert rig.told == [([("192.0.2.1", 53)], [(b"", 0, True, False, ATTEMPT_TIMEOUT_S_FIRST, NEVER)])]
+    assert rig.told == [
+        ([("192.0.2.1", 53)], [(b"", 0, True, False, ATTEMPT_TIMEOUT_S_FIRST, NEVER, IN_UNPROVEN_CASE, None)])
+    ]
 
 
 def test_each_suffix_has_its_own_line_and_numbers_count_datagram_upstreams_only() -> None:
@@ -99,12 +108,36 @@ def test_the_next_in_line_takes_over() -> None:
 
 def test_a_refusal_of_edns_is_told_and_forgotten_in_time() -> None:
     rig = Rig(ONE)
-    rig.plan.upstreams[0].refuse_edns(rig.clock.now())
+    rig.plan.upstreams[0].oddities.learn("edns", rig.clock.now())
     assert rig.sets[0][2] is False
-    rig.clock.advance(EDNS_REFUSAL_S)
+    rig.clock.advance(BELIEVED_S)
     assert rig.sets[0][2] is False
     rig.clock.advance(SHARE_EVERY_S)
     assert rig.sets[0][2] is True
+
+
+def test_letter_case_is_told_when_it_is_learnt_and_forgotten_in_time() -> None:
+    rig = Rig(ONE)
+    oddities = rig.plan.upstreams[0].oddities
+    now = rig.clock.now()
+    oddities.show_case(now)
+    assert rig.sets[0][6] == IN_MIXED_CASE
+    for _ in range(EVIDENCE_MIN):
+        oddities.learn("lowered", now)
+    assert rig.sets[0][6] == IN_LOWER_CASE
+    rig.clock.advance(BELIEVED_S + SHARE_EVERY_S)
+    assert rig.sets[0][6] == IN_UNPROVEN_CASE
+
+
+def test_why_all_are_down_is_told() -> None:
+    rig = Rig(ONE, TWO)
+    told = []
+    for number in (0, 1):
+        rig.go_down(number)
+        told.append(rig.sets[0][7])
+    rig.plan.upstreams[1].on_answer(0.01, rig.clock.now())
+    told.append(rig.sets[0][7])
+    assert told == [None, (22, "no upstream answered in time"), None]
 
 
 def test_a_probe_is_left_to_us_and_its_next_time_told() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,8 +13,8 @@ from resolver.clock import LoopClock
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
-from resolver.forwarding.socket_network import SOCKETS_PER_UPSTREAM_MIN, SocketNetwork, pool_size
-from resolver.forwarding.udp_pool import SOCKETS_PER_UPSTREAM_MAX
+from resolver.forwarding.socket_network import SocketNetwork
+from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
 from resolver.wire.question import Question
 from tests.support.forwarding_rig import ADDRESS, WWW, A, keep_nothing, reply_to
 from tests.support.wirebuild import QNAME, rr
@@ -60,7 +59,7 @@ class Stage:
 
         self.tcp = await asyncio.start_server(serve, "127.0.0.1", port) if over_tcp else None
         clock, entropy = LoopClock(loop), Entropy()
-        self.network = SocketNetwork(loop, clock, entropy, sockets_per_upstream=32)
+        self.network = SocketNetwork(loop, clock, entropy, SourcePorts(ANY_PORTS.usable, 32, 32))
         self.forwarder = Forwarder(
             ForwardPlan([Server("udp", "127.0.0.1", port)]),
             self.network,
@@ -191,29 +190,3 @@ def test_dead_upstream_fails_at_once_and_recovers(perform: Perform) -> None:
         assert addresses(await stage.ask()) == (ADDRESS,)
 
     perform(play, good)
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "upstreams", "size"),
-    [
-        (1024, 1024, 1, 512),
-        (1024, 1_048_576, 2, SOCKETS_PER_UPSTREAM_MAX),
-        (20_000, 20_000, 2, SOCKETS_PER_UPSTREAM_MAX),
-        (64, 64, 8, SOCKETS_PER_UPSTREAM_MIN),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 3, SOCKETS_PER_UPSTREAM_MAX),
-    ],
-)
-def test_pool_fits_the_limit_on_files_and_says_when_it_is_small(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    soft: int,
-    hard: int,
-    upstreams: int,
-    size: int,
-) -> None:
-    raised: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
-    assert pool_size(upstreams) == size
-    assert ("open files" in caplog.text) == (size < 1000)
-    assert all(limits[1] == hard for limits in raised)

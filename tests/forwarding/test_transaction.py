@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import Server
-from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX, STREAM_COST
-from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, EDNS_REFUSAL_S
+from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX, STREAM_COST, STREAM_TIMEOUT_S_MAX
+from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, STANDS_BACK_AFTER
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, Rig, failure, good, has_opt, reply_to
 from tests.support.scenario_network import Sent
 
@@ -171,6 +172,39 @@ def test_broken_domain_does_not_take_an_upstream_down() -> None:
     assert rig.plan.upstreams[0].is_up
 
 
+def test_servfail_alone_never_takes_an_upstream_down_but_lets_it_stand_back() -> None:
+    rig = Rig(FIRST, SECOND)
+    for number in range(STANDS_BACK_AFTER):
+        rig.ask(b"\x02%02d" % number + WWW)
+        assert rig.sent[-1].upstream.address == FIRST.address
+        rig.deliver(rig.sent[-1], failure(rig.sent[-1], SERVFAIL))
+        rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+        rig.clock.advance(1.0)
+    first = rig.plan.upstreams[0]
+    assert first.is_up and first.stands_back
+    rig.ask()
+    asked = {sent.upstream.address: sent for sent in rig.sent[-2:]}
+    rig.deliver(asked[SECOND.address], good(asked[SECOND.address]))
+    # It is measured now and then, and one good answer brings it back.
+    rig.clock.advance(6.0)
+    rig.ask(b"\x01x" + WWW)
+    probe = next(sent for sent in rig.sent[-2:] if sent.upstream is first)
+    rig.deliver(probe, good(probe))
+    assert not first.stands_back
+
+
+def test_a_udp_upstream_whose_tcp_is_silent_is_not_down() -> None:
+    rig = Rig()
+    for number in range(DOWN_AFTER_FAILURES * 2):
+        rig.ask(b"\x01%d" % number + WWW)
+    for _ in range(25):
+        for sent in [sent for sent in rig.sent if sent.is_open and not sent.is_stream]:
+            rig.deliver(sent, truncated(sent))
+        rig.clock.advance(0.1)
+    upstream = rig.plan.upstreams[0]
+    assert upstream.failures["timeout"] and upstream.is_up
+
+
 def test_name_that_does_not_exist_is_an_answer_not_a_failure() -> None:
     rig = Rig(FIRST, SECOND)
     rig.ask()
@@ -193,18 +227,62 @@ def test_upstream_without_edns_is_asked_once_more_without(rcode: int) -> None:
     assert rig.answer
 
 
-def test_formerr_of_a_header_alone_is_believed_over_tcp_only() -> None:
+def bare(sent: Sent, rcode: int = FORMERR) -> bytes:
+    return reply_to(sent.octets, flags=0x8180 | rcode, question=b"", qdcount=0)
+
+
+@pytest.mark.parametrize("rcode", [FORMERR, NOTIMP])
+def test_an_error_of_a_header_alone_to_edns_leads_to_one_query_without(rcode: int) -> None:
     rig = Rig()
     rig.ask()
-    for _ in range(2):
-        rig.deliver(rig.sent[-1], reply_to(rig.sent[-1].octets, flags=0x8181, question=b"", qdcount=0))
+    rig.deliver(rig.sent[0], bare(rig.sent[0], rcode))
+    assert [(sent.is_stream, has_opt(sent.octets)) for sent in rig.sent] == [(False, True), (False, False)]
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
+    assert rig.answer
+
+
+def test_a_forged_error_of_a_header_alone_does_not_cost_the_answer() -> None:
+    rig = Rig()
+    rig.ask()
+    rig.deliver(rig.sent[0], bare(rig.sent[0]))
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    assert rig.answer
+    rig.ask()
+    assert has_opt(rig.sent[2].octets)
+
+
+def test_errors_of_a_header_alone_teach_after_a_few_in_a_row_only() -> None:
+    rig = Rig()
+
+    def ask_and_refuse() -> None:
+        rig.ask()
+        rig.deliver(rig.sent[-1], bare(rig.sent[-1]))
+        rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+
+    for _ in range(EVIDENCE_MIN - 1):
+        ask_and_refuse()
+    rig.ask()
+    rig.deliver(rig.sent[-1], good(rig.sent[-1]))  # it does take EDNS
+    for _ in range(EVIDENCE_MIN):
+        rig.ask()
+        assert has_opt(rig.sent[-1].octets)
+        rig.deliver(rig.sent[-1], bare(rig.sent[-1]))
+        rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+    rig.ask()
+    assert not has_opt(rig.sent[-1].octets)
+
+
+def test_a_second_error_of_a_header_alone_goes_to_tcp_as_a_near_miss() -> None:
+    rig = Rig()
+    rig.ask()
+    for _ in range(3):
+        rig.deliver(rig.sent[-1], bare(rig.sent[-1]))
     assert [(sent.is_stream, has_opt(sent.octets)) for sent in rig.sent] == [
         (False, True),
-        (True, True),
+        (False, False),
         (True, False),
     ]
-    rig.deliver(rig.sent[-1], good(rig.sent[-1]))
-    assert rig.answer
+    assert rig.failed.reason == "rcode"
 
 
 def test_upstream_without_edns_is_remembered_for_a_while_and_then_tried_again() -> None:
@@ -215,7 +293,7 @@ def test_upstream_without_edns_is_remembered_for_a_while_and_then_tried_again() 
     rig.ask()
     assert not has_opt(rig.sent[2].octets)
     rig.deliver(rig.sent[2], good(rig.sent[2]))
-    rig.clock.advance(EDNS_REFUSAL_S + 1)
+    rig.clock.advance(BELIEVED_S + 1)
     rig.ask()
     assert has_opt(rig.sent[3].octets)
 
@@ -266,6 +344,16 @@ def test_failed_tcp_after_truncation_goes_to_the_next_upstream() -> None:
     rig.network.fail(rig.sent[1], "stream")
     assert addresses(rig)[2] == SECOND.address
     rig.deliver(rig.sent[2], good(rig.sent[2]))
+    assert rig.answer
+
+
+def test_a_silent_connection_to_a_slow_upstream_leaves_time_for_another() -> None:
+    rig = Rig(FIRST._replace(scheme="tcp"))
+    rig.plan.upstreams[0].rtt_s = 1.4
+    rig.ask()
+    rig.clock.advance(STREAM_TIMEOUT_S_MAX + 0.02)
+    assert len(rig.sent) == 2
+    rig.deliver(rig.sent[1], good(rig.sent[1]))
     assert rig.answer
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from resolver.forwarding.network import SendError, Ticket
-from resolver.forwarding.udp_pool import SOCKET_AGE_S_MAX, SOCKET_USES_MAX, UdpPools
+from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
+from resolver.forwarding.udp_pool import QUERIES_PER_FRESH, SOCKET_AGE_S_MAX, UdpPools
 from resolver.forwarding.upstream import Upstream
 from tests.support.forwarding_rig import seeded
 from tests.support.scenario_clock import FakeClock
@@ -33,14 +35,22 @@ class Heard:
 class Rig:
     """An upstream's socket and the pools that ask it."""
 
-    def __init__(self, size: int = 64, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        size: int = 64,
+        host: str = "127.0.0.1",
+        sockets_max: int = 4096,
+        ports: Sequence[int] | None = None,
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.server = socket.socket(family, socket.SOCK_DGRAM)
         self.server.bind((host, 0))
         self.server.settimeout(5.0)
         self.upstream = Upstream(host, self.server.getsockname()[1])
         self.clock = FakeClock()
-        self.pools = UdpPools(self.clock, seeded(), sockets_per_upstream=size)
+        self.pools = UdpPools(
+            self.clock, seeded(), SourcePorts(ANY_PORTS.usable if ports is None else ports, size, sockets_max)
+        )
 
     def send(self, query_id: int = 7, heard: Heard | None = None) -> Ticket:
         ticket = self.pools.send(self.upstream, query_id.to_bytes(2, "big") + b"query", heard or Heard())
@@ -58,6 +68,55 @@ class Rig:
     def close(self) -> None:
         self.pools.close()
         self.server.close()
+
+
+class FakeSockets:
+    """In place of the kernel's: bound and connected at once, and remembered by port."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ports_used: set[int] = set()
+        self.taken: set[int] = set()
+        self.bound = 0
+        self.numbers = itertools.count(1_000_000)
+        fakes = self
+
+        class Fake:
+            def __init__(self, *_: object) -> None:
+                self.number = next(fakes.numbers)
+                self.port = 0
+
+            def fileno(self) -> int:
+                return self.number
+
+            def bind(self, address: tuple[str, int]) -> None:
+                if address[1] in fakes.taken:
+                    raise OSError(errno.EADDRINUSE, "Address already in use")
+                self.port = address[1]
+                fakes.taken.add(self.port)
+                fakes.bound += 1
+
+            def connect(self, _: object) -> None:
+                pass
+
+            def recv(self, _: int) -> bytes:
+                raise BlockingIOError
+
+            def send(self, octets: bytes) -> int:
+                fakes.ports_used.add(self.port)
+                return len(octets)
+
+            def close(self) -> None:
+                fakes.taken.discard(self.port)
+
+        class Epoll:
+            def register(self, *_: object) -> None:
+                pass
+
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr("resolver.forwarding.udp_pool.socket.socket", Fake)
+        monkeypatch.setattr("resolver.forwarding.udp_pool.select.epoll", Epoll)
 
 
 class Rigs:
@@ -133,22 +192,77 @@ def test_late_reply_is_counted_and_does_not_alarm_the_next_query(rigs: Rigs) -> 
     assert heard.octets == [b"\0\x07late"] and rig.pools.counts.unexpected == 1
 
 
-def test_each_query_leaves_from_another_port_until_the_pool_is_full(rig: Rig) -> None:
+def test_each_query_leaves_from_another_port_until_the_window_is_full(rig: Rig) -> None:
     ports = set()
-    for number in range(200):
+    for number in range(64):
         rig.send(number)
         ports.add(rig.port_asked_from())
     assert len(ports) == 64 == rig.pools.open_sockets
     assert min(ports) >= 1024 and max(ports) - min(ports) > 20_000
 
 
-def test_picks_are_spread_over_the_pool(rig: Rig) -> None:
+def test_picks_are_spread_over_the_window_and_it_moves_on(rig: Rig) -> None:
     uses: dict[int, int] = {}
     for number in range(1064):
         rig.send(number).close()
         port = rig.port_asked_from()
         uses[port] = uses.get(port, 0) + 1
-    assert len(uses) == 64 and max(uses.values()) < 45
+    # Each stays for 64 steps of four queries, and so is picked four times on the average.
+    assert rig.pools.open_sockets == 64 + 250 and len(uses) > 270 and max(uses.values()) < 16
+
+
+@pytest.mark.parametrize("sockets_max", [1024, 4096, 8192, 17_000, 20_425])
+def test_twenty_thousand_ports_and_more_ask_a_hundred_thousand_questions(
+    monkeypatch: pytest.MonkeyPatch, sockets_max: int
+) -> None:
+    fakes, upstream = FakeSockets(monkeypatch), Upstream("192.0.2.1")
+    pools = UdpPools(FakeClock(), seeded(), SourcePorts(ANY_PORTS.usable, 1024, sockets_max))
+    for _ in range(3):
+        fakes.ports_used.clear()
+        bound = fakes.bound
+        for number in range(100_000):
+            ticket = pools.send(upstream, number.to_bytes(3, "big")[1:] + b"query", Heard())
+            assert not isinstance(ticket, SendError)
+            ticket.close()
+        assert len(fakes.ports_used) >= 20_000
+        assert 1024 <= pools.open_sockets <= sockets_max
+    # Where there may be enough of them, there is no end to their use.
+    assert (fakes.bound == bound) == (sockets_max >= 20_425)
+
+
+def test_a_pool_that_is_asked_much_stocks_up_and_opens_none_in_its_steps(rigs: Rigs) -> None:
+    rig = rigs(size=64)
+    wanted: list[str] = []
+    rig.pools.on_demand = lambda: wanted.append("stock")
+    for number in range(64):
+        rig.send(number).close()
+    assert wanted == ["stock"]
+    while rig.pools.stock_up(16) and rig.pools.open_sockets < 500:
+        pass
+    held = rig.pools.open_sockets
+    assert held >= 500
+    for number in range(1000):
+        rig.send(number).close()
+    assert rig.pools.open_sockets == held
+
+
+def test_a_pool_that_is_asked_little_keeps_no_stock(rigs: Rigs) -> None:
+    rig = rigs(size=4)
+    for number in range(4):
+        rig.send(number).close()
+        rig.clock.advance(200.0)
+    assert not rig.pools.stock_up(16) and rig.pools.open_sockets == 4
+
+
+def test_ports_are_only_those_that_may_be_used(rigs: Rigs) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("", 0))
+        theirs = taken.getsockname()[1]
+        free = [port for port in range(40_000, 60_000, 97) if port != theirs][:40]
+        rig = rigs(size=8, ports=[theirs, *free])
+        for number in range(8):
+            rig.send(number)
+            assert rig.port_asked_from() in free
 
 
 def test_id_is_never_used_twice_at_a_time_on_one_socket(rigs: Rigs) -> None:
@@ -165,14 +279,14 @@ def test_id_is_never_used_twice_at_a_time_on_one_socket(rigs: Rigs) -> None:
 
 @pytest.mark.parametrize("why", ["uses", "age"])
 def test_worn_out_socket_is_replaced_but_still_hears_its_replies(rigs: Rigs, why: str) -> None:
-    rig = rigs(size=1)
+    rig = rigs(size=1, sockets_max=1)
     heard = Heard()
     old = rig.send(7, heard)
     _, address = rig.server.recvfrom(100)
     if why == "age":
         rig.clock.advance(SOCKET_AGE_S_MAX + 1)
     last = address
-    for number in range(SOCKET_USES_MAX if why == "uses" else 1):
+    for number in range(QUERIES_PER_FRESH if why == "uses" else 1):
         assert last == address
         rig.send(1000 + number).close()
         last = rig.server.recvfrom(100)[1]
@@ -182,6 +296,17 @@ def test_worn_out_socket_is_replaced_but_still_hears_its_replies(rigs: Rigs, why
     assert heard.octets == [b"\0\x07reply"]
     old.close()
     assert rig.pools.open_sockets == 1
+
+
+def test_old_sockets_at_rest_are_closed(rigs: Rigs) -> None:
+    rig = rigs(size=4)
+    for number in range(404):
+        rig.send(number).close()
+    assert rig.pools.open_sockets == 104
+    rig.clock.advance(SOCKET_AGE_S_MAX + 1)
+    for number in range(80):
+        rig.send(number).close()
+    assert rig.pools.open_sockets < 30
 
 
 def test_port_refused_is_told_at_once(rig: Rig) -> None:

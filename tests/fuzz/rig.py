@@ -219,7 +219,7 @@ def native_core(module: Any, cache: NativeCache, policy: Policy) -> Any:
         waiting_max=WAITING_MAX,
     )
     core.publish(str(policy.image.path), policy.generation, *policy.made_at)
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, True, 2.0, NEVER, 2, None)])
     return core
 
 

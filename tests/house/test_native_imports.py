@@ -36,6 +36,7 @@ LEVELS: dict[str, dict[str, int]] = {
         "guard": 1,
         "wake_flag": 1,
         "ring": 2,
+        "udp_socket": 1,
         "udp_pool": 2,
         "fields": 3,
         "shared": 3,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
+import struct
+import weakref
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,9 +20,9 @@ from resolver.flow.outcome import Ask, Drop, Outcome, Respond, Source
 from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.flow.waiting import Deliver
-from resolver.listeners import stream
+from resolver.listeners import connection, stream
 from resolver.listeners.address import SocketAddress, bind_tcp
-from resolver.listeners.limits import ConnectionLimits
+from resolver.listeners.limits import CLIENT_OCTETS_MAX, CONNECTION_OCTETS_MAX, ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
 from resolver.observe.tally import Tallies
@@ -36,6 +39,7 @@ class ScriptedService:
         self.asked = 0
         self.punted = 0
         self.answers_at_once = False
+        self.answer_octets = 0
 
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         self.asked += 1
@@ -64,7 +68,7 @@ class ScriptedService:
 
     def release(self, index: int = 0) -> None:
         ask, deliver = self.waiting.pop(index)
-        deliver(ask, self.answer(ask.query.octets))
+        deliver(ask, self.answer(ask.query.octets + b"a" * self.answer_octets))
 
     @staticmethod
     def answer(octets: bytes) -> Respond:
@@ -116,10 +120,18 @@ def framed(message_id: int, text: bytes) -> bytes:
     return len(octets).to_bytes(2, "big") + octets
 
 
-async def connect(listener: StreamListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(*listener.bound_to, limit=1 << 20)
+async def connect(
+    listener: StreamListener, source: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(*listener.bound_to, limit=1 << 20, local_addr=(source, 0))
     _opened.append(writer)
     return reader, writer
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Leave without a word: a client that closes its half may still want its answers."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
@@ -181,7 +193,7 @@ def test_a_message_too_short_to_be_one_ends_the_connection(length: int) -> None:
 def test_a_half_closed_client_still_gets_every_answer() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
-        questions = stream.MESSAGES_PER_TURN_MAX * 3
+        questions = connection.MESSAGES_PER_TURN_MAX * 3
         writer.writelines(framed(number, b"quick") for number in range(questions))
         writer.write(framed(9999, b"wait"))
         writer.write_eof()
@@ -198,12 +210,12 @@ def test_a_half_closed_client_still_gets_every_answer() -> None:
 def test_a_connection_may_have_only_so_many_open_questions() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
-        asked = stream.OPEN_QUESTIONS_MAX + 50
+        asked = connection.OPEN_QUESTIONS_MAX + 50
         writer.writelines(framed(number, b"wait") for number in range(asked))
-        await until(lambda: len(service.waiting) == stream.OPEN_QUESTIONS_MAX)
+        await until(lambda: len(service.waiting) == connection.OPEN_QUESTIONS_MAX)
         for _ in range(10):
             await asyncio.sleep(0)
-        assert service.asked == stream.OPEN_QUESTIONS_MAX
+        assert service.asked == connection.OPEN_QUESTIONS_MAX
         answered = set()
         for _ in range(asked):
             await until(lambda: bool(service.waiting))
@@ -264,32 +276,177 @@ def test_one_clients_connections_do_not_use_up_anothers() -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         connections = [await connect(listener) for _ in range(5)]
         assert await is_closed(connections[4][0])
-        other = socket.socket()
-        other.setblocking(False)
-        other.bind(("127.0.0.9", 0))
-        await asyncio.get_running_loop().sock_connect(other, listener.bound_to)
-        reader, writer = await asyncio.open_connection(sock=other)
+        reader, writer = await connect(listener, "127.0.0.9")
         writer.write(framed(3, b"hello"))
         assert (await read_message(reader))[:2] == b"\0\3"
-        _opened.append(writer)
 
     reporter = run(play, limits=ConnectionLimits(1000, 4))
     assert reporter.drops["tcp_connections_per_client_max"] == 1
 
 
 def test_connections_are_bounded_in_all_and_a_closed_one_makes_room() -> None:
-    async def play(_: ScriptedService, listener: StreamListener) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
         first = await connect(listener)
-        await until(lambda: listener.connections == 1)
-        second = await connect(listener)
+        first[1].write(framed(1, b"wait"))
+        await until(lambda: bool(service.waiting))
+        second = await connect(listener, "127.0.0.2")
         assert await is_closed(second[0])
-        first[1].close()
+        reset(first[1])
         await until(lambda: listener.connections == 0)
         third = await connect(listener)
         third[1].write(framed(3, b"hello"))
         assert (await read_message(third[0]))[:2] == b"\0\3"
 
-    assert run(play, limits=ConnectionLimits(1, 1)).drops["tcp_connections_max"] == 1
+    assert run(play, limits=ConnectionLimits(1, 1)).drops == {"tcp_connections_max": 1}
+
+
+@pytest.mark.parametrize("are_busy", [False, True])
+def test_clients_that_take_every_place_shut_nobody_out(are_busy: bool) -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        for number in range(10):
+            for _ in range(10):
+                _, writer = await connect(listener, f"127.0.1.{number}")
+                writer.write(framed(1, b"wait" if are_busy else b"quick"))
+        await until(lambda: service.asked == 100)
+        others = [await connect(listener, f"127.0.2.{number}") for number in range(7)]
+        for reader, writer in others:
+            writer.write(framed(2, b"hello"))
+            assert (await read_message(reader))[:2] == b"\0\2"
+        assert listener.connections == 100
+
+    drops = run(play, limits=ConnectionLimits(100, 10)).drops
+    assert drops == {"tcp_yielded_share" if are_busy else "tcp_yielded_idle": 7}
+
+
+def test_a_connection_of_another_listener_yields_as_one_of_its_own() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        second = StreamListener(
+            bind_tcp(SocketAddress("127.0.0.2", 0)),
+            cast(Service, service),
+            listener.reporter,
+            listener.clock,
+            listener.loop,
+            limits,
+        )
+        await second.start()
+        try:
+            first_reader, _ = await connect(listener)
+            await until(lambda: listener.connections == 1)
+            reader, writer = await connect(second, "127.0.0.3")
+            writer.write(framed(2, b"hello"))
+            assert (await read_message(reader))[:2] == b"\0\2"
+            assert await is_closed(first_reader)
+            assert (listener.connections, second.connections, limits.open) == (0, 1, 1)
+        finally:
+            second.close()
+
+    limits = ConnectionLimits(1, 1)
+    assert run(play, limits=limits).drops == {"tcp_yielded_idle": 1}
+
+
+def test_a_connection_idles_for_less_time_in_a_full_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        first, _unused = await connect(listener)
+        last, _unused = await connect(listener, "127.0.0.2")
+        assert await is_closed(first)
+        assert await is_closed(last)
+
+    # Long beyond the end of the play, but a tenth of it is not.
+    run(play, limits=ConnectionLimits(2, 1), idle_s=0.9 * WAIT_S)
+
+
+def test_a_closed_connection_leaves_no_circle_behind() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        closed = []
+        for end in (reset, asyncio.StreamWriter.write_eof, asyncio.StreamWriter.close):
+            reader, writer = await connect(listener)
+            writer.write(framed(1, b"quick"))
+            await read_message(reader)
+            closed += [weakref.ref(one) for one in listener._connections]
+            end(writer)
+            await until(lambda: listener.connections == 0)
+        await until(lambda: not any(one() for one in closed))
+
+    gc.disable()
+    try:
+        run(play)
+    finally:
+        gc.enable()
+
+
+def test_a_crowd_of_long_answers_for_a_client_that_does_not_read_is_not_kept() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        service.answer_octets = 60_000
+        connections = []
+        for _ in range(10):
+            _, writer = await connect(listener)
+            cast(Any, writer.transport).pause_reading()
+            writer.writelines(framed(number, b"wait") for number in range(connection.OPEN_QUESTIONS_MAX))
+            connections.append(writer)
+        await until(lambda: len(service.waiting) == 10 * connection.OPEN_QUESTIONS_MAX)
+        # All in one turn of the loop, as it is when they wait for the same name: 60 MB.
+        while service.waiting:
+            service.release()
+            assert limits.octets <= CLIENT_OCTETS_MAX
+            assert max((c.held_octets() for c in listener._connections), default=0) <= CONNECTION_OCTETS_MAX
+        await until(lambda: listener.connections == 0)
+
+    limits = ConnectionLimits()
+    drops = run(play, limits=limits).drops
+    assert drops == {"tcp_connection_octets_max": 10}
+    assert limits.octets == 0
+
+
+def test_what_the_connections_of_one_client_hold_together_is_bounded() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        service.answer_octets = 60_000
+        for _ in range(30):
+            _, writer = await connect(listener)
+            cast(Any, writer.transport).pause_reading()
+            writer.writelines(framed(number, b"wait") for number in range(10))
+        await until(lambda: len(service.waiting) == 300)
+        while service.waiting:
+            service.release()
+            assert sum(c.held_octets() for c in listener._connections) <= CLIENT_OCTETS_MAX + 60_000
+        assert listener.connections >= 10
+
+    assert set(run(play).drops) == {"tcp_client_octets_max"}
+
+
+def test_long_queries_that_wait_for_upstreams_are_bounded_in_octets() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect(listener)
+        writer.writelines(framed(number, b"wait".ljust(30_000)) for number in range(20))
+        await until(lambda: len(service.waiting) == 3)
+        await until(lambda: listener._limits.octets > 90_000)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(service.waiting) == 3
+        [one] = listener._connections
+        assert one.held_octets() + one.place.lent <= CONNECTION_OCTETS_MAX
+        for _ in range(20):
+            await until(lambda: bool(service.waiting))
+            service.release()
+        await until(lambda: listener._limits.octets == 0)
+
+    assert not run(play).drops
+
+
+def test_octets_of_an_open_question_are_counted_until_its_answer_though_its_connection_is_gone() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        _, writer = await connect(listener)
+        writer.write(framed(1, b"wait".ljust(9_998)))
+        await until(lambda: bool(service.waiting))
+        reset(writer)
+        await until(lambda: listener.connections == 0)
+        assert limits.octets == 10_000
+        service.release()
+        assert limits.octets == 0
+
+    limits = ConnectionLimits()
+    run(play, limits=limits)
 
 
 def test_listeners_of_one_server_share_its_limits() -> None:
@@ -359,10 +516,10 @@ def test_shutting_down_answers_what_is_open_and_reads_no_more() -> None:
 def test_a_client_that_was_made_to_wait_and_leaves_at_the_end_is_seen_to_leave() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)
-        writer.writelines(framed(number, b"wait") for number in range(stream.OPEN_QUESTIONS_MAX + 1))
-        await until(lambda: len(service.waiting) == stream.OPEN_QUESTIONS_MAX)
+        writer.writelines(framed(number, b"wait") for number in range(connection.OPEN_QUESTIONS_MAX + 1))
+        await until(lambda: len(service.waiting) == connection.OPEN_QUESTIONS_MAX)
         listener.stop_reading()
-        for _ in range(stream.OPEN_QUESTIONS_MAX + 1):
+        for _ in range(connection.OPEN_QUESTIONS_MAX + 1):
             service.release()
             await read_message(reader)
         assert await is_closed(reader)
@@ -376,7 +533,7 @@ def test_answers_delivered_while_asking_are_each_sent_once() -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         service.answers_at_once = True
         reader, writer = await connect(listener)
-        asked = 2 * stream.MESSAGES_PER_TURN_MAX
+        asked = 2 * connection.MESSAGES_PER_TURN_MAX
         last = framed(asked, b"wait")
         writer.write(b"".join(framed(number, b"wait") for number in range(asked)) + last[:7])
         for number in range(asked):

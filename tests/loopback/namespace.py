@@ -126,7 +126,7 @@ def rcode_from(server: Server, address: str, *, tcp: bool = False) -> str:
 
 
 def report_late(directory: Path) -> dict[str, object]:
-    """Give the machine its addresses when the server is ready."""
+    """Give the machine its addresses when the server is ready, and take one away for a while."""
     addresses = ("192.0.2.7", "2001:db8::7")
     changes = {"engine": sys.argv[3], "clients": {"allow": ["192.0.2.0/24", "2001:db8::/32"]}}
     report: dict[str, object] = {}
@@ -140,6 +140,12 @@ def report_late(directory: Path) -> dict[str, object]:
             report[f"{address} udp"] = rcode_from(server, address)
             report[f"{address} tcp"] = rcode_from(server, address, tcp=True)
         report["remark after"] = remark_of(server)
+        subprocess.run(["ip", "address", "del", "192.0.2.7/32", "dev", "lo"], check=True)
+        server.wait_for(lambda: remark_of(server), "the loss noticed", 10.0)
+        report["remark of a loss"] = remark_of(server)
+        subprocess.run(["ip", "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)
+        server.wait_for(lambda: not remark_of(server), "the address noticed again", 10.0)
+        report["192.0.2.7 again"] = rcode_from(server, "192.0.2.7")
     return report
 
 

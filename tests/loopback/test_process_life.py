@@ -230,7 +230,9 @@ def test_glibc_resolves_through_us_and_is_denied(tmp_path: Path) -> None:
 
 @pytest.mark.needs("unshare", "ip", "mount")
 @pytest.mark.parametrize("engine", ["python", "native"])
-def test_addresses_that_come_after_the_start_are_served_from_then_on(tmp_path: Path, engine: str) -> None:
+def test_addresses_that_come_after_the_start_or_come_back_are_served_from_then_on(
+    tmp_path: Path, engine: str
+) -> None:
     if engine == "native":
         pytest.importorskip("resolver_native", reason="the native plane is not built")
     report = in_namespace("late", tmp_path, engine)
@@ -238,6 +240,9 @@ def test_addresses_that_come_after_the_start_are_served_from_then_on(tmp_path: P
     for address in ("192.0.2.7", "2001:db8::7"):
         assert report[f"{address} udp"] == report[f"{address} tcp"] == "NXDOMAIN"
     assert report["remark after"] == ""
+    # One that goes is remarked on, and served again when it is back.
+    assert "192.0.2.7" in report["remark of a loss"] and "2001:db8::7" not in report["remark of a loss"]
+    assert report["192.0.2.7 again"] == "NXDOMAIN"
 
 
 @pytest.mark.needs("unshare", "ip", "mount")

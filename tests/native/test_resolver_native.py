@@ -19,10 +19,12 @@ import pytest
 
 from resolver import __version__
 from resolver.flow.peer import Transport
+from resolver.forwarding.forwarder import LOST_IN_FLIGHT_MAX
 from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
-from resolver.wire.encode import encode_query
+from resolver.wire.encode import encode_query, encode_response
 from resolver.wire.names import name_from_text
+from resolver.wire.query import Query, parse_query
 
 native: Any = pytest.importorskip("resolver_native", reason="resolver_native is not built")
 testing: Any = pytest.importorskip("resolver_native.testing", reason="resolver_native is not built")
@@ -117,10 +119,18 @@ class Play:
         made.settimeout(PATIENCE_S)
         return made
 
-    def ask_upstream(self, *, timeout_s: float = PATIENCE_S) -> None:
-        """Publish the upstream: misses are asked natively."""
+    def ask_upstream(
+        self,
+        *,
+        timeout_s: float = PATIENCE_S,
+        letter_case: int = 2,
+        failure: tuple[int, str] | None = None,
+    ) -> None:
+        """Publish the upstream: misses are asked natively, where it is not down for `failure`."""
         host, port = self.upstream.getsockname()
-        self.core.publish_upstreams([(host, port)], [(b"", 0, True, False, timeout_s, FAR)])
+        first = -1 if failure else 0
+        fields = (b"", first, True, False, timeout_s, FAR, letter_case, failure)
+        self.core.publish_upstreams([(host, port)], [fields])
 
     def ask(self, octets: bytes) -> bytes:
         self.client.send(octets)
@@ -265,14 +275,16 @@ def test_before_a_policy_is_published_everything_is_punted(start: Callable[..., 
     assert play.event("query")[1] == query("www.ads.example")
 
 
-def test_a_full_ring_drops_and_counts_and_the_rest_is_answered(start: Callable[..., Play]) -> None:
+def test_who_finds_the_ring_full_gets_servfail_and_nobody_nothing(start: Callable[..., Play]) -> None:
     play = start(None, events_max=4)
     for number in range(20):
         play.client.send(query(f"p{number}.example", number))
-    for number in (1, 2):  # By the second answer, the first one's batch is over.
-        assert rcode(play.ask(query("www.ads.example", number))) == 3
+    refused = [play.client.recv(4096) for _ in range(16)]
+    assert {rcode(octets) for octets in refused} == {2}
+    assert {octets[1] for octets in refused} == set(range(4, 20))
+    assert rcode(play.ask(query("www.ads.example"))) == 3
     counters = play.plane.counters()
-    assert (counters["punts"], counters["ring_full"]) == (4, 16)
+    assert (counters["punts"], counters["ring_full"], counters["overloads"]) == (4, 0, 16)
     assert len(play.plane.drain()) == 4
     play.client.send(query("again.example"))
     assert play.event("query")[1] == query("again.example")
@@ -288,6 +300,56 @@ def test_drain_takes_no_more_than_it_is_told_and_the_bell_rings_on(start: Callab
     assert select.select([play.plane.fileno()], [], [], 0)[0]
     assert len(play.plane.drain(2)) == 1
     assert not select.select([play.plane.fileno()], [], [], 0)[0]
+
+
+def test_who_waits_for_an_attempt_that_finds_the_ring_full_gets_servfail_too(
+    start: Callable[..., Play],
+) -> None:
+    play = start(None, events_max=1)
+    play.ask_upstream(timeout_s=0.05)
+    play.client.send(query("one.example", 1))
+    play.client.send(query("two.example", 2))
+    play.client.send(query("two.example", 3))
+    answered = {play.client.recv(4096)[1]}
+    if answered == {1}:
+        assert play.plane.drain()[0][0] == "handover"
+    else:
+        answered.add(play.client.recv(4096)[1])
+        assert answered == {2, 3}
+    assert play.plane.counters()["ring_full"] == 0
+
+
+def test_while_all_upstreams_are_down_queries_beyond_those_at_python_get_the_reason(
+    start: Callable[..., Play],
+) -> None:
+    play = start()
+    play.ask_upstream(failure=(22, "no upstream answered in time"))
+    for number in range(LOST_IN_FLIGHT_MAX):
+        assert play.plane.claim((name_from_text(f"p{number}.example"), 1, False, False)) is None
+    octets = play.ask(query("one.example", 1, edns=True))
+    assert rcode(octets) == 2 and b"no upstream answered in time" in octets
+    assert rcode(play.ask(query("www.ads.example"))) == 3
+    play.plane.release((name_from_text("p0.example"), 1, False, False))
+    play.client.send(query("two.example"))
+    assert play.event("query")[1] == query("two.example")
+    assert play.plane.counters()["ring_full"] == 0
+
+
+def test_names_go_out_as_the_letter_case_says(start: Callable[..., Play]) -> None:
+    play = start()
+    name = "a-name-of-many-letters.example"
+    spelt = []
+    for letter_case in (0, 1, 2):
+        play.ask_upstream(letter_case=letter_case)
+        play.client.send(query(f"{letter_case}.{name}"))
+        octets, peer = play.upstream.recvfrom(4096)
+        spelt.append(octets[12:-15] == octets[12:-15].lower())
+        play.upstream.sendto(octets[:2] + b"\x81\x83" + octets[4:], peer)
+        if letter_case == 1:
+            assert play.event("handover")
+        else:
+            assert rcode(play.client.recv(4096)) == 3
+    assert spelt == [True, False, False]
 
 
 # Misses.
@@ -332,7 +394,7 @@ def test_those_who_ask_the_same_meanwhile_share_one_query(start: Callable[..., P
 
 
 def test_many_misses_leave_from_many_ports_with_letters_mixed(start: Callable[..., Play]) -> None:
-    play = start(None, sockets_per_upstream=64)
+    play = start(None, sockets_per_upstream=64, sockets_max=96)
     play.ask_upstream()
     ports, names = set(), set()
     for number in range(100):
@@ -344,7 +406,7 @@ def test_many_misses_leave_from_many_ports_with_letters_mixed(start: Callable[..
         assert play.client.recv(4096)[:2] == number.to_bytes(2, "big")
     assert len(ports) >= 60
     assert len(names) >= 60
-    assert play.plane.counters()["opened"] == 64
+    assert 64 < play.plane.counters()["opened"] <= 96
 
 
 def test_a_silent_upstream_is_handed_over_with_all_who_wait(start: Callable[..., Play]) -> None:
@@ -791,7 +853,7 @@ def test_the_core_answers_drops_asks_and_punts(image: Path) -> None:
 def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     core = make_core(image)
     steps = testing.Steps(core, seed=bytes(32))
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     octets = query("fresh.example", 5)
     word, attempt, upstream, message = steps.ask(octets, CLIENT, 1.0, 11)
     assert (word, upstream) == ("send", 0)
@@ -803,7 +865,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
     with pytest.raises(KeyError):
         steps.on_response(attempt, reply(message), 1.2)
     twin = make_core(image)
-    twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    twin.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     assert testing.Steps(twin, seed=bytes(32)).ask(octets, CLIENT, 1.0, 11)[3] == message, "the seed decides"
     with pytest.raises(ValueError):
         testing.Steps(core, seed=bytes(31))
@@ -812,7 +874,7 @@ def test_the_core_asks_and_hears_like_a_thread(image: Path) -> None:
 def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     core = make_core(image)
     steps = testing.Steps(core)
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, FAR, 2, None)])
     octets = query("fresh.example", 5)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.0, 11)
     with pytest.raises(ValueError):
@@ -826,7 +888,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
     word, handover = steps.on_response(attempt, reply(message, flags=0x8380), 1.7)
     assert (word, handover[9], handover[10]) == ("handover", reply(message, flags=0x8380), "reply")
     # A probe is due: Python must ask.
-    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0)])
+    core.publish_upstreams([("192.0.2.53", 53)], [(b"", 0, True, False, 0.5, 2.0, 2, None)])
     assert steps.ask(query("other.example"), CLIENT, 1.9, 13)[0] == "send"
     assert steps.ask(query("third.example"), CLIENT, 2.0, 14) == ("punt",)
 
@@ -856,6 +918,28 @@ def test_fields_that_contradict_each_other_are_refused() -> None:
         cache.store((qname, A, False, False), good[:-1], 1.0)
 
 
+@pytest.mark.parametrize("edns", [False, True])
+@pytest.mark.parametrize(
+    ("body", "ancount", "nscount"),
+    [
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 4094, 4094, 0),
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 4094, 4000, 94),
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 5000, 10, 4990),
+        (b"\0\0\x10\0\1\0\0\0\0\xff\xff", 1, 0),
+        (b"x" * 70_000, 9, 9),
+    ],
+)
+def test_what_does_not_fit_a_stream_is_cut_as_python_cuts_it(
+    edns: bool, body: bytes, ancount: int, nscount: int
+) -> None:
+    asked = query("www.example", edns=edns)
+    parsed = parse_query(asked)
+    assert isinstance(parsed, Query)
+    here = encode_response(parsed, 0, body=body, ancount=ancount, nscount=nscount, limit=65535)
+    there, _ = testing.encode_response(asked, 0, body=body, ancount=ancount, nscount=nscount, limit=65535)
+    assert there == here and len(here) <= 65535
+
+
 def test_octets_are_read_and_written_as_python_does() -> None:
     octets = query("www.example")
     fields = testing.parse_query(octets)
@@ -866,8 +950,8 @@ def test_octets_are_read_and_written_as_python_does() -> None:
     )
     assert answer[0] == "response"
     assert answer[1][:5] == (0, False, reply(octets)[29:], 1, 0)
-    whole, has_body = testing.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
-    assert has_body
+    whole, body_octets = testing.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
+    assert body_octets == 16
     assert whole[29:45] == reply(octets)[29:]
     assert testing.encode_malformed(octets, 1)[:4] == b"\x12\x34\x81\x01"
     assert testing.encode_question(0x1234, octets[12:29], False, False, True) == octets

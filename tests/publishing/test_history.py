@@ -146,3 +146,32 @@ def test_a_damaged_text_is_never_given_out(tmp_path: Path) -> None:
         number = history.add(generation(1, "not its hash"), b"text")
         with pytest.raises(HistoryUnusable, match="damaged"):
             history.text(number)
+
+
+@pytest.mark.parametrize("column", ["counts", "changes"])
+@pytest.mark.parametrize(
+    "written", ["[]", "7", "[" * 100_000, "{", "X'00'"], ids=["list", "number", "deep", "cut", "octets"]
+)
+def test_entries_that_somebody_else_wrote_make_a_history_unusable_and_nothing_worse(
+    tmp_path: Path, column: str, written: str
+) -> None:
+    with open_history(tmp_path, create=True) as history:
+        add(history, 1)
+    with sqlite3.connect(history_path(tmp_path)) as connection:
+        connection.execute(f"UPDATE generation SET {column} = ?", (written,))
+    connection.close()
+    with open_history(tmp_path) as history:
+        for read in (history.latest, lambda: history.get(1), lambda: history.newest(5)):
+            with pytest.raises(HistoryUnusable):
+                read()
+
+
+@pytest.mark.parametrize("at", ["1e300", "-1.0", "9e999"])
+def test_a_time_that_no_calendar_has_makes_a_history_unusable(tmp_path: Path, at: str) -> None:
+    with open_history(tmp_path, create=True) as history:
+        add(history, 1)
+    with sqlite3.connect(history_path(tmp_path)) as connection:
+        connection.execute(f"UPDATE generation SET at = {at}")
+    connection.close()
+    with open_history(tmp_path) as history, pytest.raises(HistoryUnusable):
+        history.latest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import json
 import re
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from resolver.config.settings import load_settings
-from resolver.listeners.address import SocketAddress
+from resolver.listeners.address import SocketAddress, is_here
+from resolver.listeners.stream import StreamListener
 from resolver.observe.log import LogWriter
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
@@ -294,6 +296,63 @@ def test_a_taken_port_beside_others_is_remarked_on_and_served_when_it_is_free(
         await server.stop()
 
     play(act)
+
+
+def test_an_address_whose_tcp_cannot_be_read_yet_is_tried_again_whole(
+    tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_start, failures = StreamListener.start, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    async def start(listener: StreamListener) -> None:
+        if list(map(str, listener.bound_to)) == address.split(":") and failures:
+            raise failures.pop()
+        await really_start(listener)
+
+    monkeypatch.setattr(StreamListener, "start", start)
+    with taken(socket.SOCK_DGRAM) as (sock, address):
+
+        async def act() -> None:
+            server = make_server(tmp_path, dns=["127.0.0.1:0", address])
+            await server.start()
+            sock.close()
+            await until(lambda: len(server.dns_addresses) == 2)
+            assert not failures and "listen" not in server.facts().health.remarks
+            assert (await ask(server.dns_addresses[1], "acme.example"))[:2] == b"\0\7"
+            await server.stop()
+
+        play(act)
+
+
+def test_an_address_that_vanishes_is_remarked_on_until_it_is_back(
+    tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone: set[str] = set()
+    monkeypatch.setattr("resolver.server.endpoints.is_here", lambda host: host not in gone)
+
+    async def act() -> None:
+        server = make_server(tmp_path, dns=["127.0.0.1:0", "127.0.0.2:0"])
+        await server.start()
+        assert "listen" not in server.facts().health.remarks
+        gone.add("127.0.0.2")
+        await until(lambda: "listen" in server.facts().health.remarks)
+        remark = server.facts().health.remarks["listen"]
+        assert "127.0.0.2" in remark and "127.0.0.1" not in remark
+        assert sum("does not have the address" in text for text in caplog.messages) == 1
+        gone.clear()
+        await until(lambda: "listen" not in server.facts().health.remarks)
+        assert caplog.messages.count("the address is here now, and served") == 1
+        await server.stop()
+
+    play(act)
+
+
+def test_without_a_descriptor_left_no_address_counts_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    assert is_here("127.0.0.1") and not is_here("192.0.2.1")
+    monkeypatch.setattr("resolver.listeners.address.socket.socket", none_left)
+    assert is_here("192.0.2.1")
 
 
 def test_a_taken_http_port_keeps_nobody_from_dns_and_is_served_when_it_is_free(

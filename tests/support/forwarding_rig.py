@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from collections.abc import Callable, Sequence
@@ -78,11 +79,16 @@ class Rig:
         unreachable: Sequence[str] = (),
         timeout_s: float = 2.0,
         keep: Keep = keep_nothing,
+        case_shown: bool = True,
         **more: int,
     ) -> None:
         self.clock = FakeClock()
+        self.started_at = self.clock.now()
         self.network = ScriptedNetwork(unreachable)
         self.plan = ForwardPlan(servers or (FIRST,), strategy)
+        if case_shown:
+            for upstream in self.plan.upstreams:
+                upstream.oddities.case_shown_until = math.inf
         self.forwarder = Forwarder(
             self.plan, self.network, self.clock, seeded(), keep=keep, timeout_s=timeout_s, **more
         )

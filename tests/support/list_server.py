@@ -87,8 +87,25 @@ def ca_pem() -> bytes:
     return _authority()[0].public_bytes(serialization.Encoding.PEM)
 
 
+def client_files(folder: Path) -> tuple[Path, Path]:
+    """A client's certificate of the test CA and its key, as files."""
+    certificate, ca_key = _authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a client")])
+    own = _signed(name, certificate.subject, key, ca_key, is_ca=False)
+    paths = folder / "client.pem", folder / "client.key"
+    paths[0].write_bytes(own.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    paths[1].chmod(0o600)
+    return paths
+
+
 def serving(folder: Path) -> ssl.SSLContext:
-    """A server's certificate; `folder` holds its files for a moment."""
+    """A server's certificate; clients may show one of the test CA's; `folder` holds its files for a moment."""
     certificate, ca_key = _authority()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
@@ -102,6 +119,8 @@ def serving(folder: Path) -> ssl.SSLContext:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=ca_pem().decode())
     return context
 
 
@@ -130,6 +149,10 @@ class WebServer:
     answer: Callable[[str, Headers], Page] | None = None
     """Asked first, if there is one."""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    """Of the requests that had one."""
+    clients: list[bool] = field(default_factory=list)
+    """Of each request, whether the client showed a certificate."""
     port: int = 0
     scheme: str = "https"
 
@@ -146,6 +169,9 @@ class WebServer:
                 name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
             }
             self.requests.append((path, headers))
+            self.clients.append(bool(writer.get_extra_info("peercert")))
+            if length := int(headers.get("content-length", 0)):
+                self.bodies.append(await reader.readexactly(length))
             page = self.answer(path, headers) if self.answer else self.pages.get(path)
             if page is None:
                 page = reply("404 Not Found", content_length="0")

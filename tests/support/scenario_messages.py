@@ -99,6 +99,12 @@ def spoil(octets: bytes, wrong: str | None) -> bytes:
             return octets[: end + 2] + struct.pack("!H", 3) + octets[end + 4 :]
         case "case":
             return octets[:12] + octets[12:end].swapcase() + octets[end:]
+        case "lowered":
+            return octets[:12] + octets[12:end].lower() + octets[end:]
+        case "broken":
+            return octets[: end + 4] + b"\xff" * (len(octets) - end)
+        case "bare":
+            return octets[:4] + bytes(8)
         case "qr":
             return octets[:2] + bytes([flags[0] & 0x7F]) + octets[3:]
         case "opcode":
@@ -198,6 +204,7 @@ def asked(octets: bytes) -> str:
 def query_flaws(sent: Sent, step: UpstreamStep) -> list[str]:
     """Everything that is wrong with a query sent to an upstream, as sentences."""
     query = dns.message.from_wire(sent.octets)
+    name = query.question[0].name.to_text()
     # RD alone of the flags, CD if the client set it; the payload that avoids fragments (DNS Flag Day 2020).
     flags = dns.flags.RD | (dns.flags.CD if step.cd else 0)
     facts = {
@@ -210,6 +217,7 @@ def query_flaws(sent: Sent, step: UpstreamStep) -> list[str]:
         "AD left out of flags": (int(query.flags) & ~int(dns.flags.AD), int(flags)),
         "stream": (sent.is_stream, step.stream),
         "server": (sent.upstream.name, step.server or sent.upstream.name),
+        "lower case": (name == name.lower(), name == name.lower() if step.lower is None else step.lower),
     }
     return [
         f"{what} is {got!r}, expected {wanted!r}" for what, (got, wanted) in facts.items() if got != wanted

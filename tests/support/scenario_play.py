@@ -20,7 +20,9 @@ A play:
       - no_upstream: true            # nothing has been asked that is not handled above
       - silent: true                 # the last query has no answer yet (or its name: `silent: q1`)
       - reload: |                    # the text of a new blocklist
+      - nat64: ["2001:db8:64::/96"]  # the network's NAT64 prefixes are these from now on
       - scan: 100                    # names scan1.example.net and on are asked once each and answered
+      - flood: 100                   # names flood1.example.net and on are asked once each; nothing answers
       - counts: {upstream_queries: 1}
 
 In records, `@` is the name asked.  Queries are named by `as`, or q1, q2, ... in order.
@@ -36,10 +38,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 RcodeName = Literal["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS", "YXDOMAIN"]
 Wrong = Literal[
-    "id", "qname", "qtype", "qclass", "case", "qr", "opcode", "qdcount0", "qdcount2", "garbage", "short",
-    "other_port",
+    "id", "qname", "qtype", "qclass", "case", "lowered", "qr", "opcode", "qdcount0", "qdcount2", "broken",
+    "garbage", "bare", "short", "other_port",
 ]  # fmt: skip
-"""How a reply is spoilt; `other_port` comes from where nobody was asked, so the network drops it."""
+"""How a reply is spoilt; `lowered`: its question is in lower case; `broken`: behind the right question stands
+nothing that can be read; `bare`: it is a header alone; `other_port`: it comes from where nobody was asked, so the
+network drops it."""
 
 
 class PlayError(Exception):
@@ -165,6 +169,8 @@ class UpstreamStep(Doing):
     cd: bool = False
     edns: bool = True
     stream: bool = False
+    lower: bool | None = None
+    """Whether the name must be, or must not be, in lower case altogether."""
 
 
 class LateStep(Word):
@@ -203,7 +209,9 @@ class Step(Word):
     silent: Literal[True] | str | None = None
     advance: int | float | None = None
     scan: int | None = None
+    flood: int | None = None
     reload: str | None = None
+    nat64: list[str] | None = None
     counts: Counts | None = None
 
     @model_validator(mode="after")
@@ -224,6 +232,10 @@ class PlaySettings(Word):
     strategy: Literal["ordered", "fastest"] = "ordered"
     forward: dict[str, list[str]] = Field(default_factory=dict)
     records: dict[str, list[str]] = Field(default_factory=dict)
+    letter_case: dict[str, Literal["auto", "mixed", "lower"]] = Field(default_factory=dict)
+    case_shown: bool = True
+    """Whether the upstreams have found names in mixed case before."""
+    nat64_prefixes: list[str] = Field(default_factory=list)
     timeout_s: float = 2.0
     in_flight_max: int = 4096
     waiters_max: int = 16_384
@@ -234,6 +246,8 @@ class PlaySettings(Word):
     ttl_max_s: int = 86400
     negative_ttl_max_s: int = 3600
     stale_max_s: int = 86400
+    rotate_addresses: bool = False
+    """Off, as most plays are not about the order of records."""
     wall: str = "2026-01-01T00:00:00+00:00"
     """Wall time at the start."""
 

@@ -150,3 +150,31 @@ def test_memory_is_flat_over_rounds_of_abuse(opening: bytes, monkeypatch: pytest
     # The loop that the server runs on.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(over_a_socket(rounds))
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [*OPENINGS.values(), b"", GET + b"\r\n", GET + b"connection: close\r\n\r\n", b"\0\1 no HTTP\r\n\r\n"],
+    ids=[*OPENINGS, "nothing", "a request", "a last request", "garbage"],
+)
+def test_a_closed_connection_leaves_no_circle_for_a_full_collection_that_never_comes(
+    opening: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.web.server.WRITE_STALL_S", 0.1)
+    monkeypatch.setattr("resolver.web.server.IDLE_S", 0.1)
+
+    async def rounds(server: WebServer) -> None:
+        await abuse(server, opening)
+        await asyncio.sleep(0.05)
+        gc.collect()
+        gc.disable()
+        try:
+            await abuse(server, opening)
+            # The tasks of connections end a turn or two after these.
+            await asyncio.sleep(0.05)
+            assert gc.collect() < CONNECTIONS
+        finally:
+            gc.enable()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(over_a_socket(rounds))

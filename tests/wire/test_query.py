@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver.wire.numbers import Rcode
-from resolver.wire.query import MALFORMED_REASONS, Malformed, Query, parse_query
+from resolver.wire.query import (
+    ADDITIONAL_MAX,
+    MALFORMED_REASONS,
+    OPTIONS_MAX,
+    Malformed,
+    Query,
+    parse_query,
+)
 from resolver.wire.question import Question
 from tests.support.wirebuild import header, opt, option, query, query_octets, question, rr, wire_name
 
@@ -172,6 +179,18 @@ def test_other_edns_versions_are_read_but_not_judged(version: int) -> None:
 @pytest.mark.parametrize("rdata", [b"\0", b"\0\1\0", b"\0\1\0\1", option(10, b"x")[:-1], option(10) + b"\0"])
 def test_options_past_the_end_of_the_opt_are_a_format_error(rdata: bytes) -> None:
     assert malformed(query_octets(additional=opt(rdata=rdata))) == Malformed("opt", Rcode.FORMERR)
+
+
+@pytest.mark.parametrize("count", [OPTIONS_MAX + 1, 1_000, 16_000])
+def test_a_query_with_too_many_options_is_a_format_error(count: int) -> None:
+    rdata = option(65001) * count
+    assert malformed(query_octets(additional=opt(rdata=rdata))) == Malformed("opt", Rcode.FORMERR)
+
+
+@pytest.mark.parametrize("count", [ADDITIONAL_MAX + 1, 256, 5_900])
+def test_a_query_with_too_many_additional_records_is_a_format_error(count: int) -> None:
+    octets = header(counts=(1, 0, 0, count)) + question() + rr(b"\0", 250, b"") * count
+    assert malformed(octets) == Malformed("counts", Rcode.FORMERR)
 
 
 def test_an_opt_longer_than_the_message_is_a_format_error() -> None:

@@ -63,12 +63,16 @@ def test_the_ad_bit_is_reported() -> None:
         (b"", "short", False),
         (reply(sent(), [GOOD])[:11], "short", False),
         (reply(sent(), [GOOD], flags=0x0100), "not-response", False),
+        (header(0x0100) + question("wwx.example.org"), "not-response", False),
+        (header(0x0100, (1, 1, 0, 0), ID ^ 1) + question() + GOOD, "not-response", False),
         (header(0x8180, (1, 1, 0, 0), ID ^ 1) + question() + GOOD, "id", True),
-        (reply(sent(), [GOOD], flags=0xA180), "opcode", True),
+        (reply(sent(), [GOOD], flags=0xA180), "malformed", True),
+        (header(0xA180) + question("wwx.example.org"), "opcode", True),
         (header(0x8180, (0, 1, 0, 0)) + GOOD, "qdcount", True),
         (header(0x8180, (0, 0, 0, 0)), "qdcount", True),
-        (header(0x8181, (0, 0, 0, 0)), "qdcount", True),
-        (header(0x8180, (2, 0, 0, 0)) + question() * 2, "qdcount", True),
+        (header(0x8182, (0, 0, 0, 0)), "qdcount", True),
+        (header(0x8180, (2, 0, 0, 0)) + question() * 2, "malformed", True),
+        (header(0x8180, (2, 0, 0, 0)) + question("wwx.example.org") * 2, "qdcount", True),
         (header(0x8180) + question("wwx.example.org"), "question", True),
         (header(0x8180) + question(qtype=28), "question", True),
         (header(0x8180) + question(qclass=3), "question", True),
@@ -132,16 +136,24 @@ def test_the_upper_rcode_bits_come_from_the_opt() -> None:
     assert accept(sent(), [], [soa()], [opt(upper=1)], flags=0x8183) == UpstreamFailure(19, False)
 
 
-def test_a_header_only_error_is_believed_over_a_stream_alone() -> None:
+def test_a_header_only_error_is_believed_over_a_stream_or_of_edns() -> None:
     bare = header(0x8181, (0, 0, 0, 0))
     assert accept_response(bare, sent(is_stream=True)) == UpstreamFailure(Rcode.FORMERR, True)
-    assert accept_response(bare, sent()) == Refused("qdcount", True)
+    assert accept_response(bare, sent()) == UpstreamFailure(Rcode.FORMERR, True)
+    assert accept_response(bare, sent(edns=False)) == Refused("qdcount", True)
+    assert accept_response(header(0x8182, (0, 0, 0, 0)), sent()) == Refused("qdcount", True)
     assert accept_response(header(0x8180, (0, 0, 0, 0)), sent(is_stream=True)) == Refused("qdcount", True)
 
 
-def test_a_referral_is_no_answer() -> None:
+def test_a_referral_of_a_server_that_does_not_recurse_is_no_answer() -> None:
     referral = [rr("example.org", 2, wire_name("ns.example.net"))]
-    assert accept(sent(), [], referral) == UpstreamFailure(Rcode.SERVFAIL, False)
+    assert accept(sent(), [], referral, flags=0x8100) == UpstreamFailure(Rcode.SERVFAIL, False)
+
+
+@pytest.mark.parametrize("flags", [0x8180, 0x8500])
+def test_ns_alone_of_who_recurses_or_has_authority_is_nodata_that_is_not_kept(flags: int) -> None:
+    response = accepted(sent(), [], [rr("example.org", 2, wire_name("ns.example.net"))], flags=flags)
+    assert (response.negative, response.nscount, response.ttl_s) == (NegativeKind.NODATA, 0, 0)
 
 
 # --- Negative answers (RFC 2308).

@@ -184,28 +184,45 @@ class Core:
         room for the records of what `answer` answers.  Raises ValueError for an address of another length.
         """
 
-    def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
+    def publish(
+        self,
+        path: str | PathLike[str],
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
         """Judge by the image in `path` from now on; `wall` (Unix seconds) is now, as `monotonic` is.
 
+        `nat64_prefixes`: those of the network, (16 octets, bits), under which IPv6 addresses carry IPv4 ones.
+
         Maps the file and reads it whole, without the GIL; a file published last time is used as it is.
-        Raises ValueError where it is unusable; the policy before it goes on.
+        Raises ValueError where it is unusable, or a prefix is none; the policy before it goes on.
         """
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
+    def publish_notifiers(self, addresses: Sequence[bytes]) -> None:
+        """Leave the NOTIFY (RFC 1996) of these packed addresses to Python from now on.
+
+        All others get NOTIMP.  Raises ValueError for what is no address.
+        """
+
     def publish_upstreams(
         self,
         servers: Sequence[tuple[str, int]],
-        sets: Sequence[tuple[bytes, int, bool, bool, float, float]],
+        sets: Sequence[tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]],
     ) -> None:
         """Whom to ask from now on.
 
         `servers`: every upstream that is asked over UDP, numeric address and port; the place is its number,
         and a number keeps its meaning for the life of the core.  `sets`: suffix (empty: the default), number
         of the upstream to ask first (-1: Python must ask), EDNS, whether its AD bit is believed, seconds to
-        wait for it, and when Python must ask from (another upstream is due to be measured).  Raises
-        ValueError for an address that is not numeric, or a number that changed its meaning.
+        wait for it, when Python must ask from (another upstream is due to be measured), the letter case of
+        names (0: lower; 1: mixed, and every reply is Python's; 2: mixed), and why all of the set are down, as
+        an Extended DNS Error (None: they are not).  Raises ValueError for an address that is not numeric, a
+        letter case that is none of these, or a number that changed its meaning.
         """
 
     def answer(
@@ -265,6 +282,8 @@ class Plane:
         sockets: Sequence[Sequence[tuple[int, bool, bool]]],
         *,
         sockets_per_upstream: int = 1024,
+        sockets_max: int = 16_384,
+        usable_ports: Sequence[int] = ...,
         events_max: int = 8192,
         memo_octets: int = 8_388_608,
         record_octets: int = 16_777_216,
@@ -274,8 +293,10 @@ class Plane:
         `sockets`: worker by worker, the bound UDP sockets it serves: descriptor, whether it is IPv6, whether
         to carry the address asked from query to answer (for a wildcard address).  The descriptors stay the
         caller's; the sockets behind them become blocking, so whoever shares them must use MSG_DONTWAIT.
-        Each socket gets a thread.  `sockets_per_upstream`: sockets towards each upstream, shared out
-        among the threads.  `events_max`: events that may wait for `drain`; more are dropped and counted.
+        Each socket gets a thread.  `sockets_per_upstream`: sockets that each thread picks from, for each
+        upstream.  `sockets_max`: sockets towards upstreams that all threads may have open.  `usable_ports`:
+        what they are bound to, at random; none: the kernel chooses.  `events_max`: events that may wait for
+        `drain`; more are dropped and counted.
         `memo_octets`: of all the threads' memos of whole answers together, at most.  `record_octets`: of
         all the threads' records that wait together, where records are kept.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets.

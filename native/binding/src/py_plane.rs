@@ -21,6 +21,7 @@ use crate::shared::{
     Command, Mailbox, Shared, SharedFlow, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
 use crate::sys::{ListenSocket, SendQueue};
+use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::thread_of;
 use crate::worker;
 
@@ -48,12 +49,15 @@ type SocketFields = (i32, bool, bool);
 #[pymethods]
 impl Plane {
     #[new]
-    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, events_max=8192, memo_octets=8_388_608,
+    #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, sockets_max=16_384,
+                        usable_ports=Vec::new(), events_max=8192, memo_octets=8_388_608,
                         record_octets=16_777_216))]
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,
         sockets_per_upstream: usize,
+        sockets_max: usize,
+        usable_ports: Vec<u16>,
         events_max: usize,
         memo_octets: usize,
         record_octets: usize,
@@ -79,7 +83,8 @@ impl Plane {
             sockets: listening,
             workers,
             down: Mutex::new(vec![0; sockets.len()]),
-            sockets_per_upstream: (sockets_per_upstream / threads).max(1),
+            sockets_per_upstream: sockets_per_upstream.max(1),
+            source_ports: Arc::new(SourcePorts::new(usable_ports, sockets_max)),
             memo_octets: memo_octets / threads,
             shared_flow: Arc::clone(&shared_flow),
         };

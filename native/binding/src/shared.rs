@@ -16,6 +16,7 @@ use crate::epoll::EventFd;
 use crate::guard::Guard;
 use crate::ring::{Ring, WorkerEvent};
 use crate::sys::ListenSocket;
+use crate::udp_socket::SourcePorts;
 
 /// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
 pub const RESPONSE_SECONDS_BOUNDS: [f64; 11] =
@@ -200,6 +201,8 @@ pub const SIGNAL_STOP_READING: u32 = 2;
 pub const SIGNAL_STOP: u32 = 4;
 /// Panic at the next query (tests).
 pub const SIGNAL_PANIC: u32 = 8;
+/// Give back sockets that rest.
+pub const SIGNAL_SHED: u32 = 16;
 
 /// The plane's side of one thread; what that looks at in every turn is on cache lines of its own.
 #[repr(align(128))]
@@ -272,8 +275,10 @@ pub struct Shared {
     pub workers: Vec<u16>,
     /// For each worker how many of its threads are down.
     pub down: Mutex<Vec<u16>>,
-    /// Sockets each thread may open for each upstream.
+    /// Sockets each thread picks from, for each upstream.
     pub sockets_per_upstream: usize,
+    /// What all threads may have of ports and sockets towards upstreams.
+    pub source_ports: Arc<SourcePorts>,
     /// Octets of each thread's memo of whole answers, at most.
     pub memo_octets: usize,
 }

@@ -1,14 +1,19 @@
 //! Many connected UDP sockets per upstream, so that no forger knows which port to aim at.
 //!
-//! Knows: sockets, ports, IDs in use on each socket.  Does not know: what the octets say beyond the ID;
-//! whether a reply is good (whoever owns the ID judges that).
-//! Theory: each query leaves from a socket picked at random among `size_max`, on random ports (RFC 5452 §9.2);
-//! connected, so the kernel drops whatever comes from elsewhere.  Sockets are opened one per query until the
-//! pool is full, and replaced after `SOCKET_USES_MAX` queries or `SOCKET_AGE_S_MAX`.  All of a worker's sockets
-//! sit in its own epoll set for as long as they live: a query costs one `send` and one `recv`.
+//! Knows: sockets, IDs in use on each socket.  Does not know: what the octets say beyond the ID; whether a reply is
+//! good (whoever owns the ID judges that); which ports there are.
+//! Theory: each query leaves from a socket picked at random among the pool's window, of `base` sockets (RFC 5452
+//! §9.2); connected, so the kernel drops whatever comes from elsewhere.  The window moves on by one socket in every
+//! `QUERIES_PER_REST` queries: the oldest goes to rest, and one that rested for `REST_STEPS_MIN` steps comes in, or a
+//! fresh one while none has.  Where there may be no more sockets, the oldest is closed instead.  So 100,000 queries
+//! leave from 20,000 ports and more, and most of them cost no more than a window that stands still: a socket
+//! opened and closed costs as much as a whole query.  A pool that is asked much stocks up on fresh ones while its
+//! thread has nothing else to do.  All of a thread's sockets sit in its own epoll set for as long as they live: a
+//! query costs one `send` and one `recv`.
 
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -17,21 +22,28 @@ use resolver_core::entropy::Entropy;
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::slab::{Handle, Slab};
+use crate::udp_socket::{connect, SourcePorts};
 
-/// Queries sent from one socket before it is replaced.
-pub const SOCKET_USES_MAX: u32 = 512;
+/// Queries from one step of the window to the next, where the step brought in a socket that had rested.
+const QUERIES_PER_REST: u32 = 5;
+/// The same where it brought in a fresh one: chance gives some of them a port that was used not long ago.
+const QUERIES_PER_FRESH: u32 = 4;
+/// Steps that a socket rests at least.
+const REST_STEPS_MIN: u64 = 19_400;
+/// The more by one step for each so many that the pool has fewer.
+const REST_MORE_PART: u64 = 5;
+/// Steps after which a pool looks how much it is asked.
+const STEPS_PER_LOOK: u64 = 1024;
+/// Old sockets closed in one step, at most.
+const CLOSED_PER_STEP_MAX: usize = 8;
 /// Seconds a socket is used.
 pub const SOCKET_AGE_S_MAX: f64 = 300.0;
 /// We advertise 1232; an upstream that ignores it still gets through.
 pub const RECEIVE_OCTETS: usize = 4096;
 /// IDs remembered per socket whose reply may still come late.
 const ORPHANS_PER_SOCKET_MAX: usize = 16;
-/// Random ports tried before the kernel chooses.
-const BIND_TRIES: usize = 4;
 /// Sockets tried for one on which the query's ID is not in use already.
 const PICK_TRIES: usize = 8;
-/// Datagrams thrown away that somebody sent between bind and connect.
-const EMPTY_TRIES: usize = 64;
 
 /// Why a query could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +80,6 @@ pub enum Recipient {
 struct Slot {
     socket: UdpSocket,
     retire_at: f64,
-    uses: u32,
     /// No longer picked; closed when nobody waits here.
     is_retired: bool,
     /// IDs waited for and by whom; two lists, so that looking for an ID reads little.
@@ -92,7 +103,39 @@ impl Slot {
 /// The sockets connected to one upstream.
 struct Pool {
     server: SocketAddr,
-    line: Vec<Handle>,
+    /// Those that queries leave from.
+    window: Vec<Handle>,
+    /// The place of the one that has been in the window longest.
+    oldest: usize,
+    /// Those that rest, the longest first, and until which step.
+    resting: VecDeque<(Handle, u64)>,
+    steps: u64,
+    queries_to_step: u32,
+    looked_at: f64,
+    /// Sockets at rest that it can use while they are young.
+    stock: usize,
+}
+
+impl Pool {
+    fn new(server: SocketAddr) -> Pool {
+        Pool {
+            server,
+            window: Vec::new(),
+            oldest: 0,
+            resting: VecDeque::new(),
+            steps: 0,
+            queries_to_step: QUERIES_PER_FRESH,
+            looked_at: 0.0,
+            stock: 0,
+        }
+    }
+
+    /// `steps` more of them were taken, or would have been: how many sockets are of use while they are young?
+    fn look(&mut self, steps: u64, now: f64) {
+        let in_their_age = steps as f64 * SOCKET_AGE_S_MAX / (now - self.looked_at).max(1.0);
+        self.stock = in_their_age.min(REST_STEPS_MIN as f64) as usize;
+        self.looked_at = now;
+    }
 }
 
 /// One worker's sockets to all upstreams.
@@ -101,21 +144,16 @@ pub struct UdpPools {
     counters: Arc<Counters>,
     slots: Slab<Slot>,
     pools: Vec<Pool>,
-    size_max: usize,
+    base: usize,
+    ports: Arc<SourcePorts>,
     waiting: usize,
 }
 
 impl UdpPools {
-    /// No sockets yet; up to `size_max` (at least 1) for each upstream.
-    pub fn new(epoll: Arc<Epoll>, counters: Arc<Counters>, size_max: usize) -> UdpPools {
-        UdpPools {
-            epoll,
-            counters,
-            slots: Slab::new(),
-            pools: Vec::new(),
-            size_max: size_max.max(1),
-            waiting: 0,
-        }
+    /// No sockets yet; `base` (at least 1) for each upstream to pick from.
+    pub fn new(epoll: Arc<Epoll>, counters: Arc<Counters>, base: usize, ports: Arc<SourcePorts>) -> UdpPools {
+        let (slots, pools) = (Slab::new(), Vec::new());
+        UdpPools { epoll, counters, slots, pools, base: base.max(1), ports, waiting: 0 }
     }
 
     /// Queries waited for.
@@ -137,7 +175,7 @@ impl UdpPools {
     /// Learn of new upstreams; a number, once given, stands for the same server always.
     pub fn learn(&mut self, servers: &[SocketAddr]) {
         let new = servers.get(self.pools.len()..).unwrap_or_default();
-        self.pools.extend(new.iter().map(|&server| Pool { server, line: Vec::new() }));
+        self.pools.extend(new.iter().map(|&server| Pool::new(server)));
     }
 
     /// Send from a random socket; the socket it left from, where `owner` waits for its ID from now on.
@@ -155,14 +193,16 @@ impl UdpPools {
         }
         let &[high, low, ..] = octets else { return Err(SendError::Network) };
         let id = u16::from_be_bytes([high, low]);
-        let picked = if self.pools[pool].line.len() < self.size_max {
+        let picked = if self.pools[pool].window.len() < self.base {
             self.grow(pool, id, now, entropy)?
         } else {
-            let index = entropy.below(self.pools[pool].line.len() as u32) as usize;
-            self.pick(pool, id, index, now, entropy)?
+            self.pools[pool].queries_to_step -= 1;
+            if self.pools[pool].queries_to_step == 0 {
+                self.step(pool, now, entropy);
+            }
+            self.pick(pool, id, now, entropy)?
         };
         let slot = self.slots.get_mut(picked).ok_or(SendError::Network)?;
-        slot.uses += 1;
         // The first error may belong to an earlier query of this socket; a third one is ours.
         let mut tries_left = 3;
         while let Err(error) = slot.socket.send(octets) {
@@ -182,38 +222,128 @@ impl UdpPools {
         Ok(picked)
     }
 
-    /// A new socket while the pool is not full; without one, what there is.
+    /// A new socket while the window is not full; without one, what there is.
     fn grow(&mut self, pool: usize, id: u16, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
+        if !self.ports.has_room() && !self.pools[pool].window.is_empty() {
+            return self.pick(pool, id, now, entropy);
+        }
         match self.open(pool, now, entropy) {
             Ok(opened) => {
-                self.pools[pool].line.push(opened);
+                let base = self.base;
+                let pool = &mut self.pools[pool];
+                if pool.window.is_empty() {
+                    pool.looked_at = now;
+                }
+                pool.window.push(opened);
+                if pool.window.len() == base {
+                    pool.look(base as u64 / u64::from(QUERIES_PER_REST), now);
+                }
                 Ok(opened)
             }
-            Err(unsent) => match self.pools[pool].line.len() {
-                0 => Err(unsent),
-                length => {
-                    let index = entropy.below(length as u32) as usize;
-                    self.pick(pool, id, index, now, entropy)
-                }
-            },
+            Err(unsent) if self.pools[pool].window.is_empty() => Err(unsent),
+            Err(_) => self.pick(pool, id, now, entropy),
         }
     }
 
-    /// The socket at `index`, renewed if worn out, or another one if `id` waits there already.
-    fn pick(
-        &mut self,
-        pool: usize,
-        id: u16,
-        mut index: usize,
-        now: f64,
-        entropy: &mut Entropy,
-    ) -> Result<Handle, SendError> {
+    /// Let the window move on by one socket.
+    fn step(&mut self, pool: usize, now: f64, entropy: &mut Entropy) {
+        self.pools[pool].steps += 1;
+        if self.pools[pool].steps % STEPS_PER_LOOK == 0 {
+            self.pools[pool].look(STEPS_PER_LOOK, now);
+        }
+        self.pools[pool].queries_to_step = QUERIES_PER_FRESH;
+        let mut has_rested = false;
+        let entering = match self.take_rested(pool, now) {
+            Some(rested) => {
+                has_rested = true;
+                self.pools[pool].queries_to_step = QUERIES_PER_REST;
+                rested
+            }
+            None => match self.open(pool, now, entropy) {
+                Ok(fresh) => fresh,
+                // No descriptor, most likely: better one that rested too little than none.
+                Err(_) => match self.pools[pool].resting.pop_front() {
+                    Some((tired, _)) => tired,
+                    None => return,
+                },
+            },
+        };
+        let Pool { window, oldest, .. } = &mut self.pools[pool];
+        let leaving = std::mem::replace(&mut window[*oldest], entering);
+        *oldest = (*oldest + 1) % window.len();
+        let is_old = self.slots.get(leaving).map_or(true, |slot| now >= slot.retire_at);
+        let has_place = self.pools[pool].resting.len() < REST_STEPS_MIN as usize;
+        if is_old || !(has_rested || has_place && self.ports.has_spare()) {
+            self.retire(leaving);
+        } else {
+            let Pool { steps, resting, .. } = &mut self.pools[pool];
+            // Where fewer rest, more are fresh, and chance gives some of those a port used not long ago.
+            let short = REST_STEPS_MIN.saturating_sub(resting.len() as u64);
+            resting.push_back((leaving, *steps + REST_STEPS_MIN + short / REST_MORE_PART));
+        }
+    }
+
+    /// One that has rested long enough; those that are too old are closed on the way.
+    fn take_rested(&mut self, pool: usize, now: f64) -> Option<Handle> {
+        for _ in 0..CLOSED_PER_STEP_MAX {
+            let Pool { resting, steps, .. } = &mut self.pools[pool];
+            let &(longest, until) = resting.front()?;
+            let is_old = self.slots.get(longest).map_or(true, |slot| now >= slot.retire_at);
+            if !is_old && until > *steps {
+                return None;
+            }
+            resting.pop_front();
+            if !is_old {
+                return Some(longest);
+            }
+            self.retire(longest);
+        }
+        None
+    }
+
+    /// Whether a pool has fewer sockets at rest than it can use.
+    pub fn wants_stock(&self) -> bool {
+        self.pools.iter().any(|pool| pool.resting.len() < pool.stock) && self.ports.has_spare()
+    }
+
+    /// Open sockets that it can use, at most `count`.
+    pub fn stock_up(&mut self, count: usize, now: f64, entropy: &mut Entropy) {
+        for pool in 0..self.pools.len() {
+            for _ in 0..count {
+                let Pool { resting, stock, .. } = &self.pools[pool];
+                if resting.len() >= *stock || !self.ports.has_spare() {
+                    break;
+                }
+                match self.open(pool, now, entropy) {
+                    Ok(fresh) => self.pools[pool].resting.push_front((fresh, 0)),
+                    // Not again before it looks again.
+                    Err(_) => self.pools[pool].stock = 0,
+                }
+            }
+        }
+    }
+
+    /// Close sockets that rest, at most `count` for each upstream: another thread has less than its base.
+    /// Whether any are left.
+    pub fn shed(&mut self, count: usize) -> bool {
+        for pool in 0..self.pools.len() {
+            self.pools[pool].stock = 0;
+            for _ in 0..count {
+                let Some((longest, _)) = self.pools[pool].resting.pop_front() else { break };
+                self.retire(longest);
+            }
+        }
+        self.pools.iter().any(|pool| !pool.resting.is_empty())
+    }
+
+    /// A socket of the window, renewed if it is old, on which `id` is not waited for.
+    fn pick(&mut self, pool: usize, id: u16, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
         for _ in 0..PICK_TRIES {
-            let mut picked = self.pools[pool].line[index];
-            let is_worn = |slot: &Slot| slot.uses >= SOCKET_USES_MAX || now >= slot.retire_at;
-            if self.slots.get(picked).map_or(true, is_worn) {
+            let index = entropy.below(self.pools[pool].window.len() as u32) as usize;
+            let mut picked = self.pools[pool].window[index];
+            if self.slots.get(picked).map_or(true, |slot| now >= slot.retire_at) {
                 if let Ok(fresh) = self.open(pool, now, entropy) {
-                    self.pools[pool].line[index] = fresh;
+                    self.pools[pool].window[index] = fresh;
                     self.retire(picked);
                     picked = fresh;
                 }
@@ -224,27 +354,25 @@ impl UdpPools {
                     return Ok(picked);
                 }
             }
-            index = entropy.below(self.pools[pool].line.len() as u32) as usize;
         }
         // Only tiny pools come here: the ID is taken wherever chance looked.
         let is_free =
             |handle: &Handle| self.slots.get(*handle).is_some_and(|slot| slot.place_of(id).is_none());
-        if let Some(&free) = self.pools[pool].line.iter().find(|handle| is_free(handle)) {
+        if let Some(&free) = self.pools[pool].window.iter().find(|handle| is_free(handle)) {
             return Ok(free);
         }
         let extra = self.open(pool, now, entropy)?;
-        self.pools[pool].line.push(extra);
+        self.pools[pool].window.push(extra);
         Ok(extra)
     }
 
     /// A new socket on a random port.
     fn open(&mut self, pool: usize, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
-        let opened = connect(self.pools[pool].server, entropy).and_then(|socket| {
+        let opened = connect(self.pools[pool].server, &self.ports, entropy).and_then(|socket| {
             let fd = socket.as_raw_fd();
             let handle = self.slots.put(Slot {
                 socket,
                 retire_at: now + SOCKET_AGE_S_MAX,
-                uses: 0,
                 is_retired: false,
                 ids: Vec::new(),
                 owners: Vec::new(),
@@ -261,6 +389,7 @@ impl UdpPools {
         match opened {
             Ok(handle) => {
                 add(&self.counters.opened, 1);
+                self.ports.count_opened();
                 Ok(handle)
             }
             Err(error) => {
@@ -287,6 +416,7 @@ impl UdpPools {
     pub fn close_if_over(&mut self, handle: Handle) {
         if self.slots.get(handle).is_some_and(|slot| slot.is_retired && slot.ids.is_empty()) {
             self.slots.take(handle);
+            self.ports.count_closed(1);
         }
     }
 
@@ -352,33 +482,10 @@ impl UdpPools {
     }
 }
 
-/// A socket on a random port that receives from `server` alone.
-fn connect(server: SocketAddr, entropy: &mut Entropy) -> io::Result<UdpSocket> {
-    let anywhere: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let mut bound = None;
-    for _ in 0..BIND_TRIES {
-        match UdpSocket::bind((anywhere, entropy.port())) {
-            Ok(socket) => {
-                bound = Some(socket);
-                break;
-            }
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EACCES)) => {}
-            Err(error) => return Err(error),
-        }
+impl Drop for UdpPools {
+    fn drop(&mut self) {
+        self.ports.count_closed(self.slots.len());
     }
-    let socket = bound.map_or_else(|| UdpSocket::bind((anywhere, 0)), Ok)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(server)?;
-    // Throw away what anybody could send between bind and connect.
-    for _ in 0..EMPTY_TRIES {
-        if socket.recv(&mut [0; 1]).is_err() {
-            break;
-        }
-    }
-    Ok(socket)
 }
 
 #[cfg(test)]

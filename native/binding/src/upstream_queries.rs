@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    Attempt, FlightKey, Flow, Policy, ResponseContext, ResponseResult, Route, Waiter, WaiterReply,
+    AskOutcome, Attempt, FlightKey, Flow, Policy, ResponseContext, ResponseResult, Route, Waiter, WaiterReply,
 };
 
 use crate::counters::{add, Counters};
@@ -102,7 +102,12 @@ impl<'s> UpstreamQueries<'s> {
             counters,
             thread,
             life,
-            pools: UdpPools::new(epoll, Arc::clone(counters), shared.sockets_per_upstream),
+            pools: UdpPools::new(
+                epoll,
+                Arc::clone(counters),
+                shared.sockets_per_upstream,
+                Arc::clone(&shared.source_ports),
+            ),
             in_flight: Slab::new(),
             timers: Timers::new(now),
             entropy: Entropy::new(),
@@ -149,7 +154,7 @@ impl<'s> UpstreamQueries<'s> {
         // A panic costs one question, and not even that.
         if catch_unwind(AssertUnwindSafe(send)).is_err() {
             self.count_panic();
-            self.lose(owner, HandoverReason::Abandoned, turn.now);
+            self.lose(owner, HandoverReason::Abandoned, turn);
         }
     }
 
@@ -174,8 +179,8 @@ impl<'s> UpstreamQueries<'s> {
                 }
                 self.timers.set(owner, due_at, turn.now);
             }
-            Err(SendError::Network) => self.hand_over(owner, HandoverReason::Network, None, turn.now),
-            Err(SendError::NoSocket) => self.hand_over(owner, HandoverReason::NoSocket, None, turn.now),
+            Err(SendError::Network) => self.hand_over(owner, HandoverReason::Network, None, turn),
+            Err(SendError::NoSocket) => self.hand_over(owner, HandoverReason::NoSocket, None, turn),
         }
     }
 
@@ -186,7 +191,7 @@ impl<'s> UpstreamQueries<'s> {
                 Read::Empty => return,
                 Read::Broken => {
                     for owner in self.pools.break_all(socket) {
-                        self.lose(owner, HandoverReason::Network, turn.now);
+                        self.lose(owner, HandoverReason::Network, turn);
                     }
                     return;
                 }
@@ -232,7 +237,7 @@ impl<'s> UpstreamQueries<'s> {
         let Some(policy) = turn.policy else {
             // It was withdrawn: Python alone judges.
             let octets = octets.into();
-            return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
+            return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn);
         };
         let (shared, counters, send_queue) = (self.shared, self.counters, &mut self.send_queue);
         let each = |waiter: &Waiter, finished: WaiterReply| match finished {
@@ -247,7 +252,11 @@ impl<'s> UpstreamQueries<'s> {
                 Route::Stream { .. } => add(&counters.send_failed, 1),
             },
             WaiterReply::Drop => {}
-            WaiterReply::Punt => punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route),
+            WaiterReply::Punt => {
+                if !punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route) {
+                    add(&counters.ring_full, 1);
+                }
+            }
         };
         let context =
             ResponseContext { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.counts.tallies };
@@ -263,11 +272,11 @@ impl<'s> UpstreamQueries<'s> {
             }
             Ok(ResponseResult::HandOver) => {
                 let octets = octets.into();
-                self.hand_over(owner, HandoverReason::Reply, Some(octets), turn.now);
+                self.hand_over(owner, HandoverReason::Reply, Some(octets), turn);
             }
             Err(_) => {
                 self.count_panic();
-                self.lose(owner, HandoverReason::Abandoned, turn.now);
+                self.lose(owner, HandoverReason::Abandoned, turn);
             }
         }
     }
@@ -279,37 +288,89 @@ impl<'s> UpstreamQueries<'s> {
     }
 
     /// Nothing will come for `owner`.
-    fn lose(&mut self, owner: Handle, reason: HandoverReason, now: f64) {
+    fn lose(&mut self, owner: Handle, reason: HandoverReason, turn: &mut LoopContext) {
+        let left = self.try_to_lose(owner, reason, turn.now);
+        self.refuse_all(left, turn);
+    }
+
+    /// The same; who found no room on the way to Python.
+    fn try_to_lose(&mut self, owner: Handle, reason: HandoverReason, now: f64) -> Vec<Waiter> {
         self.forget(owner);
         let ticket = self.ticket(owner);
-        let Some(flight) = self.in_flight.get(owner) else { return };
+        let Some(flight) = self.in_flight.get(owner) else { return Vec::new() };
         if matches!(flight.holder, Owner::Us(_)) {
-            self.hand_over(owner, reason, None, now);
-        } else if self.shared.ring.push(Event::Broken { ticket, reason }).is_err() {
+            return self.try_to_hand_over(owner, reason, None, now);
+        }
+        if self.shared.ring.push(Event::Broken { ticket, reason }).is_err() {
             add(&self.counters.late_full, 1);
         }
+        Vec::new()
     }
 
     /// Python goes on with an attempt.
-    fn hand_over(&mut self, owner: Handle, reason: HandoverReason, octets: Option<Box<[u8]>>, now: f64) {
+    fn hand_over(
+        &mut self,
+        owner: Handle,
+        reason: HandoverReason,
+        octets: Option<Box<[u8]>>,
+        turn: &mut LoopContext,
+    ) {
+        let left = self.try_to_hand_over(owner, reason, octets, turn.now);
+        self.refuse_all(left, turn);
+    }
+
+    /// The same; who found no room on the way to Python.
+    fn try_to_hand_over(
+        &mut self,
+        owner: Handle,
+        reason: HandoverReason,
+        octets: Option<Box<[u8]>>,
+        now: f64,
+    ) -> Vec<Waiter> {
         let (flow, ticket) = (self.flow(), self.ticket(owner));
-        let Some(flight) = self.in_flight.get_mut(owner) else { return };
-        let Owner::Us(attempt) = &flight.holder else { return };
+        let Some(flight) = self.in_flight.get_mut(owner) else { return Vec::new() };
+        let Owner::Us(attempt) = &flight.holder else { return Vec::new() };
         let key = attempt.key.clone();
         let expires_at = now + TICKET_S_MAX;
         let waiters: Vec<Waiter> = flow.hand_over(&key).into_iter().collect();
-        let clients = waiters.len() as u64;
         let holder = Owner::Python { key, expires_at };
-        let Owner::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return };
+        let Owner::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return Vec::new() };
         let handover = Handover { attempt, ticket, octets, reason, waiters };
         match self.shared.ring.push(Event::Handover(Box::new(handover))) {
             Ok(()) => {
                 add(&self.counters.handovers, 1);
                 self.timers.set(owner, expires_at, now);
+                Vec::new()
             }
-            Err(_) => {
-                add(&self.counters.ring_full, clients);
+            Err(event) => {
                 self.release(owner);
+                let Event::Handover(handover) = event else { return Vec::new() };
+                handover.waiters
+            }
+        }
+    }
+
+    /// Answer here who found no room on the way to Python, as well as can be.
+    fn refuse_all(&mut self, waiters: Vec<Waiter>, turn: &mut LoopContext) {
+        for waiter in &waiters {
+            let (flow, out, tallies) = (self.flow(), &mut self.out, &mut turn.counts.tallies);
+            let refuse = || {
+                turn.policy
+                    .map(|policy| flow.refuse(policy, &waiter.octets, &waiter.peer, turn.now, out, tallies))
+            };
+            let refused = catch_unwind(AssertUnwindSafe(refuse));
+            if refused.is_err() {
+                self.count_panic();
+            }
+            match (refused, &waiter.route) {
+                (Ok(Some(AskOutcome::Reply)), Route::Datagram(route)) => {
+                    turn.counts.tallies.settle(turn.now - waiter.asked_at);
+                    if self.send_queue.must_send_before(route) {
+                        self.send_answers();
+                    }
+                    self.send_queue.put(route, &self.out);
+                }
+                _ => add(&self.counters.ring_full, 1),
             }
         }
     }
@@ -331,7 +392,8 @@ impl<'s> UpstreamQueries<'s> {
     }
 
     /// Hand over what is due.
-    pub fn look_at_timers(&mut self, now: f64) {
+    pub fn look_at_timers(&mut self, turn: &mut LoopContext) {
+        let now = turn.now;
         let mut due = std::mem::take(&mut self.due);
         self.timers.take_due(now, &mut due);
         for owner in due.drain(..) {
@@ -343,13 +405,14 @@ impl<'s> UpstreamQueries<'s> {
             if due_at > now + TIMER_SLACK_S {
                 self.timers.set(owner, due_at, now);
             } else if matches!(flight.holder, Owner::Us(_)) {
-                self.hand_over(owner, HandoverReason::Timeout, None, now);
+                self.hand_over(owner, HandoverReason::Timeout, None, turn);
             } else {
                 add(&self.counters.tickets_expired, 1);
                 self.release(owner);
             }
         }
         self.due = due;
+        self.send_answers();
     }
 
     /// Carry out a command of the plane.
@@ -364,10 +427,26 @@ impl<'s> UpstreamQueries<'s> {
             }
             Command::HandOverAll => {
                 for owner in self.in_flight.handles() {
-                    self.hand_over(owner, HandoverReason::Recalled, None, now);
+                    let left = self.try_to_hand_over(owner, HandoverReason::Recalled, None, now);
+                    add(&self.counters.ring_full, left.len() as u64);
                 }
             }
         }
+    }
+
+    /// See `UdpPools::wants_stock`.
+    pub fn wants_stock(&self) -> bool {
+        self.pools.wants_stock()
+    }
+
+    /// See `UdpPools::stock_up`.
+    pub fn stock_up(&mut self, count: usize, now: f64) {
+        self.pools.stock_up(count, now, &mut self.entropy);
+    }
+
+    /// See `UdpPools::shed`.
+    pub fn shed(&mut self, count: usize) -> bool {
+        self.pools.shed(count)
     }
 
     /// Send the answers that have gathered.
@@ -383,7 +462,8 @@ impl<'s> UpstreamQueries<'s> {
                 flight.socket = None;
             }
             let part = || {
-                self.lose(owner, HandoverReason::Abandoned, now);
+                let left = self.try_to_lose(owner, HandoverReason::Abandoned, now);
+                add(&self.counters.ring_full, left.len() as u64);
                 self.release(owner);
             };
             if catch_unwind(AssertUnwindSafe(part)).is_err() {
@@ -408,11 +488,12 @@ fn send_all(send_queue: &mut SendQueue, shared: &Shared, counters: &Counters) {
     }
 }
 
-/// Let Python answer a query.
-pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) {
+/// Let Python answer a query; whether there is room for it.
+pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) -> bool {
     let event = Event::Query { octets: octets.into(), address, route: Box::new(route) };
-    match shared.ring.push(event) {
-        Ok(()) => add(&counters.punts, 1),
-        Err(_) => add(&counters.ring_full, 1),
+    let is_pushed = shared.ring.push(event).is_ok();
+    if is_pushed {
+        add(&counters.punts, 1);
     }
+    is_pushed
 }

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Clients, Flow, FlowConfig, Route, Tallies, Transport, UpstreamSet, UpstreamView,
+    AskOutcome, Attempt, Clients, Flow, FlowConfig, LetterCase, Route, Tallies, Transport, UpstreamSet,
+    UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -18,6 +19,7 @@ use resolver_core::policy::{Image, PolicyTable};
 use crate::epoll::Epoll;
 use crate::ring::{Event, Handover, HandoverReason, Ring};
 use crate::shared::{Command, Mailbox, Shared, SharedFlow, ThreadCounts};
+use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
 const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
@@ -37,6 +39,7 @@ impl Rig {
         let config = FlowConfig {
             clients: Clients::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
             limiter: None,
+            rotate_addresses: true,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
             in_flight_max: 8,
@@ -52,6 +55,8 @@ impl Rig {
             trust_ad: false,
             timeout_s: 0.4,
             probe_at: f64::INFINITY,
+            letter_case: LetterCase::Mixed,
+            failure: None,
         };
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         let servers = vec![upstream.local_addr().unwrap()];
@@ -65,6 +70,7 @@ impl Rig {
             workers: vec![0],
             down: Mutex::new(vec![0]),
             sockets_per_upstream: 4,
+            source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 64)),
             memo_octets: 0,
             shared_flow,
         };
@@ -94,6 +100,11 @@ impl Rig {
     fn send(&self, upstream_queries: &mut UpstreamQueries) {
         let (attempt, mut counts) = (self.first_attempt(), ThreadCounts::default());
         upstream_queries.send(attempt, &mut LoopContext { policy: None, counts: &mut counts, now: NOW });
+    }
+
+    fn look_at_timers(&self, upstream_queries: &mut UpstreamQueries) {
+        let mut counts = ThreadCounts::default();
+        upstream_queries.look_at_timers(&mut LoopContext { policy: None, counts: &mut counts, now: DUE });
     }
 
     fn handover(&self) -> Box<Handover> {
@@ -131,13 +142,13 @@ fn a_panic_while_a_query_is_sent_hands_over_all_who_wait_for_it() {
 }
 
 #[test]
-fn who_finds_the_ring_full_is_counted_and_the_question_is_free_again() {
+fn without_a_policy_who_finds_the_ring_full_is_counted_and_the_question_is_free_again() {
     let rig = Rig::new(1);
     let mut upstream_queries = rig.upstream_queries();
     assert!(rig.shared.ring.push(Event::Late { ticket: 1, octets: Box::default() }).is_ok());
     rig.send(&mut upstream_queries);
     assert!(matches!(rig.ask(), AskOutcome::Joined));
-    upstream_queries.look_at_timers(DUE);
+    rig.look_at_timers(&mut upstream_queries);
     assert_eq!(rig.shared.mailboxes[0].counters.ring_full.load(Ordering::Relaxed), 2);
     assert_eq!(rig.waits(), (0, 0));
     assert!(upstream_queries.is_quiet());
@@ -149,7 +160,7 @@ fn a_thread_that_ends_says_nothing_against_the_upstream() {
     let rig = Rig::new(8);
     let mut upstream_queries = rig.upstream_queries();
     rig.send(&mut upstream_queries);
-    upstream_queries.look_at_timers(DUE);
+    rig.look_at_timers(&mut upstream_queries);
     let handed_over = rig.handover();
     assert_eq!(handed_over.reason, HandoverReason::Timeout);
     upstream_queries.abandon(DUE);

@@ -68,16 +68,6 @@ impl Entropy {
         ((u64::from(self.query_id()) * u64::from(bound)) >> 16) as u32
     }
 
-    /// A UDP port in [1024, 65535], each equally likely.
-    pub fn port(&mut self) -> u16 {
-        loop {
-            let port = self.query_id();
-            if port >= 1024 {
-                return port;
-            }
-        }
-    }
-
     /// `qname` (wire form, lower case) with each letter's case chosen by a coin.
     ///
     /// Length octets are at most 63 and so never letters.
@@ -205,11 +195,5 @@ mod tests {
         let seen: HashSet<u32> = (0..1000).map(|_| entropy.below(16)).collect();
         assert_eq!(seen, (0..16).collect());
         assert!((0..1000).all(|_| entropy.below(65_536) < 65_536));
-    }
-
-    #[test]
-    fn ports_leave_the_privileged_ones_alone() {
-        let mut entropy = Entropy::new();
-        assert!((0..10_000).all(|_| entropy.port() >= 1024));
     }
 }

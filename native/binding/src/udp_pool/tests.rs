@@ -15,10 +15,14 @@ struct Play {
 }
 
 impl Play {
-    fn new(size_max: usize) -> Play {
+    fn new(base: usize) -> Play {
+        Play::with(base, Arc::new(SourcePorts::new((1024..=65_535).collect(), 4096)))
+    }
+
+    fn with(base: usize, ports: Arc<SourcePorts>) -> Play {
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         upstream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        let mut pools = UdpPools::new(Arc::new(Epoll::new().unwrap()), Arc::default(), size_max);
+        let mut pools = UdpPools::new(Arc::new(Epoll::new().unwrap()), Arc::default(), base, ports);
         pools.learn(&[upstream.local_addr().unwrap()]);
         Play { upstream, pools, entropy: Entropy::from_seed([7; 32]), owners: Slab::new() }
     }
@@ -47,13 +51,96 @@ impl Play {
 }
 
 #[test]
-fn each_query_has_its_own_port_until_the_pool_is_full() {
+fn each_query_has_its_own_port_until_the_window_is_full() {
     let mut play = Play::new(3);
     for id in 0..6 {
         play.send(id, NOW);
     }
     let ports: std::collections::HashSet<u16> = (0..6).map(|_| play.receive().1.port()).collect();
     assert_eq!((ports.len(), play.pools.open_sockets(), play.pools.waiting()), (3, 3, 6));
+}
+
+/// Ports that `count` queries leave from, one after the other.
+fn ports_of(play: &mut Play, count: usize) -> std::collections::HashSet<u16> {
+    let ask = |number: usize| {
+        let (socket, owner) = play.send(number as u16, NOW);
+        play.pools.forget(socket, number as u16, owner, true);
+        play.receive().1.port()
+    };
+    (0..count).map(ask).collect()
+}
+
+#[test]
+fn the_window_moves_on_by_one_socket_in_four_queries_or_five() {
+    let mut play = Play::new(64);
+    let ports = ports_of(&mut play, 64 + 1000);
+    assert!(ports.len() > 270, "{}", ports.len());
+    assert_eq!(play.pools.open_sockets(), 64 + 250);
+    // What rested long enough comes back, and nothing is opened.
+    play.pools.pools[0].steps += REST_STEPS_MIN + REST_STEPS_MIN / REST_MORE_PART;
+    ports_of(&mut play, 1000);
+    assert_eq!(play.pools.open_sockets(), 64 + 250);
+}
+
+#[test]
+fn a_pool_that_is_asked_much_stocks_up_and_opens_none_in_its_steps() {
+    let mut play = Play::new(64);
+    ports_of(&mut play, 64);
+    // As many as its steps bring in within their age, if it is asked like this.
+    let stock = (64.0 / f64::from(QUERIES_PER_REST)).floor() * SOCKET_AGE_S_MAX;
+    assert_eq!(play.pools.pools[0].stock, stock as usize);
+    while play.pools.wants_stock() && play.pools.open_sockets() < 500 {
+        play.pools.stock_up(16, NOW, &mut play.entropy);
+    }
+    let open = play.pools.open_sockets();
+    assert!(open >= 500);
+    let seen = ports_of(&mut play, 1000);
+    assert!(seen.len() > 220, "{}", seen.len());
+    assert_eq!(play.pools.open_sockets(), open);
+}
+
+#[test]
+fn a_pool_that_is_asked_little_has_a_small_stock() {
+    let mut play = Play::new(4);
+    for id in 0..4 {
+        play.send(id, NOW + 100.0 * f64::from(id));
+    }
+    assert!(play.pools.pools[0].stock <= 1);
+}
+
+#[test]
+fn where_there_may_be_no_more_sockets_the_oldest_is_closed() {
+    let ports = Arc::new(SourcePorts::new((1024..=65_535).collect(), 64));
+    let mut play = Play::with(32, Arc::clone(&ports));
+    let seen = ports_of(&mut play, 1000);
+    assert!(seen.len() > 230, "{}", seen.len());
+    assert!((32..=64).contains(&play.pools.open_sockets()));
+    drop(play);
+    assert!(ports.has_spare());
+}
+
+#[test]
+fn a_pool_below_its_base_is_given_what_rests_elsewhere() {
+    let ports = Arc::new(SourcePorts::new((1024..=65_535).collect(), 64));
+    let mut busy = Play::with(16, Arc::clone(&ports));
+    ports_of(&mut busy, 1000);
+    assert!(busy.pools.open_sockets() > 48 && !ports.take_need());
+    let mut late = Play::with(16, Arc::clone(&ports));
+    ports_of(&mut late, 16);
+    assert!(late.pools.open_sockets() < 16 && ports.take_need() && !ports.take_need());
+    assert!(!busy.pools.shed(1024), "all that rested is closed");
+    ports_of(&mut late, 16);
+    assert_eq!((busy.pools.open_sockets(), late.pools.open_sockets()), (16, 16));
+}
+
+#[test]
+fn ports_are_only_those_that_may_be_used() {
+    let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let theirs = taken.local_addr().unwrap().port();
+    let free: Vec<u16> = (40_000..60_000).step_by(97).filter(|&port| port != theirs).take(40).collect();
+    let usable = [&[theirs][..], &free].concat();
+    let mut play = Play::with(8, Arc::new(SourcePorts::new(usable, 64)));
+    assert!(ports_of(&mut play, 8).iter().all(|port| free.contains(port)));
 }
 
 #[test]
@@ -88,20 +175,32 @@ fn an_id_is_not_used_twice_on_one_socket() {
 
 #[test]
 fn a_worn_socket_is_replaced_and_closed_when_nobody_waits_there() {
-    let mut play = Play::new(1);
+    let mut play = Play::with(1, Arc::new(SourcePorts::new((1024..=65_535).collect(), 1)));
     let (old, owner) = play.send(1, NOW);
     let (fresh, _) = play.send(2, NOW + SOCKET_AGE_S_MAX);
     assert_ne!(old, fresh);
     assert_eq!(play.pools.open_sockets(), 2);
     play.pools.forget(old, 1, owner, true);
     assert_eq!(play.pools.open_sockets(), 1);
-    for _ in 1..SOCKET_USES_MAX {
+    for _ in 2..QUERIES_PER_FRESH {
         let (socket, owner) = play.send(3, NOW + SOCKET_AGE_S_MAX);
         assert_eq!(socket, fresh);
         play.pools.forget(socket, 3, owner, true);
         play.receive();
     }
     assert_ne!(play.send(3, NOW + SOCKET_AGE_S_MAX).0, fresh);
+}
+
+#[test]
+fn old_sockets_at_rest_are_closed() {
+    let mut play = Play::new(4);
+    ports_of(&mut play, 404);
+    assert_eq!(play.pools.open_sockets(), 104);
+    for id in 0..80 {
+        let (socket, owner) = play.send(id, NOW + SOCKET_AGE_S_MAX);
+        play.pools.forget(socket, id, owner, true);
+    }
+    assert!(play.pools.open_sockets() < 30);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::route::Route;
 use super::served::Served;
 use super::state::{Flow, Policy};
 use super::tallies::{Source, Tallies};
-use super::upstreams::UpstreamSet;
+use super::upstreams::{LetterCase, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::policy::Verdict;
 use crate::wire::encode::{encode_question, Reply};
@@ -25,6 +25,9 @@ use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";
+
+/// Questions that are on their way while all upstreams that are for them are down; further ones fail at once.
+const LOST_IN_FLIGHT_MAX: usize = 256;
 
 /// One query to an upstream, sent or about to be.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Attempt {
     pub upstream: u16,
     /// Whether its AD bit is believed.
     pub trust_ad: bool,
+    /// Whether Python judges what comes: the name was sent in mixed case to an upstream that found none so far.
+    pub is_case_unproven: bool,
     /// Monotonic seconds.
     pub sent_at: f64,
     /// When its upstream is thought too slow: hand it over then.
@@ -109,11 +114,22 @@ impl Flow {
         let view = self.upstreams.load();
         let Some(number) = view.set_for(&query.qname) else { return AskOutcome::Punt };
         let Some(set) = view.set(number) else { return AskOutcome::Punt };
-        let Some(upstream) = set.first.filter(|_| now < set.probe_at) else { return AskOutcome::Punt };
+        let Some(upstream) = set.first.filter(|_| now < set.probe_at) else {
+            return match &set.failure {
+                // Python asks on for as many as it can bear, and so learns when one is back.
+                Some((code, why)) if self.flights.at_python() >= LOST_IN_FLIGHT_MAX => {
+                    Flow::count(&self.counts.asked);
+                    Flow::count(&self.counts.overloads);
+                    let mut query_context = QueryContext::new(self, policy, peer, now, out, tallies);
+                    query_context.refuse(&query, (*code, why), Source::Upstream)
+                }
+                _ => AskOutcome::Punt,
+            };
+        };
         let mut query_context = QueryContext::new(self, policy, peer, now, out, tallies);
         if self.flights.is_crowded() {
             self.counts.overloads.fetch_add(1, Ordering::Relaxed);
-            return query_context.refuse_for_load(&query, CROWDED);
+            return query_context.refuse(&query, (dns::EDE_NETWORK_ERROR, CROWDED), Source::Local);
         }
         let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
@@ -124,7 +140,7 @@ impl Flow {
             Joined::Full => {
                 Flow::count(&self.counts.asked);
                 Flow::count(&self.counts.overloads);
-                query_context.refuse_for_load(&query, OVERLOADED)
+                query_context.refuse(&query, (dns::EDE_NETWORK_ERROR, OVERLOADED), Source::Upstream)
             }
             Joined::Second => {
                 Flow::count(&self.counts.asked);
@@ -138,6 +154,29 @@ impl Flow {
         }
     }
 
+    /// What a client gets whose query finds no way to Python: a stale answer if there is one, else SERVFAIL.
+    ///
+    /// `Punt`: nothing, for only Python knows the answer.
+    pub fn refuse(
+        &self,
+        policy: &Policy,
+        octets: &[u8],
+        peer: &Peer,
+        now: f64,
+        out: &mut Vec<u8>,
+        tallies: &mut Tallies,
+    ) -> AskOutcome {
+        let Ok(query) = parse_query(octets) else { return AskOutcome::Punt };
+        Flow::count(&self.counts.overloads);
+        let failure = self.upstreams.load().failure_for(&query.qname);
+        let (code, why) = failure.unwrap_or((dns::EDE_NETWORK_ERROR, OVERLOADED.into()));
+        QueryContext::new(self, policy, peer, now, out, tallies).refuse(
+            &query,
+            (code, &why),
+            Source::Upstream,
+        )
+    }
+
     /// Judge octets that came for an attempt; `each` is called for all who waited if it is the answer.
     pub fn on_response(
         &self,
@@ -146,6 +185,9 @@ impl Flow {
         context: ResponseContext,
         each: impl FnMut(&Waiter, WaiterReply),
     ) -> ResponseResult {
+        if attempt.is_case_unproven {
+            return ResponseResult::HandOver;
+        }
         let Accepted::Response(mut response) = accept_response(octets, &attempt.sent) else {
             return ResponseResult::HandOver;
         };
@@ -255,7 +297,10 @@ fn new_attempt(
     let sent = SentQuery {
         id: entropy.query_id(),
         // 0x20: a forger must also guess the case of every letter.
-        qname: entropy.mix_case(&query.qname),
+        qname: match set.letter_case {
+            LetterCase::Lower => query.qname.clone(),
+            LetterCase::Unproven | LetterCase::Mixed => entropy.mix_case(&query.qname),
+        },
         name: query.qname.clone(),
         qtype: query.qtype,
         qclass: dns::CLASS_IN,
@@ -265,7 +310,8 @@ fn new_attempt(
     };
     let octets = encode_attempt(&sent, query.checking_disabled());
     let (sent_at, due_at) = (now, now + set.timeout_s);
-    Attempt { key, sent, octets, upstream, trust_ad: set.trust_ad, sent_at, due_at }
+    let is_case_unproven = set.letter_case == LetterCase::Unproven && sent.qname != sent.name;
+    Attempt { key, sent, octets, upstream, trust_ad: set.trust_ad, is_case_unproven, sent_at, due_at }
 }
 
 fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
@@ -293,18 +339,20 @@ impl QueryContext<'_> {
         serve(self, &query, &verdict)
     }
 
-    /// What a client gets when too many wait: a stale answer if there is one, else SERVFAIL with the reason.
-    fn refuse_for_load(&mut self, query: &Query, why: &str) -> AskOutcome {
+    /// What a client gets whose question is not asked: SERVFAIL with the reason, or a stale answer if there is one
+    /// and it was not for want of room here.
+    fn refuse(&mut self, query: &Query, failure: (u16, &str), source: Source) -> AskOutcome {
         let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
             return AskOutcome::Punt;
         }
-        let ede = [(dns::EDE_NETWORK_ERROR, why)];
-        let source = if why == CROWDED { Source::Local } else { Source::Upstream };
+        let ede = [failure];
         let flow = self.flow;
         let outcome = flow.cache.lookup(query.question(), self.now, |entry| match entry {
-            Some(entry) if why == OVERLOADED && entry.response.is_some() && self.now < entry.stale_until => {
+            Some(entry)
+                if source == Source::Upstream && entry.response.is_some() && self.now < entry.stale_until =>
+            {
                 Served::stale(self, query, &verdict, entry)
             }
             _ => {
@@ -341,6 +389,7 @@ mod tests {
         let config = FlowConfig {
             clients: Clients::new(&[(client, 8)]),
             limiter: None,
+            rotate_addresses: true,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
             in_flight_max: 8,
@@ -356,6 +405,8 @@ mod tests {
             trust_ad: false,
             timeout_s: 0.4,
             probe_at: f64::INFINITY,
+            letter_case: LetterCase::Mixed,
+            failure: None,
         };
         let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
         flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));

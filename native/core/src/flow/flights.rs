@@ -115,6 +115,10 @@ impl Flights {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    pub fn at_python(&self) -> usize {
+        self.at_python.load(Ordering::Relaxed)
+    }
+
     pub fn is_crowded(&self) -> bool {
         self.waiting() >= self.waiting_max
     }

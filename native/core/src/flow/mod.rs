@@ -33,4 +33,4 @@ pub use route::{DatagramRoute, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
 pub use served::Served;
 pub use state::{Flow, FlowConfig, FlowCounts, Policy};
 pub use tallies::{Hit, HitId, Recorded, Row, Source, Tallies, SECONDS_BOUNDS};
-pub use upstreams::{UpstreamSet, UpstreamView};
+pub use upstreams::{LetterCase, UpstreamSet, UpstreamView};

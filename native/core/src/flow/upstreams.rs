@@ -6,6 +6,17 @@ use std::net::SocketAddr;
 
 use ahash::AHashMap;
 
+/// How names are spelt for an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterCase {
+    /// As they are kept: it cannot take anything else.
+    Lower,
+    /// In mixed case, and whatever comes of it is Python's: it has yet to find a name in mixed case.
+    Unproven,
+    /// In mixed case.
+    Mixed,
+}
+
 /// Upstreams that stand in for each other, as they stand now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSet {
@@ -19,6 +30,10 @@ pub struct UpstreamSet {
     pub timeout_s: f64,
     /// From then on (monotonic seconds) Python must ask, because another upstream is due to be measured.
     pub probe_at: f64,
+    /// How names are spelt.
+    pub letter_case: LetterCase,
+    /// Why all of them are down, as an Extended DNS Error; None: they are not.
+    pub failure: Option<(u16, Box<str>)>,
 }
 
 /// All upstreams at one moment.
@@ -49,22 +64,30 @@ impl UpstreamView {
 
     /// The number of the set that answers for `qname` (wire form, lower case): the longest suffix wins.
     pub fn set_for(&self, qname: &[u8]) -> Option<u16> {
-        self.covering(qname).or_else(|| self.by_suffix.get(&[][..]).copied())
+        self.covering(qname).map(|(_, number)| number).or_else(|| self.by_suffix.get(&[][..]).copied())
     }
 
-    /// Whether an operator named upstreams for a suffix at or above `qname`.
+    /// Why all who answer for `qname` are down; None: they are not.
+    pub fn failure_for(&self, qname: &[u8]) -> Option<(u16, Box<str>)> {
+        self.set(self.set_for(qname)?)?.failure.clone()
+    }
+
+    /// Whether an operator named upstreams for a suffix other than the root at or above `qname`.
+    ///
+    /// Who forwards everything has not asked for the special names: they stay here.
     pub fn covers(&self, qname: &[u8]) -> bool {
-        self.covering(qname).is_some()
+        self.covering(qname).is_some_and(|(suffix, _)| suffix.len() > 1)
     }
 
-    fn covering(&self, qname: &[u8]) -> Option<u16> {
+    /// The longest suffix at or above `qname`, and its set.
+    fn covering<'q>(&self, qname: &'q [u8]) -> Option<(&'q [u8], u16)> {
         if self.sets.len() < 2 {
             return None;
         }
         let mut rest = qname;
         while let Some(&length) = rest.first() {
             if let Some(&number) = self.by_suffix.get(rest) {
-                return Some(number);
+                return Some((rest, number));
             }
             if length == 0 {
                 break;
@@ -86,6 +109,8 @@ mod tests {
             trust_ad: false,
             timeout_s: 0.4,
             probe_at: f64::INFINITY,
+            letter_case: LetterCase::Mixed,
+            failure: None,
         }
     }
 
@@ -105,6 +130,17 @@ mod tests {
         assert_eq!(view.set_for(b"\x00"), Some(0));
         assert!(view.covers(b"\x07example\x00"));
         assert!(!view.covers(b"\x03org\x00"));
+    }
+
+    #[test]
+    fn the_root_takes_every_name_and_covers_none() {
+        let view = UpstreamView::new(
+            Vec::new(),
+            vec![(b"".to_vec(), set(0)), (b"\x00".to_vec(), set(1)), (b"\x07example\x00".to_vec(), set(2))],
+        );
+        assert_eq!((view.set_for(b"\x03org\x00"), view.set_for(b"\x07example\x00")), (Some(1), Some(2)));
+        assert!(!view.covers(b"\x03org\x00") && !view.covers(b"\x00"));
+        assert!(view.covers(b"\x03www\x07example\x00"));
     }
 
     #[test]

@@ -11,6 +11,14 @@ use super::walk::{read_fixed, read_name, u16_at, Names, WireError, HEADER_OCTETS
 /// Largest UDP response to a client without EDNS, and the floor with it, in octets (RFC 6891 §6.2.3).
 pub const UDP_PAYLOAD_OCTETS_WITHOUT_OPT: u16 = 512;
 
+/// EDNS options that a query may carry; more get FORMERR.
+///
+/// A server ignores options that it does not know (RFC 6891 §6.1.2), so this is well above what anybody sends.
+pub const OPTIONS_MAX: usize = 64;
+
+/// Additional records that a query may carry; more get FORMERR.  Only OPT, TSIG and SIG(0) have a meaning there.
+pub const ADDITIONAL_MAX: usize = 16;
+
 /// One well-formed query: the client's octets and the facts read from them.
 #[derive(Clone, Debug)]
 pub struct Query<'a> {
@@ -49,6 +57,12 @@ impl<'a> Query<'a> {
     #[inline]
     pub fn recursion_desired(&self) -> bool {
         self.flags & FLAG_RD != 0
+    }
+
+    /// How far addresses in its answer turn: the lower octet of its ID.
+    #[inline]
+    pub fn turn(&self) -> u8 {
+        self.octets.get(1).copied().unwrap_or(0)
     }
 
     /// What it asks; the class must be IN.
@@ -109,13 +123,13 @@ pub enum MalformedReason {
     Response,
     /// An opcode other than QUERY.
     Opcode,
-    /// Not one question, or counts that the octets cannot hold.
+    /// Not one question, over `ADDITIONAL_MAX` records, or counts that the octets cannot hold.
     Counts,
     /// A question that cannot be read.
     Name,
     /// An additional record that cannot be read.
     Record,
-    /// A broken OPT, or two.
+    /// A broken OPT, two, or one with over `OPTIONS_MAX` options.
     Opt,
     /// Octets after the last record.
     Trailing,
@@ -223,12 +237,14 @@ pub fn parse_query(octets: &[u8]) -> Result<Query<'_>, Malformed> {
     parse_additional(query)
 }
 
-/// Whether there is one question, no answer or authority, and octets enough for the rest.
+/// Whether there is one question, no answer or authority, few other records, and octets enough for them.
 ///
 /// RFC 9619: a query has exactly one question.  A record takes at least 11 octets.
 fn counts_fit(octets: &[u8]) -> bool {
     let additional = usize::from(u16::from_be_bytes([octets[10], octets[11]]));
-    octets[4..10] == ONE_QUESTION[..6] && additional * RECORD_OCTETS_MIN + 17 <= octets.len()
+    octets[4..10] == ONE_QUESTION[..6]
+        && additional <= ADDITIONAL_MAX
+        && additional * RECORD_OCTETS_MIN + 17 <= octets.len()
 }
 
 /// Where the question's name ends; `None` where it, its type or its class cannot be read.
@@ -251,10 +267,10 @@ fn question_name_end(octets: &[u8]) -> Option<usize> {
     (at <= HEADER_OCTETS + NAME_OCTETS_MAX && at + TYPE_AND_CLASS_OCTETS <= octets.len()).then_some(at)
 }
 
-/// Whether EDNS options fill `octets` exactly.
+/// Whether EDNS options, at most `OPTIONS_MAX`, fill `octets` exactly.
 fn are_options(octets: &[u8]) -> bool {
     let mut options = Options { left: octets };
-    while options.next().is_some() {}
+    for _ in options.by_ref().take(OPTIONS_MAX) {}
     options.left.is_empty()
 }
 

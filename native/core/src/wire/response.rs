@@ -24,21 +24,17 @@ pub fn accept_response(octets: &[u8], sent: &SentQuery) -> Accepted {
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let flags = word(2);
     // RFC 5452 §9.1: ID and question must be the ones sent, or the message is as good as forged.
-    if flags & FLAG_QR == 0 {
-        return RefusedReason::NotResponse.into();
-    }
-    if word(0) != sent.id {
-        return RefusedReason::Id.into();
-    }
-    if flags & OPCODE_BITS != 0 {
-        return RefusedReason::Opcode.into();
-    }
-    if word(4) != 1 {
-        return without_question(flags, word(4), octets.len(), sent);
-    }
     let question_end = HEADER_OCTETS + sent.qname.len() + 4;
-    if let Some(reason) = question_problem(octets, question_end, sent) {
-        return reason.into();
+    let problem = question_problem(octets, question_end, sent);
+    let is_plain = flags & OPCODE_BITS == 0 && word(4) == 1;
+    match problem {
+        _ if flags & FLAG_QR == 0 => return RefusedReason::NotResponse.into(),
+        None if word(0) == sent.id && is_plain => {}
+        None if word(0) == sent.id => return RefusedReason::Malformed.into(),
+        _ if word(0) != sent.id => return RefusedReason::Id.into(),
+        _ if flags & OPCODE_BITS != 0 => return RefusedReason::Opcode.into(),
+        Some(reason) if word(4) == 1 => return reason.into(),
+        _ => return without_question(flags, word(4), octets.len(), sent),
     }
     if flags & FLAG_TC != 0 {
         return Accepted::Truncated;
@@ -92,16 +88,14 @@ fn question_problem(octets: &[u8], question_end: usize, sent: &SentQuery) -> Opt
     Some(if is_same { RefusedReason::Case } else { RefusedReason::Question })
 }
 
-/// A message without exactly one question: believed only as a bare error over a stream.
+/// A message without exactly one question: believed only as a bare error over a stream, or as a stumble over EDNS,
+/// which costs one query more (servers before EDNS: RFC 6891 §7).
 fn without_question(flags: u16, qdcount: u16, octets: usize, sent: &SentQuery) -> Accepted {
     let rcode = flags & 0xF;
-    if qdcount == 0
-        && octets == HEADER_OCTETS
-        && sent.is_stream
-        && rcode != RCODE_NOERROR
-        && rcode != RCODE_NXDOMAIN
-    {
-        return Accepted::UpstreamFailure { rcode, edns_refused: sent.edns && is_edns_stumble(rcode) };
+    let edns_refused = sent.edns && is_edns_stumble(rcode);
+    let is_error = rcode != RCODE_NOERROR && rcode != RCODE_NXDOMAIN;
+    if qdcount == 0 && octets == HEADER_OCTETS && (edns_refused || (sent.is_stream && is_error)) {
+        return Accepted::UpstreamFailure { rcode, edns_refused };
     }
     RefusedReason::Qdcount.into()
 }

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::chain::{follow_chain, is_referral, keep_proof, negative_records, Asked, Kept};
 use super::layout::lay_out;
 use super::numbers::{
-    is_edns_stumble, NegativeKind, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_SERVFAIL, TYPE_A, TYPE_AAAA,
-    TYPE_DNAME,
+    is_edns_stumble, NegativeKind, FLAG_AA, FLAG_RA, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_SERVFAIL, TYPE_A,
+    TYPE_AAAA, TYPE_DNAME,
 };
 use super::numbers::{TYPE_HTTPS, TYPE_SVCB};
 use super::outcomes::{Accepted, ChainLink, Response, SentQuery};
@@ -55,7 +55,9 @@ pub fn accept_sections(octets: &[u8], sent: &SentQuery, head: &Head) -> Result<A
         negative = Some(if rcode == 0 { NegativeKind::Nodata } else { NegativeKind::Nxdomain });
         let name = chain.name_at_end;
         soa = negative_records(octets, &authority, name, sent.dnssec_ok, &names, &mut chain.kept)?;
-        if soa.is_none() && rcode == 0 && is_referral(&authority) {
+        // From who recurses or has authority, NS records alone are a way of saying NODATA.
+        let is_final = head.flags & (FLAG_AA | FLAG_RA) != 0;
+        if soa.is_none() && rcode == 0 && !is_final && is_referral(&authority) {
             return Ok(failure);
         }
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, BatchContext, Clients, Flow, FlowConfig, Incoming, Memo, Outcome, Peer, Policy,
-    RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, Tallies, Transport,
+    AskOutcome, Attempt, BatchContext, Clients, Flow, FlowConfig, Incoming, LetterCase, Memo, Outcome, Peer,
+    Policy, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, Tallies, Transport,
     UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
@@ -95,6 +95,7 @@ impl Flows {
         let config = FlowConfig {
             clients: Clients::new(&[(ipv4, 24)]),
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
+            rotate_addresses: true,
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
             keepalive_units: 100,
             in_flight_max: 64,
@@ -110,6 +111,8 @@ impl Flows {
             trust_ad: true,
             timeout_s: 1.0,
             probe_at: f64::INFINITY,
+            letter_case: LetterCase::Mixed,
+            failure: None,
         };
         let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
         flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));

@@ -1,0 +1,121 @@
+"""`find`: exchanges, orders and lists by id, name, alias, domain or order reference.
+
+Knows: which files are looked through, a table.  Does not know: what matches.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
+from resolver.cli.catalogue import read_catalogue
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
+from resolver.cli.moments import iso_moment, term_text, zone_of
+from resolver.orders.search import Hit, find
+from resolver.orders.standing import Standings
+from resolver.policy.verdict import Mode, PolicyRule
+from resolver.problems import Problem, has_errors, printable
+
+NOT_IN_POLICY = "in the catalogue, not in the blocklist"
+
+
+def find_text(
+    text: str, config: Path | None, blocklist: Path | None, catalogue: Path | None, *, as_json: bool
+) -> int:
+    """Print what is found; 1 when nothing is."""
+    try:
+        path, _ = policy_path(config, blocklist)
+        policy, problems = read_blocklist(path, force=True)
+        if policy is None:
+            raise BadInput([problem for problem in problems if has_errors([problem])])
+        hits = find(text, policy, read_catalogue(catalogue))
+        zone = zone_of(path)
+    except BadInput as error:
+        return bad_input(error.problems, as_json=as_json)
+    if not text.strip():
+        return bad_input([Problem("TEXT", 0, "is empty")], as_json=as_json)
+    found = [_Found(hit, policy, zone, time.time()) for hit in hits]
+    if as_json:
+        print(
+            json.dumps(
+                {"text": text, "found": [one.as_json() for one in found]}, indent=2, ensure_ascii=False
+            )
+        )
+    elif not found:
+        print(printable(f"Nothing is called {text!r}, in the blocklist or in the catalogue."))
+    else:
+        Console(width=None if sys.stdout.isatty() else 200).print(_table(found))
+    return EXIT_FINE if found else EXIT_FINDINGS
+
+
+class _Found:
+    """A hit and how it stands."""
+
+    def __init__(self, hit: Hit, policy: Blocklist, zone: tzinfo, now: float) -> None:
+        self.hit = hit
+        self.orders: tuple[str, ...] = ()
+        self.state = NOT_IN_POLICY
+        self.starts_at: float | None = None
+        self.ends_at: float | None = None
+        rule = _rule_of(hit, policy)
+        if rule is not None:
+            self.orders = rule.orders
+            self.starts_at, self.ends_at = rule.starts_at, rule.ends_at
+            self.state = _state_of(rule, now)
+        elif hit.kind == "order":
+            order = policy.orders[hit.id]
+            self.state = Standings(policy).of(order, now).when
+            self.starts_at, self.ends_at = order.starts_at, order.ends_at
+        self.term = "" if self.state == NOT_IN_POLICY else term_text(self.starts_at, self.ends_at, zone)
+
+    def as_json(self) -> dict[str, Any]:
+        hit = self.hit
+        return {
+            "kind": hit.kind,
+            "id": hit.id,
+            "name": hit.name,
+            "matched": hit.matched,
+            "exact": hit.is_exact,
+            "in_blocklist": hit.is_in_policy,
+            "state": self.state,
+            "orders": list(self.orders),
+            "from": iso_moment(self.starts_at),
+            "until": iso_moment(self.ends_at),
+        }
+
+
+def _rule_of(hit: Hit, policy: Blocklist) -> PolicyRule | None:
+    if not hit.is_in_policy or hit.kind == "order":
+        return None
+    if hit.kind == "list":
+        return next(spec.rule for spec in policy.lists if spec.name == hit.id)
+    return next(rule for rule in policy.exchanges if rule.label == hit.id)
+
+
+def _state_of(rule: PolicyRule, now: float) -> str:
+    if rule.is_in_force(now):
+        return "in force"
+    if rule.mode is not Mode.ENFORCE:
+        return rule.mode.value
+    return "not yet" if rule.starts_at is not None and now < rule.starts_at else "ended"
+
+
+def _table(found: list[_Found]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("KIND", "ID", "NAME", "MATCHED BY", "STATE", "DATES", "ORDERS"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        hit = one.hit
+        cells = (hit.kind, hit.id, hit.name, hit.matched, one.state, one.term, ", ".join(one.orders))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table

@@ -1,0 +1,220 @@
+"""`order list` and `order show`: what each asks for, since when, what is not enforced and why.
+
+Knows: the blocklist as it stands, the history, a table and a page.  Does not know: how a state is found.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from resolver.blocklist.reader import read_blocklist
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
+from resolver.cli.moments import day_or_moment, iso_moment, term_text, zone_of
+from resolver.orders.standing import AskState, Standing, State, standings_of
+from resolver.plurals import counted
+from resolver.problems import Problem, has_errors, printable, show, suggest
+from resolver.publishing.history import Generation, HistoryUnusable, open_history
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """What was read."""
+
+    standings: list[Standing]
+    first: dict[str, Generation]
+    """Order id -> the generation of the history that has it first."""
+    now: float
+    zone: tzinfo
+    path: Path
+
+
+def list_orders(config: Path | None, blocklist: Path | None, *, as_json: bool) -> int:
+    """Print all orders; 1 when what one asks for is overdue."""
+    try:
+        orders = _read(config, blocklist)
+    except BadInput as error:
+        return bad_input(error.problems, as_json=as_json)
+    if as_json:
+        entries = [_order_json(standing, orders, with_asks=False) for standing in orders.standings]
+        print(json.dumps({"orders": entries}, indent=2, ensure_ascii=False))
+    elif not orders.standings:
+        print("The blocklist has no orders.")
+    else:
+        Console(width=None if sys.stdout.isatty() else 200).print(_table(orders))
+    return EXIT_FINDINGS if any(_is_overdue(one, orders.now) for one in orders.standings) else EXIT_FINE
+
+
+def show_order(order_id: str, config: Path | None, blocklist: Path | None, *, as_json: bool) -> int:
+    """Print one order; 1 when something that it asks for is not enforced."""
+    try:
+        orders = _read(config, blocklist)
+        standing = next((one for one in orders.standings if one.order.id == order_id), None)
+        if standing is None:
+            hint = suggest(order_id, [one.order.id for one in orders.standings])
+            raise BadInput([Problem(str(orders.path), 0, f"there is no order {show(order_id)}{hint}")])
+    except BadInput as error:
+        return bad_input(error.problems, as_json=as_json)
+    if as_json:
+        print(json.dumps(_order_json(standing, orders, with_asks=True), indent=2, ensure_ascii=False))
+    else:
+        _print_page(standing, orders)
+    return EXIT_FINDINGS if standing.count(State.UNENFORCED) else EXIT_FINE
+
+
+def _read(config: Path | None, blocklist: Path | None) -> _Orders:
+    path, settings = policy_path(config, blocklist)
+    found, problems = read_blocklist(path, force=True)
+    if found is None:
+        raise BadInput([problem for problem in problems if has_errors([problem])])
+    now = time.time()
+    first = {} if blocklist is not None else _first_served(settings.state_dir, set(found.orders))
+    return _Orders(standings_of(found, now), first, now, zone_of(path), path)
+
+
+def _first_served(state_dir: Path, ids: set[str]) -> dict[str, Generation]:
+    """The generation that brought each order; none where the history does not know."""
+    first: dict[str, Generation] = {}
+    try:
+        with open_history(state_dir) as history:
+            # Newest first, so the last one to say it is the oldest.
+            for generation in history.newest(sys.maxsize):
+                for change in generation.changes.get("orders", ()):
+                    if change.get("change") == "gained" and change.get("id") in ids:
+                        first[change["id"]] = generation
+    except HistoryUnusable:
+        return {}
+    return first
+
+
+def _is_overdue(standing: Standing, now: float) -> bool:
+    due = standing.order.due_at
+    return due is not None and due <= now and not standing.is_in_force and standing.when != "ended"
+
+
+def _order_json(standing: Standing, orders: _Orders, *, with_asks: bool) -> dict[str, Any]:
+    order, first = standing.order, orders.first.get(standing.order.id)
+    entry: dict[str, Any] = {
+        "id": order.id,
+        "authority": order.authority,
+        "title": order.title,
+        "reference": order.reference,
+        "date": order.date,
+        "url": order.url,
+        "imposed_by": order.imposed_by,
+        "confidential": order.is_confidential,
+        "state": standing.when,
+        "mode": order.mode.value if order.mode else None,
+        "measure": str(order.measure) if order.measure else None,
+        "from": iso_moment(order.starts_at),
+        "until": iso_moment(order.ends_at),
+        "received": iso_moment(order.received_at),
+        "due": iso_moment(order.due_at),
+        "overdue": _is_overdue(standing, orders.now),
+        "first_served": None if first is None else {"generation": first.number, "at": iso_moment(first.at)},
+        "exchanges": list(standing.exchanges),
+        "lists": list(standing.lists),
+        "asks": {"total": len(order.asks), **{state.value: standing.count(state) for state in State}},
+        "unenforced": {reason.value: count for reason, count in standing.unenforced().items()},
+    }
+    if with_asks:
+        entry["names"] = [_ask_json(ask) for ask in standing.asks]
+    return entry
+
+
+def _ask_json(ask: AskState) -> dict[str, Any]:
+    return {
+        "ask": ask.ask,
+        "state": ask.state.value,
+        "exchange": ask.exchange or None,
+        "reason": ask.reason.value if ask.reason else None,
+        "why": ask.why or None,
+    }
+
+
+def _table(orders: _Orders) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ORDER", "AUTHORITY", "STATE", "DATES", "DUE", "CITED BY", "ASKS", "NOT ENFORCED"):
+        table.add_column(column, overflow="fold")
+    for standing in orders.standings:
+        order = standing.order
+        cited = counted(len(standing.exchanges), "exchange")
+        cited += f", {counted(len(standing.lists), 'list')}" if standing.lists else ""
+        cells = (
+            f"{order.id}{' (confidential)' if order.is_confidential else ''}",
+            order.authority,
+            standing.when,
+            term_text(order.starts_at, order.ends_at, orders.zone),
+            _due_text(standing, orders),
+            cited,
+            f"{len(order.asks):,}",
+            _reasons_text(standing) or "-",
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _due_text(standing: Standing, orders: _Orders) -> str:
+    due = standing.order.due_at
+    if due is None:
+        return "-"
+    text = day_or_moment(due, orders.zone)[0]
+    return f"{text}: OVERDUE" if _is_overdue(standing, orders.now) else text
+
+
+def _reasons_text(standing: Standing) -> str:
+    counts = sorted(standing.unenforced().items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{count:,} {reason.value.replace('_', ' ')}" for reason, count in counts)
+
+
+def _print_page(standing: Standing, orders: _Orders) -> None:
+    order, first = standing.order, orders.first.get(standing.order.id)
+    facts = [
+        ("Order", f"{order.id}{' (CONFIDENTIAL)' if order.is_confidential else ''}, {order.imposed_by}"),
+        ("Authority", order.authority),
+        ("Title", order.title),
+        ("Reference", order.reference or ""),
+        ("Issued", order.date or ""),
+        ("Published", order.url or ""),
+        ("State", standing.when),
+        ("Dates", term_text(order.starts_at, order.ends_at, orders.zone)),
+        ("Mode", order.mode.value if order.mode else ""),
+        ("Measure", str(order.measure) if order.measure else ""),
+        (
+            "Received",
+            day_or_moment(order.received_at, orders.zone)[0] if order.received_at is not None else "",
+        ),
+        ("Due", "" if order.due_at is None else _due_text(standing, orders)),
+        ("First served", f"{iso_moment(first.at)}, generation {first.number}" if first else ""),
+        ("Exchanges", ", ".join(standing.exchanges) or "none"),
+        ("Lists", ", ".join(standing.lists)),
+        (
+            "Asks for",
+            f"{counted(len(order.asks), 'entry', 'entries')}: {standing.count(State.ENFORCED):,} enforced, "
+            f"{standing.count(State.PENDING):,} when it begins, {standing.count(State.UNENFORCED):,} not",
+        ),
+    ]
+    for heading, text in facts:
+        if text:
+            print(printable(f"{heading:<14}{text}"))
+    for state, heading in (
+        (State.UNENFORCED, "Not enforced:"),
+        (State.PENDING, "When it begins:"),
+        (State.ENFORCED, "Enforced:"),
+    ):
+        asks = [ask for ask in standing.asks if ask.state is state]
+        if asks:
+            print(f"\n{heading}")
+        for ask in asks:
+            by = f" ({ask.exchange})" if ask.exchange and state is not State.UNENFORCED else ""
+            reason = f"  {ask.reason.value}: {ask.why}" if ask.reason else ""
+            print(printable(f"  {ask.ask}{by}{reason}"))

@@ -1,0 +1,463 @@
+"""One client's connection: messages cut out of a stream, answered as they become ready; the same over TLS.
+
+Knows: framing, limits of one connection, what its client does too slowly.  Does not know: why an answer is
+what it is, what TLS does with octets, which connections there are besides.
+Theory: queries are answered as they become ready, out of order (RFC 7766 §6.2.1.1).  A turn is bounded in
+messages, octets and time; who has more to do stands in line (`turns`).  A client that asks more than it reads
+is not read either, and cut off when it does not read at all, or when what waits for it grows too large
+(`limits`).  Only a whole message counts as a sign of life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from ipaddress import ip_address
+from typing import Final, Protocol, cast
+
+from resolver.clock import Clock
+from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer, Transport
+from resolver.flow.route import StreamRoute
+from resolver.flow.service import Service
+from resolver.listeners.limits import NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX, Place
+from resolver.listeners.reporter import Reporter
+from resolver.listeners.tls import TlsSession
+from resolver.listeners.turns import Turns
+from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, NativeGates
+
+OPEN_QUESTIONS_MAX: Final = 100
+"""Questions of one connection that wait for an upstream; reading pauses at this many."""
+
+OPEN_QUERY_OCTETS_MAX: Final = 65_536
+"""Octets of their queries; reading pauses at as many.  A hundred padded ones (RFC 8467 §4.1) take 13 kB."""
+
+MESSAGES_PER_TURN_MAX: Final = 64
+"""Messages of one connection answered before others get their turn."""
+
+TURN_OCTETS_MAX: Final = 65_536
+"""Octets of queries and answers after which others get their turn."""
+
+TURN_S_MAX: Final = 0.001
+"""Time after which others get their turn; at least one message is answered."""
+
+WAITING_IN_LINE_OCTETS_MAX: Final = 65_536
+"""A connection that waits for its turn with more unanswered octets is not read meanwhile."""
+
+WRITE_BUFFER_OCTETS_MAX: Final = 262_144
+"""Answers that a client has not read; beyond it no more of its queries are taken until it reads."""
+
+QUERY_OCTETS_MIN: Final = 12
+"""A message shorter than a header ends the connection: its framing cannot be trusted."""
+
+_log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What a connection needs of its listener."""
+
+    service: Service
+    native_gates: NativeGates | None
+    reporter: Reporter
+    clock: Clock
+    transport: Transport
+    turns: Turns
+
+    def admit(self, connection: Connection, address: bytes) -> Place | None:
+        """A place for a new connection; None: refused, and counted."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+    def lend(self, place: Place, octets: int) -> None:
+        """A question is open, with a query of so many octets."""
+
+    def give_back(self, place: Place, octets: int) -> None:
+        """It has its answer."""
+
+    def hold(self, place: Place, octets: int) -> None:
+        """The connection's buffers hold so many octets; it, or another, may be cut for it."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Reading stops for good (`_is_ending`) when the client closes its half, breaks the framing, or the
+    server shuts down or sweeps; whole messages already here are still answered before it closes.
+    """
+
+    place: Place
+    """From when it is admitted; before, nothing is received."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._arrived = self._buffer
+        """Where octets from the client go."""
+        self.peer = Peer(b"", host.transport)
+        self._is_ending = False
+        self._has_client_ended = False
+        self._is_half_closed = False
+        self._is_in_line = False
+        self._is_in_turn = False
+        self._is_reading_paused = False
+        self._is_client_slow = False
+        self._turn_octets = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peername = transport.get_extra_info("peername")
+        place = None
+        if peername:  # else it is gone before it was accepted
+            address = ip_address(peername[0].partition("%")[0]).packed
+            self.peer = Peer(address, self._host.transport)
+            place = self._host.admit(self, address)
+        if place is None:
+            self.abort()
+            return
+        self.place = place
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_OCTETS_MAX)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._arrived.clear()
+        self._buffer.clear()
+        self._host.forget(self)
+
+    def eof_received(self) -> bool:
+        # A client may close its half after the last query and still wants the answers.
+        self._has_client_ended = True
+        self.end()
+        return True
+
+    def pause_writing(self) -> None:
+        # It reads more slowly than it asks: it waits, and `sweep` cuts it if it does not read at all.
+        self._is_client_slow = True
+        self.place.slow_since = self._host.clock.now()
+
+    def resume_writing(self) -> None:
+        self._is_client_slow = False
+        self.place.slow_since = NEVER
+        self.place.quiet_since = self._host.clock.now()
+        self._take_turn()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending or self._transport is None:
+            return
+        self._arrived += data
+        self._take_turn()
+        if self._is_in_line and not self._is_reading_paused:
+            self._wait_in_line()
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            self._arrived.clear()
+            self._buffer.clear()
+            transport.abort()
+            self._host.forget(self)
+
+    def end(self) -> None:
+        """Read no more; close once everything that is here is answered."""
+        self._is_ending = True
+        self._take_turn()
+
+    def sweep(self, now: float, idle_s: float) -> None:
+        """End the connection if it was quiet for over `idle_s`; cut it if for long, or if nothing is read."""
+        place = self.place
+        if place.slow_since == NEVER and now - place.quiet_since >= SLOW_AFTER_S and self._is_owed_octets():
+            place.slow_since = place.quiet_since
+        if self._is_client_slow:
+            if now - place.slow_since > idle_s:
+                self._host.reporter.count_drop("tcp_client_does_not_read")
+                self.abort()
+        elif not place.open_questions and not self._is_in_line and now - place.quiet_since > idle_s:
+            if now - place.quiet_since > 2 * idle_s:
+                self.abort()  # the end was sent, and it neither takes its answers nor leaves
+            else:
+                self._arrived.clear()
+                self._buffer.clear()  # half a message at most
+                self.end()
+
+    # Its place.
+
+    @property
+    def client(self) -> bytes:
+        """See `turns.InLine`."""
+        return self.place.client.key
+
+    def held_octets(self) -> int:
+        """See `limits.Holder`."""
+        unread = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return len(self._arrived) + unread
+
+    def give_way(self, reason: str) -> None:
+        """See `limits.Holder`."""
+        self._host.reporter.count_drop(reason)
+        self.abort()
+
+    def _account(self) -> None:
+        """Say what the buffers hold, if that is worth saying."""
+        held = self.held_octets()
+        if held > UNNOTED_OCTETS_MAX or self.place.octets:
+            self._host.hold(self.place, held)
+
+    def _is_owed_octets(self) -> bool:
+        """Whether the client has begun something that it does not go on with."""
+        return bool(self._buffer) and not self._is_reading_paused and not self._is_in_line
+
+    # Its turns.
+
+    def _take_turn(self) -> None:
+        """Answer whole messages, a bounded part of them: now, or when others have had their turn."""
+        # An answer may be delivered while its question is being asked; the turn that asked goes on by itself.
+        if self._is_in_turn or self._is_in_line or self._transport is None:
+            return
+        if self._host.turns.is_free:
+            self._have_turn(self._transport)
+        else:
+            self._stand_in_line()
+
+    def take_turn_in_line(self) -> None:
+        """See `turns.InLine`."""
+        self._is_in_line = False
+        if self._transport is not None:
+            self._have_turn(self._transport)
+
+    def _wait_in_line(self) -> None:
+        """More has come while others have their turns."""
+        if self._transport is not None and len(self._arrived) > WAITING_IN_LINE_OCTETS_MAX:
+            self._pause_reading(self._transport, True)
+        self._account()
+
+    def _stand_in_line(self) -> None:
+        self._is_in_line = True
+        self._host.turns.stand_in_line(self)
+
+    def _have_turn(self, transport: asyncio.Transport) -> None:
+        self._is_in_turn = True
+        try:
+            has_message = self._answer_messages()
+        finally:
+            self._is_in_turn = False
+        if self._transport is None:
+            return
+        if has_message and self._may_answer():
+            self._stand_in_line()
+        # Over TLS also what is no message may need a reply.  What comes after the end is read and left alone,
+        # up to the client's own end.
+        must_pause = not self._is_ending and (has_message or self._is_client_slow)
+        if must_pause != self._is_reading_paused:
+            self._pause_reading(transport, must_pause)
+        if self._is_ending and not has_message and not self.place.open_questions:
+            self._leave(transport)
+        if self._buffer or self._arrived or self.place.octets or transport.get_write_buffer_size():
+            self._account()
+
+    def _answer_messages(self) -> bool:
+        """Answer what is here, within the turn's bounds; whether a whole message is left."""
+        buffer, place, clock = self._buffer, self.place, self._host.clock
+        now = began = clock.now()
+        start = messages = self._turn_octets = 0
+        has_message = False
+        while self._transport is not None:
+            left = len(buffer) - start
+            length = int.from_bytes(buffer[start : start + 2], "big")
+            has_message = left >= 2 + length and left >= 2
+            if has_message and length < QUERY_OCTETS_MIN:
+                # Its framing cannot be trusted; open questions are still answered.
+                self._host.reporter.count_drop("tcp_short_message")
+                self._is_ending = True
+                start = len(buffer)
+                has_message = False
+            if not has_message or ((self._is_client_slow or place.open_questions) and not self._may_answer()):
+                break
+            if messages and (
+                now - began >= TURN_S_MAX
+                or messages == MESSAGES_PER_TURN_MAX
+                or self._turn_octets >= TURN_OCTETS_MAX
+            ):
+                break
+            octets = bytes(buffer[start + 2 : start + 2 + length])
+            start += 2 + length
+            messages += 1
+            self._turn_octets += length
+            self._answer(octets, now)
+            now = clock.now()
+        del buffer[:start]
+        if messages:
+            place.quiet_since = now
+            if not self._is_client_slow:
+                place.slow_since = NEVER
+        self._host.turns.spend(now - began)
+        return has_message
+
+    def _may_answer(self) -> bool:
+        """Whether the client has room for one more open question and one more answer."""
+        place = self.place
+        return (
+            place.open_questions < OPEN_QUESTIONS_MAX
+            and place.lent < OPEN_QUERY_OCTETS_MAX
+            and not self._is_client_slow
+        )
+
+    def _pause_reading(self, transport: asyncio.Transport, must_pause: bool) -> None:
+        """Read only while nothing is left to answer or to send here."""
+        self._is_reading_paused = must_pause
+        if must_pause:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """Close what is still open of the connection on our side: all is answered."""
+        if self._has_client_ended:
+            transport.close()
+        elif not self._is_half_closed:
+            # Closing outright with unread octets would reset the connection, and with it the
+            # answers on their way (RFC 1122 §4.2.2.13).  The client closes; or the sweep cuts.
+            self._is_half_closed = True
+            transport.write_eof()
+
+    # Its answers.
+
+    def _answer(self, octets: bytes, now: float) -> None:
+        host = self._host
+        try:
+            word = (
+                UNSEEN if host.native_gates is None else self._answer_natively(host.native_gates, octets, now)
+            )
+            if word == UNSEEN:
+                outcome = host.service.answer_now(octets, self.peer, now)
+            elif word in (ASK, PUNT):
+                outcome = host.service.answer_punted(octets, self.peer, now, now)
+            else:
+                return
+        except Exception:
+            # A defect of ours must cost one query, not the connection; it is counted and shown.
+            host.reporter.count_defect(_log, "answer_now", octets)
+            return
+        if isinstance(outcome, Ask):
+            host.lend(self.place, len(octets))
+            outcome.route = StreamRoute(self)
+            host.service.resolve(outcome, _on_resolved)
+            return
+        self._settle(octets, outcome, host.clock.now() - now)
+
+    def _answer_natively(self, native_gates: NativeGates, octets: bytes, now: float) -> int:
+        """Let the other plane answer; its word."""
+        word, message = native_gates.answer(octets, self.peer.address, self.peer.transport, now)
+        if word == RESPOND:
+            self._write(message)
+        elif word == DROP_AND_CLOSE:
+            self.abort()
+        return word
+
+    def on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+        """An open question of this connection has its answer; the connection may be gone."""
+        octets = ask.query.octets
+        now = self._host.clock.now()
+        self._host.give_back(self.place, len(octets))
+        self.place.quiet_since = now
+        self._settle(octets, outcome, now - ask.asked_at)
+        if self._transport is not None and not self._is_in_turn:
+            self._account()
+            self._take_turn()
+
+    def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
+        self._host.reporter.settle(self.peer.transport, self.peer, octets, outcome, seconds)
+        if self._transport is None:
+            return
+        if isinstance(outcome, Drop):
+            if outcome.close:
+                self.abort()
+            return
+        self._write(octets[:2] + outcome.tail)
+
+    def _write(self, message: bytes) -> None:
+        if self._transport is not None:
+            self._turn_octets += len(message)
+            self._transport.write(len(message).to_bytes(2, "big") + message)
+
+
+def _on_resolved(ask: Ask, outcome: Respond | Drop) -> None:
+    assert isinstance(ask.route, StreamRoute)
+    ask.route.connection.on_resolved(ask, outcome)
+
+
+class TlsConnection(Connection):
+    """The same over TLS.  A client that closes its half, by close_notify or FIN, still gets its answers."""
+
+    def __init__(self, host: Host, context: ssl.SSLContext) -> None:
+        super().__init__(host)
+        self._session = TlsSession(context)
+        self._arrived = bytearray()
+
+    def held_octets(self) -> int:
+        """See `limits.Holder`."""
+        return super().held_octets() + len(self._buffer) + self._session.held_octets
+
+    def sweep(self, now: float, idle_s: float) -> None:
+        if self._session.is_established or self._is_ending or now - self.place.quiet_since <= idle_s:
+            super().sweep(now, idle_s)
+        else:
+            # There is no session yet, so no close_notify is due.
+            self._host.reporter.count_drop("tls_handshake_timeout")
+            self.abort()
+
+    def _is_owed_octets(self) -> bool:
+        return not self._session.is_established or super()._is_owed_octets()
+
+    def _answer_messages(self) -> bool:
+        if self._arrived and self._transport is not None:
+            began = self._host.clock.now()
+            self._unseal(self._transport)
+            self._host.turns.spend(self._host.clock.now() - began)
+        return super()._answer_messages()
+
+    def _unseal(self, transport: asyncio.Transport) -> None:
+        """Read what arrived, and send what TLS itself has to say to it: a handshake is work, too."""
+        session = self._session
+        was_established = session.is_established
+        sealed = bytes(self._arrived)
+        self._arrived.clear()
+        try:
+            received = session.receive(sealed)
+        except ssl.SSLError:
+            self._break_off(transport)
+            return
+        if octets := session.outgoing():
+            transport.write(octets)
+        if session.is_established and not was_established:
+            self.place.quiet_since = self._host.clock.now()
+            self.place.slow_since = NEVER
+        self._buffer += received
+        if session.has_client_closed:
+            self._has_client_ended = self._is_ending = True
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        if octets := self._session.close():
+            transport.write(octets)
+        super()._leave(transport)
+
+    def _write(self, message: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._turn_octets += len(message)
+        try:
+            transport.write(self._session.seal(len(message).to_bytes(2, "big") + message))
+        except ssl.SSLError:
+            self._break_off(transport)
+
+    def _break_off(self, transport: asyncio.Transport) -> None:
+        """The client broke the protocol: send the alert, answer nothing more."""
+        self._host.reporter.count_drop("tls_failed")
+        self._buffer.clear()
+        self._has_client_ended = self._is_ending = True
+        if octets := self._session.outgoing():
+            transport.write(octets)
+        transport.close()

@@ -1,0 +1,100 @@
+"""What of an order is enforced at a moment, and why the rest is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolver.orders.standing import Standings, State
+from tests.orders.support import blocklist_of
+
+DAY = 86_400.0
+# 2026-12-05 and 2027-12-05, 00:00 UTC.
+BEGINS, ENDS = 1_796_428_800.0, 1_827_964_800.0
+
+POLICY = """\
+version: 1
+orders:
+  house: {authority: Us, title: Rules, imposed_by: house}
+  x:
+    authority: A
+    title: T
+    from: 2026-12-05
+    until: 2027-12-05
+    asks: [acme.example, WWW.ACME.EXAMPLE/en, new.example, other.example, gone.example, ok.acme.example, idle.example,
+      "a,b.example", bad.exmaple, 192.0.2.1, "https://t.me/x", Acme, Nobody, narrow.example, sub.narrow.example]
+exchanges:
+  acme: {name: Acme, order: [house, x], domains: [acme.example]}
+  new: {name: New, order: x, domains: [new.example]}
+  other: {name: Other, order: house, domains: [other.example]}
+  idle: {name: Idle, mode: disabled, order: x, domains: [idle.example]}
+  narrow: {name: Narrow, order: x, domains: ["=narrow.example"]}
+allow: [ok.acme.example]
+"""
+
+
+def states(now: float) -> dict[str, tuple[str, str, str]]:
+    blocklist = blocklist_of(POLICY)
+    standing = Standings(blocklist).of(blocklist.orders["x"], now)
+    return {
+        one.ask: (one.state.value, one.exchange, one.reason.value if one.reason else "")
+        for one in standing.asks
+    }
+
+
+def test_each_ask_stands_as_the_policy_decides_about_it() -> None:
+    assert states(BEGINS + DAY) == {
+        "acme.example": ("enforced", "acme", ""),
+        "WWW.ACME.EXAMPLE/en": ("enforced", "acme", ""),
+        "new.example": ("enforced", "new", ""),
+        "other.example": ("unenforced", "other", "not_cited"),
+        "gone.example": ("unenforced", "", "not_blocked"),
+        "ok.acme.example": ("unenforced", "", "excepted"),
+        "idle.example": ("unenforced", "idle", "not_in_force"),
+        "a,b.example": ("unenforced", "", "not_blocked"),
+        "bad.exmaple": ("unenforced", "", "unknown_top_level"),
+        "192.0.2.1": ("unenforced", "", "address_only"),
+        "https://t.me/x": ("unenforced", "", "shared_platform"),
+        "Acme": ("enforced", "acme", ""),
+        "Nobody": ("unenforced", "", "no_address"),
+        "narrow.example": ("enforced", "narrow", ""),
+        "sub.narrow.example": ("unenforced", "", "not_blocked"),
+    }
+
+
+def test_before_it_begins_what_will_be_enforced_is_pending() -> None:
+    before = states(BEGINS - 1)
+    assert before["acme.example"] == ("pending", "acme", "")
+    assert before["new.example"] == ("pending", "new", "")
+    assert before["Acme"][0] == "pending"
+    assert before["gone.example"] == ("unenforced", "", "not_blocked")
+
+
+def test_from_until_on_it_is_ended() -> None:
+    after = states(ENDS)
+    assert after["new.example"] == ("unenforced", "new", "not_in_force")
+
+
+@pytest.mark.parametrize(
+    ("now", "when"), [(BEGINS - 1, "not yet"), (BEGINS, "in force"), (ENDS - 1, "in force"), (ENDS, "ended")]
+)
+def test_an_order_is_in_force_within_its_dates(now: float, when: str) -> None:
+    blocklist = blocklist_of(POLICY)
+    standing = Standings(blocklist).of(blocklist.orders["x"], now)
+    assert (standing.when, standing.is_in_force) == (when, when == "in force")
+    assert standing.exchanges == ("acme", "new", "idle", "narrow")
+
+
+def test_the_counts_add_up_to_what_is_asked() -> None:
+    blocklist = blocklist_of(POLICY)
+    for now in (BEGINS - 1, BEGINS, ENDS):
+        standing = Standings(blocklist).of(blocklist.orders["x"], now)
+        assert sum(standing.count(state) for state in State) == len(standing.order.asks) == 15
+        assert sum(standing.unenforced().values()) == standing.count(State.UNENFORCED)
+
+
+def test_a_mode_of_its_own_is_said() -> None:
+    for mode in ("shadow", "disabled"):
+        blocklist = blocklist_of(POLICY.replace("    title: T\n", f"    title: T\n    mode: {mode}\n"))
+        standing = Standings(blocklist).of(blocklist.orders["x"], BEGINS)
+        assert standing.when == mode
+        assert standing.asks[2].reason is not None and standing.asks[2].reason.value == "not_in_force"
