@@ -238,7 +238,7 @@ def history_facts(recorder: HistoryRecorder) -> HistoryFacts:
 
 
 def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
-    """Every downloaded list with every result, at 0 if need be."""
+    """Every downloaded list with every result, at 0 if need be; of confidential ones nothing."""
     return tuple(
         ListFacts(
             entry.wanted.name,
@@ -248,6 +248,7 @@ def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
             zone_facts(entry, wall),
         )
         for entry in keeper.lists
+        if not entry.wanted.is_confidential
     )
 
 
