@@ -32,6 +32,7 @@ from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder
 from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
+from resolver.flow.unreadable import TakeNotify, answer_unreadable
 from resolver.flow.waiting import Deliver, Waiter, is_same_question
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -39,16 +40,9 @@ from resolver.policy.answer import policy_answer, prepared_answer
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
-from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
-from resolver.wire.numbers import (
-    META_TYPES,
-    ExtendedError,
-    Flag,
-    Qclass,
-    Qtype,
-    Rcode,
-)
-from resolver.wire.query import OPCODE, Malformed, Query, parse_query
+from resolver.wire.encode import COPIED_FLAGS, response_limit
+from resolver.wire.numbers import META_TYPES, ExtendedError, Flag, Qclass, Qtype, Rcode
+from resolver.wire.query import Malformed, Query, parse_query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 from resolver.wire.ttl import age_body
@@ -76,10 +70,6 @@ ANY_TTL_S = 3600
 
 WAITING_MAX = 65_536
 """Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
-
-
-TakeNotify = Callable[[bytes, bytes], bytes | None]
-"""From a message that is no QUERY and its sender's packed address to the answer; None: not one of its own."""
 
 
 class Service:
@@ -199,16 +189,7 @@ class Service:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
         query = parse_query(octets)
         if isinstance(query, Malformed):
-            if query.rcode is None:
-                return Drop(query.reason, close=True)
-            if limited:
-                return Drop("rate_limit")
-            if query is OPCODE and self.take_notify is not None:
-                # A primary's NOTIFY, which only who follows its zone can answer.
-                reply = self.take_notify(octets, peer.address)
-                if reply is not None:
-                    return Respond(reply[2:], reply[3] & 0xF, None, _FROM_HERE)
-            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
+            return answer_unreadable(octets, query, peer.address, self.take_notify, limited=limited)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if not peer.standing.is_allowed:
             if limited:

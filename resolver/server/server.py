@@ -123,7 +123,7 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=wall)
+        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
         self._publisher = Publisher(
             settings.blocklist,
             settings.state_dir,

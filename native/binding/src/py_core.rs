@@ -130,7 +130,8 @@ impl Core {
     }
 
     fn publish_notifiers(&self, addresses: Vec<Vec<u8>>) -> PyResult<()> {
-        let addresses = addresses.iter().map(|address| address_from(address)).collect::<PyResult<Vec<_>>>()?;
+        let addresses =
+            addresses.iter().map(|address| address_from(address)).collect::<PyResult<Vec<_>>>()?;
         self.shared_flow.flow.publish_notifiers(addresses);
         Ok(())
     }
