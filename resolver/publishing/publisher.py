@@ -337,7 +337,6 @@ class Publisher:
             policy = await asyncio.to_thread(
                 make_policy, image, generation, wall := self._wall(), now := self._clock.now(), prefixes
             )
-            timetable = await asyncio.to_thread(Timetable, image)
             # Meanwhile a date may have come, or other prefixes: no two policies share a generation.
             # Nothing is awaited from here to the swap, or it would be so again.
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
