@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 6
+INTERFACE: Final = 7
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -132,6 +132,12 @@ class Core(NativeGates, Protocol):
 
     def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
         """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
+
+    def enter(self, address: bytes, mark: int) -> int:
+        """Give a query that Python asks a place to wait; see `flow.shares`."""
+
+    def leave(self, address: bytes, mark: int) -> None:
+        """It waits no more."""
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
