@@ -8,9 +8,10 @@ protocols, so that it can be tested, and type-checked, where nothing is compiled
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 7
+INTERFACE: Final = 8
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -130,8 +131,18 @@ class Core(NativeGates, Protocol):
     @property
     def waiting(self) -> int: ...
 
-    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
-        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on."""
+    def publish(
+        self,
+        path: str,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
+        """Judge by the image in `path` from now on.  Raises ValueError: unusable, the old one serves on.
+
+        `nat64_prefixes`: those of the network, (16 octets, bits).
+        """
 
     def enter(self, address: bytes, mark: int) -> int:
         """Give a query that Python asks a place to wait; see `flow.shares`."""
@@ -141,6 +152,9 @@ class Core(NativeGates, Protocol):
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to Python from now on."""
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 

@@ -34,6 +34,8 @@ _DOWNLOAD_FACTS = (
     "allow_private",
     "access",
     "discover",
+    "tsig",
+    "tls_ca",
 )
 
 Kind = Literal["gained", "lost", "changed"]
@@ -337,6 +339,12 @@ def _download_facts(download: Download | None, folder: Path) -> dict[str, str | 
     if (wanted := download.signature) is not None:
         location = wanted.location if wanted.is_url else _from_folder(Path(wanted.location), folder)
         signature = " ".join(filter(None, (wanted.scheme, wanted.key_id, wanted.key, "at", location)))
+    tsig = tls_ca = None
+    if (transfer := download.transfer) is not None:
+        tls_ca = None if transfer.tls_ca is None else _from_folder(Path(transfer.tls_ca), folder)
+        if transfer.tsig is not None:
+            file = _from_folder(Path(transfer.tsig.secret_file), folder)
+            tsig = f"{transfer.tsig.name} {transfer.tsig.algorithm} {file}"
     values = (
         download.url,
         str(download.refresh_s),
@@ -347,6 +355,8 @@ def _download_facts(download: Download | None, folder: Path) -> dict[str, str | 
         str(download.allow_private).lower(),
         _written_fact(download.access),
         _written_fact(download.discover),
+        tsig,
+        tls_ca,
     )
     return dict(zip(_DOWNLOAD_FACTS, values, strict=True))
 

@@ -24,6 +24,7 @@ from resolver.blocklist.access import (
     discovery_of,
 )
 from resolver.blocklist.registers import RegisterFormat, register_from_json
+from resolver.blocklist.transfers import TRANSFER_FORMATS, Transfer, is_transfer, transfer_from, transfer_of
 from resolver.problems import show
 from resolver.wire.names import name_from_text
 
@@ -44,8 +45,12 @@ _DOWNLOAD_KEYS = frozenset(
         "allow_private",
         "access",
         "discover",
+        "tsig",
+        "tls_ca",
     }
 )
+_HTTP_KEYS = frozenset({"sha256", "signature", "allow_http", "allow_private", "access", "discover"})
+_TRANSFER_KEYS = frozenset({"tsig", "tls_ca"})
 KEY_OCTETS = 32
 """An Ed25519 public key (RFC 8032 §5.1.5)."""
 _FIELD = 2**255 - 19
@@ -95,6 +100,15 @@ class Download:
     access: Access | None = None
     discover: Discovery | None = None
     """`url` is then a page that names the list's link."""
+    transfer: Transfer | None = None
+    """For a zone that is transferred; None: it is fetched over HTTP."""
+
+    @property
+    def secret_files(self) -> tuple[str, ...]:
+        """Files that nobody else may read."""
+        tsig = None if self.transfer is None else self.transfer.tsig
+        own = () if tsig is None else (tsig.secret_file,)
+        return own if self.access is None else (*self.access.secret_files, *own)
 
     @property
     def may_use_http(self) -> bool:
@@ -105,6 +119,8 @@ class Download:
     def proof(self) -> str:
         """What a stored copy was held against; another proof needs another download."""
         key = "" if self.signature is None else f"{self.signature.scheme}:{self.signature.key}"
+        if self.transfer is not None and self.transfer.tsig is not None:
+            key = f"tsig:{self.transfer.tsig.algorithm}:{self.transfer.tsig.name}"
         return f"{self.sha256 or ''}|{key}"
 
 
@@ -135,7 +151,7 @@ def download_of(
 
     `folder`: where a relative path of a signature starts.
     """
-    if entry.url is None:
+    if not entry.url:
         if entry.path is None:
             error("path", "is missing; allowed: the path of a file, or a url to download it from")
         for key in sorted(_DOWNLOAD_KEYS & entry.model_fields_set):
@@ -144,22 +160,30 @@ def download_of(
     if entry.path is not None:
         error("url", "a list has either a path or a url; the downloaded copy is kept in state_dir")
         return None
+    if is_transfer(entry.url[0]):
+        return _transferred(entry, entry.url, folder, octets_max, error)
+    for key in sorted(_TRANSFER_KEYS & entry.model_fields_set):
+        error(key, "is only for zones that are transferred: a url of axfr:// or axfr+tls://")
+    if len(entry.url) > 1:
+        error("url", "only the primaries of a zone (axfr://, axfr+tls://) can be several")
+        return None
+    url = entry.url[0]
     try:
         key = "url"
-        scheme = split_url(entry.url).scheme
+        scheme = split_url(url).scheme
         key = "sha256"
         sha256 = None if entry.sha256 is None else sha256_from(entry.sha256)
         key = "signature"
-        signature = None if entry.signature is None else _signature_of(entry.signature, entry.url, folder)
+        signature = None if entry.signature is None else _signature_of(entry.signature, url, folder)
         key = "access"
-        access = None if entry.access is None else access_of(entry.access, entry.url, folder)
+        access = None if entry.access is None else access_of(entry.access, url, folder)
         key = "discover"
         discover = None if entry.discover is None else discovery_of(entry.discover)
     except ValueError as objection:
         error(key, str(objection))
         return None
     download = Download(
-        url=entry.url,
+        url=url,
         refresh_s=entry.refresh_s,
         timeout_s=entry.timeout_s,
         octets_max=octets_max,
@@ -177,6 +201,30 @@ def download_of(
             "or accept it with allow_http: true",
         )
     return download
+
+
+def _transferred(
+    entry: ListEntry, urls: tuple[str, ...], folder: Path, octets_max: int, error: Callable[[str, str], None]
+) -> Download | None:
+    """What an entry with axfr:// says.  None after an `error(key, why)`."""
+    for key in sorted(_HTTP_KEYS & entry.model_fields_set):
+        error(key, "is not for zone transfers: TSIG and TLS prove where a zone comes from")
+    if entry.format not in TRANSFER_FORMATS:
+        error("format", f"a zone that is transferred is read as rpz, not as {entry.format}")
+        return None
+    try:
+        transfer = transfer_of(urls, entry.tsig, entry.tls_ca, folder)
+    except ValueError as objection:
+        error("url", str(objection))
+        return None
+    return Download(
+        url=" ".join(urls),
+        refresh_s=entry.refresh_s,
+        timeout_s=entry.timeout_s,
+        octets_max=octets_max,
+        allow_private=True,
+        transfer=transfer,
+    )
 
 
 def _signature_of(entry: SignatureEntry, list_url: str, folder: Path) -> SignatureSpec:
@@ -208,6 +256,8 @@ def downloaded_list_from(fields: Mapping[str, Any]) -> DownloadedList:
         download["signature"] = SignatureSpec(**download["signature"])
     download["access"] = access_from_json(download["access"])
     download["discover"] = discovery_from_json(download["discover"])
+    if download.get("transfer") is not None:
+        download["transfer"] = transfer_from(download["transfer"])
     register = register_from_json(fields["register"])
     return DownloadedList(**{**fields, "download": Download(**download), "register": register})
 

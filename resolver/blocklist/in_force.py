@@ -52,8 +52,14 @@ class InForce:
             kind = kinds[effect]
             kind[owner] = kind.get(owner, 0) | REACHES[form]
         self._excepted = self._allowed.keys() | self._protected.keys()
-        self.domains = {entry: label for entry, label in written.items() if self.parts(entry)}
+        self.domains: dict[Entry, str] = {}
         """Every entry that has an effect, and the exchange it is of."""
+        self._partial: dict[Entry, int] = {}
+        for entry, label in written.items():
+            if parts := self.parts(entry):
+                self.domains[entry] = label
+                if parts != REACHES[entry[1]]:
+                    self._partial[entry] = parts
         self.networks: dict[IPv4Network | IPv6Network, str] = {
             rule.network: rule.rule.label for rule in blocklist.address_rules if rule.rule.label in active
         }
@@ -110,6 +116,10 @@ class InForce:
         ):
             return reach
         return sum(bit for bit in (ITSELF, BELOW) if reach & bit and self.blocks(owner, bit))
+
+    def own_parts(self, entry: Entry) -> int:
+        """The same of one of `domains`, without judging it again."""
+        return self._partial.get(entry) or REACHES[entry[1]]
 
     def has_network(self, network: IPv4Network | IPv6Network) -> bool:
         """Whether answers that point into the network are blocked."""

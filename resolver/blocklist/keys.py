@@ -134,6 +134,14 @@ OrderIds = Annotated[
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Urls = Annotated[
+    tuple[OneLine, ...] | None,
+    Field(strict=False),
+    BeforeValidator(_as_list),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+    ),
+]
 _NAME_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1}
 NameEntries = Annotated[
     Any,
@@ -321,6 +329,18 @@ class SignatureEntry(Section):
     )
 
 
+class TsigEntry(Section):
+    """The key of a zone transfer (RFC 8945)."""
+
+    name: OneLine = text_setting(..., "The key's name, as the primary has it.", longest=255)
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"] = setting(
+        "hmac-sha256", "The key's algorithm."
+    )
+    secret_file: OneLine = text_setting(
+        ..., "The file of the secret: base64, or what tsig-keygen writes.", longest=4_096
+    )
+
+
 class LoginEntry(Section):
     """A token that is asked for before the list is."""
 
@@ -362,8 +382,19 @@ class ListEntry(Overrides):
 
     name: OneLine = text_setting(..., f"Metric label: {ID_FORM}.", longest=63)
     path: OneLine | None = text_setting(None, "The file; relative to the blocklist's folder.", longest=4_096)
-    url: OneLine | None = text_setting(
-        None, "Where it is downloaded from, instead of path: https://...", longest=4_096
+    url: Urls = setting(
+        None,
+        "Where it comes from, instead of path: https://..., or the primaries of a zone, one or a list: "
+        "axfr://192.0.2.1:53/zone.example, axfr+tls://192.0.2.1:853/zone.example#ns.example",
+        allowed="a URL, or a list of URLs",
+    )
+    tsig: TsigEntry | None = setting(
+        None,
+        "The key that signs a zone transfer.",
+        allowed="a mapping with name, algorithm and secret_file",
+    )
+    tls_ca: OneLine | None = text_setting(
+        None, "File of the certificate authorities for axfr+tls://; absent: the system's.", longest=4_096
     )
     refresh_s: int = setting(86_400, "How often it is fetched.", unit="seconds", least=300, most=31_536_000)
     timeout_s: float = setting(

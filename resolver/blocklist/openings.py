@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from resolver.blocklist.conflicts import entry_text
-from resolver.blocklist.in_force import BELOW, ITSELF, Entry, InForce, next_start
+from resolver.blocklist.in_force import BELOW, ITSELF, Entry, InForce, next_start, suffixes
 from resolver.blocklist.spelling import readable
 from resolver.plurals import counted
 from resolver.policy.verdict import PolicyRule, RuleForm
@@ -172,7 +172,7 @@ class Comparison:
     def __init__(self, old: InForce, new: InForce) -> None:
         self.old = old
         self.new = new
-        self.domains = [entry for entry in old.domains if old.parts(entry) & ~new.parts(entry)]
+        self.domains = [entry for entry in old.domains if old.own_parts(entry) & ~new.parts(entry)]
         """Entries of which at least a part is not blocked any more."""
         self.networks = [network for network in old.networks if not new.has_network(network)]
         self.lists = sorted(old.lists.keys() - new.lists.keys())
@@ -238,7 +238,7 @@ class Comparison:
         """Exceptions, each with whether it tells of something confidential."""
         owners = {owner for (owner, _), label in self.old.domains.items() if self.old.is_confidential(label)}
         for owner, form in entries:
-            is_secret = any(owner[at:] in owners for at in range(len(owner))) if owners else False
+            is_secret = bool(owners) and not owners.isdisjoint(suffixes(owner))
             yield readable(entry_text(owner, form)), is_secret
 
     def _list_rule(self, name: str) -> PolicyRule | None:

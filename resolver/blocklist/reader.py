@@ -421,7 +421,11 @@ class _Reader:
             ListSpec(
                 name=entry.name,
                 path=UNPLACED if download else self._path.parent / (entry.path or ""),
-                format=register.text if register else entry.format,
+                format=register.text
+                if register
+                else "rpz"
+                if download and download.transfer
+                else entry.format,
                 match=None if entry.match is None else RuleForm(entry.match),
                 kind=entry.kind,
                 rule=rule,

@@ -15,6 +15,7 @@ import sys
 from typing import Any, Final
 
 from resolver.wire.response import ChainLink, Response
+from resolver.wire.turning import Turning
 
 _NEVER: Final = -math.inf
 
@@ -70,6 +71,7 @@ class CacheEntry:
         "seat",
         "stale_until",
         "stored_at",
+        "turning",
     )
 
     def __init__(self, seat: Seat) -> None:
@@ -93,6 +95,8 @@ class CacheEntry:
         """Policy generation of `judgement`; -1: not judged."""
         self.judgement: Any = None
         """The caller's note, of the caller's type."""
+        self.turning: Turning | None = None
+        """Which addresses of the answer may take turns; shared, so that it costs no memory."""
 
     def is_fresh(self, now: float) -> bool:
         """Whether the answer is within its TTL."""

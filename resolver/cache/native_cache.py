@@ -15,6 +15,7 @@ from resolver.plane import EntryFields, NativeCacheCore, ResponseFields
 from resolver.wire.numbers import NegativeKind
 from resolver.wire.question import Question
 from resolver.wire.response import ChainLink, Response
+from resolver.wire.turning import turning_part
 
 _KINDS: Final = (None, NegativeKind.NXDOMAIN, NegativeKind.NODATA)
 """By the number that stands for them on the line."""
@@ -118,6 +119,7 @@ def entry_of(qname: bytes, fields: EntryFields) -> CacheEntry:
     entry = CacheEntry(_NOWHERE)
     if response is not None:
         entry.response = response_of(qname, response)
+        entry.turning = turning_part(entry.response)
     entry.stored_at = stored_at
     entry.expires_at = expires_at
     entry.stale_until = stale_until

@@ -4,8 +4,9 @@ Knows: RFC 2308 (negative answers), RFC 8767 (stale answers), RFC 9520 (failures
 Does not know: sockets, clocks (`now` comes in), policy, how an answer is sent.
 Theory: a table of names per kind, a kind being a type with the DO and CD bits, so that no answer serves a
 question that asked for other records or other checks.  A positive answer and NODATA are kept under their
-type; NXDOMAIN under a kind of its own, for it denies every type.  The class is always IN.  Entries are found
-by comparing the whole name, never by its hash alone.
+type; NXDOMAIN under a kind of its own, for it denies every type but those of which records are kept: it was
+learnt by another type's question then, and some servers deny a name for want of a type.  The class is always
+IN.  Entries are found by comparing the whole name, never by its hash alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from resolver.cache.eviction import FREQUENCY_MAX, SMALL_SHARE, EvictionQueues
 from resolver.wire.numbers import NegativeKind
 from resolver.wire.question import Question
 from resolver.wire.response import Response
+from resolver.wire.turning import turning_part
 
 ANY_TYPE: Final = 1 << 16
 """Stands for the type in an NXDOMAIN's kind; no real type is that large."""
@@ -139,6 +141,8 @@ class ResponseCache:
             self._empty(qname, other)
         expires_at = now + ttl_s
         entry = self._fill(qname, kind, kept, octets, now, expires_at, expires_at + self._stale_max_s)
+        if len(kept.addresses) > 1:
+            entry.turning = turning_part(kept)
         if self._queues.octets > self._octets_high:
             self._make_room(now)
         return entry
@@ -152,7 +156,7 @@ class ResponseCache:
         flags = dnssec_ok << 1 | checking_disabled
         kind = qtype << 2 | flags
         typed = self._find(qname, kind)
-        entry = _newer_usable(typed, self._denials[flags].get(qname), now)
+        entry = _better_usable(typed, self._denials[flags].get(qname), now)
         if entry is None and typed is not None and typed.response is None:
             entry = typed
         if entry is not None:
@@ -181,11 +185,12 @@ class ResponseCache:
         self, entry: CacheEntry | None, denial: CacheEntry | None, now: float
     ) -> CacheEntry | None:
         """A lookup that found no fresh answer of the type: a denial, a stale answer or a failure."""
-        if denial is not None and now < denial.expires_at:
-            found: CacheEntry | None = denial
+        found: CacheEntry | None
+        if denial is not None and now < denial.expires_at and not _has_records(entry):
+            found = denial
             self.hits += 1
         else:
-            found = _newer_usable(entry, denial, now)
+            found = _better_usable(entry, denial, now)
             if found is None and entry is not None and now < entry.failed_until:
                 found = entry
             if found is not None and now < found.failed_until:
@@ -272,10 +277,15 @@ class ResponseCache:
             self.evictions += 1
 
 
-def _newer_usable(one: CacheEntry | None, other: CacheEntry | None, now: float) -> CacheEntry | None:
-    """Whichever still has an answer, the one learned later if both have."""
-    if one is None or not one.is_usable(now):
-        return other if other is not None and other.is_usable(now) else None
-    if other is not None and other.is_usable(now) and other.stored_at > one.stored_at:
-        return other
-    return one
+def _better_usable(typed: CacheEntry | None, denial: CacheEntry | None, now: float) -> CacheEntry | None:
+    """Whichever still has an answer; beside the type's own records no denial, else the one learned later."""
+    if typed is None or not typed.is_usable(now):
+        return denial if denial is not None and denial.is_usable(now) and not _has_records(typed) else None
+    if denial is None or not denial.is_usable(now) or _has_records(typed):
+        return typed
+    return denial if denial.stored_at > typed.stored_at else typed
+
+
+def _has_records(typed: CacheEntry | None) -> bool:
+    """Whether records of the type are kept, of any age: a denial beside them is another type's."""
+    return typed is not None and typed.response is not None and typed.response.negative is None

@@ -107,7 +107,7 @@ class Explainer:
         self._blocklist = blocklist
         self._settings = settings
         self._directory = directory
-        self._table = _load(blocklist, directory, settings.state_dir, wall)
+        self._table = _load(blocklist, directory, settings, wall)
         self._orders = {key: _order_json(order) for key, order in self._table.orders.items()}
         self._plan = make_plan(settings)
         self._is_allowed = Clients(settings.clients.allow).standing(self._peer.address).is_allowed
@@ -178,13 +178,13 @@ def _order_json(order: dict[str, Any]) -> dict[str, Any]:
     return {**order, **{key: iso_moment(order.get(key)) for key in ("from", "until", "received", "due")}}
 
 
-def _load(blocklist: Path, directory: Path, state_dir: Path, wall: float) -> PolicyTable:
+def _load(blocklist: Path, directory: Path, settings: Settings, wall: float) -> PolicyTable:
     # With the copies of downloaded lists, and with what was approved.
-    image, problems = compile_in_process(blocklist, directory, state_dir=state_dir)
+    image, problems = compile_in_process(blocklist, directory, state_dir=settings.state_dir)
     if image is None:
         raise BadInput(problems)
-    # Its monotonic clock is wall time: nothing else runs by it here.
-    return open_table(image, wall, wall, 1)
+    # Its monotonic clock is wall time: nothing else runs by it here.  What prefixes servers find is unknown.
+    return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ())
 
 
 def _records_of(directory: Path, qname: bytes) -> tuple[Entry, ...]:

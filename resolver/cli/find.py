@@ -64,16 +64,19 @@ class _Found:
     def __init__(self, hit: Hit, policy: Blocklist, zone: tzinfo, now: float) -> None:
         self.hit = hit
         self.orders: tuple[str, ...] = ()
+        self.is_confidential = False
         self.state = NOT_IN_POLICY
         self.starts_at: float | None = None
         self.ends_at: float | None = None
         rule = _rule_of(hit, policy)
         if rule is not None:
             self.orders = rule.orders
+            self.is_confidential = rule.is_confidential
             self.starts_at, self.ends_at = rule.starts_at, rule.ends_at
             self.state = _state_of(rule, now)
         elif hit.kind == "order":
             order = policy.orders[hit.id]
+            self.is_confidential = order.is_confidential
             self.state = Standings(policy).of(order, now).when
             self.starts_at, self.ends_at = order.starts_at, order.ends_at
         self.term = "" if self.state == NOT_IN_POLICY else term_text(self.starts_at, self.ends_at, zone)
@@ -89,6 +92,7 @@ class _Found:
             "in_blocklist": hit.is_in_policy,
             "state": self.state,
             "orders": list(self.orders),
+            "confidential": self.is_confidential,
             "from": iso_moment(self.starts_at),
             "until": iso_moment(self.ends_at),
         }
@@ -116,6 +120,7 @@ def _table(found: list[_Found]) -> Table:
         table.add_column(column, overflow="fold")
     for one in found:
         hit = one.hit
-        cells = (hit.kind, hit.id, hit.name, hit.matched, one.state, one.term, ", ".join(one.orders))
+        state = f"{one.state} (confidential)" if one.is_confidential else one.state
+        cells = (hit.kind, hit.id, hit.name, hit.matched, state, one.term, ", ".join(one.orders))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

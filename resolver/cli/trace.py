@@ -93,9 +93,9 @@ def traced_rules(trace: Trace) -> list[TracedRule]:
 
 
 def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[TracedRule]:
-    """Every network around `address`, the smallest first."""
+    """Every network around `address`, the smallest first; then those around IPv4 addresses it carries."""
     traced: list[TracedRule] = []
-    for class_id, line, network, length in table.addresses_at(address):
+    for class_id, line, network, length in table.networks_around(address):
         state = table.class_state(class_id)
         origin = state.origin
         rule = state.rule
@@ -108,7 +108,7 @@ def trace_address(table: PolicyTable, address: bytes, wall: float) -> list[Trace
         if fate is RuleResult.OUTRANKED and not any(rule.fate is RuleResult.DECIDES for rule in traced):
             fate, why = RuleResult.DECIDES, "wins"
         elif fate is RuleResult.OUTRANKED:
-            why = "a smaller network decides"
+            why = "another network decides"
         traced.append(
             TracedRule(
                 fate=fate,

@@ -25,6 +25,7 @@ from resolver.config.settingvalues import (
     Endpoints,
     EndpointText,
     HostNames,
+    Nat64Prefixes,
     Networks,
     PathText,
     Upstreams,
@@ -121,7 +122,14 @@ class UpstreamSection(Section):
         "none: those of `servers`.",
     )
     forward: dict[DomainName, Upstreams] = setting(
-        {}, "Suffix -> its own servers; names under it are never asked elsewhere."
+        {},
+        "Suffix -> its own servers; names under it are never asked elsewhere.  localhost stays here, and "
+        "under '.' the other special names, too.",
+    )
+    nat64_prefixes: Nat64Prefixes | None = setting(
+        None,
+        "Prefixes of /32 to /96 under which the network's NAT64 puts IPv4 addresses (RFC 6052), so that "
+        "rules for addresses see through them; null: ipv4only.arpa tells (RFC 7050); []: none.",
     )
 
 
@@ -140,6 +148,10 @@ class CacheSection(Section):
         unit="seconds",
         least=0,
         most=604_800,
+    )
+    rotate_addresses: bool = setting(
+        True,
+        "Whether the addresses of a kept answer take turns at its front, as most clients take the first.",
     )
 
     @property
@@ -314,10 +326,25 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
         _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
     lines = _key_lines(tree, "upstreams", "forward")
-    for at, servers in zip(lines, settings.upstreams.forward.values(), strict=False):
+    for at, (suffix, servers) in zip(lines, settings.upstreams.forward.items(), strict=False):
+        _check_suffix(suffix, findings, at)
         for server in servers:
             _check_no_loop(server, seen, findings, at, "upstreams.forward")
     _check_keys_differ(settings, tree, findings)
+
+
+def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:
+    """Warn of what `forward` cannot mean: names that stay here whatever it says."""
+    if suffix == b"\0":
+        findings.warning(
+            line,
+            "upstreams.forward: '.' takes every name from upstreams.servers, but special names (localhost, "
+            "test, local, private reverse zones and their like) stay here; name such a zone to forward it",
+        )
+    elif suffix.endswith(b"\x09localhost\0"):
+        findings.warning(
+            line, "upstreams.forward: localhost is never forwarded (RFC 6761 §6.3); this key has no effect"
+        )
 
 
 def _check_no_loop(

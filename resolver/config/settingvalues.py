@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from resolver.problems import show, suggest
+from resolver.wire.carried_addresses import NAT64_PREFIXES_MAX, Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text, name_to_text
 
 Address = IPv4Address | IPv6Address
@@ -165,6 +166,14 @@ def network_from(value: object) -> Network:
     raise ValueError(f"{show(value)} has bits set after its prefix; did you mean '{wider}'?")
 
 
+def nat64_prefix_from(value: object) -> Nat64Prefix:
+    """Read a NAT64 prefix such as `2001:db8:64::/96`."""
+    network = network_from(value)
+    if not isinstance(network, IPv6Network):
+        raise ValueError(f"{show(value)} is no NAT64 prefix; write it as '2001:db8:64::/96'")
+    return nat64_prefix(network)
+
+
 def address_from(value: object) -> Address:
     """Read one IPv4 or IPv6 address."""
     if not isinstance(value, str) or not _is_address(value):
@@ -260,6 +269,7 @@ def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
 EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
 BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
 NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
+Nat64PrefixText = Annotated[Nat64Prefix, *_text(nat64_prefix_from, "2001:db8:64::/96")]
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
 HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
@@ -296,6 +306,7 @@ UpstreamText = Annotated[
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
 BootstrapServers = Annotated[tuple[BootstrapText, ...], Field(strict=False)]
 Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
+Nat64Prefixes = Annotated[tuple[Nat64PrefixText, ...], Field(strict=False, max_length=NAT64_PREFIXES_MAX)]
 Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
 HostNames = Annotated[tuple[HostName, ...], Field(strict=False)]
 Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]

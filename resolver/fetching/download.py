@@ -20,18 +20,18 @@ from typing import IO, NamedTuple
 import httpcore
 
 from resolver.blocklist.downloads import Download, DownloadedList, SignatureSpec
-from resolver.blocklist.rails import LIST_RULES_MIN
 from resolver.durable import Replacement
 from resolver.fetching.access import Secrets, read_secret, read_secrets
 from resolver.fetching.body import Body
 from resolver.fetching.connection import CheckedBackend, default_tls
 from resolver.fetching.discovery import PAGE_OCTETS_MAX, find_link, sha256_in
 from resolver.fetching.hops import Clients, following, header, post_for_token, read_small
-from resolver.fetching.inspection import count_entries
+from resolver.fetching.inspection import check_change, count_entries
 from resolver.fetching.outcome import FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
 from resolver.fetching.stub import Server, Stub
+from resolver.fetching.transfer import ZoneAttempt
 
 IDLE_S = 20.0
 """A server that sends nothing for so long is not going to."""
@@ -93,7 +93,7 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
     before = await asyncio.to_thread(store.notes)
     now = means.wall()
     message = ""
-    attempt = _Attempt(job, store, means, before)
+    attempt = _attempt(job, store, means, before)
     try:
         async with asyncio.timeout(job.wanted.download.timeout_s):
             after, result = await attempt.run()
@@ -105,13 +105,23 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
         result, message = Result.STORAGE, f"cannot keep it: {error.strerror or error}"
     if message:
         failures = before.failures + 1
-        after = replace(before, attempted_at=now, failures=failures, result=result, problem=message)
+        after = replace(attempt.before, attempted_at=now, failures=failures, result=result, problem=message)
+        if after.serial and after.authority_serial != after.serial and not after.behind_since:
+            after = replace(after, behind_since=now)
     else:
-        after = replace(after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="")
+        after = replace(
+            after, attempted_at=now, succeeded_at=now, failures=0, result=result, problem="", behind_since=0.0
+        )
     # The list is in place, or was never touched; a note that can not be written costs no list.
     with contextlib.suppress(OSError):
         await asyncio.to_thread(store.note, after)
     return Outcome(job.wanted.name, result, message, after.octets, after.names, after.succeeded_at)
+
+
+def _attempt(job: Job, store: ListStore, means: Means, before: Notes) -> _Attempt | ZoneAttempt:
+    if job.wanted.download.transfer is None:
+        return _Attempt(job, store, means, before)
+    return ZoneAttempt(job.wanted, store, before, force=job.force, idle_s=means.idle_s, wall=means.wall())
 
 
 class _Attempt:
@@ -123,7 +133,7 @@ class _Attempt:
         self._force = job.force
         self._store = store
         self._means = means
-        self._before = before
+        self.before = before
         self._stub = Stub(job.bootstrap)
         self.secrets = Secrets()
         self._sha256_beside = ""
@@ -131,7 +141,7 @@ class _Attempt:
 
     async def run(self) -> tuple[Notes, Result]:
         """All steps, in the order that lets the cheap and telling ones come first."""
-        download, before = self._download, self._before
+        download, before = self._download, self.before
         is_known = before.proof == download.proof and await asyncio.to_thread(
             self._store.is_about_copy, before
         )
@@ -150,7 +160,7 @@ class _Attempt:
             new.discard()
 
     async def _accept(self, new: Replacement, fetched: _Fetched, is_known: bool) -> tuple[Notes, Result]:
-        download, before = self._download, self._before
+        download, before = self._download, self.before
         await asyncio.to_thread(new.file.flush)
         path = new.path
         # Proofs first: nobody parses what was not meant for us.
@@ -178,20 +188,9 @@ class _Attempt:
         if fetched.sha256 == before.sha256 and await asyncio.to_thread(self._store.is_about_copy, before):
             return notes, Result.UNCHANGED
         if not self._force:
-            self._check_change(before.names if self._store.has_copy() else 0, names)
+            check_change(self._list, before.names if self._store.has_copy() else 0, names)
         await asyncio.to_thread(new.commit)
         return replace(notes, changed_at=self._means.wall()), Result.UPDATED
-
-    def _check_change(self, before: int, now: int) -> None:
-        percent = self._list.change_max_percent
-        if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
-            return
-        verb = "shrank" if now < before else "grew"
-        raise FetchFailed(
-            Result.CHANGED_TOO_MUCH,
-            f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
-            f"mean it, run: exchange-resolver lists update {self._list.name} --force",
-        )
 
     async def _signature(self, spec: SignatureSpec) -> bytes:
         if not spec.is_url:
@@ -270,10 +269,10 @@ class _Attempt:
         url = await self._list_url()
         # What an ETag says of one link it does not say of the next.
         may_be_unchanged = may_be_unchanged and self._download.discover is None
-        if may_be_unchanged and self._before.etag:
-            conditions["If-None-Match"] = self._before.etag
-        if may_be_unchanged and self._before.last_modified:
-            conditions["If-Modified-Since"] = self._before.last_modified
+        if may_be_unchanged and self.before.etag:
+            conditions["If-None-Match"] = self.before.etag
+        if may_be_unchanged and self.before.last_modified:
+            conditions["If-Modified-Since"] = self.before.last_modified
         async with self._clients() as clients, self._get(clients, url, conditions) as reply:
             if reply.status == 304:
                 return _Fetched(True, "", "", "", 0)

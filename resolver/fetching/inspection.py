@@ -15,6 +15,7 @@ from pathlib import Path
 import xxhash
 
 from resolver.blocklist.downloads import DownloadedList
+from resolver.blocklist.rails import LIST_RULES_MIN
 from resolver.blocklist.registers import RegisterFormat
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.known_names.protected import built_in_protected
@@ -58,6 +59,22 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     if not count:
         raise FetchFailed(Result.NOT_A_LIST, "it has only public suffixes and shared platforms")
     return count
+
+
+def check_change(wanted: DownloadedList, before: int, now: int) -> None:
+    """Refuse a list whose number of names changed by more than the list permits.
+
+    Raises FetchFailed (CHANGED_TOO_MUCH).  `before`: of the copy that is here; 0: there is none.
+    """
+    percent = wanted.change_max_percent
+    if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
+        return
+    verb = "shrank" if now < before else "grew"
+    raise FetchFailed(
+        Result.CHANGED_TOO_MUCH,
+        f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
+        f"mean it, run: exchange-resolver lists update {wanted.name} --force",
+    )
 
 
 def _count_records(path: Path, wanted: DownloadedList, register: RegisterFormat) -> int:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -29,6 +30,8 @@ from resolver.plurals import counted
 
 GRACE_S = 60.0
 """A child gets this beyond the download's own time, to start, to verify and to count."""
+NOTIFY_PAUSE_S = 1.0
+"""Between two attempts that primaries ask for."""
 BUSY_RETRY_S = 30.0
 """When somebody else is downloading the same list."""
 
@@ -50,6 +53,10 @@ class Followed:
     is_read: bool = False
     """Whether the notes on disk have been looked at since it was last followed."""
     was_tried: bool = False
+    tried_at: float = -math.inf
+    """Monotonic seconds at which the last attempt began."""
+    is_notified: bool = False
+    """Whether a primary has announced a change since then."""
     failures: int = 0
     """In a row, since this server started: a restart is often the repair, so it begins anew."""
     downloads: Counter[Result] = field(default_factory=Counter)
@@ -95,6 +102,15 @@ class ListKeeper:
             entry.wanted = wanted
             entry.is_read = False
             self._followed[wanted.name] = entry
+        self._wake.set()
+
+    def notified(self, names: Iterable[str]) -> None:
+        """A primary says that the zones of these lists changed: they are due, each at most once a second."""
+        now = self._clock.now()
+        for name in names:
+            if (entry := self._followed.get(name)) is not None:
+                entry.due = min(entry.due, max(now, entry.tried_at + NOTIFY_PAUSE_S))
+                entry.is_notified = True
         self._wake.set()
 
     def start(self) -> None:
@@ -176,6 +192,8 @@ class ListKeeper:
 
     async def _fetch(self, entry: Followed) -> None:
         name = entry.wanted.name
+        entry.is_notified = False
+        entry.tried_at = self._clock.now()
         outcome = await self._run(entry.wanted)
         entry.downloads[outcome.result] += 1
         store = ListStore(self._state_dir, name)
@@ -189,7 +207,12 @@ class ListKeeper:
             entry.due = self._clock.now() + BUSY_RETRY_S
         else:
             entry.failures += 1
-            entry.due = self._clock.now() + retry_s(entry.wanted.download, entry.failures, self._roll())
+            entry.due = self._clock.now() + retry_s(
+                entry.wanted.download, entry.notes, entry.failures, self._roll()
+            )
+        if entry.is_notified:
+            # The change may have come after the primary was asked.
+            entry.due = max(self._clock.now(), entry.tried_at + NOTIFY_PAUSE_S)
         self._settled.set()
         self._on_looked()
         self._tell(entry, outcome)
@@ -210,11 +233,14 @@ class ListKeeper:
         elif entry.has_copy:
             age_h = (self._wall() - entry.notes.succeeded_at) / 3600
             log.warning(
-                "list %s: %s: %s; the last good copy serves, %.1f hours old",
+                "list %s: %s: %s; the last good copy serves, %.1f hours old%s",
                 name,
                 outcome.result,
                 outcome.message,
                 age_h,
+                ", older than its authority wants it to be (SOA expire)"
+                if 0 < entry.notes.soa_expire_s < age_h * 3600
+                else "",
             )
         else:
             log.error(

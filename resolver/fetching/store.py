@@ -57,6 +57,19 @@ class Notes:
     """Of the last attempt."""
     problem: str = ""
     """Why it failed; empty when it did not."""
+    serial: int = 0
+    """Of a transferred zone: the copy's."""
+    authority_serial: int = 0
+    """The newest that a primary has said."""
+    behind_since: float = 0.0
+    """When a primary was first seen to have a newer zone than the copy; 0: none has."""
+    transferred_as: str = ""
+    """How the copy came: `whole` (AXFR) or by `changes` (IXFR)."""
+    soa_refresh_s: int = 0
+    soa_retry_s: int = 0
+    soa_expire_s: int = 0
+    is_digest_verified: bool = False
+    """Whether the copy carries a digest of itself (ZONEMD) that fits."""
 
 
 class ListStore:

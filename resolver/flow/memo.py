@@ -16,12 +16,16 @@ from resolver.cache.eviction import FREQUENCY_MAX
 from resolver.flow.outcome import Respond
 from resolver.wire.query import Query
 from resolver.wire.ttl import age_body
+from resolver.wire.turning import Turning
 
 ENTRY_OVERHEAD_OCTETS = 430
 """What CPython needs for one entry beside its octets: dict slot, key, `Respond`, `Remembered` (64-bit)."""
 
 CACHE_ENTRY_OCTETS = 600
 """What a cache entry that only the memo still holds needs beside its body."""
+
+TURN_OVERHEAD_OCTETS = 50
+"""What each order of an answer needs beside its octets: the object and its place in a list."""
 
 MEMO_OCTETS_MAX = 64 << 20
 """More gains nothing: some 60,000 questions are a network's hot set."""
@@ -46,6 +50,19 @@ class Remembered:
     """What to rebuild the answer from when its TTLs have aged: `head`, the body of `entry`, `opt`."""
     head: bytes = b""
     opt: bytes = b""
+    turning: Turning | None = None
+    """Which addresses of the answer take turns, its offset that of a body behind `turn_at`."""
+    turn_at: int = 0
+    turns: list[bytes] | None = None
+    """The answer in each order, made when first wanted (empty till then); the first is as it is kept."""
+
+    def in_order(self, number: int) -> bytes:
+        """The tail in the order that `number` chooses, made now."""
+        assert self.turns is not None and self.turning is not None
+        number %= len(self.turns)
+        tail = self.turning.moved(self.turns[0], self.turn_at, self.turning.shifts[number])
+        self.turns[number] = tail
+        return tail
 
     def aged(self, entry: CacheEntry, now: float) -> Respond:
         """The answer, the TTLs of what `entry` gave it brought up to this second."""
@@ -53,10 +70,17 @@ class Remembered:
         assert entry.response is not None
         answer = self.answer
         answer.tail = self.head + age_body(entry.response, age_s) + self.opt
+        if self.turning is not None:
+            self.turns = orders_of(answer.tail, self.turning)
         self.good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
         if entry.frequency < FREQUENCY_MAX:
             entry.frequency += 1  # the cache never sees these uses
         return answer
+
+
+def orders_of(tail: bytes, turning: Turning) -> list[bytes]:
+    """The orders of an answer, all but the first still to be made."""
+    return [tail, *[b""] * (len(turning.shifts) - 1)]
 
 
 class Memo:
@@ -93,9 +117,18 @@ class Memo:
         return False
 
     def consider(
-        self, query: Query, answer: Respond, generation: int, good_until: float, entry: CacheEntry | None
+        self,
+        query: Query,
+        answer: Respond,
+        generation: int,
+        good_until: float,
+        entry: CacheEntry | None,
+        turning: Turning | None,
     ) -> None:
-        """Remember `answer`, made from the body of `entry` if any, once its query is asked again."""
+        """Remember `answer`, made from the body of `entry` if any, once its query is asked again.
+
+        `turning`: which addresses in it take turns; they are in the order that is this query's.
+        """
         key = query.octets[2:]
         if not self.is_asked_again(key):
             return
@@ -106,11 +139,18 @@ class Memo:
             known.entry = entry
             known.head = tail[:body_at]
             known.opt = tail[body_at + len(entry.response.body) :]
+        if turning is not None and not tail[0] & 0x02:
+            known.turning = turning
+            known.turn_at = query.question_end - 2
+            tail = turning.turned_back(tail, known.turn_at, query.octets[1])
+            known.turns = orders_of(tail, turning)
         self.remember(key, known)
 
     def remember(self, key: bytes, known: Remembered) -> None:
         """Keep an answer for queries whose octets after the ID are `key`."""
         octets = ENTRY_OVERHEAD_OCTETS + len(key) + len(known.answer.tail) + len(known.head) + len(known.opt)
+        if known.turns is not None:
+            octets += len(known.turns) * (len(known.answer.tail) + TURN_OVERHEAD_OCTETS)
         if known.entry is not None and known.entry.response is not None:
             # The cache may let its entry go while we hold it.
             octets += CACHE_ENTRY_OCTETS + len(known.entry.response.body)

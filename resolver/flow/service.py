@@ -30,9 +30,11 @@ from resolver.flow.outcome import (
 )
 from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
-from resolver.flow.redirect import Redirects, led_answer
+from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder
+from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
 from resolver.flow.shares import Places, Shares
+from resolver.flow.unreadable import TakeNotify, answer_unreadable
 from resolver.flow.waiting import Deliver, Waiter, is_same_question, mark_of, why_not
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
@@ -40,20 +42,13 @@ from resolver.policy.answer import policy_answer, prepared_answer
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
-from resolver.wire.encode import COPIED_FLAGS, encode_malformed, response_limit
-from resolver.wire.numbers import (
-    META_TYPES,
-    ExtendedError,
-    Flag,
-    NegativeKind,
-    Qclass,
-    Qtype,
-    Rcode,
-)
+from resolver.wire.encode import COPIED_FLAGS, response_limit
+from resolver.wire.numbers import META_TYPES, ExtendedError, Flag, Qclass, Qtype, Rcode
 from resolver.wire.query import Malformed, Query, parse_query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
-from resolver.wire.ttl import age_body, with_ttl
+from resolver.wire.ttl import age_body
+from resolver.wire.turning import Turning
 
 # Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
 # 0.17 µs); the gates read several per query, so they are read once, here.
@@ -71,9 +66,6 @@ _RD = int(Flag.RD)
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
-
-STALE_TTL_S = 30
-"""TTL of a stale answer (RFC 8767 §4 recommends 30 seconds)."""
 
 ANY_TTL_S = 3600
 """TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
@@ -95,6 +87,7 @@ class Service:
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
         places: Places | None = None,
+        rotate_addresses: bool = True,
     ) -> None:
         self._policy = policy
         self._everybody = policy.everybody
@@ -106,6 +99,7 @@ class Service:
         self.places = Shares() if places is None else places
         self._call_later = clock.call_later
         self._clients = clients
+        self._rotates = rotate_addresses
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
@@ -114,6 +108,8 @@ class Service:
         self._reply = replies.reply
         self._reply_from = replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
+        self.take_notify: TakeNotify | None = None
+        """Answers NOTIFY (RFC 1996) of those it knows; None: nobody does."""
         self.waiting = 0
         """Clients that wait for an upstream."""
         self.overloads = 0
@@ -158,10 +154,16 @@ class Service:
             if known is None and memo.old:
                 known = memo.recall(key)
             if known is not None and known.generation == table.generation:
+                answer = None
                 if now < known.good_until:
-                    return known.answer
-                if known.entry is not None and now < known.entry.expires_at:
-                    return known.aged(known.entry, now)
+                    answer = known.answer
+                elif known.entry is not None and now < known.entry.expires_at:
+                    answer = known.aged(known.entry, now)
+                if answer is not None:
+                    if known.turns is not None:
+                        number = octets[1]
+                        answer.tail = known.turns[number % len(known.turns)] or known.in_order(number)
+                    return answer
         return self._pass_gates(octets, peer, table, limited, now)
 
     def answer_punted(self, octets: bytes, peer: Peer, asked_at: float, now: float) -> Outcome:
@@ -189,16 +191,13 @@ class Service:
         # Accept filter first: nothing behind it ever sees octets that are not one whole query.
         query = parse_query(octets)
         if isinstance(query, Malformed):
-            if query.rcode is None:
-                return Drop(query.reason, close=True)
-            if limited:
-                return Drop("rate_limit")
-            return Respond(encode_malformed(octets, query.rcode)[2:], query.rcode, None, _FROM_HERE)
+            return answer_unreadable(octets, query, peer.address, self.take_notify, limited=limited)
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if not peer.standing.is_allowed:
             if limited:
                 return Drop("rate_limit", qtype=query.qtype)  # REFUSED with its reason is larger than a query
-            prohibited = ((ExtendedError.PROHIBITED, "not a client of this resolver"),)
+            # Without a text: the query's address may be somebody else's, so the answer hardly outgrows it.
+            prohibited = ((ExtendedError.PROHIBITED, ""),)
             return self._reply(query, peer, Rcode.REFUSED, ede=prohibited, ra=False)
         # The rate before the work: TC=1 costs a real client one TCP connection, a forged one nothing.
         if limited:
@@ -321,7 +320,7 @@ class Service:
         if entry is not None:
             assert entry.response is not None
             response = entry.response  # its TTLs are within the operator's bounds
-            judgement = self._judgement(query, table, verdict, entry, now)
+            judgement = judgement_on(entry, query, table, verdict, now)
         else:
             judgement = table.judge_response(verdict, query.qname, query.qtype, response, now)
         body = response.body
@@ -339,23 +338,18 @@ class Service:
         self, ask: Ask, redirect: Redirect, result: Answered | Failed, now: float
     ) -> Respond | Drop:
         """The CNAME of a rule, with what upstreams said of its target."""
-        query = ask.query
-        verdict = redirect.verdict
         table = self._table_of(ask.peer)
-        if ask.generation != table.generation and redirect.kept is None:
-            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
-            if verdict.is_blocked and verdict.match != redirect.verdict.match:
-                return self._deny_here(query, ask.peer, verdict, now, None)
+        if ask.generation != table.generation and (denied := denied_meanwhile(table, ask, redirect, now)):
+            return self._deny_here(ask.query, ask.peer, denied[0], now, denied[1])
         response: Response | None = None
         if not isinstance(result, Failed):
-            entry: CacheEntry | None = result.kept
             # The TTLs of what was kept are within the operator's bounds.
-            response = result.response if entry is None else entry.response
+            response = result.response if result.kept is None else result.kept.response
         found = self._redirects.finish(table, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
-            return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
-        return led_answer(query, ask.peer, redirect, found, now)
+            return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
+        return led_answer(ask.query, ask.peer, redirect, found, now)
 
     def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
@@ -375,51 +369,42 @@ class Service:
 
     # Answers.
 
-    def _judgement(
-        self, query: Query, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
-    ) -> Verdict:
-        """The response-side verdict on a cached answer, judged again after each reload."""
-        judgement: Verdict | None = entry.judgement
-        if entry.judged_generation != table.generation or judgement is None or now >= judgement.valid_until:
-            assert entry.response is not None
-            judgement = table.judge_response(verdict, query.qname, query.qtype, entry.response, now)
-            entry.judgement = judgement
-            entry.judged_generation = table.generation
-        return judgement
-
     def _from_entry(
         self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
+        judgement = over_transport(peer, judgement_on(entry, query, table, verdict, now))
         age_s = int(now - entry.stored_at)
         capped_s = cap_s(judgement, now)
         body = age_body(response, age_s, ttl_max=capped_s)
         if judgement.is_blocked:
             return self._deny(query, peer, judgement, now, response, body)
+        turning = entry.turning if self._rotates else None
+        if turning is not None:
+            body = turning.turned(body, query.octets[1])
         answer = self._reply_from(query, peer, response, body, _FROM_CACHE, judgement)
         good_until = min(entry.stored_at + age_s + 1, entry.expires_at)
         if capped_s is not None:
             # The whole seconds left become one fewer at this moment.
             good_until = min(good_until, judgement.valid_until - capped_s)
-            return self._remember(query, peer, answer, good_until)
-        return self._remember(query, peer, answer, good_until, entry)
+            return self._remember(query, peer, answer, good_until, None, turning)
+        return self._remember(query, peer, answer, good_until, entry, turning)
 
     def _serve_stale(
         self, query: Query, peer: Peer, table: PolicyTable, verdict: Verdict, entry: CacheEntry, now: float
     ) -> Outcome:
         response = entry.response
         assert response is not None
-        judgement = over_transport(peer, self._judgement(query, table, verdict, entry, now))
-        capped_s = cap_s(judgement, now)
-        body = with_ttl(response, STALE_TTL_S if capped_s is None else min(STALE_TTL_S, capped_s))
+        judgement = over_transport(peer, judgement_on(entry, query, table, verdict, now))
+        body = stale_body(response, judgement, now)
         if judgement.is_blocked:
             # A stale name that is now blocked gets an ordinary policy answer.
             return self._deny(query, peer, judgement, now, response, body)
-        nxdomain = response.negative is NegativeKind.NXDOMAIN
-        code = ExtendedError.STALE_NXDOMAIN_ANSWER if nxdomain else ExtendedError.STALE_ANSWER
-        return self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=((int(code), ""),))
+        if self._rotates and entry.turning is not None:
+            body = entry.turning.turned(body, query.octets[1])
+        errors = stale_errors(response)
+        return self._reply_from(query, peer, response, body, Source.STALE, judgement, ede=errors)
 
     def _deny(
         self,
@@ -483,13 +468,21 @@ class Service:
         return self._remember(query, peer, answer, constant_until)
 
     def _remember(
-        self, query: Query, peer: Peer, answer: Respond, good_until: float, entry: CacheEntry | None = None
+        self,
+        query: Query,
+        peer: Peer,
+        answer: Respond,
+        good_until: float,
+        entry: CacheEntry | None = None,
+        turning: Turning | None = None,
     ) -> Respond:
         """Let the memo repeat `answer` until `good_until`, unless the client's options made it its own.
 
-        With `entry`, whose body the answer holds, the memo may go on with other TTLs.
+        With `entry`, whose body the answer holds, the memo may go on with other TTLs; with `turning` it gives
+        the addresses in it in other orders.
         """
         if not query.options:
             memo = self._memo_stream if peer.is_stream else self._memo_datagram
-            memo.consider(query, answer, self._table_of(peer).generation, good_until, entry)
+            generation = self._table_of(peer).generation
+            memo.consider(query, answer, generation, good_until, entry, turning)
         return answer

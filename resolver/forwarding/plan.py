@@ -154,8 +154,16 @@ class ForwardPlan:
         return self._covering(qname) or self.default
 
     def covers(self, qname: bytes) -> bool:
-        """Whether a `forward` suffix is at or above `qname`."""
-        return self._covering(qname) is not None
+        """Whether a `forward` suffix other than the root is at or above `qname`.
+
+        Who forwards everything has not asked for the special names: they stay here.
+        """
+        offset = 0
+        while length := qname[offset]:
+            if qname[offset:] in self.suffixes:
+                return True
+            offset += length + 1
+        return False
 
     def _covering(self, qname: bytes) -> UpstreamSet | None:
         suffixes = self.suffixes

@@ -105,7 +105,7 @@ class Answered:
 
 @dataclass(slots=True)
 class Failed:
-    """No usable answer.  `reason`: timeout, network, rcode, malformed, overload or closed."""
+    """No usable answer.  `reason`: timeout, network, rcode, chain, malformed, overload or closed."""
 
     reason: str
     ede: tuple[int, str]
@@ -120,6 +120,7 @@ EXPLANATIONS: dict[str, tuple[int, str]] = {
     "timeout": (ExtendedError.NO_REACHABLE_AUTHORITY, "no upstream answered in time"),
     "network": (ExtendedError.NETWORK_ERROR, "no upstream can be reached"),
     "rcode": (ExtendedError.OTHER, "the upstreams answered with a failure"),
+    "chain": (ExtendedError.OTHER, "the chain of CNAMEs is too long or runs in a circle"),
     "malformed": (ExtendedError.INVALID_DATA, "the upstreams sent no valid answer"),
 }
 

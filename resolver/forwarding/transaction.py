@@ -349,7 +349,7 @@ class Transaction:
         if step is not None:
             return step
         upstream.on_refusal(RCODE_REASONS.get(failure.rcode, "rcode"), now)
-        self._why = "rcode"
+        self._why = "chain" if failure.has_endless_chain else "rcode"
         if attempt.is_stream and self._held is None:
             self._end_doubted(attempt)
         return self._give_up_on(attempt, now)

@@ -34,7 +34,7 @@ QUERIES_PER_REST = 5
 """Queries from one step of the window to the next, where the step brought in a socket that had rested."""
 
 QUERIES_PER_FRESH = 4
-"""The same where it brought in a fresh one: chance gives some of them a port that was used not long ago."""
+"""The same where it brought in a fresh one: chance gives some a port that was used not long ago."""
 
 REST_STEPS_MIN = 19_400
 """Steps that a socket rests at least."""
@@ -49,7 +49,6 @@ CLOSED_PER_STEP_MAX = 8
 """Old sockets closed in one step, at most."""
 
 SOCKET_AGE_S_MAX = 300.0
-
 RECEIVE_OCTETS = 4096
 """We advertise 1232; an upstream that ignores it still gets through."""
 

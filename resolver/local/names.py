@@ -66,7 +66,8 @@ class LocalNames:
     ) -> LocalAnswer | None:
         """The answer to `query` if its name is ours; None sends it on.
 
-        `is_forwarded` tells whether the operator named an upstream for it: that wins over the special zones.
+        `is_forwarded` tells whether the operator named an upstream for it: that wins over the special zones
+        but for localhost, which means this machine to everybody (RFC 6761 §6.3).
         """
         qname = query.qname
         if self._has_records and (qname in self._addresses or qname in self._pointers):
@@ -79,6 +80,8 @@ class LocalNames:
             kind = SPECIAL_ZONES.get(qname[offset:])
             if kind is None:
                 continue
+            if kind is Special.LOOPBACK:
+                return self._special(query, kind, offset)
             if is_forwarded(qname) or (kind is Special.CANARY and not is_filtering):
                 return None
             return self._special(query, kind, offset)

@@ -80,6 +80,18 @@ class HistoryFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class ZoneFacts:
+    """How far the copy of a transferred zone is."""
+
+    serial: int
+    """The copy's."""
+    authority_serial: int
+    """The newest that a primary has said."""
+    lag_s: float
+    """For how long a primary has had a newer zone than the copy; 0: it has none."""
+
+
+@dataclass(slots=True, frozen=True)
 class ListFacts:
     """How the downloads of one list went."""
 
@@ -88,8 +100,10 @@ class ListFacts:
     """Unix seconds; 0: it was never downloaded."""
     downloads: Mapping[str, int]
     """Every result there is -> count."""
-    refresh_s: int = 0
+    refresh_s: float = 0
     """How often it is to be fetched."""
+    zone: ZoneFacts | None = None
+    """None: it is no transferred zone, or never came."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -312,6 +312,27 @@ METRICS: Final = (
         series.list_refreshes,
     ),
     _labelled(
+        "gauge",
+        "resolver_list_serial",
+        "Serial of the copy of this transferred zone.",
+        "list",
+        series.list_serials,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_list_authority_serial",
+        "Newest serial that a primary of this transferred zone has said.",
+        "list",
+        series.list_authority_serials,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_list_lag_seconds",
+        "For how long a primary has had a newer zone than the copy; 0: none has.",
+        "list",
+        series.list_lags,
+    ),
+    _labelled(
         "counter",
         "resolver_list_downloads_total",
         "Attempts to download this list, by result.",

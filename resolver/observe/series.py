@@ -154,6 +154,21 @@ def list_refreshes(facts: Facts) -> Iterable[Sample]:
     return [((entry.name,), entry.refresh_s) for entry in facts.lists]
 
 
+def list_serials(facts: Facts) -> Iterable[Sample]:
+    """Serial of each transferred zone's copy."""
+    return [((entry.name,), entry.zone.serial) for entry in facts.lists if entry.zone is not None]
+
+
+def list_authority_serials(facts: Facts) -> Iterable[Sample]:
+    """Newest serial that a primary has said of each transferred zone."""
+    return [((entry.name,), entry.zone.authority_serial) for entry in facts.lists if entry.zone is not None]
+
+
+def list_lags(facts: Facts) -> Iterable[Sample]:
+    """For how long the copy of each transferred zone is behind."""
+    return [((entry.name,), entry.zone.lag_s) for entry in facts.lists if entry.zone is not None]
+
+
 def exchanges_by_state(facts: Facts) -> Iterable[Sample]:
     """Exchanges per state."""
     counts = Counter(facts.policy.states.values())

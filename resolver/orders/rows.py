@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from resolver.blocklist.keys import ASKS_MAX
+
 
 class Role(StrEnum):
     """What a column is said to hold."""
@@ -66,8 +68,8 @@ class Unreadable(Exception):
         super().__init__(message)
 
 
-ADDRESSES_MAX = 10_000
-"""As many as the `asks` of an order may have; more is a register."""
+ADDRESSES_MAX = ASKS_MAX
+"""More than an order may ask for is a register."""
 
 
 @dataclass(slots=True)

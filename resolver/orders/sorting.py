@@ -351,7 +351,9 @@ def _parts(row: Row) -> tuple[str, list[Item], list[Item]]:
                 items += [with_blank(item) for item in found if item.addresses]
         elif not has_names and not names:
             names.append(plain_text(cell.text))
-    return " ".join(" ".join(names).split()), items, others
+    # Columns for the firm and for its brand often say the same.
+    said = {name_key(name): " ".join(name.split()) for name in reversed(names)}
+    return " / ".join(reversed(said.values())), items, others
 
 
 def _is_title(cell: Cell, found: list[Item], rest: tuple[Cell, ...]) -> bool:

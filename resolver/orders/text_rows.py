@@ -24,7 +24,7 @@ _PREFIX = re.compile(
 )
 _NUMBER = re.compile(r"\s*[0-9]{1,6}(?:\t+|\s{2,})")
 _GAP = re.compile(r"\t+|\s{2,}\|?\s*|\s*\|\s+")
-_CUT = re.compile(r"[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
+_BROKEN_END = re.compile(r"[A-Za-z0-9](?:[-_@]|\.-)$|[A-Za-z]://$")
 """The end of a line that ends inside a word."""
 
 
@@ -58,7 +58,7 @@ class _Reader:
                 message = f"has {len(line):,} characters; allowed: {LINE_CHARS_MAX:,}; is it a text?"
                 raise Unreadable(number, message)
             if line.strip():
-                self._take(line.rstrip(), number, is_cut=_CUT.search(before.rstrip()[-8:]) is not None)
+                self._take(line.rstrip(), number, is_cut=_BROKEN_END.search(before.rstrip()[-8:]) is not None)
             else:
                 self._was_blank = True
             before = line

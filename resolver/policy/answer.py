@@ -40,6 +40,7 @@ _SINKHOLE = PolicyAction.SINKHOLE
 _LOCAL_DATA = PolicyAction.LOCAL_DATA
 _NXDOMAIN = PolicyAction.NXDOMAIN
 _REFUSED_RCODE = int(Rcode.REFUSED)
+_ANY = int(Qtype.ANY)
 _STAR = b"\x01*"
 _ADDRESS_OCTETS = {int(Qtype.A): 4, int(Qtype.AAAA): 16}
 
@@ -113,7 +114,8 @@ def prepared_answer(query: Query, verdict: Verdict, now: float) -> AnswerTemplat
         if len(_prepared) >= PREPARED_MAX:
             _prepared.clear()
         message = None
-        if verdict.action is not _LOCAL_DATA:  # whose CNAME may hold the denied name
+        # The CNAME of local data may hold the denied name; how much ANY may be told depends on its query.
+        if verdict.action is not _LOCAL_DATA and query.qtype != _ANY:
             lasting = replace(verdict, valid_until=math.inf)
             message = policy_answer(query, lasting, limit=STREAM_OCTETS_MAX, now=now)
         # It holds its rule, so the id stays this rule's as long as the entry stands.

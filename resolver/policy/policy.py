@@ -14,6 +14,7 @@ import math
 from resolver.policy.activity import next_change
 from resolver.policy.image import EVERYBODY, GROUPS_MAX, Image
 from resolver.policy.table import PolicyTable
+from resolver.wire.carried_addresses import Nat64Prefix
 
 
 class Policy:
@@ -29,6 +30,10 @@ class Policy:
         """Rises with every policy published."""
         self.made_at = everybody.made_at
         """The time it is true for: wall (Unix seconds) and monotonic."""
+        self.has_addresses = bool(self.image.interval_starts)
+        """Whether any rule speaks of addresses."""
+        self.nat64_prefixes = everybody.nat64_prefixes
+        """Those of the network."""
         wall, _ = self.made_at
         # Whoever a rule is for: its date concerns all tables, made or not.
         rules = {id(origin.rule): origin.rule for origin in self.image.classes}.values()
@@ -41,11 +46,17 @@ class Policy:
         """The table that judges the clients of this group (0 to `GROUPS_MAX` - 1), made at the first call."""
         table = self._tables[group]
         if table is None:
-            table = PolicyTable(self.image, self.generation, *self.made_at, group)
+            table = PolicyTable(self.image, self.generation, *self.made_at, group, self.nat64_prefixes)
             self._tables[group] = table
         return table
 
 
-def make_policy(image: Image, generation: int, wall: float, monotonic: float) -> Policy:
+def make_policy(
+    image: Image,
+    generation: int,
+    wall: float,
+    monotonic: float,
+    nat64_prefixes: tuple[Nat64Prefix, ...] = (),
+) -> Policy:
     """The policy in an image as of `wall`, which is `monotonic` on the verdicts' clock."""
-    return Policy(PolicyTable(image, generation, wall, monotonic))
+    return Policy(PolicyTable(image, generation, wall, monotonic, nat64_prefixes=nat64_prefixes))

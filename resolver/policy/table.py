@@ -33,6 +33,7 @@ from resolver.policy.verdict import (
     RuleMatch,
     Verdict,
 )
+from resolver.wire.carried_addresses import NAT64_PREFIXES_MAX, Nat64Prefix, carried_addresses
 
 if TYPE_CHECKING:
     from resolver.wire.response import Response
@@ -83,18 +84,21 @@ class PolicyTable:
         wall: float,
         monotonic: float,
         group: int = EVERYBODY,
+        nat64_prefixes: tuple[Nat64Prefix, ...] = (),
         *,
         is_shared: bool = False,
     ) -> None:
         """Make the table as of `wall` (Unix seconds), which is `monotonic` on the verdicts' clock.
 
-        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.  `is_shared`: for readers outside, to whom what is
-        confidential is not there.
+        `group`: 0 to `GROUPS_MAX` - 1, else ValueError.  `nat64_prefixes`: those of the network, under which
+        IPv6 addresses carry IPv4 ones; at most `NAT64_PREFIXES_MAX` are heeded.  `is_shared`: for readers
+        outside, to whom what is confidential is not there.
         """
         if not 0 <= group < GROUPS_MAX:
             raise ValueError(f"group {group}: there are {GROUPS_MAX}")
         self.image = image
         self.group = group
+        self.nat64_prefixes = nat64_prefixes[:NAT64_PREFIXES_MAX]
         self.generation = generation | group << GROUP_SHIFT
         """The policy's, with the group above it, so no other table has it: what was judged under another
         one is judged again."""
@@ -357,7 +361,7 @@ class PolicyTable:
                     return
                 skip_lists = True  # The list has spoken; over a stream the rest is for exchanges.
         for address in addresses:
-            if not (networks := self.addresses_at(address)):
+            if not (networks := self.networks_around(address)):
                 continue
             match, address_shadow, changes_at = self._judge_address(networks, skip_lists)
             valid_until = min(valid_until, changes_at)
@@ -381,6 +385,14 @@ class PolicyTable:
         if not skip_lists:
             return self.judge_name(name, now)
         return self._decide(name, self.applying(name), skip_lists=True)
+
+    def networks_around(self, address: bytes) -> list[tuple[int, int, bytes, int]]:
+        """`addresses_at`, then the same of each IPv4 address that an IPv6 address carries."""
+        networks = self.addresses_at(address)
+        if len(address) == 16:
+            for carried in carried_addresses(address, self.nat64_prefixes):
+                networks += self.addresses_at(carried)
+        return networks
 
     def addresses_at(self, address: bytes) -> list[tuple[int, int, bytes, int]]:
         """(class, line, packed network, prefix length) of each network around an address, smallest first."""
@@ -449,9 +461,15 @@ def _ready(state: ClassState) -> Ready | None:
 
 
 def open_table(
-    path: Path, wall: float, monotonic: float, generation: int, *, is_shared: bool = False
+    path: Path,
+    wall: float,
+    monotonic: float,
+    generation: int,
+    nat64_prefixes: tuple[Nat64Prefix, ...] = (),
+    *,
+    is_shared: bool = False,
 ) -> PolicyTable:
     """The policy in the image at `path`, checked, as of `wall`.  Raises `ImageUnusable`."""
     image = Image(path)
     image.verify()
-    return PolicyTable(image, generation, wall, monotonic, is_shared=is_shared)
+    return PolicyTable(image, generation, wall, monotonic, nat64_prefixes=nat64_prefixes, is_shared=is_shared)

@@ -27,11 +27,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resolver.blocklist.concealing import Concealment
+from resolver.blocklist.concealing import Concealment, is_concealed
 from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
 from resolver.blocklist.falls import find_fall
+from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.orders import order_words
 from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, shrunk_lists
 from resolver.blocklist.reader import read_blocklist, read_what_served
@@ -402,12 +403,17 @@ def _write_image(
 
 def _dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
     """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
-    dated = [
-        {"name": entry_text(owner, form), "from": rule.starts_at, "until": rule.ends_at}
+    concealed = {rule.owner for rule in blocklist.name_rules if is_concealed(rule.rule)}
+    return [
+        {
+            "name": entry_text(owner, form),
+            "from": rule.starts_at,
+            "until": rule.ends_at,
+            "confidential": not concealed.isdisjoint(suffixes(owner)),
+        }
         for owner, form, effect, rule, _, _ in blocklist.name_rules
         if effect == "allow" and (rule.starts_at is not None or rule.ends_at is not None)
-    ]
-    return dated[:EXCEPTIONS_TOLD_MAX]
+    ][:EXCEPTIONS_TOLD_MAX]
 
 
 def _class_key(rule: NameRule) -> tuple[int, RuleForm, str, str]:

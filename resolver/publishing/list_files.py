@@ -36,15 +36,14 @@ def secret_problems(specs: Iterable[ListSpec]) -> list[Problem]:
     """Object to files of secrets that others can read, and warn of those that are missing."""
     problems = []
     for spec in specs:
-        access = None if spec.download is None else spec.download.access
-        for path in access.secret_files if access is not None else ():
+        for path in spec.download.secret_files if spec.download is not None else ():
             try:
                 objection = mode_objection(os.stat(path).st_mode)  # noqa: PTH116 - a string in.
             except OSError as error:
-                message = f"lists.{spec.name}.access: {path}: {error.strerror}; nothing can be downloaded"
+                message = f"lists.{spec.name}: {path}: {error.strerror}; nothing can be downloaded"
                 problems.append(Problem(spec.file, spec.line, message, "warning"))
                 continue
             if objection:
-                message = f"lists.{spec.name}.access: secret file {path}: {objection}"
+                message = f"lists.{spec.name}: secret file {path}: {objection}"
                 problems.append(Problem(spec.file, spec.line, message))
     return problems

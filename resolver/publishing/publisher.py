@@ -45,6 +45,7 @@ from resolver.publishing.image_store import (
     stamps_of,
 )
 from resolver.publishing.timetable import Timetable, Turn
+from resolver.wire.carried_addresses import Nat64Prefix
 
 CHECK_S = 5.0
 """How often stamps and the wall clock are compared: a reload without file events waits this long."""
@@ -111,6 +112,7 @@ class Publisher:
         on_turn: Callable[[list[InputFile], dict[str, Any], Turn], None] | None = None,
         number_in_history: Callable[[], int] = lambda: 0,
         earliest: float = 0.0,
+        nat64_prefixes: tuple[Nat64Prefix, ...] = (),
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
@@ -118,6 +120,7 @@ class Publisher:
         `on_turn`: called with the same and each date that passed, for the record.
         `earliest`: a wall clock that says less is not believed (Unix seconds).
         `number_in_history`: under which number the policy in force is recorded; 0: not known.
+        `nat64_prefixes`: those of the network, until `judge_by` names others.
         """
         self.status = PublisherStatus()
         self.policy: Policy | None = None
@@ -135,6 +138,7 @@ class Publisher:
         self._watch = watch
         self._on_applied = on_applied
         self._number_in_history = number_in_history
+        self._nat64_prefixes = nat64_prefixes
         self._key = ""
         self._paths: tuple[str, ...] = (str(blocklist_path),)
         self._stamps: dict[str, Stamp] = {}
@@ -327,11 +331,16 @@ class Publisher:
 
     async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
-        generation = self.status.generation + 1
-        policy = await asyncio.to_thread(
-            make_policy, image, generation, wall := self._wall(), now := self._clock.now()
-        )
-        self.dates.timetable = await asyncio.to_thread(Timetable, image)
+        while True:
+            generation, prefixes = self.status.generation + 1, self._nat64_prefixes
+            policy = await asyncio.to_thread(
+                make_policy, image, generation, wall := self._wall(), now := self._clock.now(), prefixes
+            )
+            timetable = await asyncio.to_thread(Timetable, image)
+            # Meanwhile a date may have come, or other prefixes: no two policies share a generation.
+            if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
+                break
+        self.dates.timetable = timetable
         self._key = key
         self._inputs = list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
@@ -375,7 +384,7 @@ class Publisher:
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
             before, _ = self.policy.made_at
-            policy = make_policy(self.policy.image, self.status.generation + 1, wall, now)
+            policy = self._remade(wall, now)
             self._swap(policy, wall - now)
             log.info("dates of rules judged again%s", turned(policy, before, wall))
             self._tell_turns(before, wall)
@@ -392,6 +401,20 @@ class Publisher:
         for turn in self.dates.tell(before, now):
             if self._on_turn is not None:
                 self._on_turn(self._inputs, self.policy.everybody.counts, turn)
+
+    def _remade(self, wall: float, now: float) -> Policy:
+        """A new policy over the same image; costs a few objects for each rule class."""
+        assert self.policy is not None
+        return make_policy(self.policy.image, self.status.generation + 1, wall, now, self._nat64_prefixes)
+
+    def judge_by(self, nat64_prefixes: tuple[Nat64Prefix, ...]) -> None:
+        """Judge addresses by these prefixes of the network from now on, what was judged before included."""
+        if nat64_prefixes == self._nat64_prefixes:
+            return
+        self._nat64_prefixes = nat64_prefixes
+        if self.policy is not None:
+            # As of the same moment: dates that came meanwhile are `heed_dates`' to find and to tell.
+            self._swap(self._remade(*self.policy.made_at), self._offset)
 
     def _check(self) -> None:
         """Every `CHECK_S`: dates, and stamps of files whose changes nobody reported."""

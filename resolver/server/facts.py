@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
-from resolver.fetching.keeper import ListKeeper
+from resolver.fetching.keeper import Followed, ListKeeper
 from resolver.fetching.outcome import Result
+from resolver.fetching.schedule import refresh_s
 from resolver.flow.service import Service
 from resolver.forwarding.change_log import words_of_lost
 from resolver.forwarding.forwarder import Forwarder
@@ -35,6 +36,7 @@ from resolver.observe.facts import (
     ReloadFacts,
     StreamFacts,
     UpstreamFacts,
+    ZoneFacts,
 )
 from resolver.observe.health import Health
 from resolver.observe.tally import Tallies, TallySnapshot, joined
@@ -235,17 +237,27 @@ def history_facts(recorder: HistoryRecorder) -> HistoryFacts:
     return HistoryFacts(recorder.generation, recorder.failures)
 
 
-def list_facts(keeper: ListKeeper) -> tuple[ListFacts, ...]:
+def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
     """Every downloaded list with every result, at 0 if need be."""
     return tuple(
         ListFacts(
             entry.wanted.name,
             entry.notes.succeeded_at if entry.has_copy else 0.0,
             {result.value: entry.downloads[result] for result in Result},
-            entry.wanted.download.refresh_s,
+            refresh_s(entry.wanted.download, entry.notes),
+            zone_facts(entry, wall),
         )
         for entry in keeper.lists
     )
+
+
+def zone_facts(entry: Followed, wall: float) -> ZoneFacts | None:
+    """How far a transferred zone is; None: it is none, or never came."""
+    if entry.wanted.download.transfer is None or not entry.has_copy:
+        return None
+    notes = entry.notes
+    lag_s = max(0.0, wall - notes.behind_since) if notes.behind_since else 0.0
+    return ZoneFacts(notes.serial, notes.authority_serial, lag_s)
 
 
 def _list_labels(table: PolicyTable) -> tuple[tuple[str, str, str], ...]:

@@ -88,6 +88,7 @@ class NativeEngine:
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
             query_records=log.queries,
+            rotate_addresses=cache.rotate_addresses,
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)
@@ -122,6 +123,10 @@ class NativeEngine:
         """Give up the address bound last."""
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
+
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        """Leave the NOTIFY of these packed addresses to the service from now on."""
+        self._core.publish_notifiers(addresses)
 
     async def start(self, service: Service, forwarder: Forwarder, ports: SourcePorts) -> None:
         """Serve what is bound; a policy must have been published.
@@ -206,7 +211,11 @@ class NativeEngine:
             if self._is_usable:
                 try:
                     await asyncio.to_thread(
-                        self._core.publish, str(policy.image.path), policy.generation, *policy.made_at
+                        self._core.publish,
+                        str(policy.image.path),
+                        policy.generation,
+                        *policy.made_at,
+                        policy.nat64_prefixes,
                     )
                 except Exception as error:
                     # Whatever it is: the plane must not go on serving the policy before this one.

@@ -60,7 +60,9 @@ from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
+from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
+from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
     make_local_names,
@@ -121,7 +123,7 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=wall)
+        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
         self._publisher = Publisher(
             settings.blocklist,
             settings.state_dir,
@@ -132,12 +134,15 @@ class Server:
             on_turn=self._recorder.note_turn,
             earliest=built_at(),
             number_in_history=lambda: self._recorder.generation,
+            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
+        self._notifications = Notifications(self._keeper, self._on_primaries)
         self._network: SocketNetwork | None = None
         self._forwarder: Forwarder | None = None
+        self._nat64: Nat64Finder | None = None
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
@@ -164,12 +169,16 @@ class Server:
             self.health.meet("policy")
             assert self._policy is not None
             self._service = self._make_service(self._policy)
+            self._service.take_notify = self._notifications.take
             if self._records is not None:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
+            if self.settings.upstreams.nat64_prefixes is None:
+                self._nat64 = Nat64Finder(self._forwarder, self._clock, self._publisher.judge_by)
+                self._find_nat64_prefixes()
         except CannotListen as error:
             await self.stop()
             raise CannotStart(error.reasons, may_pass=error.may_pass) from None
@@ -186,6 +195,8 @@ class Server:
         await self._drain()
         if self._native is not None:
             await self._native.hand_over()
+        if self._nat64 is not None:
+            self._nat64.close()
         if self._forwarder is not None:
             await self._forwarder.close()
         if self._service is not None:
@@ -307,6 +318,7 @@ class Server:
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
             places=None if self._native is None else self._native.places,
+            rotate_addresses=settings.cache.rotate_addresses,
         )
 
     async def _serve_dns(self, service: Service) -> None:
@@ -322,17 +334,29 @@ class Server:
 
     def _on_publish(self, policy: Policy) -> None:
         self._policy = policy
-        self._keeper.follow(lists_to_keep(policy.everybody))
+        lists = lists_to_keep(policy.everybody)
+        self._keeper.follow(lists)
+        self._notifications.follow(lists)
         if self._native is not None:
             self._native.publish(policy, self._judge_by)
         else:
             self._judge_by(policy)
+
+    def _find_nat64_prefixes(self) -> None:
+        """Look for them as soon as a rule for addresses needs them; else upstreams are asked for nothing."""
+        if self._nat64 is not None and self._policy is not None and self._policy.has_addresses:
+            self._nat64.start()
 
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._find_nat64_prefixes()
+
+    def _on_primaries(self, addresses: list[bytes]) -> None:
+        if self._native is not None:
+            self._native.publish_notifiers(addresses)
 
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
@@ -381,7 +405,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
-            lists=list_facts(self._keeper),
+            lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
             upstreams=upstream_facts(forwarder),
             forwarding=forwarding_facts(service, forwarder, self._network, native),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
 from resolver.wire.numbers import Qtype, Rcode
-from resolver.wire.walk import Record, WireError, read_name
+from resolver.wire.walk import RECORDS_MAX, Names, Record, WireError, read_name
 
 CHAIN_LINKS_MAX = 11
 """Longest CNAME/DNAME chain accepted (Unbound's default too)."""
@@ -59,7 +59,7 @@ def follow_chain(
     qtype: int,
     rcode: int,
     dnssec_ok: bool,
-    names: dict[int, bytes],
+    names: Names,
 ) -> Chain:
     """Follow CNAME and DNAME from `qname` to the RRset asked for; at most CHAIN_LINKS_MAX links.
 
@@ -86,6 +86,9 @@ def follow_chain(
         target = _step(octets, index, has_dname, name, dnssec_ok, chain, names)
         if target is None:
             return chain
+        # One DNAME may be taken at every step, each time with all its signatures.
+        if len(chain.kept) > RECORDS_MAX:
+            raise WireError
         if len(chain.links) == CHAIN_LINKS_MAX or target in seen:
             chain.is_broken = True
             return chain
@@ -153,7 +156,7 @@ def _step(
     name: bytes,
     dnssec_ok: bool,
     chain: Chain,
-    names: dict[int, bytes],
+    names: Names,
 ) -> bytes | None:
     """Keep the records of one step from `name` and return where it leads; None: nowhere."""
     cnames = index.get((name, _CNAME))
@@ -192,7 +195,7 @@ def _dname_above(index: Index, name: bytes) -> Record | None:
     return None
 
 
-def _target(octets: bytes, record: Record, names: dict[int, bytes]) -> bytes:
+def _target(octets: bytes, record: Record, names: Names) -> bytes:
     """The name that is the whole RDATA of a CNAME or DNAME, lower case."""
     target, end = read_name(octets, record.rdata_start, names)
     if end != record.end:

@@ -2,8 +2,9 @@
 
 Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
 Does not know: why an answer is what it is.
-Order of giving way: the text of Extended DNS Errors, then the errors, then the records (TC=1);
-question and OPT always stay.
+Order of giving way: the text of Extended DNS Errors, then the errors, then the other options, then the
+records (TC=1): over a datagram all of them, for the client can come back over a stream; over a stream
+those at the end that do not fit.  Question and OPT always stay.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import lru_cache
 
 from resolver.wire.numbers import EdnsOption, Qclass, Qtype, Rcode
 from resolver.wire.query import Query
+from resolver.wire.walk import RECORD_FIXED, WireError, skip_name
 
 UDP_PAYLOAD_OCTETS_MAX = 1232
 """Largest UDP message sent or asked for: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020)."""
@@ -23,11 +25,17 @@ STREAM_OCTETS_MAX = 65535
 EDE_TEXT_OCTETS_MAX = 200
 """Longest EXTRA-TEXT sent: an explanation, not a page; leaves room for records in 512 octets."""
 
+ANY_GROWTH_HALVES = 3
+"""An answer to ANY over a datagram has at most as many halves of its query's octets: the address may be
+somebody else's, and no client needs more than the hint to come over a stream (RFC 8482 §4.4)."""
+
 Options = tuple[tuple[int, bytes], ...]
 ExtendedErrors = tuple[tuple[int, str], ...]
 
 _FOUR_COUNTS = struct.Struct("!HHHHH").pack
 _OPT = struct.Struct("!BHHBBHH").pack
+_OPT_OCTETS = 11
+"""Root owner, type, class, TTL and RDLENGTH of an OPT without options."""
 _QUERY_HEADS = tuple(
     struct.pack("!HHHHH", 0x0110 if cd else 0x0100, 1, 0, 0, edns) for cd in (False, True) for edns in (0, 1)
 )
@@ -36,6 +44,7 @@ _TYPE_CLASS = struct.Struct("!HH").pack
 _CODE_LENGTH = struct.Struct("!HH").pack
 _IN = int(Qclass.IN)
 _OPT_TYPE = int(Qtype.OPT)
+_ANY = int(Qtype.ANY)
 COPIED_FLAGS = 0x0110
 """RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2)."""
 
@@ -60,7 +69,7 @@ def encode_response(
     `body` is answer and authority, with compression pointers that count from this query's
     question at offset 12.  OPT, and with it `ede`, `options` and the upper bits of `rcode`, is
     sent only to a client that sent one (RFC 6891 §6.1.1); without it an rcode over 15 becomes
-    SERVFAIL.  `limit` is at least 512.
+    SERVFAIL.  `limit` is a `response_limit`, or at least 512.
     """
     opt = b""
     if query.has_opt:
@@ -77,9 +86,13 @@ def encode_response(
         opt = _shortened_opt(query, rcode, ede, options, room)
         if len(opt) > room:
             truncated = True
-            body = b""
-            ancount = nscount = 0
-            opt = _shortened_opt(query, rcode, (), options, limit - question_end)
+            if limit == STREAM_OCTETS_MAX:
+                room = limit - question_end - (_OPT_OCTETS if query.has_opt else 0)
+                body, ancount, nscount = _first_records(body, ancount, nscount, room)
+            else:
+                body = b""
+                ancount = nscount = 0
+            opt = _shortened_opt(query, rcode, (), options, limit - question_end - len(body))
     flags = 0x8000 | query.flags & COPIED_FLAGS | rcode & 0xF
     if ra:
         flags |= 0x0080
@@ -115,11 +128,15 @@ def usual_tail(query: Query, rcode: int, body: bytes, ancount: int, nscount: int
 
 
 def response_limit(query: Query, is_stream: bool) -> int:
-    """Octets a reply may have: the client's payload size up to 1232, 512 without OPT, 65535 on a stream."""
+    """Octets a reply may have: the client's payload size up to 1232, 512 without OPT, 65535 on a stream.
+
+    To ANY over a datagram at most one and a half times the query's.
+    """
     if is_stream:
         return STREAM_OCTETS_MAX
     payload = query.payload_octets
-    return payload if payload < UDP_PAYLOAD_OCTETS_MAX else UDP_PAYLOAD_OCTETS_MAX
+    limit = payload if payload < UDP_PAYLOAD_OCTETS_MAX else UDP_PAYLOAD_OCTETS_MAX
+    return limit if query.qtype != _ANY else min(limit, len(query.octets) * ANY_GROWTH_HALVES // 2)
 
 
 def encode_malformed(octets: bytes, rcode: int) -> bytes:
@@ -202,6 +219,22 @@ def _shortened_opt(query: Query, rcode: int, ede: ExtendedErrors, options: Optio
         return _encode_opt.__wrapped__(query.dnssec_ok, upper, tuple(cut), options)
     opt = _encode_opt(query.dnssec_ok, upper, (), options)
     return opt if len(opt) <= room else _encode_opt(query.dnssec_ok, upper, (), ())
+
+
+def _first_records(body: bytes, ancount: int, nscount: int, room: int) -> tuple[bytes, int, int]:
+    """As many whole records of `body` as fit `room`, and how many of them are answer and authority."""
+    end = kept = 0
+    try:
+        while kept < ancount + nscount:
+            at = skip_name(body, end)
+            at += 10 + RECORD_FIXED(body, at)[3]
+            if at > room or at > len(body):
+                break
+            end = at
+            kept += 1
+    except (IndexError, WireError, struct.error):
+        return b"", 0, 0
+    return body[:end], min(kept, ancount), max(kept - ancount, 0)
 
 
 _PLAIN_OPTS = (_encode_opt(False, 0, (), ()), _encode_opt(True, 0, (), ()))

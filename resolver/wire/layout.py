@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from resolver.wire.chain import Synthesized
+from resolver.wire.encode import STREAM_OCTETS_MAX
 from resolver.wire.numbers import Qclass, Qtype
-from resolver.wire.walk import HEADER_OCTETS, Record, WireError, expand_rdata, skip_name
+from resolver.wire.walk import HEADER_OCTETS, Names, Record, WireError, expand_rdata
 
-BODY_OCTETS_MAX = 65000
-"""Largest body kept: with question and OPT it still fits the 65535 octets of a TCP message."""
 TTL_TOP_BIT = 0x80000000
 _POINTER_OFFSET_MAX = 0x3FFF
 _pack_ttl = struct.Struct("!I").pack
@@ -42,11 +41,12 @@ def lay_out(
     question_end: int,
     records: Sequence[Record | Synthesized],
     soa: Record | None,
-    names: dict[int, bytes],
+    names: Names,
 ) -> Body:
     """The body made of `records`, in their order, RDATA checked, TTLs made one per RRset.
 
-    Raises WireError on broken RDATA and when expanding names makes it longer than BODY_OCTETS_MAX.
+    Raises WireError on broken RDATA and when expanding names makes the message longer than
+    STREAM_OCTETS_MAX.
     """
     ttls = _rrset_ttls(octets, records, soa)
     expected = question_end
@@ -78,7 +78,7 @@ def lay_out(
     return Body(body, ends, tuple(offsets), ttls)
 
 
-def are_names_fixed(octets: bytes, question_end: int, names: dict[int, bytes], ttl_starts: list[int]) -> bool:
+def are_names_fixed(octets: bytes, question_end: int, names: Names, ttl_starts: list[int]) -> bool:
     """Whether no name that a pointer leads to reads over a TTL or out of the question's name.
 
     A TTL runs down and a question is another client's later: a name laid over them would become
@@ -89,7 +89,7 @@ def are_names_fixed(octets: bytes, question_end: int, names: dict[int, bytes], t
     for target in names:
         if target == HEADER_OCTETS:
             continue
-        end = skip_name(octets, target)
+        end = names.end_of(octets, target)
         if target < question_end:
             if end > name_end:
                 return False
@@ -135,7 +135,7 @@ def _rebuild(
     question_end: int,
     records: Sequence[Record | Synthesized],
     ttls: tuple[int, ...],
-    names: dict[int, bytes],
+    names: Names,
 ) -> Body:
     """Write the records anew; owners point to an earlier whole name where there is one."""
     out = bytearray()
@@ -161,7 +161,7 @@ def _rebuild(
         if rtype == Qtype.CNAME:
             _remember(written, rdata.lower(), question_end + len(out))
         out += rdata
-        if len(out) > BODY_OCTETS_MAX:
+        if question_end + len(out) > STREAM_OCTETS_MAX:
             raise WireError
         ends.append(len(out))
     return Body(bytes(out), ends, tuple(offsets), ttls)

@@ -21,6 +21,7 @@ from resolver.wire.walk import (
     HEADER_OCTETS,
     RECORD_OCTETS_MIN,
     RECORDS_MAX,
+    Names,
     Record,
     WireError,
     expand_rdata,
@@ -100,7 +101,7 @@ def read_message(octets: bytes) -> Message | None:
     records_count = sum(counts[1:])
     if records_count > RECORDS_MAX or counts[0] * 5 + records_count * RECORD_OCTETS_MIN > len(octets) - 12:
         return None
-    names: dict[int, bytes] = {}
+    names = Names()
     try:
         at = HEADER_OCTETS
         questions = []
@@ -175,7 +176,7 @@ def rdata_text(rtype: int, rdata: bytes) -> str:
         try:
             if rtype in _NAME_OFFSETS:
                 # These carry a name that must not be compressed; a pointer makes this raise.
-                read_name(rdata[_NAME_OFFSETS[rtype] :], 0, {})
+                read_name(rdata[_NAME_OFFSETS[rtype] :], 0, Names())
             text = str(reader.parse(dnslib.DNSBuffer(rdata), len(rdata)))
             if text.isascii() and text.isprintable():
                 return text
@@ -205,7 +206,7 @@ def class_text(rclass: int) -> str:
     return _number_text(Qclass, rclass, "CLASS")
 
 
-def _read(octets: bytes, record: Record, names: dict[int, bytes]) -> ReadRecord:
+def _read(octets: bytes, record: Record, names: Names) -> ReadRecord:
     rdata = expand_rdata(octets, record, names)
     return ReadRecord(record.owner, record.rtype, record.rclass, record.ttl_s, rdata)
 

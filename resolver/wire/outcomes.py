@@ -88,6 +88,8 @@ class UpstreamFailure:
     """Extended rcode, 12 bit."""
     edns_refused: bool
     """It may have stumbled over our EDNS: one retry without is due."""
+    has_endless_chain: bool = field(default=False, compare=False)
+    """Its chain of CNAMEs is too long or runs in a circle."""
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from resolver.wire.numbers import Qtype, Rcode
 from resolver.wire.question import Question
-from resolver.wire.walk import RECORD_FIXED, WireError, read_name
+from resolver.wire.walk import RECORD_FIXED, Names, WireError, read_name
 
 
 @dataclass(slots=True)
@@ -217,7 +217,7 @@ def _parse_additional(query: Query, octets: bytes, at: int) -> Query | Malformed
     """
     query.has_opt = query.dnssec_ok = False
     query.payload_octets = UDP_PAYLOAD_OCTETS_WITHOUT_OPT
-    names: dict[int, bytes] = {}
+    names = Names()
     try:
         for _ in range(octets[10] << 8 | octets[11]):
             owner, at = read_name(octets, at, names)

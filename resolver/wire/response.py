@@ -32,6 +32,7 @@ from resolver.wire.walk import (
     RECORD_FIXED,
     RECORD_OCTETS_MIN,
     RECORDS_MAX,
+    Names,
     Record,
     WireError,
     read_name,
@@ -160,7 +161,8 @@ def _accept_plain(
     expected = _QNAME_POINTER
     at = question_end
     name = sent.name
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     offsets: list[int] = []
     ttls: list[int] = []
     links: tuple[ChainLink, ...] = ()
@@ -231,7 +233,7 @@ def _accept_plain_negative(
     counts: tuple[int, int, int],
     answer_end: int,
     name: bytes,
-    names: dict[int, bytes],
+    names: Names,
     offsets: list[int],
     ttls: list[int],
     links: tuple[ChainLink, ...],
@@ -282,7 +284,8 @@ def _accept_sections(
     octets: bytes, sent: SentQuery, question_end: int, flags: int, counts: tuple[int, int, int]
 ) -> Response | UpstreamFailure:
     """The general path: read all records, pick the chain, lay it out."""
-    names = {12: sent.qname}
+    names = Names()
+    names[12] = sent.qname
     answer, at = read_section(octets, question_end, counts[0], names)
     authority, at = read_section(octets, at, counts[1], names)
     rcode = flags & 0xF | _step_over(octets, at, 0, counts[2])
@@ -294,7 +297,7 @@ def _accept_sections(
     dnssec_ok = sent.dnssec_ok
     chain = follow_chain(octets, answer, sent.name, sent.qtype, rcode, dnssec_ok, names)
     if chain.is_broken:
-        return UpstreamFailure(Rcode.SERVFAIL, False)
+        return UpstreamFailure(Rcode.SERVFAIL, False, has_endless_chain=True)
     negative = soa = None
     if chain.terminal:
         vouching = proof_records(octets, authority) if dnssec_ok else []

@@ -7,7 +7,7 @@ end is refused, not passed on half understood.
 
 from __future__ import annotations
 
-from resolver.wire.walk import WireError, read_name
+from resolver.wire.walk import Names, WireError, read_name
 
 _IPV4_HINT = 4
 _IPV6_HINT = 6
@@ -22,7 +22,7 @@ def read_service(octets: bytes, at: int, end: int) -> tuple[bytes | None, list[b
     if at >= end:
         raise WireError
     # RFC 9460 §2.2: the target is not compressed; in a slice of its own a pointer has nowhere to lead.
-    target, used = read_name(octets[at:end], 0, {})
+    target, used = read_name(octets[at:end], 0, Names())
     at += used
     hints: list[bytes] = []
     before = -1

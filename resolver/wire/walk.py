@@ -4,8 +4,9 @@ Knows: RFC 1035 §4.1 layout and which types carry compressible names.  Does not
 it means.
 Raises WireError (or IndexError past the end); only this room catches them, so nothing leaves it.
 Theory: a pointer must lead to a smaller offset than the run of labels it ends, so every walk
-halts; targets already expanded are remembered per message and their number is limited, so that a
-message costs time linear in its octets.
+halts; targets already expanded are remembered per message, and so is where each run that a pointer
+led into ends.  No label behind a pointer is stepped over twice, so a message costs time linear in
+its octets, and a name costs at most 255 octets of memory for each two octets of the message.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import NamedTuple
 from resolver.wire.names import NAME_OCTETS_MAX
 from resolver.wire.numbers import Qtype
 
-POINTER_TARGETS_MAX = 128
-"""Distinct pointer targets followed in one message; real messages have a few dozen."""
-RECORDS_MAX = 1024
-"""Records looked at in one message; keeps the worst message within a few milliseconds."""
 HEADER_OCTETS = 12
+POINTER_TARGETS_MAX = 8_186
+"""Distinct pointer targets followed in one message: as many names as can start within the reach of a
+pointer (14 bits, RFC 1035 §4.1.4), each of at least a pointer's two octets."""
+RECORDS_MAX = 5_956
+"""Records looked at in one message: as many as 64 KiB hold beside the shortest question."""
 RECORD_FIXED = struct.Struct("!HHIH").unpack_from
 """TYPE, CLASS, TTL, RDLENGTH."""
 RECORD_OCTETS_MIN = 11
@@ -46,7 +48,21 @@ class Record(NamedTuple):
     end: int
 
 
-def read_name(octets: bytes, at: int, names: dict[int, bytes]) -> tuple[bytes, int]:
+class Names(dict[int, bytes]):
+    """The names that pointers of one message led to, expanded, by their offsets."""
+
+    run_ends: dict[int, int] | None = None
+    """For each label behind a pointer where its run ends, at a root octet or a pointer; None: none yet."""
+
+    def end_of(self, octets: bytes, target: int) -> int:
+        """The offset after the name at a target, pointers not followed."""
+        end = (self.run_ends or {}).get(target)
+        if end is None:
+            return skip_name(octets, target)
+        return end + 2 if octets[end] else end + 1
+
+
+def read_name(octets: bytes, at: int, names: Names) -> tuple[bytes, int]:
     """The name at an offset, expanded, case kept; and the offset after it.
 
     `names` remembers expanded pointer targets of this message between calls.
@@ -54,18 +70,7 @@ def read_name(octets: bytes, at: int, names: dict[int, bytes]) -> tuple[bytes, i
     the header, and on names over 255 octets; IndexError past the end.
     """
     run = at
-    runs: list[tuple[int, int]] | None = None
-    after = 0
-    while True:
-        length = octets[at]
-        if length == 0:
-            name = octets[run : at + 1]
-            if len(name) > NAME_OCTETS_MAX:
-                raise WireError
-            if runs is None:
-                return name, at + 1
-            names[run] = name
-            break
+    while length := octets[at]:
         if length < 64:
             at += length + 1
             if at - run >= NAME_OCTETS_MAX:
@@ -76,35 +81,73 @@ def read_name(octets: bytes, at: int, names: dict[int, bytes]) -> tuple[bytes, i
         target = (length & 0x3F) << 8 | octets[at + 1]
         if not HEADER_OCTETS <= target < run:
             raise WireError
-        if runs is None:
-            after = at + 2
-            known = names.get(target)
-            if known is not None:
-                name = octets[run:at] + known
-                if len(name) > NAME_OCTETS_MAX:
-                    raise WireError
-                return name, after
-            runs = []
-        runs.append((run, at))
-        if target in names:
-            name = names[target]
-            break
-        if len(names) + len(runs) > POINTER_TARGETS_MAX:
+        known = names.get(target)
+        if known is None:
+            known = _follow(octets, target, names)
+        name = octets[run:at] + known
+        if len(name) > NAME_OCTETS_MAX:
             raise WireError
-        at = run = target
-    return _join_runs(octets, runs, name, names), after
+        return name, at + 2
+    name = octets[run : at + 1]
+    if len(name) > NAME_OCTETS_MAX:
+        raise WireError
+    return name, at + 1
 
 
-def _join_runs(octets: bytes, runs: list[tuple[int, int]], name: bytes, names: dict[int, bytes]) -> bytes:
-    """Put the label runs before `name` in front of it, last first, remembering each but the first."""
+def _follow(octets: bytes, target: int, names: Names) -> bytes:
+    """Expand a target that no pointer led to before, and remember every target on the way."""
+    runs: list[tuple[int, int]] = []
     while True:
+        # The first run, which ends in the pointer to the first target, counts as well.
+        if len(names) + len(runs) >= POINTER_TARGETS_MAX:
+            raise WireError
+        run = target
+        end = _run_end(octets, run, names)
+        length = octets[end]
+        if not length:
+            name = octets[run : end + 1]
+            names[run] = name
+            break
+        target = (length & 0x3F) << 8 | octets[end + 1]
+        if not HEADER_OCTETS <= target < run:
+            raise WireError
+        runs.append((run, end))
+        known = names.get(target)
+        if known is not None:
+            name = known
+            break
+    while runs:
         run, end = runs.pop()
         name = octets[run:end] + name
         if len(name) > NAME_OCTETS_MAX:
             raise WireError
-        if not runs:
-            return name
         names[run] = name
+    return name
+
+
+def _run_end(octets: bytes, run: int, names: Names) -> int:
+    """Where the labels from `run` on end: the offset of a root octet or of a pointer."""
+    ends = names.run_ends
+    if ends is None:
+        ends = names.run_ends = {}
+    at = run
+    starts = []
+    while (end := ends.get(at)) is None:
+        length = octets[at]
+        if length == 0 or length >= 0xC0:
+            end = at
+            break
+        if length > 63:
+            raise WireError
+        starts.append(at)
+        at += length + 1
+        if at - run >= NAME_OCTETS_MAX:
+            raise WireError
+    if end - run >= NAME_OCTETS_MAX:
+        raise WireError
+    for start in starts:
+        ends[start] = end
+    return end
 
 
 def skip_name(octets: bytes, at: int) -> int:
@@ -121,7 +164,7 @@ def skip_name(octets: bytes, at: int) -> int:
     return at + 1
 
 
-def read_section(octets: bytes, at: int, count: int, names: dict[int, bytes]) -> tuple[list[Record], int]:
+def read_section(octets: bytes, at: int, count: int, names: Names) -> tuple[list[Record], int]:
     """`count` records from an offset on, and the offset after them.
 
     The caller has checked `count` against the octets (RECORD_OCTETS_MIN each) and RECORDS_MAX.
@@ -181,7 +224,7 @@ _LAYOUTS: dict[int, _Layout] = {
 _FIXED_LENGTHS: dict[int, int] = {Qtype.A: 4, Qtype.AAAA: 16}
 
 
-def expand_rdata(octets: bytes, record: Record, names: dict[int, bytes]) -> bytes:
+def expand_rdata(octets: bytes, record: Record, names: Names) -> bytes:
     """RDATA with the names inside it uncompressed, case kept; types not listed stay as they are.
 
     Also the check of RDATA: raises WireError when a listed type is not laid out as it must be.

@@ -140,7 +140,10 @@ LIST_FIELDS_LEFT_OUT = {
     "download": "its fields are told one by one",
     "register": "it is told as the format",
 }
-DOWNLOAD_FIELDS_LEFT_OUT = {"octets_max": "it is the list's size_octets_max"}
+DOWNLOAD_FIELDS_LEFT_OUT = {
+    "octets_max": "it is the list's size_octets_max",
+    "transfer": "its zone and primaries are the url, its key and authorities are told by themselves",
+}
 
 
 def changed_value(value: Any) -> Any:
@@ -192,6 +195,27 @@ def test_every_property_of_a_signature_is_compared(name: str) -> None:
     signature = replace(download.signature, **changes)
     [entry] = compare(old, with_list(old, download=replace(download, signature=signature))).lists
     assert [item.name for item in entry.properties] == ["signature"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("name: key.example", "name: other.example", "tsig"),
+        ("secret_file: key", "secret_file: other", "tsig"),
+        ("hmac-sha256", "hmac-sha512", "tsig"),
+        ("tls_ca: ca.pem", "tls_ca: other.pem", "tls_ca"),
+        ("192.0.2.1", "192.0.2.2", "url"),
+        ("zone.example#", "zones.example#", "url"),
+    ],
+)
+def test_every_property_of_a_transfer_is_compared(old: str, new: str, name: str) -> None:
+    text = (
+        "lists: [{name: zone, url: 'axfr+tls://192.0.2.1/zone.example#ns.example', tls_ca: ca.pem, "
+        "tsig: {name: key.example, algorithm: hmac-sha256, secret_file: key}}]\n"
+    )
+    [entry] = compare(read(BASE + text), read(BASE + text.replace(old, new))).lists
+    assert [item.name for item in entry.properties] == [name]
+    assert compare(read(BASE + text), read(BASE + text, "elsewhere")).is_empty
 
 
 def test_a_list_that_is_downloaded_from_now_on_is_told_with_its_url() -> None:

@@ -138,11 +138,40 @@ def test_a_newer_nxdomain_takes_the_place_of_an_answer(cache: ResponseCache) -> 
     assert entry.response.negative is NegativeKind.NXDOMAIN
 
 
-def test_a_fresh_nxdomain_wins_over_a_stale_answer_of_another_type(cache: ResponseCache) -> None:
-    keep(cache, positive(10), now=0.0, qtype=Qtype.TXT)
-    keep(cache, negative(NegativeKind.NXDOMAIN), now=11.0, qtype=Qtype.A)
+@pytest.mark.parametrize(("stale_max_s", "is_found"), [(86400, True), (0, False)])
+def test_an_nxdomain_of_another_type_hides_no_records_fresh_or_stale(
+    stale_max_s: int, is_found: bool
+) -> None:
+    """Some servers deny the name when AAAA is asked; the A that is kept says better."""
+    cache = ResponseCache(MEGABYTE, stale_max_s=stale_max_s)
+    keep(cache, positive(10), now=0.0, qtype=Qtype.A)
+    keep(cache, negative(NegativeKind.NXDOMAIN), now=1.0, qtype=Qtype.AAAA)
+    entry = look(cache, 2.0, Qtype.A)
+    assert entry is not None and entry.is_fresh(2.0)
+    entry = look(cache, 12.0, Qtype.A)
+    assert (entry is not None) is is_found
+    assert entry is None or (entry.response is not None and entry.response.negative is None)
+    assert (cache.hits, cache.misses) == (1, 1)
+    # Types of which nothing is kept are denied.
     entry = look(cache, 12.0, Qtype.TXT)
     assert entry is not None and entry.is_fresh(12.0)
+
+
+def test_a_failure_is_noted_beside_the_records_that_an_nxdomain_does_not_hide(cache: ResponseCache) -> None:
+    keep(cache, positive(10), now=0.0, qtype=Qtype.A)
+    keep(cache, negative(NegativeKind.NXDOMAIN), now=11.0, qtype=Qtype.AAAA)
+    cache.store_failure(Question(NAME, Qtype.A), (22, "why"), 12.0)
+    entry = look(cache, 12.5, Qtype.A)
+    assert entry is not None and entry.is_failing(12.5) and entry.is_usable(12.5)
+    assert entry.response is not None and entry.response.negative is None
+
+
+def test_a_fresh_nxdomain_wins_over_a_stale_nodata_of_another_type(cache: ResponseCache) -> None:
+    keep(cache, negative(NegativeKind.NODATA), now=0.0, qtype=Qtype.TXT)
+    keep(cache, negative(NegativeKind.NXDOMAIN), now=100.0, qtype=Qtype.A)
+    entry = look(cache, 101.0, Qtype.TXT)
+    assert entry is not None and entry.response is not None
+    assert entry.response.negative is NegativeKind.NXDOMAIN
 
 
 def test_a_newer_answer_is_a_new_entry_and_leaves_the_older_as_it_was(cache: ResponseCache) -> None:

@@ -200,6 +200,14 @@ def test_an_address_is_looked_up_among_the_networks(config: Path) -> None:
     assert document["trace"][0]["rule"] == "203.0.113.0/24"
 
 
+@pytest.mark.parametrize("address", ["64:ff9b::203.0.113.9", "2002:cb00:7109::1", "2001:db8:64::203.0.113.9"])
+def test_an_address_that_carries_one_of_a_network_is_found_there(config: Path, address: str) -> None:
+    config.write_text(SETTINGS + '  nat64_prefixes: ["2001:db8:64::/96"]\n')
+    [rule] = explained(config, address)["trace"]
+    assert (rule["fate"], rule["rule"]) == ("decides", "203.0.113.0/24")
+    assert explained(config, "2001:db8:65::203.0.113.9")["trace"] == []
+
+
 def test_an_address_outside_every_network_has_no_trace(config: Path) -> None:
     assert explained(config, "198.51.100.9")["trace"] == []
 

@@ -343,6 +343,13 @@ def test_find_says_until_when_and_puts_exact_matches_first(desk: Desk) -> None:
     assert "until 2099-01-01, that day not included" in shown.stdout
 
 
+def test_what_is_confidential_is_named_here_and_marked(desk: Desk) -> None:
+    desk.imports("--confidential", "--write")
+    shown = desk.run("find", "new.example", "--catalogue", desk.catalogue).stdout
+    assert "new" in shown and "(confidential)" in shown
+    assert "(CONFIDENTIAL)" in desk.run("order", "show", "x-1").stdout
+
+
 def test_find_says_when_there_is_nothing(desk: Desk) -> None:
     result = desk.run("find", "nothing-like-it", "--catalogue", desk.catalogue)
     assert result.exit_code == 1 and "Nothing is called" in result.stdout

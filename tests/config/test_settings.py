@@ -145,6 +145,43 @@ def test_texts_become_values() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("suffix", "warned"),
+    [
+        ("'.'", "special names (localhost, test, local, private reverse zones and their like) stay here"),
+        ("localhost", "localhost is never forwarded"),
+        ("a.localhost", "localhost is never forwarded"),
+        ("home.arpa", None),
+        ("notlocalhost", None),
+    ],
+)
+def test_what_forward_cannot_mean_is_warned_about(suffix: str, warned: str | None) -> None:
+    text = f"upstreams:\n  forward:\n    {suffix}: ['udp://192.0.2.1:53']\n"
+    settings, problems = load_settings(Path("f"), octets=text.encode())
+    assert settings is not None and len(problems) == (warned is not None)
+    for problem in problems:
+        assert (problem.severity, problem.line) == ("warning", 3)
+        assert warned is not None and warned in problem.message
+
+
+def test_nat64_prefixes_are_read_and_those_that_cannot_be_are_refused() -> None:
+    assert load("upstreams: {nat64_prefixes: null}").upstreams.nat64_prefixes is None
+    assert load("upstreams: {nat64_prefixes: []}").upstreams.nat64_prefixes == ()
+    prefixes = load(
+        "upstreams: {nat64_prefixes: ['2001:db8:64::/96', '2001:db8::/32']}"
+    ).upstreams.nat64_prefixes
+    assert prefixes is not None and [*map(str, prefixes)] == ["2001:db8:64::/96", "2001:db8::/32"]
+    for text, reason in (
+        ("'2001:db8::/33'", "its length must be one of /32, /40, /48, /56, /64, /96"),
+        ("'2001:db8:0:0:100::/96'", "its bits 64 to 71 must be zero"),
+        ("'192.0.2.0/24'", "is no NAT64 prefix"),
+        ("'2001:db8::1/96'", "did you mean '2001:db8::/96'?"),
+        ("96", "is not a network"),
+    ):
+        [complaint] = complaints(f"upstreams: {{nat64_prefixes: [{text}]}}")
+        assert complaint.startswith("f:1: upstreams.nat64_prefixes") and reason in complaint
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(pydantic.ValidationError):
         load("threads: 0").cache.size_mb = 1

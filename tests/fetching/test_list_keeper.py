@@ -301,14 +301,14 @@ def test_the_child_downloads_and_tells(tmp_path: Path) -> None:
 @pytest.mark.parametrize("roll", [0.0, 0.5, 1.0])
 def test_retries_double_and_end_at_an_hour(roll: float) -> None:
     daily = replace(DOWNLOAD, refresh_s=86_400)
-    pauses = [retry_s(daily, failures, roll) for failures in range(1, 40)]
+    pauses = [retry_s(daily, Notes(), failures, roll) for failures in range(1, 40)]
     assert pauses == sorted(pauses)
     assert FIRST_RETRY_S / 2 <= pauses[0] <= FIRST_RETRY_S
     assert RETRY_MAX_S / 2 <= pauses[-1] <= RETRY_MAX_S
 
 
 def test_a_list_is_not_retried_less_often_than_it_is_refreshed() -> None:
-    assert retry_s(replace(DOWNLOAD, refresh_s=300), 30, 1.0) == 300
+    assert retry_s(replace(DOWNLOAD, refresh_s=300), Notes(), 30, 1.0) == 300
 
 
 def test_a_wall_clock_that_was_wrong_puts_nothing_off() -> None:

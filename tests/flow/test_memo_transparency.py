@@ -59,6 +59,11 @@ def mood(sent: Sent, now: float) -> Reply | None:
             )
         case 5:
             return Reply()
+        case 8 | 9 if rtype != "TXT":
+            # With eleven records the answer turns by several at once, and may not fit 512 octets.
+            more = range(2 + kind + int(now / 60) % 3 * 4)
+            stem = rdata.removesuffix("1")
+            return Reply(answer=[f"@ {ttl} {rtype} {stem}{number + 1}" for number in more])
         case 6 | 7 if rtype == "A":
             return Reply(answer=[f"@ {ttl} A 8.8.8.8"])
         case _:
@@ -125,7 +130,8 @@ def check_whatever_happens(scene: Scene, client: Client) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_memory_changes_no_octet_and_no_count(seed: int, tmp_path: Path) -> None:
     dice = random.Random(seed)
-    play = Play(title="a life", settings=PlaySettings(), steps=[{"silent": True}])  # type: ignore[list-item]
+    settings = PlaySettings(rotate_addresses=True)
+    play = Play(title="a life", settings=settings, steps=[{"silent": True}])  # type: ignore[list-item]
     scenes = [Scene(play, tmp_path, with_memo=with_memo) for with_memo in (True, False)]
     memory, plain = scenes
     for number in range(150):

@@ -157,7 +157,8 @@ def test_any_is_not_to_be_kept_past_a_coming_date(forwarder: SilentForwarder, tm
         memo_octets_max=1 << 20,
     )
     any_query = query(b"\x04soon\x07example\x00")[:-4] + b"\0\xff\0\1"
-    answer = service.answer_now(any_query, PEER, 0.0)
+    over_tcp = Peer(PEER.address, Transport.TCP)
+    answer = service.answer_now(any_query, over_tcp, 0.0)
     assert isinstance(answer, Respond)
     message = read_message(b"\x12\x34" + answer.tail)
     assert message is not None

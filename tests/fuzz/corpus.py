@@ -135,6 +135,10 @@ def answers() -> tuple[Answer, ...]:
     """Answers of every shape, most with poison in some section."""
     www = "www.example.org."
     big = " | ".join(f'"{place:03d} {"x" * 180}"' for place in range(30))
+    turning = " | ".join(f"192.0.2.{number}" for number in range(1, 12))
+    carrying = "64:ff9b::192.0.2.80 | 2002:c000:250::1 | 2001:db8::5efe:192.0.2.80 | 64:ff9b:1::192.0.2.80"
+    # More compression targets than a few dozen: each name is one for the next.
+    hosts = " | ".join(f"{'h.' * (number % 40)}h{number % 150}.example.org." for number in range(300))
     return (
         made_answer(www, "A", answer=(f"{www} 300 A 192.0.2.80",)),
         made_answer(www, "A", answer=(f"{www} 300 A 192.0.2.80",), edns=False),
@@ -169,6 +173,9 @@ def answers() -> tuple[Answer, ...]:
             www, "MX", answer=(f"{www} 300 MX 10 mail.example.org. | 20 {CANARY}",), additional=POISON
         ),
         made_answer(www, "TXT", answer=(f"{www} 300 TXT {big}",)),
+        made_answer(www, "A", answer=(f"{www} 300 A {turning}",)),
+        made_answer(www, "AAAA", answer=(f"{www} 300 AAAA {carrying}",)),
+        made_answer("80.2.0.192.in-addr.arpa.", "PTR", answer=(f"80.2.0.192.in-addr.arpa. 300 PTR {hosts}",)),
         made_answer(
             www,
             "SRV",

@@ -143,3 +143,10 @@ def test_own_records_win_over_a_named_upstream() -> None:
 
 def test_browsers_learn_of_filtering_only_while_there_is_some() -> None:
     assert find("use-application-dns.net", is_filtering=False) is None
+
+
+@pytest.mark.parametrize("rrtype", ["A", "AAAA", "TXT", "ANY"])
+def test_localhost_is_never_forwarded(rrtype: str) -> None:
+    for name in ("localhost", "a.b.localhost"):
+        assert find(name, rrtype, is_forwarded=True) is not None
+    assert find("localhost.example", rrtype, is_forwarded=True) is None

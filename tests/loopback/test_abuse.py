@@ -15,9 +15,9 @@ from benchmarks.measure import compile_c
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("gcc", "taskset")]
 
-SHORT = Lengths(rounds=1, attack_s=0.6, probe_s=0.3)
-CHOSEN = ("resets", "flood-garbage", "http-huge")
-"""Over each way in."""
+SHORT = Lengths(rounds=1, attack_s=0.5, probe_s=0.25)
+CHOSEN = ("resets", "flood-garbage", "http-huge", "mute-upstream")
+"""Over each way in, and one of an upstream."""
 
 
 def test_memory_and_answers_are_what_they_were_when_an_attack_is_over(

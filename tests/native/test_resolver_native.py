@@ -22,8 +22,9 @@ from resolver.flow.peer import Transport
 from resolver.forwarding.forwarder import LOST_IN_FLIGHT_MAX
 from resolver.plane import INTERFACE
 from resolver.publishing.compiler import compile_policy
-from resolver.wire.encode import encode_query
+from resolver.wire.encode import encode_query, encode_response
 from resolver.wire.names import name_from_text
+from resolver.wire.query import Query, parse_query
 
 native: Any = pytest.importorskip("resolver_native", reason="resolver_native is not built")
 testing: Any = pytest.importorskip("resolver_native.testing", reason="resolver_native is not built")
@@ -917,6 +918,28 @@ def test_fields_that_contradict_each_other_are_refused() -> None:
         cache.store((qname, A, False, False), good[:-1], 1.0)
 
 
+@pytest.mark.parametrize("edns", [False, True])
+@pytest.mark.parametrize(
+    ("body", "ancount", "nscount"),
+    [
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 4094, 4094, 0),
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 4094, 4000, 94),
+        (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1" * 5000, 10, 4990),
+        (b"\0\0\x10\0\1\0\0\0\0\xff\xff", 1, 0),
+        (b"x" * 70_000, 9, 9),
+    ],
+)
+def test_what_does_not_fit_a_stream_is_cut_as_python_cuts_it(
+    edns: bool, body: bytes, ancount: int, nscount: int
+) -> None:
+    asked = query("www.example", edns=edns)
+    parsed = parse_query(asked)
+    assert isinstance(parsed, Query)
+    here = encode_response(parsed, 0, body=body, ancount=ancount, nscount=nscount, limit=65535)
+    there, _ = testing.encode_response(asked, 0, body=body, ancount=ancount, nscount=nscount, limit=65535)
+    assert there == here and len(here) <= 65535
+
+
 def test_octets_are_read_and_written_as_python_does() -> None:
     octets = query("www.example")
     fields = testing.parse_query(octets)
@@ -927,8 +950,8 @@ def test_octets_are_read_and_written_as_python_does() -> None:
     )
     assert answer[0] == "response"
     assert answer[1][:5] == (0, False, reply(octets)[29:], 1, 0)
-    whole, has_body = testing.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
-    assert has_body
+    whole, body_octets = testing.encode_response(octets, 0, body=reply(octets)[29:], ancount=1, limit=1232)
+    assert body_octets == 16
     assert whole[29:45] == reply(octets)[29:]
     assert testing.encode_malformed(octets, 1)[:4] == b"\x12\x34\x81\x01"
     assert testing.encode_question(0x1234, octets[12:29], False, False, True) == octets

@@ -23,6 +23,7 @@ from resolver.observe.facts import (
     SinkFacts,
     StreamFacts,
     UpstreamFacts,
+    ZoneFacts,
 )
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
@@ -93,7 +94,10 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     history=HistoryFacts(generation=901, failures=902),
-    lists=(ListFacts("ads", 301.0, downloads(302), 303), ListFacts("trackers", 0.0, downloads(), 304)),
+    lists=(
+        ListFacts("ads", 301.0, downloads(302), 303, ZoneFacts(305, 306, 307.5)),
+        ListFacts("trackers", 0.0, downloads(), 304),
+    ),
     cache=CacheFacts(entries=906, octets=907, misses=908, evictions=909),
     upstreams=(
         UpstreamFacts(

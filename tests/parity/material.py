@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import dns.edns
@@ -80,10 +81,27 @@ def policies(folder: Path, chance: random.Random) -> list[Policy]:
         path = folder / f"{number}.policy"
         writer.write(path, NO_META)
         found.append((path, example))
-    return [
-        Policy(path, *chance.choice(example.times), example.names, ADDRESS_TEXTS.split())
-        for path, example in found
-    ]
+    addresses = [*ADDRESS_TEXTS.split(), *_carriers(ADDRESS_TEXTS.split())]
+    return [Policy(path, *chance.choice(example.times), example.names, addresses) for path, example in found]
+
+
+def _carriers(texts: list[str]) -> list[str]:
+    """IPv6 addresses that carry those of IPv4 among these, in every way that there is."""
+    carriers = []
+    for ipv4 in [IPv4Address(text) for text in texts if ":" not in text]:
+        high, low = divmod(int(ipv4), 1 << 16)
+        turned = f"{high ^ 0xFFFF:x}:{low ^ 0xFFFF:x}"
+        carriers += [
+            f"64:ff9b::{ipv4}",
+            f"64:ff9b:1::{ipv4}",
+            f"2001:db8:64::{ipv4}",
+            f"2002:{high:x}:{low:x}::1",
+            f"2001:0:{high:x}:{low:x}::",
+            f"2001:0:1:2:3:4:{turned}",
+            f"2001:db8::5efe:{ipv4}",
+            f"::{ipv4}",
+        ]
+    return [str(IPv6Address(text)) for text in carriers]
 
 
 def name(policy: Policy, chance: random.Random) -> str:

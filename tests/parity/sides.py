@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
@@ -28,6 +28,7 @@ from resolver.policy.image import Image
 from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
+from resolver.wire.carried_addresses import nat64_prefix
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Qtype
 from resolver.wire.question import Question
@@ -38,6 +39,7 @@ from tests.support.engines import testing_of
 
 ALLOW = ["192.0.2.0/24", "2001:db8::/32"]
 CACHE_OCTETS = 16 << 20
+NAT64_PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
 REDIRECTED = (Qtype.A, Qtype.AAAA)
 
 
@@ -61,7 +63,8 @@ class Sides:
     def __init__(
         self, module: Any, policy: Policy, *, rate_limit_qps: int = 0, query_records: str = "none"
     ) -> None:
-        table = PolicyTable(Image(policy.image), 1, policy.wall, policy.monotonic)
+        image, times = Image(policy.image), (policy.wall, policy.monotonic)
+        table = PolicyTable(image, 1, *times, nat64_prefixes=NAT64_PREFIXES)
         self.table = table
         self.python_cache = ResponseCache(CACHE_OCTETS)
         self.native_cache = NativeCache(module.Cache(CACHE_OCTETS))
@@ -91,7 +94,7 @@ class Sides:
             query_records=query_records,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
-        self.core.publish(str(policy.image), table.generation, *table.made_at)
+        self.core.publish(str(policy.image), table.generation, *table.made_at, NAT64_PREFIXES)
         self.tallies = Tallies()
         self._queries_recorded = query_records
         self._now = 0.0

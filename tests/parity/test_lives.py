@@ -52,7 +52,8 @@ def said(scene: Scene, group: str) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_native_plane_changes_no_octet_and_no_count(seed: int, tmp_path: Path) -> None:
     dice = random.Random(seed)
-    play = Play(title="a life", settings=PlaySettings(), steps=[{"silent": True}])  # type: ignore[list-item]
+    settings = PlaySettings(rotate_addresses=True)
+    play = Play(title="a life", settings=settings, steps=[{"silent": True}])  # type: ignore[list-item]
     alone = Scene(play, tmp_path, with_memo=False)
     behind = Scene(play, tmp_path, native=engine_called("native").module, logs=LOGS[seed % len(LOGS)])
     scenes = (alone, behind)

@@ -9,15 +9,18 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from io import FileIO
+from ipaddress import IPv6Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resolver.children import Ended, Share
 from resolver.policy.image import FORMAT_VERSION
-from resolver.policy.policy import Policy
+from resolver.policy.policy import Policy, make_policy
 from resolver.portions import open_regular
 from resolver.problems import Problem
+from resolver.publishing import publisher as publisher_module
 from resolver.publishing.compile_child import COMPILE_TIMEOUT_S, compile_in_child
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
@@ -28,6 +31,7 @@ from resolver.publishing.publisher import (
     Publisher,
     StartRefused,
 )
+from resolver.wire.carried_addresses import nat64_prefix
 from resolver.wire.names import name_from_text as n
 
 HEAD = """\
@@ -588,6 +592,57 @@ def test_coming_date_swaps_a_table_over_the_same_image(
     play(stage, story)
     assert "judged again; in force from now on: alpha" in caplog.text
     assert "judged again; no longer in force: beta" in caplog.text
+
+
+PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
+
+
+def test_other_nat64_prefixes_swap_a_table_over_the_same_image(stage: Stage) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        publisher.judge_by(PREFIXES)
+        publisher.judge_by(PREFIXES)
+        assert [(policy.generation, policy.nat64_prefixes) for policy in stage.published] == [
+            (1, ()),
+            (2, PREFIXES),
+        ]
+        assert stage.published[1].image is stage.published[0].image
+        assert stage.published[1].table_for(3).nat64_prefixes == PREFIXES
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert stage.published[-1].nat64_prefixes == PREFIXES
+
+    play(stage, story)
+
+
+def test_prefixes_that_come_while_a_policy_is_made_are_in_it_and_share_no_generation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        loop = asyncio.get_running_loop()
+        made: list[int] = []
+
+        def make(*arguments: Any) -> Policy:
+            if not made:
+                asyncio.run_coroutine_threadsafe(found(), loop).result(10)
+            made.append(arguments[1])
+            return make_policy(*arguments)
+
+        async def found() -> None:
+            monkeypatch.undo()
+            publisher.judge_by(PREFIXES)
+            monkeypatch.setattr(publisher_module, "make_policy", make)
+
+        monkeypatch.setattr(publisher_module, "make_policy", make)
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert [policy.generation for policy in stage.published] == [1, 2, 3]
+        assert stage.published[-1].nat64_prefixes == PREFIXES and stage.blocks("beta")
+
+    play(stage, story)
 
 
 def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> None:

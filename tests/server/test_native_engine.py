@@ -202,11 +202,11 @@ def test_the_metrics_tell_of_a_policy_when_both_planes_judge_by_it(tmp_path: Pat
         core = core_of(server)
         publish = core.publish
 
-        def slowly(path: str, generation: int, wall: float, monotonic: float) -> None:
+        def slowly(*arguments: Any) -> None:
             told.append("resolver_policy_generation 2.0" in page(server))
-            publish(path, generation, wall, monotonic)
+            publish(*arguments)
 
-        core.publish = slowly  # type: ignore[method-assign]
+        core.publish = slowly  # type: ignore[assignment, method-assign]
         (tmp_path / "blocklist.yaml").write_text(BLOCKLIST.replace("acme.example", "other.example"))
         assert await server._publisher.reload_if_changed()
         await settled(server)

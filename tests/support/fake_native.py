@@ -5,6 +5,7 @@ Knows: `resolver.plane`.  Does not know: how the module itself works.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from resolver import __version__
@@ -87,13 +88,23 @@ class Core:
             ("udp", "A", None, None, "short", None, None, 2, 0.0),
         ]
 
-    def publish(self, path: str, generation: int, wall: float, monotonic: float) -> None:
+    def publish(
+        self,
+        path: str,
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
         if self.is_broken:
             raise ValueError("a section lies outside the file")
         self.published.append((path, generation, wall, monotonic))
 
     def withdraw(self) -> None:
         self.is_withdrawn = True
+
+    def publish_notifiers(self, addresses: list[bytes]) -> None:
+        self.notifiers = addresses
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import ModuleType
 
@@ -36,6 +36,7 @@ from resolver.plane import ASK, PUNT
 from resolver.policy.image import Image
 from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
+from resolver.wire.carried_addresses import Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_messages import asked, check_answer, query_flaws, query_octets, reply_octets
@@ -105,6 +106,7 @@ class Scene:
         self.clock = FakeClock()
         self._wall_offset = datetime.fromisoformat(settings.wall).timestamp() - self.clock.now()
         self._generation = 0
+        self._nat64_prefixes = _nat64_prefixes(settings.nat64_prefixes)
         self.network = ScriptedNetwork(settings.unreachable)
         plan = _plan(settings)
         allow = [ip_network(text) for text in settings.allow]
@@ -154,6 +156,7 @@ class Scene:
             # Behind the plane it has none, as in a server.
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
+            rotate_addresses=settings.rotate_addresses,
         )
         if self._stage is not None:
             self._stage.start(self.service, self.forwarder)
@@ -183,7 +186,8 @@ class Scene:
     def _next_policy(self) -> Policy:
         now = self.clock.now()
         self._generation += 1
-        policy = make_policy(self._image, self._generation, now + self._wall_offset, now)
+        wall = now + self._wall_offset
+        policy = make_policy(self._image, self._generation, wall, now, self._nat64_prefixes)
         if self._stage is not None:
             self._stage.publish(policy)
         return policy
@@ -191,6 +195,11 @@ class Scene:
     def reload(self, text: str) -> None:
         """A new blocklist is compiled and published."""
         self._image = self._compile(text)
+        self.service.publish(self._next_policy())
+
+    def find_nat64(self, prefixes: list[str]) -> None:
+        """The network's NAT64 prefixes are these from now on, as the publisher learns it."""
+        self._nat64_prefixes = _nat64_prefixes(prefixes)
         self.service.publish(self._next_policy())
 
     def advance(self, seconds: float) -> None:
@@ -464,6 +473,8 @@ def _take(scene: Scene, step: Step) -> None:
         scene.flood(step.flood)
     elif step.reload is not None:
         scene.reload(step.reload)
+    elif step.nat64 is not None:
+        scene.find_nat64(step.nat64)
     elif step.counts is not None:
         scene.count(step.counts)
     else:
@@ -492,6 +503,10 @@ def _server(text: str, settings: PlaySettings) -> Server:
     letter_case = settings.letter_case.get(text, "auto")
     trust_ad = text in settings.trusted
     return Server(scheme, address.strip("[]"), int(port), trust_ad, letter_case)  # type: ignore[arg-type]
+
+
+def _nat64_prefixes(texts: list[str]) -> tuple[Nat64Prefix, ...]:
+    return tuple(nat64_prefix(IPv6Network(text)) for text in texts)
 
 
 def _records(settings: PlaySettings) -> list[tuple[bytes, list[bytes]]]:

@@ -444,6 +444,7 @@ class NativeStage:
             rate_limit_qps=settings.rate_limit_qps,
             records=records,
             tcp_idle_s=10.0,
+            rotate_addresses=settings.rotate_addresses,
             in_flight_max=settings.in_flight_max,
             waiters_max=settings.waiters_max,
             waiting_max=WAITING_MAX,
@@ -471,7 +472,8 @@ class NativeStage:
 
     def publish(self, policy: Policy) -> None:
         """Judge by `policy` from now on."""
-        self.core.publish(str(policy.image.path), policy.generation, *policy.made_at)
+        made_at, prefixes = policy.made_at, policy.nat64_prefixes
+        self.core.publish(str(policy.image.path), policy.generation, *made_at, prefixes)
 
     def start(self, service: Service, forwarder: Forwarder) -> None:
         """Let Python serve what the plane leaves to it."""

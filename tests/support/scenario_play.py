@@ -20,6 +20,7 @@ A play:
       - no_upstream: true            # nothing has been asked that is not handled above
       - silent: true                 # the last query has no answer yet (or its name: `silent: q1`)
       - reload: |                    # the text of a new blocklist
+      - nat64: ["2001:db8:64::/96"]  # the network's NAT64 prefixes are these from now on
       - scan: 100                    # names scan1.example.net and on are asked once each and answered
       - flood: 100                   # names flood1.example.net and on are asked once each; nothing answers
       - counts: {upstream_queries: 1}
@@ -210,6 +211,7 @@ class Step(Word):
     scan: int | None = None
     flood: int | None = None
     reload: str | None = None
+    nat64: list[str] | None = None
     counts: Counts | None = None
 
     @model_validator(mode="after")
@@ -233,6 +235,7 @@ class PlaySettings(Word):
     letter_case: dict[str, Literal["auto", "mixed", "lower"]] = Field(default_factory=dict)
     case_shown: bool = True
     """Whether the upstreams have found names in mixed case before."""
+    nat64_prefixes: list[str] = Field(default_factory=list)
     timeout_s: float = 2.0
     in_flight_max: int = 4096
     waiters_max: int = 16_384
@@ -243,6 +246,8 @@ class PlaySettings(Word):
     ttl_max_s: int = 86400
     negative_ttl_max_s: int = 3600
     stale_max_s: int = 86400
+    rotate_addresses: bool = False
+    """Off, as most plays are not about the order of records."""
     wall: str = "2026-01-01T00:00:00+00:00"
     """Wall time at the start."""
 

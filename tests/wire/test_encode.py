@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import dns.edns
 import dns.flags
 import dns.message
@@ -124,6 +126,53 @@ def test_a_stream_gives_the_same_answer_whole() -> None:
     reply = encode_response(asked, 0, body=body, ancount=100, limit=limit)
     assert limit == 65535
     assert body in reply and not reply[2] & 2
+
+
+def test_over_a_stream_the_records_that_fit_beside_the_opt_are_sent() -> None:
+    asked = query("example.org", additional=opt(65535))
+    whole = (65535 - asked.question_end) // len(A_RECORD)
+    body = A_RECORD * whole
+    room = 65535 - asked.question_end - 11
+    assert len(body) > room
+    reply = encode_response(
+        asked, 0, body=body, ancount=whole, limit=response_limit(asked, True), ede=BLOCKED
+    )
+    fitting = room // len(A_RECORD)
+    assert reply == (
+        header(0x8380, (1, fitting, 0, 1))
+        + asked.octets[12 : asked.question_end]
+        + A_RECORD * fitting
+        + opt()
+    )
+    # What stands in the authority section goes first.
+    nscount = whole - fitting + 1
+    reply = encode_response(asked, 0, body=body, ancount=fitting - 1, nscount=nscount, limit=65535)
+    assert reply[4:12] == struct.pack("!4H", 1, fitting - 1, 1, 1) and reply[2] & 2
+    # Without OPT there is room for all.
+    plain = query("example.org")
+    reply = encode_response(plain, 0, body=body, ancount=whole, limit=65535)
+    assert reply.endswith(body) and not reply[2] & 2
+
+
+@pytest.mark.parametrize("octets", [b"x" * 65530, b"\0\0\1\0\1\0\0\0\0\xff\xff" * 5957])
+def test_over_a_stream_octets_that_are_no_records_are_left_out(octets: bytes) -> None:
+    asked = query(additional=opt())
+    reply = encode_response(asked, 0, body=octets, ancount=5000, limit=65535)
+    assert reply == header(0x8380, (1, 0, 0, 1)) + asked.octets[12 : asked.question_end] + opt()
+
+
+@pytest.mark.parametrize("text", [".", "a.example", "a" * 60 + ".example", ".".join(["a" * 60] * 4)])
+@pytest.mark.parametrize("additional", [None, opt(), opt(1232, rdata=option(10, b"12345678"))])
+def test_any_over_a_datagram_gets_at_most_half_as_much_again(text: str, additional: bytes | None) -> None:
+    asked = query(text, 255, additional=additional)
+    assert response_limit(asked, False) == min(
+        len(asked.octets) * 3 // 2, 512 if additional is None else 1232
+    )
+    reply = encode_response(
+        asked, 0, body=A_RECORD * 20, ancount=20, limit=response_limit(asked, False), ede=BLOCKED
+    )
+    assert len(reply) <= len(asked.octets) and reply[2] & 2
+    assert response_limit(asked, True) == 65535
 
 
 def test_truncation_keeps_stream_options_while_they_fit() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from resolver.wire.carried_addresses import carried_addresses, nat64_prefix
 from resolver.wire.numbers import Rcode
 from resolver.wire.query import MALFORMED_REASONS, Malformed, Query
 from resolver.wire.response import (
@@ -114,3 +116,10 @@ def test_every_reason_has_a_vector() -> None:
     assert {c["malformed"]["reason"] for c in queries if "malformed" in c} == set(MALFORMED_REASONS)
     responses = yaml.safe_load((VECTORS / "responses.yaml").read_text())
     assert {c["refused"]["reason"] for c in responses if "refused" in c} == set(REFUSED_REASONS)
+
+
+@pytest.mark.parametrize("case", cases("carried_addresses.yaml"))
+def test_an_address_carries_what_the_vector_says(case: Case) -> None:
+    prefixes = [nat64_prefix(IPv6Network(text)) for text in case.get("prefixes", [])]
+    found = carried_addresses(IPv6Address(case["address"]).packed, prefixes)
+    assert [str(IPv4Address(octets)) for octets in found] == case["carried"]

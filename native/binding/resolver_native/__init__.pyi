@@ -174,6 +174,7 @@ class Core:
         waiting_max: int,
         query_records: Literal["none", "blocked", "all"] = "none",
         record_octets: int = 1_048_576,
+        rotate_addresses: bool = True,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -181,18 +182,34 @@ class Core:
         site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
         clients per question, clients altogether.  `query_records`: which queries are recorded for
         `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
-        room for the records of what `answer` answers.  Raises ValueError for an address of another length.
+        room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
+        answer take turns at its front.  Raises ValueError for an address of another length.
         """
 
-    def publish(self, path: str | PathLike[str], generation: int, wall: float, monotonic: float) -> None:
+    def publish(
+        self,
+        path: str | PathLike[str],
+        generation: int,
+        wall: float,
+        monotonic: float,
+        nat64_prefixes: Sequence[tuple[bytes, int]] = ...,
+    ) -> None:
         """Judge by the image in `path` from now on; `wall` (Unix seconds) is now, as `monotonic` is.
 
+        `nat64_prefixes`: those of the network, (16 octets, bits), under which IPv6 addresses carry IPv4 ones.
+
         Maps the file and reads it whole, without the GIL; a file published last time is used as it is.
-        Raises ValueError where it is unusable; the policy before it goes on.
+        Raises ValueError where it is unusable, or a prefix is none; the policy before it goes on.
         """
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def publish_notifiers(self, addresses: Sequence[bytes]) -> None:
+        """Leave the NOTIFY (RFC 1996) of these packed addresses to Python from now on.
+
+        All others get NOTIMP.  Raises ValueError for what is no address.
+        """
 
     def publish_upstreams(
         self,

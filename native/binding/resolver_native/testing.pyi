@@ -122,8 +122,11 @@ def encode_response(
     aa: bool = False,
     ad: bool = False,
     truncated: bool = False,
-) -> tuple[bytes, bool]:
-    """The whole reply to the query `octets`, and whether its body is in it.  Raises ValueError: no query."""
+) -> tuple[bytes, int]:
+    """The whole reply to the query `octets`, and how many octets of `body` are in it.
+
+    Raises ValueError: no query.
+    """
 
 def encode_malformed(octets: bytes, rcode: int) -> bytes:
     """See `wire.encode.encode_malformed`."""

@@ -19,6 +19,7 @@ use resolver_core::flow::{
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
+use resolver_core::wire::carried_addresses::Nat64Prefix;
 
 use crate::fields::address_from;
 use crate::py_cache::Cache;
@@ -63,7 +64,7 @@ type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId)
 impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
-                        waiting_max, query_records="none", record_octets=1_048_576))]
+                        waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -76,6 +77,7 @@ impl Core {
         waiting_max: usize,
         query_records: &str,
         record_octets: usize,
+        rotate_addresses: bool,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -85,6 +87,7 @@ impl Core {
         let config = FlowConfig {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
+            rotate_addresses,
             local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?),
             keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
             in_flight_max,
@@ -98,6 +101,7 @@ impl Core {
         Ok(Core { shared_flow, counts, out: Mutex::default(), image: Mutex::new(None) })
     }
 
+    #[pyo3(signature = (path, generation, wall, monotonic, nat64_prefixes=Vec::new()))]
     fn publish(
         &self,
         py: Python<'_>,
@@ -105,10 +109,17 @@ impl Core {
         generation: u64,
         wall: f64,
         monotonic: f64,
+        nat64_prefixes: Vec<([u8; 16], u8)>,
     ) -> PyResult<()> {
+        let prefix = |(octets, length): ([u8; 16], u8)| {
+            Nat64Prefix::new(octets, length)
+                .ok_or_else(|| PyValueError::new_err(format!("a NAT64 prefix of {length} bits")))
+        };
+        let prefixes = nat64_prefixes.into_iter().map(prefix).collect::<PyResult<Vec<_>>>()?;
         let publish = || {
             let image = self.open_image(&path)?;
-            self.shared_flow.flow.publish(PolicyTable::new(image, generation, wall, monotonic));
+            let table = PolicyTable::new(image, generation, wall, monotonic);
+            self.shared_flow.flow.publish(table.with_nat64_prefixes(&prefixes));
             Ok(())
         };
         py.detach(|| self.shared_flow.guard.call_or_raise(publish))
@@ -116,6 +127,13 @@ impl Core {
 
     fn withdraw(&self) {
         self.shared_flow.flow.withdraw();
+    }
+
+    fn publish_notifiers(&self, addresses: Vec<Vec<u8>>) -> PyResult<()> {
+        let addresses =
+            addresses.iter().map(|address| address_from(address)).collect::<PyResult<Vec<_>>>()?;
+        self.shared_flow.flow.publish_notifiers(addresses);
+        Ok(())
     }
 
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {

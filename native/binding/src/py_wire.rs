@@ -91,7 +91,7 @@ fn encode_response<'py>(
     aa: bool,
     ad: bool,
     truncated: bool,
-) -> PyResult<(Bound<'py, PyBytes>, bool)> {
+) -> PyResult<(Bound<'py, PyBytes>, usize)> {
     let query = wire::parse_query(octets)
         .map_err(|malformed| pyo3::exceptions::PyValueError::new_err(malformed.reason.label()))?;
     let ede: Vec<(u16, &str)> = ede.iter().map(|(code, text)| (*code, text.as_str())).collect();
@@ -110,8 +110,8 @@ fn encode_response<'py>(
         truncated,
     };
     let mut out = Vec::new();
-    let has_body = wire::encode_response(&query, &reply, &mut out);
-    Ok((PyBytes::new(py, &out), has_body))
+    let body_octets = wire::encode_response(&query, &reply, &mut out);
+    Ok((PyBytes::new(py, &out), body_octets))
 }
 
 /// See the stub file.

@@ -373,7 +373,7 @@ impl<'s> UpstreamQueries<'s> {
             match (refused, &waiter.route) {
                 (Ok(Some(AskOutcome::Reply)), Route::Datagram(route)) => {
                     turn.counts.tallies.settle(turn.now - waiter.asked_at);
-                    self.late_answers.put(&waiter, route, &self.out, turn.now);
+                    self.late_answers.put(waiter, route, &self.out, turn.now);
                 }
                 _ => add(&self.counters.ring_full, 1),
             }

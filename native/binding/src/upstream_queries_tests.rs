@@ -40,6 +40,7 @@ impl Rig {
         let config = FlowConfig {
             clients: Clients::new(&[(IpAddr::V4(Ipv4Addr::LOCALHOST), 8)]),
             limiter: None,
+            rotate_addresses: true,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
             in_flight_max: 8,

@@ -91,7 +91,8 @@ impl LocalNames {
 
     /// The answer to `query` if its name is ours; None sends it on.
     ///
-    /// `covers` tells whether the operator named an upstream for a name: that wins over the special zones.
+    /// `covers` tells whether the operator named an upstream for a name: that wins over the special zones but
+    /// for localhost, which means this machine to everybody (RFC 6761 §6.3).
     #[inline]
     pub fn find(
         &self,
@@ -122,7 +123,7 @@ impl LocalNames {
     ) -> Option<LocalAnswer> {
         let (apex_offset, kind) =
             suffixes(qname).find_map(|(at, suffix)| self.special.get(suffix).map(|&kind| (at, kind)))?;
-        if covers(qname) || (kind == Special::Canary && !is_filtering) {
+        if kind != Special::Loopback && (covers(qname) || (kind == Special::Canary && !is_filtering)) {
             return None;
         }
         if kind == Special::Loopback {

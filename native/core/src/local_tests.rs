@@ -156,3 +156,13 @@ fn browsers_learn_of_filtering_only_while_there_is_some() {
     assert_eq!(ask(&names(), &canary, TYPE_A, false, false), None);
     assert!(ask(&names(), &canary, TYPE_A, false, true).is_some());
 }
+
+#[test]
+fn localhost_is_never_forwarded() {
+    for text in ["localhost", "a.b.localhost"] {
+        for qtype in [TYPE_A, TYPE_AAAA, TYPE_TXT] {
+            assert!(ask(&names(), &name_from_text(text), qtype, true, true).is_some(), "{text}");
+        }
+    }
+    assert!(ask(&names(), &name_from_text("localhost.example"), TYPE_A, true, true).is_none());
+}

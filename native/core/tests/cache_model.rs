@@ -141,8 +141,18 @@ struct Model {
 }
 
 impl Model {
+    /// Where the answer may be: a denial is none beside records of the type, for it is another type's.
+    fn keys(&self, question: Asked) -> Vec<(u16, u32)> {
+        let mut keys = vec![question.key(question.qtype.into()), question.key(DENIAL)];
+        let typed = self.table.get(&keys[0]).and_then(|seen| seen.response.as_ref());
+        if typed.is_some_and(|(_, _, _, negative)| negative.is_none()) {
+            keys.pop();
+        }
+        keys
+    }
+
     fn usable(&self, question: Asked, now: f64) -> Option<(u16, u32)> {
-        let keys = [question.key(question.qtype.into()), question.key(DENIAL)];
+        let keys = self.keys(question);
         let usable = |key: &&(u16, u32)| self.table.get(*key).is_some_and(|seen| seen.is_usable(now));
         // Of two learned at once the answer of the type is preferred.
         let newest = |one: (u16, u32), other: (u16, u32)| {
@@ -156,7 +166,7 @@ impl Model {
     }
 
     fn lookup(&mut self, question: Asked, now: f64) -> Option<Seen> {
-        let keys = [question.key(question.qtype.into()), question.key(DENIAL)];
+        let keys = self.keys(question);
         let fresh = keys.iter().find(|key| self.table.get(key).is_some_and(|seen| now < seen.expires_at));
         let failing =
             || keys[..1].iter().find(|key| self.table.get(key).is_some_and(|s| now < s.failed_until));

@@ -240,6 +240,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
     let config = FlowConfig {
         clients: Clients::new(&[]),
         limiter: None,
+        rotate_addresses: true,
         local: LocalNames::new(&[]),
         keepalive_units: 100,
         in_flight_max: 8,

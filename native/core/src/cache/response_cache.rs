@@ -4,8 +4,9 @@
 //! Does not know: sockets, clocks (`now` comes in), policy, how an answer is sent.
 //! Theory: an entry per name and kind, a kind being a type with the DO and CD bits, so that no answer serves a
 //! question that asked for other records or other checks.  A positive answer and NODATA are kept under their
-//! type; NXDOMAIN under a kind of its own, for it denies every type.  The class is always IN.  All kinds of
-//! one name live in one shard, so a look-up takes one lock whatever it finds.
+//! type; NXDOMAIN under a kind of its own, for it denies every type but those of which records are kept: it was
+//! learnt by another type's question then, and some servers deny a name for want of a type.  The class is always
+//! IN.  All kinds of one name live in one shard, so a look-up takes one lock whatever it finds.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -21,7 +22,8 @@ const ANY_TYPE: u32 = 1 << 16;
 
 /// Caches below this are one shard: an entry may take a tenth of its shard, and a shard should hold many.
 const SHARDED_OCTETS_MIN: usize = 4 << 20;
-/// A shard has at least this many octets, so that any answer of 64 KiB fits its tenth.
+/// A shard has at least this many octets, so that any answer of 64 KiB fits its tenth, but for thousands of
+/// addresses.
 const SHARD_OCTETS_MIN: usize = 1 << 20;
 /// Beyond `SHARDS_USUAL` shards, one has at least half of this: growing its tables stalls no longer than
 /// a few milliseconds.

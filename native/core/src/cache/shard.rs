@@ -127,12 +127,13 @@ impl Shard {
 
     /// A lookup that found no fresh answer of the type: a denial, a stale answer or a failure.
     fn second_best(&mut self, typed: Option<u32>, denial: Option<u32>, now: f64) -> Option<u32> {
-        let is_denied = denial.is_some_and(|number| self.seats[number].entry.is_fresh(now));
+        let is_denied =
+            denial.is_some_and(|number| self.seats[number].entry.is_fresh(now)) && !self.has_records(typed);
         let found = if is_denied {
             denial
         } else {
             let failing = || typed.filter(|&number| self.seats[number].entry.is_failing(now));
-            self.newer_usable(typed, denial, now).or_else(failing)
+            self.better_usable(typed, denial, now).or_else(failing)
         };
         if is_denied || found.is_some_and(|number| self.seats[number].entry.is_failing(now)) {
             self.hits += 1;
@@ -145,16 +146,25 @@ impl Shard {
         found
     }
 
-    /// Whichever still has an answer, the one learned later if both have.
-    fn newer_usable(&self, one: Option<u32>, other: Option<u32>, now: f64) -> Option<u32> {
+    /// Whichever still has an answer; beside the type's own records no denial, else the one learned later.
+    fn better_usable(&self, typed: Option<u32>, denial: Option<u32>, now: f64) -> Option<u32> {
         let usable = |number: &u32| self.seats[*number].entry.is_usable(now);
-        match (one.filter(usable), other.filter(usable)) {
-            (Some(one), Some(other)) => {
-                let is_newer = self.seats[other].entry.stored_at > self.seats[one].entry.stored_at;
-                Some(if is_newer { other } else { one })
+        let denial = denial.filter(|_| !self.has_records(typed));
+        match (typed.filter(usable), denial.filter(usable)) {
+            (Some(typed), Some(denial)) => {
+                let is_newer = self.seats[denial].entry.stored_at > self.seats[typed].entry.stored_at;
+                Some(if is_newer { denial } else { typed })
             }
-            (one, other) => one.or(other),
+            (typed, denial) => typed.or(denial),
         }
+    }
+
+    /// Whether records of the type are kept, of any age: a denial beside them is another type's.
+    fn has_records(&self, typed: Option<u32>) -> bool {
+        typed.is_some_and(|number| {
+            let response = self.seats[number].entry.response.as_ref();
+            response.is_some_and(|response| response.negative.is_none())
+        })
     }
 
     #[inline]
@@ -250,7 +260,7 @@ impl Shard {
         let typed = self.find(key, key.typed_kind);
         let denial = self.find(key, key.denial_kind);
         let unanswered = || typed.filter(|&number| self.seats[number].entry.response.is_none());
-        let number = match self.newer_usable(typed, denial, now).or_else(unanswered) {
+        let number = match self.better_usable(typed, denial, now).or_else(unanswered) {
             Some(number) => number,
             None => self.fill(key, key.typed_kind, 0, now),
         };

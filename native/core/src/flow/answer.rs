@@ -12,7 +12,7 @@ use super::tallies::{Reason, Source, Tallies};
 use crate::policy::{Place, Probes, Verdict};
 use crate::wire::encode::{encode_malformed, Reply};
 use crate::wire::numbers as dns;
-use crate::wire::query::{parse_query, Malformed, Query};
+use crate::wire::query::{parse_query, Malformed, MalformedReason, Query};
 use crate::wire::records::hinfo_body;
 
 /// TTL of the HINFO that answers ANY (RFC 8482 §4.2).
@@ -84,6 +84,7 @@ impl QueryContext<'_> {
                 return match malformed.rcode {
                     None => self.drop(None, Reason::Malformed(malformed.reason), true),
                     Some(_) if is_limited => self.drop(None, Reason::RateLimit, false),
+                    Some(_) if self.is_for_python(prepared.octets, malformed) => Outcome::Punt,
                     Some(rcode) => {
                         encode_malformed(prepared.octets, rcode, self.out);
                         self.respond(None, u16::from(rcode), Source::Local, (0, 0))
@@ -96,7 +97,8 @@ impl QueryContext<'_> {
             if is_limited {
                 return self.drop(Some(query.qtype), Reason::RateLimit, false);
             }
-            let prohibited = [(dns::EDE_PROHIBITED, "not a client of this resolver")];
+            // Without a text: the query's address may be somebody else's, so the answer hardly outgrows it.
+            let prohibited = [(dns::EDE_PROHIBITED, "")];
             let reply = Reply { ede: &prohibited, ra: false, ..self.reply(query, dns::RCODE_REFUSED) };
             return self.send(query, reply, Source::Local, None);
         }
@@ -136,6 +138,13 @@ impl QueryContext<'_> {
             return self.deny(query, &verdict, None);
         }
         self.pass_policy(query, &verdict)
+    }
+
+    /// Whether this is the NOTIFY of a primary, which only who follows its zone can answer.
+    fn is_for_python(&self, octets: &[u8], malformed: &Malformed) -> bool {
+        malformed.reason == MalformedReason::Opcode
+            && octets[2] >> 3 & 0xF == dns::OPCODE_NOTIFY
+            && self.flow.notifiers.load().contains(&self.peer.address)
     }
 
     fn pass_policy(&mut self, query: &Query, verdict: &Verdict) -> Outcome {

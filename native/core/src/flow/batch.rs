@@ -133,7 +133,7 @@ impl<R: ReplySink> Single<'_, R> {
                 let out = self.replies.room();
                 out.clear();
                 out.extend_from_slice(&octets[..2]);
-                out.extend_from_slice(known.tail);
+                known.put(octets[1], out);
                 self.replies.put(self.index);
                 self.tallies.touch_again(known.tally);
                 return Outcome::Respond;
@@ -156,11 +156,12 @@ impl<R: ReplySink> Single<'_, R> {
         let out = self.replies.room();
         let mut context = QueryContext::new(flow, self.policy, self.peer, self.now, out, self.tallies);
         let outcome = context.pass_gates(prepared, admission);
-        let QueryContext { good_until, older_at, ttl_offsets, .. } = context;
+        let QueryContext { good_until, older_at, ttl_offsets, turning, .. } = context;
         if outcome == Outcome::Respond {
             if self.now < good_until && prepared.may_be_repeated() {
                 let tally = self.tallies.last_touched();
-                let keeping = Keeping { generation, good_until, older_at, ttl_offsets: &ttl_offsets, tally };
+                let ttl_offsets = &ttl_offsets[..];
+                let keeping = Keeping { generation, good_until, older_at, ttl_offsets, turning, tally };
                 self.memo.remember(trail, octets, self.replies.room(), keeping);
             }
             self.replies.put(self.index);

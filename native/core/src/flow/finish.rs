@@ -402,6 +402,7 @@ mod tests {
         let config = FlowConfig {
             clients: Clients::new(&[(client, 8)]),
             limiter: None,
+            rotate_addresses: true,
             local: LocalNames::new(&[]),
             keepalive_units: 100,
             in_flight_max: 8,

@@ -12,9 +12,10 @@ use std::mem::size_of;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::entropy::Entropy;
+use crate::wire::turning::Turning;
 
 /// Octets of question and answer together that a slot has room for: a denial with its reason fits.
-const ROOM_OCTETS: usize = 292;
+const ROOM_OCTETS: usize = 288;
 /// Records whose TTLs are counted down here; an answer with more holds for a second only.
 pub(super) const TTLS_MAX: usize = 5;
 const WAYS: usize = 4;
@@ -43,6 +44,10 @@ struct Slot {
     repeats: u16,
     /// Where TTLs stand in the answer without its ID; 0: no more of them.
     ttl_offsets: [u16; TTLS_MAX],
+    /// What turns in the answer without its ID: where it starts, how many records of how many octets; 0: nothing.
+    turn_start: u16,
+    turn_count: u8,
+    turn_step: u8,
     /// The query's octets after its ID, then the answer's.
     room: [u8; ROOM_OCTETS],
 }
@@ -65,6 +70,22 @@ pub(super) struct Trail {
 pub(super) struct Remembered<'m> {
     pub tail: &'m [u8],
     pub tally: u32,
+    turning: Turning,
+}
+
+impl Remembered<'_> {
+    /// Append the answer without its ID as it is for a query whose ID ends in `number`.
+    #[inline]
+    pub fn put(&self, number: u8, out: &mut Vec<u8>) {
+        if self.turning.count == 0 {
+            out.extend_from_slice(self.tail);
+            return;
+        }
+        let (start, front, end) = self.turning.places(number);
+        for part in [0..start, front..end, start..front, end..self.tail.len()] {
+            out.extend_from_slice(self.tail.get(part).unwrap_or_default());
+        }
+    }
 }
 
 /// For how long an answer holds, and how it ages.
@@ -77,6 +98,8 @@ pub(super) struct Keeping<'k> {
     pub older_at: f64,
     /// Where they stand in the whole message, at most `TTLS_MAX`.
     pub ttl_offsets: &'k [u16],
+    /// What turns in the whole message, and has been turned for its query.
+    pub turning: Turning,
     /// The answer's number in the thread's tallies.
     pub tally: u32,
 }
@@ -156,7 +179,9 @@ impl Memo {
             age(tail, &slot.ttl_offsets, seconds as u32);
         }
         slot.repeats += 1;
-        Some(Remembered { tail, tally: slot.tally })
+        let turning =
+            Turning { start: slot.turn_start, count: u16::from(slot.turn_count), step: slot.turn_step };
+        Some(Remembered { tail, tally: slot.tally, turning })
     }
 
     /// Keep an answer (whole) for as long as it holds, if its question was asked before.
@@ -182,7 +207,15 @@ impl Memo {
             *place = offset.saturating_sub(2);
         }
         slot.room[..key.len()].copy_from_slice(key);
-        slot.room[key.len()..key.len() + tail.len()].copy_from_slice(tail);
+        let room = &mut slot.room[key.len()..key.len() + tail.len()];
+        room.copy_from_slice(tail);
+        // It is kept as nobody gets it yet: each use turns it anew.
+        let turning = Turning { start: keeping.turning.start.saturating_sub(2), ..keeping.turning };
+        turning.turn_back(room, octets[1]);
+        slot.turn_start = turning.start;
+        // More records than 255 have no room here.
+        slot.turn_count = turning.count as u8;
+        slot.turn_step = turning.step;
     }
 
     fn is_asked_again(&mut self, hash: u64) -> bool {
@@ -218,6 +251,9 @@ impl Memo {
                 answer_octets: 0,
                 repeats: 0,
                 ttl_offsets: [0; TTLS_MAX],
+                turn_start: 0,
+                turn_count: 0,
+                turn_step: 0,
                 room: [0; ROOM_OCTETS],
             });
         }
@@ -259,8 +295,14 @@ mod tests {
     }
 
     fn keep(memo: &mut Memo, octets: &[u8], answer: &[u8]) {
-        let keeping =
-            Keeping { generation: 1, good_until: 10.0, older_at: f64::INFINITY, ttl_offsets: &[], tally: 7 };
+        let keeping = Keeping {
+            generation: 1,
+            good_until: 10.0,
+            older_at: f64::INFINITY,
+            ttl_offsets: &[],
+            turning: Turning::default(),
+            tally: 7,
+        };
         let trail = trail_of(memo, octets);
         memo.remember(trail, octets, answer, keeping);
     }
@@ -308,8 +350,14 @@ mod tests {
         let mut memo = memo_of(1 << 20);
         let answer = [&b"IDxx"[..], &300u32.to_be_bytes(), &2u32.to_be_bytes()].concat();
         for _ in 0..2 {
-            let keeping =
-                Keeping { generation: 1, good_until: 100.0, older_at: 5.5, ttl_offsets: &[4, 8], tally: 7 };
+            let keeping = Keeping {
+                generation: 1,
+                good_until: 100.0,
+                older_at: 5.5,
+                ttl_offsets: &[4, 8],
+                turning: Turning::default(),
+                tally: 7,
+            };
             let trail = trail_of(&memo, &query(1));
             memo.remember(trail, &query(1), &answer, keeping);
         }

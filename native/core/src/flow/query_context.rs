@@ -13,6 +13,7 @@ use super::tallies::{Ending, HitId, Reason, Source, Tallies};
 use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
+use crate::wire::turning::Turning;
 
 /// EDNS option code of the TCP keepalive (RFC 7828).
 const KEEPALIVE: u16 = 11;
@@ -33,6 +34,8 @@ pub(super) struct QueryContext<'v> {
     pub older_at: f64,
     /// Where they stand in the message.
     pub ttl_offsets: ArrayVec<u16, TTLS_MAX>,
+    /// Which octets of it turn, and have been turned.
+    pub turning: Turning,
 }
 
 impl<'v> QueryContext<'v> {
@@ -55,6 +58,7 @@ impl<'v> QueryContext<'v> {
             good_until: f64::NEG_INFINITY,
             older_at: f64::INFINITY,
             ttl_offsets: ArrayVec::new(),
+            turning: Turning::default(),
         }
     }
 }
@@ -105,8 +109,8 @@ impl QueryContext<'_> {
         }
     }
 
-    /// Encode `reply` with the options that this client gets; returns whether its body is in the message.
-    pub fn encode(&mut self, query: &Query, reply: Reply) -> bool {
+    /// Encode `reply` with the options that this client gets; returns how many octets of its body are in it.
+    pub fn encode(&mut self, query: &Query, reply: Reply) -> usize {
         let units = self.flow.config.keepalive_units.to_be_bytes();
         let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
         let asked_for_it =

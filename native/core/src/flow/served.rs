@@ -14,6 +14,7 @@ use crate::wire::numbers::NegativeKind;
 use crate::wire::outcomes::Response;
 use crate::wire::query::Query;
 use crate::wire::ttl::{age_body, with_ttl};
+use crate::wire::turning::Turning;
 
 /// TTL of a stale answer (RFC 8767 §4 recommends 30 seconds).
 const STALE_TTL_S: u32 = 30;
@@ -206,8 +207,16 @@ impl Served {
             ad: response.authentic_data && (query.dnssec_ok || query.flags & dns::FLAG_AD != 0),
             ..context.reply(query, response.rcode)
         };
-        if context.encode(query, reply) {
-            ageing.apply(context.out, query.question_end, response);
+        let body_end = query.question_end + context.encode(query, reply);
+        if let Some(kept) = context.out.get_mut(..body_end) {
+            ageing.apply(kept, query.question_end, response);
+        }
+        let is_whole = body_end == query.question_end + response.body.len();
+        if source != Source::Upstream && is_whole && context.flow.config.rotate_addresses {
+            if let Some(turning) = Turning::of(response) {
+                context.turning = turning.at(query.question_end);
+                context.turning.turn(context.out, query.turn());
+            }
         }
         let hits = context.policy.hits.of(judgement);
         context.respond(Some(query.qtype), response.rcode, source, hits)

@@ -2,6 +2,7 @@
 //!
 //! Knows: which rooms take part.  Does not know: the order of the steps (`answer`, `finish`).
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +25,8 @@ pub struct FlowConfig {
     pub clients: Clients,
     /// Per client; None: no limit.
     pub limiter: Option<RateLimiter>,
+    /// Whether the addresses of a kept answer take turns at its front.
+    pub rotate_addresses: bool,
     /// Names of this site, and the special ones.
     pub local: LocalNames,
     /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
@@ -85,6 +88,8 @@ pub struct Flow {
     pub(super) cache: Arc<Cache>,
     pub(super) policy: ArcSwapOption<Policy>,
     pub(super) upstreams: ArcSwap<UpstreamView>,
+    /// Whose NOTIFY (RFC 1996) is Python's to answer.
+    pub(super) notifiers: ArcSwap<Vec<IpAddr>>,
     pub(super) flights: Flights,
     pub(super) registry: Mutex<Registry>,
     /// See `FlowCounts`.
@@ -100,6 +105,7 @@ impl Flow {
             cache,
             policy: ArcSwapOption::empty(),
             upstreams: ArcSwap::from_pointee(UpstreamView::default()),
+            notifiers: ArcSwap::from_pointee(Vec::new()),
             flights,
             registry: Mutex::default(),
             counts: FlowCounts::default(),
@@ -131,6 +137,11 @@ impl Flow {
     /// Ask these upstreams from now on.
     pub fn publish_upstreams(&self, view: UpstreamView) {
         self.upstreams.store(Arc::new(view));
+    }
+
+    /// Leave the NOTIFY of these to Python from now on.
+    pub fn publish_notifiers(&self, addresses: Vec<IpAddr>) {
+        self.notifiers.store(Arc::new(addresses));
     }
 
     /// What a hit's number stands for.
@@ -178,7 +189,7 @@ mod tests {
     use super::*;
     use crate::flow::{Standing, Transport};
     use crate::policy::{Image, EVERYBODY};
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
 

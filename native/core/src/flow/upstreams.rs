@@ -64,7 +64,7 @@ impl UpstreamView {
 
     /// The number of the set that answers for `qname` (wire form, lower case): the longest suffix wins.
     pub fn set_for(&self, qname: &[u8]) -> Option<u16> {
-        self.covering(qname).or_else(|| self.by_suffix.get(&[][..]).copied())
+        self.covering(qname).map(|(_, number)| number).or_else(|| self.by_suffix.get(&[][..]).copied())
     }
 
     /// Why all who answer for `qname` are down; None: they are not.
@@ -72,19 +72,22 @@ impl UpstreamView {
         self.set(self.set_for(qname)?)?.failure.clone()
     }
 
-    /// Whether an operator named upstreams for a suffix at or above `qname`.
+    /// Whether an operator named upstreams for a suffix other than the root at or above `qname`.
+    ///
+    /// Who forwards everything has not asked for the special names: they stay here.
     pub fn covers(&self, qname: &[u8]) -> bool {
-        self.covering(qname).is_some()
+        self.covering(qname).is_some_and(|(suffix, _)| suffix.len() > 1)
     }
 
-    fn covering(&self, qname: &[u8]) -> Option<u16> {
+    /// The longest suffix at or above `qname`, and its set.
+    fn covering<'q>(&self, qname: &'q [u8]) -> Option<(&'q [u8], u16)> {
         if self.sets.len() < 2 {
             return None;
         }
         let mut rest = qname;
         while let Some(&length) = rest.first() {
             if let Some(&number) = self.by_suffix.get(rest) {
-                return Some(number);
+                return Some((rest, number));
             }
             if length == 0 {
                 break;
@@ -127,6 +130,17 @@ mod tests {
         assert_eq!(view.set_for(b"\x00"), Some(0));
         assert!(view.covers(b"\x07example\x00"));
         assert!(!view.covers(b"\x03org\x00"));
+    }
+
+    #[test]
+    fn the_root_takes_every_name_and_covers_none() {
+        let view = UpstreamView::new(
+            Vec::new(),
+            vec![(b"".to_vec(), set(0)), (b"\x00".to_vec(), set(1)), (b"\x07example\x00".to_vec(), set(2))],
+        );
+        assert_eq!((view.set_for(b"\x03org\x00"), view.set_for(b"\x07example\x00")), (Some(1), Some(2)));
+        assert!(!view.covers(b"\x03org\x00") && !view.covers(b"\x00"));
+        assert!(view.covers(b"\x03www\x07example\x00"));
     }
 
     #[test]

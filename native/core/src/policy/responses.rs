@@ -3,8 +3,6 @@
 //! Knows: in which order the parts of an answer are judged, what a verdict that holds over UDP only leaves
 //! for a stream.  Does not know: which rule wins for a name (`table`), messages, the cache.
 
-use std::net::IpAddr;
-
 use super::table::{earlier, PolicyTable};
 use crate::verdict::{Exemption, Judgement, PolicyAction, RuleKind, RuleMatch, Verdict};
 use crate::wire::names::is_at_or_below;
@@ -121,7 +119,7 @@ impl PolicyTable {
     /// The verdict, where an address decides it.
     fn judge_addresses(&self, check: &mut ResponseCheck<'_>, response: &Response) -> Option<Judgement> {
         for address in &response.addresses {
-            let Some(opinion) = self.judge_address(mapped_address(address), check.skip_lists) else {
+            let Some(opinion) = self.judge_address(address, check.skip_lists) else {
                 continue;
             };
             check.note(opinion.shadow, opinion.valid_until);
@@ -206,12 +204,4 @@ fn within(known: RuleMatch, name: &[u8], end: &[u8]) -> RuleMatch {
 
 fn count_of(links: usize) -> u16 {
     u16::try_from(links).unwrap_or(u16::MAX)
-}
-
-/// An address as INTERVALS compares it.
-fn mapped_address(address: &IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(ipv4) => u128::from(ipv4.to_ipv6_mapped()),
-        IpAddr::V6(ipv6) => u128::from(*ipv6),
-    }
 }

@@ -8,6 +8,7 @@
 //! all that depends on dates is worked out once per table, not per question.  So is whom a rule is for: in
 //! the table of a group, a class that is not for the group is as if it were disabled.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -19,6 +20,7 @@ use super::rules::{Effect, Tier};
 use super::suffixes::{find_suffixes, found_suffixes, Found, Suffixes};
 use super::template::Template;
 use crate::verdict::{Exemption, Rule, RuleForm, RuleMatch, Verdict};
+use crate::wire::carried_addresses::{carried_addresses, Nat64Prefix, CARRIED_MAX, NAT64_PREFIXES_MAX};
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
 /// only.
@@ -60,6 +62,8 @@ pub struct PolicyTable {
     root: Option<usize>,
     has_addresses: bool,
     is_filtering: bool,
+    /// The network's own, by which IPv6 addresses carry IPv4 ones.
+    nat64_prefixes: Arc<[Nat64Prefix]>,
 }
 
 impl PolicyTable {
@@ -69,12 +73,20 @@ impl PolicyTable {
         PolicyTable::made(image, templates, generation, (wall, monotonic), EVERYBODY)
     }
 
+    /// The same with the NAT64 prefixes of the network, under which IPv6 addresses carry IPv4 ones.
+    #[must_use]
+    pub fn with_nat64_prefixes(self, prefixes: &[Nat64Prefix]) -> PolicyTable {
+        PolicyTable { nat64_prefixes: prefixes.iter().copied().take(NAT64_PREFIXES_MAX).collect(), ..self }
+    }
+
     /// The same policy at the same time for another group of clients.  Panics for one that cannot be.
     #[must_use]
     pub fn for_group(&self, group: u8) -> PolicyTable {
         assert!(group < GROUPS_MAX, "group {group}: there are {GROUPS_MAX}");
         let generation = self.generation & ((1 << GROUP_SHIFT) - 1);
-        PolicyTable::made(self.image.clone(), self.templates.clone(), generation, self.made_at, group)
+        let table =
+            PolicyTable::made(self.image.clone(), self.templates.clone(), generation, self.made_at, group);
+        PolicyTable { nat64_prefixes: self.nat64_prefixes.clone(), ..table }
     }
 
     fn made(
@@ -98,6 +110,7 @@ impl PolicyTable {
             is_filtering: class_states.iter().any(|class| class.is_enforced && class.effect == Effect::Block),
             class_states,
             image,
+            nat64_prefixes: Arc::new([]),
         }
     }
 
@@ -237,17 +250,18 @@ impl PolicyTable {
         state.verdict()
     }
 
-    /// The enforced rule and the shadow rule of an address (16 octets, IPv4 mapped), and when either may
-    /// change; None: no network around it is spoken of.
-    pub(super) fn judge_address(&self, address: u128, skip_lists: bool) -> Option<AddressVerdict> {
+    /// The enforced rule and the shadow rule of an address, and when either may change; None: no network around
+    /// it, nor around an IPv4 address that it carries, is spoken of.
+    pub(super) fn judge_address(&self, address: &IpAddr, skip_lists: bool) -> Option<AddressVerdict> {
         let mut winner = None;
         let mut second = None;
         let mut valid_until = f64::INFINITY;
-        let refs = self.address_refs(address);
-        if refs.is_empty() {
+        let around = self.refs_around(address);
+        if around.iter().all(|refs| refs.is_empty()) {
             return None;
         }
-        for (number, octets) in refs.chunks_exact(ADDRESS_REF_OCTETS).enumerate() {
+        let refs = around.iter().flat_map(|refs| refs.chunks_exact(ADDRESS_REF_OCTETS));
+        for (number, octets) in refs.enumerate() {
             let Some(class_state) =
                 u16_at(octets, 0).and_then(|class| self.class_states.get(usize::from(class)))
             else {
@@ -274,7 +288,22 @@ impl PolicyTable {
         Some(AddressVerdict { winner: winner.map(|(_, rule)| rule), shadow, valid_until })
     }
 
-    /// The records of REFS of the interval around an address.
+    /// The records of REFS around an address, then those around each IPv4 address that it carries.
+    fn refs_around(&self, address: &IpAddr) -> ArrayVec<&[u8], { CARRIED_MAX + 1 }> {
+        let mut around = ArrayVec::new();
+        match address {
+            IpAddr::V4(ipv4) => around.push(self.address_refs(ipv4.to_ipv6_mapped().into())),
+            IpAddr::V6(ipv6) => {
+                around.push(self.address_refs(u128::from(*ipv6)));
+                for carried in carried_addresses(ipv6, &self.nat64_prefixes) {
+                    around.push(self.address_refs(carried.to_ipv6_mapped().into()));
+                }
+            }
+        }
+        around
+    }
+
+    /// The records of REFS of the interval around an address (IPv4 mapped).
     fn address_refs(&self, address: u128) -> &[u8] {
         let intervals = self.image.section(Section::Intervals);
         let start_of = |index: usize| -> Option<u128> {

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use super::names::{suffixes, NAME_OCTETS_MAX};
 use super::numbers::{RCODE_NXDOMAIN, TYPE_ANY, TYPE_CNAME, TYPE_DNAME, TYPE_NS, TYPE_NSEC, TYPE_NSEC3};
 use super::numbers::{TYPE_RRSIG, TYPE_SOA};
-use super::walk::{read_name, u16_at, Names, Record, Span, WireError};
+use super::walk::{read_name, u16_at, Names, Record, Span, WireError, RECORDS_MAX};
 
 /// Longest CNAME/DNAME chain accepted (Unbound's default too).
 pub const CHAIN_LINKS_MAX: usize = 11;
@@ -95,6 +95,10 @@ pub fn follow_chain(asked: &Asked<'_>, qname: Span, names: &mut Names) -> Result
         let Some(target) = target else {
             return Ok(chain);
         };
+        // One DNAME may be taken at every step, each time with all its signatures.
+        if chain.kept.len() > RECORDS_MAX {
+            return Err(WireError);
+        }
         let is_seen = names.are_same(target, qname)
             || chain.links.iter().any(|link| names.are_same(target, link.target));
         if is_seen || chain.links.is_full() {

@@ -3,11 +3,13 @@
 //! Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
 //! Does not know: why an answer is what it is.
 //! Order of giving way: the text of Extended DNS Errors, then the errors, then the other options, then the
-//! records (TC=1); question and OPT always stay.
+//! records (TC=1): over a datagram all of them, for the client can come back over a stream; over a stream those
+//! at the end that do not fit.  Question and OPT always stay.
 
 use super::numbers::{FLAG_AA, FLAG_AD, FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, FLAG_TC, OPTION_EXTENDED_ERROR};
-use super::numbers::{RCODE_SERVFAIL, TYPE_OPT};
+use super::numbers::{RCODE_SERVFAIL, TYPE_ANY, TYPE_OPT};
 use super::query::Query;
+use super::walk::{read_fixed, skip_name, WireError, FIXED_OCTETS};
 
 /// Largest UDP message sent or asked for, in octets: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020).
 pub const UDP_PAYLOAD_OCTETS_MAX: usize = 1232;
@@ -15,6 +17,10 @@ pub const UDP_PAYLOAD_OCTETS_MAX: usize = 1232;
 pub const STREAM_OCTETS_MAX: usize = 65535;
 /// Longest EXTRA-TEXT sent, in octets: an explanation, not a page; leaves room for records in 512 octets.
 pub const EDE_TEXT_OCTETS_MAX: usize = 200;
+
+/// An answer to ANY over a datagram has at most as many halves of its query's octets: the address may be
+/// somebody else's, and no client needs more than the hint to come over a stream (RFC 8482 §4.4).
+pub const ANY_GROWTH_HALVES: usize = 3;
 
 /// Root owner, type, class, TTL and RDLENGTH of an OPT.
 const OPT_OCTETS: usize = 11;
@@ -34,7 +40,7 @@ pub struct Reply<'r> {
     pub ancount: u16,
     /// Authority records in `body`.
     pub nscount: u16,
-    /// Most octets the message may have; at least 512.
+    /// Most octets the message may have: a `response_limit`, or at least 512.
     pub limit: usize,
     /// Extended DNS Errors: INFO-CODE and EXTRA-TEXT.
     pub ede: &'r [(u16, &'r str)],
@@ -85,9 +91,9 @@ enum Shortening {
 /// Write a whole reply to `query` into `out`, its question echoed octet for octet.
 ///
 /// OPT, and with it `ede`, `options` and the upper bits of `rcode`, is sent only to a client that sent one
-/// (RFC 6891 §6.1.1); without it an rcode over 15 becomes SERVFAIL.  Returns whether the body is in the
-/// message; it starts at `query.question_end`.
-pub fn encode_response(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> bool {
+/// (RFC 6891 §6.1.1); without it an rcode over 15 becomes SERVFAIL.  Returns how many octets
+/// of the body are in the message; it starts at `query.question_end`.
+pub fn encode_response(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     out.clear();
     let used = query.question_end + reply.body.len();
     let opt_octets = if query.has_opt { opt_length(reply.ede, reply.options) } else { 0 };
@@ -95,21 +101,27 @@ pub fn encode_response(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) 
         return encode_shortened(query, reply, out);
     }
     out.reserve(used + opt_octets);
-    put_head(query, reply, true, reply.truncated, out);
+    put_head(query, reply, (reply.ancount, reply.nscount), reply.truncated, out);
     out.extend_from_slice(reply.body);
     if query.has_opt {
         encode_opt(query.dnssec_ok, upper_bits(reply.rcode), reply.ede, reply.options, out);
     }
-    true
+    reply.body.len()
 }
 
 /// Octets a reply may have: the client's payload size up to 1232, 512 without OPT, 65535 on a stream.
+///
+/// To ANY over a datagram at most one and a half times the query's.
 #[inline]
 pub fn response_limit(query: &Query<'_>, is_stream: bool) -> usize {
     if is_stream {
         return STREAM_OCTETS_MAX;
     }
-    usize::from(query.payload_octets).min(UDP_PAYLOAD_OCTETS_MAX)
+    let limit = usize::from(query.payload_octets).min(UDP_PAYLOAD_OCTETS_MAX);
+    if query.qtype == TYPE_ANY {
+        return limit.min(query.octets.len() * ANY_GROWTH_HALVES / 2);
+    }
+    limit
 }
 
 /// Write a header-only reply to octets that are no query: ID, opcode and RD echoed, all else 0 but QR.
@@ -160,19 +172,47 @@ pub fn encode_opt(
 
 /// The reply when the whole one is over its limit; the same result as [`encode_response`].
 #[cold]
-fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> bool {
+fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     let room = reply.limit.checked_sub(query.question_end + reply.body.len());
     if let Some(shortening) = room.and_then(|room| fullest(query, reply.ede, reply.options, room)) {
-        put_head(query, reply, true, reply.truncated, out);
+        put_head(query, reply, (reply.ancount, reply.nscount), reply.truncated, out);
         out.extend_from_slice(reply.body);
         put_opt(query, reply.rcode, reply.ede, reply.options, shortening, out);
-        return true;
+        return reply.body.len();
     }
-    put_head(query, reply, false, true, out);
     let room = reply.limit.saturating_sub(query.question_end);
-    let shortening = fullest(query, &[], reply.options, room).unwrap_or(Shortening::Bare);
+    let (kept, counts) = if reply.limit == STREAM_OCTETS_MAX {
+        first_records(reply, room.saturating_sub(if query.has_opt { OPT_OCTETS } else { 0 }))
+    } else {
+        (&[][..], (0, 0))
+    };
+    put_head(query, reply, counts, true, out);
+    out.extend_from_slice(kept);
+    let shortening = fullest(query, &[], reply.options, room - kept.len()).unwrap_or(Shortening::Bare);
     put_opt(query, reply.rcode, &[], reply.options, shortening, out);
-    false
+    kept.len()
+}
+
+/// As many whole records of the body as fit `room`, and how many of them are answer and authority.
+fn first_records<'r>(reply: &Reply<'r>, room: usize) -> (&'r [u8], (u16, u16)) {
+    let body = reply.body;
+    let record_end = |start: usize| -> Result<usize, WireError> {
+        let at = skip_name(body, start)?;
+        Ok(at + FIXED_OCTETS + read_fixed(body, at)?.rdlength)
+    };
+    let mut end = 0;
+    let mut kept = 0;
+    while kept < u32::from(reply.ancount) + u32::from(reply.nscount) {
+        match record_end(end) {
+            Ok(next) if next > room || next > body.len() => break,
+            Ok(next) => end = next,
+            Err(WireError) => return (&[], (0, 0)),
+        }
+        kept += 1;
+    }
+    let ancount = kept.min(u32::from(reply.ancount));
+    // Neither is more than there are.
+    (body.get(..end).unwrap_or_default(), (ancount as u16, (kept - ancount) as u16))
 }
 
 /// The fullest OPT that fits `room`: texts cut, then no texts, then no errors, then no options.
@@ -258,7 +298,7 @@ fn upper_bits(rcode: u16) -> u8 {
 }
 
 #[inline]
-fn put_head(query: &Query<'_>, reply: &Reply<'_>, has_body: bool, truncated: bool, out: &mut Vec<u8>) {
+fn put_head(query: &Query<'_>, reply: &Reply<'_>, counts: (u16, u16), truncated: bool, out: &mut Vec<u8>) {
     let rcode = if reply.rcode > 15 && !query.has_opt { RCODE_SERVFAIL } else { reply.rcode & 0xF };
     let flags = FLAG_QR
         | query.flags & COPIED_FLAGS
@@ -269,7 +309,7 @@ fn put_head(query: &Query<'_>, reply: &Reply<'_>, has_body: bool, truncated: boo
         | if truncated { FLAG_TC } else { 0 };
     // Why the question comes with the header's room: one copy instead of two.
     out.extend_from_slice(query.octets.get(..query.question_end).unwrap_or_default());
-    let (ancount, nscount) = if has_body { (reply.ancount, reply.nscount) } else { (0, 0) };
+    let (ancount, nscount) = counts;
     if let Some(header) = out.get_mut(2..12) {
         let (flags, ancount, nscount) = (flags.to_be_bytes(), ancount.to_be_bytes(), nscount.to_be_bytes());
         header.copy_from_slice(&[

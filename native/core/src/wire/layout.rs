@@ -10,14 +10,13 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use super::chain::Kept;
+use super::encode::STREAM_OCTETS_MAX;
 use super::numbers::{CLASS_IN, TYPE_CNAME, TYPE_RRSIG};
 use super::outcomes::Ttl;
 use super::rdata::{check_rdata, expand_rdata};
 use super::walk::{skip_name, u32_at, Names, Record, Span, WireError};
 use super::walk::{FIXED_OCTETS, HEADER_OCTETS};
 
-/// Largest body written anew, in octets: with question and OPT it still fits the 65535 of a TCP message.
-pub const BODY_OCTETS_MAX: usize = 65000;
 /// The lowest TTL with its top bit set.
 pub const TTL_TOP_BIT: u32 = 0x8000_0000;
 const POINTER_OFFSET_MAX: usize = 0x3FFF;
@@ -36,8 +35,8 @@ pub struct Body {
 
 /// The body made of `records`, in their order, RDATA checked, TTLs made one per RRset.
 ///
-/// `octets` has at most 65535.  Fails on broken RDATA and when expanding names makes it longer than
-/// BODY_OCTETS_MAX.
+/// `octets` has at most 65535.  Fails on broken RDATA and when expanding names makes the message longer
+/// than STREAM_OCTETS_MAX.
 pub fn lay_out(
     octets: &[u8],
     question_end: usize,
@@ -227,7 +226,7 @@ fn rebuild(
         // RDATA of 64 KiB and more does not get past the limit below.
         let rdlength = (out.len() - rdata) as u16;
         out[fixed + 8..rdata].copy_from_slice(&rdlength.to_be_bytes());
-        if out.len() > BODY_OCTETS_MAX {
+        if question_end + out.len() > STREAM_OCTETS_MAX {
             return Err(WireError);
         }
         if rtype == TYPE_CNAME {

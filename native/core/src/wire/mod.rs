@@ -5,6 +5,7 @@
 //! `encode` writes every message, `records` our own records, `ttl` ages bodies, `names` says how names relate,
 //! `numbers` what numbers mean.  Does not know: clocks, sockets, policy.  Nothing here panics on hostile octets.
 
+pub mod carried_addresses;
 mod chain;
 pub mod encode;
 mod layout;
@@ -24,6 +25,7 @@ mod service_binding;
 #[cfg(test)]
 mod traps;
 pub mod ttl;
+pub mod turning;
 mod walk;
 
 pub use chain::CHAIN_LINKS_MAX;

@@ -59,6 +59,12 @@ impl<'a> Query<'a> {
         self.flags & FLAG_RD != 0
     }
 
+    /// How far addresses in its answer turn: the lower octet of its ID.
+    #[inline]
+    pub fn turn(&self) -> u8 {
+        self.octets.get(1).copied().unwrap_or(0)
+    }
+
     /// What it asks; the class must be IN.
     #[inline]
     pub fn question(&self) -> Question<'_> {

@@ -1,8 +1,7 @@
 //! The traps hostile octets set, one short story each.
 
 use super::*;
-use crate::wire::layout::BODY_OCTETS_MAX;
-use crate::wire::walk::{POINTER_TARGETS_MAX, RECORDS_MAX};
+use crate::wire::walk::{POINTER_TARGETS_MAX, RECORD_OCTETS_MIN};
 
 const WWW: &[u8] = b"\x03www\x07example\x03org\0";
 const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
@@ -143,11 +142,11 @@ fn what_does_not_fit_gives_way_in_order_and_the_question_stays() {
     let mut out = Vec::new();
     let ede = [(15, "why")];
     let reply = Reply { body: &body, ancount: 1, limit: 512, ede: &ede, ..Reply::default() };
-    assert!(encode_response(&query, &reply, &mut out));
+    assert_eq!(encode_response(&query, &reply, &mut out), body.len());
     assert_eq!((out.len(), out[2] & 2), (512, 0));
     let body = vec![7; body.len() + 1];
     let reply = Reply { body: &body, ..reply };
-    assert!(!encode_response(&query, &reply, &mut out));
+    assert_eq!(encode_response(&query, &reply, &mut out), 0);
     assert_eq!((out.len(), out[2] & 2), (query.question_end + 11, 2));
     assert_eq!(&out[6..8], [0, 0]);
 }
@@ -177,19 +176,33 @@ fn pointers_that_lead_to_each_other_are_refused() {
 }
 
 #[test]
-fn pointer_targets_have_a_limit() {
+fn as_many_pointer_targets_are_followed_as_names_are_in_reach() {
+    // A chain of pointers in opaque RDATA, each to the one before; then an owner at its end.
     let chain = |targets: usize| {
-        let mut records = vec![rr(QNAME, 1, 300, ADDRESS), rr(b"\x01a\xc0\x0c", 1, 300, ADDRESS)];
-        let mut at = 12 + WWW.len() + 4 + records[0].len();
-        for _ in 1..targets {
-            let owner = (0xC000 | at as u16).to_be_bytes();
-            at += records[records.len() - 1].len();
-            records.push(rr(&owner, 1, 300, ADDRESS));
-        }
-        judge(&reply(WWW, 1, 0, &records, &[]), WWW, 1)
+        let start = 12 + WWW.len() + 4 + 12;
+        let pointer = |target: usize| (0xC000 | target as u16).to_be_bytes();
+        let mut rdata = QNAME.to_vec();
+        rdata.extend((0..targets - 2).flat_map(|number| pointer(start + 2 * number)));
+        let last = rr(&pointer(start + 2 * (targets - 2)), 16, 300, b"");
+        judge(&reply(WWW, 16, 0, &[rr(QNAME, 16, 300, &rdata), last], &[]), WWW, 16)
     };
-    assert!(matches!(chain(POINTER_TARGETS_MAX), Accepted::Response(_)));
-    assert_eq!(chain(POINTER_TARGETS_MAX + 1), malformed());
+    // Header, question and the record's fixed part take the room of a few.
+    let most = POINTER_TARGETS_MAX - (WWW.len() + 4 + 12) / 2;
+    for targets in [100, 1000, most] {
+        assert!(matches!(chain(targets), Accepted::Response(_)), "{targets}");
+    }
+}
+
+#[test]
+fn an_answer_of_thousands_of_names_passes() {
+    let qname = b"\x011\x012\x010\x03192\x07in-addr\x04arpa\0";
+    let host = |number: usize| format!("h{number:05}").into_bytes();
+    let mut records = vec![rr(qname, 12, 300, b"\x05hosts\x07example\x03org\0")];
+    let suffix = 12 + qname.len() + 4 + qname.len() + 10;
+    let suffix = (0xC000 | suffix as u16).to_be_bytes();
+    records.extend((0..3000).map(|number| rr(QNAME, 12, 300, &[&[6][..], &host(number), &suffix].concat())));
+    let response = accepted(&reply(qname, 12, 0, &records, &[]), &sent(qname, 12, false));
+    assert_eq!(response.ancount, 3001);
 }
 
 #[test]
@@ -227,7 +240,7 @@ fn a_body_that_expands_over_its_limit_is_refused() {
         records.extend((0..count).map(|_| rr(QNAME, 15, 300, b"\0\x01\xc0\x0c")));
         records
     };
-    let fitting = BODY_OCTETS_MAX / (12 + 252);
+    let fitting = (STREAM_OCTETS_MAX - 12 - qname.len() - 4) / (12 + 252);
     let response = accepted(&reply(&qname, 15, 0, &mx(fitting), &[]), &sent(&qname, 15, false));
     assert_eq!(response.body.len(), fitting * 264);
     assert_eq!(judge(&reply(&qname, 15, 0, &mx(fitting + 1), &[]), &qname, 15), malformed());
@@ -243,10 +256,10 @@ fn counts_that_lie_are_refused() {
     assert_eq!(with([1, 0xffff, 0xffff, 0xffff]), counts);
     assert_eq!(with([1, 2, 0, 0]), counts);
     assert!(matches!(with([1, 1, 0, 0]), Accepted::Response(_)));
-    let many = vec![record.clone(); RECORDS_MAX];
-    assert!(matches!(judge(&reply(WWW, 1, 0, &many, &[]), WWW, 1), Accepted::Response(_)));
-    let more = vec![record.clone(); RECORDS_MAX + 1];
-    assert_eq!(judge(&reply(WWW, 1, 0, &more, &[]), WWW, 1), counts);
+    let least = rr(b"\0", 16, 300, b"");
+    assert_eq!(least.len(), RECORD_OCTETS_MIN);
+    let many = vec![least; (STREAM_OCTETS_MAX - 12 - WWW.len() - 4) / RECORD_OCTETS_MIN];
+    assert!(matches!(judge(&reply(WWW, 16, 0, &many, &[]), WWW, 16), Accepted::Response(_)));
 }
 
 #[test]

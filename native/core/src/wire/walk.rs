@@ -2,23 +2,29 @@
 //!
 //! Knows: RFC 1035 §4.1 layout.  Does not know: what any of it means, what RDATA holds (`rdata`).
 //! Theory: a pointer must lead to a smaller offset than the run of labels it ends, so every walk halts;
-//! targets already expanded are remembered per message and their number is limited, so that a message costs
-//! time linear in its octets.
+//! targets already expanded are remembered per message and found by their offset, so that a message costs
+//! time linear in its octets, and a name costs at most 510 octets of memory for each two octets of the message.
 
-use arrayvec::ArrayVec;
 use smallvec::SmallVec;
 
 use super::names::{is_at_or_below, lower_in_place, NameBuf, NAME_OCTETS_MAX};
 use super::numbers::TYPE_OPT;
 
-/// Distinct pointer targets followed in one message; real messages have a few dozen.
-pub const POINTER_TARGETS_MAX: usize = 128;
-/// Records looked at in one message; keeps the worst message within a few milliseconds.
-pub const RECORDS_MAX: usize = 1024;
 /// Octets of a message's header.
 pub const HEADER_OCTETS: usize = 12;
+/// Offsets that pointers can lead to: 14 bits (RFC 1035 §4.1.4).
+const REACH: usize = 0x4000;
+/// Distinct pointer targets followed in one message: as many names as can start within the reach of a
+/// pointer, each of at least a pointer's two octets.
+pub const POINTER_TARGETS_MAX: usize = 8_186;
+const _: () = assert!(POINTER_TARGETS_MAX == (REACH - HEADER_OCTETS) / 2);
+/// Records looked at in one message: as many as 64 KiB hold beside the shortest question.
+pub const RECORDS_MAX: usize = 5_956;
+const _: () = assert!(RECORDS_MAX == (65535 - HEADER_OCTETS - 5) / RECORD_OCTETS_MIN);
 /// Root owner, fixed part, empty RDATA.
 pub const RECORD_OCTETS_MIN: usize = 11;
+/// Up to this many targets are looked through; beyond it a table by offset is filled.
+const TARGETS_WITHOUT_TABLE: usize = 16;
 /// TYPE, CLASS, TTL, RDLENGTH.
 pub const FIXED_OCTETS: usize = 10;
 
@@ -49,15 +55,23 @@ pub struct Names {
     /// The same octets in lower case.
     lowered: Vec<u8>,
     /// Offsets that pointers led to; at most POINTER_TARGETS_MAX.
-    targets: SmallVec<[u16; 16]>,
+    targets: SmallVec<[u16; TARGETS_WITHOUT_TABLE]>,
     /// For each of `targets` the name there.
-    spans: SmallVec<[Span; 16]>,
+    spans: SmallVec<[Span; TARGETS_WITHOUT_TABLE]>,
+    /// For each offset its place in `targets`, counted from 1; empty while there are few.
+    places: Vec<u16>,
 }
 
 impl Names {
     /// No name yet.
     pub fn new() -> Self {
-        Names { cased: Vec::new(), lowered: Vec::new(), targets: SmallVec::new(), spans: SmallVec::new() }
+        Names {
+            cased: Vec::new(),
+            lowered: Vec::new(),
+            targets: SmallVec::new(),
+            spans: SmallVec::new(),
+            places: Vec::new(),
+        }
     }
 
     /// With the question's name, which later names may point to.
@@ -150,7 +164,11 @@ impl Names {
 
     #[inline]
     fn known(&self, target: usize) -> Option<Span> {
-        let index = self.targets.iter().position(|known| usize::from(*known) == target)?;
+        let index = if self.places.is_empty() {
+            self.targets.iter().position(|known| usize::from(*known) == target)?
+        } else {
+            usize::from(*self.places.get(target)?).checked_sub(1)?
+        };
         self.spans.get(index).copied()
     }
 
@@ -158,6 +176,19 @@ impl Names {
     fn remember(&mut self, target: usize, span: Span) {
         self.targets.push(target as u16);
         self.spans.push(span);
+        if !self.places.is_empty() {
+            self.places[target] = self.targets.len() as u16;
+        } else if self.targets.len() > TARGETS_WITHOUT_TABLE {
+            self.fill_places();
+        }
+    }
+
+    #[cold]
+    fn fill_places(&mut self) {
+        self.places = vec![0; REACH];
+        for (target, place) in self.targets.iter().zip(1..) {
+            self.places[usize::from(*target)] = place;
+        }
     }
 }
 
@@ -199,7 +230,7 @@ pub fn pass_name(octets: &[u8], at: usize, names: &mut Names) -> Result<usize, W
 /// Expand a pointer's target that no pointer led to before, and remember every target on the way.
 #[inline(never)]
 fn follow(octets: &[u8], target: usize, names: &mut Names) -> Result<Span, WireError> {
-    let mut runs = ArrayVec::<(usize, usize), POINTER_TARGETS_MAX>::new();
+    let mut runs = SmallVec::<[(usize, usize); 4]>::new();
     let mut at = target;
     let mut name = loop {
         // The first run, which ends in the pointer to `target`, counts as well.
@@ -214,7 +245,7 @@ fn follow(octets: &[u8], target: usize, names: &mut Names) -> Result<Span, WireE
                 break name;
             }
             Some(target) => {
-                runs.try_push((at, run_end)).map_err(|_| WireError)?;
+                runs.push((at, run_end));
                 if let Some(name) = names.known(target) {
                     break name;
                 }

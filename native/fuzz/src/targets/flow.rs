@@ -95,6 +95,7 @@ impl Flows {
         let config = FlowConfig {
             clients: Clients::new(&[(ipv4, 24)]),
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
+            rotate_addresses: true,
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
             keepalive_units: 100,
             in_flight_max: 64,
