@@ -199,6 +199,8 @@ class Server:
             self._nat64.close()
         if self._forwarder is not None:
             await self._forwarder.close()
+        if self._service is not None:
+            self._service.held.send_everything()
         # One turn of the loop, for the failures just delivered to leave.
         await asyncio.sleep(0)
         self._endpoints.close()
@@ -315,6 +317,7 @@ class Server:
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
+            places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
         )
 
