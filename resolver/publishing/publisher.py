@@ -292,6 +292,7 @@ class Publisher:
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
         await self._publish(image, note.key, note.inputs)
+        self._tell_applied(list(note.inputs))
         log.error(
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
