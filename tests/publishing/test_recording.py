@@ -183,6 +183,23 @@ def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.Mon
     assert started == [("resolver.publishing.recorder", str(tmp_path))]
 
 
+ORDERED = """\
+version: 1
+orders: {x: {authority: A, title: T, due: 2026-12-06, asks: [gone.example]}}
+exchanges: {acme: {name: Acme, order: x, domains: [acme.example]}}
+"""
+
+
+@pytest.mark.slow
+def test_the_child_tells_orders_also_when_it_cannot_record(tmp_path: Path) -> None:
+    orders = [{"id": "x", "due": 1_796_515_200.0, "in_force": AT, "unenforced": {"not_blocked": 1}}]
+    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path, ORDERED))) == Recorded(1, orders)
+    history_path(tmp_path).write_bytes(b"somebody's notes, no database" * 100)
+    with pytest.raises(RecordFailed) as failed:
+        asyncio.run(record_in_child(tmp_path, applied(tmp_path, ORDERED)))
+    assert failed.value.orders == orders
+
+
 @pytest.mark.slow
 def test_the_child_says_why_it_cannot(tmp_path: Path) -> None:
     history_path(tmp_path).write_bytes(b"somebody's notes, no database" * 100)
