@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resolver.cache import AnyCache
-from resolver.flow.outcome import Redirect, Respond, Source
+from resolver.flow.outcome import Ask, Redirect, Respond, Source, over_transport
 from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
@@ -94,6 +94,22 @@ class Redirects:
             return None
         found = _found_in(entry.response, redirect.question, table, 0, now)
         return Found(found.addresses, stale_ttl_s, found.rcode)
+
+
+def denied_meanwhile(
+    table: PolicyTable, ask: Ask, redirect: Redirect, now: float
+) -> tuple[Verdict, tuple[bytes, int] | None] | None:
+    """What denies a question by a policy that came while the target was asked for, and behind what chain.
+
+    None: the rule leads to its target still.
+    """
+    verdict = over_transport(ask.peer, table.judge_name(ask.query.qname, now))
+    if verdict.is_blocked and verdict.match != redirect.verdict.match:
+        return verdict, None
+    if table.judge_target(redirect.question.qname, now).is_blocked:
+        # The rule leads nowhere now.
+        return redirect.verdict, redirect.kept
+    return None
 
 
 def _found_in(response: Response, question: Question, table: PolicyTable, age_s: int, now: float) -> Found:

@@ -29,7 +29,7 @@ from resolver.flow.outcome import (
     over_transport,
 )
 from resolver.flow.peer import Peer
-from resolver.flow.redirect import Redirects, led_answer
+from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder
 from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
 from resolver.flow.unreadable import TakeNotify, answer_unreadable
@@ -331,26 +331,18 @@ class Service:
         self, ask: Ask, redirect: Redirect, result: Answered | Failed, now: float
     ) -> Respond | Drop:
         """The CNAME of a rule, with what upstreams said of its target."""
-        query = ask.query
-        verdict = redirect.verdict
         table = self._table_of(ask.peer)
-        if ask.generation != table.generation:
-            verdict = over_transport(ask.peer, table.judge_name(query.qname, now))
-            if verdict.is_blocked and verdict.match != redirect.verdict.match:
-                return self._deny_here(query, ask.peer, verdict, now, None)
-            if table.judge_target(redirect.question.qname, now).is_blocked:
-                # Blocked while its answer was on the way: the rule leads nowhere now.
-                return self._deny_here(query, ask.peer, redirect.verdict, now, redirect.kept)
+        if ask.generation != table.generation and (denied := denied_meanwhile(table, ask, redirect, now)):
+            return self._deny_here(ask.query, ask.peer, denied[0], now, denied[1])
         response: Response | None = None
         if not isinstance(result, Failed):
-            entry: CacheEntry | None = result.kept
             # The TTLs of what was kept are within the operator's bounds.
-            response = result.response if entry is None else entry.response
+            response = result.response if result.kept is None else result.kept.response
         found = self._redirects.finish(table, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
-            return self._reply(query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
-        return led_answer(query, ask.peer, redirect, found, now)
+            return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
+        return led_answer(ask.query, ask.peer, redirect, found, now)
 
     def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""

@@ -337,10 +337,11 @@ class Publisher:
             policy = await asyncio.to_thread(
                 make_policy, image, generation, wall := self._wall(), now := self._clock.now(), prefixes
             )
+            timetable = await asyncio.to_thread(Timetable, image)
             # Meanwhile a date may have come, or other prefixes: no two policies share a generation.
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
                 break
-        self.dates.timetable = await asyncio.to_thread(Timetable, image)
+        self.dates.timetable = timetable
         self._key = key
         self._inputs = list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
@@ -413,8 +414,8 @@ class Publisher:
             return
         self._nat64_prefixes = nat64_prefixes
         if self.policy is not None:
-            wall, now = self._wall(), self._clock.now()
-            self._swap(self._remade(wall, now), wall - now)
+            # As of the same moment: dates that came meanwhile are `heed_dates`' to find and to tell.
+            self._swap(self._remade(*self.policy.made_at), self._offset)
 
     def _check(self) -> None:
         """Every `CHECK_S`: dates, and stamps of files whose changes nobody reported."""

@@ -138,8 +138,8 @@ def test_hyphens_inside_and_real_a_labels_are_fine() -> None:
 def test_years_far_away_are_warnings_at_their_line(tmp_path: Path) -> None:
     text = (CASES / "order-trap-after.yaml").read_text()
     [(line, message), (_, weaker)] = warnings(compiled(tmp_path, text))
-    assert line == 6 and "exchanges.newcoin.from: the year 2099 is 73 years ahead" in message
-    assert "exchanges.newcoin.from: order ord1 of an authority is in force before that day" in weaker
+    assert line == 6 and "exchanges.binance.from: the year 2099 is 73 years ahead" in message
+    assert "exchanges.binance.from: order nafm of an authority is in force before that day" in weaker
     assert warnings(compiled(tmp_path, (CASES / "order-trap-before.yaml").read_text())) == []
 
 

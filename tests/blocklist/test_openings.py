@@ -103,7 +103,7 @@ def test_the_new_orders_day_on_the_exchange_trips_the_rail_and_the_message_says_
     )
     before, after = ((CASES / f"order-trap-{side}.yaml").read_text() + more for side in ("before", "after"))
     found = find_fall(read(before), read(after), NOW)
-    assert any("exchanges.newcoin until 2099-12-05" in text and "write 'from' on the order" in text for text in found.objections)  # fmt: skip
+    assert any("exchanges.binance until 2099-12-05" in text and "write 'from' on the order" in text for text in found.objections)  # fmt: skip
 
 
 def test_the_same_day_on_the_order_opens_nothing() -> None:

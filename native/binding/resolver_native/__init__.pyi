@@ -174,6 +174,7 @@ class Core:
         waiting_max: int,
         query_records: Literal["none", "blocked", "all"] = "none",
         record_octets: int = 1_048_576,
+        rotate_addresses: bool = True,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -181,7 +182,8 @@ class Core:
         site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
         clients per question, clients altogether.  `query_records`: which queries are recorded for
         `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
-        room for the records of what `answer` answers.  Raises ValueError for an address of another length.
+        room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
+        answer take turns at its front.  Raises ValueError for an address of another length.
         """
 
     def publish(
@@ -190,7 +192,7 @@ class Core:
         generation: int,
         wall: float,
         monotonic: float,
-        nat64_prefixes: Sequence[tuple[bytes, int]] = (),
+        nat64_prefixes: Sequence[tuple[bytes, int]] = ...,
     ) -> None:
         """Judge by the image in `path` from now on; `wall` (Unix seconds) is now, as `monotonic` is.
 

@@ -52,6 +52,7 @@ impl Plane {
     #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, sockets_max=16_384,
                         usable_ports=Vec::new(), events_max=8192, memo_octets=8_388_608,
                         record_octets=16_777_216))]
+    #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         core: &Core,
         sockets: Vec<Vec<SocketFields>>,
