@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 7
+INTERFACE: Final = 8
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -143,6 +143,12 @@ class Core(NativeGates, Protocol):
 
         `nat64_prefixes`: those of the network, (16 octets, bits).
         """
+
+    def enter(self, address: bytes, mark: int) -> int:
+        """Give a query that Python asks a place to wait; see `flow.shares`."""
+
+    def leave(self, address: bytes, mark: int) -> None:
+        """It waits no more."""
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""

@@ -28,12 +28,14 @@ from resolver.flow.outcome import (
     ask_for,
     over_transport,
 )
+from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder
 from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
+from resolver.flow.shares import Places, Shares
 from resolver.flow.unreadable import TakeNotify, answer_unreadable
-from resolver.flow.waiting import Deliver, Waiter, is_same_question
+from resolver.flow.waiting import Deliver, Waiter, is_same_question, mark_of, why_not
 from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer, prepared_answer
@@ -68,9 +70,6 @@ STALE_ANSWER_AFTER_S = 1.8
 ANY_TTL_S = 3600
 """TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
 
-WAITING_MAX = 65_536
-"""Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
-
 
 class Service:
     """The request flow over one policy table, one cache, one forwarder."""
@@ -87,6 +86,7 @@ class Service:
         memo_octets_max: int,
         rate_limit_qps: int = 0,
         tcp_idle_s: float = 10.0,
+        places: Places | None = None,
         rotate_addresses: bool = True,
     ) -> None:
         self._policy = policy
@@ -94,7 +94,9 @@ class Service:
         self._cache = cache
         self._forwarder = forwarder
         self._local = local
-        self._now = clock.now
+        self.now = self._now = clock.now
+        self.held = HeldAnswers(clock)
+        self.places = Shares() if places is None else places
         self._call_later = clock.call_later
         self._clients = clients
         self._rotates = rotate_addresses
@@ -267,18 +269,23 @@ class Service:
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
         """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
-        if self.waiting >= WAITING_MAX:
-            self.overloads += 1
-            overload = ((int(ExtendedError.NETWORK_ERROR), "too many clients wait for upstreams"),)
-            deliver(ask, self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=overload, verdict=ask.verdict))
+        mark = mark_of(ask)
+        turned_away = why_not(self, ask, mark)
+        if turned_away is not None:
+            deliver(ask, turned_away)
             return
-        waiter = Waiter(self, ask, deliver)
+        waiter = Waiter(self, ask, deliver, mark)
         self.waiting += 1
         if ask.stale is not None:
             waited_s = self._now() - ask.asked_at
             patience_s = max(STALE_ANSWER_AFTER_S - waited_s, 0.0)
             waiter.patience = self._call_later(patience_s, waiter.on_impatience)
         self._forwarder.ask(ask.question, waiter.on_result)
+
+    def busy(self, ask: Ask, why: str) -> Respond:
+        """SERVFAIL, because too many wait."""
+        ede = ((int(ExtendedError.NETWORK_ERROR), why),)
+        return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, ede=ede, verdict=ask.verdict)
 
     def ask_for_target(self, led: Ask, done: Callable[[Answered | Failed], None]) -> None:
         """Ask for the name that a rule leads to; `done` is called exactly once."""

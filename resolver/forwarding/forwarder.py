@@ -47,6 +47,9 @@ WAITERS_MAX = 16_384
 """Askers that share one question: a whole network that comes back from an outage asks for the same few
 names at once.  What all questions together may hold is bounded by the service."""
 
+SLOW_S = 0.2
+"""A question in flight for longer gives its place up when the table is full (as in Unbound's jostle list)."""
+
 TOLD_AT_ONCE_MAX = 256
 """Waiters told in one turn of the loop: some 4 ms of work."""
 
@@ -56,6 +59,7 @@ DEFECTS_LOGGED_MAX = 20
 _log = logging.getLogger(__name__)
 
 _OVERLOAD = Failed("overload", (ExtendedError.NETWORK_ERROR, "too many questions in flight"))
+_YIELDED = Failed("overload", (ExtendedError.NETWORK_ERROR, "gave its place to a newer question"))
 _CLOSED = Failed("closed", (ExtendedError.NOT_READY, "the resolver is shutting down"))
 
 _Key = tuple[Question, int]
@@ -195,7 +199,7 @@ class Forwarder:
         if self._is_closed:
             return _CLOSED
         in_flight = len(self._in_flight)
-        if in_flight >= self._in_flight_max:
+        if in_flight >= self._in_flight_max and not self._makes_room():
             self.overloads += 1
             return _OVERLOAD
         if in_flight >= LOST_IN_FLIGHT_MAX:
@@ -204,6 +208,16 @@ class Forwarder:
                 self.overloads += 1
                 return Failed(word, EXPLANATIONS[word])
         return None
+
+    def _makes_room(self) -> bool:
+        """Whether the oldest question gives its place up: if it is slow, as in Unbound's jostle list."""
+        oldest = next(iter(self._in_flight.values()), None)
+        if oldest is None or self._now() < oldest._deadline - self._timeout_s + SLOW_S:
+            return False
+        self.overloads += 1
+        oldest.is_finished = True
+        self._finish(oldest, _YIELDED)
+        return True
 
     def ask_one(self, upstream: Upstream, question: Question, done: Done) -> None:
         """Ask this upstream alone, be it up or down; `done` is called exactly once, and nothing is kept."""
@@ -236,7 +250,7 @@ class Forwarder:
         key = (question, upstreams.index)
         flight = self._in_flight.get(key)
         if flight is None:
-            if self._is_closed or len(self._in_flight) >= self._in_flight_max:
+            if self._is_closed or (len(self._in_flight) >= self._in_flight_max and not self._makes_room()):
                 return None
             others = [other for other in upstreams.order(self._now()) if other is not upstream]
             deadline = handover.sent_at + self._timeout_s
@@ -329,7 +343,7 @@ class Forwarder:
             self._tell(flight.waiters, result)
             return
         del self._in_flight[flight.key]
-        if result is not _CLOSED:  # that says nothing of the question
+        if result is not _CLOSED and result is not _YIELDED:  # they say nothing of the question
             self._keep_result(flight.question, result)
         if flight.is_wanted and self.other_plane is not None:
             # Not before it is kept, or the other plane might ask once more.

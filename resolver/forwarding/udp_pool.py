@@ -278,13 +278,12 @@ class UdpPool:
         self._window: list[_Slot] = []
         """Those that queries leave from."""
         self._oldest = 0
-        """The place of the one that has been in the window longest."""
+        """The one there longest."""
         self._resting: deque[tuple[_Slot, int]] = deque()
         """Those that rest, the longest first, and until which step."""
-        self._steps = 0
+        self._steps = self.stock = 0
         self._looked_at = 0.0
-        self.stock = 0
-        """Sockets at rest that it can use while they are young."""
+        """`stock`: sockets at rest that it can use while they are young."""
         self._queries_to_step = QUERIES_PER_FRESH
         self._is_ipv6 = ":" in upstream.address
         self._peer = _socket_address(upstream)
@@ -372,10 +371,10 @@ class UdpPool:
             if not self.wants_stock:
                 break
             fresh = self._open()
-            if type(fresh) is _Slot:
-                self._resting.appendleft((fresh, 0))
-            else:
+            if type(fresh) is not _Slot:
                 self.stock = 0  # Not again before it looks again.
+                break
+            self._resting.appendleft((fresh, 0))
         return self.wants_stock
 
     def _step(self) -> None:

@@ -46,16 +46,19 @@ QTYPE_LABELS: dict[int, str] = {int(member): name for name, member in Qtype.__me
 """The types named in the IANA list we keep; the other 65,000 share one label."""
 
 DROP_REASONS = (
+    "client_waits",
     "defect",
     "http_client_does_not_read",
     "http_connections_max",
     "late_full",
     "policy",
+    "pulse",
     "rate_limit",
     "receive_error",
     "receive_nobufs",
     "receive_nomem",
     "receive_refused",
+    "repeat",
     "response",
     "ring_full",
     "send_failed",

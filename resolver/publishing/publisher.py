@@ -292,6 +292,7 @@ class Publisher:
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
         await self._publish(image, note.key, note.inputs)
+        self._tell_applied(list(note.inputs))
         log.error(
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
@@ -342,8 +343,7 @@ class Publisher:
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
                 break
         self.dates.timetable = timetable
-        self._key = key
-        self._inputs = list(inputs)
+        self._key, self._inputs = key, list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
         self.dates.keep(wall)

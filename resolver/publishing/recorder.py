@@ -8,7 +8,8 @@ that befalls a history may befall the server.
     python -m resolver.publishing.recorder STATE_DIR < JSON of `Applied`
 
 prints one line of JSON: `{"number": N}` (where this content is the latest already, its number), or
-`{"error": "why"}`.
+`{"error": "why"}`; in both cases with `orders`, how each stands (`order_dates`), null where the text is
+not known.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from resolver.publishing.history import (
     open_history,
 )
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.order_dates import dated_orders
 from resolver.publishing.register_store import changed_records
 
 NAMES_KEPT_MAX = 1_000
@@ -107,6 +109,18 @@ def record(state_dir: Path, applied: Applied) -> int:
             has_text=text is not None,
         )
         return history.add(generation, text)
+
+
+def orders_of(state_dir: Path, applied: Applied) -> list[dict[str, Any]] | None:
+    """How each order of it stands now, and since when; None: its text is not known any more."""
+    text = _text_as_applied(state_dir, applied.inputs)
+    if text is not None and b"orders" not in text:
+        return []
+    blocklist = _read(Path(applied.inputs[0].path), text)
+    if blocklist is None:
+        return None
+    names = applied.counts.get("per_list", {})
+    return dated_orders(state_dir, blocklist, applied.at, applied.turned_at, names)
 
 
 def _is_recorded(latest: Generation, applied: Applied) -> bool:
@@ -261,11 +275,12 @@ def _read(path: Path, text: bytes | None) -> Blocklist | None:
 
 def main() -> int:
     """The child process: see the head of this file."""
+    state_dir, applied = Path(sys.argv[1]), applied_from_json(sys.stdin.buffer.read())
     try:
-        state_dir = Path(sys.argv[1])
-        result: dict[str, Any] = {"number": record(state_dir, applied_from_json(sys.stdin.buffer.read()))}
+        result: dict[str, Any] = {"number": record(state_dir, applied)}
     except HistoryUnusable as error:
         result = {"error": str(error)}
+    result["orders"] = orders_of(state_dir, applied)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if "number" in result else 2
 

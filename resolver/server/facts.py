@@ -32,6 +32,7 @@ from resolver.observe.facts import (
     HistoryFacts,
     ListFacts,
     NativeFacts,
+    OrderFacts,
     PolicyFacts,
     ReloadFacts,
     StreamFacts,
@@ -40,6 +41,7 @@ from resolver.observe.facts import (
 )
 from resolver.observe.health import Health
 from resolver.observe.tally import Tallies, TallySnapshot, joined
+from resolver.orders.reach import Reason
 from resolver.plurals import counted
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
@@ -235,6 +237,15 @@ def reload_facts(status: PublisherStatus) -> ReloadFacts:
 def history_facts(recorder: HistoryRecorder) -> HistoryFacts:
     """How the record of what was put in force is kept."""
     return HistoryFacts(recorder.generation, recorder.failures)
+
+
+def order_facts(recorder: HistoryRecorder) -> tuple[OrderFacts, ...]:
+    """Every order that is not confidential with every reason, at 0 if need be."""
+    none = {reason.value: 0 for reason in Reason}
+    return tuple(
+        OrderFacts(order["id"], order["due"], order["in_force"], none | order["unenforced"])
+        for order in recorder.orders
+    )
 
 
 def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:

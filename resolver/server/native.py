@@ -19,7 +19,9 @@ from typing import Final
 from resolver.cache import NativeCache
 from resolver.clock import Clock
 from resolver.config.settings import Settings
-from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.service import Service
+from resolver.flow.shares import Places
+from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.sharing import SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
@@ -245,6 +247,11 @@ class NativeEngine:
         """Whether its threads answer queries; if not, Python does."""
         return self._is_usable
 
+    @property
+    def places(self) -> Places:
+        """Of clients that wait, here or there."""
+        return self._core
+
     # Query records: see `records.Source`.
 
     def take(self) -> Records:
@@ -295,7 +302,7 @@ class NativeEngine:
 
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
-    return name in ("ring_full", "late_full", "send_failed") or name.startswith("receive_")
+    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith("receive_")
 
 
 def workers_of(settings: Settings) -> int:

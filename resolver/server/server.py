@@ -48,6 +48,7 @@ from resolver.server.facts import (
     history_facts,
     list_facts,
     native_facts,
+    order_facts,
     policy_facts,
     reload_facts,
     remark_on_policy,
@@ -199,6 +200,8 @@ class Server:
             self._nat64.close()
         if self._forwarder is not None:
             await self._forwarder.close()
+        if self._service is not None:
+            self._service.held.send_everything()
         # One turn of the loop, for the failures just delivered to leave.
         await asyncio.sleep(0)
         self._endpoints.close()
@@ -315,6 +318,7 @@ class Server:
             memo_octets_max=self._memo_octets,
             rate_limit_qps=settings.clients.rate_limit_qps,
             tcp_idle_s=settings.limits.tcp_idle_s,
+            places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
         )
 
@@ -402,6 +406,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
+            orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
             upstreams=upstream_facts(forwarder),

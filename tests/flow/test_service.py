@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from resolver.cache import ResponseCache
-from resolver.flow import service as service_module
+from resolver.flow import waiting
 from resolver.flow.clients import Clients, Standing
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
@@ -71,7 +71,7 @@ def ask(service: Service, answers: list[Respond | Drop]) -> None:
 def test_clients_beyond_the_bound_are_told_so_at_once(
     service: Service, forwarder: SilentForwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "WAITING_MAX", 2)
+    monkeypatch.setattr(waiting, "WAITING_MAX", 2)
     answers: list[Respond | Drop] = []
     for _ in range(3):
         ask(service, answers)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from resolver.forwarding.forwarder import TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import SLOW_S, TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
 from resolver.wire.question import Question
@@ -109,6 +109,24 @@ def test_full_table_fails_new_questions_at_once_but_not_those_in_flight() -> Non
     rig.ask(b"\x010" + WWW)
     rig.deliver(rig.sent[0], good(rig.sent[0]))
     assert [type(result) for result in rig.results] == [Failed, Answered, Answered]
+
+
+def test_the_oldest_question_yields_when_the_table_is_full_and_it_is_slow() -> None:
+    kept: list[Question] = []
+    rig = Rig(in_flight_max=2, keep=lambda question, result, now: kept.append(question))
+    rig.ask(b"\x01a" + WWW)
+    rig.clock.advance(0.1)
+    rig.ask(b"\x01b" + WWW)
+    rig.clock.advance(SLOW_S - 0.1)
+    rig.ask(b"\x01c" + WWW)
+    [yielded] = rig.results
+    assert isinstance(yielded, Failed) and yielded.reason == "overload"
+    assert rig.forwarder.pending == 2 and rig.forwarder.overloads == 1
+    # The next oldest is not slow yet; that one gave way is no failure of its name.
+    rig.ask(b"\x01d" + WWW)
+    assert rig.forwarder.pending == 2 and len(rig.results) == 2 and kept == []
+    rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+    assert isinstance(rig.results[-1], Answered) and kept == [Question(b"\x01c" + WWW, A)]
 
 
 def test_waiters_of_one_question_are_bounded() -> None:

@@ -21,8 +21,9 @@ from resolver.clock import TimerHandle
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
-from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
+from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder, Keep
 from resolver.forwarding.upstream import Upstream
 from resolver.local import LocalNames

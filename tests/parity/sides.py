@@ -15,8 +15,9 @@ from resolver.cache import NativeCache, ResponseCache
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Outcome, Respond
 from resolver.flow.peer import Peer, Transport
-from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
+from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
 from resolver.observe.query_log import lines_of

@@ -21,7 +21,8 @@ from resolver.cache import NativeCache
 from resolver.clock import Clock, TimerHandle
 from resolver.flow.outcome import Drop, Respond
 from resolver.flow.peer import Peer, Transport
-from resolver.flow.service import WAITING_MAX, Service
+from resolver.flow.service import Service
+from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.network import Network, SendError, Ticket
@@ -35,6 +36,7 @@ from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import (
     ASK,
+    DROP,
     DROP_AND_CLOSE,
     PUNT,
     RESPOND,
@@ -229,6 +231,8 @@ class ScriptedPlane:
             self.coalesced += 1
         elif word == "reply":
             self._end(token, RESPOND, fields[0])
+        elif word == "drop":
+            self._end(token, DROP, b"")
         else:
             self._punt(token)
 

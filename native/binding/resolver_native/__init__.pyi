@@ -253,6 +253,15 @@ class Core:
     def late(self) -> dict[str, list[int]]:
         """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
 
+    def enter(self, address: bytes, mark: int) -> int:
+        """Give a query that Python asks a place to wait: 0; 1: it waits already; 2: its client has all.
+
+        `mark`: of 64 bits, the same for the same query.  Raises ValueError for what is no address.
+        """
+
+    def leave(self, address: bytes, mark: int) -> None:
+        """It waits no more."""
+
     @property
     def in_flight(self) -> int: ...
     @property

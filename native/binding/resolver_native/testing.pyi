@@ -40,6 +40,7 @@ class Steps:
         tuple[Literal["send"], int, int, bytes]
         | tuple[Literal["joined"]]
         | tuple[Literal["reply"], bytes]
+        | tuple[Literal["drop"]]
         | tuple[Literal["punt"]]
     ):
         """Ask a query that `Core.answer` left to be asked; `token` names the client.

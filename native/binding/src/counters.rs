@@ -26,6 +26,8 @@ counters! {
     ring_full,
     /// Datagrams for handed-over attempts lost for the same reason.
     late_full,
+    /// Answers that would have left too late, behind many others of their client.
+    pulse,
     /// Answers that the kernel did not take.
     send_failed,
     /// Receive calls that failed for want of buffers.

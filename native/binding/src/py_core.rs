@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    Clients, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source, Transport, UpstreamSet,
-    UpstreamView,
+    Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source, Transport,
+    UpstreamSet, UpstreamView,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -236,6 +236,18 @@ impl Core {
     fn records_lost(&self, py: Python<'_>) -> u64 {
         // A reader that copies records out has the lock, and is in no hurry.
         py.detach(|| self.shared_flow.records_lost())
+    }
+
+    fn enter(&self, address: &[u8], mark: u64) -> PyResult<u8> {
+        let address = address_from(address)?;
+        let flow = &self.shared_flow.flow;
+        Ok(self.shared_flow.guard.call(|| Entered::Yes, || flow.enter(address, mark)) as u8)
+    }
+
+    fn leave(&self, address: &[u8], mark: u64) -> PyResult<()> {
+        let address = address_from(address)?;
+        self.shared_flow.guard.call(|| (), || self.shared_flow.flow.leave(address, mark));
+        Ok(())
     }
 
     #[getter]

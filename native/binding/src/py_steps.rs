@@ -147,6 +147,7 @@ impl Steps {
             }
             AskOutcome::Joined => ("joined",).into_pyobject(py)?.into_any(),
             AskOutcome::Reply => ("reply", PyBytes::new(py, out)).into_pyobject(py)?.into_any(),
+            AskOutcome::Drop => ("drop",).into_pyobject(py)?.into_any(),
             AskOutcome::Punt => ("punt",).into_pyobject(py)?.into_any(),
         })
     }

@@ -16,10 +16,10 @@ use resolver_core::flow::{
 
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
+use crate::late_answers::LateAnswers;
 use crate::ring::{Event, Handover, HandoverReason};
 use crate::shared::{Command, Shared, ThreadCounts};
 use crate::slab::{Handle, Slab};
-use crate::sys::SendQueue;
 use crate::timers::Timers;
 use crate::udp_pool::{Read, Recipient, SendError, UdpPools, RECEIVE_OCTETS};
 
@@ -76,7 +76,7 @@ pub struct UpstreamQueries<'s> {
     in_flight: Slab<InFlight>,
     timers: Timers<Handle>,
     entropy: Entropy,
-    send_queue: SendQueue,
+    late_answers: LateAnswers<'s>,
     out: Vec<u8>,
     due: Vec<Handle>,
     datagram: Box<[u8; RECEIVE_OCTETS]>,
@@ -111,7 +111,7 @@ impl<'s> UpstreamQueries<'s> {
             in_flight: Slab::new(),
             timers: Timers::new(now),
             entropy: Entropy::new(),
-            send_queue: SendQueue::new(),
+            late_answers: LateAnswers::new(shared, counters),
             out: Vec::new(),
             due: Vec::new(),
             datagram: Box::new([0; RECEIVE_OCTETS]),
@@ -132,15 +132,21 @@ impl<'s> UpstreamQueries<'s> {
 
     /// Whether nothing is waited for.
     pub fn is_quiet(&self) -> bool {
-        self.pools.waiting() == 0 && self.in_flight.len() == 0
+        self.pools.waiting() == 0 && self.in_flight.len() == 0 && self.late_answers.is_quiet()
     }
 
     /// Milliseconds until an attempt may be due; -1: nothing is in flight.
     pub fn patience_ms(&self, now: f64) -> i32 {
+        let held_ms = self.late_answers.patience_ms(now);
         if self.in_flight.len() == 0 {
-            return -1;
+            return held_ms;
         }
-        self.timers.patience_ms(now)
+        let due_ms = self.timers.patience_ms(now);
+        if held_ms < 0 {
+            due_ms
+        } else {
+            due_ms.min(held_ms)
+        }
     }
 
     /// Send an attempt, or hand it over at once.
@@ -239,15 +245,11 @@ impl<'s> UpstreamQueries<'s> {
             let octets = octets.into();
             return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn);
         };
-        let (shared, counters, send_queue) = (self.shared, self.counters, &mut self.send_queue);
+        let (shared, counters, now) = (self.shared, self.counters, turn.now);
+        let late_answers = &mut self.late_answers;
         let each = |waiter: &Waiter, finished: WaiterReply| match finished {
             WaiterReply::Reply(reply) => match &waiter.route {
-                Route::Datagram(route) => {
-                    if send_queue.must_send_before(route) {
-                        send_all(send_queue, shared, counters);
-                    }
-                    send_queue.put(route, reply);
-                }
+                Route::Datagram(route) => late_answers.put(waiter, route, reply, now),
                 // Python holds the streams, and their questions too: none waits here.
                 Route::Stream { .. } => add(&counters.send_failed, 1),
             },
@@ -350,6 +352,12 @@ impl<'s> UpstreamQueries<'s> {
         }
     }
 
+    /// Let slow questions yield where no more may be in flight.
+    pub fn make_room(&mut self, turn: &mut LoopContext) {
+        let yielding = self.flow().make_room(turn.now);
+        self.refuse_all(yielding, turn);
+    }
+
     /// Answer here who found no room on the way to Python, as well as can be.
     fn refuse_all(&mut self, waiters: Vec<Waiter>, turn: &mut LoopContext) {
         for waiter in &waiters {
@@ -365,10 +373,7 @@ impl<'s> UpstreamQueries<'s> {
             match (refused, &waiter.route) {
                 (Ok(Some(AskOutcome::Reply)), Route::Datagram(route)) => {
                     turn.counts.tallies.settle(turn.now - waiter.asked_at);
-                    if self.send_queue.must_send_before(route) {
-                        self.send_answers();
-                    }
-                    self.send_queue.put(route, &self.out);
+                    self.late_answers.put(waiter, route, &self.out, turn.now);
                 }
                 _ => add(&self.counters.ring_full, 1),
             }
@@ -394,6 +399,7 @@ impl<'s> UpstreamQueries<'s> {
     /// Hand over what is due.
     pub fn look_at_timers(&mut self, turn: &mut LoopContext) {
         let now = turn.now;
+        self.late_answers.send_due(now);
         let mut due = std::mem::take(&mut self.due);
         self.timers.take_due(now, &mut due);
         for owner in due.drain(..) {
@@ -451,11 +457,12 @@ impl<'s> UpstreamQueries<'s> {
 
     /// Send the answers that have gathered.
     pub fn send_answers(&mut self) {
-        send_all(&mut self.send_queue, self.shared, self.counters);
+        self.late_answers.send();
     }
 
     /// The thread begins anew, or ends: Python goes on with everything, and nothing here learns what becomes of it.
     pub fn abandon(&mut self, now: f64) {
+        self.late_answers.send_due(f64::INFINITY);
         for owner in self.in_flight.handles() {
             // The sockets end with the thread; they may be what broke it, so nothing is asked of them here.
             if let Some(flight) = self.in_flight.get_mut(owner) {
@@ -474,17 +481,6 @@ impl<'s> UpstreamQueries<'s> {
 
     fn ticket(&self, owner: Handle) -> u64 {
         u64::from(self.thread) << TICKET_THREAD_AT | u64::from(self.life) << TICKET_LIFE_AT | owner.to_bits()
-    }
-}
-
-fn send_all(send_queue: &mut SendQueue, shared: &Shared, counters: &Counters) {
-    let Some(thread) = send_queue.target() else { return };
-    let lost = match shared.sockets.get(usize::from(thread)) {
-        Some(socket) => send_queue.send(socket),
-        None => send_queue.clear(),
-    };
-    if lost > 0 {
-        add(&counters.send_failed, lost as u64);
     }
 }
 

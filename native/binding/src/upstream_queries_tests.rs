@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Clients, Flow, FlowConfig, LetterCase, Route, Tallies, Transport, UpstreamSet,
-    UpstreamView,
+    AskOutcome, Attempt, Clients, DatagramRoute, Flow, FlowConfig, LetterCase, Route, Tallies, Transport,
+    UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
+use crate::late_answers::LateAnswers;
 use crate::ring::{Event, Handover, HandoverReason, Ring};
 use crate::shared::{Command, Mailbox, Shared, SharedFlow, ThreadCounts};
 use crate::udp_socket::SourcePorts;
@@ -188,4 +189,32 @@ fn what_comes_while_no_policy_is_in_force_is_pythons() {
     let handover = rig.handover();
     assert_eq!(handover.reason, HandoverReason::Reply);
     assert_eq!(handover.octets.as_deref(), Some(&octets[..length]));
+}
+
+#[test]
+fn the_answers_of_one_crowd_leave_tick_by_tick_and_not_in_one_pulse() {
+    let rig = Rig::new(8);
+    let counters = &rig.shared.mailboxes[0].counters;
+    let route = DatagramRoute::new(0, &[1; 16], &[]);
+    let flow = &rig.shared.shared_flow.flow;
+    let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
+    let (octets, back) = (Box::default(), Route::Datagram(route));
+    let waiter = Waiter { octets, peer, route: back, asked_at: NOW, mark: 0 };
+    // There is no socket: what leaves is counted as lost.
+    let left = || counters.send_failed.load(Ordering::Relaxed);
+    let mut answers = LateAnswers::new(&rig.shared, counters);
+    for _ in 0..4000 {
+        answers.put(&waiter, &route, b"answer", NOW + 1.0);
+    }
+    answers.send();
+    assert_eq!(left(), 50);
+    let held = 4000 - 50 - counters.pulse.load(Ordering::Relaxed);
+    assert!((2498..=2501).contains(&held));
+    assert!((1..=11).contains(&answers.patience_ms(NOW + 1.0)) && !answers.is_quiet());
+    for tick in 0..=50 {
+        let before = left();
+        answers.send_due(NOW + 1.0 + 0.01 * f64::from(tick));
+        assert!(left() - before <= 51);
+    }
+    assert_eq!((left(), answers.patience_ms(NOW + 2.0), answers.is_quiet()), (50 + held, -1, true));
 }

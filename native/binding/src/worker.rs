@@ -354,6 +354,8 @@ impl<'s> ThreadLoop<'s> {
 
     fn ask_all(&mut self, policy: &Policy, counts: &mut ThreadCounts) {
         let mut asks = std::mem::take(&mut self.asks);
+        let now = self.now;
+        self.upstream_queries.make_room(&mut LoopContext { policy: Some(policy), counts, now });
         for slot in asks.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
@@ -368,6 +370,7 @@ impl<'s> ThreadLoop<'s> {
                         .send(attempt, &mut LoopContext { policy: Some(policy), counts, now });
                 }
                 Ok(AskOutcome::Joined) => {}
+                Ok(AskOutcome::Drop) => counts.tallies.settle(0.0),
                 Ok(AskOutcome::Reply) => self.batch.put(slot),
                 Ok(AskOutcome::Punt) => self.punts.push(slot),
                 Err(_) => self.count_panic(),

@@ -11,8 +11,9 @@ use super::peer::Peer;
 use super::query_context::QueryContext;
 use super::route::Route;
 use super::served::Served;
+use super::shares::Entered;
 use super::state::{Flow, Policy};
-use super::tallies::{Source, Tallies};
+use super::tallies::{Reason, Source, Tallies};
 use super::upstreams::{LetterCase, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::policy::Verdict;
@@ -59,6 +60,8 @@ pub enum AskOutcome {
     Joined,
     /// A limit is met: what to say instead is in `out`; counted.
     Reply,
+    /// It gets no answer: its client has too many queries that wait, or the same waits already; counted.
+    Drop,
     /// Python must ask.
     Punt,
 }
@@ -134,8 +137,18 @@ impl Flow {
         let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
         let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
-        let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now };
-        match self.flights.join(&attempt.key, waiter) {
+        let mark = self.mark_of(&attempt.key, octets, route);
+        match self.flights.shares.enter(peer.address, mark) {
+            Entered::Yes => {}
+            Entered::Repeat => return query_context.drop_asked(&query, Reason::Repeat),
+            Entered::Full => return query_context.drop_asked(&query, Reason::ClientWaits),
+        }
+        let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now, mark };
+        let joined = self.flights.join(&attempt.key, waiter);
+        if matches!(joined, Joined::AtPython | Joined::Full) {
+            self.flights.shares.leave(peer.address, mark);
+        }
+        match joined {
             Joined::AtPython => AskOutcome::Punt,
             Joined::Full => {
                 Flow::count(&self.counts.asked);

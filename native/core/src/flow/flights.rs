@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::peer::Peer;
 use super::route::Route;
+use super::shares::Shares;
 use crate::wire::Question;
 
 const SHARDS: usize = 16;
@@ -57,6 +58,8 @@ pub struct Waiter {
     pub route: Route,
     /// Monotonic seconds.
     pub asked_at: f64,
+    /// See `Shares`.
+    pub mark: u64,
 }
 
 /// Those who wait for one question; nearly always one.
@@ -83,6 +86,8 @@ pub(super) enum Joined {
 }
 
 pub(super) struct Flights {
+    /// The places of those who wait, here or at Python's.
+    pub shares: Shares,
     shards: [Mutex<AHashMap<FlightKey, Flight>>; SHARDS],
     hasher: RandomState,
     in_flight: AtomicUsize,
@@ -96,6 +101,7 @@ pub(super) struct Flights {
 impl Flights {
     pub fn new(in_flight_max: usize, waiters_max: usize, waiting_max: usize) -> Flights {
         Flights {
+            shares: Shares::default(),
             shards: Default::default(),
             hasher: RandomState::new(),
             in_flight: AtomicUsize::new(0),
@@ -160,6 +166,36 @@ impl Flights {
         Some(self.account(taken))
     }
 
+    pub fn is_full(&self) -> bool {
+        self.in_flight() >= self.in_flight_max
+    }
+
+    /// End questions that are in flight since `before` or longer, at most `count` of them: all who wait for them.
+    /// Their attempts go on, and what they bring is kept.
+    pub fn take_slow(&self, before: f64, count: usize) -> Vec<Waiter> {
+        let mut taken = Vec::new();
+        let is_slow = |flight: &Flight| match flight {
+            Flight::Out(waiters) => waiters.first().map_or(true, |first| first.asked_at <= before),
+            Flight::AtPython | Flight::Claimed => false,
+        };
+        let mut left = count;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let slow: Vec<FlightKey> = shard
+                .iter()
+                .filter(|(_, flight)| is_slow(flight))
+                .map(|(key, _)| key.clone())
+                .take(left)
+                .collect();
+            left -= slow.len();
+            for key in slow {
+                let ended = shard.remove(&key);
+                taken.extend(self.account(ended));
+            }
+        }
+        taken
+    }
+
     /// Python goes on with a question: all who wait for it.
     pub fn hand_over(&self, key: &FlightKey) -> Waiters {
         let mut shard = self.shard(key).lock();
@@ -221,6 +257,9 @@ impl Flights {
         let Some(Flight::Out(waiters)) = taken else { return Waiters::new() };
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.waiting.fetch_sub(waiters.len(), Ordering::Relaxed);
+        for waiter in &waiters {
+            self.shares.leave(waiter.peer.address, waiter.mark);
+        }
         waiters
     }
 }
@@ -240,7 +279,13 @@ mod tests {
         let standing = Standing { group: EVERYBODY, is_allowed: true };
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let peer = Peer { address, transport: Transport::Udp, standing };
-        Waiter { octets: Box::default(), peer, route: Route::Stream { connection: 1 }, asked_at: 0.0 }
+        Waiter {
+            octets: Box::default(),
+            peer,
+            route: Route::Stream { connection: 1 },
+            asked_at: 0.0,
+            mark: 0,
+        }
     }
 
     #[test]
@@ -265,6 +310,27 @@ mod tests {
         assert_eq!(flights.join(&key(b"\x01b\0"), waiter), Joined::First);
         assert_eq!(flights.join(&key(b"\x01c\0"), waiter), Joined::Full);
         assert!(flights.is_crowded());
+    }
+
+    #[test]
+    fn the_slow_ones_yield_and_the_young_ones_and_pythons_do_not() {
+        let flights = Flights::new(4, 8, 8);
+        let since = |asked_at| Waiter { asked_at, ..waiter() };
+        flights.join(&key(b"\x01a\0"), || since(1.0));
+        flights.join(&key(b"\x01b\0"), || since(1.1));
+        flights.join(&key(b"\x01c\0"), || since(1.3));
+        flights.claim(&key(b"\x01d\0"));
+        assert!(!flights.is_full());
+        flights.join(&key(b"\x01e\0"), || since(1.4));
+        assert!(flights.is_full());
+        assert_eq!(flights.take_slow(0.9, 8).len(), 0);
+        assert_eq!(flights.take_slow(1.2, 1).len(), 1);
+        assert_eq!(flights.take_slow(1.2, 8).len(), 1);
+        assert_eq!((flights.in_flight(), flights.waiting()), (2, 2));
+        // What the attempt brings is kept, for nobody.
+        assert!(flights.take(&key(b"\x01a\0")).unwrap().is_empty());
+        assert_eq!(flights.in_flight(), 2);
+        assert_eq!(flights.join(&key(b"\x01d\0"), waiter), Joined::AtPython);
     }
 
     #[test]

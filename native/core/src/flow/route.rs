@@ -9,7 +9,7 @@ pub const SOCKET_NAME_OCTETS: usize = 28;
 pub const CONTROL_OCTETS: usize = 40;
 
 /// The way back to one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     /// From one of the plane's own sockets.
     Datagram(DatagramRoute),
@@ -22,7 +22,7 @@ pub enum Route {
 }
 
 /// The way back from a datagram socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DatagramRoute {
     /// The thread whose socket the query came in on.
     pub thread: u16,

@@ -57,6 +57,8 @@ pub(super) enum Reason {
     Malformed(MalformedReason),
     RateLimit,
     Policy,
+    ClientWaits,
+    Repeat,
 }
 
 impl Reason {
@@ -65,6 +67,8 @@ impl Reason {
             Reason::Malformed(reason) => reason.label(),
             Reason::RateLimit => "rate_limit",
             Reason::Policy => "policy",
+            Reason::ClientWaits => "client_waits",
+            Reason::Repeat => "repeat",
         }
     }
 }

@@ -182,7 +182,9 @@ impl Flows {
         match asked {
             AskOutcome::Send(attempt) => Ok(Sent::Out(attempt)),
             AskOutcome::Joined => Ok(Sent::Nothing),
-            AskOutcome::Reply | AskOutcome::Punt => Err("a question was neither sent nor joined".to_owned()),
+            AskOutcome::Reply | AskOutcome::Drop | AskOutcome::Punt => {
+                Err("a question was neither sent nor joined".to_owned())
+            }
         }
     }
 

@@ -1,0 +1,136 @@
+//! How many queries of each client wait for upstreams, and which.
+//!
+//! Knows: clients, marks of their queries.  Does not know: what is asked, who answers.
+//! Theory: who waits for answers holds places that others need, and is a crowd that can be made to come to an end
+//! at one moment (DNSBomb).  So a client has so many places and no more, and a query that waits already is no second
+//! one.  Both planes count here, so a client has its share of both together.
+
+use ahash::{AHashMap, RandomState};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::clients::{client_key, ClientKey};
+
+/// Queries of one client that wait for upstreams at one time.
+pub const WAITERS_PER_CLIENT_MAX: usize = 1_000;
+
+/// Separately locked parts, so that threads seldom wait for each other.
+const PARTS: usize = 16;
+
+/// What became of a query that was to wait; `flow/shares.py` has the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Entered {
+    /// It has a place.
+    Yes,
+    /// The very same waits already.
+    Repeat,
+    /// Its client has all the places it may have.
+    Full,
+}
+
+type Marks = SmallVec<[u64; 3]>;
+
+/// The places of all clients.
+#[derive(Default)]
+pub struct Shares {
+    hasher: RandomState,
+    own_marks: AtomicU64,
+    parts: [Mutex<AHashMap<ClientKey, Marks>>; PARTS],
+}
+
+impl Shares {
+    /// The mark of a query: the same for the same one, and hardly ever for two.
+    pub fn mark(&self, query: impl Hash) -> u64 {
+        self.hasher.hash_one(query)
+    }
+
+    /// A mark that no other query has.
+    pub fn own_mark(&self) -> u64 {
+        self.own_marks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn part(&self, client: ClientKey) -> &Mutex<AHashMap<ClientKey, Marks>> {
+        // The top bits: the table below uses the others.
+        &self.parts[(self.hasher.hash_one(client) >> 52) as usize % PARTS]
+    }
+
+    /// Give the query of this mark a place.
+    pub fn enter(&self, address: IpAddr, mark: u64) -> Entered {
+        let client = client_key(address);
+        let mut part = self.part(client).lock();
+        let marks = part.entry(client).or_default();
+        if marks.contains(&mark) {
+            return Entered::Repeat;
+        }
+        if marks.len() >= WAITERS_PER_CLIENT_MAX {
+            return Entered::Full;
+        }
+        marks.push(mark);
+        Entered::Yes
+    }
+
+    /// The query of this mark waits no more.
+    pub fn leave(&self, address: IpAddr, mark: u64) {
+        let client = client_key(address);
+        let mut part = self.part(client).lock();
+        let Some(marks) = part.get_mut(&client) else { return };
+        if let Some(place) = marks.iter().position(|&known| known == mark) {
+            marks.swap_remove(place);
+        }
+        if marks.is_empty() {
+            part.remove(&client);
+        }
+    }
+
+    /// Clients that have a place.
+    #[cfg(test)]
+    fn clients(&self) -> usize {
+        self.parts.iter().map(|part| part.lock().len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_client_has_so_many_places_and_takes_nobody_elses() {
+        let shares = Shares::default();
+        for mark in 0..WAITERS_PER_CLIENT_MAX as u64 {
+            assert_eq!(shares.enter(address("2001:db8::1"), mark), Entered::Yes);
+        }
+        assert_eq!(shares.enter(address("2001:db8::2"), 1 << 40), Entered::Full);
+        assert_eq!(shares.enter(address("2001:db8:0:1::1"), 1), Entered::Yes);
+        shares.leave(address("2001:db8::3"), 7);
+        assert_eq!(shares.enter(address("2001:db8::2"), 1 << 40), Entered::Yes);
+    }
+
+    #[test]
+    fn a_query_that_waits_is_no_second_one_until_it_left() {
+        let shares = Shares::default();
+        assert_eq!(shares.enter(address("192.0.2.1"), 5), Entered::Yes);
+        assert_eq!(shares.enter(address("192.0.2.1"), 5), Entered::Repeat);
+        assert_eq!(shares.enter(address("192.0.2.2"), 5), Entered::Yes);
+        shares.leave(address("192.0.2.1"), 5);
+        assert_eq!(shares.enter(address("192.0.2.1"), 5), Entered::Yes);
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_who_left() {
+        let shares = Shares::default();
+        shares.enter(address("192.0.2.1"), 5);
+        shares.leave(address("192.0.2.1"), 6);
+        assert_eq!(shares.clients(), 1);
+        shares.leave(address("192.0.2.1"), 5);
+        shares.leave(address("192.0.2.1"), 5);
+        assert_eq!(shares.clients(), 0);
+    }
+}
