@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,7 +193,7 @@ def test_an_order_opens_nothing_that_is_blocked_for_other_reasons_even_when_it_h
         "version: 1\norders:\n  court: {authority: A, title: T}\n"
         f"exchanges:\n  acme: {{name: Acme, order: court, domains: ['{own}'{others}]}}\n"
     )
-    keys = {} if until is None else {"until": until}
+    keys: dict[str, Any] = {} if until is None else {"until": until}
     order = f"1. Acme   {asked}\n2. Acme   a.example\n"
     found = import_text(order, policy=policy, catalogue=None, is_named=is_named, **keys)
     now = 1.8e9
