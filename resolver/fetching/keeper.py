@@ -220,7 +220,10 @@ class ListKeeper:
             self._on_updated()
 
     def _tell(self, entry: Followed, outcome: Outcome) -> None:
-        name = entry.wanted.name
+        name, why = entry.wanted.shown, outcome.message
+        if entry.wanted.is_confidential and why:
+            # It may name the list, where it is from, and what stands in it.
+            why = "'exchange-resolver lists update' says why"
         if outcome.result is Result.UPDATED:
             log.info(
                 "list %s: new copy, %s, %s",
@@ -236,16 +239,14 @@ class ListKeeper:
                 "list %s: %s: %s; the last good copy serves, %.1f hours old%s",
                 name,
                 outcome.result,
-                outcome.message,
+                why,
                 age_h,
                 ", older than its authority wants it to be (SOA expire)"
                 if 0 < entry.notes.soa_expire_s < age_h * 3600
                 else "",
             )
         else:
-            log.error(
-                "list %s: %s: %s; IT WAS NEVER DOWNLOADED AND IS EMPTY", name, outcome.result, outcome.message
-            )
+            log.error("list %s: %s: %s; IT WAS NEVER DOWNLOADED AND IS EMPTY", name, outcome.result, why)
 
     def _wake_at(self, moment: float) -> None:
         self._cancel_timer()

@@ -249,7 +249,7 @@ def order_facts(recorder: HistoryRecorder) -> tuple[OrderFacts, ...]:
 
 
 def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
-    """Every downloaded list with every result, at 0 if need be."""
+    """Every downloaded list with every result, at 0 if need be; of confidential ones nothing."""
     return tuple(
         ListFacts(
             entry.wanted.name,
@@ -259,6 +259,7 @@ def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
             zone_facts(entry, wall),
         )
         for entry in keeper.lists
+        if not entry.wanted.is_confidential
     )
 
 

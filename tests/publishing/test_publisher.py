@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from resolver.children import Ended, Share
-from resolver.policy.image import FORMAT_VERSION
+from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.policy.policy import Policy, make_policy
 from resolver.portions import open_regular
 from resolver.problems import Problem
@@ -31,6 +31,7 @@ from resolver.publishing.publisher import (
     Publisher,
     StartRefused,
 )
+from resolver.publishing.timetable import Timetable
 from resolver.wire.carried_addresses import nat64_prefix
 from resolver.wire.names import name_from_text as n
 
@@ -637,6 +638,30 @@ def test_prefixes_that_come_while_a_policy_is_made_are_in_it_and_share_no_genera
             monkeypatch.setattr(publisher_module, "make_policy", make)
 
         monkeypatch.setattr(publisher_module, "make_policy", make)
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert [policy.generation for policy in stage.published] == [1, 2, 3]
+        assert stage.published[-1].nat64_prefixes == PREFIXES and stage.blocks("beta")
+
+    play(stage, story)
+
+
+def test_prefixes_that_come_while_the_timetable_is_read_are_in_the_new_policy_and_share_no_generation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def found() -> None:
+            publisher.judge_by(PREFIXES)
+
+        def read(image: Image | None) -> Timetable:
+            asyncio.run_coroutine_threadsafe(found(), loop).result(10)
+            return Timetable(image)
+
+        monkeypatch.setattr(publisher_module, "Timetable", read)
         stage.write(entry("beta"))
         assert await publisher.reload_if_changed()
         assert [policy.generation for policy in stage.published] == [1, 2, 3]
