@@ -214,9 +214,14 @@ class _Planner:
         lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
         self._plan.others[platform.id] = _others(platform.names, known)
         self._plan.entry_of[platform.id] = platform.id
+        self._add_lacking(platform, lacking)
+
+    def _add_lacking(self, platform: Platform, lacking: list[Entry]) -> None:
+        """Names that the order has and the platform's entry has not."""
         if not lacking:
             return
         domains = [entry_text(*entry) for entry in lacking]
+        rule = platform.rule
         if self._has_other_authority(rule.orders):
             # Added there they would come under the other order, too, which does not name them.
             self._add_own_entry(platform, domains, [self._order.id])
@@ -242,10 +247,8 @@ class _Planner:
             # Nothing else would be left: it is all the order's.
             self._cite(platform.id)
             lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
-            if lacking:
-                domains = tuple(entry_text(*entry) for entry in lacking)
-                self._plan.changes.append(AddDomains(platform.id, domains))
             self._plan.entry_of[platform.id] = platform.id
+            self._add_lacking(platform, lacking)
             return
         if moved:
             texts = tuple(self._text_in_tree(platform.id, rule) for rule in moved)

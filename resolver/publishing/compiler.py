@@ -109,7 +109,8 @@ def compile_policy(
     now = believed_time(state_dir, time.time()) if now is None else now
     task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
     _compile_octets(task, compiled, on_step)
-    if conceal and b"confidential" in octets:
+    # The key may also be written with escapes.
+    if conceal and (b"confidential" in octets or b"\\" in octets):
         concealment = Concealment(blocklist_path, octets, state_dir)
         compiled.problems = concealment.problems(compiled.problems)
         compiled.losses = concealment.lines(compiled.losses)

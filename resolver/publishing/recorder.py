@@ -27,7 +27,7 @@ from typing import Any
 from resolver.blocklist.difference import Difference, compare
 from resolver.blocklist.in_force import InForce
 from resolver.blocklist.openings import find_opening
-from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.reader import read_what_served
 from resolver.blocklist.rules import Blocklist
 from resolver.identity import user_name
 from resolver.portions import open_regular, read_up_to
@@ -269,8 +269,8 @@ def _changed(before: Generation | None, counts: dict[str, Any], key: str) -> dic
 
 
 def _read(path: Path, text: bytes | None) -> Blocklist | None:
-    # Rails were judged when it was applied.
-    return None if text is None else read_blocklist(path, octets=text, force=True)[0]
+    # It was in force once, whatever this version would object to.
+    return None if text is None else read_what_served(path, text)
 
 
 def main() -> int:

@@ -166,6 +166,13 @@ def test_a_new_name_does_not_come_under_another_authoritys_order() -> None:
     assert orders["beta-x-1"] == ("x-1",)
 
 
+def test_no_new_name_does_where_the_order_names_all_of_a_platform_either() -> None:
+    found = import_text("1. Beta   beta.io, beta.example, beta-new.example\n", is_named=True)
+    orders = {rule.label: rule.orders for rule in found.blocklist.exchanges}
+    assert orders["beta"] == ("court", "x-1")
+    assert orders["beta-x-1"] == ("x-1",)
+
+
 def test_a_platform_of_the_catalogue_alone_is_taken_over_or_only_what_is_named() -> None:
     order = "1. Dex   www.delta.example\n"
     whole = import_text(order)
