@@ -16,6 +16,8 @@ from tests.loopback.server import Server, running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.loopback]
 
+SOCKETS_MB = 18
+"""Towards an upstream that is asked much there come to be 20,000 sockets (`forwarding.source_ports`)."""
 CACHE_MB = 16
 HOT = 500
 FLOOD = 150_000
@@ -89,4 +91,4 @@ def test_the_hot_set_and_the_memory_outlast_a_flood(server: Server) -> None:
     print(f"{hits / asked:.2%} hits, {grown_mb:.1f} MB more")
     assert server.metric("resolver_cache_evictions_total") > FLOOD / 4
     assert hits >= 0.99 * asked
-    assert grown_mb <= 1.1 * CACHE_MB
+    assert grown_mb <= 1.1 * CACHE_MB + SOCKETS_MB

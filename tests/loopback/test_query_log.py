@@ -123,9 +123,10 @@ def test_a_question_that_waits_is_logged_when_it_is_answered(upstream: SlowUpstr
     ):
         client.connect(("127.0.0.1", server.port))
         client.settimeout(10.0)
-        for _ in range(3):
-            # Past the time of an attempt the native plane hands it over to Python.
-            client.send(encoded("held.example.org"))
+        for number in range(3):
+            # Past the time of an attempt the native plane hands it over to Python.  Each with an ID of its own:
+            # what is said twice is answered once.
+            client.send(number.to_bytes(2) + encoded("held.example.org")[2:])
         poll(lambda: upstream.held_count, timeout_s=5.0, what="the question reaches the upstream")
         poll(lambda: upstream.held_count > 1, timeout_s=5.0, what="it is asked again")
         upstream.release()
