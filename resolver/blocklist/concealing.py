@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from resolver.blocklist.conflicts import entry_text
+from resolver.blocklist.downloads import at_their_places
 from resolver.blocklist.reader import read_what_served
 from resolver.blocklist.rules import Blocklist
 from resolver.config.yamlsource import YamlMapping, YamlSequence, read_yaml
-from resolver.policy.verdict import PolicyRule
 from resolver.problems import Problem
 
 HINT = "something confidential is concerned: 'exchange-resolver check' says what"
@@ -29,15 +29,18 @@ _WORD = re.compile(r"[\w.-]+")
 class Concealment:
     """The words of one blocklist that nobody outside may read."""
 
-    def __init__(self, path: Path, octets: bytes) -> None:
-        """Of the blocklist with this text, which may have errors."""
+    def __init__(self, path: Path, octets: bytes, state_dir: Path | None = None) -> None:
+        """Of the blocklist with this text, which may have errors.  `state_dir`: where downloads are kept."""
         self._words: set[str] = set()
         self._phrases: set[str] = set()
+        self._file = str(path)
+        self._list_files: set[str] = set()
+        """Files of confidential lists: what is said of one quotes its lines, and its path names the list."""
         tree, _ = read_yaml(octets, file=str(path))
         blocklist = read_what_served(path, octets)
         self._is_unreadable = blocklist is None or not isinstance(tree, YamlMapping)
         if blocklist is not None and isinstance(tree, YamlMapping):
-            self._take_what_is_read(blocklist)
+            self._take_what_is_read(blocklist, state_dir)
             self._take_what_is_written(tree)
         # A phrase of two letters is in every text: it counts as a word.
         short = {phrase for phrase in self._phrases if len(phrase) < PHRASE_CHARS_MIN}
@@ -66,14 +69,19 @@ class Concealment:
                 self._words |= {label, *(text.strip("=*. ") for text in texts if isinstance(text, str))}
                 self._phrases.add(_text(entry, "name") or label)
 
-    def _take_what_is_read(self, blocklist: Blocklist) -> None:
+    def _take_what_is_read(self, blocklist: Blocklist, state_dir: Path | None) -> None:
         for order in blocklist.orders.values():
             if order.is_confidential:
                 self._words.add(order.id)
                 self._phrases |= {order.title, order.reference or order.title, *order.asks}
-        secret = {id(rule) for rule in blocklist.exchanges if is_concealed(rule)}
+        secret = {id(rule) for rule in blocklist.exchanges if rule.is_ever_confidential}
         rules = [rule for rule in blocklist.exchanges if id(rule) in secret]
-        rules += [spec.rule for spec in blocklist.lists if is_concealed(spec.rule)]
+        lists = [
+            spec for spec in at_their_places(blocklist.lists, state_dir) if spec.rule.is_ever_confidential
+        ]
+        rules += [spec.rule for spec in lists]
+        self._list_files = {str(spec.path) for spec in lists}
+        self._phrases |= self._list_files
         self._words |= {rule.label for rule in rules}
         self._phrases |= {rule.name for rule in rules}
         for owner, form, effect, rule, _, _ in blocklist.name_rules:
@@ -94,18 +102,16 @@ class Concealment:
 
     def problems(self, problems: Iterable[Problem]) -> list[Problem]:
         """The same, without what they may not say."""
-        return [
-            replace(problem, message=HINT) if self.holds(problem.message) else problem for problem in problems
-        ]
+        return [self._concealed(problem) for problem in problems]
+
+    def _concealed(self, problem: Problem) -> Problem:
+        if problem.file in self._list_files:
+            return replace(problem, file=self._file, line=0, message=HINT)
+        return replace(problem, message=HINT) if self.holds(problem.message) else problem
 
     def lines(self, lines: Iterable[str]) -> list[str]:
         """The same lines, those that may not be read replaced."""
         return list(dict.fromkeys(HINT if self.holds(line) else line for line in lines))
-
-
-def is_concealed(rule: PolicyRule) -> bool:
-    """Whether something is confidential of it at some time."""
-    return any(phase.is_confidential for phase in rule.phases or (rule,))
 
 
 def _entries(tree: YamlMapping, section: str) -> Iterator[tuple[str, YamlMapping]]:

@@ -25,6 +25,7 @@ from resolver.blocklist.access import (
 )
 from resolver.blocklist.registers import RegisterFormat, register_from_json
 from resolver.blocklist.transfers import TRANSFER_FORMATS, Transfer, is_transfer, transfer_from, transfer_of
+from resolver.policy.verdict import CONFIDENTIAL
 from resolver.problems import show
 from resolver.wire.names import name_from_text
 
@@ -138,6 +139,13 @@ class DownloadedList:
     """A `RuleForm`; None: as the format has it."""
     kind: Literal["block", "allow", "check"] = "block"
     register: RegisterFormat | None = None
+    is_confidential: bool = False
+    """Nobody outside is told of it: it has no series, and no name in logs."""
+
+    @property
+    def shown(self) -> str:
+        """What it is called outside."""
+        return CONFIDENTIAL if self.is_confidential else self.name
 
     def as_json(self) -> dict[str, Any]:
         """For the image's notes and for a child process."""
@@ -275,6 +283,7 @@ def downloaded_lists(specs: Iterable[ListSpec]) -> list[DownloadedList]:
             spec.match,
             spec.kind,
             spec.register,
+            spec.rule.is_ever_confidential,
         )
         for spec in specs
         if spec.download is not None

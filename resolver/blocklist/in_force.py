@@ -163,4 +163,4 @@ def suffixes(owner: bytes) -> list[bytes]:
 def _reading(spec: ListSpec) -> tuple[object, ...]:
     """What decides which names a list has, but for its content."""
     source = str(spec.path) if spec.download is None else spec.download.url
-    return source, spec.format, spec.match
+    return source, spec.register or spec.format, spec.match

@@ -167,6 +167,7 @@ class _Reader:
             lists=tuple(self._lists),
             contact=self._defaults.contact,
             fall_max_percent=self._defaults.fall_max_percent,
+            default_mode=Mode(self._defaults.mode),
             aliases=self._aliases,
             citations=tuple(self._citations),
             order_lines=self._order_lines,

@@ -147,6 +147,8 @@ class Blocklist:
     """The default contact shown to a blocked person."""
     fall_max_percent: int = 20
     """Part of the exchanges, and of the domains, in force that one edit may open without force."""
+    default_mode: Mode = Mode.ENFORCE
+    """What an order without a mode has."""
     warnings: tuple[Problem, ...] = field(default=())
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Exchange id -> its other names, where it has any."""

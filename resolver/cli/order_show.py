@@ -33,6 +33,8 @@ class _Orders:
     standings: list[Standing]
     first: dict[str, Generation]
     """Order id -> the generation of the history that has it first."""
+    since: dict[str, float]
+    """Order id -> when something was first blocked because of it (Unix seconds)."""
     now: float
     zone: tzinfo
     path: Path
@@ -77,12 +79,12 @@ def _read(config: Path | None, blocklist: Path | None) -> _Orders:
     if found is None:
         raise BadInput([problem for problem in problems if has_errors([problem])])
     now = time.time()
-    first = {} if blocklist is not None else _first_served(settings.state_dir, set(found.orders))
-    return _Orders(standings_of(found, now), first, now, zone_of(path), path)
+    first, since = ({}, {}) if blocklist is not None else _first_served(settings.state_dir, set(found.orders))
+    return _Orders(standings_of(found, now), first, since, now, zone_of(path), path)
 
 
-def _first_served(state_dir: Path, ids: set[str]) -> dict[str, Generation]:
-    """The generation that brought each order; none where the history does not know."""
+def _first_served(state_dir: Path, ids: set[str]) -> tuple[dict[str, Generation], dict[str, float]]:
+    """The generation that brought each order, and since when it is in force; none where nobody knows."""
     first: dict[str, Generation] = {}
     try:
         with open_history(state_dir) as history:
@@ -91,9 +93,9 @@ def _first_served(state_dir: Path, ids: set[str]) -> dict[str, Generation]:
                 for change in generation.changes.get("orders", ()):
                     if change.get("change") == "gained" and change.get("id") in ids:
                         first[change["id"]] = generation
+            return first, history.in_force_since()
     except HistoryUnusable:
-        return {}
-    return first
+        return {}, {}
 
 
 def _is_overdue(standing: Standing, now: float) -> bool:
@@ -121,6 +123,7 @@ def _order_json(standing: Standing, orders: _Orders, *, with_asks: bool) -> dict
         "due": iso_moment(order.due_at),
         "overdue": _is_overdue(standing, orders.now),
         "first_served": None if first is None else {"generation": first.number, "at": iso_moment(first.at)},
+        "in_force_since": iso_moment(orders.since.get(order.id)),
         "exchanges": list(standing.exchanges),
         "lists": list(standing.lists),
         "asks": {"total": len(order.asks), **{state.value: standing.count(state) for state in State}},
@@ -195,6 +198,7 @@ def _print_page(standing: Standing, orders: _Orders) -> None:
         ),
         ("Due", "" if order.due_at is None else _due_text(standing, orders)),
         ("First served", f"{iso_moment(first.at)}, generation {first.number}" if first else ""),
+        ("In force since", iso_moment(orders.since.get(order.id)) or ""),
         ("Exchanges", ", ".join(standing.exchanges) or "none"),
         ("Lists", ", ".join(standing.lists)),
         (
@@ -205,7 +209,7 @@ def _print_page(standing: Standing, orders: _Orders) -> None:
     ]
     for heading, text in facts:
         if text:
-            print(printable(f"{heading:<14}{text}"))
+            print(printable(f"{heading:<15}{text}"))
     for state, heading in (
         (State.UNENFORCED, "Not enforced:"),
         (State.PENDING, "When it begins:"),

@@ -32,6 +32,8 @@ GRACE_S = 60.0
 """A child gets this beyond the download's own time, to start, to verify and to count."""
 NOTIFY_PAUSE_S = 1.0
 """Between two attempts that primaries ask for."""
+NOTIFY_PAUSE_S_MAX = 60.0
+"""The same where announcements led to nothing: twice as long each time, up to this."""
 BUSY_RETRY_S = 30.0
 """When somebody else is downloading the same list."""
 
@@ -57,6 +59,8 @@ class Followed:
     """Monotonic seconds at which the last attempt began."""
     is_notified: bool = False
     """Whether a primary has announced a change since then."""
+    notify_pause_s: float = NOTIFY_PAUSE_S
+    """Seconds between two attempts that announcements lead to."""
     failures: int = 0
     """In a row, since this server started: a restart is often the repair, so it begins anew."""
     downloads: Counter[Result] = field(default_factory=Counter)
@@ -105,11 +109,11 @@ class ListKeeper:
         self._wake.set()
 
     def notified(self, names: Iterable[str]) -> None:
-        """A primary says that the zones of these lists changed: they are due, each at most once a second."""
+        """A primary says that the zones of these lists changed: they are due, after a pause of their own."""
         now = self._clock.now()
         for name in names:
             if (entry := self._followed.get(name)) is not None:
-                entry.due = min(entry.due, max(now, entry.tried_at + NOTIFY_PAUSE_S))
+                entry.due = min(entry.due, max(now, entry.tried_at + entry.notify_pause_s))
                 entry.is_notified = True
         self._wake.set()
 
@@ -192,7 +196,7 @@ class ListKeeper:
 
     async def _fetch(self, entry: Followed) -> None:
         name = entry.wanted.name
-        entry.is_notified = False
+        was_notified, entry.is_notified = entry.is_notified, False
         entry.tried_at = self._clock.now()
         outcome = await self._run(entry.wanted)
         entry.downloads[outcome.result] += 1
@@ -210,9 +214,14 @@ class ListKeeper:
             entry.due = self._clock.now() + retry_s(
                 entry.wanted.download, entry.notes, entry.failures, self._roll()
             )
+        if was_notified and outcome.result is not Result.UPDATED:
+            # Nobody proves who sent it: what leads to nothing is heeded less and less.
+            entry.notify_pause_s = min(2 * entry.notify_pause_s, NOTIFY_PAUSE_S_MAX)
+        elif outcome.result is Result.UPDATED:
+            entry.notify_pause_s = NOTIFY_PAUSE_S
         if entry.is_notified:
             # The change may have come after the primary was asked.
-            entry.due = max(self._clock.now(), entry.tried_at + NOTIFY_PAUSE_S)
+            entry.due = max(self._clock.now(), entry.tried_at + entry.notify_pause_s)
         self._settled.set()
         self._on_looked()
         self._tell(entry, outcome)
@@ -220,7 +229,10 @@ class ListKeeper:
             self._on_updated()
 
     def _tell(self, entry: Followed, outcome: Outcome) -> None:
-        name = entry.wanted.name
+        name, why = entry.wanted.shown, outcome.message
+        if entry.wanted.is_confidential and why:
+            # It may name the list, where it is from, and what stands in it.
+            why = "'exchange-resolver lists update' says why"
         if outcome.result is Result.UPDATED:
             log.info(
                 "list %s: new copy, %s, %s",
@@ -236,16 +248,14 @@ class ListKeeper:
                 "list %s: %s: %s; the last good copy serves, %.1f hours old%s",
                 name,
                 outcome.result,
-                outcome.message,
+                why,
                 age_h,
                 ", older than its authority wants it to be (SOA expire)"
                 if 0 < entry.notes.soa_expire_s < age_h * 3600
                 else "",
             )
         else:
-            log.error(
-                "list %s: %s: %s; IT WAS NEVER DOWNLOADED AND IS EMPTY", name, outcome.result, outcome.message
-            )
+            log.error("list %s: %s: %s; IT WAS NEVER DOWNLOADED AND IS EMPTY", name, outcome.result, why)
 
     def _wake_at(self, moment: float) -> None:
         self._cancel_timer()

@@ -65,7 +65,17 @@ class Turns:
 
     def _go_round(self) -> None:
         self._spent_s = 0.0
-        ends_at = self._now() + ROUND_S_MAX
+        try:
+            self._give_turns(self._now() + ROUND_S_MAX)
+        finally:
+            # Also after a defect in somebody's turn: the others must not wait for ever.
+            line = self._line
+            self._is_round_due = bool(line)
+            self.is_free = not line and self._spent_s < ROUND_S_MAX
+            if line:
+                self._call_soon(self._go_round)
+
+    def _give_turns(self, ends_at: float) -> None:
         line = self._line
         while line:
             client, waiting = line.popitem(last=False)
@@ -76,7 +86,3 @@ class Turns:
             who.take_turn_in_line()
             if self._now() >= ends_at:
                 break
-        self._is_round_due = bool(line)
-        self.is_free = not line and self._spent_s < ROUND_S_MAX
-        if line:
-            self._call_soon(self._go_round)

@@ -58,6 +58,19 @@ class PolicyFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class OrderFacts:
+    """How an order stands that is not confidential.  Times are Unix seconds."""
+
+    id: str
+    due_at: float | None
+    """None: it has no deadline, or has ended."""
+    in_force_at: float
+    """When it was first in force; 0: never yet."""
+    unenforced: Mapping[str, int]
+    """Every reason there is -> how many of the things that it asks for are not enforced."""
+
+
+@dataclass(slots=True, frozen=True)
 class ReloadFacts:
     """How the policy's reloads went.  Times are Unix seconds; 0: never."""
 
@@ -232,6 +245,8 @@ class Facts:
     drops: Mapping[str, int] = field(default_factory=dict)
     """What was lost beside the outcomes, by reason."""
     policy: PolicyFacts = PolicyFacts()
+    orders: tuple[OrderFacts, ...] = ()
+    """Empty until they are measured, soon after the start."""
     expiring: int = 0
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()

@@ -299,6 +299,27 @@ METRICS: Final = (
     ),
     _labelled(
         "gauge",
+        "resolver_order_due_timestamp_seconds",
+        "By when this order must be in force; an order without a deadline or that has ended has no series.",
+        "order",
+        series.orders_due,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_order_in_force_timestamp_seconds",
+        "When something was first blocked because of this order; 0: never yet.",
+        "order",
+        series.orders_in_force,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_order_unenforced_records",
+        "Things that this order asks for and that are not enforced, by reason.",
+        "order reason",
+        series.orders_unenforced,
+    ),
+    _labelled(
+        "gauge",
         "resolver_list_last_success_timestamp_seconds",
         "When this list was last known to be what its server has; 0: it was never downloaded.",
         "list",

@@ -191,6 +191,25 @@ def exchanges_in_force(facts: Facts) -> Iterable[Sample]:
     return [((exchange,), int(state == ENFORCED)) for exchange, state in sorted(facts.policy.states.items())]
 
 
+def orders_due(facts: Facts) -> Iterable[Sample]:
+    """By when each order must be in force; those without a deadline are left out."""
+    return [((order.id,), order.due_at) for order in facts.orders if order.due_at is not None]
+
+
+def orders_in_force(facts: Facts) -> Iterable[Sample]:
+    """Since when each order is in force."""
+    return [((order.id,), order.in_force_at) for order in facts.orders]
+
+
+def orders_unenforced(facts: Facts) -> Iterable[Sample]:
+    """What of each order is not enforced, per reason."""
+    return [
+        ((order.id, reason), count)
+        for order in facts.orders
+        for reason, count in sorted(order.unenforced.items())
+    ]
+
+
 def policy_content(facts: Facts) -> Iterable[Sample]:
     """Always 1; the hash speaks."""
     return [((facts.policy.content,), 1)] if facts.policy.content else []

@@ -153,10 +153,12 @@ class _Planner:
             (rule.owner, rule.form): rule.rule.label for rule in policy.name_rules if rule.effect == "block"
         }
         self._owners: dict[str, dict[bytes, list[NameRule]]] = {}
+        self._new_ids: set[str] = set()
         self._there: Tree = (tree.get("orders") or {}).get(order.id) or {}
 
     def plan(self, proposal: Proposal) -> Plan:
         plan = self._plan
+        self._new_ids = {new.id for new in proposal.new}
         self._plan_order(proposal.asks)
         for known in proposal.known:
             if known.platform.is_in_policy:
@@ -212,9 +214,14 @@ class _Planner:
         lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
         self._plan.others[platform.id] = _others(platform.names, known)
         self._plan.entry_of[platform.id] = platform.id
+        self._add_lacking(platform, lacking)
+
+    def _add_lacking(self, platform: Platform, lacking: list[Entry]) -> None:
+        """Names that the order has and the platform's entry has not."""
         if not lacking:
             return
         domains = [entry_text(*entry) for entry in lacking]
+        rule = platform.rule
         if self._has_other_authority(rule.orders):
             # Added there they would come under the other order, too, which does not name them.
             self._add_own_entry(platform, domains, [self._order.id])
@@ -229,16 +236,19 @@ class _Planner:
             why = "is named without an address, and only addresses of the order are taken (--scope named)"
             self._skip(known, Reason.NO_ADDRESS, why)
             return
-        owners = {owner for owner, _ in entries}
-        moved = [rule for rule in platform.names if rule.owner in owners]
+        # Only what the order asks for as a whole: `*.x` in the place of `x` would open x itself.
+        asked = set(entries)
+        moved = [
+            rule
+            for rule in platform.names
+            if not asked.isdisjoint({(rule.owner, rule.form), (rule.owner, RuleForm.SUBTREE)})
+        ]
         if len(moved) == len(platform.names):
             # Nothing else would be left: it is all the order's.
             self._cite(platform.id)
             lacking = [entry for entry in self._lacking(entries) if not self._is_covered(entry, platform)]
-            if lacking:
-                domains = tuple(entry_text(*entry) for entry in lacking)
-                self._plan.changes.append(AddDomains(platform.id, domains))
             self._plan.entry_of[platform.id] = platform.id
+            self._add_lacking(platform, lacking)
             return
         if moved:
             texts = tuple(self._text_in_tree(platform.id, rule) for rule in moved)
@@ -250,6 +260,8 @@ class _Planner:
         # What the platform blocks already stays blocked for its reasons; what it does not has only this one.
         fresh = [entry_text(*entry) for entry in lacking if not self._is_covered(entry, platform)]
         kept = [entry_text(*entry) for entry in lacking if self._is_covered(entry, platform)]
+        # `x` was asked for, and the platform has `=x` for reasons of its own, which stay with it.
+        kept += [entry_text(rule.owner, rule.form) for rule in moved if (rule.owner, rule.form) not in asked]
         self._add_own_entry(platform, fresh, [self._order.id], "new" if kept else "")
         self._add_own_entry(platform, kept, [*orders, self._order.id])
         self._plan.added[platform.id] = [*kept, *fresh]
@@ -274,8 +286,10 @@ class _Planner:
         label = self._order.reference or self._order.id
         shown = f"{label}, {end}" if end else label
         name = f"{platform.name[: 96 - len(shown)]} ({shown})"[:100]
-        after = f"-{self._order.id}-{end}" if end else f"-{self._order.id}"
-        exchange_id = f"{platform.id[: max(1, ID_CHARS_MAX - len(after))]}{after}"[:ID_CHARS_MAX]
+        exchange_id = _own_id(platform.id, f"-{self._order.id}-{end}" if end else f"-{self._order.id}")
+        if exchange_id in self._new_ids:
+            # Something else has the platform's name, and got this id from that.
+            exchange_id = _own_id(exchange_id, "-own")
         self._plan.entry_of[platform.id] = exchange_id
         if exchange_id in self._exchanges:
             self._plan.changes.append(AddDomains(exchange_id, tuple(domains)))
@@ -371,6 +385,10 @@ class _Planner:
         names = [(address.written, address.line) for address in addresses]
         for written, line in names or [(known.platform.name, known.line)]:
             self._plan.not_taken.append(NotTaken(written, line, reason, why))
+
+
+def _own_id(start: str, end: str) -> str:
+    return f"{start[: max(1, ID_CHARS_MAX - len(end))]}{end}"[:ID_CHARS_MAX]
 
 
 def _others(rules: Sequence[NameRule], known: Known) -> list[str]:

@@ -74,9 +74,8 @@ _FORM_ORDER = {RuleForm.EXACT: 0, RuleForm.BELOW: 1, RuleForm.SUBTREE: 2}
 class Standings:
     """The orders of one blocklist."""
 
-    def __init__(self, blocklist: Blocklist, default_mode: Mode = Mode.ENFORCE) -> None:
+    def __init__(self, blocklist: Blocklist) -> None:
         self._blocklist = blocklist
-        self._default_mode = default_mode
         self._rules: dict[bytes, list[NameRule]] = {}
         for rule in blocklist.name_rules:
             self._rules.setdefault(rule.owner, []).append(rule)
@@ -98,7 +97,7 @@ class Standings:
         )
 
     def _when(self, order: Order, now: float) -> str:
-        mode = order.mode or self._default_mode
+        mode = order.mode or self._blocklist.default_mode
         if mode is not Mode.ENFORCE:
             return mode.value
         if order.starts_at is not None and now < order.starts_at:

@@ -127,6 +127,11 @@ class PolicyRule:
                 return phase
         return self.phases[-1] if self.phases else self
 
+    @property
+    def is_ever_confidential(self) -> bool:
+        """Whether at some time nobody outside is told of it."""
+        return any(phase.is_confidential for phase in self.phases or (self,))
+
     def is_in_force(self, wall: float) -> bool:
         """Whether it is enforced at `wall` (Unix seconds), by its mode and its dates."""
         now = self.at(wall)

@@ -27,7 +27,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resolver.blocklist.concealing import Concealment, is_concealed
+from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.conflicts import entry_text
 from resolver.blocklist.date_remarks import date_problems
 from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_lists
@@ -109,8 +109,9 @@ def compile_policy(
     now = believed_time(state_dir, time.time()) if now is None else now
     task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
     _compile_octets(task, compiled, on_step)
-    if conceal and b"confidential" in octets:
-        concealment = Concealment(blocklist_path, octets)
+    # The key may also be written with escapes.
+    if conceal and (b"confidential" in octets or b"\\" in octets):
+        concealment = Concealment(blocklist_path, octets, state_dir)
         compiled.problems = concealment.problems(compiled.problems)
         compiled.losses = concealment.lines(compiled.losses)
     return compiled
@@ -403,7 +404,7 @@ def _write_image(
 
 def _dated_exceptions(blocklist: Blocklist) -> list[dict[str, Any]]:
     """The exceptions that begin or end, for whoever tells of it; moments in Unix seconds."""
-    concealed = {rule.owner for rule in blocklist.name_rules if is_concealed(rule.rule)}
+    concealed = {rule.owner for rule in blocklist.name_rules if rule.rule.is_ever_confidential}
     return [
         {
             "name": entry_text(owner, form),

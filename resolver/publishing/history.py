@@ -4,7 +4,8 @@ Knows: the file's tables and limits, who may have made it.  Does not know: the r
 meaning, the time.
 Theory of operation.  One row a generation: when, of which content, by whom, forced with which reason,
 what changed.  Beside it the blocklist's text (compressed, once however often it was applied: lists
-change more often), so that it can be written back.  SQLite's rollback
+change more often), so that it can be written back.  And of each order when it was first in force,
+which generations alone do not tell: dates and modes decide it.  SQLite's rollback
 journal, not its WAL: one file, readable by whoever may read it, whole after a kill or a full disk.
 Everything has a limit: texts are dropped oldest first, then whole rows, and both are counted.
 A file that is not ours is left alone.
@@ -19,7 +20,7 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ TEXT_PLAIN_OCTETS_MAX = 64 << 20
 """Longest blocklist there is; a compressed text that grows beyond is not ours."""
 CHANGES_OCTETS_MAX = 64 << 10
 """Longest description of what one generation changed."""
+ORDERS_MAX = 100_000
+"""Orders whose first day in force is kept; beyond it, those that the blocklist no longer has go."""
 FILE_OCTETS_MAX = 512 << 20
 """SQLite refuses to let the file grow beyond: texts, descriptions of all rows, and room to work."""
 AT_MAX = 1e11
@@ -67,6 +70,8 @@ CREATE TABLE text (
 CREATE TABLE dropped (what TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO dropped VALUES ('texts', 0), ('generations', 0);
 """
+_ORDERS_TABLE = "CREATE TABLE IF NOT EXISTS order_in_force (id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT"
+"""When each order was first in force.  Beside the version: older programs leave it alone."""
 
 
 class HistoryUnusable(Exception):
@@ -119,6 +124,7 @@ class History:
         self.path = path
         self.texts_octets_max = TEXTS_OCTETS_MAX
         self.generations_max = GENERATIONS_MAX
+        self.orders_max = ORDERS_MAX
 
     def add(self, generation: Generation, text: bytes | None) -> int:
         """Record one (its `number` is given here), and drop what is over the limits; its number."""
@@ -198,6 +204,29 @@ class History:
         with _told(self.path):
             sha256 = hashlib.sha256(text).hexdigest()
             return bool(self._connection.execute("SELECT 1 FROM text WHERE sha256 = ?", (sha256,)).fetchone())
+
+    def note_in_force(self, since: Mapping[str, float], known: Collection[str]) -> None:
+        """Note since when orders are in force (id -> Unix seconds), the first time; `known`: ids of all."""
+        with _told(self.path), self._transaction():
+            execute = self._connection.execute
+            for order_id, at in since.items():
+                execute("INSERT OR IGNORE INTO order_in_force VALUES (?, ?)", (order_id, at))
+            if execute("SELECT count(*) FROM order_in_force").fetchone()[0] > self.orders_max:
+                for (order_id,) in execute("SELECT id FROM order_in_force").fetchall():
+                    if order_id not in known:
+                        execute("DELETE FROM order_in_force WHERE id = ?", (order_id,))
+
+    def in_force_since(self) -> dict[str, float]:
+        """When each order was first in force (Unix seconds), those that are gone included."""
+        with _told(self.path):
+            is_there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'order_in_force'"
+            if not self._connection.execute(is_there).fetchone():
+                return {}
+            return {
+                printable(order_id): at
+                for order_id, at in self._connection.execute("SELECT id, at FROM order_in_force")
+                if 0 <= at < AT_MAX
+            }
 
     def dropped(self) -> Dropped:
         """What the limits took, ever."""
@@ -347,6 +376,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
         raise HistoryUnusable(f"{path}: not a history of this program; move it away")
     if version != SCHEMA_VERSION:
         raise HistoryUnusable(f"{path}: history of version {version}; this program reads {SCHEMA_VERSION}")
+    if create:
+        connection.execute(_ORDERS_TABLE)
 
 
 def _is_blank(connection: sqlite3.Connection) -> bool:

@@ -44,7 +44,7 @@ from resolver.publishing.image_store import (
     stamps_as_read,
     stamps_of,
 )
-from resolver.publishing.timetable import Timetable, Turn
+from resolver.publishing.timetable import Timetable, Turn, turned
 from resolver.wire.carried_addresses import Nat64Prefix
 
 CHECK_S = 5.0
@@ -292,6 +292,7 @@ class Publisher:
         if note is None or image is None:
             raise StartRefused(list(self.status.last_problems))
         await self._publish(image, note.key, note.inputs)
+        self._tell_applied(list(note.inputs))
         log.error(
             "SERVING THE LAST GOOD COPY: %s is not in force; correct it, it is loaded when it changes",
             self._blocklist,
@@ -331,18 +332,18 @@ class Publisher:
 
     async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
+        timetable = await asyncio.to_thread(Timetable, image)
         while True:
             generation, prefixes = self.status.generation + 1, self._nat64_prefixes
             policy = await asyncio.to_thread(
                 make_policy, image, generation, wall := self._wall(), now := self._clock.now(), prefixes
             )
-            timetable = await asyncio.to_thread(Timetable, image)
             # Meanwhile a date may have come, or other prefixes: no two policies share a generation.
+            # Nothing is awaited from here to the swap, or it would be so again.
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
                 break
         self.dates.timetable = timetable
-        self._key = key
-        self._inputs = list(inputs)
+        self._key, self._inputs = key, list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
         self.dates.keep(wall)
@@ -386,7 +387,7 @@ class Publisher:
             before, _ = self.policy.made_at
             policy = self._remade(wall, now)
             self._swap(policy, wall - now)
-            log.info("dates of rules judged again%s", turned(policy, before, wall))
+            log.info("dates of rules judged again%s", turned(policy.everybody.exchanges, before, wall))
             self._tell_turns(before, wall)
             if not jumped:
                 # A clock that leapt ahead by mistake must not be what it is held to afterwards.
@@ -478,16 +479,6 @@ class Publisher:
             except (OSError, RuntimeError) as error:
                 log.warning("cannot watch %s: %s: compared every %g s instead", folders, error, CHECK_S)
                 await self._paths_changed.wait()
-
-
-def turned(policy: Policy, before: float, now: float) -> str:
-    """Which exchanges came into force and which left it between two wall times, for the log."""
-    was, is_now = (
-        {rule.label for rule in policy.everybody.exchanges if rule.is_in_force(moment)}
-        for moment in (before, now)
-    )
-    words = (("no longer in force", was - is_now), ("in force from now on", is_now - was))
-    return "".join(f"; {said}: {', '.join(sorted(labels))}" for said, labels in words if labels)
 
 
 def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:

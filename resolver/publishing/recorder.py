@@ -8,7 +8,8 @@ that befalls a history may befall the server.
     python -m resolver.publishing.recorder STATE_DIR < JSON of `Applied`
 
 prints one line of JSON: `{"number": N}` (where this content is the latest already, its number), or
-`{"error": "why"}`.
+`{"error": "why"}`; in both cases with `orders`, how each stands (`order_dates`), null where the text is
+not known.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 from resolver.blocklist.difference import Difference, compare
 from resolver.blocklist.in_force import InForce
 from resolver.blocklist.openings import find_opening
-from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.reader import read_what_served
 from resolver.blocklist.rules import Blocklist
 from resolver.identity import user_name
 from resolver.portions import open_regular, read_up_to
@@ -41,6 +42,7 @@ from resolver.publishing.history import (
     open_history,
 )
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.order_dates import dated_orders
 from resolver.publishing.register_store import changed_records
 
 NAMES_KEPT_MAX = 1_000
@@ -107,6 +109,18 @@ def record(state_dir: Path, applied: Applied) -> int:
             has_text=text is not None,
         )
         return history.add(generation, text)
+
+
+def orders_of(state_dir: Path, applied: Applied) -> list[dict[str, Any]] | None:
+    """How each order of it stands now, and since when; None: its text is not known any more."""
+    text = _text_as_applied(state_dir, applied.inputs)
+    if text is not None and b"orders" not in text:
+        return []
+    blocklist = _read(Path(applied.inputs[0].path), text)
+    if blocklist is None:
+        return None
+    names = applied.counts.get("per_list", {})
+    return dated_orders(state_dir, blocklist, applied.at, applied.turned_at, names)
 
 
 def _is_recorded(latest: Generation, applied: Applied) -> bool:
@@ -255,17 +269,18 @@ def _changed(before: Generation | None, counts: dict[str, Any], key: str) -> dic
 
 
 def _read(path: Path, text: bytes | None) -> Blocklist | None:
-    # Rails were judged when it was applied.
-    return None if text is None else read_blocklist(path, octets=text, force=True)[0]
+    # It was in force once, whatever this version would object to.
+    return None if text is None else read_what_served(path, text)
 
 
 def main() -> int:
     """The child process: see the head of this file."""
+    state_dir, applied = Path(sys.argv[1]), applied_from_json(sys.stdin.buffer.read())
     try:
-        state_dir = Path(sys.argv[1])
-        result: dict[str, Any] = {"number": record(state_dir, applied_from_json(sys.stdin.buffer.read()))}
+        result: dict[str, Any] = {"number": record(state_dir, applied)}
     except HistoryUnusable as error:
         result = {"error": str(error)}
+    result["orders"] = orders_of(state_dir, applied)
     sys.stdout.write(json.dumps(result) + "\n")
     return 0 if "number" in result else 2
 

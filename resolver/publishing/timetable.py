@@ -175,6 +175,17 @@ def passed_words(turn: Turn) -> str:
     return f"{day_text(turn.at)} has come: {turn.words()}"
 
 
+def turned(exchanges: Iterable[PolicyRule], before: float, now: float) -> str:
+    """Which exchanges came into force and which left it between two wall times, for the log."""
+    was, is_now = (
+        # What is confidential at one time may be public at another.
+        {rule.at(moment).label for rule in exchanges if rule.is_in_force(moment)}
+        for moment in (before, now)
+    )
+    words = (("no longer in force", was - is_now), ("in force from now on", is_now - was))
+    return "".join(f"; {said}: {', '.join(sorted(labels))}" for said, labels in words if labels)
+
+
 def announced_words(turn: Turn, now: float) -> str:
     """The log's line on a turn to come."""
     days = math.ceil((turn.at - now) / DAY_S)

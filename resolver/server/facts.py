@@ -32,6 +32,7 @@ from resolver.observe.facts import (
     HistoryFacts,
     ListFacts,
     NativeFacts,
+    OrderFacts,
     PolicyFacts,
     ReloadFacts,
     StreamFacts,
@@ -40,6 +41,7 @@ from resolver.observe.facts import (
 )
 from resolver.observe.health import Health
 from resolver.observe.tally import Tallies, TallySnapshot, joined
+from resolver.orders.reach import Reason
 from resolver.plurals import counted
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
@@ -237,8 +239,17 @@ def history_facts(recorder: HistoryRecorder) -> HistoryFacts:
     return HistoryFacts(recorder.generation, recorder.failures)
 
 
+def order_facts(recorder: HistoryRecorder) -> tuple[OrderFacts, ...]:
+    """Every order that is not confidential with every reason, at 0 if need be."""
+    none = {reason.value: 0 for reason in Reason}
+    return tuple(
+        OrderFacts(order["id"], order["due"], order["in_force"], none | order["unenforced"])
+        for order in recorder.orders
+    )
+
+
 def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
-    """Every downloaded list with every result, at 0 if need be."""
+    """Every downloaded list with every result, at 0 if need be; of confidential ones nothing."""
     return tuple(
         ListFacts(
             entry.wanted.name,
@@ -248,6 +259,7 @@ def list_facts(keeper: ListKeeper, wall: float) -> tuple[ListFacts, ...]:
             zone_facts(entry, wall),
         )
         for entry in keeper.lists
+        if not entry.wanted.is_confidential
     )
 
 

@@ -1,6 +1,7 @@
 """Has each applied generation recorded in the history, by a child process, one after the other.
 
-Knows: the child, how often recording failed.  Does not know: what a history looks like, policy.
+Knows: the child, how often recording failed, what it says of orders.  Does not know: what a history looks
+like, policy.
 Whatever happens here is counted and logged, and nothing else: serving does not wait for a record.
 """
 
@@ -11,6 +12,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +28,30 @@ WAITING_MAX: Final = 16
 
 _log = logging.getLogger(__name__)
 
-Record = Callable[[Path, Applied], Awaitable[int]]
-"""Records one, unless it is the latest already; its number.  Raises RecordFailed."""
+Orders = list[dict[str, Any]]
+"""How orders stand, as `order_dates` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of recording one generation."""
+
+    number: int
+    orders: Orders | None = None
+    """None: it could not be found out."""
+
+
+Record = Callable[[Path, Applied], Awaitable[Recorded]]
+"""Records one, unless it is the latest already.  Raises RecordFailed."""
 
 
 class RecordFailed(Exception):
     """A generation could not be recorded; the message says why."""
+
+    def __init__(self, reason: str, orders: Orders | None = None) -> None:
+        super().__init__(reason)
+        self.orders = orders
+        """How orders stand, where that is known all the same."""
 
 
 class HistoryRecorder:
@@ -41,6 +61,8 @@ class HistoryRecorder:
         self.failures = 0
         self.generation = 0
         """Number of the policy in force in the history; 0: it is not recorded, or not yet."""
+        self.orders: Orders = []
+        """How the orders of the policy in force stand, as far as is known yet."""
         self._state_dir = state_dir
         self._wall = wall
         self._record = record or record_in_child
@@ -79,19 +101,25 @@ class HistoryRecorder:
         while self._waiting:
             applied = self._waiting.popleft()
             try:
-                number = await self._record(self._state_dir, applied)
+                recorded = await self._record(self._state_dir, applied)
+                self._take(recorded.orders)
                 if not self._waiting:
-                    self.generation = number
-                    _log.info("the policy in force is generation %d of the history", number)
+                    self.generation = recorded.number
+                    _log.info("the policy in force is generation %d of the history", recorded.number)
             except RecordFailed as error:
+                self._take(error.orders)
                 self._fail(str(error))
+
+    def _take(self, orders: Orders | None) -> None:
+        if orders is not None and not self._waiting:
+            self.orders = orders
 
     def _fail(self, reason: str) -> None:
         self.failures += 1
         _log.error("generation not recorded in the history", extra={"reason": reason})
 
 
-async def record_in_child(state_dir: Path, applied: Applied) -> int:
+async def record_in_child(state_dir: Path, applied: Applied) -> Recorded:
     """Record in a process of its own, in time that nobody else wants.  Raises RecordFailed."""
     try:
         ended = await run_child_when_idle(
@@ -108,7 +136,7 @@ async def record_in_child(state_dir: Path, applied: Applied) -> int:
     try:
         result = json.loads(ended.output)
         if "error" in result:
-            raise RecordFailed(str(result["error"]))
-        return int(result["number"])
+            raise RecordFailed(str(result["error"]), result.get("orders"))
+        return Recorded(int(result["number"]), result.get("orders"))
     except (ValueError, KeyError, TypeError):
         raise RecordFailed(f"code {ended.code}: {ended.last_words()!r}") from None

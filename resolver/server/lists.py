@@ -57,5 +57,6 @@ def lists_to_keep(table: PolicyTable) -> list[DownloadedList]:
 
 def remark_missing(keeper: ListKeeper, health: Health) -> None:
     """Tell whoever asks whether the server is ready that a list is empty for want of a copy."""
-    missing = keeper.missing()
+    named = {entry.wanted.name: entry.wanted.shown for entry in keeper.lists}
+    missing = dict.fromkeys(named[name] for name in keeper.missing())
     health.remark("lists", f"never downloaded: {', '.join(missing)}" if missing else "")

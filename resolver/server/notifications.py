@@ -44,6 +44,8 @@ class Notifications:
         if notified is None:
             return None
         if notified.lists:
-            log.info("a primary announces a change of %s", ", ".join(notified.lists))
+            named = {entry.wanted.name: entry.wanted.shown for entry in self._keeper.lists}
+            shown = dict.fromkeys(named.get(name, name) for name in notified.lists)
+            log.info("a primary announces a change of %s", ", ".join(shown))
             self._keeper.notified(notified.lists)
         return notified.reply

@@ -271,3 +271,11 @@ def test_the_property_sees_something() -> None:
         if without_clashes(before) and without_clashes(after):
             found += bool(Comparison(InForce(read(before), NOW), InForce(read(after), NOW)).points())
     assert found >= 5 and name_from_text("a.example")
+
+
+def test_another_mapping_of_a_register_is_told_as_a_list_that_is_read_otherwise() -> None:
+    lists = "lists: [{name: one, path: x.csv, format: {type: csv, columns: {name: %s}}}]"
+    before, after = (read(policy(rest=lists % column)) for column in ("host", "authority"))
+    opening = find_opening(InForce(before, NOW), InForce(after, NOW))
+    assert opening.reread.texts == ("one",)
+    assert not len(find_opening(InForce(before, NOW), InForce(before, NOW)).reread)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from resolver.cli.app import app
 from resolver.cli.order_file import PDF_OCTETS_MAX
 from resolver.publishing.image_store import hash_file
-from resolver.publishing.recorder import Applied, record
+from resolver.publishing.recorder import Applied, orders_of, record
 
 POLICY = """\
 version: 1
@@ -302,6 +302,14 @@ def test_show_knows_since_when_an_order_is_served(desk: Desk) -> None:
     record(desk.state, Applied(1.71e9, [hash_file(desk.blocklist)], {"exchanges": 3, "domains": 3}))
     first = desk.json("order", "show", "x-1")["first_served"]
     assert first == {"generation": 2, "at": "2024-03-09T16:00:00Z"}
+
+
+def test_show_knows_since_when_an_order_is_in_force(desk: Desk) -> None:
+    desk.imports("--write")
+    assert desk.json("order", "show", "x-1")["in_force_since"] is None
+    orders_of(desk.state, Applied(1.71e9, [hash_file(desk.blocklist)]))
+    assert desk.json("order", "show", "x-1")["in_force_since"] == "2024-03-09T16:00:00Z"
+    assert "In force since 2024-03-09T16:00:00Z" in desk.run("order", "show", "x-1").stdout
 
 
 def test_an_order_that_is_not_there_is_named_with_a_guess(desk: Desk) -> None:

@@ -314,3 +314,27 @@ def test_a_list_is_not_retried_less_often_than_it_is_refreshed() -> None:
 def test_a_wall_clock_that_was_wrong_puts_nothing_off() -> None:
     notes = Notes(url=URL, proof=DOWNLOAD.proof, succeeded_at=WALL + 10 * 365 * 86_400)
     assert refresh_in_s(DOWNLOAD, notes, wall=WALL, roll=0.0) == REFRESH_S
+
+
+def test_an_announcement_is_heeded_at_once_and_less_and_less_where_nothing_came_of_it(tmp_path: Path) -> None:
+    async def announced(stage: Stage, after_s: float) -> bool:
+        """Whether an announcement leads to an attempt `after_s` after the one before it began."""
+        before, timers = len(stage.fetched), len(stage.timers)
+        stage.seconds = stage.entry.tried_at + after_s
+        stage.keeper.notified(["zone", "another"])
+        await stage.until(lambda: len(stage.timers) > timers)
+        return len(stage.fetched) > before
+
+    async def story(stage: Stage) -> None:
+        stage.follow("zone")
+        stage.keeper.start()
+        await stage.idle()
+        stage.results = [Result.UNCHANGED, Result.TIMEOUT, Result.UPDATED]
+        assert await announced(stage, 1.0)
+        assert not await announced(stage, 1.9)
+        assert await announced(stage, 2.0)
+        assert not await announced(stage, 3.9)
+        assert await announced(stage, 4.0)
+        assert stage.entry.notify_pause_s == 1.0
+
+    play(tmp_path, story)

@@ -212,3 +212,25 @@ def test_a_connection_that_is_gone_when_its_turn_comes_costs_nothing() -> None:
     connection.connection_lost(None)
     assert loop.iterate() == []
     assert loop.turns.waiting == 0
+
+
+def test_a_defect_in_one_turn_does_not_leave_the_others_in_line_for_ever() -> None:
+    called: list[Callable[[], None]] = []
+    had: list[bytes] = []
+    turns = Turns(lambda callback: called.append(callback), lambda: 0.0)
+
+    class Who:
+        def __init__(self, client: bytes) -> None:
+            self.client = client
+
+        def take_turn_in_line(self) -> None:
+            had.append(self.client)
+            if self.client == b"bad":
+                raise RuntimeError("defect")
+
+    turns.stand_in_line(Who(b"bad"))
+    turns.stand_in_line(Who(b"good"))
+    with pytest.raises(RuntimeError):
+        called.pop()()
+    called.pop()()
+    assert had == [b"bad", b"good"] and turns.is_free and not called

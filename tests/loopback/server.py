@@ -60,7 +60,8 @@ def settings(**changes: Any) -> dict[str, Any]:
     merged: dict[str, Any] = {
         "listen": {"dns": [], "http": None},
         "clients": {"allow": ["127.0.0.0/8", "::1/128"]},
-        "upstreams": {"servers": [], "strategy": "ordered", "timeout_s": 2.0},
+        # No question of its own for prefixes of the network: questions are counted.
+        "upstreams": {"servers": [], "strategy": "ordered", "timeout_s": 2.0, "nat64_prefixes": []},
         "blocklist": "blocklist.yaml",
         "state_dir": "state",
     }

@@ -18,6 +18,7 @@ from resolver.observe.facts import (
     HistoryFacts,
     ListFacts,
     NativeFacts,
+    OrderFacts,
     PolicyFacts,
     ReloadFacts,
     SinkFacts,
@@ -90,6 +91,10 @@ FULL = Facts(
         states={"acme": "enforced", "zenith": "shadow"},
         content="0123abcd",
         is_empty=True,
+    ),
+    orders=(
+        OrderFacts("c-1", 1101.0, 1102.0, {"not_blocked": 1103, "protected": 0}),
+        OrderFacts("c-2", None, 0.0, {"not_blocked": 0, "protected": 1104}),
     ),
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),

@@ -98,3 +98,12 @@ def test_a_mode_of_its_own_is_said() -> None:
         standing = Standings(blocklist).of(blocklist.orders["x"], BEGINS)
         assert standing.when == mode
         assert standing.asks[2].reason is not None and standing.asks[2].reason.value == "not_in_force"
+
+
+def test_the_default_mode_of_the_blocklist_is_that_of_an_order_without_one() -> None:
+    shadowed = POLICY.replace("orders:", "defaults: {mode: shadow}\norders:", 1)
+    blocklist = blocklist_of(shadowed)
+    standing = Standings(blocklist).of(blocklist.orders["x"], BEGINS)
+    assert standing.when == "shadow" and not standing.is_in_force
+    own = blocklist_of(shadowed.replace("    title: T\n", "    title: T\n    mode: enforce\n"))
+    assert Standings(own).of(own.orders["x"], BEGINS).when == "in force"

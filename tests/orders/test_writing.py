@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver.blocklist.formatting import lost_comments
+from resolver.blocklist.in_force import InForce
+from resolver.blocklist.openings import find_opening
 from resolver.orders.plan import (
     AddAsks,
     AddDomains,
@@ -18,7 +22,7 @@ from resolver.orders.plan import (
     apply_to_tree,
 )
 from resolver.orders.writing import CannotWrite, tree_of, written
-from tests.orders.support import POLICY, import_text
+from tests.orders.support import POLICY, blocklist_of, import_text
 
 ORDER = AddOrder(
     "new",
@@ -162,6 +166,13 @@ def test_a_new_name_does_not_come_under_another_authoritys_order() -> None:
     assert orders["beta-x-1"] == ("x-1",)
 
 
+def test_no_new_name_does_where_the_order_names_all_of_a_platform_either() -> None:
+    found = import_text("1. Beta   beta.io, beta.example, beta-new.example\n", is_named=True)
+    orders = {rule.label: rule.orders for rule in found.blocklist.exchanges}
+    assert orders["beta"] == ("court", "x-1")
+    assert orders["beta-x-1"] == ("x-1",)
+
+
 def test_a_platform_of_the_catalogue_alone_is_taken_over_or_only_what_is_named() -> None:
     order = "1. Dex   www.delta.example\n"
     whole = import_text(order)
@@ -171,6 +182,29 @@ def test_a_platform_of_the_catalogue_alone_is_taken_over_or_only_what_is_named()
     assert (entry["category"], entry["aliases"], entry["order"]) == ("otc", ["Dex"], "x-1")
     named = import_text(order, is_named=True)
     assert tree_of(named.text.encode())["exchanges"]["delta"]["domains"] == ["www.delta.example"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["*.acme.example", "acme.example", "www.acme.example", "*.www.acme.example"]
+)
+@pytest.mark.parametrize("own", ["acme.example", "=acme.example", "*.acme.example"])
+@pytest.mark.parametrize(
+    "others", ["", ", '=www.acme.example'", ", a.example", ", a.example, 'www.acme.example'"]
+)
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("until", [None, "2020-01-01"])
+def test_an_order_opens_nothing_that_is_blocked_for_other_reasons_even_when_it_has_ended(
+    asked: str, own: str, others: str, is_named: bool, until: str | None
+) -> None:
+    policy = (
+        "version: 1\norders:\n  court: {authority: A, title: T}\n"
+        f"exchanges:\n  acme: {{name: Acme, order: court, domains: ['{own}'{others}]}}\n"
+    )
+    keys: dict[str, Any] = {} if until is None else {"until": until}
+    order = f"1. Acme   {asked}\n2. Acme   a.example\n"
+    found = import_text(order, policy=policy, catalogue=None, is_named=is_named, **keys)
+    now = 1.8e9
+    assert not find_opening(InForce(blocklist_of(policy), now), InForce(found.blocklist, now)).words()
 
 
 def test_an_order_that_is_there_gets_more_asks_and_keeps_what_people_wrote() -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from resolver.blocklist.concealing import HINT
+from resolver.blocklist.downloads import DownloadedList, stored_path
+from resolver.clock import LoopClock
 from resolver.export import FORMATS, LossKind, export_policy
+from resolver.fetching.keeper import ListKeeper
+from resolver.fetching.outcome import Outcome, Result
 from resolver.flow.outcome import Respond, Source
 from resolver.flow.peer import Peer, Transport
+from resolver.observe.health import Health
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import hits_of
 from resolver.policy.table import PolicyTable, open_table
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.image_store import ImageStore, LastGood
-from resolver.server.facts import policy_facts
+from resolver.server.facts import list_facts, policy_facts
+from resolver.server.lists import lists_to_keep, remark_missing
 from resolver.wire.names import name_from_text as n
 
 NOW = 1.7e9
@@ -120,6 +128,67 @@ def test_what_the_server_logs_of_an_edit_names_nothing(tmp_path: Path, edit: str
     # Whoever may read the blocklist is told.
     inside = compiled(tmp_path, text, state=True, conceal=False)
     assert holds_secret([problem.message for problem in inside.problems]) or edit == "no YAML"
+
+
+@pytest.mark.parametrize("source", ["path: hidden.txt", "url: https://lists.example/hidden"])
+def test_what_is_said_of_a_confidential_list_names_neither_its_file_nor_its_lines(
+    tmp_path: Path, source: str
+) -> None:
+    lines = "cloaked.example\ncloaked.exam ple\n" + "cloak_ed..example\n" * 3
+    copy = stored_path(tmp_path / "state", "hidden-list")
+    for path in (tmp_path / "other.txt", copy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(lines)
+    text = POLICY.replace("path: hidden.txt", source.replace("path: hidden", "path: other"))
+    outside = compiled(tmp_path, text, state=True)
+    files = [problem.file for problem in outside.problems]
+    assert HINT in [problem.message for problem in outside.problems]
+    assert set(files) == {str(tmp_path / "blocklist.yaml")}
+    assert not holds_secret([problem.message for problem in outside.problems])
+    inside = compiled(tmp_path, text, state=True, conceal=False)
+    assert any("other.txt" in problem.file or "hidden" in problem.file for problem in inside.problems)
+
+
+def test_what_a_check_says_of_a_confidential_lists_name_is_not_said_outside(tmp_path: Path) -> None:
+    head = "ae_website,ae_website_platform,ae_lei,ac_authorisationNotificationDate,ac_authorisationEndDate,"
+    head += "ae_competentAuthority,ae_lei_name,ae_homeMemberState"
+    (tmp_path / "casps.csv").write_text(f"{head}\ncloaked.example,,X1,01/01/2026,,CA,Firm,DE\n")
+    text = POLICY + "- {name: licensed, path: casps.csv, kind: check, format: register/esma-casps}\n"
+    inside = compiled(tmp_path, text, conceal=False)
+    assert "cloaked.example is blocked" in str(inside.problems)
+    assert "cloaked.example" not in str(compiled(tmp_path, text).problems)
+
+
+def test_a_confidential_download_has_no_series_and_no_name_in_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = "url: https://lists.example/hidden"
+    text = POLICY.replace("path: hidden.txt", source)
+    made = compiled(tmp_path, text, state=True)
+    assert made.image is not None
+    [wanted] = lists_to_keep(open_table(made.image, NOW, 0.0, 1))
+    assert wanted.name == "hidden-list" and wanted.is_confidential
+
+    async def run(one: DownloadedList) -> Outcome:
+        return Outcome(one.name, Result.CONNECT, f"no connection to lists.example for {one.name}")
+
+    async def story() -> None:
+        caplog.set_level(logging.INFO)
+        health = Health()
+        keeper = ListKeeper(
+            tmp_path / "state", run, LoopClock(asyncio.get_running_loop()), lambda: None, wall=lambda: NOW
+        )
+        keeper.follow([wanted])
+        keeper.start()
+        await keeper.settle(10)
+        assert list_facts(keeper, NOW) == ()
+        remark_missing(keeper, health)
+        assert "never downloaded: confidential" in str(health.remarks())
+        assert not holds_secret(health.remarks())
+        await keeper.close()
+
+    asyncio.run(story())
+    assert "list confidential" in caplog.text and not holds_secret(caplog.text)
 
 
 def test_a_remark_that_must_not_be_read_says_where_it_can_be(tmp_path: Path) -> None:

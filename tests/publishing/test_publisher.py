@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from resolver.children import Ended, Share
-from resolver.policy.image import FORMAT_VERSION
+from resolver.policy.image import FORMAT_VERSION, Image
 from resolver.policy.policy import Policy, make_policy
 from resolver.portions import open_regular
 from resolver.problems import Problem
@@ -31,6 +31,7 @@ from resolver.publishing.publisher import (
     Publisher,
     StartRefused,
 )
+from resolver.publishing.timetable import Timetable
 from resolver.wire.carried_addresses import nat64_prefix
 from resolver.wire.names import name_from_text as n
 
@@ -645,6 +646,30 @@ def test_prefixes_that_come_while_a_policy_is_made_are_in_it_and_share_no_genera
     play(stage, story)
 
 
+def test_prefixes_that_come_while_the_timetable_is_read_are_in_the_new_policy_and_share_no_generation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write(entry("alpha"))
+
+    async def story(publisher: Publisher) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def found() -> None:
+            publisher.judge_by(PREFIXES)
+
+        def read(image: Image | None) -> Timetable:
+            asyncio.run_coroutine_threadsafe(found(), loop).result(10)
+            return Timetable(image)
+
+        monkeypatch.setattr(publisher_module, "Timetable", read)
+        stage.write(entry("beta"))
+        assert await publisher.reload_if_changed()
+        assert [policy.generation for policy in stage.published] == [1, 2, 3]
+        assert stage.published[-1].nat64_prefixes == PREFIXES and stage.blocks("beta")
+
+    play(stage, story)
+
+
 def test_wall_clock_that_was_set_is_noticed_and_slewing_is_not(stage: Stage) -> None:
     stage.write(entry("alpha", ", from: 2030-01-01"))
 
@@ -947,19 +972,19 @@ def test_every_policy_put_in_force_is_told_for_the_record(stage: Stage) -> None:
     assert len(told) == 2 and told[0] != told[1]
 
 
-def test_a_restart_tells_what_serves_and_the_last_good_copy_is_not_news(stage: Stage) -> None:
-    told: list[int] = []
+def test_a_restart_tells_what_serves_the_last_good_copy_too(stage: Stage) -> None:
+    """The record knows that it is no news; how orders stand is wanted all the same."""
+    told: list[list[str]] = []
 
     async def play() -> None:
         publisher = stage.publisher()
-        publisher._on_applied = lambda inputs, counts: told.append(counts["exchanges"])
+        publisher._on_applied = lambda inputs, counts: told.append([entry.sha256 for entry in inputs])
         await publisher.start()
         await publisher.close()
 
     stage.write(entry("alpha"))
     asyncio.run(play())
     asyncio.run(play())
-    assert told == [1, 1]
     stage.write("  broken")
     asyncio.run(play())
-    assert told == [1, 1]
+    assert len(told) == 3 and told[0] == told[1] == told[2]

@@ -21,6 +21,7 @@ from resolver.server.history import (
     RECORD_TIMEOUT_S,
     WAITING_MAX,
     HistoryRecorder,
+    Recorded,
     RecordFailed,
     record_in_child,
 )
@@ -160,13 +161,13 @@ def test_texts_go_with_their_images(tmp_path: Path) -> None:
     assert store.text_path_of(key_of(note.inputs)).exists()
 
 
-async def _record_twice(folder: Path) -> list[int]:
+async def _record_twice(folder: Path) -> list[Recorded]:
     return [await record_in_child(folder, applied(folder)) for _ in range(2)]
 
 
 @pytest.mark.slow
 def test_the_child_records(tmp_path: Path) -> None:
-    assert asyncio.run(_record_twice(tmp_path)) == [1, 1]
+    assert asyncio.run(_record_twice(tmp_path)) == [Recorded(1, [])] * 2
 
 
 def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +179,25 @@ def test_the_child_takes_idle_time_first(tmp_path: Path, monkeypatch: pytest.Mon
         return Ended(0, b'{"number": 7}', b"")
 
     monkeypatch.setattr("resolver.server.history.run_child_when_idle", when_idle)
-    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path))) == 7
+    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path))) == Recorded(7)
     assert started == [("resolver.publishing.recorder", str(tmp_path))]
+
+
+ORDERED = """\
+version: 1
+orders: {x: {authority: A, title: T, due: 2026-12-06, asks: [gone.example]}}
+exchanges: {acme: {name: Acme, order: x, domains: [acme.example]}}
+"""
+
+
+@pytest.mark.slow
+def test_the_child_tells_orders_also_when_it_cannot_record(tmp_path: Path) -> None:
+    orders = [{"id": "x", "due": 1_796_515_200.0, "in_force": AT, "unenforced": {"not_blocked": 1}}]
+    assert asyncio.run(record_in_child(tmp_path, applied(tmp_path, ORDERED))) == Recorded(1, orders)
+    history_path(tmp_path).write_bytes(b"somebody's notes, no database" * 100)
+    with pytest.raises(RecordFailed) as failed:
+        asyncio.run(record_in_child(tmp_path, applied(tmp_path, ORDERED)))
+    assert failed.value.orders == orders
 
 
 @pytest.mark.slow
@@ -201,12 +219,12 @@ class Desk:
         self.failing = failing
         self.open = asyncio.Event()
 
-    async def record(self, state_dir: Path, applied: Applied) -> int:
+    async def record(self, state_dir: Path, applied: Applied) -> Recorded:
         await self.open.wait()
         self.recorded.append(applied)
         if len(self.recorded) in self.failing:
             raise RecordFailed("disk full")
-        return len(self.recorded)
+        return Recorded(len(self.recorded))
 
 
 def test_a_failure_is_counted_and_the_next_is_recorded_all_the_same() -> None:
@@ -251,6 +269,29 @@ def test_what_waits_is_bounded_and_what_is_given_up_is_counted() -> None:
         desk.open.set()
         await recorder.settle()
         assert len(desk.recorded) == WAITING_MAX
+
+    asyncio.run(play())
+
+
+def test_orders_are_told_as_they_stand_last_also_when_the_record_fails() -> None:
+    async def play() -> None:
+        results: list[Recorded | RecordFailed] = [
+            Recorded(1, [{"id": "x"}]),
+            Recorded(2),
+            RecordFailed("disk full", [{"id": "y"}]),
+        ]
+
+        async def give(state_dir: Path, applied: Applied) -> Recorded:
+            result = results.pop(0)
+            if isinstance(result, RecordFailed):
+                raise result
+            return result
+
+        recorder = HistoryRecorder(Path("state"), wall=lambda: AT, record=give)
+        for ids in (["x"], ["x"], ["y"]):
+            recorder.note(INPUTS, {})
+            await recorder.settle()
+            assert [order["id"] for order in recorder.orders] == ids
 
     asyncio.run(play())
 

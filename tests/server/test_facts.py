@@ -19,6 +19,7 @@ from resolver.forwarding.udp_pool import UdpCounts
 from resolver.listeners.reporter import Reporter
 from resolver.observe.facts import DatagramFacts, ForwardingFacts, NativeFacts, StreamFacts
 from resolver.observe.tally import Tallies, TallySnapshot
+from resolver.orders.reach import Reason
 from resolver.policy.verdict import Mode, PolicyAction
 from resolver.server.facts import (
     EXPIRY_NOTICE_S,
@@ -27,6 +28,7 @@ from resolver.server.facts import (
     drops_of,
     forwarding_facts,
     native_facts,
+    order_facts,
     policy_facts,
     state_of,
     stream_facts,
@@ -34,6 +36,7 @@ from resolver.server.facts import (
     upstream_facts,
     waiting_of,
 )
+from resolver.server.history import HistoryRecorder
 from resolver.server.native import NativeEngine
 from tests.support.policy_maker import PolicyMaker, make_rule
 
@@ -148,6 +151,15 @@ def test_a_policy_is_told_in_labels(tmp_path: Path) -> None:
     assert facts.exchanges == (("acme", "nxdomain", "shadow"),)
     assert facts.lists == (("ads", "nodata", "enforce"),)
     assert facts.generation == 1
+
+
+def test_every_reason_of_an_order_is_there_from_the_start() -> None:
+    recorder = HistoryRecorder(Path("state"), wall=lambda: NOW)
+    assert order_facts(recorder) == ()
+    recorder.orders = [{"id": "x", "due": None, "in_force": 0.0, "unenforced": {"not_blocked": 2}}]
+    [order] = order_facts(recorder)
+    assert (order.id, order.due_at, order.in_force_at) == ("x", None, 0.0)
+    assert order.unenforced == {**{reason.value: 0 for reason in Reason}, "not_blocked": 2}
 
 
 @pytest.mark.parametrize(

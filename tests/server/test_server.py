@@ -21,6 +21,7 @@ from resolver.listeners.stream import StreamListener
 from resolver.observe.log import LogWriter
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
+from resolver.orders.reach import Reason
 from resolver.server.server import CannotStart, Server, show_address
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -32,6 +33,17 @@ version: 1
 exchanges:
   acme: {name: Acme, domains: [acme.example]}
   ghost: {name: Ghost, domains: [ghost.example], mode: shadow}
+"""
+
+
+ORDERED = """\
+version: 1
+orders:
+  x: {authority: A, title: T, due: 2026-12-06, asks: [acme.example, gone.example]}
+  silent: {authority: A, title: S, confidential: true, due: 2020-01-01}
+exchanges:
+  acme: {name: Acme, order: x, domains: [acme.example]}
+  mute: {name: Mute, order: silent, domains: [mute.example]}
 """
 
 
@@ -112,6 +124,31 @@ def test_a_blocked_name_is_denied_and_counted(tmp_path: Path) -> None:
         await server.stop()
 
     play(act)
+
+
+@pytest.mark.slow
+def test_orders_are_told_once_measured_and_the_same_after_a_restart(tmp_path: Path) -> None:
+    told: list[list[str]] = []
+
+    async def act() -> None:
+        server = make_server(tmp_path, ORDERED)
+        await server.start()
+        await server._recorder.settle()
+        page = render(server.facts()).decode().splitlines()
+        told.append([line for line in page if line.startswith("resolver_order_")])
+        await server.stop()
+
+    play(act)
+    play(act)
+    first, second = told
+    assert first == second
+    assert "silent" not in str(first)
+    due, in_force, *unenforced = first
+    assert due == 'resolver_order_due_timestamp_seconds{order="x"} 1.7965152e+09'
+    assert in_force.startswith('resolver_order_in_force_timestamp_seconds{order="x"} 1.')
+    assert len(unenforced) == len(Reason)
+    counts = {line.partition('reason="')[2].partition('"')[0]: float(line.split()[1]) for line in unenforced}
+    assert {reason: count for reason, count in counts.items() if count} == {"not_blocked": 1.0}
 
 
 def test_a_client_has_so_many_tcp_connections_to_all_addresses_together(tmp_path: Path) -> None:
