@@ -18,6 +18,7 @@ import pytest
 
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from tests.fuzz.rig import IS_LONG
 from tests.loopback.odd_upstream import (
     ADDRESS,
     OddUpstream,
@@ -248,7 +249,7 @@ def test_nodata_with_ns_alone_is_nodata(start: Start) -> None:
 def test_while_the_only_upstream_is_silent_everybody_gets_an_answer(start: Start) -> None:
     server, _ = start(lambda query: None)
     server.wait_for(lambda: server.metric("resolver_upstream_up") == 0.0, "the upstream to be down", 15.0)
-    for turn in range(10):
+    for turn in range(10 if IS_LONG else 2):
         rcodes = ask_at_once(server, 2000, f"flood-{turn}-")
         assert rcodes == {2: 2000}
     assert server.metric("resolver_dropped_total", reason="ring_full") == 0.0
