@@ -386,6 +386,10 @@ ATTACKS = {
     "bomb": Attack(
         "UDP, 15,000 questions of one client wait for one answer", bomb, most={IN_A_PULSE: PULSE_ANSWERS_MAX}
     ),
+    "unanswered": Attack(
+        "UDP, names that their upstream never answers, one client, 3,000/s",
+        flood(fresh_queries("never", "example.org"), TEN[:1], 3_000),
+    ),
     "dead-upstream": Attack(
         "UDP, misses whose upstream is dead, 3,000/s",
         flood(fresh_queries("", "dead.example.org"), TEN[:1], 3_000),

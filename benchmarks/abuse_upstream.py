@@ -6,8 +6,9 @@ Does not know: the server, the attacks.
     python -m benchmarks.abuse_upstream PORT MUTE_PORT DEAD_PORT
 
 `big...` is 64 kB of TXT and so comes over TCP; `held...` waits a second for its kilobyte; `heldbig...` is
-both; every other name has one address.  What is asked of MUTE_PORT comes over TCP only, and there `mute...`
-makes the connection it came over silent for ever.  DEAD_PORT takes everything and answers nothing.
+both; `never...` gets no answer; every other name has one address.  What is asked of MUTE_PORT comes over TCP
+only, and there `mute...` makes the connection it came over silent for ever.  DEAD_PORT takes everything and
+answers nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Upstream:
                 query, peer = bound.recvfrom(4096)
             except OSError:
                 return
-            if len(query) < 17:
+            if len(query) < 18 or query[13:18].lower() == b"never":
                 continue
             if is_mute:
                 end = question_end(query)

@@ -204,15 +204,20 @@ class Forwarder:
             return _OVERLOAD
         if in_flight >= LOST_IN_FLIGHT_MAX:
             word = upstreams.failure
-            if word is not None:
+            if word is not None and not self._makes_room(upstreams.index):
                 self.overloads += 1
                 return Failed(word, EXPLANATIONS[word])
         return None
 
-    def _makes_room(self) -> bool:
-        """Whether the oldest question gives its place up: if it is slow, as in Unbound's jostle list."""
-        oldest = next(iter(self._in_flight.values()), None)
-        if oldest is None or self._now() < oldest._deadline - self._timeout_s + SLOW_S:
+    def _makes_room(self, index: int | None = None) -> bool:
+        """Whether the oldest question gives its place up: if it is slow, as in Unbound's jostle list.
+
+        With `index` only one to these upstreams does.
+        """
+        key, oldest = next(iter(self._in_flight.items()), (None, None))
+        if key is None or oldest is None or (index is not None and key[1] != index):
+            return False
+        if self._now() < oldest._deadline - self._timeout_s + SLOW_S:
             return False
         self.overloads += 1
         oldest.is_finished = True

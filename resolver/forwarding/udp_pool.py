@@ -20,7 +20,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resolver.forwarding.network import Receiver, SendError, Ticket
 from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
@@ -71,6 +71,10 @@ _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The machine's trouble, not the upstream's."""
 
 
+_NONE: dict[int, Any] = {}
+"""Never written to: most sockets rest, and have no use for tables of their own."""
+
+
 class UdpCounts:
     """Counters of all pools, plain ints."""
 
@@ -89,29 +93,17 @@ class UdpCounts:
 class _Slot:
     """One connected socket and the queries waiting on it."""
 
-    __slots__ = (
-        "_all",
-        "fd",
-        "is_retired",
-        "orphans",
-        "pending",
-        "recv",
-        "retire_at",
-        "send",
-        "sock",
-    )
+    __slots__ = ("_all", "fd", "is_retired", "orphans", "pending", "retire_at", "sock")
 
     def __init__(self, slots: dict[int, _Slot], sock: socket.socket, retire_at: float) -> None:
         self._all = slots
         self.sock = sock
         self.fd = sock.fileno()
-        self.send = sock.send
-        self.recv = sock.recv
         self.retire_at = retire_at
         self.is_retired = False
         """No longer picked; closed when nobody waits here."""
-        self.pending: dict[int, _DatagramTicket] = {}
-        self.orphans: dict[int, None] = {}
+        self.pending: dict[int, _DatagramTicket] = _NONE
+        self.orphans: dict[int, None] = _NONE
         """IDs given up before their reply came, oldest first."""
 
     def dispatch(self, octets: bytes, counts: UdpCounts) -> None:
@@ -132,7 +124,7 @@ class _Slot:
     def break_all(self, reason: str) -> None:
         """Tell everyone who waits here that nothing will come."""
         tickets = list(self.pending.values())
-        self.pending.clear()
+        self.pending = _NONE
         for ticket in tickets:
             ticket.receiver.on_error(reason)
         if self.is_retired:
@@ -166,9 +158,11 @@ class _DatagramTicket:
         pending = slot.pending
         if pending.get(self.query_id) is self:
             del pending[self.query_id]
+            if not pending:
+                slot.pending = _NONE
             if not self.is_heard:
                 # Its late reply must not look like an attack on the socket's next query.
-                orphans = slot.orphans
+                orphans = slot.orphans = slot.orphans or {}
                 orphans[self.query_id] = None
                 if len(orphans) > ORPHANS_PER_SOCKET_MAX:
                     del orphans[next(iter(orphans))]
@@ -232,7 +226,7 @@ class UdpPools:
                 continue
             for _ in range(DATAGRAMS_PER_EVENT_MAX):
                 try:
-                    octets = slot.recv(RECEIVE_OCTETS)
+                    octets = slot.sock.recv(RECEIVE_OCTETS)
                 except BlockingIOError:
                     break
                 except OSError:
@@ -247,7 +241,7 @@ class UdpPools:
     def close(self) -> None:
         """Close every socket."""
         for slot in list(self._slots.values()):
-            slot.pending.clear()
+            slot.pending = _NONE
             slot.sock.close()
         self._slots.clear()
         self._pools.clear()
@@ -306,7 +300,7 @@ class UdpPool:
             return picked
         slot: _Slot = picked  # type: ignore[assignment]
         try:
-            slot.send(octets)
+            slot.sock.send(octets)
         except BlockingIOError:
             self._counts.send_drops += 1
         except OSError as error:
@@ -318,7 +312,10 @@ class UdpPool:
         ticket.query_id = query_id
         ticket.receiver = receiver
         ticket.is_heard = False
-        slot.pending[query_id] = ticket
+        if slot.pending:
+            slot.pending[query_id] = ticket
+        else:
+            slot.pending = {query_id: ticket}
         return ticket
 
     def _try_again(self, slot: _Slot, octets: bytes, error: OSError) -> str | None:
@@ -329,7 +326,7 @@ class UdpPool:
                 self._counts.send_drops += 1
                 return None
             try:
-                slot.send(octets)
+                slot.sock.send(octets)
                 return None
             except OSError as again:
                 error = again
@@ -416,6 +413,7 @@ class UdpPool:
                 break
             resting.popleft()
             if not is_old:
+                slot.orphans = _NONE
                 return slot
             slot.retire()
         return None

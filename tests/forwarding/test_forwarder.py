@@ -8,7 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from resolver.forwarding.forwarder import SLOW_S, TOLD_AT_ONCE_MAX, Answered, Failed, Forwarder
+from resolver.forwarding.forwarder import (
+    LOST_IN_FLIGHT_MAX,
+    SLOW_S,
+    TOLD_AT_ONCE_MAX,
+    Answered,
+    Failed,
+    Forwarder,
+)
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
 from resolver.wire.question import Question
@@ -127,6 +134,20 @@ def test_the_oldest_question_yields_when_the_table_is_full_and_it_is_slow() -> N
     assert rig.forwarder.pending == 2 and len(rig.results) == 2 and kept == []
     rig.deliver(rig.sent[-1], good(rig.sent[-1]))
     assert isinstance(rig.results[-1], Answered) and kept == [Question(b"\x01c" + WWW, A)]
+
+
+def test_while_upstreams_seem_dead_a_new_question_takes_the_place_of_a_slow_one() -> None:
+    rig = Rig()
+    for number in range(LOST_IN_FLIGHT_MAX):
+        rig.ask(b"\x03%03d" % number + WWW)
+    rig.clock.advance(1.0)
+    assert not rig.plan.upstreams[0].is_up
+    before = len(rig.results)
+    rig.ask(b"\x03new" + WWW)
+    assert len(rig.results) == before + 1 and rig.forwarder.pending == LOST_IN_FLIGHT_MAX
+    [asked] = [sent for sent in rig.sent if b"\3new" in sent.octets.lower()]
+    rig.deliver(asked, good(asked))
+    assert isinstance(rig.results[-1], Answered) and rig.plan.upstreams[0].is_up
 
 
 def test_waiters_of_one_question_are_bounded() -> None:

@@ -27,9 +27,6 @@ use crate::wire::response::accept_response;
 const CROWDED: &str = "too many clients wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";
 
-/// Questions that are on their way while all upstreams that are for them are down; further ones fail at once.
-const LOST_IN_FLIGHT_MAX: usize = 256;
-
 /// One query to an upstream, sent or about to be.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -119,8 +116,9 @@ impl Flow {
         let Some(set) = view.set(number) else { return AskOutcome::Punt };
         let Some(upstream) = set.first.filter(|_| now < set.probe_at) else {
             return match &set.failure {
-                // Python asks on for as many as it can bear, and so learns when one is back.
-                Some((code, why)) if self.flights.at_python() >= LOST_IN_FLIGHT_MAX => {
+                // Python asks on for as many as it can bear, and so learns when one is back; also for whoever has few
+                // that wait, or one client's dead names would keep the others from an upstream that is well.
+                Some((code, why)) if self.is_enough_lost(peer.address) => {
                     Flow::count(&self.counts.asked);
                     Flow::count(&self.counts.overloads);
                     let mut query_context = QueryContext::new(self, policy, peer, now, out, tallies);

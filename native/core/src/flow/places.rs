@@ -13,6 +13,12 @@ use super::state::Flow;
 use super::tallies::Reason;
 use crate::wire::query::Query;
 
+/// Questions at Python while all upstreams are thought dead; further ones fail at once.
+const LOST_IN_FLIGHT_MAX: usize = 256;
+/// The same for everybody: more than two clients can have.
+const LOST_OF_ALL_MAX: usize = 2_048;
+/// A client with fewer that wait may have one more of them.
+const FEW_WAITING: usize = 16;
 /// A question in flight for longer gives its place up when the table is full.
 const SLOW_S: f64 = 0.2;
 /// Questions that yield at once: as many as a batch may bring.
@@ -35,6 +41,13 @@ impl Flow {
         } else {
             Vec::new()
         }
+    }
+
+    /// Whether Python asks enough already that upstreams thought dead do not answer, and this client has its part.
+    pub(super) fn is_enough_lost(&self, address: IpAddr) -> bool {
+        let lost = self.flights.at_python();
+        lost >= LOST_IN_FLIGHT_MAX && self.flights.shares.waiting(address) >= FEW_WAITING
+            || lost >= LOST_OF_ALL_MAX
     }
 
     /// Give a client of Python's a place to wait.

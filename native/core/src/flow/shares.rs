@@ -73,6 +73,12 @@ impl Shares {
         Entered::Yes
     }
 
+    /// Queries of this client that wait.
+    pub fn waiting(&self, address: IpAddr) -> usize {
+        let client = client_key(address);
+        self.part(client).lock().get(&client).map_or(0, |marks| marks.len())
+    }
+
     /// The query of this mark waits no more.
     pub fn leave(&self, address: IpAddr, mark: u64) {
         let client = client_key(address);
