@@ -367,6 +367,6 @@ def test_check_objects_to_a_secret_that_others_can_read(
         "  - {name: one, url: 'https://x.example/l', access: {bearer_file: token}}\n"
     )
     compiled = compile_policy(path, tmp_path / "images")
-    found = [problem for problem in compiled.problems if "lists.one.access" in problem.message]
+    found = [problem for problem in compiled.problems if problem.message.startswith("lists.one: ")]
     assert [problem.severity for problem in found] == ([severity] if severity else [])
     assert (compiled.image is None) is (severity == "error")
