@@ -32,6 +32,7 @@ from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
 from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
 from resolver.fetching.stub import Server, Stub
 from resolver.fetching.transfer import ZoneAttempt
+from resolver.fetching.zone_changes import is_newer
 
 IDLE_S = 20.0
 """A server that sends nothing for so long is not going to."""
@@ -106,7 +107,7 @@ async def _fetch_and_note(job: Job, store: ListStore, means: Means) -> Outcome:
     if message:
         failures = before.failures + 1
         after = replace(attempt.before, attempted_at=now, failures=failures, result=result, problem=message)
-        if after.serial and after.authority_serial != after.serial and not after.behind_since:
+        if after.serial and is_newer(after.authority_serial, after.serial) and not after.behind_since:
             after = replace(after, behind_since=now)
     else:
         after = replace(

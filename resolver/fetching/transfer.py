@@ -9,8 +9,10 @@ rename, after every check.  The age of the copy (SOA expire) never takes it away
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -69,6 +71,8 @@ class ZoneAttempt:
         self._idle_s = idle_s
         self._wall = wall
         self._received = 0
+        self._newest: int | None = None
+        """The newest serial that a primary has said in this attempt."""
         self.secrets = Secrets()
         """None that a primary could say: a key is never sent."""
 
@@ -89,8 +93,10 @@ class ZoneAttempt:
             # Another primary may have heard of news sooner.
             if unchanged is None or is_newer(notes.authority_serial, unchanged.authority_serial):
                 unchanged = notes
-        if unchanged is not None:
+        is_behind = here is not None and self._newest is not None and is_newer(self._newest, here.serial)
+        if unchanged is not None and not is_behind:
             return unchanged, Result.UNCHANGED
+        # Where one primary has a newer zone that was not taken, another that lags makes it no success.
         raise FetchFailed(
             failures[-1][1].result, "; ".join(f"{primary}: {failure.why}" for primary, failure in failures)
         )
@@ -113,17 +119,19 @@ class ZoneAttempt:
     ) -> tuple[Notes, Result]:
         async with self._connected(primary, key) as connection:
             there = await self._ask_soa(connection)
-            # Known, and told, even if the transfer fails now.
-            notes = self.before = _with_times(self.before, there)
+            notes = _with_times(self.before, there)
+            if self._newest is None or is_newer(there.serial, self._newest):
+                # Known, and told, even if the transfer fails now.
+                self._newest, self.before = there.serial, notes
             if here is not None and there.serial == here.serial:
                 return replace(notes, serial=here.serial, authority_serial=there.serial), Result.UNCHANGED
             if here is not None and not is_newer(there.serial, here.serial):
                 if not self._force:
                     raise FetchFailed(
                         Result.SERIAL,
-                        f"its serial {there.serial} is older than {here.serial}, "
-                        "which is here; if the authority "
-                        f"began anew, run: exchange-resolver lists update {self._list.name} --force",
+                        f"its serial {there.serial} is older than {here.serial}, which is here; if the "
+                        "authority began anew, run: "
+                        f"exchange-resolver lists update {self._list.name} --force",
                     )
                 here = None
             new = await asyncio.to_thread(self._store.new_copy)
@@ -139,7 +147,9 @@ class ZoneAttempt:
             finally:
                 new.discard()
 
-    def _connected(self, primary: Primary, key: dns.tsig.Key | None):  # type: ignore[no-untyped-def]
+    def _connected(
+        self, primary: Primary, key: dns.tsig.Key | None
+    ) -> contextlib.AbstractAsyncContextManager[ZoneConnection]:
         self._received = 0
         tls = self._tls() if primary.tls_name is not None else None
         return connected(primary, key, tls, idle_s=self._idle_s, on_octets=self._count)
@@ -278,7 +288,7 @@ def _begin(file: IO[bytes], zone: str) -> None:
     file.write(head_of(zone))
 
 
-def _writer(file: IO[bytes]):  # type: ignore[no-untyped-def]
+def _writer(file: IO[bytes]) -> Callable[[Record], None]:
     def write(record: Record) -> None:
         file.write(line_of(record.key, record.ttl))
 

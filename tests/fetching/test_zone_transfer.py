@@ -298,6 +298,27 @@ def test_a_primary_with_news_is_found_behind_one_without(place: Place) -> None:
     assert place.store.notes().serial == 6
 
 
+def test_a_newer_zone_that_is_not_taken_is_a_failure_also_where_another_primary_lags(place: Place) -> None:
+    have_a_copy(place)
+
+    async def story() -> Outcome:
+        async with (
+            zone_server(Script(6, whole(6, "x.example"), rcode=5)) as ahead,
+            zone_server(Script(5)) as behind,
+        ):
+            return await place.fetch(ahead.port, behind.port)
+
+    assert asyncio.run(story()).result is Result.REFUSED
+    notes = place.store.notes()
+    assert (notes.serial, notes.authority_serial, notes.behind_since) == (5, 6, 1.7e9)
+
+
+def test_an_older_zone_at_one_primary_is_no_lag(place: Place) -> None:
+    have_a_copy(place)
+    assert refused(place, Script(4, whole(4, "x.example"))).result is Result.SERIAL
+    assert place.store.notes().behind_since == 0.0
+
+
 # Signatures.
 
 
