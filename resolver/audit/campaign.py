@@ -2,11 +2,11 @@
 
 Knows: IDs, deadlines, rates, what answers a question.  Does not know: sockets, clocks (`now` is an
 argument), what a right answer is.
-Theory: questions go out at a bounded rate.  What is not answered, or refused, or cut off, tells nothing of the
-policy: a resolver that limits rates looks just so.  So each such question is repeated, later, alone on a
-socket of its own, with more patience; and when many go that way the rate is halved, as in TCP, and grows again
-slowly.  Only a question that fails every time stays unanswered.  A listener that has answered nothing at all
-after the first questions is asked no more.
+Theory: questions go out at a bounded rate.  What is not answered, or refused, or cut off, tells nothing
+of the policy: a resolver that limits rates looks just so.  So each such question is repeated, later,
+alone on a socket of its own, with more patience; and when many go that way the rate is halved, as in TCP,
+and grows again slowly.  Only a question that fails every time stays unanswered.  A listener that has
+answered nothing at all after the first questions is asked no more.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class Asked(NamedTuple, Generic[Tag]):
     """No answer is meant to come: wait shortly, and take silence for one."""
     takes: frozenset[Kind] = frozenset()
     """Of TRUNCATED, REFUSED and SERVFAIL what is an answer here, and no reason to ask again."""
+    is_upstreams: bool = False
+    """An upstream must be asked: that it fails or is slow says nothing of the listener; two attempts do."""
 
 
 @dataclass(slots=True)
@@ -302,8 +304,8 @@ class Campaign(Generic[Tag]):
 
     def _failed(self, pending: _Pending[Tag], kind: Kind, now: float) -> None:
         self._lonely -= pending.is_lonely
-        # What another server answers as a matter of policy is no sign of haste when it comes slowly, too.
-        self._note(is_bad=pending.attempts == 1, now=now)
+        # Of repeated questions, which come slowly, and of upstreams' failures, nothing is learnt of the rate.
+        self._note(is_bad=pending.attempts == 1 and not pending.asked.is_upstreams, now=now)
         pending.trouble = kind
         counts = self.counts
         if not counts.answered and not counts.truncated and not counts.refused:
@@ -313,7 +315,7 @@ class Campaign(Generic[Tag]):
                 self._end(pending, kind)
                 self.stop()
                 return
-        is_last = pending.attempts >= len(self._patience_s)
+        is_last = pending.attempts >= min(len(self._patience_s), 2 if pending.asked.is_upstreams else 9)
         if is_last or (pending.attempts == 1 and self._again_count >= AGAIN_MAX):
             self._end(pending, kind)
             return
