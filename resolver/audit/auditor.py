@@ -10,6 +10,7 @@ import asyncio
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from resolver import __version__
 from resolver.audit.asking import run_campaign
@@ -30,10 +31,9 @@ from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
 from resolver.audit.targets import ServerToAsk, Target, Transport
 from resolver.blocklist.measures import Measure
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import PolicyAction
 from resolver.wire.encode import Options, encode_query
 from resolver.wire.names import name_to_text
-from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query
 
 QPS = 1_000.0
@@ -83,6 +83,14 @@ class Manner:
     """Called with questions done and questions planned, over all servers."""
 
 
+class Run(Protocol):
+    """Asks all of a campaign, and tells each outcome once."""
+
+    async def __call__(
+        self, target: Target, campaign: Campaign[Probe], on_outcome: Callable[[Outcome[Probe]], None], /
+    ) -> None: ...
+
+
 @dataclass(slots=True)
 class _Progress:
     manner: Manner
@@ -101,6 +109,7 @@ class _Server:
 
     server: ServerToAsk
     gathering: Gathering
+    run: Run
     counts: dict[int, list[Counts]] = field(default_factory=dict)
 
 
@@ -110,8 +119,9 @@ async def audit(
     servers: Sequence[ServerToAsk],
     manner: Manner,
     wall: Callable[[], float],
+    run: Run = run_campaign,
 ) -> AuditResult:
-    """Prove a policy by questions; `wall` gives Unix seconds."""
+    """Prove a policy by questions; `wall` gives Unix seconds.  `run`: who asks a campaign's questions."""
     started_at = wall()
     found = find_subjects(basis.table, started_at, wanted, basis.asks, basis.measures)
     progress = _Progress(manner)
@@ -125,6 +135,7 @@ async def audit(
                 is_exact=server.is_own or manner.is_strict,
                 is_local=basis.is_local if server.is_own else _nothing_is_local,
             ),
+            run,
         )
         for server in servers
     ]
@@ -200,7 +211,7 @@ async def _ask(
             state.gathering.take(outcome.tag, outcome, wall())
             progress.step()
 
-        runs.append(run_campaign(state.server.targets[place], campaign, take))
+        runs.append(state.run(state.server.targets[place], campaign, take))
     await asyncio.gather(*runs)
 
 
@@ -218,23 +229,22 @@ def _questions(
             options=manner.options,
         )
         expected = state.gathering.expectation(probe, octets, wall())
-        takes = _takes(expected, probe, is_own=state.server.is_own)
-        yield Asked(probe, octets, expected.is_silence, takes, is_upstreams=expected.passes)
+        yield Asked(
+            probe,
+            octets,
+            expected.is_silence,
+            _takes(expected, probe, is_own=state.server.is_own),
+            expected.flags_and_rcode,
+            expected.passes,
+        )
 
 
 def _takes(expected: Expectation, probe: Probe, *, is_own: bool) -> frozenset[Kind]:
     """Which signs of haste are an answer to this question."""
-    taken = set()
-    action = expected.verdict.action
-    if expected.message is not None:
-        if expected.message.flags & 0x0200 or action is PolicyAction.TCP_ONLY:
-            taken.add(Kind.TRUNCATED)
-        if expected.message.rcode == Rcode.REFUSED:
-            taken.add(Kind.REFUSED)
-    if probe.point.qtype == Qtype.ANY and not is_own:
-        # RFC 8482: many servers answer no ANY.
-        taken.add(Kind.REFUSED)
-    return frozenset(taken)
+    # RFC 8482: many servers answer no ANY.
+    if probe.point.qtype == Qtype.ANY and not is_own and not expected.passes:
+        return frozenset((Kind.REFUSED,))
+    return frozenset()
 
 
 # The result.

@@ -86,6 +86,8 @@ class Asked(NamedTuple, Generic[Tag]):
     """No answer is meant to come: wait shortly, and take silence for one."""
     takes: frozenset[Kind] = frozenset()
     """Of TRUNCATED, REFUSED and SERVFAIL what is an answer here, and no reason to ask again."""
+    like: tuple[bool, int] | None = None
+    """TC and rcode of what is prescribed: such a message is an answer, too."""
     is_upstreams: bool = False
     """An upstream must be asked: that it fails or is slow says nothing of the listener; two attempts do."""
 
@@ -279,7 +281,7 @@ class Campaign(Generic[Tag]):
     def _answered(self, query_id: int, pending: _Pending[Tag], message: Message, now: float) -> None:
         del self._out[query_id]
         kind = _haste_of(message)
-        if kind is not None and not pending.asked.is_silence and kind not in pending.asked.takes:
+        if kind is not None and not _takes(pending.asked, message, kind):
             self.counts.truncated += kind is Kind.TRUNCATED
             self.counts.refused += kind is Kind.REFUSED
             pending.last = message
@@ -380,6 +382,12 @@ def _answers(message: Message, query: Query) -> bool:
         return message.rcode in (1, 4, 5) and not message.answer
     (qname, qtype, qclass), *others = message.questions
     return not others and qname.lower() == query.qname and (qtype, qclass) == (query.qtype, query.qclass)
+
+
+def _takes(asked: Asked[Tag], message: Message, kind: Kind) -> bool:
+    if asked.is_silence or kind in asked.takes:
+        return True
+    return (bool(message.flags & 0x0200), message.rcode) == asked.like
 
 
 def _haste_of(message: Message) -> Kind | None:

@@ -76,7 +76,8 @@ def judge(message: Message, qname: bytes, qtype: int, expected: Expectation, *, 
 
 def _doubt(message: Message, prescribed: Message) -> Finding | None:
     """Why an answer shows nothing: it may be the server's haste rather than its policy."""
-    if message.flags & _TRUNCATED and not prescribed.flags & _TRUNCATED and not message.answer:
+    is_same = message.flags & prescribed.flags & _TRUNCATED and message.rcode == prescribed.rcode
+    if message.flags & _TRUNCATED and not is_same and not message.answer:
         return Finding(Kind.TRUNCATED, "truncated (TC=1), with nothing in it")
     if message.rcode == Rcode.REFUSED and prescribed.rcode != Rcode.REFUSED:
         return Finding(Kind.REFUSED, "refused")

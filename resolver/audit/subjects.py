@@ -18,6 +18,7 @@ from xxhash import xxh3_64_intdigest
 
 from resolver.audit.results import Kind, Status
 from resolver.blocklist.measures import Measure
+from resolver.blocklist.rules import BUILT_IN
 from resolver.policy.image import ADDRESS_REF, Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import CONFIDENTIAL, Mode, PolicyAction, PolicyRule, RuleForm
@@ -25,8 +26,10 @@ from resolver.policy.verdict import CONFIDENTIAL, Mode, PolicyAction, PolicyRule
 LIST_SAMPLE = 1_000
 """Names asked of a list that cites no order, unless told otherwise: a leak in one of a thousand is seen
 with two chances in three, and a million names would take a quarter of an hour."""
-EXCEPTION_SAMPLE = 25
-"""Exceptions and protected names asked, each, unless told otherwise."""
+EXCEPTION_SAMPLE = 200
+"""Exceptions, and protected names of the blocklist, that are asked, unless told otherwise."""
+BUILT_IN_SAMPLE = 25
+"""Of the names that come with the program."""
 
 
 class Ask(NamedTuple):
@@ -120,7 +123,7 @@ def find_subjects(
 ) -> Found:
     """Every subject of a table made for `wall` (Unix seconds)."""
     found = Found()
-    chosen: dict[int, _Choice] = {}
+    chosen: dict[tuple[int, bool], _Choice] = {}
     classes = table.image.classes
     wants = [
         origin.effect is not Effect.MARKER and _wants(wanted, origin.rule, origin.effect)
@@ -129,10 +132,11 @@ def find_subjects(
     for name, class_id, line in _references(table):
         if not wants[class_id]:
             continue
-        source = classes[class_id].rule
-        choice = chosen.get(id(source))
+        source, is_built_in = classes[class_id].rule, classes[class_id].file == BUILT_IN
+        choice = chosen.get((id(source), is_built_in))
         if choice is None:
-            choice = chosen[id(source)] = _Choice(_most(source, wanted), wanted.seed)
+            most = BUILT_IN_SAMPLE if is_built_in else _most(source, wanted)
+            choice = chosen[id(source), is_built_in] = _Choice(most, wanted.seed)
         choice.add(name, class_id, line)
     for choice in chosen.values():
         picked = [_subject(table, wall, measures or {}, *one) for one in choice.picked()]
