@@ -306,8 +306,10 @@ class Campaign(Generic[Tag]):
 
     def _failed(self, pending: _Pending[Tag], kind: Kind, now: float) -> None:
         self._lonely -= pending.is_lonely
-        # Of repeated questions, which come slowly, and of upstreams' failures, nothing is learnt of the rate.
-        self._note(is_bad=pending.attempts == 1 and not pending.asked.is_upstreams, now=now)
+        # Of repeated questions, which come slowly, of upstreams' failures and of connections that others'
+        # questions have ended nothing is learnt of the rate.
+        is_telling = pending.attempts == 1 and not pending.asked.is_upstreams and kind is not Kind.CLOSED
+        self._note(is_bad=is_telling, now=now)
         pending.trouble = kind
         counts = self.counts
         if not counts.answered and not counts.truncated and not counts.refused:
