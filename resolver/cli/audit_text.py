@@ -63,7 +63,7 @@ def _json_text(result: AuditResult) -> str:
 
 def _print_tables(result: AuditResult) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(Text(printable(f"Audit of {result.blocklist}, {iso_moment(result.started_at)}")))
+    console.print(Text(f"Audit of {cell(result.blocklist)}, {iso_moment(result.started_at)}"))
     console.print(_servers_table(result))
     told = sorted(filter(is_finding, result.names), key=lambda name: GRAVITY[name.status])
     if told:
@@ -102,7 +102,7 @@ def _servers_table(result: AuditResult) -> Table:
     for server in result.servers:
         for listener in server.listeners:
             table.add_row(
-                Text(printable(listener.label)),
+                Text(cell(listener.label)),
                 f"{listener.asked:,}",
                 f"{listener.answered:,}",
                 f"{listener.repeated:,}",
@@ -117,7 +117,8 @@ def _names_table(result: AuditResult, names: list[NameResult]) -> Table:
     for column in ("NAME", "OF"):
         table.add_column(column, overflow="fold")
     for server in result.servers:
-        table.add_column(cell(server.name).upper() if server.is_own else cell(server.name), overflow="fold")
+        # As text: rich would take brackets for its markup.
+        table.add_column(Text(cell(server.name.upper() if server.is_own else server.name)), overflow="fold")
     table.add_column("WHY", overflow="fold")
     for name in names:
         mark = " (confidential)" if name.is_confidential else ""
