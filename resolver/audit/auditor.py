@@ -41,7 +41,7 @@ QPS = 1_000.0
 """Questions a second to one server: 15,000 names with three questions each take 45 s."""
 FOLLOWED_POINTS_MAX = 8
 """Kinds of questions that failed somewhere and are then asked of every name."""
-SLOW_S = 1.0
+SLOW_MEDIAN_S = 1.0
 """A median above it is called slow."""
 
 
@@ -324,7 +324,7 @@ def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: boo
         ]
         told = ", ".join(filter(None, how)) or "questions stayed without an answer"
         said.append(f"limits the rate or is overloaded ({told}): was asked {counts.lowest_qps:.0f} a second")
-    if median_s > SLOW_S or slowest_s > LATE_S:
+    if median_s > SLOW_MEDIAN_S or slowest_s > LATE_S:
         said.append(f"is slow: {median_s:.1f} s in the middle, {slowest_s:.1f} s at worst")
     if counts.unanswered:
         said.append(f"left {counted(counts.unanswered, 'question')} without an answer of use")

@@ -36,7 +36,8 @@ PAUSES_S = (0.5, 2.0, 5.0, 10.0)
 """Before the second attempt and each further one."""
 ATTEMPTS_MAX = 3
 HASTY_ATTEMPTS_MAX = 5
-"""Of a question that is refused or cut off at once: asked slowly enough it gets through, if that is why."""
+"""Of a question that is refused: asked slowly enough it gets through, if that is why.  What is cut off goes
+to TCP."""
 UPSTREAM_ATTEMPTS_MAX = 2
 OUTSTANDING_MAX = 512
 """Questions under way at once."""
@@ -413,7 +414,7 @@ class Campaign(Generic[Tag]):
         return wake_at
 
 
-_HASTE = (Kind.TRUNCATED, Kind.REFUSED, Kind.SERVFAIL)
+_HASTE = (Kind.REFUSED, Kind.SERVFAIL)
 
 
 def _answers(message: Message, query: Query) -> bool:

@@ -3,7 +3,7 @@
 Knows: subjects, types, spellings, listeners.  Does not know: answers, sockets, time.
 Theory: what a name is asked as has five factors: its form (the name, `www` under it, a label by chance
 under it), the type (ten), with EDNS or without, in lower or mixed case, and the listener.  A few names
-are asked for every form and type; of many names each is asked at least `ROWS_LEAST` questions, the ones
+are asked for every form and type; of many names each is asked at least `QUESTIONS_LEAST` questions, the ones
 clients ask most, and the other combinations go round: the next name has the next ones, so each pair of
 factors is asked of many names.  What then fails somewhere is asked of every name (`follow_up`), so that
 it is found by name.
@@ -44,7 +44,7 @@ TYPES = tuple(
 """The types asked, those that clients ask most first."""
 QUESTIONS_MAX = 50_000
 """Of one server, unless the names alone need more: 50 s at 1,000 a second."""
-ROWS_LEAST = 3
+QUESTIONS_LEAST = 3
 """Questions of each name, however many names there are: addresses and HTTPS are what browsers ask."""
 
 _APEX, _WWW, _RANDOM = "name", "www", "below"
@@ -97,7 +97,7 @@ def plan(
     Of the same seed the same ones; another seed asks other labels and begins the round elsewhere.
     """
     asked = [(place, subject) for place, subject in enumerate(subjects) if subject.status is None]
-    rows = min(len(_ALL_ROWS), max(ROWS_LEAST, most // max(1, len(asked))))
+    rows = min(len(_ALL_ROWS), max(QUESTIONS_LEAST, most // max(1, len(asked))))
     for turn, (place, subject) in enumerate(asked):
         yield from _of_subject(place, subject, turn + seed % 997, rows, udp, stream, seed)
 
@@ -141,8 +141,8 @@ def _rows_of(subject: Subject, turn: int, rows: int) -> list[tuple[str, int]]:
         chosen = list(_FIRST_ROWS[:rows])
         # The name itself for an address always; the other types and forms go round.
         rest = len(_ALL_ROWS)
-        more = ((turn * (rows - ROWS_LEAST) + step) % rest for step in range(rest))
-        if rows == ROWS_LEAST:
+        more = ((turn * (rows - QUESTIONS_LEAST) + step) % rest for step in range(rest))
+        if rows == QUESTIONS_LEAST:
             # Which form has which of the three goes round, too, and every fourth name has one type more.
             shift = turn % 3
             chosen = [(form, (which + shift) % 3) for form, which in _FIRST_ROWS]

@@ -24,6 +24,8 @@ from resolver.problems import printable
 
 NAMES_SHOWN_MAX = 500
 """Rows of a table that somebody reads."""
+LEFT_OUT_SHOWN_MAX = 5
+"""Sources that are named of those with names that were not asked."""
 CELL_CHARS_MAX = 300
 """Longer texts are cut: an order's title may have 60 kB."""
 
@@ -74,8 +76,12 @@ def _print_tables(result: AuditResult) -> None:
         console.print(Text(cell(f"Lag: {f'list {lag.list}: ' if lag.list else ''}{lag.text}")))
     _print_what_does_not_resolve(console, result)
     _print_notes(console, result)
-    for source, count in result.left_out.items():
-        console.print(Text(cell(f"Not in the sample: {counted(count, 'name')} of {source}.")))
+    if result.left_out:
+        most = sorted(result.left_out.items(), key=lambda pair: -pair[1])
+        told = ", ".join(f"{source} {count:,}" for source, count in most[:LEFT_OUT_SHOWN_MAX])
+        more = ", ..." if len(most) > LEFT_OUT_SHOWN_MAX else ""
+        left = counted(sum(result.left_out.values()), "name")
+        console.print(Text(cell(f"Not in the sample: {left} ({told}{more}).")))
     if result.address_rules:
         told_of = counted(result.address_rules, "network")
         console.print(Text(f"Not asked: rules for {told_of}, which no question proves."))

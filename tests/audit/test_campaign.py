@@ -161,7 +161,9 @@ def test_a_server_that_limits_the_rate_is_asked_more_slowly_until_all_is_answere
 ) -> None:
     run = Run(Campaign(asked(5_000), qps=1_000, seed=1), Bucket(100, excess), seconds_max=600)
     assert len(run.outcomes) == 5_000
-    assert [one.failure for one in run.outcomes if one.message is None] == []
+    failed = [one.failure for one in run.outcomes if one.failure is not None]
+    # What is cut off is asked over TCP then: no need to wait for long.
+    assert set(failed) <= {Kind.TRUNCATED} and len(failed) < 200
     assert run.campaign.counts.lowest_qps < 200
 
 
@@ -187,7 +189,7 @@ def test_a_few_questions_that_are_always_refused_slow_the_others_down_little() -
         return [(0.01, answer(send.octets, 5))] if b"0\x07example" in send.octets else fine(send, now)
 
     run = Run(Campaign(asked(5_000), qps=1_000, seed=1), partly, seconds_max=120)
-    assert sum(one.message is None or one.message.rcode == 5 for one in run.outcomes) == 500
+    assert sum(one.failure is Kind.REFUSED for one in run.outcomes) == 500
 
 
 def test_a_server_that_dies_half_way_costs_a_bounded_time() -> None:

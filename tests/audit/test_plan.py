@@ -6,7 +6,16 @@ from itertools import combinations, product
 
 import pytest
 
-from resolver.audit.plan import ROWS_LEAST, TYPES, Point, Probe, follow_up, mixed_case, plan, random_label
+from resolver.audit.plan import (
+    QUESTIONS_LEAST,
+    TYPES,
+    Point,
+    Probe,
+    follow_up,
+    mixed_case,
+    plan,
+    random_label,
+)
 from resolver.audit.subjects import Subject
 from resolver.policy.verdict import RuleForm
 from resolver.wire.names import name_from_text as n
@@ -64,7 +73,7 @@ def test_many_names_are_each_asked_for_addresses_and_https_in_three_forms() -> N
         assert {probe.point.form for probe in mine} == {"name", "www", "below"}
         assert {probe.point.qtype for probe in mine} >= {Qtype.A, Qtype.AAAA, Qtype.HTTPS}
     assert {probe.point.qtype for probe in probes} == set(TYPES)
-    assert len(probes) <= (ROWS_LEAST + 0.25) * len(subjects)
+    assert len(probes) <= (QUESTIONS_LEAST + 0.25) * len(subjects)
 
 
 def test_over_many_names_every_pair_is_asked_many_times() -> None:
