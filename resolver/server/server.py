@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from resolver import __version__
+from resolver.audit.secret import new_secret
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
+from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
@@ -38,6 +40,7 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.server.audits import publish_secret
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
     cache_facts,
@@ -149,6 +152,7 @@ class Server:
         self._policy_facts = PolicyFacts()
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
+        self._audit_secret = new_secret()
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
         if buffer is not None:
@@ -175,6 +179,7 @@ class Server:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
+            publish_secret(self.settings.state_dir, self._audit_secret)
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -286,6 +291,7 @@ class Server:
             self._reporter,
             self._clock,
             self._loop,
+            audit_secret=self._audit_secret,
             on_unusable=lambda why: self.health.remark("engine", why),
         )
 
@@ -320,6 +326,7 @@ class Server:
             tcp_idle_s=settings.limits.tcp_idle_s,
             places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
+            audit_secret=AuditSecret(self._audit_secret),
         )
 
     async def _serve_dns(self, service: Service) -> None:
