@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from resolver.audit.marking import marked
 from resolver.cache import ResponseCache
 from resolver.flow.audit_queries import SECRET_OCTETS_MIN, AuditSecret
 from resolver.flow.clients import Clients
@@ -21,7 +21,6 @@ from resolver.local import LocalNames
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.policy.verdict import AUDITED
-from resolver.wire.numbers import EdnsOption
 from resolver.wire.query import Malformed, parse_query
 from tests.flow.test_scenarios import PLAYS, SLOW_PLAYS
 from tests.flow.test_service import SilentForwarder
@@ -41,19 +40,14 @@ Told = list[tuple[str, bytes, bool]]
 
 
 def with_option(octets: bytes, value: bytes) -> bytes:
-    """The query with one option more; octets that are no query, or whose OPT is not the last, as they are."""
+    """The query marked; what cannot be, and versions of EDNS in which nothing is read, as they are."""
     query = parse_query(octets)
     if isinstance(query, Malformed) or query.edns_version:
         return octets
-    option = struct.pack("!HH", EdnsOption.AUDIT_SECRET, len(value)) + value
-    if not query.has_opt:
-        opt = b"\0" + struct.pack("!HHIH", 41, 512, 0, len(option))
-        return octets[:10] + b"\0\1" + octets[12:] + opt + option
-    at = query.question_end
-    if octets[10:12] != b"\0\1":
+    try:
+        return marked(octets, value)
+    except ValueError:
         return octets
-    (rdlength,) = struct.unpack_from("!H", octets, at + 9)
-    return octets[: at + 9] + struct.pack("!H", rdlength + len(option)) + octets[at + 11 :] + option
 
 
 class AuditedScene(Scene):
