@@ -1,8 +1,8 @@
 """The mark of an audit's query: an EDNS option, or where a query has no EDNS a record beside it.
 
 Knows: how a query carries the secret.  Does not know: what is asked, who made the secret.
-Theory: a query without EDNS must stay one, for what it gets is what such a client gets.  So the option stands in
-a record of a private type, which servers step over as they do with all they do not know.
+Theory: a query without EDNS must stay one, for what it gets is what such a client gets.  So the option stands
+in a record of a private type, which servers step over as they do with all they do not know.
 """
 
 from __future__ import annotations
