@@ -200,6 +200,19 @@ class Limits(Section):
     )
 
 
+class Audit(Section):
+    """Audits of this server by itself: proof by queries that what is in force is blocked."""
+
+    every_h: int = setting(
+        24,
+        "How often everything is audited; what a change of the policy changed is audited soon after it.  "
+        "0: off, both.",
+        unit="hours",
+        least=0,
+        most=8_760,
+    )
+
+
 class Http(Section):
     """The pages of `listen.http`."""
 
@@ -238,6 +251,7 @@ class Settings(Section):
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is logged.")
+    audit: Audit = setting(Audit(), "Audits of this server by itself.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

@@ -370,6 +370,56 @@ METRICS: Final = (
         "Generations that could not be recorded in the history.",
         lambda facts: facts.history.failures,
     ),
+    # Audits of this server by itself.
+    _gauge(
+        "resolver_audit_uncovered_domains",
+        "Domains that are in force and were found not to be blocked as they must be, as last audited.",
+        lambda facts: facts.audit.findings["uncovered"],
+    ),
+    _gauge(
+        "resolver_audit_overblocked_domains",
+        "Domains that were found to be blocked although nobody means it, as last audited.",
+        lambda facts: facts.audit.findings["overblocked"],
+    ),
+    _gauge(
+        "resolver_audit_unproved_domains",
+        "Domains that are in force and of which no answer came, as last audited.",
+        lambda facts: facts.audit.findings["unknown"],
+    ),
+    _labelled(
+        "gauge",
+        "resolver_audit_domains",
+        "Domains by what the last audit of everything has proved.",
+        "status",
+        series.audited_domains,
+    ),
+    _gauge(
+        "resolver_audit_lists_behind",
+        "Lists in force that are behind their registers, as last audited.",
+        lambda facts: facts.audit.lags,
+    ),
+    _gauge(
+        "resolver_audit_last_success_timestamp_seconds",
+        "When the last audit of everything ended; 0: never.",
+        lambda facts: facts.audit.last_success,
+    ),
+    _gauge(
+        "resolver_audit_interval_seconds",
+        "How often everything is to be audited; 0: never.",
+        lambda facts: facts.audit.every_s,
+    ),
+    _labelled(
+        "counter",
+        "resolver_audits_total",
+        "Audits of this server by itself, by why and by result (failed: nothing was proved).",
+        "cause result",
+        series.audits,
+    ),
+    _counter(
+        "resolver_audit_queries_total",
+        "Queries of audits, which stand in no other count of queries, answers and hits.",
+        lambda facts: facts.tallies.audited,
+    ),
     # The program.
     _labelled(
         "gauge", "resolver_build_info", "Always 1; the labels say what runs.", "version engine", series.build

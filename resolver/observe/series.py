@@ -229,6 +229,16 @@ def build(facts: Facts) -> Iterable[Sample]:
     return [((facts.version, facts.engine), 1)]
 
 
+def audited_domains(facts: Facts) -> Iterable[Sample]:
+    """By what is proved of them."""
+    return [((status,), count) for status, count in facts.audit.domains.items()]
+
+
+def audits(facts: Facts) -> Iterable[Sample]:
+    """Audits of this server by itself."""
+    return list(facts.audit.runs.items())
+
+
 def _hits(tallies: TallySnapshot, kind: str, in_force: Iterable[tuple[str, str, str]]) -> Iterable[Sample]:
     counts: Counter[tuple[str, str, str]] = Counter()
     for labels in in_force:

@@ -40,7 +40,7 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
-from resolver.server.audits import publish_secret
+from resolver.server.audits import Audits
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
     cache_facts,
@@ -153,6 +153,13 @@ class Server:
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
         self._audit_secret = new_secret()
+        self._audits = Audits(
+            settings,
+            self._audit_secret,
+            self._clock,
+            wall=wall,
+            endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
+        )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
         if buffer is not None:
@@ -179,7 +186,7 @@ class Server:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
-            publish_secret(self.settings.state_dir, self._audit_secret)
+            self._audits.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -215,6 +222,7 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
+        await self._audits.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -360,6 +368,7 @@ class Server:
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._audits.on_policy()
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -396,6 +405,7 @@ class Server:
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
+            "audit": self._audits.remark(),
         }
 
     def facts(self) -> Facts:
@@ -427,6 +437,7 @@ class Server:
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
+            audit=self._audits.facts(),
         )
 
 
