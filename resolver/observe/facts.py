@@ -272,6 +272,27 @@ class AuditFacts:
     """Cause and result -> audits."""
 
 
+ACKNOWLEDGE_FAILURES: Final = ("exit", "timeout", "start", "unsafe", "proof", "journal")
+"""Why a batch of a list is not acknowledged: its command ended badly, not in time, could not be started, may
+be changed by others; its records are not proved in force; what is written down of it cannot be used."""
+
+
+@dataclass(slots=True, frozen=True)
+class AcknowledgeFacts:
+    """How one list is acknowledged that is not confidential.  Times are Unix seconds; 0: never, nothing."""
+
+    list: str
+    batches: int
+    """Acknowledged since the start."""
+    failures: Mapping[str, int]
+    """Every one of `ACKNOWLEDGE_FAILURES` -> count."""
+    pending_since: float
+    """When the batch was made whose command has not succeeded yet."""
+    last_success: float
+    unproved: int
+    """Records that are new and not proved to be in force."""
+
+
 @dataclass(slots=True, frozen=True)
 class Facts:
     """Everything at one moment."""
@@ -305,3 +326,5 @@ class Facts:
     sinks: tuple[SinkFacts, ...] = ()
     """Readers of query records."""
     audit: AuditFacts = field(default_factory=AuditFacts)
+    acknowledged: tuple[AcknowledgeFacts, ...] = ()
+    """Lists whose records are acknowledged."""

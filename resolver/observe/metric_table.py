@@ -420,6 +420,42 @@ METRICS: Final = (
         "Queries of audits, which stand in no other count of queries, answers and hits.",
         lambda facts: facts.tallies.audited,
     ),
+    # Lists whose records are acknowledged.
+    _labelled(
+        "counter",
+        "resolver_acknowledged_batches_total",
+        "Batches of records of this list whose command succeeded.",
+        "list",
+        series.acknowledged_batches,
+    ),
+    _labelled(
+        "counter",
+        "resolver_acknowledge_failures_total",
+        "Failed attempts to acknowledge records of this list, by reason.",
+        "list reason",
+        series.acknowledge_failures,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_acknowledge_pending_since_timestamp_seconds",
+        "When the batch was made whose command has not succeeded yet; 0: there is none.",
+        "list",
+        series.acknowledge_pending,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_acknowledge_last_success_timestamp_seconds",
+        "When a command of this list last succeeded; 0: never.",
+        "list",
+        series.acknowledge_ages,
+    ),
+    _labelled(
+        "gauge",
+        "resolver_acknowledge_unproved_records",
+        "Records of this list that are new and were not proved to be in force.",
+        "list",
+        series.acknowledge_unproved,
+    ),
     # The program.
     _labelled(
         "gauge", "resolver_build_info", "Always 1; the labels say what runs.", "version engine", series.build

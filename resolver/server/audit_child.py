@@ -57,23 +57,25 @@ class CannotAudit(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
+class Served:
     """What serves at one moment."""
 
     image: Path
     wall: float
     basis: Basis
+    policy: Blocklist | None
+    """What was compiled; None: its text is not kept."""
 
 
 async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
     """Ask, ask again, keep the result.  Raises CannotAudit and OSError."""
     state_dir = Path(job.state_dir)
-    served = _served(job, wall())
+    served = served_now(job, wall())
     names = None if job.since is None else _worth_asking(job.since, served, state_dir)
     result = await _ask(job, served, names, wall)
     if wrong := frozenset(name_from_text(one.name) for one in result.names if is_finding(one)):
         await asyncio.sleep(AGAIN_AFTER_S)
-        served = _served(job, wall())
+        served = served_now(job, wall())
         result = _corrected(result, await _ask(job, served, wrong, wall), wrong)
     _refuse_nothing(result)
     if names is None or result.names:
@@ -81,7 +83,8 @@ async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
     return _summary(result, served)
 
 
-def _served(job: Job, wall: float) -> _Served:
+def served_now(job: Job, wall: float) -> Served:
+    """What serves now.  Raises CannotAudit."""
     store = ImageStore(Path(job.state_dir))
     note = store.last_good()
     if note is None:
@@ -112,7 +115,7 @@ def _served(job: Job, wall: float) -> _Served:
         blocklist=job.blocklist,
         lags=_lags(policy, table, Path(job.state_dir), wall) if job.since is None else (),
     )
-    return _Served(image, wall, basis)
+    return Served(image, wall, basis, policy)
 
 
 def _policy(blocklist: Path, text: Path) -> Blocklist | None:
@@ -129,7 +132,7 @@ def _lags(policy: Blocklist | None, table: PolicyTable, state_dir: Path, wall: f
     return (*policy_lag(changed_since_served(state_dir)), *lags)
 
 
-def _worth_asking(since: Moment, served: _Served, state_dir: Path) -> frozenset[bytes] | None:
+def _worth_asking(since: Moment, served: Served, state_dir: Path) -> frozenset[bytes] | None:
     """What changed, and what was wrong before; None: that cannot be told, so everything is."""
     try:
         before = open_table(Path(since.image), since.wall, since.wall, 1)
@@ -141,7 +144,7 @@ def _worth_asking(since: Moment, served: _Served, state_dir: Path) -> frozenset[
 
 
 async def _ask(
-    job: Job, served: _Served, names: frozenset[bytes] | None, wall: Callable[[], float]
+    job: Job, served: Served, names: frozenset[bytes] | None, wall: Callable[[], float]
 ) -> AuditResult:
     seed = secrets.randbits(31)
     wanted = Wanted(sample=job.names_max, seed=seed, names=names)
@@ -168,7 +171,7 @@ def _corrected(first: AuditResult, again: AuditResult, names: frozenset[bytes]) 
     return replace(first, names=kept + again.names, policy=again.policy, ended_at=again.ended_at)
 
 
-def _summary(result: AuditResult, served: _Served) -> Summary:
+def _summary(result: AuditResult, served: Served) -> Summary:
     wrong = [one for one in result.names if is_finding(one) and not one.is_confidential]
     return Summary(
         image=str(served.image),

@@ -198,7 +198,7 @@ class Audits:
         cause = "schedule" if is_whole else "change"
         self._has_changed = False
         try:
-            summary = await self._run(self._job(None if is_whole else self._kept.moment))
+            summary = await self._run(self.job(None if is_whole else self._kept.moment))
         except AuditFailed as error:
             self._fail(cause, str(error))
         else:
@@ -215,7 +215,8 @@ class Audits:
             delay_s = min(delay_s, CHANGE_AFTER_S)
         self._wait(delay_s)
 
-    def _job(self, since: Moment | None) -> Job:
+    def job(self, since: Moment | None = None) -> Job:
+        """How this server is asked now; `since`: only what is not what it was then."""
         settings = self._settings
         limit = settings.clients.rate_limit_qps
         qps = min(QPS, max(1.0, limit * RATE_PART)) if limit else QPS

@@ -40,6 +40,7 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.server.acknowledgements import Acknowledgements
 from resolver.server.audits import Audits
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
@@ -160,6 +161,13 @@ class Server:
             wall=wall,
             endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
         )
+        self._acknowledgements = Acknowledgements(
+            settings.acknowledge,
+            settings.state_dir,
+            self._clock,
+            wall=wall,
+            job=self._audits.job,
+        )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
         if buffer is not None:
@@ -187,6 +195,7 @@ class Server:
             await self._serve_dns(self._service)
             self.health.meet("sockets")
             self._audits.start()
+            self._acknowledgements.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -222,7 +231,7 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        await self._audits.close()
+        await asyncio.gather(self._audits.close(), self._acknowledgements.close())
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -369,6 +378,7 @@ class Server:
         if self._service is not None:
             self._service.publish(policy)
         self._audits.on_policy()
+        self._acknowledgements.on_policy(policy.everybody)
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -406,6 +416,7 @@ class Server:
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
             "audit": self._audits.remark(),
+            "acknowledge": self._acknowledgements.remark(),
         }
 
     def facts(self) -> Facts:
@@ -438,6 +449,7 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
             audit=self._audits.facts(),
+            acknowledged=self._acknowledgements.facts(),
         )
 
 
