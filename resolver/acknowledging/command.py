@@ -24,8 +24,7 @@ OUTPUT_OCTETS_MAX: Final = 4_096
 """Kept of what it says; the rest is read and dropped, so that it never waits for a reader."""
 TERM_S: Final = 2.0
 """Between asking it to end and making it."""
-LISTEN_S: Final = 1.0
-"""For the end of what it says, once it has ended."""
+LINE_CHARS_MAX: Final = 200
 _ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -81,41 +80,80 @@ async def run_command(words: Sequence[str], document: bytes, *, timeout_s: float
     """Run it to its end, with `document` on its standard input.  Never raises but when cancelled."""
     if why := await asyncio.to_thread(unsafe, Path(words[0])):
         return Outcome(Failure.UNSAFE, f"{words[0]} {why}" if not why.startswith("/") else why)
-    pipe = asyncio.subprocess.PIPE
-    try:
-        child = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=pipe,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=pipe,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        return Outcome(Failure.START, f"{words[0]}: {error.strerror}")
-    assert child.stdin is not None and child.stderr is not None
-    listening = asyncio.create_task(_last_words(child.stderr))
-    try:
-        async with asyncio.timeout(timeout_s):
-            await _hand_over(child.stdin, document)
-            code = await child.wait()
-    except TimeoutError:
-        await _end(child)
-        return Outcome(Failure.TIMEOUT, f"not done in {timeout_s:g} s")
-    except BaseException:
-        _signal(child, signal.SIGKILL)
-        raise
-    else:
-        # What it has started may hold the pipe: it said what it said.
-        await asyncio.wait({listening}, timeout=LISTEN_S)
-    finally:
-        listening.cancel()
-    if code == 0:
-        return SUCCESS
-    how = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
-    said = listening.result() if listening.done() and not listening.cancelled() else ""
-    return Outcome(Failure.EXIT, f"{how}: {said}" if said else how)
+    with _Listener() as listener:
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=listener.end,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Outcome(Failure.START, f"{words[0]}: {error.strerror}")
+        listener.listen()
+        assert child.stdin is not None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _hand_over(child.stdin, document)
+                code = await child.wait()
+        except TimeoutError:
+            child.stdin.close()
+            await _end(child)
+            return Outcome(Failure.TIMEOUT, f"not done in {timeout_s:g} s")
+        except BaseException:
+            child.stdin.close()
+            _signal(child, signal.SIGKILL)
+            raise
+        if code == 0:
+            return SUCCESS
+        how = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
+        said = listener.last_line()
+        return Outcome(Failure.EXIT, f"{how}: {said}" if said else how)
+
+
+class _Listener:
+    """Hears what a process says, and keeps the end of it; what that has started may say on, unheard."""
+
+    def __enter__(self) -> _Listener:
+        self._ours, self.end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # It is the process's standard error, which waits where ours would say that it is full.
+        os.set_blocking(self.end, True)
+        self._loop = asyncio.get_running_loop()
+        self._kept = b""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.remove_reader(self._ours)
+        os.close(self._ours)
+        if self.end >= 0:
+            os.close(self.end)
+
+    def listen(self) -> None:
+        """The process has its end."""
+        os.close(self.end)
+        self.end = -1
+        self._loop.add_reader(self._ours, self._read)
+
+    def last_line(self) -> str:
+        """The last that it said, fit for a line."""
+        while self._read():
+            pass
+        lines = self._kept.decode("utf-8", "replace").strip().splitlines()
+        return printable(lines[-1])[:LINE_CHARS_MAX] if lines else ""
+
+    def _read(self) -> bool:
+        """Whether there was anything."""
+        try:
+            octets = os.read(self._ours, 65_536)
+        except BlockingIOError:
+            return False
+        self._kept = (self._kept + octets)[-OUTPUT_OCTETS_MAX:]
+        if not octets:
+            self._loop.remove_reader(self._ours)
+        return bool(octets)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -139,11 +177,3 @@ async def _hand_over(stream: asyncio.StreamWriter, document: bytes) -> None:
         stream.write(document)
         await stream.drain()
     stream.close()
-
-
-async def _last_words(stream: asyncio.StreamReader) -> str:
-    kept = b""
-    while octets := await stream.read(65_536):
-        kept = (kept + octets)[-OUTPUT_OCTETS_MAX:]
-    lines = kept.decode("utf-8", "replace").strip().splitlines()
-    return printable(lines[-1])[:200] if lines else ""

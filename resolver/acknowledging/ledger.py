@@ -148,7 +148,9 @@ class Ledger:
         try:
             yield self._connection.execute
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # A full disk has done that already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
