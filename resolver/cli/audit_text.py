@@ -78,10 +78,10 @@ def _print_tables(result: AuditResult) -> None:
     _print_notes(console, result)
     if result.left_out:
         most = sorted(result.left_out.items(), key=lambda pair: -pair[1])
-        told = ", ".join(f"{source} {count:,}" for source, count in most[:LEFT_OUT_SHOWN_MAX])
+        sources = ", ".join(f"{source} {count:,}" for source, count in most[:LEFT_OUT_SHOWN_MAX])
         more = ", ..." if len(most) > LEFT_OUT_SHOWN_MAX else ""
         left = counted(sum(result.left_out.values()), "name")
-        console.print(Text(cell(f"Not in the sample: {left} ({told}{more}).")))
+        console.print(Text(cell(f"Not in the sample: {left} ({sources}{more}).")))
     if result.address_rules:
         told_of = counted(result.address_rules, "network")
         console.print(Text(f"Not asked: rules for {told_of}, which no question proves."))
