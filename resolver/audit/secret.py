@@ -24,7 +24,7 @@ SECRET_OCTETS_MIN: Final = 16
 SECRET_FILE: Final = Path("audit", "secret")
 """In `state_dir`."""
 
-_TEXT_OCTETS_MAX: Final = 1024
+_FILE_OCTETS_MAX: Final = 1024
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2})+")
 
 
@@ -60,7 +60,7 @@ def read_secret(state_dir: Path) -> bytes | None:
         return None
     try:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        text = os.read(descriptor, _TEXT_OCTETS_MAX).strip() if is_file else b""
+        text = os.read(descriptor, _FILE_OCTETS_MAX).strip() if is_file else b""
     finally:
         os.close(descriptor)
     if len(text) < 2 * SECRET_OCTETS_MIN or not _HEX.fullmatch(text):

@@ -71,6 +71,8 @@ class _List:
     done: int = 0
     """Batches acknowledged since the start."""
     failures: Counter[str] = field(default_factory=Counter)
+    is_due: bool = False
+    """Whether something was written down since its ledger was last looked at."""
     task: asyncio.Task[None] | None = None
     timer: TimerHandle | None = None
 
@@ -224,11 +226,17 @@ class Acknowledgements:
     # Commands.
 
     def _deliver_soon(self, one: _List) -> None:
-        """Run the command of what is written down, unless it runs or waits already."""
+        """Run the command of what is written down, once it does not run or wait already."""
+        one.is_due = True
         if one.timer is None and (one.task is None or one.task.done()):
             one.task = asyncio.get_running_loop().create_task(self._deliver(one), name="acknowledge-command")
 
     async def _deliver(self, one: _List) -> None:
+        while one.is_due and one.timer is None:
+            one.is_due = False
+            await self._deliver_one(one)
+
+    async def _deliver_one(self, one: _List) -> None:
         try:
             one.standing = await asyncio.to_thread(self._standing, one.name)
             pending = one.standing.pending
