@@ -17,6 +17,7 @@ from resolver.audit.asking import run_campaign
 from resolver.audit.campaign import LATE_S, PATIENCE_S, Asked, Campaign, Counts, Outcome
 from resolver.audit.expectation import Expectation
 from resolver.audit.gathering import Gathering
+from resolver.audit.marking import marked
 from resolver.audit.plan import QUESTIONS_MAX, Probe, follow_up, plan
 from resolver.audit.results import (
     AuditResult,
@@ -32,7 +33,7 @@ from resolver.audit.targets import ServerToAsk, Target, Transport
 from resolver.blocklist.measures import Measure
 from resolver.plurals import counted
 from resolver.policy.table import PolicyTable
-from resolver.wire.encode import Options, encode_query
+from resolver.wire.encode import encode_query
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query
@@ -75,8 +76,8 @@ class Manner:
     questions_max: int = QUESTIONS_MAX
     """Of one server, where names are few; each name has at least three."""
     is_strict: bool = False
-    options: Options = ()
-    """EDNS options for each query with EDNS: by them a server can know its own audit."""
+    secret: bytes | None = None
+    """By it our own server knows its audit, and counts nothing of it; for no other server."""
     patience_s: tuple[float, ...] = PATIENCE_S
     seed: int = 0
     """Decides samples, labels, spellings and IDs; another one for each audit."""
@@ -227,8 +228,9 @@ def _questions(
             dnssec_ok=False,
             checking_disabled=False,
             edns=probe.point.has_edns,
-            options=manner.options,
         )
+        if manner.secret is not None and state.server.is_own:
+            octets = marked(octets, manner.secret)
         expected = state.gathering.expectation(probe, octets, wall())
         yield Asked(
             probe,

@@ -2,7 +2,8 @@
 
 Knows: the nouns, their JSON, `state_dir/audit/last.json`.  Does not know: how anything is asked or judged.
 
-    state_dir/audit/last.json     the last whole audit of this server; readable by its owner alone
+    state_dir/audit/last.json            the last whole audit of this server; readable by its owner alone
+    state_dir/audit/last-change.json     the last one of what a change of the policy changed; the same
 
 The file is for other rooms and for people; one of another version or a damaged one counts as none.
 Names of confidential orders stand in it, marked: it is local.  What leaves this machine is `shared()`.
@@ -329,23 +330,23 @@ def _proof_from(fields: dict[str, Any]) -> Proof:
     return Proof(**{**fields, "status": Status(fields["status"]), "faults": faults})
 
 
-def path_of(state_dir: Path) -> Path:
-    """Where the last result stands."""
-    return state_dir / "audit" / "last.json"
+def path_of(state_dir: Path, *, of_change: bool = False) -> Path:
+    """Where the last whole result stands, or the last one of what a change of the policy changed."""
+    return state_dir / "audit" / ("last-change.json" if of_change else "last.json")
 
 
-def save_last(state_dir: Path, result: AuditResult) -> Path:
+def save_last(state_dir: Path, result: AuditResult, *, of_change: bool = False) -> Path:
     """Put the result there whole, for its owner alone; gives the path.  Raises OSError."""
-    path = path_of(state_dir)
+    path = path_of(state_dir, of_change=of_change)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, json.dumps(as_json(result)).encode() + b"\n", mode=0o600)
     return path
 
 
-def load_last(state_dir: Path) -> AuditResult | None:
+def load_last(state_dir: Path, *, of_change: bool = False) -> AuditResult | None:
     """The last result; None when there is none that this version can read."""
     try:
-        with path_of(state_dir).open("rb") as file:
+        with path_of(state_dir, of_change=of_change).open("rb") as file:
             octets = file.read(RESULT_OCTETS_MAX + 1)
         return result_from(json.loads(octets)) if len(octets) <= RESULT_OCTETS_MAX else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

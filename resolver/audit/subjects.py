@@ -99,11 +99,17 @@ class Wanted:
     sample: int | None = None
     """At most so many names that are in force, over all sources; None: the default set."""
     seed: int = 0
+    names: frozenset[bytes] | None = None
+    """Only subjects of these names (wire form, lower case); None: of any."""
 
     @property
     def is_part(self) -> bool:
         """Whether something in particular is wanted."""
         return bool(self.order or self.exchange or self.register)
+
+    def has_name(self, name: bytes) -> bool:
+        """Whether subjects of this name are wanted."""
+        return self.names is None or name in self.names
 
     def has(self, rule: PolicyRule) -> bool:
         """Whether the names of a source are wanted."""
@@ -129,8 +135,8 @@ def find_subjects(
         origin.effect is not Effect.MARKER and _wants(wanted, origin.rule, origin.effect)
         for origin in classes
     ]
-    for name, class_id, line in _references(table):
-        if not wants[class_id]:
+    for name, class_id, line in references(table):
+        if not wants[class_id] or not wanted.has_name(name):
             continue
         source, is_built_in = classes[class_id].rule, classes[class_id].file == BUILT_IN
         choice = chosen.get((id(source), is_built_in))
@@ -143,7 +149,11 @@ def find_subjects(
         found.subjects += picked
         if choice.left_out and picked:
             found.leave_out(picked[0], choice.left_out)
-    found.subjects += [_of_ask(table, ask) for ask in asks if not wanted.is_part or ask.order == wanted.order]
+    found.subjects += [
+        _of_ask(table, ask)
+        for ask in asks
+        if (not wanted.is_part or ask.order == wanted.order) and wanted.has_name(ask.name)
+    ]
     found.subjects.sort(key=lambda subject: _KINDS.index(subject.kind))
     if wanted.sample is not None:
         _cut(found, wanted.sample, wanted.seed)
@@ -207,7 +217,7 @@ def _most(rule: PolicyRule, wanted: Wanted) -> int | None:
     return None if is_whole else LIST_SAMPLE
 
 
-def _references(table: PolicyTable) -> Iterator[tuple[bytes, int, int]]:
+def references(table: PolicyTable) -> Iterator[tuple[bytes, int, int]]:
     """(owner, class, line) of everything in the image."""
     image = table.image
     blob = image.blob

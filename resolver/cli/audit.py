@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from resolver.audit.asks import asks_of
 from resolver.audit.auditor import QPS, Basis, Manner, audit
 from resolver.audit.lags import lags_of, policy_lag
 from resolver.audit.results import AuditResult, Lag, save_last
+from resolver.audit.secret import read_secret
 from resolver.audit.subjects import Wanted
 from resolver.audit.targets import ServerToAsk, own_server, server_from
 from resolver.blocklist.downloads import at_their_places
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
-from resolver.cli.audit_asks import asks_of
 from resolver.cli.audit_text import print_result, progress_of
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.process import scratch_folder
@@ -90,7 +91,13 @@ def _audit(
         lags=_lags(policy, settings, table, choices, wall),
     )
     with progress_of(len(servers)) as tell:
-        manner = Manner(qps=_qps(choices, settings), is_strict=choices.is_strict, seed=seed, on_progress=tell)
+        manner = Manner(
+            qps=_qps(choices, settings),
+            is_strict=choices.is_strict,
+            secret=None if choices.servers else _secret(settings),
+            seed=seed,
+            on_progress=tell,
+        )
         return asyncio.run(audit(basis, wanted, servers, manner, time.time))
 
 
@@ -121,6 +128,18 @@ def _qps(choices: Choices, settings: Settings) -> float:
     if choices.qps is None and not choices.servers and limit:
         return min(QPS, max(1.0, 0.8 * limit))
     return choices.qps or QPS
+
+
+def _secret(settings: Settings) -> bytes | None:
+    """What our own server knows its audit by; without it the questions are counted like any others."""
+    try:
+        with as_owner_of(settings.state_dir) as folder:
+            secret, why = read_secret(folder), "no server has made one yet"
+    except OSError as error:
+        secret, why = None, error.strerror or str(error)
+    if secret is None:
+        print(f"this audit counts in hits and queries: its secret cannot be read: {why}", file=sys.stderr)
+    return secret
 
 
 def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:

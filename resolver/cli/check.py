@@ -22,7 +22,7 @@ from resolver.cli.files import (
     read_settings,
     settings_path,
 )
-from resolver.cli.paths import path_problems
+from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import Settings, load_settings, settings_schema
@@ -40,6 +40,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     problems: list[Problem] = []
     checked: list[str] = []
     state_dir = None
+    acknowledging: tuple[Path, Settings] | None = None
     if config is not None or blocklist is None:
         try:
             path = settings_path(config)
@@ -58,6 +59,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
+                acknowledging = path, settings
     else:
         state_dir = default_state_dir()
     counts = {}
@@ -68,6 +70,9 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
         problems += compiled.problems
         counts = compiled.counts
+    if acknowledging is not None:
+        lists = counts.get("per_list")
+        problems += command_problems(*acknowledging, None if lists is None else list(lists))
     code = exit_code(problems, strict=strict)
     if as_json:
         report = {

@@ -1,14 +1,17 @@
 """The files and folders that settings name: are they there, and can they be used.
 
-Knows: `blocklist` and `state_dir`, the line of each in the settings.  Does not know: what stands in them.
+Knows: `blocklist`, `state_dir`, the commands of `acknowledge`, the line of each in the settings.  Does not
+know: what stands in them.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
+from resolver.acknowledging.command import unsafe
 from resolver.config.settings import Settings, key_line
 from resolver.problems import Problem, show
 
@@ -28,6 +31,29 @@ def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
             text = f"{key}: {show(str(path))}{default} {message}"
             problems[key] = Problem(str(config), line, text, "error" if is_error else "warning")
     return problems
+
+
+def command_problems(config: Path, settings: Settings, lists: Collection[str] | None) -> list[Problem]:
+    """What is wrong with `acknowledge`; `lists`: those of the policy, None: they are not known."""
+    problems = []
+    for name, wanted in settings.acknowledge.items():
+        line = key_line(config, "acknowledge", name)
+        if lists is not None and name not in lists:
+            problems.append(
+                Problem(str(config), line, f"acknowledge: the policy has no list {name}", "warning")
+            )
+        if why := unsafe(Path(wanted.command[0]), uid=_server_uid(settings.state_dir)):
+            text = f"acknowledge.{name}: {show(wanted.command[0])} would not be run: {why}"
+            problems.append(Problem(str(config), line, text))
+    return problems
+
+
+def _server_uid(state_dir: Path) -> int:
+    """Whom the server runs as: the owner of its folder, as far as that is known here."""
+    try:
+        return state_dir.stat().st_uid
+    except OSError:
+        return os.geteuid()
 
 
 def _blocklist_trouble(path: Path) -> tuple[str, bool] | None:

@@ -20,11 +20,13 @@ from pydantic import Field
 from resolver.config.settingvalues import (
     Addresses,
     BootstrapServers,
+    CommandWords,
     DomainName,
     Endpoint,
     Endpoints,
     EndpointText,
     HostNames,
+    ListName,
     Nat64Prefixes,
     Networks,
     PathText,
@@ -200,6 +202,30 @@ class Limits(Section):
     )
 
 
+class Audit(Section):
+    """Audits of this server by itself: proof by queries that what is in force is blocked."""
+
+    every_h: int = setting(
+        24,
+        "How often everything is audited; what a change of the policy changed is audited soon after it.  "
+        "0: off, both.",
+        unit="hours",
+        least=0,
+        most=8_760,
+    )
+
+
+class AcknowledgeCommand(Section):
+    """What is run for each new batch of records of a list that is proved in force."""
+
+    command: CommandWords = setting(
+        ...,
+        "Program and arguments, started without a shell; the batch comes as JSON on its standard input.  "
+        "Exit code 0: acknowledged; any other, and it runs again later.",
+    )
+    timeout_s: float = setting(60.0, "Then it is ended.", unit="seconds", least=1.0, most=3_600.0)
+
+
 class Http(Section):
     """The pages of `listen.http`."""
 
@@ -238,6 +264,10 @@ class Settings(Section):
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is logged.")
+    audit: Audit = setting(Audit(), "Audits of this server by itself.")
+    acknowledge: dict[ListName, AcknowledgeCommand] = setting(
+        {}, "List of the policy -> the command that acknowledges what is in force of it."
+    )
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

@@ -266,6 +266,33 @@ def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
     )
 
 
+_LIST_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+"""As the blocklist has them."""
+COMMAND_WORDS_MAX = 64
+
+
+def list_name_from(value: object) -> str:
+    """Read the name of a list of the blocklist."""
+    if isinstance(value, str) and _LIST_NAME.fullmatch(value):
+        return value
+    raise ValueError(f"{show(value)} is no list's name: 1 to 63 of a-z, 0-9, _ and -")
+
+
+def command_from(value: object) -> tuple[str, ...]:
+    """Read a program's absolute path and its arguments."""
+    if not isinstance(value, (list, tuple)) or not value or len(value) > COMMAND_WORDS_MAX:
+        raise ValueError(
+            f"{show(value)} is no command; write [PROGRAM, ARGUMENT, ...]: no shell takes a line apart"
+        )
+    for word in value:
+        if not isinstance(word, str) or "\0" in word:
+            raise ValueError(f"{show(word)} is no text; put it in quotes")
+    program = value[0]
+    if not program.startswith("/"):
+        raise ValueError(f"{show(program)} is no absolute path; no PATH is searched for it")
+    return tuple(value)
+
+
 EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
 BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
 NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
@@ -273,6 +300,21 @@ Nat64PrefixText = Annotated[Nat64Prefix, *_text(nat64_prefix_from, "2001:db8:64:
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
 HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
+ListName = Annotated[str, *_text(list_name_from, "acme-register")]
+CommandWords = Annotated[
+    tuple[str, ...],
+    PlainValidator(command_from),
+    PlainSerializer(list, return_type=list),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "maxItems": COMMAND_WORDS_MAX,
+            "examples": [["/usr/local/bin/acknowledge", "--register", "acme"]],
+        }
+    ),
+]
 DomainName = Annotated[
     bytes,
     PlainValidator(domain_name_from),

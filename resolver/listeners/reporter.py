@@ -12,7 +12,7 @@ from typing import Protocol
 from resolver.flow.outcome import Drop, Respond
 from resolver.flow.peer import Peer, Transport
 from resolver.observe.tally import Tallies, Tally
-from resolver.policy.verdict import PASS, Verdict
+from resolver.policy.verdict import AUDITED, PASS, Verdict
 
 DEFECTS_LOGGED_MAX = 20
 """Defects shown in the log in full; later ones are only counted, so hostile packets cannot fill a disk."""
@@ -72,6 +72,8 @@ class Reporter:
         key: tuple[object, ...]
         if verdict is PASS:
             key = (transport, answer.source, answer.rcode, answer.qtype)
+        elif verdict is AUDITED:
+            return self.tallies.audited
         else:
             match, shadow = verdict.match, verdict.shadow
             key = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final
 
 from resolver.observe.tally import TallySnapshot
@@ -232,6 +233,66 @@ class NativeFacts:
     """Threads that began anew after a defect."""
 
 
+AUDIT_CAUSES: Final = ("schedule", "change")
+"""Why this server audits itself."""
+AUDIT_RESULTS: Final = ("clean", "findings", "failed")
+"""What came of an audit; failed: nothing is proved."""
+AUDIT_STATUSES: Final = (
+    "uncovered",
+    "overblocked",
+    "unknown",
+    "covered",
+    "open",
+    "shadowed",
+    "pending",
+    "expired",
+    "disabled",
+)
+"""What is proved of a name: the words of `resolver.audit.results.Status`."""
+AUDIT_FINDINGS: Final = AUDIT_STATUSES[:3]
+
+
+@dataclass(slots=True, frozen=True)
+class AuditFacts:
+    """How this server's audits of itself went."""
+
+    every_s: float = 0.0
+    """Between two whole ones; 0: there are none."""
+    last_success: float = 0.0
+    """Unix seconds at which the last whole one ended; 0: never."""
+    domains: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(AUDIT_STATUSES, 0))
+    """Every status -> names, of the last whole one."""
+    findings: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(AUDIT_FINDINGS, 0))
+    """The same of what was found wrong, as last proved."""
+    lags: int = 0
+    """Lists behind their registers, as of the last whole one."""
+    runs: Mapping[tuple[str, str], int] = field(
+        default_factory=lambda: dict.fromkeys(product(AUDIT_CAUSES, AUDIT_RESULTS), 0)
+    )
+    """Cause and result -> audits."""
+
+
+ACKNOWLEDGE_FAILURES: Final = ("exit", "timeout", "start", "unsafe", "proof", "journal")
+"""Why a batch of a list is not acknowledged: its command ended badly, not in time, could not be started, may
+be changed by others; its records are not proved in force; what is written down of it cannot be used."""
+
+
+@dataclass(slots=True, frozen=True)
+class AcknowledgeFacts:
+    """How one list is acknowledged that is not confidential.  Times are Unix seconds; 0: never, nothing."""
+
+    list: str
+    batches: int
+    """Acknowledged since the start."""
+    failures: Mapping[str, int]
+    """Every one of `ACKNOWLEDGE_FAILURES` -> count."""
+    pending_since: float
+    """When the batch was made whose command has not succeeded yet."""
+    last_success: float
+    unproved: int
+    """Records that are new and not proved to be in force."""
+
+
 @dataclass(slots=True, frozen=True)
 class Facts:
     """Everything at one moment."""
@@ -264,3 +325,6 @@ class Facts:
     log_lines_dropped: int = 0
     sinks: tuple[SinkFacts, ...] = ()
     """Readers of query records."""
+    audit: AuditFacts = field(default_factory=AuditFacts)
+    acknowledged: tuple[AcknowledgeFacts, ...] = ()
+    """Lists whose records are acknowledged."""

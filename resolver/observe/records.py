@@ -23,7 +23,7 @@ from resolver.observe.facts import SinkFacts
 from resolver.observe.tally import COUNTED_KINDS
 from resolver.observe.threads import name_this_thread
 from resolver.plane import Records
-from resolver.policy.verdict import PASS, PolicyAction, Verdict
+from resolver.policy.verdict import AUDITED, PASS, PolicyAction, Verdict
 
 WAITING_RECORDS_MAX: Final = 65_536
 """Records of Python's that wait for the reader."""
@@ -107,7 +107,7 @@ class RecordBuffer:
         verdict = outcome.verdict
         if self._only_blocked and (verdict is PASS or not has_hit(verdict)):
             return
-        if verdict is not PASS and is_confidential(verdict):
+        if verdict is not PASS and (verdict is AUDITED or is_confidential(verdict)):
             return
         if (
             len(self._records) >= self._records_max

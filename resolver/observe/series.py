@@ -229,6 +229,41 @@ def build(facts: Facts) -> Iterable[Sample]:
     return [((facts.version, facts.engine), 1)]
 
 
+def audited_domains(facts: Facts) -> Iterable[Sample]:
+    """By what is proved of them."""
+    return [((status,), count) for status, count in facts.audit.domains.items()]
+
+
+def audits(facts: Facts) -> Iterable[Sample]:
+    """Audits of this server by itself."""
+    return list(facts.audit.runs.items())
+
+
+def acknowledged_batches(facts: Facts) -> Iterable[Sample]:
+    """By list."""
+    return [((one.list,), one.batches) for one in facts.acknowledged]
+
+
+def acknowledge_failures(facts: Facts) -> Iterable[Sample]:
+    """By list and reason."""
+    return [((one.list, why), count) for one in facts.acknowledged for why, count in one.failures.items()]
+
+
+def acknowledge_pending(facts: Facts) -> Iterable[Sample]:
+    """By list."""
+    return [((one.list,), one.pending_since) for one in facts.acknowledged]
+
+
+def acknowledge_ages(facts: Facts) -> Iterable[Sample]:
+    """By list."""
+    return [((one.list,), one.last_success) for one in facts.acknowledged]
+
+
+def acknowledge_unproved(facts: Facts) -> Iterable[Sample]:
+    """By list."""
+    return [((one.list,), one.unproved) for one in facts.acknowledged]
+
+
 def _hits(tallies: TallySnapshot, kind: str, in_force: Iterable[tuple[str, str, str]]) -> Iterable[Sample]:
     counts: Counter[tuple[str, str, str]] = Counter()
     for labels in in_force:

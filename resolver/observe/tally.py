@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
-from resolver.policy.verdict import PASS, Verdict
+from resolver.policy.verdict import AUDITED, PASS, Verdict
 from resolver.wire.numbers import Qtype, Rcode
 
 SECONDS_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -139,6 +139,8 @@ class TallySnapshot:
     """(labels, count, sum of seconds)."""
     late: dict[str, tuple[int, ...]]
     """Source -> how many answers fell in each bucket after the first (index 0 is 0; the last is +Inf)."""
+    audited: int = 0
+    """Queries of an audit, which stand in nothing else."""
 
 
 def joined(one: TallySnapshot, other: TallySnapshot) -> TallySnapshot:
@@ -147,7 +149,7 @@ def joined(one: TallySnapshot, other: TallySnapshot) -> TallySnapshot:
     for source, buckets in other.late.items():
         known = late.get(source)
         late[source] = buckets if known is None else tuple(map(add, known, buckets))
-    return TallySnapshot(one.counts + other.counts, late)
+    return TallySnapshot(one.counts + other.counts, late, one.audited + other.audited)
 
 
 class Tallies:
@@ -157,10 +159,14 @@ class Tallies:
         self._tallies: dict[TallyKey, Tally] = {}
         self._late = {source.value: [0] * (len(SECONDS_BOUNDS) + 1) for source in Source}
         self._unused = [0] * (len(SECONDS_BOUNDS) + 1)  # Drops have no response time.
+        self.audited = Tally(TallyKey("", "", None, None, None, None, None), self._unused)
+        """That of an audit's queries, whatever becomes of them."""
 
     def of(self, transport: Transport, outcome: Respond | Drop) -> Tally:
         """The tally for outcomes like this one; the same object for the same labels, always."""
         verdict = outcome.verdict
+        if verdict is AUDITED:
+            return self.audited
         hits = _NO_HITS if verdict is PASS else hits_of(verdict)
         qtype = UNREADABLE if outcome.qtype is None else QTYPE_LABELS.get(outcome.qtype, OTHER)
         if isinstance(outcome, Respond):
@@ -194,6 +200,7 @@ class Tallies:
         return TallySnapshot(
             counts=tuple((tally.key, tally.count, tally.seconds) for tally in self._tallies.values()),
             late={source: tuple(buckets) for source, buckets in self._late.items()},
+            audited=self.audited.count,
         )
 
 

@@ -228,3 +228,6 @@ def cap_s(verdict: Verdict, now: float) -> int | None:
 
 PASS = Verdict()
 """The verdict on nearly every name; compare with `is`."""
+
+AUDITED = Verdict()
+"""In the place of the verdict on an audit's query, so that no rule counts it; compare with `is`."""

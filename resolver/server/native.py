@@ -57,6 +57,7 @@ class NativeEngine:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         *,
+        audit_secret: bytes,
         on_unusable: Callable[[str], None],
     ) -> None:
         """`on_unusable`: called with the reason when Python has to serve alone."""
@@ -89,6 +90,7 @@ class NativeEngine:
             waiting_max=WAITING_MAX,
             query_records=log.queries,
             rotate_addresses=cache.rotate_addresses,
+            audit_secret=audit_secret,
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)
@@ -297,6 +299,7 @@ class NativeEngine:
         return TallySnapshot(
             counts=tuple(map(_tally_of, self._core.tallies())),
             late={source: tuple(buckets) for source, buckets in self._core.late().items()},
+            audited=self._core.audited(),
         )
 
 

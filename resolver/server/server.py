@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from resolver import __version__
+from resolver.audit.secret import new_secret
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
+from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
@@ -38,6 +40,8 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.server.acknowledgements import Acknowledgements
+from resolver.server.audits import Audits
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
     cache_facts,
@@ -149,6 +153,21 @@ class Server:
         self._policy_facts = PolicyFacts()
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
+        self._audit_secret = new_secret()
+        self._audits = Audits(
+            settings,
+            self._audit_secret,
+            self._clock,
+            wall=wall,
+            endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
+        )
+        self._acknowledgements = Acknowledgements(
+            settings.acknowledge,
+            settings.state_dir,
+            self._clock,
+            wall=wall,
+            job=self._audits.job,
+        )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
         if buffer is not None:
@@ -175,6 +194,8 @@ class Server:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
+            self._audits.start()
+            self._acknowledgements.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -210,6 +231,7 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
+        await asyncio.gather(self._audits.close(), self._acknowledgements.close())
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -286,6 +308,7 @@ class Server:
             self._reporter,
             self._clock,
             self._loop,
+            audit_secret=self._audit_secret,
             on_unusable=lambda why: self.health.remark("engine", why),
         )
 
@@ -320,6 +343,7 @@ class Server:
             tcp_idle_s=settings.limits.tcp_idle_s,
             places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
+            audit_secret=AuditSecret(self._audit_secret),
         )
 
     async def _serve_dns(self, service: Service) -> None:
@@ -353,6 +377,8 @@ class Server:
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._audits.on_policy()
+        self._acknowledgements.on_policy(policy.everybody)
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -389,6 +415,8 @@ class Server:
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
+            "audit": self._audits.remark(),
+            "acknowledge": self._acknowledgements.remark(),
         }
 
     def facts(self) -> Facts:
@@ -420,6 +448,8 @@ class Server:
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
+            audit=self._audits.facts(),
+            acknowledged=self._acknowledgements.facts(),
         )
 
 

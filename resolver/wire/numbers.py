@@ -114,6 +114,8 @@ class EdnsOption(IntEnum):
     TCP_KEEPALIVE = 11
     PADDING = 12
     EXTENDED_ERROR = 15
+    AUDIT_SECRET = 65331
+    """Ours, from the range for local use (RFC 6891 §9): see `flow.audit_queries`."""
 
 
 class ExtendedError(IntEnum):

@@ -37,7 +37,7 @@ class Query:
     """Largest UDP response the client takes: 512 without OPT, never under 512 with it."""
     dnssec_ok: bool
     options: tuple[tuple[int, bytes], ...]
-    """EDNS options in order, as (code, octets)."""
+    """EDNS options in order, as (code, octets); without OPT at most one, from an `AUDIT_RECORD`."""
 
     @property
     def question(self) -> Question:
@@ -78,6 +78,10 @@ to 8.  A message of 64 KiB has room for 16,000, and each costs time."""
 ADDITIONAL_MAX = 16
 """Additional records that a query may carry; more get FORMERR.  Only OPT, TSIG and SIG(0) have a meaning
 there (RFC 6891 §6.1.1, RFC 8945, RFC 2931), and a message of 64 KiB has room for 5,950 records."""
+
+AUDIT_RECORD = 65331
+"""Type of an additional record that holds one EDNS option for a query without EDNS: that of an audit, of the
+same number (for private use, RFC 6895 §3.1).  Any other content of it is stepped over."""
 
 _ONE_QUESTION = b"\0\1\0\0\0\0\0"
 """QDCOUNT 1, no answer, no authority, and the upper half of an ARCOUNT under 256."""
@@ -239,7 +243,15 @@ def _parse_additional(query: Query, octets: bytes, at: int) -> Query | Malformed
                 if options is None:
                     return OPT
                 query.options = options
+            elif rtype == AUDIT_RECORD and not query.has_opt:
+                query.options = _audit_option(octets[at:end])
             at = end
     except (IndexError, WireError):
         return RECORD
     return query if at == len(octets) else TRAILING
+
+
+def _audit_option(rdata: bytes) -> tuple[tuple[int, bytes], ...]:
+    """The one option that an `AUDIT_RECORD` holds, if that is what it holds."""
+    options = read_options(rdata, 0, len(rdata)) or ()
+    return options if len(options) == 1 and options[0][0] == AUDIT_RECORD else ()

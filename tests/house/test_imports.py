@@ -34,6 +34,7 @@ LEVELS: dict[str, int] = {
     "lists": 4,
     "observe": 4,
     "orders": 4,
+    "acknowledging": 4,
     "audit": 5,
     "registers": 5,
     "fetching": 6,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
 from resolver.observe.facts import (
+    ACKNOWLEDGE_FAILURES,
+    AUDIT_CAUSES,
+    AUDIT_RESULTS,
+    AUDIT_STATUSES,
+    AcknowledgeFacts,
+    AuditFacts,
     CacheFacts,
     ConnectionFacts,
     DatagramFacts,
@@ -71,6 +78,7 @@ def outcomes() -> TallySnapshot:
     tallies.settle([tallies.of(Transport.TCP, Respond(b"", 0, 28, Source.CACHE))] * 3, 9.0)
     tallies.settle([tallies.of(Transport.UDP, Drop("response"))] * 4, 0.0)
     tallies.settle([tallies.of(Transport.UDP, Respond(b"", 2, 1, Source.STALE))] * 5, 0.2)
+    tallies.settle([tallies.audited] * 3400, 0.2)
     return tallies.snapshot()
 
 
@@ -130,6 +138,26 @@ FULL = Facts(
     event_loop_stalls=608,
     log_lines_dropped=101,
     sinks=(SinkFacts("log", 3101, 3102),),
+    audit=AuditFacts(
+        every_s=3201.0,
+        last_success=3202.0,
+        domains={status: 3203 + number for number, status in enumerate(AUDIT_STATUSES)},
+        findings={"uncovered": 3212, "overblocked": 3213, "unknown": 3214},
+        lags=3215,
+        runs={
+            key: 3216 + number for number, key in enumerate(itertools.product(AUDIT_CAUSES, AUDIT_RESULTS))
+        },
+    ),
+    acknowledged=(
+        AcknowledgeFacts(
+            "authority",
+            3301,
+            {why: 3302 + number for number, why in enumerate(ACKNOWLEDGE_FAILURES)},
+            pending_since=3308.0,
+            last_success=3309.0,
+            unproved=3310,
+        ),
+    ),
 )
 
 

@@ -49,7 +49,12 @@ LOCAL_NAMES = [
 """Those that are answered here, and special ones."""
 OTHER_NAMES = ["www.example.org", "example.org", *(f"name{number}.example.com" for number in range(6))]
 TYPES = [*[1] * 12, *[28] * 6, *[65] * 3, 16, 16, 255, 64, 43, 6, 12, 2, 15, 33, 5, 65280, 252, 41, 249, 0]
+AUDIT_SECRET = bytes(range(16))
 OPTIONS = [
+    (65331, AUDIT_SECRET),
+    (65331, AUDIT_SECRET),
+    (65331, bytes(16)),
+    (65331, AUDIT_SECRET[:15]),
     (10, bytes(8)),
     (10, bytes(3)),
     (8, b"\0\1\x18\0\xc0\0\2"),

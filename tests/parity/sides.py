@@ -12,6 +12,7 @@ from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
+from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Outcome, Respond
 from resolver.flow.peer import Peer, Transport
@@ -34,7 +35,7 @@ from resolver.wire.numbers import Qtype
 from resolver.wire.question import Question
 from resolver.wire.response import Response
 from tests.fuzz.rig import ScriptedForwarder, StillClock
-from tests.parity.material import RECORDS, Policy
+from tests.parity.material import AUDIT_SECRET, RECORDS, Policy
 from tests.support.engines import testing_of
 
 ALLOW = ["192.0.2.0/24", "2001:db8::/32"]
@@ -77,6 +78,7 @@ class Sides:
             clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
+            audit_secret=AuditSecret(AUDIT_SECRET),
         )
         networks = [ip_network(text) for text in ALLOW]
         self.core = module.Core(
@@ -92,6 +94,7 @@ class Sides:
             waiters_max=64,
             waiting_max=WAITING_MAX,
             query_records=query_records,
+            audit_secret=AUDIT_SECRET,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
         self.core.publish(str(policy.image), table.generation, *table.made_at, NAT64_PREFIXES)
@@ -179,6 +182,9 @@ class Sides:
             native[tuple(row[:7])] += row[7]
         if python != native:
             raise Difference(f"counts differ: {(python - native, native - python)}")
+        audited = self.tallies.snapshot().audited, self.core.audited()
+        if audited[0] != audited[1]:
+            raise Difference(f"audit queries of Python's and the plane's: {audited}")
 
 
 def leads_elsewhere(verdict: Verdict) -> bool:

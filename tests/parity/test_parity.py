@@ -81,7 +81,7 @@ def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Qu
 @pytest.mark.parametrize("seed", SEEDS)
 def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    cases = punts = asks = lines = 0
+    cases = punts = asks = lines = audited = 0
     sources: Counter[str | None] = Counter()
     # In turn, not by chance: a run without a line would show nothing.
     recorded = cycle(("all", "blocked", "none", "all", "all"))
@@ -114,6 +114,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
             now += chance.choice(STEPS_S)
         sides.compare_counts()
         punts += sides.punts
+        audited += sides.core.audited()
         asks += sides.asks
         for key, count, _ in sides.tallies.snapshot().counts:
             sources[key.source] += count
@@ -123,6 +124,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
     assert asks > cases // 50
     assert punts < cases // 3
     assert lines > cases // 20
+    assert audited > cases // 500
     for source in set(Source) - {Source.UPSTREAM}:
         assert sources[source] > cases // 200, f"hardly an answer from {source}: {sources}"
 

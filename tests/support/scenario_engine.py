@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
+from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
@@ -97,6 +98,7 @@ class Scene:
         with_memo: bool = True,
         native: ModuleType | None = None,
         logs: QueriesLogged = "none",
+        audit_secret: bytes | None = None,
     ) -> None:
         """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then."""
         settings = play.settings
@@ -123,6 +125,7 @@ class Scene:
                 self._hear_drop,
                 with_cache=with_cache,
                 logs=logs,
+                audit_secret=audit_secret,
                 access=allow,
                 records=_records(settings),
             )
@@ -157,6 +160,7 @@ class Scene:
             memo_octets_max=MEMO_OCTETS if with_memo and with_cache and native is None else 0,
             rate_limit_qps=settings.rate_limit_qps,
             rotate_addresses=settings.rotate_addresses,
+            audit_secret=None if audit_secret is None else AuditSecret(audit_secret),
         )
         if self._stage is not None:
             self._stage.start(self.service, self.forwarder)
@@ -442,7 +446,7 @@ def perform(
     scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs)
     for number, step in enumerate(play.steps, 1):
         try:
-            _take(scene, step)
+            take(scene, step)
             scene.read_records()
         except PlayFailed as failed:
             raise PlayFailed(f"step {number} ({next(iter(step.model_fields_set))}): {failed}") from None
@@ -450,7 +454,8 @@ def perform(
     return scene
 
 
-def _take(scene: Scene, step: Step) -> None:
+def take(scene: Scene, step: Step) -> None:
+    """Play one step; PlayFailed says what the server did not do."""
     if step.query is not None:
         scene.query(step.query)
     elif step.expect is not None:

@@ -430,6 +430,7 @@ class NativeStage:
         *,
         with_cache: bool,
         logs: QueriesLogged,
+        audit_secret: bytes | None,
         access: list[Any],
         records: list[tuple[bytes, list[bytes]]],
     ) -> None:
@@ -449,6 +450,7 @@ class NativeStage:
             waiters_max=settings.waiters_max,
             waiting_max=WAITING_MAX,
             query_records=logs,
+            audit_secret=audit_secret,
         )
         steps = testing_of(module).Steps(self.core, seed=SEED)
         self._records = None

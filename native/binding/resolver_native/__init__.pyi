@@ -175,6 +175,7 @@ class Core:
         query_records: Literal["none", "blocked", "all"] = "none",
         record_octets: int = 1_048_576,
         rotate_addresses: bool = True,
+        audit_secret: bytes | None = None,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -183,7 +184,8 @@ class Core:
         clients per question, clients altogether.  `query_records`: which queries are recorded for
         `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
         room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
-        answer take turns at its front.  Raises ValueError for an address of another length.
+        answer take turns at its front.  `audit_secret`: what marks the queries of an audit, None: nothing.
+        Raises ValueError for an address of another length, and for a secret of under 16 octets.
         """
 
     def publish(
@@ -252,6 +254,9 @@ class Core:
 
     def late(self) -> dict[str, list[int]]:
         """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
+
+    def audited(self) -> int:
+        """Queries of an audit: counted here, and in nothing else."""
 
     def enter(self, address: bytes, mark: int) -> int:
         """Give a query that Python asks a place to wait: 0; 1: it waits already; 2: its client has all.

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source, Transport,
-    UpstreamSet, UpstreamView,
+    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source,
+    Transport, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -64,7 +64,8 @@ type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId)
 impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
-                        waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true))]
+                        waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true,
+                        audit_secret=None))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -78,11 +79,17 @@ impl Core {
         query_records: &str,
         record_octets: usize,
         rotate_addresses: bool,
+        audit_secret: Option<Vec<u8>>,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
             let addresses = addresses.iter().map(|address| address_from(address));
             Ok((name.clone(), addresses.collect::<PyResult<Vec<IpAddr>>>()?))
+        };
+        let secret = |octets: Vec<u8>| {
+            AuditSecret::new(&octets).ok_or_else(|| {
+                PyValueError::new_err(format!("a secret has {SECRET_OCTETS_MIN} octets or more"))
+            })
         };
         let config = FlowConfig {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
@@ -93,6 +100,7 @@ impl Core {
             in_flight_max,
             waiters_max,
             waiting_max,
+            audit_secret: audit_secret.map(secret).transpose()?,
         };
         let flow = Flow::new(config, Arc::clone(&cache.inner));
         let shared_flow =
@@ -224,6 +232,12 @@ impl Core {
             late.set_item(source.label(), sum.to_vec())?;
         }
         Ok(late)
+    }
+
+    fn audited(&self, py: Python<'_>) -> PyResult<u64> {
+        let sum =
+            || Ok(self.shared_flow.all_counts().iter().map(|counts| counts.lock().tallies.audited()).sum());
+        py.detach(|| self.shared_flow.guard.call_or_raise(sum))
     }
 
     fn take_records(&self, py: Python<'_>) -> PyResult<Records> {

@@ -46,6 +46,7 @@ impl Rig {
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,
+            audit_secret: None,
         };
         let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());

@@ -246,6 +246,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         in_flight_max: 8,
         waiters_max: 8,
         waiting_max: 8,
+        audit_secret: None,
     };
     let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
     flow.publish(PolicyTable::new(open(policy), 1, wall, now));

@@ -115,9 +115,26 @@ impl Cache {
     /// then `response`.
     #[inline]
     pub fn lookup<R>(&self, question: Question, now: f64, look: impl FnOnce(Option<&mut Entry>) -> R) -> R {
+        self.lookup_counted(question, now, true, look)
+    }
+
+    /// `lookup`; where it does not `count`, it is neither a hit nor a miss.
+    #[inline]
+    pub fn lookup_counted<R>(
+        &self,
+        question: Question,
+        now: f64,
+        count: bool,
+        look: impl FnOnce(Option<&mut Entry>) -> R,
+    ) -> R {
         let key = self.key(question);
         let mut shard = self.shard(&key);
-        let Some(number) = shard.lookup(&key, now) else {
+        let before = (shard.hits, shard.misses);
+        let found = shard.lookup(&key, now);
+        if !count {
+            (shard.hits, shard.misses) = before;
+        }
+        let Some(number) = found else {
             drop(shard);
             return look(None);
         };

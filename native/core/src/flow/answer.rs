@@ -92,6 +92,7 @@ impl QueryContext<'_> {
                 };
             }
         };
+        self.recognise(query);
         // The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if !is_allowed {
             if is_limited {
@@ -161,7 +162,7 @@ impl QueryContext<'_> {
 
     fn look_up(&mut self, query: &Query, verdict: &Verdict) -> Outcome {
         let flow = self.flow;
-        flow.cache.lookup(query.question(), self.now, |entry| {
+        flow.cache.lookup_counted(query.question(), self.now, !self.is_audit, |entry| {
             if let Some(entry) = entry {
                 let has_answer = entry.response.is_some();
                 if has_answer && self.now < entry.expires_at {

@@ -342,6 +342,7 @@ impl QueryContext<'_> {
         serve: &mut dyn FnMut(&mut QueryContext, &Query, &Verdict) -> Outcome,
     ) -> Outcome {
         let Ok(query) = parse_query(octets) else { return Outcome::Punt };
+        self.recognise(&query);
         let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
@@ -353,6 +354,7 @@ impl QueryContext<'_> {
     /// What a client gets whose question is not asked: SERVFAIL with the reason, or a stale answer if there is one
     /// and it was not for want of room here.
     fn refuse(&mut self, query: &Query, failure: (u16, &str), source: Source) -> AskOutcome {
+        self.recognise(query);
         let verdict = self.table.judge_name(&query.qname, self.now);
         let verdict = self.over_transport(verdict);
         if verdict.is_blocked() {
@@ -360,7 +362,8 @@ impl QueryContext<'_> {
         }
         let ede = [failure];
         let flow = self.flow;
-        let outcome = flow.cache.lookup(query.question(), self.now, |entry| match entry {
+        let counts = !self.is_audit;
+        let outcome = flow.cache.lookup_counted(query.question(), self.now, counts, |entry| match entry {
             Some(entry)
                 if source == Source::Upstream && entry.response.is_some() && self.now < entry.stale_until =>
             {
@@ -406,6 +409,7 @@ mod tests {
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,
+            audit_secret: None,
         };
         let flow = Flow::new(config, Arc::new(Cache::new(CacheConfig::default())));
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());

@@ -8,6 +8,7 @@
 //! generation it was made under.
 
 mod answer;
+mod audit_queries;
 mod batch;
 mod clients;
 mod finish;
@@ -25,6 +26,7 @@ mod state;
 mod tallies;
 mod upstreams;
 
+pub use audit_queries::{AuditSecret, SECRET_OCTETS_MIN};
 pub use batch::{BatchContext, Incoming, ReplySink};
 pub use clients::{client_key, ClientKey, Clients, RateLimiter, Standing};
 pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};

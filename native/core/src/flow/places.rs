@@ -64,6 +64,7 @@ impl Flow {
 impl QueryContext<'_> {
     /// A query that was to be asked gets no answer.
     pub(super) fn drop_asked(&mut self, query: &Query, reason: Reason) -> AskOutcome {
+        self.recognise(query);
         self.drop(Some(query.qtype), reason, false);
         self.tallies.record(self.peer.address, self.now, query.octets);
         AskOutcome::Drop

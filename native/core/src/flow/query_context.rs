@@ -36,6 +36,8 @@ pub(super) struct QueryContext<'v> {
     pub ttl_offsets: ArrayVec<u16, TTLS_MAX>,
     /// Which octets of it turn, and have been turned.
     pub turning: Turning,
+    /// Whether the query is an audit's, which counts nowhere.
+    pub is_audit: bool,
 }
 
 impl<'v> QueryContext<'v> {
@@ -59,6 +61,7 @@ impl<'v> QueryContext<'v> {
             older_at: f64::INFINITY,
             ttl_offsets: ArrayVec::new(),
             turning: Turning::default(),
+            is_audit: false,
         }
     }
 }
@@ -150,6 +153,10 @@ impl QueryContext<'_> {
     }
 
     fn count(&mut self, qtype: Option<u16>, ending: Ending, hits: (HitId, HitId)) {
-        self.tallies.touch(self.peer.transport, qtype, ending, hits);
+        if self.is_audit {
+            self.tallies.touch_audit();
+        } else {
+            self.tallies.touch(self.peer.transport, qtype, ending, hits);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
+use super::audit_queries::AuditSecret;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
@@ -37,6 +38,8 @@ pub struct FlowConfig {
     pub waiters_max: usize,
     /// Clients that may wait altogether.
     pub waiting_max: usize,
+    /// What marks the queries of an audit; None: nothing does.
+    pub audit_secret: Option<AuditSecret>,
 }
 
 /// One generation of the policy: its table for each group of clients, and what counting needs of them.

@@ -78,6 +78,8 @@ impl Reason {
 pub(super) enum Ending {
     Answered(Source, u16),
     Dropped(Reason),
+    /// Whatever it was, of an audit's query.
+    Audited,
 }
 
 /// The number of a `Hit`; 0: none.
@@ -117,6 +119,7 @@ impl TallyKey {
         let (rcode, source, reason) = match self.ending {
             Ending::Answered(source, rcode) => (Some(rcode_label(rcode)), Some(source.label()), None),
             Ending::Dropped(reason) => (None, None, Some(reason.label())),
+            Ending::Audited => (None, None, None),
         };
         Row {
             transport: self.transport.label(),
@@ -227,6 +230,11 @@ impl Tallies {
         self.touched.push(number);
     }
 
+    /// Count one outcome of an audit's query, of which nothing else is counted.
+    pub(super) fn touch_audit(&mut self) {
+        self.touch(Transport::Udp, None, Ending::Audited, (0, 0));
+    }
+
     /// Count one more outcome of a kind that was touched before, by its number.
     #[inline]
     pub(super) fn touch_again(&mut self, number: u32) {
@@ -247,8 +255,9 @@ impl Tallies {
     #[inline]
     pub(super) fn record(&mut self, address: IpAddr, now: f64, octets: &[u8]) {
         let (Some(recorder), Some(&number)) = (&mut self.recorder, self.touched.last()) else { return };
-        let is_wanted = recorder.wanted == Recorded::All || self.keys[number as usize].has_hit();
-        if is_wanted {
+        let key = &self.keys[number as usize];
+        let is_wanted = recorder.wanted == Recorded::All || key.has_hit();
+        if is_wanted && key.ending != Ending::Audited {
             recorder.producer.put(number, address, now, octets);
         }
     }
@@ -276,7 +285,14 @@ impl Tallies {
             seconds: tally.seconds,
             ..key.labels()
         };
-        self.keys.iter().zip(&self.tallies).filter(|(_, tally)| tally.count > 0).map(one).collect()
+        let is_shown = |(key, tally): &(&TallyKey, &Tally)| tally.count > 0 && key.ending != Ending::Audited;
+        self.keys.iter().zip(&self.tallies).filter(is_shown).map(one).collect()
+    }
+
+    /// Outcomes of an audit's queries so far.
+    pub fn audited(&self) -> u64 {
+        let is_audit = |(key, _): &(&TallyKey, &Tally)| key.ending == Ending::Audited;
+        self.keys.iter().zip(&self.tallies).filter(is_audit).map(|(_, tally)| tally.count).sum()
     }
 
     /// The labels of every kind from number `first` on, without counts.

@@ -113,13 +113,14 @@ named! {
 }
 
 named! {
-    u16, "EDNS option code";
+    u16, "EDNS option code; those from 65001 on are for local use (RFC 6891 §9)";
     OPTION_NSID = 3;
     OPTION_CLIENT_SUBNET = 8;
     OPTION_COOKIE = 10;
     OPTION_TCP_KEEPALIVE = 11;
     OPTION_PADDING = 12;
     OPTION_EXTENDED_ERROR = 15;
+    OPTION_AUDIT_SECRET = 65331;
 }
 
 named! {

@@ -19,6 +19,10 @@ pub const OPTIONS_MAX: usize = 64;
 /// Additional records that a query may carry; more get FORMERR.  Only OPT, TSIG and SIG(0) have a meaning there.
 pub const ADDITIONAL_MAX: usize = 16;
 
+/// Type of an additional record that holds one EDNS option for a query without EDNS: that of an audit, of the same
+/// number (for private use, RFC 6895 §3.1).  Any other content of it is stepped over.
+pub const AUDIT_RECORD: u16 = 65331;
+
 /// One well-formed query: the client's octets and the facts read from them.
 #[derive(Clone, Debug)]
 pub struct Query<'a> {
@@ -42,7 +46,8 @@ pub struct Query<'a> {
     pub payload_octets: u16,
     /// The DO bit.
     pub dnssec_ok: bool,
-    /// EDNS options as sent, checked to end where the OPT ends; empty for a version other than 0.
+    /// EDNS options as sent, checked to end where the OPT ends; empty for a version other than 0.  Without OPT at
+    /// most one, from an `AUDIT_RECORD`.
     pub options: &'a [u8],
 }
 
@@ -315,6 +320,17 @@ fn parse_additional(mut query: Query<'_>) -> Result<Query<'_>, Malformed> {
     }
 }
 
+/// The one option that an `AUDIT_RECORD` holds, if that is what it holds.
+fn audit_option(rdata: &[u8]) -> &[u8] {
+    let mut options = Options { left: rdata };
+    let is_one = options.next().is_some_and(|(code, _)| code == AUDIT_RECORD) && options.left.is_empty();
+    if is_one {
+        rdata
+    } else {
+        &[]
+    }
+}
+
 /// Read one additional record into `query` and return the offset after it.
 fn read_additional(query: &mut Query<'_>, at: usize, names: &mut Names) -> Result<usize, Malformed> {
     let octets = query.octets;
@@ -335,12 +351,15 @@ fn read_additional(query: &mut Query<'_>, at: usize, names: &mut Names) -> Resul
         query.edns_version = (fixed.ttl_s >> 16) as u8;
         query.payload_octets = fixed.rclass.max(UDP_PAYLOAD_OCTETS_WITHOUT_OPT);
         query.dnssec_ok = fixed.ttl_s & 0x8000 != 0;
+        query.options = &[];
         if query.edns_version == 0 {
             if !are_options(rdata) {
                 return Err(MalformedReason::Opt.into());
             }
             query.options = rdata;
         }
+    } else if fixed.rtype == AUDIT_RECORD && !query.has_opt {
+        query.options = audit_option(rdata);
     }
     Ok(end)
 }

@@ -101,6 +101,7 @@ impl Flows {
             in_flight_max: 64,
             waiters_max: 8,
             waiting_max: 64,
+            audit_secret: None,
         };
         let cache = Cache::new(CacheConfig { octets_max: CACHE_OCTETS, ..CacheConfig::default() });
         let flow = Flow::new(config, Arc::new(cache));

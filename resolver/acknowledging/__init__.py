@@ -1,0 +1,1 @@
+"""Tells an authority what is in force of its list: batches of records, a journal, a command."""
