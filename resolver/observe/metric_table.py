@@ -370,6 +370,38 @@ METRICS: Final = (
         "Generations that could not be recorded in the history.",
         lambda facts: facts.history.failures,
     ),
+    _gauge(
+        "resolver_hit_history_waiting_hits",
+        "Hits counted and not written to the history of hits yet.",
+        lambda facts: facts.hit_history.waiting,
+    ),
+    _gauge(
+        "resolver_hit_history_last_success_timestamp_seconds",
+        "When the history of hits was last written; 0: never.",
+        lambda facts: facts.hit_history.last_success,
+    ),
+    _labelled(
+        "counter",
+        "resolver_hit_history_failures_total",
+        "Attempts to write the history of hits that failed, by reason; the next one has their hits.",
+        "reason",
+        series.hit_history_failures,
+    ),
+    _counter(
+        "resolver_hit_history_lost_hits_total",
+        "Hits that were never written, for there was no more room for them to wait.",
+        lambda facts: facts.hit_history.lost,
+    ),
+    _counter(
+        "resolver_hit_history_damaged_files_total",
+        "Times the file of the history of hits was damaged, set aside and begun anew.",
+        lambda facts: facts.hit_history.damaged,
+    ),
+    _counter(
+        "resolver_hit_history_dropped_hours_total",
+        "Hours that went from the history of hits for want of room, the oldest first.",
+        lambda facts: facts.hit_history.dropped_hours,
+    ),
     # The program.
     _labelled(
         "gauge", "resolver_build_info", "Always 1; the labels say what runs.", "version engine", series.build
