@@ -54,6 +54,11 @@ class HitStore:
         """
         return self._spans("minute", MINUTE_S, first, last)
 
+    def sum_of_minutes(self, first: float, last: float) -> Hits:
+        """The hits of all minutes that begin from `first` on and before `last` (Unix seconds)."""
+        with told(self.path), self._one_moment():
+            return self._sums("minute", (first, last), self._keys())
+
     def per_hour(self, first: float, last: float) -> tuple[Span, ...]:
         """The hours that begin from `first` on and before `last` (Unix seconds), in order of time.
 
@@ -108,11 +113,18 @@ class HitStore:
         self.close()
 
     def _day(self, day: date, between: tuple[float, float], keys: Mapping[int, HitKey]) -> Day:
-        execute = self._connection.execute
-        sums = execute(f"SELECT series, sum(hits) FROM hour_hits {_BETWEEN} GROUP BY series", between)
-        hits = {keys[series]: count for series, count in sums if series in keys}
-        (covered_s,) = execute(f"SELECT total(covered_s) FROM hour {_BETWEEN}", between).fetchone()
-        return Day(day, hits, covered_s)
+        covered = self._connection.execute(
+            f"SELECT total(covered_s) FROM hour {_BETWEEN}", between
+        ).fetchone()
+        return Day(day, self._sums("hour", between, keys), covered[0])
+
+    def _sums(
+        self, table: str, between: tuple[float, float], keys: Mapping[int, HitKey]
+    ) -> dict[HitKey, int]:
+        sums = self._connection.execute(
+            f"SELECT series, sum(hits) FROM {table}_hits {_BETWEEN} GROUP BY series", between
+        )
+        return {keys[series]: count for series, count in sums if series in keys}
 
     def _spans(self, table: str, length_s: int, first: float, last: float) -> tuple[Span, ...]:
         between = (first, last)

@@ -74,17 +74,19 @@ LIST_HITS: Final = _labelled(
     series.hits_of_lists,
 )
 
+QUERIES: Final = _labelled(
+    "counter",
+    "resolver_queries_total",
+    "Queries whose outcome is known, by transport and type (none: unreadable).",
+    "transport qtype",
+    series.queries,
+)
+
 METRICS: Final = (
     # What was asked and answered.
     EXCHANGE_HITS,
     LIST_HITS,
-    _labelled(
-        "counter",
-        "resolver_queries_total",
-        "Queries whose outcome is known, by transport and type (none: unreadable).",
-        "transport qtype",
-        series.queries,
-    ),
+    QUERIES,
     _labelled(
         "counter",
         "resolver_responses_total",

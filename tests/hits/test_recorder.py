@@ -8,13 +8,15 @@ import resource
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resolver.hits import recorder as recorder_module
-from resolver.hits.file import LOCK_FILE, Failure, hits_path
+from resolver.hits.file import LOCK_FILE, Failure, HitsUnusable, connect, hits_path
 from resolver.hits.recorder import ASIDE_MAX, HitRecorder
 from resolver.hits.store import HitStore
+from resolver.hits.writing import Limits, add
 from tests.hits.support import ALPHA, BETA, NOON, Driver, sum_of_hours, totals
 
 
@@ -68,10 +70,9 @@ def test_where_no_file_may_grow_hits_wait_and_go_with_the_next_write(driver: Dri
 def test_a_full_disk_is_called_one(driver: Driver, tmp_path: Path) -> None:
     pages = hits_path(tmp_path).stat().st_size // 4096
     many = {ALPHA._replace(label=f"x-{number}"): 1 for number in range(2_000)}
-    real = recorder_module.connect
 
     def connect_small(path: Path, *, create: bool = False) -> sqlite3.Connection:
-        connection = real(path, create=create)
+        connection = connect(path, create=create)
         connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         return connection
 
@@ -129,15 +130,13 @@ def test_minutes_that_waited_are_the_minutes_in_which_they_were_counted(
 def test_a_batch_that_was_written_although_an_error_came_is_not_added_twice(
     driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = recorder_module.add
-
     def add_and_fail(*arguments: object) -> int:
-        real(*arguments)  # type: ignore[arg-type]
+        add(*arguments)  # type: ignore[arg-type]
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(recorder_module, "add", add_and_fail)
     driver.count_and_write(2)
-    monkeypatch.setattr(recorder_module, "add", real)
+    monkeypatch.setattr(recorder_module, "add", add)
     assert (driver.recorder.failures, driver.recorder.waiting) == ({Failure.OTHER: 1}, 2)
     driver.count_and_write(4)
     assert totals(tmp_path) == {ALPHA: 11}
@@ -149,13 +148,13 @@ def test_an_error_at_any_statement_adds_nothing_and_loses_nothing(
     driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
     class Failing(sqlite3.Connection):
-        def execute(self, sql: str, *arguments: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             self.fail_at(sql)
             return super().execute(sql, *arguments)
 
-        def executemany(self, sql: str, *arguments: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             self.fail_at(sql)
-            return super().executemany(sql, *arguments)  # type: ignore[arg-type]
+            return super().executemany(sql, *arguments)
 
         def fail_at(self, sql: str) -> None:
             if sql.startswith(statement):
@@ -226,7 +225,7 @@ def test_where_new_files_are_damaged_too_the_first_is_not_replaced(
     driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add_to_damaged(*arguments: object) -> int:
-        raise recorder_module.HitsUnusable("malformed", Failure.DAMAGED)
+        raise HitsUnusable("malformed", Failure.DAMAGED)
 
     first = hits_path(tmp_path).read_bytes()
     monkeypatch.setattr(recorder_module, "add", add_to_damaged)
@@ -312,7 +311,7 @@ def test_the_second_server_writes_all_of_its_hits_when_the_first_is_gone(
 
 def test_the_lock_is_no_link_that_is_followed(tmp_path: Path) -> None:
     (tmp_path / LOCK_FILE).symlink_to(tmp_path / "elsewhere")
-    recorder = HitRecorder(tmp_path, recorder_module.Limits(hours=1), at=NOON, now=0.0)
+    recorder = HitRecorder(tmp_path, Limits(hours=1), at=NOON, now=0.0)
     recorder.write(NOON)
     assert recorder.problem != ""
     assert not (tmp_path / "elsewhere").exists()
