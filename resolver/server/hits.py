@@ -124,7 +124,9 @@ class HitHistory:
 
     def _run(self) -> None:
         name_this_thread("hits")
-        self.recorder.read_latest()
+        self._without_end(self.recorder.read_latest)
+        # At once: whose folder it is, and whether the file is fit, is known from the start.
+        self._write()
         is_last = False
         while not is_last:
             self._wake.wait()
@@ -132,12 +134,15 @@ class HitHistory:
             is_last = self._is_closing
             while self._looks:
                 self._without_end(partial(self._take, self._looks.popleft()))
-            self._without_end(lambda: self.recorder.write(self._wall()))
+            self._write()
         self.recorder.close()
 
     def _take(self, waiting: _Waiting) -> None:
         at, now, tallies, orders = waiting
         self.recorder.take(Look(at, now, hits_of(tallies), orders))
+
+    def _write(self) -> None:
+        self._without_end(lambda: self.recorder.write(self._wall()))
 
     def _without_end(self, step: Callable[[], None]) -> None:
         """A defect must not end the thread: the next look has the hits of one that was not taken in."""
