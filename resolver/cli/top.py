@@ -89,7 +89,7 @@ def _watch(
     moment, looked_at = figures.look(), time.monotonic()
     with Screen(console=console, screen=True, auto_refresh=False) as screen:
         while True:
-            lines = limit or lines_that_fit(console.height, moment)
+            lines = limit or lines_that_fit(console.width, console.height, moment)
             screen.update(picture(moment, columns[0], lines, HELP), refresh=True)
             key = key_within(max(0.0, looked_at + interval_s - time.monotonic()))
             if key in ("q", "\x03", "\x04"):
@@ -100,11 +100,12 @@ def _watch(
                 moment, looked_at = figures.look(), time.monotonic()
 
 
-def lines_that_fit(height: int, moment: Moment) -> int:
+def lines_that_fit(width: int, height: int, moment: Moment) -> int:
     """Lines of each kind that a screen has room for."""
     kinds = sum(1 for kind in _TITLES if moment.of(kind))
-    # Three of the head, remarks and help, and for each kind its title and what says that more were left out.
-    room = height - 3 - len(moment.remarks) - 1 - 3 * kinds
+    remarks = sum(-(-len(printable(remark)) // width) for remark in moment.remarks)
+    # The head, an empty line, the help; of each kind an empty line, its title, and what says that there are more.
+    room = height - 4 - remarks - 3 * kinds
     return max(2, room // max(kinds, 1))
 
 
@@ -133,18 +134,25 @@ def _head(moment: Moment) -> Text:
 
 def _table(title: str, rows: list[Row], column: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(title, overflow="fold", min_width=10)
-    table.add_column("DONE", overflow="fold")
+    table.add_column(title, overflow="fold", min_width=20)
+    table.add_column("DONE", overflow="fold", min_width=10)
     for name in ORDERS:
         header = Text(name, style="reverse" if name == column else "")
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(header, justify="right", no_wrap=True, min_width=7)
     for row in rows:
         done = ", ".join(row.actions) + (" (shadow)" if row.mode == "shadow" else "")
         figures = (row.last_minute, row.last_hour, row.last_day, row.total)
-        cells = [row.label, done, f"{row.per_s:,.1f}", *(f"{figure:,}" for figure in figures)]
+        cells = [row.label, done, f"{row.per_s:,.1f}", *map(show_count, figures)]
         # As text: rich would take brackets in a name for its markup.
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def show_count(count: int) -> str:
+    """`9,999,999`; `10.0M`; `1.2G`."""
+    if count < 10**7:
+        return f"{count:,}"
+    return f"{count / 10**6:,.1f}M" if count < 10**9 else f"{count / 10**9:,.1f}G"
 
 
 @contextmanager

@@ -25,10 +25,8 @@ from resolver.observe.exposition import Counts, read_counts
 FETCH_TIMEOUT_S: Final = 2.0
 PAGE_OCTETS_MAX: Final = 64 << 20
 """Ten thousand exchanges make 4 MB."""
-NAMES_REMARK: Final = (
-    "names are not shown: what is asked is kept nowhere, unless the settings have query records written"
-)
-LOGGED_NAMES_REMARK: Final = "names are not shown: the query log has them (log.queries)"
+NAMES_REMARK: Final = "no names: what is asked is kept nowhere while log.queries is none"
+LOGGED_NAMES_REMARK: Final = "no names: they are in the query log, which goes to standard error"
 
 _SECTIONS: Final = {"exchange": "exchanges", "list": "lists", "order": "orders"}
 
