@@ -104,7 +104,7 @@ def lines_that_fit(width: int, height: int, moment: Moment) -> int:
     """Lines of each kind that a screen has room for."""
     kinds = sum(1 for kind in _TITLES if moment.of(kind))
     remarks = sum(-(-len(printable(remark)) // width) for remark in moment.remarks)
-    # The head, an empty line, the help; of each kind an empty line, its title, and what says that there are more.
+    # The head, an empty line, the help; of each kind an empty line, its title, and that there are more.
     room = height - 4 - remarks - 3 * kinds
     return max(2, room // max(kinds, 1))
 
