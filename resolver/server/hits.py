@@ -34,8 +34,8 @@ LOOK_EVERY_S: Final = 30.0
 """What a kill takes is younger than this and one write: at most a minute."""
 LATE_S: Final = 0.005
 """How long after its half minute a look is taken: a timer that is early would split the minute in two."""
-LOOKS_WAITING_MAX: Final = 256
-"""Looks that wait for a slow disk; beyond it the oldest goes, whose hits the next one has."""
+LOOKS_WAITING_MAX: Final = 32
+"""Looks that wait for a disk that hangs, up to 1 MB each; then the oldest goes: the next has its hits."""
 DEFECTS_LOGGED_MAX: Final = 20
 CLOSE_WAIT_S: Final = 0.5
 """How long a stopping server waits for its last write."""
