@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from rich.text import Text
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.cli.top_figures import Figures, Moment
+from resolver.hits.names import NameRow
 from resolver.hits.ranking import Row
 from resolver.problems import Problem, printable
 
@@ -46,13 +47,21 @@ ORDERS: Final[dict[str, Callable[[Row], float]]] = {
 _TITLES: Final = {"exchange": "EXCHANGE", "list": "LIST", "order": "ORDER"}
 
 
-def show_top(config: Path | None, *, interval_s: float, limit: int | None, once: bool, as_json: bool) -> int:
+def show_top(
+    config: Path | None,
+    records: Path | None,
+    *,
+    interval_s: float,
+    limit: int | None,
+    once: bool,
+    as_json: bool,
+) -> int:
     """Show it until `q`; one snapshot with `once`, `as_json`, or where there is no terminal."""
     try:
         settings, _ = read_settings(config)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
-    figures = Figures(settings)
+    figures = Figures(settings, records)
     is_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     if as_json or once or not is_terminal:
         return _snapshot(figures, limit, as_json=as_json)
@@ -102,7 +111,7 @@ def _watch(
 
 def lines_that_fit(width: int, height: int, moment: Moment) -> int:
     """Lines of each kind that a screen has room for."""
-    kinds = sum(1 for kind in _TITLES if moment.of(kind))
+    kinds = sum(1 for kind in _TITLES if moment.of(kind)) + bool(moment.names)
     remarks = sum(-(-len(printable(remark)) // width) for remark in moment.remarks)
     # The head, an empty line, the help; of each kind an empty line, its title, and that there are more.
     room = height - 4 - remarks - 3 * kinds
@@ -118,6 +127,11 @@ def picture(moment: Moment, column: str, lines: int, hint: str = "") -> Renderab
             parts += [Text(), _table(title, rows[:lines], column)]
         if len(rows) > lines:
             parts.append(Text(f"and {len(rows) - lines:,} more", style="dim"))
+    names = moment.names or ()
+    if names:
+        parts += [Text(), _table_of_names(names[:lines])]
+    if len(names) > lines:
+        parts.append(Text(f"and {len(names) - lines:,} more", style="dim"))
     parts += [Text(), *(Text(printable(remark), style="dim") for remark in moment.remarks)]
     if hint:
         parts.append(Text(hint, style="dim"))
@@ -144,6 +158,20 @@ def _table(title: str, rows: list[Row], column: str) -> Table:
         figures = (row.last_minute, row.last_hour, row.last_day, row.total)
         cells = [row.label, done, f"{row.per_s:,.1f}", *map(show_count, figures)]
         # As text: rich would take brackets in a name for its markup.
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def _table_of_names(rows: Sequence[NameRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("NAME", overflow="fold", min_width=20)
+    table.add_column("OF", overflow="fold")
+    table.add_column("DONE", overflow="fold")
+    for name in ("/S", "1 MIN"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
+    for row in rows:
+        done = row.key.action + (" (shadow)" if row.key.mode == "shadow" else "")
+        cells = (row.qname, row.key.label, done, f"{row.per_s:,.1f}", show_count(row.last_minute))
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
