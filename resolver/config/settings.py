@@ -226,6 +226,18 @@ class AcknowledgeCommand(Section):
     timeout_s: float = setting(60.0, "Then it is ended.", unit="seconds", least=1.0, most=3_600.0)
 
 
+class HitsSection(Section):
+    """The history of hits, in `state_dir`."""
+
+    days: int = setting(
+        400,
+        "How long hits per hour are kept; 0: no history of hits is written.",
+        unit="days",
+        least=0,
+        most=4_000,
+    )
+
+
 class Http(Section):
     """The pages of `listen.http`."""
 
@@ -268,6 +280,7 @@ class Settings(Section):
     acknowledge: dict[ListName, AcknowledgeCommand] = setting(
         {}, "List of the policy -> the command that acknowledges what is in force of it."
     )
+    hits: HitsSection = setting(HitsSection(), "The history of hits.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

@@ -15,7 +15,7 @@ from resolver.observe import series
 from resolver.observe.metric import Metric, counter, gauge, labelled, native
 from resolver.observe.proof_metrics import PROOF_METRICS
 
-__all__ = ["EXCHANGE_HITS", "LIST_HITS", "METRICS", "Metric"]
+__all__ = ["EXCHANGE_HITS", "LIST_HITS", "METRICS", "QUERIES", "Metric"]
 
 EXCHANGE_HITS: Final = labelled(
     "counter",
@@ -32,17 +32,19 @@ LIST_HITS: Final = labelled(
     series.hits_of_lists,
 )
 
+QUERIES: Final = labelled(
+    "counter",
+    "resolver_queries_total",
+    "Queries whose outcome is known, by transport and type (none: unreadable).",
+    "transport qtype",
+    series.queries,
+)
+
 METRICS: Final = (
     # What was asked and answered.
     EXCHANGE_HITS,
     LIST_HITS,
-    labelled(
-        "counter",
-        "resolver_queries_total",
-        "Queries whose outcome is known, by transport and type (none: unreadable).",
-        "transport qtype",
-        series.queries,
-    ),
+    QUERIES,
     labelled(
         "counter",
         "resolver_responses_total",
@@ -329,6 +331,38 @@ METRICS: Final = (
         lambda facts: facts.history.failures,
     ),
     *PROOF_METRICS,
+    gauge(
+        "resolver_hit_history_waiting_hits",
+        "Hits counted and not written to the history of hits yet.",
+        lambda facts: facts.hit_history.waiting,
+    ),
+    gauge(
+        "resolver_hit_history_last_success_timestamp_seconds",
+        "When the history of hits was last written; 0: never.",
+        lambda facts: facts.hit_history.last_success,
+    ),
+    labelled(
+        "counter",
+        "resolver_hit_history_failures_total",
+        "Attempts to write the history of hits that failed, by reason; the next one has their hits.",
+        "reason",
+        series.hit_history_failures,
+    ),
+    counter(
+        "resolver_hit_history_lost_hits_total",
+        "Hits that were never written, for there was no more room for them to wait.",
+        lambda facts: facts.hit_history.lost,
+    ),
+    counter(
+        "resolver_hit_history_damaged_files_total",
+        "Times the file of the history of hits was damaged, set aside and begun anew.",
+        lambda facts: facts.hit_history.damaged,
+    ),
+    counter(
+        "resolver_hit_history_dropped_total",
+        "Hours that went from the history of hits for want of room, the oldest first.",
+        lambda facts: facts.hit_history.dropped_hours,
+    ),
     # The program.
     labelled(
         "gauge", "resolver_build_info", "Always 1; the labels say what runs.", "version engine", series.build

@@ -63,6 +63,7 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
+from resolver.server.hits import NO_HIT_HISTORY, HitHistory, copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
@@ -141,6 +142,15 @@ class Server:
             number_in_history=lambda: self._recorder.generation,
             nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
+        self._hits: HitHistory | None = None
+        if settings.hits.days:
+            self._hits = HitHistory(
+                settings.state_dir,
+                settings.hits.days,
+                self._clock,
+                lambda: copy_of(self._tallies, self._native),
+                wall=self._publisher.dates.wall,
+            )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -187,6 +197,8 @@ class Server:
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
+            if self._hits is not None:
+                self._hits.start()
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
@@ -232,6 +244,8 @@ class Server:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
         await asyncio.gather(self._audits.close(), self._acknowledgements.close())
+        if self._hits is not None:
+            await self._hits.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -375,6 +389,8 @@ class Server:
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
+        if self._hits is not None:
+            self._hits.judge_by(policy.everybody)
         if self._service is not None:
             self._service.publish(policy)
         self._audits.on_policy()
@@ -417,6 +433,7 @@ class Server:
             "upstreams": remark_on_upstreams(self._forwarder),
             "audit": self._audits.remark(),
             "acknowledge": self._acknowledgements.remark(),
+            "hits": "" if self._hits is None else self._hits.remark(),
         }
 
     def facts(self) -> Facts:
@@ -434,6 +451,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
+            hit_history=NO_HIT_HISTORY if self._hits is None else self._hits.facts(),
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
