@@ -69,6 +69,7 @@ from resolver.server.parts import (
     make_local_names,
     make_plan,
     make_record_buffer,
+    make_structured_errors,
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
@@ -320,6 +321,7 @@ class Server:
             tcp_idle_s=settings.limits.tcp_idle_s,
             places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
+            structured_errors=make_structured_errors(settings),
         )
 
     async def _serve_dns(self, service: Service) -> None:

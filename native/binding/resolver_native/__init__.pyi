@@ -175,6 +175,8 @@ class Core:
         query_records: Literal["none", "blocked", "all"] = "none",
         record_octets: int = 1_048_576,
         rotate_addresses: bool = True,
+        structured_errors: tuple[int, int, str, str] | None = None,
+        resinfo: bytes = b"",
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -183,7 +185,9 @@ class Core:
         clients per question, clients altogether.  `query_records`: which queries are recorded for
         `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
         room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
-        answer take turns at its front.  Raises ValueError for an address of another length.
+        answer take turns at its front.  `structured_errors`: how clients that ask for it are told why a name
+        is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
+        record at resolver.arpa; empty: there is none.  Raises ValueError for an address of another length.
         """
 
     def publish(

@@ -97,6 +97,7 @@ impl Flows {
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
             rotate_addresses: true,
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
+            structured_errors: None,
             keepalive_units: 100,
             in_flight_max: 64,
             waiters_max: 8,
