@@ -134,6 +134,9 @@ def explain(
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="Decide as of YYYY-MM-DD or an RFC 3339 time.")
     ] = None,
+    why_not: Annotated[
+        bool, typer.Option("--why-not", help="Also list the nearest rules that did not match, and why.")
+    ] = False,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,
     as_json: JsonOption = False,
@@ -156,7 +159,14 @@ def explain(
     assert name is not None
     raise typer.Exit(
         explain_name(
-            name, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
+            name,
+            qtype=qtype,
+            client=client,
+            at=at,
+            config=config,
+            blocklist=blocklist,
+            as_json=as_json,
+            why_not=why_not,
         )
     )
 

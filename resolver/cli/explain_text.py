@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
-from resolver.cli.explanation import Explanation
 from resolver.cli.moments import iso_moment, term_text
-from resolver.cli.reading import ShownReply, show_extended_error
-from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
+from resolver.explain.explanation import Explanation, Recorded
+from resolver.explain.near_rules import NearRule
+from resolver.explain.reading import ShownReply, show_extended_error
+from resolver.explain.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
-from resolver.publishing.register_store import Entry
 from resolver.wire.idn import with_unicode
 from resolver.wire.names import name_to_text
 
@@ -68,6 +68,24 @@ def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
             yield f"{'*' if traced.fate is RuleResult.DECIDES else ' '} {escape(traced.text)}"
             for heading, text in _rule_lines(traced, explanation):
                 yield from _fact_lines(f"    {heading}", text, columns)
+    if explanation.near is not None:
+        yield from _near_lines(explanation.near, columns)
+
+
+def _near_lines(near: tuple[NearRule, ...], columns: int | None) -> Iterator[str]:
+    yield ""
+    if not near:
+        yield from _fact_lines(
+            "Near rules", "none: no rule is above, below or beside it, or spelt alike", columns
+        )
+        return
+    yield "The nearest rules that do not decide, and why not:"
+    for one in near:
+        who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(one.rule.kind, one.rule.kind), one.rule.id))))
+        yield ""
+        yield f"  {escape(one.text)}"
+        yield from _fact_lines("    why not", one.why, columns)
+        yield from _fact_lines("    place", f"{one.place}, {who}, mode {one.rule.mode.value}", columns)
 
 
 def _fact_lines(heading: str, text: str, columns: int | None) -> Iterator[str]:
@@ -163,7 +181,7 @@ def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str,
     return facts
 
 
-def _record_text(entry: Entry) -> str:
+def _record_text(entry: Recorded) -> str:
     provenance = f": {entry.provenance}" if entry.provenance else ""
     became = f"; no rule: {entry.reason}" if entry.reason else ""
     return f"{entry.id} of list {entry.list}, line {entry.line}, asks for {entry.written}{provenance}{became}"

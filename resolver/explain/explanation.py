@@ -5,16 +5,48 @@ Knows: what an explanation holds.  Does not know: how it was found, which words 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Protocol
 
-from resolver.cli.moments import iso_moment
-from resolver.cli.reading import ShownReply
-from resolver.cli.trace import TracedRule, form_text
+from resolver.explain.near_rules import NearRule
+from resolver.explain.reading import ShownReply
+from resolver.explain.trace import TracedRule, form_text
+from resolver.moments import iso_moment
 from resolver.policy.verdict import PolicyRule, Verdict
-from resolver.publishing.register_store import Entry
 from resolver.wire.idn import unicode_name
+
+
+class Recorded(Protocol):
+    """What a register says of a name."""
+
+    @property
+    def list(self) -> str:
+        """The list that the register's file is."""
+
+    @property
+    def line(self) -> int:
+        """Of that file."""
+
+    @property
+    def id(self) -> str:
+        """The register's own."""
+
+    @property
+    def written(self) -> str:
+        """What is asked for, as written."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is no rule; empty: it is one."""
+
+    @property
+    def provenance(self) -> str:
+        """The decision in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,10 +77,12 @@ class Explanation:
     blocklist: str
     zone: tzinfo
     """The time zone of the blocklist's dates."""
-    records: tuple[Entry, ...]
+    records: Sequence[Recorded]
     """What registers on the blocklist's lists say of the name, and of names above it."""
     nxdomain_why: str
     """Why NXDOMAIN may be the answer, or not; empty where there is no question of it."""
+    near: tuple[NearRule, ...] | None = None
+    """The nearest rules that did not decide; None: nobody asked for them."""
 
     @property
     def decider(self) -> PolicyRule | None:
@@ -60,6 +94,7 @@ class Explanation:
         verdict, rule = self.verdict, self.decider
         match = verdict.match if verdict is not None else None
         shadow = verdict.shadow if verdict is not None else None
+        near = {} if self.near is None else {"why_not": [rule.as_json() for rule in self.near]}
         return {
             "asked": self.asked,
             "name": self.name,
@@ -100,4 +135,5 @@ class Explanation:
                 "upstreams": list(self.upstreams),
                 "reply": self.reply.as_json() if self.reply is not None else None,
             },
+            **near,
         }
