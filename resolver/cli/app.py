@@ -16,7 +16,7 @@ import typer
 from resolver import __version__
 from resolver.cli.editing import editing
 from resolver.cli.lists_app import list_commands
-from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
+from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
 
 app = typer.Typer(
@@ -118,7 +118,7 @@ def find(
     raise typer.Exit(find_text(text, config, blocklist, catalogue, as_json=as_json))
 
 
-@app.command()
+@app.command(cls=OptionalServer)
 def explain(
     name: Annotated[
         str | None, typer.Argument(help="A domain name, or an address to look up in 'addresses'.")
@@ -137,18 +137,45 @@ def explain(
     why_not: Annotated[
         bool, typer.Option("--why-not", help="Also list the nearest rules that did not match, and why.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="[ADDR]",
+            help="Ask the running server, at ADDRESS:PORT of its listen.http; default: that of the settings.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would be decided about NAME and why; needs no running server.
 
-    With -f one line for each name of a file; exit 2 when one of them is no name.
+    With -f one line for each name of a file; exit 2 when one of them is no name.  With --server also what
+    the running server has in its cache, what its upstreams say, and what in that would be blocked.
     """
     from resolver.cli.explain import explain_name
 
     if (name is None) == (file is None):
         raise typer.BadParameter("give either NAME or -f FILE")
+    if file is not None and (why_not or server is not None):
+        raise typer.BadParameter("--why-not and --server explain one NAME, not a file")
+    if server is not None:
+        from resolver.cli.asking_server import explain_by_server
+
+        if at is not None or name is None:
+            raise typer.BadParameter("--server says what is now: leave --at out")
+        code = explain_by_server(
+            name,
+            qtype=qtype,
+            client=client,
+            server=server,
+            config=config,
+            blocklist=blocklist,
+            as_json=as_json,
+            why_not=why_not,
+        )
+        raise typer.Exit(code)
     if file is not None:
         from resolver.cli.explain_file import explain_file
 

@@ -6,10 +6,8 @@ words people get, what a running server says (`asking_server`).
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import json
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,16 +27,13 @@ from resolver.explain.reading import qtype_from_text
 from resolver.flow.clients import Clients
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
-from resolver.publishing.compiled import RECORDS_SUFFIX
 from resolver.publishing.compiler import compile_in_process
-from resolver.publishing.register_store import Entry, open_store
+from resolver.publishing.records_beside import records_beside
 from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.names import name_from_text
 
 Read = TypeVar("Read")
 
-RECORDS_SHOWN_MAX = 50
-"""Records of registers that are shown of one name."""
 DEFAULT_CLIENT = "127.0.0.1"
 
 
@@ -104,7 +99,6 @@ class Explainer:
         self._qtype = _argument("--type", qtype_from_text, qtype_text)
         self._client = client
         _argument("--client", ipaddress.ip_address, client)
-        self._directory = directory
         self._decider = Decider(
             _load(blocklist, directory, settings, wall),
             wall,
@@ -121,7 +115,7 @@ class Explainer:
         if address is not None:
             return self._decider.of_address(name, address, self._qtype, self._client)
         qname = _argument("NAME", name_from_text, name)
-        records = _records_of(self._directory, qname)
+        records = records_beside(self._decider.table.image.path, qname)
         explanation = self._decider.of_name(name, qname, self._qtype, self._client, records)
         if not why_not:
             return explanation
@@ -136,14 +130,6 @@ def _load(blocklist: Path, directory: Path, settings: Settings, wall: float) -> 
         raise BadInput(problems)
     # Its monotonic clock is wall time: nothing else runs by it here.  What prefixes servers find is unknown.
     return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ())
-
-
-def _records_of(directory: Path, qname: bytes) -> tuple[Entry, ...]:
-    """What the registers say that were just compiled in `directory`."""
-    for path in directory.glob(f"*{RECORDS_SUFFIX}"):
-        with contextlib.suppress(sqlite3.Error, OSError), open_store(path) as store:
-            return tuple(store.of_name(qname, RECORDS_SHOWN_MAX))
-    return ()
 
 
 def _argument(option: str, read: Callable[[str], Read], text: str) -> Read:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -43,9 +43,13 @@ _ACTIONS = {
 }
 
 
-def print_explanation(explanation: Explanation) -> None:
-    """Print the page on standard output."""
-    print("\n".join(page_lines(explanation, terminal_columns())))
+Fact = tuple[str, str]
+"""A heading and what it says."""
+
+
+def print_explanation(explanation: Explanation, more: Sequence[Fact] = ()) -> None:
+    """Print the page on standard output; `more`: what stands behind what the client sees."""
+    print("\n".join(page_lines(explanation, terminal_columns(), more)))
 
 
 def terminal_columns() -> int | None:
@@ -56,9 +60,9 @@ def terminal_columns() -> int | None:
     return max(COLUMNS_MIN, min(columns or 80, COLUMNS_MAX))
 
 
-def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
+def page_lines(explanation: Explanation, columns: int | None, more: Sequence[Fact] = ()) -> Iterator[str]:
     """The page, line by line."""
-    for heading, text in _facts(explanation):
+    for heading, text in [*_facts(explanation), *more]:
         yield from _fact_lines(heading, text, columns)
     if explanation.trace:
         yield ""
@@ -69,11 +73,14 @@ def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
             for heading, text in _rule_lines(traced, explanation):
                 yield from _fact_lines(f"    {heading}", text, columns)
     if explanation.near is not None:
-        yield from _near_lines(explanation.near, columns)
+        yield from _near_lines(explanation, explanation.near, columns)
 
 
-def _near_lines(near: tuple[NearRule, ...], columns: int | None) -> Iterator[str]:
+def _near_lines(explained: Explanation, near: tuple[NearRule, ...], columns: int | None) -> Iterator[str]:
     yield ""
+    if not near and "." not in explained.name:
+        yield from _fact_lines("Near rules", "none; below a top-level domain nobody looks for them", columns)
+        return
     if not near:
         yield from _fact_lines(
             "Near rules", "none: no rule is above, below or beside it, or spelt alike", columns
@@ -228,7 +235,7 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
             facts = [("Note", "answered by this server; no upstream is asked")]
         case _:
             facts = []
-    return facts + (_reply_facts(explanation.reply) if explanation.reply is not None else [])
+    return facts + (reply_facts(explanation.reply) if explanation.reply is not None else [])
 
 
 def _redirect_of(explanation: Explanation) -> str | None:
@@ -240,9 +247,10 @@ def _redirect_of(explanation: Explanation) -> str | None:
     return with_unicode(name_to_text(target)) if target else None
 
 
-def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
+def reply_facts(reply: ShownReply, heading: str = "Client sees") -> list[Fact]:
+    """A reply: its rcode and lowest TTL, then record by record."""
     ttl = f", TTL {reply.ttl_s} s" if reply.ttl_s is not None else ""
-    facts = [("Client sees", f"{reply.rcode}{ttl}")]
+    facts = [(heading, f"{reply.rcode}{ttl}")]
     facts += [("  answer", str(record)) for record in reply.answers]
     facts += [("  authority", str(record)) for record in reply.authority]
     facts += [("  extended error", show_extended_error(*pair)) for pair in reply.extended_errors]

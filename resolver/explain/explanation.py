@@ -6,7 +6,7 @@ Knows: what an explanation holds.  Does not know: how it was found, which words 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Protocol
 
@@ -14,8 +14,11 @@ from resolver.explain.near_rules import NearRule
 from resolver.explain.reading import ShownReply
 from resolver.explain.trace import TracedRule, form_text
 from resolver.moments import iso_moment
-from resolver.policy.verdict import PolicyRule, Verdict
+from resolver.policy.verdict import PolicyRule, RuleMatch, Verdict
 from resolver.wire.idn import unicode_name
+
+WHY_HIDDEN = "confidential"
+"""Why a rule decides or not, where even that would say too much."""
 
 
 class Recorded(Protocol):
@@ -88,6 +91,39 @@ class Explanation:
     def decider(self) -> PolicyRule | None:
         """The rule that decided."""
         return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
+
+    def for_others(self) -> Explanation:
+        """The same for readers outside: nothing of what is confidential but that it is."""
+        secret = {key for key, order in self.orders.items() if order.get("confidential")}
+
+        def told(rule: PolicyRule) -> PolicyRule:
+            orders = tuple(order for order in rule.orders if order not in secret)
+            if not rule.is_confidential:
+                return rule if orders == rule.orders else replace(rule, orders=orders)
+            return replace(rule, concealed=None, orders=orders, category="", reason="", ticket="")
+
+        def told_match(match: RuleMatch | None) -> RuleMatch | None:
+            if match is None or not match.rule.is_confidential:
+                return match and replace(match, rule=told(match.rule))
+            return replace(match, rule=told(match.rule), file="", line=0)
+
+        verdict = self.verdict
+        if verdict is not None:
+            match, shadow = told_match(verdict.match), told_match(verdict.shadow)
+            verdict = replace(verdict, match=match, shadow=shadow)
+        trace = [
+            replace(one, rule=told(one.rule), why=WHY_HIDDEN, file="", line=0)
+            if one.rule.is_confidential
+            else replace(one, rule=told(one.rule))
+            for one in self.trace
+        ]
+        return replace(
+            self,
+            verdict=verdict,
+            trace=trace,
+            orders={key: order for key, order in self.orders.items() if key not in secret},
+            cited=tuple(order for order in self.cited if order not in secret),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""

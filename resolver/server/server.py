@@ -39,6 +39,7 @@ from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.endpoints import CannotListen, Endpoints
+from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,
     count_expiring,
@@ -158,6 +159,15 @@ class Server:
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
+        self._explainer = LiveExplainer(
+            settings,
+            self._cache,
+            self._clock,
+            engine=engine,
+            policy=lambda: self._policy,
+            forwarder=lambda: self._forwarder,
+            wall=wall,
+        )
         self._endpoints = Endpoints(settings, self._reporter, self._clock, self._loop, self._native)
 
     async def start(self) -> None:
@@ -259,7 +269,7 @@ class Server:
 
     def _make_web(self, bound: socket.socket) -> WebServer:
         return WebServer(
-            make_app(self.facts, hosts=self.settings.http.hosts),
+            make_app(self.facts, hosts=self.settings.http.hosts, explains=self._explainer.explain),
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
