@@ -15,6 +15,7 @@ import typer
 
 from resolver import __version__
 from resolver.cli.editing import editing
+from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
@@ -154,48 +155,10 @@ def explain(
     With -f one line for each name of a file; exit 2 when one of them is no name.  With --server also what
     the running server has in its cache, what its upstreams say, and what in that would be blocked.
     """
-    from resolver.cli.explain import explain_name
-
     if (name is None) == (file is None):
         raise typer.BadParameter("give either NAME or -f FILE")
-    if file is not None and (why_not or server is not None):
-        raise typer.BadParameter("--why-not and --server explain one NAME, not a file")
-    if server is not None:
-        from resolver.cli.asking_server import explain_by_server
-
-        if at is not None or name is None:
-            raise typer.BadParameter("--server says what is now: leave --at out")
-        code = explain_by_server(
-            name,
-            qtype=qtype,
-            client=client,
-            server=server,
-            config=config,
-            blocklist=blocklist,
-            as_json=as_json,
-            why_not=why_not,
-        )
-        raise typer.Exit(code)
-    if file is not None:
-        from resolver.cli.explain_file import explain_file
-
-        code = explain_file(
-            file, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
-        )
-        raise typer.Exit(code)
-    assert name is not None
-    raise typer.Exit(
-        explain_name(
-            name,
-            qtype=qtype,
-            client=client,
-            at=at,
-            config=config,
-            blocklist=blocklist,
-            as_json=as_json,
-            why_not=why_not,
-        )
-    )
+    asked = Asked(qtype, client, at, config, blocklist, as_json)
+    raise typer.Exit(run_explain(name, file, asked, why_not=why_not, server=server))
 
 
 @app.command()

@@ -100,7 +100,7 @@ class Explanation:
             orders = tuple(order for order in rule.orders if order not in secret)
             if not rule.is_confidential:
                 return rule if orders == rule.orders else replace(rule, orders=orders)
-            return replace(rule, concealed=None, orders=orders, category="", reason="", ticket="")
+            return replace(rule, concealed=None, orders=(), category="", reason="", ticket="")
 
         def told_match(match: RuleMatch | None) -> RuleMatch | None:
             if match is None or not match.rule.is_confidential:
@@ -122,7 +122,7 @@ class Explanation:
             verdict=verdict,
             trace=trace,
             orders={key: order for key, order in self.orders.items() if key not in secret},
-            cited=tuple(order for order in self.cited if order not in secret),
+            cited=tuple(order for order in self.cited if order not in secret and order in self.orders),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ ASKS_PER_S = 5
 """Explanations a second, all askers together: each costs the event loop a millisecond or two, and may ask an
 upstream."""
 DEFAULT_CLIENT = "127.0.0.1"
-_EVERYBODY = b"\0\0\0\0"
+_ALL_ASKERS = b"\0\0\0\0"
 """All askers share one bucket."""
 
 
@@ -74,7 +74,7 @@ class LiveExplainer:
 
         Raises ValueError (an argument), `Busy`, `NotReady`.
         """
-        if not self._limiter.takes(_EVERYBODY, self._now()):
+        if not self._limiter.takes(_ALL_ASKERS, self._now()):
             raise Busy(f"over {ASKS_PER_S} explanations a second")
         policy, forwarder = self._policy(), self._forwarder()
         if policy is None or forwarder is None:

@@ -42,7 +42,7 @@ def answered(
     """What the engine says to a query with RD=0, as RFC 9606 has clients send it."""
     settings, _ = load_settings(folder / "resolver.yaml", octets=(settings_text or "{}").encode())
     assert settings is not None
-    asked = dns.message.make_query(name, qtype)
+    asked = dns.message.make_query(name, dns.rdatatype.RdataType.make(qtype))
     asked.flags &= ~dns.flags.RD
     maker = PolicyMaker().block(make_rule(), "blocked.example")
     if engine.module is None:
@@ -50,7 +50,7 @@ def answered(
         service = Service(
             policy=maker.policy(folder),
             cache=cache,
-            forwarder=ScriptedForwarder(lambda *_: None),  # type: ignore[arg-type]
+            forwarder=ScriptedForwarder(lambda *_: None),
             local=make_local_names(settings),
             clock=StillClock(),
             clients=Clients(settings.clients.allow),
