@@ -95,12 +95,14 @@ class Explanation:
     def for_others(self) -> Explanation:
         """The same for readers outside: nothing of what is confidential but that it is."""
         secret = {key for key, order in self.orders.items() if order.get("confidential")}
+        # Why there is an exception from what is confidential would say what it is.
+        hides = any(one.rule.is_confidential for one in self.trace)
 
         def told(rule: PolicyRule) -> PolicyRule:
-            orders = tuple(order for order in rule.orders if order not in secret)
-            if not rule.is_confidential:
-                return rule if orders == rule.orders else replace(rule, orders=orders)
-            return replace(rule, concealed=None, orders=(), category="", reason="", ticket="")
+            if rule.is_confidential:
+                return replace(rule, concealed=None, orders=(), category="", reason="", ticket="")
+            rule = replace(rule, orders=tuple(order for order in rule.orders if order not in secret))
+            return replace(rule, reason="", ticket="") if hides else rule
 
         def told_match(match: RuleMatch | None) -> RuleMatch | None:
             if match is None or not match.rule.is_confidential:
