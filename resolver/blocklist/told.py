@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 REASON_OCTETS_MAX = 200
 """Longest value of `j`, escapes counted: an explanation, not a page."""
+CONTACTS_MAX = 4
+"""Contacts that are told; who is blocked needs one."""
 ORGANIZATION_OCTETS_MAX = 100
 """Longest value of `o`, escapes counted."""
 MARK = "..."
@@ -32,7 +34,7 @@ of what stands around them: no reader shows them as they are meant."""
 def contacts_in(contact: str | None) -> list[str]:
     """The `mailto:` and `tel:` URIs among the words of a contact; what else it says is for people."""
     words = (word.strip("<>()\"'.,;") for word in (contact or "").split())
-    return [word for word in words if _CONTACT.fullmatch(word)]
+    return [word for word in words if _CONTACT.fullmatch(word)][:CONTACTS_MAX]
 
 
 def contacts_json(contact: str | None) -> str:
