@@ -176,7 +176,7 @@ class Core:
         record_octets: int = 1_048_576,
         rotate_addresses: bool = True,
         structured_errors: tuple[int, int, str, str] | None = None,
-        resinfo: bytes = b"",
+        resinfo: bytes = ...,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
