@@ -29,6 +29,7 @@ if str(ROOT) not in sys.path:  # Run as a file, only this folder is on the path.
 
 from resolver.policy.answer import policy_answer, redirect_target  # noqa: E402
 from resolver.policy.image import Image  # noqa: E402
+from resolver.policy.structured import StructuredErrors  # noqa: E402
 from resolver.policy.table import PolicyTable  # noqa: E402
 from resolver.policy.verdict import Exemption, PolicyAction, Verdict, over_stream  # noqa: E402
 from resolver.publishing.compiler import compile_in_process  # noqa: E402
@@ -54,11 +55,19 @@ HEADER = """\
 #              stream.  judgement null: qname's own verdict holds.
 #   answers:   whole messages.  `response` is the place of the response whose judgement is told; without it
 #              the verdict on the query's name is.  kept: the octets of the chain and their count.
+#              structured: the client sent this option, so its errors are JSON: option code, sub-error,
+#              members `o` and `l`.
 #              answer null: none is sent; redirect: the answer leads to a name that must be asked first.
 """
 SEED = 20260101
 TYPES = (Qtype.A, Qtype.AAAA, Qtype.HTTPS, Qtype.TXT, Qtype.DS)
 LIMITS = (512, 1232, 65535, 130, 100, 150, 180)
+STRUCTURED = (
+    (65001, 5, "", '"l":"en"'),
+    (65001, 5, '"o":"Example Networks"', '"l":"en"'),
+    (65534, 6, '"o":"Réseau \\"exemple\\""', '"l":"fr-CA"'),
+)
+"""Option code, sub-error, organisation and language of structured errors."""
 ANSWERS_MAX = 60
 """Answers for each table; a rule's first ones are always told."""
 
@@ -123,7 +132,9 @@ def answer_fact(table: PolicyTable, query: Query, verdict: Verdict, told: Fact, 
     is_followed = query.qtype in (Qtype.A, Qtype.AAAA) and verdict.action is PolicyAction.LOCAL_DATA
     if is_followed and redirect_target(verdict):
         return "redirect"
-    octets = policy_answer(query, verdict, limit=told["limit"], now=now + told["later_s"], kept=kept)
+    structured = StructuredErrors(*told["structured"]) if "structured" in told else None
+    later = now + told["later_s"]
+    octets = policy_answer(query, verdict, limit=told["limit"], now=later, kept=kept, structured=structured)
     return None if octets is None else octets.hex()
 
 
@@ -208,8 +219,14 @@ class TableFacts:
             id=chance.randrange(65536),
             dnssec_ok=chance.random() < 0.5,
             checking_disabled=chance.random() < 0.5,
-            edns=chance.random() < 0.75,
+            edns=(has_opt := chance.random() < 0.75),
         )
+        if has_opt and chance.random() < 0.4:
+            told["structured"] = list(chance.choice(STRUCTURED))
+            # A longer option is taken as an empty one.
+            value = chance.choice((b"", b"", b"longer"))
+            option = told["structured"][0].to_bytes(2, "big") + len(value).to_bytes(2, "big") + value
+            octets = octets[:-2] + len(option).to_bytes(2, "big") + option
         query = parse_query(octets)
         assert isinstance(query, Query)
         told["limit"] = chance.choice(LIMITS)

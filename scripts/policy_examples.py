@@ -209,7 +209,11 @@ def _rule(kind: str, label: str, **changes: Any) -> PolicyRule:
 
 def _root_and_top() -> tuple[Example, ImageWriter]:
     writer = ImageWriter(7)
-    everything, top = _rule("exchange", "all", ede_text="ü" * 100), _rule("exchange", "top", ede_text="")
+    told = {"contacts_json": '"c":["tel:+1"]', "reason_json": '"j":"' + "ü" * 100 + '"'}
+    everything, top = (
+        _rule("exchange", "all", ede_text="ü" * 100, **told),
+        _rule("exchange", "top", ede_text=""),
+    )
     writer.add_names(
         writer.class_of(everything, RuleForm.SUBTREE, Effect.BLOCK, "one"), [name_from_text(".")], [1]
     )
@@ -350,6 +354,10 @@ def _rule_by_chance(place: int, chance: random.Random) -> PolicyRule:
         ttl_s=chance.choice((0, 60, 300, 86400)),
         ede=chance.choice((15, 16, 17)),
         ede_text=chance.choice(("", "a text", "a longer text that says who, why and where " * 4)),
+        contacts_json=chance.choice(("", '"c":["mailto:noc@example.net","tel:+1-555-0100"]')),
+        reason_json=chance.choice(
+            ("", '"j":"Réseau: \\"12/3\\""', '"j":"' + "who, why and where " * 10 + '"')
+        ),
         starts_at=chance.choice(moments),
         ends_at=chance.choice(moments),
         sinkhole_ipv4=b"\xc0\0\2\1",

@@ -14,6 +14,7 @@ from resolver.blocklist.keys import Defaults, ExchangeEntry, ListEntry
 from resolver.blocklist.phases import measured, mode_of, stretches
 from resolver.blocklist.registers import RegisterFormat
 from resolver.blocklist.rules import Order
+from resolver.blocklist.told import contacts_json, reason_json
 from resolver.policy.verdict import LocalData, Mode, PolicyAction, PolicyRule, joined_phases
 from resolver.wire.encode import EDE_TEXT_OCTETS_MAX, cut_text
 from resolver.wire.numbers import ExtendedError
@@ -83,12 +84,15 @@ def _over_time(
         is_imposed = any(order.imposed_by == "external" for order in public or reasons)
         references = [order.reference or order.id for order in public]
         is_confidential = bool(reasons) and not public
-        text = "" if is_confidential else ede_text(who, references, entry.contact or defaults.contact)
+        contact = entry.contact or defaults.contact
+        cited_in_public = [(order.reference or order.id, order.title) for order in public]
         phase = replace(
             _measured(base, entry, reasons),
             mode=mode,
             ede=_ede_code(entry.ede or defaults.ede, is_imposed=is_imposed),
-            ede_text=text,
+            ede_text="" if is_confidential else ede_text(who, references, contact),
+            contacts_json="" if is_confidential else contacts_json(contact),
+            reason_json="" if is_confidential else reason_json(entry.name, cited_in_public),
             orders=tuple(order.id for order in reasons),
             starts_at=starts_at,
             ends_at=ends_at,

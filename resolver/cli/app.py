@@ -16,8 +16,9 @@ import typer
 from resolver import __version__
 from resolver.cli.audit_app import audit_commands
 from resolver.cli.editing import editing
+from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.lists_app import list_commands
-from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
+from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
 
 app = typer.Typer(
@@ -120,7 +121,7 @@ def find(
     raise typer.Exit(find_text(text, config, blocklist, catalogue, as_json=as_json))
 
 
-@app.command()
+@app.command(cls=OptionalServer)
 def explain(
     name: Annotated[
         str | None, typer.Argument(help="A domain name, or an address to look up in 'addresses'.")
@@ -136,31 +137,30 @@ def explain(
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="Decide as of YYYY-MM-DD or an RFC 3339 time.")
     ] = None,
+    why_not: Annotated[
+        bool, typer.Option("--why-not", help="Also list the nearest rules that did not match, and why.")
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="[ADDR]",
+            help="Ask the running server, at ADDRESS:PORT of its listen.http; default: that of the settings.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     blocklist: BlocklistOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would be decided about NAME and why; needs no running server.
 
-    With -f one line for each name of a file; exit 2 when one of them is no name.
+    With -f one line for each name of a file; exit 2 when one of them is no name.  With --server also what
+    the running server has in its cache, what its upstreams say, and what in that would be blocked.
     """
-    from resolver.cli.explain import explain_name
-
     if (name is None) == (file is None):
         raise typer.BadParameter("give either NAME or -f FILE")
-    if file is not None:
-        from resolver.cli.explain_file import explain_file
-
-        code = explain_file(
-            file, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
-        )
-        raise typer.Exit(code)
-    assert name is not None
-    raise typer.Exit(
-        explain_name(
-            name, qtype=qtype, client=client, at=at, config=config, blocklist=blocklist, as_json=as_json
-        )
-    )
+    asked = Asked(qtype, client, at, config, blocklist, as_json)
+    raise typer.Exit(run_explain(name, file, asked, why_not=why_not, server=server))
 
 
 @app.command()

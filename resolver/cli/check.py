@@ -12,6 +12,7 @@ from pathlib import Path
 from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
+from resolver.blocklist.told import contacts_in
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -26,6 +27,8 @@ from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import Settings, load_settings, settings_schema
+from resolver.config.yamlmodel import line_of
+from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.durable import replace_file
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
@@ -41,6 +44,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     checked: list[str] = []
     state_dir = None
     acknowledging: tuple[Path, Settings] | None = None
+    tells_contacts = False
     if config is not None or blocklist is None:
         try:
             path = settings_path(config)
@@ -60,6 +64,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
                 acknowledging = path, settings
+                tells_contacts = settings.structured_errors.enabled
     else:
         state_dir = default_state_dir()
     counts = {}
@@ -70,6 +75,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
         problems += compiled.problems
         counts = compiled.counts
+        if tells_contacts:
+            problems += _untold_contact(blocklist)
     if acknowledging is not None:
         lists = counts.get("per_list")
         problems += command_problems(*acknowledging, None if lists is None else list(lists))
@@ -109,6 +116,18 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     threads = workers_of(settings) * len(settings.listen.dns) if engine == NATIVE else 0
     *_, too_few = source_ports_of(settings, threads, raises=False)
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
+
+
+def _untold_contact(blocklist: Path) -> list[Problem]:
+    """Structured errors name mail and telephone alone; what else `defaults.contact` says is not told."""
+    tree, _ = read_yaml(blocklist)
+    defaults = tree.items.get("defaults") if isinstance(tree, YamlMapping) else None
+    contact = defaults.items.get("contact") if isinstance(defaults, YamlMapping) else None
+    if isinstance(contact, str) and contacts_in(contact):
+        return []
+    given = "is not set" if contact is None else "has no mailto: or tel: URI in it"
+    message = f"defaults.contact: {given}, so structured errors name no contact; e.g. mailto:noc@example.net"
+    return [Problem(str(blocklist), line_of(tree, ("defaults", "contact"), 1), message, "warning")]
 
 
 def default_state_dir() -> Path | None:

@@ -24,8 +24,8 @@ from resolver.cli.demo_script import ADS_LIST, BLOCKLIST, HITS, QUESTIONS, RECOR
 from resolver.cli.demo_upstream import DemoUpstream
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE
 from resolver.cli.process import scratch_folder
-from resolver.cli.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
 from resolver.config.settings import load_settings
+from resolver.explain.reading import ShownReply, qtype_from_text, read_reply, show_extended_error
 from resolver.listeners.address import SocketAddress
 from resolver.observe.log import set_up_logging
 from resolver.observe.metric_table import EXCHANGE_HITS, LIST_HITS

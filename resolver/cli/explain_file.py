@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO
 
 from resolver.cli.explain import DEFAULT_CLIENT, Explainer
-from resolver.cli.explanation import Explanation
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import moment_or, term_text, zone_of
 from resolver.cli.process import scratch_folder
-from resolver.cli.trace import RuleResult, form_text
+from resolver.explain.explanation import Explanation
+from resolver.explain.trace import RuleResult, form_text
 from resolver.policy.verdict import PolicyRule
 from resolver.portions import open_regular
 from resolver.problems import Problem, printable

@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from resolver.cli.explanation import Explanation
 from resolver.cli.moments import iso_moment, term_text
-from resolver.cli.reading import ShownReply, show_extended_error
-from resolver.cli.trace import RuleResult, TracedRule, form_text, form_words
+from resolver.explain.explanation import Explanation, Recorded
+from resolver.explain.near_rules import NearRule
+from resolver.explain.reading import ShownReply, show_extended_error
+from resolver.explain.trace import RuleResult, TracedRule, form_text, form_words
 from resolver.observe.log import escape
 from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
-from resolver.publishing.register_store import Entry
 from resolver.wire.idn import with_unicode
 from resolver.wire.names import name_to_text
 
@@ -43,9 +43,13 @@ _ACTIONS = {
 }
 
 
-def print_explanation(explanation: Explanation) -> None:
-    """Print the page on standard output."""
-    print("\n".join(page_lines(explanation, terminal_columns())))
+Fact = tuple[str, str]
+"""A heading and what it says."""
+
+
+def print_explanation(explanation: Explanation, more: Sequence[Fact] = ()) -> None:
+    """Print the page on standard output; `more`: what stands behind what the client sees."""
+    print("\n".join(page_lines(explanation, terminal_columns(), more)))
 
 
 def terminal_columns() -> int | None:
@@ -56,9 +60,9 @@ def terminal_columns() -> int | None:
     return max(COLUMNS_MIN, min(columns or 80, COLUMNS_MAX))
 
 
-def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
+def page_lines(explanation: Explanation, columns: int | None, more: Sequence[Fact] = ()) -> Iterator[str]:
     """The page, line by line."""
-    for heading, text in _facts(explanation):
+    for heading, text in [*_facts(explanation), *more]:
         yield from _fact_lines(heading, text, columns)
     if explanation.trace:
         yield ""
@@ -68,6 +72,27 @@ def page_lines(explanation: Explanation, columns: int | None) -> Iterator[str]:
             yield f"{'*' if traced.fate is RuleResult.DECIDES else ' '} {escape(traced.text)}"
             for heading, text in _rule_lines(traced, explanation):
                 yield from _fact_lines(f"    {heading}", text, columns)
+    if explanation.near is not None:
+        yield from _near_lines(explanation, explanation.near, columns)
+
+
+def _near_lines(explained: Explanation, near: tuple[NearRule, ...], columns: int | None) -> Iterator[str]:
+    yield ""
+    if not near and "." not in explained.name:
+        yield from _fact_lines("Near rules", "none; below a top-level domain nobody looks for them", columns)
+        return
+    if not near:
+        yield from _fact_lines(
+            "Near rules", "none: no rule is above, below or beside it, or spelt alike", columns
+        )
+        return
+    yield "The nearest rules that do not decide, and why not:"
+    for one in near:
+        who = " ".join(dict.fromkeys(filter(None, (_KINDS.get(one.rule.kind, one.rule.kind), one.rule.id))))
+        yield ""
+        yield f"  {escape(one.text)}"
+        yield from _fact_lines("    why not", one.why, columns)
+        yield from _fact_lines("    place", f"{one.place}, {who}, mode {one.rule.mode.value}", columns)
 
 
 def _fact_lines(heading: str, text: str, columns: int | None) -> Iterator[str]:
@@ -163,7 +188,7 @@ def _source_facts(rule: PolicyRule, explanation: Explanation) -> list[tuple[str,
     return facts
 
 
-def _record_text(entry: Entry) -> str:
+def _record_text(entry: Recorded) -> str:
     provenance = f": {entry.provenance}" if entry.provenance else ""
     became = f"; no rule: {entry.reason}" if entry.reason else ""
     return f"{entry.id} of list {entry.list}, line {entry.line}, asks for {entry.written}{provenance}{became}"
@@ -210,7 +235,7 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
             facts = [("Note", "answered by this server; no upstream is asked")]
         case _:
             facts = []
-    return facts + (_reply_facts(explanation.reply) if explanation.reply is not None else [])
+    return facts + (reply_facts(explanation.reply) if explanation.reply is not None else [])
 
 
 def _redirect_of(explanation: Explanation) -> str | None:
@@ -222,9 +247,10 @@ def _redirect_of(explanation: Explanation) -> str | None:
     return with_unicode(name_to_text(target)) if target else None
 
 
-def _reply_facts(reply: ShownReply) -> list[tuple[str, str]]:
+def reply_facts(reply: ShownReply, heading: str = "Client sees") -> list[Fact]:
+    """A reply: its rcode and lowest TTL, then record by record."""
     ttl = f", TTL {reply.ttl_s} s" if reply.ttl_s is not None else ""
-    facts = [("Client sees", f"{reply.rcode}{ttl}")]
+    facts = [(heading, f"{reply.rcode}{ttl}")]
     facts += [("  answer", str(record)) for record in reply.answers]
     facts += [("  authority", str(record)) for record in reply.authority]
     facts += [("  extended error", show_extended_error(*pair)) for pair in reply.extended_errors]

@@ -1,18 +1,21 @@
 """Moments as people write them and as they are shown.
 
-Knows: `--at`, the blocklist's time zone, ISO 8601.  Does not know: what a moment is of.
+Knows: `--at`, the blocklist's time zone; how they are shown is `resolver.moments`.  Does not know: what a
+moment is of.
 """
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from resolver.blocklist.dates import moment_from, zone_from
 from resolver.cli.files import BadInput
 from resolver.config.yamlsource import YamlMapping, read_yaml
+from resolver.moments import day_or_moment, iso_moment, term_text
 from resolver.problems import Problem
+
+__all__ = ["day_or_moment", "iso_moment", "moment_or", "term_text", "zone_of"]
 
 
 def moment_or(now: float, at: str | None, zone: tzinfo) -> float:
@@ -34,37 +37,3 @@ def zone_of(blocklist: Path) -> tzinfo:
         return zone_from(zone) if isinstance(zone, str) else UTC
     except ValueError:
         return UTC
-
-
-def iso_moment(at: float | None) -> str | None:
-    """Unix seconds as `2026-01-01T00:00:00Z`; None, also for a moment that never comes."""
-    if at is None or math.isinf(at):
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def day_or_moment(at: float, zone: tzinfo) -> tuple[str, str]:
-    """`2026-01-01` where that day begins in `zone`, else the moment; and which of both: `day`, `moment`."""
-    try:
-        when = datetime.fromtimestamp(at, UTC).astimezone(zone)
-    except (OverflowError, ValueError):
-        return str(iso_moment(at)), "moment"
-    if (when.hour, when.minute, when.second, when.microsecond) != (0, 0, 0, 0):
-        return when.isoformat(timespec="seconds").replace("+00:00", "Z"), "moment"
-    name = "" if zone is UTC else f" ({zone})"
-    return f"{when:%Y-%m-%d}{name}", "day"
-
-
-def term_text(starts_at: float | None, ends_at: float | None, zone: tzinfo) -> str:
-    """From when until when a rule is in force; the end is the first moment at which it is not."""
-    parts = []
-    if iso_moment(starts_at) is not None and starts_at is not None:
-        parts.append(f"from {day_or_moment(starts_at, zone)[0]}")
-    else:
-        parts.append("no start date")
-    if iso_moment(ends_at) is not None and ends_at is not None:
-        end, kind = day_or_moment(ends_at, zone)
-        parts.append(f"until {end}, that {kind} not included")
-    else:
-        parts.append("no end date")
-    return ", ".join(parts)

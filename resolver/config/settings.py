@@ -17,6 +17,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from resolver.config.answer_settings import (
+    ResinfoSection,
+    StructuredErrorsSection,
+    check_structured_errors,
+)
 from resolver.config.settingvalues import (
     Addresses,
     BootstrapServers,
@@ -281,6 +286,10 @@ class Settings(Section):
         {}, "List of the policy -> the command that acknowledges what is in force of it."
     )
     hits: HitsSection = setting(HitsSection(), "The history of hits.")
+    structured_errors: StructuredErrorsSection = setting(
+        StructuredErrorsSection(), "Structured DNS errors, for clients that ask for them."
+    )
+    resinfo: ResinfoSection = setting(ResinfoSection(), "Resolver information (RFC 9606) at resolver.arpa.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 
@@ -374,6 +383,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         for server in servers:
             _check_no_loop(server, seen, findings, at, "upstreams.forward")
     _check_keys_differ(settings, tree, findings)
+    check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
 
 def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:

@@ -17,6 +17,7 @@ from resolver.flow.outcome import Ask, Redirect, Respond, Source, over_transport
 from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
+from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Exemption, Verdict
 from resolver.wire.encode import encode_query, response_limit
@@ -121,7 +122,14 @@ def _found_in(response: Response, question: Question, table: PolicyTable, age_s:
     return Found(response.addresses, ttl_s, response.rcode)
 
 
-def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: float) -> Respond:
+def led_answer(
+    query: Query,
+    peer: Peer,
+    redirect: Redirect,
+    found: Found,
+    now: float,
+    structured: StructuredErrors | None,
+) -> Respond:
     """A rule's CNAME and what was found behind it."""
     message = redirected_answer(
         query,
@@ -132,5 +140,6 @@ def led_answer(query: Query, peer: Peer, redirect: Redirect, found: Found, now: 
         addresses=found.addresses,
         ttl_s=found.ttl_s,
         rcode=found.rcode,
+        structured=structured,
     )
     return Respond(message[2:], message[3] & 0x0F, query.qtype, Source.POLICY, redirect.verdict)

@@ -38,6 +38,7 @@ class ReplyEncoder:
         source: Source = _FROM_HERE,
         ede: tuple[tuple[int, str], ...] = (),
         ra: bool = True,
+        aa: bool = False,
         truncated: bool = False,
         ad: bool = False,
         verdict: Verdict = PASS,
@@ -54,6 +55,7 @@ class ReplyEncoder:
             ede=ede,
             options=self._own_options(query) if is_stream and query.options else (),
             ra=ra,
+            aa=aa,
             ad=ad,
             truncated=truncated,
         )

@@ -30,6 +30,14 @@ def judgement_on(
     return judgement
 
 
+def kept_chain(response: Response, body: bytes, links: int) -> tuple[bytes, int] | None:
+    """The first links of the chain in `body`, a response as of now, and their records; None: no links."""
+    if not links:
+        return None
+    link = response.links[links - 1]
+    return body[: link.end], link.ancount
+
+
 def stale_body(response: Response, judgement: Verdict, now: float) -> bytes:
     """The body of a stale answer, its TTLs those of one."""
     capped_s = cap_s(judgement, now)

@@ -33,7 +33,7 @@ from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder
-from resolver.flow.served import STALE_TTL_S, judgement_on, stale_body, stale_errors
+from resolver.flow.served import STALE_TTL_S, judgement_on, kept_chain, stale_body, stale_errors
 from resolver.flow.shares import Places, Shares
 from resolver.flow.unreadable import TakeNotify, answer_unreadable
 from resolver.flow.waiting import Deliver, Waiter, is_same_question, mark_of, why_not
@@ -41,6 +41,7 @@ from resolver.forwarding.forwarder import Answered, Asks, Failed
 from resolver.local import LocalNames
 from resolver.policy.answer import policy_answer, prepared_answer
 from resolver.policy.policy import Policy
+from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.wire.encode import COPIED_FLAGS, response_limit
@@ -90,6 +91,7 @@ class Service:
         places: Places | None = None,
         rotate_addresses: bool = True,
         audit_secret: AuditSecret | None = None,
+        structured_errors: StructuredErrors | None = None,
     ) -> None:
         self._policy = policy
         self._everybody = policy.everybody
@@ -103,6 +105,7 @@ class Service:
         self._clients = clients
         self._audit_secret = audit_secret
         self._rotates = rotate_addresses
+        self._structured = structured_errors
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
@@ -233,6 +236,7 @@ class Service:
                     body=local.body,
                     ancount=local.ancount,
                     nscount=local.nscount,
+                    aa=local.is_authoritative,
                 ),
                 math.inf,
             )
@@ -361,7 +365,7 @@ class Service:
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
-        return led_answer(ask.query, ask.peer, redirect, found, now)
+        return led_answer(ask.query, ask.peer, redirect, found, now, self._structured_for(ask.query))
 
     def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
@@ -428,16 +432,13 @@ class Service:
         body: bytes = b"",
     ) -> Outcome:
         """The policy's answer, behind what is kept of the chain in `body` (that of `response`, as of now)."""
-        kept = None
-        if response is not None and verdict.kept_links:
-            link = response.links[verdict.kept_links - 1]
-            kept = (body[: link.end], link.ancount)
+        kept = None if response is None else kept_chain(response, body, verdict.kept_links)
         if verdict.action is _LOCAL_DATA:
             table = self._table_of(peer)
             if (start := self._redirects.start(table, query, verdict, kept, now)) is not None:
                 redirect, found = start
                 if found is not None:
-                    return led_answer(query, peer, redirect, found, now)
+                    return led_answer(query, peer, redirect, found, now, self._structured_for(query))
                 if query.recursion_desired:
                     generation = table.generation
                     return Ask(query, redirect.question, peer, verdict, generation, now, redirect=redirect)
@@ -445,6 +446,8 @@ class Service:
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
+        if query.options and self._structured_for(query) is not None:
+            return self._deny_here(query, peer, verdict, now, None)
         prepared = prepared_answer(query, verdict, now)
         if prepared is None or peer.is_stream or query.question_end > prepared.question_end_max:
             return self._deny_here(query, peer, verdict, now, None, is_constant=True)
@@ -469,7 +472,8 @@ class Service:
         is_constant: bool = False,
     ) -> Respond | Drop:
         limit = response_limit(query, peer.is_stream)
-        message = policy_answer(query, verdict, limit=limit, now=now, kept=kept)
+        structured = self._structured_for(query)
+        message = policy_answer(query, verdict, limit=limit, now=now, kept=kept, structured=structured)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
         answer = Respond(message[2:], message[3] & 0x0F, query.qtype, _FROM_POLICY, verdict)
@@ -478,6 +482,11 @@ class Service:
         # upstream said lives no longer than that.
         constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
         return self._remember(query, peer, answer, constant_until)
+
+    def _structured_for(self, query: Query) -> StructuredErrors | None:
+        """How the client is told why a name is blocked, if it asked for the structured form."""
+        structured = self._structured
+        return structured if structured is not None and structured.is_asked_by(query) else None
 
     def _remember(
         self,

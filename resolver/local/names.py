@@ -1,6 +1,7 @@
 """Answers from the site's own records and for the special names.
 
-Knows: `records:` of the settings, the special zones.  Does not know: policy, cache, upstreams.
+Knows: `records:` of the settings, the special zones, where RESINFO stands.  Does not know: policy, cache,
+upstreams.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from resolver.local.resinfo import RESINFO_TTL_S
 from resolver.local.special_names import SPECIAL_ENDINGS, SPECIAL_ZONES, TAIL_OCTETS, Special
 from resolver.wire.names import name_from_text, suffix_offsets
 from resolver.wire.numbers import Qtype, Rcode
@@ -21,6 +23,7 @@ LOCAL_TTL_S = 300
 SPECIAL_TTL_S = 10_800
 """TTL of answers for special names: they never change (RFC 6303 §3 uses 10,800 s)."""
 
+_RESOLVER_ARPA = name_from_text("resolver.arpa")
 _LOCALHOST = name_from_text("localhost")
 _RNAME = name_from_text("nobody.invalid")
 _LOOPBACK_REVERSE = name_from_text("1.0.0.127.in-addr.arpa")
@@ -42,12 +45,16 @@ class LocalAnswer:
     """RDATA of the A and AAAA records among them."""
     ttl_s: int = 0
     """Of these."""
+    is_authoritative: bool = False
+    """Whether the answer says so (AA)."""
 
 
 class LocalNames:
     """The site's records (A, AAAA and their PTR) and the special zones."""
 
-    def __init__(self, records: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, records: Mapping[str, Sequence[str]] | None = None, resinfo: bytes = b"") -> None:
+        """`resinfo`: RDATA of the RESINFO record at resolver.arpa; empty: there is none."""
+        self._resinfo = resinfo
         self._addresses: dict[bytes, list[IPv4Address | IPv6Address]] = {}
         self._pointers: dict[bytes, list[bytes]] = {}
         self._ancestors: set[bytes] = set()
@@ -108,6 +115,10 @@ class LocalNames:
 
     def _special(self, query: Query, kind: Special, apex_offset: int) -> LocalAnswer:
         is_apex = apex_offset == 0
+        if query.qtype == Qtype.RESINFO and query.qname == _RESOLVER_ARPA and self._resinfo:
+            # RFC 9606 §3: without AA a client must not believe that the record is this resolver's own.
+            body = record(QNAME_POINTER, Qtype.RESINFO, RESINFO_TTL_S, self._resinfo)
+            return LocalAnswer(Rcode.NOERROR, body, 1, 0, ttl_s=RESINFO_TTL_S, is_authoritative=True)
         if kind is Special.LOOPBACK:
             rdata = _LOOPBACK.get(query.qtype)
             if rdata is not None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from resolver.policy.structured import StructuredErrors
 from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
 from resolver.wire.encode import COPIED_FLAGS, STREAM_OCTETS_MAX, encode_response
 from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
@@ -132,11 +133,13 @@ def policy_answer(
     limit: int,
     now: float,
     kept: tuple[bytes, int] | None = None,
+    structured: StructuredErrors | None = None,
 ) -> bytes | None:
     """The whole message that says `verdict.denied` is blocked; None: send nothing.
 
     `kept` is the chain that leads from the question to a denied later name: its records, with
-    their TTLs as they now are, and their count.  `limit` is in octets.
+    their TTLs as they now are, and their count.  `limit` is in octets.  `structured`: the client asked for
+    its errors in this form.
     """
     match = verdict.match
     assert match is not None
@@ -149,7 +152,7 @@ def policy_answer(
     if action is _DROP:
         return None
     if action is _REFUSED:
-        return encode_response(query, _REFUSED_RCODE, limit=limit, ede=template.errors)
+        return _encode(query, template, structured, _REFUSED_RCODE, limit=limit)
     if action is _TCP_ONLY:
         # Not blocked, so without an Extended DNS Error: the client is to come back over a stream.
         return encode_response(query, 0, limit=limit, truncated=True)
@@ -165,8 +168,8 @@ def policy_answer(
             chain, ancount = kept or (b"", 0)
             body = chain + _records(query.qname, denied, rtype, ttl_s, rdatas)
             ancount += len(rdatas)
-            return encode_response(
-                query, 0, body=body, ancount=ancount, limit=limit, ede=template.address_errors
+            return _encode(
+                query, template, structured, 0, body=body, ancount=ancount, limit=limit, gives_addresses=True
             )
     # Where NXDOMAIN is true the rule stands at or above the denied name; elsewhere it is checked.
     owner = match.owner if verdict.nxdomain_ok else soa_owner(verdict)
@@ -175,9 +178,7 @@ def policy_answer(
     chain, ancount = kept or (b"", 0)
     soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
     body = chain + _owner_octets(query.qname, denied, owner) + soa
-    return encode_response(
-        query, rcode, body=body, ancount=ancount, nscount=1, limit=limit, ede=template.errors
-    )
+    return _encode(query, template, structured, rcode, body=body, ancount=ancount, nscount=1, limit=limit)
 
 
 def redirected_answer(
@@ -190,6 +191,7 @@ def redirected_answer(
     addresses: Sequence[bytes],
     ttl_s: int,
     rcode: int,
+    structured: StructuredErrors | None = None,
 ) -> bytes:
     """The answer of a rule that leads elsewhere, with what was found there.
 
@@ -206,9 +208,32 @@ def redirected_answer(
     # Whatever chain the target has of its own is left out: only the addresses matter.
     body += b"".join(record(target, query.qtype, ttl_s, address) for address in addresses)
     ancount += 1 + len(addresses)
-    return encode_response(
-        query, rcode, body=body, ancount=ancount, limit=limit, ede=_remember(rule).address_errors
+    template = _remember(rule)
+    return _encode(
+        query, template, structured, rcode, body=body, ancount=ancount, limit=limit, gives_addresses=True
     )
+
+
+def _encode(
+    query: Query,
+    template: _Template,
+    structured: StructuredErrors | None,
+    rcode: int,
+    *,
+    body: bytes = b"",
+    ancount: int = 0,
+    nscount: int = 0,
+    limit: int,
+    gives_addresses: bool = False,
+) -> bytes:
+    """The message with the errors of a rule, in the form that the client asked for."""
+    if structured is not None:
+        options = structured.options(template.rule, limit - query.question_end - len(body))
+        return encode_response(
+            query, rcode, body=body, ancount=ancount, nscount=nscount, limit=limit, options=options
+        )
+    ede = template.address_errors if gives_addresses else template.errors
+    return encode_response(query, rcode, body=body, ancount=ancount, nscount=nscount, limit=limit, ede=ede)
 
 
 def redirect_target(verdict: Verdict) -> bytes:

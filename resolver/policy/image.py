@@ -3,7 +3,7 @@
 Knows: where each section stands, how a record is spelt.  Does not know: YAML, which rule wins, time.
 It is written once under a temporary name, flushed, renamed and never changed again; readers map it.
 
-Layout, little-endian throughout, version 4.  The header is 256 octets:
+Layout, little-endian throughout, version 5.  The header is 256 octets:
 
     0    8   magic `XRPOLICY`
     8    4   format version
@@ -20,19 +20,22 @@ class per form, effect and audience.
     META.files, and the order of files) · 8 audience u64: bit g says that it is for the clients of group g
     (all bits: for everybody).  For any other group it is as if it were not there.  Group 0 is that of all
     clients that nothing puts into another one.
-RULES, 64 octets each.  What a source is at different times are records one after the other, in the order of
+RULES, 72 octets each.  What a source is at different times are records one after the other, in the order of
     their dates, which do not overlap; its classes name the first.
     0 action u8 · 1 mode u8 · 2 EDE code u16 · 4 TTL s u32 · 8 sinkhole IPv4 · 12 EDE text offset into
     STRINGS u32 · 16 sinkhole IPv6 · 32 from, Unix seconds f64, -inf: always · 40 until f64, +inf: never ·
     48 EDE text octets u32 · 52 local data offset into STRINGS u32 · 56 local data octets u32 ·
-    60 how many further records of the same source follow u16 · 62 zero
+    60 how many further records of the same source follow u16 · 62 octets of its member `c` u16 ·
+    64 that member's offset into STRINGS u32 · 68 octets of its member `j`, which stands behind it, u16 ·
+    70 zero
 INTERVALS, 24 octets each, sorted: 0 first address (16 octets in network order, IPv4 as ::ffff:a.b.c.d) ·
     16 first of its REFS u32 · 20 count u32.  An interval reaches to the next one's start.
 REFS, 32 octets each, in the order of preference within an interval (lower tier, smaller network, allow
     before block): 0 class u16 · 2 prefix length u8
     (as written: 0-32 or 0-128) · 3 family u8 (4, 6) · 4 line u32 · 8 zero · 16 network (as in INTERVALS).
-STRINGS: UTF-8 texts that answers carry, and local data: one item each, type u16, octets u16, then RDATA
-    (A, AAAA, or one CNAME, uncompressed, in lower case).
+STRINGS: UTF-8 texts that answers carry (those of structured errors as members of a JSON object, escaped), and
+    local data: one item each, type u16, octets u16, then RDATA (A, AAAA, or one CNAME, uncompressed, in lower
+    case).
 META: JSON for people (ids, names, orders, files, counts); no decision needs it.
 TAGS, one octet a slot, and PLACES, one BLOB offset (u32) a slot: open addressing with linear probing.
     For h = XXH3-64(wire-form lower-case suffix with its root octet, seed), probing starts at slot
@@ -72,7 +75,7 @@ from resolver.policy.verdict import (
 from resolver.wire.numbers import Qtype
 
 MAGIC = b"XRPOLICY"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 HEADER_OCTETS = 256
 CHECKSUM_OFFSET = 240
 FLAG_TOP_LEVEL_OWNER = 1
@@ -91,7 +94,7 @@ EVERYBODY = 0
 """The group of all clients that nothing puts into another one."""
 AUDIENCE_ALL = (1 << GROUPS_MAX) - 1
 """The audience of what is for everybody."""
-META_VERSIONS = (2, 3, 4)
+META_VERSIONS = (2, 3, 4, 5)
 """Formats whose header and META stand where ours do: what they say to people can be read."""
 BLOB_OCTETS_MAX = 0xFFFFFFFF
 """A place is an offset of 32 bits: about 170,000,000 list names."""
@@ -150,7 +153,9 @@ MODES = (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
 
 HEADER = struct.Struct("<8sIIQQ18QQ")
 CLASS = struct.Struct("<HBBBxHQ")
-RULE = struct.Struct("<BBHI4sI16sddIIIHxx")
+RULE = struct.Struct("<BBHI4sI16sddIIIHHIHxx")
+FOLLOWING = 12
+"""The place of the count of further records among the fields of `RULE`."""
 LOCAL_ITEM = struct.Struct("<HH")
 INTERVAL = struct.Struct("<16sII")
 ADDRESS_REF = struct.Struct("<HBBI8x16s")
@@ -302,7 +307,7 @@ class Image:
         people: list[dict[str, Any]] = self.meta["rules"]
         for place, (words, fields) in enumerate(zip(people, RULE.iter_unpack(section), strict=True)):
             rules.append(_rule_of(words, fields, strings))
-            more: int = fields[-1]
+            more: int = fields[FOLLOWING]
             if following:
                 following -= 1
                 if more != following:
@@ -354,7 +359,8 @@ class Image:
 
 def _rule_of(words: dict[str, Any], fields: tuple[Any, ...], strings: memoryview) -> PolicyRule:
     action, mode, ede, ttl_s, ipv4, text_offset, ipv6, starts_at, ends_at, text_octets = fields[:10]
-    local_offset, local_octets, _ = fields[10:]
+    local_offset, local_octets, _, contacts_octets, told_at, reason_octets = fields[10:]
+    reason_at = told_at + contacts_octets
     concealed = words.get("concealed")
     return PolicyRule(
         kind=words["kind"],
@@ -367,6 +373,8 @@ def _rule_of(words: dict[str, Any], fields: tuple[Any, ...], strings: memoryview
         sinkhole_ipv6=ipv6,
         ede=ede,
         ede_text=str(strings[text_offset : text_offset + text_octets], "utf-8"),
+        contacts_json=str(strings[told_at:reason_at], "utf-8"),
+        reason_json=str(strings[reason_at : reason_at + reason_octets], "utf-8"),
         category=words["category"],
         orders=tuple(words["orders"]),
         starts_at=None if starts_at == -math.inf else starts_at,

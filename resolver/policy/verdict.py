@@ -90,6 +90,10 @@ class PolicyRule:
     """RFC 8914 INFO-CODE of its answers (15, 16 or 17)."""
     ede_text: str
     """At most 200 octets of UTF-8."""
+    contacts_json: str = ""
+    """Member `c` of a structured DNS error, as JSON; empty: no contact may be told."""
+    reason_json: str = ""
+    """Member `j` of it; both empty: nothing may be told."""
     category: str = ""
     orders: tuple[str, ...] = ()
     starts_at: float | None = None

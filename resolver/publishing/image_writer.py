@@ -185,7 +185,8 @@ def _pack_rule(record: _Record, strings: bytearray) -> bytes:
     text = rule.ede_text.encode()
     offset = len(strings)
     local_data = image.pack_local_data(rule.local_data)
-    strings += text + local_data
+    contacts, reason = rule.contacts_json.encode(), rule.reason_json.encode()
+    strings += text + local_data + contacts + reason
     return image.RULE.pack(
         image.ACTIONS.index(rule.action),
         image.MODES.index(rule.mode),
@@ -200,6 +201,9 @@ def _pack_rule(record: _Record, strings: bytearray) -> bytes:
         offset + len(text),
         len(local_data),
         record.following,
+        len(contacts),
+        offset + len(text) + len(local_data),
+        len(reason),
     )
 
 

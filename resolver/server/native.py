@@ -31,6 +31,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
+from resolver.server.parts import make_resinfo, make_structured_errors
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
@@ -77,6 +78,7 @@ class NativeEngine:
                 stale_max_s=cache.stale_max_s,
             )
         )
+        structured = make_structured_errors(settings)
         self._core: Core = module.Core(
             self.cache.core,
             allow=[(net.network_address.packed, net.prefixlen) for net in settings.clients.allow],
@@ -91,6 +93,8 @@ class NativeEngine:
             query_records=log.queries,
             rotate_addresses=cache.rotate_addresses,
             audit_secret=audit_secret,
+            structured_errors=None if structured is None else structured.fields,
+            resinfo=make_resinfo(settings),
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)

@@ -6,6 +6,7 @@ Only what takes nothing but settings is made here; `explain` makes the same part
 
 from __future__ import annotations
 
+from resolver.blocklist.told import ORGANIZATION_OCTETS_MAX, member
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, UpstreamServer
 from resolver.forwarding.plan import ForwardPlan, Server
@@ -21,8 +22,13 @@ from resolver.forwarding.source_ports import (
     usable_ports,
 )
 from resolver.local import LocalNames
+from resolver.local.resinfo import resinfo_rdata
 from resolver.observe.records import RecordBuffer
+from resolver.policy.structured import StructuredErrors
 from resolver.wire.names import name_to_text
+
+SUB_ERRORS = {"network": 5, "dns": 6}
+"""Sub-error codes of structured DNS errors: the policy of the network's operator, of the DNS service's."""
 
 
 def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
@@ -76,9 +82,30 @@ def source_ports_of(
 
 
 def make_local_names(settings: Settings) -> LocalNames:
-    """The site's own records."""
+    """The site's own records, and what this resolver says of itself."""
     return LocalNames(
-        {name_to_text(name): [str(address) for address in found] for name, found in settings.records.items()}
+        {name_to_text(name): [str(address) for address in found] for name, found in settings.records.items()},
+        make_resinfo(settings),
+    )
+
+
+def make_resinfo(settings: Settings) -> bytes:
+    """RDATA of the RESINFO record."""
+    section = settings.resinfo
+    return resinfo_rdata(is_minimising=section.qnamemin, infourl=section.infourl)
+
+
+def make_structured_errors(settings: Settings) -> StructuredErrors | None:
+    """How clients that ask for it are told why a name is blocked; None: as all others."""
+    section = settings.structured_errors
+    if not section.enabled or section.option_code is None:
+        return None
+    organization = section.organization
+    return StructuredErrors(
+        option_code=section.option_code,
+        sub_error=SUB_ERRORS[section.operator],
+        organization=member("o", organization, ORGANIZATION_OCTETS_MAX) if organization else "",
+        language=member("l", section.language, ORGANIZATION_OCTETS_MAX),
     )
 
 

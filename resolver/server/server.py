@@ -43,6 +43,7 @@ from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.acknowledgements import Acknowledgements
 from resolver.server.audits import Audits
 from resolver.server.endpoints import CannotListen, Endpoints
+from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,
     count_expiring,
@@ -74,6 +75,7 @@ from resolver.server.parts import (
     make_local_names,
     make_plan,
     make_record_buffer,
+    make_structured_errors,
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
@@ -186,6 +188,15 @@ class Server:
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
+        self._explainer = LiveExplainer(
+            settings,
+            self._cache,
+            self._clock,
+            engine=engine,
+            policy=lambda: self._policy,
+            forwarder=lambda: self._forwarder,
+            wall=wall,
+        )
         self._endpoints = Endpoints(settings, self._reporter, self._clock, self._loop, self._native)
 
     async def start(self) -> None:
@@ -294,7 +305,7 @@ class Server:
 
     def _make_web(self, bound: socket.socket) -> WebServer:
         return WebServer(
-            make_app(self.facts, hosts=self.settings.http.hosts),
+            make_app(self.facts, hosts=self.settings.http.hosts, explains=self._explainer.explain),
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
@@ -358,6 +369,7 @@ class Server:
             places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
             audit_secret=AuditSecret(self._audit_secret),
+            structured_errors=make_structured_errors(settings),
         )
 
     async def _serve_dns(self, service: Service) -> None:

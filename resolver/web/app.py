@@ -1,4 +1,4 @@
-"""The pages: /metrics, /healthz, /readyz.
+"""The pages: /metrics, /healthz, /readyz; `explain` has its own.
 
 Knows: paths and status codes.  Does not know: how anything is counted or decided, the server's names.
 """
@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from resolver.observe.facts import Facts
 from resolver.observe.metrics import CONTENT_TYPE, render
+from resolver.web import explain
+from resolver.web.explain import Explains
 from resolver.web.hosts import HostCheck
 
 FRONT_PAGE = """exchange-resolver
@@ -23,15 +25,20 @@ FRONT_PAGE = """exchange-resolver
 /metrics   for Prometheus
 /healthz   200 while the process answers
 /readyz    200 when the policy is loaded and the sockets are bound, else 503 and why
+/api/v1/explain?name=NAME&type=TYPE
+           what is decided about a name, for this machine alone
 """
 
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def make_app(facts: Callable[[], Facts], *, hosts: Iterable[str] = ()) -> Starlette:
+def make_app(
+    facts: Callable[[], Facts], *, hosts: Iterable[str] = (), explains: Explains | None = None
+) -> Starlette:
     """The web application over one server's facts, which are read anew for each request that shows them.
 
-    `hosts`: names that it is called by, besides addresses and names of one label.
+    `hosts`: names that it is called by, besides addresses and names of one label.  `explains`: who says what
+    is decided about a name; None: nobody.
     """
     scraping = asyncio.Lock()
 
@@ -57,12 +64,15 @@ def make_app(facts: Callable[[], Facts], *, hosts: Iterable[str] = ()) -> Starle
             body["remarks"] = dict(health.remarks)
         return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
+    routes = [
+        Route("/", front),
+        Route("/metrics", show_metrics),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+    ]
+    if explains is not None:
+        routes.append(Route(explain.PATH, explain.explain_page(explains)))
     return Starlette(
-        routes=[
-            Route("/", front),
-            Route("/metrics", show_metrics),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-        ],
+        routes=routes,
         middleware=[Middleware(HostCheck, names=hosts)],
     )

@@ -34,7 +34,7 @@ ExtendedErrors = tuple[tuple[int, str], ...]
 
 _FOUR_COUNTS = struct.Struct("!HHHHH").pack
 _OPT = struct.Struct("!BHHBBHH").pack
-_OPT_OCTETS = 11
+OPT_OCTETS = 11
 """Root owner, type, class, TTL and RDLENGTH of an OPT without options."""
 _QUERY_HEADS = tuple(
     struct.pack("!HHHHH", 0x0110 if cd else 0x0100, 1, 0, 0, edns) for cd in (False, True) for edns in (0, 1)
@@ -87,7 +87,7 @@ def encode_response(
         if len(opt) > room:
             truncated = True
             if limit == STREAM_OCTETS_MAX:
-                room = limit - question_end - (_OPT_OCTETS if query.has_opt else 0)
+                room = limit - question_end - (OPT_OCTETS if query.has_opt else 0)
                 body, ancount, nscount = _first_records(body, ancount, nscount, room)
             else:
                 body = b""

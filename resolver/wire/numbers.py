@@ -103,6 +103,7 @@ class Qtype(IntEnum):
     ANY = 255
     URI = 256
     CAA = 257
+    RESINFO = 261
 
 
 class EdnsOption(IntEnum):

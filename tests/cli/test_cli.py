@@ -149,3 +149,24 @@ def test_schema_is_a_json_schema(kind: str) -> None:
 
 def test_schema_of_something_else_is_bad_input() -> None:
     assert invoke("schema", "weather").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("contact", "says"),
+    [
+        ("", "is not set"),
+        ("contact: 'https://example.net/help'", "has no mailto: or tel: URI"),
+        ("contact: 'mailto:noc@example.net'", None),
+    ],
+)
+def test_check_says_when_structured_errors_have_nobody_to_name(
+    tmp_path: Path, contact: str, says: str | None
+) -> None:
+    blocklist = GOOD_BLOCKLIST.replace("exchanges:", f"defaults: {{{contact}}}\nexchanges:", 1)
+    settings = "blocklist: blocklist.yaml\nstructured_errors: {enabled: true, option_code: 65001}\n"
+    result = invoke("check", "--config", files(tmp_path, settings=settings, blocklist=blocklist))
+    assert result.exit_code == 0
+    assert ("defaults.contact" in result.stderr) is (says is not None)
+    assert says is None or says in result.stderr
+    off = files(tmp_path, settings="blocklist: blocklist.yaml\n", blocklist=blocklist)
+    assert "defaults.contact" not in invoke("check", "--config", off).stderr

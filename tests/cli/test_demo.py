@@ -9,7 +9,7 @@ from resolver.cli.app import app
 from resolver.cli.demo import DemoAnswer, read_hits
 from resolver.cli.demo_script import QUESTIONS, Question
 from resolver.cli.demo_upstream import DemoUpstream
-from resolver.cli.reading import ShownRecord, ShownReply, qtype_from_text, read_reply
+from resolver.explain.reading import ShownRecord, ShownReply, qtype_from_text, read_reply
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 

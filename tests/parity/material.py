@@ -48,7 +48,29 @@ LOCAL_NAMES = [
 ]
 """Those that are answered here, and special ones."""
 OTHER_NAMES = ["www.example.org", "example.org", *(f"name{number}.example.com" for number in range(6))]
-TYPES = [*[1] * 12, *[28] * 6, *[65] * 3, 16, 16, 255, 64, 43, 6, 12, 2, 15, 33, 5, 65280, 252, 41, 249, 0]
+TYPES = [
+    *[1] * 12,
+    *[28] * 6,
+    *[65] * 3,
+    16,
+    16,
+    255,
+    64,
+    43,
+    6,
+    12,
+    2,
+    15,
+    33,
+    5,
+    65280,
+    252,
+    41,
+    249,
+    261,
+    261,
+    0,
+]
 AUDIT_SECRET = bytes(range(16))
 OPTIONS = [
     (65331, AUDIT_SECRET),
@@ -62,6 +84,8 @@ OPTIONS = [
     (11, b"\0\1"),
     (12, bytes(20)),
     (65001, b"x"),
+    (65001, b""),
+    (65001, b""),
 ]
 
 

@@ -27,6 +27,7 @@ from resolver.observe.tally import Tallies
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND
 from resolver.policy.image import Image
 from resolver.policy.policy import Policy as ServedPolicy
+from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
 from resolver.wire.carried_addresses import nat64_prefix
@@ -41,6 +42,9 @@ from tests.support.engines import testing_of
 ALLOW = ["192.0.2.0/24", "2001:db8::/32"]
 CACHE_OCTETS = 16 << 20
 NAT64_PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
+STRUCTURED = StructuredErrors(65001, 5, '"o":"Example Networks"', '"l":"en"')
+"""Asked for by one of the options that queries are made with."""
+RESINFO = b"\x08qnamemin\x0cexterr=15-17"
 REDIRECTED = (Qtype.A, Qtype.AAAA)
 
 
@@ -73,12 +77,13 @@ class Sides:
             policy=ServedPolicy(table),
             cache=self.python_cache,
             forwarder=cast(Forwarder, ScriptedForwarder(keeper_of(self.python_cache))),
-            local=LocalNames(RECORDS),
+            local=LocalNames(RECORDS, RESINFO),
             clock=StillClock(),
             clients=Clients([ip_network(text) for text in ALLOW]),
             memo_octets_max=0,
             rate_limit_qps=rate_limit_qps,
             audit_secret=AuditSecret(AUDIT_SECRET),
+            structured_errors=STRUCTURED,
         )
         networks = [ip_network(text) for text in ALLOW]
         self.core = module.Core(
@@ -95,6 +100,8 @@ class Sides:
             waiting_max=WAITING_MAX,
             query_records=query_records,
             audit_secret=AUDIT_SECRET,
+            structured_errors=STRUCTURED.fields,
+            resinfo=RESINFO,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
         self.core.publish(str(policy.image), table.generation, *table.made_at, NAT64_PREFIXES)

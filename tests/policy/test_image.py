@@ -119,7 +119,7 @@ def in_format(version: int, path: Path) -> Path:
 
 def test_image_of_the_older_format_is_refused_but_its_words_are_read(tmp_path: Path) -> None:
     path = in_format(2, written(tmp_path))
-    with pytest.raises(ImageUnusable, match="format version 2, this program reads 4"):
+    with pytest.raises(ImageUnusable, match="format version 2, this program reads 5"):
         Image(path)
     assert read_meta(path)["blocklist"] == "blocklist.yaml"
 

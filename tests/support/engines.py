@@ -203,6 +203,7 @@ class NativeTable:
             self._now + fact["later_s"],
             response=heard,
             kept=(bytes.fromhex(fact["kept"][0]), fact["kept"][1]) if "kept" in fact else None,
+            structured=tuple(fact["structured"]) if "structured" in fact else None,
         )
         answer: str | None = {"written": message.hex(), "redirect": "redirect", "drop": None}[word]
         return answer

@@ -176,6 +176,8 @@ class Core:
         record_octets: int = 1_048_576,
         rotate_addresses: bool = True,
         audit_secret: bytes | None = None,
+        structured_errors: tuple[int, int, str, str] | None = None,
+        resinfo: bytes = ...,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -185,7 +187,10 @@ class Core:
         `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
         room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
         answer take turns at its front.  `audit_secret`: what marks the queries of an audit, None: nothing.
-        Raises ValueError for an address of another length, and for a secret of under 16 octets.
+        `structured_errors`: how clients that ask for it are told why a name
+        is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
+        record at resolver.arpa; empty: there is none.  Raises ValueError for an address of another
+        length, and for a secret of under 16 octets.
         """
 
     def publish(

@@ -182,5 +182,9 @@ class PolicyTable:
         *,
         response: _JudgedBy | None = None,
         kept: tuple[bytes, int] | None = None,
+        structured: tuple[int, int, str, str] | None = None,
     ) -> tuple[Literal["written", "drop", "redirect"], bytes]:
-        """The policy's answer to a query that is judged by its name, or by an answer to it."""
+        """The policy's answer to a query that is judged by its name, or by an answer to it.
+
+        `structured`: as the `structured_errors` of `Core`.
+        """

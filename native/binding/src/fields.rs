@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
 use resolver_core::flow::{Attempt, Route, Waiter};
+use resolver_core::policy::StructuredErrors;
 use resolver_core::wire::{
     ChainLink, NegativeKind, Question, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX,
 };
@@ -22,6 +23,15 @@ type Given<'py> = (
     Vec<(Bound<'py, PyBytes>, u16, u16)>,
     (Vec<Bound<'py, PyBytes>>, Vec<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>),
 );
+
+/// Structured errors as Python gives them: option code, sub-error, members `o` and `l`.
+pub type StructuredFields = (u16, u8, String, String);
+
+/// Structured errors from their fields.
+pub fn structured_from(fields: StructuredFields) -> StructuredErrors {
+    let (option_code, sub_error, organization, language) = fields;
+    StructuredErrors { option_code, sub_error, organization, language }
+}
 
 /// A question as Python gives it: name, type, DO and CD.
 pub type QuestionFields<'py> = (Bound<'py, PyBytes>, u16, bool, bool);

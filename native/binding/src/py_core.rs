@@ -21,7 +21,7 @@ use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 use resolver_core::wire::carried_addresses::Nat64Prefix;
 
-use crate::fields::address_from;
+use crate::fields::{address_from, structured_from, StructuredFields};
 use crate::py_cache::Cache;
 use crate::py_records::{recorded_from, Records};
 use crate::shared::{SharedFlow, ThreadCounts};
@@ -65,7 +65,7 @@ impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true,
-                        audit_secret=None))]
+                        audit_secret=None, structured_errors=None, resinfo=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -80,6 +80,8 @@ impl Core {
         record_octets: usize,
         rotate_addresses: bool,
         audit_secret: Option<Vec<u8>>,
+        structured_errors: Option<StructuredFields>,
+        resinfo: Vec<u8>,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -95,7 +97,9 @@ impl Core {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
             rotate_addresses,
-            local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?),
+            local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?)
+                .with_resinfo(resinfo),
+            structured_errors: structured_errors.map(structured_from),
             keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
             in_flight_max,
             waiters_max,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use resolver_core::policy::{self, Image, Judgement, PolicyAnswer, Verdict};
+use resolver_core::policy::{self, AnswerForm, Image, Judgement, PolicyAnswer, Verdict};
 use resolver_core::wire;
 
-use crate::fields::response_from;
+use crate::fields::{response_from, structured_from, StructuredFields};
 
 /// Put this file's class into the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -68,7 +68,7 @@ impl PolicyTable {
         }
     }
 
-    #[pyo3(signature = (query, limit, judged_at, now, *, response=None, kept=None))]
+    #[pyo3(signature = (query, limit, judged_at, now, *, response=None, kept=None, structured=None))]
     #[allow(clippy::too_many_arguments)] // The facts of an answer, most of them by name.
     fn answer<'py>(
         &self,
@@ -79,6 +79,7 @@ impl PolicyTable {
         now: f64,
         response: Option<JudgedBy<'py>>,
         kept: Option<(Vec<u8>, u16)>,
+        structured: Option<StructuredFields>,
     ) -> PyResult<(&'static str, Bound<'py, PyBytes>)> {
         let query =
             wire::parse_query(query).map_err(|malformed| PyValueError::new_err(malformed.reason.label()))?;
@@ -91,7 +92,9 @@ impl PolicyTable {
         };
         let kept = kept.as_ref().map(|(chain, count)| (chain.as_slice(), *count));
         let mut out = Vec::new();
-        let word = match policy::policy_answer(&self.table, &query, &verdict, limit, now, kept, &mut out) {
+        let structured = structured.map(structured_from);
+        let form = AnswerForm { limit, kept, structured: structured.as_ref() };
+        let word = match policy::policy_answer(&self.table, &query, &verdict, form, now, &mut out) {
             PolicyAnswer::Written { .. } => "written",
             PolicyAnswer::Drop => "drop",
             PolicyAnswer::Redirect => "redirect",

@@ -1,13 +1,13 @@
 //! Names that are answered here and go nowhere: the site's own records and the special names.
 //!
-//! Knows: `records:` of the settings, the registries of special-use and locally-served names.  Does not know:
-//! policy, cache, upstreams, who asks.
+//! Knows: `records:` of the settings, the registries of special-use and locally-served names, where RESINFO
+//! stands (RFC 9606).  Does not know: policy, cache, upstreams, who asks.
 //! Source of the special names: RFC 6761 (localhost, invalid, test), 7686 (onion), 9476 (alt), 6762 (local),
 //! 8375 (home.arpa), 6303 and 7793 (reverse zones of private space), 9462 (resolver.arpa).
 
 use crate::wire::{
     record, soa_record, suffixes, Owner, Query, Soa, QNAME_POINTER, RCODE_NOERROR, RCODE_NXDOMAIN, TYPE_A,
-    TYPE_AAAA, TYPE_ANY, TYPE_PTR,
+    TYPE_AAAA, TYPE_ANY, TYPE_PTR, TYPE_RESINFO,
 };
 use ahash::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -17,6 +17,10 @@ pub const LOCAL_TTL_S: u32 = 300;
 /// TTL of answers for special names, seconds: they never change (RFC 6303 §3 uses 10,800 s).
 pub const SPECIAL_TTL_S: u32 = 10_800;
 
+/// TTL of the RESINFO record, seconds: it changes with the settings, at a start.
+pub const RESINFO_TTL_S: u32 = 3_600;
+
+const RESOLVER_ARPA: &[u8] = b"\x08resolver\x04arpa\0";
 const LOCALHOST: &[u8] = b"\x09localhost\0";
 const RNAME: &[u8] = b"\x06nobody\x07invalid\0";
 const LOOPBACK_REVERSE: &[u8] = b"\x011\x010\x010\x03127\x07in-addr\x04arpa\0";
@@ -49,6 +53,8 @@ pub struct LocalAnswer {
     pub ancount: u16,
     /// Authority records in `body`.
     pub nscount: u16,
+    /// Whether the answer says so (AA).
+    pub is_authoritative: bool,
 }
 
 /// What the site's records say of one name.
@@ -67,6 +73,8 @@ pub struct LocalNames {
     /// Every name that one of `own` lies below.
     ancestors: HashSet<Box<[u8]>>,
     special: HashMap<Box<[u8]>, Special>,
+    /// RDATA of the RESINFO record at resolver.arpa; empty: there is none.
+    resinfo: Vec<u8>,
 }
 
 impl LocalNames {
@@ -86,7 +94,13 @@ impl LocalNames {
             own_lengths[name.len() / 64 % 4] |= 1 << (name.len() % 64);
             ancestors.extend(suffixes(name).skip(1).map(|(_, suffix)| Box::from(suffix)));
         }
-        LocalNames { own, own_lengths, ancestors, special: special_zones() }
+        LocalNames { own, own_lengths, ancestors, special: special_zones(), resinfo: Vec::new() }
+    }
+
+    /// The same with this RDATA of the RESINFO record at resolver.arpa.
+    #[must_use]
+    pub fn with_resinfo(self, resinfo: Vec<u8>) -> Self {
+        LocalNames { resinfo, ..self }
     }
 
     /// The answer to `query` if its name is ours; None sends it on.
@@ -133,6 +147,19 @@ impl LocalNames {
                 _ => (),
             }
         }
+        if qtype == TYPE_RESINFO && qname == RESOLVER_ARPA && !self.resinfo.is_empty() {
+            // RFC 9606 §3: without AA a client must not believe that the record is this resolver's own.
+            let mut body = Vec::new();
+            record(Owner::Pointer(QNAME_POINTER), TYPE_RESINFO, RESINFO_TTL_S, &self.resinfo, &mut body);
+            let (ancount, nscount) = (1, 0);
+            return Some(LocalAnswer {
+                rcode: RCODE_NOERROR,
+                body,
+                ancount,
+                nscount,
+                is_authoritative: true,
+            });
+        }
         if qname == LOOPBACK_REVERSE && qtype == TYPE_PTR {
             return Some(positive(TYPE_PTR, LOCALHOST));
         }
@@ -168,14 +195,14 @@ impl Own {
         if ancount == 0 {
             return negative(RCODE_NOERROR, 0, LOCAL_TTL_S);
         }
-        LocalAnswer { rcode: RCODE_NOERROR, body, ancount, nscount: 0 }
+        LocalAnswer { rcode: RCODE_NOERROR, body, ancount, nscount: 0, is_authoritative: false }
     }
 }
 
 fn positive(rtype: u16, rdata: &[u8]) -> LocalAnswer {
     let mut body = Vec::new();
     record(Owner::Pointer(QNAME_POINTER), rtype, SPECIAL_TTL_S, rdata, &mut body);
-    LocalAnswer { rcode: RCODE_NOERROR, body, ancount: 1, nscount: 0 }
+    LocalAnswer { rcode: RCODE_NOERROR, body, ancount: 1, nscount: 0, is_authoritative: false }
 }
 
 /// A negative answer whose SOA's owner is the qname from `owner_offset` on.
@@ -191,7 +218,7 @@ fn negative(rcode: u16, owner_offset: u16, ttl_s: u32) -> LocalAnswer {
     };
     let mut body = Vec::new();
     soa_record(Owner::Pointer(QNAME_POINTER + owner_offset), &soa, ttl_s, &mut body);
-    LocalAnswer { rcode, body, ancount: 0, nscount: 1 }
+    LocalAnswer { rcode, body, ancount: 0, nscount: 1, is_authoritative: false }
 }
 
 /// Every special name ends in one of these (a label may contain such octets by chance).

@@ -193,6 +193,10 @@ pub struct Rule {
     pub ede: u16,
     /// The text beside the code.
     pub ede_text: String,
+    /// Member `c` of a structured DNS error, as JSON; empty: no contact may be told.
+    pub contacts_json: String,
+    /// Member `j` of it; both empty: nothing may be told.
+    pub reason_json: String,
     /// Unix seconds of `from`; -inf: always.
     pub starts_at: f64,
     /// Unix seconds of `until`; +inf: never.

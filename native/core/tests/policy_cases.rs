@@ -11,7 +11,8 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::flow::{Clients, Flow, FlowConfig, Outcome, Peer, Standing, Tallies, Transport};
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{
-    policy_answer, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable, Verdict,
+    policy_answer, AnswerForm, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable,
+    StructuredErrors, Verdict,
 };
 use resolver_core::wire::is_at_or_below;
 use resolver_core::wire::outcomes::{ChainLink, Response};
@@ -81,6 +82,7 @@ struct AnswerFact {
     kept: Option<(String, u16)>,
     limit: usize,
     later_s: f64,
+    structured: Option<(u16, u8, String, String)>,
     answer: Option<String>,
 }
 
@@ -186,8 +188,14 @@ fn told_answer(table: &PolicyTable, fact: &AnswerFact, judgements: &[Verdict], n
     };
     let kept = fact.kept.as_ref().map(|(chain, count)| (octets(chain), *count));
     let kept = kept.as_ref().map(|(chain, count)| (&**chain, *count));
+    let structured = fact.structured.clone().map(|(option_code, sub_error, organization, language)| {
+        let form = StructuredErrors { option_code, sub_error, organization, language };
+        assert!(form.is_asked_by(&query));
+        form
+    });
+    let form = AnswerForm { limit: fact.limit, kept, structured: structured.as_ref() };
     let mut out = b"left over".to_vec();
-    match policy_answer(table, &query, &verdict, fact.limit, now + fact.later_s, kept, &mut out) {
+    match policy_answer(table, &query, &verdict, form, now + fact.later_s, &mut out) {
         PolicyAnswer::Drop => None,
         PolicyAnswer::Redirect => Some("redirect".to_owned()),
         PolicyAnswer::Written { rcode } => {
@@ -242,6 +250,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         limiter: None,
         rotate_addresses: true,
         local: LocalNames::new(&[]),
+        structured_errors: None,
         keepalive_units: 100,
         in_flight_max: 8,
         waiters_max: 8,

@@ -126,6 +126,7 @@ impl QueryContext<'_> {
                 body: &local.body,
                 ancount: local.ancount,
                 nscount: local.nscount,
+                aa: local.is_authoritative,
                 ..self.reply(query, local.rcode)
             };
             self.good_until = f64::INFINITY;

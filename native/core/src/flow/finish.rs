@@ -405,6 +405,7 @@ mod tests {
             limiter: None,
             rotate_addresses: true,
             local: LocalNames::new(&[]),
+            structured_errors: None,
             keepalive_units: 100,
             in_flight_max: 8,
             waiters_max: 8,

@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use super::peer::Peer;
 use super::state::{Flow, Policy};
 use super::tallies::{Ending, HitId, Reason, Source, Tallies};
-use crate::policy::{policy_answer, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
+use crate::policy::{policy_answer, AnswerForm, PolicyAction, PolicyAnswer, PolicyTable, Verdict};
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
 use crate::wire::turning::Turning;
@@ -81,7 +81,9 @@ impl QueryContext<'_> {
     pub fn deny(&mut self, query: &Query, verdict: &Verdict, kept: Option<(&[u8], u16)>) -> Outcome {
         let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
-        match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {
+        let structured = self.flow.config.structured_errors.as_ref().filter(|form| form.is_asked_by(query));
+        let form = AnswerForm { limit, kept, structured };
+        match policy_answer(self.table, query, verdict, form, self.now, self.out) {
             PolicyAnswer::Written { rcode } => {
                 self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
             }

@@ -17,7 +17,7 @@ use super::tallies::{Hit, HitId, Hits, Registry, Row};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
 use crate::local::LocalNames;
-use crate::policy::{PolicyTable, GROUPS_MAX};
+use crate::policy::{PolicyTable, StructuredErrors, GROUPS_MAX};
 use crate::records::{HitLabels, Kind};
 
 /// What is fixed for the life of a flow.
@@ -30,6 +30,8 @@ pub struct FlowConfig {
     pub rotate_addresses: bool,
     /// Names of this site, and the special ones.
     pub local: LocalNames,
+    /// How clients that ask for it are told why a name is blocked; None: as all others.
+    pub structured_errors: Option<StructuredErrors>,
     /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
     pub keepalive_units: u16,
     /// Questions in flight, over all threads.

@@ -2,14 +2,15 @@
 //!
 //! Knows: verdicts, the records and errors that each action means.  Does not know: which rule wins.
 
+use super::structured::StructuredErrors;
 use super::table::PolicyTable;
 use super::template::{errors_of, Template};
 use crate::verdict::{LocalData, PolicyAction, Rule, Verdict};
 use crate::wire::encode::{encode_response, Reply};
 use crate::wire::names::NAME_OCTETS_MAX;
 use crate::wire::numbers::{
-    FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_REFUSED, TYPE_A, TYPE_AAAA,
-    TYPE_CNAME,
+    FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, OPTION_EXTENDED_ERROR, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_REFUSED,
+    TYPE_A, TYPE_AAAA, TYPE_CNAME,
 };
 use crate::wire::query::Query;
 use crate::wire::records::{record, Owner, QNAME_POINTER};
@@ -36,6 +37,25 @@ pub enum PolicyAnswer {
     Redirect,
 }
 
+/// What an answer must fit, and in which form it is told.
+#[derive(Clone, Copy)]
+pub struct AnswerForm<'a> {
+    /// Octets the message may have.
+    pub limit: usize,
+    /// The chain that leads from the question to a denied later name: its records, with their TTLs as they now
+    /// are, and their count.
+    pub kept: Option<(&'a [u8], u16)>,
+    /// The client asked for its errors in this form.
+    pub structured: Option<&'a StructuredErrors>,
+}
+
+impl AnswerForm<'_> {
+    /// An answer without a chain, whose errors are plain.
+    pub fn plain(limit: usize) -> AnswerForm<'static> {
+        AnswerForm { limit, kept: None, structured: None }
+    }
+}
+
 /// One blocked question and what is said of it.
 struct Denial<'a> {
     query: &'a Query<'a>,
@@ -51,19 +71,19 @@ struct Denial<'a> {
     limit: usize,
     /// The chain that leads from the question to a denied later name, and its count of records.
     kept: (&'a [u8], u16),
+    /// The client asked for its errors in this form.
+    structured: Option<&'a StructuredErrors>,
 }
 
 /// Write the whole message that says `verdict` blocks the name it denies; `out` is emptied first.
 ///
-/// `kept` is the chain that leads from the question to a denied later name: its records, with their TTLs as
-/// they now are, and their count.  `limit` is in octets, `now` in monotonic seconds.
+/// `now` is in monotonic seconds.
 pub fn policy_answer(
     table: &PolicyTable,
     query: &Query<'_>,
     verdict: &Verdict,
-    limit: usize,
+    form: AnswerForm<'_>,
     now: f64,
-    kept: Option<(&[u8], u16)>,
     out: &mut Vec<u8>,
 ) -> PolicyAnswer {
     out.clear();
@@ -82,15 +102,16 @@ pub fn policy_answer(
         is_qname: verdict.denied.as_deref().map_or(true, |denied| *denied == *query.qname),
         // Past the boundary only until the tables are swapped: then answer, but let nobody keep it.
         ttl_s: if remaining_s < f64::from(rule.ttl_s) { remaining_s as u32 } else { rule.ttl_s },
-        limit,
-        kept: kept.unwrap_or((&[], 0)),
+        limit: form.limit,
+        kept: form.kept.unwrap_or((&[], 0)),
+        structured: form.structured,
     };
     match verdict.action {
         PolicyAction::Drop => PolicyAnswer::Drop,
         PolicyAction::Refused => denial.refuse(out),
         PolicyAction::TcpOnly => {
             // Not blocked, so no error is told: the client is to come back over a stream.
-            encode_response(query, &Reply { limit, truncated: true, ..Reply::default() }, out);
+            encode_response(query, &Reply { limit: form.limit, truncated: true, ..Reply::default() }, out);
             PolicyAnswer::Written { rcode: RCODE_NOERROR as u8 }
         }
         PolicyAction::Sinkhole => denial.give(out).unwrap_or_else(|| denial.deny(verdict, out)),
@@ -240,7 +261,9 @@ impl Denial<'_> {
         body_end: usize,
         out: &mut Vec<u8>,
     ) -> PolicyAnswer {
-        if out.len() > self.limit {
+        if let Some(structured) = self.structured {
+            self.restate(structured, (rcode, ancount, nscount), body_end, out);
+        } else if out.len() > self.limit {
             let body = out.get(self.query.question_end..body_end).unwrap_or(&[]).to_vec();
             let errors = errors_of(self.rule);
             let reply = Reply {
@@ -255,6 +278,25 @@ impl Denial<'_> {
             encode_response(self.query, &reply, out);
         }
         PolicyAnswer::Written { rcode: rcode as u8 }
+    }
+
+    /// The same message with its error as JSON, for the client that asked for that.
+    #[cold]
+    fn restate(
+        &self,
+        structured: &StructuredErrors,
+        (rcode, ancount, nscount): (u16, u16, u16),
+        body_end: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let body = out.get(self.query.question_end..body_end).unwrap_or(&[]).to_vec();
+        let room = self.limit.checked_sub(self.query.question_end + body.len());
+        let value = room.and_then(|room| structured.option_value(self.rule, room));
+        let option = value.as_deref().map(|value| (OPTION_EXTENDED_ERROR, value));
+        let options = option.as_slice();
+        let reply =
+            Reply { rcode, body: &body, ancount, nscount, limit: self.limit, options, ..Reply::default() };
+        encode_response(self.query, &reply, out);
     }
 }
 

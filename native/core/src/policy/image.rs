@@ -18,7 +18,7 @@ use crate::verdict::Rule;
 /// What every image starts with.
 pub const MAGIC: &[u8; 8] = b"XRPOLICY";
 /// The only format that is read.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// Octets of the header.
 pub const HEADER_OCTETS: usize = 256;
 /// Where the checksum stands in the header, up to its end.
@@ -351,8 +351,8 @@ mod tests {
         assert_eq!(reason(vec![0; 300]), "no policy image");
         let mut octets = vec![0; 300];
         octets[..8].copy_from_slice(MAGIC);
-        assert_eq!(reason(octets.clone()), "format version 0, this program reads 4");
-        octets[8] = 4;
+        assert_eq!(reason(octets.clone()), "format version 0, this program reads 5");
+        octets[8] = 5;
         assert_eq!(reason(octets.clone()), "300 octets, its header says 0");
         octets[16..18].copy_from_slice(&300u16.to_le_bytes());
         assert_eq!(reason(octets), "a section lies outside the file");

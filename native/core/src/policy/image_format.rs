@@ -7,7 +7,7 @@ use std::fmt;
 /// Octets of one record of CLASSES.
 pub const CLASS_OCTETS: usize = 16;
 /// Octets of one record of RULES.
-pub const RULE_OCTETS: usize = 64;
+pub const RULE_OCTETS: usize = 72;
 /// Octets of one record of INTERVALS.
 pub const INTERVAL_OCTETS: usize = 24;
 /// Octets of one record of REFS.

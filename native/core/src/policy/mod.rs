@@ -10,6 +10,7 @@ mod image_format;
 mod probes;
 mod responses;
 pub mod rules;
+pub mod structured;
 mod suffixes;
 pub mod table;
 mod template;
@@ -17,8 +18,9 @@ mod template;
 pub use crate::verdict::{
     Exemption, Judgement, LocalData, Mode, PolicyAction, Rule, RuleForm, RuleKind, RuleMatch, Verdict,
 };
-pub use answer::{policy_answer, PolicyAnswer};
+pub use answer::{policy_answer, AnswerForm, PolicyAnswer};
 pub use image::Image;
 pub use image_format::ImageUnusable;
 pub use probes::{Place, Probes, NAMES_ABREAST};
+pub use structured::StructuredErrors;
 pub use table::{PolicyTable, EVERYBODY, GROUPS_MAX};

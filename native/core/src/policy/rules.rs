@@ -133,6 +133,11 @@ fn array_of<'m>(meta: &'m Value, key: &str) -> Result<&'m Vec<Value>, ImageUnusa
 fn read_rule(octets: &[u8], strings: &[u8], words: &Value) -> Option<Rule> {
     let text = slice_at(strings, u32_at(octets, 12)?, u32_at(octets, 48)?)?;
     let local = slice_at(strings, u32_at(octets, 52)?, u32_at(octets, 56)?)?;
+    let contacts_octets = u32::from(u16_at(octets, 62)?);
+    let told_at = u32_at(octets, 64)?;
+    let contacts = slice_at(strings, told_at, contacts_octets)?;
+    let reason_at = told_at.checked_add(contacts_octets)?;
+    let reason = slice_at(strings, reason_at, u32::from(u16_at(octets, 68)?))?;
     let starts_at = f64::from_bits(u64_at(octets, 32)?);
     let ends_at = f64::from_bits(u64_at(octets, 40)?);
     if starts_at.is_nan() || ends_at.is_nan() {
@@ -151,6 +156,8 @@ fn read_rule(octets: &[u8], strings: &[u8], words: &Value) -> Option<Rule> {
         sinkhole_ipv6: octets.get(16..32)?.try_into().ok()?,
         ede: u16_at(octets, 2)?,
         ede_text: std::str::from_utf8(text).ok()?.to_owned(),
+        contacts_json: std::str::from_utf8(contacts).ok()?.to_owned(),
+        reason_json: std::str::from_utf8(reason).ok()?.to_owned(),
         starts_at,
         ends_at,
         local_data: if local.is_empty() { None } else { Some(read_local_data(local)?) },

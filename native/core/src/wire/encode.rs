@@ -23,9 +23,9 @@ pub const EDE_TEXT_OCTETS_MAX: usize = 200;
 pub const ANY_GROWTH_HALVES: usize = 3;
 
 /// Root owner, type, class, TTL and RDLENGTH of an OPT.
-const OPT_OCTETS: usize = 11;
+pub const OPT_OCTETS: usize = 11;
 /// Option code, length and INFO-CODE (RFC 8914 §2).
-const EDE_OCTETS: usize = 6;
+pub const EDE_OCTETS: usize = 6;
 /// RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
 const COPIED_FLAGS: u16 = FLAG_RD | FLAG_CD;
 

@@ -84,6 +84,7 @@ labelled! {
     TYPE_ANY = 255, "ANY";
     TYPE_URI = 256, "URI";
     TYPE_CAA = 257, "CAA";
+    TYPE_RESINFO = 261, "RESINFO";
 }
 
 labelled! {

@@ -18,7 +18,7 @@ use resolver_core::flow::{
     UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
-use resolver_core::policy::{Image, PolicyTable};
+use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
 use resolver_core::records::{ring, LineFormat, Lines, Records, ShownClients, Source};
 use resolver_core::wire::{accept_response, Accepted, Question};
 
@@ -97,6 +97,12 @@ impl Flows {
             limiter: Some(RateLimiter::new(LIMIT_QPS)),
             rotate_addresses: true,
             local: LocalNames::new(&[(PRINTER.to_vec(), vec![printer])]),
+            structured_errors: Some(StructuredErrors {
+                option_code: 65001,
+                sub_error: 5,
+                organization: "\"o\":\"Example\"".to_owned(),
+                language: "\"l\":\"en\"".to_owned(),
+            }),
             keepalive_units: 100,
             in_flight_max: 64,
             waiters_max: 8,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use resolver_core::policy::{policy_answer, Image, Judgement, PolicyTable, GROUPS_MAX};
+use resolver_core::policy::{policy_answer, AnswerForm, Image, Judgement, PolicyTable, GROUPS_MAX};
 use resolver_core::wire::{accept_response, parse_query, Accepted, Response};
 
 use super::answers::sent_for;
@@ -81,7 +81,7 @@ impl Target for Images {
                 self.blocked += 1;
                 let octets = message::query(7, name, 1, true, false);
                 let query = parse_query(&octets).map_err(|_| "a whole query was refused")?;
-                policy_answer(&table, &query, &verdict, 1232, 0.0, None, &mut out);
+                policy_answer(&table, &query, &verdict, AnswerForm::plain(1232), 0.0, &mut out);
                 continue;
             }
             for response in &self.responses {

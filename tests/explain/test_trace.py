@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resolver.cli.trace import RuleResult, trace_address, traced_rules
+from resolver.explain.trace import RuleResult, trace_address, traced_rules
 from resolver.wire.names import name_from_text as n
 from tests.support.policy_maker import PolicyMaker, make_rule
 

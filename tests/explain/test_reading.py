@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.cli.reading import qtype_from_text, read_reply, show_extended_error, show_rcode
+from resolver.explain.reading import qtype_from_text, read_reply, show_extended_error, show_rcode
 from resolver.wire.encode import encode_query, encode_response
 from resolver.wire.names import name_from_text
 from resolver.wire.query import Query, parse_query

@@ -5,16 +5,51 @@ Knows: what an explanation holds.  Does not know: how it was found, which words 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Protocol
 
-from resolver.cli.moments import iso_moment
-from resolver.cli.reading import ShownReply
-from resolver.cli.trace import TracedRule, form_text
-from resolver.policy.verdict import PolicyRule, Verdict
-from resolver.publishing.register_store import Entry
+from resolver.explain.near_rules import NearRule
+from resolver.explain.reading import ShownReply
+from resolver.explain.trace import TracedRule, form_text
+from resolver.moments import iso_moment
+from resolver.policy.verdict import PolicyRule, RuleMatch, Verdict
 from resolver.wire.idn import unicode_name
+
+WHY_HIDDEN = "confidential"
+"""Why a rule decides or not, where even that would say too much."""
+
+
+class Recorded(Protocol):
+    """What a register says of a name."""
+
+    @property
+    def list(self) -> str:
+        """The list that the register's file is."""
+
+    @property
+    def line(self) -> int:
+        """Of that file."""
+
+    @property
+    def id(self) -> str:
+        """The register's own."""
+
+    @property
+    def written(self) -> str:
+        """What is asked for, as written."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is no rule; empty: it is one."""
+
+    @property
+    def provenance(self) -> str:
+        """The decision in words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,21 +80,59 @@ class Explanation:
     blocklist: str
     zone: tzinfo
     """The time zone of the blocklist's dates."""
-    records: tuple[Entry, ...]
+    records: Sequence[Recorded]
     """What registers on the blocklist's lists say of the name, and of names above it."""
     nxdomain_why: str
     """Why NXDOMAIN may be the answer, or not; empty where there is no question of it."""
+    near: tuple[NearRule, ...] | None = None
+    """The nearest rules that did not decide; None: nobody asked for them."""
 
     @property
     def decider(self) -> PolicyRule | None:
         """The rule that decided."""
         return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
 
+    def for_others(self) -> Explanation:
+        """The same for readers outside: nothing of what is confidential but that it is."""
+        secret = {key for key, order in self.orders.items() if order.get("confidential")}
+        # Why there is an exception from what is confidential would say what it is.
+        hides = any(one.rule.is_confidential for one in self.trace)
+
+        def told(rule: PolicyRule) -> PolicyRule:
+            if rule.is_confidential:
+                return replace(rule, concealed=None, orders=(), category="", reason="", ticket="")
+            rule = replace(rule, orders=tuple(order for order in rule.orders if order not in secret))
+            return replace(rule, reason="", ticket="") if hides else rule
+
+        def told_match(match: RuleMatch | None) -> RuleMatch | None:
+            if match is None or not match.rule.is_confidential:
+                return match and replace(match, rule=told(match.rule))
+            return replace(match, rule=told(match.rule), file="", line=0)
+
+        verdict = self.verdict
+        if verdict is not None:
+            match, shadow = told_match(verdict.match), told_match(verdict.shadow)
+            verdict = replace(verdict, match=match, shadow=shadow)
+        trace = [
+            replace(one, rule=told(one.rule), why=WHY_HIDDEN, file="", line=0)
+            if one.rule.is_confidential
+            else replace(one, rule=told(one.rule))
+            for one in self.trace
+        ]
+        return replace(
+            self,
+            verdict=verdict,
+            trace=trace,
+            orders={key: order for key, order in self.orders.items() if key not in secret},
+            cited=tuple(order for order in self.cited if order not in secret and order in self.orders),
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         verdict, rule = self.verdict, self.decider
         match = verdict.match if verdict is not None else None
         shadow = verdict.shadow if verdict is not None else None
+        near = {} if self.near is None else {"why_not": [rule.as_json() for rule in self.near]}
         return {
             "asked": self.asked,
             "name": self.name,
@@ -100,4 +173,5 @@ class Explanation:
                 "upstreams": list(self.upstreams),
                 "reply": self.reply.as_json() if self.reply is not None else None,
             },
+            **near,
         }

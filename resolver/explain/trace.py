@@ -10,7 +10,7 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
-from resolver.cli.moments import iso_moment
+from resolver.moments import iso_moment
 from resolver.policy.image import Tier
 from resolver.policy.table import PolicyTable
 from resolver.policy.trace import Candidate, Trace
@@ -152,6 +152,23 @@ def _fate_of(candidate: Candidate, trace: Trace) -> RuleResult:
     if candidate.form is not RuleForm.SUBTREE and (candidate.form is RuleForm.EXACT) is not is_own_name:
         return RuleResult.OUT_OF_REACH
     return _state_fate(candidate.rule, candidate.is_for_group, trace.at)
+
+
+def state_of(rule: PolicyRule, is_for_group: bool, wall: float) -> str:
+    """Why a rule takes no part as of `wall`, in words; empty: it does."""
+    match _state_fate(rule, is_for_group, wall):
+        case RuleResult.OTHER_CLIENTS:
+            return "it is for other clients"
+        case RuleResult.DISABLED:
+            return "its mode is disabled"
+        case RuleResult.EXPIRED:
+            return f"not in force since {iso_moment(rule.ends_at)}"
+        case RuleResult.FUTURE:
+            return f"not in force before {iso_moment(rule.starts_at)}"
+        case RuleResult.SHADOW:
+            return "its mode is shadow: counted, not enforced"
+        case _:
+            return ""
 
 
 def _state_fate(rule: PolicyRule, is_for_group: bool, wall: float) -> RuleResult:

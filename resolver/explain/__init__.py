@@ -1,0 +1,1 @@
+"""What would be decided about a name, and the whole trace of why, for people and programs."""
