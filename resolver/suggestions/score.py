@@ -12,8 +12,11 @@ on names that people reported as imitations, and on popular names (`benchmarks/s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
+from resolver.known_names.infrastructure import infrastructure
+from resolver.known_names.shared_platforms import above_shared_platforms, shared_platforms
 from resolver.suggestions.confusables import flat, plain_letters, skeleton
 from resolver.suggestions.names import label_text, registrable
 from resolver.suggestions.slips import SLIP_CHARS_MIN, shortened, slip
@@ -86,15 +89,18 @@ class _Label(NamedTuple):
 class Index:
     """All listed exchanges, ready to be compared with."""
 
-    def __init__(self, listed: Iterable[Listed]) -> None:
-        """At most `SPELLINGS_MAX` spellings are kept, the first ones."""
+    def __init__(self, listed: Iterable[Listed], decided: Iterable[bytes] = ()) -> None:
+        """At most `SPELLINGS_MAX` spellings are kept, the first ones.
+
+        `decided`: names (wire form) that somebody has decided about already, besides those that are listed.
+        """
         self._exact: dict[str, Spelling] = {}
         self._skeletons: dict[str, Spelling] = {}
         self._starts: dict[str, list[tuple[str, Spelling]]] = {}
         self._shortened: dict[str, list[Spelling]] = {}
         self._official: dict[str, Listed] = {}
         exchanges = list(listed)
-        self._owners = frozenset(owner for exchange in exchanges for owner in exchange.owners)
+        self._decided = frozenset(decided).union(*(exchange.owners for exchange in exchanges))
         # A name says more of whom it is than labels that somebody once had.
         for spellings in (named, labelled):
             for exchange in exchanges:
@@ -124,11 +130,11 @@ class Index:
     def look(self, name: bytes) -> Likeness | None:
         """What `name` (a wire name of any case, any octets) looks like; None: nothing that is listed.
 
-        Names that are listed, and what is under them, look like nothing: they are decided.
+        What is listed or decided, and what is under it, looks like nothing; neither do names that many share.
         """
         name = name.lower()
         owner = registrable(name)
-        if owner is None or any(name[at:] in self._owners for at in suffix_offsets(name)):
+        if owner is None or owner in _shared() or self.is_decided(name):
             return None
         official = self._official_at(owner)
         if official is not None:
@@ -145,6 +151,10 @@ class Index:
         exchange = best.spelling.exchange
         reasons = dict.fromkeys(one.reason for one in found if one.spelling.exchange is exchange)
         return Likeness(owner, exchange, round(best.score, 2), tuple(reasons)[:REASONS_MAX])
+
+    def is_decided(self, name: bytes) -> bool:
+        """Whether `name` (wire form, lower case), or what it is under, is listed or decided."""
+        return any(name[at:] in self._decided for at in suffix_offsets(name))
 
     def _official_at(self, owner: bytes) -> Listed | None:
         return self._official.get(name_to_text(owner)) if self._official else None
@@ -227,6 +237,12 @@ class Index:
                 if best is None or found.score > best.score:
                     best, where = found, name[at:]
         return best, where
+
+
+@cache
+def _shared() -> frozenset[bytes]:
+    """Names under which strangers live: to block one of them is never advised."""
+    return frozenset((*shared_platforms(), *above_shared_platforms(), *infrastructure()))
 
 
 def _same(spelling: Spelling, label: _Label) -> _Found:

@@ -44,7 +44,7 @@ def shortened(text: str) -> Iterator[str]:
 
 
 def slip(text: str, meant: str) -> float:
-    """How surely `text` is `meant` with one slip, 0 to 1; 0: it is none or more than one, or both are alike."""
+    """How surely `text` is `meant` with one slip, 0 to 1; 0: it is none, or more than one."""
     if text == meant:
         return 0.0
     longer, shorter = (text, meant) if len(text) > len(meant) else (meant, text)
@@ -59,7 +59,7 @@ def slip(text: str, meant: str) -> float:
 
 
 def _kind_of(longer: str, shorter: str, same: int) -> str:
-    """Which slip lies between two texts, a key of `_WORTH`; empty: none.  `same`: letters alike at the start."""
+    """The slip between two texts, a key of `_WORTH`; empty: none.  `same`: letters alike at the start."""
     if len(longer) == len(shorter) + 1:
         if longer[same + 1 :] != shorter[same:]:
             return ""
