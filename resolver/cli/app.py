@@ -18,6 +18,7 @@ from resolver.cli.editing import editing
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
 from resolver.cli.order_app import order_commands
+from resolver.cli.suggestions_app import suggestion_commands
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(editing)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")
+app.add_typer(suggestion_commands, name="suggestions")
 
 
 class SchemaKind(StrEnum):

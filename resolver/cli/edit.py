@@ -1,4 +1,4 @@
-"""How commands change the blocklist's text: edited, read again, checked as the server checks it, then written.
+"""How commands change the blocklist's text: edited, read again, checked like the server does, then written.
 
 Knows: the steps and their order.  Does not know: what is changed and why.
 Theory: nothing is written that was not read again, checked as the server checks it, and held against what

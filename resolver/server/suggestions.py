@@ -96,6 +96,7 @@ class Suggestions:
                 continue
             self._index = await asyncio.to_thread(self._known.index)
             self.sink.follow(self._index)
+            _log.info("for suggestions, names are held against %d exchanges", len(self._known.listed))
 
     async def _keep(self) -> None:
         while True:

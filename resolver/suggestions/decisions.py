@@ -1,9 +1,9 @@
 """What people decided about suggestions: which they dismissed and which they accepted, who and when.
 
 Knows: the file, its limits.  Does not know: names that were asked for, what a decision does.
-Theory: commands write this file and the server only reads it, so the two never write one file.  Two people may
-decide at the same moment: whoever changes the file holds its lock.  Full, it forgets the oldest decision: then
-a dismissed name may come again.
+Theory: commands write this file and the server only reads it, so the two never write one file.  Two people
+may decide at the same moment: whoever changes the file holds its lock.  Full, it forgets the oldest decision:
+then a dismissed name may come again.
 """
 
 from __future__ import annotations
