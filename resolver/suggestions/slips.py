@@ -30,7 +30,7 @@ _WORTH: Final = {
     "changed at an end": (0.45, 0.50, 0.65),
     "added at an end": (0.50, 0.68, 0.68),
 }
-END_OF_LONG: Final = 0.75
+END_OF_LONG: Final = 0.8
 
 
 def shortened(text: str) -> Iterator[str]:
