@@ -1,8 +1,8 @@
 """Whom a reported name imitates, decided without the scorer that is measured.
 
 Knows: names of exchanges, difflib.  Does not know: `resolver.suggestions`.
-Theory: all reported names are frauds around crypto money, so one that spells the name of an exchange means
-it, and so does one of which a part is nearly that (the ratio of difflib, by which `order import` finds slips).
+Theory: all reported names are frauds around crypto money, so one that spells an exchange's name means it, and
+so does one of which a part is nearly that (the ratio of difflib, by which `order import` finds slips).
 Left out are names of exchanges that are words for the money itself, and parts of names that innocent names
 have, too: words are no slips.  A suggestion that the judge does not share counts as wrong, and what it finds
 beyond that as missed.

@@ -2,9 +2,9 @@
 
     python -m benchmarks suggestions
 
-Knows: which suggestion counts as right, how the halves are made, what is printed.  Does not know: how a name is
-scored, where the data is from.
-A suggestion of a reported name is right if the judge finds the same exchange in it.  It is wrong for any other
+Knows: which suggestion counts as right, how the halves are made, what is printed.  Does not know: how a name
+is scored, where the data is from.
+A suggestion of a reported name is right if the judge finds the same exchange in it, and wrong for any other
 reported name, and for every name that is what it seems, though some of these are the exchanges' own.  Names
 are taken once for each that somebody registered, and halved by their hash: who tunes looks at the errors of
 half A alone.  The base rate is what the packages make it, so beside precision stands what it would be where

@@ -17,6 +17,7 @@ from typing import Final
 
 from resolver.children import run_child_when_idle
 from resolver.observe.facts import SUGGESTION_STATES
+from resolver.plurals import counted
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.suggestions.advice import suggest
 from resolver.suggestions.decisions import DecisionsUnusable, read_decisions
@@ -86,17 +87,18 @@ class Suggestions:
         while True:
             await self._is_asked.wait()
             self._is_asked.clear()
-            try:
-                self._known = await self._read(self._blocklist)
-            except (ValueError, KeyError, TypeError, OSError, TimeoutError) as error:
-                # What was known before still stands.
-                self._say_once(
-                    f"the exchanges cannot be read for suggestions: {error or type(error).__name__}"
-                )
-                continue
-            self._index = await asyncio.to_thread(self._known.index)
-            self.sink.follow(self._index)
-            _log.info("for suggestions, names are held against %d exchanges", len(self._known.listed))
+            await self.read_exchanges()
+
+    async def read_exchanges(self) -> None:
+        """Read the blocklist, and hold names against it; unreadable, what was known before still stands."""
+        try:
+            self._known = await self._read(self._blocklist)
+        except (ValueError, KeyError, TypeError, OSError, TimeoutError) as error:
+            self._say_once(f"exchanges cannot be read for suggestions: {error or type(error).__name__}")
+            return
+        self._index = await asyncio.to_thread(self._known.index)
+        self.sink.follow(self._index)
+        _log.info("for suggestions, names are held against %s", counted(len(self._known.listed), "exchange"))
 
     async def _keep(self) -> None:
         while True:

@@ -273,7 +273,7 @@ def _beside(spelling: Spelling, label: _Label, at: int) -> _Found:
     if spelling.is_common:
         return _Found(spelling, 0.2 if unknown else 0.4 if text not in label.tokens else 0.6, reason)
     is_much = any(len(word) > 2 and (word in MONEY_WORDS or word in DOOR_WORDS) for word in words)
-    if words_in(joined, 3) is not None and words_in(text) is None:
+    if words_in(joined, 3) is not None and words_in(text, 3) is None:
         factor = 0.5  # `bitcoinexchange` is two words, not the `coinex` that stands across them.
     elif not unknown:
         factor = 0.95 if is_much else 0.88

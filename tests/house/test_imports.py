@@ -35,6 +35,7 @@ LEVELS: dict[str, int] = {
     "observe": 4,
     "orders": 4,
     "registers": 5,
+    "suggestions": 5,
     "fetching": 6,
     "listeners": 6,
     "publishing": 6,
@@ -76,6 +77,7 @@ PURE_ROOMS = {
     "orders",
     "publishing",
     "registers",
+    "suggestions",
 }
 PURE_MODULES = {
     "resolver.forwarding.transaction",

@@ -130,6 +130,7 @@ FULL = Facts(
     event_loop_stalls=608,
     log_lines_dropped=101,
     sinks=(SinkFacts("log", 3101, 3102),),
+    suggestions={"open": 3103, "weak": 3104, "dismissed": 3105},
 )
 
 
