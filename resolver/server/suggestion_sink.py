@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ from resolver.wire.query import Malformed, parse_query
 
 REMEMBERED_MAX: Final = 50_000
 """Names whose result is remembered, some 8 MB; full, the table begins anew."""
+
+NEW_NAMES_PER_S_MAX: Final = 2_000
+"""Looked at; further ones are lost.  Usual ones cost 20 µs each, the worst that somebody can ask for ten times."""
 
 ALLOWED_SOURCES: Final = frozenset(("upstream", "cache", "stale"))
 """Where answers come from that policy let pass and that are no names of this network's own."""
@@ -56,6 +60,7 @@ class SuggestionSink:
         *,
         judged: Callable[[bytes], bool],
         wall: Callable[[], float],
+        now: Callable[[], float] = time.monotonic,
         own_zones: Iterable[bytes] = (),
     ) -> None:
         """`judged`: whether the policy in force says something about a name (wire form, lower case).
@@ -71,6 +76,10 @@ class SuggestionSink:
         self._own_zones = frozenset(own_zones)
         self._index = Index(())
         self._remembered: dict[tuple[Name, str], bytes | None] = {}
+        self._now = now
+        self._second = 0
+        self._looks = 0
+        """Names looked at in that second."""
         self._given_up = 0
 
     @property
@@ -87,6 +96,7 @@ class SuggestionSink:
             self._remembered = {}
 
     def write(self, taken: Taken, offset_s: float) -> None:
+        skipped = 0
         with self.lock:
             if len(self._index):
                 asked = (
@@ -95,11 +105,20 @@ class SuggestionSink:
                     else _of_lines(taken.lines("text", "hidden", 0))
                 )
                 today = datetime.fromtimestamp(self._wall(), UTC).date()
+                self._begin_second(int(self._now()))
                 for (name, exchange), queries in asked.items():
+                    if self._looks >= NEW_NAMES_PER_S_MAX and (name, exchange) not in self._remembered:
+                        skipped += queries
+                        continue
                     key = self._look(name, exchange)
                     if key is not None:
                         self.seen.count(key, queries, today, (exchange,) if exchange else ())
-            self.written += len(taken)
+            self.written += len(taken) - skipped
+            self._given_up += skipped
+
+    def _begin_second(self, second: int) -> None:
+        if second != self._second:
+            self._second, self._looks = second, 0
 
     def _look(self, name: Name, exchange: str) -> bytes | None:
         """The name to count for one that was asked; None: it is of no interest."""
@@ -108,6 +127,7 @@ class SuggestionSink:
             return remembered[name, exchange]
         if len(remembered) >= REMEMBERED_MAX:
             remembered.clear()
+        self._looks += 1
         wire = name_from_text(name) if isinstance(name, str) else name.lower()
         key = remembered[name, exchange] = self._interest(wire, exchange)
         return key

@@ -32,7 +32,7 @@ from resolver.suggestions.spellings import (
     weigh,
 )
 from resolver.suggestions.words import DOOR_WORDS, MONEY_WORDS, WORD_CHARS_MAX, WORDS, says_much, words_in
-from resolver.wire.names import name_to_text, suffix_offsets
+from resolver.wire.names import suffix_offsets
 
 DEFAULT_SCORE_MIN: Final = 0.7
 """From here on a name is suggested."""
@@ -45,6 +45,10 @@ SHORT_CHARS: Final = 4
 START_CHARS: Final = 4
 """Of a spelling, by which it is found inside of a label."""
 CORE_CHARS_MIN: Final = SLIP_CHARS_MIN - 1
+INSIDE_MAX: Final = 4
+"""Spellings found inside of one label, from its front."""
+TOKENS_MAX: Final = 6
+"""Looked at of one label, from its front; of no registered name more are of use, and each costs 10 µs."""
 
 OFFICIAL_SCORE: Final = 0.99
 
@@ -98,7 +102,7 @@ class Index:
         self._skeletons: dict[str, Spelling] = {}
         self._starts: dict[str, list[tuple[str, Spelling]]] = {}
         self._shortened: dict[str, list[Spelling]] = {}
-        self._official: dict[str, Listed] = {}
+        self._official: dict[bytes, Listed] = {}
         exchanges = list(listed)
         self._decided = frozenset(decided).union(*(exchange.owners for exchange in exchanges))
         # A name says more of whom it is than labels that somebody once had.
@@ -107,8 +111,8 @@ class Index:
                 for text in spellings(exchange):
                     self._add(text, exchange)
         for exchange in exchanges:
-            for text in official_names(exchange):
-                self._official.setdefault(text, exchange)
+            for name in official_names(exchange):
+                self._official.setdefault(name, exchange)
 
     def __len__(self) -> int:
         """How many spellings there are."""
@@ -136,7 +140,7 @@ class Index:
         owner = registrable(name)
         if owner is None or owner in _shared() or self.is_decided(name):
             return None
-        official = self._official_at(owner)
+        official = self._official.get(owner)
         if official is not None:
             reason = f"is known as a name of {official.name} itself"
             return Likeness(owner, official, OFFICIAL_SCORE, (reason,), is_official=True)
@@ -155,9 +159,6 @@ class Index:
     def is_decided(self, name: bytes) -> bool:
         """Whether `name` (wire form, lower case), or what it is under, is listed or decided."""
         return any(name[at:] in self._decided for at in suffix_offsets(name))
-
-    def _official_at(self, owner: bytes) -> Listed | None:
-        return self._official.get(name_to_text(owner)) if self._official else None
 
     def _judge(self, text: str) -> list[_Found]:
         """What can be said of a registrable label (a U-label, lower case); what says most first."""
@@ -188,10 +189,14 @@ class Index:
     def _inside(self, label: _Label) -> Iterator[_Found]:
         """Spellings that stand in a longer label."""
         starts, flattened = self._starts, label.flat
+        left = INSIDE_MAX
         for at in range(len(flattened) - CONTAINED_CHARS_MIN + 1):
             for text, spelling in starts.get(flattened[at : at + START_CHARS], ()):
                 if len(text) < len(flattened) and flattened.startswith(text, at):
                     yield _beside(spelling, label, at)
+                    left -= 1
+                    if not left:
+                        return
 
     def _short(self, label: _Label) -> Iterator[_Found]:
         """Spellings too short to stand anywhere: at an end, beside words of money or doors only."""
@@ -200,7 +205,7 @@ class Index:
             spelling = self._exact.get(text)
             if spelling is not None and not spelling.is_common and rest and says_much(words_in(rest)):
                 yield _Found(spelling, 0.72, f"has {text} beside {rest}")
-        for number, token in enumerate(label.tokens if len(label.tokens) > 1 else ()):
+        for number, token in enumerate(label.tokens[:TOKENS_MAX] if len(label.tokens) > 1 else ()):
             spelling = self._exact.get(token) if len(token) == SPELLING_CHARS_MIN else None
             if spelling is not None and not spelling.is_common:
                 rest = "".join([*label.tokens[:number], *label.tokens[number + 1 :]])
@@ -298,12 +303,12 @@ def _cores(label: _Label) -> Iterator[tuple[str, float, str]]:
     if len(joined) <= SPELLING_CHARS_MAX:
         yield joined, 1.0, "is"
     if len(tokens) > 1:
-        for number, token in enumerate(tokens):
-            if len(token) >= CORE_CHARS_MIN:
+        for number, token in enumerate(tokens[:TOKENS_MAX]):
+            if CORE_CHARS_MIN <= len(token) <= SPELLING_CHARS_MAX:
                 rest = "".join([*tokens[:number], *tokens[number + 1 :]])
                 yield token, 0.95 if says_much(words_in(rest)) else 0.8, "has"
     core = _core(joined)
-    if core != joined and len(core) >= CORE_CHARS_MIN:
+    if core != joined and CORE_CHARS_MIN <= len(core) <= SPELLING_CHARS_MAX:
         yield core, 0.9, "has"
 
 

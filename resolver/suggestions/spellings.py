@@ -6,6 +6,7 @@ held against them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from resolver.known_names.public_suffixes import top_level_labels
 from resolver.suggestions.confusables import plain_letters
 from resolver.suggestions.names import label_text, registrable
 from resolver.suggestions.words import COMMON_NAMES, MONEY_WORDS, WORDS, words_in
-from resolver.wire.names import name_to_text
+from resolver.wire.names import name_from_text
 
 SPELLING_CHARS_MIN: Final = 3
 SPELLING_CHARS_MAX: Final = 40
@@ -67,13 +68,13 @@ def labelled(exchange: Listed) -> Iterator[str]:
             yield from _if_fit(plain_letters(label).replace("-", ""))
 
 
-def official_names(exchange: Listed) -> Iterator[str]:
-    """Domain names that the exchange itself goes by, those it is listed with left out."""
+def official_names(exchange: Listed) -> Iterator[bytes]:
+    """Domain names (wire form) that the exchange itself goes by, those it is listed with left out."""
     for text in (exchange.name, *exchange.aliases):
-        if "." in text and " " not in text:
-            yield text.lower()  # Binance.US
-    for owner in exchange.known_owners:
-        yield name_to_text(owner)
+        if "." in text:  # Binance.US
+            with contextlib.suppress(ValueError):
+                yield name_from_text(text)
+    yield from exchange.known_owners
 
 
 def weigh(text: str) -> tuple[float, bool]:

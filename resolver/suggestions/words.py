@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-LABEL_CHARS_MAX: Final = 63
-"""Longer texts are no label."""
+TEXT_CHARS_MAX: Final = 40
+"""Longer texts are not taken apart: that costs their length times that of the longest word."""
 
 MONEY_WORDS: Final = frozenset(
     """
@@ -92,7 +92,7 @@ def words_in(text: str, chars_min: int = 2) -> tuple[str, ...] | None:
 
     Digits count as a word, and so does nothing at all.
     """
-    if len(text) > LABEL_CHARS_MAX:
+    if len(text) > TEXT_CHARS_MAX:
         return None
     best: list[tuple[str, ...] | None] = [()] + [None] * len(text)
     for end in range(1, len(text) + 1):

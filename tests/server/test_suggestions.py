@@ -169,6 +169,23 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted(sink) == {"binance-login.example": 35}
 
 
+def test_a_flood_of_new_names_is_looked_at_in_part_and_the_rest_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suggestion_sink, "NEW_NAMES_PER_S_MAX", 10)
+    now = 5.0
+    sink = SuggestionSink(SeenNames(1), judged=lambda name: False, wall=lambda: WALL, now=lambda: now)
+    sink.follow(KNOWN.index())
+    sink.write([record("binance-login.example")], 0)
+    sink.write([record(f"n{number}.example") for number in range(30)], 0)
+    assert sink.lost == 21
+    sink.write([record("binance-login.example"), record("binance-shop.example")], 0)
+    assert counted(sink) == {"binance-login.example": 2} and sink.lost == 22
+    now = 6.0
+    sink.write([record("binance-shop.example")], 0)
+    assert counted(sink)["binance-shop.example"] == 1
+
+
 def test_what_is_given_up_is_lost() -> None:
     sink = make_sink()
     sink.give_up(7)
