@@ -37,17 +37,19 @@ quotes come escaped."""
 class QueryLog:
     """The sink that writes a line for each record; see `records.Sink`.
 
-    `clients`: `hidden`, `network` or `full`.  `only_hits`: of all it is given it writes what a rule blocks,
+    `clients`: `hidden`, `network` or `full`.  `only_blocked`: of all it is given it writes what a rule blocks,
     or would by a shadow rule.
     """
 
     name: Final = "log"
 
-    def __init__(self, writer: LogWriter, *, clients: str, line_format: str, only_hits: bool = False) -> None:
+    def __init__(
+        self, writer: LogWriter, *, clients: str, line_format: str, only_blocked: bool = False
+    ) -> None:
         self._writer = writer
         self._clients = clients
         self._format = line_format
-        self._only_hits = only_hits
+        self._only_blocked = only_blocked
         self._account = LineAccount()
         self._given_up = 0
 
@@ -66,12 +68,12 @@ class QueryLog:
             return
         count = len(taken)
         if isinstance(taken, list):
-            records = [record for record in taken if has_hit(record.verdict)] if self._only_hits else taken
+            records = [record for record in taken if has_hit(record.verdict)] if self._only_blocked else taken
             count = len(records)
             lines = lines_of(records, self._format, self._clients, offset_s)
         else:
             lines = taken.lines(self._format, self._clients, offset_s)
-            if self._only_hits:
+            if self._only_blocked:
                 hits = _HITS[self._format].findall(lines)
                 count, lines = len(hits), b"".join(hits)
         if count:

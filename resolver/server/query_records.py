@@ -36,8 +36,10 @@ class QueryRecords:
         sources = [buffer] if native is None else [native, buffer]
         sinks = list(others)
         if log.queries != "none":
-            only_hits = log.queries == "blocked" and recorded_queries(settings) != "blocked"
-            sinks.append(QueryLog(writer, clients=log.clients, line_format=log.format, only_hits=only_hits))
+            only_blocked = log.queries == "blocked" and recorded_queries(settings) != "blocked"
+            sinks.append(
+                QueryLog(writer, clients=log.clients, line_format=log.format, only_blocked=only_blocked)
+            )
         self._reader = RecordReader(sources, sinks, wall=wall)
         self._is_started = False
 

@@ -32,7 +32,7 @@ REMEMBERED_MAX: Final = 50_000
 """Names whose result is remembered, some 8 MB; full, the table begins anew."""
 
 NEW_NAMES_PER_S_MAX: Final = 2_000
-"""Looked at; further ones are lost.  Usual ones cost 20 µs each, the worst that somebody can ask for ten times."""
+"""Looked at; further ones are lost.  Usual ones cost 20 µs, the worst that can be asked for 0.2 ms."""
 
 ALLOWED_SOURCES: Final = frozenset(("upstream", "cache", "stale"))
 """Where answers come from that policy let pass and that are no names of this network's own."""

@@ -70,7 +70,7 @@ def test_blocked_only_leaves_out_what_is_allowed() -> None:
     assert lines(ALLOWED, queries="blocked") == []
 
 
-def test_of_all_that_is_recorded_only_hits_are_written_when_the_log_wants_no_more() -> None:
+def test_of_all_that_is_recorded_only_blocked_are_written_when_the_log_wants_no_more() -> None:
     class Lines:
         def __len__(self) -> int:
             return 5
@@ -86,7 +86,7 @@ def test_of_all_that_is_recorded_only_hits_are_written_when_the_log_wants_no_mor
 
     stream = io.BytesIO()
     writer = LogWriter(stream)
-    log = QueryLog(writer, clients="hidden", line_format="text", only_hits=True)
+    log = QueryLog(writer, clients="hidden", line_format="text", only_blocked=True)
     buffer = RecordBuffer(only_blocked=False, now=lambda: 2.5)
     for outcome in (ALLOWED, BLOCKED, SHADOWED, ALLOWED):
         buffer.note(peer(), QUERY, outcome)
