@@ -37,7 +37,7 @@ quotes come escaped."""
 class QueryLog:
     """The sink that writes a line for each record; see `records.Sink`.
 
-    `clients`: `hidden`, `network` or `full`.  `only_blocked`: of all it is given it writes what a rule blocks,
+    `clients`: `hidden`, `network` or `full`.  `only_blocked`: it writes only what a rule blocks,
     or would by a shadow rule.
     """
 

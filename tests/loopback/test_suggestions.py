@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from resolver.cli.app import app
 from resolver.suggestions.seen import seen_path
 from tests.loopback.server import Server
-from tests.loopback.slow_upstream import SlowUpstream
+from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
 
 pytestmark = [pytest.mark.loopback, pytest.mark.usefixtures("serving_engine")]
 
@@ -86,6 +86,25 @@ def test_what_is_asked_is_suggested_accepted_and_then_blocked(upstream: SlowUpst
         assert reply.rcode() == dns.rcode.NXDOMAIN
         assert server.ask("binance-academy.example").rcode() == dns.rcode.NOERROR
         assert server.metric("resolver_suggestions", state="open") == 0
+
+
+def test_a_name_whose_answers_lead_to_an_exchange_is_suggested(
+    upstream: SlowUpstream, tmp_path: Path
+) -> None:
+    policy = f"""\
+version: 1
+exchanges:
+  binance: {{name: Binance, domains: [binance.com], addresses: [{ADDRESS}/32]}}
+"""
+    with watching(tmp_path, upstream, policy) as server:
+        wait_until_followed(server)
+        for _ in range(3):
+            assert not server.ask("www.weather.example").answer
+        server.send(signal.SIGTERM)
+        assert server.wait_for_end() == 0
+    (found,) = command(server)["suggestions"]
+    assert (found["name"], found["exchange"]) == ("weather.example", "binance")
+    assert found["reasons"] == ["its answers lead to a name or an address of Binance"]
 
 
 def test_without_being_asked_for_nothing_is_looked_at(upstream: SlowUpstream, tmp_path: Path) -> None:
