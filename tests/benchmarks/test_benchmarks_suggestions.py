@@ -96,7 +96,7 @@ def test_without_the_packages_it_is_skipped(
     def refuse(*words: object, **options: object) -> None:
         raise subprocess.CalledProcessError(1, "npm")
 
-    monkeypatch.setattr(suggestion_data.subprocess, "run", refuse)
+    monkeypatch.setattr(subprocess, "run", refuse)
     assert report_suggestions(tmp_path) is False
     assert "suggestions: skipped: " in capsys.readouterr().out
     with pytest.raises(Unreachable):

@@ -12,6 +12,9 @@ from typer.testing import CliRunner, Result
 
 from resolver.cli.app import app
 from resolver.publishing.approvals import read_approvals
+from resolver.publishing.compiler import compile_policy
+from resolver.publishing.image_store import hash_file
+from resolver.publishing.recorder import Applied, record
 from resolver.suggestions.decisions import decisions_path, read_decisions
 from resolver.suggestions.seen import Seen, SeenNames, seen_path, write_seen
 from resolver.wire.names import name_from_text
@@ -79,6 +82,10 @@ class Desk:
 
     def names(self, *words: object) -> list[str]:
         return [one["name"] for one in self.json(*words)["suggestions"]]
+
+
+def record_as_served(desk: Desk) -> None:
+    record(desk.state, Applied(1.0, [hash_file(desk.blocklist)]))
 
 
 @pytest.fixture
@@ -157,25 +164,32 @@ def test_another_exchange_may_be_meant(desk: Desk) -> None:
     assert result.exit_code == 2 and "no exchange of the blocklist" in result.output
 
 
-def test_a_rail_that_objects_keeps_the_file_as_it_is(desk: Desk) -> None:
-    text = POLICY + "protected: [mail.binance-login.example]\n"
+def test_what_the_server_would_refuse_is_not_written(desk: Desk) -> None:
+    text = POLICY + "lists: [{name: ads, path: not-there.txt}]\n"
     desk.blocklist.write_text(text)
-    desk.see({"www.binance-login.example": 5, **NAMES})
     result = desk.run("accept", "binance-login.example")
-    assert result.exit_code == 2
+    assert result.exit_code == 2 and "so nothing was written" in result.output
+    assert desk.blocklist.read_text() == text and not read_approvals(desk.state)
+
+
+def test_a_rail_that_objects_keeps_the_file_as_it_is(desk: Desk) -> None:
+    record_as_served(desk)
+    # Somebody took an exchange out, and has not applied it.
+    text = POLICY.replace("  hush: {name: Bittrex, order: secret, domains: [bittrex.com]}\n", "")
+    desk.blocklist.write_text(text)
+    result = desk.run("accept", "binance-login.example")
+    assert result.exit_code == 2 and "a safety rail objects" in result.output
     assert desk.blocklist.read_text() == text and not read_approvals(desk.state)
 
 
 def test_a_file_that_was_changed_meanwhile_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resolver.cli import edit
+    real = compile_policy
 
-    real = edit.compile_policy
-
-    def compile_policy(*words: Any, **options: Any) -> Any:
+    def compile_slowly(*words: Any, **options: Any) -> Any:
         desk.blocklist.write_text(POLICY + "# somebody was here\n")
         return real(*words, **options)
 
-    monkeypatch.setattr(edit, "compile_policy", compile_policy)
+    monkeypatch.setattr("resolver.cli.edit.compile_policy", compile_slowly)
     result = desk.run("accept", "binance-login.example")
     assert result.exit_code == 2 and "changed meanwhile" in result.output
     assert "binance-login" not in desk.blocklist.read_text() and not read_approvals(desk.state)

@@ -37,8 +37,10 @@ def upstream() -> Iterator[SlowUpstream]:
         yield upstream
 
 
-def watching(folder: Path, upstream: SlowUpstream, blocklist: str = BLOCKLIST, **changes: Any) -> Server:
-    settings = {"suggestions": {"enabled": True, "queries_min": 3}, **changes}
+def watching(
+    folder: Path, upstream: SlowUpstream, blocklist: str = BLOCKLIST, log: dict[str, str] | None = None
+) -> Server:
+    settings: dict[str, Any] = {"suggestions": {"enabled": True, "queries_min": 3}, "log": log or {}}
     return Server(folder, upstream_ports=(upstream.port,), blocklist=blocklist, changes=settings)
 
 
@@ -125,8 +127,8 @@ def test_the_log_shows_what_it_was_asked_for_all_the_same(upstream: SlowUpstream
         ("blocked", ["binance.com"]),
         ("all", ["binance.com", "weather.example"]),
     ):
-        changes = {"log": {"queries": log, "format": "json"}}
-        with watching(tmp_path / log, upstream, **changes) as server:
+        wants = {"queries": log, "format": "json"}
+        with watching(tmp_path / log, upstream, log=wants) as server:
             server.ask("binance.com")
             server.ask("weather.example")
             server.send(signal.SIGTERM)
