@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from resolver.cli.app import app
-from resolver.suggestions.seen import seen_path
+from resolver.suggestions.seen import read_seen, seen_path
+from resolver.wire.names import name_from_text
 from tests.loopback.server import Server
 from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
 
@@ -107,6 +109,25 @@ exchanges:
     (found,) = command(server)["suggestions"]
     assert (found["name"], found["exchange"]) == ("weather.example", "binance")
     assert found["reasons"] == ["its answers lead to a name or an address of Binance"]
+
+
+@pytest.mark.slow
+def test_a_kill_loses_less_than_a_minute(upstream: SlowUpstream, tmp_path: Path) -> None:
+    name = name_from_text("binance-login.example")
+    for total in (5, 10):
+        with watching(tmp_path, upstream) as server:
+            wait_until_followed(server)
+            for _ in range(5):
+                server.ask("binance-login.example")
+            server.wait_for(partial(keeps, tmp_path, name, total), "the file is written", 60.0)
+            server.send(signal.SIGKILL)
+            server.wait_for_end()
+        assert keeps(tmp_path, name, total)
+
+
+def keeps(folder: Path, name: bytes, queries: int) -> bool:
+    seen = read_seen(folder / "state").get(name)
+    return seen is not None and seen.queries == queries
 
 
 def test_without_being_asked_for_nothing_is_looked_at(upstream: SlowUpstream, tmp_path: Path) -> None:
