@@ -15,6 +15,7 @@ the raw readings.  Parts:
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what the query log costs the native engine; only when named
   gates    what each step of the Python engine costs; only when named
+  suggestions  how well look-alikes are found, on names that others collected; only when named
   abuse    memory and waits before, during and after attacks; exit 1 where one leaves a trace; only when named
   render   the page again from the readings that are there; only when named
 """
@@ -56,8 +57,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "register", "gathering", "records", "gates", "abuse", "render")
-PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "gates", "abuse"}
+PARTS_WHEN_NAMED = ("lists", "register", "gathering", "records", "gates", "suggestions", "abuse", "render")
+PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "gates", "suggestions", "abuse"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -88,6 +89,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="unpacked packages of another release: see benchmarks.packages",
     )
     parser.add_argument("--loads", default=",".join(LOADS))
+    parser.add_argument("--errors", choices=["", "A", "B"], default="", help="half to list, of suggestions")
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both", help="of abuse")
     parser.add_argument("--attacks", default=",".join(ATTACKS), help=f"of abuse: {', '.join(ATTACKS)}")
     parser.add_argument(
@@ -227,6 +229,10 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
         from benchmarks.gates import report_gates
 
         report_gates(directory, arguments.names)
+    if "suggestions" in parts:
+        from benchmarks.suggestions import report_suggestions
+
+        report_suggestions(directory, errors=arguments.errors)
     return "abuse" not in parts or _abuse(directory, arguments)
 
 

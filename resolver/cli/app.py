@@ -20,6 +20,7 @@ from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
+from resolver.cli.suggestions_app import suggestion_commands
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -33,6 +34,7 @@ app.add_typer(editing)
 app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")
+app.add_typer(suggestion_commands, name="suggestions")
 
 
 class SchemaKind(StrEnum):

@@ -1,6 +1,6 @@
-"""Where the catalogue of platforms is that comes with the program.
+"""The catalogue of platforms that a command goes by: the one it is given, or the shipped one.
 
-Knows: its place beside the package.  Does not know: what is in it.
+Knows: how it is read.  Does not know: what is in it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import BadInput
-
-SHIPPED = Path(__file__).resolve().parents[2] / "blocklist.yaml"
+from resolver.orders.platforms import SHIPPED
 
 
 def read_catalogue(path: Path | None) -> Blocklist | None:

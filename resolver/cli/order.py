@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from resolver.blocklist.dates import end_of_day, moment_from, zone_from
-from resolver.blocklist.formatting import CannotFormat, format_text, lost_comments, means_the_same
 from resolver.blocklist.keys import ID_FORM, ID_PATTERN
-from resolver.blocklist.rails import can_be_forced
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.catalogue import read_catalogue
 from resolver.cli.check import default_state_dir
+from resolver.cli.edit import check_and_write, edited
 from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,
@@ -32,21 +31,15 @@ from resolver.cli.files import (
 from resolver.cli.moments import zone_of
 from resolver.cli.order_file import read_order_file
 from resolver.cli.order_text import Report, print_report
-from resolver.cli.process import scratch_folder
-from resolver.cli.progress import long_work
 from resolver.config.yamlsource import read_octets
-from resolver.durable import replace_file
 from resolver.orders.plan import OrderTexts, Plan, Tree, make_plan
 from resolver.orders.platforms import Platforms
 from resolver.orders.proposal import Proposal
 from resolver.orders.rows import Document, Unreadable
 from resolver.orders.sorting import sort_rows
 from resolver.orders.standing import Standings
-from resolver.orders.writing import CannotWrite, tree_of, written
+from resolver.orders.writing import tree_of
 from resolver.problems import Problem, has_errors, show
-from resolver.publishing.compiler import compile_policy
-
-NOTHING_WRITTEN = "nothing was written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +83,14 @@ def import_order(request: Request) -> int:
             raise BadInput([Problem(str(policy.path), 0, problem) for problem in plan.problems])
         proposal.not_taken += plan.not_taken
         remarks += _zone_remarks(request, proposal, policy)
-        after = _after(policy, plan)
+        after = edited(policy.path, policy.octets, plan.changes, what="with this order")
         report = _report(request, texts, document, proposal, plan, policy, after)
         report.remarks = [*remarks, *report.remarks]
         if request.write and after != policy.octets:
-            report.remarks += _write(policy, after)
+            compiled = check_and_write(
+                policy.path, policy.octets, after, policy.state_dir, again="import again"
+            )
+            report.remarks += compiled.losses
             report.is_written = True
     except BadInput as error:
         return bad_input(error.problems, as_json=request.as_json)
@@ -199,29 +195,6 @@ def _proposal(request: Request, texts: OrderTexts, document: Document, policy: _
     return proposal
 
 
-def _after(policy: _Policy, plan: Plan) -> bytes:
-    """The blocklist's octets with the plan carried out; they mean what they should.  Raises BadInput."""
-    before = policy.octets.decode()
-    try:
-        after = written(before, plan.changes)
-    except CannotWrite as error:
-        raise BadInput([Problem(str(policy.path), 0, f"cannot be edited: {error}")]) from None
-    read, problems = read_blocklist(policy.path, octets=after.encode(), force=True)
-    if read is None:
-        errors = [problem for problem in problems if has_errors([problem])]
-        raise BadInput([Problem(one.file, 0, f"with this order: {one.message}") for one in errors])
-    # Who keeps the file tidy keeps it so.
-    try:
-        if format_text(before) == before:
-            tidy = format_text(after)
-            again, _ = read_blocklist(policy.path, octets=tidy.encode(), force=True)
-            if again is not None and means_the_same(read, again) and not lost_comments(after, tidy):
-                after = tidy
-    except CannotFormat:
-        pass
-    return after.encode()
-
-
 def _report(
     request: Request,
     texts: OrderTexts,
@@ -249,20 +222,3 @@ def _report(
         remarks=fresh,
         is_changed=after != policy.octets,
     )
-
-
-def _write(policy: _Policy, after: bytes) -> list[str]:
-    """Check as the server would, then write; the remarks.  Raises BadInput when it would refuse."""
-    with scratch_folder() as folder, long_work(f"checking {policy.path}") as say:
-        compiled = compile_policy(policy.path, folder, state_dir=policy.state_dir, text=after, on_step=say)
-    if has_errors(compiled.problems):
-        problems = [problem for problem in compiled.problems if has_errors([problem])]
-        hint = "a safety rail objects" if can_be_forced(compiled.problems) else "the server would refuse it"
-        raise BadInput([*problems, Problem(str(policy.path), 0, f"{hint}, so {NOTHING_WRITTEN}")])
-    octets, _ = read_octets(policy.path)
-    if octets != policy.octets:
-        raise BadInput(
-            [Problem(str(policy.path), 0, f"was changed meanwhile, so {NOTHING_WRITTEN}; import again")]
-        )
-    replace_file(policy.path, after)
-    return compiled.losses

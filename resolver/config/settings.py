@@ -180,6 +180,20 @@ class Log(Section):
     )
 
 
+class SuggestionSection(Section):
+    """Mirrors and look-alikes, as advice: of names that are asked and allowed, those are counted that look
+    like a listed exchange.  Nothing is blocked by it, and nothing is kept of who asked."""
+
+    enabled: bool = setting(False, "Whether names that are asked are looked at for it.")
+    queries_min: int = setting(
+        5,
+        "So many queries of one day keep a name; one that fewer ask for is forgotten at the end of the day.",
+        unit="queries",
+        least=1,
+        most=1_000_000,
+    )
+
+
 class Limits(Section):
     """Where the server stops growing and starts refusing; every refusal is counted."""
 
@@ -290,6 +304,7 @@ class Settings(Section):
         StructuredErrorsSection(), "Structured DNS errors, for clients that ask for them."
     )
     resinfo: ResinfoSection = setting(ResinfoSection(), "Resolver information (RFC 9606) at resolver.arpa.")
+    suggestions: SuggestionSection = setting(SuggestionSection(), "Look-alikes of listed exchanges.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

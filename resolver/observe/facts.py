@@ -237,6 +237,10 @@ class SinkFacts:
     """Records lost for want of room, or to a reader that is gone."""
 
 
+SUGGESTION_STATES = ("open", "weak", "dismissed")
+"""Of names that look like a listed exchange: to be decided, too little alike to be shown, dismissed."""
+
+
 @dataclass(slots=True, frozen=True)
 class NativeFacts:
     """What the native plane alone counts."""
@@ -347,3 +351,5 @@ class Facts:
     audit: AuditFacts = field(default_factory=AuditFacts)
     acknowledged: tuple[AcknowledgeFacts, ...] = ()
     """Lists whose records are acknowledged."""
+    suggestions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SUGGESTION_STATES, 0))
+    """Names by their state, one of `SUGGESTION_STATES`."""

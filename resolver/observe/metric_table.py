@@ -391,6 +391,13 @@ METRICS: Final = (
         "sink",
         series.query_records_lost,
     ),
+    labelled(
+        "gauge",
+        "resolver_suggestions",
+        "Names that look like a listed exchange and were asked for, by state; 0 where suggestions are off.",
+        "state",
+        series.suggestions,
+    ),
     native(
         "resolver_native_punted_queries_total",
         "Queries that the native plane left to Python.",

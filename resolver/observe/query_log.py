@@ -8,11 +8,12 @@ which records are wanted.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from resolver.observe.log import LINE_FORMATS, LineAccount, LogWriter
-from resolver.observe.records import Record, Taken
+from resolver.observe.records import Record, Taken, has_hit
 from resolver.observe.tally import OTHER, QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.wire.names import name_to_text
 from resolver.wire.query import Malformed, parse_query
@@ -25,18 +26,30 @@ _NETWORK_BITS: Final = {4: IPV4_NETWORK_BITS, 16: IPV6_NETWORK_BITS}
 """By the octets of the address."""
 
 
+_HITS: Final = {
+    "text": re.compile(rb"^.* (?:shadow_)?(?:exchange|list)=.*\n", re.MULTILINE),
+    "json": re.compile(rb'^.*, "(?:shadow_)?(?:exchange|list)": .*\n', re.MULTILINE),
+}
+"""Lines of the native plane that tell of a rule; no octets of a query can write such words, for blanks and
+quotes come escaped."""
+
+
 class QueryLog:
     """The sink that writes a line for each record; see `records.Sink`.
 
-    `clients`: `hidden`, `network` or `full`.
+    `clients`: `hidden`, `network` or `full`.  `only_blocked`: it writes only what a rule blocks,
+    or would by a shadow rule.
     """
 
     name: Final = "log"
 
-    def __init__(self, writer: LogWriter, *, clients: str, line_format: str) -> None:
+    def __init__(
+        self, writer: LogWriter, *, clients: str, line_format: str, only_blocked: bool = False
+    ) -> None:
         self._writer = writer
         self._clients = clients
         self._format = line_format
+        self._only_blocked = only_blocked
         self._account = LineAccount()
         self._given_up = 0
 
@@ -52,12 +65,19 @@ class QueryLog:
         # No line is made for a reader that has stopped reading.
         if not self._writer.has_room:
             self.give_up(len(taken))
-        elif isinstance(taken, list):
-            lines = lines_of(taken, self._format, self._clients, offset_s)
-            self._writer.put_lines(lines, len(taken), self._account)
+            return
+        count = len(taken)
+        if isinstance(taken, list):
+            records = [record for record in taken if has_hit(record.verdict)] if self._only_blocked else taken
+            count = len(records)
+            lines = lines_of(records, self._format, self._clients, offset_s)
         else:
             lines = taken.lines(self._format, self._clients, offset_s)
-            self._writer.put_lines(lines, len(taken), self._account)
+            if self._only_blocked:
+                hits = _HITS[self._format].findall(lines)
+                count, lines = len(hits), b"".join(hits)
+        if count:
+            self._writer.put_lines(lines, count, self._account)
 
     def give_up(self, count: int) -> None:
         self._given_up += count

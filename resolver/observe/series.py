@@ -114,6 +114,11 @@ def query_records_lost(facts: Facts) -> Iterable[Sample]:
     return [((sink.name,), sink.lost) for sink in facts.sinks]
 
 
+def suggestions(facts: Facts) -> Iterable[Sample]:
+    """Names that look like a listed exchange, by state."""
+    return [((state,), count) for state, count in facts.suggestions.items()]
+
+
 def upstream_states(facts: Facts) -> Iterable[Sample]:
     """Whether each upstream answers."""
     return [((upstream.name,), upstream.is_up) for upstream in facts.upstreams]

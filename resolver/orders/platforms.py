@@ -14,11 +14,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from resolver.blocklist.rules import Blocklist, NameRule
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.wire.names import suffix_offsets
 
+SHIPPED = Path(__file__).resolve().parents[2] / "blocklist.yaml"
+"""The catalogue that comes with the program, where it does."""
 NEAR_RATIO = 0.84
 """From here on two names are so alike that one may be a slip of the other (difflib)."""
 NEAR_CHARS_MIN = 5

@@ -31,7 +31,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_resinfo, make_structured_errors
+from resolver.server.parts import make_resinfo, make_structured_errors, recorded_queries
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
@@ -67,7 +67,7 @@ class NativeEngine:
         self._clock = clock
         self._loop = loop
         self._on_unusable = on_unusable
-        cache, log = settings.cache, settings.log
+        cache = settings.cache
         self._memo_octets = cache.size_octets // MEMO_PART_OF_CACHE
         self.cache = NativeCache(
             module.Cache(
@@ -90,7 +90,7 @@ class NativeEngine:
             in_flight_max=settings.limits.in_flight_max,
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
-            query_records=log.queries,
+            query_records=recorded_queries(settings),
             rotate_addresses=cache.rotate_addresses,
             audit_secret=audit_secret,
             structured_errors=None if structured is None else structured.fields,

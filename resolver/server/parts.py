@@ -6,6 +6,8 @@ Only what takes nothing but settings is made here; `explain` makes the same part
 
 from __future__ import annotations
 
+from typing import Literal
+
 from resolver.blocklist.told import ORGANIZATION_OCTETS_MAX, member
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, UpstreamServer
@@ -42,9 +44,14 @@ def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
     )
 
 
+def recorded_queries(settings: Settings) -> Literal["none", "blocked", "all"]:
+    """Which queries are recorded, for whoever reads records: the log, or who looks for look-alikes."""
+    return "all" if settings.suggestions.enabled else settings.log.queries
+
+
 def make_record_buffer(settings: Settings) -> RecordBuffer | None:
     """Where Python's own queries are recorded; None: they are not."""
-    queries = settings.log.queries
+    queries = recorded_queries(settings)
     return None if queries == "none" else RecordBuffer(only_blocked=queries == "blocked")
 
 

@@ -5,13 +5,14 @@ Knows: which sinks the settings ask for, which engines have records.  Does not k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from resolver.config.settings import Settings
 from resolver.observe.facts import SinkFacts
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
-from resolver.observe.records import RecordBuffer, RecordReader, Source
+from resolver.observe.records import RecordBuffer, RecordReader, Sink, Source
+from resolver.server.parts import recorded_queries
 
 
 class QueryRecords:
@@ -25,11 +26,20 @@ class QueryRecords:
         *,
         buffer: RecordBuffer,
         wall: Callable[[], float],
+        others: Sequence[Sink] = (),
     ) -> None:
-        """`native`: the records of the native plane; None: there is none.  `buffer`: those of Python."""
+        """`native`: the records of the native plane; None: there is none.  `buffer`: those of Python.
+
+        `others`: sinks besides the log, who take every record.
+        """
         log = settings.log
         sources = [buffer] if native is None else [native, buffer]
-        sinks = [QueryLog(writer, clients=log.clients, line_format=log.format)]
+        sinks = list(others)
+        if log.queries != "none":
+            only_blocked = log.queries == "blocked" and recorded_queries(settings) != "blocked"
+            sinks.append(
+                QueryLog(writer, clients=log.clients, line_format=log.format, only_blocked=only_blocked)
+            )
         self._reader = RecordReader(sources, sinks, wall=wall)
         self._is_started = False
 

@@ -79,6 +79,7 @@ from resolver.server.parts import (
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
+from resolver.server.suggestions import Suggestions
 from resolver.web import WebServer, make_app
 
 DRAIN_S: Final = 1.5
@@ -182,8 +183,12 @@ class Server:
         )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
+        self._suggestions = self._make_suggestions() if settings.suggestions.enabled else None
         if buffer is not None:
-            self._records = QueryRecords(settings, log_writer, self._native, buffer=buffer, wall=wall)
+            others = () if self._suggestions is None else (self._suggestions.sink,)
+            self._records = QueryRecords(
+                settings, log_writer, self._native, buffer=buffer, wall=wall, others=others
+            )
         self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
@@ -213,6 +218,8 @@ class Server:
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
+            if self._suggestions is not None:
+                await self._suggestions.start()
             if self._records is not None:
                 self._records.start()
             await self._serve_dns(self._service)
@@ -257,6 +264,8 @@ class Server:
         await asyncio.gather(self._audits.close(), self._acknowledgements.close())
         if self._hits is not None:
             await self._hits.close()
+        if self._suggestions is not None:
+            await self._suggestions.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -337,6 +346,25 @@ class Server:
             on_unusable=lambda why: self.health.remark("engine", why),
         )
 
+    def _make_suggestions(self) -> Suggestions:
+        settings = self.settings
+        return Suggestions(
+            settings.blocklist,
+            settings.state_dir,
+            settings.suggestions.queries_min,
+            judged=self._is_judged,
+            wall=self._wall,
+            own_zones=frozenset((*settings.upstreams.forward, *settings.records)),
+        )
+
+    def _is_judged(self, name: bytes) -> bool:
+        """Whether the policy in force says something about a name; any thread may ask."""
+        policy = self._policy
+        if policy is None:
+            return True
+        verdict = policy.everybody.judge_name(name, self._clock.now())
+        return verdict.match is not None or verdict.shadow is not None
+
     def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
         plan = make_plan(settings)
@@ -388,6 +416,8 @@ class Server:
         lists = lists_to_keep(policy.everybody)
         self._keeper.follow(lists)
         self._notifications.follow(lists)
+        if self._suggestions is not None:
+            self._suggestions.follow_policy()
         if self._native is not None:
             self._native.publish(policy, self._judge_by)
         else:
@@ -480,6 +510,7 @@ class Server:
             sinks=() if self._records is None else self._records.facts(),
             audit=self._audits.facts(),
             acknowledged=self._acknowledgements.facts(),
+            **({} if self._suggestions is None else {"suggestions": self._suggestions.counts}),
         )
 
 

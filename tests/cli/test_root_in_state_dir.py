@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from resolver.publishing.approvals import Approval, add_approval
 from resolver.publishing.history import history_path
 from resolver.publishing.image_store import hash_file
 from resolver.publishing.recorder import Applied, record
+from resolver.suggestions.decisions import DISMISSED, Decision, decide
+from resolver.suggestions.seen import Seen, SeenNames, write_seen
+from resolver.wire.names import name_from_text
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led by others")
 
@@ -47,6 +51,9 @@ COMMANDS = [
     ("export", "--format", "domains"),
     ("diff", "1", "1"),
     ("fmt",),
+    ("suggestions",),
+    ("suggestions", "accept", "acme-login.example", "--reason", "why"),
+    ("suggestions", "dismiss", "acme-login.example"),
 ]
 
 
@@ -99,6 +106,9 @@ def house(request: pytest.FixtureRequest) -> Iterator[House]:
     add_approval(house.state, Approval("aa", "ann", 1.0))
     with ListStore(house.state, "ads").locked():
         ListStore(house.state, "ads").note(Notes())
+    seen = {name_from_text("acme-login.example"): Seen({date(2026, 1, 31): 9})}
+    write_seen(house.state, SeenNames(1, seen).as_json())
+    decide(house.state, name_from_text("acme-shop.example"), Decision(DISMISSED, "ann", 1.0))
     house.own()
     house.victims.mkdir()
     for name in ("secret", "ads.list", "ads.json", ".ads.lock"):
@@ -137,6 +147,10 @@ PLACES = [
     "lists/ads.list",
     "lists/ads.json",
     "images",
+    "suggestions",
+    "suggestions/.decisions.lock",
+    "suggestions/decisions.json",
+    "suggestions/seen.json",
 ]
 
 
@@ -150,7 +164,7 @@ def test_no_command_of_root_touches_what_a_link_in_the_folder_leads_to(
         shutil.rmtree(link)
     link.unlink(missing_ok=True)
     victim = house.victims / ("db" if place == "history.sqlite" else "secret")
-    if place in ("lists", "images"):
+    if place in ("lists", "images", "suggestions"):
         victim = house.victims
     if kind == "symlink":
         link.symlink_to(victim)

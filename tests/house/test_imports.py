@@ -40,6 +40,7 @@ LEVELS: dict[str, int] = {
     "audit": 5,
     "registers": 5,
     "explain": 6,
+    "suggestions": 5,
     "fetching": 6,
     "listeners": 6,
     "publishing": 6,
@@ -82,6 +83,7 @@ PURE_ROOMS = {
     "orders",
     "publishing",
     "registers",
+    "suggestions",
 }
 PURE_MODULES = {
     "resolver.forwarding.transaction",

@@ -167,6 +167,7 @@ FULL = Facts(
             unproved=3310,
         ),
     ),
+    suggestions={"open": 3103, "weak": 3104, "dismissed": 3105},
 )
 
 

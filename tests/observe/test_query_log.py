@@ -70,6 +70,39 @@ def test_blocked_only_leaves_out_what_is_allowed() -> None:
     assert lines(ALLOWED, queries="blocked") == []
 
 
+def test_of_all_that_is_recorded_only_blocked_are_written_when_the_log_wants_no_more() -> None:
+    class Lines:
+        def __len__(self) -> int:
+            return 5
+
+        def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
+            return (
+                b"t info query qname=a.example rcode=NOERROR source=cache\n"
+                b"t info query qname=b.example rcode=NXDOMAIN source=policy exchange=acme action=nxdomain\n"
+                b"t info query qname=c.example rcode=NOERROR source=cache shadow_list=ads shadow_action=nxdomain\n"
+                b't info query qname="x\\\\032exchange\\\\=acme.example" rcode=NOERROR source=cache\n'
+                b"t info query qname=d.example rcode=NOERROR source=cache\n"
+            )
+
+    stream = io.BytesIO()
+    writer = LogWriter(stream)
+    log = QueryLog(writer, clients="hidden", line_format="text", only_blocked=True)
+    buffer = RecordBuffer(only_blocked=False, now=lambda: 2.5)
+    for outcome in (ALLOWED, BLOCKED, SHADOWED, ALLOWED):
+        buffer.note(peer(), QUERY, outcome)
+    log.write(buffer.take(), 100.0)
+    log.write(Lines(), 100.0)
+    writer.close()
+    assert (log.written, log.lost) == (4, 0)
+    lines = stream.getvalue().decode().splitlines()
+    assert [("exchange=acme" in line, "shadow_" in line) for line in lines] == [
+        (True, False),
+        (True, True),
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_shadow_hits_are_logged_as_such() -> None:
     [line] = lines(SHADOWED, queries="blocked")
     assert (line["shadow_exchange"], line["shadow_action"]) == ("acme", "nxdomain")

@@ -22,8 +22,8 @@ from resolver.audit.results import AuditResult, NameResult
 from resolver.audit.subjects import Ask, Wanted
 from resolver.audit.targets import ServerToAsk, Target, Transport, own_server
 from resolver.cache import ResponseCache
-from resolver.cli.explain import _StandingClock, _Unasked
 from resolver.config.settings import Settings
+from resolver.explain.deciding import _StandingClock, _Unasked
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Drop, Respond
 from resolver.flow.peer import Peer
