@@ -1,0 +1,55 @@
+"""The fixed texts of a report in its languages: a file for each, `texts/<language>.json`.
+
+Knows: which languages there are, placeholders.  Does not know: what is said where.
+Theory: English is the measure: every language has its keys, no other ones, with the same placeholders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "texts"
+LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "tr", "uk")
+RIGHT_TO_LEFT = frozenset(("ar",))
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language."""
+
+    language: str
+    messages: Mapping[str, str]
+
+    @property
+    def is_right_to_left(self) -> bool:
+        """Whether its lines run from right to left."""
+        return self.language in RIGHT_TO_LEFT
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """One text, with what belongs into it.  Raises KeyError for a key that there is not."""
+        text = self.messages[key]
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
+    def of(self, group: str, word: str) -> str:
+        """The text for one word of a closed set; the word itself for one that came later."""
+        return self.messages.get(f"{group}_{word}", word.replace("_", " "))
+
+
+def language_from(text: str) -> str:
+    """`de`, `DE` or `de-AT` -> `de`.  Raises ValueError that names the languages there are."""
+    language = text.strip().lower().replace("_", "-").partition("-")[0]
+    if language not in LANGUAGES:
+        raise ValueError(f"{text!r} is not a language of reports; there are {', '.join(LANGUAGES)}")
+    return language
+
+
+@cache
+def texts_of(language: str) -> Texts:
+    """The catalogue of one of `LANGUAGES`."""
+    return Texts(language, json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8")))

@@ -1,0 +1,285 @@
+"""A report as a document: the cover, the summary, a part for each order, and how it was made.
+
+Knows: what stands on which page, and in which language.  Does not know: formats, where facts come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+
+from resolver.report.catalogue import Texts
+from resolver.report.document import (
+    Block,
+    Bullets,
+    Cell,
+    Code,
+    Column,
+    Document,
+    Facts,
+    Figure,
+    Figures,
+    Heading,
+    Mark,
+    Note,
+    Paragraph,
+    Section,
+    Small,
+    Table,
+)
+from resolver.report.facts import Change, Order, Report, State
+from resolver.report.moments import exact_moment, shown_duration, shown_number
+from resolver.report.order_pages import (
+    exceptions_table,
+    hits_blocks,
+    order_section,
+    unordered_section,
+)
+from resolver.report.plain import shown
+from resolver.report.wording import NONE, Wording
+
+NAMES_OF_CHANGE_MAX = 20
+CHANGES_SHOWN_MAX = 500
+FINDINGS_SHOWN_MAX = 500
+GAPS_SHOWN_MAX = 31
+
+METHOD = (
+    "sources",
+    "state",
+    "reach",
+    "in_force",
+    "not_enforced",
+    "hits",
+    "audit",
+    "confidential",
+    "limits",
+)
+"""The points of the statement of method, in their order."""
+
+
+def document_of(report: Report, texts: Texts, zone: tzinfo) -> Document:
+    """The report in one language."""
+    say = Wording(report, texts, zone)
+    sections = [_summary(say)]
+    sections += [order_section(order, number, say) for number, order in enumerate(report.orders, 1)]
+    sections += filter(None, (unordered_section(say), _exceptions(say)))
+    sections += [_changes(say), _audit(say), _method(say)]
+    period = f"{report.period.first} – {report.period.last}"
+    return Document(
+        language=texts.language,
+        is_right_to_left=texts.is_right_to_left,
+        title=texts("title"),
+        subtitle=_subtitle(say),
+        running=f"{texts('title')} · {period}",
+        page=texts("page"),
+        cover=tuple(_cover(say)),
+        sections=tuple(sections),
+    )
+
+
+def _subtitle(say: Wording) -> str:
+    report = say.report
+    if report.only_order and report.orders:
+        order = report.orders[0]
+        return " · ".join(filter(None, (shown(order.authority), shown(order.reference) or order.id)))
+    return say.texts("subtitle")
+
+
+def _cover(say: Wording) -> Iterator[Block]:
+    report, texts = say.report, say.texts
+    period = f"{report.period.first} – {report.period.last}"
+    rows: list[tuple[str, Cell]] = [
+        (texts("period"), (f"{period} ({texts('days', count=shown_number(report.period.day_count))})",)),
+        (texts("made_at"), (exact_moment(report.made_at, say.zone),)),
+        (texts("time_zone"), (report.zone,)),
+        (texts("server"), (f"{report.host}, {report.product} {report.version}",)),
+    ]
+    if report.policy.contact:
+        rows.append((texts("contact"), (shown(report.policy.contact),)))
+    rows.append((texts("policy_hash"), (Code(report.policy.sha256),)))
+    if report.policy.generation is not None:
+        served = texts(
+            "generation_text",
+            number=shown_number(report.policy.generation),
+            at=say.moment(report.policy.served_at),
+        )
+        rows.append((texts("generation"), (served,)))
+    yield Facts(tuple(rows))
+
+
+def _summary(say: Wording) -> Section:
+    report, texts = say.report, say.texts
+    blocks: list[Block] = [_summary_figures(say)]
+    for missing in report.missing:
+        why = f" ({shown(missing.why)})" if missing.why and texts.language == "en" else ""
+        blocks.append(Note((texts(f"missing_{missing.what.value}"), why), "warn"))
+    if report.orders:
+        blocks += [Heading(texts("orders")), _orders_table(say)]
+    if secret := report.confidential:
+        if secret.orders or secret.exchanges or secret.lists:
+            said = texts(
+                "confidential_text",
+                orders=shown_number(secret.orders),
+                exchanges=shown_number(secret.exchanges),
+                lists=shown_number(secret.lists),
+                names=shown_number(secret.names),
+                hits=say.hits(secret.hits),
+            )
+            blocks += [Heading(texts("confidential")), Paragraph((said,))]
+    blocks += hits_blocks(report.hits, say)
+    if report.gaps:
+        days = ", ".join(str(gap.day) for gap in report.gaps[:GAPS_SHOWN_MAX])
+        left = len(report.gaps) - GAPS_SHOWN_MAX
+        more = f" {texts('and_more', count=shown_number(left))}" if left > 0 else ""
+        blocks.append(Note((texts("gaps_text", days=days + more),), "quiet"))
+    return Section("summary", texts("summary"), texts("summary"), tuple(blocks))
+
+
+def _summary_figures(say: Wording) -> Figures:
+    report, texts = say.report, say.texts
+    in_force = sum(order.state is State.IN_FORCE and order.is_blocking for order in report.orders)
+    enforced = [one for one in report.exchanges if one.state is State.IN_FORCE]
+    names = sum(
+        name.state in (State.IN_FORCE, State.PARTLY) for exchange in enforced for name in exchange.names
+    )
+    left = sum(len(order.not_enforced) for order in report.orders)
+    items = [
+        Figure(texts("figure_orders"), f"{shown_number(in_force)} / {shown_number(len(report.orders))}"),
+        Figure(
+            texts("figure_exchanges_in_force"),
+            f"{shown_number(len(enforced))} / {shown_number(len(report.exchanges))}",
+        ),
+        Figure(texts("figure_names"), shown_number(names)),
+        Figure(texts("figure_not_enforced"), shown_number(left), "", "bad" if left else "good"),
+        Figure(texts("figure_hits"), say.hits(report.hits)),
+    ]
+    if report.audit is not None:
+        count = report.audit.finding_count
+        items.append(Figure(texts("figure_findings"), shown_number(count), "", "bad" if count else "good"))
+    return Figures(tuple(items))
+
+
+def _orders_table(say: Wording) -> Table:
+    texts = say.texts
+    columns = (
+        Column(texts("order"), is_wide=True),
+        Column(texts("received")),
+        Column(texts("due")),
+        Column(texts("in_force_since")),
+        Column(texts("took")),
+        Column(texts("deadline")),
+        Column(texts("state")),
+        Column(texts("names"), is_number=True),
+        Column(texts("not_enforced_short"), is_number=True),
+        Column(texts("hits_short"), is_number=True),
+    )
+    return Table(columns, tuple(_order_row(order, say) for order in say.report.orders))
+
+
+def _order_row(order: Order, say: Wording) -> tuple[Cell, ...]:
+    details = " · ".join(filter(None, (shown(order.authority)[:120], shown(order.reference)[:80])))
+    return (
+        (Code(order.id), " ", Small(details)),
+        (say.moment(order.received_at),),
+        (say.moment(order.due_at),),
+        (say.moment(order.in_force_since),),
+        (say.took(order),),
+        (say.deadline(order),),
+        (say.state(order.state),),
+        (shown_number(order.name_count),),
+        (shown_number(len(order.not_enforced)) if order.asks else NONE,),
+        (say.hits(order.hits),),
+    )
+
+
+def _exceptions(say: Wording) -> Section | None:
+    found = say.report.exceptions
+    if not found:
+        return None
+    texts = say.texts
+    blocks = (Paragraph((texts("exceptions_text"),)), exceptions_table(found, say))
+    return Section("exceptions", texts("exceptions"), texts("exceptions"), blocks)
+
+
+def _changes(say: Wording) -> Section:
+    texts, changes = say.texts, say.report.changes
+    blocks: list[Block] = []
+    if not changes:
+        blocks.append(Paragraph((texts("no_changes"),)))
+    columns = (Column(texts("when")), Column(texts("what_changed"), is_wide=True))
+    rows = tuple(
+        ((say.moment(change.at), " ", Small(f"#{change.number}")), tuple(_change(change, say)))
+        for change in changes[-CHANGES_SHOWN_MAX:]
+    )
+    left = len(changes) - len(rows)
+    more = texts("more_in_data", count=shown_number(left)) if left > 0 else ""
+    if rows:
+        blocks += [Paragraph((texts("changes_text"),)), Table(columns, rows, more)]
+    return Section("changes", texts("changes"), texts("changes"), tuple(blocks))
+
+
+def _change(change: Change, say: Wording) -> Iterator[Code | str | Small | Mark]:
+    texts = say.texts
+    if change.cause != "edit":
+        yield Mark(texts(f"cause_{change.cause}"), "quiet")
+        yield " "
+    if change.is_forced:
+        yield Mark(texts("forced"), "warn")
+        yield " "
+    if not change.is_known:
+        yield texts("change_unknown")
+    elif not change.items:
+        yield texts("change_none")
+    for number, item in enumerate(change.items):
+        if number:
+            yield "; "
+        yield f"{texts.of('change', item.what)} "
+        yield from say.listed(item.names[:NAMES_OF_CHANGE_MAX], item.count)  # type: ignore[misc]
+
+
+def _audit(say: Wording) -> Section:
+    texts, audit = say.texts, say.report.audit
+    title = texts("audit")
+    if audit is None:
+        return Section("audit", title, title, (Note((texts("missing_no_audit"),), "warn"),))
+    rows: list[tuple[str, Cell]] = [
+        (texts("when"), (say.moment(audit.at),)),
+        (texts("audit_servers"), say.codes(audit.servers)),
+        (texts("audit_queries"), (shown_number(audit.queries),)),
+        (texts("audit_took"), (shown_duration(audit.took_s),)),
+    ]
+    rows += [(texts.of("audit", result), (shown_number(count),)) for result, count in audit.counts]
+    blocks: list[Block] = [Paragraph((texts("audit_text"),)), Facts(tuple(rows))]
+    if not audit.finding_count:
+        blocks.append(Paragraph((Mark(texts("audit_fine"), "good"),)))
+    if audit.findings:
+        columns = (
+            Column(texts("name"), is_wide=True),
+            Column(texts("query_type")),
+            Column(texts("server")),
+            Column(texts("result")),
+            Column(texts("why"), is_wide=True),
+        )
+        found = tuple(
+            (
+                (Code(one.name),),
+                (Code(one.qtype),),
+                (Code(one.server),),
+                (Mark(texts.of("audit", one.state), "bad" if one.state == "uncovered" else "warn"),),
+                (shown(one.reason),),
+            )
+            for one in audit.findings[:FINDINGS_SHOWN_MAX]
+        )
+        left = audit.finding_count - len(found)
+        more = texts("more_in_data", count=shown_number(left)) if left > 0 else ""
+        blocks.append(Table(columns, found, more))
+    return Section("audit", title, title, tuple(blocks))
+
+
+def _method(say: Wording) -> Section:
+    texts = say.texts
+    blocks: tuple[Block, ...] = (
+        Paragraph((texts("method_intro", server=f"{say.report.product} {say.report.version}"),)),
+        Bullets(tuple((texts(f"method_{point}"),) for point in METHOD)),
+    )
+    return Section("method", texts("method"), texts("method"), blocks)

@@ -1,0 +1,48 @@
+"""Texts that others wrote, made fit to stand in a line of a document.
+
+Knows: which signs steer a reader (line ends, tabs, direction marks, what nobody sees).
+Does not know: markup.
+Theory: a title is shown as its letters; what has no shape is shown as its number, `\\u202e`, so that it does
+nothing and is not lost.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SHOWN_CHARS_MAX = 600
+"""Longest text of others in a document for people; the JSON has all of it."""
+
+_SPACES = re.compile(r"\s+")
+_JOINERS = frozenset("\u200c\u200d")
+"""Scripts such as Persian are written with them."""
+_RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
+
+
+def one_line(text: str) -> str:
+    """The text in one line, with nothing in it that steers; as long as it is."""
+    text = _SPACES.sub(" ", text).strip()
+    if text.isprintable():
+        return text
+    return "".join(
+        sign
+        if sign.isprintable() or sign in _JOINERS
+        else sign.encode("unicode_escape", "surrogatepass").decode()
+        for sign in text
+    )
+
+
+def shown(text: str) -> str:
+    """The same, cut to what a document for people holds."""
+    # What is cut off is not made readable first: it may be megabytes.
+    cut = text if len(text) <= 4 * SHOWN_CHARS_MAX else text[: 4 * SHOWN_CHARS_MAX]
+    line = one_line(cut)
+    if len(line) <= SHOWN_CHARS_MAX and cut is text:
+        return line
+    return line[: SHOWN_CHARS_MAX - 2].rstrip() + " …"
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether it has letters that run from right to left."""
+    return not text.isascii() and any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in text)
