@@ -200,6 +200,18 @@ class Limits(Section):
     )
 
 
+class HitsSection(Section):
+    """The history of hits, in `state_dir`."""
+
+    days: int = setting(
+        400,
+        "How long hits per hour are kept; 0: no history of hits is written.",
+        unit="days",
+        least=0,
+        most=4_000,
+    )
+
+
 class Http(Section):
     """The pages of `listen.http`."""
 
@@ -238,6 +250,7 @@ class Settings(Section):
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is logged.")
+    hits: HitsSection = setting(HitsSection(), "The history of hits.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 

@@ -59,6 +59,7 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
+from resolver.server.hits import HitHistory
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
@@ -137,6 +138,15 @@ class Server:
             number_in_history=lambda: self._recorder.generation,
             nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
+        self._hits: HitHistory | None = None
+        if settings.hits.days:
+            self._hits = HitHistory(
+                settings.state_dir,
+                settings.hits.days,
+                self._clock,
+                lambda: tallies_of(self._tallies, self._native),
+                wall=self._publisher.dates.wall,
+            )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -168,6 +178,8 @@ class Server:
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
+            if self._hits is not None:
+                self._hits.start()
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
@@ -210,6 +222,8 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
+        if self._hits is not None:
+            await self._hits.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
@@ -351,6 +365,8 @@ class Server:
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
+        if self._hits is not None:
+            self._hits.judge_by(policy.everybody)
         if self._service is not None:
             self._service.publish(policy)
         self._find_nat64_prefixes()
@@ -389,6 +405,7 @@ class Server:
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
+            "hits": "" if self._hits is None else self._hits.remark(),
         }
 
     def facts(self) -> Facts:

@@ -31,6 +31,7 @@ LEVELS: dict[str, int] = {
     "blocklist": 3,
     "export": 3,
     "flow": 3,
+    "hits": 3,
     "lists": 4,
     "observe": 4,
     "orders": 4,

@@ -1,0 +1,163 @@
+"""Counts since the start of a process -> hits per minute that are still to be written.
+
+Knows: what was counted at the last look, which minute a hit belongs to, what is not written yet.
+Does not know: clocks (it is told the time), files, threads.
+Theory: counts only grow, so what was added between two looks is counted once, whatever the clock does, and a
+look that is left out loses no hit.  What was added belongs to the minute in which that stretch began.
+
+A clock that goes back is not believed at once: its hits go into the latest minute there was, so no hour that
+is over is opened again.  Steps of up to an hour are over by then.  One that is still behind after an hour is
+believed, for it was ahead before; hours through which it then runs again say so in `covered_s`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from resolver.hits.figures import EXCHANGE, HOUR_S, LIST, MINUTE_S, ORDER, HitKey, Hits
+
+DOUBT_S: Final = 3600.0
+"""How long a clock that went back is not believed (monotonic seconds)."""
+
+WAITING_MINUTES_MAX: Final = 180
+"""Minutes that wait to be written; of older ones only the hours wait."""
+
+WAITING_ENTRIES_MAX: Final = 200_000
+"""Entries that wait, about 100 octets each; beyond it the oldest hours are lost, and counted."""
+
+Orders = Mapping[tuple[str, str], tuple[str, ...]]
+"""(kind, label) of an exchange or a list -> the orders in force for it, `confidential` in place of those."""
+
+
+@dataclass(slots=True, frozen=True)
+class Look:
+    """The counts at one moment."""
+
+    at: float
+    """Unix seconds."""
+    now: float
+    """Monotonic seconds."""
+    counts: Hits
+    """Of exchanges and lists, since the start of the process."""
+    orders: Orders
+    """As they were in the time before this moment."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """What is to be added to one hour or one minute."""
+
+    hits: Counter[HitKey] = field(default_factory=Counter)
+    covered_s: float = 0.0
+
+    def add(self, other: Stretch) -> None:
+        """Take in what belongs here, too."""
+        self.hits.update(other.hits)
+        self.covered_s += other.covered_s
+
+    @property
+    def queries(self) -> int:
+        """Hits of exchanges and lists, which are what was counted."""
+        return sum(hits for key, hits in self.hits.items() if key.kind != ORDER)
+
+
+class Ledger:
+    """What one process has counted, and not written yet."""
+
+    def __init__(self, at: float, now: float) -> None:
+        """`at`, `now`: when counting began, in Unix seconds and monotonic ones."""
+        self.minutes: dict[int, Stretch] = {}
+        """Unix minute -> what is to be added to it, and to its hour."""
+        self.hours: dict[int, Stretch] = {}
+        """Unix hour -> what is to be added to it beside that."""
+        self.lost = 0
+        """Hits that found no room here."""
+        self._counted: dict[HitKey, int] = {}
+        self._orders: Orders = {}
+        self._minute = self._latest = int(at // MINUTE_S)
+        self._now = now
+        self._behind_since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Hits that are not written yet."""
+        return sum(stretch.queries for waiting in (self.minutes, self.hours) for stretch in waiting.values())
+
+    def has_been(self, minute: int) -> None:
+        """The history goes as far as this Unix minute: a clock that is behind it went back."""
+        if minute > self._latest:
+            self._minute = self._latest = minute
+            self._behind_since = self._now
+
+    @property
+    def latest(self) -> int:
+        """The Unix minute to which what comes now belongs: how far the history goes."""
+        return self._minute
+
+    def take(self, look: Look) -> None:
+        """Note what came since the last look."""
+        added = Stretch(self._added(look), max(0.0, look.now - self._now))
+        self._now = look.now
+        if added.hits or added.covered_s:
+            self.minutes.setdefault(self._minute, Stretch()).add(added)
+            self._bound()
+        self._minute = self._minute_of(look)
+
+    def all_written(self) -> None:
+        """Everything that waited is in the history."""
+        self.minutes.clear()
+        self.hours.clear()
+
+    def _added(self, look: Look) -> Counter[HitKey]:
+        added: Counter[HitKey] = Counter()
+        for key, count in look.counts.items():
+            before = self._counted.get(key, 0)
+            # A count that fell began anew.
+            hits = count - before if count >= before else count
+            if hits:
+                added[key] += hits
+                # What was answered by the policy before still counts for its orders.
+                source = (key.kind, key.label)
+                orders = look.orders.get(source, self._orders.get(source, ()))
+                for order in orders if key.kind in (EXCHANGE, LIST) else ():
+                    added[HitKey(ORDER, order, key.action, key.mode)] += hits
+        self._counted = dict(look.counts)
+        self._orders = look.orders
+        return added
+
+    def _minute_of(self, look: Look) -> int:
+        """The minute to which what comes now belongs."""
+        minute = int(look.at // MINUTE_S)
+        if minute < self._latest:
+            if self._behind_since is None:
+                self._behind_since = look.now
+            if look.now - self._behind_since < DOUBT_S:
+                return self._latest
+        self._behind_since = None
+        self._latest = minute
+        return minute
+
+    def _bound(self) -> None:
+        """Keep what waits small: hours for the oldest minutes; then the oldest hours go."""
+        while len(self.minutes) > WAITING_MINUTES_MAX:
+            self._fold_oldest()
+        entries = self._entries()
+        while entries > WAITING_ENTRIES_MAX and len(self.minutes) > 1:
+            self._fold_oldest()
+            entries = self._entries()
+        while entries > WAITING_ENTRIES_MAX and self.hours:
+            gone = self.hours.pop(min(self.hours))
+            entries -= len(gone.hits)
+            self.lost += gone.queries
+
+    def _fold_oldest(self) -> None:
+        minute = min(self.minutes)
+        self.hours.setdefault(minute * MINUTE_S // HOUR_S, Stretch()).add(self.minutes.pop(minute))
+
+    def _entries(self) -> int:
+        return sum(
+            len(stretch.hits) for waiting in (self.minutes, self.hours) for stretch in waiting.values()
+        )
