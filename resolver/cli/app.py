@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from resolver import __version__
+from resolver.cli.audit_app import audit_commands
 from resolver.cli.editing import editing
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(editing)
+app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")
 

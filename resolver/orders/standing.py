@@ -112,9 +112,7 @@ class Standings:
         if len(items) != 1:
             return self._of_text(ask, order, now, when)
         address = items[0].addresses[0]
-        owners = [address.owner] if address.owner else []
-        owners += [owner for text in address.suggestions if (owner := _wire(text))]
-        found = [self._of_host(ask, owner, order, now, when) for owner in owners]
+        found = [self._of_host(ask, owner, order, now, when) for owner in owners_of(ask)]
         best = next((state for state in found if state.state is not State.UNENFORCED), None)
         if best is not None:
             return best
@@ -183,6 +181,16 @@ def standings_of(blocklist: Blocklist, now: float, ids: Sequence[str] = ()) -> l
     """All orders of a blocklist, or those of `ids`, at `now`."""
     standings = Standings(blocklist)
     return [standings.of(order, now) for key, order in blocklist.orders.items() if not ids or key in ids]
+
+
+def owners_of(ask: str) -> list[bytes]:
+    """The hosts that one entry of `asks` may mean, the likeliest first; none: it holds no host."""
+    items = [with_blank(item) for item in items_of(Cell(ask, 0)) if item.addresses]
+    if len(items) != 1:
+        return []
+    address = items[0].addresses[0]
+    owners = [address.owner] if address.owner else []
+    return owners + [owner for text in address.suggestions if (owner := _wire(text))]
 
 
 def _idle(rule: PolicyRule, now: float) -> str:

@@ -158,9 +158,16 @@ def encode_query(
     checking_disabled: bool,
     edns: bool,
     payload_octets: int = UDP_PAYLOAD_OCTETS_MAX,
+    options: Options = (),
 ) -> bytes:
-    """A query for an upstream: class IN, RD=1, the case of `qname` as the caller chose it."""
+    """A query for an upstream: class IN, RD=1, the case of `qname` as the caller chose it.
+
+    `options` go with EDNS only, and with our own payload size.
+    """
     question = qname + _TYPE_CLASS(qtype, _IN)
+    if options and edns:
+        head = id.to_bytes(2, "big") + _QUERY_HEADS[checking_disabled << 1 | 1]
+        return head + question + _encode_opt(dnssec_ok, 0, (), options)
     if payload_octets == UDP_PAYLOAD_OCTETS_MAX or not edns:
         return encode_question(id, question, dnssec_ok, checking_disabled, edns)
     opt = _OPT(0, _OPT_TYPE, payload_octets, 0, 0, 0x8000 if dnssec_ok else 0, 0)

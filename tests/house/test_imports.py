@@ -35,6 +35,7 @@ LEVELS: dict[str, int] = {
     "lists": 4,
     "observe": 4,
     "orders": 4,
+    "audit": 5,
     "registers": 5,
     "fetching": 6,
     "listeners": 6,
@@ -87,6 +88,13 @@ PURE_MODULES = {
     "resolver.observe.facts",
     "resolver.observe.series",
     "resolver.observe.metric_table",
+    "resolver.audit.campaign",
+    "resolver.audit.expectation",
+    "resolver.audit.gathering",
+    "resolver.audit.judge",
+    "resolver.audit.plan",
+    "resolver.audit.results",
+    "resolver.audit.subjects",
 }
 IMPURE_MODULES = {
     "resolver.publishing.publisher",

@@ -1,0 +1,295 @@
+"""One audit: subjects, questions, answers, proofs.
+
+Knows: the order of the steps.  Does not know: settings, files, the terminal.
+Servers are asked side by side, the listeners of one as well, and share that server's rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from resolver import __version__
+from resolver.audit.asking import run_campaign
+from resolver.audit.campaign import LATE_S, PATIENCE_S, Asked, Campaign, Counts, Outcome
+from resolver.audit.expectation import Expectation
+from resolver.audit.gathering import Gathering
+from resolver.audit.plan import QUESTIONS_MAX, Probe, follow_up, plan
+from resolver.audit.results import (
+    AuditResult,
+    Kind,
+    Lag,
+    Listener,
+    NameResult,
+    Selection,
+    ServerResult,
+)
+from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
+from resolver.audit.targets import ServerToAsk, Target, Transport
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import PolicyAction
+from resolver.wire.encode import Options, encode_query
+from resolver.wire.names import name_to_text
+from resolver.wire.numbers import Qtype, Rcode
+
+QPS = 1_000.0
+"""Questions a second to one server: 15,000 names with three questions each take 45 s."""
+FOLLOWED_POINTS_MAX = 8
+"""Kinds of questions that failed somewhere and are then asked of every name."""
+SLOW_S = 1.0
+"""A median above it is called slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to ask."""
+
+    qps: float = QPS
+    questions_max: int = QUESTIONS_MAX
+    """Of one server, where names are few; each name has at least three."""
+    is_strict: bool = False
+    options: Options = ()
+    """EDNS options for each query with EDNS: by them a server can know its own audit."""
+    patience_s: tuple[float, ...] = PATIENCE_S
+    seed: int = 0
+    """Decides samples, labels, spellings and IDs; another one for each audit."""
+    on_progress: Callable[[int, int], None] | None = None
+    """Called with questions done and questions planned, over all servers."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    manner: Manner
+    done: int = 0
+    planned: int = 0
+
+    def step(self) -> None:
+        self.done += 1
+        if self.manner.on_progress is not None:
+            self.manner.on_progress(self.done, self.planned)
+
+
+@dataclass(slots=True)
+class _Server:
+    """One server while it is asked."""
+
+    server: ServerToAsk
+    gathering: Gathering
+    counts: dict[int, list[Counts]] = field(default_factory=dict)
+
+
+async def audit(
+    table: PolicyTable,
+    wanted: Wanted,
+    asks: Iterable[Ask],
+    servers: Sequence[ServerToAsk],
+    manner: Manner,
+    wall: Callable[[], float],
+    *,
+    policy: str = "",
+    blocklist: str = "",
+    lags: tuple[Lag, ...] = (),
+) -> AuditResult:
+    """Prove a policy by questions.  `table` was made with the wall clock as the verdicts' clock."""
+    started_at = wall()
+    found = find_subjects(table, started_at, wanted, asks)
+    progress = _Progress(manner)
+    states = [
+        _Server(
+            server,
+            Gathering(table, found.subjects, server.targets, is_exact=server.is_own or manner.is_strict),
+        )
+        for server in servers
+    ]
+    await asyncio.gather(*(_ask_server(state, found.subjects, manner, progress, wall) for state in states))
+    return AuditResult(
+        started_at=started_at,
+        ended_at=wall(),
+        program=__version__,
+        policy=policy,
+        blocklist=blocklist,
+        is_strict=manner.is_strict,
+        selection=Selection(wanted.order, wanted.exchange, wanted.register, wanted.sample),
+        servers=tuple(_server_result(state) for state in states),
+        names=_name_results(found, states),
+        lags=lags,
+        left_out=found.left_out,
+        address_rules=found.address_rules,
+    )
+
+
+async def _ask_server(
+    state: _Server,
+    subjects: Sequence[Subject],
+    manner: Manner,
+    progress: _Progress,
+    wall: Callable[[], float],
+) -> None:
+    targets = state.server.targets
+    udp = [place for place, target in enumerate(targets) if target.transport is Transport.UDP]
+    stream = [place for place in range(len(targets)) if place not in udp]
+    gathering = state.gathering
+    await _ask(
+        state, list(plan(subjects, udp, stream, manner.seed, manner.questions_max)), manner, progress, wall
+    )
+    if stream and (truncated := _to_stream(gathering, stream)):
+        await _ask(state, truncated, manner, progress, wall)
+    points = gathering.points_in_question(FOLLOWED_POINTS_MAX)
+    if points:
+        more = follow_up(subjects, gathering.points_asked(), points, manner.seed, manner.questions_max)
+        await _ask(state, list(more), manner, progress, wall)
+
+
+def _to_stream(gathering: Gathering, stream: Sequence[int]) -> list[Probe]:
+    """What was truncated, to be asked as a client would ask then."""
+    probes = []
+    for number, probe in enumerate(gathering.truncated):
+        gathering.over_stream(probe)
+        point = probe.point._replace(listener=stream[number % len(stream)])
+        probes.append(probe._replace(point=point))
+    gathering.truncated.clear()
+    return probes
+
+
+async def _ask(
+    state: _Server, probes: list[Probe], manner: Manner, progress: _Progress, wall: Callable[[], float]
+) -> None:
+    """Ask each listener its questions, all of them at the server's rate together."""
+    progress.planned += len(probes)
+    by_listener: dict[int, list[Probe]] = {}
+    for probe in probes:
+        by_listener.setdefault(probe.point.listener, []).append(probe)
+    runs = []
+    for place, mine in by_listener.items():
+        campaign = Campaign(
+            _questions(state, mine, manner, wall),
+            qps=max(1.0, manner.qps * len(mine) / len(probes)),
+            seed=manner.seed + place,
+            patience_s=manner.patience_s,
+        )
+        state.counts.setdefault(place, []).append(campaign.counts)
+
+        def take(outcome: Outcome[Probe]) -> None:
+            state.gathering.take(outcome.tag, outcome, wall())
+            progress.step()
+
+        runs.append(run_campaign(state.server.targets[place], campaign, take))
+    await asyncio.gather(*runs)
+
+
+def _questions(
+    state: _Server, probes: Iterable[Probe], manner: Manner, wall: Callable[[], float]
+) -> Iterator[Asked[Probe]]:
+    for probe in probes:
+        octets = encode_query(
+            probe.spelt,
+            probe.point.qtype,
+            id=0,
+            dnssec_ok=False,
+            checking_disabled=False,
+            edns=probe.point.has_edns,
+            options=manner.options,
+        )
+        expected = state.gathering.expectation(probe, octets, wall())
+        yield Asked(probe, octets, expected.is_silence, _takes(expected, probe, is_own=state.server.is_own))
+
+
+def _takes(expected: Expectation, probe: Probe, *, is_own: bool) -> frozenset[Kind]:
+    """Which signs of haste are an answer to this question."""
+    taken = set()
+    action = expected.verdict.action
+    if expected.message is not None:
+        if expected.message.flags & 0x0200 or action is PolicyAction.TCP_ONLY:
+            taken.add(Kind.TRUNCATED)
+        if expected.message.rcode == Rcode.REFUSED:
+            taken.add(Kind.REFUSED)
+    if probe.point.qtype == Qtype.ANY and not is_own:
+        # RFC 8482: many servers answer no ANY.
+        taken.add(Kind.REFUSED)
+    return frozenset(taken)
+
+
+# The result.
+
+
+def _name_results(found: Found, states: Sequence[_Server]) -> tuple[NameResult, ...]:
+    return tuple(
+        NameResult(
+            name=name_to_text(subject.name),
+            form=subject.form.value,
+            kind=subject.kind,
+            source=subject.source,
+            orders=subject.orders,
+            file=subject.file,
+            line=subject.line,
+            is_confidential=subject.is_confidential,
+            proofs=tuple(state.gathering.proof(place) for state in states),
+        )
+        for place, subject in enumerate(found.subjects)
+    )
+
+
+def _server_result(state: _Server) -> ServerResult:
+    listeners = tuple(
+        _listener(target, state.counts.get(place, [])) for place, target in enumerate(state.server.targets)
+    )
+    return ServerResult(state.server.name, state.server.is_own, listeners, state.gathering.notes())
+
+
+def _listener(target: Target, counts: Sequence[Counts]) -> Listener:
+    seconds = [one for part in counts for one in part.seconds]
+    total = Counts(
+        sent=sum(part.sent for part in counts),
+        answered=sum(part.answered for part in counts),
+        repeated=sum(part.repeated for part in counts),
+        unanswered=sum(part.unanswered for part in counts),
+        truncated=sum(part.truncated for part in counts),
+        refused=sum(part.refused for part in counts),
+        broken=sum(part.broken for part in counts),
+        lowest_qps=min((part.lowest_qps for part in counts), default=0.0),
+        is_dead=any(part.is_dead for part in counts),
+    )
+    median_s = statistics.median(seconds) if seconds else 0.0
+    was_slowed = any(part.lowest_qps < part.asked_qps for part in counts)
+    return Listener(
+        address=target.place,
+        transport=target.transport.value,
+        asked=total.sent,
+        answered=total.answered,
+        unanswered=total.unanswered,
+        repeated=total.repeated,
+        truncated=total.truncated,
+        refused=total.refused,
+        broken=total.broken,
+        median_ms=round(median_s * 1000, 3),
+        slowest_ms=round(max(seconds, default=0.0) * 1000, 3),
+        lowest_qps=round(total.lowest_qps, 1),
+        says=_words(total, median_s, max(seconds, default=0.0), was_slowed=was_slowed),
+    )
+
+
+def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: bool) -> str:
+    """What a listener is like, where it is not simply well."""
+    if not counts.sent:
+        return "was not asked"
+    if not counts.answered and (counts.refused or counts.truncated):
+        return f"{'refuses' if counts.refused else 'cuts off'} everything: may this client ask there?"
+    if not counts.answered and counts.unanswered:
+        return "does not answer"
+    said = []
+    if was_slowed:
+        how = [
+            f"{counts.refused:,} refused" if counts.refused else "",
+            f"{counts.truncated:,} truncated" if counts.truncated else "",
+        ]
+        told = ", ".join(filter(None, how)) or "questions stayed without an answer"
+        said.append(f"limits the rate or is overloaded ({told}): was asked {counts.lowest_qps:.0f} a second")
+    if median_s > SLOW_S or slowest_s > LATE_S:
+        said.append(f"is slow: {median_s:.1f} s in the middle, {slowest_s:.1f} s at worst")
+    if counts.unanswered:
+        said.append(f"left {counts.unanswered:,} questions without an answer")
+    if counts.broken:
+        said.append(f"sent {counts.broken:,} messages that answer nothing")
+    return "; ".join(said)

@@ -1,0 +1,299 @@
+"""What an audit has to prove: every name that a rule, an exception or an order speaks of.
+
+Knows: how to find them in a policy's table, and how they stand there now.  Does not know: questions, servers.
+Theory: the image holds each rule's name once with the class it belongs to.  Exchanges, lists that cite an
+order and what orders ask are taken whole, other lists by a sample: the names with the smallest hash, so that
+the choice is spread over the list and another seed makes another one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from resolver.audit.results import Status
+from resolver.policy.image import ADDRESS_REF, Effect
+from resolver.policy.table import PolicyTable
+from resolver.policy.verdict import Exemption, Mode, PolicyAction, PolicyRule, RuleForm, Verdict
+
+LIST_SAMPLE = 1_000
+"""Names asked of a list that cites no order, unless told otherwise: a leak in one of a thousand is seen
+with two chances in three, and a million names would take a quarter of an hour."""
+EXCEPTION_SAMPLE = 100
+"""Exceptions and protected names asked, each, unless told otherwise."""
+
+
+class Ask(NamedTuple):
+    """One host that an order names."""
+
+    order: str
+    name: bytes
+    """Wire form, lower case."""
+    is_confidential: bool
+    why: str
+    """Why the policy does not enforce it; empty: it does, or will."""
+    line: int
+    """Of the order in the blocklist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One name to be proved."""
+
+    name: bytes
+    """The rule's owner: wire form, lower case."""
+    form: RuleForm
+    kind: str
+    """`exchange`, `list`, `allow`, `protected` or `ask`."""
+    source: str
+    """Exchange id or list name; of an `ask` the order."""
+    orders: tuple[str, ...]
+    file: str
+    line: int
+    is_confidential: bool
+    status: Status | None
+    """What is known without asking: not in force; None: ask."""
+    reason: str = ""
+    """With a status: why.  Without: what is wrong before anybody is asked (the policy does not enforce it)."""
+
+    @property
+    def is_exception(self) -> bool:
+        """Whether it is meant to pass."""
+        return self.kind in ("allow", "protected")
+
+
+@dataclass(slots=True)
+class Found:
+    """The subjects of one policy."""
+
+    subjects: list[Subject] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Exchange or list -> names beyond the sample."""
+    address_rules: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of them; empty: all."""
+
+    order: str = ""
+    exchange: str = ""
+    register: str = ""
+    sample: int | None = None
+    """At most so many names that are in force, over all sources; None: the default set."""
+    seed: int = 0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether something in particular is wanted."""
+        return bool(self.order or self.exchange or self.register)
+
+    def has(self, rule: PolicyRule) -> bool:
+        """Whether the names of a source are wanted."""
+        if self.exchange and (rule.kind, rule.id) != ("exchange", self.exchange):
+            return False
+        if self.register and (rule.kind, rule.id) != ("list", self.register):
+            return False
+        return not self.order or self.order in rule.orders
+
+
+def find_subjects(table: PolicyTable, wall: float, wanted: Wanted, asks: Iterable[Ask] = ()) -> Found:
+    """Every subject of a table made for `wall` (Unix seconds)."""
+    found = Found()
+    chosen: dict[int, _Choice] = {}
+    classes = table.image.classes
+    wants = [
+        origin.effect is not Effect.MARKER and _wants(wanted, origin.rule, origin.effect)
+        for origin in classes
+    ]
+    for name, class_id, line in _references(table):
+        if not wants[class_id]:
+            continue
+        source = classes[class_id].rule
+        choice = chosen.get(id(source))
+        if choice is None:
+            choice = chosen[id(source)] = _Choice(_most(source, wanted), wanted.seed)
+        choice.add(name, class_id, line)
+    for choice in chosen.values():
+        picked = [_subject(table, wall, *one) for one in choice.picked()]
+        found.subjects += picked
+        if choice.left_out and picked:
+            found.left_out[picked[0].source] = choice.left_out
+    found.subjects += [_of_ask(table, ask) for ask in asks if not wanted.is_part or ask.order == wanted.order]
+    found.subjects.sort(key=lambda subject: _KINDS.index(subject.kind))
+    if wanted.sample is not None:
+        _cut(found, wanted.sample, wanted.seed)
+    found.address_rules = sum(
+        table.class_state(class_id).is_enforced for class_id, *_ in ADDRESS_REF.iter_unpack(table.image.refs)
+    )
+    return found
+
+
+_KINDS = ("exchange", "ask", "list", "allow", "protected")
+_OPEN = {
+    Mode.SHADOW: (Status.SHADOWED, "its mode is shadow: counted, not enforced"),
+    Mode.DISABLED: (Status.DISABLED, "its mode is disabled"),
+}
+
+
+class _Choice:
+    """Of one source's references those with the smallest hashes; all where there is no bound."""
+
+    def __init__(self, most: int | None, seed: int) -> None:
+        self._most = most
+        self._seed = seed
+        self._all: list[tuple[bytes, int, int]] = []
+        self._least: list[tuple[int, bytes, int, int]] = []
+        self._count = 0
+
+    def add(self, name: bytes, class_id: int, line: int) -> None:
+        self._count += 1
+        if self._most is None:
+            self._all.append((name, class_id, line))
+            return
+        entry = (-xxh3_64_intdigest(name, self._seed), name, class_id, line)
+        if len(self._least) < self._most:
+            heapq.heappush(self._least, entry)
+        elif self._least and entry > self._least[0]:
+            heapq.heapreplace(self._least, entry)
+
+    def picked(self) -> list[tuple[bytes, int, int]]:
+        """In the order of their lines."""
+        chosen = self._all if self._most is None else [entry[1:] for entry in self._least]
+        return sorted(chosen, key=lambda one: (one[1], one[2]))
+
+    @property
+    def left_out(self) -> int:
+        return self._count - len(self._all) - len(self._least)
+
+
+def _wants(wanted: Wanted, rule: PolicyRule, effect: Effect) -> bool:
+    if effect is Effect.BLOCK:
+        return wanted.has(rule)
+    # Exceptions belong to no order: they are looked at when everything is.
+    return not wanted.is_part and rule.kind in ("allow", "protected")
+
+
+def _most(rule: PolicyRule, wanted: Wanted) -> int | None:
+    if rule.kind in ("allow", "protected"):
+        return EXCEPTION_SAMPLE if wanted.sample is None else min(wanted.sample, EXCEPTION_SAMPLE)
+    if wanted.sample is not None:
+        return wanted.sample
+    is_whole = rule.kind == "exchange" or rule.orders or rule.id == wanted.register
+    return None if is_whole else LIST_SAMPLE
+
+
+def _references(table: PolicyTable) -> Iterator[tuple[bytes, int, int]]:
+    """(owner, class, line) of everything in the image."""
+    image = table.image
+    blob = image.blob
+    for offset in array("I", sorted(filter(None, image.places))):
+        end = offset
+        while length := blob[end]:
+            end += length + 1
+        name = bytes(blob[offset : end + 1])
+        for class_id, line in image.refs_at(end + 1):
+            yield name, class_id, line
+
+
+def _subject(table: PolicyTable, wall: float, name: bytes, class_id: int, line: int) -> Subject:
+    state = table.class_state(class_id)
+    origin, rule = state.origin, state.rule
+    form = origin.form
+    assert form is not None
+    status, reason = _standing(rule, wall) if not state.is_enforced else (None, "")
+    if status is None and origin.effect is Effect.BLOCK:
+        reason = _what_opens(table, name, form, rule)
+        if reason and rule.kind == "list" and not rule.orders:
+            # Lists of strangers are made to be excepted from.
+            status = Status.OPEN
+    return Subject(
+        name, form, rule.kind, rule.id, rule.orders, origin.file, line, rule.is_confidential, status, reason
+    )
+
+
+def _standing(rule: PolicyRule, wall: float) -> tuple[Status, str]:
+    """Why a rule is not in force."""
+    if rule.mode is not Mode.ENFORCE:
+        return _OPEN[rule.mode]
+    if rule.starts_at is not None and wall < rule.starts_at:
+        return Status.PENDING, "its rule begins later"
+    return Status.EXPIRED, "its rule has ended"
+
+
+def _what_opens(table: PolicyTable, name: bytes, form: RuleForm, rule: PolicyRule) -> str:
+    """Which exception takes from a rule the very name it has; empty: none."""
+    asked = b"\x01\xff" + name if form is RuleForm.BELOW else name
+    if len(asked) > 255:
+        return ""
+    verdict = table.judge_name(asked, 0.0)
+    match = verdict.match
+    if match is None or verdict.is_blocked:
+        return ""
+    place = f"{match.file}:{match.line}" if match.line else match.file
+    return f"an exception opens it ({match.rule.kind}, {place})"
+
+
+def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
+    verdict = table.judge_name(ask.name, 0.0)
+    reason = "" if verdict.is_blocked else ask.why or "the policy does not block it"
+    return Subject(
+        ask.name,
+        RuleForm.EXACT,
+        "ask",
+        ask.order,
+        (ask.order,),
+        "",
+        ask.line,
+        ask.is_confidential,
+        None,
+        reason,
+    )
+
+
+def _cut(found: Found, most: int, seed: int) -> None:
+    """Leave `most` subjects that are to be asked: of each source in turn one, so that none is left out first."""
+    by_source: dict[tuple[str, str], list[Subject]] = {}
+    for subject in found.subjects:
+        if subject.status is None and not subject.is_exception:
+            by_source.setdefault((subject.kind, subject.source), []).append(subject)
+    for subjects in by_source.values():
+        subjects.sort(key=lambda one: xxh3_64_intdigest(one.name, seed))
+    kept: set[int] = set()
+    rank = 0
+    while len(kept) < most and any(rank < len(subjects) for subjects in by_source.values()):
+        for subjects in by_source.values():
+            if rank < len(subjects) and len(kept) < most:
+                kept.add(id(subjects[rank]))
+        rank += 1
+    dropped: Counter[str] = Counter()
+    remaining = []
+    for subject in found.subjects:
+        if subject.status is None and not subject.is_exception and id(subject) not in kept:
+            dropped[subject.source] += 1
+        else:
+            remaining.append(subject)
+    found.subjects = remaining
+    for source, count in dropped.items():
+        found.left_out[source] = found.left_out.get(source, 0) + count
+
+
+def passes(verdict: Verdict) -> bool:
+    """Whether a verdict lets a question through, over whatever transport."""
+    return not verdict.is_blocked or verdict.action is PolicyAction.TCP_ONLY
+
+
+def is_excepted(verdict: Verdict) -> bool:
+    """Whether an exception of the blocklist, or a protected name, decided."""
+    return verdict.exemption is Exemption.ALL
+
+
+def requested(subjects: Sequence[Subject]) -> list[Subject]:
+    """Those that are asked about."""
+    return [subject for subject in subjects if subject.status is None]

@@ -1,0 +1,141 @@
+"""`audit`: proves by questions that what is in force is blocked, here or on any other resolver.
+
+Knows: which policy and which servers are meant, exit codes, where the result goes.
+Does not know: how it is asked and judged; `resolver.audit` does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resolver.audit.auditor import QPS, Manner, audit
+from resolver.audit.results import AuditResult, save_last
+from resolver.audit.subjects import Ask, Wanted
+from resolver.audit.targets import ServerToAsk, own_server, server_from
+from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
+from resolver.cli.audit_asks import asks_of
+from resolver.cli.audit_text import print_result, progress_of
+from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
+from resolver.cli.process import scratch_folder
+from resolver.config.settings import Settings
+from resolver.identity import as_owner_of
+from resolver.policy.table import PolicyTable, open_table
+from resolver.problems import Problem, has_errors, show, suggest
+from resolver.publishing.compiler import compile_in_process
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The command's options."""
+
+    servers: Sequence[str] = ()
+    order: str = ""
+    exchange: str = ""
+    register: str = ""
+    qps: float | None = None
+    sample: int | None = None
+    is_strict: bool = False
+    as_json: bool = False
+    as_junit: bool = False
+
+
+def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) -> int:
+    """Audit and print the result; 1 when something in force is not proved to be blocked, or too much is."""
+    try:
+        path, settings = policy_path(config, blocklist)
+        servers = _servers(choices, settings)
+        policy = _read(path, choices)
+        with scratch_folder() as directory:
+            result = _audit(path, settings, policy, servers, choices, directory)
+    except BadInput as error:
+        return bad_input(error.problems, as_json=choices.as_json)
+    if not choices.servers:
+        _keep(settings, result)
+    print_result(result, as_json=choices.as_json, as_junit=choices.as_junit)
+    return EXIT_FINDINGS if result.has_findings else EXIT_FINE
+
+
+def _audit(
+    path: Path,
+    settings: Settings,
+    policy: Blocklist,
+    servers: Sequence[ServerToAsk],
+    choices: Choices,
+    directory: Path,
+) -> AuditResult:
+    wall = time.time()
+    table, key = _table(path, settings, directory, wall)
+    seed = secrets.randbits(31)
+    wanted = Wanted(choices.order, choices.exchange, choices.register, choices.sample, seed)
+    asks: list[Ask] = asks_of(policy, wall)
+    with progress_of(len(servers)) as tell:
+        manner = Manner(qps=_qps(choices, settings), is_strict=choices.is_strict, seed=seed, on_progress=tell)
+        return asyncio.run(
+            audit(table, wanted, asks, servers, manner, time.time, policy=key, blocklist=str(path), lags=())
+        )
+
+
+def _qps(choices: Choices, settings: Settings) -> float:
+    """The rate asked for; our own server's limit for one client is not to be run into."""
+    limit = settings.clients.rate_limit_qps
+    if choices.qps is None and not choices.servers and limit:
+        return min(QPS, max(1.0, 0.8 * limit))
+    return choices.qps or QPS
+
+
+def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:
+    if not choices.servers:
+        own = own_server([(one.address, one.port) for one in settings.listen.dns if one.port])
+        if not own.targets:
+            message = "listens on no address that could be asked ('listen: dns'); use --server ADDRESS"
+            raise BadInput([Problem("settings", 0, message)])
+        return [own]
+    servers = []
+    for text in dict.fromkeys(choices.servers):
+        try:
+            servers.append(server_from(text))
+        except ValueError as error:
+            raise BadInput([Problem("--server", 0, str(error))]) from None
+    return servers
+
+
+def _read(path: Path, choices: Choices) -> Blocklist:
+    """The blocklist; what the options name must stand in it.  Raises BadInput."""
+    policy, problems = read_blocklist(path, force=True)
+    if policy is None:
+        raise BadInput([problem for problem in problems if has_errors([problem])])
+    known = {
+        "--order": (choices.order, list(policy.orders), "order"),
+        "--exchange": (choices.exchange, [rule.id for rule in policy.exchanges], "exchange"),
+        "--register": (choices.register, [spec.name for spec in policy.lists], "list"),
+    }
+    for option, (wanted, names, noun) in known.items():
+        if wanted and wanted not in names:
+            message = f"there is no {noun} {show(wanted)}{suggest(wanted, names)}"
+            raise BadInput([Problem(option, 0, message)])
+    return policy
+
+
+def _table(path: Path, settings: Settings, directory: Path, wall: float) -> tuple[PolicyTable, str]:
+    """The policy as it is written now, and its hash; the verdicts' clock is wall time.  Raises BadInput."""
+    image, problems = compile_in_process(path, directory, state_dir=settings.state_dir)
+    if image is None:
+        raise BadInput(problems)
+    return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ()), image.stem
+
+
+def _keep(settings: Settings, result: AuditResult) -> None:
+    """Keep the result for the report and for who asks later; without it the audit is as good."""
+    import sys
+
+    try:
+        with as_owner_of(settings.state_dir) as folder:
+            save_last(folder, result)
+    except OSError as error:
+        print(f"{settings.state_dir}: the result is not kept: {error.strerror}", file=sys.stderr)
