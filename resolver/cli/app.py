@@ -19,6 +19,7 @@ from resolver.cli.editing import editing
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption
 from resolver.cli.order_app import order_commands
+from resolver.cli.report_app import reporting
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(editing)
+app.add_typer(reporting)
 app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")

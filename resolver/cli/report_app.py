@@ -49,7 +49,9 @@ def report(
         str | None,
         typer.Option("--from", metavar="DATE", help="First day; default: 30 days up to the last one."),
     ] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day; default: today.")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last day; default: today.")
+    ] = None,
     language: Annotated[
         str, typer.Option("--language", metavar="L", help="ar de en es fr it ja nl pl pt tr uk")
     ] = "en",
@@ -72,7 +74,9 @@ def report(
 
 @report_commands.command()
 def keygen(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The private key; the public one is PATH.pub.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The private key; the public one is PATH.pub.")
+    ],
 ) -> None:
     """Make a key pair for signing reports: PATH, for its owner alone, and PATH.pub to give away.
 

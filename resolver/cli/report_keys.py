@@ -40,7 +40,12 @@ def make_keys(path: Path) -> int:
     private, public = new_key_pair()
     try:
         _write_new(path, private, 0o600)
-        _write_new(public_path, public, 0o644)
+        try:
+            _write_new(public_path, public, 0o644)
+        except OSError:
+            # A private key alone, which nobody knows yet, would only be in the way of the next attempt.
+            path.unlink()
+            raise
     except OSError as error:
         return bad_input([Problem(str(error.filename or path), 0, f"cannot be written: {error.strerror}")])
     print(f"private key: {printable(str(path))} (keep it; whoever has it can sign in your name)")
@@ -102,7 +107,9 @@ def read_file(path: Path, most: int) -> bytes:
 
 def _read_signature(sig: Path, file: Path) -> bytes:
     if not sig.exists():
-        message = f"is not there: a signature stands beside its report; {file.name} was not signed, or came alone"
+        message = (
+            f"is not there: a signature stands beside its report; {file.name} was not signed, or came alone"
+        )
         raise BadInput([Problem(str(sig), 0, message)])
     signature = read_file(sig, KEY_OCTETS_MAX)
     if len(signature) != SIGNATURE_OCTETS:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "texts"
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "tr", "uk")
+ISOLATE, END = "\u2066", "\u2069"
+"""What stands between runs from left to right, and turns nothing around it."""
 RIGHT_TO_LEFT = frozenset(("ar",))
 
 
@@ -33,8 +35,15 @@ class Texts:
         """One text, with what belongs into it.  Raises KeyError for a key that there is not."""
         text = self.messages[key]
         for name, value in values.items():
-            text = text.replace(f"{{{name}}}", str(value))
+            text = text.replace(f"{{{name}}}", self.apart(str(value)))
         return text
+
+    def apart(self, value: str) -> str:
+        """A value fit to stand in a sentence, where letters that run from right to left would turn a date.
+
+        Unicode's bidirectional algorithm (UAX #9, W2) shows 2026-11-30 as 30-11-2026 behind Arabic letters.
+        """
+        return f"{ISOLATE}{value}{END}" if self.is_right_to_left else value
 
     def of(self, group: str, word: str) -> str:
         """The text for one word of a closed set; the word itself for one that came later."""

@@ -23,6 +23,10 @@ NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
 NAMES_KEPT_MAX = 200
 """Of one item of one change; the rest is counted."""
 
+VALUE_CHARS_MAX = 80
+_FOLLOWS = frozenset(("text", "phases", "ede"))
+"""Properties that follow from others."""
+
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -73,10 +77,16 @@ def orders_first_served(generations: Iterable[Generation]) -> dict[str, float]:
 
 
 def changes_between(
-    generations: Sequence[Generation], first: float, end: float, hides: Callable[[str], bool]
+    generations: Sequence[Generation],
+    first: float,
+    end: float,
+    hides_of: Callable[[int], Callable[[str], bool]],
 ) -> tuple[Change, ...]:
-    """The generations (oldest first) of the period from `first` to before `end`, in Unix seconds."""
-    return tuple(_change(one, hides) for one in generations if first <= one.at < end)
+    """The generations (oldest first) of the period from `first` to before `end`, in Unix seconds.
+
+    `hides_of`: number of a generation -> what may not be named of it.
+    """
+    return tuple(_change(one, hides_of(one.number)) for one in generations if first <= one.at < end)
 
 
 def _change(generation: Generation, hides: Callable[[str], bool]) -> Change:
@@ -111,7 +121,7 @@ def _items(changes: Mapping[str, Any]) -> Iterator[ChangeItem]:
     summary = changes.get("summary", {})
     for section in ("orders", "exchanges", "lists"):
         for kind in ("gained", "lost", "changed"):
-            names = [_titled(one) for one in changes.get(section, ()) if one["change"] == kind]
+            names = [_told(one) for one in changes.get(section, ()) if one["change"] == kind]
             yield from _item(f"{section}_{kind}", names, summary.get(section, {}).get(kind, 0))
     for kind in ("gained", "lost"):
         names = [name for one in changes.get("exchanges", ()) for name in one[kind]]
@@ -141,9 +151,22 @@ def _section(entry_id: str) -> str:
     return entry_id
 
 
-def _titled(entry: Mapping[str, Any]) -> str:
+def _told(entry: Mapping[str, Any]) -> str:
+    """An entry with its name, and what of it changed: `acme (Acme): mode shadow → enforce`."""
     label, name = str(entry["id"]), str(entry["name"])
-    return label if name == label else f"{label} ({name})"
+    title = label if name == label else f"{label} ({_cut(name)})"
+    said = [
+        f"{one['name']} {_cut(one['old'])} → {_cut(one['new'])}"
+        for one in entry["properties"]
+        if one["name"] not in _FOLLOWS
+    ]
+    return f"{title}: {', '.join(said)}" if said else title
+
+
+def _cut(text: str | None) -> str:
+    if text is None:
+        return "–"
+    return text if len(text) <= VALUE_CHARS_MAX else f"{text[:VALUE_CHARS_MAX]}…"
 
 
 OPENED_KINDS = ("orders", "exchanges", "domains", "networks", "lists", "allow", "protected")

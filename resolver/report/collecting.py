@@ -118,7 +118,7 @@ class _Collection:
             exchanges=exchanges,
             lists=lists,
             exceptions=tuple(self._exceptions()),
-            changes=history.changes_between(sources.history.generations, first, end, sources.hides_word),
+            changes=history.changes_between(sources.history.generations, first, end, sources.hides_of_change),
             audit=self._audit(),
             has_hits=not sources.hits.why,
             gaps=tuple(sources.hits.gaps),

@@ -58,9 +58,24 @@ class Spark:
     values: tuple[int, ...]
 
 
-Inline = str | Code | Link | Mark | Strong | Small | Spark
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A text that leads to a section of the document."""
+
+    anchor: str
+    text: str
+
+
+Inline = str | Code | Link | Jump | Mark | Strong | Small | Spark
 """`str`: text as anybody wrote it."""
 Cell = Sequence[Inline]
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """As large as a section's own, within one."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,8 @@ class Facts:
     """Labels and what belongs to them."""
 
     rows: tuple[tuple[str, Cell], ...]
+    is_wide: bool = False
+    """One below the other: their texts are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +131,8 @@ class Column:
     """A head of a table."""
 
     text: str
-    is_number: bool = False
-    is_wide: bool = False
+    kind: Literal["text", "number", "tight", "wide"] = "text"
+    """`tight`: what stands in it is short, and not broken; `wide`: it needs room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +180,7 @@ class Commands:
     lines: tuple[str, ...]
 
 
-Block = Heading | Paragraph | Note | Facts | Figures | Table | Chart | Bullets | Commands
+Block = Title | Heading | Paragraph | Note | Facts | Figures | Table | Chart | Bullets | Commands
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Knows: what stands on which page, and in which language.  Does not know: formats
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from resolver.report.catalogue import Texts
@@ -20,12 +20,14 @@ from resolver.report.document import (
     Figure,
     Figures,
     Heading,
+    Jump,
     Mark,
     Note,
     Paragraph,
     Section,
     Small,
     Table,
+    Title,
 )
 from resolver.report.facts import Change, Order, Report, State
 from resolver.report.moments import exact_moment, shown_duration, shown_number
@@ -38,6 +40,7 @@ from resolver.report.order_pages import (
 from resolver.report.plain import shown
 from resolver.report.wording import NONE, Wording
 
+CONTENTS_SHOWN_MAX = 40
 NAMES_OF_CHANGE_MAX = 20
 CHANGES_SHOWN_MAX = 500
 FINDINGS_SHOWN_MAX = 500
@@ -62,17 +65,18 @@ def document_of(report: Report, texts: Texts, zone: tzinfo) -> Document:
     say = Wording(report, texts, zone)
     sections = [_summary(say)]
     sections += [order_section(order, number, say) for number, order in enumerate(report.orders, 1)]
-    sections += filter(None, (unordered_section(say), _exceptions(say)))
-    sections += [_changes(say), _audit(say), _method(say)]
+    if (unordered := unordered_section(say)) is not None:
+        sections.append(unordered)
+    sections.append(_record(say))
     period = f"{report.period.first} – {report.period.last}"
     return Document(
         language=texts.language,
         is_right_to_left=texts.is_right_to_left,
         title=texts("title"),
         subtitle=_subtitle(say),
-        running=f"{texts('title')} · {period}",
+        running=f"{texts('title')} · {texts.apart(period)}",
         page=texts("page"),
-        cover=tuple(_cover(say)),
+        cover=(*_cover(say), *_contents(sections, say)),
         sections=tuple(sections),
     )
 
@@ -89,7 +93,10 @@ def _cover(say: Wording) -> Iterator[Block]:
     report, texts = say.report, say.texts
     period = f"{report.period.first} – {report.period.last}"
     rows: list[tuple[str, Cell]] = [
-        (texts("period"), (f"{period} ({texts('days', count=shown_number(report.period.day_count))})",)),
+        (
+            texts("period"),
+            (f"{texts.apart(period)} ({texts('days', count=shown_number(report.period.day_count))})",),
+        ),
         (texts("made_at"), (exact_moment(report.made_at, say.zone),)),
         (texts("time_zone"), (report.zone,)),
         (texts("server"), (f"{report.host}, {report.product} {report.version}",)),
@@ -104,7 +111,15 @@ def _cover(say: Wording) -> Iterator[Block]:
             at=say.moment(report.policy.served_at),
         )
         rows.append((texts("generation"), (served,)))
-    yield Facts(tuple(rows))
+    yield Facts(tuple(rows), is_wide=True)
+
+
+def _contents(sections: Sequence[Section], say: Wording) -> Iterator[Block]:
+    """What to find in it; the parts on orders by their titles."""
+    yield Heading(say.texts("contents"))
+    items: list[Cell] = [(Jump(one.anchor, one.title[:90]),) for one in sections[:CONTENTS_SHOWN_MAX]]
+    items += [(Jump("statement", say.texts("integrity")),)]
+    yield Bullets(tuple(items))
 
 
 def _summary(say: Wording) -> Section:
@@ -162,60 +177,67 @@ def _summary_figures(say: Wording) -> Figures:
 def _orders_table(say: Wording) -> Table:
     texts = say.texts
     columns = (
-        Column(texts("order"), is_wide=True),
-        Column(texts("received")),
-        Column(texts("due")),
-        Column(texts("in_force_since")),
-        Column(texts("took")),
-        Column(texts("deadline")),
+        Column(texts("order"), "wide"),
+        Column(texts("received"), "tight"),
+        Column(texts("due"), "tight"),
+        Column(texts("in_force_since"), "tight"),
+        Column(texts("took"), "tight"),
         Column(texts("state")),
-        Column(texts("names"), is_number=True),
-        Column(texts("not_enforced_short"), is_number=True),
-        Column(texts("hits_short"), is_number=True),
+        Column(texts("names"), "number"),
+        Column(texts("not_enforced_short"), "number"),
+        Column(texts("hits_short"), "number"),
     )
     return Table(columns, tuple(_order_row(order, say) for order in say.report.orders))
 
 
 def _order_row(order: Order, say: Wording) -> tuple[Cell, ...]:
     details = " · ".join(filter(None, (shown(order.authority)[:120], shown(order.reference)[:80])))
+    deadline = say.deadline(order)
+    state: Cell = (say.state(order.state),)
+    if isinstance(deadline, Mark):
+        state = (*state, " ", deadline)
     return (
         (Code(order.id), " ", Small(details)),
-        (say.moment(order.received_at),),
-        (say.moment(order.due_at),),
-        (say.moment(order.in_force_since),),
+        (say.day(order.received_at),),
+        (say.day(order.due_at),),
+        (say.day(order.in_force_since),),
         (say.took(order),),
-        (say.deadline(order),),
-        (say.state(order.state),),
+        state,
         (shown_number(order.name_count),),
         (shown_number(len(order.not_enforced)) if order.asks else NONE,),
         (say.hits(order.hits),),
     )
 
 
-def _exceptions(say: Wording) -> Section | None:
-    found = say.report.exceptions
-    if not found:
-        return None
+def _record(say: Wording) -> Section:
+    """What is not about one order."""
     texts = say.texts
-    blocks = (Paragraph((texts("exceptions_text"),)), exceptions_table(found, say))
-    return Section("exceptions", texts("exceptions"), texts("exceptions"), blocks)
-
-
-def _changes(say: Wording) -> Section:
-    texts, changes = say.texts, say.report.changes
     blocks: list[Block] = []
+    if found := say.report.exceptions:
+        blocks += [Paragraph((texts("exceptions_text"),)), exceptions_table(found, say)]
+    else:
+        blocks.append(Paragraph((texts("no_exceptions"),)))
+    for part, content in (("changes", _changes(say)), ("audit", _audit(say)), ("method", _method(say))):
+        blocks += [Title(texts(part)), *content]
+    title = texts("exceptions")
+    running = " · ".join((title, texts("changes"), texts("audit"), texts("method")))
+    return Section("record", title, running, tuple(blocks))
+
+
+def _changes(say: Wording) -> Iterator[Block]:
+    texts, changes = say.texts, say.report.changes
     if not changes:
-        blocks.append(Paragraph((texts("no_changes"),)))
-    columns = (Column(texts("when")), Column(texts("what_changed"), is_wide=True))
+        yield Paragraph((texts("no_changes"),))
+        return
+    columns = (Column(texts("when")), Column(texts("what_changed"), "wide"))
     rows = tuple(
         ((say.moment(change.at), " ", Small(f"#{change.number}")), tuple(_change(change, say)))
         for change in changes[-CHANGES_SHOWN_MAX:]
     )
     left = len(changes) - len(rows)
     more = texts("more_in_data", count=shown_number(left)) if left > 0 else ""
-    if rows:
-        blocks += [Paragraph((texts("changes_text"),)), Table(columns, rows, more)]
-    return Section("changes", texts("changes"), texts("changes"), tuple(blocks))
+    yield Paragraph((texts("changes_text"),))
+    yield Table(columns, rows, more)
 
 
 def _change(change: Change, say: Wording) -> Iterator[Code | str | Small | Mark]:
@@ -237,11 +259,11 @@ def _change(change: Change, say: Wording) -> Iterator[Code | str | Small | Mark]
         yield from say.listed(item.names[:NAMES_OF_CHANGE_MAX], item.count)  # type: ignore[misc]
 
 
-def _audit(say: Wording) -> Section:
+def _audit(say: Wording) -> Iterator[Block]:
     texts, audit = say.texts, say.report.audit
-    title = texts("audit")
     if audit is None:
-        return Section("audit", title, title, (Note((texts("missing_no_audit"),), "warn"),))
+        yield Note((texts("missing_no_audit"),), "warn")
+        return
     rows: list[tuple[str, Cell]] = [
         (texts("when"), (say.moment(audit.at),)),
         (texts("audit_servers"), say.codes(audit.servers)),
@@ -249,37 +271,34 @@ def _audit(say: Wording) -> Section:
         (texts("audit_took"), (shown_duration(audit.took_s),)),
     ]
     rows += [(texts.of("audit", result), (shown_number(count),)) for result, count in audit.counts]
-    blocks: list[Block] = [Paragraph((texts("audit_text"),)), Facts(tuple(rows))]
+    yield Paragraph((texts("audit_text"),))
+    yield Facts(tuple(rows))
     if not audit.finding_count:
-        blocks.append(Paragraph((Mark(texts("audit_fine"), "good"),)))
-    if audit.findings:
-        columns = (
-            Column(texts("name"), is_wide=True),
-            Column(texts("query_type")),
-            Column(texts("server")),
-            Column(texts("result")),
-            Column(texts("why"), is_wide=True),
-        )
-        found = tuple(
-            (
-                (Code(one.name),),
-                (Code(one.qtype),),
-                (Code(one.server),),
-                (Mark(texts.of("audit", one.state), "bad" if one.state == "uncovered" else "warn"),),
-                (shown(one.reason),),
-            )
-            for one in audit.findings[:FINDINGS_SHOWN_MAX]
-        )
-        left = audit.finding_count - len(found)
-        more = texts("more_in_data", count=shown_number(left)) if left > 0 else ""
-        blocks.append(Table(columns, found, more))
-    return Section("audit", title, title, tuple(blocks))
-
-
-def _method(say: Wording) -> Section:
-    texts = say.texts
-    blocks: tuple[Block, ...] = (
-        Paragraph((texts("method_intro", server=f"{say.report.product} {say.report.version}"),)),
-        Bullets(tuple((texts(f"method_{point}"),) for point in METHOD)),
+        yield Paragraph((Mark(texts("audit_fine"), "good"),))
+    if not audit.findings:
+        return
+    columns = (
+        Column(texts("name"), "wide"),
+        Column(texts("query_type")),
+        Column(texts("server")),
+        Column(texts("result")),
+        Column(texts("why"), "wide"),
     )
-    return Section("method", texts("method"), texts("method"), blocks)
+    found = tuple(
+        (
+            (Code(one.name),),
+            (Code(one.qtype) if one.qtype else NONE,),
+            (Code(one.server) if one.server else NONE,),
+            (Mark(texts.of("audit", one.state), "bad" if one.state == "uncovered" else "warn"),),
+            (shown(one.reason),),
+        )
+        for one in audit.findings[:FINDINGS_SHOWN_MAX]
+    )
+    left = len(audit.findings) - len(found)
+    yield Table(columns, found, texts("more_in_data", count=shown_number(left)) if left > 0 else "")
+
+
+def _method(say: Wording) -> Iterator[Block]:
+    texts = say.texts
+    yield Paragraph((texts("method_intro", server=f"{say.report.product} {say.report.version}"),))
+    yield Bullets(tuple((texts(f"method_{point}"),) for point in METHOD))

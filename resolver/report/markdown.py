@@ -1,15 +1,15 @@
 """A document as Markdown (CommonMark, with the tables of GitHub's): readable as it is, and rendered.
 
 Knows: which signs mean something.  Does not know: what a report says.
-Theory: a backslash before an ASCII punctuation mark makes it that mark and nothing else, so texts of others
-have one before each; then no text is a link, a tag, a bar of a table or an entity, in any dialect.
+Theory: a backslash before an ASCII punctuation mark makes it that mark and nothing else, so in texts
+one stands before each mark that means something.  Then none is a link, a tag, a bar of a table or an entity,
+in any dialect.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from string import punctuation
 
 from resolver.report.document import (
     Block,
@@ -23,6 +23,7 @@ from resolver.report.document import (
     Figures,
     Heading,
     Inline,
+    Jump,
     Link,
     Mark,
     Note,
@@ -32,6 +33,7 @@ from resolver.report.document import (
     Spark,
     Strong,
     Table,
+    Title,
 )
 from resolver.report.html import TONE_SIGNS
 from resolver.report.moments import shown_number
@@ -42,9 +44,12 @@ BAR_SIGNS = 30
 CHART_BARS_MAX = 62
 
 _SPARKS = "▁▂▃▄▅▆▇█"
-_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in punctuation})
-_QUIET = re.compile(r"[a-z0-9]+(?:[., ][a-z0-9]+)*\.?", re.ASCII | re.IGNORECASE)
-"""Words in which no mark can mean anything."""
+_ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|~&$@"})
+"""What means something wherever it stands."""
+_AT_FRONT = re.compile(r"([-+=:]|\d{1,9}[.)])")
+"""What means something at the beginning of a line."""
+_ADDRESS = re.compile(r"(?i)(https?|ftp|mailto|xmpp)(:)|(www)(\.)")
+"""What many readers make a link of by themselves."""
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9 .,:;/*=_@+#?%-]+", re.ASCII)
 _ISOLATE, _END = "\u2068", "\u2069"
 
@@ -69,9 +74,10 @@ def markdown_section(section: Section) -> Iterator[str]:
 
 def text(words: str) -> str:
     """Somebody's text, as text."""
-    line = one_line(words)
-    if not (_QUIET.fullmatch(line) and "www." not in line.lower() and not line[0].isdigit()):
-        line = line.translate(_ESCAPED)
+    line = one_line(words).translate(_ESCAPED)
+    line = _ADDRESS.sub(r"\1\3\\\2\4", line)
+    if found := _AT_FRONT.match(line):
+        line = f"{line[: found.end() - 1]}\\{line[found.end() - 1 :]}"
     # A text of the other direction must not turn what stands beside it.
     return f"{_ISOLATE}{line}{_END}" if is_right_to_left(line) else line
 
@@ -90,6 +96,8 @@ def _block(block: Block) -> Iterator[str]:
             yield _cell(content)
         case Note(content, tone):
             yield f"> {TONE_SIGNS[tone]} {_cell(content)}"
+        case Title(words):
+            yield f"## {text(words)}"
         case Facts(rows):
             yield from _table(("", ""), (False, False), [(text(label), _cell(cell)) for label, cell in rows])
         case Figures(items):
@@ -97,7 +105,7 @@ def _block(block: Block) -> Iterator[str]:
             yield from _table(("", ""), (False, True), cells)
         case Table():
             heads = [text(column.text) for column in block.columns]
-            numbers = [column.is_number for column in block.columns]
+            numbers = [column.kind == "number" for column in block.columns]
             yield from _table(heads, numbers, [[_cell(cell) for cell in row] for row in block.rows])
             if block.more:
                 yield from ("", text(block.more))
@@ -147,6 +155,8 @@ def _inline(part: Inline) -> str:
             return code(words)
         case Link(url):
             return text(url)
+        case Jump(_, words):
+            return text(words)
         case Mark(words, tone):
             return f"{TONE_SIGNS[tone]} {text(words)}"
         case Strong(words):

@@ -37,6 +37,12 @@ def shown_moment(at: float, zone: tzinfo) -> str:
     return f"{when:%Y-%m-%d %H:%M} {_offset(when)}"
 
 
+def shown_day(at: float, zone: tzinfo) -> str:
+    """`2026-12-05`, whatever the hour."""
+    when = moment(at, zone)
+    return "?" if when is None else f"{when:%Y-%m-%d}"
+
+
 def exact_moment(at: float, zone: tzinfo) -> str:
     """`2026-12-05 14:30:07 +01:00`, whatever the hour."""
     when = moment(at, zone)

@@ -131,12 +131,12 @@ def exchange_blocks(exchanges: Sequence[Exchange], say: Wording) -> Iterator[Blo
     texts = say.texts
     yield Heading(texts("exchanges"))
     columns = (
-        Column(texts("exchange"), is_wide=True),
+        Column(texts("exchange"), "wide"),
         Column(texts("state")),
         Column(texts("client_gets")),
-        Column(texts("in_force_since")),
-        Column(texts("names"), is_number=True),
-        Column(texts("hits_short"), is_number=True),
+        Column(texts("in_force_since"), "tight"),
+        Column(texts("names"), "number"),
+        Column(texts("hits_short"), "number"),
         Column(texts("hits_trend")),
     )
     yield Table(columns, tuple(_exchange_row(one, say) for one in exchanges))
@@ -147,7 +147,7 @@ def _names_blocks(exchanges: Sequence[Exchange], say: Wording) -> Iterator[Block
     texts = say.texts
     yield Heading(texts("names_and_rules"))
     columns = (
-        Column(texts("name"), is_wide=True),
+        Column(texts("name"), "wide"),
         Column(texts("covers")),
         Column(texts("exchange")),
         Column(texts("state")),
@@ -191,11 +191,11 @@ def list_blocks(lists: Sequence[NameList], say: Wording) -> Iterator[Block]:
     texts = say.texts
     yield Heading(texts("lists"))
     columns = (
-        Column(texts("list"), is_wide=True),
+        Column(texts("list"), "wide"),
         Column(texts("state")),
         Column(texts("client_gets")),
-        Column(texts("names"), is_number=True),
-        Column(texts("hits_short"), is_number=True),
+        Column(texts("names"), "number"),
+        Column(texts("hits_short"), "number"),
         Column(texts("file_hash")),
         Column(texts("rule")),
     )
@@ -219,7 +219,10 @@ def list_blocks(lists: Sequence[NameList], say: Wording) -> Iterator[Block]:
             continue
         count, enforced = shown_number(one.records), shown_number(one.enforced)
         said = texts("register_text", list=one.id, records=count, enforced=enforced)
-        reasons = [f"{texts.of('register', reason)}: {shown_number(n)}" for reason, n in one.not_enforced]
+        reasons = [
+            f"{texts.of('register', reason)}: {texts.apart(shown_number(n))}"
+            for reason, n in one.not_enforced
+        ]
         yield Paragraph((f"{said} {'; '.join(reasons)}" if reasons else said,))
 
 
@@ -239,7 +242,7 @@ def _not_enforced_blocks(order: Order, say: Wording) -> Iterator[Block]:
     ]
     left = len(order.not_enforced) - len(rows)
     more = texts("more_in_data", count=shown_number(left)) if left > 0 else ""
-    yield Table((Column(texts("ask"), is_wide=True), Column(texts("why"), is_wide=True)), tuple(rows), more)
+    yield Table((Column(texts("ask"), "wide"), Column(texts("why"), "wide")), tuple(rows), more)
 
 
 def _why(reason: str, why: str, say: Wording) -> Cell:
@@ -274,8 +277,7 @@ def exceptions_table(found: Sequence[Exemption], say: Wording) -> Table:
     """Exceptions, each with its dates and its reason."""
     texts = say.texts
     columns = (
-        Column(texts("name"), is_wide=True),
-        Column(texts("covers")),
+        Column(texts("name"), "wide"),
         Column(texts("state")),
         Column(texts("term")),
         Column(texts("exchange")),
@@ -286,8 +288,7 @@ def exceptions_table(found: Sequence[Exemption], say: Wording) -> Table:
         columns,
         tuple(
             (
-                (Code(one.text),),
-                (f"{texts(f'kind_{one.kind}')}, {say.form(one.form)}",),
+                (Code(one.text), " ", Small(f"{texts(f'kind_{one.kind}')}, {say.form(one.form)}")),
                 (say.state(one.state),),
                 (say.term(one.starts_at, one.ends_at),),
                 say.codes(one.touches),
@@ -306,7 +307,9 @@ def _audit_blocks(order: Order, say: Wording) -> Iterator[Block]:
         return
     texts = say.texts
     yield Heading(texts("audit"))
-    counts = [f"{texts.of('audit', result)}: {shown_number(count)}" for result, count in found.counts]
+    counts = [
+        f"{texts.of('audit', result)}: {texts.apart(shown_number(count))}" for result, count in found.counts
+    ]
     yield Paragraph((texts("audit_of_order", at=say.moment(audit.at)), " ", "; ".join(counts)))
     members = {*order.exchanges, *order.lists}
     wrong = [one for one in audit.findings if one.owner in members]

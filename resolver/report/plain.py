@@ -17,20 +17,43 @@ SHOWN_CHARS_MAX = 600
 _SPACES = re.compile(r"\s+")
 _JOINERS = frozenset("\u200c\u200d")
 """Scripts such as Persian are written with them."""
+_ISOLATES = frozenset("\u2066\u2067\u2068")
+_END_OF_ISOLATE = "\u2069"
+_HARMLESS = _JOINERS | _ISOLATES | {_END_OF_ISOLATE}
+"""Isolates that are closed turn nothing outside of them."""
 _RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
 
 
 def one_line(text: str) -> str:
     """The text in one line, with nothing in it that steers; as long as it is."""
-    text = _SPACES.sub(" ", text).strip()
+    return tame(text).strip()
+
+
+def tame(text: str) -> str:
+    """The same, with a space at either end where there was one."""
+    text = _SPACES.sub(" ", text)
     if text.isprintable():
         return text
+    harmless = _HARMLESS if _is_balanced(text) else _JOINERS
     return "".join(
         sign
-        if sign.isprintable() or sign in _JOINERS
+        if sign.isprintable() or sign in harmless
         else sign.encode("unicode_escape", "surrogatepass").decode()
         for sign in text
     )
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether every isolate in it is closed, in it."""
+    depth = 0
+    for sign in text:
+        if sign in _ISOLATES:
+            depth += 1
+        elif sign == _END_OF_ISOLATE:
+            depth -= 1
+            if depth < 0:
+                return False
+    return depth == 0
 
 
 def shown(text: str) -> str:

@@ -6,7 +6,7 @@ Theory: each source may be missing, and then its `why` says so; a report without
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, tzinfo
 from typing import Protocol
@@ -79,7 +79,9 @@ class Sources:
     version: str
     host: str
     hides: Sequence[Hides]
-    """Of the policy, and of all that served in the period."""
+    """Of the policy."""
+    hides_of_change: Callable[[int], Callable[[str], bool]]
+    """Number of a generation -> what its changes may not name."""
     history: HistorySource = field(default_factory=HistorySource)
     hits: HitSource = field(default_factory=HitSource)
     audit: AuditSource = field(default_factory=AuditSource)

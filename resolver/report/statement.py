@@ -94,7 +94,7 @@ def statement_section(statement: Statement, texts: Texts) -> Section:
     signing = statement.signing
     if signing is not None:
         rows.append((texts("key_fingerprint"), (Code(signing.fingerprint),)))
-    blocks: list[Block] = [Paragraph((texts("integrity_text"),)), Facts(tuple(rows))]
+    blocks: list[Block] = [Paragraph((texts("integrity_text"),)), Facts(tuple(rows), is_wide=True)]
     if signing is None:
         blocks.append(Note((texts("not_signed"),), "warn"))
     else:

@@ -27,7 +27,8 @@ h1,h2{font-family:"Source Serif 4",Charter,"Bitstream Charter","Iowan Old Style"
 font-weight:600;line-height:1.2;overflow-wrap:anywhere}
 h1{font-size:40px;margin:0 0 10px;letter-spacing:-.01em}
 .subtitle{font-size:19px;color:var(--soft);margin:0 0 34px;overflow-wrap:anywhere}
-h2{font-size:26px;margin:6px 0 18px}
+h2{font-size:26px;margin:6px 0 18px;break-after:avoid}
+*+h2{margin-top:44px}
 h3{font-size:16px;margin:28px 0 10px;color:var(--brand);font-weight:650;break-after:avoid}
 p{margin:0 0 10px;overflow-wrap:anywhere;orphans:3;widows:3}
 small{color:var(--soft);font-size:.86em}
@@ -44,8 +45,14 @@ section:last-child{border-bottom:0;padding-bottom:60px}
 .facts>div{display:flex;gap:14px;padding:6px 0;border-bottom:1px solid var(--line);break-inside:avoid}
 .facts dt{flex:0 0 38%;color:var(--soft)}
 .facts dd{flex:1;margin:0;min-width:0;overflow-wrap:anywhere}
-.cover .facts{grid-template-columns:minmax(0,1fr);max-width:760px;margin:0}
-.cover .facts dt{flex-basis:220px}
+.facts.whole{grid-template-columns:minmax(0,1fr)}
+.facts.whole dt{flex-basis:25%}
+.cover .facts{max-width:760px;margin:0 0 26px}
+.cover h3{margin-top:34px}
+.cover ul{list-style:none;padding:0;columns:2;column-gap:36px}
+.cover li{break-inside:avoid;margin:0 0 5px}
+.jump{text-decoration:none}
+.short{white-space:nowrap}
 .figures{list-style:none;display:flex;flex-wrap:wrap;gap:12px;margin:0 0 18px;padding:0}
 .figures li{flex:1 1 128px;padding:12px 14px 10px;background:var(--wash);border-top:3px solid var(--bar);
 break-inside:avoid}
@@ -59,15 +66,17 @@ font-variant-numeric:tabular-nums;white-space:nowrap;unicode-bidi:isolate;color:
 .data thead{display:table-header-group}
 .data tr{break-inside:avoid}
 .data th{font-weight:600;color:var(--soft);text-align:start;vertical-align:bottom;font-size:12.5px;
-border-bottom:2px solid var(--brand);padding:5px 10px 5px 0;line-height:1.25}
-.data td{vertical-align:top;border-bottom:1px solid var(--line);padding:6px 10px 6px 0;
+border-bottom:2px solid var(--brand);padding:5px 0;padding-inline-end:10px;line-height:1.25}
+.data td{vertical-align:top;border-bottom:1px solid var(--line);padding:6px 0;padding-inline-end:10px;
 overflow-wrap:anywhere;min-width:3.4em}
 .data .number{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
+.data td.tight{white-space:nowrap}
 .data .wide{min-width:11em}
 .data td.wide small{display:block}
 .data th:last-child,.data td:last-child{padding-inline-end:0}
-.mark{display:inline-block;font-size:12.5px;line-height:1.35;font-weight:600;padding:1px 7px 1px 5px;
-border-radius:3px;background:var(--wash);color:var(--soft)}
+.mark{display:inline-block;font-size:12.5px;line-height:1.35;font-weight:600;padding:1px 7px;
+padding-inline-start:5px;border-radius:3px;background:var(--wash);color:var(--soft)}
+.data .mark{white-space:nowrap}
 .sign{display:inline-block;min-width:1.1em;text-align:center;margin-inline-end:2px}
 .mark.good{background:var(--good-wash);color:var(--good)}
 .mark.warn{background:var(--warn-wash);color:var(--warn)}
@@ -97,21 +106,24 @@ pre{background:var(--wash);border:1px solid var(--line);padding:12px 14px;margin
 font:12px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,"Noto Sans Mono","DejaVu Sans Mono",monospace;
 white-space:pre-wrap;overflow-wrap:anywhere;text-align:left;break-inside:avoid}
 @media (max-width:720px){.cover,main{padding-inline:18px}.cover{padding-top:36px}h1{font-size:29px}
-.facts{grid-template-columns:minmax(0,1fr)}.cover .facts dt{flex-basis:38%}
+.facts{grid-template-columns:minmax(0,1fr)}.cover .facts dt,.facts.whole dt{flex-basis:38%}
 .data{display:block;overflow-x:auto}}
 @page{size:A4;margin:19mm 16mm 18mm 16mm;
 @bottom-left{content:$running;font:8.2pt sans-serif;color:#566074}
-@bottom-right{content:$page" " counter(page) " / " counter(pages);font:8.2pt sans-serif;color:#566074}}
+@bottom-right{content:$page" \\2066 " counter(page) " / " counter(pages)"\\2069 ";
+font:8.2pt sans-serif;color:#566074}}
 @page :first{@bottom-left{content:none}@bottom-right{content:none}}
 @media print{
 html{background:#fff}
 body{max-width:none;box-shadow:none;font-size:9.6pt;line-height:1.42;
 -webkit-print-color-adjust:exact;print-color-adjust:exact}
 .cover,main{padding:0}
-.cover{border:0;break-after:page;padding-top:52mm}
+.cover{border:0;break-after:page;padding-top:46mm}
 h1{font-size:30pt}
-.subtitle{font-size:14pt;margin-bottom:22mm}
+.subtitle{font-size:14pt;margin-bottom:18mm}
 h2{font-size:17.5pt;margin:0 0 5mm}
+*+h2{margin-top:11mm}
+.sheet>tbody>tr>td>:last-child{margin-bottom:0}
 h3{font-size:11pt;margin:6mm 0 2.5mm}
 section{break-before:page;padding:0;border:0}
 section:first-of-type{break-before:auto}
@@ -121,7 +133,7 @@ border-bottom:.5pt solid var(--line);overflow-wrap:anywhere}
 .sheet>tbody>tr>td{padding-top:5mm}
 .data{font-size:8.4pt}
 .data th{font-size:7.8pt}
-.data td{padding:1.3mm 2.6mm 1.3mm 0}
+.data td{padding:1.3mm 0;padding-inline-end:2.6mm}
 .mark{font-size:7.8pt}
 .figures{flex-wrap:nowrap;gap:3mm}
 .figures li{flex:1 1 0;padding:2.5mm 3mm 2mm}

@@ -12,7 +12,7 @@ from datetime import tzinfo
 from resolver.report.catalogue import Texts
 from resolver.report.document import Cell, Chart, Code, Inline, Mark, Small, Spark, Tone
 from resolver.report.facts import Hits, Name, Order, Report, State
-from resolver.report.moments import shown_duration, shown_moment, shown_number
+from resolver.report.moments import shown_day, shown_duration, shown_moment, shown_number
 from resolver.report.periods import bars_of, width_of
 from resolver.report.plain import shown
 
@@ -47,6 +47,10 @@ class Wording:
     def moment(self, at: float | None, none: str = NONE) -> str:
         """A moment, or what stands for none."""
         return none if at is None else shown_moment(at, self.zone)
+
+    def day(self, at: float | None) -> str:
+        """The day of a moment, or what stands for none."""
+        return NONE if at is None else shown_day(at, self.zone)
 
     def term(self, starts_at: float | None, ends_at: float | None) -> str:
         """From when until when."""
