@@ -68,8 +68,11 @@ def write_report(request: Request) -> int:
                 signing = Signing(
                     fingerprint(key.public_key()), request.output.name, f"{request.sign.name}.pub"
                 )
+            remarks = [one.why for one in (sources.history, sources.hits, sources.audit) if one.why]
             octets = rendered(report, _format(request), texts, sources.zone, signing)
         _write(octets, request.output, key)
+        for remark in remarks:
+            print(printable(f"warning: the report says that this is missing: {remark}"), file=sys.stderr)
     except BadInput as error:
         return bad_input(error.problems)
     return EXIT_FINE

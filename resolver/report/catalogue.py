@@ -7,6 +7,7 @@ Theory: English is the measure: every language has its keys, no other ones, with
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ FOLDER = Path(__file__).parent / "texts"
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "tr", "uk")
 ISOLATE, END = "\u2066", "\u2069"
 """What stands between runs from left to right, and turns nothing around it."""
+_PLACE = re.compile(r"\{([a-z_]+)\}")
 RIGHT_TO_LEFT = frozenset(("ar",))
 
 
@@ -33,10 +35,8 @@ class Texts:
 
     def __call__(self, key: str, /, **values: object) -> str:
         """One text, with what belongs into it.  Raises KeyError for a key that there is not."""
-        text = self.messages[key]
-        for name, value in values.items():
-            text = text.replace(f"{{{name}}}", self.apart(str(value)))
-        return text
+        # In one go: a value that looks like a place is a value.
+        return _PLACE.sub(lambda place: self.apart(str(values[place[1]])), self.messages[key])
 
     def apart(self, value: str) -> str:
         """A value fit to stand in a sentence, where letters that run from right to left would turn a date.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from resolver.blocklist.in_force import REACHES, InForce, suffixes
 from resolver.blocklist.rules import ListSpec, NameRule
@@ -29,7 +30,6 @@ from resolver.report.facts import (
     Exemption,
     Hits,
     Lack,
-    Missing,
     Name,
     NameList,
     NotEnforced,
@@ -188,7 +188,7 @@ class _Collection:
         register = _mapping(_mapping(counts, "registers"), spec.name)
         return NameList(
             id=spec.name,
-            source=spec.path.name if spec.download is None else spec.download.url,
+            source=spec.path.name if spec.download is None else _public_url(spec.download.url),
             format=spec.format,
             kind=spec.kind,
             orders=self._public(spec.rule.orders),
@@ -340,22 +340,22 @@ class _Collection:
         latest = self._latest
         return latest if latest is not None and latest.sha256 == _sha256(self._sources.octets) else None
 
-    def _missing(self, first: float) -> Iterator[Missing]:
+    def _missing(self, first: float) -> Iterator[Lack]:
         sources = self._sources
         if not sources.is_served:
-            yield Missing(Lack.NOT_SERVED)
+            yield Lack.NOT_SERVED
         if sources.is_edited:
-            yield Missing(Lack.EDITED)
+            yield Lack.EDITED
         if sources.history.why:
-            yield Missing(Lack.HISTORY, sources.history.why)
+            yield Lack.HISTORY
         elif sources.history.dropped and (
             not sources.history.generations or first < sources.history.generations[0].at
         ):
-            yield Missing(Lack.CHANGES)
+            yield Lack.CHANGES
         if sources.hits.why:
-            yield Missing(Lack.HITS, sources.hits.why)
+            yield Lack.HITS
         if sources.audit.audit is None:
-            yield Missing(Lack.AUDIT, sources.audit.why)
+            yield Lack.AUDIT
 
 
 def action_text(rule: PolicyRule) -> str:
@@ -401,6 +401,12 @@ def _digest(files: dict[str, object], path: Path) -> str:
         same = [value for key, value in files.items() if Path(key).name == path.name]
         found = same[0] if len(same) == 1 else None
     return found if isinstance(found, str) else ""
+
+
+def _public_url(url: str) -> str:
+    """Where a list comes from, without what may be a secret there."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _sha256(octets: bytes) -> str:

@@ -106,7 +106,7 @@ def _head(report: Report, zone: tzinfo) -> Iterator[dict[str, object]]:
     )
     yield from ({"kind": "report", "name": name, "detail": value} for name, value in facts)
     for missing in report.missing:
-        yield {"kind": "missing", "name": missing.what.value, "detail": missing.why}
+        yield {"kind": "missing", "name": missing.value}
     for gap in report.gaps:
         yield {"kind": "day_not_counted_whole", "date": gap.day.isoformat(), "count": seconds(gap.covered_s)}
     for what, count in (

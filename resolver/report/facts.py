@@ -47,14 +47,6 @@ class Lack(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """One thing that is missing, and why."""
-
-    what: Lack
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Day:
     """The hits of one day in the report's time zone."""
 
@@ -370,7 +362,7 @@ class Report:
     has_hits: bool
     gaps: tuple[Gap, ...]
     confidential: Confidential
-    missing: tuple[Missing, ...] = field(default=())
+    missing: tuple[Lack, ...] = ()
 
     @property
     def hits(self) -> Hits:

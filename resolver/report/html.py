@@ -41,7 +41,7 @@ from resolver.report.document import (
     Table,
     Title,
 )
-from resolver.report.plain import is_right_to_left, tame
+from resolver.report.plain import fitting, is_right_to_left, tame
 from resolver.report.style import style_of
 
 TONE_SIGNS = {"good": "✓", "warn": "!", "bad": "✗", "quiet": "·"}
@@ -54,7 +54,7 @@ SHORT_CHARS = 22
 
 def escape(text: str) -> str:
     """Text as text, in one line, in an element or an attribute."""
-    return escaped(tame(text))
+    return escaped(tame(fitting(text)))
 
 
 class HtmlWriter:

@@ -47,7 +47,7 @@ def as_json(report: Report, zone: tzinfo) -> dict[str, Any]:
             "served_at": iso_moment(policy.served_at, zone),
             "contact": policy.contact or None,
         },
-        "missing": [{"what": one.what.value, "why": one.why or None} for one in report.missing],
+        "missing": [one.value for one in report.missing],
         "hits": _hits(report.hits) if report.has_hits else None,
         "days_not_counted_whole": [
             {"day": gap.day.isoformat(), "covered_s": seconds(gap.covered_s)} for gap in report.gaps

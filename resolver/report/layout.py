@@ -126,8 +126,7 @@ def _summary(say: Wording) -> Section:
     report, texts = say.report, say.texts
     blocks: list[Block] = [_summary_figures(say)]
     for missing in report.missing:
-        why = f" ({shown(missing.why)})" if missing.why and texts.language == "en" else ""
-        blocks.append(Note((texts(f"missing_{missing.what.value}"), why), "warn"))
+        blocks.append(Note((texts(f"missing_{missing.value}"),), "warn"))
     if report.orders:
         blocks += [Heading(texts("orders")), _orders_table(say)]
     if secret := report.confidential:

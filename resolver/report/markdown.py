@@ -37,7 +37,7 @@ from resolver.report.document import (
 )
 from resolver.report.html import TONE_SIGNS
 from resolver.report.moments import shown_number
-from resolver.report.plain import is_right_to_left, one_line
+from resolver.report.plain import fitting, is_right_to_left, one_line
 
 BAR_SIGNS = 30
 """Longest bar of a chart."""
@@ -74,7 +74,7 @@ def markdown_section(section: Section) -> Iterator[str]:
 
 def text(words: str) -> str:
     """Somebody's text, as text."""
-    line = one_line(words).translate(_ESCAPED)
+    line = one_line(fitting(words)).translate(_ESCAPED)
     line = _ADDRESS.sub(r"\1\3\\\2\4", line)
     if found := _AT_FRONT.match(line):
         line = f"{line[: found.end() - 1]}\\{line[found.end() - 1 :]}"
@@ -84,7 +84,7 @@ def text(words: str) -> str:
 
 def code(words: str) -> str:
     """A name or an id in letters of one width, where that needs no trick; else as text."""
-    line = one_line(words)
+    line = one_line(fitting(words))
     return f"`{line}`" if _PLAIN_CODE.fullmatch(line) else text(line)
 
 

@@ -66,6 +66,11 @@ def shown(text: str) -> str:
     return line[: SHOWN_CHARS_MAX - 2].rstrip() + " …"
 
 
+def fitting(text: str) -> str:
+    """The text as it is, where a document holds it; else what `shown` makes of it."""
+    return text if len(text) <= SHOWN_CHARS_MAX else shown(text)
+
+
 def is_right_to_left(text: str) -> bool:
     """Whether it has letters that run from right to left."""
     return not text.isascii() and any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in text)

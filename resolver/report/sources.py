@@ -34,7 +34,7 @@ class HistorySource:
     dropped: int = 0
     """Generations that are no longer kept."""
     why: str = ""
-    """Why there is none; empty: there is one."""
+    """Why there is none, for people here: it may name paths; empty: there is one."""
 
 
 @dataclass(frozen=True, slots=True)
