@@ -166,6 +166,27 @@ def explain(
 
 
 @app.command()
+def top(
+    config: ConfigOption = None,
+    interval_s: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.5, max=3600.0, help="Between two looks.")
+    ] = 2.0,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Lines of each kind; default: what fits, or 20."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="One snapshot; so also where there is no terminal.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which exchanges, lists and orders are met most, live; asks the running server and the history."""
+    from resolver.cli.top import show_top
+
+    raise typer.Exit(show_top(config, interval_s=interval_s, limit=limit, once=once, as_json=as_json))
+
+
+@app.command()
 def schema(
     kind: Annotated[SchemaKind, typer.Argument(help="Which file.")],
     output: Annotated[

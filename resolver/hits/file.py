@@ -59,7 +59,7 @@ class Failure(StrEnum):
     LOCKED = "locked"
     """Somebody reads or writes for too long."""
     DAMAGED = "damaged"
-    """The file is no database any more."""
+    """The file is no database any more, or its tables are not what this program makes."""
     TAKEN = "taken"
     """Another server writes into this folder."""
     FOREIGN = "foreign"
@@ -165,4 +165,7 @@ def _failure_of(error: sqlite3.Error) -> Failure:
         sqlite3.SQLITE_LOCKED: Failure.LOCKED,
         sqlite3.SQLITE_CORRUPT: Failure.DAMAGED,
         sqlite3.SQLITE_NOTADB: Failure.DAMAGED,
+        sqlite3.SQLITE_ERROR: Failure.DAMAGED,
+        sqlite3.SQLITE_CONSTRAINT: Failure.DAMAGED,
+        sqlite3.SQLITE_MISMATCH: Failure.DAMAGED,
     }.get(code, Failure.OTHER)

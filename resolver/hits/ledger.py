@@ -13,7 +13,7 @@ believed, for it was ahead before; hours through which it then runs again say so
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,10 +58,48 @@ class Stretch:
         self.hits.update(other.hits)
         self.covered_s += other.covered_s
 
+
+@dataclass(slots=True)
+class Waiting:
+    """What is to be added to the history."""
+
+    minutes: dict[int, Stretch] = field(default_factory=dict)
+    """Unix minute -> what is to be added to it, and to its hour."""
+    hours: dict[int, Stretch] = field(default_factory=dict)
+    """Unix hour -> what is to be added to it beside that."""
+
     @property
-    def queries(self) -> int:
+    def stretches(self) -> Iterator[Stretch]:
+        """All of them, in no order; none has what another has."""
+        yield from self.minutes.values()
+        yield from self.hours.values()
+
+    @property
+    def hits(self) -> int:
         """Hits of exchanges and lists, which are what was counted."""
-        return sum(hits for key, hits in self.hits.items() if key.kind != ORDER)
+        return sum(map(_counted, self.stretches))
+
+    @property
+    def entries(self) -> int:
+        """How much memory it takes, in lines."""
+        return sum(len(stretch.hits) for stretch in self.stretches)
+
+    def add_minute(self, minute: int, stretch: Stretch) -> None:
+        """Add to a minute."""
+        self.minutes.setdefault(minute, Stretch()).add(stretch)
+
+    def add_hour(self, hour: int, stretch: Stretch) -> None:
+        """Add to an hour and none of its minutes."""
+        self.hours.setdefault(hour, Stretch()).add(stretch)
+
+    def fold_oldest(self) -> None:
+        """Forget of the oldest minute all but its hour."""
+        minute = min(self.minutes)
+        self.add_hour(minute * MINUTE_S // HOUR_S, self.minutes.pop(minute))
+
+    def drop_oldest(self) -> int:
+        """Forget the oldest hour that stands alone; the hits lost."""
+        return _counted(self.hours.pop(min(self.hours)))
 
 
 class Ledger:
@@ -69,22 +107,14 @@ class Ledger:
 
     def __init__(self, at: float, now: float) -> None:
         """`at`, `now`: when counting began, in Unix seconds and monotonic ones."""
-        self.minutes: dict[int, Stretch] = {}
-        """Unix minute -> what is to be added to it, and to its hour."""
-        self.hours: dict[int, Stretch] = {}
-        """Unix hour -> what is to be added to it beside that."""
+        self.waiting = Waiting()
         self.lost = 0
         """Hits that found no room here."""
-        self._counted: dict[HitKey, int] = {}
+        self._counted: Hits = {}
         self._orders: Orders = {}
         self._minute = self._latest = int(at // MINUTE_S)
         self._now = now
         self._behind_since: float | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Hits that are not written yet."""
-        return sum(stretch.queries for waiting in (self.minutes, self.hours) for stretch in waiting.values())
 
     def has_been(self, minute: int) -> None:
         """The history goes as far as this Unix minute: a clock that is behind it went back."""
@@ -102,14 +132,22 @@ class Ledger:
         added = Stretch(self._added(look), max(0.0, look.now - self._now))
         self._now = look.now
         if added.hits or added.covered_s:
-            self.minutes.setdefault(self._minute, Stretch()).add(added)
+            self.waiting.add_minute(self._minute, added)
             self._bound()
         self._minute = self._minute_of(look)
 
-    def all_written(self) -> None:
-        """Everything that waited is in the history."""
-        self.minutes.clear()
-        self.hours.clear()
+    def take_out(self) -> Waiting:
+        """All that waits; it waits here no more."""
+        taken, self.waiting = self.waiting, Waiting()
+        return taken
+
+    def put_back(self, taken: Waiting) -> None:
+        """It was not written, and waits again."""
+        for minute, stretch in taken.minutes.items():
+            self.waiting.add_minute(minute, stretch)
+        for hour, stretch in taken.hours.items():
+            self.waiting.add_hour(hour, stretch)
+        self._bound()
 
     def _added(self, look: Look) -> Counter[HitKey]:
         added: Counter[HitKey] = Counter()
@@ -124,7 +162,7 @@ class Ledger:
                 orders = look.orders.get(source, self._orders.get(source, ()))
                 for order in orders if key.kind in (EXCHANGE, LIST) else ():
                     added[HitKey(ORDER, order, key.action, key.mode)] += hits
-        self._counted = dict(look.counts)
+        self._counted = look.counts
         self._orders = look.orders
         return added
 
@@ -141,23 +179,15 @@ class Ledger:
         return minute
 
     def _bound(self) -> None:
-        """Keep what waits small: hours for the oldest minutes; then the oldest hours go."""
-        while len(self.minutes) > WAITING_MINUTES_MAX:
-            self._fold_oldest()
-        entries = self._entries()
-        while entries > WAITING_ENTRIES_MAX and len(self.minutes) > 1:
-            self._fold_oldest()
-            entries = self._entries()
-        while entries > WAITING_ENTRIES_MAX and self.hours:
-            gone = self.hours.pop(min(self.hours))
-            entries -= len(gone.hits)
-            self.lost += gone.queries
+        """Keep what waits small: of the oldest minutes only the hours; then the oldest hours go."""
+        waiting = self.waiting
+        while len(waiting.minutes) > WAITING_MINUTES_MAX:
+            waiting.fold_oldest()
+        while len(waiting.minutes) > 1 and waiting.entries > WAITING_ENTRIES_MAX:
+            waiting.fold_oldest()
+        while waiting.hours and waiting.entries > WAITING_ENTRIES_MAX:
+            self.lost += waiting.drop_oldest()
 
-    def _fold_oldest(self) -> None:
-        minute = min(self.minutes)
-        self.hours.setdefault(minute * MINUTE_S // HOUR_S, Stretch()).add(self.minutes.pop(minute))
 
-    def _entries(self) -> int:
-        return sum(
-            len(stretch.hits) for waiting in (self.minutes, self.hours) for stretch in waiting.values()
-        )
+def _counted(stretch: Stretch) -> int:
+    return sum(hits for key, hits in stretch.hits.items() if key.kind != ORDER)

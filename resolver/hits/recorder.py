@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 from resolver.durable import locked
 from resolver.hits.file import LOCK_FILE, Failure, HitsUnusable, connect, hits_path, told
 from resolver.hits.ledger import Ledger, Look
-from resolver.hits.writing import Batch, Limits, add, latest_of
+from resolver.hits.writing import Batch, Limits, add, is_written, latest_of
 from resolver.plurals import counted
 
 ASIDE_MAX: Final = 3
@@ -35,13 +36,14 @@ class HitRecorder:
         self.failures: Counter[Failure] = Counter()
         self.problem = ""
         """Why the last write failed; empty: it did not."""
+        self._failure: Failure | None = None
         self.last_success = 0.0
         """Unix seconds; 0: never."""
         self.waiting = 0
         """Hits counted and not written."""
         self.lost = 0
         """Hits that found no room to wait in."""
-        self.replaced = 0
+        self.damaged = 0
         """Files set aside because they were damaged."""
         self.dropped_hours = 0
         """Hours that went for want of room."""
@@ -49,9 +51,13 @@ class HitRecorder:
         self._limits = limits
         self._ledger = Ledger(at, now)
         self._run = secrets.token_hex(8)
-        self._batch = 1
+        self._number = 1
+        self._in_doubt: Batch | None = None
+        """Of its writing only a failure is known."""
         self._lock = contextlib.ExitStack()
         self._has_lock = self._was_checked = False
+        self._may_set_aside = True
+        """Not twice without a write between: where new files are damaged, too, the old ones are not why."""
 
     def take(self, look: Look) -> None:
         """Note what came since the last look."""
@@ -68,6 +74,8 @@ class HitRecorder:
             if self.problem:
                 _log.info("the history of hits is written again")
             self.problem = ""
+            self._failure = None
+            self._may_set_aside = True
             self.last_success = at
         self._count()
 
@@ -88,7 +96,7 @@ class HitRecorder:
         try:
             self._add(at)
         except HitsUnusable as error:
-            if error.failure is not Failure.DAMAGED:
+            if error.failure is not Failure.DAMAGED or not self._may_set_aside:
                 raise
             self._fail(str(error), error.failure)
             self._set_aside()
@@ -101,11 +109,21 @@ class HitRecorder:
                 if found != "ok":
                     raise HitsUnusable(f"{self._path}: {found}", Failure.DAMAGED)
                 self._was_checked = True
-            dropped = add(connection, self._ledger, Batch(self._run, self._batch), self._limits, at)
-        self._batch += 1
-        self._ledger.all_written()
-        if dropped:
-            self.dropped_hours += dropped
+            self._settle(connection)
+            ledger = self._ledger
+            self._in_doubt = Batch(self._run, self._number, ledger.take_out(), ledger.latest)
+            self.dropped_hours += add(connection, self._in_doubt, self._limits, at)
+        self._in_doubt = None
+        self._number += 1
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        """Find out what became of the batch whose writing failed: an error may come after the commit."""
+        if self._in_doubt is None:
+            return
+        if not is_written(connection, self._in_doubt):
+            self._ledger.put_back(self._in_doubt.waiting)
+        self._in_doubt = None
+        self._number += 1
 
     def _take_lock(self) -> None:
         if self._has_lock:
@@ -129,18 +147,20 @@ class HitRecorder:
             # A journal left alone would be played back into the new file.
             with contextlib.suppress(FileNotFoundError):
                 journal.replace(aside.with_name(f"{aside.name}-journal"))
-        self.replaced += 1
-        self._was_checked = False
+        self.damaged += 1
+        self._was_checked = self._may_set_aside = False
         _log.error("the history of hits was damaged: it is now %s, and begins anew", aside)
 
     def _fail(self, problem: str, failure: Failure) -> None:
         self.failures[failure] += 1
-        if not self.problem:
+        if failure is not self._failure:
             _log.error("the history of hits cannot be written: %s", problem)
-        self.problem = problem
+        self.problem, self._failure = problem, failure
 
     def _count(self) -> None:
-        self.waiting = self._ledger.waiting
+        self.waiting = self._ledger.waiting.hits
+        if self._in_doubt is not None:
+            self.waiting += self._in_doubt.waiting.hits
         self.lost = self._ledger.lost
 
     def remark(self) -> str:

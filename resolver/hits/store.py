@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from resolver.hits.figures import EXCHANGE, HOUR_S, LIST, MINUTE_S, ORDER, Day, HitKey, Hits, Kept, Span
-from resolver.hits.file import HitsUnusable, hits_path, opened, told
+from resolver.hits.file import hits_path, opened, told
 from resolver.problems import printable
 
 DAYS_MAX: Final = 4_000
 """Most days asked for at once: ten years, more than is ever kept."""
-_MARGIN_S: Final = 2 * 86_400
-"""No time zone is farther from UTC."""
+_BETWEEN: Final = "WHERE at >= ? AND at < ?"
 
 
 class HitStore:
@@ -55,6 +54,11 @@ class HitStore:
         """
         return self._spans("minute", MINUTE_S, first, last)
 
+    def sum_of_minutes(self, first: float, last: float) -> Hits:
+        """The hits of all minutes that begin from `first` on and before `last` (Unix seconds)."""
+        with told(self.path), self._one_moment():
+            return self._sums("minute", (first, last), self._keys())
+
     def per_hour(self, first: float, last: float) -> tuple[Span, ...]:
         """The hours that begin from `first` on and before `last` (Unix seconds), in order of time.
 
@@ -70,27 +74,20 @@ class HitStore:
         count = (last - first).days + 1
         if not 1 <= count <= DAYS_MAX:
             raise ValueError(f"from {first} to {last} are {count} days; allowed: 1 to {DAYS_MAX}")
-        hits: dict[date, Counter[HitKey]] = {first + timedelta(days): Counter() for days in range(count)}
-        covered = dict.fromkeys(hits, 0.0)
-        begins = datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp()
-        for span in self.per_hour(begins - _MARGIN_S, begins + count * 86_400 + _MARGIN_S):
-            day = datetime.fromtimestamp(span.starts_at, zone).date()
-            if day in hits:
-                hits[day].update(span.hits)
-                covered[day] += span.covered_s
-        return tuple(Day(day, counted, covered[day]) for day, counted in hits.items())
+        days = [first + timedelta(past) for past in range(count + 1)]
+        # What begins at one midnight ends at the next: no hour is in two days, and none in no day.
+        edges = [datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() for day in days]
+        with told(self.path), self._one_moment():
+            keys = self._keys()
+            return tuple(
+                self._day(day, between, keys) for day, between in zip(days, pairwise(edges), strict=False)
+            )
 
     def totals(self) -> Hits:
         """All hits ever, those of hours that are no longer kept included."""
         with told(self.path):
-            return {
-                key: total
-                for key, total in (
-                    (_key(row[:4]), row[4])
-                    for row in self._connection.execute("SELECT kind, label, action, mode, total FROM series")
-                )
-                if key is not None
-            }
+            rows = self._connection.execute("SELECT kind, label, action, mode, total FROM series")
+            return {key: total for *row, total in rows if (key := _key(row)) is not None}
 
     def kept(self) -> Kept:
         """What the history holds."""
@@ -115,25 +112,45 @@ class HitStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _day(self, day: date, between: tuple[float, float], keys: Mapping[int, HitKey]) -> Day:
+        covered = self._connection.execute(
+            f"SELECT total(covered_s) FROM hour {_BETWEEN}", between
+        ).fetchone()
+        return Day(day, self._sums("hour", between, keys), covered[0])
+
+    def _sums(
+        self, table: str, between: tuple[float, float], keys: Mapping[int, HitKey]
+    ) -> dict[HitKey, int]:
+        sums = self._connection.execute(
+            f"SELECT series, sum(hits) FROM {table}_hits {_BETWEEN} GROUP BY series", between
+        )
+        return {keys[series]: count for series, count in sums if series in keys}
+
     def _spans(self, table: str, length_s: int, first: float, last: float) -> tuple[Span, ...]:
+        between = (first, last)
         with told(self.path), self._one_moment():
             execute = self._connection.execute
-            keys = {
-                number: key
-                for number, *row in execute("SELECT id, kind, label, action, mode FROM series")
-                if (key := _key(row)) is not None
-            }
-            between = "WHERE at >= ? AND at < ? ORDER BY at"
-            found = {
-                at: (covered_s, dict[HitKey, int]())
-                for at, covered_s in execute(f"SELECT at, covered_s FROM {table} {between}", (first, last))
-            }
-            for at, series, count in execute(
-                f"SELECT at, series, hits FROM {table}_hits {between}", (first, last)
+            keys = self._keys()
+            hits: dict[int, dict[HitKey, int]] = {}
+            covered: dict[int, float] = {}
+            for at, covered_s in execute(
+                f"SELECT at, covered_s FROM {table} {_BETWEEN} ORDER BY at", between
             ):
-                if at in found and series in keys:
-                    found[at][1][keys[series]] = count
-        return tuple(Span(at, length_s, hits, covered_s) for at, (covered_s, hits) in found.items())
+                hits[at], covered[at] = {}, covered_s
+            for at, series, count in execute(
+                f"SELECT at, series, hits FROM {table}_hits {_BETWEEN}", between
+            ):
+                if at in hits and series in keys:
+                    hits[at][keys[series]] = count
+        return tuple(Span(at, length_s, counted, covered[at]) for at, counted in hits.items())
+
+    def _keys(self) -> dict[int, HitKey]:
+        """The line of each number."""
+        return {
+            number: key
+            for number, *row in self._connection.execute("SELECT id, kind, label, action, mode FROM series")
+            if (key := _key(row)) is not None
+        }
 
     @contextlib.contextmanager
     def _one_moment(self) -> Iterator[None]:
@@ -146,10 +163,7 @@ class HitStore:
                 self._connection.execute("COMMIT")
 
 
-def _key(row: object) -> HitKey | None:
+def _key(row: Sequence[str]) -> HitKey | None:
     """None: no line that this program writes."""
-    kind, label, action, mode = (printable(text) for text in row)  # type: ignore[attr-defined]
+    kind, label, action, mode = map(printable, row)
     return HitKey(kind, label, action, mode) if kind in (EXCHANGE, LIST, ORDER) else None
-
-
-__all__ = ["HitStore", "HitsUnusable"]

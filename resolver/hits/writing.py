@@ -16,12 +16,15 @@ from typing import Final
 
 from resolver.hits.figures import HOUR_S, MINUTE_S, ORDER, HitKey
 from resolver.hits.file import FILE_OCTETS_MAX
-from resolver.hits.ledger import Ledger, Stretch
+from resolver.hits.ledger import Stretch, Waiting
+from resolver.problems import printable
 
 MINUTES_KEPT: Final = 24 * 60
 """The minutes of the last hours in which a server counted."""
 ENTRIES_MAX: Final = 4_000_000
 """Of hours, about 20 octets each: 400 days of 400 lines in each hour."""
+HOURS_DROPPED_MAX: Final = 500
+"""Hours that one write drops at most; a setting that was lowered takes some writes."""
 SERIES_MAX: Final = 100_000
 """Different lines ever; what would be one more is counted under `OTHERS`."""
 OTHERS: Final = "(others)"
@@ -43,36 +46,44 @@ class Limits:
 
 @dataclass(slots=True, frozen=True)
 class Batch:
-    """Which writing this is: of one process, counted from 1."""
+    """What is written at once."""
 
     run: str
+    """Of one process."""
     number: int
+    """Counted from 1."""
+    waiting: Waiting
+    latest: int
+    """The Unix minute in which its writer is."""
 
 
-def add(connection: sqlite3.Connection, ledger: Ledger, batch: Batch, limits: Limits, at: float) -> int:
-    """Add all that waits in `ledger`; the hours that went for want of room.
+def add(connection: sqlite3.Connection, batch: Batch, limits: Limits, at: float) -> int:
+    """Add a batch that is not written yet; the hours that went for want of room.
 
-    `at`: Unix seconds.  Raises sqlite3.Error, with nothing added.
+    `at`: Unix seconds.  Raises sqlite3.Error: then `is_written` knows whether it is added.
     """
-    with transaction(connection):
+    minutes, hours = batch.waiting.minutes, batch.waiting.hours
+    with _transaction(connection):
         execute = connection.execute
-        if execute("SELECT 1 FROM writer WHERE run = ? AND batch = ?", (batch.run, batch.number)).fetchone():
-            return 0
         execute("INSERT OR IGNORE INTO note VALUES ('begun_at', ?)", (at,))
         numbers = _Series(connection, limits.series)
-        for minute, stretch in sorted(ledger.minutes.items()):
+        for minute, stretch in sorted(minutes.items()):
             _add_to(connection, "minute", minute * MINUTE_S, stretch, numbers)
             _add_to(connection, "hour", minute * MINUTE_S // HOUR_S * HOUR_S, stretch, numbers)
-        for hour, stretch in sorted(ledger.hours.items()):
+        for hour, stretch in sorted(hours.items()):
             _add_to(connection, "hour", hour * HOUR_S, stretch, numbers)
-        numbers.add_to_totals(
-            stretch for waiting in (ledger.minutes, ledger.hours) for stretch in waiting.values()
-        )
-        execute("INSERT OR REPLACE INTO note VALUES ('latest', ?)", (ledger.latest,))
+        numbers.add_to_totals(batch.waiting.stretches)
+        execute("INSERT OR REPLACE INTO note VALUES ('latest', ?)", (batch.latest,))
         execute("DELETE FROM writer")
         execute("INSERT INTO writer VALUES (?, ?)", (batch.run, batch.number))
         _drop_minutes(connection, limits)
         return _drop_hours(connection, limits)
+
+
+def is_written(connection: sqlite3.Connection, batch: Batch) -> bool:
+    """Whether this batch is in the file: it was the last one, or nothing of it is there."""
+    find = "SELECT 1 FROM writer WHERE run = ? AND batch = ?"
+    return connection.execute(find, (batch.run, batch.number)).fetchone() is not None
 
 
 def latest_of(connection: sqlite3.Connection) -> int:
@@ -82,7 +93,7 @@ def latest_of(connection: sqlite3.Connection) -> int:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -106,7 +117,9 @@ class _Series:
         """The line's number, a new one if need be."""
         number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = self._look_up(HitKey(*(text[:LABEL_CHARS_MAX] for text in key)))
+            number = self._numbers[key] = self._look_up(
+                HitKey(*(printable(text)[:LABEL_CHARS_MAX] for text in key))
+            )
         return number
 
     def add_to_totals(self, stretches: Iterable[Stretch]) -> None:
@@ -159,7 +172,7 @@ def _drop_minutes(connection: sqlite3.Connection, limits: Limits) -> None:
 def _drop_hours(connection: sqlite3.Connection, limits: Limits) -> int:
     """Drop the oldest hours that are too many, and count them; the newest stays."""
     dropped = 0
-    while _is_over(connection, limits):
+    while dropped < HOURS_DROPPED_MAX and _is_over(connection, limits):
         _drop_oldest_hour(connection)
         dropped += 1
     return dropped

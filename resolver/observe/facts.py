@@ -93,6 +93,24 @@ class HistoryFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class HitHistoryFacts:
+    """How the history of hits is written."""
+
+    waiting: int = 0
+    """Hits counted and not written yet."""
+    last_success: float = 0.0
+    """Unix seconds of the last write; 0: never."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Every reason there is -> writes that failed."""
+    lost: int = 0
+    """Hits that found no room to wait in."""
+    damaged: int = 0
+    """Files set aside because they were damaged."""
+    dropped_hours: int = 0
+    """Hours that went for want of room, the oldest first."""
+
+
+@dataclass(slots=True, frozen=True)
 class ZoneFacts:
     """How far the copy of a transferred zone is."""
 
@@ -251,6 +269,7 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     history: HistoryFacts = HistoryFacts()
+    hit_history: HitHistoryFacts = HitHistoryFacts()
     lists: tuple[ListFacts, ...] = ()
     """Lists that are downloaded."""
     cache: CacheFacts = CacheFacts()

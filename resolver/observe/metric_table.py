@@ -74,17 +74,19 @@ LIST_HITS: Final = _labelled(
     series.hits_of_lists,
 )
 
+QUERIES: Final = _labelled(
+    "counter",
+    "resolver_queries_total",
+    "Queries whose outcome is known, by transport and type (none: unreadable).",
+    "transport qtype",
+    series.queries,
+)
+
 METRICS: Final = (
     # What was asked and answered.
     EXCHANGE_HITS,
     LIST_HITS,
-    _labelled(
-        "counter",
-        "resolver_queries_total",
-        "Queries whose outcome is known, by transport and type (none: unreadable).",
-        "transport qtype",
-        series.queries,
-    ),
+    QUERIES,
     _labelled(
         "counter",
         "resolver_responses_total",
@@ -369,6 +371,38 @@ METRICS: Final = (
         "resolver_history_failures_total",
         "Generations that could not be recorded in the history.",
         lambda facts: facts.history.failures,
+    ),
+    _gauge(
+        "resolver_hit_history_waiting_hits",
+        "Hits counted and not written to the history of hits yet.",
+        lambda facts: facts.hit_history.waiting,
+    ),
+    _gauge(
+        "resolver_hit_history_last_success_timestamp_seconds",
+        "When the history of hits was last written; 0: never.",
+        lambda facts: facts.hit_history.last_success,
+    ),
+    _labelled(
+        "counter",
+        "resolver_hit_history_failures_total",
+        "Attempts to write the history of hits that failed, by reason; the next one has their hits.",
+        "reason",
+        series.hit_history_failures,
+    ),
+    _counter(
+        "resolver_hit_history_lost_hits_total",
+        "Hits that were never written, for there was no more room for them to wait.",
+        lambda facts: facts.hit_history.lost,
+    ),
+    _counter(
+        "resolver_hit_history_damaged_files_total",
+        "Times the file of the history of hits was damaged, set aside and begun anew.",
+        lambda facts: facts.hit_history.damaged,
+    ),
+    _counter(
+        "resolver_hit_history_dropped_hours_total",
+        "Hours that went from the history of hits for want of room, the oldest first.",
+        lambda facts: facts.hit_history.dropped_hours,
     ),
     # The program.
     _labelled(

@@ -99,6 +99,11 @@ def cache_hits(facts: Facts) -> int:
     return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
 
 
+def hit_history_failures(facts: Facts) -> Iterable[Sample]:
+    """Failed writes of the history of hits, per reason."""
+    return [((reason,), count) for reason, count in sorted(facts.hit_history.failures.items())]
+
+
 def query_records(facts: Facts) -> Iterable[Sample]:
     """Query records written, per sink."""
     return [((sink.name,), sink.records) for sink in facts.sinks]

@@ -14,14 +14,17 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from resolver.clock import Clock, TimerHandle
 from resolver.hits.figures import HitKey, Hits
+from resolver.hits.file import Failure
 from resolver.hits.ledger import Look, Orders
 from resolver.hits.recorder import HitRecorder
 from resolver.hits.writing import Limits
+from resolver.observe.facts import HitHistoryFacts
 from resolver.observe.tally import TallySnapshot
 from resolver.observe.threads import name_this_thread
 from resolver.policy.table import PolicyTable
@@ -33,8 +36,12 @@ LATE_S: Final = 0.005
 """How long after its half minute a look is taken: a timer that is early would split the minute in two."""
 LOOKS_WAITING_MAX: Final = 256
 """Looks that wait for a slow disk; beyond it the oldest goes, whose hits the next one has."""
+DEFECTS_LOGGED_MAX: Final = 20
 CLOSE_WAIT_S: Final = 0.5
 """How long a stopping server waits for its last write."""
+
+FAILURES: Final = tuple(failure for failure in Failure if failure is not Failure.MISSING)
+"""Why a write fails: one makes a file that is missing."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,12 +70,13 @@ class HitHistory:
         self._wake = threading.Event()
         self._is_closing = False
         self._timer: TimerHandle | None = None
-        self._thread = threading.Thread(target=self._run, name="hits", daemon=True)
+        self._defects = 0
+        self.thread = threading.Thread(target=self._run, name="hits", daemon=True)
         self.recorder = HitRecorder(state_dir, Limits(hours=days * 24), at=wall(), now=clock.now())
 
     def start(self) -> None:
         """Begin to look and to write."""
-        self._thread.start()
+        self.thread.start()
         self._await_look()
 
     def judge_by(self, table: PolicyTable) -> None:
@@ -80,11 +88,23 @@ class HitHistory:
         """Write what is counted, if that is quickly done."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._thread.is_alive():
+        if self.thread.is_alive():
             self._look()
             self._is_closing = True
             self._wake.set()
-            await asyncio.to_thread(self._thread.join, CLOSE_WAIT_S)
+            await asyncio.to_thread(self.thread.join, CLOSE_WAIT_S)
+
+    def facts(self) -> HitHistoryFacts:
+        """How it is written."""
+        recorder = self.recorder
+        return HitHistoryFacts(
+            waiting=recorder.waiting,
+            last_success=recorder.last_success,
+            failures={failure.value: recorder.failures[failure] for failure in FAILURES},
+            lost=recorder.lost,
+            damaged=recorder.damaged,
+            dropped_hours=recorder.dropped_hours,
+        )
 
     def remark(self) -> str:
         """What a person should know of it; empty: nothing."""
@@ -110,20 +130,27 @@ class HitHistory:
             self._wake.wait()
             self._wake.clear()
             is_last = self._is_closing
-            try:
-                self.work()
-            except Exception:
-                # A defect here must not end the thread: what is not written waits.
-                _log.exception("defect in the history of hits")
+            while self._looks:
+                self._without_end(partial(self._take, self._looks.popleft()))
+            self._without_end(lambda: self.recorder.write(self._wall()))
         self.recorder.close()
 
-    def work(self) -> None:
-        """Take in all looks that wait, and write."""
-        at = 0.0
-        while self._looks:
-            at, now, tallies, orders = self._looks.popleft()
-            self.recorder.take(Look(at, now, hits_of(tallies), orders))
-        self.recorder.write(at or self._wall())
+    def _take(self, waiting: _Waiting) -> None:
+        at, now, tallies, orders = waiting
+        self.recorder.take(Look(at, now, hits_of(tallies), orders))
+
+    def _without_end(self, step: Callable[[], None]) -> None:
+        """A defect must not end the thread: the next look has the hits of one that was not taken in."""
+        try:
+            step()
+        except Exception:
+            self._defects += 1
+            if self._defects <= DEFECTS_LOGGED_MAX:
+                _log.exception("defect in the history of hits")
+
+
+NO_HIT_HISTORY: Final = HitHistoryFacts(failures=dict.fromkeys(map(str, FAILURES), 0))
+"""Where the settings want none."""
 
 
 def hits_of(tallies: TallySnapshot) -> Hits:

@@ -59,7 +59,7 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
-from resolver.server.hits import HitHistory
+from resolver.server.hits import NO_HIT_HISTORY, HitHistory
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
@@ -423,6 +423,7 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
+            hit_history=NO_HIT_HISTORY if self._hits is None else self._hits.facts(),
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),

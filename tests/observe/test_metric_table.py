@@ -16,6 +16,7 @@ from resolver.observe.facts import (
     Facts,
     ForwardingFacts,
     HistoryFacts,
+    HitHistoryFacts,
     ListFacts,
     NativeFacts,
     OrderFacts,
@@ -99,6 +100,14 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     history=HistoryFacts(generation=901, failures=902),
+    hit_history=HitHistoryFacts(
+        waiting=1201,
+        last_success=1202.5,
+        failures={"full": 1203, "locked": 0},
+        lost=1204,
+        damaged=1205,
+        dropped_hours=1206,
+    ),
     lists=(
         ListFacts("ads", 301.0, downloads(302), 303, ZoneFacts(305, 306, 307.5)),
         ListFacts("trackers", 0.0, downloads(), 304),
