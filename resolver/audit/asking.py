@@ -26,6 +26,8 @@ RECEIVE_OCTETS: Final = 1 << 20
 """Socket buffer: answers to a burst wait here while others are judged."""
 STREAM_QUESTIONS_MAX: Final = 32
 """Questions under way on one connection: servers bound them."""
+STREAM_TOTAL_MAX: Final = 64
+"""Questions on one connection, one after the other: servers bound these, too (dnsmasq: 100)."""
 STREAMS: Final = 4
 CONNECT_S: Final = 5.0
 FRAME_OCTETS_MAX: Final = 65_535
@@ -181,6 +183,7 @@ class _Stream:
         self.ids: dict[int, float] = {}
         """The questions on it, each with its deadline."""
         self.until = 0.0
+        self.sent = 0
         self.is_over = False
         self._writer: asyncio.StreamWriter | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -188,10 +191,11 @@ class _Stream:
     def send(self, send: Send) -> None:
         self.ids[send.id] = send.deadline
         self.until = max(self.until, send.deadline)
+        self.sent += 1
         frame = len(send.octets).to_bytes(2, "big") + send.octets
         if self._writer is None:
             self._waiting.append(frame)
-        else:
+        elif not self._writer.is_closing():  # Else its end is about to be told.
             self._writer.write(frame)
 
     def close(self) -> None:
@@ -258,8 +262,10 @@ class _TcpLane:
         stream.send(send)
 
     def _roomiest(self) -> _Stream:
-        best = min(self._shared, key=lambda one: len(one.ids), default=None)
-        if best is None or (len(best.ids) >= STREAM_QUESTIONS_MAX and len(self._shared) < STREAMS):
+        # A connection that has had its share is left to end; so is one that is over.
+        usable = [one for one in self._shared if one.sent < STREAM_TOTAL_MAX and not one.is_over]
+        best = min(usable, key=lambda one: len(one.ids), default=None)
+        if best is None or (len(best.ids) >= STREAM_QUESTIONS_MAX and len(usable) < STREAMS):
             best = _Stream(self, None)
             self._shared.append(best)
         return best
@@ -270,6 +276,9 @@ class _TcpLane:
         for stream in self._shared:
             for query_id in [key for key, until in stream.ids.items() if until <= now]:
                 del stream.ids[query_id]
+        for stream in [one for one in self._shared if one.sent >= STREAM_TOTAL_MAX and not one.ids]:
+            self._shared.remove(stream)
+            stream.close()
 
     def _close_lonely(self, query_id: int) -> None:
         stream = self._lonely.pop(query_id, None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from resolver import __version__
 from resolver.audit.asking import run_campaign
@@ -28,11 +29,12 @@ from resolver.audit.results import (
 )
 from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
 from resolver.audit.targets import ServerToAsk, Target, Transport
+from resolver.blocklist.measures import Measure
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import PolicyAction
 from resolver.wire.encode import Options, encode_query
 from resolver.wire.names import name_to_text
-from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.numbers import Qtype
+from resolver.wire.query import Query
 
 QPS = 1_000.0
 """Questions a second to one server: 15,000 names with three questions each take 45 s."""
@@ -40,6 +42,28 @@ FOLLOWED_POINTS_MAX = 8
 """Kinds of questions that failed somewhere and are then asked of every name."""
 SLOW_S = 1.0
 """A median above it is called slow."""
+
+
+def _nothing_is_local(_: Query) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What is to be proved."""
+
+    table: PolicyTable
+    """Made with wall time as the verdicts' clock."""
+    asks: tuple[Ask, ...] = ()
+    """The hosts that orders in force name."""
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    """Order id -> what it prescribes, where it does."""
+    is_local: Callable[[Query], bool] = _nothing_is_local
+    """Whether this server answers a query from its own records, before any rule."""
+    policy: str = ""
+    """The policy's hash."""
+    blocklist: str = ""
+    lags: tuple[Lag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +81,14 @@ class Manner:
     """Decides samples, labels, spellings and IDs; another one for each audit."""
     on_progress: Callable[[int, int], None] | None = None
     """Called with questions done and questions planned, over all servers."""
+
+
+class Run(Protocol):
+    """Asks all of a campaign, and tells each outcome once."""
+
+    async def __call__(
+        self, target: Target, campaign: Campaign[Probe], on_outcome: Callable[[Outcome[Probe]], None], /
+    ) -> None: ...
 
 
 @dataclass(slots=True)
@@ -77,29 +109,33 @@ class _Server:
 
     server: ServerToAsk
     gathering: Gathering
+    run: Run
     counts: dict[int, list[Counts]] = field(default_factory=dict)
 
 
 async def audit(
-    table: PolicyTable,
+    basis: Basis,
     wanted: Wanted,
-    asks: Iterable[Ask],
     servers: Sequence[ServerToAsk],
     manner: Manner,
     wall: Callable[[], float],
-    *,
-    policy: str = "",
-    blocklist: str = "",
-    lags: tuple[Lag, ...] = (),
+    run: Run = run_campaign,
 ) -> AuditResult:
-    """Prove a policy by questions.  `table` was made with the wall clock as the verdicts' clock."""
+    """Prove a policy by questions; `wall` gives Unix seconds.  `run`: who asks a campaign's questions."""
     started_at = wall()
-    found = find_subjects(table, started_at, wanted, asks)
+    found = find_subjects(basis.table, started_at, wanted, basis.asks, basis.measures)
     progress = _Progress(manner)
     states = [
         _Server(
             server,
-            Gathering(table, found.subjects, server.targets, is_exact=server.is_own or manner.is_strict),
+            Gathering(
+                basis.table,
+                found.subjects,
+                server.targets,
+                is_exact=server.is_own or manner.is_strict,
+                is_local=basis.is_local if server.is_own else _nothing_is_local,
+            ),
+            run,
         )
         for server in servers
     ]
@@ -108,13 +144,13 @@ async def audit(
         started_at=started_at,
         ended_at=wall(),
         program=__version__,
-        policy=policy,
-        blocklist=blocklist,
+        policy=basis.policy,
+        blocklist=basis.blocklist,
         is_strict=manner.is_strict,
         selection=Selection(wanted.order, wanted.exchange, wanted.register, wanted.sample),
         servers=tuple(_server_result(state) for state in states),
         names=_name_results(found, states),
-        lags=lags,
+        lags=basis.lags,
         left_out=found.left_out,
         address_rules=found.address_rules,
     )
@@ -175,7 +211,7 @@ async def _ask(
             state.gathering.take(outcome.tag, outcome, wall())
             progress.step()
 
-        runs.append(run_campaign(state.server.targets[place], campaign, take))
+        runs.append(state.run(state.server.targets[place], campaign, take))
     await asyncio.gather(*runs)
 
 
@@ -193,22 +229,22 @@ def _questions(
             options=manner.options,
         )
         expected = state.gathering.expectation(probe, octets, wall())
-        yield Asked(probe, octets, expected.is_silence, _takes(expected, probe, is_own=state.server.is_own))
+        yield Asked(
+            probe,
+            octets,
+            expected.is_silence,
+            _takes(expected, probe, is_own=state.server.is_own),
+            expected.flags_and_rcode,
+            expected.passes,
+        )
 
 
 def _takes(expected: Expectation, probe: Probe, *, is_own: bool) -> frozenset[Kind]:
     """Which signs of haste are an answer to this question."""
-    taken = set()
-    action = expected.verdict.action
-    if expected.message is not None:
-        if expected.message.flags & 0x0200 or action is PolicyAction.TCP_ONLY:
-            taken.add(Kind.TRUNCATED)
-        if expected.message.rcode == Rcode.REFUSED:
-            taken.add(Kind.REFUSED)
-    if probe.point.qtype == Qtype.ANY and not is_own:
-        # RFC 8482: many servers answer no ANY.
-        taken.add(Kind.REFUSED)
-    return frozenset(taken)
+    # RFC 8482: many servers answer no ANY.
+    if probe.point.qtype == Qtype.ANY and not is_own and not expected.passes:
+        return frozenset((Kind.REFUSED,))
+    return frozenset()
 
 
 # The result.

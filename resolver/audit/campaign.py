@@ -2,11 +2,11 @@
 
 Knows: IDs, deadlines, rates, what answers a question.  Does not know: sockets, clocks (`now` is an
 argument), what a right answer is.
-Theory: questions go out at a bounded rate.  What is not answered, or refused, or cut off, tells nothing of the
-policy: a resolver that limits rates looks just so.  So each such question is repeated, later, alone on a
-socket of its own, with more patience; and when many go that way the rate is halved, as in TCP, and grows again
-slowly.  Only a question that fails every time stays unanswered.  A listener that has answered nothing at all
-after the first questions is asked no more.
+Theory: questions go out at a bounded rate.  What is not answered, or refused, or cut off, tells nothing
+of the policy: a resolver that limits rates looks just so.  So each such question is repeated, later,
+alone on a socket of its own, with more patience; and when many go that way the rate is halved, as in TCP,
+and grows again slowly.  Only a question that fails every time stays unanswered.  A listener that has
+answered nothing at all after the first questions is asked no more.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ class Asked(NamedTuple, Generic[Tag]):
     """No answer is meant to come: wait shortly, and take silence for one."""
     takes: frozenset[Kind] = frozenset()
     """Of TRUNCATED, REFUSED and SERVFAIL what is an answer here, and no reason to ask again."""
+    like: tuple[bool, int] | None = None
+    """TC and rcode of what is prescribed: such a message is an answer, too."""
+    is_upstreams: bool = False
+    """An upstream must be asked: that it fails or is slow says nothing of the listener; two attempts do."""
 
 
 @dataclass(slots=True)
@@ -277,7 +281,7 @@ class Campaign(Generic[Tag]):
     def _answered(self, query_id: int, pending: _Pending[Tag], message: Message, now: float) -> None:
         del self._out[query_id]
         kind = _haste_of(message)
-        if kind is not None and not pending.asked.is_silence and kind not in pending.asked.takes:
+        if kind is not None and not _takes(pending.asked, message, kind):
             self.counts.truncated += kind is Kind.TRUNCATED
             self.counts.refused += kind is Kind.REFUSED
             pending.last = message
@@ -302,8 +306,10 @@ class Campaign(Generic[Tag]):
 
     def _failed(self, pending: _Pending[Tag], kind: Kind, now: float) -> None:
         self._lonely -= pending.is_lonely
-        # What another server answers as a matter of policy is no sign of haste when it comes slowly, too.
-        self._note(is_bad=pending.attempts == 1, now=now)
+        # Of repeated questions, which come slowly, of upstreams' failures and of connections that others'
+        # questions have ended nothing is learnt of the rate.
+        is_telling = pending.attempts == 1 and not pending.asked.is_upstreams and kind is not Kind.CLOSED
+        self._note(is_bad=is_telling, now=now)
         pending.trouble = kind
         counts = self.counts
         if not counts.answered and not counts.truncated and not counts.refused:
@@ -313,7 +319,7 @@ class Campaign(Generic[Tag]):
                 self._end(pending, kind)
                 self.stop()
                 return
-        is_last = pending.attempts >= len(self._patience_s)
+        is_last = pending.attempts >= min(len(self._patience_s), 2 if pending.asked.is_upstreams else 9)
         if is_last or (pending.attempts == 1 and self._again_count >= AGAIN_MAX):
             self._end(pending, kind)
             return
@@ -378,6 +384,12 @@ def _answers(message: Message, query: Query) -> bool:
         return message.rcode in (1, 4, 5) and not message.answer
     (qname, qtype, qclass), *others = message.questions
     return not others and qname.lower() == query.qname and (qtype, qclass) == (query.qtype, query.qclass)
+
+
+def _takes(asked: Asked[Tag], message: Message, kind: Kind) -> bool:
+    if asked.is_silence or kind in asked.takes:
+        return True
+    return (bool(message.flags & 0x0200), message.rcode) == asked.like
 
 
 def _haste_of(message: Message) -> Kind | None:

@@ -15,7 +15,7 @@ from resolver.policy.verdict import PolicyAction, Verdict, over_stream
 from resolver.wire.encode import response_limit
 from resolver.wire.message import Message, read_message
 from resolver.wire.names import name_to_text
-from resolver.wire.numbers import Qtype
+from resolver.wire.numbers import Qtype, Rcode
 from resolver.wire.query import Query, parse_query
 
 ADDRESS_TYPES = (int(Qtype.A), int(Qtype.AAAA))
@@ -42,6 +42,12 @@ class Expectation:
     def is_silence(self) -> bool:
         """Whether no answer is meant to come."""
         return self.verdict.action is PolicyAction.DROP
+
+    @property
+    def flags_and_rcode(self) -> tuple[bool, int] | None:
+        """TC and rcode of what is prescribed; None: nothing is, or the ordinary answer."""
+        message = self.message
+        return None if message is None else (bool(message.flags & 0x0200), message.rcode)
 
     @property
     def words(self) -> str:
@@ -86,8 +92,6 @@ def said_by(message: Message) -> str:
     if message.flags & 0x0200:
         return "truncation"
     if message.rcode:
-        from resolver.wire.numbers import Rcode
-
         known = message.rcode in set(Rcode)
         return Rcode(message.rcode).name if known else f"RCODE{message.rcode}"
     return "an answer" if message.answer else "NODATA"

@@ -8,7 +8,7 @@ answer leaves it unknown, unless it is uncovered anyway.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from resolver.audit.campaign import LATE_S, Outcome
@@ -30,6 +30,7 @@ from resolver.policy.table import PolicyTable
 from resolver.wire.message import Message, type_text
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import Qtype
+from resolver.wire.query import Query, parse_query
 
 FAILURES = {
     Kind.NO_ANSWER: "no answer",
@@ -53,6 +54,7 @@ class _Standing:
     too_wide: list[Fault] = field(default_factory=list)
     unknown: list[Fault] = field(default_factory=list)
     fault_count: int = 0
+    local: int = 0
     late_s: float = 0.0
     points: set[Point] = field(default_factory=set)
     wrong: list[Point] = field(default_factory=list)
@@ -62,9 +64,16 @@ class Gathering:
     """The proofs of one server."""
 
     def __init__(
-        self, table: PolicyTable, subjects: Sequence[Subject], targets: Sequence[Target], *, is_exact: bool
+        self,
+        table: PolicyTable,
+        subjects: Sequence[Subject],
+        targets: Sequence[Target],
+        *,
+        is_exact: bool,
+        is_local: Callable[[Query], bool],
     ) -> None:
-        """`is_exact`: SOA, EDE and TTL decide, too."""
+        """`is_exact`: SOA, EDE and TTL decide, too.  `is_local`: the server answers it before any rule."""
+        self._is_local = is_local
         self._table = table
         self._subjects = subjects
         self._targets = targets
@@ -87,6 +96,10 @@ class Gathering:
         expected = self.expectation(probe, outcome.octets, now)
         standing.asked += 1
         standing.points.add(probe.point)
+        query = parse_query(outcome.octets)
+        if isinstance(query, Query) and self._is_local(query):
+            standing.local += 1
+            return
         if outcome.message is None and outcome.failure is None:
             standing.right += 1  # Silence, as meant.
             return
@@ -211,7 +224,7 @@ class Gathering:
             return Proof(subject.status, subject.reason)
         count, asked = standing.fault_count, standing.asked
         faults = (*standing.faults, *standing.too_wide, *standing.unknown)[:FAULTS_KEPT_MAX]
-        if subject.reason:
+        if subject.flaw is not None:
             return _not_enforced(subject, asked, count, faults)
         if standing.faults:
             return Proof(Status.UNCOVERED, standing.faults[0].reason, asked, count, faults)
@@ -221,6 +234,8 @@ class Gathering:
             return Proof(Status.UNKNOWN, standing.unknown[0].reason, asked, count, faults)
         if not asked:
             return Proof(Status.UNKNOWN, "no question could be asked")
+        if standing.local == asked:
+            return Proof(Status.OPEN, "a local name: this server answers it before any rule", asked)
         late = f", but only after {standing.late_s:.1f} s" if standing.late_s else ""
         if subject.is_exception:
             return Proof(Status.OPEN, f"resolves{late}", asked)
@@ -229,8 +244,7 @@ class Gathering:
 
 def _not_enforced(subject: Subject, asked: int, count: int, faults: tuple[Fault, ...]) -> Proof:
     """Something in force that the policy itself lets through."""
-    kind = Kind.NOT_ENFORCED if subject.kind == "ask" else Kind.EXCEPTED
-    fault = Fault(kind, subject.reason, name_to_text(subject.name), "")
+    fault = Fault(subject.flaw or Kind.OTHER, subject.reason, name_to_text(subject.name), "")
     return Proof(Status.UNCOVERED, subject.reason, asked, count + 1, (fault, *faults)[:FAULTS_KEPT_MAX])
 
 

@@ -4,8 +4,8 @@ Knows: messages, expectations, how strict to be with whom.  Does not know: socke
 Of this server every part of a blocked answer is held against what it would send: rcode, records, SOA, EDE,
 TTL.  Of another server rcode and records decide, and the rest is a note; where no export format can say
 `refused` or `drop`, any denial will do.
-What passes is held against the marks of a denial: an EDE of filtering, a SOA that is nobody's, a stop page, or
-an NXDOMAIN that no zone above the name has signed with its SOA.
+What passes is held against the marks of a denial: an EDE of filtering, a SOA that is nobody's, a stop page,
+or an NXDOMAIN without the SOA of a zone above the name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resolver.audit.expectation import ADDRESS_TYPES, Expectation, said_by
 from resolver.audit.results import Kind
 from resolver.policy.answer import SOA_MNAME
 from resolver.policy.verdict import PolicyAction
-from resolver.wire.message import Message, ReadRecord, rdata_text, record_text, type_text
+from resolver.wire.message import Message, ReadRecord, rdata_text, type_text
 from resolver.wire.names import is_at_or_below, name_to_text
 from resolver.wire.numbers import ExtendedError, Qtype, Rcode
 
@@ -76,7 +76,8 @@ def judge(message: Message, qname: bytes, qtype: int, expected: Expectation, *, 
 
 def _doubt(message: Message, prescribed: Message) -> Finding | None:
     """Why an answer shows nothing: it may be the server's haste rather than its policy."""
-    if message.flags & _TRUNCATED and not prescribed.flags & _TRUNCATED and not message.answer:
+    is_same = message.flags & prescribed.flags & _TRUNCATED and message.rcode == prescribed.rcode
+    if message.flags & _TRUNCATED and not is_same and not message.answer:
         return Finding(Kind.TRUNCATED, "truncated (TC=1), with nothing in it")
     if message.rcode == Rcode.REFUSED and prescribed.rcode != Rcode.REFUSED:
         return Finding(Kind.REFUSED, "refused")
@@ -202,8 +203,8 @@ def _detail_faults(message: Message, prescribed: Message, expected: Expectation)
             text = f"the SOA is of {name_to_text(soas[0].owner)}, not of {name_to_text(wanted.owner)}"
             yield Finding(Kind.SOA, text)
         elif soas[0].rdata != wanted.rdata:
-            text = f"the SOA says {rdata_text(Qtype.SOA, soas[0].rdata)}, not {rdata_text(Qtype.SOA, wanted.rdata)}"
-            yield Finding(Kind.SOA, text)
+            said, prescribed_soa = (rdata_text(Qtype.SOA, one.rdata) for one in (soas[0], wanted))
+            yield Finding(Kind.SOA, f"the SOA says {said}, not {prescribed_soa}")
     codes, prescribed_codes = dict(message.extended_errors), dict(prescribed.extended_errors)
     if missing := [code for code in prescribed_codes if code not in codes]:
         yield Finding(Kind.EDE, f"Extended DNS Error {missing[0]} is missing")
@@ -309,7 +310,7 @@ def _without_soa_of_denial(message: Message, *, is_exact: bool) -> list[ReadReco
 
 
 def _tells_nothing(record: ReadRecord) -> bool:
-    """HINFO in place of ANY (RFC 8482 §4.2), and a NAPTR that leads nowhere, with which dnsmasq says NODATA."""
+    """HINFO in place of ANY (RFC 8482 §4.2); a NAPTR that leads nowhere, by which dnsmasq says NODATA."""
     if record.rtype == Qtype.HINFO:
         return record.rdata.startswith(b"\x07RFC8482")
     return record.rtype == Qtype.NAPTR and record.rdata == bytes(8)
@@ -340,6 +341,3 @@ def _records_text(records: Iterable[ReadRecord]) -> str:
     ]
     more = f" and {len(shown) - RECORDS_SHOWN_MAX} more" if len(shown) > RECORDS_SHOWN_MAX else ""
     return ", ".join(texts) + more
-
-
-__all__ = ["FINE", "Finding", "Opinion", "is_of_policy", "judge", "record_text"]

@@ -1,11 +1,12 @@
 """Which questions prove a policy: a covering design, not the full product.
 
 Knows: subjects, types, spellings, listeners.  Does not know: answers, sockets, time.
-Theory: what a name is asked as has five factors: its form (the name, `www` under it, a label by chance under
-it), the type (ten), with EDNS or without, in lower or mixed case, and the listener.  A few names are asked for
-every form and type; of many names each is asked at least `ROWS_LEAST` questions, the ones clients ask most,
-and the other combinations go round: the next name has the next ones, so each pair of factors is asked of many
-names.  What then fails somewhere is asked of every name (`follow_up`), so that it is found by name.
+Theory: what a name is asked as has five factors: its form (the name, `www` under it, a label by chance
+under it), the type (ten), with EDNS or without, in lower or mixed case, and the listener.  A few names
+are asked for every form and type; of many names each is asked at least `ROWS_LEAST` questions, the ones
+clients ask most, and the other combinations go round: the next name has the next ones, so each pair of
+factors is asked of many names.  What then fails somewhere is asked of every name (`follow_up`), so that
+it is found by name.
 A rule that reaches only one name, or only names below one, is also asked about what stands beside: that must
 not be covered.
 """

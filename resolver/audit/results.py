@@ -5,7 +5,7 @@ Knows: the nouns, their JSON, `state_dir/audit/last.json`.  Does not know: how a
     state_dir/audit/last.json     the last whole audit of this server; readable by its owner alone
 
 The file is for other rooms and for people; one of another version or a damaged one counts as none.
-Names of confidential orders stand in it, marked: it is local.  What leaves this machine is made of `shared()`.
+Names of confidential orders stand in it, marked: it is local.  What leaves this machine is `shared()`.
 """
 
 from __future__ import annotations
@@ -272,8 +272,18 @@ class AuditResult:
     def shared(self) -> AuditResult:
         """What may leave this machine: names of confidential orders are counted, not told."""
         told = tuple(name for name in self.names if not name.is_confidential)
-        concealed = Counter(name.status.value for name in self.names if name.is_confidential)
-        return replace(self, names=told, concealed=dict(concealed))
+        hidden = [name for name in self.names if name.is_confidential]
+        sources = {name.source for name in hidden} | {order for name in hidden for order in name.orders}
+        selection = self.selection
+        if sources & {selection.order, selection.exchange, selection.register}:
+            selection = Selection(sample=selection.sample)
+        return replace(
+            self,
+            names=told,
+            selection=selection,
+            lags=tuple(lag for lag in self.lags if lag.list not in sources),
+            concealed=dict(Counter(name.status.value for name in hidden)),
+        )
 
 
 def is_finding(name: NameResult) -> bool:

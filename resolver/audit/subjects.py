@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from resolver.audit.results import Status
+from resolver.audit.results import Kind, Status
+from resolver.blocklist.measures import Measure
+from resolver.blocklist.rules import BUILT_IN
 from resolver.policy.image import ADDRESS_REF, Effect
 from resolver.policy.table import PolicyTable
-from resolver.policy.verdict import Exemption, Mode, PolicyAction, PolicyRule, RuleForm, Verdict
+from resolver.policy.verdict import CONFIDENTIAL, Mode, PolicyAction, PolicyRule, RuleForm
 
 LIST_SAMPLE = 1_000
 """Names asked of a list that cites no order, unless told otherwise: a leak in one of a thousand is seen
 with two chances in three, and a million names would take a quarter of an hour."""
-EXCEPTION_SAMPLE = 100
-"""Exceptions and protected names asked, each, unless told otherwise."""
+EXCEPTION_SAMPLE = 200
+"""Exceptions, and protected names of the blocklist, that are asked, unless told otherwise."""
+BUILT_IN_SAMPLE = 25
+"""Of the names that come with the program."""
 
 
 class Ask(NamedTuple):
@@ -60,7 +63,9 @@ class Subject:
     status: Status | None
     """What is known without asking: not in force; None: ask."""
     reason: str = ""
-    """With a status: why.  Without: what is wrong before anybody is asked (the policy does not enforce it)."""
+    """With a status why; with a flaw what is wrong."""
+    flaw: Kind | None = None
+    """What is wrong before anybody is asked: the policy itself does not do what is prescribed."""
 
     @property
     def is_exception(self) -> bool:
@@ -76,6 +81,12 @@ class Found:
     left_out: dict[str, int] = field(default_factory=dict)
     """Exchange or list -> names beyond the sample."""
     address_rules: int = 0
+
+    def leave_out(self, subject: Subject, count: int) -> None:
+        """So many names of this one's source are not in the sample."""
+        # Only the sum of what is confidential: the source's very name would tell.
+        source = CONFIDENTIAL if subject.is_confidential else subject.source
+        self.left_out[source] = self.left_out.get(source, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +114,16 @@ class Wanted:
         return not self.order or self.order in rule.orders
 
 
-def find_subjects(table: PolicyTable, wall: float, wanted: Wanted, asks: Iterable[Ask] = ()) -> Found:
+def find_subjects(
+    table: PolicyTable,
+    wall: float,
+    wanted: Wanted,
+    asks: Iterable[Ask] = (),
+    measures: Mapping[str, Measure] | None = None,
+) -> Found:
     """Every subject of a table made for `wall` (Unix seconds)."""
     found = Found()
-    chosen: dict[int, _Choice] = {}
+    chosen: dict[tuple[int, bool], _Choice] = {}
     classes = table.image.classes
     wants = [
         origin.effect is not Effect.MARKER and _wants(wanted, origin.rule, origin.effect)
@@ -115,16 +132,17 @@ def find_subjects(table: PolicyTable, wall: float, wanted: Wanted, asks: Iterabl
     for name, class_id, line in _references(table):
         if not wants[class_id]:
             continue
-        source = classes[class_id].rule
-        choice = chosen.get(id(source))
+        source, is_built_in = classes[class_id].rule, classes[class_id].file == BUILT_IN
+        choice = chosen.get((id(source), is_built_in))
         if choice is None:
-            choice = chosen[id(source)] = _Choice(_most(source, wanted), wanted.seed)
+            most = BUILT_IN_SAMPLE if is_built_in else _most(source, wanted)
+            choice = chosen[id(source), is_built_in] = _Choice(most, wanted.seed)
         choice.add(name, class_id, line)
     for choice in chosen.values():
-        picked = [_subject(table, wall, *one) for one in choice.picked()]
+        picked = [_subject(table, wall, measures or {}, *one) for one in choice.picked()]
         found.subjects += picked
         if choice.left_out and picked:
-            found.left_out[picked[0].source] = choice.left_out
+            found.leave_out(picked[0], choice.left_out)
     found.subjects += [_of_ask(table, ask) for ask in asks if not wanted.is_part or ask.order == wanted.order]
     found.subjects.sort(key=lambda subject: _KINDS.index(subject.kind))
     if wanted.sample is not None:
@@ -202,19 +220,66 @@ def _references(table: PolicyTable) -> Iterator[tuple[bytes, int, int]]:
             yield name, class_id, line
 
 
-def _subject(table: PolicyTable, wall: float, name: bytes, class_id: int, line: int) -> Subject:
+def _subject(
+    table: PolicyTable,
+    wall: float,
+    measures: Mapping[str, Measure],
+    name: bytes,
+    class_id: int,
+    line: int,
+) -> Subject:
     state = table.class_state(class_id)
     origin, rule = state.origin, state.rule
     form = origin.form
     assert form is not None
-    status, reason = _standing(rule, wall) if not state.is_enforced else (None, "")
+    status, reason = (None, "") if state.is_enforced else _standing(rule, wall)
+    flaw = None
     if status is None and origin.effect is Effect.BLOCK:
-        reason = _what_opens(table, name, form, rule)
-        if reason and rule.kind == "list" and not rule.orders:
-            # Lists of strangers are made to be excepted from.
-            status = Status.OPEN
+        if reason := _what_opens(table, name, form):
+            # Lists of strangers are made to be excepted from; what an order names is not.
+            is_plain_list = rule.kind == "list" and not rule.orders
+            status, flaw = (Status.OPEN, None) if is_plain_list else (None, Kind.EXCEPTED)
+        elif reason := _unfulfilled(rule, measures):
+            flaw = Kind.MEASURE
+    is_confidential = rule.is_confidential or (
+        origin.effect is not Effect.BLOCK and _is_within_confidential(table, name)
+    )
     return Subject(
-        name, form, rule.kind, rule.id, rule.orders, origin.file, line, rule.is_confidential, status, reason
+        name,
+        form,
+        rule.kind,
+        rule.id,
+        rule.orders,
+        origin.file,
+        line,
+        is_confidential,
+        status,
+        reason,
+        flaw,
+    )
+
+
+def _unfulfilled(rule: PolicyRule, measures: Mapping[str, Measure]) -> str:
+    """What its orders prescribe where it does nothing of that; empty: it does, or they prescribe nothing."""
+    prescribed = [(order, measures[order]) for order in rule.orders if order in measures]
+    if not prescribed or any(_fulfils(rule, measure) for _, measure in prescribed):
+        return ""
+    order, measure = prescribed[0]
+    return f"order {order} prescribes {measure}, and the policy says {rule.action.value}"
+
+
+def _fulfils(rule: PolicyRule, measure: Measure) -> bool:
+    if rule.action is not measure.action or rule.local_data != measure.local_data:
+        return False
+    if rule.action is not PolicyAction.SINKHOLE:
+        return True
+    return (rule.sinkhole_ipv4, rule.sinkhole_ipv6) == (measure.ipv4, measure.ipv6)
+
+
+def _is_within_confidential(table: PolicyTable, name: bytes) -> bool:
+    """Whether an exception would tell of a confidential rule above it."""
+    return any(
+        table.class_state(ref.class_id).origin.rule.is_ever_confidential for ref in table.applying(name)
     )
 
 
@@ -227,7 +292,7 @@ def _standing(rule: PolicyRule, wall: float) -> tuple[Status, str]:
     return Status.EXPIRED, "its rule has ended"
 
 
-def _what_opens(table: PolicyTable, name: bytes, form: RuleForm, rule: PolicyRule) -> str:
+def _what_opens(table: PolicyTable, name: bytes, form: RuleForm) -> str:
     """Which exception takes from a rule the very name it has; empty: none."""
     asked = b"\x01\xff" + name if form is RuleForm.BELOW else name
     if len(asked) > 255:
@@ -241,8 +306,7 @@ def _what_opens(table: PolicyTable, name: bytes, form: RuleForm, rule: PolicyRul
 
 
 def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
-    verdict = table.judge_name(ask.name, 0.0)
-    reason = "" if verdict.is_blocked else ask.why or "the policy does not block it"
+    is_open = not table.judge_name(ask.name, 0.0).is_blocked
     return Subject(
         ask.name,
         RuleForm.EXACT,
@@ -253,12 +317,13 @@ def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
         ask.line,
         ask.is_confidential,
         None,
-        reason,
+        (ask.why or "the policy does not block it") if is_open else "",
+        Kind.NOT_ENFORCED if is_open else None,
     )
 
 
 def _cut(found: Found, most: int, seed: int) -> None:
-    """Leave `most` subjects that are to be asked: of each source in turn one, so that none is left out first."""
+    """Leave `most` subjects that are to be asked: of each source in turn one, so that each has some."""
     by_source: dict[tuple[str, str], list[Subject]] = {}
     for subject in found.subjects:
         if subject.status is None and not subject.is_exception:
@@ -272,28 +337,10 @@ def _cut(found: Found, most: int, seed: int) -> None:
             if rank < len(subjects) and len(kept) < most:
                 kept.add(id(subjects[rank]))
         rank += 1
-    dropped: Counter[str] = Counter()
     remaining = []
     for subject in found.subjects:
         if subject.status is None and not subject.is_exception and id(subject) not in kept:
-            dropped[subject.source] += 1
+            found.leave_out(subject, 1)
         else:
             remaining.append(subject)
     found.subjects = remaining
-    for source, count in dropped.items():
-        found.left_out[source] = found.left_out.get(source, 0) + count
-
-
-def passes(verdict: Verdict) -> bool:
-    """Whether a verdict lets a question through, over whatever transport."""
-    return not verdict.is_blocked or verdict.action is PolicyAction.TCP_ONLY
-
-
-def is_excepted(verdict: Verdict) -> bool:
-    """Whether an exception of the blocklist, or a protected name, decided."""
-    return verdict.exemption is Exemption.ALL
-
-
-def requested(subjects: Sequence[Subject]) -> list[Subject]:
-    """Those that are asked about."""
-    return [subject for subject in subjects if subject.status is None]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resolver.audit.auditor import QPS, Manner, audit
-from resolver.audit.results import AuditResult, save_last
-from resolver.audit.subjects import Ask, Wanted
+from resolver.audit.auditor import QPS, Basis, Manner, audit
+from resolver.audit.lags import lags_of, policy_lag
+from resolver.audit.results import AuditResult, Lag, save_last
+from resolver.audit.subjects import Wanted
 from resolver.audit.targets import ServerToAsk, own_server, server_from
+from resolver.blocklist.downloads import at_their_places
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.audit_asks import asks_of
@@ -28,6 +31,8 @@ from resolver.identity import as_owner_of
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem, has_errors, show, suggest
 from resolver.publishing.compiler import compile_in_process
+from resolver.server.list_lags import changed_since_served, list_facts
+from resolver.server.parts import make_local_names, make_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,41 @@ def _audit(
     table, key = _table(path, settings, directory, wall)
     seed = secrets.randbits(31)
     wanted = Wanted(choices.order, choices.exchange, choices.register, choices.sample, seed)
-    asks: list[Ask] = asks_of(policy, wall)
+    local = make_local_names(settings)
+    covers = make_plan(settings).covers
+    basis = Basis(
+        table,
+        tuple(asks_of(policy, wall)),
+        {key: order.measure for key, order in policy.orders.items() if order.measure is not None},
+        lambda query: local.find(query, covers, table.is_filtering) is not None,
+        policy=key,
+        blocklist=str(path),
+        lags=_lags(policy, settings, table, choices, wall),
+    )
     with progress_of(len(servers)) as tell:
         manner = Manner(qps=_qps(choices, settings), is_strict=choices.is_strict, seed=seed, on_progress=tell)
-        return asyncio.run(
-            audit(table, wanted, asks, servers, manner, time.time, policy=key, blocklist=str(path), lags=())
-        )
+        return asyncio.run(audit(basis, wanted, servers, manner, time.time))
+
+
+def _lags(
+    policy: Blocklist, settings: Settings, table: PolicyTable, choices: Choices, wall: float
+) -> tuple[Lag, ...]:
+    """What is behind its register; of a part of the policy only the lists in it."""
+    is_own = not choices.servers
+    specs = [
+        spec
+        for spec in at_their_places(policy.lists, settings.state_dir)
+        if (not choices.register or spec.name == choices.register)
+        and (not choices.order or choices.order in spec.rule.orders)
+        and not choices.exchange
+    ]
+    compiled = {str(name): int(count) for name, count in table.counts["per_list"].items()}
+    try:
+        with as_owner_of(settings.state_dir) as folder:
+            lags = lags_of(list_facts(specs, folder, compiled, is_own=is_own), wall)
+            return (*policy_lag(changed_since_served(folder)), *lags) if is_own else lags
+    except OSError as error:
+        raise BadInput([Problem(str(settings.state_dir), 0, str(error.strerror))]) from None
 
 
 def _qps(choices: Choices, settings: Settings) -> float:
@@ -132,8 +166,6 @@ def _table(path: Path, settings: Settings, directory: Path, wall: float) -> tupl
 
 def _keep(settings: Settings, result: AuditResult) -> None:
     """Keep the result for the report and for who asks later; without it the audit is as good."""
-    import sys
-
     try:
         with as_owner_of(settings.state_dir) as folder:
             save_last(folder, result)

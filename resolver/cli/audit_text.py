@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.table import Table
 from rich.text import Text
 
-from resolver.audit.results import GRAVITY, AuditResult, NameResult, Status, as_json
+from resolver.audit.results import GRAVITY, AuditResult, NameResult, Status, as_json, is_finding
 from resolver.cli.audit_junit import junit_text
 from resolver.cli.moments import iso_moment
 from resolver.cli.progress import progress_bar
@@ -65,18 +65,32 @@ def _print_tables(result: AuditResult) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(Text(printable(f"Audit of {result.blocklist}, {iso_moment(result.started_at)}")))
     console.print(_servers_table(result))
-    wrong = [name for name in result.names if name.status not in (Status.COVERED, Status.OPEN)]
-    told = [name for name in wrong if GRAVITY[name.status] < GRAVITY[Status.COVERED]]
-    told.sort(key=lambda name: GRAVITY[name.status])
+    told = sorted(filter(is_finding, result.names), key=lambda name: GRAVITY[name.status])
     if told:
         console.print(_names_table(result, told[:NAMES_SHOWN_MAX]))
     if len(told) > NAMES_SHOWN_MAX:
         console.print(Text(f"... and {len(told) - NAMES_SHOWN_MAX:,} more; --json has all of them."))
     for lag in result.lags:
-        console.print(Text(printable(f"Lag: list {lag.list}: {lag.text}")))
+        console.print(Text(cell(f"Lag: {f'list {lag.list}: ' if lag.list else ''}{lag.text}")))
+    _print_what_does_not_resolve(console, result)
     _print_notes(console, result)
+    for source, count in result.left_out.items():
+        console.print(Text(cell(f"Not in the sample: {counted(count, 'name')} of {source}.")))
+    if result.address_rules:
+        told_of = counted(result.address_rules, "network")
+        console.print(Text(f"Not asked: rules for {told_of}, which no question proves."))
     counts = ", ".join(f"{count:,} {status}" for status, count in result.counts().items() if count)
     console.print(Text(f"{counted(len(result.names), 'name')}: {counts or 'nothing to prove'}"))
+
+
+def _print_what_does_not_resolve(console: Console, result: AuditResult) -> None:
+    """Exceptions and protected names of which nothing is known: no rule's doing."""
+    for kind, noun in (("allow", "exception"), ("protected", "protected name")):
+        names = [name for name in result.names if name.kind == kind and name.status is Status.UNKNOWN]
+        if names:
+            examples = ", ".join(name.written for name in names[:3])
+            text = f"Not known whether {counted(len(names), noun)} resolve: {names[0].gravest.reason}"
+            console.print(Text(cell(f"{text} ({examples}{', ...' if len(names) > 3 else ''})")))
 
 
 def _servers_table(result: AuditResult) -> Table:
@@ -108,7 +122,8 @@ def _names_table(result: AuditResult, names: list[NameResult]) -> Table:
     for name in names:
         mark = " (confidential)" if name.is_confidential else ""
         worst = name.gravest
-        asked = f"{worst.faults[0].question} at {worst.faults[0].listener}: " if worst.faults else ""
+        fault = worst.faults[0] if worst.faults else None
+        asked = f"{fault.question} at {fault.listener}: " if fault and fault.listener else ""
         table.add_row(
             Text(cell(name.written)),
             Text(cell(f"{name.kind} {name.source}{mark}")),

@@ -1,0 +1,466 @@
+"""A set-up broken on purpose, each way found by name, and nothing else found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resolver.audit.results import Kind, Status
+from resolver.audit.targets import Target, Transport, server_from
+from resolver.policy.table import PolicyTable
+from resolver.wire.encode import encode_response
+from resolver.wire.message import read_message
+from resolver.wire.names import name_from_text, name_to_text
+from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.records import QNAME_POINTER, record, soa_record
+from tests.support.audit_rig import (
+    Replies,
+    Script,
+    compile_table,
+    findings,
+    is_spelt_in_lower_case,
+    named,
+    query_of,
+    run_audit,
+    server_of,
+    upstream_answer,
+)
+
+POLICY = """\
+version: 1
+defaults: {ttl_s: 300}
+orders:
+  page: {authority: A, title: T, date: 2024-01-02, imposed_by: external, measure: {ipv4: 192.0.2.9, ipv6: "2001:db8::9"}}
+  link: {authority: A, title: T, date: 2024-01-02, imposed_by: external, measure: {cname: stop.example}}
+exchanges:
+  alpha: {name: Alpha, domains: [alpha.example, mirror.example, third.example, fourth.example, "=exact.example", "*.below.example"]}
+  paged: {name: Paged, order: page, domains: [paged.example]}
+  linked: {name: Linked, order: link, domains: [linked.example]}
+  nodata: {name: Nodata, action: nodata, domains: [nodata.example]}
+  refused: {name: Refused, action: refused, domains: [refused.example]}
+  dropped: {name: Dropped, action: drop, domains: [dropped.example]}
+  shadow: {name: Shadow, mode: shadow, domains: [shadow.example]}
+  later: {name: Later, from: 2099-01-01, domains: [later.example]}
+  over: {name: Over, until: 2020-01-01, domains: [over.example]}
+allow: [ok.alpha.example, "=one.fourth.example"]
+protected: [safe.example]
+lists:
+  - {name: names, path: names.txt, format: domains}
+"""
+LIST = "listed.example\nother.example\n"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> PolicyTable:
+    return compile_table(tmp_path_factory.mktemp("policy"), POLICY, names_txt=LIST)
+
+
+@pytest.fixture(scope="module")
+def right(table: PolicyTable) -> Script:
+    return server_of(table)
+
+
+Where = Callable[[Target, bytes], bool]
+
+
+def but(right: Script, where: Where, instead: Script) -> Script:
+    """A server that answers as `instead` where `where` holds."""
+
+    def answer(target: Target, octets: bytes) -> Replies:
+        return (instead if where(target, octets) else right)(target, octets)
+
+    return answer
+
+
+def leak(_: Target, octets: bytes) -> Replies:
+    return [(0.01, upstream_answer(octets))]
+
+
+def name_of(octets: bytes) -> str:
+    return name_to_text(query_of(octets).qname)
+
+
+def is_under(name: str) -> Where:
+    return lambda _, octets: name_of(octets) == name or name_of(octets).endswith(f".{name}")
+
+
+def says(rcode: int) -> Script:
+    return lambda _, octets: [(0.01, encode_response(query_of(octets), rcode, limit=1232))]
+
+
+def with_soa(owner: str) -> Script:
+    def answer(_: Target, octets: bytes) -> Replies:
+        soa = soa_record(name_from_text(owner), name_from_text("ns.example.net"), b"\0", 1, 1, 1, 1, 60, 60)
+        return [(0.01, encode_response(query_of(octets), Rcode.NXDOMAIN, body=soa, nscount=1, limit=1232))]
+
+    return answer
+
+
+def address(text: bytes) -> Script:
+    def answer(_: Target, octets: bytes) -> Replies:
+        query = query_of(octets)
+        if query.qtype != Qtype.A:
+            return [(0.01, encode_response(query, 0, limit=1232))]
+        body = record(QNAME_POINTER, Qtype.A, 300, text)
+        return [(0.01, encode_response(query, 0, body=body, ancount=1, limit=1232))]
+
+    return answer
+
+
+def test_a_server_that_does_as_the_policy_says_has_no_finding(table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, right)
+    assert findings(result) == {} and not result.has_findings
+    assert named(result, "alpha.example").status is Status.COVERED
+    assert named(result, "=exact.example").status is Status.COVERED
+    assert named(result, "*.below.example").status is Status.COVERED
+    assert named(result, "dropped.example").status is Status.COVERED
+    assert named(result, "refused.example").status is Status.COVERED
+    assert named(result, "listed.example").status is Status.COVERED
+    assert named(result, "shadow.example").status is Status.SHADOWED
+    assert named(result, "later.example").status is Status.PENDING
+    assert named(result, "over.example").status is Status.EXPIRED
+    assert named(result, "ok.alpha.example").status is Status.OPEN
+    assert named(result, "safe.example").status is Status.OPEN
+
+
+LEAKS: dict[str, tuple[Where, str, Script, str]] = {
+    # What is broken -> (where, at which name, what comes instead, the kind of fault).
+    "one type leaks": (
+        lambda _, octets: query_of(octets).qtype == Qtype.TXT and is_under("third.example")(_, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "HTTPS leaks": (
+        lambda _, octets: query_of(octets).qtype == Qtype.HTTPS and is_under("alpha.example")(_, octets),
+        "alpha.example",
+        leak,
+        "leak",
+    ),
+    "ANY leaks": (
+        lambda _, octets: query_of(octets).qtype == Qtype.ANY and is_under("third.example")(_, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "IPv6 only": (
+        lambda _, octets: query_of(octets).qtype == Qtype.AAAA and is_under("third.example")(_, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "mirror missing": (is_under("mirror.example"), "mirror.example", leak, "leak"),
+    "www alone leaks": (
+        lambda _, octets: name_of(octets) == "www.third.example",
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "labels by chance leak": (
+        lambda _, octets: (
+            is_under("third.example")(_, octets)
+            and name_of(octets) not in ("third.example", "www.third.example")
+        ),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "the name itself leaks": (
+        lambda _, octets: name_of(octets) == "third.example",
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "mixed case leaks": (
+        lambda _, octets: not is_spelt_in_lower_case(octets) and is_under("third.example")(_, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "without EDNS it leaks": (
+        lambda _, octets: not query_of(octets).has_opt and is_under("third.example")(_, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "TCP leaks": (
+        lambda target, octets: (
+            target.transport is Transport.TCP and is_under("third.example")(target, octets)
+        ),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "an IPv6 listener leaks": (
+        lambda target, octets: target.address == "::1" and is_under("third.example")(target, octets),
+        "third.example",
+        leak,
+        "leak",
+    ),
+    "NODATA in place of NXDOMAIN": (is_under("third.example"), "third.example", says(0), "rcode"),
+    "NXDOMAIN in place of NODATA": (
+        is_under("nodata.example"),
+        "nodata.example",
+        with_soa("nodata.example"),
+        "rcode",
+    ),
+    "SERVFAIL in place of NXDOMAIN": (is_under("third.example"), "third.example", says(2), "rcode"),
+    "the SOA is missing": (is_under("third.example"), "third.example", says(3), "soa"),
+    "the SOA is another's": (is_under("third.example"), "third.example", with_soa("example"), "soa"),
+    "a wrong stop page": (
+        lambda _, octets: query_of(octets).qtype == Qtype.A and is_under("paged.example")(_, octets),
+        "paged.example",
+        address(bytes([203, 0, 113, 1])),
+        "answer",
+    ),
+    "no stop page": (is_under("paged.example"), "paged.example", says(3), "rcode"),
+    "a wrong CNAME": (is_under("linked.example"), "linked.example", address(bytes([192, 0, 2, 1])), "answer"),
+    "no CNAME": (is_under("linked.example"), "linked.example", says(0), "answer"),
+    "0.0.0.0 in place of NXDOMAIN": (is_under("third.example"), "third.example", address(bytes(4)), "answer"),
+    "drop answers": (is_under("dropped.example"), "dropped.example", leak, "leak"),
+    "refused answers": (is_under("refused.example"), "refused.example", leak, "leak"),
+    "a list's name leaks": (is_under("listed.example"), "listed.example", leak, "leak"),
+}
+
+
+@pytest.mark.parametrize("broken", LEAKS)
+def test_what_is_broken_is_found_by_name_and_nothing_else(
+    broken: str, table: PolicyTable, right: Script
+) -> None:
+    where, name, instead, kind = LEAKS[broken]
+    result = run_audit(table, but(right, where, instead))
+    found = findings(result)
+    assert set(found) == {name}
+    status, kinds = found[name]
+    assert status == "uncovered" and kind in kinds
+    assert result.has_findings
+
+
+TOO_WIDE: dict[str, tuple[Where, str, Script]] = {
+    "= covers what is below": (
+        lambda _, octets: name_of(octets).endswith(".exact.example"),
+        "=exact.example",
+        with_soa("invalid"),
+    ),
+    "*. covers the name itself": (
+        lambda _, octets: name_of(octets) == "below.example",
+        "*.below.example",
+        says(3),
+    ),
+    "an exception is blocked": (is_under("ok.alpha.example"), "ok.alpha.example", says(3)),
+    "a protected name is blocked": (is_under("safe.example"), "safe.example", address(bytes(4))),
+}
+
+
+@pytest.mark.parametrize("broken", TOO_WIDE)
+def test_what_covers_too_much_is_found_by_name(broken: str, table: PolicyTable, right: Script) -> None:
+    where, name, instead = TOO_WIDE[broken]
+    found = findings(run_audit(table, but(right, where, instead)))
+    assert found == {name: ("overblocked", {"too-wide"})}
+
+
+def test_a_type_that_leaks_for_all_is_named_for_each(table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, but(right, lambda _, octets: query_of(octets).qtype == Qtype.MX, leak))
+    blocked = {
+        name.written
+        for name in result.names
+        if name.kind in ("exchange", "list") and name.gravest.asked and name.written != "dropped.example"
+    }
+    assert set(findings(result)) == blocked | {"dropped.example"}
+
+
+def test_a_listener_without_policy_is_named_with_its_address(table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, {"*": right, "[::1]:5335": leak})
+    faults = named(result, "third.example").gravest.faults
+    assert {fault.listener for fault in faults} <= {"[::1]:5335 udp", "[::1]:5335 tcp"} and faults
+    assert named(result, "alpha.example").status is Status.UNCOVERED
+
+
+def test_a_stale_server_is_told_by_the_names_it_lacks(
+    table: PolicyTable, right: Script, tmp_path: Path
+) -> None:
+    older = compile_table(tmp_path, POLICY.replace("mirror.example, ", ""), names_txt="listed.example\n")
+    found = findings(run_audit(table, server_of(older)))
+    assert found.keys() == {"mirror.example", "other.example"}
+
+
+def test_a_missing_extended_error_is_found_by_name(table: PolicyTable, right: Script) -> None:
+    def without_errors(target: Target, octets: bytes) -> Replies:
+        (delay, sent), *_ = right(target, octets)
+        query = query_of(octets)
+        if sent is None or not query.has_opt:
+            return [(delay, sent)]
+        message = read_message(sent)
+        assert message is not None and message.opt is not None
+        bare = sent[: len(sent) - len(message.opt.rdata) - 2] + b"\0\0"
+        return [(delay, bare)]
+
+    found = findings(run_audit(table, but(right, is_under("third.example"), without_errors)))
+    assert found == {"third.example": ("uncovered", {"ede"})}
+
+
+def test_another_ttl_is_found_by_name(tmp_path: Path, table: PolicyTable, right: Script) -> None:
+    longer = server_of(compile_table(tmp_path, POLICY.replace("ttl_s: 300", "ttl_s: 600"), names_txt=LIST))
+    found = findings(run_audit(table, but(right, is_under("paged.example"), longer)))
+    assert found["paged.example"][0] == "uncovered" and "ttl" in found["paged.example"][1]
+
+
+def test_an_exception_as_wide_as_a_rule_uncovers_it(tmp_path: Path) -> None:
+    table = compile_table(tmp_path, POLICY.replace("allow: [", "allow: [third.example, "), names_txt=LIST)
+    result = run_audit(table, server_of(table))
+    assert findings(result) == {"third.example": ("uncovered", {"excepted"})}
+    assert "allow" in named(result, "third.example", "exchange").gravest.reason
+
+
+def test_an_exception_to_a_strangers_list_is_no_finding(tmp_path: Path) -> None:
+    table = compile_table(tmp_path, POLICY.replace("allow: [", "allow: [listed.example, "), names_txt=LIST)
+    result = run_audit(table, server_of(table))
+    assert findings(result) == {}
+    assert named(result, "listed.example", "list").status is Status.OPEN
+
+
+# Answers that prove nothing.
+
+
+def another_id(right: Script) -> Script:
+    def answer(target: Target, octets: bytes) -> Replies:
+        wrong = bytes([octets[0] ^ 0x55, octets[1] ^ 0xAA])
+        return [(delay, wrong + sent[2:] if sent else sent) for delay, sent in right(target, octets)]
+
+    return answer
+
+
+def test_what_answers_with_another_id_is_unknown_and_says_so(table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, but(right, is_under("third.example"), another_id(right)))
+    assert findings(result) == {"third.example": ("unknown", {"wrong-id"})}
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"not dns at all", bytes(600), b"\xff" * 40])
+def test_garbage_is_unknown_and_says_so(octets: bytes, table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, but(right, is_under("third.example"), lambda *_: [(0.01, octets)]))
+    assert findings(result) == {"third.example": ("unknown", {"garbage"})}
+
+
+def test_an_answer_to_another_question_is_garbage(table: PolicyTable, right: Script) -> None:
+    def other(target: Target, octets: bytes) -> Replies:
+        query = query_of(octets)
+        other_name = name_from_text("elsewhere.example")
+        sent = octets[:2] + b"\x81\x80\0\1\0\0\0\0\0\0" + other_name + octets[query.question_end - 4 :][:4]
+        return [(0.01, sent)]
+
+    result = run_audit(table, but(right, is_under("third.example"), other))
+    assert findings(result) == {"third.example": ("unknown", {"garbage"})}
+
+
+def test_a_name_that_is_never_answered_is_unknown(table: PolicyTable, right: Script) -> None:
+    result = run_audit(table, but(right, is_under("third.example"), lambda *_: []))
+    assert findings(result) == {"third.example": ("unknown", {"no-answer"})}
+
+
+def test_what_comes_late_is_covered_and_says_so(table: PolicyTable, right: Script) -> None:
+    def late(target: Target, octets: bytes) -> Replies:
+        return [(delay + 5.5, sent) for delay, sent in right(target, octets)]
+
+    result = run_audit(table, but(right, is_under("third.example"), late))
+    assert findings(result) == {}
+    assert "only after 5.5 s" in named(result, "third.example").gravest.reason
+
+
+def test_a_closed_stream_is_unknown(table: PolicyTable, right: Script) -> None:
+    closing = but(
+        right,
+        lambda target, octets: (
+            target.transport is Transport.TCP and is_under("third.example")(target, octets)
+        ),
+        lambda *_: [(0.01, None)],
+    )
+    assert findings(run_audit(table, closing)) == {"third.example": ("unknown", {"closed"})}
+
+
+def test_a_silent_server_is_unknown_not_leaking_and_is_not_asked_for_ever(table: PolicyTable) -> None:
+    result = run_audit(table, lambda *_: [])
+    assert result.counts()["uncovered"] == 0 and result.has_findings
+    assert all(
+        "does not answer" in listener.says for listener in result.servers[0].listeners if listener.asked
+    )
+
+
+@pytest.mark.parametrize("how", ["truncated", "refused", "silent"])
+def test_a_rate_limit_is_told_from_a_leak(how: str, table: PolicyTable, right: Script) -> None:
+    limited = RateLimited(right, how)
+    result = run_audit(table, limited)
+    assert findings(result) == {}
+    assert limited.limited > 0
+    assert any("limits the rate" in listener.says for listener in result.servers[0].listeners)
+
+
+class RateLimited:
+    """Answers every second question at first, and all when they come slowly enough."""
+
+    def __init__(self, right: Script, how: str) -> None:
+        self._right = right
+        self._how = how
+        self._seen: dict[bytes, int] = {}
+        self.limited = 0
+
+    def __call__(self, target: Target, octets: bytes) -> Replies:
+        key = octets[2:]
+        self._seen[key] = self._seen.get(key, 0) + 1
+        is_refused = is_under("refused.example")(target, octets)
+        if target.transport is Transport.TCP or self._seen[key] > 1 or key[-6] % 2 or is_refused:
+            return self._right(target, octets)
+        self.limited += 1
+        query = query_of(octets)
+        if self._how == "silent":
+            return []
+        if self._how == "refused":
+            return says(5)(target, octets)
+        return [(0.01, encode_response(query, 0, limit=1232, truncated=True))]
+
+
+def test_what_is_always_truncated_is_asked_over_tcp(table: PolicyTable, right: Script) -> None:
+    def truncating(target: Target, octets: bytes) -> Replies:
+        if target.transport is Transport.UDP and is_under("third.example")(target, octets):
+            return [(0.01, encode_response(query_of(octets), 0, limit=1232, truncated=True))]
+        return right(target, octets)
+
+    assert findings(run_audit(table, truncating)) == {}
+
+
+# Another server: rcode and answer decide.
+
+
+def test_of_another_server_soa_and_error_are_notes(table: PolicyTable, right: Script) -> None:
+    bare = but(right, is_under("third.example"), says(3))
+    result = run_audit(table, bare, servers=[server_from("192.0.2.53")])
+    assert findings(result) == {}
+    notes = {note.kind for note in result.servers[0].notes}
+    assert {Kind.SOA, Kind.EDE} <= notes
+
+
+def test_strict_makes_them_count(table: PolicyTable, right: Script) -> None:
+    from resolver.audit.auditor import Manner
+
+    bare = but(right, is_under("third.example"), says(3))
+    result = run_audit(
+        table, bare, servers=[server_from("192.0.2.53")], manner=Manner(seed=7, is_strict=True)
+    )
+    assert findings(result) == {"third.example": ("uncovered", {"soa", "ede"})}
+
+
+def test_servers_are_compared_side_by_side(table: PolicyTable, right: Script) -> None:
+    servers = [server_from("192.0.2.1"), server_from("192.0.2.2"), server_from("[2001:db8::1]:5353")]
+    scripts = {"192.0.2.1:53": right, "192.0.2.2:53": leak, "[2001:db8::1]:5353": right}
+    result = run_audit(table, scripts, servers=servers)
+    statuses = [proof.status for proof in named(result, "third.example").proofs]
+    assert statuses == [Status.COVERED, Status.UNCOVERED, Status.COVERED]
+
+
+@pytest.mark.parametrize("action", ["refused.example", "dropped.example"])
+def test_what_no_export_can_say_may_be_any_denial_elsewhere(
+    action: str, table: PolicyTable, right: Script
+) -> None:
+    denying = but(right, is_under(action), says(3))
+    assert findings(run_audit(table, denying, servers=[server_from("192.0.2.53")])) == {}
