@@ -101,7 +101,7 @@ class _Collection:
         hits |= {("list", one.id): one.hits for one in lists}
         orders = tuple(
             self._order(order, hits)
-            for key, order in self._blocklist.orders.items()
+            for key, order in self._orders_in_order()
             if key not in self._secret_orders and sources.only_order in ("", key)
         )
         first, end = self._moments()
@@ -224,6 +224,10 @@ class _Collection:
         return tuple(order for order in orders if order not in self._secret_orders)
 
     # Orders.
+
+    def _orders_in_order(self) -> list[tuple[str, BlocklistOrder]]:
+        """Those of authorities first, else as in the file."""
+        return sorted(self._blocklist.orders.items(), key=lambda pair: pair[1].imposed_by == "house")
 
     def _order(self, order: BlocklistOrder, hits: dict[tuple[str, str], Hits]) -> Order:
         standing = self._standings.of(order, self._now)

@@ -114,6 +114,7 @@ def _head(report: Report, zone: tzinfo) -> Iterator[dict[str, object]]:
         ("exchanges", secret.exchanges),
         ("lists", secret.lists),
         ("names", secret.names),
+        ("hits", secret.hits.blocked if report.has_hits else 0),
     ):
         if count:
             yield {"kind": "confidential", "name": what, "count": count}

@@ -180,7 +180,6 @@ def _orders_table(say: Wording) -> Table:
         Column(texts("received"), "tight"),
         Column(texts("due"), "tight"),
         Column(texts("in_force_since"), "tight"),
-        Column(texts("took"), "tight"),
         Column(texts("state")),
         Column(texts("names"), "number"),
         Column(texts("not_enforced_short"), "number"),
@@ -191,17 +190,17 @@ def _orders_table(say: Wording) -> Table:
 
 def _order_row(order: Order, say: Wording) -> tuple[Cell, ...]:
     details = " · ".join(filter(None, (shown(order.authority)[:120], shown(order.reference)[:80])))
-    deadline = say.deadline(order)
-    state: Cell = (say.state(order.state),)
-    if isinstance(deadline, Mark):
-        state = (*state, " ", deadline)
+    deadline = say.deadline_shortly(order)
+    due: Cell = (say.day(order.due_at),) if deadline is None else (say.day(order.due_at), " ", deadline)
+    since: Cell = (say.day(order.in_force_since),)
+    if order.took_s is not None:
+        since = (*since, " ", Small(say.took(order)))
     return (
         (Code(order.id), " ", Small(details)),
         (say.day(order.received_at),),
-        (say.day(order.due_at),),
-        (say.day(order.in_force_since),),
-        (say.took(order),),
-        state,
+        due,
+        since,
+        (say.state(order.state),),
         (shown_number(order.name_count),),
         (shown_number(len(order.not_enforced)) if order.asks else NONE,),
         (say.hits(order.hits),),

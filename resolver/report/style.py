@@ -66,13 +66,14 @@ font-variant-numeric:tabular-nums;white-space:nowrap;unicode-bidi:isolate;color:
 .data thead{display:table-header-group}
 .data tr{break-inside:avoid}
 .data th{font-weight:600;color:var(--soft);text-align:start;vertical-align:bottom;font-size:12.5px;
-border-bottom:2px solid var(--brand);padding:5px 0;padding-inline-end:10px;line-height:1.25}
+border-bottom:2px solid var(--brand);hyphens:auto;padding:5px 0;padding-inline-end:10px;line-height:1.25}
 .data td{vertical-align:top;border-bottom:1px solid var(--line);padding:6px 0;padding-inline-end:10px;
 overflow-wrap:anywhere;min-width:3.4em}
 .data .number{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
 .data td.tight{white-space:nowrap}
 .data .wide{min-width:11em}
-.data td.wide small{display:block}
+.data td.wide small,.data td.tight small{display:block}
+.data td.tight .mark{display:table;margin-top:2px}
 .data th:last-child,.data td:last-child{padding-inline-end:0}
 .mark{display:inline-block;font-size:12.5px;line-height:1.35;font-weight:600;padding:1px 7px;
 padding-inline-start:5px;border-radius:3px;background:var(--wash);color:var(--soft)}

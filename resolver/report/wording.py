@@ -115,6 +115,16 @@ class Wording:
             return Mark(self.texts("late", time=shown_duration(-order.ahead_s)), "bad")
         return Mark(self.texts("in_time", time=shown_duration(order.ahead_s)), "good")
 
+    def deadline_shortly(self, order: Order) -> Mark | None:
+        """The same in a word; None: it has no deadline."""
+        if order.due_at is None:
+            return None
+        if order.ahead_s is None:
+            deadline = self.deadline(order)
+            return deadline if isinstance(deadline, Mark) else None
+        is_late = order.ahead_s < 0
+        return Mark(self.texts("late_short" if is_late else "in_time_short"), "bad" if is_late else "good")
+
     def codes(self, ids: Iterable[str]) -> Cell:
         """Ids, with commas."""
         return tuple(joined(Code(one) for one in ids)) or (NONE,)

@@ -82,7 +82,15 @@ def used_keys() -> set[str]:
         for k in ("gained", "lost", "changed")
     }
     found |= {f"change_{what}_{k}" for what in ("domains", "allow", "protected") for k in ("gained", "lost")}
-    return found | {"change_lists_resized", "change_records", "changes", "audit", "method"}
+    return found | {
+        "late_short",
+        "in_time_short",
+        "change_lists_resized",
+        "change_records",
+        "changes",
+        "audit",
+        "method",
+    }
 
 
 def test_every_text_is_used_and_every_use_has_a_text() -> None:
