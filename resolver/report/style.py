@@ -111,7 +111,7 @@ white-space:pre-wrap;overflow-wrap:anywhere;text-align:left;break-inside:avoid}
 .data{display:block;overflow-x:auto}}
 @page{size:A4;margin:19mm 16mm 18mm 16mm;
 @bottom-left{content:$running;font:8.2pt sans-serif;color:#566074}
-@bottom-right{content:$page" \\2066 " counter(page) " / " counter(pages)"\\2069 ";
+@bottom-right{content:$page" $isolate" counter(page) " / " counter(pages)"$end";
 font:8.2pt sans-serif;color:#566074}}
 @page :first{@bottom-left{content:none}@bottom-right{content:none}}
 @media print{
@@ -150,7 +150,10 @@ a{color:inherit;text-decoration:none}
 
 def style_of(document: Document) -> str:
     """The style sheet, with what stands at the foot of each printed page."""
-    return _STYLE.substitute(running=css_text(document.running), page=css_text(document.page))
+    # Behind letters that run from right to left, 3 / 12 would be 12 / 3.
+    isolate, end = ("\\2066 ", "\\2069 ") if document.is_right_to_left else ("", "")
+    running, page = css_text(document.running), css_text(document.page)
+    return _STYLE.substitute(running=running, page=page, isolate=isolate, end=end)
 
 
 def css_text(text: str) -> str:
