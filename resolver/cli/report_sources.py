@@ -9,32 +9,34 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from resolver import __version__
-from resolver.audit.results import load_last
+from resolver.audit.results import load_last, path_of
 from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.dates import zone_from
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import BadInput, policy_path
+from resolver.cli.report_history import PastTexts
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.hits.file import HitsUnusable
 from resolver.hits.store import HitStore
+from resolver.identity import as_owner_of
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors, show, suggest
 from resolver.publishing.history import (
     TEXT_PLAIN_OCTETS_MAX,
-    Generation,
-    History,
     HistoryUnusable,
     open_history,
 )
 from resolver.publishing.served_text import TextLost, served_text
+from resolver.report.collecting import moments_of
 from resolver.report.from_others import audit_from, hits_from
 from resolver.report.sources import AuditSource, HistorySource, HitSource, Sources
 
@@ -42,8 +44,6 @@ PERIOD_DAYS = 30
 """Days of a report without `--from`."""
 PERIOD_DAYS_MAX = 4_000
 """Ten years, more than is kept of hits."""
-CONCEALMENTS_MAX = 100
-"""Earlier policies read for what was confidential in them; of changes of others only numbers are told."""
 
 
 class Wanted(NamedTuple):
@@ -73,8 +73,8 @@ def read_sources(wanted: Wanted, now: float) -> Sources:
     zone, zone_name = _zone(policy)
     first, last = _period(wanted, zone, now)
     concealment = Concealment(policy.path, policy.octets, policy.state_dir)
-    hides = [concealment]
-    history, past = _history(policy, concealment)
+    past = None if policy.state_dir is None else PastTexts(policy.path, policy.state_dir, concealment)
+    history = _history(policy, past, *moments_of(first, last, zone))
     return Sources(
         blocklist=policy.blocklist,
         octets=policy.octets,
@@ -88,8 +88,9 @@ def read_sources(wanted: Wanted, now: float) -> Sources:
         only_order=wanted.order,
         version=__version__,
         host=platform.node(),
-        hides=hides,
-        hides_of_change=past,
+        hides=(concealment,),
+        hides_of_change=(lambda _: concealment.holds) if past is None else past.hides,
+        relevance=None if past is None or not wanted.order else partial(past.relevance, wanted.order),
         history=history,
         hits=_hits(policy.state_dir, first, last, zone, now),
         audit=_audit(policy.state_dir, concealment.holds),
@@ -173,82 +174,16 @@ def _day(option: str, text: str) -> date:
     return day
 
 
-def _history(
-    policy: _Policy, concealment: Concealment
-) -> tuple[HistorySource, Callable[[int], Callable[[str], bool]]]:
-    """The history, and of each generation what its changes may not name."""
-    everything = HidesOfChanges(concealment, {}, {})
-    if policy.state_dir is None:
-        return HistorySource(why="the blocklist was named, and has no history"), everything.of
+def _history(policy: _Policy, past: PastTexts | None, first: float, end: float) -> HistorySource:
+    if policy.state_dir is None or past is None:
+        return HistorySource(why="the blocklist was named, and has no history")
     try:
         with open_history(policy.state_dir) as history:
             generations = history.newest(sys.maxsize)[::-1]
-            source = HistorySource(generations, history.in_force_since(), history.dropped().generations)
-            past = _concealments(history, policy, generations)
-            return source, HidesOfChanges(concealment, past, _neighbours(generations)).of
+            past.read(history, generations, first, end)
+            return HistorySource(generations, history.in_force_since(), history.dropped().generations)
     except HistoryUnusable as error:
-        return HistorySource(why=str(error)), everything.of
-
-
-def _neighbours(generations: Sequence[Generation]) -> dict[int, tuple[str, ...]]:
-    """Number of a generation -> the hashes of its text and of the one before."""
-    found: dict[int, tuple[str, ...]] = {}
-    before: tuple[str, ...] = ()
-    for generation in generations:
-        found[generation.number] = (*before, generation.sha256)
-        before = (generation.sha256,)
-    return found
-
-
-def _concealments(
-    history: History, policy: _Policy, generations: Sequence[Generation]
-) -> dict[str, Concealment | None]:
-    """Hash of a text -> what it conceals; None: nothing.  Texts that are not kept are left out."""
-    found: dict[str, Concealment | None] = {}
-    left = CONCEALMENTS_MAX
-    for generation in reversed(generations):
-        if generation.sha256 in found or not generation.has_text:
-            continue
-        text = history.text(generation.number)
-        if text is None:
-            continue
-        if b"confidential" not in text:
-            found[generation.sha256] = None
-        elif left:
-            left -= 1
-            found[generation.sha256] = Concealment(policy.path, text, policy.state_dir)
-    return found
-
-
-class HidesOfChanges:
-    """What each change of the history may not name: what is confidential, or was before it or after."""
-
-    def __init__(
-        self,
-        now: Concealment,
-        past: dict[str, Concealment | None],
-        neighbours: dict[int, tuple[str, ...]],
-    ) -> None:
-        self._now = now
-        self._past = past
-        self._neighbours = neighbours
-
-    def of(self, number: int) -> Callable[[str], bool]:
-        """Of one generation; where its text is gone, all is hidden."""
-        hashes = self._neighbours.get(number, ("",))
-
-        def hides(text: str) -> bool:
-            if self._now.holds(text):
-                return True
-            for sha256 in hashes:
-                if sha256 not in self._past:
-                    return True
-                concealment = self._past[sha256]
-                if concealment is not None and concealment.holds(text):
-                    return True
-            return False
-
-        return hides
+        return HistorySource(why=str(error))
 
 
 def _hits(state_dir: Path | None, first: date, last: date, zone: tzinfo, now: float) -> HitSource:
@@ -264,7 +199,10 @@ def _hits(state_dir: Path | None, first: date, last: date, zone: tzinfo, now: fl
 def _audit(state_dir: Path | None, hides: Callable[[str], bool]) -> AuditSource:
     if state_dir is None:
         return AuditSource(why="the blocklist was named, and no server was audited for it")
-    result = load_last(state_dir)
+    result = None
+    with contextlib.suppress(OSError), as_owner_of(state_dir) as folder:
+        # A pipe of the folder's owner would never end.
+        result = load_last(folder) if path_of(folder).is_file() else None
     if result is None:
         return AuditSource(why=f"there is none in {state_dir} that can be read")
     return AuditSource(audit_from(result, hides))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime, time, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta, tzinfo
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from resolver.publishing.history import Generation
 from resolver.report import changes as history
 from resolver.report.facts import (
     Audit,
+    Change,
     Confidential,
     Exchange,
     Exemption,
@@ -104,7 +106,7 @@ class _Collection:
             for key, order in self._orders_in_order()
             if key not in self._secret_orders and sources.only_order in ("", key)
         )
-        first, end = self._moments()
+        first, end = moments_of(sources.first, sources.last, sources.zone)
         return Report(
             made_at=self._now,
             zone=sources.zone_name,
@@ -118,19 +120,13 @@ class _Collection:
             exchanges=exchanges,
             lists=lists,
             exceptions=tuple(self._exceptions()),
-            changes=history.changes_between(sources.history.generations, first, end, sources.hides_of_change),
+            changes=tuple(self._changes(first, end)),
             audit=self._audit(),
             has_hits=not sources.hits.why,
             gaps=tuple(sources.hits.gaps),
             confidential=self._confidential(),
             missing=tuple(self._missing(first)),
         )
-
-    def _moments(self) -> tuple[float, float]:
-        """Unix seconds of the period's beginning and end."""
-        zone, sources = self._sources.zone, self._sources
-        first = datetime.combine(sources.first, time(), zone).timestamp()
-        return first, datetime.combine(sources.last + timedelta(days=1), time(), zone).timestamp()
 
     # Exchanges and lists.
 
@@ -314,10 +310,37 @@ class _Collection:
     def _told(self, text: str) -> str:
         return "" if self._sources.hides_word(text) else text
 
+    def _changes(self, first: float, end: float) -> Iterator[Change]:
+        sources = self._sources
+        found = history.changes_between(sources.history.generations, first, end, sources.hides_of_change)
+        for change in found:
+            if sources.relevance is None:
+                yield change
+            elif (relevance := sources.relevance(change.number)) is None:
+                # It may be about this order, and must not tell of others.
+                yield replace(change, items=(), is_known=False)
+            elif (part := relevance.part_of(change)) is not None:
+                yield part
+
     def _audit(self) -> Audit | None:
-        return self._sources.audit.audit
+        """The last audit; of a report on one order what is about that."""
+        audit, only = self._sources.audit.audit, self._sources.only_order
+        if audit is None or not only:
+            return audit
+        members = {rule.label for rule in self._shown_exchanges} | {spec.name for spec in self._shown_lists}
+        findings = tuple(one for one in audit.findings if one.owner in (*members, only))
+        found = audit.of_order(only)
+        return replace(
+            audit,
+            counts=() if found is None else found.counts,
+            findings=findings,
+            finding_count=len({one.name for one in findings}),
+            orders=() if found is None else ((only, found),),
+        )
 
     def _confidential(self) -> Confidential:
+        if self._sources.only_order:
+            return Confidential()  # It is nothing to the authority of another order.
         return Confidential(
             orders=len(self._secret_orders),
             exchanges=len(self._secret),
@@ -360,6 +383,12 @@ class _Collection:
             yield Lack.HITS
         if sources.audit.audit is None:
             yield Lack.AUDIT
+
+
+def moments_of(first: date, last: date, zone: tzinfo) -> tuple[float, float]:
+    """Unix seconds of the beginning of the first day, and of the end of the last one."""
+    begin = datetime.combine(first, time(), zone).timestamp()
+    return begin, datetime.combine(last + timedelta(days=1), time(), zone).timestamp()
 
 
 def action_text(rule: PolicyRule) -> str:

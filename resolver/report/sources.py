@@ -14,6 +14,7 @@ from typing import Protocol
 from resolver.blocklist.rules import Blocklist
 from resolver.publishing.history import Generation
 from resolver.report.facts import Audit, Gap, Hits
+from resolver.report.relevance import Relevance
 
 
 class Hides(Protocol):
@@ -82,6 +83,8 @@ class Sources:
     """Of the policy."""
     hides_of_change: Callable[[int], Callable[[str], bool]]
     """Number of a generation -> what its changes may not name."""
+    relevance: Callable[[int], Relevance | None] | None = None
+    """Of a report on one order: number of a generation -> what of it is about that order; None: not known."""
     history: HistorySource = field(default_factory=HistorySource)
     hits: HitSource = field(default_factory=HitSource)
     audit: AuditSource = field(default_factory=AuditSource)

@@ -205,6 +205,27 @@ def test_what_was_confidential_once_is_not_told_among_the_changes(desk: Desk) ->
     assert "hidden-5" not in result.stdout
 
 
+def test_a_report_on_one_order_tells_the_changes_of_that_order(desk: Desk) -> None:
+    second = POLICY.replace(
+        "exchanges:",
+        "  b-2: {authority: B, title: B, imposed_by: external}\nexchanges:\n  beta: {name: Beta, order: b-2, domains: [beta.example]}",
+    )
+    desk.serve(ago_s=3000)
+    desk.blocklist.write_text(second)
+    desk.serve(ago_s=2000)
+    desk.blocklist.write_text(second[: second.index("  acme:")] + second[second.index("  ghost:") :])
+    desk.serve()
+    found = {
+        order: [
+            item["what"] for change in desk.json("--order", order)["changes"][-1:] for item in change["items"]
+        ]
+        for order in ("fma-17", "b-2")
+    }
+    assert "exchanges_lost" in found["fma-17"]
+    assert found["b-2"] == ["orders_gained", "exchanges_gained", "domains_gained"]
+    assert "acme" not in desk.report("--order", "b-2").stdout
+
+
 # Options.
 
 

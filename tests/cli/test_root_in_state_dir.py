@@ -47,6 +47,7 @@ COMMANDS = [
     ("export", "--format", "domains"),
     ("diff", "1", "1"),
     ("fmt",),
+    ("report",),
 ]
 
 

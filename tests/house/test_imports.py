@@ -79,6 +79,7 @@ PURE_ROOMS = {
     "orders",
     "publishing",
     "registers",
+    "report",
 }
 PURE_MODULES = {
     "resolver.forwarding.transaction",

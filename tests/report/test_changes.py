@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from resolver.report.changes import changes_between, exchanges_since, orders_first_served
-from tests.report.support import BEFORE, NOW, POLICY, generation, hidden_nothing
+from resolver.report.facts import Change, ChangeItem
+from resolver.report.relevance import Relevance, relevance_of
+from tests.report.support import BEFORE, NOW, POLICY, generation, hidden_nothing, parsed
 
 FIRST = generation(1, NOW - 100, None, BEFORE)
 SECOND = generation(2, NOW - 50, BEFORE, POLICY)
@@ -93,3 +95,42 @@ def test_lists_and_registers_tell_their_sizes() -> None:
 
 def test_an_order_is_first_served_by_the_oldest_generation_that_has_it() -> None:
     assert orders_first_served((FIRST, SECOND))["fma-2026-17"] == FIRST.at
+
+
+def about(order: str, *texts: str) -> Any:
+    return relevance_of(order, [parsed(text) for text in texts])
+
+
+def test_a_report_on_one_order_tells_what_changed_of_that_order_and_nothing_of_others() -> None:
+    (change,) = changes_between((SECOND,), 0, NOW, hidden_nothing)
+    assert about("court-991", BEFORE, POLICY).part_of(change) is None
+    part = about("fma-2026-17", BEFORE, POLICY).part_of(change)
+    assert part is not None and list(items((part,))) == ["exchanges_changed"]
+
+
+def test_an_exchange_that_was_taken_from_an_order_is_told_to_it() -> None:
+    gone = POLICY[: POLICY.index("  newcoin:\n")] + POLICY[POLICY.index("  swiftpay:") :]
+    (change,) = changes_between((generation(3, NOW - 1, POLICY, gone),), 0, NOW, hidden_nothing)
+    part = about("fma-2026-17", POLICY, gone).part_of(change)
+    assert part is not None
+    found = items((part,))
+    assert found["exchanges_lost"] == (("newcoin (NewCoin)",), 1)
+    assert "newcoin.example" in found["opened_domains"][0]
+    assert about("court-991", POLICY, gone).part_of(change) is None
+
+
+def test_an_exception_below_a_name_of_an_order_is_told_to_it() -> None:
+    more = POLICY.replace(
+        "  - other.example", "  - a.newcoin.example\n  - a.openbook.example\n  - other.example"
+    )
+    (change,) = changes_between((generation(3, NOW - 1, POLICY, more),), 0, NOW, hidden_nothing)
+    part = about("fma-2026-17", POLICY, more).part_of(change)
+    assert part is not None
+    assert items((part,))["allow_gained"] == (("a.newcoin.example",), 1)
+
+
+def test_lists_are_told_apart_by_their_orders() -> None:
+    item = ChangeItem("lists_resized", ("ads: 10 → 12", "reg: 1 → 2"), 2)
+    relevance = Relevance(frozenset(("reg",)), frozenset())
+    part = relevance.part_of(Change(1, NOW, "edit", False, (item,)))
+    assert part is not None and part.items == (ChangeItem("lists_resized", ("reg: 1 → 2",), 1),)

@@ -10,8 +10,9 @@ import pytest
 
 from resolver.report.facts import Exchange, Lack, Order, Report, State
 from resolver.report.json_form import as_json, canonical
+from resolver.report.relevance import relevance_of
 from resolver.report.sources import AuditSource, HistorySource, HitSource
-from tests.report.support import BEFORE, NOW, POLICY, ZONE, days, generation, report, sources
+from tests.report.support import BEFORE, NOW, POLICY, ZONE, days, generation, parsed, report, sources
 
 DAY_S = 86_400
 
@@ -199,3 +200,36 @@ def test_hits_beside_none_are_added_day_by_day() -> None:
         )
     )
     assert [(day.day, day.blocked) for day in made.hits.days] == [(date(2026, 11, 16), 3)]
+
+
+def test_one_order_alone_tells_nothing_of_others() -> None:
+    made = report(
+        only_order="court-991",
+        relevance=lambda _: relevance_of("court-991", [parsed(BEFORE), parsed(POLICY)]),
+    )
+    said = json.dumps(as_json(made, ZONE), ensure_ascii=False)
+    for word in ("fma", "newcoin", "swiftpay", "House", "help.", "later"):
+        assert word not in said, word
+    assert made.confidential.orders == 0
+    assert made.audit is not None and made.audit.findings == ()
+
+
+def test_a_change_of_which_the_texts_are_gone_is_not_known_to_one_order() -> None:
+    made = report(only_order="court-991", relevance=lambda _: None)
+    assert [(change.is_known, change.items) for change in made.changes] == [(False, ())]
+
+
+def test_an_exchange_that_one_order_after_the_other_blocks_is_in_force_since_the_first() -> None:
+    text = (
+        "version: 1\norders:\n"
+        "  old: {authority: A, title: T, imposed_by: external, from: 2026-01-01, until: 2026-06-01}\n"
+        "  new: {authority: A, title: T, imposed_by: external, from: 2026-06-01}\n"
+        "  late: {authority: A, title: T, imposed_by: external, from: 2026-10-01}\n"
+        "exchanges:\n"
+        "  whole: {name: W, order: [old, new], domains: [w.example]}\n"
+        "  gap: {name: G, order: [old, late], domains: [g.example]}\n"
+    )
+    made = report(text, history=HistorySource((generation(1, 0.0, None, text),)), zone=ZONE)
+    begins = {one.id: one.in_force_since for one in made.exchanges}
+    dates = {key: one.starts_at for key, one in parsed(text).orders.items()}
+    assert begins == {"whole": dates["old"], "gap": dates["late"]}
