@@ -175,6 +175,12 @@ def top(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="Lines of each kind; default: what fits, or 20."),
     ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--records", metavar="FILE", help="Query records as lines of JSON; names are shown from them."
+        ),
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="One snapshot; so also where there is no terminal.")
     ] = False,
@@ -183,7 +189,9 @@ def top(
     """Show which exchanges, lists and orders are met most, live; asks the running server and the history."""
     from resolver.cli.top import show_top
 
-    raise typer.Exit(show_top(config, interval_s=interval_s, limit=limit, once=once, as_json=as_json))
+    raise typer.Exit(
+        show_top(config, records, interval_s=interval_s, limit=limit, once=once, as_json=as_json)
+    )
 
 
 @app.command()

@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from rich.text import Text
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.cli.top_figures import Figures, Moment
+from resolver.hits.names import NameRow
 from resolver.hits.ranking import Row
 from resolver.problems import Problem, printable
 
@@ -46,13 +47,21 @@ ORDERS: Final[dict[str, Callable[[Row], float]]] = {
 _TITLES: Final = {"exchange": "EXCHANGE", "list": "LIST", "order": "ORDER"}
 
 
-def show_top(config: Path | None, *, interval_s: float, limit: int | None, once: bool, as_json: bool) -> int:
+def show_top(
+    config: Path | None,
+    records: Path | None,
+    *,
+    interval_s: float,
+    limit: int | None,
+    once: bool,
+    as_json: bool,
+) -> int:
     """Show it until `q`; one snapshot with `once`, `as_json`, or where there is no terminal."""
     try:
         settings, _ = read_settings(config)
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
-    figures = Figures(settings)
+    figures = Figures(settings, records)
     is_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     if as_json or once or not is_terminal:
         return _snapshot(figures, limit, as_json=as_json)
@@ -89,7 +98,7 @@ def _watch(
     moment, looked_at = figures.look(), time.monotonic()
     with Screen(console=console, screen=True, auto_refresh=False) as screen:
         while True:
-            lines = limit or lines_that_fit(console.height, moment)
+            lines = limit or lines_that_fit(console.width, console.height, moment)
             screen.update(picture(moment, columns[0], lines, HELP), refresh=True)
             key = key_within(max(0.0, looked_at + interval_s - time.monotonic()))
             if key in ("q", "\x03", "\x04"):
@@ -100,11 +109,12 @@ def _watch(
                 moment, looked_at = figures.look(), time.monotonic()
 
 
-def lines_that_fit(height: int, moment: Moment) -> int:
+def lines_that_fit(width: int, height: int, moment: Moment) -> int:
     """Lines of each kind that a screen has room for."""
-    kinds = sum(1 for kind in _TITLES if moment.of(kind))
-    # Three of the head, remarks and help, and for each kind its title and what says that more were left out.
-    room = height - 3 - len(moment.remarks) - 1 - 3 * kinds
+    kinds = sum(1 for kind in _TITLES if moment.of(kind)) + bool(moment.names)
+    remarks = sum(-(-len(printable(remark)) // width) for remark in moment.remarks)
+    # The head, an empty line, the help; of each kind an empty line, its title, and that there are more.
+    room = height - 4 - remarks - 3 * kinds
     return max(2, room // max(kinds, 1))
 
 
@@ -117,6 +127,11 @@ def picture(moment: Moment, column: str, lines: int, hint: str = "") -> Renderab
             parts += [Text(), _table(title, rows[:lines], column)]
         if len(rows) > lines:
             parts.append(Text(f"and {len(rows) - lines:,} more", style="dim"))
+    names = moment.names or ()
+    if names:
+        parts += [Text(), _table_of_names(names[:lines])]
+    if len(names) > lines:
+        parts.append(Text(f"and {len(names) - lines:,} more", style="dim"))
     parts += [Text(), *(Text(printable(remark), style="dim") for remark in moment.remarks)]
     if hint:
         parts.append(Text(hint, style="dim"))
@@ -133,18 +148,39 @@ def _head(moment: Moment) -> Text:
 
 def _table(title: str, rows: list[Row], column: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(title, overflow="fold", min_width=10)
-    table.add_column("DONE", overflow="fold")
+    table.add_column(title, overflow="fold", min_width=20)
+    table.add_column("DONE", overflow="fold", min_width=10)
     for name in ORDERS:
         header = Text(name, style="reverse" if name == column else "")
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(header, justify="right", no_wrap=True, min_width=7)
     for row in rows:
         done = ", ".join(row.actions) + (" (shadow)" if row.mode == "shadow" else "")
         figures = (row.last_minute, row.last_hour, row.last_day, row.total)
-        cells = [row.label, done, f"{row.per_s:,.1f}", *(f"{figure:,}" for figure in figures)]
+        cells = [row.label, done, f"{row.per_s:,.1f}", *map(show_count, figures)]
         # As text: rich would take brackets in a name for its markup.
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _table_of_names(rows: Sequence[NameRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("NAME", overflow="fold", min_width=20)
+    table.add_column("OF", overflow="fold")
+    table.add_column("DONE", overflow="fold")
+    for name in ("/S", "1 MIN"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=7)
+    for row in rows:
+        done = row.key.action + (" (shadow)" if row.key.mode == "shadow" else "")
+        cells = (row.qname, row.key.label, done, f"{row.per_s:,.1f}", show_count(row.last_minute))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def show_count(count: int) -> str:
+    """`9,999,999`; `10.0M`; `1.2G`."""
+    if count < 10**7:
+        return f"{count:,}"
+    return f"{count / 10**6:,.1f}M" if count < 10**9 else f"{count / 10**9:,.1f}G"
 
 
 @contextmanager

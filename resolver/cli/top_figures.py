@@ -5,6 +5,8 @@ Knows: where both are, what is missing when one is.  Does not know: terminals.
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,7 @@ from resolver.cli.moments import iso_moment
 from resolver.config.settings import Settings
 from resolver.hits.figures import HOUR_S, MINUTE_S, HitKey, Hits
 from resolver.hits.file import Failure, HitsUnusable
+from resolver.hits.names import NameRow, names_of
 from resolver.hits.ranking import Live, Past, Row, added_between, rows_of
 from resolver.hits.store import HitStore
 from resolver.observe.exposition import Counts, read_counts
@@ -25,10 +28,10 @@ from resolver.observe.exposition import Counts, read_counts
 FETCH_TIMEOUT_S: Final = 2.0
 PAGE_OCTETS_MAX: Final = 64 << 20
 """Ten thousand exchanges make 4 MB."""
-NAMES_REMARK: Final = (
-    "names are not shown: what is asked is kept nowhere, unless the settings have query records written"
-)
-LOGGED_NAMES_REMARK: Final = "names are not shown: the query log has them (log.queries)"
+RECORDS_OCTETS_MAX: Final = 4 << 20
+"""Of a file of records, its end: some 20,000 queries."""
+NAMES_REMARK: Final = "no names: what is asked is kept nowhere while log.queries is none"
+LOGGED_NAMES_REMARK: Final = "no names: give the file that has the query log as JSON (--records FILE)"
 
 _SECTIONS: Final = {"exchange": "exchanges", "list": "lists", "order": "orders"}
 
@@ -47,6 +50,8 @@ class Moment:
     started_at: float | None
     rows: tuple[Row, ...]
     """Exchanges, lists and orders, the busiest first."""
+    names: tuple[NameRow, ...] | None
+    """None: nobody has them recorded."""
     remarks: tuple[str, ...]
     """What is missing, and why."""
     has_source: bool
@@ -68,7 +73,7 @@ class Moment:
                 "hits_per_s": _rounded(self.hits_per_s),
             },
             **{section: [_row_json(row) for row in self.of(kind)] for kind, section in _SECTIONS.items()},
-            "names": None,
+            "names": None if self.names is None else list(map(_name_json, self.names)),
             "remarks": list(self.remarks),
         }
 
@@ -79,15 +84,17 @@ class Figures:
     def __init__(
         self,
         settings: Settings,
+        records: Path | None = None,
         *,
         fetch: Callable[[str], str] | None = None,
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`fetch`: gives the page of a URL, and raises OSError."""
+        """`records`: a file of query records.  `fetch`: gives the page of a URL, and raises OSError."""
         self.url = metrics_url(settings)
         self._state_dir = settings.state_dir
         self._logs_queries = settings.log.queries != "none"
+        self._records = records
         self._fetch = fetch or fetch_page
         self._wall = wall
         self._now = now
@@ -112,8 +119,8 @@ class Figures:
                 hits_per_s = added_between(live.before, live.after).total() / max(live.between_s, 1e-9)
                 queries_per_s = _queries_per_s(before, self._before)
         past, problem = past_of(self._state_dir, at)
-        remarks += [problem] if problem else []
-        remarks.append(LOGGED_NAMES_REMARK if self._logs_queries else NAMES_REMARK)
+        names, names_remark = self._names(at)
+        remarks += [remark for remark in (problem, names_remark) if remark]
         return Moment(
             at,
             self.url,
@@ -121,9 +128,36 @@ class Figures:
             hits_per_s,
             None if counts is None else counts.started_at,
             tuple(rows_of(live, past)),
+            names,
             tuple(remarks),
             has_source=counts is not None or not problem,
         )
+
+    def _names(self, at: float) -> tuple[tuple[NameRow, ...] | None, str]:
+        """The names met, and why there are none; empty: there are."""
+        if self._records is None:
+            return None, LOGGED_NAMES_REMARK if self._logs_queries else NAMES_REMARK
+        try:
+            octets, is_end = end_of(self._records, RECORDS_OCTETS_MAX)
+            return tuple(names_of(octets, at, is_end=is_end)), ""
+        except OSError as error:
+            return None, f"no names: {self._records}: {error.strerror or error}"
+
+
+def end_of(path: Path, octets_max: int) -> tuple[bytes, bool]:
+    """Whole lines of a file's end, and whether something stands before them.  Raises OSError.
+
+    A pipe or a device has no end.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not an ordinary file")
+        skipped = max(0, status.st_size - octets_max)
+        file.seek(skipped)
+        octets = file.read(octets_max)
+    # The first line may have lost its beginning, and the last may not be written yet.
+    return octets[octets.find(b"\n") + 1 if skipped else 0 : octets.rfind(b"\n") + 1], skipped > 0
 
 
 def metrics_url(settings: Settings) -> str | None:
@@ -189,6 +223,18 @@ def _row_json(row: Row) -> dict[str, Any]:
     words = asdict(row)
     del words["kind"]
     return {"id": words.pop("label"), **words, "per_s": _rounded(row.per_s)}
+
+
+def _name_json(row: NameRow) -> dict[str, Any]:
+    kind, label, action, mode = row.key
+    return {
+        "name": row.qname,
+        kind: label,
+        "mode": mode,
+        "actions": [action],
+        "per_s": _rounded(row.per_s),
+        "last_minute": row.last_minute,
+    }
 
 
 def _rounded(rate: float | None) -> float | None:

@@ -7,7 +7,8 @@ look that is left out loses no hit.  What was added belongs to the minute in whi
 
 A clock that goes back is not believed at once: its hits go into the latest minute there was, so no hour that
 is over is opened again.  Steps of up to an hour are over by then.  One that is still behind after an hour is
-believed, for it was ahead before; hours through which it then runs again say so in `covered_s`.
+believed, for it was ahead before; hours through which it then runs again say so in `covered_s`.  One that
+leapt ahead within the last hour, and is back where it was, is believed at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from resolver.hits.figures import EXCHANGE, HOUR_S, LIST, MINUTE_S, ORDER, HitKe
 
 DOUBT_S: Final = 3600.0
 """How long a clock that went back is not believed (monotonic seconds)."""
+
+LEAP_S: Final = 120.0
+"""A clock that gains so much between two looks was set, or the machine slept."""
 
 WAITING_MINUTES_MAX: Final = 180
 """Minutes that wait to be written; of older ones only the hours wait."""
@@ -115,6 +119,10 @@ class Ledger:
         self._minute = self._latest = int(at // MINUTE_S)
         self._now = now
         self._behind_since: float | None = None
+        self._offset = at - now
+        """Of the clock from the monotonic one, at the last look."""
+        self._leapt: tuple[float, float, int] | None = None
+        """When it leapt ahead (monotonic), its offset before, and the latest minute then."""
 
     def has_been(self, minute: int) -> None:
         """The history goes as far as this Unix minute: a clock that is behind it went back."""
@@ -134,6 +142,7 @@ class Ledger:
         if added.hits or added.covered_s:
             self.waiting.add_minute(self._minute, added)
             self._bound()
+        self._watch_leaps(look)
         self._minute = self._minute_of(look)
 
     def take_out(self) -> Waiting:
@@ -169,7 +178,7 @@ class Ledger:
     def _minute_of(self, look: Look) -> int:
         """The minute to which what comes now belongs."""
         minute = int(look.at // MINUTE_S)
-        if minute < self._latest:
+        if minute < self._latest and not self._is_back(look):
             if self._behind_since is None:
                 self._behind_since = look.now
             if look.now - self._behind_since < DOUBT_S:
@@ -177,6 +186,23 @@ class Ledger:
         self._behind_since = None
         self._latest = minute
         return minute
+
+    def _is_back(self, look: Look) -> bool:
+        """Whether the clock is back where it was before it leapt ahead."""
+        if self._leapt is None:
+            return False
+        leapt_at, offset, latest = self._leapt
+        return (
+            look.now - leapt_at < DOUBT_S
+            and abs(look.at - look.now - offset) < LEAP_S
+            and look.at // MINUTE_S >= latest
+        )
+
+    def _watch_leaps(self, look: Look) -> None:
+        offset = look.at - look.now
+        if offset - self._offset >= LEAP_S:
+            self._leapt = (look.now, self._offset, self._latest)
+        self._offset = offset
 
     def _bound(self) -> None:
         """Keep what waits small: of the oldest minutes only the hours; then the oldest hours go."""

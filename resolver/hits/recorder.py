@@ -142,11 +142,11 @@ class HitRecorder:
             names = [self._path.with_name(f"{self._path.name}.damaged-{n}") for n in range(1, ASIDE_MAX + 1)]
             aside = next((name for name in names if not name.exists()), None)
             aside = aside or min(names, key=lambda name: name.stat().st_mtime)
-            self._path.replace(aside)
             journal = self._path.with_name(f"{self._path.name}-journal")
-            # A journal left alone would be played back into the new file.
+            # First, for one that is left alone would be played back into the new file.
             with contextlib.suppress(FileNotFoundError):
                 journal.replace(aside.with_name(f"{aside.name}-journal"))
+            self._path.replace(aside)
         self.damaged += 1
         self._was_checked = self._may_set_aside = False
         _log.error("the history of hits was damaged: it is now %s, and begins anew", aside)

@@ -400,7 +400,7 @@ METRICS: Final = (
         lambda facts: facts.hit_history.damaged,
     ),
     _counter(
-        "resolver_hit_history_dropped_hours_total",
+        "resolver_hit_history_dropped_total",
         "Hours that went from the history of hits for want of room, the oldest first.",
         lambda facts: facts.hit_history.dropped_hours,
     ),

@@ -13,10 +13,10 @@ import asyncio
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from resolver.clock import Clock, TimerHandle
 from resolver.hits.figures import HitKey, Hits
@@ -25,17 +25,19 @@ from resolver.hits.ledger import Look, Orders
 from resolver.hits.recorder import HitRecorder
 from resolver.hits.writing import Limits
 from resolver.observe.facts import HitHistoryFacts
-from resolver.observe.tally import TallySnapshot
+from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.observe.threads import name_this_thread
+from resolver.plane import TallyFields
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import CONFIDENTIAL, Mode, PolicyRule
+from resolver.server.native import NativeEngine
 
 LOOK_EVERY_S: Final = 30.0
 """What a kill takes is younger than this and one write: at most a minute."""
 LATE_S: Final = 0.005
 """How long after its half minute a look is taken: a timer that is early would split the minute in two."""
-LOOKS_WAITING_MAX: Final = 256
-"""Looks that wait for a slow disk; beyond it the oldest goes, whose hits the next one has."""
+LOOKS_WAITING_MAX: Final = 32
+"""Looks that wait for a disk that hangs, up to 1 MB each; then the oldest goes: the next has its hits."""
 DEFECTS_LOGGED_MAX: Final = 20
 CLOSE_WAIT_S: Final = 0.5
 """How long a stopping server waits for its last write."""
@@ -45,7 +47,15 @@ FAILURES: Final = tuple(failure for failure in Failure if failure is not Failure
 
 _log = logging.getLogger(__name__)
 
-_Waiting = tuple[float, float, TallySnapshot, Orders]
+
+class Copied(NamedTuple):
+    """The counts of both planes at one moment, not added up yet."""
+
+    python: TallySnapshot
+    native: Sequence[TallyFields] = ()
+
+
+_Waiting = tuple[float, float, Copied, Orders]
 """Unix seconds, monotonic seconds, the counts, the orders in force until then."""
 
 
@@ -57,13 +67,13 @@ class HitHistory:
         state_dir: Path,
         days: int,
         clock: Clock,
-        tallies: Callable[[], TallySnapshot],
+        copy: Callable[[], Copied],
         *,
         wall: Callable[[], float],
     ) -> None:
-        """`tallies`: all outcomes counted so far.  `wall`: Unix seconds, as far as they can be believed."""
+        """`copy`: gives all that is counted so far.  `wall`: Unix seconds, as far as they can be believed."""
         self._clock = clock
-        self._tallies = tallies
+        self._copy = copy
         self._wall = wall
         self._orders: Orders = {}
         self._looks: deque[_Waiting] = deque(maxlen=LOOKS_WAITING_MAX)
@@ -120,11 +130,13 @@ class HitHistory:
         self._await_look()
 
     def _look(self) -> None:
-        self._looks.append((self._wall(), self._clock.now(), self._tallies(), self._orders))
+        self._looks.append((self._wall(), self._clock.now(), self._copy(), self._orders))
 
     def _run(self) -> None:
         name_this_thread("hits")
-        self.recorder.read_latest()
+        self._without_end(self.recorder.read_latest)
+        # At once: whose folder it is, and whether the file is fit, is known from the start.
+        self._write()
         is_last = False
         while not is_last:
             self._wake.wait()
@@ -132,12 +144,15 @@ class HitHistory:
             is_last = self._is_closing
             while self._looks:
                 self._without_end(partial(self._take, self._looks.popleft()))
-            self._without_end(lambda: self.recorder.write(self._wall()))
+            self._write()
         self.recorder.close()
 
     def _take(self, waiting: _Waiting) -> None:
-        at, now, tallies, orders = waiting
-        self.recorder.take(Look(at, now, hits_of(tallies), orders))
+        at, now, copied, orders = waiting
+        self.recorder.take(Look(at, now, hits_of(copied), orders))
+
+    def _write(self) -> None:
+        self._without_end(lambda: self.recorder.write(self._wall()))
 
     def _without_end(self, step: Callable[[], None]) -> None:
         """A defect must not end the thread: the next look has the hits of one that was not taken in."""
@@ -153,10 +168,19 @@ NO_HIT_HISTORY: Final = HitHistoryFacts(failures=dict.fromkeys(map(str, FAILURES
 """Where the settings want none."""
 
 
-def hits_of(tallies: TallySnapshot) -> Hits:
+def copy_of(tallies: Tallies, native: NativeEngine | None) -> Copied:
+    """A copy of all counts; call it on the event loop."""
+    return Copied(tallies.snapshot(), () if native is None else native.tally_rows())
+
+
+def hits_of(copied: Copied) -> Hits:
     """Hits of exchanges and lists, by what was done."""
     counts: Counter[HitKey] = Counter()
-    for key, count, _ in tallies.counts:
+    for _, _, _, _, _, *both, count, _ in copied.native:
+        for fields in both:
+            if fields is not None:
+                counts[HitKey(*fields)] += count
+    for key, count, _ in copied.python.counts:
         for hit in (key.enforced, key.shadow):
             if hit is not None:
                 counts[HitKey(*hit)] += count

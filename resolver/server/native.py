@@ -292,10 +292,14 @@ class NativeEngine:
         """Questions that the plane has asked."""
         return self._core.in_flight
 
+    def tally_rows(self) -> list[TallyFields]:
+        """Everything the plane counted, as it has it: a fifth of what `tallies` costs."""
+        return self._core.tallies()
+
     def tallies(self) -> TallySnapshot:
         """Everything the plane counted."""
         return TallySnapshot(
-            counts=tuple(map(_tally_of, self._core.tallies())),
+            counts=tuple(map(_tally_of, self.tally_rows())),
             late={source: tuple(buckets) for source, buckets in self._core.late().items()},
         )
 

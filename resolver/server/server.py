@@ -59,7 +59,7 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
-from resolver.server.hits import NO_HIT_HISTORY, HitHistory
+from resolver.server.hits import NO_HIT_HISTORY, HitHistory, copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
@@ -144,7 +144,7 @@ class Server:
                 settings.state_dir,
                 settings.hits.days,
                 self._clock,
-                lambda: tallies_of(self._tallies, self._native),
+                lambda: copy_of(self._tallies, self._native),
                 wall=self._publisher.dates.wall,
             )
         self._keeper = make_keeper(

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from resolver.cli import top as top_module
 from resolver.cli.app import app
 from resolver.cli.top import lines_that_fit, picture
-from resolver.cli.top_figures import Figures, Moment, metrics_url
+from resolver.cli.top_figures import Figures, Moment, end_of, metrics_url
 from resolver.config.settings import Settings, load_settings
 from resolver.hits.ranking import Row
 from tests.hits.support import ADS, ALPHA, NOON, Driver
@@ -53,6 +53,7 @@ class Site:
         self.state_dir = folder / "state"
         self.state_dir.mkdir()
         self.now = 0.0
+        self.records: Path | None = None
         self.pages: list[str | OSError] = []
 
     def settings(self) -> Settings:
@@ -61,7 +62,13 @@ class Site:
         return settings
 
     def figures(self) -> Figures:
-        return Figures(self.settings(), fetch=self.fetch, wall=lambda: NOON + self.now, now=lambda: self.now)
+        return Figures(
+            self.settings(),
+            self.records,
+            fetch=self.fetch,
+            wall=lambda: NOON + self.now,
+            now=lambda: self.now,
+        )
 
     def fetch(self, url: str) -> str:
         given = self.pages.pop(0)
@@ -98,7 +105,7 @@ def test_rates_are_live_and_the_rest_is_the_historys(tmp_path: Path) -> None:
     assert row.since_start == 60
     assert line_of(second, "order-1").total == 1066
     assert line_of(second, "confidential").since_start == 7
-    assert "names are not shown" in second.remarks[-1] and len(second.remarks) == 1
+    assert "no names" in second.remarks[-1] and len(second.remarks) == 1
 
 
 def test_a_server_that_began_anew_has_rates_of_what_it_counted_itself(tmp_path: Path) -> None:
@@ -166,7 +173,72 @@ def test_it_asks_where_the_settings_have_the_pages(
 def test_where_queries_are_logged_it_says_where_their_names_are(tmp_path: Path) -> None:
     site = Site(tmp_path, log={"queries": "blocked"})
     site.pages = [page(1, 1)]
-    assert "the query log has them" in site.figures().look().remarks[-1]
+    assert "--records FILE" in site.figures().look().remarks[-1]
+
+
+# Names.
+
+
+def record(qname: str, at: str, **fields: str) -> bytes:
+    words = {"time": at, "transport": "udp", "qname": qname, "qtype": "A", "rcode": "NXDOMAIN", **fields}
+    return json.dumps(words).encode() + b"\n"
+
+
+def test_names_are_those_of_the_records_and_no_client_is_among_them(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.pages = [page(1, 1)] * 2
+    site.records = tmp_path / "queries.jsonl"
+    now, before = "2023-11-14T21:59:58.000Z", "2023-11-14T21:50:00Z"
+    site.records.write_bytes(
+        record("www.alpha.example", before, exchange="alpha", action="nxdomain", client="192.0.2.1")
+        + record("www.alpha.example", now, exchange="alpha", action="nxdomain", client="192.0.2.1") * 30
+        + record("ads.example", now, shadow_list="ads", shadow_action="nodata") * 2
+        + record("www.example.org", now)
+    )
+    moment = site.figures().look()
+    assert moment.as_json()["names"] == [
+        {
+            "name": "www.alpha.example",
+            "exchange": "alpha",
+            "mode": "enforce",
+            "actions": ["nxdomain"],
+            "per_s": 0.5,
+            "last_minute": 30,
+        },
+        {
+            "name": "ads.example",
+            "list": "ads",
+            "mode": "shadow",
+            "actions": ["nodata"],
+            "per_s": 0.03,
+            "last_minute": 2,
+        },
+    ]
+    assert not any("no names" in remark for remark in moment.remarks)
+    text = drawn(moment)
+    assert "www.alpha.example" in text and "nodata (shadow)" in text and "192.0.2" not in text
+
+
+@pytest.mark.parametrize("thing", ["missing", "folder", "pipe"])
+def test_records_that_cannot_be_read_are_said(tmp_path: Path, thing: str) -> None:
+    site = Site(tmp_path)
+    site.pages = [page(1, 1)]
+    site.records = tmp_path / "queries.jsonl"
+    if thing == "folder":
+        site.records.mkdir()
+    if thing == "pipe":
+        os.mkfifo(site.records)
+    moment = site.figures().look()
+    assert moment.names is None and moment.has_source
+    assert moment.remarks[-1].startswith("no names: ") and "queries.jsonl" in moment.remarks[-1]
+
+
+def test_of_a_long_file_whole_lines_of_its_end_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_bytes(b"first line\nsecond\nthird\nhalf a li")
+    assert end_of(path, 24) == (b"second\nthird\n", True)
+    assert end_of(path, 1000) == (b"first line\nsecond\nthird\n", False)
+    assert end_of(path, 5) == (b"", True)
 
 
 # On a screen.
@@ -177,7 +249,9 @@ def row(label: str, per_s: float = 0.0, **changes: Any) -> Row:
     return Row("exchange", label, "enforce", ("nxdomain",), per_s, **fields)
 
 
-MOMENT = Moment(NOON, "http://127.0.0.1:1/metrics", 1234.5, 6.7, NOON, (), ("a remark",), has_source=True)
+MOMENT = Moment(
+    NOON, "http://127.0.0.1:1/metrics", 1234.5, 6.7, NOON, (), None, ("a remark",), has_source=True
+)
 
 
 def drawn(moment: Moment, *, width: int = 80, lines: int = 20, column: str = "/S") -> str:
@@ -195,7 +269,9 @@ def test_every_line_fits_eighty_columns() -> None:
     )
     text = drawn(replace(MOMENT, rows=rows))
     assert max(map(len, text.splitlines())) <= 80
-    assert "12,345.6" in text and "1,000,000,000,000" in text and "1,234.5 queries a second" in text
+    assert (
+        "12,345.6" in text and "123.5M" in text and "1,000.0G" in text and "1,234.5 queries a second" in text
+    )
     assert "(shadow)" in text and "a remark" in text
     assert [title in text for title in ("EXCHANGE", "LIST", "ORDER")] == [True] * 3
 
@@ -222,15 +298,15 @@ def test_lines_are_sorted_by_the_column_chosen() -> None:
     assert by_total.index("much") < by_total.index("fast")
 
 
-@pytest.mark.parametrize("height", [1, 5, 24, 50, 200])
+@pytest.mark.parametrize(("width", "height"), [(80, 1), (80, 5), (80, 24), (60, 30), (80, 50), (200, 200)])
 @pytest.mark.parametrize("kinds", [("exchange",), ("exchange", "list", "order")])
-def test_what_fits_a_screen_fits_it(height: int, kinds: tuple[str, ...]) -> None:
+def test_what_fits_a_screen_fits_it(width: int, height: int, kinds: tuple[str, ...]) -> None:
     rows = tuple(replace(row(f"x-{number}"), kind=kind) for kind in kinds for number in range(100))
-    moment = replace(MOMENT, rows=rows)
-    lines = lines_that_fit(height, moment)
+    moment = replace(MOMENT, rows=rows, remarks=("a remark", "a long remark " * 10))
+    lines = lines_that_fit(width, height, moment)
     assert lines >= 2
     if height >= 24:
-        assert len(drawn(moment, lines=lines).splitlines()) + 1 <= height
+        assert len(drawn(moment, width=width, lines=lines).splitlines()) + 1 <= height
 
 
 # The command.

@@ -6,6 +6,8 @@ import contextlib
 import logging
 import resource
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from resolver.hits.recorder import ASIDE_MAX, HitRecorder
 from resolver.hits.store import HitStore
 from resolver.hits.writing import Limits, add
 from tests.hits.support import ALPHA, BETA, NOON, Driver, sum_of_hours, totals
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +173,41 @@ def test_an_error_at_any_statement_adds_nothing_and_loses_nothing(
     driver.count_and_write(4)
     assert totals(tmp_path) == {ALPHA: 11, BETA: 1}
     assert sum_of_hours(tmp_path) == 11
+
+
+# A kill.
+
+WRITES_FOR_EVER = """
+import sys
+from pathlib import Path
+from tests.hits.support import NOON, ALPHA, Driver
+driver = Driver(Path(sys.argv[1]), at=NOON)
+for number in range(1, 100_000):
+    driver.count_and_write({ALPHA._replace(label=f"x-{number % 50}"): 1, ALPHA: 1})
+    assert not driver.recorder.problem
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_a_whole_file_with_all_that_was_written(tmp_path: Path) -> None:
+    killed_with = 0
+    for round_number in range(12):
+        command = [sys.executable, "-c", WRITES_FOR_EVER, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as writer:
+            assert writer.stdout is not None
+            last = 0
+            while last < 5 + 7 * round_number:
+                last = int(writer.stdout.readline())
+            writer.kill()
+            last = max([last, *map(int, writer.stdout.read().split())])
+        killed_with += last
+        written = totals(tmp_path)[ALPHA]
+        assert killed_with <= written <= killed_with + 1, "the last may be written and not told"
+        assert sum_of_hours(tmp_path) == written
+        assert sum(count for key, count in totals(tmp_path).items() if key != ALPHA) == written
+        killed_with = written
+    assert asides(tmp_path) == []
 
 
 # A damaged file.

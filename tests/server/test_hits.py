@@ -18,7 +18,7 @@ from resolver.policy.table import PolicyTable, open_table
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 from resolver.publishing.compiler import compile_policy
 from resolver.server import hits as hits_module
-from resolver.server.hits import HitHistory, hits_of, orders_in_force
+from resolver.server.hits import Copied, HitHistory, hits_of, orders_in_force
 from tests.hits.support import NOON, sum_of_hours, totals
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
@@ -34,7 +34,10 @@ class Counting:
         self.tallies = Tallies()
         self.began = self.clock.now()
         self.set_by = 0.0
-        self.history = HitHistory(state_dir, 400, self.clock, self.tallies.snapshot, wall=self.wall)
+        self.history = HitHistory(state_dir, 400, self.clock, self.copied, wall=self.wall)
+
+    def copied(self) -> Copied:
+        return Copied(self.tallies.snapshot())
 
     def wall(self) -> float:
         return NOON + self.clock.now() - self.began + self.set_by
@@ -143,7 +146,7 @@ def test_what_blocks_and_what_would_are_counted_apart_and_drops_too(counting: Co
     dropped = Drop("policy", qtype=1, verdict=Verdict(PolicyAction.DROP, match))
     counting.tallies.settle([counting.tallies.of(Transport.UDP, dropped)] * 7, 0.0)
     counting.tallies.settle([counting.tallies.of(Transport.TCP, Respond(b"", 0, 1, Source.CACHE))] * 9, 0.0)
-    assert hits_of(counting.tallies.snapshot()) == {
+    assert hits_of(counting.copied()) == {
         ALPHA: 2,
         ALPHA._replace(mode="shadow"): 5,
         HitKey("list", "ads", "drop", "enforce"): 7,
@@ -241,3 +244,16 @@ def test_hits_before_a_change_of_the_policy_are_of_the_orders_before(
     assert counts[ALPHA] == 8
     assert counts[ALPHA._replace(kind="order", label="a")] == 8
     assert counts[ALPHA._replace(kind="order", label="b")] == 5
+
+
+def test_hits_of_both_planes_are_added_up(counting: Counting) -> None:
+    counting.hit(2)
+    fields = ("exchange", "alpha", "nxdomain", "enforce")
+    tried = ("list", "ads", "drop", "shadow")
+    native = [
+        ("udp", "A", "NXDOMAIN", "policy", None, fields, None, 5, 0.1),
+        ("udp", "AAAA", "NXDOMAIN", "policy", None, fields, tried, 7, 0.1),
+        ("udp", "A", "NOERROR", "cache", None, None, None, 9, 0.1),
+    ]
+    hits = hits_of(Copied(counting.tallies.snapshot(), native))
+    assert hits == {ALPHA: 14, HitKey(*tried): 7}

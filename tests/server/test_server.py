@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from resolver.config.settings import load_settings
+from resolver.hits.figures import HitKey
+from resolver.hits.file import HitsUnusable
+from resolver.hits.store import HitStore
 from resolver.listeners.address import SocketAddress, is_here
 from resolver.listeners.stream import StreamListener
 from resolver.observe.log import LogWriter
@@ -48,10 +51,15 @@ exchanges:
 
 
 def make_server(
-    folder: Path, blocklist: str = BLOCKLIST, limits: dict[str, int] | None = None, **listen: Any
+    folder: Path,
+    blocklist: str = BLOCKLIST,
+    limits: dict[str, int] | None = None,
+    hits: dict[str, int] | None = None,
+    **listen: Any,
 ) -> Server:
     settings: dict[str, Any] = {
         "limits": limits or {},
+        "hits": hits or {},
         "listen": {"dns": ["127.0.0.1:0"], "http": "127.0.0.1:0", **listen},
         "upstreams": {"servers": ["udp://127.0.0.1:9"]},
         "blocklist": "blocklist.yaml",
@@ -213,6 +221,42 @@ def test_every_metric_of_the_table_is_there_before_the_server_starts(tmp_path: P
         page = render(server.facts()).decode()
         shown = set(re.findall(r"# TYPE (resolver_\w+)", page))
         assert shown == {metric.name for metric in METRICS if not metric.of_native}
+        await server.stop()
+
+    play(act)
+
+
+def test_hits_are_in_the_history_after_a_stop_and_only_where_the_settings_keep_them(tmp_path: Path) -> None:
+    async def act() -> None:
+        for days in (400, 0):
+            folder = tmp_path / str(days)
+            folder.mkdir()
+            server = make_server(folder, hits={"days": days})
+            await server.start()
+            await ask(server.dns_addresses[0], "www.acme.example")
+            await ask(server.dns_addresses[0], "ghost.example")
+            await server.stop()
+
+    play(act)
+    with HitStore.open_for_reading(tmp_path / "400" / "state") as store:
+        assert store.totals() == {
+            HitKey("exchange", "acme", "nxdomain", "enforce"): 1,
+            HitKey("exchange", "ghost", "nxdomain", "shadow"): 1,
+        }
+    with pytest.raises(HitsUnusable, match="no history of hits"):
+        HitStore.open_for_reading(tmp_path / "0" / "state")
+
+
+def test_what_keeps_hits_from_their_history_is_remarked_on(tmp_path: Path) -> None:
+    async def act() -> None:
+        (tmp_path / "state" / "hits.sqlite3").mkdir(parents=True)
+        server = make_server(tmp_path)
+        await server.start()
+        while not server.facts().health.remarks.get("hits"):  # noqa: ASYNC110 - a thread says it.
+            await asyncio.sleep(0.01)
+        assert server.health.is_ready
+        assert "unable to open" in server.facts().health.remarks["hits"]
+        assert server.facts().hit_history.failures["other"] == 1
         await server.stop()
 
     play(act)

@@ -1,0 +1,125 @@
+"""After 100,000 queries, a kill -9 and a restart, the history of hits and the counters agree within a minute."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from resolver.hits.figures import HitKey, Hits
+from resolver.hits.file import HitsUnusable, hits_path
+from resolver.hits.store import HitStore
+from resolver.wire.encode import encode_query
+from resolver.wire.names import name_from_text
+from tests.loopback.process import poll
+from tests.loopback.server import Server, running_server
+
+pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.usefixtures("serving_engine")]
+
+HITS = "resolver_exchange_hits_total"
+ALPHA = HitKey("exchange", "alpha", "nxdomain", "enforce")
+ITS_ORDER = HitKey("order", "order-1", "nxdomain", "enforce")
+AT_ONCE = 50
+"""Queries on their way: fewer than a socket's buffer holds."""
+MINUTE_S = 60.0
+"""What a kill may cost."""
+
+
+def ask_many(server: Server, count: int, name: str = "www.blocked.example.net") -> None:
+    """So many queries over UDP, each of which is answered."""
+    query = encode_query(name_from_text(name), 1, id=7, dnssec_ok=False, checking_disabled=False, edns=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", server.port))
+        client.settimeout(10.0)
+        for begun in range(0, count, AT_ONCE):
+            batch = min(AT_ONCE, count - begun)
+            for number in range(batch):
+                client.send(number.to_bytes(2, "big") + query[2:])
+            for _ in range(batch):
+                assert client.recv(4096)[3] & 15 == 3
+
+
+def totals(server: Server) -> Hits:
+    try:
+        with HitStore.open_for_reading(server.directory / "state") as store:
+            return store.totals()
+    except HitsUnusable:
+        return {}
+
+
+def wait_until_written(server: Server, count: int) -> None:
+    poll(lambda: totals(server).get(ALPHA) == count, timeout_s=MINUTE_S, what=f"{count} hits in the history")
+
+
+def kill(server: Server) -> None:
+    server.send(signal.SIGKILL)
+    server.stop()
+
+
+def test_history_and_counters_agree_after_a_kill(tmp_path: Path) -> None:
+    server = Server(tmp_path, upstream_ports=(9,))
+    with server:
+        ask_many(server, 60_000)
+        counted_at = time.monotonic()
+        wait_until_written(server, 60_000)
+        assert time.monotonic() - counted_at < MINUTE_S
+        ask_many(server, 40_000)
+        assert server.metric(HITS, exchange="alpha") == 100_000
+        kill(server)
+        survived = totals(server)[ALPHA]
+        assert 60_000 <= survived <= 100_000, "all that is older than a minute"
+        server.start()
+        server.wait_until_ready()
+        assert server.metric(HITS, exchange="alpha") == 0, "counters of a process begin anew"
+        ask_many(server, 5_000)
+        assert server.metric(HITS, exchange="alpha") == 5_000
+        wait_until_written(server, survived + 5_000)
+        kill(server)
+        with HitStore.open_for_reading(tmp_path / "state") as store:
+            found = store.totals()
+            hours, minutes = store.per_hour(0, 1e12), store.per_minute(0, 1e12)
+        assert found[ALPHA] == found[ITS_ORDER] == survived + 5_000
+        for spans in (hours, minutes):
+            assert sum(span.hits.get(ALPHA, 0) for span in spans) == survived + 5_000
+
+
+def test_a_stop_loses_no_hit(tmp_path: Path) -> None:
+    server = Server(tmp_path, upstream_ports=(9,))
+    for round_number in (1, 2):
+        with server:
+            ask_many(server, 2_000)
+        assert totals(server)[ALPHA] == 2_000 * round_number
+
+
+def test_a_full_or_damaged_store_costs_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(parents=True)
+    hits_path(tmp_path / "state").write_bytes(b"nonsense\n" * 10_000)
+    with running_server(tmp_path, 9) as server:
+        ask_many(server, 1_000)
+        wait_until_written(server, 1_000)
+        assert server.metric("resolver_hit_history_damaged_files_total") == 1
+        assert server.metric("resolver_hit_history_failures_total", reason="damaged") == 1
+        assert (tmp_path / "state" / "hits.sqlite3.damaged-1").exists()
+        assert "is now" in server.stderr()
+
+
+def test_a_second_server_on_the_same_folder_serves_and_writes_no_hits(tmp_path: Path) -> None:
+    with running_server(tmp_path, 9) as first:
+        poll(hits_path(tmp_path / "state").exists, timeout_s=MINUTE_S, what="the first server's file")
+        second = Server(
+            tmp_path / "second", upstream_ports=(9,), changes={"state_dir": str(tmp_path / "state")}
+        )
+        with second:
+            poll(
+                lambda: second.metric("resolver_hit_history_failures_total", reason="taken"),
+                timeout_s=MINUTE_S,
+                what="the second server's refusal",
+            )
+            assert "another server writes it" in second.page("/readyz")[1]
+            ask_many(second, 50)
+            first.stop()
+            assert ALPHA not in totals(first)
+        assert totals(first)[ALPHA] == 50, "the second wrote its own when the first was gone"
