@@ -22,7 +22,7 @@ Tag = TypeVar("Tag")
 
 SOCKETS: Final = 8
 """Source ports that questions come from: a server with several threads sees them on all."""
-RECEIVE_OCTETS: Final = 1 << 20
+AUDIT_RECEIVE_OCTETS: Final = 1 << 20
 """Socket buffer: answers to a burst wait here while others are judged."""
 STREAM_QUESTIONS_MAX: Final = 32
 """Questions under way on one connection: servers bound them."""
@@ -133,7 +133,7 @@ class _UdpLane:
         )
         try:
             sock.setsockopt(
-                socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS if lonely_id is None else 1 << 16
+                socket.SOL_SOCKET, socket.SO_RCVBUF, AUDIT_RECEIVE_OCTETS if lonely_id is None else 1 << 16
             )
             sock.connect((self._target.address, self._target.port))
             self._loop.add_reader(sock, self._read, sock, lonely_id)

@@ -30,6 +30,7 @@ from resolver.audit.results import (
 from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
 from resolver.audit.targets import ServerToAsk, Target, Transport
 from resolver.blocklist.measures import Measure
+from resolver.plurals import counted
 from resolver.policy.table import PolicyTable
 from resolver.wire.encode import Options, encode_query
 from resolver.wire.names import name_to_text
@@ -40,7 +41,7 @@ QPS = 1_000.0
 """Questions a second to one server: 15,000 names with three questions each take 45 s."""
 FOLLOWED_POINTS_MAX = 8
 """Kinds of questions that failed somewhere and are then asked of every name."""
-SLOW_S = 1.0
+SLOW_MEDIAN_S = 1.0
 """A median above it is called slow."""
 
 
@@ -283,6 +284,7 @@ def _listener(target: Target, counts: Sequence[Counts]) -> Listener:
         unanswered=sum(part.unanswered for part in counts),
         truncated=sum(part.truncated for part in counts),
         refused=sum(part.refused for part in counts),
+        servfail=sum(part.servfail for part in counts),
         broken=sum(part.broken for part in counts),
         lowest_qps=min((part.lowest_qps for part in counts), default=0.0),
         is_dead=any(part.is_dead for part in counts),
@@ -312,7 +314,7 @@ def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: boo
         return "was not asked"
     if not counts.answered and (counts.refused or counts.truncated):
         return f"{'refuses' if counts.refused else 'cuts off'} everything: may this client ask there?"
-    if not counts.answered and counts.unanswered:
+    if not counts.answered and counts.unanswered and not counts.servfail:
         return "does not answer"
     said = []
     if was_slowed:
@@ -322,10 +324,12 @@ def _words(counts: Counts, median_s: float, slowest_s: float, *, was_slowed: boo
         ]
         told = ", ".join(filter(None, how)) or "questions stayed without an answer"
         said.append(f"limits the rate or is overloaded ({told}): was asked {counts.lowest_qps:.0f} a second")
-    if median_s > SLOW_S or slowest_s > LATE_S:
+    if median_s > SLOW_MEDIAN_S or slowest_s > LATE_S:
         said.append(f"is slow: {median_s:.1f} s in the middle, {slowest_s:.1f} s at worst")
     if counts.unanswered:
-        said.append(f"left {counts.unanswered:,} questions without an answer")
+        said.append(f"left {counted(counts.unanswered, 'question')} without an answer of use")
+    if counts.servfail:
+        said.append(f"failed (SERVFAIL) for {counted(counts.servfail, 'question')}")
     if counts.broken:
         said.append(f"sent {counts.broken:,} messages that answer nothing")
     return "; ".join(said)

@@ -6,7 +6,8 @@ Theory: questions go out at a bounded rate.  What is not answered, or refused, o
 of the policy: a resolver that limits rates looks just so.  So each such question is repeated, later,
 alone on a socket of its own, with more patience; and when many go that way the rate is halved, as in TCP,
 and grows again slowly.  Only a question that fails every time stays unanswered.  A listener that has
-answered nothing at all after the first questions is asked no more.
+answered nothing at all after the first questions is asked no more; and where slowness does not help, what is
+refused is refused, and the rest is asked once.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ SILENCE_S = 1.0
 """Where no answer is meant to come: long enough for one to be seen."""
 LATE_S = 5.0
 """A slower answer reaches no client."""
-PAUSES_S = (0.5, 2.0)
-"""Before the second and the third attempt."""
+PAUSES_S = (0.5, 2.0, 5.0, 10.0)
+"""Before the second attempt and each further one."""
+ATTEMPTS_MAX = 3
+HASTY_ATTEMPTS_MAX = 5
+"""Of a question that is refused: asked slowly enough it gets through, if that is why.  What is cut off goes
+to TCP."""
+UPSTREAM_ATTEMPTS_MAX = 2
 OUTSTANDING_MAX = 512
 """Questions under way at once."""
 LONELY_MAX = 32
@@ -40,7 +46,12 @@ LONELY_MAX = 32
 AGAIN_MAX = 5_000
 """Questions repeated: more of them say nothing new of the listener."""
 DEAD_AFTER = 40
-"""Questions that failed in vain, with no answer to any, before a listener counts as silent."""
+"""Questions that failed with nothing heard of the listener, before it counts as silent."""
+DEAD_S = 30.0
+"""How long nothing must have been heard of one that was heard before."""
+FUTILE_AFTER = 40
+"""Repeated questions that failed again, nearly all, before slowness counts as no help."""
+FUTILE_SHARE = 0.95
 RATE_MIN_QPS = 5.0
 WINDOW = 50
 """Outcomes between two looks at the rate."""
@@ -114,6 +125,8 @@ class Counts:
     unanswered: int = 0
     truncated: int = 0
     refused: int = 0
+    servfail: int = 0
+    """Questions that ended in SERVFAIL, each time."""
     broken: int = 0
     silent_as_meant: int = 0
     asked_qps: float = 0.0
@@ -154,6 +167,12 @@ class Campaign(Generic[Tag]):
         self._next_at = 0.0
         self._lonely = 0
         self._window: deque[bool] = deque(maxlen=WINDOW)
+        self._repeats: deque[bool] = deque(maxlen=FUTILE_AFTER)
+        """Of the last repeated questions whether they failed again."""
+        self._is_futile = False
+        self._heard_at: float | None = None
+        self._vain = 0
+        """Failures since then."""
         self._is_exhausted = False
         self.counts = Counts(asked_qps=qps, lowest_qps=qps)
         self.outcomes: deque[Outcome[Tag]] = deque()
@@ -180,6 +199,7 @@ class Campaign(Generic[Tag]):
 
     def on_message(self, octets: bytes, now: float, lonely_id: int | None = None) -> None:
         """Something came; `lonely_id`: on the socket of that question alone."""
+        self._heard_at, self._vain = now, 0
         message = read_message(octets)
         query_id = int.from_bytes(octets[:2], "big") if len(octets) >= 2 else -1
         pending = self._out.get(query_id)
@@ -289,6 +309,9 @@ class Campaign(Generic[Tag]):
             self._failed(pending, kind, now)
             return
         self._lonely -= pending.is_lonely
+        if pending.attempts > 1:
+            self._repeats.append(False)
+            self._is_futile = False
         seconds = now - pending.sent_at
         self.counts.answered += 1
         self.counts.seconds.append(seconds)
@@ -311,15 +334,19 @@ class Campaign(Generic[Tag]):
         is_telling = pending.attempts == 1 and not pending.asked.is_upstreams and kind is not Kind.CLOSED
         self._note(is_bad=is_telling, now=now)
         pending.trouble = kind
-        counts = self.counts
-        if not counts.answered and not counts.truncated and not counts.refused:
-            failed = counts.sent - len(self._out)
-            if failed >= DEAD_AFTER and pending.attempts > 1:
-                counts.is_dead = True
-                self._end(pending, kind)
-                self.stop()
-                return
-        is_last = pending.attempts >= min(len(self._patience_s), 2 if pending.asked.is_upstreams else 9)
+        self._vain += 1
+        if self._is_silent(now):
+            self.counts.is_dead = True
+            self._end(pending, kind)
+            self.stop()
+            return
+        if pending.attempts > 1:
+            self._repeats.append(True)
+            if len(self._repeats) == FUTILE_AFTER and sum(self._repeats) >= FUTILE_SHARE * FUTILE_AFTER:
+                # It is no haste: ask the rest once, and not at a crawl.
+                self._is_futile = True
+                self._qps = max(self._qps, self._limit_qps / 4)
+        is_last = pending.attempts >= self._attempts_max(pending, kind) or self._is_futile
         if is_last or (pending.attempts == 1 and self._again_count >= AGAIN_MAX):
             self._end(pending, kind)
             return
@@ -328,8 +355,20 @@ class Campaign(Generic[Tag]):
         pause_s = self._pauses_s[min(pending.attempts, len(self._pauses_s)) - 1]
         heapq.heappush(self._again, (now + pause_s, self._serial, pending))
 
+    def _is_silent(self, now: float) -> bool:
+        """Whether nothing is to be hoped for: a listener that never spoke, or not for long."""
+        if self._vain < DEAD_AFTER:
+            return False
+        return self._heard_at is None or now - self._heard_at > DEAD_S
+
+    def _attempts_max(self, pending: _Pending[Tag], kind: Kind) -> int:
+        if pending.asked.is_upstreams:
+            return UPSTREAM_ATTEMPTS_MAX
+        return HASTY_ATTEMPTS_MAX if kind in _HASTE else ATTEMPTS_MAX
+
     def _end(self, pending: _Pending[Tag], kind: Kind) -> None:
-        self.counts.unanswered += 1
+        self.counts.servfail += kind is Kind.SERVFAIL
+        self.counts.unanswered += kind is not Kind.SERVFAIL
         self.outcomes.append(
             Outcome(
                 pending.asked.tag,
@@ -347,7 +386,7 @@ class Campaign(Generic[Tag]):
         if len(self._window) < WINDOW:
             return
         share = sum(self._window) / WINDOW
-        if share > BAD_SHARE_MAX:
+        if share > BAD_SHARE_MAX and not self._is_futile:
             self._qps = max(RATE_MIN_QPS, self._qps / 2)
             self._next_at = max(self._next_at, now) + PAUSE_S
             self.counts.lowest_qps = min(self.counts.lowest_qps, self._qps)
@@ -373,6 +412,9 @@ class Campaign(Generic[Tag]):
         if self._again and self._lonely < LONELY_MAX:
             wake_at = min(wake_at, max(self._again[0][0], self._next_at))
         return wake_at
+
+
+_HASTE = (Kind.REFUSED, Kind.SERVFAIL)
 
 
 def _answers(message: Message, query: Query) -> bool:

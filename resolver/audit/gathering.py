@@ -7,6 +7,7 @@ answer leaves it unknown, unless it is uncovered anyway.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ FAILURES = {
     Kind.CLOSED: "the connection was closed",
     Kind.REFUSED: "refused, each time",
     Kind.TRUNCATED: "truncated (TC=1), each time",
-    Kind.SERVFAIL: "SERVFAIL, each time",
+    Kind.SERVFAIL: "does not resolve (SERVFAIL, each time)",
     Kind.NOT_ASKED: "not asked: the server had stopped answering",
 }
 
@@ -81,11 +82,20 @@ class Gathering:
         self._standings = [_Standing() for _ in subjects]
         self._note_counts: Counter[tuple[Kind, str]] = Counter()
         self._note_names: dict[tuple[Kind, str], dict[str, None]] = {}
+        self._expected: dict[Probe, Expectation] = {}
+        """Of questions under way."""
         self.truncated: list[Probe] = []
         """Questions that datagrams gave no answer to but TC=1: a client goes to TCP with them."""
 
     def expectation(self, probe: Probe, octets: bytes, now: float) -> Expectation:
-        """What must be answered to a probe at `now` on the table's clock."""
+        """What must be answered to a probe at `now` on the table's clock; kept until its outcome is taken."""
+        expected = self._expect(probe, octets, now)
+        # What a date will change says another TTL each second.
+        if expected.verdict.valid_until == math.inf:
+            self._expected[probe] = expected
+        return expected
+
+    def _expect(self, probe: Probe, octets: bytes, now: float) -> Expectation:
         is_stream = self._targets[probe.point.listener].transport is not Transport.UDP
         return expect(self._table, octets, is_stream=is_stream, now=now)
 
@@ -93,7 +103,7 @@ class Gathering:
         """Take what came of one question in."""
         standing = self._standings[probe.subject]
         subject = self._subjects[probe.subject]
-        expected = self.expectation(probe, outcome.octets, now)
+        expected = self._expected.pop(probe, None) or self._expect(probe, outcome.octets, now)
         standing.asked += 1
         standing.points.add(probe.point)
         query = parse_query(outcome.octets)

@@ -23,6 +23,9 @@ from resolver.wire.message import Message, ReadRecord, rdata_text, type_text
 from resolver.wire.names import is_at_or_below, name_to_text
 from resolver.wire.numbers import ExtendedError, Qtype, Rcode
 
+RECORDS_SHOWN_MAX = 2
+TEXT_CHARS_MAX = 200
+"""Of what a stranger's server said, in one reason."""
 TTL_SLACK_S = 3
 """A TTL that runs towards a date may differ by the time between asking and judging."""
 _FILTERING = {int(ExtendedError.BLOCKED), int(ExtendedError.CENSORED), int(ExtendedError.FILTERED)}
@@ -211,9 +214,8 @@ def _detail_faults(message: Message, prescribed: Message, expected: Expectation)
     else:
         for code, text in prescribed_codes.items():
             if codes[code] != text:
-                yield Finding(
-                    Kind.EDE, f"the text of Extended DNS Error {code} is {codes[code]!r}, not {text!r}"
-                )
+                said = codes[code][:TEXT_CHARS_MAX]
+                yield Finding(Kind.EDE, f"the text of Extended DNS Error {code} is {said!r}, not {text!r}")
     ttls, wanted_ttls = _ttls(message, prescribed), _ttls(prescribed, prescribed)
     if ttls and wanted_ttls and abs(max(ttls) - max(wanted_ttls)) > _slack_s(expected):
         yield Finding(Kind.TTL, f"TTL {max(ttls)} s, not {max(wanted_ttls)} s")
@@ -326,10 +328,6 @@ def _is_nowhere(record: ReadRecord) -> bool:
 
 def _key(record: ReadRecord) -> tuple[bytes, int, bytes]:
     return record.owner, record.rtype, record.rdata
-
-
-RECORDS_SHOWN_MAX = 2
-TEXT_CHARS_MAX = 200
 
 
 def _records_text(records: Iterable[ReadRecord]) -> str:

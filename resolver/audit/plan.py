@@ -3,7 +3,7 @@
 Knows: subjects, types, spellings, listeners.  Does not know: answers, sockets, time.
 Theory: what a name is asked as has five factors: its form (the name, `www` under it, a label by chance
 under it), the type (ten), with EDNS or without, in lower or mixed case, and the listener.  A few names
-are asked for every form and type; of many names each is asked at least `ROWS_LEAST` questions, the ones
+are asked for every form and type; of many names each is asked at least `QUESTIONS_LEAST` questions, the ones
 clients ask most, and the other combinations go round: the next name has the next ones, so each pair of
 factors is asked of many names.  What then fails somewhere is asked of every name (`follow_up`), so that
 it is found by name.
@@ -14,6 +14,7 @@ not be covered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
@@ -43,14 +44,15 @@ TYPES = tuple(
 """The types asked, those that clients ask most first."""
 QUESTIONS_MAX = 50_000
 """Of one server, unless the names alone need more: 50 s at 1,000 a second."""
-ROWS_LEAST = 3
+QUESTIONS_LEAST = 3
 """Questions of each name, however many names there are: addresses and HTTPS are what browsers ask."""
 
 _APEX, _WWW, _RANDOM = "name", "www", "below"
+_FORMS = (_APEX, _WWW, _RANDOM)
 _WWW_LABEL = b"\x03www"
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567"
 _FIRST_ROWS = ((_APEX, 0), (_WWW, 1), (_RANDOM, 2))
-_ALL_ROWS = tuple((form, place) for place in range(len(TYPES)) for form in (_APEX, _WWW, _RANDOM))
+_ALL_ROWS = tuple((form, place) for place in range(len(TYPES)) for form in _FORMS)
 _EXCEPTION_TYPES = 2
 
 
@@ -95,7 +97,7 @@ def plan(
     Of the same seed the same ones; another seed asks other labels and begins the round elsewhere.
     """
     asked = [(place, subject) for place, subject in enumerate(subjects) if subject.status is None]
-    rows = min(len(_ALL_ROWS), max(ROWS_LEAST, most // max(1, len(asked))))
+    rows = min(len(_ALL_ROWS), max(QUESTIONS_LEAST, most // max(1, len(asked))))
     for turn, (place, subject) in enumerate(asked):
         yield from _of_subject(place, subject, turn + seed % 997, rows, udp, stream, seed)
 
@@ -107,13 +109,17 @@ def _of_subject(
     chosen = _rows_of(subject, turn, rows)
     for step, (form, which) in enumerate(chosen):
         number = turn * 7 + step
-        # Every fourth question goes over a stream, each listener in its turn.
-        over_stream = bool(stream) and (not udp or step % 4 == turn % 4)
+        column = _FORMS.index(form)
+        # Two Latin squares that are orthogonal: whoever is asked for all forms and types is asked each of
+        # them with EDNS and without, by datagram and by stream.
+        square, other = (which + column + turn) % 3, (2 * which + column + turn) % 3
+        is_streamed = other == 0 if rows >= len(_ALL_ROWS) else step % 4 == turn % 4
+        over_stream = bool(stream) and (not udp or is_streamed)
         pool = stream if over_stream else (udp or listeners)
         point = Point(
             form,
             TYPES[which],
-            has_edns=(step + turn) % 3 != 2,
+            has_edns=square != 2,
             is_mixed=(step + turn // 2) % 2 == 1,
             listener=pool[(turn + step // 2) % len(pool)],
         )
@@ -135,13 +141,14 @@ def _rows_of(subject: Subject, turn: int, rows: int) -> list[tuple[str, int]]:
         chosen = list(_FIRST_ROWS[:rows])
         # The name itself for an address always; the other types and forms go round.
         rest = len(_ALL_ROWS)
-        more = ((turn * (rows - ROWS_LEAST) + step) % rest for step in range(rest))
-        if rows == ROWS_LEAST:
-            # Which form has which of the three goes round, too, and every fourth name another type in it.
+        more = ((turn * (rows - QUESTIONS_LEAST) + step) % rest for step in range(rest))
+        if rows == QUESTIONS_LEAST:
+            # Which form has which of the three goes round, too, and every fourth name has one type more.
             shift = turn % 3
             chosen = [(form, (which + shift) % 3) for form, which in _FIRST_ROWS]
             if turn % 4 == 3:
-                chosen[turn // 4 % 3] = (chosen[turn // 4 % 3][0], 3 + turn // 4 % (len(TYPES) - 3))
+                return [*chosen, (_FORMS[turn // 4 % 3], 3 + turn // 4 % (len(TYPES) - 3))]
+            return chosen
         for index in more:
             if len(chosen) >= rows:
                 break
@@ -150,16 +157,16 @@ def _rows_of(subject: Subject, turn: int, rows: int) -> list[tuple[str, int]]:
         return chosen
     if subject.form is RuleForm.EXACT:
         beside = [(_WWW, 0), (_RANDOM, 0)] if subject.kind != "ask" else []
-        count = max(1, min(len(TYPES), rows - len(beside)))
+        count = max(2, min(len(TYPES), rows - len(beside)))
         return [(_APEX, _type_at(turn, which)) for which in range(count)] + beside
     count = max(2, min(2 * len(TYPES), rows - 1))
-    below = [((_WWW, _RANDOM)[step % 2], _type_at(turn, step // 2)) for step in range(count)]
-    return [*below, (_APEX, 0)]
+    types = (_type_at(turn, (step // 2 + step) % len(TYPES)) for step in range(count))
+    return [*zip(cycle((_WWW, _RANDOM)), types, strict=False), (_APEX, 0)]
 
 
 def _type_at(turn: int, step: int) -> int:
     """Addresses first, then the others from where this turn begins; ten steps have each once."""
-    return 0 if step == 0 else 1 + (turn * 3 + step - 1) % (len(TYPES) - 1)
+    return step if step < 2 else 2 + (turn * 3 + step - 2) % (len(TYPES) - 2)
 
 
 def make_probe(place: int, subject: Subject, point: Point, salt: int) -> Probe | None:

@@ -6,6 +6,7 @@ Knows: addresses as people write them, transports.  Does not know: settings, que
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from enum import StrEnum
 from resolver.problems import show
 
 DNS_PORT = 53
+_WRITTEN = re.compile(r"\[(?P<v6>[^\[\]]+)\](?P<port6>:[0-9]{1,5})?|(?P<v4>[0-9.]+)(?P<port4>:[0-9]{1,5})?")
+"""In brackets, or with dots, with a port or without."""
 
 
 class Transport(StrEnum):
@@ -60,16 +63,12 @@ class ServerToAsk:
 
 def server_from(text: str) -> ServerToAsk:
     """Read `ADDRESS` or `ADDRESS:PORT`, an IPv6 address with a port in brackets.  Raises ValueError."""
-    address, port = text.strip(), DNS_PORT
-    if not _is_address(address):
-        host, _, number = address.rpartition(":")
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65_535:
-            raise ValueError(
-                f"{show(text)} is no address; write 192.0.2.1, 192.0.2.1:53 or '[2001:db8::1]:53'"
-            )
-        address, port = host, int(number)
-    address = address.removeprefix("[").removesuffix("]")
-    if not _is_address(address):
+    stripped = text.strip()
+    address, port = stripped, DNS_PORT
+    if found := _WRITTEN.fullmatch(stripped):
+        address = found["v6"] or found["v4"]
+        port = int((found["port6"] or found["port4"] or f":{DNS_PORT}")[1:])
+    if not _is_address(address) or not 1 <= port <= 65_535:
         raise ValueError(f"{show(text)} is no address; write 192.0.2.1, 192.0.2.1:53 or '[2001:db8::1]:53'")
     canonical = str(ipaddress.ip_address(address))
     targets = tuple(Target(canonical, port, transport) for transport in Transport)

@@ -127,7 +127,7 @@ def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:
     if not choices.servers:
         own = own_server([(one.address, one.port) for one in settings.listen.dns if one.port])
         if not own.targets:
-            message = "listens on no address that could be asked ('listen: dns'); use --server ADDRESS"
+            message = "no address of 'listen: dns' has a port that could be asked; use --server ADDRESS"
             raise BadInput([Problem("settings", 0, message)])
         return [own]
     servers = []

@@ -24,7 +24,7 @@ def audit(
         typer.Option(
             "--server",
             metavar="ADDRESS",
-            help="Another resolver, as 192.0.2.1 or 192.0.2.1:53; may be given several times.",
+            help="Other resolvers to compare, as 192.0.2.1 or 192.0.2.1:53; default: this server.",
         ),
     ] = None,
     order: Annotated[str, typer.Option("--order", metavar="ID", help="Only what cites this order.")] = "",
@@ -56,5 +56,8 @@ def audit(
 
     if as_json and as_junit:
         raise typer.BadParameter("give --json or --junit, not both")
-    choices = Choices(tuple(server or ()), order, exchange, register, qps, sample, strict, as_json, as_junit)
+    if more and not server:
+        raise typer.BadParameter("servers are named with --server ADDRESS...")
+    servers = (*(server or ()), *(more or ()))
+    choices = Choices(servers, order, exchange, register, qps, sample, strict, as_json, as_junit)
     raise typer.Exit(audit_policy(config, blocklist, choices))

@@ -24,6 +24,8 @@ from resolver.problems import printable
 
 NAMES_SHOWN_MAX = 500
 """Rows of a table that somebody reads."""
+LEFT_OUT_SHOWN_MAX = 5
+"""Sources that are named of those with names that were not asked."""
 CELL_CHARS_MAX = 300
 """Longer texts are cut: an order's title may have 60 kB."""
 
@@ -63,7 +65,7 @@ def _json_text(result: AuditResult) -> str:
 
 def _print_tables(result: AuditResult) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(Text(printable(f"Audit of {result.blocklist}, {iso_moment(result.started_at)}")))
+    console.print(Text(f"Audit of {cell(result.blocklist)}, {iso_moment(result.started_at)}"))
     console.print(_servers_table(result))
     told = sorted(filter(is_finding, result.names), key=lambda name: GRAVITY[name.status])
     if told:
@@ -74,8 +76,12 @@ def _print_tables(result: AuditResult) -> None:
         console.print(Text(cell(f"Lag: {f'list {lag.list}: ' if lag.list else ''}{lag.text}")))
     _print_what_does_not_resolve(console, result)
     _print_notes(console, result)
-    for source, count in result.left_out.items():
-        console.print(Text(cell(f"Not in the sample: {counted(count, 'name')} of {source}.")))
+    if result.left_out:
+        most = sorted(result.left_out.items(), key=lambda pair: -pair[1])
+        told = ", ".join(f"{source} {count:,}" for source, count in most[:LEFT_OUT_SHOWN_MAX])
+        more = ", ..." if len(most) > LEFT_OUT_SHOWN_MAX else ""
+        left = counted(sum(result.left_out.values()), "name")
+        console.print(Text(cell(f"Not in the sample: {left} ({told}{more}).")))
     if result.address_rules:
         told_of = counted(result.address_rules, "network")
         console.print(Text(f"Not asked: rules for {told_of}, which no question proves."))
@@ -102,7 +108,7 @@ def _servers_table(result: AuditResult) -> Table:
     for server in result.servers:
         for listener in server.listeners:
             table.add_row(
-                Text(printable(listener.label)),
+                Text(cell(listener.label)),
                 f"{listener.asked:,}",
                 f"{listener.answered:,}",
                 f"{listener.repeated:,}",
@@ -117,7 +123,8 @@ def _names_table(result: AuditResult, names: list[NameResult]) -> Table:
     for column in ("NAME", "OF"):
         table.add_column(column, overflow="fold")
     for server in result.servers:
-        table.add_column(cell(server.name).upper() if server.is_own else cell(server.name), overflow="fold")
+        # As text: rich would take brackets for its markup.
+        table.add_column(Text(cell(server.name.upper() if server.is_own else server.name)), overflow="fold")
     table.add_column("WHY", overflow="fold")
     for name in names:
         mark = " (confidential)" if name.is_confidential else ""

@@ -1,0 +1,57 @@
+"""Servers as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from resolver.audit.targets import own_server, server_from
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("192.0.2.1", "192.0.2.1:53"),
+        ("192.0.2.1:5353", "192.0.2.1:5353"),
+        ("2001:db8::1", "[2001:db8::1]:53"),
+        ("[2001:db8::1]", "[2001:db8::1]:53"),
+        ("[2001:db8::1]:5353", "[2001:db8::1]:5353"),
+        ("2001:DB8:0::1", "[2001:db8::1]:53"),
+        (" 192.0.2.1 ", "192.0.2.1:53"),
+    ],
+)
+def test_an_address_with_or_without_a_port_is_a_server(text: str, place: str) -> None:
+    server = server_from(text)
+    assert server.name == place and not server.is_own
+    assert [target.label for target in server.targets] == [f"{place} udp", f"{place} tcp"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "dns.example",
+        "192.0.2.1:",
+        "192.0.2.1:0",
+        "192.0.2.1:65536",
+        "192.0.2.1:x",
+        "[::1",
+        "[]:53",
+        ":53",
+        "1.2.3",
+    ],
+)
+def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="write 192"):
+        server_from(text)
+
+
+def test_this_server_is_asked_on_every_address_over_both_transports() -> None:
+    server = own_server([("0.0.0.0", 53), ("::", 53), ("192.0.2.1", 5335), ("127.0.0.1", 53)])
+    assert [target.label for target in server.targets] == [
+        "127.0.0.1:53 udp",
+        "[::1]:53 udp",
+        "192.0.2.1:5335 udp",
+        "127.0.0.1:53 tcp",
+        "[::1]:53 tcp",
+        "192.0.2.1:5335 tcp",
+    ]
