@@ -7,8 +7,10 @@ Needs no running server: all of it are files in `state_dir`, beside the blocklis
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -28,13 +30,17 @@ from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.hits.file import HitsUnusable
 from resolver.hits.store import HitStore
 from resolver.identity import as_owner_of
+from resolver.orders.listed import ListsOf, lists_of, no_lists
+from resolver.policy.image import Image, ImageUnusable
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors, show, suggest
+from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import (
     TEXT_PLAIN_OCTETS_MAX,
     HistoryUnusable,
     open_history,
 )
+from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.served_text import TextLost, served_text
 from resolver.report.collecting import moments_of
 from resolver.report.from_others import audit_from, hits_from
@@ -90,6 +96,7 @@ def read_sources(wanted: Wanted, now: float) -> Sources:
         host=platform.node(),
         hides=(concealment,),
         hides_of_change=(lambda _: concealment.holds) if past is None else past.hides,
+        lists_of=_lists_of(policy),
         relevance=None if past is None or not wanted.order else partial(past.relevance, wanted.order),
         history=history,
         hits=_hits(policy.state_dir, first, last, zone, now),
@@ -113,6 +120,29 @@ def _policy(wanted: Wanted) -> _Policy:
     # Another blocklist than the server's has no history there.
     state_dir = settings.state_dir if wanted.blocklist is None else None
     return _Policy(path, state_dir, on_disk, found, False, False)
+
+
+def _lists_of(policy: _Policy) -> ListsOf:
+    """What the policy's lists do; read only where some list cites an order.  Raises BadInput."""
+    if not any(spec.rule.orders for spec in policy.blocklist.lists):
+        return no_lists
+    if policy.is_served and policy.state_dir is not None:
+        with contextlib.suppress(OSError, ImageUnusable), as_owner_of(policy.state_dir) as folder:
+            store = ImageStore(folder)
+            note = store.last_good()
+            if (
+                note is not None
+                and note.inputs[:1]
+                and note.inputs[0].sha256 == hashlib.sha256(policy.octets).hexdigest()
+            ):
+                return lists_of(open_image(store.path_of(note.key)))
+    with tempfile.TemporaryDirectory() as scratch:
+        compiled = compile_policy(
+            policy.path, Path(scratch), force=True, state_dir=policy.state_dir, text=policy.octets
+        )
+        if compiled.image is None:
+            raise BadInput([problem for problem in compiled.problems if has_errors([problem])])
+        return lists_of(Image(compiled.image))
 
 
 def _octets(path: Path) -> bytes | None:

@@ -71,7 +71,7 @@ class _Collection:
         blocklist = sources.blocklist
         self._blocklist = blocklist
         self._in_force = InForce(blocklist, now)
-        self._standings = Standings(blocklist)
+        self._standings = Standings(blocklist, sources.lists_of)
         self._secret_orders = {key for key, order in blocklist.orders.items() if order.is_confidential}
         self._secret = {rule.label for rule in blocklist.exchanges if self._is_secret(rule)}
         self._secret_lists = {spec.name for spec in blocklist.lists if self._is_secret(spec.rule)}
@@ -263,9 +263,11 @@ class _Collection:
         )
 
     def _not_enforced(self, standing: Standing) -> Iterator[NotEnforced]:
+        hidden_lists = {f"list {name}" for name in self._secret_lists}
         for ask in standing.asks:
             if ask.state is AskState.UNENFORCED and ask.reason is not None:
-                is_told = not self._sources.hides_word(ask.why) and ask.exchange not in self._secret
+                is_secret = ask.exchange in self._secret or ask.exchange in hidden_lists
+                is_told = not (is_secret or self._sources.hides_word(ask.why))
                 yield NotEnforced(
                     ask.ask, ask.reason.value, ask.why if is_told else "", ask.exchange if is_told else ""
                 )
@@ -341,13 +343,21 @@ class _Collection:
     def _confidential(self) -> Confidential:
         if self._sources.only_order:
             return Confidential()  # It is nothing to the authority of another order.
+        hits = self._sources.hits
         return Confidential(
             orders=len(self._secret_orders),
             exchanges=len(self._secret),
             lists=len(self._secret_lists),
             names=sum(label in self._secret for label in self._in_force.domains.values())
             + sum(label in self._secret for label in self._in_force.networks.values()),
-            hits=self._sources.hits.confidential,
+            # Some were counted by name before they were confidential.
+            hits=added_up(
+                (
+                    hits.confidential,
+                    *(hits.exchanges.get(label, Hits()) for label in self._secret),
+                    *(hits.lists.get(name, Hits()) for name in self._secret_lists),
+                )
+            ),
         )
 
     def _policy(self) -> Policy:

@@ -12,6 +12,7 @@ from datetime import date, tzinfo
 from typing import Protocol
 
 from resolver.blocklist.rules import Blocklist
+from resolver.orders.listed import ListsOf, no_lists
 from resolver.publishing.history import Generation
 from resolver.report.facts import Audit, Gap, Hits
 from resolver.report.relevance import Relevance
@@ -83,6 +84,8 @@ class Sources:
     """Of the policy."""
     hides_of_change: Callable[[int], Callable[[str], bool]]
     """Number of a generation -> what its changes may not name."""
+    lists_of: ListsOf = no_lists
+    """What lists do with a host."""
     relevance: Callable[[int], Relevance | None] | None = None
     """Of a report on one order: number of a generation -> what of it is about that order; None: not known."""
     history: HistorySource = field(default_factory=HistorySource)

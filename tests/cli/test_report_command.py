@@ -226,6 +226,31 @@ def test_a_report_on_one_order_tells_the_changes_of_that_order(desk: Desk) -> No
     assert "acme" not in desk.report("--order", "b-2").stdout
 
 
+def test_what_a_list_blocks_for_an_order_is_told_as_enforced(desk: Desk) -> None:
+    (desk.folder / "names.txt").write_text("listed.example\n")
+    text = POLICY.replace(
+        "imposed_by: external, received",
+        "imposed_by: external, asks: [listed.example, other.example], received",
+        1,
+    )
+    desk.blocklist.write_text(text + "lists: [{name: theirs, path: names.txt, order: fma-17}]\n")
+    (order,) = desk.json()["orders"]
+    assert [one["ask"] for one in order["not_enforced"]] == ["other.example"]
+    assert order["lists"] == ["theirs"]
+
+
+def test_a_list_of_a_confidential_order_is_not_named(desk: Desk) -> None:
+    (desk.folder / "hush-hush.txt").write_text("listed.example\n")
+    text = POLICY.replace(
+        "imposed_by: external, received", "imposed_by: external, asks: [listed.example], received", 1
+    )
+    desk.blocklist.write_text(text + "lists: [{name: hush-hush, path: hush-hush.txt, order: hidden-5}]\n")
+    result = desk.report("--format", "json")
+    assert result.exit_code == 0
+    assert "hush" not in result.stdout
+    assert json.loads(result.stdout)["report"]["confidential"]["lists"] == 1
+
+
 # Options.
 
 

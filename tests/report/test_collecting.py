@@ -123,6 +123,13 @@ def test_hits_of_a_confidential_exchange_are_a_number() -> None:
     assert made.confidential.hits.blocked == 14
 
 
+def test_hits_from_before_an_exchange_was_confidential_are_in_that_number() -> None:
+    hits = HitSource(
+        exchanges={"quiet": days(date(2026, 11, 16), 5)}, confidential=days(date(2026, 11, 17), 2)
+    )
+    assert report(hits=hits).confidential.hits.blocked == 7
+
+
 @pytest.mark.parametrize("word", ["secret-5", "Hidden Office", "Hidden title", "quiet", "Quiet Platform"])
 def test_nothing_of_a_confidential_order_is_named(word: str) -> None:
     text = POLICY.replace("- other.example", "- {name: shop.quiet.example, reason: asked by Quiet Platform}")
