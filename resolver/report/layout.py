@@ -37,6 +37,7 @@ from resolver.report.order_pages import (
     order_section,
     unordered_section,
 )
+from resolver.report.periods import runs_of
 from resolver.report.plain import shown
 from resolver.report.wording import NONE, Wording
 
@@ -142,8 +143,9 @@ def _summary(say: Wording) -> Section:
             blocks += [Heading(texts("confidential")), Paragraph((said,))]
     blocks += hits_blocks(report.hits, say)
     if report.gaps:
-        days = ", ".join(str(gap.day) for gap in report.gaps[:GAPS_SHOWN_MAX])
-        left = len(report.gaps) - GAPS_SHOWN_MAX
+        runs = runs_of([gap.day for gap in report.gaps])
+        days = ", ".join(runs[:GAPS_SHOWN_MAX])
+        left = len(runs) - GAPS_SHOWN_MAX
         more = f" {texts('and_more', count=shown_number(left))}" if left > 0 else ""
         blocks.append(Note((texts("gaps_text", days=days + more),), "quiet"))
     return Section("summary", texts("summary"), texts("summary"), tuple(blocks))
@@ -227,7 +229,7 @@ def _changes(say: Wording) -> Iterator[Block]:
     if not changes:
         yield Paragraph((texts("no_changes"),))
         return
-    columns = (Column(texts("when")), Column(texts("what_changed"), "wide"))
+    columns = (Column(texts("when"), "tight"), Column(texts("what_changed"), "wide"))
     rows = tuple(
         ((say.moment(change.at), " ", Small(f"#{change.number}")), tuple(_change(change, say)))
         for change in changes[-CHANGES_SHOWN_MAX:]

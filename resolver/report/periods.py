@@ -5,7 +5,7 @@ Knows: days, weeks, months.  Does not know: languages, drawing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Literal
 
@@ -37,6 +37,17 @@ def bars_of(hits: Hits, period: Period, width: Width) -> tuple[Bar, ...]:
     return tuple(
         Bar(first, _label(first, width), *counts.get(first, (0, 0))) for first in _firsts(period, width)
     )
+
+
+def runs_of(days: Sequence[date]) -> list[str]:
+    """Days (in order) in words, those that follow each other as one: `2026-11-01 – 2026-11-04`."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][1] == timedelta(days=1):
+            runs[-1][1] = day
+        else:
+            runs.append([day, day])
+    return [str(first) if first == last else f"{first} – {last}" for first, last in runs]
 
 
 def _firsts(period: Period, width: Width) -> Iterator[date]:

@@ -12,7 +12,7 @@ from resolver.report.chart import chart_svg, spark_svg
 from resolver.report.document import Chart
 from resolver.report.facts import Day, Hits, Period
 from resolver.report.moments import iso_moment, shown_duration, shown_moment, shown_number
-from resolver.report.periods import DAYS_MAX, WEEKS_MAX, bars_of, width_of
+from resolver.report.periods import DAYS_MAX, WEEKS_MAX, bars_of, runs_of, width_of
 from tests.report.support import ZONE, days
 
 FIRST = date(2026, 1, 1)
@@ -57,6 +57,12 @@ def test_days_without_hits_have_their_bars() -> None:
 
 def test_a_week_is_named_as_iso_8601_names_it() -> None:
     assert [bar.label for bar in bars_of(Hits(), period(8), "week")] == ["2026-W01", "2026-W02"]
+
+
+def test_days_that_follow_each_other_are_told_as_one() -> None:
+    at = [date(2026, 1, day) for day in (1, 2, 3, 5, 30, 31)] + [date(2026, 2, 1)]
+    assert runs_of(at) == ["2026-01-01 – 2026-01-03", "2026-01-05", "2026-01-30 – 2026-02-01"]
+    assert runs_of([]) == []
 
 
 @pytest.mark.parametrize(
