@@ -48,6 +48,8 @@ TONE_SIGNS = {"good": "✓", "warn": "!", "bad": "✗", "quiet": "·"}
 """So that marks differ on paper without colours."""
 
 
+LONG_TITLE_CHARS = 140
+"""From here on a title is set in smaller letters."""
 SHORT_CHARS = 22
 """Code up to so long is not broken over lines."""
 
@@ -100,7 +102,8 @@ class HtmlWriter:
         yield '<table class="sheet" role="presentation">'
         yield f'<thead><tr><td class="running">{self._text(section.running)}</td></tr></thead>'
         yield "<tbody><tr><td>"
-        yield f"<h2>{self._text(section.title)}</h2>"
+        long = ' class="long"' if len(section.title) > LONG_TITLE_CHARS else ""
+        yield f"<h2{long}>{self._text(section.title)}</h2>"
         for block in section.blocks:
             yield from self._block(block)
         yield "</td></tr></tbody></table>"

@@ -29,6 +29,7 @@ h1{font-size:40px;margin:0 0 10px;letter-spacing:-.01em}
 .subtitle{font-size:19px;color:var(--soft);margin:0 0 34px;overflow-wrap:anywhere}
 h2{font-size:26px;margin:6px 0 18px;break-after:avoid}
 *+h2{margin-top:44px}
+h2.long{font-size:19px}
 h3{font-size:16px;margin:28px 0 10px;color:var(--brand);font-weight:650;break-after:avoid}
 p{margin:0 0 10px;overflow-wrap:anywhere;orphans:3;widows:3}
 small{color:var(--soft);font-size:.86em}
@@ -123,6 +124,7 @@ body{max-width:none;box-shadow:none;font-size:9.6pt;line-height:1.42;
 h1{font-size:30pt}
 .subtitle{font-size:14pt;margin-bottom:18mm}
 h2{font-size:17.5pt;margin:0 0 5mm}
+h2.long{font-size:12.5pt}
 *+h2{margin-top:11mm}
 .sheet>tbody>tr>td>:last-child{margin-bottom:0}
 h3{font-size:11pt;margin:6mm 0 2.5mm}
