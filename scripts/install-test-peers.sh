@@ -20,6 +20,10 @@ want named bind9
 want pdns_recursor pdns-recursor
 want kresd knot-resolver
 want dnsdist dnsdist
+# Reports are printed and their signatures checked by others' programs.
+want chromium chromium
+want pdftotext poppler-utils
+want openssl openssl
 # The load generator and the echo of the benchmarks are compiled where they run.
 want gcc "gcc libc6-dev"
 want taskset util-linux

@@ -20,6 +20,7 @@ from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
+from resolver.cli.report_app import reporting
 from resolver.cli.suggestions_app import suggestion_commands
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 
 app.add_typer(editing)
+app.add_typer(reporting)
 app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")

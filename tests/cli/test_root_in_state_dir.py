@@ -54,6 +54,7 @@ COMMANDS = [
     ("suggestions",),
     ("suggestions", "accept", "acme-login.example", "--reason", "why"),
     ("suggestions", "dismiss", "acme-login.example"),
+    ("report",),
 ]
 
 

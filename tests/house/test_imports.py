@@ -45,6 +45,7 @@ LEVELS: dict[str, int] = {
     "listeners": 6,
     "publishing": 6,
     "web": 6,
+    "report": 7,
     "server": 7,
     "cli": 8,
     "__main__": 9,
@@ -58,7 +59,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.export": {"cli"},
     "dnslib": {"wire"},
     "httpcore": {"fetching"},
-    "cryptography": {"fetching"},
+    "cryptography": {"fetching", "report"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
     "starlette": {"web"},
@@ -84,6 +85,7 @@ PURE_ROOMS = {
     "publishing",
     "registers",
     "suggestions",
+    "report",
 }
 PURE_MODULES = {
     "resolver.forwarding.transaction",

@@ -1,0 +1,1 @@
+"""The report for an authority: what was ordered, what is in force, since when, and what is not.  Pure."""
