@@ -219,6 +219,19 @@ class SinkFacts:
 
 
 @dataclass(slots=True, frozen=True)
+class BlockPageFacts:
+    """How the page that blocked people see is served."""
+
+    is_up: bool
+    restarts: int
+    """Times its process ended and was started again."""
+    requests: Mapping[str, int]
+    """Every status there is -> answers."""
+    refused: Mapping[str, int]
+    """Every reason there is -> connections refused or cut; `rate`: pauses in accepting."""
+
+
+@dataclass(slots=True, frozen=True)
 class NativeFacts:
     """What the native plane alone counts."""
 
@@ -264,3 +277,5 @@ class Facts:
     log_lines_dropped: int = 0
     sinks: tuple[SinkFacts, ...] = ()
     """Readers of query records."""
+    block_page: BlockPageFacts | None = None
+    """None: there is none."""

@@ -38,6 +38,7 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.server.block_page import BlockPage
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.facts import (
     cache_facts,
@@ -148,6 +149,7 @@ class Server:
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
+        self._block_page = BlockPage(settings.block_page, settings.state_dir, self._clock)
         self.health = Health("policy", "sockets")
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
@@ -165,6 +167,7 @@ class Server:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
             self._http.start()
+            self._block_page.start()
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
@@ -213,6 +216,7 @@ class Server:
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
+        await self._block_page.stop()
         await self._http.stop()
 
     def reload(self) -> None:
@@ -353,6 +357,7 @@ class Server:
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
         if self._service is not None:
             self._service.publish(policy)
+        self._block_page.publish(policy)
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -385,6 +390,7 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "http": self._http.remark,
+            "block_page": self._block_page.remark,
             "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
@@ -420,6 +426,7 @@ class Server:
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
+            block_page=self._block_page.facts(),
         )
 
 
