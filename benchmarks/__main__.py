@@ -13,6 +13,7 @@ the raw readings.  Parts:
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what the query log costs the native engine; only when named
+  block_page  what a flood on the block page does to the waits of hits; only when named
   gates    what each step of the Python engine costs; only when named
   abuse    memory and waits before, during and after attacks; exit 1 where one leaves a trace; only when named
   render   the page again from the readings that are there; only when named
@@ -32,6 +33,7 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.abuse import QUICK, Lengths, as_documents, measure_abuse
 from benchmarks.abuse_attacks import ATTACKS
+from benchmarks.block_page import measure_block_page
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
@@ -55,8 +57,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gathering", "records", "gates", "abuse", "render")
-PARTS_WITHOUT_A_PAGE = {"gathering", "records", "gates", "abuse"}
+PARTS_WHEN_NAMED = ("lists", "gathering", "records", "block_page", "gates", "abuse", "render")
+PARTS_WITHOUT_A_PAGE = {"gathering", "records", "block_page", "gates", "abuse"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -87,7 +89,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         help="unpacked packages of another release: see benchmarks.packages",
     )
     parser.add_argument("--loads", default=",".join(LOADS))
-    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both", help="of abuse")
+    parser.add_argument(
+        "--engine", choices=[*ENGINES, "both"], default="both", help="of abuse and block_page"
+    )
     parser.add_argument("--attacks", default=",".join(ATTACKS), help=f"of abuse: {', '.join(ATTACKS)}")
     parser.add_argument(
         "--variants", default=",".join(VARIANTS_OF_CONTEST), help=f"of: {', '.join(VARIANTS)}"
@@ -162,6 +166,7 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "throughput": length(3.0, 5, 0.8, 1),
         "waits": length(3.0, 3, 0.8, 1),
         "records": length(4.0, 5, 2.0, 1),
+        "block_page": length(10.0, 5, 3.0, 1),
         "gathering": length(3.0, 9, 1.0, 3),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
@@ -216,6 +221,9 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
     if "records" in parts:
         readings = measure_records(directory, arguments.names, length["records"])
         results.save(arguments.out, "records", {"names": arguments.names, "readings": readings})
+    if "block_page" in parts:
+        readings = measure_block_page(directory, _wanted_engines(arguments), length["block_page"])
+        results.save(arguments.out, "block_page", {"readings": readings})
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates
@@ -225,11 +233,15 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
 
 
 def _abuse(directory: Path, arguments: argparse.Namespace) -> bool:
-    engines = [engine for engine in ENGINES if arguments.engine in (engine, "both")]
+    engines = _wanted_engines(arguments)
     lengths = QUICK if arguments.quick else Lengths()
     readings = measure_abuse(directory, engines, arguments.attacks.split(","), lengths)
     results.save(arguments.out, "abuse", {"readings": as_documents(readings)})
     return not any(reading.failures for reading in readings)
+
+
+def _wanted_engines(arguments: argparse.Namespace) -> list[str]:
+    return [engine for engine in ENGINES if arguments.engine in (engine, "both")]
 
 
 def _engines(arguments: argparse.Namespace) -> list[str]:

@@ -8,7 +8,7 @@ connection ends behind the answer.  So does it after an error, and after `REQUES
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -69,7 +69,8 @@ class Desk:
 class Conversation:
     """One connection, from its first octet to its last."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, may_go_on: Callable[[], bool] = lambda: True) -> None:
+        """`may_go_on`: asked at each request but the first whether it is answered, too."""
         self.statuses: list[int] = []
         """Of the answers given and not counted yet; whoever counts empties it."""
         self.is_over = False
@@ -77,6 +78,7 @@ class Conversation:
         self.leaves_octets_unread = False
         """More may have come than was read."""
         self._desk = desk
+        self._may_go_on = may_go_on
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_OCTETS_MAX)
         self._requests = 0
         self._is_head = False
@@ -106,12 +108,17 @@ class Conversation:
 
     def _answer(self, request: h11.Request) -> bytes:
         self._requests += 1
+        if self._requests > 1 and not self._may_go_on():
+            # RFC 9112 §9.6: it may be closed at any time; whoever meant it comes again.
+            self.is_over = True
+            return b""
         self._is_head = request.method == b"HEAD"
         if request.http_version not in VERSIONS:
             return self._refuse(HTTPStatus.BAD_REQUEST)
         # What follows a request with a body is that body: it is left unread.
         follows = self._http.next_event()
-        is_last = self._requests >= REQUESTS_MAX or not isinstance(follows, h11.EndOfMessage)
+        is_whole = isinstance(follows, h11.EndOfMessage)
+        is_last = not is_whole or self._requests >= REQUESTS_MAX
         headers = dict(request.headers)  # h11 has seen to it that there is one `Host` at most.
         try:
             host = host_of(request.target, headers.get(b"host"))
@@ -127,7 +134,7 @@ class Conversation:
             self._http.start_next_cycle()
         else:
             self.is_over = True
-            self.leaves_octets_unread = not isinstance(follows, h11.EndOfMessage)
+            self.leaves_octets_unread = not is_whole or bool(self._http.trailing_data[0])
         return answer
 
     def _body(self, notice: Notice, language: str, form: Form) -> bytes:

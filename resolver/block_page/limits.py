@@ -1,9 +1,9 @@
 """How much of the machine visitors of the page may have, and who yields when there is no more.
 
 Knows: connections, the time; both are told.  Does not know: sockets, HTTP.
-Theory: a flood is met where it costs least.  Over the rate nothing is accepted: the kernel's short queue fills,
-and it drops what comes, without this process.  When all places are taken, the connection that has waited longest
-for its request to be whole yields, so those that only hold a place never keep a visitor out.
+Theory: a flood is met where it costs least.  Over the rate of answers nothing is accepted: the kernel's
+short queue fills, and it drops what comes, without us.  When all places are taken, the connection that has
+waited longest for its request to be whole yields, so those that only hold a place never keep a visitor out.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ REQUEST_S: Final = 5.0
 """From the connection, or the answer before, until a request is whole and its answer taken."""
 YIELD_S: Final = 0.2
 """Nobody yields sooner: an honest request takes milliseconds."""
-CONNECTIONS_PER_S: Final = 1_000
-"""Accepted on all addresses together; over it visitors wait in the kernel's queue."""
+ANSWERS_PER_S: Final = 500
+"""To all visitors together, about a tenth of a core; over it they wait in the kernel's queue."""
 BURST: Final = 200
-"""Accepted at once after a pause."""
+"""At once after a pause."""
 REST_S: Final = 0.02
 """How long nothing is accepted when the rate is used up."""
 
 REASONS: Final = ("connections_max", "client_connections_max", "request_too_slow", "rate")
-"""Why a connection was refused or cut; `rate`: a pause in accepting, as nobody knows who came meanwhile."""
+"""Why a connection was refused or cut; `rate`: a pause in accepting counts as one."""
 
 
 class Rate:
@@ -40,11 +40,15 @@ class Rate:
         self._left = float(burst)
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Whether there is one more; it is taken then."""
+    def has_one(self, now: float) -> bool:
+        """Whether there is one more."""
         self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._per_s)
         self._at = now
-        if self._left < 1:
+        return self._left >= 1
+
+    def take(self, now: float) -> bool:
+        """Whether there is one more; it is taken then."""
+        if not self.has_one(now):
             return False
         self._left -= 1
         return True

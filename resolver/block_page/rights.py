@@ -1,9 +1,9 @@
 """What the page's process may do: as little as it needs.
 
 Knows: Linux: users, capabilities, limits, Landlock.  Does not know: the page.
-Theory: it answers strangers, so it is taken to be lost.  Its sockets and its file come to it open; from then on
-it needs no file, no new rights, no child and no user's name.  What this kernel does not have is left out: the
-server that started it runs with few rights already.
+Theory: it answers strangers, so it is taken to be lost.  Its sockets and its file come to it open; from then
+on it needs no file, no new rights, no child and no user's name.  What this kernel does not have is left out:
+the server that started it runs with few rights already.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The page's sockets: one loop, one thread, no task and no timer for any connection.
 
 Knows: sockets, epoll, the clock.  Does not know: HTTP (`conversation`), who may stay (`limits`), the policy.
-Theory: each turn accepts a few, reads what is ready once, sends, and looks who is late.  The server that started
-this process is at the other end of `control`: it sends the page's file, open, at each change of the policy, and
-gets the counts once a second.  When that end is closed, this process ends.
+Theory: each turn accepts a few, reads what is ready once, sends, and looks who is late.  The server that
+started this process is at the other end of `control`: it sends the page's file, open, at each change of the
+policy, and gets the counts once a second.  When that end is closed, this process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from resolver.block_page.conversation import Conversation, Desk
-from resolver.block_page.limits import BURST, CONNECTIONS_MAX, CONNECTIONS_PER_S, REST_S, Places, Rate
+from resolver.block_page.limits import ANSWERS_PER_S, BURST, CONNECTIONS_MAX, REST_S, Places, Rate
 from resolver.block_page.page_file import PageFile, PageFileUnusable
 
 READ_OCTETS: Final = 16_384
@@ -64,7 +64,7 @@ class PageServer:
         self._selector = selectors.EpollSelector()
         self._visitors: dict[int, _Visitor] = {}
         self._places = Places()
-        self._rate = Rate(CONNECTIONS_PER_S, BURST, clock())
+        self._rate = Rate(ANSWERS_PER_S, BURST, clock())
         self._statuses: Counter[int] = Counter()
         self._refused: Counter[str] = Counter()
         self._is_open = False
@@ -77,17 +77,24 @@ class PageServer:
 
     def run(self) -> None:
         """Serve."""
-        self._control.setblocking(False)
-        self._selector.register(self._control, selectors.EVENT_READ, self._on_control)
+        self.watch_control()
         while not self._is_over:
             self.turn()
         for visitor in list(self._visitors.values()):
             self._close(visitor)
+        self._selector.close()
+        self._control.close()
 
-    def turn(self) -> None:
-        """Wait for what happens next, and do it."""
+    def watch_control(self) -> None:
+        """Hear from now on what comes from the other end."""
+        if self._control.fileno() not in self._selector.get_map():
+            self._control.setblocking(False)
+            self._selector.register(self._control, selectors.EVENT_READ, self._on_control)
+
+    def turn(self, patience_s: float | None = None) -> None:
+        """Wait for what happens next, so long at most (None: as long as that takes), and do it."""
         self._open_or_rest()
-        for key, _ in self._selector.select(self._patience_s()):
+        for key, _ in self._selector.select(self._patience_s() if patience_s is None else patience_s):
             key.data()
         now = self._clock()
         while (late := self._places.who_is_late(now)) is not None:
@@ -157,15 +164,12 @@ class PageServer:
         def accept() -> None:
             for _ in range(ACCEPTS_PER_TURN):
                 now = self._clock()
-                if len(self._places) >= CONNECTIONS_MAX:
-                    yielding = self._places.who_yields(now)
-                    if yielding is None:
-                        self._rest("connections_max")
-                        return
-                    self._cut(yielding, "connections_max")
-                if not self._is_open:
+                is_full = len(self._places) >= CONNECTIONS_MAX
+                yielding = self._places.who_yields(now) if is_full else None
+                if is_full and yielding is None:
+                    self._rest("connections_max")
                     return
-                if not self._rate.take(now):
+                if not self._rate.has_one(now):
                     self._rest("rate")
                     return
                 try:
@@ -176,6 +180,9 @@ class PageServer:
                     # No descriptor is left, or the connection is gone already.
                     self._rest("connections_max")
                     return
+                self._rate.take(now)
+                if yielding is not None:
+                    self._cut(yielding, "connections_max")
                 self._welcome(sock, address, now)
 
         return accept
@@ -187,11 +194,18 @@ class PageServer:
             sock.close()
             return
         sock.setblocking(False)
-        visitor = _Visitor(sock, Conversation(self._desk))
+        visitor = _Visitor(sock, Conversation(self._desk, self._may_answer_again))
         self._visitors[visitor.number] = visitor
         self._places.enter(visitor.number, client, now)
         # The request has often come with the connection.
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._on_ready(visitor))
+
+    def _may_answer_again(self) -> bool:
+        """Whether a connection may have one more answer: its first one was counted when it was accepted."""
+        if self._rate.take(self._clock()):
+            return True
+        self._refused["rate"] += 1
+        return False
 
     # Talking.
 

@@ -23,6 +23,8 @@ from resolver.languages import LANGUAGES
 TEXT_WIDTH: Final = 76
 ISOLATE: Final = "\u2068"
 """First strong isolate: what follows has a direction of its own."""
+LTR_ISOLATE: Final = "\u2066"
+"""Left-to-right isolate."""
 END_OF_ISOLATE: Final = "\u2069"
 
 _LINKED: Final = ("mailto:", "tel:", "https://", "http://")
@@ -35,6 +37,8 @@ class Row(NamedTuple):
     text: str
     link: str = ""
     """Where it leads; empty: nowhere."""
+    is_ltr: bool = False
+    """A name or an address: its labels run from left to right whatever letters they have."""
     is_date: bool = False
 
 
@@ -60,9 +64,9 @@ def subject_rows(notice: Notice, texts: Texts) -> list[Row]:
     """What is blocked, and since when."""
     subject, host = notice.subject, notice.host
     assert subject is not None
-    rows = [Row(texts.address, host.ascii_text)]
+    rows = [Row(texts.address, host.ascii_text, is_ltr=True)]
     if host.unicode_text:
-        rows.append(Row("", host.unicode_text))
+        rows.append(Row("", host.unicode_text, is_ltr=True))
     if subject.name and not notice.is_withheld:
         rows.append(Row(texts.list if subject.kind == "list" else texts.platform, subject.name))
     if subject.since:
@@ -105,6 +109,11 @@ def sentences(notice: Notice, texts: Texts) -> list[str]:
     return [texts.lead, texts.no_malfunction, why(notice, texts)]
 
 
+def is_a_matter(notice: Notice) -> bool:
+    """Whether somebody wanted to see something, and may want to ask about it."""
+    return notice.kind is not Kind.LATER and notice.host.name is not None
+
+
 # HTML.
 
 
@@ -135,7 +144,7 @@ def _html_parts(notice: Notice, texts: Texts) -> Iterator[str]:
             yield _html_list(order_rows(order, texts)) + "</section>\n"
         if notice.subject.more_orders:
             yield f"<p>{escape(texts.more_orders.replace(COUNT, str(notice.subject.more_orders)))}</p>\n"
-    if notice.kind is not Kind.LATER:
+    if is_a_matter(notice):
         yield f"<p>{escape(texts.ask)}</p>\n"
     yield _html_list(operator_rows(notice, texts))
 
@@ -145,9 +154,10 @@ def _html_list(rows: list[Row]) -> str:
         return ""
     lines = []
     for row in rows:
-        shown = f"<bdi>{escape(row.text)}</bdi>"
+        direction = ' dir="ltr"' if row.is_ltr or row.is_date else ""
+        shown = f"<bdi{direction}>{escape(row.text)}</bdi>"
         if row.is_date:
-            shown = f'<time datetime="{escape(row.text)}"><bdi dir="ltr">{escape(row.text)}</bdi></time>'
+            shown = f'<time datetime="{escape(row.text)}">{shown}</time>'
         if row.link:
             shown = f'<a href="{escape(row.link)}" rel="noreferrer">{shown}</a>'
         # A row without a label belongs to the one before it.
@@ -169,15 +179,15 @@ def text_of(notice: Notice, texts: Texts) -> str:
             parts.append(f"{texts.order}\n{_text_list(order_rows(order, texts))}")
         if notice.subject.more_orders:
             parts.append(texts.more_orders.replace(COUNT, str(notice.subject.more_orders)))
-    if notice.kind is not Kind.LATER:
+    if is_a_matter(notice):
         parts.append(_wrapped(texts.ask))
     parts.append(_text_list(operator_rows(notice, texts)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def isolated(text: str) -> str:
+def isolated(text: str, *, is_ltr: bool = False) -> str:
     """With a direction of its own, where it could have another than ASCII's."""
-    return text if text.isascii() else f"{ISOLATE}{text}{END_OF_ISOLATE}"
+    return text if text.isascii() else f"{LTR_ISOLATE if is_ltr else ISOLATE}{text}{END_OF_ISOLATE}"
 
 
 def _wrapped(text: str) -> str:
@@ -185,7 +195,9 @@ def _wrapped(text: str) -> str:
 
 
 def _text_list(rows: list[Row]) -> str:
-    return "\n".join(f"  {row.label + ': ' if row.label else ''}{isolated(row.text)}" for row in rows)
+    return "\n".join(
+        f"  {row.label + ': ' if row.label else ''}{isolated(row.text, is_ltr=row.is_ltr)}" for row in rows
+    )
 
 
 # JSON.

@@ -360,7 +360,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
 
 def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]) -> None:
     """Refuse an address of the block page that something else has."""
-    taken = {endpoint: "listen.dns" for endpoint in settings.listen.dns}
+    taken = dict.fromkeys(settings.listen.dns, "listen.dns")
     if settings.listen.http is not None:
         taken[settings.listen.http] = "listen.http"
     for index, endpoint in enumerate(settings.block_page.listen):

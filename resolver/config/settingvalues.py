@@ -197,7 +197,7 @@ def host_name_from(value: object) -> str:
 
 
 def languages_from(value: object) -> Literal["auto"] | tuple[str, ...]:
-    """Read `auto`, or a list of the codes in `resolver.languages`; the first one is for who wants none of them."""
+    """Read `auto`, or a list of language codes; the first one is for who wants none of them."""
     known = ", ".join(LANGUAGES)
     if value == "auto":
         return "auto"
@@ -216,7 +216,7 @@ def line_from(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{show(value)} is not a text; put it in quotes")
     if len(value) > LINE_CHARS_MAX or not value.isprintable():
-        raise ValueError(f"{show(value)} is not one line of at most {LINE_CHARS_MAX} printable characters")
+        raise ValueError(f"{show(value)} is not one line of {LINE_CHARS_MAX} printable characters at most")
     return value.strip()
 
 

@@ -2,10 +2,10 @@
 
 Knows: `block_page` of the settings, the child that serves, the child that makes the file.
 Does not know: what the page says, HTTP.
-Theory: the page answers strangers, so it is a process of its own (decision 0019).  The sockets are bound here, and
-stay open when that process ends: who comes meanwhile waits in the kernel's queue.  Its file is made by another
-child after each change of the policy, opened here and handed over open, so the page needs no right to any file.
-Whatever happens to the page is counted, logged and told on `/readyz`; DNS never waits for it.
+Theory: the page answers strangers, so it is a process of its own (decision 0019).  The sockets are bound
+here, and stay open when that process ends: who comes meanwhile waits in the kernel's queue.  Its file is made
+by another child after each change of the policy, opened here and handed over open, so the page needs no right
+to any file. Whatever happens to the page is counted, logged and told on `/readyz`; DNS never waits for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from resolver.block_page.conversation import STATUSES
 from resolver.block_page.limits import REASONS
-from resolver.children import Running, run_child_when_idle, start_child
+from resolver.children import Running, run_child, start_child
 from resolver.clock import Clock
 from resolver.config.settings import BlockPageSection
 from resolver.config.settingvalues import Endpoint
@@ -351,9 +351,9 @@ class _Counts:
 
 
 async def make_file_in_child(image: Path, file: Path, wall: float) -> str:
-    """Make the file in a process of its own, in time that nobody else wants."""
+    """Make the file in a process of its own, at nice 10: it computes a second, or ten for a million names."""
     try:
-        ended = await run_child_when_idle(
+        ended = await run_child(
             "resolver.block_page.writing",
             str(image),
             str(file),
