@@ -16,10 +16,20 @@ import socket
 import sys
 
 from resolver.block_page.catalogue import read_catalogue
-from resolver.block_page.conversation import Desk
+from resolver.block_page.conversation import Conversation, Desk
 from resolver.block_page.notice import Operator
 from resolver.block_page.rights import lower_rights
 from resolver.block_page.serving import MESSAGE_OCTETS_MAX, PageServer
+
+
+def try_everything(desk: Desk) -> None:
+    """Load what is only loaded when it is first used: without a right to files it cannot be later."""
+    for accept in ("text/html", "text/plain", "application/json"):
+        for host in ("xn--mnchen-3ya.example", "xn--a", "192.0.2.1", "[2001:db8::1]:80", "a@b", "\xff"):
+            head = f"GET / HTTP/1.1\r\nHost: {host}\r\nAccept: {accept};q=0.5\r\nAccept-Language: de\r\n\r\n"
+            Conversation(desk).receive(head.encode("latin-1"))
+    Conversation(desk).receive(b"\0\r\n\r\n")
+    json.dumps({})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     fields = json.loads(first)
     desk = Desk(read_catalogue(fields["languages"]), Operator(**fields["operator"]))
-    # What is loaded only when it is first used could not be loaded afterwards.
-    "".encode("idna"), "".encode("punycode")
+    try_everything(desk)
     lower_rights()
     PageServer(desk, control, listeners).run()
     return 0

@@ -223,6 +223,8 @@ class BlockPageFacts:
     """How the page that blocked people see is served."""
 
     is_up: bool
+    is_stale: bool
+    """Whether it shows what was in force before, for its file could not be made."""
     restarts: int
     """Times its process ended and was started again."""
     requests: Mapping[str, int]

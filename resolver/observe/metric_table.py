@@ -406,6 +406,13 @@ METRICS: Final = (
         series.block_page_state,
     ),
     _labelled(
+        "gauge",
+        "resolver_block_page_is_stale",
+        "1 while the block page shows what was in force before, for its file could not be made, else 0.",
+        "",
+        series.block_page_age,
+    ),
+    _labelled(
         "counter",
         "resolver_block_page_requests_total",
         "Requests that the block page has answered, by status.",

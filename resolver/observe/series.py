@@ -229,6 +229,11 @@ def block_page_state(facts: Facts) -> Iterable[Sample]:
     return [] if facts.block_page is None else [((), facts.block_page.is_up)]
 
 
+def block_page_age(facts: Facts) -> Iterable[Sample]:
+    """Whether it shows an older policy."""
+    return [] if facts.block_page is None else [((), facts.block_page.is_stale)]
+
+
 def block_page_requests(facts: Facts) -> Iterable[Sample]:
     """Its answers by status."""
     return [] if facts.block_page is None else [((key,), n) for key, n in facts.block_page.requests.items()]

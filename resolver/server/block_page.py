@@ -142,6 +142,7 @@ class BlockPage:
         requests, refused = self._counts.totals()
         return BlockPageFacts(
             is_up=self.is_up,
+            is_stale=bool(self._stale),
             restarts=self.restarts,
             requests={str(status): requests[str(status)] for status in STATUSES},
             refused={reason: refused[reason] for reason in REASONS},

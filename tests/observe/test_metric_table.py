@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
 from resolver.observe.facts import (
+    BlockPageFacts,
     CacheFacts,
     ConnectionFacts,
     DatagramFacts,
@@ -130,6 +132,13 @@ FULL = Facts(
     event_loop_stalls=608,
     log_lines_dropped=101,
     sinks=(SinkFacts("log", 3101, 3102),),
+    block_page=BlockPageFacts(
+        is_up=True,
+        is_stale=False,
+        restarts=3201,
+        requests={"451": 3202, "403": 3203},
+        refused={"rate": 3204, "connections_max": 3205},
+    ),
 )
 
 
@@ -156,6 +165,12 @@ def test_without_a_native_plane_its_metrics_are_not_there() -> None:
     gone = page(FULL) - page(replace(FULL, native=None))
     names = {metric.name for metric in METRICS if metric.of_native}
     assert len(names) == 4 and {line.split()[0] for line in gone if line[0] != "#"} == names
+
+
+def test_without_a_block_page_its_metrics_are_not_there() -> None:
+    gone = page(FULL) - page(replace(FULL, block_page=None))
+    names = {re.split("[ {]", line)[0] for line in gone if line[0] != "#"}
+    assert names == {metric.name for metric in METRICS if metric.name.startswith("resolver_block_page_")}
 
 
 def test_no_metric_stands_in_the_table_twice() -> None:
