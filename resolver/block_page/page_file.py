@@ -32,7 +32,7 @@ import xxhash
 
 from resolver.block_page.subject import Subject, Words, words_from_json, words_to_json
 
-MAGIC: Final = b"XRBLKPG1"
+PAGE_MAGIC: Final = b"XRBLKPG1"
 HEADER: Final = struct.Struct("<8sQQQ")
 CHECKSUM: Final = struct.Struct("<Q")
 HEADER_OCTETS: Final = 64
@@ -65,7 +65,7 @@ def page_octets(outcomes: Mapping[int, Outcome], words: Words, seed: int) -> Ite
         json.dumps(words_to_json(words), ensure_ascii=False).encode("utf-8", "replace"),
     ]
     octets = HEADER_OCTETS + sum(map(len, pieces))
-    head = HEADER.pack(MAGIC, seed, count, octets)
+    head = HEADER.pack(PAGE_MAGIC, seed, count, octets)
     rest = bytes(HEADER_OCTETS - HEADER.size - CHECKSUM.size)
     digest = xxhash.xxh3_64(head + rest)
     for piece in pieces:
@@ -84,7 +84,7 @@ class PageFile:
             whole = memoryview(self._octets)
             magic, self._seed, count, octets = HEADER.unpack_from(whole)
             words_at = HEADER_OCTETS + OCTETS_PER_NAME * count
-            if magic != MAGIC or octets != len(whole) or words_at > octets:
+            if magic != PAGE_MAGIC or octets != len(whole) or words_at > octets:
                 raise PageFileUnusable("it is no file of a block page, or not whole")
             self._check(whole)
             below_at = HEADER_OCTETS + 10 * count

@@ -22,6 +22,7 @@ from resolver.cli.files import (
     read_settings,
     settings_path,
 )
+from resolver.cli.page_remarks import page_problems
 from resolver.cli.paths import path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
@@ -40,6 +41,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     problems: list[Problem] = []
     checked: list[str] = []
     state_dir = None
+    checked_settings: tuple[Path, Settings] | None = None
     if config is not None or blocklist is None:
         try:
             path = settings_path(config)
@@ -50,6 +52,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             settings, found = load_settings(path)
             problems += found
             if settings is not None:
+                checked_settings = (path, settings)
                 trouble = path_problems(path, settings)
                 if blocklist is not None:
                     trouble.pop("blocklist", None)
@@ -66,6 +69,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
         # Compiling is the check: it reads the blocklist and every list as the server would.
         with scratch_folder() as directory, long_work(f"checking {blocklist}") as say:
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
+            if checked_settings is not None:
+                problems += page_problems(*checked_settings, compiled.image)
         problems += compiled.problems
         counts = compiled.counts
     code = exit_code(problems, strict=strict)

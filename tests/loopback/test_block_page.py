@@ -46,6 +46,10 @@ class PageServer(Server):
         }
         super()._take_ports()
 
+    def __enter__(self) -> PageServer:
+        super().__enter__()
+        return self
+
     def visit(self, host: str, *more: str) -> str:
         """What curl says of a visit: status, headers and body."""
         url = f"http://{host}:{self.page_port}/some/path"
