@@ -76,13 +76,13 @@ def _sinkhole_remarks(listen: tuple[Endpoint, ...], policy: Image) -> Iterator[s
             continue
         more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
         yield (
-            f"the sinkhole address {address} (of {', '.join(labels[:3])}{more}) is none of block_page.listen: "
-            "who is sent there finds no page"
+            f"the sinkhole address {address} (of {', '.join(labels[:3])}{more}) is none of "
+            "block_page.listen: who is sent there finds no page"
         )
 
 
 def sinkholes_of(policy: Image) -> dict[Address, list[str]]:
-    """The addresses that blocked names get, now or some day, and of which lists and exchanges."""
+    """The addresses that blocked names get, now or some day, and the labels of whose they are."""
     found: dict[Address, list[str]] = {}
     for source in policy.sources.values():
         for rule in source.phases or (source,):
