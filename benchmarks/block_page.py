@@ -3,7 +3,7 @@ server.
 
 Knows: our own server with its block page, `http_flood.c`, `http_bare.c`.  Does not know: peers.
 A flood of connections costs the machine something whoever answers it: the kernel does most of the work.  So
-the page is held against a bare HTTP server in C on the same core at the same niceness, which is offered the
+the page is held against a bare HTTP server in C on the same core at nice 10, which is offered the
 same.  The server and its page, or the bare server, share one core; both loads have the other.  Each round
 reads all three in turn.
 """

@@ -18,7 +18,7 @@ import sys
 from resolver.block_page.catalogue import read_catalogue
 from resolver.block_page.conversation import Conversation, Desk
 from resolver.block_page.notice import Operator
-from resolver.block_page.rights import lower_rights
+from resolver.block_page.rights import begin_without_capabilities, lower_rights
 from resolver.block_page.serving import MESSAGE_OCTETS_MAX, PageServer
 
 
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--listen", type=int, nargs="+", required=True)
     options = parser.parse_args(arguments)
+    begin_without_capabilities()
     # Signals for the whole group are for the server, which closes the other end when it stops.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -13,6 +13,7 @@ import ctypes
 import os
 import resource
 import struct
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -32,6 +33,10 @@ _LANDLOCK_RESTRICT_SELF: Final = 446
 _LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 _LANDLOCK_FILES_OF_VERSION: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """What can be done with files, as far as a version of Landlock knows it: all of it is refused."""
+_LANDLOCK_CONNECTIONS: Final = 0b11
+"""Binding and connecting TCP, from version 4 on."""
+_LANDLOCK_SCOPES: Final = 0b11
+"""Abstract sockets and signals of others, from version 6 on."""
 
 
 def lower_rights() -> list[str]:
@@ -44,6 +49,8 @@ def lower_rights() -> list[str]:
         "capabilities": lambda: _drop_capabilities(libc),
         "being looked into": lambda: _prctl(libc, _PR_SET_DUMPABLE, 0),
         "growth": _set_limits,
+        # Whoever answers DNS goes before it at any moment; nice 10 would let it end its turn of 3 ms first.
+        "time that others want": lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)),
     }
     given_up = []
     for name, give_up in steps.items():
@@ -77,11 +84,35 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
     _check(libc.capset(header, bytes(24)))
 
 
+def begin_without_capabilities() -> None:
+    """Run this program anew without the capabilities that came from the server, if there are any.
+
+    A system call filter may forbid to drop them later (capset); a new program has none but ambient ones,
+    and those every process may clear.
+    """
+    if os.geteuid() == 0 or not _has_capabilities():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    with contextlib.suppress(OSError):
+        _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def _has_capabilities() -> bool:
+    header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0))
+    held = ctypes.create_string_buffer(24)
+    _check(ctypes.CDLL(None, use_errno=True).capget(header, held))
+    effective, permitted, _, effective_high, permitted_high, _ = struct.unpack("<6I", held.raw[:24])
+    return bool(effective | permitted | effective_high | permitted_high)
+
+
 def _refuse_files(libc: ctypes.CDLL) -> None:
-    """Landlock (5.13): no file can be opened, made or run any more."""
+    """Landlock (5.13): no file can be opened, made or run any more, and later no connection begun."""
     version = _check(libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION))
     known = _LANDLOCK_FILES_OF_VERSION
     rules = struct.pack("<Q", known[max(one for one in known if one <= version)])
+    rules += struct.pack("<Q", _LANDLOCK_CONNECTIONS) if version >= 4 else b""
+    rules += struct.pack("<Q", _LANDLOCK_SCOPES) if version >= 6 else b""
     descriptor = _check(libc.syscall(_LANDLOCK_CREATE_RULESET, rules, len(rules), 0))
     try:
         _check(libc.syscall(_LANDLOCK_RESTRICT_SELF, descriptor, 0))

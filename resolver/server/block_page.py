@@ -42,9 +42,9 @@ PAUSE_S_MAX: Final = 30.0
 """Between the end of the page's process and its next start; doubled each time."""
 STEADY_S: Final = 60.0
 """A process that lived so long is taken for a good one: the next pause is the first one again."""
-SILENCE_S_MAX: Final = 30.0
-"""It tells its counts every second; one that is silent for so long is killed.  It runs at nice 10, so a
-saturated machine lets it wait."""
+SILENCE_S_MAX: Final = 60.0
+"""It tells its counts every second; one that is silent for so long is killed.  It runs when the core is idle,
+so a saturated machine lets it wait."""
 STOP_S: Final = 0.5
 WRITE_TIMEOUT_S: Final = 600.0
 RETRY_S: Final = 60.0

@@ -167,7 +167,7 @@ def test_the_page_runs_with_few_rights(server: PageServer) -> None:
     )
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapAmb"], 16) == 0
     assert status["NoNewPrivs"].strip() == "1" and status["Uid"].split()[0] != "0"
-    assert os.getpriority(os.PRIO_PROCESS, pid or 0) >= 10
+    assert os.sched_getscheduler(pid or 0) == os.SCHED_IDLE
     opened = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
     files = [name for name in opened if name.startswith("/") and name != "/dev/null"]
     assert files == [str(server.directory / "state" / "block-page")]
