@@ -14,6 +14,7 @@ the raw readings.  Parts:
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what the query log costs the native engine; only when named
+  block_page  what a flood on the block page does to the waits of hits; only when named
   gates    what each step of the Python engine costs; only when named
   suggestions  how well look-alikes are found, on names that others collected; only when named
   abuse    memory and waits before, during and after attacks; exit 1 where one leaves a trace; only when named
@@ -34,6 +35,7 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.abuse import QUICK, Lengths, as_documents, measure_abuse
 from benchmarks.abuse_attacks import ATTACKS
+from benchmarks.block_page import measure_block_page
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
 from benchmarks.figures import LOADS, Figures
@@ -57,9 +59,17 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "register", "gathering", "records", "gates", "suggestions", "abuse", "render")
-PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "gates", "suggestions", "abuse"}
-"""What they read is printed."""
+PARTS_WHEN_NAMED = (
+    "lists",
+    "register",
+    "gathering",
+    "records",
+    "block_page",
+    "gates",
+    "suggestions",
+    "abuse",
+    "render",
+)
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
 NAMES_MANY = 10_000_000
@@ -90,7 +100,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--loads", default=",".join(LOADS))
     parser.add_argument("--errors", choices=["", "A", "B"], default="", help="half to list, of suggestions")
-    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both", help="of abuse")
+    parser.add_argument(
+        "--engine", choices=[*ENGINES, "both"], default="both", help="of abuse and block_page"
+    )
     parser.add_argument("--attacks", default=",".join(ATTACKS), help=f"of abuse: {', '.join(ATTACKS)}")
     parser.add_argument(
         "--variants", default=",".join(VARIANTS_OF_CONTEST), help=f"of: {', '.join(VARIANTS)}"
@@ -165,6 +177,7 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "throughput": length(3.0, 5, 0.8, 1),
         "waits": length(3.0, 3, 0.8, 1),
         "records": length(4.0, 5, 2.0, 1),
+        "block_page": length(10.0, 5, 3.0, 1),
         "gathering": length(3.0, 9, 1.0, 3),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
@@ -224,6 +237,9 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
     if "records" in parts:
         readings = measure_records(directory, arguments.names, length["records"])
         results.save(arguments.out, "records", {"names": arguments.names, "readings": readings})
+    if "block_page" in parts:
+        readings = measure_block_page(directory, _wanted_engines(arguments), length["block_page"])
+        results.save(arguments.out, "block_page", {"readings": readings})
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
         from benchmarks.gates import report_gates
@@ -237,11 +253,15 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
 
 
 def _abuse(directory: Path, arguments: argparse.Namespace) -> bool:
-    engines = [engine for engine in ENGINES if arguments.engine in (engine, "both")]
+    engines = _wanted_engines(arguments)
     lengths = QUICK if arguments.quick else Lengths()
     readings = measure_abuse(directory, engines, arguments.attacks.split(","), lengths)
     results.save(arguments.out, "abuse", {"readings": as_documents(readings)})
     return not any(reading.failures for reading in readings)
+
+
+def _wanted_engines(arguments: argparse.Namespace) -> list[str]:
+    return [engine for engine in ENGINES if arguments.engine in (engine, "both")]
 
 
 def _engines(arguments: argparse.Namespace) -> list[str]:

@@ -17,6 +17,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,43 @@ async def run_child(
     if code in NICE_FAILED and words[0] != sys.executable:
         raise OSError(ended.last_words() or f"exit code {code}")
     return ended
+
+
+class Running:
+    """A child that runs beside us until it ends or is stopped."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self.pid = child.pid
+        self._child = child
+        assert child.stdout is not None and child.stderr is not None
+        self._streams = asyncio.gather(_read_all(child.stdout), _read_all(child.stderr))
+
+    async def ended(self) -> Ended:
+        """Wait for its end."""
+        output, complaint = await asyncio.shield(self._streams)
+        return Ended(await self._child.wait(), output, complaint)
+
+    async def stop(self, patience_s: float) -> None:
+        """Wait so long for its end, which it knows of; then kill it."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._child.wait()
+        except TimeoutError:
+            await _kill(self._child, CANCELLED_S_MAX)
+        self._streams.cancel()
+
+
+async def start_child(
+    module: str, *arguments: str, files: Sequence[int] = (), share: Share = Share.NICE
+) -> Running:
+    """A child with these descriptors, under the same numbers.  Raises OSError: there is none."""
+    words = _command(module, *arguments, share=share)
+    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    child = await asyncio.create_subprocess_exec(
+        *words, stdin=nothing, stdout=pipe, stderr=pipe, env=_environment(), pass_fds=tuple(files)
+    )
+    _set_back(child.pid, share)
+    return Running(child)
 
 
 async def run_child_when_idle(

@@ -27,6 +27,19 @@ want openssl openssl
 # The load generator and the echo of the benchmarks are compiled where they run.
 want gcc "gcc libc6-dev"
 want taskset util-linux
+# Looks at the pages that people see; axe-core, which judges them, is one file of the npm registry.
+want chromium chromium
+want curl curl
+
+axe="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/axe-core"
+if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
+    if command -v npm >/dev/null 2>&1; then
+        npm install --silent --no-save --no-package-lock --ignore-scripts --prefix "$axe" axe-core@4.14.1 ||
+            echo "could not install axe-core: its tests will be skipped"
+    else
+        echo "no npm here, so no axe-core: its tests will be skipped"
+    fi
+fi
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -166,6 +166,7 @@ class _Reader:
             address_rules=tuple(self._addresses),
             lists=tuple(self._lists),
             contact=self._defaults.contact,
+            time_zone=self._defaults.time_zone,
             fall_max_percent=self._defaults.fall_max_percent,
             default_mode=Mode(self._defaults.mode),
             aliases=self._aliases,

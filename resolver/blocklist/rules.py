@@ -149,6 +149,8 @@ class Blocklist:
     """Part of the exchanges, and of the domains, in force that one edit may open without force."""
     default_mode: Mode = Mode.ENFORCE
     """What an order without a mode has."""
+    time_zone: str = "UTC"
+    """In which dates without an offset are read, an IANA name."""
     warnings: tuple[Problem, ...] = field(default=())
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Exchange id -> its other names, where it has any."""

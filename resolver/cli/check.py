@@ -23,6 +23,7 @@ from resolver.cli.files import (
     read_settings,
     settings_path,
 )
+from resolver.cli.page_remarks import page_problems
 from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
@@ -43,8 +44,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     problems: list[Problem] = []
     checked: list[str] = []
     state_dir = None
-    acknowledging: tuple[Path, Settings] | None = None
-    tells_contacts = False
+    checked_settings: tuple[Path, Settings] | None = None
     if config is not None or blocklist is None:
         try:
             path = settings_path(config)
@@ -55,6 +55,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             settings, found = load_settings(path)
             problems += found
             if settings is not None:
+                checked_settings = (path, settings)
                 trouble = path_problems(path, settings)
                 if blocklist is not None:
                     trouble.pop("blocklist", None)
@@ -63,8 +64,6 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
-                acknowledging = path, settings
-                tells_contacts = settings.structured_errors.enabled
     else:
         state_dir = default_state_dir()
     counts = {}
@@ -73,13 +72,15 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
         # Compiling is the check: it reads the blocklist and every list as the server would.
         with scratch_folder() as directory, long_work(f"checking {blocklist}") as say:
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
+            if checked_settings is not None:
+                problems += page_problems(*checked_settings, compiled.image)
         problems += compiled.problems
         counts = compiled.counts
-        if tells_contacts:
+        if checked_settings is not None and checked_settings[1].structured_errors.enabled:
             problems += _untold_contact(blocklist)
-    if acknowledging is not None:
+    if checked_settings is not None:
         lists = counts.get("per_list")
-        problems += command_problems(*acknowledging, None if lists is None else list(lists))
+        problems += command_problems(*checked_settings, None if lists is None else list(lists))
     code = exit_code(problems, strict=strict)
     if as_json:
         report = {

@@ -11,6 +11,7 @@ All keys take effect at the next start; only the blocklist's content is reloaded
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,12 +32,15 @@ from resolver.config.settingvalues import (
     Endpoints,
     EndpointText,
     HostNames,
+    Languages,
+    LineText,
     ListName,
     Nat64Prefixes,
     Networks,
     PathText,
     Upstreams,
     UpstreamServer,
+    WebAddress,
     unserved,
     unserved_choices,
 )
@@ -267,6 +271,25 @@ class Http(Section):
     )
 
 
+class BlockPageSection(Section):
+    """The page that blocked people see at the sinkhole address: a server of its own, without encryption."""
+
+    listen: Endpoints = setting(
+        (),
+        "Where it is served, e.g. the blocklist's sinkhole addresses with port 80; none: there is no page.",
+    )
+    languages: Languages = setting(
+        "auto", "Which languages it may take, the usual one first; auto: all that there are, English first."
+    )
+    operator: LineText | None = setting(None, "Who runs this network, as people know it.")
+    contact: LineText | None = setting(
+        None, "Whom to ask, e.g. mailto:noc@example.net; null: defaults.contact of the blocklist."
+    )
+    url: WebAddress | None = setting(
+        None, "A page of the operator, for 'Link: rel=blocked-by' (RFC 7725); null: the contact."
+    )
+
+
 class Settings(Section):
     """Everything in `resolver.yaml`, checked; paths are resolved against the folder of the file."""
 
@@ -307,6 +330,7 @@ class Settings(Section):
     suggestions: SuggestionSection = setting(SuggestionSection(), "Look-alikes of listed exchanges.")
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
+    block_page: BlockPageSection = setting(BlockPageSection(), "The page that blocked people see.")
 
 
 def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings | None, list[Problem]]:
@@ -386,6 +410,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         seen.add(endpoint)
     if listen.http is not None and listen.http.port and listen.http in seen:
         findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
+    _check_page(settings, findings, line)
     for index, upstream in enumerate(settings.upstreams.servers):
         _check_no_loop(upstream, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
     for index, bootstrap in enumerate(settings.upstreams.bootstrap):
@@ -399,6 +424,18 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
             _check_no_loop(server, seen, findings, at, "upstreams.forward")
     _check_keys_differ(settings, tree, findings)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
+
+
+def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]) -> None:
+    """Refuse an address of the block page that something else has."""
+    taken = dict.fromkeys(settings.listen.dns, "listen.dns")
+    if settings.listen.http is not None:
+        taken[settings.listen.http] = "listen.http"
+    for index, endpoint in enumerate(settings.block_page.listen):
+        if endpoint.port and endpoint in taken:
+            message = f"block_page.listen: {endpoint} is taken by {taken[endpoint]}"
+            findings.error(line("block_page", "listen", index), message)
+        taken[endpoint] = "block_page.listen, too"
 
 
 def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:

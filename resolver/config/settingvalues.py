@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
+from resolver.languages import LANGUAGES
 from resolver.problems import show, suggest
 from resolver.wire.carried_addresses import NAT64_PREFIXES_MAX, Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text, name_to_text
@@ -30,6 +31,8 @@ SCHEMES_NOT_SERVED = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
 
 DNS_PORT = 53
 """Where upstreams listen when the text names no port (RFC 1035 §4.2)."""
+LINE_CHARS_MAX = 200
+"""Of a text that a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,38 @@ def host_name_from(value: object) -> str:
     return name_to_text(domain_name_from(value)).rstrip(".").lower()
 
 
+def languages_from(value: object) -> Literal["auto"] | tuple[str, ...]:
+    """Read `auto`, or a list of language codes; the first one is for who wants none of them."""
+    known = ", ".join(LANGUAGES)
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{show(value)} is not allowed; allowed: auto, or a list of {known}")
+    for code in value:
+        if code not in LANGUAGES:
+            raise ValueError(f"{show(code)}: there are no texts in this language; allowed: {known}")
+    if len(set(value)) < len(value):
+        raise ValueError("a language stands there twice")
+    return tuple(value)
+
+
+def line_from(value: object) -> str:
+    """Read a text of one line for people."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{show(value)} is not a text; put it in quotes")
+    if len(value) > LINE_CHARS_MAX or not value.isprintable():
+        raise ValueError(f"{show(value)} is not one line of {LINE_CHARS_MAX} printable characters at most")
+    return value.strip()
+
+
+def web_address_from(value: object) -> str:
+    """Read an address that a page can link to."""
+    text = line_from(value)
+    if not re.fullmatch(r"https?://[!#-;=?-~]+", text):
+        raise ValueError(f"{show(text)} is not a web address; write it as 'https://www.example.net/filter'")
+    return text
+
+
 def path_from(value: object, info: ValidationInfo) -> Path:
     """Read a path; a relative one starts at the folder of the file it is written in."""
     if isinstance(value, Path):  # A default.
@@ -299,6 +334,20 @@ NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
 Nat64PrefixText = Annotated[Nat64Prefix, *_text(nat64_prefix_from, "2001:db8:64::/96")]
 AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
 HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
+LineText = Annotated[str, *_text(line_from, "Example Networks Ltd.")]
+WebAddress = Annotated[str, *_text(web_address_from, "https://www.example.net/filter")]
+Languages = Annotated[
+    Literal["auto"] | tuple[str, ...],
+    PlainValidator(languages_from),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto"},
+                {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(LANGUAGES)}},
+            ]
+        }
+    ),
+]
 PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
 ListName = Annotated[str, *_text(list_name_from, "acme-register")]
 CommandWords = Annotated[

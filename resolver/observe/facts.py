@@ -242,6 +242,21 @@ SUGGESTION_STATES = ("open", "weak", "dismissed")
 
 
 @dataclass(slots=True, frozen=True)
+class BlockPageFacts:
+    """How the page that blocked people see is served."""
+
+    is_up: bool
+    is_stale: bool
+    """Whether it shows what was in force before, for its file could not be made."""
+    restarts: int
+    """Times its process ended and was started again."""
+    requests: Mapping[str, int]
+    """Every status there is -> answers."""
+    refused: Mapping[str, int]
+    """Every reason there is -> connections refused or cut; `rate`: pauses in accepting."""
+
+
+@dataclass(slots=True, frozen=True)
 class NativeFacts:
     """What the native plane alone counts."""
 
@@ -353,3 +368,5 @@ class Facts:
     """Lists whose records are acknowledged."""
     suggestions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SUGGESTION_STATES, 0))
     """Names by their state, one of `SUGGESTION_STATES`."""
+    block_page: BlockPageFacts | None = None
+    """None: there is none."""

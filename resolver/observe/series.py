@@ -234,6 +234,31 @@ def list_downloads(facts: Facts) -> Iterable[Sample]:
     ]
 
 
+def block_page_state(facts: Facts) -> Iterable[Sample]:
+    """Whether it is served."""
+    return [] if facts.block_page is None else [((), facts.block_page.is_up)]
+
+
+def block_page_age(facts: Facts) -> Iterable[Sample]:
+    """Whether it shows an older policy."""
+    return [] if facts.block_page is None else [((), facts.block_page.is_stale)]
+
+
+def block_page_requests(facts: Facts) -> Iterable[Sample]:
+    """Its answers by status."""
+    return [] if facts.block_page is None else [((key,), n) for key, n in facts.block_page.requests.items()]
+
+
+def block_page_refusals(facts: Facts) -> Iterable[Sample]:
+    """Connections that it refused or cut, by reason."""
+    return [] if facts.block_page is None else [((key,), n) for key, n in facts.block_page.refused.items()]
+
+
+def block_page_restarts(facts: Facts) -> Iterable[Sample]:
+    """How often its process was started again."""
+    return [] if facts.block_page is None else [((), facts.block_page.restarts)]
+
+
 def build(facts: Facts) -> Iterable[Sample]:
     """Always 1; the labels speak."""
     return [((facts.version, facts.engine), 1)]

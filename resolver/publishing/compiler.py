@@ -388,6 +388,7 @@ def _write_image(
     meta = {
         "blocklist": str(blocklist.path),
         "contact": blocklist.contact,
+        "time_zone": blocklist.time_zone,
         "exchanges": [writer.rule_id(rule) for rule in blocklist.exchanges],
         "lists": [writer.rule_id(spec.rule) for spec in blocklist.lists],
         "orders": {order_id: order_words(order) for order_id, order in blocklist.orders.items()},

@@ -42,6 +42,7 @@ from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.acknowledgements import Acknowledgements
 from resolver.server.audits import Audits
+from resolver.server.block_page import BlockPage
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
@@ -165,6 +166,7 @@ class Server:
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
+        self._block_page = BlockPage(settings.block_page, settings.state_dir, self._clock)
         self.health = Health("policy", "sockets")
         self._audit_secret = new_secret()
         self._audits = Audits(
@@ -210,6 +212,7 @@ class Server:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
             self._http.start()
+            self._block_page.start()
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
@@ -269,6 +272,7 @@ class Server:
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
+        await self._block_page.stop()
         await self._http.stop()
 
     def reload(self) -> None:
@@ -437,6 +441,7 @@ class Server:
             self._service.publish(policy)
         self._audits.on_policy()
         self._acknowledgements.on_policy(policy.everybody)
+        self._block_page.publish(policy)
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -469,6 +474,7 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "http": self._http.remark,
+            "block_page": self._block_page.remark,
             "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
@@ -511,6 +517,7 @@ class Server:
             audit=self._audits.facts(),
             acknowledged=self._acknowledgements.facts(),
             **({} if self._suggestions is None else {"suggestions": self._suggestions.counts}),
+            block_page=self._block_page.facts(),
         )
 
 

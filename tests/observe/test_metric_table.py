@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from resolver.observe.facts import (
     AUDIT_STATUSES,
     AcknowledgeFacts,
     AuditFacts,
+    BlockPageFacts,
     CacheFacts,
     ConnectionFacts,
     DatagramFacts,
@@ -168,6 +170,13 @@ FULL = Facts(
         ),
     ),
     suggestions={"open": 3103, "weak": 3104, "dismissed": 3105},
+    block_page=BlockPageFacts(
+        is_up=True,
+        is_stale=False,
+        restarts=3201,
+        requests={"451": 3202, "403": 3203},
+        refused={"rate": 3204, "connections_max": 3205},
+    ),
 )
 
 
@@ -194,6 +203,12 @@ def test_without_a_native_plane_its_metrics_are_not_there() -> None:
     gone = page(FULL) - page(replace(FULL, native=None))
     names = {metric.name for metric in METRICS if metric.of_native}
     assert len(names) == 4 and {line.split()[0] for line in gone if line[0] != "#"} == names
+
+
+def test_without_a_block_page_its_metrics_are_not_there() -> None:
+    gone = page(FULL) - page(replace(FULL, block_page=None))
+    names = {re.split("[ {]", line)[0] for line in gone if line[0] != "#"}
+    assert names == {metric.name for metric in METRICS if metric.name.startswith("resolver_block_page_")}
 
 
 def test_no_metric_stands_in_the_table_twice() -> None:
