@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 8
+INTERFACE: Final = 9
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -119,8 +119,11 @@ class Records(Protocol):
 
     def __len__(self) -> int: ...
 
-    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
-        """A line of the query log for each; made without the GIL."""
+    def count(self, *, only_blocked: bool) -> int:
+        """How many there are; `only_blocked`: that a rule blocked, or would by a shadow rule."""
+
+    def written(self, look: Any, offset_s: float) -> tuple[bytes, int]:
+        """What a reader gets who wants them to look so, and of how many records that is; without the GIL."""
 
 
 class Core(NativeGates, Protocol):
@@ -163,8 +166,8 @@ class Core(NativeGates, Protocol):
     def take_records(self) -> Records:
         """Records that wait, a bounded part of each thread's; none: there are none."""
 
-    @property
-    def records_lost(self) -> int: ...
+    def records_lost(self, *, only_blocked: bool) -> int:
+        """Records that found no room; `only_blocked`: that a rule blocked, or would by a shadow rule."""
 
     def late(self) -> dict[str, list[int]]: ...
 
@@ -212,3 +215,4 @@ class NativeModule(Protocol):
     Cache: Any
     Core: Any
     Plane: Any
+    RecordLook: Any

@@ -1,6 +1,6 @@
 """The files and folders that settings name: are they there, and can they be used.
 
-Knows: `blocklist` and `state_dir`, the line of each in the settings.  Does not know: what stands in them.
+Knows: `blocklist`, `state_dir` and files of keys, the line of each in the settings.  Does not know: what stands in them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from resolver.config.settings import Settings, key_line
 from resolver.problems import Problem, show
+from resolver.server.query_records import key_problems
 
 
 def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
@@ -27,6 +28,9 @@ def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
             default = "" if line else " (the default)"
             text = f"{key}: {show(str(path))}{default} {message}"
             problems[key] = Problem(str(config), line, text, "error" if is_error else "warning")
+    for place, message in key_problems(settings):
+        key = ".".join(map(str, place))
+        problems[key] = Problem(str(config), key_line(config, *place), f"{key}: {message}", "error")
     return problems
 
 

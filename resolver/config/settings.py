@@ -17,6 +17,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from resolver.config.recordsinks import (
+    KEY_FILE,
+    SHOWN_CLIENTS,
+    QueryRecordSinks,
+    ShownClientsWord,
+    check_sinks,
+    key_objection,
+)
 from resolver.config.settingvalues import (
     Addresses,
     BootstrapServers,
@@ -168,9 +176,8 @@ class Log(Section):
     )
     format: Literal["text", "json"] = setting("text", "One line per event: words, or one JSON object.")
     queries: Literal["none", "blocked", "all"] = setting("none", "Which queries are written.")
-    clients: Literal["hidden", "network", "full"] = setting(
-        "hidden", "How much of a client's address is written: nothing, its /24 or /48, all."
-    )
+    clients: ShownClientsWord = setting("hidden", SHOWN_CLIENTS)
+    key_file: PathText | None = setting(None, KEY_FILE)
 
 
 class Limits(Section):
@@ -238,6 +245,9 @@ class Settings(Section):
     )
     threads: int = setting(0, "Threads of the native data plane; 0: one per core.", least=0, most=1_024)
     log: Log = setting(Log(), "What is logged.")
+    query_records: QueryRecordSinks = setting(
+        (), "Who else gets records of what was asked and answered, up to 8 sinks."
+    )
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
 
@@ -263,7 +273,7 @@ def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings 
     return (None if findings.error_count else settings), findings.in_order()
 
 
-def key_line(path: Path, *keys: str) -> int:
+def key_line(path: Path, *keys: str | int) -> int:
     """The line at which a key stands in a settings file; 0 where it does not, so that its default holds."""
     tree, _ = read_yaml(path)
     return line_of(tree, keys, 0)
@@ -331,6 +341,10 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
         for server in servers:
             _check_no_loop(server, seen, findings, at, "upstreams.forward")
     _check_keys_differ(settings, tree, findings)
+    check_sinks(settings.query_records, findings, line)
+    if objection := key_objection(settings.log.clients, settings.log.key_file):
+        key = "key_file" if settings.log.key_file else "clients"
+        findings.error(line("log", key), f"log.{key}: {objection}")
 
 
 def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:

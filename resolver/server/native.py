@@ -31,6 +31,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
+from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
@@ -65,7 +66,7 @@ class NativeEngine:
         self._clock = clock
         self._loop = loop
         self._on_unusable = on_unusable
-        cache, log = settings.cache, settings.log
+        cache = settings.cache
         self._memo_octets = cache.size_octets // MEMO_PART_OF_CACHE
         self.cache = NativeCache(
             module.Cache(
@@ -87,7 +88,8 @@ class NativeEngine:
             in_flight_max=settings.limits.in_flight_max,
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
-            query_records=log.queries,
+            query_records=queries_recorded(settings),
+            record_details=wants_answers(settings),
             rotate_addresses=cache.rotate_addresses,
         )
         self._timeout_s = settings.upstreams.timeout_s
@@ -258,10 +260,9 @@ class NativeEngine:
         """What its threads have recorded."""
         return self._core.take_records()
 
-    @property
-    def lost(self) -> int:
+    def lost(self, *, only_blocked: bool) -> int:
         """Records that found no room."""
-        return self._core.records_lost
+        return self._core.records_lost(only_blocked=only_blocked)
 
     # What monitoring shows.
 

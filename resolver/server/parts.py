@@ -22,6 +22,7 @@ from resolver.forwarding.source_ports import (
 )
 from resolver.local import LocalNames
 from resolver.observe.records import RecordBuffer
+from resolver.server.query_records import queries_recorded, wants_answers
 from resolver.wire.names import name_to_text
 
 
@@ -38,8 +39,10 @@ def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
 
 def make_record_buffer(settings: Settings) -> RecordBuffer | None:
     """Where Python's own queries are recorded; None: they are not."""
-    queries = settings.log.queries
-    return None if queries == "none" else RecordBuffer(only_blocked=queries == "blocked")
+    queries = queries_recorded(settings)
+    if queries == "none":
+        return None
+    return RecordBuffer(only_blocked=queries == "blocked", has_answers=wants_answers(settings))
 
 
 def make_plan(settings: Settings) -> ForwardPlan:

@@ -14,7 +14,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from resolver import __version__
 from resolver.clock import LoopClock
@@ -32,6 +32,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.facts import ConnectionFacts, Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
+from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
 from resolver.plurals import counted
@@ -72,6 +73,7 @@ from resolver.server.parts import (
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
+from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
 DRAIN_S: Final = 1.5
@@ -152,7 +154,7 @@ class Server:
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
         if buffer is not None:
-            self._records = QueryRecords(settings, log_writer, self._native, buffer=buffer, wall=wall)
+            self._records = self._make_records(buffer, None if native is None else native.RecordLook)
         self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
@@ -277,6 +279,19 @@ class Server:
             await self._keeper.settle(FIRST_DOWNLOADS_S)
             await self._publisher.reload_if_changed()
 
+    def _make_records(self, buffer: RecordBuffer, record_look: Any) -> QueryRecords:
+        try:
+            return QueryRecords(
+                self.settings,
+                self._log_writer,
+                self._native,
+                buffer=buffer,
+                wall=self._wall,
+                record_look=record_look,
+            )
+        except BadKey as error:
+            raise CannotStart([error]) from None
+
     def _make_native(self, module: NativeModule | None) -> NativeEngine | None:
         if module is None:
             return None
@@ -389,6 +404,7 @@ class Server:
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
+            "query_records": "" if self._records is None else self._records.remark(),
         }
 
     def facts(self) -> Facts:

@@ -65,7 +65,7 @@ impl QueryContext<'_> {
     /// A query that was to be asked gets no answer.
     pub(super) fn drop_asked(&mut self, query: &Query, reason: Reason) -> AskOutcome {
         self.drop(Some(query.qtype), reason, false);
-        self.tallies.record(self.peer.address, self.now, query.octets);
+        self.tallies.record(self.peer.address, self.now, query.octets, None);
         AskOutcome::Drop
     }
 }

@@ -80,9 +80,11 @@ impl QueryContext<'_> {
         let hits = self.policy.hits.of(verdict);
         match policy_answer(self.table, query, verdict, limit, self.now, kept, self.out) {
             PolicyAnswer::Written { rcode } => {
+                self.tallies.explain(verdict, &query.qname);
                 self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
             }
             PolicyAnswer::Drop => {
+                self.tallies.explain(verdict, &query.qname);
                 self.count(Some(query.qtype), Ending::Dropped(Reason::Policy), hits);
                 Outcome::Drop { close: true }
             }
