@@ -8,6 +8,7 @@ import pytest
 
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Peer, Transport
+from resolver.observe.clients import HIDDEN, ShownClients
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
 from resolver.observe.records import RecordBuffer
@@ -38,7 +39,7 @@ def lines(
     """What stands in the log after these answers, 100 s after the clock of the answers began."""
     stream = io.BytesIO()
     writer = LogWriter(stream)
-    log = QueryLog(writer, clients=clients, line_format="json")
+    log = QueryLog(writer, clients=ShownClients(clients), line_format="json")
     buffer = RecordBuffer(only_blocked=queries == "blocked", now=lambda: 2.5)
     for outcome in outcomes:
         buffer.note(peer(address), query, outcome)
@@ -116,7 +117,7 @@ def test_a_packet_that_is_no_query_is_logged_without_a_name() -> None:
 def test_records_that_cannot_be_written_are_counted_as_lost() -> None:
     stream = io.BytesIO()
     writer = LogWriter(stream, lines_octets_max=1000)
-    log = QueryLog(writer, clients="hidden", line_format="text")
+    log = QueryLog(writer, clients=HIDDEN, line_format="text")
     buffer = RecordBuffer(only_blocked=False)
     stream.close()
     for _ in range(3):
