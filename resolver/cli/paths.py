@@ -1,6 +1,7 @@
 """The files and folders that settings name: are they there, and can they be used.
 
-Knows: `blocklist`, `state_dir` and files of keys, the line of each in the settings.  Does not know: what stands in them.
+Knows: `blocklist`, `state_dir` and files of keys, the line of each in the settings.  Does not know: what
+stands in the first two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`query_records` and who is shown in records: the keys of one sink, their meaning, and what must fit together.
+"""`query_records`, and how much of clients is shown: the keys of a sink, and what must fit together.
 
 Knows: every key of an entry, which ways each type of sink has.  Does not know: what a sink does.
 """

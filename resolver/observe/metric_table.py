@@ -398,6 +398,13 @@ METRICS: Final = (
         "sink",
         series.query_records_lost,
     ),
+    _labelled(
+        "gauge",
+        "resolver_query_records_sink_up",
+        "1: query records reach their reader; 0: its file or connection is broken, or it takes nothing.",
+        "sink",
+        series.query_records_up,
+    ),
     _native(
         "resolver_native_punted_queries_total",
         "Queries that the native plane left to Python.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from resolver import __version__
@@ -75,7 +76,7 @@ def wants_answers(settings: Settings) -> bool:
 
 def key_problems(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Keys that cannot be used: where each stands in the settings, and why."""
-    files = [(("log", "key_file"), settings.log.key_file)]
+    files: list[tuple[tuple[str | int, ...], Path | None]] = [(("log", "key_file"), settings.log.key_file)]
     for index, sink in enumerate(settings.query_records):
         files.append((("query_records", index, "key_file"), sink.key_file))
     for place, path in files:

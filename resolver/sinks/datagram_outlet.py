@@ -1,8 +1,8 @@
 """Records as datagrams of UDP, one each.
 
 Knows: sockets.  Does not know: what a record says.
-Theory: whether a datagram arrives nobody knows.  Where nobody listens the kernel may be told so, and says it at
-the next one: that one counts as lost.
+Theory: whether a datagram arrives nobody knows.  Where nobody listens the kernel may be told so, and says it
+at the next one: that one counts as lost.
 """
 
 from __future__ import annotations

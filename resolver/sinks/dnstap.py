@@ -4,12 +4,15 @@ Knows: the messages' fields and numbers.  Does not know: handshakes, sockets.  T
 `native/core/src/records/dnstap.rs`.
 
 An answer is a CLIENT_RESPONSE, its query within; what got no answer is a CLIENT_QUERY.  A record knows one
-moment, when the query ended: it is the time of the answer, or of the query that was dropped.
+moment, when the query ended: it is the time of the answer, or of the query that was dropped.  Where clients
+are not shown in full a query is its header, its question and an OPT without options (they hold clients'
+networks, cookies, hardware addresses), and octets that are no query are left out.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,8 +22,9 @@ from resolver.observe.tally import hits_of
 from resolver.sinks.fields import codes_of, kind_fields, reason_of
 from resolver.sinks.moments import seconds_and_nanos
 from resolver.sinks.why import ADDRESS, CHAIN, QNAME, Why
-from resolver.wire.numbers import Rcode
-from resolver.wire.query import parse_query
+from resolver.wire.numbers import Qtype, Rcode
+from resolver.wire.query import Malformed, Query, parse_query
+from resolver.wire.walk import HEADER_OCTETS
 
 CONTENT_TYPE: Final = b"protobuf:dnstap.Dnstap"
 
@@ -32,6 +36,9 @@ _ACTIONS: Final = {"nxdomain": 2, "nodata": 2, "drop": 4, "tcp-only": 5, "sinkho
 """Of Policy: NXDOMAIN 1, NODATA 2, PASS 3, DROP 4, TRUNCATE 5, LOCAL_DATA 6; it has none for REFUSED."""
 _MATCHES: Final = {QNAME: 1, CHAIN: 1, ADDRESS: 3}
 """Of Policy: QNAME 1, RESPONSE_IP 3; it has none for the target of a service record."""
+
+_OPT: Final = struct.Struct("!BHHBBHH")
+"""Root owner, type, payload size, upper rcode, version, flags, length of the options."""
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -72,17 +79,33 @@ def _message(record: Record, clients: ShownClients, offset_s: float) -> bytes:
     seconds, nanos = seconds_and_nanos(record.at + offset_s)
     seconds = max(seconds, 0)
     if record.tail is None:
-        parts += [_number(8, seconds), _fixed(9, nanos), _octets(10, record.octets)]
-    else:
-        parts += [_octets(10, record.octets), _number(12, seconds), _fixed(13, nanos)]
+        parts += [_number(8, seconds), _fixed(9, nanos)]
+    query = parse_query(record.octets)
+    shown_query = record.octets if clients.clients == "full" else _bare_query(query)
+    if shown_query:
+        parts.append(_octets(10, shown_query))
+    if record.tail is not None:
+        parts += [_number(12, seconds), _fixed(13, nanos)]
         parts.append(_octets(14, record.octets[:2] + record.tail))
     enforced, _ = hits_of(record.verdict)
     if enforced is not None:
-        why = reason_of(record, parse_query(record.octets))
+        why = reason_of(record, query)
         parts.append(_octets(15, _policy(enforced.kind, enforced.action, record.rcode, why)))
     if transport in _HTTP_VERSIONS:
         parts.append(_number(16, _HTTP_VERSIONS[transport]))
     return b"".join(parts)
+
+
+def _bare_query(query: Query | Malformed) -> bytes:
+    """Header, question and the fixed part of the OPT; empty: it is no query."""
+    if isinstance(query, Malformed):
+        return b""
+    counts = bytes((0, 1, 0, 0, 0, 0, 0, query.has_opt))
+    bare = query.octets[:4] + counts + query.octets[HEADER_OCTETS : query.question_end]
+    if query.has_opt:
+        opt = (0, Qtype.OPT, query.payload_octets, 0, query.edns_version, query.dnssec_ok << 15, 0)
+        bare += _OPT.pack(*opt)
+    return bare
 
 
 def _policy(kind: str, action: str, rcode: int | None, why: Why | None) -> bytes:

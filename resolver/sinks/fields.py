@@ -10,8 +10,8 @@ from resolver.observe.clients import ShownClients
 from resolver.observe.records import Record
 from resolver.observe.tally import OTHER, QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.sinks.why import Why, why_of
-from resolver.wire.errors import error_codes
 from resolver.wire.names import name_to_text
+from resolver.wire.options import error_codes
 from resolver.wire.query import Malformed, Query
 
 Value = str | list[int]
@@ -68,5 +68,3 @@ def codes_of(record: Record) -> list[int]:
 def type_text(qtype: int) -> str:
     """A type's name, or its number (RFC 3597 §5)."""
     return QTYPE_LABELS.get(qtype, f"TYPE{qtype}")
-
-

@@ -137,8 +137,8 @@ class FileOutlet:
             return
         for number in range(self._kept - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(self._numbered(number), self._numbered(number + 1))
-        os.replace(self._path, self._numbered(1))
+                self._numbered(number).replace(self._numbered(number + 1))
+        self._path.replace(self._numbered(1))
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -51,7 +51,7 @@ class PrefixCipher:
             raise BadKey("its two halves are the same, so it would hide nothing")
         self._halves = [Cipher(algorithms.AES(part), modes.ECB()) for part in (key[:half], key[half:])]
         self.encrypt = lru_cache(ADDRESSES_KNOWN_MAX)(self._encrypt)
-        """A packed address, encrypted; the same family, but for an IPv4 address mapped to IPv6: that is IPv4."""
+        """A packed address, encrypted, in its family; an IPv4 address mapped to IPv6 is IPv4."""
 
     def _encrypt(self, address: bytes) -> bytes:
         if len(address) == 16 and address.startswith(_MAPPED):
@@ -61,8 +61,7 @@ class PrefixCipher:
         # The bits before each bit, behind a single 1; IPv4 as mapped to IPv6.
         first = 1 if size == 128 else 1 << 96 | 0xFFFF
         blocks = b"".join(
-            (first << done | bits >> (size - done) & ((1 << done) - 1)).to_bytes(16)
-            for done in range(size)
+            (first << done | bits >> (size - done) & ((1 << done) - 1)).to_bytes(16) for done in range(size)
         )
         one, other = (self._run(cipher, blocks) for cipher in self._halves)
         mask = 0

@@ -1,6 +1,7 @@
 """How one reader wants records, and what it gets of them.
 
-Knows: which encoder makes which format, where a record ends.  Does not know: how a record looks, where octets go.
+Knows: which encoder makes which format, where a record ends.  Does not know: how a record looks, where
+octets go.
 """
 
 from __future__ import annotations

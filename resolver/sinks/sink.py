@@ -76,7 +76,9 @@ class RecordSink:
         self._first = _Progress()
         self._outlet_lost = 0
         self._pause_s = PAUSE_S_MIN
-        self._opened_at = self._taken_at = self._try_at = float("-inf")
+        self._opened_at = float("inf")
+        """While it is not open: never."""
+        self._taken_at = self._try_at = float("-inf")
 
     @property
     def lost(self) -> int:
@@ -172,13 +174,15 @@ class RecordSink:
         """The way is broken: say so once, try again later, later each time until it holds for a while."""
         now = self._now()
         if not self.trouble or self.trouble == NOT_YET:
-            _log.warning("query records do not reach their reader", extra={"sink": self.name, "reason": reason})
+            _log.warning(
+                "query records do not reach their reader", extra={"sink": self.name, "reason": reason}
+            )
         self.trouble = reason
         if now - self._opened_at > HOLDS_S:
             self._pause_s = PAUSE_S_MIN
         self._try_at = now + self._pause_s
         self._pause_s = min(self._pause_s * 2, PAUSE_S_MAX)
-        self._opened_at = now
+        self._opened_at = float("inf")
 
     def _pass_on(self) -> bool:
         """Offer what waits longest; whether any of it went."""

@@ -31,8 +31,8 @@ from resolver.forwarding.sharing import SharedUpstreams
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
-from resolver.observe.query_log import lines_of
 from resolver.observe.clients import HIDDEN
+from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
 from resolver.plane import (

@@ -4,19 +4,25 @@
 //! `sinks.dnstap`.
 //!
 //! An answer is a CLIENT_RESPONSE, its query within; what got no answer is a CLIENT_QUERY.  A record knows one
-//! moment, when the query ended: it is the time of the answer, or of the query that was dropped.
+//! moment, when the query ended: it is the time of the answer, or of the query that was dropped.  Where clients are
+//! not shown in full a query is its header, its question and an OPT without options (they hold clients' networks,
+//! cookies, hardware addresses), and octets that are no query are left out.
 
 use std::net::IpAddr;
 
 use super::fields::{Fields, Spelling};
 use super::kind::Kind;
 use super::moment::split;
-use super::output::RecordWriter;
 use super::shown::ShownClients;
 use super::taken::Record;
 use super::why::{Matched, Why};
-use crate::wire::ede::error_codes;
-use crate::wire::query::parse_query;
+use super::writer::RecordWriter;
+use crate::wire::numbers::TYPE_OPT;
+use crate::wire::options::error_codes;
+use crate::wire::query::{parse_query, Malformed, Query};
+
+/// Octets of a message's header.
+const HEADER_OCTETS: usize = 12;
 
 // Wire types of protocol buffers.
 const VARINT: u64 = 0;
@@ -62,6 +68,7 @@ pub struct Dnstap<'d> {
     payload: Vec<u8>,
     message: Vec<u8>,
     part: Vec<u8>,
+    query: Vec<u8>,
 }
 
 impl<'d> Dnstap<'d> {
@@ -75,6 +82,17 @@ impl<'d> Dnstap<'d> {
             payload: Vec::new(),
             message: Vec::new(),
             part: Vec::new(),
+            query: Vec::new(),
+        }
+    }
+
+    /// The query as it may be shown: whole, or without what tells of the client.
+    fn take_query(&mut self, octets: &[u8], query: &Result<Query, Malformed>) {
+        self.query.clear();
+        if matches!(self.clients, ShownClients::Full) {
+            self.query.extend_from_slice(octets);
+        } else if let Ok(query) = query {
+            put_bare_query(query, &mut self.query);
         }
     }
 
@@ -104,7 +122,9 @@ impl<'d> Dnstap<'d> {
             put_number(QUERY_TIME_SEC, second, message);
             put_fixed(QUERY_TIME_NSEC, nanos, message);
         }
-        put_octets(QUERY_MESSAGE, record.octets, message);
+        if !self.query.is_empty() {
+            put_octets(QUERY_MESSAGE, &self.query, message);
+        }
         if let Some(answer) = record.answer {
             put_number(RESPONSE_TIME_SEC, second, message);
             put_fixed(RESPONSE_TIME_NSEC, nanos, message);
@@ -137,6 +157,7 @@ impl RecordWriter for Dnstap<'_> {
     fn write(&mut self, record: &Record, kind: &Kind, kind_part: &[u8], out: &mut Vec<u8>) {
         let query = parse_query(record.octets);
         let why = query.as_ref().ok().and_then(|query| Why::read(record.why, &query.qname));
+        self.take_query(record.octets, &query);
         self.put_message(record, kind, why.as_ref());
         self.part.clear();
         self.part.extend_from_slice(kind_part);
@@ -153,6 +174,18 @@ impl RecordWriter for Dnstap<'_> {
         put_number(TYPE, TYPE_MESSAGE, payload);
         out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
         out.extend_from_slice(payload);
+    }
+}
+
+/// Header, question and the fixed part of the OPT.
+fn put_bare_query(query: &Query, out: &mut Vec<u8>) {
+    out.extend_from_slice(query.octets.get(..4).unwrap_or_default());
+    out.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(query.has_opt)]);
+    out.extend_from_slice(query.octets.get(HEADER_OCTETS..query.question_end).unwrap_or_default());
+    if query.has_opt {
+        let [high, low] = query.payload_octets.to_be_bytes();
+        let dnssec_ok = u8::from(query.dnssec_ok) << 7;
+        out.extend_from_slice(&[0, 0, TYPE_OPT as u8, high, low, 0, query.edns_version, dnssec_ok, 0, 0, 0]);
     }
 }
 

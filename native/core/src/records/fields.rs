@@ -10,8 +10,8 @@ use super::shown::{write_name, ShownClients};
 use super::taken::Record;
 use super::why::Why;
 use crate::verdict::RuleForm;
-use crate::wire::ede::error_codes;
 use crate::wire::numbers::{qtype_label, OTHER_LABEL};
+use crate::wire::options::error_codes;
 use crate::wire::query::{Malformed, Query};
 
 /// How fields are spelt.

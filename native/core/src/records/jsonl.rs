@@ -5,9 +5,9 @@
 use super::fields::{Fields, Spelling};
 use super::kind::Kind;
 use super::moment::Moments;
-use super::output::RecordWriter;
 use super::shown::ShownClients;
 use super::taken::Record;
+use super::writer::RecordWriter;
 use crate::wire::query::parse_query;
 
 /// Makes lines.

@@ -8,9 +8,9 @@ use std::io::Write;
 
 use super::kind::Kind;
 use super::moment::Moments;
-use super::output::RecordWriter;
 use super::shown::{write_name, ShownClients};
 use super::taken::Record;
+use super::writer::RecordWriter;
 use crate::wire::numbers::{qtype_label, OTHER_LABEL};
 use crate::wire::query::parse_query;
 

@@ -21,6 +21,7 @@ mod shown;
 mod syslog;
 mod taken;
 mod why;
+mod writer;
 
 pub use cipher::{PrefixCipher, CIPHER_KEY_OCTETS};
 pub use kind::{HitLabels, Kind};

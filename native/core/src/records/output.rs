@@ -4,11 +4,11 @@
 
 use super::dnstap::Dnstap;
 use super::jsonl::Jsonl;
-use super::kind::Kind;
 use super::lines::{LineFormat, Lines};
 use super::shown::ShownClients;
 use super::syslog::Syslog;
-use super::taken::{Record, Records};
+use super::taken::Records;
+use super::writer::RecordWriter;
 
 /// Octets of a usual record, for a first guess of the room that all need.
 const RECORD_OCTETS: usize = 256;
@@ -52,15 +52,6 @@ pub struct Look {
     pub only_blocked: bool,
     /// What every record has in front, as its format puts it there.
     pub head: Vec<u8>,
-}
-
-/// Writes records of one format.
-pub(super) trait RecordWriter {
-    /// What all records of a kind have in common, as `write` wants it.
-    fn kind_part(&mut self, kind: &Kind) -> Vec<u8>;
-
-    /// Append one record.
-    fn write(&mut self, record: &Record, kind: &Kind, kind_part: &[u8], out: &mut Vec<u8>);
 }
 
 impl Look {

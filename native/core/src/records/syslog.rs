@@ -6,9 +6,9 @@
 use super::fields::{type_text, Fields, Spelling};
 use super::kind::Kind;
 use super::moment::Moments;
-use super::output::RecordWriter;
 use super::shown::{write_name, ShownClients};
 use super::taken::Record;
+use super::writer::RecordWriter;
 use crate::wire::query::parse_query;
 
 /// Facility daemon (3), severity informational (6), and the version (RFC 5424 §6.2.1, §6.2.2).

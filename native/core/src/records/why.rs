@@ -57,7 +57,7 @@ pub enum Why<'w> {
     },
 }
 
-const FORMS: [RuleForm; 3] = [RuleForm::Exact, RuleForm::Below, RuleForm::Subtree];
+const FORM_CODES: [RuleForm; 3] = [RuleForm::Exact, RuleForm::Below, RuleForm::Subtree];
 
 /// Append why `verdict` blocks `qname` or its answer; nothing, if it does not.
 pub fn write_why(verdict: &Verdict, qname: &[u8], out: &mut Vec<u8>) {
@@ -94,7 +94,7 @@ impl<'w> Why<'w> {
         }
         let value = if matched == Matched::Qname { qname } else { value };
         let owner = value.get(usize::from(offset)..).filter(|owner| is_at_or_below(value, owner))?;
-        Some(Why::Name { matched, form: *FORMS.get(usize::from(form))?, owner, value })
+        Some(Why::Name { matched, form: *FORM_CODES.get(usize::from(form))?, owner, value })
     }
 
     /// What the rule spoke of.

@@ -1,10 +1,11 @@
-"""The errors that an answer tells: their INFO-CODEs (RFC 8914).
+"""The errors that an answer tells among its EDNS options (RFC 8914): their INFO-CODEs.
 
 Knows: where an OPT stands in a message.  Does not know: what a code means.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from resolver.wire.names import NAME_OCTETS_MAX
@@ -15,20 +16,39 @@ ERROR_CODES_MAX: Final = 8
 """Codes read of one answer; ours have two."""
 
 _EDE: Final = 15
-"""EDNS option code of Extended DNS Errors."""
+"""Option code of Extended DNS Errors."""
 _FIXED_OCTETS: Final = 10
+_OPTION_HEAD_OCTETS: Final = 4
+"""Code and length."""
 
 
 def error_codes(message: bytes) -> list[int]:
     """The codes in a message, in their order, the first of them; none also where it cannot be read."""
+    codes = [
+        int.from_bytes(message[start : start + 2])
+        for option, start, end in _contents(message)
+        if option == _EDE and end - start >= 2
+    ]
+    return codes[:ERROR_CODES_MAX]
+
+
+def _contents(message: bytes) -> Iterator[tuple[int, int, int]]:
+    """The code of each option, and where its content stands; none where the message cannot be read."""
     try:
-        return _codes_in(_options_of(message))
+        at, end = _options_of(message)
     except (IndexError, ValueError):
-        return []
+        return
+    while at + _OPTION_HEAD_OCTETS <= end:
+        option, length = (int.from_bytes(message[place : place + 2]) for place in (at, at + 2))
+        at += _OPTION_HEAD_OCTETS
+        if at + length > end:
+            return
+        yield option, at, at + length
+        at += length
 
 
-def _options_of(message: bytes) -> bytes:
-    """The options of the first OPT.  Raises IndexError, ValueError."""
+def _options_of(message: bytes) -> tuple[int, int]:
+    """Where the options of the first OPT stand.  Raises IndexError, ValueError."""
     if len(message) < HEADER_OCTETS:
         raise ValueError("no header")
     questions, answers, authorities, additionals = (
@@ -43,12 +63,12 @@ def _options_of(message: bytes) -> bytes:
             raise ValueError("a record that ends early")
         rtype, _, _, length = RECORD_FIXED(message, at)
         at += _FIXED_OCTETS
+        if at + length > len(message):
+            raise ValueError("RDATA that ends early")
         if number >= answers + authorities and rtype == Qtype.OPT:
-            if at + length > len(message):
-                raise ValueError("an OPT that ends early")
-            return message[at : at + length]
+            return at, at + length
         at += length
-    return b""
+    return 0, 0
 
 
 def _skip_name(message: bytes, at: int) -> int:
@@ -65,17 +85,3 @@ def _skip_name(message: bytes, at: int) -> int:
         at += length + 1
         if at >= limit:
             raise ValueError("a name too long")
-
-
-def _codes_in(options: bytes) -> list[int]:
-    codes: list[int] = []
-    at = 0
-    while at + 4 <= len(options) and len(codes) < ERROR_CODES_MAX:
-        option, length = (int.from_bytes(options[place : place + 2]) for place in (at, at + 2))
-        at += 4
-        if at + length > len(options):
-            break
-        if option == _EDE and length >= 2:
-            codes.append(int.from_bytes(options[at : at + 2]))
-        at += length
-    return codes
