@@ -12,7 +12,7 @@ the raw readings.  Parts:
   reload   a reload under load, both engines
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
-  records  what the query log costs the native engine; only when named
+  records  what query records cost the native engine, sink by sink; only when named
   gates    what each step of the Python engine costs; only when named
   abuse    memory and waits before, during and after attacks; exit 1 where one leaves a trace; only when named
   render   the page again from the readings that are there; only when named
@@ -40,7 +40,7 @@ from benchmarks.markdown import label_of, with_versions
 from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
 from benchmarks.page import CHART, CHART_TITLE, page, panels
-from benchmarks.records import measure_records
+from benchmarks.records import RATES, SINKS, measure_records
 from benchmarks.reload import measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
@@ -99,6 +99,8 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--start-minutes", type=float, default=3.0, help="a peer that takes longer is skipped"
     )
+    parser.add_argument("--sinks", default=",".join(SINKS), help="of query records, for `records`")
+    parser.add_argument("--rates", default=",".join(map(str, RATES)), help="per second, for `records`")
     parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
     parser.add_argument("--out", type=Path, default=results.OUT, help="for the raw readings")
     parser.add_argument(
@@ -115,12 +117,15 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         ("loads", arguments.loads.split(","), LOADS),
         ("variants", arguments.variants.split(","), tuple(VARIANTS)),
         ("attacks", arguments.attacks.split(","), tuple(ATTACKS)),
+        ("sinks", arguments.sinks.split(","), SINKS),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
             parser.error(f"unknown {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
     arguments.commands, arguments.contestants = commands, list(dict.fromkeys(wanted))
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
+    arguments.sinks = arguments.sinks.split(",")
+    arguments.rates = [int(rate) for rate in arguments.rates.split(",")]
     # Only what is whole goes to the page that is shipped.
     is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
     arguments.parts = arguments.parts or list(PARTS)
@@ -214,7 +219,9 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
         results.save(arguments.out, "gathering", document)
         print(gathering_table(document["readings"]))
     if "records" in parts:
-        readings = measure_records(directory, arguments.names, length["records"])
+        readings = measure_records(
+            directory, arguments.names, length["records"], arguments.sinks, arguments.rates
+        )
         results.save(arguments.out, "records", {"names": arguments.names, "readings": readings})
     if "gates" in parts:
         # Imported late: it needs the rooms of the Python engine, which no other part looks into.
