@@ -19,6 +19,10 @@ want named bind9
 want pdns_recursor pdns-recursor
 want kresd knot-resolver
 want dnsdist dnsdist
+want dnstap-ldns dnstap-ldns
+want dnstap golang-github-dnstap-golang-dnstap-cli
+want fstrm_capture fstrm-bin
+want logrotate logrotate
 # The load generator and the echo of the benchmarks are compiled where they run.
 want gcc "gcc libc6-dev"
 want taskset util-linux

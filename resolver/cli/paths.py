@@ -30,8 +30,9 @@ def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
             text = f"{key}: {show(str(path))}{default} {message}"
             problems[key] = Problem(str(config), line, text, "error" if is_error else "warning")
     for place, message in key_problems(settings):
-        key = ".".join(map(str, place))
-        problems[key] = Problem(str(config), key_line(config, *place), f"{key}: {message}", "error")
+        key = ".".join(part for part in place if isinstance(part, str))
+        problem = Problem(str(config), key_line(config, *place), f"{key}: {message}", "error")
+        problems[".".join(map(str, place))] = problem
     return problems
 
 

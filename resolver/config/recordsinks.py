@@ -29,7 +29,7 @@ SHOWN_CLIENTS: Final = (
 )
 KEY_FILE: Final = "File of the key for `clients: encrypted`: 64 hexadecimal digits, readable by nobody else."
 
-WAYS: Final = {
+WAYS_OF: Final = {
     "jsonl": ("file", "unix", "tcp", "tls"),
     "dnstap": ("file", "unix", "tcp", "tls"),
     "syslog": ("udp", "tcp", "tls"),
@@ -142,13 +142,13 @@ def check_sinks(sinks: Sequence[QueryRecordSink], findings: Findings, line: Call
     for index, sink in enumerate(sinks):
 
         def object_to(key: str, message: str, index: int = index) -> None:
-            findings.error(line("query_records", index, key), f"query_records.{index}.{key}: {message}")
+            findings.error(line("query_records", index, key), f"query_records.{key}: {message}")
 
         if sink.name in names:
             object_to("name", f"{sink.name} is taken by another sink")
         names.add(sink.name)
-        if sink.to.way not in WAYS[sink.type]:
-            ways = ", ".join("a file" if way == "file" else way for way in WAYS[sink.type])
+        if sink.to.way not in WAYS_OF[sink.type]:
+            ways = ", ".join("a file" if way == "file" else way for way in WAYS_OF[sink.type])
             object_to("to", f"{sink.type} goes to {ways}, not to {show(str(sink.to))}")
         if sink.to.way in ("file", "unix"):
             if str(sink.to) in targets:

@@ -92,7 +92,7 @@ def outlet_of(way: Way, look: Look) -> Outlet:
             way.path, look.ends, octets_max=way.octets_max, kept=way.kept, content_type=content_type
         )
     if way.kind == "udp":
-        return DatagramOutlet(way.address, look.ends, syslog.without_count)
+        return DatagramOutlet(way.address, syslog.message_spans)
     if way.kind == "unix":
         return StreamOutlet(Receiver(str(way.path)), content_type=content_type)
     if way.kind == "tcp":

@@ -39,7 +39,7 @@ WAIT_S: Final = 0.25
 HOLDS_S: Final = 5.0
 """A way that was open for so long is tried again soon when it breaks."""
 
-NOT_YET: Final = "not open yet"
+NOT_OPEN_YET: Final = "not open yet"
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class RecordSink:
         self._given_up = self._lost = 0
         self.written = 0
         """Records that were passed on."""
-        self.trouble = NOT_YET
+        self.trouble = NOT_OPEN_YET
         """Why records reach nobody now; empty: they do."""
         self._wake = threading.Event()
         self._end_by = float("inf")
@@ -164,7 +164,7 @@ class RecordSink:
         except OSError as error:
             self._break(reason_of(error))
             return False
-        if self.trouble != NOT_YET:
+        if self.trouble != NOT_OPEN_YET:
             _log.info("query records have their way again", extra={"sink": self.name})
         self.trouble = ""
         self._opened_at = self._taken_at = self._now()
@@ -173,7 +173,7 @@ class RecordSink:
     def _break(self, reason: str) -> None:
         """The way is broken: say so once, try again later, later each time until it holds for a while."""
         now = self._now()
-        if not self.trouble or self.trouble == NOT_YET:
+        if not self.trouble or self.trouble == NOT_OPEN_YET:
             _log.warning(
                 "query records do not reach their reader", extra={"sink": self.name, "reason": reason}
             )

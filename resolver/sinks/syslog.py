@@ -60,19 +60,18 @@ def _escaped(value: Value) -> str:
     return _TO_ESCAPE.sub(r"\\\1", text)
 
 
-def message_ends(octets: memoryview) -> Iterator[int]:
-    """Where each of these whole counted messages ends."""
+def message_spans(octets: memoryview) -> Iterator[tuple[int, int]]:
+    """Where each of these whole counted messages starts and ends, without its count."""
     whole = bytes(octets)
+    find = whole.index
     at = 0
     while at < len(whole):
-        space = whole.index(b" ", at)
-        at = space + 1 + int(whole[at:space])
-        yield at
+        start = find(b" ", at) + 1
+        end = start + int(whole[at : start - 1])
+        yield start, end
+        at = end
 
 
-def without_count(counted: memoryview) -> memoryview:
-    """A message alone, without its count of octets."""
-    digits = 1
-    while counted[digits] != 0x20:
-        digits += 1
-    return counted[digits + 1 :]
+def message_ends(octets: memoryview) -> Iterator[int]:
+    """Where each of these whole counted messages ends."""
+    return (end for _, end in message_spans(octets))

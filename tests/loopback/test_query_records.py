@@ -422,7 +422,7 @@ def test_a_key_that_cannot_be_used_stops_the_start_with_file_line_and_remedy(
     said = server.stderr()
     line = 1 + server.settings_path.read_text().splitlines().index('   "key_file": "key"')
     assert re.search(
-        rf"resolver\.yaml:{line}: .*query_records\.0\.key_file: .*(chmod 600|openssl rand)", said
+        rf"resolver\.yaml:{line}: .*query_records\.key_file: .*(chmod 600|openssl rand)", said
     ), said
     assert KEY not in said
 

@@ -5,6 +5,7 @@ Knows: how each is put together, and which word of one is which of the other.  D
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Sides:
         self, module: Any, policy: Policy, *, rate_limit_qps: int = 0, query_records: str = "none"
     ) -> None:
         self._module = module
+        self.matches: Counter[str] = Counter()
+        """What rules spoke of, as far as lines of JSON said so."""
         image, times = Image(policy.image), (policy.wall, policy.monotonic)
         table = PolicyTable(image, 1, *times, nat64_prefixes=NAT64_PREFIXES)
         self.table = table
@@ -185,6 +188,9 @@ class Sides:
             lines = split(record_format, octets)
             assert len(lines) == count == len(taken)
             native.update(lines)
+        for line, count in python.items():
+            for word in re.findall(rb'"match":"(\w+)"', line):
+                self.matches[word.decode()] += count
         if python != native:
             raise Difference(f"lines differ: {python - native} of Python's, {native - python} of the plane's")
         return python.total()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.fuzz import corpus
 from tests.fuzz.rig import sent_query
 from tests.parity.material import policies
 from tests.parity.sides import ClientQuery, Difference, Sides
+from tests.parity.test_parity import learn, query_for
 from tests.support.engines import Engine, engine_called
 
 LOOKS = [
@@ -104,6 +106,25 @@ def test_every_rule_and_mode_of_a_policy_looks_alike(native: Engine, tmp_path: P
             ]
             lines += compare_all(sides, questions, policy.monotonic)
     assert lines > 1000
+
+
+def test_whatever_of_an_answer_condemns_it_looks_alike(native: Engine, tmp_path: Path) -> None:
+    matches: Counter[str] = Counter()
+    for seed in range(40):
+        chance = random.Random(seed)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        for policy in policies(folder, chance):
+            sides = Sides(native.module, policy, query_records="all")
+            known = [learn(sides, policy, policy.monotonic, chance) for _ in range(30)]
+            questions = [ClientQuery(query_for(one, chance), CLIENTS[0], True) for one in known]
+            for record_format in ("jsonl", "dnstap", "syslog"):
+                sides.compare(questions, policy.monotonic)
+                sides.compare_lines(record_format, "full", 0.0)
+            matches += sides.matches
+        if len(matches) == 4:
+            break
+    assert matches.keys() == {"qname", "chain", "service", "address"}
 
 
 def test_every_rcode_and_every_state_of_the_cache_look_alike(native: Engine, tmp_path: Path) -> None:

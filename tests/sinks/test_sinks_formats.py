@@ -31,7 +31,7 @@ from resolver.sinks.dnstap import dnstap_of
 from resolver.sinks.jsonl import jsonl_of, line_ends
 from resolver.sinks.look import ENCODERS, ENDS
 from resolver.sinks.schema import records_schema
-from resolver.sinks.syslog import message_ends, syslog_of, without_count
+from resolver.sinks.syslog import message_ends, message_spans, syslog_of
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from tests.support.dnstap_reader import messages_in
@@ -85,9 +85,9 @@ SYSLOG = re.compile(
 def syslog_fields(made: Record, clients: ShownClients = FULL) -> tuple[dict[str, str], str]:
     """The parameters of one record's message, and its text."""
     octets = syslog_of([made], clients, syslog.head_of("host", 7), 100.0)
-    [end] = message_ends(memoryview(octets))
-    assert end == len(octets)
-    found = SYSLOG.fullmatch(bytes(without_count(memoryview(octets))).decode("ascii"))
+    [(start, end)] = message_spans(memoryview(octets))
+    assert (octets[:start], end) == (b"%d " % (end - start), len(octets))
+    found = SYSLOG.fullmatch(octets[start:].decode("ascii"))
     assert found is not None, octets
     parameters = {name: re.sub(r'\\(["\\\]])', r"\1", value) for name, value in PARAMETER.findall(found[3])}
     return parameters, found[4]

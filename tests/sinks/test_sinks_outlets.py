@@ -21,7 +21,7 @@ from resolver.sinks.jsonl import line_ends
 from resolver.sinks.making import tls_context
 from resolver.sinks.outlet import Broken, Outlet
 from resolver.sinks.stream_outlet import Receiver, StreamOutlet
-from resolver.sinks.syslog import message_ends, without_count
+from resolver.sinks.syslog import message_spans
 from tests.support.dnstap_reader import payloads_in
 from tests.support.list_server import HOST, ca_pem, serving
 from tests.support.sink_receivers import StreamReceiver, control, dnstap_receiver
@@ -313,7 +313,7 @@ def listener() -> Iterator[socket.socket]:
 
 def datagrams(sock: socket.socket) -> DatagramOutlet:
     address = sock.getsockname()
-    return DatagramOutlet((address[0], address[1]), message_ends, without_count)
+    return DatagramOutlet((address[0], address[1]), message_spans)
 
 
 def test_each_message_is_one_datagram_without_its_count(listener: socket.socket) -> None:
@@ -321,6 +321,16 @@ def test_each_message_is_one_datagram_without_its_count(listener: socket.socket)
     outlet.open()
     put_all(outlet, b"3 one5 three")
     assert [listener.recv(100) for _ in range(2)] == [b"one", b"three"]
+    outlet.close(0.0)
+
+
+def test_many_messages_are_as_many_datagrams_in_their_order(listener: socket.socket) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    outlet = datagrams(listener)
+    outlet.open()
+    messages = [b"message %d" % number for number in range(200)]
+    put_all(outlet, b"".join(b"%d %b" % (len(message), message) for message in messages))
+    assert [listener.recv(100) for _ in messages] == messages
     outlet.close(0.0)
 
 
@@ -339,4 +349,4 @@ def test_what_went_where_nobody_listens_is_seen_at_the_next_one() -> None:
     outlet.open()
     with pytest.raises(Broken, match="Connection refused") as broken:
         put_all(outlet, b"3 one3 two5 three")
-    assert (broken.value.passed, outlet.lost, outlet.is_open) == (10, 1, False)
+    assert (broken.value.passed, outlet.lost, outlet.is_open) == (17, 1, False)

@@ -12,7 +12,7 @@ use super::writer::RecordWriter;
 use crate::wire::query::parse_query;
 
 /// Facility daemon (3), severity informational (6), and the version (RFC 5424 §6.2.1, §6.2.2).
-const PRIORITY: &[u8] = b"<30>1 ";
+const PRIORITY: &str = "<30>1 ";
 
 /// Makes messages.
 pub struct Syslog<'s> {
@@ -43,7 +43,7 @@ impl RecordWriter for Syslog<'_> {
     fn write(&mut self, record: &Record, kind: &Kind, kind_part: &[u8], out: &mut Vec<u8>) {
         let mut message = std::mem::take(&mut self.message);
         message.clear();
-        message.extend_from_slice(PRIORITY);
+        message.extend_from_slice(PRIORITY.as_bytes());
         self.moments.write(record.at + self.offset_s, &mut message);
         message.push(b' ');
         message.extend_from_slice(self.head);
