@@ -83,7 +83,6 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
     chance = random.Random(seed)
     cases = punts = asks = lines = 0
     sources: Counter[str | None] = Counter()
-    matches: Counter[str] = Counter()
     # In turn, not by chance: a run without a line would show nothing.
     recorded = cycle(("all", "blocked", "none", "all", "all"))
     for policy in policies_without_end(tmp_path, chance):
@@ -118,7 +117,6 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
             cases += len(questions)
             now += chance.choice(STEPS_S)
         sides.compare_counts()
-        matches += sides.matches
         punts += sides.punts
         asks += sides.asks
         for key, count, _ in sides.tallies.snapshot().counts:
@@ -129,7 +127,6 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
     assert asks > cases // 50
     assert punts < cases // 3
     assert lines > cases // 20
-    assert len(matches) >= 2, "no record said why"
     for source in set(Source) - {Source.UPSTREAM}:
         assert sources[source] > cases // 200, f"hardly an answer from {source}: {sources}"
 

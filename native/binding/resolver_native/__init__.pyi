@@ -294,7 +294,7 @@ class RecordLook:
         *,
         only_blocked: bool = False,
         key: bytes | None = None,
-        head: bytes = b"",
+        head: bytes = ...,
     ) -> RecordLook:
         """`key`: of 32 octets, for `encrypted`.  `head`: what every record has in front, by its format.
 
