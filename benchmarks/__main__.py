@@ -10,6 +10,7 @@ the raw readings.  Parts:
   threads  CPU per query of one thread and of two, on one core and on two
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
+  register a reload of a register of --names records under load, both engines; only when named
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what query records cost the native engine, sink by sink; only when named
@@ -41,7 +42,7 @@ from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
 from benchmarks.page import CHART, CHART_TITLE, page, panels
 from benchmarks.records import RATES, SINKS, measure_records
-from benchmarks.reload import measure_reloads
+from benchmarks.reload import REGISTER, measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
     THREADS_FIELD,
@@ -55,8 +56,8 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = ("lists", "gathering", "records", "gates", "abuse", "render")
-PARTS_WITHOUT_A_PAGE = {"gathering", "records", "gates", "abuse"}
+PARTS_WHEN_NAMED = ("lists", "register", "gathering", "records", "gates", "abuse", "render")
+PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "gates", "abuse"}
 """What they read is printed."""
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
@@ -203,6 +204,11 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
     if "reload" in parts:
         readings, absent = measure_reloads(directory, _engines(arguments), arguments.names, length["reload"])
         results.save(arguments.out, "reload", {"absent": absent, "readings": readings})
+    if "register" in parts:
+        readings, absent = measure_reloads(
+            directory, _engines(arguments), arguments.names, length["reload"], REGISTER
+        )
+        results.save(arguments.out, "register", {"absent": absent, "readings": readings})
     if "lists" in parts:
         readings, absent = measure_lists(
             directory,

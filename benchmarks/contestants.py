@@ -134,6 +134,13 @@ def policy_with_list(list_path: Path) -> str:
     return f"{EXCHANGES_ONLY}lists:\n  - {{name: long, path: {list_path}, format: domains, {limits}}}\n"
 
 
+def policy_with_register(path: Path) -> str:
+    """The same with a register in place of the list, and its records enforced."""
+    limits = "size_mb_max: 4096, entries_max: 100000000"
+    entry = f"{{name: long, path: {path}, format: register/ru-dump, mode: enforce, {limits}}}"
+    return f"{EXCHANGES_ONLY}lists:\n  - {entry}\n"
+
+
 def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | None = None) -> Server:
     """This resolver with this engine, pinned, with caches as large as its peers'.
 

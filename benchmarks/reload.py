@@ -1,4 +1,4 @@
-"""A reload of the long list under load: what is lost, and how long an answer may wait.
+"""A reload of the long list, or of a register as long, under load: what is lost, how long an answer may wait.
 
 Knows: how a list is replaced, how a finished reload shows.  Does not know: how a reload works.
 Twenty thousand queries a second, and half of what the server answers at most, are asked of it while its
@@ -14,12 +14,12 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import Setting, on_a_free_port, our_server, policy_with_list
+from benchmarks.contestants import Setting, on_a_free_port, our_server, policy_with_list, policy_with_register
 from benchmarks.field import enter, reason_absent, running_upstream
 from benchmarks.measure import (
     Waits,
@@ -41,8 +41,44 @@ LOOK_S = 0.1
 """Between two looks at the metrics page: a scrape is work for the server too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The file that is replaced."""
+
+    name: str
+    entry: Callable[[Path], str]
+    """The blocklist's text, by the file's path."""
+    write: Callable[[Path, Sequence[str]], None]
+    """All names into the file."""
+
+
+def _write_lines(path: Path, names: Sequence[str]) -> None:
+    with path.open("w") as file:
+        file.writelines(f"{name}\n" for name in names)
+
+
+def _write_dump(path: Path, names: Sequence[str]) -> None:
+    """As `dump.xml` has its records, one for each name."""
+    with path.open("w", encoding="cp1251") as file:
+        file.write(
+            '<?xml version="1.0" encoding="windows-1251"?>\n'
+            '<reg:register xmlns:reg="http://rsoc.ru" updateTime="2026-01-30T11:00:00+03:00">\n'
+        )
+        for number, name in enumerate(names, 1):
+            file.write(
+                f'<content id="{number}" includeTime="2025-01-12T10:00:00" entryType="1" blockType="domain">'
+                f'<decision date="2025-01-10" number="2-{number}" org="Org"/>'
+                f"<domain><![CDATA[{name}]]></domain></content>\n"
+            )
+        file.write("</reg:register>\n")
+
+
+LIST = Replaced("reloaded.txt", policy_with_list, _write_lines)
+REGISTER = Replaced("dump.xml", policy_with_register, _write_dump)
+
+
 def measure_reloads(
-    directory: Path, engines: Sequence[str], names: int, length: Length
+    directory: Path, engines: Sequence[str], names: int, length: Length, replaced: Replaced = LIST
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Waits of the echo, the server at rest and the server reloading, per engine and repeat."""
     workload = Workload(directory, names)
@@ -56,7 +92,9 @@ def measure_reloads(
                 absent[engine] = why_not
                 continue
             try:
-                readings += _measure_engine(directory, engine, workload, upstream_port, program, length)
+                readings += _measure_engine(
+                    directory, engine, workload, upstream_port, program, length, replaced
+                )
             except AssertionError as failure:
                 absent[engine] = "did not start or reload"
                 print(f"{engine}: {str(failure)[:300]}", flush=True)
@@ -64,7 +102,13 @@ def measure_reloads(
 
 
 def _measure_engine(
-    directory: Path, engine: str, workload: Workload, upstream_port: int, program: Path, length: Length
+    directory: Path,
+    engine: str,
+    workload: Workload,
+    upstream_port: int,
+    program: Path,
+    length: Length,
+    replaced: Replaced,
 ) -> list[dict[str, Any]]:
     readings = []
     with ExitStack() as stack:
@@ -73,12 +117,12 @@ def _measure_engine(
         echo = enter("echo", place / "echo", upstream_port, workload, commands={}, start_s_max=RELOAD_S_MAX)
         assert not isinstance(echo, str), f"echo: {echo}"
         stack.callback(echo.program.stop)
-        list_path = place / "reloaded.txt"
-        list_path.write_bytes(workload.list_path.read_bytes())
+        list_path = place / replaced.name
+        replaced.write(list_path, workload.blocked)
 
         def serve(port: int) -> Server:
             setting = Setting(place, port, upstream_port, workload)
-            return stack.enter_context(our_server(setting, policy_with_list(list_path), engine))
+            return stack.enter_context(our_server(setting, replaced.entry(list_path), engine))
 
         server = on_a_free_port(serve)
         ask_once(server.port, workload.warm_up())
@@ -90,7 +134,11 @@ def _measure_engine(
             waits = partial(measure_waits, program, queries=queries, seconds=length.seconds, rate=rate)
             before = waits(echo.pid, echo.port)
             rest = waits(server.pid, server.port)
-            reloading, reload_s = _measure_one(server, program, queries, list_path, next(count), rate)
+            changed = list_path.with_suffix(".new")
+            replaced.write(changed, [*workload.blocked, f"added-{next(count)}.example"])
+            reloading, reload_s = _measure_one(
+                server, program, queries, lambda: changed.replace(list_path), rate
+            )
             after = waits(echo.pid, echo.port)
             four = {"echo before": before, "rest": rest, "reloading": reloading, "echo after": after}
             return {"reload_s": reload_s, **{what: asdict(one) for what, one in four.items()}}
@@ -126,11 +174,9 @@ def _print(one: dict[str, Any]) -> None:
 
 
 def _measure_one(
-    server: Server, program: Path, queries: Path, list_path: Path, repeat: int, rate: int
+    server: Server, program: Path, queries: Path, replace: Callable[[], object], rate: int
 ) -> tuple[Waits, float]:
     """What is read while the list is replaced, and seconds from the change to the counted reload."""
-    changed = list_path.with_suffix(".new")
-    changed.write_bytes(list_path.read_bytes() + f"added-{repeat}.example\n".encode())
     before = server.metrics()
     load = subprocess.Popen(
         load_command(program, server.port, queries, RELOAD_S_MAX, rate), stdout=subprocess.PIPE, text=True
@@ -140,7 +186,7 @@ def _measure_one(
             lambda: _queries(server.metrics()) >= _queries(before) + rate * AROUND_S, "the load is on"
         )
         began = time.monotonic()
-        changed.replace(list_path)
+        replace()
         done = 'resolver_reloads_total{result="success"}'
         _look_until(lambda: server.metrics()[done] > before.get(done, 0.0), "the reload is counted")
         reload_s = time.monotonic() - began

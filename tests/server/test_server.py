@@ -62,12 +62,25 @@ def make_server(
     path.write_text(json.dumps(settings))
     checked, problems = load_settings(path)
     assert checked is not None, problems
-    return Server(checked, engine="python", log_writer=LogWriter(io.BytesIO()))
+    server = Server(checked, engine="python", log_writer=LogWriter(io.BytesIO()))
+    _made.append(server)
+    return server
+
+
+_made: list[Server] = []
 
 
 def play(act: Callable[[], Awaitable[None]]) -> None:
+    """Stops what the test did not come to stop: an open socket would be told of in some other test."""
+
     async def whole() -> None:
-        await act()
+        try:
+            await act()
+        finally:
+            while _made:
+                server = _made.pop()
+                if server.health.reasons().get("sockets") != "shutting down":
+                    await server.stop()
 
     asyncio.run(whole())
 
@@ -259,7 +272,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until `condition()`."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(30.0):
         while not condition():  # noqa: ASYNC110 -- whatever it is about
             await asyncio.sleep(0.01)
 

@@ -16,13 +16,13 @@ use resolver_core::flow::DatagramRoute;
 
 use crate::fields::{handover_fields, packed, question_from, route_field, waiters_fields, QuestionFields};
 use crate::py_core::Core;
+use crate::ring::thread_of;
 use crate::ring::{Event, Ring, WorkerEvent};
 use crate::shared::{
     Command, Mailbox, Shared, SharedFlow, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
 use crate::sys::{ListenSocket, SendQueue};
 use crate::udp_socket::SourcePorts;
-use crate::upstream_queries::thread_of;
 use crate::worker;
 
 /// Threads that a ticket has room to name.

@@ -12,6 +12,7 @@ use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 use resolver_core::flow::{Attempt, Route, Waiter};
 
+use crate::counters::{add, Counters};
 use crate::epoll::EventFd;
 use crate::wake_flag::WakeFlag;
 
@@ -21,6 +22,25 @@ pub const EVENT_OCTETS_MAX: usize = 4 << 20;
 
 /// News of workers that may wait; they come at most every 10 ms.
 const NOTICES_MAX: usize = 1024;
+
+/// Bits of a ticket that say which attempt; above them stand the thread's life and the thread.
+const TICKET_LIFE_AT: u32 = 48;
+const TICKET_THREAD_AT: u32 = 56;
+
+/// The ticket of an attempt, which has 48 bits of its own with its thread in one of that thread's lives.
+pub fn ticket_of(thread: u16, life: u8, attempt: u64) -> u64 {
+    u64::from(thread) << TICKET_THREAD_AT | u64::from(life) << TICKET_LIFE_AT | attempt
+}
+
+/// The thread that gave out a ticket.
+pub fn thread_of(ticket: u64) -> usize {
+    (ticket >> TICKET_THREAD_AT) as usize
+}
+
+/// The attempt, by its thread's number for it.
+pub fn attempt_of(ticket: u64) -> u64 {
+    ticket & ((1 << TICKET_LIFE_AT) - 1)
+}
 
 /// Why Python is to go on with an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +162,16 @@ impl Ring {
     /// The descriptor that is readable while events wait.
     pub fn wakeup(&self) -> &EventFd {
         &self.wakeup
+    }
+
+    /// Let Python answer a query; whether there is room for it.
+    pub fn punt(&self, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) -> bool {
+        let event = Event::Query { octets: octets.into(), address, route: Box::new(route) };
+        let is_pushed = self.push(event).is_ok();
+        if is_pushed {
+            add(&counters.punts, 1);
+        }
+        is_pushed
     }
 
     /// Add an event; given back when there is no room.  Never waits.

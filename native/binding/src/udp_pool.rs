@@ -18,6 +18,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
+use smallvec::SmallVec;
 
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
@@ -83,8 +84,8 @@ struct Slot {
     /// No longer picked; closed when nobody waits here.
     is_retired: bool,
     /// IDs waited for and by whom; two lists, so that looking for an ID reads little.
-    ids: Vec<u16>,
-    owners: Vec<Handle>,
+    ids: SmallVec<[u16; 4]>,
+    owners: SmallVec<[Handle; 4]>,
     /// IDs given up before their reply came, oldest first.
     orphans: Vec<u16>,
 }
@@ -374,11 +375,11 @@ impl UdpPools {
                 socket,
                 retire_at: now + SOCKET_AGE_S_MAX,
                 is_retired: false,
-                ids: Vec::new(),
-                owners: Vec::new(),
+                ids: SmallVec::new(),
+                owners: SmallVec::new(),
                 orphans: Vec::new(),
             });
-            match self.epoll.add(fd, handle.to_bits()) {
+            match self.epoll.add_edge(fd, handle.to_bits()) {
                 Ok(()) => Ok(handle),
                 Err(error) => {
                     self.slots.take(handle);
@@ -447,7 +448,7 @@ impl UdpPools {
             }
         }
         add(&self.counters.unexpected, 1);
-        Recipient::All(slot.owners.clone())
+        Recipient::All(slot.owners.to_vec())
     }
 
     /// Whether anybody waits on this socket.
@@ -475,7 +476,7 @@ impl UdpPools {
     pub fn break_all(&mut self, handle: Handle) -> Vec<Handle> {
         let Some(slot) = self.slots.get_mut(handle) else { return Vec::new() };
         slot.ids.clear();
-        let owners = std::mem::take(&mut slot.owners);
+        let owners = std::mem::take(&mut slot.owners).into_vec();
         self.waiting -= owners.len();
         self.close_if_over(handle);
         owners

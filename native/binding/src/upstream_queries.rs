@@ -4,8 +4,9 @@
 //! Python does with a handover.
 //! Theory: each question here has one attempt.  A usable reply ends it.  Whatever else happens, Python gets
 //! all there is to know and a ticket; the attempt's ID stays open for late replies until Python closes it.
+//! A socket is reported when something comes on it, and not again for what is left there: the second look at each
+//! cost as much as the first.  So it is read until it is empty, or nobody waits on it any more.
 
-use std::net::IpAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
@@ -17,29 +18,20 @@ use resolver_core::flow::{
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
-use crate::ring::{Event, Handover, HandoverReason};
+use crate::ring::{attempt_of, ticket_of, Event, Handover, HandoverReason};
 use crate::shared::{Command, Shared, ThreadCounts};
 use crate::slab::{Handle, Slab};
 use crate::timers::Timers;
 use crate::udp_pool::{Read, Recipient, SendError, UdpPools, RECEIVE_OCTETS};
 
 /// Datagrams read from one socket before the next socket's turn.
-const DATAGRAMS_PER_EVENT_MAX: usize = 8;
+const DATAGRAMS_PER_TURN_MAX: usize = 8;
 
 /// A timer may fire this much early, by rounding.
 const TIMER_SLACK_S: f64 = 1e-6;
 
 /// How long an ID is kept open for Python, which is done with any question long before.
 const TICKET_S_MAX: f64 = 60.0;
-
-/// Bits of a ticket that say which attempt; above them stand the thread's life and the thread.
-const TICKET_LIFE_AT: u32 = 48;
-const TICKET_THREAD_AT: u32 = 56;
-
-/// The thread that gave out a ticket.
-pub fn thread_of(ticket: u64) -> usize {
-    (ticket >> TICKET_THREAD_AT) as usize
-}
 
 enum Owner {
     /// Its outcome is judged here.
@@ -80,6 +72,8 @@ pub struct UpstreamQueries<'s> {
     out: Vec<u8>,
     due: Vec<Handle>,
     datagram: Box<[u8; RECEIVE_OCTETS]>,
+    /// Sockets that had more than one turn's share.
+    unread: Vec<Handle>,
     /// Panics caught since this was made.
     pub panics: u32,
     /// The next query to be sent panics.
@@ -115,6 +109,7 @@ impl<'s> UpstreamQueries<'s> {
             out: Vec::new(),
             due: Vec::new(),
             datagram: Box::new([0; RECEIVE_OCTETS]),
+            unread: Vec::new(),
             panics: 0,
             #[cfg(test)]
             panics_next: false,
@@ -132,11 +127,17 @@ impl<'s> UpstreamQueries<'s> {
 
     /// Whether nothing is waited for.
     pub fn is_quiet(&self) -> bool {
-        self.pools.waiting() == 0 && self.in_flight.len() == 0 && self.late_answers.is_quiet()
+        self.pools.waiting() == 0
+            && self.in_flight.len() == 0
+            && self.unread.is_empty()
+            && self.late_answers.is_quiet()
     }
 
-    /// Milliseconds until an attempt may be due; -1: nothing is in flight.
+    /// Milliseconds until an attempt may be due; 0: there is more to read; -1: nothing is in flight.
     pub fn patience_ms(&self, now: f64) -> i32 {
+        if !self.unread.is_empty() {
+            return 0;
+        }
         let held_ms = self.late_answers.patience_ms(now);
         if self.in_flight.len() == 0 {
             return held_ms;
@@ -190,16 +191,25 @@ impl<'s> UpstreamQueries<'s> {
         }
     }
 
-    /// Read what a socket has, at most `DATAGRAMS_PER_EVENT_MAX`.
+    /// Read what is left of the last turn.
+    pub fn read_on(&mut self, turn: &mut LoopContext) {
+        for socket in std::mem::take(&mut self.unread) {
+            self.read(socket, turn);
+        }
+    }
+
+    /// Read what a socket has: all of it, or up to the reply that nobody waits behind.
     pub fn read(&mut self, socket: Handle, turn: &mut LoopContext) {
-        for _ in 0..DATAGRAMS_PER_EVENT_MAX {
+        let was_waited_on = self.pools.is_waited_on(socket);
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
             match self.pools.read(socket, &mut self.datagram) {
                 Read::Empty => return,
                 Read::Broken => {
                     for owner in self.pools.break_all(socket) {
                         self.lose(owner, HandoverReason::Network, turn);
                     }
-                    return;
+                    // The error came first; datagrams may stand behind it.
+                    continue;
                 }
                 Read::Datagram(length) => {
                     let octets = self.datagram.get(..length).unwrap_or_default();
@@ -219,11 +229,12 @@ impl<'s> UpstreamQueries<'s> {
                     }
                 }
             }
-            if !self.pools.is_waited_on(socket) {
-                // Nobody waits here: leave the rest, if any, to the next turn.
+            if was_waited_on && !self.pools.is_waited_on(socket) {
+                // Most likely there is no more.  If there is, it is nobody's, and goes with what comes next.
                 return;
             }
         }
+        self.unread.push(socket);
     }
 
     /// The datagram just read is for `owner`, or may be.
@@ -255,7 +266,7 @@ impl<'s> UpstreamQueries<'s> {
             },
             WaiterReply::Drop => {}
             WaiterReply::Punt => {
-                if !punt(shared, counters, &waiter.octets, waiter.peer.address, waiter.route) {
+                if !shared.ring.punt(counters, &waiter.octets, waiter.peer.address, waiter.route) {
                     add(&counters.ring_full, 1);
                 }
             }
@@ -425,7 +436,7 @@ impl<'s> UpstreamQueries<'s> {
     pub fn obey(&mut self, command: Command, now: f64) {
         match command {
             Command::Close(ticket) => {
-                let owner = Handle::from_bits(ticket & ((1 << TICKET_LIFE_AT) - 1));
+                let owner = Handle::from_bits(attempt_of(ticket));
                 let is_of_python = |flight: &InFlight| matches!(flight.holder, Owner::Python { .. });
                 if self.ticket(owner) == ticket && self.in_flight.get(owner).is_some_and(is_of_python) {
                     self.release(owner);
@@ -480,16 +491,6 @@ impl<'s> UpstreamQueries<'s> {
     }
 
     fn ticket(&self, owner: Handle) -> u64 {
-        u64::from(self.thread) << TICKET_THREAD_AT | u64::from(self.life) << TICKET_LIFE_AT | owner.to_bits()
+        ticket_of(self.thread, self.life, owner.to_bits())
     }
-}
-
-/// Let Python answer a query; whether there is room for it.
-pub fn punt(shared: &Shared, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) -> bool {
-    let event = Event::Query { octets: octets.into(), address, route: Box::new(route) };
-    let is_pushed = shared.ring.push(event).is_ok();
-    if is_pushed {
-        add(&counters.punts, 1);
-    }
-    is_pushed
 }

@@ -192,6 +192,53 @@ fn what_comes_while_no_policy_is_in_force_is_pythons() {
 }
 
 #[test]
+fn a_socket_with_more_than_its_share_is_read_on_in_the_next_turn() {
+    let rig = Rig::new(32);
+    let epoll = Arc::new(Epoll::new().unwrap());
+    let mut upstream_queries = UpstreamQueries::new(&rig.shared, 0, 0, Arc::clone(&epoll), NOW);
+    rig.send(&mut upstream_queries);
+    let mut octets = [0; 512];
+    let (length, peer) = rig.upstream.recv_from(&mut octets).unwrap();
+    for _ in 0..12 {
+        rig.upstream.send_to(&octets[..length], peer).unwrap();
+    }
+    let mut events = crate::epoll::Events::with_room_for(8);
+    epoll.wait(&mut events, 1000).unwrap();
+    let socket = crate::slab::Handle::from_bits(events.number(0).unwrap());
+    let mut counts = ThreadCounts::default();
+    let mut turn = LoopContext { policy: None, counts: &mut counts, now: NOW };
+    upstream_queries.read(socket, &mut turn);
+    // The first is handed over, and the others are late.
+    assert_eq!(rig.shared.ring.drain(32).1.len(), 8);
+    epoll.wait(&mut events, 0).unwrap();
+    assert_eq!(events.number(0), None, "what is left is not reported again");
+    assert_eq!((upstream_queries.is_quiet(), upstream_queries.patience_ms(NOW)), (false, 0));
+    upstream_queries.read_on(&mut turn);
+    assert_eq!(rig.shared.ring.drain(32).1.len(), 4);
+    assert_ne!(upstream_queries.patience_ms(NOW), 0);
+}
+
+#[test]
+fn what_comes_for_nobody_is_read_until_the_socket_is_empty() {
+    let rig = Rig::new(32);
+    let mut upstream_queries = rig.upstream_queries();
+    rig.send(&mut upstream_queries);
+    let mut octets = [0; 512];
+    let (_, peer) = rig.upstream.recv_from(&mut octets).unwrap();
+    rig.look_at_timers(&mut upstream_queries);
+    let handed_over = rig.handover();
+    upstream_queries.obey(Command::Close(handed_over.ticket), DUE);
+    for _ in 0..3 {
+        rig.upstream.send_to(b"junk", peer).unwrap();
+    }
+    let mut counts = ThreadCounts::default();
+    let mut turn = LoopContext { policy: None, counts: &mut counts, now: DUE };
+    upstream_queries.read(crate::slab::Handle::from_bits(0), &mut turn);
+    let unexpected = rig.shared.mailboxes[0].counters.unexpected.load(Ordering::Relaxed);
+    assert_eq!((unexpected, upstream_queries.is_quiet()), (3, true));
+}
+
+#[test]
 fn the_answers_of_one_crowd_leave_tick_by_tick_and_not_in_one_pulse() {
     let rig = Rig::new(8);
     let counters = &rig.shared.mailboxes[0].counters;

@@ -26,7 +26,7 @@ use crate::shared::{
 };
 use crate::slab::Handle;
 use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
-use crate::upstream_queries::{punt, LoopContext, UpstreamQueries};
+use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
 /// Batches per turn: upstreams and timers get their turn after 256 queries.
 const BATCHES_PER_TURN_MAX: usize = 4;
@@ -244,6 +244,7 @@ impl<'s> ThreadLoop<'s> {
         let mut index = 0;
         let (mut upstreams, mut count) = (0, 0);
         // Upstreams first: what they say may answer the queries that wait.
+        self.upstream_queries.read_on(&mut turn);
         while let Some(number) = self.events.number(index) {
             index += 1;
             match number {
@@ -389,7 +390,7 @@ impl<'s> ThreadLoop<'s> {
         for slot in punts.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            if punt(self.shared, self.counters, octets, address, route) {
+            if self.shared.ring.punt(self.counters, octets, address, route) {
                 continue;
             }
             let (flow, now, tallies) = (&self.shared.shared_flow.flow, self.now, &mut counts.tallies);
