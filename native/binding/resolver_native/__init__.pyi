@@ -250,7 +250,10 @@ class Core:
         """
 
     def records_lost(self, *, only_blocked: bool) -> int:
-        """Records that found no room in their thread's buffer; `only_blocked`: that a rule blocked, or would have."""
+        """Records that found no room in their thread's buffer.
+
+        `only_blocked`: those that a rule blocked, or would have.
+        """
 
     def late(self) -> dict[str, list[int]]:
         """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
