@@ -390,9 +390,9 @@ def test_the_shipped_file_for_logrotate_turns_all_kinds_of_files(
                     what="new files are made",
                 )
         stop(server)
-    for path, name in ((logs / "q.dnstap.1", b"first"), (logs / "q.dnstap", b"second")):
+    for path, wanted in ((logs / "q.dnstap.1", b"first"), (logs / "q.dnstap", b"second")):
         [message] = messages_in(path.read_bytes(), is_file=True)
-        assert name in message["message"]["query_message"]
+        assert wanted in message["message"]["query_message"]
 
 
 def test_a_file_turns_by_itself_and_no_record_is_lost(upstream: SlowUpstream, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def record(verdict: Verdict = PASS, **changes: Any) -> Record:
     return made._replace(**changes)
 
 
-def denied(verdict: Verdict, rcode: int = 3, **changes: Any) -> Record:
+def denied(verdict: Verdict, rcode: int | None = 3, **changes: Any) -> Record:
     return record(verdict, rcode=rcode, source="policy", **changes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -41,7 +42,7 @@ class ScriptedOutlet:
         self.breaks: list[Broken | None] = []
         self.dead: Broken | None = None
         self.waits: list[float] = []
-        self.on_wait = lambda: None
+        self.on_wait: Callable[[], None] = lambda: None
         self.taken = threading.Event()
 
     def open(self) -> None:

@@ -103,7 +103,7 @@ def payloads_in(octets: bytes, *, is_file: bool = False, is_cut: bool = False) -
     """What data frames hold; `is_file`: between START and STOP.  `is_cut`: STOP may be missing."""
     payloads = []
     at = 0
-    controls = []
+    controls: list[str] = []
     while at < len(octets):
         length, at = _number(octets, at)
         if length:
