@@ -12,12 +12,14 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
-
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from typing import TYPE_CHECKING, Final
 
 from resolver.blocklist.access import mode_objection
 from resolver.portions import open_regular, read_up_to
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 KEY_OCTETS: Final = 32
 """Two keys of AES-128."""
@@ -49,6 +51,9 @@ class PrefixCipher:
         if key[:half] == key[half:]:
             # The two would cancel each other out (§6.2.2).
             raise BadKey("its two halves are the same, so it would hide nothing")
+        # Imported late: time at the start that only those need to spend who encrypt.
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
         self._halves = [Cipher(algorithms.AES(part), modes.ECB()) for part in (key[:half], key[half:])]
         self.encrypt = lru_cache(ADDRESSES_KNOWN_MAX)(self._encrypt)
         """A packed address, encrypted, in its family; an IPv4 address mapped to IPv6 is IPv4."""
@@ -70,7 +75,7 @@ class PrefixCipher:
         return (bits ^ mask).to_bytes(len(address))
 
     @staticmethod
-    def _run(cipher: Cipher[modes.ECB], blocks: bytes) -> bytes:
+    def _run(cipher: Cipher[ECB], blocks: bytes) -> bytes:
         encryptor = cipher.encryptor()
         return encryptor.update(blocks) + encryptor.finalize()
 
