@@ -13,7 +13,7 @@ the raw readings.  Parts:
   register a reload of a register of --names records under load, both engines; only when named
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
-  records  what the query log costs the native engine; only when named
+  records  what query records cost the native engine, sink by sink; only when named
   block_page  what a flood on the block page does to the waits of hits; only when named
   gates    what each step of the Python engine costs; only when named
   suggestions  how well look-alikes are found, on names that others collected; only when named
@@ -44,7 +44,7 @@ from benchmarks.markdown import label_of, with_versions
 from benchmarks.measure import server_cores
 from benchmarks.packages import commands_inside
 from benchmarks.page import CHART, CHART_TITLE, page, panels
-from benchmarks.records import measure_records
+from benchmarks.records import RATES, SINKS, measure_records
 from benchmarks.reload import REGISTER, measure_reloads
 from benchmarks.side_by_side import (
     QUERIES_PER_S,
@@ -59,17 +59,9 @@ from benchmarks.starts import measure_lists, measure_starts
 from benchmarks.workload import Workload
 
 PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
-PARTS_WHEN_NAMED = (
-    "lists",
-    "register",
-    "gathering",
-    "records",
-    "block_page",
-    "gates",
-    "suggestions",
-    "abuse",
-    "render",
-)
+PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "block_page", "gates", "suggestions", "abuse"}
+"""What they read is printed."""
+PARTS_WHEN_NAMED = ("lists", *sorted(PARTS_WITHOUT_A_PAGE), "render")
 ENGINES = ("native", "python")
 VARIANTS_OF_CONTEST = ("plain", "edns", "do", "ipv6")
 NAMES_MANY = 10_000_000
@@ -114,6 +106,8 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--start-minutes", type=float, default=3.0, help="a peer that takes longer is skipped"
     )
+    parser.add_argument("--sinks", default=",".join(SINKS), help="of query records, for `records`")
+    parser.add_argument("--rates", default=",".join(map(str, RATES)), help="per second, for `records`")
     parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
     parser.add_argument("--out", type=Path, default=results.OUT, help="for the raw readings")
     parser.add_argument(
@@ -130,12 +124,15 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         ("loads", arguments.loads.split(","), LOADS),
         ("variants", arguments.variants.split(","), tuple(VARIANTS)),
         ("attacks", arguments.attacks.split(","), tuple(ATTACKS)),
+        ("sinks", arguments.sinks.split(","), SINKS),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
             parser.error(f"unknown {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
     arguments.commands, arguments.contestants = commands, list(dict.fromkeys(wanted))
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
+    arguments.sinks = arguments.sinks.split(",")
+    arguments.rates = [int(rate) for rate in arguments.rates.split(",")]
     # Only what is whole goes to the page that is shipped.
     is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
     arguments.parts = arguments.parts or list(PARTS)
@@ -235,7 +232,9 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
         results.save(arguments.out, "gathering", document)
         print(gathering_table(document["readings"]))
     if "records" in parts:
-        readings = measure_records(directory, arguments.names, length["records"])
+        readings = measure_records(
+            directory, arguments.names, length["records"], arguments.sinks, arguments.rates
+        )
         results.save(arguments.out, "records", {"names": arguments.names, "readings": readings})
     if "block_page" in parts:
         readings = measure_block_page(directory, _wanted_engines(arguments), length["block_page"])

@@ -119,8 +119,11 @@ class Records(Protocol):
 
     def __len__(self) -> int: ...
 
-    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
-        """A line of the query log for each; made without the GIL."""
+    def count(self, *, only_blocked: bool) -> int:
+        """How many there are; `only_blocked`: that a rule blocked, or would by a shadow rule."""
+
+    def written(self, look: Any, offset_s: float) -> tuple[bytes, int]:
+        """What a reader gets who wants them to look so, and of how many records that is; without the GIL."""
 
 
 class Core(NativeGates, Protocol):
@@ -163,8 +166,8 @@ class Core(NativeGates, Protocol):
     def take_records(self) -> Records:
         """Records that wait, a bounded part of each thread's; none: there are none."""
 
-    @property
-    def records_lost(self) -> int: ...
+    def records_lost(self, *, only_blocked: bool) -> int:
+        """Records that found no room; `only_blocked`: that a rule blocked, or would by a shadow rule."""
 
     def late(self) -> dict[str, list[int]]: ...
 
@@ -215,3 +218,4 @@ class NativeModule(Protocol):
     Cache: Any
     Core: Any
     Plane: Any
+    RecordLook: Any

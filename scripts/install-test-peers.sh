@@ -24,6 +24,10 @@ want dnsdist dnsdist
 want chromium chromium
 want pdftotext poppler-utils
 want openssl openssl
+want dnstap-ldns dnstap-ldns
+want dnstap golang-github-dnstap-golang-dnstap-cli
+want fstrm_capture fstrm-bin
+want logrotate logrotate
 # The load generator and the echo of the benchmarks are compiled where they run.
 want gcc "gcc libc6-dev"
 want taskset util-linux

@@ -44,6 +44,8 @@ class SchemaKind(StrEnum):
 
     BLOCKLIST = "blocklist"
     SETTINGS = "settings"
+    RECORDS = "records"
+    """One line of a sink of type jsonl."""
 
 
 class ExportFormat(StrEnum):
@@ -204,7 +206,7 @@ def schema(
         typer.Option("--output", metavar="FILE", help="The file to write; default: standard output."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a file, for editors."""
+    """Print the JSON Schema of a file, for editors; `records`: of a line of query records."""
     from resolver.cli.check import print_schema
 
     raise typer.Exit(print_schema(kind.value, output))

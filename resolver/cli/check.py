@@ -37,6 +37,7 @@ from resolver.publishing.compiler import compile_policy
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
 from resolver.server.parts import source_ports_of
+from resolver.sinks.schema import records_schema
 
 
 def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as_json: bool) -> int:
@@ -143,8 +144,9 @@ def default_state_dir() -> Path | None:
 
 
 def print_schema(kind: str, output: Path | None) -> int:
-    """Print the JSON Schema of `blocklist` or `settings`, or write it to `output`; the exit code."""
-    schema = blocklist_schema() if kind == "blocklist" else settings_schema()
+    """Print the JSON Schema of `blocklist`, `settings` or `records`, or write it; the exit code."""
+    schemas = {"blocklist": blocklist_schema, "settings": settings_schema, "records": records_schema}
+    schema = schemas[kind]()
     text = json.dumps(schema, indent=2) + "\n"
     if output is None:
         print(text, end="")
@@ -154,6 +156,9 @@ def print_schema(kind: str, output: Path | None) -> int:
     except OSError as error:
         print(f"{output}: {error.strerror}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    if kind == "records":
+        print(f"{output}: written")
+        return EXIT_FINE
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
     print(f"{SCHEMA_MARK}{output.name}")
     return EXIT_FINE

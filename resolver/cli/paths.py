@@ -1,7 +1,7 @@
 """The files and folders that settings name: are they there, and can they be used.
 
-Knows: `blocklist`, `state_dir`, the commands of `acknowledge`, the line of each in the settings.  Does not
-know: what stands in them.
+Knows: `blocklist`, `state_dir`, files of keys, the commands of `acknowledge`, the line of each in the
+settings.  Does not know: what stands in the first two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from resolver.acknowledging.command import unsafe
 from resolver.config.settings import Settings, key_line
 from resolver.problems import Problem, show
+from resolver.server.query_records import key_problems
 
 
 def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
@@ -30,6 +31,10 @@ def path_problems(config: Path, settings: Settings) -> dict[str, Problem]:
             default = "" if line else " (the default)"
             text = f"{key}: {show(str(path))}{default} {message}"
             problems[key] = Problem(str(config), line, text, "error" if is_error else "warning")
+    for place, message in key_problems(settings):
+        key = ".".join(part for part in place if isinstance(part, str))
+        problem = Problem(str(config), key_line(config, *place), f"{key}: {message}", "error")
+        problems[".".join(map(str, place))] = problem
     return problems
 
 

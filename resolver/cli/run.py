@@ -81,7 +81,11 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter) -> int:
     # Before anything that takes time: a stop while loading is a stop, not a crash.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    server = Server(settings, engine=choice.engine, native=choice.module, log_writer=writer)
+    try:
+        server = Server(settings, engine=choice.engine, native=choice.module, log_writer=writer)
+    except CannotStart as error:
+        _say(settings, "error", error.reasons)
+        return EXIT_BAD_INPUT
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     starting = loop.create_task(server.start())
     stopped = loop.create_task(stopping.wait())

@@ -23,6 +23,14 @@ from resolver.config.answer_settings import (
     StructuredErrorsSection,
     check_structured_errors,
 )
+from resolver.config.recordsinks import (
+    KEY_FILE,
+    SHOWN_CLIENTS,
+    QueryRecordSinks,
+    ShownClientsWord,
+    check_sinks,
+    key_objection,
+)
 from resolver.config.settingvalues import (
     Addresses,
     BootstrapServers,
@@ -179,9 +187,8 @@ class Log(Section):
     )
     format: Literal["text", "json"] = setting("text", "One line per event: words, or one JSON object.")
     queries: Literal["none", "blocked", "all"] = setting("none", "Which queries are written.")
-    clients: Literal["hidden", "network", "full"] = setting(
-        "hidden", "How much of a client's address is written: nothing, its /24 or /48, all."
-    )
+    clients: ShownClientsWord = setting("hidden", SHOWN_CLIENTS)
+    key_file: PathText | None = setting(None, KEY_FILE)
 
 
 class SuggestionSection(Section):
@@ -328,6 +335,9 @@ class Settings(Section):
     )
     resinfo: ResinfoSection = setting(ResinfoSection(), "Resolver information (RFC 9606) at resolver.arpa.")
     suggestions: SuggestionSection = setting(SuggestionSection(), "Look-alikes of listed exchanges.")
+    query_records: QueryRecordSinks = setting(
+        (), "Who else gets records of what was asked and answered, up to 8 sinks."
+    )
     http: Http = setting(Http(), "The pages of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
     block_page: BlockPageSection = setting(BlockPageSection(), "The page that blocked people see.")
@@ -354,7 +364,7 @@ def load_settings(path: Path, *, octets: bytes | None = None) -> tuple[Settings 
     return (None if findings.error_count else settings), findings.in_order()
 
 
-def key_line(path: Path, *keys: str) -> int:
+def key_line(path: Path, *keys: str | int) -> int:
     """The line at which a key stands in a settings file; 0 where it does not, so that its default holds."""
     tree, _ = read_yaml(path)
     return line_of(tree, keys, 0)
@@ -436,6 +446,10 @@ def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]
             message = f"block_page.listen: {endpoint} is taken by {taken[endpoint]}"
             findings.error(line("block_page", "listen", index), message)
         taken[endpoint] = "block_page.listen, too"
+    check_sinks(settings.query_records, findings, line)
+    if objection := key_objection(settings.log.clients, settings.log.key_file):
+        key = "key_file" if settings.log.key_file else "clients"
+        findings.error(line("log", key), f"log.{key}: {objection}")
 
 
 def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:

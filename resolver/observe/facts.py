@@ -235,6 +235,8 @@ class SinkFacts:
     """Records that reached their end."""
     lost: int
     """Records lost for want of room, or to a reader that is gone."""
+    trouble: str = ""
+    """Why its records reach nobody now; empty: they do."""
 
 
 SUGGESTION_STATES = ("open", "weak", "dismissed")

@@ -433,6 +433,13 @@ METRICS: Final = (
         "",
         series.block_page_restarts,
     ),
+    labelled(
+        "gauge",
+        "resolver_query_records_sink_up",
+        "1: query records reach their reader; 0: its file or connection is broken, or it takes nothing.",
+        "sink",
+        series.query_records_up,
+    ),
     native(
         "resolver_native_punted_queries_total",
         "Queries that the native plane left to Python.",

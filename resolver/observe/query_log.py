@@ -1,55 +1,43 @@
 """The query log: off unless asked for, and then one line per query.
 
-Knows: how records become lines, how much of a client is shown.  Does not know: sockets, how answers are made,
-which records are wanted.
+Knows: how records become lines.  Does not know: sockets, how answers are made, how clients are shown.
 `native/core/src/records/lines.rs` makes the same octets of the native plane's records.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from resolver.observe.clients import ShownClients
 from resolver.observe.log import LINE_FORMATS, LineAccount, LogWriter
-from resolver.observe.records import Record, Taken, has_hit
+from resolver.observe.records import Record, Taken, blocked_of, count_of
 from resolver.observe.tally import OTHER, QTYPE_LABELS, RCODE_LABELS, hits_of
 from resolver.wire.names import name_to_text
 from resolver.wire.query import Malformed, parse_query
 
-IPV4_NETWORK_BITS: Final = 24
-IPV6_NETWORK_BITS: Final = 48
-"""How much of an address `clients: network` keeps: a site, not a person."""
-
-_NETWORK_BITS: Final = {4: IPV4_NETWORK_BITS, 16: IPV6_NETWORK_BITS}
-"""By the octets of the address."""
-
-
-_HITS: Final = {
-    "text": re.compile(rb"^.* (?:shadow_)?(?:exchange|list)=.*\n", re.MULTILINE),
-    "json": re.compile(rb'^.*, "(?:shadow_)?(?:exchange|list)": .*\n', re.MULTILINE),
-}
-"""Lines of the native plane that tell of a rule; no octets of a query can write such words, for blanks and
-quotes come escaped."""
-
 
 class QueryLog:
-    """The sink that writes a line for each record; see `records.Sink`.
-
-    `clients`: `hidden`, `network` or `full`.  `only_blocked`: it writes only what a rule blocks,
-    or would by a shadow rule.
-    """
+    """The sink that writes a line for each record; see `records.Sink`."""
 
     name: Final = "log"
+    trouble: Final = ""
 
     def __init__(
-        self, writer: LogWriter, *, clients: str, line_format: str, only_blocked: bool = False
+        self,
+        writer: LogWriter,
+        *,
+        clients: ShownClients,
+        line_format: str,
+        only_blocked: bool = False,
+        native_look: Any = None,
     ) -> None:
+        """`native_look`: the same look for the native plane's records, if there is a plane."""
         self._writer = writer
         self._clients = clients
         self._format = line_format
-        self._only_blocked = only_blocked
+        self.only_blocked = only_blocked
+        self._native_look = native_look
         self._account = LineAccount()
         self._given_up = 0
 
@@ -64,26 +52,27 @@ class QueryLog:
     def write(self, taken: Taken, offset_s: float) -> None:
         # No line is made for a reader that has stopped reading.
         if not self._writer.has_room:
-            self.give_up(len(taken))
+            self.give_up(count_of(taken, only_blocked=self.only_blocked))
             return
-        count = len(taken)
         if isinstance(taken, list):
-            records = [record for record in taken if has_hit(record.verdict)] if self._only_blocked else taken
-            count = len(records)
-            lines = lines_of(records, self._format, self._clients, offset_s)
+            records = blocked_of(taken) if self.only_blocked else taken
+            lines, count = lines_of(records, self._format, self._clients, offset_s), len(records)
         else:
-            lines = taken.lines(self._format, self._clients, offset_s)
-            if self._only_blocked:
-                hits = _HITS[self._format].findall(lines)
-                count, lines = len(hits), b"".join(hits)
+            lines, count = taken.written(self._native_look, offset_s)
         if count:
             self._writer.put_lines(lines, count, self._account)
 
     def give_up(self, count: int) -> None:
         self._given_up += count
 
+    def start(self) -> None:
+        """The writer starts by itself."""
 
-def lines_of(records: Sequence[Record], line_format: str, clients: str, offset_s: float) -> bytes:
+    def close(self, wait_s: float) -> None:
+        """The writer is closed by whoever has it."""
+
+
+def lines_of(records: Sequence[Record], line_format: str, clients: ShownClients, offset_s: float) -> bytes:
     """A line for each record; `offset_s`: wall time less monotonic time."""
     format_line = LINE_FORMATS[line_format]
     return "".join(
@@ -92,11 +81,12 @@ def lines_of(records: Sequence[Record], line_format: str, clients: str, offset_s
     ).encode()
 
 
-def _fields(record: Record, clients: str) -> dict[str, object]:
+def _fields(record: Record, clients: ShownClients) -> dict[str, object]:
     query = parse_query(record.octets)
     fields: dict[str, object] = {}
-    if clients != "hidden":
-        fields["client"] = shown_client(record.peer.address, clients)
+    client = clients.text(record.peer.address)
+    if client is not None:
+        fields["client"] = client
     fields["transport"] = record.peer.transport.label
     if isinstance(query, Malformed):
         fields["malformed"] = query.reason
@@ -114,11 +104,3 @@ def _fields(record: Record, clients: str) -> dict[str, object]:
             fields[prefix + hit.kind] = hit.label
             fields[prefix + "action"] = hit.action
     return fields
-
-
-def shown_client(address: bytes, clients: str) -> str:
-    """A packed address as `full`, or as its `network` only."""
-    whole = ipaddress.ip_address(address)
-    if clients == "full":
-        return str(whole)
-    return str(ipaddress.ip_network((whole, _NETWORK_BITS[len(address)]), strict=False))

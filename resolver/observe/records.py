@@ -78,6 +78,8 @@ class Record(NamedTuple):
     source: str
     """Where the answer came from; of a drop the reason."""
     verdict: Verdict
+    tail: bytes | None = None
+    """The answer behind its ID; None: it was dropped, or nobody wants answers."""
 
 
 class RecordBuffer:
@@ -87,20 +89,24 @@ class RecordBuffer:
         self,
         *,
         only_blocked: bool,
+        has_answers: bool = False,
         now: Callable[[], float] = time.monotonic,
         records_max: int = WAITING_RECORDS_MAX,
         octets_max: int = WAITING_OCTETS_MAX,
     ) -> None:
-        """`only_blocked`: note what a rule blocks, or would by a shadow rule, and nothing else."""
+        """`only_blocked`: note what a rule blocks, or would by a shadow rule, and nothing else.
+
+        `has_answers`: with the answers.
+        """
         self._only_blocked = only_blocked
+        self._has_answers = has_answers
         self._now = now
         self._records: deque[Record] = deque()
         self._records_max = records_max
         self._octets_max = octets_max
         # Each is written by one thread alone.
         self._octets_noted = self._octets_taken = 0
-        self.lost = 0
-        """Records that found no room."""
+        self._lost = self._lost_hits = 0
 
     def note(self, peer: Peer, octets: bytes, outcome: Respond | Drop) -> None:
         """Keep what became of the query `octets`, if that is wanted and there is room; never waits."""
@@ -109,38 +115,60 @@ class RecordBuffer:
             return
         if verdict is not PASS and (verdict is AUDITED or is_confidential(verdict)):
             return
-        if (
-            len(self._records) >= self._records_max
-            or self._octets_noted - self._octets_taken + len(octets) > self._octets_max
-        ):
-            self.lost += 1
-            return
-        self._octets_noted += len(octets)
         if type(outcome) is Respond:
-            record = Record(self._now(), peer, octets, outcome.rcode, outcome.source.value, verdict)
+            tail = outcome.tail if self._has_answers else None
+            record = Record(self._now(), peer, octets, outcome.rcode, outcome.source.value, verdict, tail)
         else:
             assert isinstance(outcome, Drop)
             record = Record(self._now(), peer, octets, None, outcome.reason, verdict)
+        size = _octets_in(record)
+        if (
+            len(self._records) >= self._records_max
+            or self._octets_noted - self._octets_taken + size > self._octets_max
+        ):
+            self._lost += 1
+            self._lost_hits += verdict is not PASS and has_hit(verdict)
+            return
+        self._octets_noted += size
         self._records.append(record)
+
+    def lost(self, *, only_blocked: bool = False) -> int:
+        """Records that found no room; `only_blocked`: that a rule blocked, or would by a shadow rule."""
+        return self._lost_hits if only_blocked else self._lost
 
     def take(self) -> list[Record]:
         """The oldest records, a bounded number of them; empty: none wait."""
         records = self._records
         taken = [records.popleft() for _ in range(min(len(records), RECORDS_PER_TURN_MAX))]
-        self._octets_taken += sum(len(record.octets) for record in taken)
+        self._octets_taken += sum(map(_octets_in, taken))
         return taken
+
+
+def _octets_in(record: Record) -> int:
+    return len(record.octets) + len(record.tail or b"")
 
 
 Taken = list[Record] | Records
 """What a source gave at one time: Python's own records, or the native plane's."""
 
 
+def blocked_of(records: list[Record]) -> list[Record]:
+    """Those that a rule blocked, or would by a shadow rule."""
+    return [record for record in records if record.verdict is not PASS and has_hit(record.verdict)]
+
+
+def count_of(taken: Taken, *, only_blocked: bool) -> int:
+    """How many records there are; `only_blocked`: that a rule blocked, or would by a shadow rule."""
+    if isinstance(taken, list):
+        return len(blocked_of(taken)) if only_blocked else len(taken)
+    return taken.count(only_blocked=only_blocked)
+
+
 class Source(Protocol):
     """Where records wait."""
 
-    @property
-    def lost(self) -> int:
-        """Records that found no room."""
+    def lost(self, *, only_blocked: bool) -> int:
+        """Records that found no room; `only_blocked`: that a rule blocked, or would by a shadow rule."""
 
     def take(self) -> Taken:
         """The oldest that wait, a bounded number of them; under `RECORDS_PER_TURN_MAX`: those were all."""
@@ -152,6 +180,10 @@ class Sink(Protocol):
     @property
     def name(self) -> str:
         """The metric label."""
+
+    @property
+    def only_blocked(self) -> bool:
+        """Whether it wants only what a rule blocked, or would by a shadow rule."""
 
     @property
     def written(self) -> int:
@@ -166,6 +198,16 @@ class Sink(Protocol):
 
     def give_up(self, count: int) -> None:
         """Count so many records as lost, for a defect of this sink or before it."""
+
+    @property
+    def trouble(self) -> str:
+        """Why its records reach nobody now; empty: they do."""
+
+    def start(self) -> None:
+        """Be ready for records."""
+
+    def close(self, wait_s: float) -> None:
+        """Pass on what it has, for at most `wait_s`."""
 
 
 class RecordReader:
@@ -190,6 +232,8 @@ class RecordReader:
 
     def start(self) -> None:
         """Begin to read."""
+        for sink in self._sinks:
+            sink.start()
         self._thread.start()
 
     def close(self, wait_s: float = CLOSE_WAIT_S) -> None:
@@ -197,11 +241,21 @@ class RecordReader:
         self._closed_by = time.monotonic() + wait_s
         self._closing.set()
         self._thread.join(wait_s)
+        closers = [threading.Thread(target=sink.close, args=(wait_s,), daemon=True) for sink in self._sinks]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join(wait_s)
 
     def facts(self) -> tuple[SinkFacts, ...]:
         """What each sink was given; a record that found no room in a buffer is lost to all of them."""
-        before = sum(source.lost for source in self._sources)
-        return tuple(SinkFacts(sink.name, sink.written, before + sink.lost) for sink in self._sinks)
+        return tuple(
+            SinkFacts(sink.name, sink.written, self._lost_before(sink) + sink.lost, sink.trouble)
+            for sink in self._sinks
+        )
+
+    def _lost_before(self, sink: Sink) -> int:
+        return sum(source.lost(only_blocked=sink.only_blocked) for source in self._sources)
 
     def drain(self) -> None:
         """Hand on all that waits now, a part of each source in turn: a full one keeps no other waiting."""
@@ -237,7 +291,7 @@ class RecordReader:
                 sink.write(taken, offset_s)
             except Exception:
                 # Nor is one sink's the others'.
-                sink.give_up(count)
+                sink.give_up(count_of(taken, only_blocked=sink.only_blocked))
                 self._show_defect()
         if isinstance(taken, list) and not self._closing.is_set():
             time.sleep(PAUSE_S)

@@ -119,6 +119,11 @@ def suggestions(facts: Facts) -> Iterable[Sample]:
     return [((state,), count) for state, count in facts.suggestions.items()]
 
 
+def query_records_up(facts: Facts) -> Iterable[Sample]:
+    """Whether the records of each sink reach somebody."""
+    return [((sink.name,), not sink.trouble) for sink in facts.sinks]
+
+
 def upstream_states(facts: Facts) -> Iterable[Sample]:
     """Whether each upstream answers."""
     return [((upstream.name,), upstream.is_up) for upstream in facts.upstreams]

@@ -26,6 +26,7 @@ from resolver.policy.image import EVERYBODY, GROUPS_MAX, Effect, Image, Tier
 from resolver.policy.trace import Trace, trace_name
 from resolver.policy.verdict import (
     PASS,
+    Cause,
     Exemption,
     PolicyAction,
     PolicyRule,
@@ -191,7 +192,7 @@ class PolicyTable:
                 verdict = Verdict.__new__(Verdict)
                 verdict.action = action
                 verdict.match = match
-                verdict.shadow = verdict.over_stream = None
+                verdict.shadow = verdict.over_stream = verdict.cause = None
                 verdict.exemption = NOT_EXEMPT
                 verdict.denied = qname
                 verdict.nxdomain_ok = form is not EXACT
@@ -356,6 +357,7 @@ class PolicyTable:
                     on_chain and verdict.nxdomain_ok,
                     valid_until,
                     kept_links if on_chain else len(links),
+                    cause=None if on_chain else Cause(name),
                 )
                 if verdict.action is not TCP_ONLY:
                     return
@@ -363,7 +365,7 @@ class PolicyTable:
         for address in addresses:
             if not (networks := self.networks_around(address)):
                 continue
-            match, address_shadow, changes_at = self._judge_address(networks, skip_lists)
+            match, bits, address_shadow, changes_at = self._judge_address(networks, skip_lists)
             valid_until = min(valid_until, changes_at)
             if shadow is None:
                 shadow = address_shadow
@@ -371,7 +373,9 @@ class PolicyTable:
                 # An address speaks of one type only, so the name may still exist: never NXDOMAIN.
                 end = response.name_at_end
                 action = match.rule.action
-                yield Verdict(action, match, shadow, Exemption.NONE, end, False, valid_until, len(links))
+                spoken = Verdict(action, match, shadow, Exemption.NONE, end, False, valid_until, len(links))
+                spoken.cause = Cause(address, bits)
+                yield spoken
                 if action is not TCP_ONLY:
                     return
                 skip_lists = True
@@ -410,11 +414,12 @@ class PolicyTable:
 
     def _judge_address(
         self, networks: list[tuple[int, int, bytes, int]], skip_lists: bool
-    ) -> tuple[RuleMatch | None, RuleMatch | None, float]:
-        """The enforced rule, the shadow rule, and when either may change."""
+    ) -> tuple[RuleMatch | None, int, RuleMatch | None, float]:
+        """The enforced rule and its network's bits, the shadow rule, and when either may change."""
         winner = second = None
+        bits = 0
         valid_until = math.inf
-        for class_id, line, network, _ in networks:
+        for class_id, line, network, length in networks:
             origin, rule, is_enforced, is_counted, _, changes_at = self._class_states[class_id]
             if skip_lists and origin.tier is Tier.LISTS:
                 continue
@@ -425,10 +430,10 @@ class PolicyTable:
                 continue
             match = RuleMatch(rule, None, network, origin.file, line)
             if is_enforced and winner is None:
-                winner = match
+                winner, bits = match, length
             if is_counted and second is None:
                 second = match
-        return winner, None if second is winner else second, valid_until
+        return winner, bits, None if second is winner else second, valid_until
 
 
 def is_protected(verdict: Verdict) -> bool:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 CONFIDENTIAL = "confidential"
 """The label and the name of every rule whose orders are all confidential."""
@@ -177,6 +178,15 @@ class RuleMatch:
     line: int
 
 
+class Cause(NamedTuple):
+    """What of an answer a rule spoke of, where that is neither the question's name nor one of its chain."""
+
+    value: bytes
+    """The target of a service record, wire form, lower case; or a packed address."""
+    network_bits: int = 0
+    """Of an address: the prefix of the network that the rule names."""
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Verdict:
     """What the rules say of one name, or of one response.  Treat as immutable, as `RuleMatch`.
@@ -200,6 +210,8 @@ class Verdict:
     """Response side: how many links of the chain stay in the answer before the denied name."""
     over_stream: Verdict | None = None
     """With `TCP_ONLY`: what holds for a client that asks over a stream transport."""
+    cause: Cause | None = None
+    """Response side: what the rule spoke of, if that is no name of the chain."""
 
     @property
     def is_blocked(self) -> bool:

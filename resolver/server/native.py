@@ -31,7 +31,8 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_resinfo, make_structured_errors, recorded_queries
+from resolver.server.parts import make_resinfo, make_structured_errors
+from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
@@ -90,7 +91,8 @@ class NativeEngine:
             in_flight_max=settings.limits.in_flight_max,
             waiters_max=WAITERS_MAX,
             waiting_max=WAITING_MAX,
-            query_records=recorded_queries(settings),
+            query_records=queries_recorded(settings),
+            record_details=wants_answers(settings),
             rotate_addresses=cache.rotate_addresses,
             audit_secret=audit_secret,
             structured_errors=None if structured is None else structured.fields,
@@ -264,10 +266,9 @@ class NativeEngine:
         """What its threads have recorded."""
         return self._core.take_records()
 
-    @property
-    def lost(self) -> int:
+    def lost(self, *, only_blocked: bool) -> int:
         """Records that found no room."""
-        return self._core.records_lost
+        return self._core.records_lost(only_blocked=only_blocked)
 
     # What monitoring shows.
 

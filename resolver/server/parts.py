@@ -6,8 +6,6 @@ Only what takes nothing but settings is made here; `explain` makes the same part
 
 from __future__ import annotations
 
-from typing import Literal
-
 from resolver.blocklist.told import ORGANIZATION_OCTETS_MAX, member
 from resolver.cache import ResponseCache
 from resolver.config.settings import Settings, UpstreamServer
@@ -27,6 +25,7 @@ from resolver.local import LocalNames
 from resolver.local.resinfo import resinfo_rdata
 from resolver.observe.records import RecordBuffer
 from resolver.policy.structured import StructuredErrors
+from resolver.server.query_records import queries_recorded, wants_answers
 from resolver.wire.names import name_to_text
 
 SUB_ERRORS = {"network": 5, "dns": 6}
@@ -44,15 +43,12 @@ def make_cache(settings: Settings, memo_octets: int) -> ResponseCache:
     )
 
 
-def recorded_queries(settings: Settings) -> Literal["none", "blocked", "all"]:
-    """Which queries are recorded, for whoever reads records: the log, or who looks for look-alikes."""
-    return "all" if settings.suggestions.enabled else settings.log.queries
-
-
 def make_record_buffer(settings: Settings) -> RecordBuffer | None:
     """Where Python's own queries are recorded; None: they are not."""
-    queries = recorded_queries(settings)
-    return None if queries == "none" else RecordBuffer(only_blocked=queries == "blocked")
+    queries = queries_recorded(settings)
+    if queries == "none":
+        return None
+    return RecordBuffer(only_blocked=queries == "blocked", has_answers=wants_answers(settings))
 
 
 def make_plan(settings: Settings) -> ForwardPlan:

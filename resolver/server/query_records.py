@@ -1,18 +1,26 @@
 """The query records of one server: put together from its settings, started, stopped.
 
-Knows: which sinks the settings ask for, which engines have records.  Does not know: what a record is.
+Knows: which sinks the settings ask for, which engines have records.  Does not know: what a record is, what a
+sink makes of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+from resolver import __version__
+from resolver.config.recordsinks import QueryRecordSink
 from resolver.config.settings import Settings
 from resolver.observe.facts import SinkFacts
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
 from resolver.observe.records import RecordBuffer, RecordReader, Sink, Source
-from resolver.server.parts import recorded_queries
+from resolver.server.suggestion_sink import SuggestionSink
+from resolver.sinks.ipcrypt import BadKey, read_key
+from resolver.sinks.making import Maker, Way, shown_clients
 
 
 class QueryRecords:
@@ -26,20 +34,20 @@ class QueryRecords:
         *,
         buffer: RecordBuffer,
         wall: Callable[[], float],
-        others: Sequence[Sink] = (),
+        record_look: Any = None,
+        suggestions: SuggestionSink | None = None,
     ) -> None:
         """`native`: the records of the native plane; None: there is none.  `buffer`: those of Python.
 
-        `others`: sinks besides the log, who take every record.
+        `record_look`: the plane's class `RecordLook`.  `suggestions`: who counts look-alikes.
+        Raises `BadKey`.
         """
-        log = settings.log
         sources = [buffer] if native is None else [native, buffer]
-        sinks = list(others)
-        if log.queries != "none":
-            only_blocked = log.queries == "blocked" and recorded_queries(settings) != "blocked"
-            sinks.append(
-                QueryLog(writer, clients=log.clients, line_format=log.format, only_blocked=only_blocked)
-            )
+        maker = Maker(socket.gethostname(), __version__, record_look)
+        sinks = list(_sinks(settings, writer, maker))
+        if suggestions is not None:
+            suggestions.native_look = maker.native_look("text", "hidden", None, only_blocked=False)
+            sinks.append(suggestions)
         self._reader = RecordReader(sources, sinks, wall=wall)
         self._is_started = False
 
@@ -49,10 +57,77 @@ class QueryRecords:
         self._reader.start()
 
     def close(self) -> None:
-        """Read what is left, within a quarter of a second."""
+        """Read what is left and pass it on, each within a quarter of a second."""
         if self._is_started:
             self._reader.close()
 
     def facts(self) -> tuple[SinkFacts, ...]:
         """What each sink was given and what it lost."""
         return self._reader.facts()
+
+    def remark(self) -> str:
+        """Which sinks pass nothing on, and why; empty: none."""
+        return "; ".join(f"{sink.name}: {sink.trouble}" for sink in self.facts() if sink.trouble)
+
+
+def queries_recorded(settings: Settings) -> str:
+    """Which queries somebody wants: `none`, `blocked` or `all`."""
+    wanted = {settings.log.queries, *(sink.queries for sink in settings.query_records)}
+    if settings.suggestions.enabled:
+        wanted.add("all")
+    return next(word for word in ("all", "blocked", "none") if word in wanted)
+
+
+def wants_answers(settings: Settings) -> bool:
+    """Whether somebody wants the answers, too."""
+    return any(sink.queries != "none" for sink in settings.query_records)
+
+
+def key_problems(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Keys that cannot be used: where each stands in the settings, and why."""
+    files: list[tuple[tuple[str | int, ...], Path | None]] = [(("log", "key_file"), settings.log.key_file)]
+    for index, sink in enumerate(settings.query_records):
+        files.append((("query_records", index, "key_file"), sink.key_file))
+    for place, path in files:
+        if path is not None:
+            try:
+                read_key(path)
+            except BadKey as error:
+                yield place, str(error)
+
+
+def _sinks(settings: Settings, writer: LogWriter, maker: Maker) -> Iterator[Sink]:
+    log = settings.log
+    if log.queries != "none":
+        key = None if log.key_file is None else read_key(log.key_file)
+        only_blocked = log.queries == "blocked"
+        yield QueryLog(
+            writer,
+            clients=shown_clients(log.clients, key),
+            line_format=log.format,
+            only_blocked=only_blocked,
+            native_look=maker.native_look(log.format, log.clients, key, only_blocked=only_blocked),
+        )
+    for sink in settings.query_records:
+        if sink.queries != "none":
+            yield maker.sink(
+                sink.name,
+                sink.type,
+                _way(sink),
+                only_blocked=sink.queries == "blocked",
+                clients=sink.clients,
+                key_file=sink.key_file,
+            )
+
+
+def _way(sink: QueryRecordSink) -> Way:
+    target = sink.to
+    return Way(
+        target.way,
+        path=target.path,
+        address=("", 0) if target.endpoint is None else (target.endpoint.address, target.endpoint.port),
+        name=target.name,
+        tls_ca=sink.tls_ca,
+        octets_max=sink.rotate_octets,
+        kept=sink.keep,
+    )

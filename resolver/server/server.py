@@ -14,7 +14,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from resolver import __version__
 from resolver.audit.secret import new_secret
@@ -34,6 +34,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.facts import ConnectionFacts, Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
+from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
 from resolver.plurals import counted
@@ -81,6 +82,7 @@ from resolver.server.parts import (
 )
 from resolver.server.query_records import QueryRecords
 from resolver.server.suggestions import Suggestions
+from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
 DRAIN_S: Final = 1.5
@@ -187,10 +189,7 @@ class Server:
         self._records: QueryRecords | None = None
         self._suggestions = self._make_suggestions() if settings.suggestions.enabled else None
         if buffer is not None:
-            others = () if self._suggestions is None else (self._suggestions.sink,)
-            self._records = QueryRecords(
-                settings, log_writer, self._native, buffer=buffer, wall=wall, others=others
-            )
+            self._records = self._make_records(buffer, None if native is None else native.RecordLook)
         self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
@@ -337,6 +336,20 @@ class Server:
             await self._keeper.settle(FIRST_DOWNLOADS_S)
             await self._publisher.reload_if_changed()
 
+    def _make_records(self, buffer: RecordBuffer, record_look: Any) -> QueryRecords:
+        try:
+            return QueryRecords(
+                self.settings,
+                self._log_writer,
+                self._native,
+                buffer=buffer,
+                wall=self._wall,
+                record_look=record_look,
+                suggestions=None if self._suggestions is None else self._suggestions.sink,
+            )
+        except BadKey as error:
+            raise CannotStart([error]) from None
+
     def _make_native(self, module: NativeModule | None) -> NativeEngine | None:
         if module is None:
             return None
@@ -482,6 +495,7 @@ class Server:
             "audit": self._audits.remark(),
             "acknowledge": self._acknowledgements.remark(),
             "hits": "" if self._hits is None else self._hits.remark(),
+            "query_records": "" if self._records is None else self._records.remark(),
         }
 
     def facts(self) -> Facts:

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from resolver.observe.records import Record, Taken
 from resolver.observe.tally import hits_of
@@ -53,6 +53,8 @@ class SuggestionSink:
     """The sink; see `records.Sink`."""
 
     name: Final = "suggestions"
+    only_blocked: Final = False
+    trouble: Final = ""
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class SuggestionSink:
         self.lock = threading.Lock()
         """Held while `seen` is read or changed."""
         self.seen = seen
+        self.native_look: Any = None
+        """What makes lines of the native plane's records, if there is a plane."""
         self.written = 0
         self._judged = judged
         self._wall = wall
@@ -89,6 +93,12 @@ class SuggestionSink:
     def give_up(self, count: int) -> None:
         self._given_up += count
 
+    def start(self) -> None:
+        """See `records.Sink`; `Suggestions` reads what was kept."""
+
+    def close(self, wait_s: float) -> None:
+        """See `records.Sink`; `Suggestions` writes what is counted."""
+
     def follow(self, index: Index) -> None:
         """Hold names against these exchanges from now on; what was remembered is looked at anew."""
         with self.lock:
@@ -102,7 +112,7 @@ class SuggestionSink:
                 asked = (
                     _of_records(taken)
                     if isinstance(taken, list)
-                    else _of_lines(taken.lines("text", "hidden", 0))
+                    else _of_lines(taken.written(self.native_look, 0)[0])
                 )
                 today = datetime.fromtimestamp(self._wall(), UTC).date()
                 self._begin_second(int(self._now()))

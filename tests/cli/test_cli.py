@@ -140,7 +140,7 @@ def test_run_refuses_an_engine_that_is_not_installed(tmp_path: Path, monkeypatch
     assert "native" in result.stderr
 
 
-@pytest.mark.parametrize("kind", ["settings", "blocklist"])
+@pytest.mark.parametrize("kind", ["settings", "blocklist", "records"])
 def test_schema_is_a_json_schema(kind: str) -> None:
     result = invoke("schema", kind)
     assert result.exit_code == 0

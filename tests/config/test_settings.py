@@ -192,7 +192,7 @@ def test_settings_cannot_be_changed() -> None:
     [
         ("cahce: {}", "f:1: unknown key 'cahce' (did you mean 'cache'?)"),
         ("cache:\n  size_bm: 1", "f:2: unknown key 'cache.size_bm' (did you mean 'size_mb'?)"),
-        ("log: {zzzz: 1}", "f:1: unknown key 'log.zzzz'; known keys: level, format, queries, clients"),
+        ("log: {zzzz: 1}", "f:1: unknown key 'log.zzzz'; known keys: level, format, queries, clients, key_file"),
         ("log:\n  level: warnin", "f:2: log.level: 'warnin' is not allowed; allowed: debug, info, warning, error; default info (did you mean 'warning'?)"),
         ("log: {queries: null}", "f:1: log.queries: null is not allowed; allowed: none, blocked, all; default none"),
         ("cache:\n\n  size_mb: 0", "f:3: cache.size_mb: 0 is not allowed; allowed: a whole number from 1 to 65536 (MiB); default 64"),

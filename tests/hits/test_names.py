@@ -9,6 +9,7 @@ import pytest
 
 from resolver.hits.figures import HitKey
 from resolver.hits.names import names_of
+from resolver.observe.clients import ShownClients
 from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from tests.hits.support import ALPHA
@@ -83,7 +84,7 @@ def test_the_query_log_as_json_is_such_a_file() -> None:
     buffer = RecordBuffer(only_blocked=False, now=lambda: NOW - 1)
     buffer.note(peer(), QUERY, BLOCKED)
     buffer.note(peer(), QUERY, SHADOWED)
-    rows = names_of(lines_of(buffer.take(), "json", "full", 0.0), NOW)
+    rows = names_of(lines_of(buffer.take(), "json", ShownClients("full"), 0.0), NOW)
     assert [(row.qname, row.key.label, row.key.mode) for row in rows] == [
         ("www.acme.example", "acme", "enforce"),
         ("www.acme.example", "acme", "shadow"),

@@ -148,7 +148,7 @@ FULL = Facts(
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,
-    sinks=(SinkFacts("log", 3101, 3102),),
+    sinks=(SinkFacts("log", 3101, 3102), SinkFacts("tap", 3103, 3104, "Connection refused")),
     audit=AuditFacts(
         every_s=3201.0,
         last_success=3202.0,

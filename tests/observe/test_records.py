@@ -15,7 +15,7 @@ from resolver.observe.records import (
     RecordReader,
     Taken,
 )
-from resolver.policy.verdict import Verdict
+from resolver.policy.verdict import PolicyAction, Verdict
 
 PASS = Verdict()
 PEER = Peer(bytes((192, 0, 2, 1)), Transport.UDP)
@@ -25,8 +25,12 @@ ANSWER = Respond(b"", 0, 1, Source.CACHE)
 class ListedSink:
     """Keeps what it is given."""
 
+    trouble = ""
+
     def __init__(self, name: str = "list", on_write: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self.only_blocked = False
+        self.is_started = self.is_closed = False
         self.written = self.lost = 0
         self.records: list[Record] = []
         self.offsets: list[float] = []
@@ -44,6 +48,12 @@ class ListedSink:
     def give_up(self, count: int) -> None:
         self.lost += count
 
+    def start(self) -> None:
+        self.is_started = True
+
+    def close(self, wait_s: float) -> None:
+        self.is_closed = True
+
 
 def wall() -> float:
     return 1000.0
@@ -57,21 +67,21 @@ def test_a_full_buffer_loses_what_comes_and_counts_it() -> None:
     buffer = RecordBuffer(only_blocked=False, records_max=3)
     for number in range(5):
         buffer.note(PEER, bytes((number,)), ANSWER)
-    assert buffer.lost == 2
+    assert buffer.lost() == 2
     assert [record.octets for record in buffer.take()] == [b"\0", b"\1", b"\2"]
     buffer.note(PEER, b"later", ANSWER)
     assert [record.octets for record in buffer.take()] == [b"later"]
-    assert buffer.lost == 2
+    assert buffer.lost() == 2
 
 
 def test_octets_are_bounded_too() -> None:
     buffer = RecordBuffer(only_blocked=False, octets_max=10)
     for octets in (b"12345", b"123456", b"54321", b"1"):
         buffer.note(PEER, octets, ANSWER)
-    assert buffer.lost == 2
+    assert buffer.lost() == 2
     assert [record.octets for record in buffer.take()] == [b"12345", b"54321"]
     buffer.note(PEER, bytes(10), ANSWER)
-    assert (len(buffer.take()), buffer.lost) == (1, 2)
+    assert (len(buffer.take()), buffer.lost()) == (1, 2)
 
 
 def test_a_record_says_when_it_was_answered_and_how() -> None:
@@ -100,7 +110,8 @@ def test_every_sink_is_given_everything_in_order() -> None:
 
 def test_a_source_that_never_runs_dry_does_not_keep_the_reader() -> None:
     class Spring:
-        lost = 0
+        def lost(self, *, only_blocked: bool) -> int:
+            return 0
 
         def take(self) -> list[Record]:
             return [Record(0.0, PEER, b"", 0, "cache", PASS)]
@@ -114,8 +125,10 @@ def test_a_source_that_never_runs_dry_does_not_keep_the_reader() -> None:
 
 def test_a_source_that_is_always_full_keeps_no_other_waiting() -> None:
     class Flood:
-        lost = 0
         parts_left = 100
+
+        def lost(self, *, only_blocked: bool) -> int:
+            return 0
 
         def take(self) -> list[Record]:
             self.parts_left -= 1
@@ -168,7 +181,8 @@ def test_a_defect_in_one_sink_costs_only_its_records(caplog: pytest.LogCaptureFi
 
 def test_a_defect_in_one_source_costs_no_other_its_records(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        lost = 0
+        def lost(self, *, only_blocked: bool) -> int:
+            return 0
 
         def take(self) -> list[Record]:
             raise RuntimeError("a defect")
@@ -220,4 +234,41 @@ def test_two_threads_lose_no_record_between_them() -> None:
     reader.close(10)
     numbers = [int.from_bytes(octets, "big") for octets in octets_of(sink)]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) + buffer.lost == 20_000
+    assert len(numbers) + buffer.lost() == 20_000
+
+
+def test_answers_are_kept_for_those_who_want_them_and_count_as_octets() -> None:
+    answer = Respond(b"answer", 0, 1, Source.CACHE)
+    plain = RecordBuffer(only_blocked=False, octets_max=6)
+    full = RecordBuffer(only_blocked=False, has_answers=True, octets_max=6)
+    for buffer in (plain, full):
+        buffer.note(PEER, b"query", answer)
+    assert [record.tail for record in plain.take()] == [None]
+    assert (full.take(), full.lost()) == ([], 1)
+    roomy = RecordBuffer(only_blocked=False, has_answers=True)
+    roomy.note(PEER, b"query", answer)
+    roomy.note(PEER, b"query", Drop("rate_limit"))
+    assert [record.tail for record in roomy.take()] == [b"answer", None]
+
+
+def test_what_was_lost_to_a_sink_of_blocked_queries_are_blocked_queries() -> None:
+    buffer = RecordBuffer(only_blocked=False, records_max=1)
+    blocked = Respond(b"", 3, 1, Source.POLICY, Verdict(PolicyAction.NXDOMAIN))
+    for outcome in (ANSWER, ANSWER, blocked, ANSWER):
+        buffer.note(PEER, b"", outcome)
+    everything, some = ListedSink("all"), ListedSink("blocked")
+    some.only_blocked = True
+    facts = RecordReader([buffer], [everything, some], wall=wall).facts()
+    assert [(sink.name, sink.lost) for sink in facts] == [("all", 3), ("blocked", 1)]
+
+
+def test_a_sink_is_started_before_records_come_and_closed_behind_the_last() -> None:
+    buffer = RecordBuffer(only_blocked=False)
+    seen: list[tuple[bool, bool]] = []
+    sink = ListedSink(on_write=lambda: seen.append((sink.is_started, sink.is_closed)))
+    reader = RecordReader([buffer], [sink], wall=wall)
+    buffer.note(PEER, b"", ANSWER)
+    reader.start()
+    reader.close(5)
+    assert seen == [(True, False)]
+    assert sink.is_closed

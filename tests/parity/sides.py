@@ -5,10 +5,12 @@ Knows: how each is put together, and which word of one is which of the other.  D
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address, ip_network
+from itertools import pairwise
 from typing import Any, cast
 
 from resolver.cache import NativeCache, ResponseCache
@@ -21,6 +23,7 @@ from resolver.flow.storing import keeper_of
 from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.forwarder import Forwarder
 from resolver.local import LocalNames
+from resolver.observe.clients import ShownClients
 from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
@@ -30,6 +33,8 @@ from resolver.policy.policy import Policy as ServedPolicy
 from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict
+from resolver.sinks.ipcrypt import PrefixCipher
+from resolver.sinks.look import ENCODERS, ENDS
 from resolver.wire.carried_addresses import nat64_prefix
 from resolver.wire.names import name_from_text
 from resolver.wire.numbers import Qtype
@@ -46,6 +51,8 @@ STRUCTURED = StructuredErrors(65001, 5, '"o":"Example Networks"', '"l":"en"')
 """Asked for by one of the options that queries are made with."""
 RESINFO = b"\x08qnamemin\x0cexterr=15-17"
 REDIRECTED = (Qtype.A, Qtype.AAAA)
+KEY = bytes(range(32))
+HEAD = b"what stands in front"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,9 @@ class Sides:
     def __init__(
         self, module: Any, policy: Policy, *, rate_limit_qps: int = 0, query_records: str = "none"
     ) -> None:
+        self._module = module
+        self.matches: Counter[str] = Counter()
+        """What rules spoke of, as far as lines of JSON said so."""
         image, times = Image(policy.image), (policy.wall, policy.monotonic)
         table = PolicyTable(image, 1, *times, nat64_prefixes=NAT64_PREFIXES)
         self.table = table
@@ -102,13 +112,16 @@ class Sides:
             audit_secret=AUDIT_SECRET,
             structured_errors=STRUCTURED.fields,
             resinfo=RESINFO,
+            record_details=True,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
         self.core.publish(str(policy.image), table.generation, *table.made_at, NAT64_PREFIXES)
         self.tallies = Tallies()
         self._queries_recorded = query_records
         self._now = 0.0
-        self._buffer = RecordBuffer(only_blocked=query_records == "blocked", now=lambda: self._now)
+        self._buffer = RecordBuffer(
+            only_blocked=query_records == "blocked", has_answers=True, now=lambda: self._now
+        )
         self.punts = self.asks = 0
         self._peers: dict[tuple[bytes, bool], Peer] = {}
 
@@ -168,15 +181,26 @@ class Sides:
         qtype = outcome.query.qtype if isinstance(outcome, Ask) else outcome.qtype
         return qtype in REDIRECTED and leads_elsewhere(verdict)
 
-    def compare_lines(self, line_format: str, clients: str, offset_s: float) -> int:
-        """Both must write the same lines of what was answered since the last call; how many those were."""
+    def compare_lines(self, record_format: str, clients: str, offset_s: float) -> int:
+        """Both must write the same of what was answered since the last call; how many records those were."""
         python, native = Counter[bytes](), Counter[bytes]()
+        key = KEY if clients == "encrypted" else None
+        shown = ShownClients(clients, None if key is None else PrefixCipher(key).encrypt)
+        look = self._module.RecordLook(record_format, clients, key=key, head=HEAD)
         while records := self._buffer.take():
-            python.update(lines_of(records, line_format, clients, offset_s).splitlines(keepends=True))
+            if record_format in ENCODERS:
+                octets = ENCODERS[record_format](records, shown, HEAD, offset_s)
+            else:
+                octets = lines_of(records, record_format, shown, offset_s)
+            python.update(split(record_format, octets))
         while taken := self.core.take_records():
-            lines = taken.lines(line_format, clients, offset_s).splitlines(keepends=True)
-            assert len(lines) == len(taken)
+            octets, count = taken.written(look, offset_s)
+            lines = split(record_format, octets)
+            assert len(lines) == count == len(taken)
             native.update(lines)
+        for line, count in python.items():
+            for word in re.findall(rb'"match":"(\w+)"', line):
+                self.matches[word.decode()] += count
         if python != native:
             raise Difference(f"lines differ: {python - native} of Python's, {native - python} of the plane's")
         return python.total()
@@ -192,6 +216,13 @@ class Sides:
         audited = self.tallies.snapshot().audited, self.core.audited()
         if audited[0] != audited[1]:
             raise Difference(f"audit queries of Python's and the plane's: {audited}")
+
+
+def split(record_format: str, octets: bytes) -> list[bytes]:
+    """The records, one by one."""
+    ends = ENDS.get(record_format, ENDS["jsonl"])
+    places = [0, *ends(memoryview(octets))]
+    return [octets[start:end] for start, end in pairwise(places)]
 
 
 def leads_elsewhere(verdict: Verdict) -> bool:

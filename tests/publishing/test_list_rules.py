@@ -116,7 +116,7 @@ def test_match_of_the_entry_beats_that_of_the_format(tmp_path: Path) -> None:
 
 def address_verdicts(one: PolicyTable, last: str, skip_lists: bool = False) -> str | None:
     octets = bytes(map(int, last.split(".")))
-    match, _, _ = one._judge_address(one.addresses_at(octets), skip_lists)
+    match, _, _, _ = one._judge_address(one.addresses_at(octets), skip_lists)
     return None if match is None else f"{match.rule.label} {match.rule.action.value}"
 
 

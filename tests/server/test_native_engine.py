@@ -124,7 +124,7 @@ def test_what_the_plane_recorded_is_written_and_counted(tmp_path: Path) -> None:
 
     async def act(server: Server) -> None:
         core_of(server).records.made.extend([b"one\n", b"two\n"])
-        core_of(server).records_lost = 3
+        core_of(server).lost = 3
 
     server = play(tmp_path, act, stream, log={"queries": "blocked"})
     server._log_writer.close()

@@ -60,9 +60,12 @@ class Lines:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
-        assert (line_format, clients) == ("text", "hidden")
-        return "".join(f"2026-01-31T12:00:00.000Z info query {line}\n" for line in self._lines).encode()
+    def count(self, *, only_blocked: bool) -> int:
+        return len(self._lines)
+
+    def written(self, look: object, offset_s: float) -> tuple[bytes, int]:
+        lines = "".join(f"2026-01-31T12:00:00.000Z info query {line}\n" for line in self._lines)
+        return lines.encode(), len(self._lines)
 
 
 def make_sink(

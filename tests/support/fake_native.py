@@ -56,8 +56,18 @@ class FakeRecords:
     def __len__(self) -> int:
         return len(self.made)
 
-    def lines(self, line_format: str, clients: str, offset_s: float) -> bytes:
-        return b"".join(self.made)
+    def count(self, *, only_blocked: bool) -> int:
+        return len(self.made)
+
+    def written(self, look: object, offset_s: float) -> tuple[bytes, int]:
+        return b"".join(self.made), len(self.made)
+
+
+class RecordLook:
+    """How its lines are asked for."""
+
+    def __init__(self, record_format: str, clients: str, **given: Any) -> None:
+        self.given = {"record_format": record_format, "clients": clients, **given}
 
 
 class Core:
@@ -72,7 +82,7 @@ class Core:
         self.in_flight = 2
         self.waiting = 0
         self.records = FakeRecords()
-        self.records_lost = 0
+        self.lost = 0
         self.counted: list[TallyFields] = [
             (
                 "udp",
@@ -117,6 +127,9 @@ class Core:
         """The records that a test put there, once."""
         taken, self.records = self.records, FakeRecords()
         return taken
+
+    def records_lost(self, *, only_blocked: bool) -> int:
+        return self.lost
 
     def tallies(self) -> list[TallyFields]:
         return self.counted

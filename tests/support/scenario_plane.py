@@ -31,6 +31,7 @@ from resolver.forwarding.sharing import SharedUpstreams
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
 from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
+from resolver.observe.clients import HIDDEN
 from resolver.observe.query_log import lines_of
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import OTHER, RCODE_LABELS, Tallies, hits_of
@@ -452,6 +453,7 @@ class NativeStage:
             query_records=logs,
             audit_secret=audit_secret,
         )
+        self._look = module.RecordLook("json", "hidden")
         steps = testing_of(module).Steps(self.core, seed=SEED)
         self._records = None
         if logs != "none":
@@ -514,10 +516,10 @@ class NativeStage:
     def read_records(self) -> None:
         """Put what was recorded into the log."""
         while taken := self.core.take_records():
-            self._log(taken.lines("json", "hidden", 0.0))
+            self._log(taken.written(self._look, 0.0)[0])
         while self._records is not None and (records := self._records.take()):
-            self._log(lines_of(records, "json", "hidden", 0.0))
-        assert self.core.records_lost == 0
+            self._log(lines_of(records, "json", HIDDEN, 0.0))
+        assert self.core.records_lost(only_blocked=False) == 0
 
     def _log(self, lines: bytes) -> None:
         for line in lines.splitlines():

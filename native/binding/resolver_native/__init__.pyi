@@ -24,6 +24,7 @@ __all__ = [
     "ListNames",
     "Octets",
     "Plane",
+    "RecordLook",
     "Records",
     "SharedNames",
     "read_list_lines",
@@ -173,6 +174,7 @@ class Core:
         waiters_max: int,
         waiting_max: int,
         query_records: Literal["none", "blocked", "all"] = "none",
+        record_details: bool = False,
         record_octets: int = 1_048_576,
         rotate_addresses: bool = True,
         audit_secret: bytes | None = None,
@@ -184,8 +186,9 @@ class Core:
         `allow`: networks, (address, prefix length).  `rate_limit_qps` 0: no limit.  `records`: names of this
         site and their addresses.  `in_flight_max`, `waiters_max`, `waiting_max`: questions in flight,
         clients per question, clients altogether.  `query_records`: which queries are recorded for
-        `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_octets`:
-        room for the records of what `answer` answers.  `rotate_addresses`: whether the addresses of a kept
+        `take_records`: those that a rule blocks, or would by a shadow rule; or every one.  `record_details`:
+        with their answers, and why a name was blocked.  `record_octets`: room for the records of what
+        `answer` answers.  `rotate_addresses`: whether the addresses of a kept
         answer take turns at its front.  `audit_secret`: what marks the queries of an audit, None: nothing.
         `structured_errors`: how clients that ask for it are told why a name
         is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
@@ -253,9 +256,11 @@ class Core:
         where the flow was made so; what is Python's is not.
         """
 
-    @property
-    def records_lost(self) -> int:
-        """Records that found no room in their thread's buffer."""
+    def records_lost(self, *, only_blocked: bool) -> int:
+        """Records that found no room in their thread's buffer.
+
+        `only_blocked`: those that a rule blocked, or would have.
+        """
 
     def late(self) -> dict[str, list[int]]:
         """By source: how many answers took how long, as buckets; index 0 is never used (`observe.tally`)."""
@@ -282,15 +287,31 @@ class Records:
     """Query records: of each thread in their order, thread by thread."""
 
     def __len__(self) -> int: ...
-    def lines(
-        self,
-        line_format: Literal["text", "json"],
-        clients: Literal["hidden", "network", "full"],
-        offset_s: float,
-    ) -> bytes:
-        """A line of the query log for each, as `observe.query_log` writes it; made without the GIL.
+    def count(self, *, only_blocked: bool) -> int:
+        """How many there are; `only_blocked`: that a rule blocked, or would have."""
 
-        `offset_s`: wall time less monotonic time.  Raises ValueError for another word.
+    def written(self, look: RecordLook, offset_s: float) -> tuple[bytes, int]:
+        """What a reader gets, and of how many records; made without the GIL.
+
+        `offset_s`: wall time less monotonic time.
+        """
+
+@final
+class RecordLook:
+    """How one reader wants records: `observe.query_log` and `sinks.look` give the same octets."""
+
+    def __new__(
+        cls,
+        record_format: Literal["text", "json", "jsonl", "dnstap", "syslog"],
+        clients: Literal["hidden", "network", "full", "encrypted"],
+        *,
+        only_blocked: bool = False,
+        key: bytes | None = None,
+        head: bytes = ...,
+    ) -> RecordLook:
+        """`key`: of 32 octets, for `encrypted`.  `head`: what every record has in front, by its format.
+
+        Raises ValueError for another word, or for a key that would hide nothing.
         """
 
 @final

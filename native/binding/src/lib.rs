@@ -47,6 +47,7 @@ fn resolver_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<py_core::Core>()?;
     module.add_class::<py_plane::Plane>()?;
     module.add_class::<py_records::Records>()?;
+    module.add_class::<py_records::RecordLook>()?;
     compile::register(module)?;
     py_testing::register(module)
 }

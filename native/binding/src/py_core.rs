@@ -64,8 +64,8 @@ type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId)
 impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
-                        waiting_max, query_records="none", record_octets=1_048_576, rotate_addresses=true,
-                        audit_secret=None, structured_errors=None, resinfo=Vec::new()))]
+                        waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
+                        rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -77,6 +77,7 @@ impl Core {
         waiters_max: usize,
         waiting_max: usize,
         query_records: &str,
+        record_details: bool,
         record_octets: usize,
         rotate_addresses: bool,
         audit_secret: Option<Vec<u8>>,
@@ -106,9 +107,9 @@ impl Core {
             waiting_max,
             audit_secret: audit_secret.map(secret).transpose()?,
         };
+        let recorded = recorded_from(query_records)?.map(|recorded| (recorded, record_details));
         let flow = Flow::new(config, Arc::clone(&cache.inner));
-        let shared_flow =
-            Arc::new(SharedFlow::new(flow, Arc::clone(&cache.guard), recorded_from(query_records)?));
+        let shared_flow = Arc::new(SharedFlow::new(flow, Arc::clone(&cache.guard), recorded));
         let counts = shared_flow.new_counts(record_octets);
         Ok(Core { shared_flow, counts, out: Mutex::default(), image: Mutex::new(None) })
     }
@@ -250,10 +251,10 @@ impl Core {
         Ok(Records::new(taken, Arc::clone(&shared_flow.guard)))
     }
 
-    #[getter]
-    fn records_lost(&self, py: Python<'_>) -> u64 {
+    #[pyo3(signature = (*, only_blocked))]
+    fn records_lost(&self, py: Python<'_>, only_blocked: bool) -> u64 {
         // A reader that copies records out has the lock, and is in no hurry.
-        py.detach(|| self.shared_flow.records_lost())
+        py.detach(|| self.shared_flow.records_lost(only_blocked))
     }
 
     fn enter(&self, address: &[u8], mark: u64) -> PyResult<u8> {

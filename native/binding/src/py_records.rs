@@ -1,6 +1,6 @@
-//! The class `Records`: what was recorded on all threads, as its readers see it.
+//! The classes `Records` and `RecordLook`: what was recorded on all threads, and how a reader wants it.
 //!
-//! Knows: Python's types.  Does not know: who records, what becomes of the lines.
+//! Knows: Python's types.  Does not know: who records, what becomes of the octets.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use resolver_core::flow::Recorded;
-use resolver_core::records::{self, LineFormat, Lines, ShownClients};
+use resolver_core::records::{self, Format, Look, PrefixCipher, ShownClients};
 
 use crate::guard::Guard;
 
@@ -29,30 +29,57 @@ impl Records {
 #[pymethods]
 impl Records {
     fn __len__(&self) -> usize {
-        self.taken.count()
+        self.taken.count(false)
     }
 
-    fn lines<'py>(
+    #[pyo3(signature = (*, only_blocked))]
+    fn count(&self, only_blocked: bool) -> usize {
+        self.taken.count(only_blocked)
+    }
+
+    fn written<'py>(
         &self,
         py: Python<'py>,
-        line_format: &str,
-        clients: &str,
+        look: &RecordLook,
         offset_s: f64,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let format = match line_format {
-            "text" => LineFormat::Text,
-            "json" => LineFormat::Json,
-            _ => return Err(PyValueError::new_err("line_format is text or json")),
+    ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
+        let write = || Ok(look.look.written(&self.taken, offset_s));
+        let (octets, count) = py.detach(|| self.guard.call_or_raise(write))?;
+        Ok((PyBytes::new(py, &octets), count))
+    }
+}
+
+/// See the stub file.
+#[pyclass(frozen, module = "resolver_native")]
+pub struct RecordLook {
+    look: Look,
+}
+
+#[pymethods]
+impl RecordLook {
+    #[new]
+    #[pyo3(signature = (record_format, clients, *, only_blocked=false, key=None, head=Vec::new()))]
+    fn new(
+        record_format: &str,
+        clients: &str,
+        only_blocked: bool,
+        key: Option<&[u8]>,
+        head: Vec<u8>,
+    ) -> PyResult<RecordLook> {
+        let Some(format) = Format::from_label(record_format) else {
+            return Err(PyValueError::new_err("record_format is text, json, jsonl, dnstap or syslog"));
         };
         let clients = match clients {
             "hidden" => ShownClients::Hidden,
             "network" => ShownClients::Network,
             "full" => ShownClients::Full,
-            _ => return Err(PyValueError::new_err("clients is hidden, network or full")),
+            "encrypted" => match key.and_then(PrefixCipher::new) {
+                Some(cipher) => ShownClients::Encrypted(Arc::new(cipher)),
+                None => return Err(PyValueError::new_err("a key has 32 octets, and halves that differ")),
+            },
+            _ => return Err(PyValueError::new_err("clients is hidden, network, full or encrypted")),
         };
-        let write = || Ok(Lines::new(format, clients, offset_s).of(&self.taken));
-        let lines = py.detach(|| self.guard.call_or_raise(write))?;
-        Ok(PyBytes::new(py, &lines))
+        Ok(RecordLook { look: Look { format, clients, only_blocked, head } })
     }
 }
 

@@ -103,14 +103,15 @@ pub struct SharedFlow {
     pub guard: Arc<Guard>,
     servers: Mutex<Vec<SocketAddr>>,
     all_counts: Mutex<Vec<Arc<Mutex<ThreadCounts>>>>,
-    recorded: Option<Recorded>,
+    /// Which queries are recorded, and whether with details.
+    recorded: Option<(Recorded, bool)>,
     /// The buffer of records of each counts; empty where nothing is recorded.
     sources: Mutex<Vec<(Arc<Mutex<ThreadCounts>>, Source)>>,
 }
 
 impl SharedFlow {
     /// Nothing counted yet.
-    pub fn new(flow: Flow, guard: Arc<Guard>, recorded: Option<Recorded>) -> SharedFlow {
+    pub fn new(flow: Flow, guard: Arc<Guard>, recorded: Option<(Recorded, bool)>) -> SharedFlow {
         SharedFlow {
             flow,
             guard,
@@ -134,9 +135,9 @@ impl SharedFlow {
     /// A new thread's counts, with a buffer of so many octets for its records, if any are kept.
     pub fn new_counts(&self, record_octets: usize) -> Arc<Mutex<ThreadCounts>> {
         let counts = Arc::new(Mutex::new(ThreadCounts::default()));
-        if let Some(recorded) = self.recorded {
+        if let Some((recorded, has_details)) = self.recorded {
             let (producer, consumer) = ring(record_octets);
-            counts.lock().tallies.record_into(producer, recorded);
+            counts.lock().tallies.record_into(producer, recorded, has_details);
             self.sources.lock().push((Arc::clone(&counts), Source::new(consumer)));
         }
         self.all_counts.lock().push(Arc::clone(&counts));
@@ -163,9 +164,9 @@ impl SharedFlow {
         Records { parts: sources.iter_mut().filter_map(take).collect() }
     }
 
-    /// Records that found no room, on all threads.
-    pub fn records_lost(&self) -> u64 {
-        self.sources.lock().iter().map(|(_, source)| source.lost()).sum()
+    /// Records that found no room, on all threads; `only_hits`: those that a rule blocked, or would have.
+    pub fn records_lost(&self, only_hits: bool) -> u64 {
+        self.sources.lock().iter().map(|(_, source)| source.lost(only_hits)).sum()
     }
 
     /// Every upstream's address, by its number.

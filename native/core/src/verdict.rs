@@ -3,6 +3,8 @@
 //! Knows: nothing but the words.  Does not know: which rule wins (`policy::table`), how it is encoded
 //! (`policy::answer`).
 
+use std::net::IpAddr;
+
 /// What is done with a question (RPZ's words).  The numbers are the codes of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -220,6 +222,18 @@ pub struct RuleMatch {
     pub owner_offset: u8,
 }
 
+/// A network: its first address, and the bits of its prefix.
+pub type Network = (IpAddr, u8);
+
+/// What of an answer a rule spoke of, where that is neither the question's name nor one of its chain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// The target of a service record, and where in it the rule's owner starts.
+    Service(Box<[u8]>, u8),
+    /// An address, and the network that the rule names.
+    Address(IpAddr, Option<Network>),
+}
+
 /// What the rules say of one name, or of one response.
 ///
 /// `matched` None: no enforced rule speaks of it.  `action` is `Passthru` then, and also when an allow or
@@ -244,6 +258,8 @@ pub struct Verdict {
     pub kept_links: u16,
     /// With `TcpOnly`: what holds for a client that asks over a stream transport.
     pub over_stream: Option<Box<Verdict>>,
+    /// Response side: what the rule spoke of, if that is no name of the chain.
+    pub cause: Option<Box<Cause>>,
 }
 
 impl Verdict {
@@ -258,6 +274,7 @@ impl Verdict {
         valid_until: f64::INFINITY,
         kept_links: 0,
         over_stream: None,
+        cause: None,
     };
 
     /// Whether the client is not to get the ordinary answer.

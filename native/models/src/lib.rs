@@ -20,7 +20,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use atomic::{AtomicBool, Ordering};
-use ring::{each_record, ring, Consumer};
+use ring::{each_record, ring, Consumer, Ended};
 use wake_flag::WakeFlag;
 
 const PUSHERS: usize = 2;
@@ -116,7 +116,15 @@ fn a_record_is_taken_whole_and_once_or_counted_as_lost() {
         let (mut producer, mut consumer) = ring(RING_OCTETS);
         let answering = thread::spawn(move || {
             for number in 1..=RECORDS {
-                producer.put(number, CLIENT, f64::from(number), &u64::from(number).to_le_bytes());
+                producer.put(&Ended {
+                    kind: number,
+                    has_hit: true,
+                    address: CLIENT,
+                    at: f64::from(number),
+                    octets: &u64::from(number).to_le_bytes(),
+                    why: &[],
+                    answer: None,
+                });
             }
         });
         let mut found = taken(&mut consumer);
@@ -124,6 +132,6 @@ fn a_record_is_taken_whole_and_once_or_counted_as_lost() {
         answering.join().unwrap();
         found.extend(taken(&mut consumer));
         assert!(found.windows(2).all(|two| two[0] < two[1]), "out of order: {found:?}");
-        assert_eq!(found.len() as u64 + consumer.lost(), u64::from(RECORDS));
+        assert_eq!(found.len() as u64 + consumer.lost(true), u64::from(RECORDS));
     });
 }

@@ -67,7 +67,8 @@ impl Flow {
         let outcome =
             QueryContext::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
         if outcome.is_final() {
-            tallies.record(peer.address, now, octets);
+            let answer = (outcome == Outcome::Respond).then_some(&**out);
+            tallies.record(peer.address, now, octets, answer);
         }
         outcome
     }

@@ -97,9 +97,6 @@ impl Flow {
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
                 let outcome = single.answer(query.octets, trail, prepared.as_ref());
                 *concluded += 1;
-                if outcome.is_final() {
-                    tallies.record(query.address, now, query.octets);
-                }
                 if outcome != Outcome::Respond {
                     rest(index, outcome);
                 }
@@ -134,8 +131,9 @@ impl<R: ReplySink> Single<'_, R> {
                 out.clear();
                 out.extend_from_slice(&octets[..2]);
                 known.put(octets[1], out);
-                self.replies.put(self.index);
                 self.tallies.touch_again(known.tally);
+                self.tallies.record(self.peer.address, self.now, octets, Some(out));
+                self.replies.put(self.index);
                 return Outcome::Respond;
             }
         }
@@ -164,7 +162,10 @@ impl<R: ReplySink> Single<'_, R> {
                 let keeping = Keeping { generation, good_until, older_at, ttl_offsets, turning, tally };
                 self.memo.remember(trail, octets, self.replies.room(), keeping);
             }
+            self.tallies.record(self.peer.address, self.now, octets, Some(self.replies.room()));
             self.replies.put(self.index);
+        } else if outcome.is_final() {
+            self.tallies.record(self.peer.address, self.now, octets, None);
         }
         outcome
     }

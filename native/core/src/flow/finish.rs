@@ -251,7 +251,8 @@ impl Flow {
                 let mut query_context = QueryContext::new(self, policy, &waiter.peer, now, out, tallies);
                 let outcome = query_context.finish_one(&waiter.octets, serve);
                 if outcome.is_final() {
-                    query_context.tallies.record(waiter.peer.address, now, &waiter.octets);
+                    let answer = (outcome == Outcome::Respond).then_some(&**query_context.out);
+                    query_context.tallies.record(waiter.peer.address, now, &waiter.octets, answer);
                 }
                 query_context.tallies.settle(now - waiter.asked_at);
                 each(
@@ -375,7 +376,7 @@ impl QueryContext<'_> {
             }
         });
         if outcome == Outcome::Respond {
-            self.tallies.record(self.peer.address, self.now, query.octets);
+            self.tallies.record(self.peer.address, self.now, query.octets, Some(self.out));
             AskOutcome::Reply
         } else {
             AskOutcome::Punt
@@ -447,7 +448,7 @@ mod tests {
         let mut entropy = Entropy::from_seed([7; 32]);
         let (producer, mut consumer) = ring(4096);
         let mut tallies = Tallies::default();
-        tallies.record_into(producer, Recorded::All);
+        tallies.record_into(producer, Recorded::All, true);
         for _ in 0..flow.config.waiting_max {
             ask_counted(&flow, &mut entropy, &mut tallies);
         }

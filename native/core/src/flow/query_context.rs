@@ -85,9 +85,11 @@ impl QueryContext<'_> {
         let form = AnswerForm { limit, kept, structured };
         match policy_answer(self.table, query, verdict, form, self.now, self.out) {
             PolicyAnswer::Written { rcode } => {
+                self.tallies.explain(verdict, &query.qname);
                 self.respond(Some(query.qtype), u16::from(rcode), Source::Policy, hits)
             }
             PolicyAnswer::Drop => {
+                self.tallies.explain(verdict, &query.qname);
                 self.count(Some(query.qtype), Ending::Dropped(Reason::Policy), hits);
                 Outcome::Drop { close: true }
             }

@@ -11,7 +11,7 @@ use ahash::AHashMap;
 
 use super::peer::Transport;
 use crate::policy::{PolicyAction, PolicyTable, RuleKind, Verdict};
-use crate::records::Producer;
+use crate::records::{write_why, Ended, Producer};
 use crate::wire::numbers::{qtype_label, rcode_label};
 use crate::wire::query::MalformedReason;
 
@@ -176,7 +176,11 @@ pub enum Recorded {
 /// Where one thread's queries are recorded.
 struct Recorder {
     wanted: Recorded,
+    /// Whether answers are kept, and why a name was blocked.
+    has_details: bool,
     producer: Producer,
+    /// Why the query whose outcome was touched last was blocked.
+    why: Vec<u8>,
 }
 
 /// One thread's counts, and its end of the buffer of records.
@@ -247,19 +251,39 @@ impl Tallies {
     }
 
     /// Record the queries that are `wanted` from now on.
-    pub fn record_into(&mut self, producer: Producer, wanted: Recorded) {
-        self.recorder = Some(Recorder { wanted, producer });
+    ///
+    /// `has_details`: with their answers, and why a name was blocked.
+    pub fn record_into(&mut self, producer: Producer, wanted: Recorded, has_details: bool) {
+        self.recorder = Some(Recorder { wanted, has_details, producer, why: Vec::new() });
+    }
+
+    /// Note why the query that is recorded next was blocked, where details are kept.
+    #[inline]
+    pub(super) fn explain(&mut self, verdict: &Verdict, qname: &[u8]) {
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.has_details) {
+            recorder.why.clear();
+            write_why(verdict, qname, &mut recorder.why);
+        }
     }
 
     /// Record the query whose outcome was touched last, where records are kept.
     #[inline]
-    pub(super) fn record(&mut self, address: IpAddr, now: f64, octets: &[u8]) {
+    pub(super) fn record(&mut self, address: IpAddr, now: f64, octets: &[u8], answer: Option<&[u8]>) {
         let (Some(recorder), Some(&number)) = (&mut self.recorder, self.touched.last()) else { return };
         let key = &self.keys[number as usize];
-        let is_wanted = recorder.wanted == Recorded::All || key.has_hit();
-        if is_wanted && key.ending != Ending::Audited {
-            recorder.producer.put(number, address, now, octets);
+        let has_hit = key.has_hit();
+        if (has_hit || recorder.wanted == Recorded::All) && key.ending != Ending::Audited {
+            recorder.producer.put(&Ended {
+                kind: number,
+                has_hit,
+                address,
+                at: now,
+                octets,
+                why: &recorder.why,
+                answer: answer.filter(|_| recorder.has_details),
+            });
         }
+        recorder.why.clear();
     }
 
     /// All that was touched since the last call took `seconds`.

@@ -4,7 +4,7 @@
 //! for a stream.  Does not know: which rule wins for a name (`table`), messages, the cache.
 
 use super::table::{earlier, PolicyTable};
-use crate::verdict::{Exemption, Judgement, PolicyAction, RuleKind, RuleMatch, Verdict};
+use crate::verdict::{Cause, Exemption, Judgement, PolicyAction, RuleKind, RuleMatch, Verdict};
 use crate::wire::names::is_at_or_below;
 use crate::wire::outcomes::Response;
 
@@ -107,7 +107,9 @@ impl PolicyTable {
                 }
             } else {
                 let end = response.name_at_end.as_deref().unwrap_or(qname);
-                check.at_end(response, verdict.action, verdict.matched.map(|known| within(known, name, end)))
+                let offset = verdict.matched.map_or(0, |known| known.owner_offset);
+                let matched = verdict.matched.map(|known| within(known, name, end));
+                check.at_end(response, verdict.action, matched, Cause::Service(name.clone(), offset))
             };
             if let Some(judgement) = check.speak(spoken) {
                 return PartResult::Decided(judgement);
@@ -126,8 +128,9 @@ impl PolicyTable {
             let Some(rule) = opinion.winner else { continue };
             // An address speaks of one type only, so the name may still exist: never NXDOMAIN.
             let action = self.get_rule(rule).map_or(PolicyAction::Passthru, |rule| rule.action);
-            let spoken =
-                check.at_end(response, action, Some(RuleMatch { rule, form: None, owner_offset: 0 }));
+            let matched = Some(RuleMatch { rule, form: None, owner_offset: 0 });
+            let cause = Cause::Address(*address, opinion.network);
+            let spoken = check.at_end(response, action, matched, cause);
             if let Some(judgement) = check.speak(spoken) {
                 return Some(judgement);
             }
@@ -143,7 +146,13 @@ impl ResponseCheck<'_> {
     }
 
     /// A verdict that denies the name at the chain's end.
-    fn at_end(&self, response: &Response, action: PolicyAction, matched: Option<RuleMatch>) -> Verdict {
+    fn at_end(
+        &self,
+        response: &Response,
+        action: PolicyAction,
+        matched: Option<RuleMatch>,
+        cause: Cause,
+    ) -> Verdict {
         Verdict {
             action,
             matched,
@@ -151,6 +160,7 @@ impl ResponseCheck<'_> {
             denied: response.name_at_end.clone(),
             valid_until: self.valid_until,
             kept_links: count_of(response.links.len()),
+            cause: Some(Box::new(cause)),
             ..Verdict::PASS
         }
     }

@@ -8,7 +8,7 @@
 //! all that depends on dates is worked out once per table, not per question.  So is whom a rule is for: in
 //! the table of a group, a class that is not for the group is as if it were disabled.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -19,7 +19,7 @@ use super::image_format::{u16_at, u32_at, ADDRESS_REF_OCTETS, INTERVAL_OCTETS};
 use super::rules::{Effect, Tier};
 use super::suffixes::{find_suffixes, found_suffixes, Found, Suffixes};
 use super::template::Template;
-use crate::verdict::{Exemption, Rule, RuleForm, RuleMatch, Verdict};
+use crate::verdict::{Exemption, Network, Rule, RuleForm, RuleMatch, Verdict};
 use crate::wire::carried_addresses::{carried_addresses, Nat64Prefix, CARRIED_MAX, NAT64_PREFIXES_MAX};
 
 /// What a winning exception of each tier switches off on the response side: list allow rules reach lists
@@ -43,6 +43,8 @@ struct Candidate {
 /// The networks around an address that rules speak of.
 pub(super) struct AddressVerdict {
     pub winner: Option<u16>,
+    /// That of the winner.
+    pub network: Option<Network>,
     pub shadow: Option<u16>,
     pub valid_until: f64,
 }
@@ -254,6 +256,7 @@ impl PolicyTable {
     /// it, nor around an IPv4 address that it carries, is spoken of.
     pub(super) fn judge_address(&self, address: &IpAddr, skip_lists: bool) -> Option<AddressVerdict> {
         let mut winner = None;
+        let mut network = None;
         let mut second = None;
         let mut valid_until = f64::INFINITY;
         let around = self.refs_around(address);
@@ -279,13 +282,14 @@ impl PolicyTable {
             }
             if class_state.is_enforced && winner.is_none() {
                 winner = Some((number, class_state.rule));
+                network = network_at(octets);
             }
             if class_state.is_counted && second.is_none() {
                 second = Some((number, class_state.rule));
             }
         }
         let shadow = second.filter(|_| second != winner).map(|(_, rule)| rule);
-        Some(AddressVerdict { winner: winner.map(|(_, rule)| rule), shadow, valid_until })
+        Some(AddressVerdict { winner: winner.map(|(_, rule)| rule), network, shadow, valid_until })
     }
 
     /// The records of REFS around an address, then those around each IPv4 address that it carries.
@@ -462,4 +466,13 @@ pub(super) fn earlier(one: f64, other: f64) -> f64 {
     } else {
         one
     }
+}
+/// The network that a record of REFS names: its bits, its family, its first address at last.
+fn network_at(octets: &[u8]) -> Option<Network> {
+    let whole: [u8; 16] = octets.get(16..32)?.try_into().ok()?;
+    let address = match *octets.get(3)? {
+        4 => IpAddr::from([whole[12], whole[13], whole[14], whole[15]]),
+        _ => IpAddr::V6(Ipv6Addr::from(whole)),
+    };
+    Some((address, *octets.get(2)?))
 }

@@ -38,6 +38,11 @@ impl Kind {
         [&self.enforced, &self.shadow].into_iter().flatten().any(|hit| hit.label == CONFIDENTIAL)
     }
 
+    /// Whether a rule blocked, or would have.
+    pub fn has_hit(&self) -> bool {
+        self.enforced.is_some() || self.shadow.is_some()
+    }
+
     /// What stands in every line of the log behind the question, in order.
     pub fn fields(&self) -> Vec<(String, &str)> {
         let mut fields = Vec::new();

@@ -1,15 +1,16 @@
 //! The lines of the query log, in text and in JSON.
 //!
-//! Knows: how a line looks, how much of a client is shown.  Does not know: who writes it, and where.
+//! Knows: how a line looks.  Does not know: who writes it, and where.
 //! The mirror of Python's `observe.log` and `observe.query_log`: the same records give the same octets.
 //! No octet of a query breaks a line: names are written with RFC 1035's escapes, and all else is a label.
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use super::kind::Kind;
 use super::moment::Moments;
-use super::taken::{Part, Record, Records};
+use super::shown::{write_name, ShownClients};
+use super::taken::Record;
+use super::writer::RecordWriter;
 use crate::wire::numbers::{qtype_label, OTHER_LABEL};
 use crate::wire::query::parse_query;
 
@@ -18,13 +19,6 @@ const VALUE_CHARACTERS_MAX: usize = 1000;
 
 /// What stands at the end of a value that was cut: as UTF-8, and as JSON.
 const CUT: [&[u8]; 2] = ["…".as_bytes(), b"\\u2026"];
-
-/// How much of an address a network is: a site, not a person.
-const IPV4_NETWORK_BITS: u32 = 24;
-const IPV6_NETWORK_BITS: u32 = 48;
-
-/// Octets of a usual line, for a first guess of the room that lines need.
-const LINE_OCTETS: usize = 200;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +29,10 @@ pub enum LineFormat {
     Json,
 }
 
-/// How much of a client is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShownClients {
-    /// Nothing.
-    Hidden,
-    /// Its /24 or /48.
-    Network,
-    /// The whole address.
-    Full,
-}
-
 /// Makes lines of records.
-pub struct Lines {
+pub struct Lines<'l> {
     format: LineFormat,
-    clients: ShownClients,
+    clients: &'l ShownClients,
     /// Wall time less monotonic time, seconds.
     offset_s: f64,
     moments: Moments,
@@ -57,35 +40,16 @@ pub struct Lines {
     value: Vec<u8>,
 }
 
-impl Lines {
+impl<'l> Lines<'l> {
     /// Lines of this look, of records whose time runs `offset_s` behind wall time.
-    pub fn new(format: LineFormat, clients: ShownClients, offset_s: f64) -> Lines {
+    pub fn new(format: LineFormat, clients: &'l ShownClients, offset_s: f64) -> Lines<'l> {
         Lines { format, clients, offset_s, moments: Moments::new(), name: Vec::new(), value: Vec::new() }
     }
+}
 
-    /// One line for each record.
-    pub fn of(&mut self, records: &Records) -> Vec<u8> {
-        let mut out = Vec::with_capacity(records.count() * LINE_OCTETS);
-        for part in &records.parts {
-            self.write_part(part, &mut out);
-        }
-        out
-    }
-
-    fn write_part(&mut self, part: &Part, out: &mut Vec<u8>) {
-        // Each kind's share of a line is written once for each part.
-        let mut ends: Vec<Option<Vec<u8>>> = vec![None; part.kinds.len()];
-        part.each(|record| {
-            let (Some(kind), Some(end)) = (part.kinds.get(record.kind), ends.get_mut(record.kind)) else {
-                return;
-            };
-            let end = &*end.get_or_insert_with(|| self.end(kind));
-            self.write_line(&record, kind, end, out);
-        });
-    }
-
+impl RecordWriter for Lines<'_> {
     /// What stands behind the question.
-    fn end(&mut self, kind: &Kind) -> Vec<u8> {
+    fn kind_part(&mut self, kind: &Kind) -> Vec<u8> {
         let mut end = Vec::new();
         for (name, label) in kind.fields() {
             self.field(&name, label.as_bytes(), &mut end);
@@ -94,7 +58,7 @@ impl Lines {
         end
     }
 
-    fn write_line(&mut self, record: &Record, kind: &Kind, end: &[u8], out: &mut Vec<u8>) {
+    fn write(&mut self, record: &Record, kind: &Kind, end: &[u8], out: &mut Vec<u8>) {
         let at = record.at + self.offset_s;
         match self.format {
             LineFormat::Text => {
@@ -107,8 +71,7 @@ impl Lines {
                 out.extend_from_slice(b"\", \"level\": \"info\", \"event\": \"query\"");
             }
         }
-        if self.clients != ShownClients::Hidden {
-            let shown = shown_client(record.address, self.clients == ShownClients::Full);
+        if let Some(shown) = self.clients.text(record.address) {
             self.field("client", shown.as_bytes(), out);
         }
         self.field("transport", kind.transport.as_bytes(), out);
@@ -128,7 +91,9 @@ impl Lines {
         }
         out.extend_from_slice(end);
     }
+}
 
+impl Lines<'_> {
     /// Append a field; `value` is printable ASCII, as names and labels are.
     fn field(&mut self, name: &str, value: &[u8], out: &mut Vec<u8>) {
         let is_json = self.format == LineFormat::Json;
@@ -160,55 +125,11 @@ impl Lines {
     }
 }
 
-/// An address, or its network only.
-fn shown_client(address: IpAddr, is_full: bool) -> String {
-    match address {
-        _ if is_full => address.to_string(),
-        IpAddr::V4(whole) => {
-            let bits = u32::from(whole) & (u32::MAX << (32 - IPV4_NETWORK_BITS));
-            format!("{}/{}", std::net::Ipv4Addr::from(bits), IPV4_NETWORK_BITS)
-        }
-        IpAddr::V6(whole) => {
-            let bits = u128::from(whole) & (u128::MAX << (128 - IPV6_NETWORK_BITS));
-            format!("{}/{}", std::net::Ipv6Addr::from(bits), IPV6_NETWORK_BITS)
-        }
-    }
-}
-
-/// Presentation text of a well-formed name: no last dot but for the root.
-fn write_name(name: &[u8], out: &mut Vec<u8>) {
-    let mut rest = name;
-    while let Some((&length, behind)) = rest.split_first() {
-        if length == 0 {
-            break;
-        }
-        if !out.is_empty() {
-            out.push(b'.');
-        }
-        let (label, behind) = behind.split_at(usize::from(length).min(behind.len()));
-        rest = behind;
-        for &octet in label {
-            match octet {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => out.push(octet),
-                0x21..=0x7E => out.extend_from_slice(&[b'\\', octet]),
-                _ => {
-                    let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-                    out.push(b'\\');
-                    out.extend_from_slice(&digits);
-                }
-            }
-        }
-    }
-    if out.is_empty() {
-        out.push(b'.');
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{ring, HitLabels, Source};
+    use super::super::{ring, Ended, Format, HitLabels, Look, Records, Source};
     use super::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     const HEADER: &[u8] = b"\xbe\xef\x01\0\0\x01\0\0\0\0\0\0";
 
@@ -233,10 +154,20 @@ mod tests {
     ) -> String {
         let (mut producer, consumer) = ring(1 << 16);
         let octets = [HEADER, question].concat();
-        producer.put(0, address, 1.25, &octets);
+        producer.put(&Ended {
+            kind: 0,
+            has_hit: true,
+            address,
+            at: 1.25,
+            octets: &octets,
+            why: &[],
+            answer: None,
+        });
         let part = Source::new(consumer).take(|_| vec![kind]).unwrap();
         let records = Records { parts: vec![part] };
-        String::from_utf8(Lines::new(format, clients, 100.0).of(&records)).unwrap()
+        let format = if format == LineFormat::Text { Format::Text } else { Format::Json };
+        let look = Look { format, clients, only_blocked: false, head: Vec::new() };
+        String::from_utf8(look.written(&records, 100.0).0).unwrap()
     }
 
     const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));

@@ -20,21 +20,26 @@ impl Moments {
 
     /// Append a moment, Unix seconds; rounded to microseconds as Python does, then cut to milliseconds.
     pub fn write(&mut self, at: f64, out: &mut Vec<u8>) {
-        let (mut second, mut micros) = (at.trunc(), (at.fract() * MICROSECONDS).round_ties_even());
-        if micros >= MICROSECONDS {
-            (second, micros) = (second + 1.0, micros - MICROSECONDS);
-        } else if micros < 0.0 {
-            (second, micros) = (second - 1.0, micros + MICROSECONDS);
-        }
-        let second = second as i64;
+        let (second, micros) = split(at);
         if second != self.second {
             (self.second, self.text) = (second, text_of(second));
         }
-        let millis = micros as u32 / 1000;
+        let millis = micros / 1000;
         out.extend_from_slice(self.text.as_bytes());
         out.extend([millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8));
         out.push(b'Z');
     }
+}
+
+/// Unix seconds as whole seconds and microseconds, rounded as Python does.
+pub fn split(at: f64) -> (i64, u32) {
+    let (mut second, mut micros) = (at.trunc(), (at.fract() * MICROSECONDS).round_ties_even());
+    if micros >= MICROSECONDS {
+        (second, micros) = (second + 1.0, micros - MICROSECONDS);
+    } else if micros < 0.0 {
+        (second, micros) = (second - 1.0, micros + MICROSECONDS);
+    }
+    (second as i64, micros as u32)
 }
 
 fn text_of(second: i64) -> String {

@@ -36,18 +36,19 @@ impl Source {
         if kind_max as usize >= known {
             Arc::make_mut(&mut self.kinds).extend(learn(known));
         }
-        let mut part = Part { kinds: Arc::clone(&self.kinds), words, count };
-        if part.kinds.iter().any(Kind::is_confidential) {
-            let mut told = 0;
-            part.each(|_| told += 1);
-            part.count = told;
-        }
+        let mut part = Part { kinds: Arc::clone(&self.kinds), words, count, hits: 0 };
+        let (mut told, mut hits) = (0, 0);
+        part.each(|record| {
+            told += 1;
+            hits += usize::from(part.kinds.get(record.kind).is_some_and(Kind::has_hit));
+        });
+        (part.count, part.hits) = (told, hits);
         Some(part)
     }
 
-    /// Records that found no room, since the beginning.
-    pub fn lost(&self) -> u64 {
-        self.consumer.lost()
+    /// Records that found no room, since the beginning; `only_hits`: those that a rule blocked, or would have.
+    pub fn lost(&self, only_hits: bool) -> u64 {
+        self.consumer.lost(only_hits)
     }
 }
 
@@ -57,6 +58,7 @@ pub struct Part {
     pub kinds: Arc<Vec<Kind>>,
     words: Vec<u64>,
     count: usize,
+    hits: usize,
 }
 
 /// One query and what became of it.
@@ -69,6 +71,10 @@ pub struct Record<'r> {
     pub at: f64,
     /// The query, whole.
     pub octets: &'r [u8],
+    /// Why it was blocked, in octets; empty: it was not, or nobody wanted to know.
+    pub why: &'r [u8],
+    /// The answer, whole; None: it was dropped, or nobody wanted it.
+    pub answer: Option<&'r [u8]>,
 }
 
 impl Part {
@@ -78,7 +84,14 @@ impl Part {
             if self.kinds.get(raw.kind as usize).is_some_and(Kind::is_confidential) {
                 return;
             }
-            each(Record { kind: raw.kind as usize, address: raw.address, at: raw.at, octets: raw.octets });
+            each(Record {
+                kind: raw.kind as usize,
+                address: raw.address,
+                at: raw.at,
+                octets: raw.octets,
+                why: raw.why,
+                answer: raw.answer,
+            });
         });
     }
 }
@@ -91,8 +104,8 @@ pub struct Records {
 }
 
 impl Records {
-    /// How many records.
-    pub fn count(&self) -> usize {
-        self.parts.iter().map(|part| part.count).sum()
+    /// How many records; `only_hits`: that a rule blocked, or would have.
+    pub fn count(&self, only_hits: bool) -> usize {
+        self.parts.iter().map(|part| if only_hits { part.hits } else { part.count }).sum()
     }
 }

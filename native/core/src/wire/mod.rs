@@ -2,7 +2,7 @@
 //!
 //! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of
 //! `outcomes` (`plain`, `sections`, `chain`, `layout`, `service_binding`, `rdata` and `walk` are its parts),
-//! `encode` writes every message, `records` our own records, `ttl` ages bodies, `names` says how names relate,
+//! `encode` writes every message, `options` finds those in one, `records` our own records, `ttl` ages bodies, `names` says how names relate,
 //! `numbers` what numbers mean.  Does not know: clocks, sockets, policy.  Nothing here panics on hostile octets.
 
 pub mod carried_addresses;
@@ -11,6 +11,7 @@ pub mod encode;
 mod layout;
 pub mod names;
 pub mod numbers;
+pub mod options;
 pub mod outcomes;
 mod plain;
 #[cfg(test)]

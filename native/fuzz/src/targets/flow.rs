@@ -19,7 +19,7 @@ use resolver_core::flow::{
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
-use resolver_core::records::{ring, LineFormat, Lines, Records, ShownClients, Source};
+use resolver_core::records::{ring, Format, Look, Records, ShownClients, Source};
 use resolver_core::wire::{accept_response, Accepted, Question};
 
 use super::answers::sent_for;
@@ -125,7 +125,7 @@ impl Flows {
         flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
         let (producer, consumer) = ring(RECORD_OCTETS);
         let mut tallies = Tallies::new();
-        tallies.record_into(producer, Recorded::All);
+        tallies.record_into(producer, Recorded::All, true);
         Flows {
             queries: corpus::queries(),
             answers: corpus::answers(),
@@ -379,19 +379,26 @@ impl Flows {
         let (flow, tallies) = (&self.flow, &self.tallies);
         if let Some(part) = self.source.take(|first| flow.kinds(tallies.labels(first))) {
             let records = Records { parts: vec![part] };
-            self.logged += records.count() as u64;
-            for format in [LineFormat::Text, LineFormat::Json] {
-                let lines = Lines::new(format, ShownClients::Full, 1.7e9).of(&records);
+            self.logged += records.count(false) as u64;
+            let written = |format| {
+                let clients = ShownClients::Full;
+                Look { format, clients, only_blocked: false, head: Vec::new() }.written(&records, 1.7e9)
+            };
+            for format in [Format::Text, Format::Json, Format::Jsonl] {
+                let (lines, count) = written(format);
                 let text = std::str::from_utf8(&lines).map_err(|_| "a line is no text")?;
-                claim(
-                    text.ends_with('\n') && text.lines().count() == records.count(),
-                    "not a line for each",
-                )?;
+                claim(text.ends_with('\n') && text.lines().count() == count, "not a line for each")?;
+                claim(count == records.count(false), "not a line for each")?;
                 let is_printable = |c: char| matches!(c, ' '..='~' | '\n' | '…');
                 claim(text.chars().all(is_printable), "a line that does not print")?;
             }
+            for format in [Format::Dnstap, Format::Syslog] {
+                let (octets, count) = written(format);
+                let framed = frames_in(&octets, format).ok_or("a frame is not whole")?;
+                claim(framed == records.count(false) && framed == count, "not a frame for each")?;
+            }
         }
-        claim(self.source.lost() == 0, "a record is lost")?;
+        claim(self.source.lost(false) == 0, "a record is lost")?;
         claim(self.logged == self.responded + self.dropped + self.done, "a query is not recorded, or twice")
     }
 
@@ -510,4 +517,20 @@ impl Target for Flows {
             counters.evictions
         )
     }
+}
+
+/// How many frames of dnstap or counted messages of syslog these are; None: the last one is not whole.
+fn frames_in(octets: &[u8], format: Format) -> Option<usize> {
+    let (mut rest, mut count) = (octets, 0);
+    while !rest.is_empty() {
+        let (head, length) = if format == Format::Dnstap {
+            (4, u32::from_be_bytes(*rest.first_chunk()?) as usize)
+        } else {
+            let digits = rest.iter().position(|&octet| octet == b' ')?;
+            (digits + 1, std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?)
+        };
+        rest = rest.get(head + length..)?;
+        count += 1;
+    }
+    Some(count)
 }

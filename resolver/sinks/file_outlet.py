@@ -1,0 +1,181 @@
+"""Records into a file, which turns when it is full and is made anew when somebody has taken it away.
+
+Knows: how files of records are opened, turned and found again.  Does not know: records, when to write.
+Theory: the file is ours while its name leads to it.  logrotate(8) renames it, which is seen within a second,
+and the next octets go into a new file of the old name; a signal is not needed.  What cannot be written whole
+is taken back to the end of the last whole record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from resolver.portions import PORTION_OCTETS
+from resolver.sinks.frames import START, STOP, control_frame
+from resolver.sinks.outlet import Broken, reason_of
+
+FILE_MODE: Final = 0o640
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class FileOutlet:
+    """See `outlet.Outlet`."""
+
+    lost: Final = 0
+
+    def __init__(
+        self,
+        path: Path,
+        ends: Callable[[memoryview], Iterator[int]],
+        *,
+        octets_max: int = 0,
+        kept: int = 0,
+        content_type: bytes | None = None,
+    ) -> None:
+        """`octets_max`: when the file turns, 0: never; `kept`: so many old ones stay.
+
+        `ends`: where records end in what is put.  `content_type`: of frames, if the file has such.
+        """
+        self._path = path
+        self._ends = ends
+        self._octets_max = octets_max
+        self._kept = kept
+        self._content_type = content_type
+        self._descriptor = -1
+        self._size = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor >= 0
+
+    def open(self) -> None:
+        self._descriptor, size = self._opened()
+        if self._content_type is not None and size:
+            # A file of frames has one beginning: what an earlier run left is complete, or cut.
+            self._close()
+            self._turn()
+            self._descriptor, size = self._opened()
+        self._size = size
+        if self._content_type is not None:
+            self._write_control(control_frame(START, self._content_type))
+
+    def put(self, octets: memoryview) -> int:
+        if self._octets_max and self._size and self._size + len(octets) > self._octets_max:
+            self._finish()
+            try:
+                self._turn()
+                self.open()
+            except OSError as error:
+                self._close()
+                raise Broken(reason_of(error)) from None
+        done = 0
+        try:
+            while done < len(octets):
+                done += os.write(self._descriptor, octets[done : done + PORTION_OCTETS])
+        except OSError as error:
+            raise Broken(reason_of(error), self._take_back(octets, done)) from None
+        self._size += done
+        return done
+
+    def wait(self, wait_s: float) -> None:
+        """A file always takes more."""
+
+    def look_after(self) -> None:
+        """Begin a new file if the name leads elsewhere by now."""
+        try:
+            found = os.lstat(self._path)
+            here = os.fstat(self._descriptor)
+            is_ours = (found.st_dev, found.st_ino) == (here.st_dev, here.st_ino)
+            # Somebody may have cut it short.
+            self._size = here.st_size
+        except FileNotFoundError:
+            is_ours = False
+        except OSError as error:
+            self._close()
+            raise Broken(reason_of(error)) from None
+        if not is_ours:
+            self._finish()
+            try:
+                self.open()
+            except OSError as error:
+                self._close()
+                raise Broken(reason_of(error)) from None
+
+    def close(self, wait_s: float) -> None:
+        self._finish()
+
+    def _opened(self) -> tuple[int, int]:
+        """A descriptor, and how long the file is.  Raises OSError."""
+        is_new = True
+        try:
+            descriptor = os.open(self._path, _FLAGS | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        except FileExistsError:
+            is_new = False
+            descriptor = os.open(self._path, _FLAGS)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise OSError(errno.EINVAL, "is not a regular file with one name")
+            if is_new:
+                os.fchmod(descriptor, FILE_MODE)  # whatever the umask
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor, found.st_size
+
+    def _turn(self) -> None:
+        """The file becomes number 1, number 1 number 2, and so on.  Raises OSError."""
+        if not self._kept:
+            self._path.unlink(missing_ok=True)
+            return
+        for number in range(self._kept - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                self._numbered(number).replace(self._numbered(number + 1))
+        self._path.replace(self._numbered(1))
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def _take_back(self, octets: memoryview, done: int) -> int:
+        """Cut what was written last to whole records, and close; how many octets stay."""
+        kept = 0
+        for end in self._ends(octets):
+            if end > done:
+                break
+            kept = end
+        try:
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - (done - kept))
+        except OSError:
+            pass  # The record stays cut; the next one begins on its line.
+        self._close()
+        return kept
+
+    def _write_control(self, frame: bytes) -> None:
+        try:
+            if os.write(self._descriptor, frame) < len(frame):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            # A file without a whole beginning is of no use.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+            self._close()
+            raise
+        self._size += len(frame)
+
+    def _finish(self) -> None:
+        if self.is_open and self._content_type is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._descriptor, control_frame(STOP))
+        self._close()
+
+    def _close(self) -> None:
+        if self.is_open:
+            os.close(self._descriptor)
+            self._descriptor = -1
