@@ -12,6 +12,7 @@ want kdig knot-dnsutils
 want nsd nsd
 want unbound unbound
 want promtool prometheus
+want pdftotext poppler-utils
 want ip iproute2
 want dnsmasq dnsmasq-base
 want dnsperf dnsperf

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -18,11 +19,15 @@ from rich.table import Table
 from rich.text import Text
 
 from resolver.blocklist.reader import read_blocklist
+from resolver.blocklist.rules import Blocklist
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import day_or_moment, iso_moment, term_text, zone_of
+from resolver.orders.listed import ListsOf, lists_of, no_lists
 from resolver.orders.standing import AskState, Standing, State, standings_of
 from resolver.plurals import counted
+from resolver.policy.image import Image
 from resolver.problems import Problem, has_errors, printable, show, suggest
+from resolver.publishing.compiler import compile_in_process
 from resolver.publishing.history import Generation, HistoryUnusable, open_history
 
 
@@ -80,7 +85,19 @@ def _read(config: Path | None, blocklist: Path | None) -> _Orders:
         raise BadInput([problem for problem in problems if has_errors([problem])])
     now = time.time()
     first, since = ({}, {}) if blocklist is not None else _first_served(settings.state_dir, set(found.orders))
-    return _Orders(standings_of(found, now), first, since, now, zone_of(path), path)
+    standings = standings_of(found, now, lists_of=_lists_of(path, found, settings.state_dir))
+    return _Orders(standings, first, since, now, zone_of(path), path)
+
+
+def _lists_of(path: Path, found: Blocklist, state_dir: Path) -> ListsOf:
+    """What lists do; read only where some list cites an order.  Raises BadInput."""
+    if not any(spec.rule.orders for spec in found.lists):
+        return no_lists
+    with tempfile.TemporaryDirectory() as folder:
+        image, problems = compile_in_process(path, Path(folder), force=True, state_dir=state_dir)
+        if image is None:
+            raise BadInput([problem for problem in problems if has_errors([problem])])
+        return lists_of(Image(image))
 
 
 def _first_served(state_dir: Path, ids: set[str]) -> tuple[dict[str, Generation], dict[str, float]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from resolver.blocklist.in_force import InForce
 from resolver.blocklist.rules import Blocklist, Order
+from resolver.orders.listed import ListsOf, no_lists
 from resolver.orders.reach import Reason
 from resolver.orders.standing import Standings
 from resolver.policy.verdict import Mode
@@ -30,9 +31,11 @@ class Deadline:
     """How many of `asks` are not enforced, by reason; reasons without any are left out."""
 
 
-def deadlines_of(blocklist: Blocklist, now: float, list_names: Mapping[str, int]) -> list[Deadline]:
+def deadlines_of(
+    blocklist: Blocklist, now: float, list_names: Mapping[str, int], lists_of: ListsOf = no_lists
+) -> list[Deadline]:
     """All orders at `now` (Unix seconds); `list_names`: name of each list -> how many names it has."""
-    standings = Standings(blocklist)
+    standings = Standings(blocklist, lists_of)
     blocking = InForce(blocklist, now).orders
     found = []
     for order in blocklist.orders.values():

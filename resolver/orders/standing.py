@@ -1,7 +1,7 @@
 """What of an order is enforced, what is not, and why: each thing it asks for, held against the blocklist.
 
 Knows: which rule decides about a host at a moment, and whether it cites the order.  Does not know: what list
-files hold, the image, the clock (`now` is an argument).
+files hold (`ListsOf` says it), the clock (`now` is an argument).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from resolver.blocklist.rules import Blocklist, NameRule, Order
 from resolver.orders.items import items_of, with_blank
+from resolver.orders.listed import ListsOf, no_lists
 from resolver.orders.platforms import covers, name_key
 from resolver.orders.reach import Reason
 from resolver.orders.rows import Cell
@@ -38,7 +39,7 @@ class AskState:
     ask: str
     state: State
     exchange: str = ""
-    """Id of the exchange that blocks it."""
+    """Id of the exchange that blocks it; `list NAME` where a list does."""
     reason: Reason | None = None
     """Why it is not enforced."""
     why: str = ""
@@ -74,8 +75,10 @@ _FORM_ORDER = {RuleForm.EXACT: 0, RuleForm.BELOW: 1, RuleForm.SUBTREE: 2}
 class Standings:
     """The orders of one blocklist."""
 
-    def __init__(self, blocklist: Blocklist) -> None:
+    def __init__(self, blocklist: Blocklist, lists_of: ListsOf = no_lists) -> None:
         self._blocklist = blocklist
+        self._lists_of = lists_of
+        self._list_orders = {spec.name: spec.rule.orders for spec in blocklist.lists}
         self._rules: dict[bytes, list[NameRule]] = {}
         for rule in blocklist.name_rules:
             self._rules.setdefault(rule.owner, []).append(rule)
@@ -123,33 +126,56 @@ class Standings:
         return found[0]
 
     def _of_host(self, ask: str, owner: bytes, order: Order, now: float, when: str) -> AskState:
-        winner = self._winner(owner, now)
-        if winner is not None and winner.effect != "block":
-            why = f"is let through by '{winner.effect}' on line {winner.line}"
-            return AskState(ask, State.UNENFORCED, reason=Reason.EXCEPTED, why=why)
-        if winner is not None and order.id in winner.rule.orders:
+        excepted, blocking = self._blocking(owner, now)
+        if excepted:
+            return AskState(ask, State.UNENFORCED, reason=Reason.EXCEPTED, why=excepted)
+        citing = next((source for source, orders in blocking if order.id in orders), None)
+        if citing is not None:
             if when == "not yet":
-                return AskState(
-                    ask, State.PENDING, winner.rule.label, why="is blocked already, for other reasons"
-                )
-            return AskState(ask, State.ENFORCED, winner.rule.label)
+                return AskState(ask, State.PENDING, citing, why="is blocked already, for other reasons")
+            return AskState(ask, State.ENFORCED, citing)
         if when == "not yet" and order.starts_at is not None:
-            later = self._winner(owner, order.starts_at)
-            if later is not None and later.effect == "block" and order.id in later.rule.orders:
-                return AskState(ask, State.PENDING, later.rule.label)
-        if winner is not None:
-            why = f"is blocked by {winner.rule.label}, which does not cite this order"
-            return AskState(ask, State.UNENFORCED, winner.rule.label, Reason.NOT_CITED, why)
-        idle = next(
-            (rule for rule in self._about(owner) if rule.effect == "block" and order.id in rule.rule.orders),
-            None,
-        )
-        if idle is not None:
-            why = f"{idle.rule.label} blocks it, and is {_idle(idle.rule, now)}"
-            return AskState(ask, State.UNENFORCED, idle.rule.label, Reason.NOT_IN_FORCE, why)
-        return AskState(
-            ask, State.UNENFORCED, reason=Reason.NOT_BLOCKED, why="no exchange of the blocklist has it"
-        )
+            _, then = self._blocking(owner, order.starts_at)
+            later = next((source for source, orders in then if order.id in orders), None)
+            if later is not None:
+                return AskState(ask, State.PENDING, later)
+        if blocking:
+            source = blocking[0][0]
+            why = f"is blocked by {source}, which does not cite this order"
+            return AskState(ask, State.UNENFORCED, source, Reason.NOT_CITED, why)
+        return self._idle_or_nothing(ask, owner, order, now)
+
+    def _blocking(self, owner: bytes, at: float) -> tuple[str, list[tuple[str, tuple[str, ...]]]]:
+        """What blocks a host and what that cites, the deciding one first; or an exception's words."""
+        winner = self._winner(owner, at)
+        if winner is not None and winner.effect != "block":
+            return f"is let through by '{winner.effect}' on line {winner.line}", []
+        found = [] if winner is None else [(winner.rule.label, winner.rule.orders)]
+        for listed in self._lists_of(owner, at):
+            if listed.is_enforced and not listed.is_block:
+                # It reaches lists only.
+                return ("", found) if found else (f"is let through by list {listed.rule.id}", [])
+            if listed.is_enforced:
+                found.append((f"list {listed.rule.id}", self._list_orders.get(listed.rule.id, ())))
+        return "", found
+
+    def _idle_or_nothing(self, ask: str, owner: bytes, order: Order, now: float) -> AskState:
+        """Nothing blocks it: what would, if it were in force?"""
+        idle = [
+            (rule.rule.label, rule.rule)
+            for rule in self._about(owner)
+            if rule.effect == "block" and order.id in rule.rule.orders
+        ] + [
+            (f"list {listed.rule.id}", listed.rule)
+            for listed in self._lists_of(owner, now)
+            if listed.is_block and order.id in self._list_orders.get(listed.rule.id, ())
+        ]
+        if idle:
+            source, rule = idle[0]
+            why = f"{source} blocks it, and is {_idle(rule, now)}"
+            return AskState(ask, State.UNENFORCED, source, Reason.NOT_IN_FORCE, why)
+        why = "no exchange and no list of the blocklist has it"
+        return AskState(ask, State.UNENFORCED, reason=Reason.NOT_BLOCKED, why=why)
 
     def _of_text(self, ask: str, order: Order, now: float, when: str) -> AskState:
         """A platform's name: enforced by an exchange of that name."""
@@ -179,9 +205,11 @@ class Standings:
         return protected or (in_force[0] if in_force else None)
 
 
-def standings_of(blocklist: Blocklist, now: float, ids: Sequence[str] = ()) -> list[Standing]:
+def standings_of(
+    blocklist: Blocklist, now: float, ids: Sequence[str] = (), lists_of: ListsOf = no_lists
+) -> list[Standing]:
     """All orders of a blocklist, or those of `ids`, at `now`."""
-    standings = Standings(blocklist)
+    standings = Standings(blocklist, lists_of)
     return [standings.of(order, now) for key, order in blocklist.orders.items() if not ids or key in ids]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from resolver.blocklist.rules import Blocklist
 from resolver.orders.deadlines import deadlines_of
+from resolver.orders.listed import ListsOf, no_lists
 from resolver.publishing.history import HistoryUnusable, open_history
 
 LATE_S_MAX = 10.0
@@ -28,14 +29,19 @@ def moment_of(at: float, turned_at: float | None) -> float:
 
 
 def dated_orders(
-    state_dir: Path, blocklist: Blocklist, at: float, turned_at: float | None, list_names: Mapping[str, int]
+    state_dir: Path,
+    blocklist: Blocklist,
+    at: float,
+    turned_at: float | None,
+    list_names: Mapping[str, int],
+    lists_of: ListsOf = no_lists,
 ) -> list[dict[str, Any]]:
     """Note which orders are in force at `at` (Unix seconds); of each that is not confidential its numbers.
 
     `id`, `due` (Unix seconds or null), `in_force` (when it first was; 0: never), `unenforced` (reason ->
     count).  Where the history cannot be used, `in_force` is of this policy alone.
     """
-    deadlines = deadlines_of(blocklist, at, list_names)
+    deadlines = deadlines_of(blocklist, at, list_names, lists_of)
     since = moment_of(at, turned_at)
     first = {entry.order.id: since for entry in deadlines if entry.is_in_force}
     with contextlib.suppress(HistoryUnusable), open_history(state_dir, create=True) as history:

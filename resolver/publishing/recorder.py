@@ -30,6 +30,8 @@ from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_what_served
 from resolver.blocklist.rules import Blocklist
 from resolver.identity import user_name
+from resolver.orders.listed import ListsOf, lists_of, no_lists
+from resolver.policy.image import ImageUnusable
 from resolver.portions import open_regular, read_up_to
 from resolver.publishing.approvals import Approval, approvals_of, content_hash, decisive
 from resolver.publishing.compiled import InputFile, edited_files, key_of
@@ -41,7 +43,7 @@ from resolver.publishing.history import (
     HistoryUnusable,
     open_history,
 )
-from resolver.publishing.image_store import ImageStore
+from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.order_dates import dated_orders
 from resolver.publishing.register_store import changed_records
 
@@ -120,7 +122,19 @@ def orders_of(state_dir: Path, applied: Applied) -> list[dict[str, Any]] | None:
     if blocklist is None:
         return None
     names = applied.counts.get("per_list", {})
-    return dated_orders(state_dir, blocklist, applied.at, applied.turned_at, names)
+    return dated_orders(
+        state_dir, blocklist, applied.at, applied.turned_at, names, _lists_of(state_dir, applied, blocklist)
+    )
+
+
+def _lists_of(state_dir: Path, applied: Applied, blocklist: Blocklist) -> ListsOf:
+    if not any(spec.rule.orders for spec in blocklist.lists):
+        return no_lists
+    try:
+        return lists_of(open_image(ImageStore(state_dir).path_of(key_of(applied.inputs))))
+    except (ImageUnusable, OSError):
+        # Another generation is in force by now, and is recorded next.
+        return no_lists
 
 
 def _is_recorded(latest: Generation, applied: Applied) -> bool:

@@ -312,6 +312,19 @@ def test_show_knows_since_when_an_order_is_in_force(desk: Desk) -> None:
     assert "In force since 2024-03-09T16:00:00Z" in desk.run("order", "show", "x-1").stdout
 
 
+def test_show_knows_what_a_list_enforces_for_its_order(desk: Desk) -> None:
+    desk.blocklist.write_text(
+        "version: 1\norders: {y: {authority: A, title: T, asks: [one.example, two.example]}}\n"
+        "lists: [{name: ours, path: ours.txt, format: domains, order: y}]\n"
+    )
+    (desk.folder / "ours.txt").write_text("one.example\n")
+    states = {one["ask"]: (one["state"], one["exchange"]) for one in desk.json("order", "show", "y")["names"]}
+    assert states == {"one.example": ("enforced", "list ours"), "two.example": ("unenforced", None)}
+    (desk.folder / "ours.txt").unlink()
+    result = desk.run("order", "show", "y")
+    assert result.exit_code == 2 and "ours.txt" in result.stderr
+
+
 def test_an_order_that_is_not_there_is_named_with_a_guess(desk: Desk) -> None:
     result = desk.run("order", "show", "hose")
     assert result.exit_code == 2 and "did you mean 'house'?" in result.stderr

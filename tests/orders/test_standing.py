@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from resolver.orders.listed import lists_of
 from resolver.orders.standing import Standings, State
+from resolver.policy.image import Image
+from resolver.publishing.compiler import compile_in_process
 from tests.orders.support import blocklist_of
 
 DAY = 86_400.0
@@ -107,3 +112,50 @@ def test_the_default_mode_of_the_blocklist_is_that_of_an_order_without_one() -> 
     assert standing.when == "shadow" and not standing.is_in_force
     own = blocklist_of(shadowed.replace("    title: T\n", "    title: T\n    mode: enforce\n"))
     assert Standings(own).of(own.orders["x"], BEGINS).when == "in force"
+
+
+LISTED = """\
+version: 1
+orders:
+  x: {authority: A, title: T, from: 2026-12-05, asks: [one.example, www.one.example, two.example, free.example, three.example,
+      four.example, five.example]}
+  y: {authority: B, title: U}
+exchanges:
+  both: {name: Both, order: y, domains: [four.example]}
+lists:
+  - {name: ours, path: ours.txt, format: domains, order: x}
+  - {name: theirs, path: theirs.txt, format: domains, order: y}
+  - {name: tried, path: tried.txt, format: domains, order: x, mode: shadow}
+  - {name: free, path: free.txt, format: domains, kind: allow}
+"""
+
+
+def test_what_a_list_that_cites_the_order_blocks_is_enforced(tmp_path: Path) -> None:
+    (tmp_path / "blocklist.yaml").write_text(LISTED)
+    (tmp_path / "ours.txt").write_text("one.example\nfree.example\nfour.example\n")
+    (tmp_path / "theirs.txt").write_text("two.example\n")
+    (tmp_path / "tried.txt").write_text("three.example\n")
+    (tmp_path / "free.txt").write_text("free.example\n")
+    image, problems = compile_in_process(tmp_path / "blocklist.yaml", tmp_path / "out")
+    assert image is not None, problems
+    blocklist = blocklist_of(LISTED)
+
+    def stand(now: float) -> dict[str, tuple[str, str, str]]:
+        standing = Standings(blocklist, lists_of(Image(image))).of(blocklist.orders["x"], now)
+        return {
+            one.ask: (one.state.value, one.exchange, one.reason.value if one.reason else "")
+            for one in standing.asks
+        }
+
+    assert stand(BEGINS) == {
+        "one.example": ("enforced", "list ours", ""),
+        "www.one.example": ("enforced", "list ours", ""),
+        "two.example": ("unenforced", "list theirs", "not_cited"),
+        "free.example": ("unenforced", "", "excepted"),
+        "three.example": ("unenforced", "list tried", "not_in_force"),
+        "four.example": ("enforced", "list ours", ""),
+        "five.example": ("unenforced", "", "not_blocked"),
+    }
+    before = stand(BEGINS - 1)
+    assert before["one.example"] == before["four.example"] == ("pending", "list ours", "")
+    assert before["three.example"] == ("unenforced", "list tried", "not_in_force")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from resolver.blocklist.reader import read_blocklist
+from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import history_path, open_history
-from resolver.publishing.image_store import hash_file
+from resolver.publishing.image_store import ImageStore, hash_file
 from resolver.publishing.order_dates import LATE_S_MAX, dated_orders
 from resolver.publishing.recorder import Applied, orders_of, record
 
@@ -113,3 +114,19 @@ def test_of_a_text_that_is_gone_no_orders_are_told(tmp_path: Path) -> None:
     note = applied(tmp_path, BEGINS, DATED)
     (tmp_path / "blocklist.yaml").write_text("version: 1\nexchanges: {}\n")
     assert orders_of(tmp_path, note) is None
+
+
+def test_the_recorder_counts_what_a_list_enforces_for_its_order(tmp_path: Path) -> None:
+    blocklist = tmp_path / "blocklist.yaml"
+    blocklist.write_text(
+        "version: 1\norders:\n  x: {authority: A, title: T, due: 2020-01-01, asks: [one.example, two.example]}\n"
+        "lists: [{name: ours, path: ours.txt, format: domains, order: x}]\n"
+    )
+    (tmp_path / "ours.txt").write_text("one.example\n")
+    compiled = compile_policy(blocklist, ImageStore(tmp_path).images)
+    assert compiled.image is not None, compiled.problems
+    orders = orders_of(tmp_path, Applied(BEGINS, compiled.inputs, compiled.counts))
+    assert orders is not None
+    [order] = orders
+    assert order["in_force"] == BEGINS
+    assert order["unenforced"] == {"not_blocked": 1}
