@@ -244,6 +244,15 @@ def ask_bursts(server: Server, bursts: int) -> None:
                 assert client.recv(4096)[3] & 15 == dns.rcode.NXDOMAIN
 
 
+def wait_for_written(server: Server, name: str, count: int) -> None:
+    """Until so many records went out; a stopping server has a quarter of a second for what waits."""
+    poll(
+        lambda: server.metric("resolver_query_records_total", sink=name) == count,
+        timeout_s=20.0,
+        what=f"{count} records are written by {name}",
+    )
+
+
 def remark_of(server: Server) -> str:
     _, body = server.page("/readyz")
     remark = json.loads(body).get("remarks", {}).get("query_records", "")
@@ -399,6 +408,7 @@ def test_a_file_turns_by_itself_and_no_record_is_lost(upstream: SlowUpstream, tm
     path = tmp_path / "q.jsonl"
     with recording_server(tmp_path, upstream, sink("jsonl", path, "lines", rotate_mb=1, keep=100)) as server:
         ask_bursts(server, 60)
+        wait_for_written(server, "lines", 60 * BURST)
         stop(server)
     files = sorted(tmp_path.glob("q.jsonl*"))
     assert len(files) >= 2
@@ -464,7 +474,7 @@ def test_readers_of_others_read_what_a_socket_and_a_file_were_given(
             text = read.stdout.decode()
             assert text.count("type: CLIENT_RESPONSE") == wanted.total()
             assert len(re.findall(r"(?:status|rcode): NXDOMAIN", text)) == 5
-            assert "query_address: 127.0.0.1" in text
+            assert len(re.findall(r'query_address: "?127\.0\.0\.1', text)) == wanted.total()
             assert "error" not in read.stderr.decode().lower()
 
 
@@ -477,6 +487,8 @@ def test_many_clients_at_once_lose_no_record_in_any_sink(upstream: SlowUpstream,
             thread.start()
         for thread in threads:
             thread.join()
+        for name in ("lines", "frames"):
+            wait_for_written(server, name, 40 * BURST)
         stop(server)
     assert len(lines_in((tmp_path / "q.jsonl").read_bytes())) == 40 * BURST
     assert len(messages_in((tmp_path / "q.dnstap").read_bytes(), is_file=True)) == 40 * BURST
