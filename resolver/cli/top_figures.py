@@ -90,11 +90,14 @@ class Figures:
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`records`: a file of query records.  `fetch`: gives the page of a URL, and raises OSError."""
+        """`records`: a file of query records; None: that of the settings, if there is one.
+
+        `fetch`: gives the page of a URL, and raises OSError.
+        """
         self.url = metrics_url(settings)
         self._state_dir = settings.state_dir
         self._logs_queries = settings.log.queries != "none"
-        self._records = records
+        self._records = records or _file_of_records(settings)
         self._fetch = fetch or fetch_page
         self._wall = wall
         self._now = now
@@ -142,6 +145,14 @@ class Figures:
             return tuple(names_of(octets, at, is_end=is_end)), ""
         except OSError as error:
             return None, f"no names: {self._records}: {error.strerror or error}"
+
+
+def _file_of_records(settings: Settings) -> Path | None:
+    """The first file of `query_records` that has JSON lines."""
+    for sink in settings.query_records:
+        if sink.type == "jsonl" and sink.to.way == "file" and sink.queries != "none":
+            return sink.to.path
+    return None
 
 
 def end_of(path: Path, octets_max: int) -> tuple[bytes, bool]:

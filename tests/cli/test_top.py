@@ -176,6 +176,21 @@ def test_where_queries_are_logged_it_says_where_their_names_are(tmp_path: Path) 
     assert "--records FILE" in site.figures().look().remarks[-1]
 
 
+def test_names_come_from_the_file_of_query_records_that_the_settings_name(tmp_path: Path) -> None:
+    records = tmp_path / "blocked.jsonl"
+    sinks = [
+        {"name": "tap", "type": "dnstap", "to": str(tmp_path / "tap")},
+        {"name": "blocked", "type": "jsonl", "to": str(records)},
+    ]
+    site = Site(tmp_path, query_records=sinks)
+    site.pages = [page(1, 1)]
+    records.write_bytes(
+        record("www.alpha.example", "2023-11-14T21:59:58.000Z", exchange="alpha", action="nodata")
+    )
+    [name] = site.figures().look().names or ()
+    assert name.qname == "www.alpha.example"
+
+
 # Names.
 
 
