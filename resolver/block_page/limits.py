@@ -21,7 +21,7 @@ REQUEST_S: Final = 5.0
 YIELD_S: Final = 0.2
 """Nobody yields sooner: an honest request takes milliseconds."""
 ANSWERS_PER_S: Final = 500
-"""To all visitors together, about a tenth of a core; over it they wait in the kernel's queue."""
+"""To all visitors together, about a fifth of a core; over it they wait in the kernel's queue."""
 BURST: Final = 200
 """At once after a pause."""
 REST_S: Final = 0.02
