@@ -6,7 +6,8 @@ import asyncio
 import importlib
 import io
 import json
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,16 @@ Serve = Callable[..., Maker]
 
 
 @pytest.fixture(params=["python", "native"])
-def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
+def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
     """Makes servers of one engine."""
     engine = engine_called(request.param)
+    upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    upstream.bind(("127.0.0.1", 0))
 
     def make(blocklist: str = BLOCKLIST, **more: Any) -> Maker:
         settings = {
             "listen": {"dns": ["127.0.0.1:0", "127.0.0.2:0"], "http": None},
-            "upstreams": {"servers": ["udp://127.0.0.1:9"]},
+            "upstreams": {"servers": [f"udp://127.0.0.1:{upstream.getsockname()[1]}"]},
             "blocklist": "blocklist.yaml",
             "state_dir": "state",
             "threads": 1,
@@ -78,9 +81,25 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
         native = None if request.param == "python" else importlib.import_module("resolver_native")
         assert engine is not None
         writer = LogWriter(io.BytesIO())
-        return lambda: Server(checked, engine=request.param, native=native, log_writer=writer)
 
-    return make
+        def made() -> Server:
+            asyncio.get_running_loop().add_reader(upstream, answer_all, upstream)
+            return Server(checked, engine=request.param, native=native, log_writer=writer)
+
+        return made
+
+    yield make
+    upstream.close()
+
+
+def answer_all(upstream: socket.socket) -> None:
+    """Every name has one address, and no record of another type."""
+    octets, client = upstream.recvfrom(4096)
+    end = octets.index(0, 12) + 5
+    is_address = octets[end - 4 : end - 2] == b"\0\1"
+    answer = b"\xc0\x0c\0\1\0\1\0\0\x01\x2c\0\4\xc6\x33\x64\x01" if is_address else b""
+    head = octets[:2] + b"\x81\x80\0\1" + bytes((0, is_address)) + bytes(4)
+    upstream.sendto(head + octets[12:end] + answer, client)
 
 
 def play(make: Maker, act: Callable[[Server], Awaitable[None]]) -> None:
