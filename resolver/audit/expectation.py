@@ -13,7 +13,7 @@ from resolver.policy.answer import own_rdatas, policy_answer
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import PolicyAction, Verdict, over_stream
 from resolver.wire.encode import response_limit
-from resolver.wire.message import Message, read_message
+from resolver.wire.message import Message, rdata_text, read_message
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import Qtype, Rcode
 from resolver.wire.query import Query, parse_query
@@ -59,6 +59,8 @@ class Expectation:
             return "silence"
         if self.target:
             return f"a CNAME to {name_to_text(self.target)}"
+        if message.answer:
+            return ", ".join(rdata_text(record.rtype, record.rdata) for record in message.answer)
         return said_by(message)
 
 

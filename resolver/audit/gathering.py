@@ -40,9 +40,12 @@ FAILURES = {
     Kind.CLOSED: "the connection was closed",
     Kind.REFUSED: "refused, each time",
     Kind.TRUNCATED: "truncated (TC=1), each time",
-    Kind.SERVFAIL: "does not resolve (SERVFAIL, each time)",
+    Kind.SERVFAIL: "SERVFAIL, each time",
     Kind.NOT_ASKED: "not asked: the server had stopped answering",
 }
+
+NOTES_MAX = 200
+"""Kinds of notes of one server; the rest is counted together."""
 
 
 @dataclass(slots=True)
@@ -195,11 +198,9 @@ class Gathering:
         return question_text(probe)
 
     def _note(self, finding: Finding, subject: Subject) -> None:
-        key = (
-            finding.kind,
-            finding.text if finding.kind is not Kind.UPSTREAM_DENIAL else "denied by the zone itself",
-        )
-        if len(self._note_counts) >= 200 and key not in self._note_counts:
+        # Without a name or a rule's text: one note is of many names, and some may be confidential.
+        key = (finding.kind, finding.gist or finding.text)
+        if len(self._note_counts) >= NOTES_MAX and key not in self._note_counts:
             key = (finding.kind, "and more of this kind")
         names = self._note_names.setdefault(key, {})
         self._note_counts[key] += 1

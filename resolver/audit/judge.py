@@ -39,6 +39,8 @@ class Finding(NamedTuple):
 
     kind: Kind
     text: str
+    gist: str = ""
+    """The text without names and strangers' words, where it has any: what many notes have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +206,10 @@ def _detail_faults(message: Message, prescribed: Message, expected: Expectation)
             yield Finding(Kind.SOA, "no SOA, so no resolver behind it knows how long the denial holds")
         elif soas[0].owner != wanted.owner:
             text = f"the SOA is of {name_to_text(soas[0].owner)}, not of {name_to_text(wanted.owner)}"
-            yield Finding(Kind.SOA, text)
+            yield Finding(Kind.SOA, text, "the SOA is of another name")
         elif soas[0].rdata != wanted.rdata:
             said, prescribed_soa = (rdata_text(Qtype.SOA, one.rdata) for one in (soas[0], wanted))
-            yield Finding(Kind.SOA, f"the SOA says {said}, not {prescribed_soa}")
+            yield Finding(Kind.SOA, f"the SOA says {said}, not {prescribed_soa}", "another SOA")
     codes, prescribed_codes = dict(message.extended_errors), dict(prescribed.extended_errors)
     if missing := [code for code in prescribed_codes if code not in codes]:
         yield Finding(Kind.EDE, f"Extended DNS Error {missing[0]} is missing")
@@ -215,10 +217,13 @@ def _detail_faults(message: Message, prescribed: Message, expected: Expectation)
         for code, text in prescribed_codes.items():
             if codes[code] != text:
                 said = codes[code][:TEXT_CHARS_MAX]
-                yield Finding(Kind.EDE, f"the text of Extended DNS Error {code} is {said!r}, not {text!r}")
+                gist = f"another text with Extended DNS Error {code}"
+                reason = f"the text of Extended DNS Error {code} is {said!r}, not {text!r}"
+                yield Finding(Kind.EDE, reason, gist)
     ttls, wanted_ttls = _ttls(message, prescribed), _ttls(prescribed, prescribed)
     if ttls and wanted_ttls and abs(max(ttls) - max(wanted_ttls)) > _slack_s(expected):
-        yield Finding(Kind.TTL, f"TTL {max(ttls)} s, not {max(wanted_ttls)} s")
+        text = f"TTL {max(ttls)} s, not {max(wanted_ttls)} s"
+        yield Finding(Kind.TTL, text, "denials are kept for another time than here")
 
 
 def _slack_s(expected: Expectation) -> int:
@@ -246,7 +251,8 @@ def _upstream_denial(message: Message, expected: Expectation) -> Iterable[Findin
             and len(record.owner) > 1
         ):
             text = f"denied by the zone {name_to_text(record.owner)} itself: the server may not know the rule"
-            yield Finding(Kind.UPSTREAM_DENIAL, text)
+            gist = "denied by the zone's own servers, it seems: the server may not know the rule"
+            yield Finding(Kind.UPSTREAM_DENIAL, text, gist)
             return
 
 

@@ -105,10 +105,11 @@ def _servers_table(result: AuditResult) -> Table:
     for column in ("ASKED", "ANSWERED", "REPEATED", "MEDIAN"):
         table.add_column(column, justify="right")
     table.add_column("REMARKS", overflow="fold")
-    for server in result.servers:
+    for number, server in enumerate(result.servers, start=1):
+        mark = "" if len(result.servers) == 1 else f"#{number} "
         for listener in server.listeners:
             table.add_row(
-                Text(cell(listener.label)),
+                Text(f"{mark}{cell(listener.label)}"),
                 f"{listener.asked:,}",
                 f"{listener.answered:,}",
                 f"{listener.repeated:,}",
@@ -122,9 +123,9 @@ def _names_table(result: AuditResult, names: list[NameResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("NAME", "OF"):
         table.add_column(column, overflow="fold")
-    for server in result.servers:
-        # As text: rich would take brackets for its markup.
-        table.add_column(Text(cell(server.name.upper() if server.is_own else server.name)), overflow="fold")
+    for number, _ in enumerate(result.servers, start=1):
+        # Of several by its number: addresses would leave no room for the reason.
+        table.add_column("RESULT" if len(result.servers) == 1 else f"#{number}", no_wrap=True)
     table.add_column("WHY", overflow="fold")
     for name in names:
         mark = " (confidential)" if name.is_confidential else ""
@@ -144,7 +145,7 @@ def _print_notes(console: Console, result: AuditResult) -> None:
     for server in result.servers:
         for note in server.notes[:20]:
             examples = f": {', '.join(note.examples[:3])}" if note.examples else ""
-            text = f"Note, {server.name}: {note.text} ({counted(note.count, 'time')}{examples})"
+            text = f"Note on {server.name}: {note.text} ({counted(note.count, 'time')}{examples})"
             console.print(Text(cell(text)))
 
 

@@ -8,10 +8,13 @@ import pytest
 
 from resolver.audit.results import Kind, Status
 from resolver.audit.subjects import Ask, Found, Subject, Wanted, find_subjects
+from resolver.audit.targets import server_from
 from resolver.blocklist.measures import measure_from
 from resolver.policy.verdict import CONFIDENTIAL
+from resolver.wire.encode import encode_response
 from resolver.wire.names import name_from_text as n
 from resolver.wire.names import name_to_text
+from resolver.wire.records import soa_record
 from tests.support.audit_rig import (
     WALL,
     Replies,
@@ -111,7 +114,25 @@ def test_a_confidential_leak_is_counted_in_what_is_shared(found_all: tuple[Found
     )
     assert named(result, "hidden.example").status is Status.UNCOVERED
     shared = result.shared()
+    assert "hidden" not in repr(shared) and "h2" not in repr(shared)
     assert shared.names == () and shared.counts()["uncovered"] == 3 and shared.has_findings
+
+
+def test_notes_on_another_server_tell_nothing_of_what_is_confidential(
+    found_all: tuple[Found, object],
+) -> None:
+    def otherwise(_: object, octets: bytes) -> Replies:
+        soa = soa_record(n("hidden.example"), n("ns.hidden.example"), b"\0", 1, 1, 1, 1, 60, 60)
+        return [(0.01, encode_response(query_of(octets), 3, body=soa, nscount=1, limit=1232))]
+
+    result = run_audit(
+        found_all[1],  # type: ignore[arg-type]
+        otherwise,
+        wanted=Wanted(exchange="hidden"),
+        servers=[server_from("192.0.2.53")],
+    )
+    assert result.servers[0].notes
+    assert "hidden" not in repr(result.shared())
 
 
 def test_names_that_an_order_asks_for_are_asked_too(tmp_path: Path) -> None:

@@ -73,10 +73,10 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-def audit_of(policy: Policy, server: ServerToAsk, **wanted: int) -> AuditResult:
+def audit_of(policy: Policy, server: ServerToAsk, sample: int | None = None) -> AuditResult:
     manner = Manner(qps=QPS, seed=20260101)
     basis = Basis(policy.table)
-    return asyncio.run(audit(basis, Wanted(seed=20260101, **wanted), [server], manner, time.time))
+    return asyncio.run(audit(basis, Wanted(seed=20260101, sample=sample), [server], manner, time.time))
 
 
 def findings(result: AuditResult) -> dict[str, str]:
