@@ -51,7 +51,13 @@ SLOW_S = 0.2
 """A question in flight for longer gives its place up when the table is full (as in Unbound's jostle list)."""
 
 TOLD_AT_ONCE_MAX = 256
-"""Waiters told in one turn of the loop: some 4 ms of work."""
+"""Waiters told in one turn of the loop, at most: of small answers some 4 ms of work."""
+
+TELLING_S_MAX = 0.001
+"""A turn in which so much has passed ends sooner: an answer of 64 kB takes longer than a small one."""
+
+TOLD_UNTIMED = 16
+"""Waiters told between two looks at the clock."""
 
 DEFECTS_LOGGED_MAX = 20
 """Defects shown in the log; later ones are only counted."""
@@ -354,7 +360,7 @@ class Forwarder:
             # Not before it is kept, or the other plane might ask once more.
             self.other_plane.release(flight.question)
         waiters = flight.waiters
-        if len(waiters) <= TOLD_AT_ONCE_MAX or self._is_closed:
+        if len(waiters) <= TOLD_UNTIMED or self._is_closed:
             self._tell(waiters, result)
         else:
             self._tell_in_turns(waiters, result)
@@ -369,12 +375,17 @@ class Forwarder:
         if type(result) is Answered:
             result.kept = kept
 
-    def _tell_in_turns(self, waiters: list[Done], result: Answered | Failed) -> None:
+    def _tell_in_turns(self, waiters: list[Done], result: Answered | Failed, first: int = 0) -> None:
         """Tell a crowd a part at a time: others' questions are answered in between."""
-        self._tell(waiters[:TOLD_AT_ONCE_MAX], result)
-        rest = waiters[TOLD_AT_ONCE_MAX:]
-        if rest:
-            self._call_later(0.0, lambda: self._tell_in_turns(rest, result))
+        began = self._now()
+        last = first + TOLD_AT_ONCE_MAX
+        while first < min(last, len(waiters)):
+            self._tell(waiters[first : first + TOLD_UNTIMED], result)
+            first += TOLD_UNTIMED
+            if self._now() - began >= TELLING_S_MAX:
+                break
+        if first < len(waiters):
+            self._call_later(0.0, lambda: self._tell_in_turns(waiters, result, first))
 
     def _tell(self, waiters: list[Done], result: Answered | Failed) -> None:
         for done in waiters:

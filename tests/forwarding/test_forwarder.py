@@ -101,6 +101,26 @@ def test_a_crowd_is_told_a_part_at_a_time_and_completely() -> None:
     rig.assert_nothing_pending()
 
 
+def test_a_crowd_whose_answers_take_long_is_told_in_smaller_parts() -> None:
+    rig = Rig()
+
+    def slowly(_: object) -> None:
+        told.append(rig.clock.now())
+        rig.clock.spend(0.0001)
+
+    told: list[float] = []
+    for _ in range(100):
+        rig.ask(done=slowly)
+    rig.deliver(rig.sent[0], good(rig.sent[0]))
+    # A millisecond, and what is told between two looks at the clock.
+    assert len(told) == 16
+    while len(told) < 100:
+        before = len(told)
+        rig.clock.advance(0.0)
+        assert before < len(told) <= before + 16
+    rig.assert_nothing_pending()
+
+
 def test_done_is_not_called_inside_ask_when_a_query_left() -> None:
     rig = Rig()
     rig.ask()

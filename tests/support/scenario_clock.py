@@ -57,4 +57,8 @@ class FakeClock:
                 timer.is_over = True
                 self._now = max(self._now, due_at)
                 timer.callback()
-        self._now = end
+        self._now = max(self._now, end)
+
+    def spend(self, seconds: float) -> None:
+        """Time passes while code runs: no timer fires meanwhile."""
+        self._now += seconds
