@@ -191,18 +191,15 @@ def _connected(path: Path) -> sqlite3.Connection:
         execute = connection.execute
         execute("PRAGMA trusted_schema = OFF")
         execute("PRAGMA synchronous = FULL")
+        # One look at one moment: another process may be about to make it.
+        execute("BEGIN")
+        tables = execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         found = execute("PRAGMA application_id").fetchone()[0]
         version = execute("PRAGMA user_version").fetchone()[0]
-        is_new = not found and execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if is_new:
+        execute("COMMIT")
+        if not tables:
             path.chmod(0o600)
-            execute("BEGIN EXCLUSIVE")
-            # Somebody may have been faster.
-            if execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    execute(statement)
-                execute("INSERT INTO ledger VALUES (?, 0, 0.0)", (secrets.token_hex(4),))
-            execute("COMMIT")
+            _make(connection)
         elif (found, version) != (APPLICATION_ID, SCHEMA_VERSION):
             raise sqlite3.DatabaseError("not a ledger of this program's version")
         elif execute("SELECT count(*) FROM ledger").fetchone()[0] != 1:
@@ -211,3 +208,19 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    """All tables at once, unless somebody was faster."""
+    execute = connection.execute
+    execute("BEGIN EXCLUSIVE")
+    try:
+        if not execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            for statement in filter(str.strip, _TABLES.split(";")):
+                execute(statement)
+            execute("INSERT INTO ledger VALUES (?, 0, 0.0)", (secrets.token_hex(4),))
+    except BaseException:
+        if connection.in_transaction:
+            execute("ROLLBACK")
+        raise
+    execute("COMMIT")

@@ -15,6 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -297,14 +298,19 @@ def is_finding(name: NameResult) -> bool:
 
 def as_json(result: AuditResult) -> dict[str, Any]:
     """The result for programs; `result_from` reads it."""
-    return {"version": SCHEMA_VERSION, "counts": result.counts(), **asdict(result)}
+    return {
+        "version": SCHEMA_VERSION,
+        "at": datetime.fromtimestamp(int(result.started_at), UTC).isoformat().replace("+00:00", "Z"),
+        "counts": result.counts(),
+        **asdict(result),
+    }
 
 
 def result_from(fields: dict[str, Any]) -> AuditResult:
     """What `as_json` wrote.  Raises ValueError, KeyError or TypeError for anything else."""
     if fields.get("version") != SCHEMA_VERSION:
         raise ValueError(f"version {fields.get('version')!r}, this program reads {SCHEMA_VERSION}")
-    known = {key: value for key, value in fields.items() if key not in ("version", "counts")}
+    known = {key: value for key, value in fields.items() if key not in ("version", "at", "counts")}
     known["selection"] = Selection(**known["selection"])
     known["servers"] = tuple(map(_server_from, known["servers"]))
     known["names"] = tuple(map(_name_from, known["names"]))

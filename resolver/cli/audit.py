@@ -50,6 +50,11 @@ class Choices:
     as_json: bool = False
     as_junit: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of this server is audited."""
+        return not (self.servers or self.order or self.exchange or self.register or self.sample)
+
 
 def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) -> int:
     """Audit and print the result; 1 when something in force is not proved to be blocked, or too much is."""
@@ -61,7 +66,7 @@ def audit_policy(config: Path | None, blocklist: Path | None, choices: Choices) 
             result = _audit(path, settings, policy, servers, choices, directory)
     except BadInput as error:
         return bad_input(error.problems, as_json=choices.as_json)
-    if not choices.servers:
+    if choices.is_whole:
         _keep(settings, result)
     print_result(result, as_json=choices.as_json, as_junit=choices.as_junit)
     return EXIT_FINDINGS if result.has_findings else EXIT_FINE

@@ -33,7 +33,16 @@ class AuditSecret:
 
     def is_among(self, options: tuple[tuple[int, bytes], ...]) -> bool:
         """Whether one of a query's options carries it; in constant time for all of its length."""
-        return any(code == _OPTION and hmac.compare_digest(value, self._octets) for code, value in options)
+        # A loop: `any` costs a quarter of a microsecond more.
+        for code, value in options:  # noqa: SIM110
+            if code == _OPTION and hmac.compare_digest(value, self._octets):
+                return True
+        return False
+
+
+def no_audit(_: tuple[tuple[int, bytes], ...]) -> bool:
+    """Where there is no secret nothing carries it."""
+    return False
 
 
 def counted_nowhere(outcome: Outcome) -> Outcome:

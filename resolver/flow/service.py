@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
-from resolver.flow.audit_queries import AuditSecret, counted_nowhere, deliver_uncounted
+from resolver.flow.audit_queries import AuditSecret, counted_nowhere, deliver_uncounted, no_audit
 from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
@@ -103,7 +103,7 @@ class Service:
         self.places = Shares() if places is None else places
         self._call_later = clock.call_later
         self._clients = clients
-        self._audit_secret = audit_secret
+        self._is_audit = no_audit if audit_secret is None else audit_secret.is_among
         self._rotates = rotate_addresses
         self._structured = structured_errors
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
@@ -132,9 +132,6 @@ class Service:
         """Judge by `policy` from now on; what is remembered under another generation is re-judged."""
         self._policy = policy
         self._everybody = policy.everybody
-
-    def _is_audit(self, query: Query) -> bool:
-        return self._audit_secret is not None and self._audit_secret.is_among(query.options)
 
     def _table_of(self, peer: Peer) -> PolicyTable:
         """The table that judges this client: that of its group."""
@@ -203,7 +200,7 @@ class Service:
         if isinstance(query, Malformed):
             return answer_unreadable(octets, query, peer.address, self.take_notify, limited=limited)
         # An audit's query passes the same gates; what becomes of it, its look-up included, is not counted.
-        if query.options and not is_audit and self._is_audit(query):
+        if query.options and not is_audit and self._is_audit(query.options):
             return counted_nowhere(self._pass_gates(octets, peer, table, limited, now, True, is_audit=True))
         # The client list before anything that costs: a stranger gets one small answer (EDE 18, RA=0).
         if not peer.standing.is_allowed:
@@ -283,7 +280,7 @@ class Service:
 
     def resolve(self, ask: Ask, deliver: Deliver) -> None:
         """Ask the upstreams; `deliver` is called exactly once, at the latest when they time out."""
-        if ask.query.options and self._is_audit(ask.query):
+        if ask.query.options and self._is_audit(ask.query.options):
             deliver = deliver_uncounted(deliver)
         mark = mark_of(ask)
         turned_away = why_not(self, ask, mark)

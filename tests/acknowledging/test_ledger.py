@@ -8,6 +8,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,21 @@ def test_another_programs_database_is_put_aside_too(tmp_path: Path) -> None:
     with open_ledger(path) as ledger:
         assert ledger.standing() == (0, 0.0, None)
     assert path.with_name("a.sqlite3.damaged").exists()
+
+
+def test_two_who_make_a_ledger_at_once_make_one(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"{number}.sqlite3"
+        barrier = threading.Barrier(4)
+
+        def make(path: Path = path, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            with open_ledger(path) as ledger:
+                return ledger.standing().batches
+
+        with ThreadPoolExecutor(4) as pool:
+            assert [made.result() for made in [pool.submit(make) for _ in range(4)]] == [0] * 4
+        assert list(tmp_path.glob("*.damaged")) == []
 
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ def test_a_result_goes_through_json_unchanged() -> None:
     assert result_from(json.loads(json.dumps(as_json(RESULT)))) == RESULT
 
 
+def test_a_result_says_when_it_was_made_and_by_what_policy() -> None:
+    fields = as_json(RESULT)
+    assert fields["at"] == "2023-11-14T22:13:20Z" and fields["policy"] == "abc"
+
+
 def test_a_kept_result_is_read_back_and_is_its_owners_alone(tmp_path: Path) -> None:
     path = save_last(tmp_path / "state", RESULT)
     assert path == path_of(tmp_path / "state")

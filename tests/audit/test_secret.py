@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from resolver import durable
 from resolver.audit.secret import SECRET_FILE, SECRET_OCTETS_MIN, new_secret, read_secret, write_secret
 from resolver.identity import as_owner_of
 
@@ -66,7 +65,7 @@ def test_it_is_on_disk_before_anybody_is_told(tmp_path: Path, monkeypatch: pytes
         flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real(descriptor)
 
-    monkeypatch.setattr(durable.os, "fsync", note)
+    monkeypatch.setattr(os, "fsync", note)
     write_secret(tmp_path, new_secret())
     assert flushed[0].startswith(".secret.")
     assert flushed[1] == "audit"

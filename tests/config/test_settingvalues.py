@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.config.settingvalues import address_from, endpoint_from, network_from, upstream_from
+from resolver.config.settingvalues import (
+    COMMAND_WORDS_MAX,
+    address_from,
+    command_from,
+    endpoint_from,
+    list_name_from,
+    network_from,
+    upstream_from,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +78,32 @@ def test_what_is_no_network_or_address_is_refused(value: object) -> None:
         network_from(value)
     with pytest.raises(ValueError):
         address_from(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("/bin/true -x", "no shell takes a line apart"),
+        ([], "is no command"),
+        (None, "is no command"),
+        (["/bin/true"] * (COMMAND_WORDS_MAX + 1), "is no command"),
+        (["true"], "no absolute path"),
+        (["./true"], "no absolute path"),
+        (["/bin/true", 7], "put it in quotes"),
+        (["/bin/true", "a\0b"], "is no text"),
+    ],
+)
+def test_a_wrong_command_says_how_to_write_it(value: object, part: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        command_from(value)
+    assert part in str(caught.value)
+
+
+def test_a_right_command_keeps_its_words_as_they_are() -> None:
+    assert command_from(["/bin/true", "", "$(id)", "a b"]) == ("/bin/true", "", "$(id)", "a b")
+
+
+@pytest.mark.parametrize("name", ["../x", "", "A", "x/y", "-x", "x" * 64, 7, "x\n"])
+def test_what_is_no_lists_name_never_becomes_a_path(name: object) -> None:
+    with pytest.raises(ValueError, match="is no list's name"):
+        list_name_from(name)

@@ -29,6 +29,7 @@ from tests.support.engines import Engine
 from tests.support.policy_maker import PolicyMaker, make_rule
 from tests.support.scenario_clock import FakeClock
 from tests.support.scenario_engine import Scene, take
+from tests.support.scenario_messages import query_octets
 from tests.support.scenario_plane import Ending
 from tests.support.scenario_play import Play, QueryStep
 
@@ -66,10 +67,9 @@ def told_with(
     value: bytes, play: Play, folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[AuditedScene, Told]:
     """What everybody gets whose queries carry `value`."""
-    plain = scenario_engine.query_octets
 
     def marked(step: QueryStep, query_id: int) -> bytes:
-        return with_option(plain(step, query_id), value)
+        return with_option(query_octets(step, query_id), value)
 
     folder.mkdir()
     with monkeypatch.context() as patched:

@@ -82,6 +82,9 @@ def test_the_whole_policy_passes_and_its_result_is_kept(server: Server) -> None:
     assert "paged.example" not in output and "1 pending" in output
     kept = load_last(server.directory / "state")
     assert kept is not None
+    # That of a part does not take its place.
+    assert audit("--config", server.settings_path, "--exchange", "alpha")[0] == 0
+    assert load_last(server.directory / "state") == kept
     statuses = {name.written: name.status for name in kept.names if name.kind in ("exchange", "allow", "ask")}
     assert statuses == {
         "alpha.example": Status.COVERED,

@@ -180,7 +180,7 @@ def test_a_command_that_fails_runs_again_with_growing_pauses_and_the_same_docume
         rig.outcome = Outcome(Failure.EXIT, "exit code 3: no such account")
         rig.all.start()
         await rig.pass_time(LOOK_AFTER_S)
-        pauses = []
+        pauses: list[int] = []
         for _ in range(10):
             before = rig.clock.now()
             for _ in range(2 * int(RETRY_MAX_S)):
@@ -247,7 +247,7 @@ def test_what_is_written_down_while_the_ledger_is_looked_at_is_told_too(rig: Rig
             standing = ledger.standing()
         rig.all._standing = lambda name: standing  # type: ignore[method-assign]
         await asyncio.sleep(0)
-        del rig.all._standing  # type: ignore[method-assign]
+        del rig.all._standing
         rig.new = ["a.example"]
         rig.all._take(one, (await rig.prove(ProofJob(["authority"], JOB)))[0])
         await rig.settle()
