@@ -11,12 +11,22 @@ from resolver.policy.verdict import PASS, Verdict
 from resolver.wire.encode import encode_response, response_limit, usual_tail
 from resolver.wire.numbers import EdnsOption, Flag
 from resolver.wire.query import Query
+from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 
 # Read once: members of an Enum are slow to reach through their class (see `service`).
 _FROM_HERE = Source.LOCAL
 _KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
 _AD = int(Flag.AD)
+
+
+ANY_TTL_S = 3600
+"""TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
+
+
+def any_body(capped_s: int | None) -> bytes:
+    """The record that answers ANY, for at most `capped_s` seconds (None: no cap)."""
+    return hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
 
 
 class ReplyEncoder:

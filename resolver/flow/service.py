@@ -32,7 +32,7 @@ from resolver.flow.outcome import (
 from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
-from resolver.flow.replies import ReplyEncoder
+from resolver.flow.replies import ReplyEncoder, any_body
 from resolver.flow.served import STALE_TTL_S, judgement_on, kept_chain, stale_body, stale_errors
 from resolver.flow.shares import Places, Shares
 from resolver.flow.unreadable import TakeNotify, answer_unreadable
@@ -47,7 +47,6 @@ from resolver.policy.verdict import PASS, PolicyAction, Verdict, cap_s
 from resolver.wire.encode import COPIED_FLAGS, response_limit
 from resolver.wire.numbers import META_TYPES, ExtendedError, Flag, Qclass, Qtype, Rcode
 from resolver.wire.query import Malformed, Query, parse_query
-from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 from resolver.wire.ttl import age_body
 from resolver.wire.turning import Turning
@@ -68,9 +67,6 @@ _RD = int(Flag.RD)
 
 STALE_ANSWER_AFTER_S = 1.8
 """How long a client waits for a fresh answer while a stale one lies ready (RFC 8767 §5)."""
-
-ANY_TTL_S = 3600
-"""TTL of the HINFO that answers ANY (RFC 8482 §4.2)."""
 
 
 class Service:
@@ -248,9 +244,9 @@ class Service:
                 return self._deny(query, peer, verdict, now)
         # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
         if query.qtype == _ANY:
-            capped_s = cap_s(verdict, now)
-            body = hinfo_body(ANY_TTL_S if capped_s is None else min(ANY_TTL_S, capped_s))
-            return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
+            return self._reply(
+                query, peer, _NOERROR, body=any_body(cap_s(verdict, now)), ancount=1, verdict=verdict
+            )
         return self._from_cache(query, peer, table, verdict, now, is_second_look)
 
     def _from_cache(

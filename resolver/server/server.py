@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from resolver import __version__
-from resolver.audit.secret import new_secret
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.audit_queries import AuditSecret
@@ -41,9 +40,7 @@ from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
-from resolver.server.acknowledgements import Acknowledgements
-from resolver.server.audits import Audits
-from resolver.server.block_page import BlockPage
+from resolver.server.beside import Beside
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
@@ -66,7 +63,7 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.history import HistoryRecorder
-from resolver.server.hits import NO_HIT_HISTORY, HitHistory, copy_of
+from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
@@ -81,7 +78,6 @@ from resolver.server.parts import (
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
-from resolver.server.suggestions import Suggestions
 from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
@@ -148,15 +144,6 @@ class Server:
             number_in_history=lambda: self._recorder.generation,
             nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
-        self._hits: HitHistory | None = None
-        if settings.hits.days:
-            self._hits = HitHistory(
-                settings.state_dir,
-                settings.hits.days,
-                self._clock,
-                lambda: copy_of(self._tallies, self._native),
-                wall=self._publisher.dates.wall,
-            )
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -168,26 +155,17 @@ class Server:
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
         self._http = HttpEndpoint(settings.listen.http, self._make_web)
-        self._block_page = BlockPage(settings.block_page, settings.state_dir, self._clock)
         self.health = Health("policy", "sockets")
-        self._audit_secret = new_secret()
-        self._audits = Audits(
+        self._beside = Beside(
             settings,
-            self._audit_secret,
             self._clock,
             wall=wall,
+            believed_wall=self._publisher.dates.wall,
+            counts=lambda: copy_of(self._tallies, self._native),
             endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
-        )
-        self._acknowledgements = Acknowledgements(
-            settings.acknowledge,
-            settings.state_dir,
-            self._clock,
-            wall=wall,
-            job=self._audits.job,
         )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
-        self._suggestions = self._make_suggestions() if settings.suggestions.enabled else None
         if buffer is not None:
             self._records = self._make_records(buffer, None if native is None else native.RecordLook)
         self._native_ports: SourcePorts | None = None
@@ -211,23 +189,19 @@ class Server:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
             self._http.start()
-            self._block_page.start()
+            self._beside.start_without_policy()
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
-            if self._hits is not None:
-                self._hits.start()
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
-            if self._suggestions is not None:
-                await self._suggestions.start()
+            await self._beside.start_before_queries()
             if self._records is not None:
                 self._records.start()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
-            self._audits.start()
-            self._acknowledgements.start()
+            self._beside.start_behind_sockets()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -263,15 +237,11 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        await asyncio.gather(self._audits.close(), self._acknowledgements.close())
-        if self._hits is not None:
-            await self._hits.close()
-        if self._suggestions is not None:
-            await self._suggestions.close()
+        await self._beside.close()
         await self._keeper.close()
         await self._publisher.close()
         await self._recorder.close()
-        await self._block_page.stop()
+        await self._beside.close_page()
         await self._http.stop()
 
     def reload(self) -> None:
@@ -345,7 +315,7 @@ class Server:
                 buffer=buffer,
                 wall=self._wall,
                 record_look=record_look,
-                suggestions=None if self._suggestions is None else self._suggestions.sink,
+                suggestions=self._beside.suggestion_sink,
             )
         except BadKey as error:
             raise CannotStart([error]) from None
@@ -359,28 +329,9 @@ class Server:
             self._reporter,
             self._clock,
             self._loop,
-            audit_secret=self._audit_secret,
+            audit_secret=self._beside.audit_secret,
             on_unusable=lambda why: self.health.remark("engine", why),
         )
-
-    def _make_suggestions(self) -> Suggestions:
-        settings = self.settings
-        return Suggestions(
-            settings.blocklist,
-            settings.state_dir,
-            settings.suggestions.queries_min,
-            judged=self._is_judged,
-            wall=self._wall,
-            own_zones=frozenset((*settings.upstreams.forward, *settings.records)),
-        )
-
-    def _is_judged(self, name: bytes) -> bool:
-        """Whether the policy in force says something about a name; any thread may ask."""
-        policy = self._policy
-        if policy is None:
-            return True
-        verdict = policy.everybody.judge_name(name, self._clock.now())
-        return verdict.match is not None or verdict.shadow is not None
 
     def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
@@ -413,7 +364,7 @@ class Server:
             tcp_idle_s=settings.limits.tcp_idle_s,
             places=None if self._native is None else self._native.places,
             rotate_addresses=settings.cache.rotate_addresses,
-            audit_secret=AuditSecret(self._audit_secret),
+            audit_secret=AuditSecret(self._beside.audit_secret),
             structured_errors=make_structured_errors(settings),
         )
 
@@ -433,8 +384,7 @@ class Server:
         lists = lists_to_keep(policy.everybody)
         self._keeper.follow(lists)
         self._notifications.follow(lists)
-        if self._suggestions is not None:
-            self._suggestions.follow_policy()
+        self._beside.expect(policy)
         if self._native is not None:
             self._native.publish(policy, self._judge_by)
         else:
@@ -448,13 +398,10 @@ class Server:
     def _judge_by(self, policy: Policy) -> None:
         # Only now: who reads a generation in the metrics may count on being answered by it.
         self._policy_facts = policy_facts(policy.everybody, self._publisher.status.content)
-        if self._hits is not None:
-            self._hits.judge_by(policy.everybody)
+        self._beside.before(policy)
         if self._service is not None:
             self._service.publish(policy)
-        self._audits.on_policy()
-        self._acknowledgements.on_policy(policy.everybody)
-        self._block_page.publish(policy)
+        self._beside.after(policy)
         self._find_nat64_prefixes()
 
     def _on_primaries(self, addresses: list[bytes]) -> None:
@@ -487,14 +434,11 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "http": self._http.remark,
-            "block_page": self._block_page.remark,
             "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
-            "audit": self._audits.remark(),
-            "acknowledge": self._acknowledgements.remark(),
-            "hits": "" if self._hits is None else self._hits.remark(),
+            **self._beside.remarks(),
             "query_records": "" if self._records is None else self._records.remark(),
         }
 
@@ -503,7 +447,7 @@ class Server:
         native, service, forwarder = self._native, self._service, self._forwarder
         if native is not None:
             native.read_upstream_reports()
-        return Facts(
+        facts = Facts(
             version=__version__,
             engine=self.engine,
             health=health_facts(self.health, self._remarks()),
@@ -513,7 +457,6 @@ class Server:
             expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
-            hit_history=NO_HIT_HISTORY if self._hits is None else self._hits.facts(),
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
@@ -528,11 +471,8 @@ class Server:
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
-            audit=self._audits.facts(),
-            acknowledged=self._acknowledgements.facts(),
-            **({} if self._suggestions is None else {"suggestions": self._suggestions.counts}),
-            block_page=self._block_page.facts(),
         )
+        return self._beside.told_of(facts)
 
 
 def show_address(address: SocketAddress) -> str:

@@ -199,7 +199,7 @@ def test_a_sound_server_is_clean_and_its_audit_is_counted_nowhere(serve: Serve, 
 
     async def act(server: Server) -> None:
         before = counts_of(server)
-        summary = await run_in_child(server._audits.job())
+        summary = await run_in_child(server._beside.audits.job())
         assert (summary.has_findings, summary.findings["uncovered"]) == (False, 0)
         assert (summary.counts["covered"], summary.counts["shadowed"]) == (5, 1)
         assert summary.questions > 100
@@ -218,15 +218,15 @@ def test_after_a_change_what_changed_is_asked_and_what_was_wrong(serve: Serve, t
     make = serve()
 
     async def act(server: Server) -> None:
-        first = await audit(server._audits.job())
+        first = await audit(server._beside.audits.job())
         since = Moment(first.image, first.wall)
-        nothing = await audit(server._audits.job(since))
+        nothing = await audit(server._beside.audits.job(since))
         assert (nothing.questions, nothing.has_findings) == (0, False)
         # An exception too wide: the exchange's own name is open.
         (tmp_path / "blocklist.yaml").write_text(f"{BLOCKLIST}allow: [acme.example]\n")
         await server._publisher.reload_if_changed(asked=True)
         await settled(server)
-        wrong = await audit(server._audits.job(since))
+        wrong = await audit(server._beside.audits.job(since))
         assert wrong.findings["uncovered"] == 1
         assert "acme.example is uncovered" in wrong.told[0]
         last = load_last(tmp_path / "state", of_change=True)
@@ -235,7 +235,7 @@ def test_after_a_change_what_changed_is_asked_and_what_was_wrong(serve: Serve, t
         (tmp_path / "authority.txt").write_text("a.example\nc.example\n")
         await server._publisher.reload_if_changed(asked=True)
         await settled(server)
-        still = await audit(server._audits.job(Moment(wrong.image, wrong.wall)))
+        still = await audit(server._beside.audits.job(Moment(wrong.image, wrong.wall)))
         assert still.findings["uncovered"] == 1
         last = load_last(tmp_path / "state", of_change=True)
         assert last is not None
@@ -261,7 +261,7 @@ def test_a_server_that_refuses_its_own_address_cannot_be_audited_and_says_so(
 
     async def act(server: Server) -> None:
         with pytest.raises(CannotAudit, match="refuses everything"):
-            await audit(server._audits.job())
+            await audit(server._beside.audits.job())
         assert load_last(server.settings.state_dir) is None
 
     play(make, act)
@@ -277,11 +277,11 @@ def test_a_batch_is_proved_written_down_and_told(serve: Serve, tmp_path: Path) -
 
     async def act(server: Server) -> None:
         before = counts_of(server)
-        job = ProofJob(["authority"], server._audits.job())
+        job = ProofJob(["authority"], server._beside.audits.job())
         [proved] = await prove_in_child(job)
         assert (proved.has_batch, proved.unproved, proved.problem) == (True, 0, "")
-        [one] = server._acknowledgements._lists.values()
-        server._acknowledgements._deliver_soon(one)
+        [one] = server._beside.acknowledgements._lists.values()
+        server._beside.acknowledgements._deliver_soon(one)
         assert one.task is not None
         await one.task
         told = json.loads(got.read_text())
@@ -294,7 +294,7 @@ def test_a_batch_is_proved_written_down_and_told(serve: Serve, tmp_path: Path) -
         await server._publisher.reload_if_changed(asked=True)
         await settled(server)
         await prove(job)
-        server._acknowledgements._deliver_soon(one)
+        server._beside.acknowledgements._deliver_soon(one)
         await one.task
         told = json.loads(got.read_text().splitlines()[1])
         assert [told["added"], told["removed"]] == [
@@ -311,7 +311,7 @@ def test_what_an_exception_opens_is_never_acknowledged(serve: Serve) -> None:
     make = serve(f"{BLOCKLIST}allow: [a.example]\n")
 
     async def act(server: Server) -> None:
-        [proved] = await prove(ProofJob(["authority"], server._audits.job()))
+        [proved] = await prove(ProofJob(["authority"], server._beside.audits.job()))
         assert (proved.has_batch, proved.unproved) == (True, 1)
         assert "a.example is open: an exception opens it" in proved.problem
 
@@ -330,7 +330,7 @@ def test_nothing_is_acknowledged_of_a_policy_that_another_server_should_serve(
         server._publisher._on_publish = lambda policy: None
         (tmp_path / "authority.txt").write_text("a.example\nnew.example\n")
         await server._publisher.reload_if_changed(asked=True)
-        [proved] = await prove(ProofJob(["authority"], server._audits.job()))
+        [proved] = await prove(ProofJob(["authority"], server._beside.audits.job()))
         assert (proved.has_batch, proved.unproved) == (True, 1)
         assert "new.example is uncovered" in proved.problem
         server._publisher._on_publish = served
@@ -344,7 +344,7 @@ def test_records_of_a_register_are_told_by_their_ids(serve: Serve, tmp_path: Pat
     make = serve(REGISTER)
 
     async def act(server: Server) -> None:
-        job = server._audits.job()
+        job = server._beside.audits.job()
         served = served_now(job, server._wall())
         rows = sorted(_rows_of("authority", served, tmp_path / "state"))
         assert {record for record, _ in rows} == {"R-1", "R-2"}

@@ -1,0 +1,140 @@
+"""What runs beside the answers: the history of hits, audits, acknowledgements, look-alikes, the block page.
+
+Knows: in which order they start and end, what each is told of a new policy.  Does not know: how one of them
+works, queries.
+Nothing here costs an answer: each has a thread or a child process of its own, and what breaks is a remark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from resolver.audit.secret import new_secret
+from resolver.clock import Clock
+from resolver.config.settings import Settings
+from resolver.observe.facts import Facts
+from resolver.policy.policy import Policy
+from resolver.server.acknowledgements import Acknowledgements
+from resolver.server.audits import Audits
+from resolver.server.block_page import BlockPage
+from resolver.server.hits import NO_HIT_HISTORY, Copied, HitHistory
+from resolver.server.suggestion_sink import SuggestionSink
+from resolver.server.suggestions import Suggestions
+
+
+class Beside:
+    """All of them, for one server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        wall: Callable[[], float],
+        believed_wall: Callable[[], float],
+        counts: Callable[[], Copied],
+        endpoints: Callable[[], Sequence[tuple[str, int]]],
+    ) -> None:
+        """`counts`: those of all planes now.  `endpoints`: where DNS is served."""
+        self._clock = clock
+        self._policy: Policy | None = None
+        self.audit_secret = new_secret()
+        self._hits: HitHistory | None = None
+        if settings.hits.days:
+            self._hits = HitHistory(settings.state_dir, settings.hits.days, clock, counts, wall=believed_wall)
+        self._block_page = BlockPage(settings.block_page, settings.state_dir, clock)
+        self.audits = Audits(settings, self.audit_secret, clock, wall=wall, endpoints=endpoints)
+        self.acknowledgements = Acknowledgements(
+            settings.acknowledge, settings.state_dir, clock, wall=wall, job=self.audits.job
+        )
+        self._suggestions: Suggestions | None = None
+        if settings.suggestions.enabled:
+            self._suggestions = Suggestions(
+                settings.blocklist,
+                settings.state_dir,
+                settings.suggestions.queries_min,
+                judged=self._is_judged,
+                wall=wall,
+                own_zones=frozenset((*settings.upstreams.forward, *settings.records)),
+            )
+
+    @property
+    def suggestion_sink(self) -> SuggestionSink | None:
+        """Who counts look-alikes; None: nobody does."""
+        return None if self._suggestions is None else self._suggestions.sink
+
+    def start_without_policy(self) -> None:
+        """What people see at once."""
+        self._block_page.start()
+
+    async def start_before_queries(self) -> None:
+        """What counts from the first query on."""
+        if self._hits is not None:
+            self._hits.start()
+        if self._suggestions is not None:
+            await self._suggestions.start()
+
+    def start_behind_sockets(self) -> None:
+        """What asks this server."""
+        self.audits.start()
+        self.acknowledgements.start()
+
+    def expect(self, policy: Policy) -> None:
+        """This policy was read, and is going to judge."""
+        self._policy = policy
+        if self._suggestions is not None:
+            self._suggestions.follow_policy()
+
+    def before(self, policy: Policy) -> None:
+        """This policy judges in a moment: what was counted until now is of the one before."""
+        if self._hits is not None:
+            self._hits.judge_by(policy.everybody)
+
+    def after(self, policy: Policy) -> None:
+        """This policy judges."""
+        self.audits.on_policy()
+        self.acknowledgements.on_policy(policy.everybody)
+        self._block_page.publish(policy)
+
+    async def close(self) -> None:
+        """End all but the page: nobody answers any more."""
+        await asyncio.gather(self.audits.close(), self.acknowledgements.close())
+        if self._hits is not None:
+            await self._hits.close()
+        if self._suggestions is not None:
+            await self._suggestions.close()
+
+    async def close_page(self) -> None:
+        """End the page."""
+        await self._block_page.stop()
+
+    def remarks(self) -> dict[str, str]:
+        """What a person should know; empty texts: nothing."""
+        return {
+            "block_page": self._block_page.remark,
+            "audit": self.audits.remark(),
+            "acknowledge": self.acknowledgements.remark(),
+            "hits": "" if self._hits is None else self._hits.remark(),
+        }
+
+    def told_of(self, facts: Facts) -> Facts:
+        """The same facts, with those of what runs here."""
+        if self._suggestions is not None:
+            facts = replace(facts, suggestions=self._suggestions.counts)
+        return replace(
+            facts,
+            hit_history=NO_HIT_HISTORY if self._hits is None else self._hits.facts(),
+            audit=self.audits.facts(),
+            acknowledged=self.acknowledgements.facts(),
+            block_page=self._block_page.facts(),
+        )
+
+    def _is_judged(self, name: bytes) -> bool:
+        """Whether the policy in force says something about a name; any thread may ask."""
+        policy = self._policy
+        if policy is None:
+            return True
+        verdict = policy.everybody.judge_name(name, self._clock.now())
+        return verdict.match is not None or verdict.shadow is not None
