@@ -51,8 +51,7 @@ from resolver.wire.response import Response
 from resolver.wire.ttl import age_body
 from resolver.wire.turning import Turning
 
-# Members of an Enum cost a descriptor call each time they are read through their class (CPython 3.11:
-# 0.17 µs); the gates read several per query, so they are read once, here.
+# Read once: through its class a member of an Enum costs 0.17 µs each time (CPython 3.11).
 _IN = int(Qclass.IN)
 _ANY = int(Qtype.ANY)
 _PASSTHRU = PolicyAction.PASSTHRU
@@ -244,9 +243,8 @@ class Service:
                 return self._deny(query, peer, verdict, now)
         # RFC 8482: ANY gets one synthesized record, so no answer here amplifies.
         if query.qtype == _ANY:
-            return self._reply(
-                query, peer, _NOERROR, body=any_body(cap_s(verdict, now)), ancount=1, verdict=verdict
-            )
+            body = any_body(cap_s(verdict, now))
+            return self._reply(query, peer, _NOERROR, body=body, ancount=1, verdict=verdict)
         return self._from_cache(query, peer, table, verdict, now, is_second_look)
 
     def _from_cache(
