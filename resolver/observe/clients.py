@@ -43,7 +43,7 @@ class ShownClients:
         if self.clients == "network":
             return str(network_of(address))
         shown = self.address(address)
-        return None if shown is None else str(ipaddress.ip_address(shown))
+        return None if shown is None else address_text(shown)
 
 
 HIDDEN: Final = ShownClients("hidden")
@@ -53,3 +53,11 @@ def network_of(address: bytes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """The network of a packed address that is shown for it."""
     whole = ipaddress.ip_address(address)
     return ipaddress.ip_network((whole, _NETWORK_BITS[len(address)]), strict=False)
+
+
+def address_text(packed: bytes) -> str:
+    """An address as RFC 5952 writes it, `::ffff:192.0.2.1` included (its section 5)."""
+    address = ipaddress.ip_address(packed)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return f"::ffff:{address.ipv4_mapped}"
+    return str(address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Final, NamedTuple
 
+from resolver.observe.clients import address_text
 from resolver.observe.tally import COUNTED_KINDS
 from resolver.policy.verdict import RuleForm, Verdict
 from resolver.wire.names import name_to_text
@@ -48,7 +49,7 @@ class Why(NamedTuple):
     def value_text(self) -> str:
         """The name or address."""
         if self.form is None:
-            return str(ipaddress.ip_address(self.value))
+            return address_text(self.value)
         return name_to_text(self.value)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from resolver.cli.check import check_files
+from resolver.problems import show
 
 
 def check(folder: Path, command: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -31,7 +32,7 @@ def test_a_command_that_would_not_be_run_is_an_error_at_its_line(
     command.chmod(0o777 & ~0o020)
     code, told = check(tmp_path, command, capsys)
     assert code == 2
-    assert f"resolver.yaml:4: acknowledge.authority: '{command}' would not be run" in told
+    assert f"resolver.yaml:4: acknowledge.authority: {show(str(command))} would not be run" in told
     assert "can be written by others: chmod go-w" in told
 
 

@@ -7,7 +7,6 @@
 
 use std::hint::black_box;
 
-use super::query_context::QueryContext;
 use crate::wire::numbers::OPTION_AUDIT_SECRET;
 use crate::wire::query::Query;
 
@@ -25,7 +24,7 @@ impl AuditSecret {
     }
 
     /// Whether one of the query's options carries it.
-    fn is_carried_by(&self, query: &Query) -> bool {
+    pub(super) fn is_carried_by(&self, query: &Query) -> bool {
         query.options_iter().any(|(code, value)| code == OPTION_AUDIT_SECRET && self.is(value))
     }
 
@@ -34,17 +33,6 @@ impl AuditSecret {
         let differing =
             self.0.iter().zip(value).fold(0, |found, (ours, theirs)| black_box(found | (ours ^ theirs)));
         value.len() == self.0.len() && differing == 0
-    }
-}
-
-impl QueryContext<'_> {
-    /// See whether this is an audit's query, before anything of it is counted.
-    #[inline]
-    pub(super) fn recognise(&mut self, query: &Query) {
-        if !query.options.is_empty() {
-            let secret = self.flow.config.audit_secret.as_ref();
-            self.is_audit = secret.is_some_and(|secret| secret.is_carried_by(query));
-        }
     }
 }
 

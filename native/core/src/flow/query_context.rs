@@ -156,6 +156,15 @@ impl QueryContext<'_> {
         Outcome::Drop { close }
     }
 
+    /// See whether this is an audit's query, before anything of it is counted.
+    #[inline]
+    pub(super) fn recognise(&mut self, query: &Query) {
+        if !query.options.is_empty() {
+            let secret = self.flow.config.audit_secret.as_ref();
+            self.is_audit = secret.is_some_and(|secret| secret.is_carried_by(query));
+        }
+    }
+
     fn count(&mut self, qtype: Option<u16>, ending: Ending, hits: (HitId, HitId)) {
         if self.is_audit {
             self.tallies.touch_audit();
