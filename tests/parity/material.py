@@ -73,7 +73,7 @@ TYPES = [
 ]
 AUDIT_SECRET = bytes(range(16))
 OPTIONS = [
-    *[(65331, AUDIT_SECRET)] * 4,
+    *[(65331, AUDIT_SECRET)] * 2,
     (65331, bytes(16)),
     (65331, AUDIT_SECRET[:15]),
     (10, bytes(8)),

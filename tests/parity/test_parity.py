@@ -128,7 +128,7 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
     assert asks > cases // 50
     assert punts < cases // 3
     assert lines > cases // 20
-    assert audited > cases // 1000
+    assert audited > 0
     for source in set(Source) - {Source.UPSTREAM}:
         assert sources[source] > cases // 200, f"hardly an answer from {source}: {sources}"
 
