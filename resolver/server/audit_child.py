@@ -70,17 +70,18 @@ class Served:
 async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
     """Ask, ask again, keep the result.  Raises CannotAudit and OSError."""
     state_dir = Path(job.state_dir)
-    served = served_now(job, wall())
-    names = None if job.since is None else _worth_asking(job.since, served, state_dir)
-    result = await _ask(job, served, names, wall)
+    first = served_now(job, wall())
+    names = None if job.since is None else _worth_asking(job.since, first, state_dir)
+    result = await _ask(job, first, names, wall)
     if wrong := frozenset(name_from_text(one.name) for one in result.names if is_finding(one)):
         await asyncio.sleep(AGAIN_AFTER_S)
-        served = served_now(job, wall())
-        result = _corrected(result, await _ask(job, served, wrong, wall), wrong)
+        again = served_now(job, wall())
+        result = _corrected(result, await _ask(job, again, wrong, wall), wrong)
     _refuse_nothing(result)
     if names is None or result.names:
         save_last(state_dir, result, of_change=names is not None)
-    return _summary(result, served)
+    # What another policy changed meanwhile was not asked: the next audit holds it against the first.
+    return _summary(result, first)
 
 
 def served_now(job: Job, wall: float) -> Served:
@@ -166,9 +167,9 @@ def _refuse_nothing(result: AuditResult) -> None:
 
 
 def _corrected(first: AuditResult, again: AuditResult, names: frozenset[bytes]) -> AuditResult:
-    """The first result, but what `again` shows of the names that were asked again."""
+    """The first result, of its policy, but what `again` shows of the names that were asked again."""
     kept = tuple(one for one in first.names if name_from_text(one.name) not in names)
-    return replace(first, names=kept + again.names, policy=again.policy, ended_at=again.ended_at)
+    return replace(first, names=kept + again.names, ended_at=again.ended_at)
 
 
 def _summary(result: AuditResult, served: Served) -> Summary:

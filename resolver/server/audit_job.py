@@ -44,7 +44,7 @@ class Summary:
     """What an audit has shown, in numbers."""
 
     image: str
-    """The image it ended with."""
+    """The image it began with: what came after that is not proved."""
     wall: float
     counts: dict[str, int]
     """Every status -> names."""

@@ -1,0 +1,102 @@
+"""What the child of an audit asks, asks again, and tells; servers are functions, and nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from resolver.audit.auditor import Basis, Manner, audit
+from resolver.audit.results import AuditResult, load_last
+from resolver.audit.subjects import Wanted
+from resolver.audit.targets import ServerToAsk, Target
+from resolver.policy.table import PolicyTable
+from resolver.server import audit_child
+from resolver.server.audit_child import Served, run
+from resolver.server.audit_job import Job, Moment
+from resolver.wire.names import name_from_text
+from tests.support.audit_rig import (
+    WALL,
+    Play,
+    Replies,
+    Script,
+    compile_table,
+    query_of,
+    server_of,
+    upstream_answer,
+)
+
+FEW = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example, mirror.example]}\n"
+
+
+def leaks(_: Target, octets: bytes) -> Replies:
+    return [(0.01, upstream_answer(octets))]
+
+
+def but(table: PolicyTable, name: str, instead: Script) -> Script:
+    """A server with this policy that answers as `instead` to this name and all under it."""
+    right, owner = server_of(table), name_from_text(name)
+
+    def answer(target: Target, octets: bytes) -> Replies:
+        return (instead if query_of(octets).qname.endswith(owner) else right)(target, octets)
+
+    return answer
+
+
+class Rig:
+    """One audit: the policies that serve, one after the other, and how the server answers to each pass."""
+
+    def __init__(self, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tables: list[PolicyTable] = []
+        """The policy of the first look, of the second, and so on; the last one stays."""
+        self.scripts: list[Script] = []
+        """The same of servers, for each pass."""
+        self.wanted: list[Wanted] = []
+        self.job = Job(str(state_dir), "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 1_000)
+        self.asks: tuple[object, ...] = ()
+        self._looks = 0
+        monkeypatch.setattr(audit_child, "AGAIN_AFTER_S", 0)
+        monkeypatch.setattr(audit_child, "served_now", self._served_now)
+        monkeypatch.setattr(audit_child, "audit", self._audit)
+        monkeypatch.setattr(audit_child, "open_table", lambda path, *_: self.before)
+        self.before: PolicyTable | None = None
+
+    def _served_now(self, job: Job, wall: float) -> Served:
+        number = min(self._looks, len(self.tables) - 1)
+        self._looks += 1
+        basis = Basis(self.tables[number], asks=self.asks, policy=f"policy{number}")  # type: ignore[arg-type]
+        return Served(Path(f"{number}.policy"), wall, basis, None)
+
+    async def _audit(
+        self, basis: Basis, wanted: Wanted, servers: Sequence[ServerToAsk], manner: Manner, wall: object
+    ) -> AuditResult:
+        script = self.scripts[min(len(self.wanted), len(self.scripts) - 1)]
+        self.wanted.append(wanted)
+        return await audit(basis, wanted, servers, manner, lambda: WALL, Play({"*": script}))
+
+    def run(self, *, since: Moment | None = None, names_max: int = 1_000) -> audit_child.Summary:
+        self._looks = 0
+        self.wanted.clear()
+        job = replace(self.job, since=since, names_max=names_max)
+        return asyncio.run(run(job, lambda: WALL))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(tmp_path / "state", monkeypatch)
+
+
+def test_what_a_policy_changed_during_the_audit_is_left_for_the_next_one(rig: Rig, tmp_path: Path) -> None:
+    rig.tables = [
+        compile_table(tmp_path / "first", FEW),
+        compile_table(tmp_path / "second", FEW.replace("mirror.example", "new.example")),
+    ]
+    rig.scripts = [but(rig.tables[0], "acme.example", leaks)]
+    summary = rig.run()
+    assert len(rig.wanted) == 2
+    assert (summary.image, summary.wall) == ("0.policy", WALL)
+    last = load_last(tmp_path / "state")
+    assert last is not None and last.policy == "policy0"
