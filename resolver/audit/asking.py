@@ -38,7 +38,7 @@ class Ears(Protocol):
 
     def on_message(self, octets: bytes, now: float, lonely_id: int | None = None) -> None: ...
 
-    def on_failure(self, query_id: int, kind: Kind, now: float) -> None: ...
+    def on_failure(self, query_id: int, kind: Kind, now: float, *, was_open: bool = True) -> None: ...
 
 
 class Lane(Protocol):
@@ -198,6 +198,11 @@ class _Stream:
         elif not self._writer.is_closing():  # Else its end is about to be told.
             self._writer.write(frame)
 
+    @property
+    def was_open(self) -> bool:
+        """Whether somebody took the connection."""
+        return self._writer is not None
+
     def close(self) -> None:
         self.is_over = True
         self._task.cancel()
@@ -249,7 +254,7 @@ class _TcpLane:
             self._shared.remove(stream)
         now = self._loop.time()
         for query_id in list(stream.ids):
-            self._ears.on_failure(query_id, Kind.CLOSED, now)
+            self._ears.on_failure(query_id, Kind.CLOSED, now, was_open=stream.was_open)
         stream.ids.clear()
         self._wake.set()
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from resolver import __version__
 from resolver.audit.asking import run_campaign
-from resolver.audit.campaign import LATE_S, PATIENCE_S, Asked, Campaign, Counts, Outcome
+from resolver.audit.campaign import CONTROL, LATE_S, PATIENCE_S, Asked, Campaign, Counts, Outcome
 from resolver.audit.expectation import Expectation
 from resolver.audit.gathering import Gathering
 from resolver.audit.marking import marked
@@ -206,6 +206,7 @@ async def _ask(
             qps=max(1.0, manner.qps * len(mine) / len(probes)),
             seed=manner.seed + place,
             patience_s=manner.patience_s,
+            control=_marked(CONTROL, state, manner),
         )
         state.counts.setdefault(place, []).append(campaign.counts)
 
@@ -229,8 +230,7 @@ def _questions(
             checking_disabled=False,
             edns=probe.point.has_edns,
         )
-        if manner.secret is not None and state.server.is_own:
-            octets = marked(octets, manner.secret)
+        octets = _marked(octets, state, manner)
         expected = state.gathering.expectation(probe, octets, wall())
         yield Asked(
             probe,
@@ -240,6 +240,13 @@ def _questions(
             expected.flags_and_rcode,
             expected.passes,
         )
+
+
+def _marked(octets: bytes, state: _Server, manner: Manner) -> bytes:
+    """A query by which our own server knows its audit."""
+    if manner.secret is None or not state.server.is_own:
+        return octets
+    return marked(octets, manner.secret)
 
 
 def _takes(expected: Expectation, probe: Probe, *, is_own: bool) -> frozenset[Kind]:

@@ -8,6 +8,8 @@ alone on a socket of its own, with more patience; and when many go that way the 
 and grows again slowly.  Only a question that fails every time stays unanswered.  A listener that has
 answered nothing at all after the first questions is asked no more; and where slowness does not help, what is
 refused is refused, and the rest is asked once.
+Silence that is meant proves something only of a listener that speaks: it counts once anything is heard of it
+after the question.  Where nothing is, it is asked for the servers of the root, which no rule has.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from typing import Generic, NamedTuple, TypeVar
 from xxhash import xxh3_64_intdigest
 
 from resolver.audit.results import Kind
+from resolver.wire.encode import encode_query
 from resolver.wire.message import Message, read_message
+from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
 
 Tag = TypeVar("Tag")
@@ -43,6 +47,8 @@ OUTSTANDING_MAX = 512
 """Questions under way at once."""
 LONELY_MAX = 32
 """Repeated questions under way at once, each on a socket of its own."""
+CONTROL = encode_query(b"\0", int(Qtype.NS), id=0, dnssec_ok=False, checking_disabled=False, edns=True)
+"""`. NS`: no rule is about the root."""
 AGAIN_MAX = 5_000
 """Questions repeated: more of them say nothing new of the listener."""
 DEAD_AFTER = 40
@@ -94,7 +100,7 @@ class Asked(NamedTuple, Generic[Tag]):
     octets: bytes
     """The query; its ID is set anew for every attempt."""
     is_silence: bool = False
-    """No answer is meant to come: wait shortly, and take silence for one."""
+    """No answer is meant to come: wait shortly, and take silence for one, where the listener speaks."""
     takes: frozenset[Kind] = frozenset()
     """Of TRUNCATED, REFUSED and SERVFAIL what is an answer here, and no reason to ask again."""
     like: tuple[bool, int] | None = None
@@ -113,6 +119,8 @@ class _Pending(Generic[Tag]):
     is_lonely: bool = False
     trouble: Kind | None = None
     last: Message | None = None
+    is_control: bool = False
+    """Asked by the campaign itself, to hear whether the listener speaks; it has no outcome."""
 
 
 @dataclass(slots=True)
@@ -149,8 +157,12 @@ class Campaign(Generic[Tag]):
         patience_s: tuple[float, ...] = PATIENCE_S,
         silence_s: float = SILENCE_S,
         pauses_s: tuple[float, ...] = PAUSES_S,
+        control: bytes = CONTROL,
     ) -> None:
-        """Ask `asked`, at most `qps` a second.  `seed`: of the IDs."""
+        """Ask `asked`, at most `qps` a second.  `seed`: of the IDs.
+
+        `control`: a query that any listener that speaks answers somehow.
+        """
         self._asked = asked
         self._limit_qps = qps
         self._qps = qps
@@ -158,7 +170,10 @@ class Campaign(Generic[Tag]):
         self._silence_s = silence_s
         self._pauses_s = pauses_s
         self._seed = seed
+        self._control = control
         self._out: dict[int, _Pending[Tag]] = {}
+        self._held: list[_Pending[Tag]] = []
+        """Silent as meant, and nothing was heard of the listener since they were asked."""
         self._deadlines: list[tuple[float, int, int]] = []
         self._again: list[tuple[float, int, _Pending[Tag]]] = []
         self._again_count = 0
@@ -181,7 +196,7 @@ class Campaign(Generic[Tag]):
     @property
     def is_over(self) -> bool:
         """Whether everything has its outcome."""
-        return self._is_exhausted and not self._out and not self._again
+        return self._is_exhausted and not self._out and not self._again and not self._held
 
     def due(self, now: float) -> tuple[list[Send], float]:
         """What is to be sent now, and when to come again at the latest (seconds on the same clock)."""
@@ -200,6 +215,7 @@ class Campaign(Generic[Tag]):
     def on_message(self, octets: bytes, now: float, lonely_id: int | None = None) -> None:
         """Something came; `lonely_id`: on the socket of that question alone."""
         self._heard_at, self._vain = now, 0
+        self._release()
         message = read_message(octets)
         query_id = int.from_bytes(octets[:2], "big") if len(octets) >= 2 else -1
         pending = self._out.get(query_id)
@@ -218,21 +234,23 @@ class Campaign(Generic[Tag]):
         if meant is not None:
             meant.trouble = Kind.WRONG_ID if _answers(message, meant.query) else Kind.GARBAGE
 
-    def on_failure(self, query_id: int, kind: Kind, now: float) -> None:
-        """A question could not be sent, or its stream was closed."""
+    def on_failure(self, query_id: int, kind: Kind, now: float, *, was_open: bool = True) -> None:
+        """A question could not be sent, or its stream was closed; `was_open`: it could be opened before."""
         pending = self._out.pop(query_id, None)
         if pending is not None:
-            if pending.asked.is_silence and kind is Kind.CLOSED:
-                self._silent(pending, now)
+            if pending.asked.is_silence and kind is Kind.CLOSED and was_open:
+                self._silent(pending)
             else:
                 self._failed(pending, pending.trouble or kind, now)
 
     def stop(self, kind: Kind = Kind.NOT_ASKED) -> None:
         """Give up: whatever has no outcome yet gets this one."""
-        for pending in [*self._out.values(), *(entry[2] for entry in self._again)]:
-            self._end(pending, kind)
+        under_way = [*self._out.values(), *(entry[2] for entry in self._again), *self._held]
         self._out.clear()
         self._again.clear()
+        self._held.clear()
+        for pending in under_way:
+            self._end(pending, kind)
         for asked in self._asked:
             self.counts.unanswered += 1
             self.outcomes.append(Outcome(asked.tag, asked.octets, None, kind, attempts=0))
@@ -244,7 +262,7 @@ class Campaign(Generic[Tag]):
         if self._again and self._again[0][0] <= now and self._lonely < LONELY_MAX:
             return heapq.heappop(self._again)[2]
         if self._is_exhausted:
-            return None
+            return self._control_of_held() if self._is_control_due else None
         asked = next(self._asked, None)
         if asked is None:
             self._is_exhausted = True
@@ -252,6 +270,17 @@ class Campaign(Generic[Tag]):
         query = parse_query(asked.octets)
         assert isinstance(query, Query)
         return _Pending(asked, query)
+
+    @property
+    def _is_control_due(self) -> bool:
+        """Whether nothing that is to come yet can tell of what is held."""
+        return self._is_exhausted and bool(self._held) and not self._out and not self._again
+
+    def _control_of_held(self) -> _Pending[Tag]:
+        query = parse_query(self._control)
+        assert isinstance(query, Query)
+        asked = Asked(self._held[0].asked.tag, self._control, takes=frozenset(Kind))
+        return _Pending(asked, query, is_control=True)
 
     def _send(self, pending: _Pending[Tag], now: float) -> Send:
         query_id = self._fresh_id()
@@ -294,7 +323,7 @@ class Campaign(Generic[Tag]):
                 continue
             del self._out[query_id]
             if pending.asked.is_silence:
-                self._silent(pending, now)
+                self._silent(pending)
             else:
                 self._failed(pending, pending.trouble or Kind.NO_ANSWER, now)
 
@@ -316,16 +345,27 @@ class Campaign(Generic[Tag]):
         self.counts.answered += 1
         self.counts.seconds.append(seconds)
         self._note(is_bad=False, now=now)
+        if pending.is_control:
+            return
         self.outcomes.append(
             Outcome(pending.asked.tag, pending.query.octets, message, None, seconds, pending.attempts)
         )
 
-    def _silent(self, pending: _Pending[Tag], now: float) -> None:
+    def _silent(self, pending: _Pending[Tag]) -> None:
+        """No answer came, as it is meant; a listener that is not there is as silent."""
         self._lonely -= pending.is_lonely
-        self.counts.silent_as_meant += 1
-        self.outcomes.append(
-            Outcome(pending.asked.tag, pending.query.octets, None, None, 0.0, pending.attempts)
-        )
+        self._held.append(pending)
+        if self._heard_at is not None and self._heard_at >= pending.sent_at:
+            self._release()
+
+    def _release(self) -> None:
+        """The listener speaks, so it has chosen to be silent."""
+        for pending in self._held:
+            self.counts.silent_as_meant += 1
+            self.outcomes.append(
+                Outcome(pending.asked.tag, pending.query.octets, None, None, 0.0, pending.attempts)
+            )
+        self._held.clear()
 
     def _failed(self, pending: _Pending[Tag], kind: Kind, now: float) -> None:
         self._lonely -= pending.is_lonely
@@ -367,6 +407,11 @@ class Campaign(Generic[Tag]):
         return HASTY_ATTEMPTS_MAX if kind in _HASTE else ATTEMPTS_MAX
 
     def _end(self, pending: _Pending[Tag], kind: Kind) -> None:
+        if pending.is_control:
+            held, self._held = self._held, []
+            for one in held:
+                self._end(one, Kind.NO_ANSWER)
+            return
         self.counts.servfail += kind is Kind.SERVFAIL
         self.counts.unanswered += kind is not Kind.SERVFAIL
         self.outcomes.append(
@@ -407,7 +452,7 @@ class Campaign(Generic[Tag]):
         wake_at = now + 1.0
         if self._deadlines:
             wake_at = min(wake_at, self._deadlines[0][0])
-        if not self._is_exhausted and len(self._out) < OUTSTANDING_MAX:
+        if self._is_control_due or (not self._is_exhausted and len(self._out) < OUTSTANDING_MAX):
             wake_at = min(wake_at, self._next_at)
         if self._again and self._lonely < LONELY_MAX:
             wake_at = min(wake_at, max(self._again[0][0], self._next_at))

@@ -464,3 +464,12 @@ def test_what_no_export_can_say_may_be_any_denial_elsewhere(
 ) -> None:
     denying = but(right, is_under(action), says(3))
     assert findings(run_audit(table, denying, servers=[server_from("192.0.2.53")])) == {}
+
+
+def test_a_listener_that_is_not_there_covers_no_dropped_name(tmp_path: Path) -> None:
+    text = "version: 1\nexchanges:\n  dropped: {name: Dropped, action: drop, domains: [dropped.example]}\n"
+    table = compile_table(tmp_path, text)
+    gone = run_audit(table, lambda *_: [])
+    assert findings(gone) == {"dropped.example": ("unknown", {"no-answer"})}
+    # One that is there, and is asked about nothing else, is heard by the control.
+    assert findings(run_audit(table, server_of(table))) == {}

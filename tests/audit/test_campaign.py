@@ -206,9 +206,58 @@ def test_repeated_questions_are_bounded() -> None:
 
 
 def test_where_silence_is_meant_it_is_an_outcome_and_no_trouble() -> None:
-    run = Run(Campaign(asked(100, is_silence=True), qps=1_000, seed=1), lambda send, now: [])
+    run = Run(Campaign(asked(100, is_silence=True), qps=1_000, seed=1), only_the_control)
+    assert len(run.outcomes) == 100
     assert {(one.message, one.failure, one.attempts) for one in run.outcomes} == {(None, None, 1)}
     assert run.campaign.counts.lowest_qps == 1_000
+    assert run.campaign.counts.sent == 101
+
+
+def only_the_control(send: Send, now: float) -> list[Reply]:
+    query = parse_query(send.octets)
+    return fine(send, now) if isinstance(query, Query) and query.qname == b"\0" else []
+
+
+def test_the_silence_of_a_listener_that_is_never_heard_proves_nothing() -> None:
+    run = Run(Campaign(asked(3, is_silence=True), qps=1_000, seed=1), lambda send, now: [])
+    assert [one.tag for one in run.outcomes] == [0, 1, 2]
+    assert {(one.message, one.failure) for one in run.outcomes} == {(None, Kind.NO_ANSWER)}
+    assert (run.campaign.counts.silent_as_meant, run.campaign.counts.unanswered) == (0, 3)
+
+
+def test_silence_after_the_last_that_was_heard_proves_nothing() -> None:
+    def mixed() -> Iterator[Asked[int]]:
+        yield from asked(1)
+        yield from asked(1, is_silence=True)
+
+    run = Run(Campaign(mixed(), qps=5, seed=1), lambda send, now: fine(send, now) if now < 0.1 else [])
+    assert [one.failure for one in run.outcomes] == [None, Kind.NO_ANSWER]
+
+
+def test_silence_before_something_is_heard_counts_without_a_control() -> None:
+    def mixed() -> Iterator[Asked[int]]:
+        yield from asked(1, is_silence=True)
+        yield from asked(1)
+
+    run = Run(Campaign(mixed(), qps=5, seed=1), lambda send, now: [] if send.is_lonely else fine(send, now))
+    assert {one.failure for one in run.outcomes} == {None} and len(run.outcomes) == 2
+    assert run.campaign.counts.sent == 2
+
+
+@pytest.mark.parametrize(("was_open", "failure"), [(True, None), (False, Kind.CLOSED)])
+def test_a_connection_that_could_not_be_opened_is_no_silence(was_open: bool, failure: Kind | None) -> None:
+    campaign = Campaign(asked(1, is_silence=True), qps=1_000, seed=1)
+    now = 0.0
+    for _ in range(200):
+        sends, now = campaign.due(now)
+        for send in sends:
+            if only_the_control(send, now):
+                campaign.on_message(answer(send.octets), now)
+            else:
+                campaign.on_failure(send.id, Kind.CLOSED, now, was_open=was_open)
+        if campaign.is_over:
+            break
+    assert [one.failure for one in campaign.outcomes] == [failure]
 
 
 def test_what_is_prescribed_is_no_haste() -> None:

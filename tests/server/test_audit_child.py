@@ -16,7 +16,7 @@ from resolver.audit.targets import ServerToAsk, Target
 from resolver.policy.table import PolicyTable
 from resolver.server import audit_child
 from resolver.server.audit_child import Served, run
-from resolver.server.audit_job import Job, Moment
+from resolver.server.audit_job import Job, Moment, Summary
 from resolver.wire.names import name_from_text
 from tests.support.audit_rig import (
     WALL,
@@ -77,7 +77,7 @@ class Rig:
         self.wanted.append(wanted)
         return await audit(basis, wanted, servers, manner, lambda: WALL, Play({"*": script}))
 
-    def run(self, *, since: Moment | None = None, names_max: int = 1_000) -> audit_child.Summary:
+    def run(self, *, since: Moment | None = None, names_max: int = 1_000) -> Summary:
         self._looks = 0
         self.wanted.clear()
         job = replace(self.job, since=since, names_max=names_max)
