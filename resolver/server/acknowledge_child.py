@@ -50,7 +50,7 @@ from resolver.wire.numbers import ExtendedError, Qtype
 ROWS_MAX: Final = 20_000
 """Rules of one batch, each way; more make several, one after the other."""
 REMOVED_ASKED_MAX: Final = 200
-"""Names that are gone and are asked about; all of a batch are told."""
+"""Names that are gone and are asked about, by chance; where there are more and one fails, none is told."""
 AGAIN_AFTER_S: Final = 2.0
 """Before what was not proved is asked once more: a packet may be lost."""
 _SIGNS: Final = {RuleForm.EXACT: "=", RuleForm.BELOW: "*.", RuleForm.SUBTREE: ""}
@@ -185,14 +185,16 @@ async def _prove_added(
 
 async def _prove_removed(rows: Sequence[Row], table: PolicyTable, job: Job) -> _Proofs:
     """Which of the rules that are gone still deny their names."""
-    asked = {}
-    for _, rule in rows[:REMOVED_ASKED_MAX]:
+    passing = {}
+    for _, rule in rows:
         owner = _owner_of(rule)
         qname = b"\x01x" + owner if rule.startswith("*.") and len(owner) <= NAME_OCTETS_MAX - 2 else owner
         if not table.judge_name(qname, table.made_at[1]).is_blocked:
-            asked[rule] = qname
-    if not asked:
+            passing[rule] = qname
+    if not passing:
         return _Proofs(frozenset(), "")
+    chosen = secrets.SystemRandom().sample(sorted(passing), min(REMOVED_ASKED_MAX, len(passing)))
+    asked = {rule: passing[rule] for rule in chosen}
     wrong: dict[str, str] = {}
 
     def take(outcome: Outcome[str]) -> None:
@@ -209,6 +211,9 @@ async def _prove_removed(rows: Sequence[Row], table: PolicyTable, job: Job) -> _
     )
     await run_campaign(own_server(job.endpoints).targets[0], campaign, take)
     reason = next((f"{rule} {why}" for rule, why in wrong.items()), "")
+    if wrong and len(asked) < len(passing):
+        # What the sample shows of some is likely of others that were not asked.
+        return _Proofs(frozenset(rule for _, rule in rows), f"{reason}; none of {len(rows):,} is told")
     return _Proofs(frozenset(wrong), reason)
 
 
