@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,6 +25,8 @@ OUTPUT_OCTETS_MAX: Final = 4_096
 """Kept of what it says; the rest is read and dropped, so that it never waits for a reader."""
 TERM_S: Final = 2.0
 """Between asking it to end and making it."""
+LINKS_MAX: Final = 40
+"""On the way to a file, as in Linux (path_resolution(7))."""
 LINE_CHARS_MAX: Final = 200
 _ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -59,25 +62,58 @@ SUCCESS: Final = Outcome(None, "")
 def unsafe(command: Path, *, uid: int | None = None) -> str:
     """Why this file is not run; empty: nobody else can change it.  `uid`: whom it would run as; None: us."""
     ours = {0, os.geteuid() if uid is None else uid}
+    file = command
     try:
-        file = command.resolve(strict=True)
-        if not stat.S_ISREG(file.stat().st_mode):
-            return "is not a file"
-        for path in (file, *file.parents):
-            status = path.stat()
+        for path, status in _passed(command):
             if status.st_uid not in ours:
                 return f"{path} belongs to somebody else: only root, or whom the server runs as, may own it"
+            if stat.S_ISLNK(status.st_mode):
+                continue  # Its mode says nothing: who may write in its folder may change it.
             may_write = status.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if status.st_gid else 0))
             # In a sticky folder nobody replaces what is another's.
-            if may_write and not (path.is_dir() and status.st_mode & stat.S_ISVTX):
+            if may_write and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
                 return f"{path} can be written by others: chmod go-w"
+            file = path
+        if not stat.S_ISREG(file.stat().st_mode):
+            return "is not a file"
     except OSError as error:
         return f"cannot be run: {error.strerror}"
     return "" if os.access(file, os.X_OK) else "is not executable"
 
 
+def _passed(command: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every folder and link on the way to a file, and the file, last, as the kernel passes them.
+
+    Raises OSError.
+    """
+    at, *rest = command.absolute().parts
+    here = Path(at)
+    yield here, here.lstat()
+    links = 0
+    while rest:
+        part, *rest = rest
+        if part == "..":
+            here = here.parent
+            continue
+        path = here / part
+        status = path.lstat()
+        yield path, status
+        if not stat.S_ISLNK(status.st_mode):
+            here = path
+            continue
+        links += 1
+        if links > LINKS_MAX:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(command))
+        target = path.readlink()
+        if target.is_absolute():
+            here = Path(target.anchor)
+        rest = [*(part for part in target.parts if part != target.anchor), *rest]
+    yield here, here.lstat()
+
+
 async def run_command(words: Sequence[str], document: bytes, *, timeout_s: float) -> Outcome:
     """Run it to its end, with `document` on its standard input.  Never raises but when cancelled."""
+    # Nobody else can lead it elsewhere after this look.  Its links stay: some programs go by their names.
     if why := await asyncio.to_thread(unsafe, Path(words[0])):
         return Outcome(Failure.UNSAFE, f"{words[0]} {why}" if not why.startswith("/") else why)
     with _Listener() as listener:

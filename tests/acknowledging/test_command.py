@@ -140,6 +140,44 @@ def test_a_strangers_file_is_not_run_by_root_nor_is_one_that_a_link_leads_to(fol
     assert unsafe(Path(words), uid=12_345) == ""
 
 
+def test_a_link_in_a_folder_that_others_may_write_is_not_followed(folder: Path) -> None:
+    words = script(folder, f"touch {folder}/ran")
+    loose = folder / "loose"
+    loose.mkdir()
+    (loose / "link").symlink_to(words)
+    (folder / "outer").symlink_to(loose / "link")
+    (folder / "there").symlink_to(loose)
+    loose.chmod(0o777)
+    for path in ("loose/link", "outer", "there/link", "there/../there/link"):
+        assert "loose can be written by others" in outcome_of(str(folder / path)).words
+    assert not (folder / "ran").exists()
+    loose.chmod(0o755)
+    for path in ("loose/link", "outer", "there/link", "there/../there/link"):
+        assert outcome_of(str(folder / path)) == SUCCESS
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives links away")
+def test_a_strangers_link_is_not_followed(folder: Path) -> None:
+    link = folder / "link"
+    link.symlink_to(script(folder, "exit 0"))
+    os.chown(link, 12_345, 12_345, follow_symlinks=False)
+    assert "link belongs to somebody else" in outcome_of(str(link)).words
+
+
+def test_one_that_a_safe_link_leads_to_is_run_by_the_name_of_the_link(folder: Path) -> None:
+    got = folder / "got"
+    link = folder / "link"
+    link.symlink_to(script(folder, f'echo "$0" > {shlex.quote(str(got))}'))
+    assert outcome_of(str(link)) == SUCCESS
+    assert got.read_text() == f"{link}\n"
+
+
+def test_links_in_a_circle_are_told(folder: Path) -> None:
+    (folder / "one").symlink_to(folder / "two")
+    (folder / "two").symlink_to(folder / "one")
+    assert "Too many levels" in outcome_of(str(folder / "one")).words
+
+
 def test_what_cannot_be_run_says_so(folder: Path) -> None:
     assert "No such file" in outcome_of(str(folder / "nothing")).words
     assert "is not a file" in outcome_of(str(folder)).words
