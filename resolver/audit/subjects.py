@@ -101,6 +101,8 @@ class Wanted:
     seed: int = 0
     names: frozenset[bytes] | None = None
     """Only subjects of these names (wire form, lower case); None: of any."""
+    first: frozenset[bytes] = frozenset()
+    """Subjects of these names are in every sample: what was wrong before is asked until it is right."""
 
     @property
     def is_part(self) -> bool:
@@ -142,7 +144,7 @@ def find_subjects(
         choice = chosen.get((id(source), is_built_in))
         if choice is None:
             most = BUILT_IN_SAMPLE if is_built_in else _most(source, wanted)
-            choice = chosen[id(source), is_built_in] = _Choice(most, wanted.seed)
+            choice = chosen[id(source), is_built_in] = _Choice(most, wanted.seed, wanted.first)
         choice.add(name, class_id, line)
     for choice in chosen.values():
         picked = [_subject(table, wall, measures or {}, *one) for one in choice.picked()]
@@ -156,7 +158,7 @@ def find_subjects(
     ]
     found.subjects.sort(key=lambda subject: _KINDS.index(subject.kind))
     if wanted.sample is not None:
-        _cut(found, wanted.sample, wanted.seed)
+        _cut(found, wanted.sample, wanted.seed, wanted.first)
     found.address_rules = sum(
         table.class_state(class_id).is_enforced for class_id, *_ in ADDRESS_REF.iter_unpack(table.image.refs)
     )
@@ -171,10 +173,11 @@ _OPEN = {
 
 
 class _Choice:
-    """Of one source's references those with the smallest hashes; all where there is no bound."""
+    """Of one source's references those with the smallest hashes, and `first`; all where there is no bound."""
 
-    def __init__(self, most: int | None, seed: int) -> None:
+    def __init__(self, most: int | None, seed: int, first: frozenset[bytes]) -> None:
         self._most = most
+        self._first = first
         self._seed = seed
         self._all: list[tuple[bytes, int, int]] = []
         self._least: list[tuple[int, bytes, int, int]] = []
@@ -182,7 +185,7 @@ class _Choice:
 
     def add(self, name: bytes, class_id: int, line: int) -> None:
         self._count += 1
-        if self._most is None:
+        if self._most is None or name in self._first:
             self._all.append((name, class_id, line))
             return
         entry = (-xxh3_64_intdigest(name, self._seed), name, class_id, line)
@@ -193,7 +196,7 @@ class _Choice:
 
     def picked(self) -> list[tuple[bytes, int, int]]:
         """In the order of their lines."""
-        chosen = self._all if self._most is None else [entry[1:] for entry in self._least]
+        chosen = self._all + [entry[1:] for entry in self._least]
         return sorted(chosen, key=lambda one: (one[1], one[2]))
 
     @property
@@ -332,15 +335,22 @@ def _of_ask(table: PolicyTable, ask: Ask) -> Subject:
     )
 
 
-def _cut(found: Found, most: int, seed: int) -> None:
-    """Leave `most` subjects that are to be asked: of each source in turn one, so that each has some."""
+def _cut(found: Found, most: int, seed: int, first: frozenset[bytes]) -> None:
+    """Leave `most` subjects that are to be asked: of each source in turn one, so that each has some.
+
+    Of `first` all stay, however many they are, and count.
+    """
     by_source: dict[tuple[str, str], list[Subject]] = {}
     for subject in found.subjects:
         if subject.status is None and not subject.is_exception:
             by_source.setdefault((subject.kind, subject.source), []).append(subject)
     for subjects in by_source.values():
         subjects.sort(key=lambda one: xxh3_64_intdigest(one.name, seed))
-    kept: set[int] = set()
+    kept = {
+        id(subject)
+        for subject in found.subjects
+        if subject.name in first and subject.status is None and not subject.is_exception
+    }
     rank = 0
     while len(kept) < most and any(rank < len(subjects) for subjects in by_source.values()):
         for subjects in by_source.values():

@@ -71,12 +71,15 @@ async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
     """Ask, ask again, keep the result.  Raises CannotAudit and OSError."""
     state_dir = Path(job.state_dir)
     first = served_now(job, wall())
-    names = None if job.since is None else _worth_asking(job.since, first, state_dir)
-    result = await _ask(job, first, names, wall)
-    if wrong := frozenset(name_from_text(one.name) for one in result.names if is_finding(one)):
+    earlier = _found_before(state_dir)
+    names = None if job.since is None else _worth_asking(job.since, first, earlier)
+    result = await _ask(job, first, Wanted(names=names, first=earlier), wall)
+    if findings := [one for one in result.names if is_finding(one)]:
         await asyncio.sleep(AGAIN_AFTER_S)
         again = served_now(job, wall())
-        result = _corrected(result, await _ask(job, again, wrong, wall), wrong)
+        wrong = frozenset(name_from_text(one.name) for one in findings)
+        wanted = Wanted(names=wrong, first=wrong)
+        result = _corrected(result, await _ask(job, again, wanted, wall), wrong)
     _refuse_nothing(result)
     if names is None or result.names:
         save_last(state_dir, result, of_change=names is not None)
@@ -133,22 +136,25 @@ def _lags(policy: Blocklist | None, table: PolicyTable, state_dir: Path, wall: f
     return (*policy_lag(changed_since_served(state_dir)), *lags)
 
 
-def _worth_asking(since: Moment, served: Served, state_dir: Path) -> frozenset[bytes] | None:
+def _found_before(state_dir: Path) -> frozenset[bytes]:
+    """The names that were wrong in the last audits."""
+    last = [load_last(state_dir), load_last(state_dir, of_change=True)]
+    names = (one.name for result in last if result is not None for one in result.names if is_finding(one))
+    return frozenset(map(name_from_text, names))
+
+
+def _worth_asking(since: Moment, served: Served, earlier: frozenset[bytes]) -> frozenset[bytes] | None:
     """What changed, and what was wrong before; None: that cannot be told, so everything is."""
     try:
         before = open_table(Path(since.image), since.wall, since.wall, 1)
     except ImageUnusable:
         return None
-    last = [load_last(state_dir), load_last(state_dir, of_change=True)]
-    names = (one.name for result in last if result is not None for one in result.names if is_finding(one))
-    return changed_names(before, served.basis.table) | frozenset(map(name_from_text, names))
+    return changed_names(before, served.basis.table) | earlier
 
 
-async def _ask(
-    job: Job, served: Served, names: frozenset[bytes] | None, wall: Callable[[], float]
-) -> AuditResult:
+async def _ask(job: Job, served: Served, wanted: Wanted, wall: Callable[[], float]) -> AuditResult:
     seed = secrets.randbits(31)
-    wanted = Wanted(sample=job.names_max, seed=seed, names=names)
+    wanted = replace(wanted, sample=job.names_max, seed=seed)
     manner = Manner(
         qps=job.qps,
         questions_max=int(job.qps * QUESTIONS_S),
@@ -184,6 +190,7 @@ def _summary(result: AuditResult, served: Served) -> Summary:
         },
         questions=sum(listener.asked for listener in result.servers[0].listeners),
         lags=len(result.lags),
+        left_out=sum(result.left_out.values()),
         told=[f"{one.written} is {one.status}: {one.gravest.reason}" for one in wrong[:TOLD_MAX]],
         has_findings=result.has_findings,
     )

@@ -52,6 +52,8 @@ class Summary:
     """Every status that is a finding -> names; exceptions that could not be looked up are none."""
     questions: int
     lags: int
+    left_out: int
+    """Names that were to be asked and were not in the sample."""
     told: list[str]
     """The first findings in words; none of confidential orders."""
     has_findings: bool

@@ -257,7 +257,10 @@ class Audits:
             # After a change all that was wrong is asked again: what is wrong now is all that is.
             findings=summary.findings,
             lags=summary.lags if is_whole else self._kept.lags,
-            moment=Moment(summary.image, summary.wall),
+            # Changed names that were in no sample are still to be asked: they stay changed.
+            moment=Moment(summary.image, summary.wall)
+            if is_whole or not summary.left_out
+            else self._kept.moment,
         )
         try:
             await asyncio.to_thread(_write, self._path, self._kept)

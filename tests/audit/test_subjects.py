@@ -185,3 +185,19 @@ def test_rules_for_addresses_are_counted_since_no_question_proves_them(tmp_path:
     text = POLICY.replace("domains: [beta.example]", "domains: [beta.example], addresses: [203.0.113.0/24]")
     table = compile_table(tmp_path, text, plain_txt="x.example\n", register_txt="y.example\n")
     assert find_subjects(table, WALL, Wanted()).address_rules == 1
+
+
+@pytest.mark.parametrize("kind", ["plain1", "listed1", "alpha", "allow"])
+def test_what_is_wanted_first_is_in_every_sample(kind: str, tmp_path: Path) -> None:
+    more = ", ".join(f"e{number}.alpha.example" for number in range(300))
+    text = POLICY.replace("allow: [", f"allow: [{more}, ")
+    table = compile_table(tmp_path, text, plain_txt=PLAIN, register_txt=REGISTER)
+    name = n({"allow": "e7.alpha.example"}.get(kind, f"{kind}.example"))
+    for seed in range(8):
+        wanted = Wanted(sample=20, seed=seed, first=frozenset((name,)))
+        subjects = find_subjects(table, WALL, wanted).subjects
+        assert name in {subject.name for subject in subjects}
+        assert sum(not subject.is_exception for subject in subjects) == 20
+    everything = Wanted(sample=20, first=frozenset(n(f"plain{number}.example") for number in range(50)))
+    found = find_subjects(table, WALL, everything)
+    assert sum(not subject.is_exception for subject in found.subjects) == 50

@@ -100,3 +100,27 @@ def test_what_a_policy_changed_during_the_audit_is_left_for_the_next_one(rig: Ri
     assert (summary.image, summary.wall) == ("0.policy", WALL)
     last = load_last(tmp_path / "state")
     assert last is not None and last.policy == "policy0"
+
+
+MANY = """\
+version: 1
+lists:
+  - {name: names, path: names.txt, format: domains}
+"""
+NAMES = "".join(f"site{number}.example\n" for number in range(400))
+
+
+def test_what_was_wrong_is_asked_by_every_later_audit_until_it_is_right(rig: Rig, tmp_path: Path) -> None:
+    rig.before = compile_table(tmp_path / "before", MANY, names_txt="site1.example\n")
+    rig.tables = [compile_table(tmp_path / "now", MANY, names_txt=NAMES)]
+    right = server_of(rig.tables[0])
+    rig.scripts = [but(rig.tables[0], "site7.example", leaks)]
+    assert rig.run().findings["uncovered"] == 1
+    since = Moment("before.policy", WALL)
+    for _ in range(2):
+        # A change of many names, then a whole audit: each of a few names only.
+        assert rig.run(since=since, names_max=20).findings["uncovered"] == 1
+        summary = rig.run(names_max=20)
+        assert summary.findings["uncovered"] == 1 and summary.left_out >= 380
+    rig.scripts = [right]
+    assert rig.run(names_max=20).findings["uncovered"] == 0

@@ -28,7 +28,7 @@ from tests.support.scenario_clock import FakeClock
 
 SECRET = bytes(range(32))
 DAY_S = 24 * HOUR_S
-CLEAN = Summary("a.policy", 5.0, {"covered": 3}, {}, 12, 0, [], False)
+CLEAN = Summary("a.policy", 5.0, {"covered": 3}, {}, 12, 0, 0, [], False)
 WRONG = replace(
     CLEAN, findings={"uncovered": 2}, has_findings=True, told=["acme.example is uncovered: it resolves"]
 )
@@ -116,6 +116,24 @@ def test_a_change_of_the_policy_is_audited_soon_once_for_a_burst(rig: Rig) -> No
         await rig.pass_time(HOUR_S)
         assert rig.causes == ["whole", "change"]
         assert rig.jobs[-1].since == Moment("a.policy", 5.0)
+
+    play(act)
+
+
+def test_what_a_sample_left_out_of_a_change_stays_changed(rig: Rig) -> None:
+    async def act() -> None:
+        rig.audits.start()
+        await rig.pass_time(FIRST_AFTER_S)
+        rig.says = replace(CLEAN, image="b.policy", left_out=1)
+        rig.audits.on_policy()
+        await rig.pass_time(CHANGE_AFTER_S)
+        rig.says = replace(CLEAN, image="c.policy")
+        rig.audits.on_policy()
+        await rig.pass_time(CHANGE_AFTER_S)
+        rig.audits.on_policy()
+        await rig.pass_time(CHANGE_AFTER_S)
+        since = [job.since and job.since.image for job in rig.jobs]
+        assert since == [None, "a.policy", "a.policy", "c.policy"]
 
     play(act)
 
