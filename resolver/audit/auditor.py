@@ -18,9 +18,10 @@ from resolver.audit.campaign import CONTROL, LATE_S, PATIENCE_S, Asked, Campaign
 from resolver.audit.expectation import Expectation
 from resolver.audit.gathering import Gathering
 from resolver.audit.marking import marked
-from resolver.audit.plan import QUESTIONS_MAX, Probe, follow_up, plan
+from resolver.audit.plan import QUESTIONS_MAX, Probe, follow_up, plan, probe_again
 from resolver.audit.results import (
     AuditResult,
+    Fault,
     Kind,
     Lag,
     Listener,
@@ -68,6 +69,18 @@ class Basis:
     lags: tuple[Lag, ...] = ()
 
 
+Again = Mapping[tuple[str, str, str, str], Sequence[Fault]]
+"""Faults of earlier audits, each of one name: `again_of`."""
+
+
+def again_of(names: Iterable[NameResult]) -> Again:
+    """The questions whose answers were not as they must be, or that were not answered."""
+    return {
+        (one.name, one.form, one.kind, one.source): [fault for proof in one.proofs for fault in proof.faults]
+        for one in names
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How to ask."""
@@ -81,6 +94,8 @@ class Manner:
     patience_s: tuple[float, ...] = PATIENCE_S
     seed: int = 0
     """Decides samples, labels, spellings and IDs; another one for each audit."""
+    again: Again = field(default_factory=dict)
+    """Questions to ask before all others, as they were asked before."""
     on_progress: Callable[[int, int], None] | None = None
     """Called with questions done and questions planned, over all servers."""
 
@@ -169,15 +184,29 @@ async def _ask_server(
     udp = [place for place, target in enumerate(targets) if target.transport is Transport.UDP]
     stream = [place for place in range(len(targets)) if place not in udp]
     gathering = state.gathering
-    await _ask(
-        state, list(plan(subjects, udp, stream, manner.seed, manner.questions_max)), manner, progress, wall
-    )
+    again = dict.fromkeys(_again(subjects, targets, manner.again))
+    planned = plan(subjects, udp, stream, manner.seed, manner.questions_max)
+    await _ask(state, [*again, *planned], manner, progress, wall)
     if stream and (truncated := _to_stream(gathering, stream)):
         await _ask(state, truncated, manner, progress, wall)
     points = gathering.points_in_question(FOLLOWED_POINTS_MAX)
     if points:
         more = follow_up(subjects, gathering.points_asked(), points, manner.seed, manner.questions_max)
         await _ask(state, list(more), manner, progress, wall)
+
+
+def _again(subjects: Sequence[Subject], targets: Sequence[Target], again: Again) -> Iterator[Probe]:
+    """What failed before, of those that are still to be asked."""
+    places = {target.label: place for place, target in enumerate(targets)}
+    for place, subject in enumerate(subjects):
+        if subject.status is not None:
+            continue
+        key = (name_to_text(subject.name), subject.form.value, subject.kind, subject.source)
+        for fault in again.get(key, ()):
+            if fault.listener in places:
+                probe = probe_again(place, subject, fault.question, places[fault.listener])
+                if probe is not None:
+                    yield probe
 
 
 def _to_stream(gathering: Gathering, stream: Sequence[int]) -> list[Probe]:

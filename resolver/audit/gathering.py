@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from resolver.audit.campaign import LATE_S, Outcome
 from resolver.audit.expectation import Expectation, expect
 from resolver.audit.judge import FINE, Finding, Opinion, judge
-from resolver.audit.plan import Point, Probe
+from resolver.audit.plan import Point, Probe, question_text
 from resolver.audit.results import (
     EXAMPLES_MAX,
     FAULTS_KEPT_MAX,
@@ -28,7 +28,7 @@ from resolver.audit.results import (
 from resolver.audit.subjects import Subject
 from resolver.audit.targets import Target, Transport
 from resolver.policy.table import PolicyTable
-from resolver.wire.message import Message, type_text
+from resolver.wire.message import Message
 from resolver.wire.names import name_to_text
 from resolver.wire.numbers import Qtype
 from resolver.wire.query import Query, parse_query
@@ -257,10 +257,3 @@ def _not_enforced(subject: Subject, asked: int, count: int, faults: tuple[Fault,
     """Something in force that the policy itself lets through."""
     fault = Fault(subject.flaw or Kind.OTHER, subject.reason, name_to_text(subject.name), "")
     return Proof(Status.UNCOVERED, subject.reason, asked, count + 1, (fault, *faults)[:FAULTS_KEPT_MAX])
-
-
-def question_text(probe: Probe) -> str:
-    """`wWw.eXample.org AAAA, no EDNS`."""
-    point = probe.point
-    without = "" if point.has_edns else ", no EDNS"
-    return f"{name_to_text(probe.spelt)} {type_text(point.qtype)}{without}"

@@ -13,6 +13,7 @@ not be covered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import NamedTuple
@@ -21,7 +22,8 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from resolver.audit.subjects import Subject
 from resolver.policy.verdict import RuleForm
-from resolver.wire.names import NAME_OCTETS_MAX
+from resolver.wire.message import type_text
+from resolver.wire.names import NAME_OCTETS_MAX, name_to_text
 from resolver.wire.numbers import Qtype
 
 TYPES = tuple(
@@ -56,6 +58,10 @@ _ALL_ROWS = tuple((form, place) for place in range(len(TYPES)) for form in _FORM
 _EXCEPTION_TYPES = 2
 
 
+_LABEL = re.compile(rb"(?:\\[0-9]{3}|\\.|[^.\\])+", re.DOTALL)
+_ESCAPE = re.compile(rb"\\([0-9]{3}|.)", re.DOTALL)
+
+
 class Point(NamedTuple):
     """What is special about a question: one level of each factor."""
 
@@ -78,10 +84,14 @@ class Probe(NamedTuple):
     point: Point
     salt: int
     """Decides the spelling."""
+    spelling: bytes = b""
+    """The spelling itself, where it is known."""
 
     @property
     def spelt(self) -> bytes:
         """The name as it is sent."""
+        if self.spelling:
+            return self.spelling
         return mixed_case(self.qname, self.salt) if self.point.is_mixed else self.qname
 
 
@@ -204,6 +214,45 @@ def follow_up(
             if probe is not None:
                 left -= 1
                 yield probe
+
+
+def probe_again(place: int, subject: Subject, question: str, listener: int) -> Probe | None:
+    """The question that a fault tells of, letter for letter; None: it tells of none."""
+    words = question.split(" ", 2)
+    if len(words) < 2 or words[1].rstrip(",") not in Qtype.__members__:
+        return None
+    try:
+        spelling = spelt_from_text(words[0])
+    except ValueError:
+        return None
+    qname = spelling.lower()
+    form = {subject.name: _APEX, _WWW_LABEL + subject.name: _WWW}.get(qname, _RANDOM)
+    point = Point(
+        form,
+        int(Qtype[words[1].rstrip(",")]),
+        has_edns=len(words) == 2,
+        is_mixed=spelling != qname,
+        listener=listener,
+    )
+    return Probe(place, qname, point, 0, spelling)
+
+
+def question_text(probe: Probe) -> str:
+    """`wWw.eXample.org AAAA, no EDNS`; `probe_again` reads it."""
+    point = probe.point
+    without = "" if point.has_edns else ", no EDNS"
+    return f"{name_to_text(probe.spelt)} {type_text(point.qtype)}{without}"
+
+
+def spelt_from_text(text: str) -> bytes:
+    """Wire form of a name as `name_to_text` writes it, in the case it has.  Raises ValueError."""
+    labels = [
+        _ESCAPE.sub(lambda found: bytes((int(found[1]),)) if len(found[1]) == 3 else found[1], label)
+        for label in _LABEL.findall(text.encode("ascii"))
+    ]
+    if any(len(label) > 63 for label in labels):
+        raise ValueError(f"no name: {text!r}")
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
 def _reaches(form: RuleForm, point_form: str) -> bool:

@@ -3,7 +3,8 @@
 Knows: the files of `state_dir`, what a server is asked as, when a finding is believed.  Does not know: when
 an audit is due, what a right answer is (`resolver.audit`).
 Theory: what is in force may change while the server is asked, and a packet may be lost.  So whatever is not
-as it must be is asked again, by the policy that serves then; only what is wrong both times is a finding.
+as it must be is asked again, by the policy that serves then, letter for letter and to the same listener; only
+what is wrong both times is a finding.
 
     python -m resolver.server.audit_child < JSON of `Job`
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from resolver.audit.asks import asks_of
-from resolver.audit.auditor import Basis, Manner, audit
+from resolver.audit.auditor import Again, Basis, Manner, again_of, audit
 from resolver.audit.changes import changed_names
 from resolver.audit.lags import lags_of, policy_lag
 from resolver.audit.results import FINDINGS, AuditResult, Lag, Status, is_finding, load_last, save_last
@@ -79,7 +80,7 @@ async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
         again = served_now(job, wall())
         wrong = frozenset(name_from_text(one.name) for one in findings)
         wanted = Wanted(names=wrong, first=wrong)
-        result = _corrected(result, await _ask(job, again, wanted, wall), wrong)
+        result = _corrected(result, await _ask(job, again, wanted, wall, again_of(findings)), wrong)
     _refuse_nothing(result)
     if names is None or result.names:
         save_last(state_dir, result, of_change=names is not None)
@@ -152,7 +153,10 @@ def _worth_asking(since: Moment, served: Served, earlier: frozenset[bytes]) -> f
     return changed_names(before, served.basis.table) | earlier
 
 
-async def _ask(job: Job, served: Served, wanted: Wanted, wall: Callable[[], float]) -> AuditResult:
+async def _ask(
+    job: Job, served: Served, wanted: Wanted, wall: Callable[[], float], again: Again | None = None
+) -> AuditResult:
+    """`again`: what is asked before all others."""
     seed = secrets.randbits(31)
     wanted = replace(wanted, sample=job.names_max, seed=seed)
     manner = Manner(
@@ -160,6 +164,7 @@ async def _ask(job: Job, served: Served, wanted: Wanted, wall: Callable[[], floa
         questions_max=int(job.qps * QUESTIONS_S),
         secret=bytes.fromhex(job.secret),
         seed=seed,
+        again=again or {},
     )
     return await audit(served.basis, wanted, [own_server(job.endpoints)], manner, wall)
 

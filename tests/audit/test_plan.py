@@ -14,6 +14,8 @@ from resolver.audit.plan import (
     follow_up,
     mixed_case,
     plan,
+    probe_again,
+    question_text,
     random_label,
 )
 from resolver.audit.subjects import Subject
@@ -183,3 +185,13 @@ def test_labels_by_chance_are_well_formed() -> None:
     for salt in (0, 1, 2**64 - 1):
         name_to_text(random_label(salt) + n("example"))
         assert random_label(salt) == random_label(salt).lower() and len(random_label(salt)) == 11
+
+
+@pytest.mark.parametrize("name", ["acme.example", "a_b.example", r"a\.\032b\000c.example"])
+def test_a_question_that_is_told_can_be_asked_again_letter_for_letter(name: str) -> None:
+    one = subject(name)
+    for probe in planned(one, seed=7):
+        again = probe_again(0, one, question_text(probe), probe.point.listener)
+        assert again is not None
+        assert (again.spelt, again.qname, again.point) == (probe.spelt, probe.qname, probe.point)
+    assert probe_again(0, one, name, 0) is None

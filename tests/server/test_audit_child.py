@@ -124,3 +124,36 @@ def test_what_was_wrong_is_asked_by_every_later_audit_until_it_is_right(rig: Rig
         assert summary.findings["uncovered"] == 1 and summary.left_out >= 380
     rig.scripts = [right]
     assert rig.run(names_max=20).findings["uncovered"] == 0
+
+
+def test_a_narrow_leak_is_asked_again_as_it_was_and_stays_a_finding(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = "".join(f"site{number}.example\n" for number in range(30))
+    rig.tables = [compile_table(tmp_path / "now", MANY, names_txt=names)]
+    right = server_of(rig.tables[0])
+    seeds = iter((3, 4))
+    monkeypatch.setattr("secrets.randbits", lambda _: next(seeds))
+    # So few that each name has three questions or four: the second plan has others.
+    monkeypatch.setattr(audit_child, "QUESTIONS_S", 0.0)
+    leaking: set[tuple[bytes, bytes, Target]] = set()
+
+    def narrow(target: Target, octets: bytes) -> Replies:
+        query = query_of(octets)
+        spelt = octets[12 : query.question_end]
+        if query.qname.startswith(b"\x0a") and b"\x05site7" in query.qname and not leaking:
+            leaking.add((query.qname, spelt, target))
+        is_leak = (query.qname, spelt, target) in leaking
+        return leaks(target, octets) if is_leak else right(target, octets)
+
+    rig.scripts = [narrow]
+    summary = rig.run()
+    assert leaking and summary.findings["uncovered"] == 1
+    assert "site7.example is uncovered" in summary.told[0]
+
+
+def test_what_was_a_chance_both_ways_is_cleared(rig: Rig, tmp_path: Path) -> None:
+    rig.tables = [compile_table(tmp_path / "now", FEW)]
+    rig.scripts = [but(rig.tables[0], "acme.example", leaks), server_of(rig.tables[0])]
+    assert not rig.run().has_findings
+    assert len(rig.wanted) == 2
