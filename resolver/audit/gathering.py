@@ -57,6 +57,8 @@ class _Standing:
     faults: list[Fault] = field(default_factory=list)
     too_wide: list[Fault] = field(default_factory=list)
     unknown: list[Fault] = field(default_factory=list)
+    truncated: dict[Probe, Fault] = field(default_factory=dict)
+    """By datagrams; each goes once a stream is asked."""
     fault_count: int = 0
     local: int = 0
     late_s: float = 0.0
@@ -167,17 +169,17 @@ class Gathering:
             # What stands beside a rule: whether it resolves is not what is to be proved.
             self._note(finding, subject)
             return
+        if outcome.failure is Kind.TRUNCATED and target.transport is Transport.UDP:
+            standing.fault_count += 1
+            standing.truncated[probe] = self._fault(probe, finding)
+            return
         self._add(standing, standing.unknown, probe, finding)
 
     def over_stream(self, probe: Probe) -> None:
         """A question that was truncated is asked again over a stream, where its answer will count."""
         standing = self._standings[probe.subject]
-        question = self._question(probe)
-        standing.unknown = [
-            fault
-            for fault in standing.unknown
-            if not (fault.kind is Kind.TRUNCATED and fault.question == question)
-        ]
+        if standing.truncated.pop(probe, None) is not None:
+            standing.fault_count -= 1
 
     def _but_for_its_answer(self, opinion: Opinion, message: Message) -> Opinion:
         """A name beside a rule may be denied for where it leads: that is the policy, too."""
@@ -191,11 +193,11 @@ class Gathering:
     def _add(self, standing: _Standing, kept: list[Fault], probe: Probe, finding: Finding) -> None:
         standing.fault_count += 1
         if len(kept) < FAULTS_KEPT_MAX:
-            label = self._targets[probe.point.listener].label
-            kept.append(Fault(finding.kind, finding.text, self._question(probe), label))
+            kept.append(self._fault(probe, finding))
 
-    def _question(self, probe: Probe) -> str:
-        return question_text(probe)
+    def _fault(self, probe: Probe, finding: Finding) -> Fault:
+        label = self._targets[probe.point.listener].label
+        return Fault(finding.kind, finding.text, question_text(probe), label)
 
     def _note(self, finding: Finding, subject: Subject) -> None:
         # Without a name or a rule's text: one note is of many names, and some may be confidential.
@@ -234,15 +236,16 @@ class Gathering:
         if subject.status is not None:
             return Proof(subject.status, subject.reason)
         count, asked = standing.fault_count, standing.asked
-        faults = (*standing.faults, *standing.too_wide, *standing.unknown)[:FAULTS_KEPT_MAX]
+        unknown = [*standing.unknown, *standing.truncated.values()]
+        faults = (*standing.faults, *standing.too_wide, *unknown)[:FAULTS_KEPT_MAX]
         if subject.flaw is not None:
             return _not_enforced(subject, asked, count, faults)
         if standing.faults:
             return Proof(Status.UNCOVERED, standing.faults[0].reason, asked, count, faults)
         if standing.too_wide:
             return Proof(Status.OVERBLOCKED, standing.too_wide[0].reason, asked, count, faults)
-        if standing.unknown:
-            return Proof(Status.UNKNOWN, standing.unknown[0].reason, asked, count, faults)
+        if unknown:
+            return Proof(Status.UNKNOWN, unknown[0].reason, asked, count, faults)
         if not asked:
             return Proof(Status.UNKNOWN, "no question could be asked")
         if standing.local == asked:

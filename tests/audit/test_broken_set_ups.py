@@ -473,3 +473,21 @@ def test_a_listener_that_is_not_there_covers_no_dropped_name(tmp_path: Path) -> 
     assert findings(gone) == {"dropped.example": ("unknown", {"no-answer"})}
     # One that is there, and is asked about nothing else, is heard by the control.
     assert findings(run_audit(table, server_of(table))) == {}
+
+
+def test_an_unanswered_question_is_not_lost_behind_truncated_ones(tmp_path: Path) -> None:
+    table = compile_table(tmp_path, "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n")
+    right = server_of(table)
+
+    def truncating(target: Target, octets: bytes) -> Replies:
+        if target.transport is Transport.TCP:
+            return right(target, octets)
+        if query_of(octets).qtype == Qtype.ANY:
+            return []  # Asked last.
+        return [(0.01, encode_response(query_of(octets), 0, limit=1232, truncated=True))]
+
+    result = run_audit(table, truncating)
+    assert named(result, "acme.example").status is Status.UNKNOWN
+    proof = named(result, "acme.example").gravest
+    assert {fault.kind for fault in proof.faults} == {Kind.NO_ANSWER}
+    assert proof.fault_count == len(proof.faults)
