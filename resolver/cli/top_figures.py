@@ -5,6 +5,7 @@ Knows: where both are, what is missing when one is.  Does not know: terminals.
 
 from __future__ import annotations
 
+import http.client
 import os
 import stat
 import time
@@ -92,7 +93,7 @@ class Figures:
     ) -> None:
         """`records`: a file of query records; None: that of the settings, if there is one.
 
-        `fetch`: gives the page of a URL, and raises OSError.
+        `fetch`: gives the page of a URL, and raises OSError or HTTPException.
         """
         self.url = metrics_url(settings)
         self._state_dir = settings.state_dir
@@ -112,8 +113,9 @@ class Figures:
         else:
             try:
                 counts = read_counts(self._fetch(self.url))
-            except (OSError, ValueError) as error:
-                remarks.append(f"{self.url}: {error}; rates are those of the last minute written")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                said = str(error) or type(error).__name__
+                remarks.append(f"{self.url}: {said}; rates are those of the last minute written")
         self._before = None if counts is None else (self._now(), counts)
         live = queries_per_s = hits_per_s = None
         if self._before is not None:
@@ -184,7 +186,7 @@ def metrics_url(settings: Settings) -> str | None:
 
 
 def fetch_page(url: str) -> str:
-    """A page of our own server; no proxy has a part in it.  Raises OSError."""
+    """A page of our own server; no proxy has a part in it.  Raises OSError and HTTPException."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=FETCH_TIMEOUT_S) as reply:

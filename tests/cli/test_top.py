@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
@@ -54,7 +55,7 @@ class Site:
         self.state_dir.mkdir()
         self.now = 0.0
         self.records: Path | None = None
-        self.pages: list[str | OSError] = []
+        self.pages: list[str | Exception] = []
 
     def settings(self) -> Settings:
         settings, problems = load_settings(self.path)
@@ -72,7 +73,7 @@ class Site:
 
     def fetch(self, url: str) -> str:
         given = self.pages.pop(0)
-        if isinstance(given, OSError):
+        if isinstance(given, Exception):
             raise given
         return given
 
@@ -127,6 +128,24 @@ def test_without_a_server_the_history_is_shown_and_what_is_missing_is_said(tmp_p
     assert moment.has_source and moment.started_at is None
     assert line_of(moment, "alpha").per_s == pytest.approx(0.1)
     assert "Connection refused; rates are those of the last minute written" in moment.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (http.client.BadStatusLine("SSH-2.0"), "SSH-2.0"),
+        (http.client.IncompleteRead(b"half"), "IncompleteRead"),
+        (http.client.HTTPException(), "HTTPException"),
+    ],
+)
+def test_an_answer_that_is_no_http_is_a_remark(
+    error: http.client.HTTPException, said: str, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    site.write_history()
+    site.pages = [error]
+    moment = site.figures().look()
+    assert moment.has_source and said in moment.remarks[0]
 
 
 def test_another_program_at_that_address_is_no_source(tmp_path: Path) -> None:
