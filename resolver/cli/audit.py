@@ -31,6 +31,7 @@ from resolver.config.settings import Settings
 from resolver.identity import as_owner_of
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem, has_errors, show, suggest
+from resolver.publishing.believed import BelievedClock, believed_time
 from resolver.publishing.compiler import compile_in_process
 from resolver.server.list_lags import changed_since_served, list_facts
 from resolver.server.parts import make_local_names, make_plan
@@ -80,7 +81,8 @@ def _audit(
     choices: Choices,
     directory: Path,
 ) -> AuditResult:
-    wall = time.time()
+    clock = BelievedClock(time.time, time.monotonic, believed_time(settings.state_dir, time.time()))
+    wall = clock()
     table, key = _table(path, settings, directory, wall)
     seed = secrets.randbits(31)
     wanted = Wanted(choices.order, choices.exchange, choices.register, choices.sample, seed)
@@ -103,7 +105,7 @@ def _audit(
             seed=seed,
             on_progress=tell,
         )
-        return asyncio.run(audit(basis, wanted, servers, manner, time.time))
+        return asyncio.run(audit(basis, wanted, servers, manner, clock))
 
 
 def _lags(

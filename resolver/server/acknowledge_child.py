@@ -38,6 +38,7 @@ from resolver.fetching.store import ListStore
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import RuleForm
+from resolver.publishing.believed import BelievedClock
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.register_store import open_store
 from resolver.server.acknowledge_job import ProofJob, Proved, proof_job_from
@@ -71,8 +72,9 @@ class _Proofs:
     reason: str
 
 
-async def run(job: ProofJob, wall: Callable[[], float] = time.time) -> list[Proved]:
+async def run(job: ProofJob, clock: Callable[[], float] = time.time) -> list[Proved]:
     """Look at each list.  Raises CannotAudit, OSError and sqlite3.Error."""
+    wall = BelievedClock(clock, time.monotonic, job.audit.earliest)
     served = served_now(job.audit, wall())
     return [await _look_at(name, served, job.audit, wall) for name in job.lists]
 

@@ -38,6 +38,7 @@ from resolver.local import LocalNames
 from resolver.policy.image import ImageUnusable
 from resolver.policy.table import PolicyTable, open_table
 from resolver.portions import open_regular, read_up_to
+from resolver.publishing.believed import BelievedClock
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX
 from resolver.publishing.image_store import ImageStore
 from resolver.server.audit_job import Job, Moment, Summary, job_from
@@ -68,8 +69,9 @@ class Served:
     """What was compiled; None: its text is not kept."""
 
 
-async def run(job: Job, wall: Callable[[], float] = time.time) -> Summary:
+async def run(job: Job, clock: Callable[[], float] = time.time) -> Summary:
     """Ask, ask again, keep the result.  Raises CannotAudit and OSError."""
+    wall = BelievedClock(clock, time.monotonic, job.earliest)
     state_dir = Path(job.state_dir)
     first = served_now(job, wall())
     earlier = _found_before(state_dir)

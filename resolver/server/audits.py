@@ -89,7 +89,10 @@ class Audits:
         endpoints: Callable[[], Sequence[tuple[str, int]]],
         run: RunAudit | None = None,
     ) -> None:
-        """`endpoints`: where the server listens now.  `run`: instead of a child process."""
+        """`wall`: Unix seconds, as far as they can be believed.  `endpoints`: where the server listens now.
+
+        `run`: instead of a child process.
+        """
         self._settings = settings
         self._secret = secret
         self._clock = clock
@@ -232,6 +235,7 @@ class Audits:
                 for name, found in settings.records.items()
             },
             forwarded=[name_to_text(suffix) for suffix in settings.upstreams.forward],
+            earliest=self._wall(),
             since=since,
         )
 

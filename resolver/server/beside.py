@@ -45,9 +45,9 @@ class Beside:
         if settings.hits.days:
             self._hits = HitHistory(settings.state_dir, settings.hits.days, clock, counts, wall=believed_wall)
         self._block_page = BlockPage(settings.block_page, settings.state_dir, clock)
-        self.audits = Audits(settings, self.audit_secret, clock, wall=wall, endpoints=endpoints)
+        self.audits = Audits(settings, self.audit_secret, clock, wall=believed_wall, endpoints=endpoints)
         self.acknowledgements = Acknowledgements(
-            settings.acknowledge, settings.state_dir, clock, wall=wall, job=self.audits.job
+            settings.acknowledge, settings.state_dir, clock, wall=believed_wall, job=self.audits.job
         )
         self._suggestions: Suggestions | None = None
         if settings.suggestions.enabled:

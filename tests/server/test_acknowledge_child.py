@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from resolver.audit.campaign import Campaign, Outcome
 from resolver.audit.targets import Target
 from resolver.server import acknowledge_child
 from resolver.server.acknowledge_child import REMOVED_ASKED_MAX, _Proofs, _prove_removed
+from resolver.server.acknowledge_job import ProofJob
 from resolver.server.audit_job import Job
-from tests.support.audit_rig import Play, Replies, Script, compile_table, query_of, server_of
+from tests.support.audit_rig import WALL, Play, Replies, Script, compile_table, query_of, server_of
 
 JOB = Job("state", "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 100)
 POLICY = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
@@ -62,3 +64,16 @@ def test_where_all_are_asked_each_stands_for_itself(
     proofs = prove(20, denying(tmp_path, only=b"\x05gone7"))
     assert proofs.unproved == {"gone7.left.example"}
     assert prove(2 * REMOVED_ASKED_MAX, server_of(compile_table(tmp_path, POLICY))).unproved == set()
+
+
+def test_a_board_that_starts_in_1970_proves_what_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def served_now(job: Job, wall: float) -> object:
+        seen.append(wall)
+        return None
+
+    monkeypatch.setattr(acknowledge_child, "served_now", served_now)
+    job = ProofJob([], replace(JOB, earliest=WALL))
+    assert asyncio.run(acknowledge_child.run(job, lambda: 42.0)) == []
+    assert WALL <= seen[0] < WALL + 60

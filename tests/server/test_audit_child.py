@@ -58,6 +58,7 @@ class Rig:
         self.job = Job(str(state_dir), "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 1_000)
         self.asks: tuple[object, ...] = ()
         self._looks = 0
+        self.monkeypatch = monkeypatch
         monkeypatch.setattr(audit_child, "AGAIN_AFTER_S", 0)
         monkeypatch.setattr(audit_child, "served_now", self._served_now)
         monkeypatch.setattr(audit_child, "audit", self._audit)
@@ -157,3 +158,20 @@ def test_what_was_a_chance_both_ways_is_cleared(rig: Rig, tmp_path: Path) -> Non
     rig.scripts = [but(rig.tables[0], "acme.example", leaks), server_of(rig.tables[0])]
     assert not rig.run().has_findings
     assert len(rig.wanted) == 2
+
+
+def test_a_board_that_starts_in_1970_audits_what_serves(rig: Rig, tmp_path: Path) -> None:
+    text = FEW.replace("name: Acme,", "name: Acme, from: 2020-01-01,")
+    table = compile_table(tmp_path / "now", text)
+    seen: list[float] = []
+
+    def served_now(job: Job, wall: float) -> Served:
+        seen.append(wall)
+        return Served(Path("a.policy"), wall, Basis(table), None)
+
+    rig.scripts = [server_of(table)]
+    rig.monkeypatch.setattr(audit_child, "served_now", served_now)
+    asyncio.run(run(replace(rig.job, earliest=WALL), lambda: 42.0))
+    assert len(seen) == 1 and WALL <= seen[0] < WALL + 60
+    asyncio.run(run(replace(rig.job, earliest=WALL), lambda: WALL + 7_200))
+    assert seen[1] == WALL + 7_200

@@ -330,3 +330,7 @@ def test_an_end_in_the_middle_of_an_audit_ends_it(rig: Rig) -> None:
 def test_the_facts_know_the_words_of_audits() -> None:
     assert tuple(status.value for status in Status) == AUDIT_STATUSES
     assert tuple(status.value for status in FINDINGS) == AUDIT_FINDINGS
+
+
+def test_the_child_is_told_what_time_can_be_believed(rig: Rig) -> None:
+    assert rig.audits.job().earliest == rig.clock.now() + rig.wall_offset
