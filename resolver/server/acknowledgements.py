@@ -64,8 +64,12 @@ class _List:
     wanted: AcknowledgeCommand
     standing: Standing = NOTHING
     is_there: bool = True
+    place: int = 1
+    """In the settings."""
     is_confidential: bool = True
-    """Until the policy says that it is not: a name once told is told."""
+    """Until the policy says that it is not, and what it said last: a name once told is told."""
+    is_known: bool = False
+    """Whether the policy ever had it."""
     unproved: int = 0
     problem: str = ""
     done: int = 0
@@ -78,8 +82,10 @@ class _List:
 
     @property
     def shown(self) -> str:
-        """What it is called in the log."""
-        return "a confidential list" if self.is_confidential else self.name
+        """What it is called wherever others may read."""
+        if not self.is_confidential:
+            return self.name
+        return "a confidential list" if self.is_known else f"list {self.place} of acknowledge"
 
 
 class Acknowledgements:
@@ -97,7 +103,9 @@ class Acknowledgements:
         run: RunCommand = run_command,
     ) -> None:
         """`job`: how this server is asked now.  `prove`: instead of a child process."""
-        self._lists = {name: _List(name, command) for name, command in wanted.items()}
+        self._lists = {
+            name: _List(name, command, place=place) for place, (name, command) in enumerate(wanted.items(), 1)
+        }
         self._state_dir = state_dir
         self._clock = clock
         self._wall = wall
@@ -126,10 +134,11 @@ class Acknowledgements:
             rule = rules.get(one.name)
             if rule is None and one.is_there:
                 _log.warning(
-                    "acknowledge names a list that the policy does not have", extra={"list": one.name}
+                    "acknowledge names a list that the policy does not have", extra={"list": one.shown}
                 )
             one.is_there = rule is not None
-            one.is_confidential = rule is not None and rule.is_ever_confidential
+            if rule is not None:
+                one.is_known, one.is_confidential = True, rule.is_ever_confidential
         self._has_changed = True
         if self._is_started:
             self._wait(LOOK_AFTER_S)
@@ -168,13 +177,13 @@ class Acknowledgements:
         for one in self._lists.values():
             pending = one.standing.pending
             if not one.is_there:
-                said.append(f"the policy has no list {one.name}")
+                said.append(f"not in the policy: {one.shown}")
             if pending is not None and pending.attempts:
                 tries = counted(pending.attempts, "attempt")
                 said.append(f"{one.shown}: not acknowledged after {tries}: {pending.problem}")
             if one.problem and not one.is_confidential:
                 said.append(
-                    f"{one.name}: {counted(one.unproved, 'record')} not proved in force: {one.problem}"
+                    f"{one.shown}: {counted(one.unproved, 'record')} not proved in force: {one.problem}"
                 )
         return "; ".join(said)
 

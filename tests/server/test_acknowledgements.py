@@ -316,13 +316,16 @@ def test_a_look_that_fails_is_told_and_tried_again(rig: Rig) -> None:
 def test_a_list_that_the_policy_does_not_have_is_told(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     async def act() -> None:
         rig.serve(names=())
-        assert rig.all.remark() == "the policy has no list authority"
+        # Whether its name may be told nobody can say.
+        assert rig.all.remark() == "not in the policy: list 1 of acknowledge"
         rig.serve(names=())
         rig.serve()
         assert rig.all.remark() == ""
+        rig.serve(names=())
+        assert rig.all.remark() == "not in the policy: authority"
 
     play(act)
-    assert sum("does not have" in record.message for record in caplog.records) == 1
+    assert sum("does not have" in record.message for record in caplog.records) == 2
 
 
 def test_a_confidential_list_is_acknowledged_and_never_named(
@@ -343,6 +346,27 @@ def test_a_confidential_list_is_acknowledged_and_never_named(
         assert rig.all.facts() == ()
         assert "authority" not in told and "a.example" not in told
         assert "a confidential list" in told
+
+    play(act)
+
+
+def test_a_confidential_list_that_has_left_the_policy_is_still_not_named(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        rig.serve(confidential=True)
+        rig.new = ["a.example"]
+        rig.outcome = Outcome(Failure.EXIT, "exit code 1")
+        rig.all.start()
+        await rig.pass_time(LOOK_AFTER_S)
+        rig.serve(names=())
+        rig.proof = Proved("authority", unproved=1, problem="a.example is uncovered")
+        await rig.pass_time(LOOK_AFTER_S)
+        await rig.pass_time(RETRY_S)
+        assert rig.all.facts() == ()
+        told = rig.all.remark() + str([record.__dict__ for record in caplog.records])
+        assert "authority" not in told and "a.example" not in told
+        assert "not in the policy: a confidential list" in told
 
     play(act)
 
