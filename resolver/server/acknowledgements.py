@@ -204,22 +204,29 @@ class Acknowledgements:
         is_done = False
         try:
             found = await self._prove(ProofJob(list(self._lists), self._job()))
-        except ProofFailed as error:
-            self._problem = f"what is new of lists could not be looked at: {error}"
-            for one in self._lists.values():
-                one.failures["proof"] += 1
-            _log.error("lists cannot be acknowledged", extra={"reason": str(error)})
-        else:
-            self._problem = ""
             is_done = True
             for proved in found:
                 is_done = self._take(self._lists[proved.list], proved) and is_done
+            self._problem = ""
+        except ProofFailed as error:
+            self._fail_to_look(str(error))
+        except Exception as error:
+            # Lists are looked at again whatever befalls one look.
+            is_done = False
+            self._fail_to_look(f"a defect: {error!r}")
+            _log.exception("defect in acknowledging lists")
         if not self._is_started:
             return
         if self._has_changed:
             self._wait(LOOK_AFTER_S)
         elif not is_done:
             self._wait(LOOK_AGAIN_S)
+
+    def _fail_to_look(self, reason: str) -> None:
+        self._problem = f"what is new of lists could not be looked at: {reason}"
+        for one in self._lists.values():
+            one.failures["proof"] += 1
+        _log.error("lists cannot be acknowledged", extra={"reason": reason})
 
     def _take(self, one: _List, proved: Proved) -> bool:
         """Whether nothing of the list is left to be proved."""
@@ -260,6 +267,10 @@ class Acknowledgements:
         except (sqlite3.Error, OSError) as error:
             one.failures["journal"] += 1
             _log.error("the ledger of a list cannot be used", extra={"list": one.shown, "reason": str(error)})
+            self._retry(one, RETRY_MAX_S)
+        except Exception:
+            one.failures["journal"] += 1
+            _log.exception("defect in acknowledging a list", extra={"list": one.shown})
             self._retry(one, RETRY_MAX_S)
 
     def _standing(self, name: str) -> Standing:
@@ -302,6 +313,9 @@ class Acknowledgements:
             one.timer = None
             self._deliver_soon(one)
 
+        if one.timer is not None:
+            one.timer.cancel()  # Its pause was another one.
+            one.timer = None
         if self._is_started:
             one.timer = self._clock.call_later(delay_s, again)
 

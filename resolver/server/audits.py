@@ -202,10 +202,13 @@ class Audits:
         self._has_changed = False
         try:
             summary = await self._run(self.job(None if is_whole else self._kept.moment))
+            await self._take(cause, summary)
         except AuditFailed as error:
             self._fail(cause, str(error))
-        else:
-            await self._take(cause, summary)
+        except Exception as error:
+            # Audits go on whatever befalls one.
+            self._fail(cause, f"a defect: {error!r}")
+            _log.exception("defect in audits")
         self._go_on()
 
     def _go_on(self) -> None:

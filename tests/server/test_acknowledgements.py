@@ -44,7 +44,7 @@ class Rig:
         self.new: list[str] = []
         """Rules that the next look finds and proves."""
         self.looks = 0
-        self.proof: Proved | str | None = None
+        self.proof: Proved | str | Exception | None = None
         self.outcome: Outcome = SUCCESS
         self.ran: list[bytes] = []
         self.told: list[tuple[tuple[str, ...], float]] = []
@@ -63,6 +63,8 @@ class Rig:
 
     async def prove(self, job: ProofJob) -> list[Proved]:
         self.looks += 1
+        if isinstance(self.proof, Exception):
+            raise self.proof
         if isinstance(self.proof, str):
             raise ProofFailed(self.proof)
         if self.proof is not None:
@@ -309,6 +311,55 @@ def test_a_look_that_fails_is_told_and_tried_again(rig: Rig) -> None:
         rig.proof = None
         await rig.pass_time(LOOK_AGAIN_S)
         assert (rig.looks, rig.all.remark()) == (2, "")
+
+    play(act)
+
+
+def test_a_defect_ends_one_look_and_one_command_and_no_more(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        rig.serve()
+        rig.proof = RuntimeError("in a look")
+        rig.all.start()
+        await rig.pass_time(LOOK_AFTER_S)
+        assert rig.facts.failures["proof"] == 1 and "in a look" in rig.all.remark()
+        rig.proof, rig.new = None, ["a.example"]
+
+        async def broken(*_: object, **__: object) -> Outcome:
+            raise RuntimeError("in a command")
+
+        rig.all._run = broken
+        await rig.pass_time(LOOK_AGAIN_S)
+        assert rig.facts.failures["journal"] == 1
+        rig.all._run = rig.run
+        await rig.pass_time(RETRY_MAX_S)
+        assert (rig.ran, rig.facts.batches) == ([b"1 a.example"], 1)
+
+    play(act)
+    assert "in a command" in caplog.text
+
+
+def test_a_failure_that_cannot_be_written_down_leaves_one_timer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        rig.serve()
+        rig.new = ["a.example"]
+        rig.outcome = Outcome(Failure.EXIT, "exit code 3")
+        rig.all.start()
+        await rig.settle()
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(ledgers.Ledger, "note_failure", full)
+        await rig.pass_time(LOOK_AFTER_S)
+        assert (len(rig.ran), rig.clock.pending) == (1, 1)
+        await rig.pass_time(RETRY_S)
+        assert len(rig.ran) == 1
+        await rig.all.close()
+        assert rig.clock.pending == 0
 
     play(act)
 

@@ -41,7 +41,7 @@ class Rig:
         self.clock = FakeClock()
         self.wall_offset = 1e9
         self.jobs: list[Job] = []
-        self.says: Summary | str = CLEAN
+        self.says: Summary | str | Exception = CLEAN
         self.hold: asyncio.Event | None = None
         self.settings = Settings(
             state_dir=state_dir, audit=Audit(every_h=every_h), clients=Clients(rate_limit_qps=qps_limit)
@@ -64,6 +64,8 @@ class Rig:
             await self.hold.wait()
         if isinstance(self.says, str):
             raise AuditFailed(self.says)
+        if isinstance(self.says, Exception):
+            raise self.says
         return self.says
 
     async def pass_time(self, seconds: float) -> None:
@@ -334,3 +336,18 @@ def test_the_facts_know_the_words_of_audits() -> None:
 
 def test_the_child_is_told_what_time_can_be_believed(rig: Rig) -> None:
     assert rig.audits.job().earliest == rig.clock.now() + rig.wall_offset
+
+
+def test_a_defect_ends_one_audit_and_not_all(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    async def act() -> None:
+        rig.audits.start()
+        rig.says = RuntimeError("who would have thought")
+        await rig.pass_time(FIRST_AFTER_S)
+        assert rig.audits.facts().runs["schedule", "failed"] == 1
+        assert "who would have thought" in rig.audits.remark()
+        rig.says = CLEAN
+        await rig.pass_time(RETRY_S)
+        assert rig.audits.facts().runs["schedule", "clean"] == 1
+
+    play(act)
+    assert "defect in audits" in caplog.text
