@@ -74,9 +74,9 @@ async def run(job: Job, clock: Callable[[], float] = time.time) -> Summary:
     wall = BelievedClock(clock, time.monotonic, job.earliest)
     state_dir = Path(job.state_dir)
     first = served_now(job, wall())
-    earlier = _found_before(state_dir)
-    names = None if job.since is None else _worth_asking(job.since, first, earlier)
-    result = await _ask(job, first, Wanted(names=names, first=earlier), wall)
+    always = _found_before(state_dir) | {ask.name for ask in first.basis.asks}
+    names = None if job.since is None else _worth_asking(job.since, first, always)
+    result = await _ask(job, first, Wanted(names=names, first=always), wall)
     if findings := [one for one in result.names if is_finding(one)]:
         await asyncio.sleep(AGAIN_AFTER_S)
         again = served_now(job, wall())
@@ -146,13 +146,13 @@ def _found_before(state_dir: Path) -> frozenset[bytes]:
     return frozenset(map(name_from_text, names))
 
 
-def _worth_asking(since: Moment, served: Served, earlier: frozenset[bytes]) -> frozenset[bytes] | None:
-    """What changed, and what was wrong before; None: that cannot be told, so everything is."""
+def _worth_asking(since: Moment, served: Served, always: frozenset[bytes]) -> frozenset[bytes] | None:
+    """What changed, and `always`; None: that cannot be told, so everything is."""
     try:
         before = open_table(Path(since.image), since.wall, since.wall, 1)
     except ImageUnusable:
         return None
-    return changed_names(before, served.basis.table) | earlier
+    return changed_names(before, served.basis.table) | always
 
 
 async def _ask(

@@ -3,8 +3,8 @@
 Knows: when an audit is due, what became of those before, the secret that their queries carry.  Does not know:
 what is asked, how an answer is judged (`audit_child`, `resolver.audit`).
 Theory: one audit at a time, in a child process that runs when nobody else wants the CPU.  A whole one proves
-everything at one moment; one after a change asks what changed, and whatever was wrong last time, so its count
-is the whole policy's, too.  What they come to is kept, so that a restart forgets nothing.
+everything at one moment; one after a change asks what changed, what orders name, and whatever was wrong last
+time, so its count is the whole policy's, too.  What they come to is kept, so that a restart forgets nothing.
 Whatever fails here is counted, logged and told, and nothing else: serving does not wait for an audit.
 """
 

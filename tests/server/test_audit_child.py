@@ -11,7 +11,7 @@ import pytest
 
 from resolver.audit.auditor import Basis, Manner, audit
 from resolver.audit.results import AuditResult, load_last
-from resolver.audit.subjects import Wanted
+from resolver.audit.subjects import Ask, Wanted
 from resolver.audit.targets import ServerToAsk, Target
 from resolver.policy.table import PolicyTable
 from resolver.server import audit_child
@@ -56,7 +56,7 @@ class Rig:
         """The same of servers, for each pass."""
         self.wanted: list[Wanted] = []
         self.job = Job(str(state_dir), "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 1_000)
-        self.asks: tuple[object, ...] = ()
+        self.asks: tuple[Ask, ...] = ()
         self._looks = 0
         self.monkeypatch = monkeypatch
         monkeypatch.setattr(audit_child, "AGAIN_AFTER_S", 0)
@@ -68,7 +68,7 @@ class Rig:
     def _served_now(self, job: Job, wall: float) -> Served:
         number = min(self._looks, len(self.tables) - 1)
         self._looks += 1
-        basis = Basis(self.tables[number], asks=self.asks, policy=f"policy{number}")  # type: ignore[arg-type]
+        basis = Basis(self.tables[number], asks=self.asks, policy=f"policy{number}")
         return Served(Path(f"{number}.policy"), wall, basis, None)
 
     async def _audit(
@@ -175,3 +175,34 @@ def test_a_board_that_starts_in_1970_audits_what_serves(rig: Rig, tmp_path: Path
     assert len(seen) == 1 and WALL <= seen[0] < WALL + 60
     asyncio.run(run(replace(rig.job, earliest=WALL), lambda: WALL + 7_200))
     assert seen[1] == WALL + 7_200
+
+
+def asked(rig: Rig) -> frozenset[bytes]:
+    names = rig.wanted[0].names
+    assert names is not None
+    return names
+
+
+@pytest.mark.parametrize("opening", ["protected: [opened.example]", 'allow: ["*.opened.example"]'])
+def test_what_an_exception_may_open_below_it_is_asked_after_it_came_and_after_it_went(
+    opening: str, rig: Rig, tmp_path: Path
+) -> None:
+    names = "acme.example\none.opened.example\nx.two.opened.example\n"
+    rig.before = compile_table(tmp_path / "before", MANY, names_txt=names)
+    rig.tables = [compile_table(tmp_path / "now", f"{MANY}{opening}\n", names_txt=names)]
+    rig.scripts = [server_of(rig.tables[0])]
+    below = {name_from_text("one.opened.example"), name_from_text("x.two.opened.example")}
+    rig.run(since=Moment("before.policy", WALL))
+    assert asked(rig) == below | {name_from_text("opened.example")}
+    rig.before, rig.tables = rig.tables[0], [rig.before]
+    rig.run(since=Moment("before.policy", WALL))
+    assert asked(rig) >= below and name_from_text("acme.example") not in asked(rig)
+
+
+def test_what_orders_name_is_asked_after_every_change(rig: Rig, tmp_path: Path) -> None:
+    rig.before = compile_table(tmp_path / "before", FEW)
+    rig.tables = [rig.before]
+    rig.asks = (Ask("order", name_from_text("named.example"), False, "", 3),)
+    rig.scripts = [server_of(rig.tables[0])]
+    summary = rig.run(since=Moment("before.policy", WALL))
+    assert summary.findings["uncovered"] == 1
