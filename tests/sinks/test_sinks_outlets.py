@@ -398,3 +398,11 @@ def test_what_went_where_nobody_listens_is_seen_at_the_next_one() -> None:
     with pytest.raises(Broken, match="Connection refused") as broken:
         put_all(outlet, b"3 one3 two5 three")
     assert (broken.value.passed, outlet.lost, outlet.is_open) == (17, 1, False)
+
+
+@pytest.mark.parametrize("name", [".foo", "x" * 64 + ".example", ""])
+def test_a_name_that_ssl_does_not_take_is_a_way_that_does_not_open(name: str) -> None:
+    with StreamReceiver() as receiver:
+        context = ssl.create_default_context
+        with pytest.raises(OSError, match="TLS to"):
+            stream(Receiver(("127.0.0.1", receiver.port), tls=context, name=name)).open()
