@@ -95,9 +95,12 @@ class Conversation:
         answers = bytearray()
         try:
             self._http.receive_data(octets)
-            while not self.is_over and isinstance(
-                event := self._http.next_event(), h11.Request | h11.ConnectionClosed
-            ):
+            while not self.is_over:
+                # Of the request that comes now, not of the one before: what is no request is no HEAD.
+                self._is_head = False
+                event = self._http.next_event()
+                if not isinstance(event, h11.Request | h11.ConnectionClosed):
+                    break
                 if isinstance(event, h11.ConnectionClosed):
                     self.is_over = True
                 else:

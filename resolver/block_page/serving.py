@@ -14,6 +14,7 @@ import os
 import selectors
 import socket
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -29,6 +30,8 @@ LINGER_OCTETS_MAX: Final = 65_536
 """Of a body that nobody reads, taken so that the answer before it arrives; then the connection is cut."""
 REPORT_EVERY_S: Final = 1.0
 MESSAGE_OCTETS_MAX: Final = 65_536
+DEFECTS_TOLD_MAX: Final = 20
+"""Defects told in full; later ones only cost their visitor the connection."""
 
 Clock = Callable[[], float]
 
@@ -66,6 +69,8 @@ class PageServer:
         self._places = Places()
         self._rate = Rate(ANSWERS_PER_S, BURST, clock())
         self._statuses: Counter[int] = Counter()
+        self.defects = 0
+        """Visitors whose octets met a defect of ours."""
         self._refused: Counter[str] = Counter()
         self._is_open = False
         """Whether connections are accepted now."""
@@ -227,7 +232,15 @@ class PageServer:
             if not octets or visitor.drained > LINGER_OCTETS_MAX:
                 self._close(visitor)
             return
-        visitor.unsent = visitor.conversation.receive(octets)
+        try:
+            visitor.unsent = visitor.conversation.receive(octets)
+        except Exception:
+            # One visitor's octets must not take the page from all others.
+            self.defects += 1
+            if self.defects <= DEFECTS_TOLD_MAX:
+                traceback.print_exc()
+            self._close(visitor)
+            return
         self._statuses.update(visitor.conversation.statuses)
         visitor.conversation.statuses.clear()
         self._send(visitor)

@@ -125,7 +125,8 @@ def blocked_since(source: PolicyRule, wall: float) -> float | None:
     for phase in reversed([phase for phase in phases if phase.starts_at is None or phase.starts_at <= wall]):
         if ends_at is not None and phase.ends_at != ends_at:
             break
-        if phase.mode is not Mode.ENFORCE:
+        # What was confidential stays so: of it not even the day is told.
+        if phase.mode is not Mode.ENFORCE or phase.is_confidential:
             break
         since = ends_at = phase.starts_at
         if since is None:

@@ -99,10 +99,8 @@ class _Collection:
         sources = self._sources
         exchanges = tuple(map(self._exchange, self._names_by_exchange()))
         lists = tuple(map(self._list, self._shown_lists))
-        hits = {("exchange", one.id): one.hits for one in exchanges}
-        hits |= {("list", one.id): one.hits for one in lists}
         orders = tuple(
-            self._order(order, hits)
+            self._order(order)
             for key, order in self._orders_in_order()
             if key not in self._secret_orders and sources.only_order in ("", key)
         )
@@ -158,6 +156,7 @@ class _Collection:
         rule, names = found
         phase = rule.at(self._now)
         state = self._state(rule)
+        told = _told_dates(rule)
         since = self._since.get(rule.label)
         in_force_since = None
         if state is State.IN_FORCE and since is not None:
@@ -171,8 +170,8 @@ class _Collection:
             state=state,
             action=action_text(phase),
             ttl_s=phase.ttl_s,
-            starts_at=rule.starts_at,
-            ends_at=rule.ends_at,
+            starts_at=told[0],
+            ends_at=told[1],
             in_policy_since=None if since is None else since.in_policy,
             in_force_since=in_force_since,
             names=tuple(names),
@@ -190,8 +189,8 @@ class _Collection:
             orders=self._public(spec.rule.orders),
             state=self._state(spec.rule),
             action=action_text(spec.rule.at(self._now)) if spec.kind == "block" else "",
-            starts_at=spec.rule.starts_at,
-            ends_at=spec.rule.ends_at,
+            starts_at=_told_dates(spec.rule)[0],
+            ends_at=_told_dates(spec.rule)[1],
             file=Path(spec.file).name,
             line=spec.line,
             name_count=_count(_mapping(counts, "per_list"), spec.name),
@@ -225,15 +224,13 @@ class _Collection:
         """Those of authorities first, else as in the file."""
         return sorted(self._blocklist.orders.items(), key=lambda pair: pair[1].imposed_by == "house")
 
-    def _order(self, order: BlocklistOrder, hits: dict[tuple[str, str], Hits]) -> Order:
+    def _order(self, order: BlocklistOrder) -> Order:
         standing = self._standings.of(order, self._now)
         exchanges = tuple(label for label in standing.exchanges if label not in self._secret)
         lists = tuple(name for name in standing.lists if name not in self._secret_lists)
         blocking = self._in_force.orders.get(order.id, set())
         names = sum(label in blocking for label in self._in_force.domains.values())
         names += sum(label in blocking for label in self._in_force.networks.values())
-        own = self._sources.hits.orders.get(order.id)
-        cited = [("exchange", label) for label in exchanges] + [("list", name) for name in lists]
         return Order(
             id=order.id,
             authority=order.authority,
@@ -259,7 +256,8 @@ class _Collection:
             asks_pending=standing.count(AskState.PENDING),
             not_enforced=tuple(self._not_enforced(standing)),
             name_count=names,
-            hits=own if own is not None else added_up(hits.get(key, Hits()) for key in cited),
+            # Only those of its own: what cites it was met before it applied, and because of others.
+            hits=self._sources.hits.orders.get(order.id, Hits()),
         )
 
     def _not_enforced(self, standing: Standing) -> Iterator[NotEnforced]:
@@ -412,13 +410,20 @@ def action_text(rule: PolicyRule) -> str:
     return rule.action.value
 
 
+def _told_dates(rule: PolicyRule) -> tuple[float | None, float | None]:
+    """From when until when it is in force, of the times in which it is not confidential."""
+    told = [phase for phase in rule.phases or (rule,) if not phase.is_confidential]
+    return (told[0].starts_at, told[-1].ends_at) if told else (None, None)
+
+
 def _began(rule: PolicyRule, now: float) -> float:
     """When the run of phases that is enforced at `now` began (Unix seconds; 0: it always was)."""
     began: float | None = None
     end: float | None = None
     for phase in rule.phases or (rule,):
         starts_at = 0.0 if phase.starts_at is None else phase.starts_at
-        if phase.mode is not Mode.ENFORCE:
+        # What was confidential stays so: of it not even the day is told.
+        if phase.mode is not Mode.ENFORCE or phase.is_confidential:
             began = end = None
         elif began is None or end is None or end < starts_at:
             began = starts_at

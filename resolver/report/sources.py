@@ -46,7 +46,7 @@ class HitSource:
     exchanges: Mapping[str, Hits] = field(default_factory=dict)
     lists: Mapping[str, Hits] = field(default_factory=dict)
     orders: Mapping[str, Hits] = field(default_factory=dict)
-    """Of orders that are told apart; of others it is the sum of what cites them."""
+    """Those met while the order was in force; an order without any is not among them."""
     confidential: Hits = field(default_factory=Hits)
     gaps: Sequence[Gap] = ()
     why: str = ""

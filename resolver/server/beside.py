@@ -8,6 +8,7 @@ Nothing here costs an answer: each has a thread or a child process of its own, a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,8 @@ from resolver.server.block_page import BlockPage
 from resolver.server.hits import NO_HIT_HISTORY, Copied, HitHistory
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.server.suggestions import Suggestions
+
+_log = logging.getLogger(__name__)
 
 
 class Beside:
@@ -40,6 +43,7 @@ class Beside:
         """`counts`: those of all planes now.  `endpoints`: where DNS is served."""
         self._clock = clock
         self._policy: Policy | None = None
+        self._defects: set[str] = set()
         self.audit_secret = new_secret()
         self._hits: HitHistory | None = None
         if settings.hits.days:
@@ -72,7 +76,7 @@ class Beside:
     async def start_before_queries(self) -> None:
         """What counts from the first query on."""
         if self._hits is not None:
-            self._hits.start()
+            self._guarded("the history of hits", self._hits.start)
         if self._suggestions is not None:
             await self._suggestions.start()
 
@@ -85,18 +89,27 @@ class Beside:
         """This policy was read, and is going to judge."""
         self._policy = policy
         if self._suggestions is not None:
-            self._suggestions.follow_policy()
+            self._guarded("look-alikes", self._suggestions.follow_policy)
 
     def before(self, policy: Policy) -> None:
         """This policy judges in a moment: what was counted until now is of the one before."""
-        if self._hits is not None:
-            self._hits.judge_by(policy.everybody)
+        hits = self._hits
+        if hits is not None:
+            self._guarded("the history of hits", lambda: hits.judge_by(policy.everybody))
 
     def after(self, policy: Policy) -> None:
         """This policy judges."""
-        self.audits.on_policy()
-        self.acknowledgements.on_policy(policy.everybody)
-        self._block_page.publish(policy)
+        self._guarded("audits", self.audits.on_policy)
+        self._guarded("acknowledgements", lambda: self.acknowledgements.on_policy(policy.everybody))
+        self._guarded("the block page", lambda: self._block_page.publish(policy))
+
+    def _guarded(self, part: str, act: Callable[[], object]) -> None:
+        """A defect beside the answers keeps no policy from judging; it is logged and remarked on."""
+        try:
+            act()
+        except Exception:
+            self._defects.add(part)
+            _log.exception("defect in %s", part)
 
     async def close(self) -> None:
         """End all but the page: nobody answers any more."""
@@ -112,7 +125,9 @@ class Beside:
 
     def remarks(self) -> dict[str, str]:
         """What a person should know; empty texts: nothing."""
+        defects = f"a defect in {', '.join(sorted(self._defects))}; see the log" if self._defects else ""
         return {
+            "defects": defects,
             "block_page": self._block_page.remark,
             "audit": self.audits.remark(),
             "acknowledge": self.acknowledgements.remark(),

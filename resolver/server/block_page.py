@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,8 @@ WRITE_TIMEOUT_S: Final = 600.0
 RETRY_S: Final = 60.0
 """After its file could not be made."""
 MESSAGE_OCTETS_MAX: Final = 65_536
+COUNT_MAX: Final = 1 << 53
+"""Of what its process says that it has counted: a number of Prometheus holds it exactly."""
 
 _log = logging.getLogger(__name__)
 
@@ -265,6 +267,7 @@ class BlockPage:
         return {"languages": languages, "operator": operator}
 
     def _on_report(self, ours: socket.socket) -> None:
+        octets = b""
         try:
             octets = ours.recv(MESSAGE_OCTETS_MAX)
             told = json.loads(octets) if octets else {}
@@ -272,8 +275,10 @@ class BlockPage:
             self.page_number = int(told["page"])
         except BlockingIOError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # It ends, or says what it should not: the watch sees either.
+        except Exception:
+            # It ends, or says what it should not (who took it over may say anything): the watch sees either.
+            if octets:
+                _log.warning("the process of the block page said what could not be read")
             asyncio.get_running_loop().remove_reader(ours)
             return
         self._heard_at = self._clock.now()
@@ -333,11 +338,7 @@ class _Counts:
 
     def note(self, told: dict[str, Any]) -> None:
         """What the living one says.  Raises KeyError, TypeError, ValueError."""
-        requests, refused = (
-            Counter({str(key): int(count) for key, count in told[part].items()})
-            for part in ("requests", "refused")
-        )
-        self._living = (requests, refused)
+        self._living = (_counts_of(told["requests"], STATUSES), _counts_of(told["refused"], REASONS))
 
     def bank(self) -> None:
         """It has ended."""
@@ -349,6 +350,14 @@ class _Counts:
         """Requests by status, and what was refused by reason."""
         requests, refused = (total + living for total, living in zip(self._banked, self._living, strict=True))
         return requests, refused
+
+
+def _counts_of(told: dict[str, Any], known: Iterable[object]) -> Counter[str]:
+    """Counts under the labels that there are, each a number that a counter can have."""
+    counts = Counter({str(key): int(told.get(str(key), 0)) for key in known})
+    if any(not 0 <= count <= COUNT_MAX for count in counts.values()):
+        raise ValueError("no counts")
+    return counts
 
 
 async def make_file_in_child(image: Path, file: Path, wall: float) -> str:

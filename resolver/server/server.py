@@ -210,7 +210,7 @@ class Server:
         except CannotListen as error:
             await self.stop()
             raise CannotStart(error.reasons, may_pass=error.may_pass) from None
-        except CannotStart:
+        except BaseException:
             await self.stop()
             raise
 
@@ -237,12 +237,13 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        await self._beside.close()
-        await self._keeper.close()
-        await self._publisher.close()
-        await self._recorder.close()
-        await self._beside.close_page()
-        await self._http.stop()
+        parts = self._beside, self._keeper, self._publisher, self._recorder
+        for close in (*(part.close for part in parts), self._beside.close_page, self._http.stop):
+            try:
+                await close()
+            except Exception:
+                # What cannot end must not keep the others from ending.
+                _log.exception("defect while stopping")
 
     def reload(self) -> None:
         """Read the blocklist again soon; the result is in the log and in the metrics."""

@@ -207,6 +207,17 @@ def test_what_is_no_request_gets_one_refusal_and_the_end(octets: bytes) -> None:
     assert conversation.is_over and conversation.statuses == [400]
 
 
+@pytest.mark.parametrize(
+    "octets", [b"x\r\n\r\n", b"\0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"y" * 9_000, b"GET", b""]
+)
+def test_what_is_no_request_behind_a_head_request_is_refused_all_the_same(octets: bytes) -> None:
+    conversation = Conversation(DESK)
+    assert conversation.receive(request(method="HEAD")).startswith(b"HTTP/1.1 451")
+    conversation.receive(octets)
+    conversation.receive(b"")
+    assert conversation.is_over and set(conversation.statuses) <= {451, 400, 431}
+
+
 def test_a_head_that_grows_for_ever_is_refused() -> None:
     conversation = Conversation(DESK)
     assert conversation.receive(b"GET / HTTP/1.1\r\n") == b""
@@ -221,7 +232,13 @@ def test_it_makes_no_difference_in_how_many_pieces_a_request_comes() -> None:
     assert b"".join(pieces) == Conversation(DESK).receive(whole) and pieces[:-1] == [b""] * (len(whole) - 1)
 
 
-@given(st.lists(st.binary(max_size=300), max_size=5))
+PIECES = st.one_of(
+    st.binary(max_size=300),
+    st.sampled_from([request(), request(method="HEAD"), request(method="POST"), b"GET", b"\r\n"]),
+)
+
+
+@given(st.lists(PIECES, max_size=5))
 def test_no_octets_raise_and_no_other_status_is_sent(pieces: list[bytes]) -> None:
     conversation = Conversation(DESK)
     for piece in pieces:

@@ -164,6 +164,12 @@ def test_a_gap_ends_what_is_told_of_the_time_before() -> None:
     assert blocked_since(make_rule(), 450.0) is None
 
 
+def test_of_the_time_in_which_it_was_confidential_not_even_the_day_is_told() -> None:
+    hidden = make_rule(starts_at=100.0, ends_at=200.0, is_confidential=True)
+    shown = make_rule(starts_at=200.0, ends_at=None)
+    assert blocked_since(make_rule(phases=(hidden, shown)), 250.0) == 200.0
+
+
 def test_hostile_texts_of_any_length_are_cut_and_cleaned(tmp_path: Path) -> None:
     long = "x" * 1_000
     text = POLICY.replace("title: Platforms", f'title: "{long}"')

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from resolver.report.facts import Exchange, Lack, Order, Report, State
+from resolver.report.facts import Exchange, Hits, Lack, Order, Report, State
 from resolver.report.json_form import as_json, canonical
 from resolver.report.relevance import relevance_of
 from resolver.report.sources import AuditSource, HistorySource, HitSource
@@ -158,9 +158,9 @@ def test_hits_of_all_are_each_query_once() -> None:
     assert order(made, "fma-2026-17").hits.blocked == 2552
 
 
-def test_hits_of_an_order_without_a_count_of_its_own_are_those_of_what_cites_it() -> None:
-    assert order(report(), "house").hits.blocked == 21
-    assert order(report(), "court-991").hits.shadow == 8
+def test_an_order_has_no_hits_but_those_met_while_it_was_in_force() -> None:
+    assert order(report(), "house").hits.blocked == 0
+    assert order(report(), "court-991").hits == Hits()
 
 
 def test_what_is_missing_is_said() -> None:
@@ -240,3 +240,15 @@ def test_an_exchange_that_one_order_after_the_other_blocks_is_in_force_since_the
     begins = {one.id: one.in_force_since for one in made.exchanges}
     dates = {key: one.starts_at for key, one in parsed(text).orders.items()}
     assert begins == {"whole": dates["old"], "gap": dates["late"]}
+
+
+def test_of_the_time_in_which_something_was_confidential_not_even_the_days_are_told() -> None:
+    text = (
+        "version: 1\norders:\n"
+        "  sealed: {authority: A, title: T, confidential: true, from: 2026-01-01, until: 2026-11-01}\n"
+        "  open: {authority: A, title: T, from: 2026-11-01}\n"
+        "exchanges: {both: {name: B, order: [sealed, open], domains: [b.example]}}\n"
+    )
+    [made] = report(text, history=HistorySource((generation(1, 0.0, None, text),)), zone=ZONE).exchanges
+    begins = parsed(text).orders["open"].starts_at
+    assert (made.starts_at, made.in_force_since) == (begins, begins)

@@ -25,6 +25,7 @@ from resolver.observe.log import LogWriter
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
 from resolver.orders.reach import Reason
+from resolver.server.hits import HitHistory
 from resolver.server.server import CannotStart, Server, show_address
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
@@ -531,3 +532,42 @@ def test_stopping_does_not_wait_for_clients_that_stay_connected(tmp_path: Path) 
 )
 def test_addresses_are_shown_as_settings_write_them(address: tuple[str, int], text: str) -> None:
     assert show_address(SocketAddress(*address)) == text
+
+
+def test_a_defect_beside_the_answers_keeps_no_policy_from_judging_and_is_remarked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(HitHistory, "judge_by", broken)
+    monkeypatch.setattr(HitHistory, "start", broken)
+    monkeypatch.setattr(HitHistory, "close", broken)
+
+    async def act() -> None:
+        server = make_server(tmp_path)
+        await server.start()
+        assert (await ask(server.dns_addresses[0], "www.acme.example"))[3] & 0x0F == 3
+        assert "the history of hits" in server.facts().health.remarks["defects"]
+        await server.stop()
+
+    play(act)
+
+
+def test_what_fails_while_starting_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("resolver.server.server.ask_each_upstream", broken)
+
+    async def act() -> None:
+        server = make_server(tmp_path)
+        with pytest.raises(RuntimeError):
+            await server.start()
+        assert server.health.reasons()["sockets"] == "shutting down"
+        with pytest.raises(ConnectionRefusedError):
+            await ask(server.dns_addresses[0], "www.acme.example")
+
+    play(act)
