@@ -8,7 +8,7 @@ of an authority that is so done later, shorter or weaker than it says is worth a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from resolver.blocklist.measures import Measure
 from resolver.blocklist.phases import measured, stretches
@@ -34,13 +34,12 @@ def citation_remarks(citations: Iterable[Citation]) -> Iterator[tuple[int, str]]
         yield from sorted(said)
 
 
-def label_clashes(citations: Sequence[Citation]) -> Iterator[tuple[int, str]]:
-    """The hits of what is confidential are counted under one label, which nothing else may have."""
-    if any(phase.is_confidential for one in citations for phase in one.rule.phases or (one.rule,)):
-        for citation in citations:
-            if citation.rule.label == CONFIDENTIAL:
-                message = "with confidential orders this label is theirs; give it another name"
-                yield citation.lines[""], f"{citation.where}: {message}"
+def label_clashes(citations: Iterable[Citation]) -> Iterator[tuple[int, str]]:
+    """The hits of what is confidential are counted under one label, which nothing else may ever have."""
+    for citation in citations:
+        if citation.rule.label == CONFIDENTIAL:
+            message = "this label is that of confidential orders; give it another name"
+            yield citation.lines[""], f"{citation.where}: {message}"
 
 
 def _measure_remarks(citation: Citation, orders: tuple[Order, ...]) -> Iterator[tuple[int, str]]:

@@ -17,7 +17,7 @@ from resolver.cli.progress import long_work
 from resolver.cli.report_keys import read_file
 from resolver.cli.report_sources import Wanted, read_sources
 from resolver.durable import replace_file
-from resolver.problems import Problem, printable
+from resolver.problems import Problem, printable, show
 from resolver.report.catalogue import language_from, texts_of
 from resolver.report.collecting import collect
 from resolver.report.rendering import Format, rendered
@@ -95,6 +95,10 @@ def _signing_key(path: Path, output: Path | None) -> PrivateKey:
     if output is None:
         message = "a signature stands in a file beside the report: use --output FILE, too"
         raise BadInput([Problem("--sign", 0, message)])
+    for option, named in (("--output", output), ("--sign", path)):
+        if not named.name.isprintable():
+            message = f"{show(named.name)}: the name stands in the report; choose one of printable signs only"
+            raise BadInput([Problem(option, 0, message)])
     for written in (output, _signature_path(output)):
         for kept in (path, path.with_name(f"{path.name}.pub")):
             if os.path.realpath(written) == os.path.realpath(kept):

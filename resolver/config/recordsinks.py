@@ -73,10 +73,24 @@ def target_from(value: object, info: ValidationInfo) -> RecordTarget:
     address, mark, name = rest.partition("#")
     if mark and (scheme != "tls" or not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", name)):
         raise ValueError(f"{show(value)}: the name of a certificate stands behind tls:// only; {_FORM}")
+    if mark and not _is_certificate_name(name):
+        raise ValueError(
+            f"{show(value)}: {show(name)} is no name of a certificate; "
+            "write an address, or labels of 1 to 63 signs with dots between them"
+        )
     endpoint = endpoint_from(address)
     if endpoint.port == 0 or ip_address(endpoint.address).is_unspecified:
         raise ValueError(f"{show(value)} is not the address of a receiver; {_FORM}")
     return RecordTarget(scheme, endpoint=endpoint, name=name)
+
+
+def _is_certificate_name(name: str) -> bool:
+    """An address, or labels as DNS has them, for ssl raises ValueError over others."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return ":" not in name and all(1 <= len(label) <= 63 for label in name.split("."))
+    return True
 
 
 def sink_name_from(value: object) -> str:

@@ -17,7 +17,7 @@ from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
 from resolver.explain.explanation import Explanation, Recorded
 from resolver.explain.reading import read_reply
-from resolver.explain.trace import RuleResult, trace_address, traced_rules
+from resolver.explain.trace import RuleResult, TracedRule, trace_address, traced_rules
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Respond, Source
 from resolver.flow.peer import Peer, Transport
@@ -57,6 +57,7 @@ class Decider:
         peer = self._peer(client)
         trace = self.table.trace(qname, self.wall)
         outcome = self._answer(peer, qname, qtype)
+        traced = traced_rules(trace)
         return Explanation(
             asked=asked,
             name=name_to_text(qname),
@@ -65,11 +66,11 @@ class Decider:
             is_client_allowed=peer.standing.is_allowed,
             at=self.wall,
             verdict=trace.verdict,
-            trace=traced_rules(trace),
+            trace=traced,
             reply=read_reply(b"\0\0" + outcome.tail) if isinstance(outcome, Respond) else None,
             source=_source(outcome),
             upstreams=tuple(upstream.name for upstream in self.plan.set_for(qname).upstreams),
-            orders=self._orders(),
+            orders=self._orders(traced),
             cited=self._cited(trace.verdict.match.rule if trace.verdict.match else None),
             blocklist=self.blocklist,
             zone=self.zone,
@@ -95,7 +96,7 @@ class Decider:
             reply=None,
             source=Source.UPSTREAM.value,
             upstreams=(),
-            orders=self._orders(),
+            orders=self._orders(traced),
             cited=self._cited(deciding),
             blocklist=self.blocklist,
             zone=self.zone,
@@ -108,8 +109,11 @@ class Decider:
         peer.standing = self.clients.standing(peer.address)
         return peer
 
-    def _orders(self) -> dict[str, dict[str, Any]]:
-        return {key: _order_json(order) for key, order in self.table.orders.items()}
+    def _orders(self, traced: list[TracedRule]) -> dict[str, dict[str, Any]]:
+        """Those that the sources of traced rules cite: the policy may have tens of thousands."""
+        keys = dict.fromkeys(key for one in traced for key in self._cited(one.rule))
+        orders = self.table.orders
+        return {key: _order_json(orders[key]) for key in keys if key in orders}
 
     def _cited(self, rule: PolicyRule | None) -> tuple[str, ...]:
         """Every order that the source of a rule cites, those included that are not in force now."""

@@ -5,20 +5,36 @@ Knows: what an explanation holds.  Does not know: how it was found, which words 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from resolver.explain.near_rules import NearRule
 from resolver.explain.reading import ShownReply
-from resolver.explain.trace import TracedRule, form_text
+from resolver.explain.trace import RuleResult, TracedRule, form_text
 from resolver.moments import iso_moment
-from resolver.policy.verdict import PolicyRule, RuleMatch, Verdict
+from resolver.policy.verdict import CONFIDENTIAL, PolicyRule, RuleMatch, Verdict
 from resolver.wire.idn import unicode_name
 
 WHY_HIDDEN = "confidential"
 """Why a rule decides or not, where even that would say too much."""
+
+_ACTING: Final = (RuleResult.DECIDES, RuleResult.SHADOW, RuleResult.OUTRANKED)
+"""What may be told of a confidential rule: that it is there, while it is in force."""
+_NOTHING_TOLD: Final[dict[str, Any]] = {
+    "label": CONFIDENTIAL,
+    "name": CONFIDENTIAL,
+    "concealed": None,
+    "orders": (),
+    "category": "",
+    "starts_at": None,
+    "ends_at": None,
+    "reason": "",
+    "ticket": "",
+}
+_LISTS_FILE: Final = re.compile(r" \(lists, [^)]*\)")
 
 
 class Recorded(Protocol):
@@ -75,6 +91,7 @@ class Explanation:
     upstreams: tuple[str, ...]
     """Who would be asked."""
     orders: dict[str, dict[str, Any]]
+    """What the exchanges and lists of the trace cite, and no others: there may be tens of thousands."""
     cited: tuple[str, ...]
     """Every order that the deciding rule's exchange or list cites, in force or not."""
     blocklist: str
@@ -93,15 +110,22 @@ class Explanation:
         return self.verdict.match.rule if self.verdict is not None and self.verdict.match else None
 
     def for_others(self) -> Explanation:
-        """The same for readers outside: nothing of what is confidential but that it is."""
-        secret = {key for key, order in self.orders.items() if order.get("confidential")}
+        """The same for readers outside: nothing of what is confidential but that it is, where it acts."""
+        secret = {key: order for key, order in self.orders.items() if order.get("confidential")}
+        # A rule that cites such an order besides others changes on its days.
+        days = {order.get(key) for order in secret.values() for key in ("from", "until")} - {None}
         # Why there is an exception from what is confidential would say what it is.
         hides = any(one.rule.is_confidential for one in self.trace)
+        is_secret = any(one.rule.is_confidential and one.fate is RuleResult.DECIDES for one in self.trace)
+
+        def shown(moment: float | None) -> float | None:
+            return None if iso_moment(moment) in days else moment
 
         def told(rule: PolicyRule) -> PolicyRule:
             if rule.is_confidential:
-                return replace(rule, concealed=None, orders=(), category="", reason="", ticket="")
-            rule = replace(rule, orders=tuple(order for order in rule.orders if order not in secret))
+                return replace(rule, **_NOTHING_TOLD)
+            orders = tuple(order for order in rule.orders if order not in secret)
+            rule = replace(rule, orders=orders, starts_at=shown(rule.starts_at), ends_at=shown(rule.ends_at))
             return replace(rule, reason="", ticket="") if hides else rule
 
         def told_match(match: RuleMatch | None) -> RuleMatch | None:
@@ -109,22 +133,30 @@ class Explanation:
                 return match and replace(match, rule=told(match.rule))
             return replace(match, rule=told(match.rule), file="", line=0)
 
+        def told_trace(one: TracedRule) -> TracedRule:
+            if one.rule.is_confidential:
+                return replace(one, rule=told(one.rule), why=WHY_HIDDEN, file="", line=0)
+            # What beat it is named there by file and line.
+            is_beaten = is_secret and one.fate is RuleResult.OUTRANKED
+            return replace(one, rule=told(one.rule), why=WHY_HIDDEN if is_beaten else one.why)
+
         verdict = self.verdict
         if verdict is not None:
             match, shadow = told_match(verdict.match), told_match(verdict.shadow)
             verdict = replace(verdict, match=match, shadow=shadow)
-        trace = [
-            replace(one, rule=told(one.rule), why=WHY_HIDDEN, file="", line=0)
-            if one.rule.is_confidential
-            else replace(one, rule=told(one.rule))
-            for one in self.trace
-        ]
         return replace(
             self,
             verdict=verdict,
-            trace=trace,
-            orders={key: order for key, order in self.orders.items() if key not in secret},
-            cited=tuple(order for order in self.cited if order not in secret and order in self.orders),
+            trace=[
+                told_trace(one) for one in self.trace if not one.rule.is_confidential or one.fate in _ACTING
+            ],
+            # The public orders of what is concealed would name it.
+            orders={key: order for key, order in self.orders.items() if not is_secret and key not in secret},
+            cited=tuple(
+                key for key in self.cited if not is_secret and key not in secret and key in self.orders
+            ),
+            # The file may be that of a concealed list.
+            nxdomain_why=_LISTS_FILE.sub("", self.nxdomain_why),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ _AT_FRONT = re.compile(r"([-+=:]|\d{1,9}[.)])")
 """What means something at the beginning of a line."""
 _ADDRESS = re.compile(r"(?i)(https?|ftp|mailto|xmpp)(:)|(www)(\.)")
 """What many readers make a link of by themselves."""
+_BACKTICKS = re.compile("`+")
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9 .,:;/*=_@+#?%-]+", re.ASCII)
 _ISOLATE, _END = "\u2068", "\u2069"
 
@@ -114,7 +115,9 @@ def _block(block: Block) -> Iterator[str]:
         case Bullets(points):
             yield from (f"- {_cell(point)}" for point in points)
         case Commands(lines):
-            yield from ("```sh", *lines, "```")
+            # The marks in the text must not end it.
+            fence = "`" * max(3, *(1 + len(run) for run in _BACKTICKS.findall("\n".join(lines))), 0)
+            yield from (f"{fence}sh", *lines, fence)
     yield ""
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from resolver.observe.records import Record, Taken
 from resolver.observe.tally import hits_of
 from resolver.policy.verdict import PASS
-from resolver.suggestions.advice import is_under, worth_counting
+from resolver.suggestions.advice import SHARED_SCORE, is_under, worth_counting
 from resolver.suggestions.names import registrable
 from resolver.suggestions.score import Index
 from resolver.suggestions.seen import SeenNames
@@ -45,6 +45,8 @@ _LINES: Final = re.compile(
 
 Name = str | bytes
 """As the records have it: text, or wire form."""
+Found = tuple[bytes, float]
+"""The name to count (wire form), and its score."""
 Asked = Counter[tuple[Name, str]]
 """Names, each with the exchange that its answer led to (empty: it was allowed) -> queries."""
 
@@ -79,7 +81,7 @@ class SuggestionSink:
         self._wall = wall
         self._own_zones = frozenset(own_zones)
         self._index = Index(())
-        self._remembered: dict[tuple[Name, str], bytes | None] = {}
+        self._remembered: dict[tuple[Name, str], Found | None] = {}
         self._now = now
         self._second = 0
         self._looks = 0
@@ -120,9 +122,10 @@ class SuggestionSink:
                     if self._looks >= NEW_NAMES_PER_S_MAX and (name, exchange) not in self._remembered:
                         skipped += queries
                         continue
-                    key = self._look(name, exchange)
-                    if key is not None:
-                        self.seen.count(key, queries, today, (exchange,) if exchange else ())
+                    found = self._look(name, exchange)
+                    if found is not None:
+                        key, score = found
+                        self.seen.count(key, queries, today, (exchange,) if exchange else (), score=score)
             self.written += len(taken) - skipped
             self._given_up += skipped
 
@@ -130,8 +133,8 @@ class SuggestionSink:
         if second != self._second:
             self._second, self._looks = second, 0
 
-    def _look(self, name: Name, exchange: str) -> bytes | None:
-        """The name to count for one that was asked; None: it is of no interest."""
+    def _look(self, name: Name, exchange: str) -> Found | None:
+        """What to count for a name that was asked; None: it is of no interest."""
         remembered = self._remembered
         if (name, exchange) in remembered:
             return remembered[name, exchange]
@@ -139,20 +142,22 @@ class SuggestionSink:
             remembered.clear()
         self._looks += 1
         wire = name_from_text(name) if isinstance(name, str) else name.lower()
-        key = remembered[name, exchange] = self._interest(wire, exchange)
-        return key
+        found = remembered[name, exchange] = self._interest(wire, exchange)
+        return found
 
-    def _interest(self, name: bytes, exchange: str) -> bytes | None:
+    def _interest(self, name: bytes, exchange: str) -> Found | None:
         if is_under(name, self._own_zones):
             return None
         if exchange:
             # Blocked for where its answer led; where a rule has the name itself nothing is new.
             owner = None if self._index.is_decided(name) else registrable(name)
-            return None if owner is None or self._judged(name) or self._judged(owner) else owner
+            if owner is None or self._judged(name) or self._judged(owner):
+                return None
+            return owner, SHARED_SCORE
         likeness = worth_counting(self._index, name)
         if likeness is None or self._judged(likeness.name):
             return None
-        return likeness.name
+        return likeness.name, likeness.score
 
 
 def _of_records(records: list[Record]) -> Asked:

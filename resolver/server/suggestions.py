@@ -97,6 +97,8 @@ class Suggestions:
             self._say_once(f"exchanges cannot be read for suggestions: {error or type(error).__name__}")
             return
         self._index = await asyncio.to_thread(self._known.index)
+        # What is kept must be known by its worth before other names compete with it.
+        await asyncio.to_thread(self._look)
         self.sink.follow(self._index)
         _log.info("for suggestions, names are held against %s", counted(len(self._known.listed), "exchange"))
 
@@ -112,7 +114,7 @@ class Suggestions:
         except SeenUnusable as error:
             self._say_once(f"names that were kept for suggestions are lost, counting begins anew: {error}")
         with self.sink.lock:
-            self.sink.seen.names.update(kept)
+            self.sink.seen.take_up(kept)
 
     def write(self) -> None:
         """Look at what is kept, forget what is decided, write the rest if it changed.  It may block."""
@@ -146,6 +148,8 @@ class Suggestions:
         open_names = {one.name for one in found}
         with self.sink.lock:
             self.sink.seen.forget(name for name in names if name not in open_names)
+            for one in found:
+                self.sink.seen.know(one.name, one.score, is_dismissed=one.state() == "dismissed")
 
     def _say_once(self, text: str) -> None:
         """Log it, unless it was logged and nothing went well since."""

@@ -3,7 +3,8 @@
 Knows: how files of records are opened, turned and found again.  Does not know: records, when to write.
 Theory: the file is ours while its name leads to it.  logrotate(8) renames it, which is seen within a second,
 and the next octets go into a new file of the old name; a signal is not needed.  What cannot be written whole
-is taken back to the end of the last whole record.
+is taken back to the end of the last whole record.  A file of frames of an earlier run is turned if it holds a
+record; where no old file may stay, it is continued behind its last whole record.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from resolver.sinks.outlet import Broken, reason_of
 
 FILE_MODE: Final = 0o640
 
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ_OCTETS: Final = 1 << 20
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class FileOutlet:
@@ -56,15 +58,53 @@ class FileOutlet:
         return self._descriptor >= 0
 
     def open(self) -> None:
-        self._descriptor, size = self._opened()
-        if self._content_type is not None and size:
-            # A file of frames has one beginning: what an earlier run left is complete, or cut.
-            self._close()
-            self._turn()
-            self._descriptor, size = self._opened()
-        self._size = size
-        if self._content_type is not None:
-            self._write_control(control_frame(START, self._content_type))
+        self._descriptor, self._size = self._opened()
+        if self._content_type is None:
+            return
+        start = control_frame(START, self._content_type)
+        if self._size:
+            try:
+                whole = self._whole(start, 1 if self._kept else None)
+                if whole > len(start) and not self._kept:
+                    # No old file may stay, so the records of an earlier run stay in this one.
+                    os.ftruncate(self._descriptor, whole)
+                    self._size = whole
+                    return
+                if whole == len(start):
+                    # Attempts that wrote no record must not push out those that did.
+                    os.ftruncate(self._descriptor, 0)
+                    self._size = 0
+                else:
+                    # What an earlier run left is complete, or cut: a file of frames has one beginning.
+                    self._close()
+                    self._turn()
+                    self._descriptor, self._size = self._opened()
+            except OSError:
+                self._close()
+                raise
+        self._write_control(start)
+
+    def _whole(self, start: bytes, most: int | None) -> int:
+        """Where the last whole record of a file of frames ends, or the last of the first `most`.
+
+        The length of `start`: it holds no whole record; 0: it is none of ours.  Raises OSError.
+        """
+        beginning = os.pread(self._descriptor, len(start), 0)
+        if beginning != start:
+            return len(start) if start.startswith(beginning) else 0
+        at = begins = len(start)
+        read, records = b"", 0
+        while records != most and at + 4 <= self._size:
+            if at + 4 > begins + len(read):
+                read, begins = os.pread(self._descriptor, _READ_OCTETS, at), at
+            length = int.from_bytes(read[at - begins : at - begins + 4])
+            if not length:
+                return at if self._size - at <= len(control_frame(STOP)) else 0
+            if at + 4 + length > self._size:
+                break
+            at += 4 + length
+            records += 1
+        return at
 
     def put(self, octets: memoryview) -> int:
         if self._octets_max and self._size and self._size + len(octets) > self._octets_max:

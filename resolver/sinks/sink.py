@@ -39,6 +39,10 @@ WAIT_S: Final = 0.25
 HOLDS_S: Final = 5.0
 """A way that was open for so long is tried again soon when it breaks."""
 
+TRACEBACKS_MAX: Final = 20
+"""Of one sink; each defect after them is a pause and lost records only."""
+
+DEFECT: Final = "a defect; see the log"
 NOT_OPEN_YET: Final = "not open yet"
 
 _log = logging.getLogger(__name__)
@@ -75,6 +79,7 @@ class RecordSink:
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._first = _Progress()
         self._outlet_lost = 0
+        self._defects = 0
         self._pause_s = PAUSE_S_MIN
         self._opened_at = float("inf")
         """While it is not open: never."""
@@ -122,10 +127,14 @@ class RecordSink:
                 self.turn()
             except Exception:
                 # It must not end the thread, nor come again with the same octets.
-                _log.exception("defect in the sink %s", self.name)
+                self._defects += 1
+                if self._defects <= TRACEBACKS_MAX:
+                    _log.exception("defect in the sink %s", self.name)
+                is_in_octets = self._outlet.is_open  # Else they have not been offered.
                 self._outlet.close(0.0)
-                if self._waiting:
+                if self._waiting and is_in_octets:
                     self._pop(self._waiting[0][1])
+                self._break(DEFECT)
             if not is_last:
                 self._wake.wait(TURN_S)
                 self._wake.clear()

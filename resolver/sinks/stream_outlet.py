@@ -72,6 +72,8 @@ class StreamOutlet:
         try:
             if self._receiver.tls is not None:
                 context = self._receiver.tls()
+                # ssl would refuse it, too, but only after it has taken the socket for good.
+                self._receiver.name.encode("idna")
                 sock = context.wrap_socket(sock, server_hostname=self._receiver.name)
             if self._content_type is not None:
                 self._shake_hands(sock, self._content_type)
@@ -86,6 +88,9 @@ class StreamOutlet:
             if isinstance(error, BadFrame):
                 raise OSError(errno.EPROTO, f"handshake of Frame Streams: {error}") from None
             raise
+        except ValueError as error:
+            sock.close()
+            raise OSError(errno.EPROTO, f"TLS to {self._receiver.name!r}: {error}") from None
         self._socket = sock
 
     def put(self, octets: memoryview) -> int:

@@ -57,7 +57,7 @@ class Likeness(NamedTuple):
     """What a name looks like."""
 
     name: bytes
-    """The name to act on, wire form: the registrable one, or the part of it that imitates."""
+    """The name to act on, wire form: the registrable one, or what imitates right under a stranger's."""
     exchange: Listed
     score: float
     reasons: tuple[str, ...]
@@ -146,8 +146,13 @@ class Index:
             return Likeness(owner, official, OFFICIAL_SCORE, (reason,), is_official=True)
         label = label_text(owner)
         found = [] if label is None else self._judge(label)
-        below, at = self._judge_below(name, owner)
+        below = self._judge_below(name, owner)
         if below is not None and (not found or below.score > found[0].score):
+            # Labels between and below may be a person's own, and as many as somebody likes to make.
+            text = below.spelling.text.encode("ascii")
+            at = bytes((len(text),)) + text + owner
+            if self.is_decided(at):
+                return None
             return Likeness(at, below.spelling.exchange, round(below.score, 2), (below.reason,))
         if not found:
             return None
@@ -229,19 +234,19 @@ class Index:
                         spelling, worth * (1.0 if is_near else 0.9), f"{written} {meant} with a slip"
                     )
 
-    def _judge_below(self, name: bytes, owner: bytes) -> tuple[_Found | None, bytes]:
-        """Labels under somebody's registrable name: a spelling, perhaps between hyphens; and where."""
-        best, where = None, owner
+    def _judge_below(self, name: bytes, owner: bytes) -> _Found | None:
+        """Labels under somebody's registrable name: a spelling, perhaps between hyphens."""
+        best = None
         for at in suffix_offsets(name[: len(name) - len(owner)] + b"\0"):
             octets = name[at + 1 : at + 1 + name[at]]
             for token in octets.decode("ascii", "replace").split("-"):
                 spelling = self._exact.get(token)
                 if spelling is None or spelling.is_common or len(token) < SLIP_CHARS_MIN:
                     continue
-                found = _Found(spelling, spelling.weight * 0.78, f"has {token} under a name of somebody else")
-                if best is None or found.score > best.score:
-                    best, where = found, name[at:]
-        return best, where
+                if best is None or spelling.weight * 0.78 > best.score:
+                    reason = f"has {token} under a name of somebody else"
+                    best = _Found(spelling, spelling.weight * 0.78, reason)
+        return best
 
 
 @cache

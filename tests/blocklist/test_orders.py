@@ -146,3 +146,15 @@ def test_a_measure_is_nxdomain_addresses_or_a_cname(
     measure = measure_from(written)
     assert measure is not None and measure.action is action and str(measure) == shown
     assert (measure.local_data is not None) is (action is PolicyAction.LOCAL_DATA)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "exchanges:\n  confidential: {name: X, domains: [x.example]}",
+        "exchanges: {}\nlists:\n  - {name: confidential, path: x.txt}",
+    ],
+)
+def test_the_label_of_confidential_orders_is_nobody_elses_even_without_such_orders(entry: str) -> None:
+    [error] = errors(f"version: 1\n{entry}\n")
+    assert "this label is that of confidential orders; give it another name" in error

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from typer.testing import CliRunner, Result
 
 from resolver.audit.results import (
@@ -361,6 +362,30 @@ def test_a_report_is_never_written_over_its_key(desk: Desk, output: str) -> None
     assert result.exit_code == 2
     assert "would be written over the key" in result.stderr
     assert desk.key.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["x\n```\n# Forged", "x\x1b[2J", "x\u202e", "x\udcff"])
+@pytest.mark.parametrize("option", ["--output", "--sign"])
+def test_a_name_that_cannot_be_printed_does_not_get_into_a_signed_report(
+    desk: Desk, name: str, option: str
+) -> None:
+    desk.run("report", "keygen", desk.key)
+    names = {"--output": desk.folder / "r.md", "--sign": desk.key}
+    names[option] = desk.folder / name
+    result = desk.report(*(word for pair in names.items() for word in pair))
+    assert result.exit_code == 2
+    assert f"{option}: " in result.stderr and "printable signs only" in result.stderr
+    assert not (desk.folder / "r.md").exists()
+
+
+def test_a_name_of_backticks_does_not_end_the_block_that_it_stands_in(desk: Desk) -> None:
+    desk.run("report", "keygen", desk.key)
+    output = desk.folder / "````.md"
+    assert desk.report("--output", output, "--sign", desk.key).exit_code == 0
+    fences = [one for one in MarkdownIt("commonmark").parse(output.read_text("utf-8")) if one.type == "fence"]
+    assert len(fences) == 3 and all(one.content.count("\n") == 1 for one in fences)
+    assert sum("````.md" in one.content for one in fences) == 2
+    assert {len(one.markup) for one in fences} == {3, 5}
 
 
 def test_a_signature_is_never_written_over_its_key(desk: Desk) -> None:

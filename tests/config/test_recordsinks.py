@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationInfo
 
-from resolver.config.recordsinks import SINKS_MAX, QueryRecordSink
+from resolver.config.recordsinks import SINKS_MAX, QueryRecordSink, target_from
 from resolver.config.settings import load_settings, settings_schema
 
 LINES = "name: a, type: jsonl, to: q.jsonl"
@@ -41,6 +46,7 @@ def test_an_entry_has_safe_defaults() -> None:
         ("syslog", "udp://192.0.2.1:514", "udp", "udp://192.0.2.1:514"),
         ("jsonl", "tcp://[2001:db8::1]:601", "tcp", "tcp://[2001:db8::1]:601"),
         ("syslog", "tls://192.0.2.1:6514#siem.example", "tls", "tls://192.0.2.1:6514#siem.example"),
+        ("jsonl", "tls://192.0.2.1:6514#2001:db8::1", "tls", "tls://192.0.2.1:6514#2001:db8::1"),
     ],
 )
 def test_every_way_is_read_and_shown_as_it_is_written(kind: str, to: str, way: str, shown: str) -> None:
@@ -63,6 +69,11 @@ def test_every_way_is_read_and_shown_as_it_is_written(kind: str, to: str, way: s
         ("name: a, type: syslog, to: 'tcp://192.0.2.1'", "has no port"),
         ("name: a, type: syslog, to: 'tcp://0.0.0.0:514'", "is not the address of a receiver"),
         ("name: a, type: syslog, to: 'tcp://192.0.2.1:514#x'", "stands behind tls:// only"),
+        ("name: a, type: syslog, to: 'tls://192.0.2.1:514#.foo'", "'.foo' is no name of a certificate"),
+        ("name: a, type: syslog, to: 'tls://192.0.2.1:514#foo.'", "'foo.' is no name of a certificate"),
+        ("name: a, type: syslog, to: 'tls://192.0.2.1:514#a..b'", "'a..b' is no name of a certificate"),
+        ("name: a, type: syslog, to: 'tls://192.0.2.1:514#a:b'", "'a:b' is no name of a certificate"),
+        (f"name: a, type: syslog, to: 'tls://192.0.2.1:514#{'x' * 64}.example'", "labels of 1 to 63 signs"),
         ("name: a, type: syslog, to: q", "query_records.to: syslog goes to udp, tcp, tls, not to 'q'"),
         ("name: a, type: dnstap, to: 'udp://192.0.2.1:5'", "dnstap goes to a file, unix, tcp, tls, not to 'udp://192.0.2.1:5'"),
         (f"{LINES}, clients: encrypted", "query_records.clients: encrypted needs key_file; make a key: "),
@@ -107,3 +118,16 @@ def test_the_schema_has_the_keys_of_a_sink() -> None:
     entry = schema["$defs"]["QueryRecordSink"]
     assert entry["required"] == ["name", "type", "to"]
     assert entry["properties"]["to"]["type"] == "string"
+
+
+labels = st.text("aZ0-", min_size=1, max_size=70)
+
+
+@given(st.lists(labels, min_size=1, max_size=5).map(".".join), st.sampled_from(["", "."]))
+def test_every_name_that_is_read_is_one_that_ssl_takes(name: str, end: str) -> None:
+    try:
+        target = target_from(f"tls://192.0.2.1:6514#{name}{end}", cast(ValidationInfo, None))
+    except ValueError:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=target.name)

@@ -26,6 +26,7 @@ from resolver.policy.verdict import (
 from resolver.server import suggestion_sink
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.server.suggestions import Suggestions
+from resolver.suggestions import seen as seen_module
 from resolver.suggestions.decisions import DISMISSED, Decision, decide
 from resolver.suggestions.listed import Known
 from resolver.suggestions.score import Index
@@ -189,6 +190,13 @@ def test_a_flood_of_new_names_is_looked_at_in_part_and_the_rest_is_lost(
     assert counted(sink)["binance-shop.example"] == 1
 
 
+def test_names_that_one_client_makes_up_under_its_own_name_are_one_name() -> None:
+    sink = make_sink()
+    sink.write([record(f"ann.binance.a{number}.stranger.example") for number in range(500)], 0)
+    assert counted(sink) == {"binance.stranger.example": 500}
+    assert b"ann" not in sink.seen.as_json()
+
+
 def test_what_is_given_up_is_lost() -> None:
     sink = make_sink()
     sink.give_up(7)
@@ -239,6 +247,21 @@ async def test_what_was_counted_is_kept_over_a_restart(tmp_path: Path) -> None:
         await suggestions.close()
         assert read_seen(tmp_path)[name_from_text("binance-login.example")].queries == total
         assert suggestions.counts == {"open": 1, "weak": 0, "dismissed": 0}
+
+
+@on_a_loop
+async def test_over_a_restart_a_full_table_keeps_what_is_worth_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen_module, "NAMES_MAX", 2)
+    decide(tmp_path, name_from_text("binance-shop.example"), Decision(DISMISSED, "ann", 1.0))
+    for asked in (["binance.example", "binance-shop.example"], ["xxbinance.example", "xybinance.example"]):
+        suggestions = make_suggestions(tmp_path)
+        await following(suggestions)
+        suggestions.sink.write([record(name) for name in asked], 0)
+        await suggestions.close()
+    # The dismissed one makes room, the one that scores most does not.
+    assert [name_to_text(name) for name in read_seen(tmp_path)] == ["binance.example", "xxbinance.example"]
 
 
 @on_a_loop

@@ -147,6 +147,54 @@ def test_frames_of_an_earlier_run_are_put_aside_not_written_over(tmp_path: Path)
     ]
 
 
+def test_attempts_that_write_no_record_push_out_none(tmp_path: Path) -> None:
+    path = tmp_path / "q"
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"first"))
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"last"))
+    for _ in range(3):
+        with open_file(path, kept=1, of_frames=True):
+            pass
+        room = disk_of(path.stat().st_size)
+        with open_file(path, kept=1, of_frames=True) as outlet, room, pytest.raises(Broken):
+            put_all(outlet, frames(b"none at all"))
+        whole = path.read_bytes()
+        # A crash while the beginning, or the first record, was being written.
+        for cut in (whole[:5], whole + b"\0\0\0\x09abc"):
+            path.write_bytes(cut)
+            with open_file(path, kept=1, of_frames=True):
+                pass
+            assert payloads_in(path.read_bytes(), is_file=True) == []
+    assert payloads_in((tmp_path / "q.1").read_bytes(), is_file=True) == [b"last"]
+
+
+@pytest.mark.parametrize("crash", [b"", b"\0", b"\0\0\0\x09abc"])
+def test_where_no_old_file_may_stay_records_of_an_earlier_run_stay_in_the_file(
+    tmp_path: Path, crash: bytes
+) -> None:
+    path = tmp_path / "q"
+    outlet = FileOutlet(path, frame_ends, content_type=CONTENT_TYPE)
+    outlet.open()
+    put_all(outlet, frames(b"one" * 500_000, b"two"))
+    with path.open("ab") as file:
+        file.write(crash)
+    for payload in (b"three", b"four"):
+        with open_file(path, of_frames=True) as outlet:
+            put_all(outlet, frames(payload))
+    assert payloads_in(path.read_bytes(), is_file=True) == [b"one" * 500_000, b"two", b"three", b"four"]
+    assert [each.name for each in tmp_path.iterdir()] == ["q"]
+
+
+def test_what_is_no_file_of_ours_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "q"
+    for number, octets in enumerate((b"no frames at all", b"x")):
+        path.write_bytes(octets)
+        with open_file(path, kept=2, of_frames=True):
+            pass
+        assert (tmp_path / "q.1").read_bytes() == octets, number
+
+
 @contextmanager
 def disk_of(octets: int) -> Iterator[None]:
     """No file of this process may have more octets."""
@@ -350,3 +398,11 @@ def test_what_went_where_nobody_listens_is_seen_at_the_next_one() -> None:
     with pytest.raises(Broken, match="Connection refused") as broken:
         put_all(outlet, b"3 one3 two5 three")
     assert (broken.value.passed, outlet.lost, outlet.is_open) == (17, 1, False)
+
+
+@pytest.mark.parametrize("name", [".foo", "x" * 64 + ".example", ""])
+def test_a_name_that_ssl_does_not_take_is_a_way_that_does_not_open(name: str) -> None:
+    with StreamReceiver() as receiver:
+        context = ssl.create_default_context
+        with pytest.raises(OSError, match="TLS to"):
+            stream(Receiver(("127.0.0.1", receiver.port), tls=context, name=name)).open()

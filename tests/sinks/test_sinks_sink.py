@@ -14,7 +14,7 @@ from resolver.observe.records import Record
 from resolver.policy.verdict import PASS, PolicyAction, Verdict
 from resolver.sinks.look import Look
 from resolver.sinks.outlet import Broken
-from resolver.sinks.sink import PATIENCE_S, PAUSE_S_MAX, PAUSE_S_MIN, RecordSink
+from resolver.sinks.sink import DEFECT, PATIENCE_S, PAUSE_S_MAX, PAUSE_S_MIN, TRACEBACKS_MAX, RecordSink
 
 PEER = Peer(bytes((192, 0, 2, 1)), Transport.UDP)
 RECORD = Record(0.0, PEER, b"", None, "short", PASS)
@@ -314,3 +314,49 @@ def test_a_defect_costs_the_records_it_met_and_the_thread_goes_on(caplog: pytest
     rig.sink.close(5)
     assert rig.counts == (0, 2)
     assert "a defect" in caplog.text
+
+
+def test_a_defect_in_opening_is_tried_less_and_less_often_and_costs_no_records(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.sinks.sink.TURN_S", 0.0)
+    rig = Rig()
+    rig.give(2)
+    moments: list[float] = []
+    enough = threading.Event()
+    open_it = rig.outlet.open
+
+    def fail(*, times: int = TRACEBACKS_MAX + 9) -> None:
+        moments.append(rig.clock.now)
+        if len(moments) <= times:
+            raise RuntimeError("a defect")
+        open_it()
+        enough.set()
+
+    def later() -> float:
+        rig.clock.now += 0.01
+        return rig.clock.now
+
+    rig.sink._now = later
+    rig.outlet.open = fail  # type: ignore[method-assign]
+    rig.sink.start()
+    assert enough.wait(20)
+    rig.sink.close(5)
+    pauses = [after - before for before, after in pairwise(moments)]
+    assert pauses[0] >= PAUSE_S_MIN and pauses[-1] >= PAUSE_S_MAX
+    assert sum(record.exc_info is not None for record in caplog.records) == TRACEBACKS_MAX
+    assert rig.counts == (2, 0)
+
+
+def test_a_defect_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    seen: list[str] = []
+    monkeypatch.setattr(rig.sink._wake, "wait", lambda _: seen.append(rig.sink.trouble))
+
+    def fail() -> None:
+        rig.sink._end_by = 0.0
+        raise RuntimeError("a defect")
+
+    rig.outlet.open = fail  # type: ignore[method-assign]
+    rig.sink._run()
+    assert seen == [DEFECT]

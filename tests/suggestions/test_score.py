@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from resolver.suggestions.names import registrable
 from resolver.suggestions.score import DEFAULT_SCORE_MIN, Index, Likeness
 from resolver.suggestions.spellings import Listed
 from resolver.wire.names import name_from_text, name_to_text
@@ -105,9 +106,23 @@ def test_the_name_to_act_on_is_what_somebody_registered() -> None:
     assert likeness is not None and name_to_text(likeness.name) == "binance-login.example"
 
 
-def test_under_a_stranger_only_the_part_that_imitates_is_meant() -> None:
-    likeness = look("www.binance.stranger.example")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "binance.stranger.example",
+        "www.binance.stranger.example",
+        "ann.binance.bob.carol.stranger.example",
+        "ann-binance-bob.a1.stranger.example",
+    ],
+)
+def test_under_a_stranger_only_the_part_that_imitates_is_meant(name: str) -> None:
+    likeness = look(name)
     assert likeness is not None and name_to_text(likeness.name) == "binance.stranger.example"
+
+
+def test_under_a_stranger_what_is_decided_is_no_news() -> None:
+    index = Index([BINANCE], [name_from_text("binance.stranger.example")])
+    assert index.look(name_from_text("binance.a1.stranger.example")) is None
 
 
 @pytest.mark.parametrize("name", ["moonpay.io", "app.moonpay.io", "binance.us", "www.Binance.US"])
@@ -187,7 +202,9 @@ def test_any_octets_give_a_score_and_words(octets: bytes) -> None:
     if likeness is not None:
         assert 0.0 < likeness.score <= 1.0
         assert likeness.reasons and all(reason.isprintable() for reason in likeness.reasons)
-        assert closed(octets).lower().endswith(likeness.name)
+        owner = registrable(closed(octets).lower())
+        assert owner is not None and likeness.name.endswith(owner)
+        assert len(likeness.name) <= len(closed(octets))
 
 
 near = st.sampled_from(["binance", "login", "kraken", "www", "b1nance", "-", "okx", "com", "bittrex", "my"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from resolver.suggestions import seen as seen_module
 from resolver.suggestions.seen import (
     DAYS_KEPT,
+    OWNER_NAMES_MAX,
     SHARED_MAX,
     Seen,
     SeenNames,
@@ -21,7 +22,7 @@ from resolver.suggestions.seen import (
     seen_path,
     write_seen,
 )
-from resolver.wire.names import name_from_text
+from resolver.wire.names import name_from_text, name_to_text
 
 DAY = date(2026, 1, 31)
 ONE, OTHER = map(name_from_text, ("binance-login.example", "kraken-login.example"))
@@ -69,10 +70,79 @@ def test_over_full_it_loses_names_and_counts_them(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(seen_module, "FRESH_MAX", 1)
     names = SeenNames(2)
     names.count(ONE, 2, DAY)
-    names.count(OTHER, 5, DAY)
-    assert set(names.names) == {ONE} and names.lost == 5
+    names.count(OTHER, 2, DAY)
+    assert set(names.names) == {ONE} and names.lost == 2
     names.count(name_from_text("third.example"), 1, DAY)
-    assert names.lost == 6
+    assert set(names.names) == {ONE} and names.lost == 3
+
+
+def full(monkeypatch: pytest.MonkeyPatch, **kept: tuple[float, int, bool]) -> SeenNames:
+    """A full table of names under `.example`: score, queries, whether it is dismissed."""
+    names = SeenNames(1)
+    for label, (score, queries, is_dismissed) in kept.items():
+        name = name_from_text(f"{label}.example")
+        names.count(name, queries, DAY, score=score)
+        names.know(name, score, is_dismissed=is_dismissed)
+    monkeypatch.setattr(seen_module, "NAMES_MAX", len(kept))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("others", "goes"),
+    [
+        ({"b": (0.9, 9, True), "c": (0.5, 1, False)}, "b"),
+        ({"b": (0.6, 1, False), "c": (0.5, 9, False)}, "c"),
+        ({"b": (0.5, 3, False), "c": (0.5, 2, False)}, "c"),
+    ],
+)
+def test_in_a_full_table_what_is_worth_least_makes_room(
+    others: dict[str, tuple[float, int, bool]], goes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = full(monkeypatch, a=(0.95, 1, False), **others)
+    names.count(name_from_text("new.example"), 1, DAY, score=0.8)
+    left = {name_to_text(name).removesuffix(".example") for name in names.names}
+    assert left == {"a", *others, "new"} - {goes}
+    assert names.lost == others[goes][1]
+
+
+def test_a_weak_name_makes_no_strong_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = full(monkeypatch, a=(0.9, 1, False))
+    for number in range(9):
+        names.count(name_from_text(f"n{number}.example"), 50, DAY, score=0.7)
+    assert set(map(name_to_text, names.names)) == {"a.example"}
+
+
+def test_a_client_that_floods_with_names_keeps_none_out_that_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seen_module, "FRESH_MAX", 100)
+    names = SeenNames(5)
+    for number in range(3_000):
+        names.count(name_from_text(f"binance{number}.example"), 1, DAY, score=0.9)
+        if number % 50 == 10:
+            names.count(ONE, 1, DAY, score=0.9)
+    assert set(names.names) == {ONE}
+
+
+def test_one_registrable_name_has_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_module, "DAYS_KEPT", 1)
+    names = SeenNames(1)
+    for day in (DAY, DAY + timedelta(days=1)):
+        for number in range(50):
+            names.count(name_from_text(f"b{number}.stranger.example"), 1, day)
+        assert len(names.names) == OWNER_NAMES_MAX
+        names.count(ONE, 1, day)
+        assert ONE in names.names
+    names.forget(list(names.names))
+    names.count(name_from_text("b77.stranger.example"), 1, day)
+    assert len(names.names) == 1
+
+
+def test_what_was_kept_before_counts_for_its_registrable_name() -> None:
+    names = SeenNames(1)
+    names.take_up({name_from_text(f"b{number}.stranger.example"): Seen({DAY: 1}) for number in range(8)})
+    names.count(name_from_text("b9.stranger.example"), 1, DAY)
+    assert len(names.names) == OWNER_NAMES_MAX
 
 
 def test_few_exchanges_are_kept_for_one_name() -> None:
