@@ -101,7 +101,7 @@ def test_capabilities_of_the_server_are_left_behind_where_they_cannot_be_dropped
     grant = ["setpriv", "--reuid", "65534", "--inh-caps", "+net_bind_service"]
     words = [*grant, "--ambient-caps", "+net_bind_service", sys.executable, str(script), "--word", "7"]
     tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:2]:
+    for folder in tmp_path.parents[:3]:
         folder.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=60)
