@@ -22,12 +22,13 @@ from resolver.audit.targets import ServerToAsk, own_server, server_from
 from resolver.export import LossKind, export_policy
 from resolver.policy.table import PolicyTable, open_table
 from resolver.publishing.compiler import compile_in_process
+from tests.fuzz.rig import IS_LONG
 from tests.loopback.export_peers import PEERS, ExportPeer, running_peer, running_upstream
 from tests.loopback.server import running_server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("nsd")]
 
-NAMES = 20_000
+NAMES = 20_000 if IS_LONG else 3_000
 QPS = 2_500.0
 """Far below what any of them answers on one core, so that a busy machine is no rate limit."""
 KEPT = "kept.example"

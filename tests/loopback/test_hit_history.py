@@ -14,6 +14,7 @@ from resolver.hits.file import HitsUnusable, hits_path
 from resolver.hits.store import HitStore
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
+from tests.fuzz.rig import IS_LONG
 from tests.loopback.process import poll
 from tests.loopback.server import Server, running_server
 
@@ -24,6 +25,10 @@ ALPHA = HitKey("exchange", "alpha", "nxdomain", "enforce")
 ITS_ORDER = HitKey("order", "order-1", "nxdomain", "enforce")
 AT_ONCE = 50
 """Queries on their way: fewer than a socket's buffer holds."""
+ONE_OR_BOTH = pytest.mark.parametrize(
+    "serving_engine", ["native", "python"] if IS_LONG else ["native"], indirect=True
+)
+"""Each takes a minute: what is written does not know the engine."""
 MINUTE_S = 60.0
 """What a kill may cost."""
 
@@ -59,6 +64,7 @@ def kill(server: Server) -> None:
     server.stop()
 
 
+@ONE_OR_BOTH
 def test_history_and_counters_agree_after_a_kill(tmp_path: Path) -> None:
     server = Server(tmp_path, upstream_ports=(9,))
     with server:
@@ -94,6 +100,7 @@ def test_a_stop_loses_no_hit(tmp_path: Path) -> None:
         assert totals(server)[ALPHA] == 2_000 * round_number
 
 
+@ONE_OR_BOTH
 def test_a_full_or_damaged_store_costs_no_answer(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(parents=True)
     hits_path(tmp_path / "state").write_bytes(b"nonsense\n" * 10_000)
