@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from resolver.block_page.conversation import Desk
+from resolver.block_page.conversation import Conversation, Desk
 from resolver.block_page.limits import (
     ANSWERS_PER_S,
     BURST,
@@ -248,3 +248,23 @@ def test_a_server_that_does_not_read_its_reports_changes_nothing(house: House) -
 )
 def test_a_client_is_an_ipv4_address_or_a_64(one: str, other: str, is_same: bool) -> None:
     assert (client_of((one, 1)) == client_of((other, 2))) is is_same
+
+
+def test_a_defect_costs_one_visitor_the_connection_and_nobody_else(
+    house: House, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    really_receive = Conversation.receive
+
+    def receive(conversation: Conversation, octets: bytes) -> bytes:
+        if octets == b"defect":
+            raise RuntimeError("a defect")
+        return really_receive(conversation, octets)
+
+    monkeypatch.setattr(Conversation, "receive", receive)
+    unlucky = house.visit(b"defect")
+    house.turn()
+    assert house.answers_to(unlucky) == b"" and house.server.defects == 1
+    assert "RuntimeError: a defect" in capfd.readouterr().err
+    other = house.visit(GET)
+    house.turn()
+    assert (house.answers_to(other) or b"").startswith(b"HTTP/1.1 451")

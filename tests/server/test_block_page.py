@@ -162,9 +162,26 @@ def test_counts_go_on_over_the_ends_of_its_processes() -> None:
     assert requests == {"451": 7, "404": 1} and refused == {"rate": 1}
 
 
-@pytest.mark.parametrize("told", [{}, {"requests": []}, {"requests": {"451": "x"}, "refused": {}}])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"requests": []},
+        {"requests": {"451": "x"}, "refused": {}},
+        {"requests": {"451": float("inf")}, "refused": {}},
+        {"requests": {"451": -1}, "refused": {}},
+        {"requests": {"451": 10**400}, "refused": {}},
+    ],
+)
 def test_a_report_that_cannot_be_read_counts_nothing(told: dict[str, Any]) -> None:
     counts = _Counts()
-    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError, OverflowError)):
         counts.note(told)
     assert counts.totals() == ({}, {})
+
+
+def test_of_a_report_only_what_is_known_is_counted() -> None:
+    counts = _Counts()
+    counts.note({"requests": {"451": 1, "999": 5}, "refused": {"whatever": 2}})
+    requests, refused = counts.totals()
+    assert requests == {"451": 1} and refused == {}
