@@ -21,8 +21,7 @@ DAYS_MAX: Final = 825
 """Apple's systems trust no longer life, whoever signed."""
 
 DAYS_USUAL: Final = 397
-"""As long as authorities could sign for until 2026; `resolver_tls_certificate_expiry_timestamp_seconds`
-warns."""
+"""As long as authorities could sign for until 2026; the server warns before it ends."""
 
 EARLIER_S: Final = 3600
 """It is valid from so long ago: clocks of clients are not all right."""

@@ -99,8 +99,10 @@ class Talk:
         return x509.load_der_x509_certificate(self.client.getpeercert(True) or b"").serial_number
 
 
-def serves(front: FrontContexts, name: str | None, made: Made, **client: ssl.SSLContext) -> bool:
-    return Talk(front, name, **client).shake_hands().serial == made.certificate.serial_number
+def serves(
+    front: FrontContexts, name: str | None, made: Made, *, context: ssl.SSLContext | None = None
+) -> bool:
+    return Talk(front, name, context=context).shake_hands().serial == made.certificate.serial_number
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,12 @@ def test_a_name_of_odd_octets_ends_the_handshake_and_prints_nothing(
     talk.to_server.write(hello.replace(b"odd-name", b"odd\xff\xfeame"))
     seen: list[object] = []
     hook = sys.unraisablehook
-    monkeypatch.setattr(sys, "unraisablehook", lambda said: (seen.append(said), hook(said)))
+
+    def see(said: sys.UnraisableHookArgs) -> None:
+        seen.append(said.exc_type)
+        hook(said)
+
+    monkeypatch.setattr(sys, "unraisablehook", see)
     with pytest.raises(ssl.SSLError):
         talk.server.do_handshake()
     assert len(seen) == 1

@@ -34,9 +34,10 @@ class Made:
 
     @property
     def key(self) -> bytes:
-        return self.private.private_bytes(
+        octets: bytes = self.private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        return octets
 
 
 @cache
