@@ -27,7 +27,7 @@ use crate::stream_state::{StreamAnswer, StreamBounds, StreamMailbox, StreamThrea
 use crate::streams;
 use crate::sys::{duplicate, ListenSocket, SendQueue};
 use crate::tls::TlsServer;
-use crate::tls_counts::TlsCounts;
+use crate::tls_counts::{SessionRow, TlsCounts};
 use crate::udp_socket::SourcePorts;
 use crate::worker;
 
@@ -333,6 +333,12 @@ impl Plane {
         let open = |transport: &Transport| (transport.label(), limits.open_over(*transport));
         let over = Transport::ALL.iter().filter(|transport| transport.is_stream()).map(open);
         (over.collect(), limits.octets())
+    }
+
+    #[allow(clippy::type_complexity)] // Two rows of the stub file.
+    fn handshakes(&self) -> (Vec<SessionRow>, Vec<(&'static str, u64)>) {
+        let Some(shared) = self.shared() else { return (Vec::new(), Vec::new()) };
+        (shared.tls_counts.session_rows(), shared.tls_counts.failure_rows())
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
