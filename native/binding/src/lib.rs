@@ -26,6 +26,10 @@ mod shared;
 mod slab;
 mod sys;
 mod timers;
+mod tls;
+mod tls_counts;
+#[cfg(test)]
+mod tls_tests;
 mod udp_pool;
 mod udp_socket;
 mod upstream_queries;
