@@ -161,7 +161,7 @@ class Http1Client:
                 return None
         head, _, self.unread = self.unread.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         length = 0 if of_head else int(headers.get("content-length", "0"))
         while len(self.unread) < length:
             if not self._more():

@@ -13,6 +13,7 @@ mod epoll;
 mod fields;
 mod guard;
 mod https;
+mod https_counts;
 mod late_answers;
 mod mailbox;
 mod py_cache;

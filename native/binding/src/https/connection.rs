@@ -17,7 +17,7 @@ use super::desk::Answering;
 use super::guarded_io::Watch;
 use super::thread::Thread;
 use super::{GRACE_S, STALL_S};
-use crate::streams::StreamDrop;
+use crate::stream_state::StreamDrop;
 
 /// How a connection ends, where its client does not end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

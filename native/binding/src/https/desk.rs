@@ -16,8 +16,11 @@ use resolver_core::flow::{
 
 use super::waiting::{LateAnswer, WaitingRequests};
 use crate::counters::add;
-use crate::shared::{Mailbox, Shared, ThreadCounts};
-use crate::streams::{give_to_ask, StreamAnswer, StreamAsk, StreamDrop};
+use crate::mailbox::Mailbox;
+use crate::shared::Shared;
+use crate::shared_flow::ThreadCounts;
+use crate::stream_asks::StreamAsk;
+use crate::stream_state::{give_to_ask, StreamAnswer, StreamDrop};
 use crate::sys::monotonic;
 
 /// Octets that answers are given room for at first; nearly all fit.
@@ -159,7 +162,11 @@ impl Desk {
     fn ask(&self, octets: &[u8], address: IpAddr) -> LateAnswer {
         let late = self.waiting.wait();
         let peer = self.flow().peer(address, Transport::Https);
-        self.asks.borrow_mut().push(StreamAsk { octets: octets.into(), peer, route: late.route(self.number) });
+        self.asks.borrow_mut().push(StreamAsk {
+            octets: octets.into(),
+            peer,
+            route: late.route(self.number),
+        });
         if let Some(asker) = self.asker.take() {
             asker.wake();
         }
@@ -175,20 +182,19 @@ impl Desk {
         if asks.is_empty() {
             return;
         }
-        let first = usize::from(self.number);
-        if !give_to_ask(&self.shared.mailboxes, first, &mut asks) {
-            // No thread is there: Python asks.
-            for ask in asks.drain(..) {
-                self.give_to_python(&ask.octets, ask.peer, Route::Stream(ask.route), None);
-            }
-        }
+        let is_any_there = give_to_ask(&self.shared.mailboxes, usize::from(self.number), &mut asks);
         let policy = self.flow().policy();
         let mut counts = self.mailbox().counts.lock();
-        for ask in asks {
-            let refused = policy
-                .as_deref()
-                .and_then(|policy| self.refused(policy, &ask.octets, &ask.peer, &mut counts));
-            self.waiting.tell(ask.route, refused.map_or(StreamAnswer::Lost, |octets| StreamAnswer::Message(octets.into())));
+        for StreamAsk { octets, peer, route } in asks {
+            // Where no thread is there to ask, Python asks.
+            let counters = &self.mailbox().counters;
+            if !is_any_there && self.shared.ring.punt(counters, &octets, peer, Route::Stream(route)) {
+                continue;
+            }
+            let refused =
+                policy.as_deref().and_then(|policy| self.refused(policy, &octets, &peer, &mut counts));
+            let answer = refused.map(|octets| StreamAnswer::Message(octets.into()));
+            self.waiting.tell(route, answer.unwrap_or(StreamAnswer::Lost));
         }
     }
 

@@ -22,7 +22,6 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::connection::{Connection, Ending};
-use super::counts::Cut;
 use super::executor::Inline;
 use super::guarded_io::{Fault, Guard, GuardedIo};
 use super::service::Requests;
@@ -30,7 +29,8 @@ use super::{
     CONNECTION_WINDOW_OCTETS, HANDSHAKE_TIME, HEADERS_MAX, LINGER_TIME, SESSION_OCTETS_MAX,
     STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
 };
-use crate::streams::StreamDrop;
+use crate::https_counts::Cut;
+use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
 
 /// What a connection may still send while it is closed: twice the largest body.

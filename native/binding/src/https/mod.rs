@@ -1,8 +1,8 @@
 //! DNS over HTTPS (RFC 8484): threads that speak TLS, HTTP/2 and HTTP/1.1 through libraries, and answer by the flow.
 //!
 //! Knows: `thread` accepts and looks at the time, `connection` is one client's, `life` its way from the handshake to
-//! its end, `service` one request, `desk` answers a query, `waiting` has those that wait; `guarded_io`, `turnstile`
-//! and `counts` are what the libraries leave to us.  Does not know: why an answer is what it is.
+//! its end, `service` one request, `desk` answers a query, `waiting` has those that wait; `guarded_io` and
+//! `turnstile` are what the libraries leave to us.  Does not know: why an answer is what it is.
 //! Theory: rustls, hyper and h2 under tokio's one-threaded runtime; each thread has its own listening sockets and
 //! connections, and shares with others what the threads of TCP and TLS share.
 
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 mod answer_body;
 mod connection;
-mod counts;
 mod desk;
 mod executor;
 mod guarded_io;
@@ -20,7 +19,6 @@ mod thread;
 mod turnstile;
 mod waiting;
 
-pub use counts::HttpsCounts;
 pub use thread::run;
 
 /// For a handshake, from the connection on.

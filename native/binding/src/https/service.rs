@@ -25,7 +25,7 @@ use super::connection::{Connection, Lent};
 use super::desk::Answering;
 use super::waiting::LateAnswer;
 use super::BODY_TIME;
-use crate::streams::StreamAnswer;
+use crate::stream_state::StreamAnswer;
 
 /// There is no answer, and never will be: a stream is reset, a connection of HTTP/1.1 closed.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ enum State {
     Refused(Refusal),
     Body(Reading),
     Query(Bytes),
-    Waiting(LateAnswer, Lent),
+    Waiting { late: LateAnswer, _lent: Lent },
     Over,
 }
 
@@ -117,7 +117,7 @@ impl Future for Reply {
                             return Poll::Ready(Ok(reply.answered(answer)));
                         }
                         Answering::Later(late) => {
-                            State::Waiting(late, Lent::new(&reply.connection, octets.len()))
+                            State::Waiting { late, _lent: Lent::new(&reply.connection, octets.len()) }
                         }
                         Answering::Nothing => return reply.nothing(),
                         Answering::Defect => {
@@ -126,7 +126,7 @@ impl Future for Reply {
                         }
                     }
                 }
-                State::Waiting(late, _) => match ready!(Pin::new(late).poll(context)) {
+                State::Waiting { late, .. } => match ready!(Pin::new(late).poll(context)) {
                     StreamAnswer::Message(answer) => {
                         reply.state = State::Over;
                         return Poll::Ready(Ok(reply.answered(answer.into())));
@@ -207,7 +207,14 @@ struct Reading {
 
 impl Reading {
     fn new(connection: &Rc<Connection>, body: Incoming) -> Reading {
-        Reading { connection: Rc::clone(connection), body, first: Bytes::new(), all: Vec::new(), timer: None, held: 0 }
+        Reading {
+            connection: Rc::clone(connection),
+            body,
+            first: Bytes::new(),
+            all: Vec::new(),
+            timer: None,
+            held: 0,
+        }
     }
 
     /// Ready with the query; or with a refusal, or none if the client has gone.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::future::{poll_fn, Future};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
@@ -28,18 +28,19 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use super::connection::Connection;
-use super::counts::HttpsCounts;
 use super::desk::Desk;
 use super::executor::Caught;
 use super::life::live;
 use super::turnstile::Turnstile;
 use super::{ACCEPT_PAUSE, LOOK_TIME};
 use crate::counters::add;
+use crate::https_counts::HttpsCounts;
+use crate::mailbox::{SIGNAL_NEWS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
-use crate::shared::{Shared, SIGNAL_NEWS, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
-use crate::streams::{StreamBounds, StreamDrop, StreamNews, StreamThread};
-use crate::sys::{monotonic, run_promptly};
+use crate::stream_state::{StreamBounds, StreamDrop, StreamNews, StreamThread};
+use crate::sys::{duplicate, monotonic, run_promptly};
 use crate::tls::ALPN_HTTPS;
 use crate::tls_counts::{TlsCounts, TlsFailure};
 
@@ -172,7 +173,9 @@ impl Thread {
     /// Until it is told to stop.
     async fn serve(self: &Rc<Self>) -> io::Result<()> {
         let mut acceptors = self.acceptors()?;
-        let bell = AsyncFd::with_interest(Bell(self.own().letters.mailbox.wakeup.as_raw_fd()), Interest::READABLE)?;
+        let bell = duplicate(self.own().letters.mailbox.wakeup.as_raw_fd())?;
+        // SAFETY: it owns the descriptor, which so is open, and the same, as long as it lives.
+        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) }?;
         let mut keeper = pin!(self.turnstile.keep());
         let mut clock = pin!(self.look_at_time());
         let mut is_reading = true;
@@ -263,8 +266,7 @@ impl Thread {
         let handle = self.connections.borrow_mut().put(None);
         let registered = Registered { thread: Rc::clone(self), handle };
         let bits = handle.to_bits();
-        let holder =
-            Holder { thread: self.number, connection: bits as u32, generation: (bits >> 32) as u32 };
+        let holder = Holder { thread: self.number, connection: bits as u32, generation: (bits >> 32) as u32 };
         let place = match self.limits().take(address, Transport::Https, holder, now) {
             Ok(taken) => {
                 self.let_go(taken.yielding);
@@ -319,13 +321,4 @@ impl Drop for Registered {
 
 fn handle_of(holder: Holder) -> Handle {
     Handle::from_bits(u64::from(holder.generation) << 32 | u64::from(holder.connection))
-}
-
-/// The descriptor by which others wake the thread; it is theirs.
-struct Bell(RawFd);
-
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use resolver_core::flow::StreamRoute;
 
 use crate::slab::{Handle, Slab};
-use crate::streams::StreamAnswer;
+use crate::stream_state::StreamAnswer;
 
 #[derive(Default)]
 struct Seat {
@@ -67,7 +67,12 @@ impl LateAnswer {
     /// The way to it, for a thread of this number.
     pub fn route(&self, thread: u16) -> StreamRoute {
         let bits = self.handle.to_bits();
-        StreamRoute { thread, connection: bits as u32, generation: (bits >> 32) as u32, request: self.seat.number }
+        StreamRoute {
+            thread,
+            connection: bits as u32,
+            generation: (bits >> 32) as u32,
+            request: self.seat.number,
+        }
     }
 }
 

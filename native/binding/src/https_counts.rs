@@ -54,6 +54,9 @@ impl HttpsCounts {
 
     /// Every reason why connections were cut, and how often.
     pub fn cut_rows(&self) -> Vec<(&'static str, u64)> {
-        Cut::ALL.iter().map(|&reason| (reason.label(), self.cut[reason as usize].load(Ordering::Relaxed))).collect()
+        Cut::ALL
+            .iter()
+            .map(|&reason| (reason.label(), self.cut[reason as usize].load(Ordering::Relaxed)))
+            .collect()
     }
 }
