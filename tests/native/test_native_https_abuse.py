@@ -296,7 +296,7 @@ def test_octets_that_are_no_handshake_end_it_and_are_counted(
         assert closes(sock)
     # Whoever comes behind it is served when it is counted.
     play.http2().close()
-    failures = dict(play.plane.tls_failures())
+    failures = dict(play.plane.handshakes()[1])
     assert (failures["garbage"], sum(failures.values())) == (1, 1)
     assert play.counter("tls_failed") == 1
 
@@ -309,7 +309,7 @@ def test_garbage_in_the_middle_of_a_handshake_ends_it(play: HttpsPlay) -> None:
         assert closes(sock)
     # Whoever comes behind it is served when it is counted.
     play.http2().close()
-    failures = dict(play.plane.tls_failures())
+    failures = dict(play.plane.handshakes()[1])
     assert (failures["garbage"], sum(failures.values())) == (1, 1)
 
 
@@ -321,7 +321,7 @@ def test_a_client_that_does_not_trust_us_is_counted(play: HttpsPlay) -> None:
             strict.wrap_socket(sock, server_hostname="dns.example")
     other = play.http2()
     other.close()
-    assert dict(play.plane.tls_failures())["alert"] == 1
+    assert dict(play.plane.handshakes()[1])["alert"] == 1
 
 
 def test_a_hello_may_come_octet_by_octet(play: HttpsPlay) -> None:
@@ -337,7 +337,7 @@ def test_a_connection_that_says_nothing_is_counted_when_it_goes(play: HttpsPlay)
     other = play.http2()
     assert other.response(other.get(PRINTER)).status == 200
     other.close()
-    assert dict(play.plane.tls_failures())["closed"] == 1
+    assert dict(play.plane.handshakes()[1])["closed"] == 1
 
 
 def test_places_are_bounded_and_come_back(ads_image: Path) -> None:
@@ -358,7 +358,7 @@ def test_handshakes_of_one_client_are_bounded(ads_image: Path) -> None:
         held = [play.http2(), play.http2()]
         with pytest.raises((ConnectionError, ssl.SSLError)):
             play.http2()
-        assert dict(play.plane.tls_failures())["limit"] == 1
+        assert dict(play.plane.handshakes()[1])["limit"] == 1
         assert play.counter("tls_handshakes_per_s_per_client_max") == 1
         for client in held:
             client.close()

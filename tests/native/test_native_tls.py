@@ -100,7 +100,7 @@ def test_a_session_goes_on_after_a_swap(play: HttpsPlay) -> None:
     again, is_reused = session(first)
     assert is_reused
     assert again is not None
-    sessions = {row[:4]: row[4] for row in play.plane.tls_sessions()}
+    sessions = {row[:4]: row[4] for row in play.plane.handshakes()[0]}
     assert sum(count for row, count in sessions.items() if row[0] == "https" and row[3]) == 1
 
 
@@ -145,7 +145,7 @@ def test_versions_before_1_2_and_old_suites_are_refused(play: HttpsPlay) -> None
         command = [openssl, "s_client", "-connect", f"127.0.0.1:{play.port}", version, "-cipher", ciphers]
         spoken = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=10)
         assert spoken.returncode != 0
-    failures = dict(play.plane.tls_failures())
+    failures = dict(play.plane.handshakes()[1])
     assert (failures["version"], failures["parameters"]) == (1, 1)
 
 
@@ -157,14 +157,14 @@ def test_1_2_is_spoken_with_a_modern_suite(play: HttpsPlay) -> None:
         cipher = sock.cipher()
         assert cipher is not None
         assert cipher[0].startswith("ECDHE-ECDSA-")
-    sessions = [row for row in play.plane.tls_sessions() if row[4]]
+    sessions = [row for row in play.plane.handshakes()[0] if row[4]]
     assert [row[:2] for row in sessions] == [("https", "1.2")]
 
 
 def test_another_protocol_is_refused(play: HttpsPlay) -> None:
     with pytest.raises(ssl.SSLError):
         connect(play.port, "spdy/1")
-    assert dict(play.plane.tls_failures())["protocol"] == 1
+    assert dict(play.plane.handshakes()[1])["protocol"] == 1
 
 
 def test_the_hybrid_group_is_agreed_with_clients_that_offer_it(play: HttpsPlay) -> None:
@@ -180,11 +180,11 @@ def test_the_hybrid_group_is_agreed_with_clients_that_offer_it(play: HttpsPlay) 
         check=True,
         timeout=10,
     )
-    assert [row[2] for row in play.plane.tls_sessions() if row[4]] == ["x25519mlkem768"]
+    assert [row[2] for row in play.plane.handshakes()[0] if row[4]] == ["x25519mlkem768"]
 
 
 def test_every_label_is_there_at_0(play: HttpsPlay) -> None:
-    sessions = play.plane.tls_sessions()
+    sessions = play.plane.handshakes()[0]
     assert len(sessions) == len({row[:4] for row in sessions}) == 2 * 2 * 6 * 2
     assert all(row[4] == 0 for row in sessions)
-    assert all(count == 0 for _, count in play.plane.tls_failures())
+    assert all(count == 0 for _, count in play.plane.handshakes()[1])
