@@ -55,6 +55,9 @@ WINDOW_OCTETS: Final = MESSAGE_OCTETS_MAX + 1
 CLOSED_STREAMS_KEPT: Final = 256
 """Streams of which the library remembers how they ended; it would keep 65,536 for each connection."""
 
+GOAWAY_OCTETS: Final = 17
+"""Of the frame that ends a connection, as the library and we write it."""
+
 _NO_LIMIT: Final = 1 << 30
 
 
@@ -93,6 +96,8 @@ class Http2Session:
         self._waiting: set[int] = set()
         """Requests without an answer."""
         self._unsent: dict[int, _Unsent] = {}
+        self._draining: dict[int, float] = {}
+        """Answered requests whose clients have not ended them -> since when."""
         self._answered = 0
         self._taken_back = 0
         self._highest = 0
@@ -134,6 +139,10 @@ class Http2Session:
         return bool(self._unsent)
 
     @property
+    def _open(self) -> int:
+        return len(self._coming) + len(self._waiting) + len(self._unsent) + len(self._draining)
+
+    @property
     def held_octets(self) -> int:
         """See `http.HttpSession`."""
         held = sum(len(coming.body) for coming in self._coming.values())
@@ -150,10 +159,13 @@ class Http2Session:
             self._end_by(broken.reason, self._meter.block_stream)
             raise
         except DenialOfServiceError:
+            # The library has said so already, in a frame that would end the connection before the status.
+            self._spoken += self._h2.data_to_send()[:-GOAWAY_OCTETS]
             self._end_by(HEADERS, int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF)
             raise HttpBroken(HEADERS) from None
         except ProtocolError:
             # The library has said so to the client.
+            self._forget_all()
             raise HttpBroken(BROKEN) from None
         arrived: list[Arrived] = []
         for event in events:
@@ -174,7 +186,7 @@ class Http2Session:
             self._unsent[stream] = _Unsent(message, now)
             self._send(stream, now)
         else:
-            self._want_no_more_of(stream)
+            self._drain(stream, now)
 
     def reset(self, request: HttpRequest) -> bool:
         """See `http.HttpSession`."""
@@ -183,6 +195,9 @@ class Http2Session:
             self._answered += 1
             self._h2.reset_stream(request.stream, ErrorCodes.CANCEL)
         return True
+
+    def stop(self) -> None:
+        """See `http.HttpSession`.  Some clients take no answer behind the frame that says so: it is last."""
 
     def end(self) -> None:
         """See `http.HttpSession`."""
@@ -195,9 +210,11 @@ class Http2Session:
         """See `http.HttpSession`."""
         stalled = [stream for stream, coming in self._coming.items() if now - coming.since > STALL_S]
         stalled += [stream for stream, unsent in self._unsent.items() if now - unsent.since > STALL_S]
+        stalled += [stream for stream, since in self._draining.items() if now - since > STALL_S]
         for stream in stalled:
             self._coming.pop(stream, None)
             self._unsent.pop(stream, None)
+            self._draining.pop(stream, None)
             self._h2.reset_stream(stream, ErrorCodes.CANCEL)
         return len(stalled)
 
@@ -224,7 +241,7 @@ class Http2Session:
 
     def _begin(self, event: RequestReceived, arrived: list[Arrived], now: float) -> None:
         stream = event.stream_id or 0
-        is_full = len(self._coming) + len(self._waiting) + len(self._unsent) >= self._streams_max
+        is_full = self._open >= self._streams_max
         if is_full or self.is_over:
             self.refused += is_full
             self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
@@ -256,10 +273,14 @@ class Http2Session:
     def _add(self, event: DataReceived, arrived: list[Arrived]) -> None:
         stream = event.stream_id or 0
         coming = self._coming.get(stream)
-        if event.flow_controlled_length:
-            self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
+        octets = event.flow_controlled_length
         if coming is None:
+            if octets:
+                # Of the connection alone: its stream is to come to an end.
+                self._h2.increment_flow_control_window(octets)
             return
+        if octets:
+            self._h2.acknowledge_received_data(octets, stream)
         coming.body += event.data or b""
         if len(coming.body) > MESSAGE_OCTETS_MAX:
             del self._coming[stream]
@@ -267,6 +288,7 @@ class Http2Session:
             arrived.append(Arrived(coming.request, b"", refusal_of_body(len(coming.body))))
 
     def _complete(self, stream: int, arrived: list[Arrived]) -> None:
+        self._draining.pop(stream, None)
         coming = self._coming.pop(stream, None)
         if coming is None:
             return
@@ -280,6 +302,7 @@ class Http2Session:
         was_open |= stream in self._waiting
         self._waiting.discard(stream)
         self._unsent.pop(stream, None)
+        self._draining.pop(stream, None)
         if was_open:
             self._taken_back += 1
             if self._taken_back > RESETS_MAX + self._answered:
@@ -300,18 +323,27 @@ class Http2Session:
             h2.send_data(stream, part, end_stream=not unsent.octets)
             if not unsent.octets:
                 del self._unsent[stream]
-                self._want_no_more_of(stream)
+                self._drain(stream, now)
                 return
 
-    def _want_no_more_of(self, stream: int) -> None:
-        """The answer is given; what may still come of the request is nobody's business (RFC 9113 §8.1)."""
+    def _drain(self, stream: int, now: float) -> None:
+        """The answer is sent; what may still come of the request is nobody's business.
+
+        RFC 9113 §8.1 has a reset for it, over which older clients (curl 7.88) forget the answer.
+        """
         known = self._h2.streams.get(stream)
         if known is not None and not known.closed:
-            self._h2.reset_stream(stream, ErrorCodes.NO_ERROR)
+            self._draining[stream] = now
+
+    def _forget_all(self) -> None:
+        """Nothing can be answered any more."""
+        self.is_over = True
+        for known in (self._coming, self._waiting, self._unsent, self._draining):
+            known.clear()
 
     def _end_by(self, reason: str, stream: int) -> None:
         """Say why the connection ends; a request with too many headers gets its status, too."""
-        self.is_over = True
+        self._forget_all()
         self._spoken += self._h2.data_to_send()
         if reason == HEADERS and stream:
             # The library has no such stream.  0x08: the name `:status`, its value as it stands (RFC 7541
