@@ -115,8 +115,8 @@ class NativeEngine:
         self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(workers)]
         self.stream_threads = workers
         self._streams: list[list[StreamListener]] = [[] for _ in range(2 * workers)]
-        """Of each thread with streams: the listeners of its sockets, which accept only in its place.  The later
-        half is for HTTPS, which has threads of its own."""
+        """Of each thread with streams: the listeners of its sockets, which accept only in its place.  The
+        later half is for HTTPS, which has threads of its own."""
         self._certificates: list[tuple[bytes, bytes]] = []
         self._limits = settings.limits
         self._plane: OwnPlane | None = None
@@ -154,7 +154,7 @@ class NativeEngine:
         self._streams[thread + self.stream_threads if is_https else thread].append(listener)
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
-        """Serve these pairs of PEM chain and PEM key from now on.  Raises ValueError; nothing is changed then.
+        """Serve these pairs of PEM chain and PEM key from now on.  Raises ValueError: nothing is changed.
 
         Before the start they are only noted; if they are no good, it is the start that fails.
         """
