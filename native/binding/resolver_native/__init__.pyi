@@ -340,6 +340,8 @@ class Plane:
         idle_s: float = 10.0,
         handshakes_per_s_max: int = 1000,
         handshakes_per_client_max: int = 100,
+        https_streams_max: int = 100,
+        https_header_octets_max: int = 16_384,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -354,11 +356,13 @@ class Plane:
         all the threads' records that wait together, where records are kept.
 
         `streams`: thread by thread, the bound and listening sockets whose connections it serves: number of
-        the transport (1 TCP, 2 TLS), descriptor.  They stay the caller's, and must not block.  Each of these
-        threads has its own, of one address with SO_REUSEPORT.  `stream_memo_octets`: of their memos together.
+        the transport (1 TCP, 2 TLS, 3 HTTPS), descriptor.  They stay the caller's, and must not block.  Each
+        of these threads has its own, of one address with SO_REUSEPORT; one for HTTPS has no others.
+        `stream_memo_octets`: of their memos together.
         The rest bounds what all connections have: how many there are, those of one client (IPv6: of one
         /64), the octets they hold, seconds for which one may be quiet in an empty house, TLS sessions that
-        begin in a second, those of one client.
+        begin in a second, those of one client, open requests of one HTTP/2 connection, octets of one
+        request's headers.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets or another transport.
         """
 
@@ -423,6 +427,9 @@ class Plane:
 
     def upstream_reports(self) -> list[_UpstreamReport]:
         """What became of queries to upstreams since the last call."""
+
+    def https_refusals(self) -> list[tuple[int, int]]:
+        """Statuses other than 200 that requests over HTTPS got, and how often."""
 
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
