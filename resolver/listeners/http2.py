@@ -272,8 +272,11 @@ class Http2Session:
             self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
             return
         self._highest = stream
-        headers = event.headers
+        headers = event.headers or []
         named = dict(headers)
+        if not _is_proper(headers, named):
+            self._end_by(BROKEN, 0)
+            raise HttpBroken(BROKEN)
         method, length = named.get(b":method", b""), named.get(b"content-length")
         request = HttpRequest(stream, method == b"HEAD", headers)
         asked = (
