@@ -21,7 +21,7 @@ from resolver.publishing.image_store import ImageStore, LastGood, hash_file
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.publishing.recorder import Applied, record
 from resolver.wire.names import name_from_text as n
-from tests.publishing.test_publisher import HandClock
+from tests.support.publisher_rig import HandClock
 
 REAL = (Path(__file__).parents[2] / "blocklist.yaml").read_text()
 NOW = 1.7e9
