@@ -123,7 +123,7 @@ def _who(generation: Generation) -> str:
 
 
 def _print_date(date: dict[str, Any]) -> None:
-    print(f"{iso_moment(date['at'])} had come: the same blocklist means something else since")
+    print(f"{_come(date)}: the same blocklist means something else since")
     if "opened" not in date:
         print("what it changed is not known")
         return
@@ -155,7 +155,14 @@ def _date_headline(date: dict[str, Any]) -> str:
         kinds = {kind: names["count"] for kind, names in date.get(part, {}).items() if kind != "words"}
         if kinds:
             said.append(f"{verb} " + ", ".join(counted(count, _NOUNS[kind]) for kind, count in kinds.items()))
-    return f"{iso_moment(date['at'])} had come: {'; '.join(said) or 'nothing opens or closes'}"
+    return f"{_come(date)}: {'; '.join(said) or 'nothing opens or closes'}"
+
+
+def _come(date: dict[str, Any]) -> str:
+    """How the moment came."""
+    if "leapt_from" in date:
+        return f"the clock leapt from {iso_moment(date['leapt_from'])} to {iso_moment(date['at'])}"
+    return f"{iso_moment(date['at'])} had come"
 
 
 def changes_headline(changes: dict[str, Any]) -> str:

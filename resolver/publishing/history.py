@@ -210,7 +210,12 @@ class History:
         with _told(self.path), self._transaction():
             execute = self._connection.execute
             for order_id, at in since.items():
-                execute("INSERT OR IGNORE INTO order_in_force VALUES (?, ?)", (order_id, at))
+                # A clock that was ahead may have noted a later day.
+                execute(
+                    "INSERT INTO order_in_force VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at < at",
+                    (order_id, at),
+                )
             if execute("SELECT count(*) FROM order_in_force").fetchone()[0] > self.orders_max:
                 for (order_id,) in execute("SELECT id FROM order_in_force").fetchall():
                     if order_id not in known:

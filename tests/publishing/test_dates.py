@@ -41,8 +41,9 @@ def test_coming_date_swaps_a_table_over_the_same_image(
         assert publisher.status.generation == 3 and not stage.blocks("beta")
 
     play(stage, story)
-    assert "judged again; in force from now on: alpha" in caplog.text
-    assert "judged again; no longer in force: beta" in caplog.text
+    # Once each.
+    come = [line for line in caplog.messages if "come" in line or "judged" in line]
+    assert len(come) == 2 and come[0].endswith(": alpha") and come[1].endswith(": beta")
 
 
 PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
@@ -153,16 +154,14 @@ def test_a_date_that_passes_is_one_log_line_and_one_entry_for_the_record(
 ) -> None:
     noon(stage)
     ordered(stage, "until: 2020-09-14")
-    turns: list[float] = []
 
     async def story(publisher: Publisher) -> None:
-        publisher._on_turn = lambda inputs, counts, turn: turns.append(turn.at)
         assert stage.blocks("alpha")
         stage.clock.advance(DAY_S)
         assert not stage.blocks("alpha")
 
     play(stage, story)
-    assert turns == [1.6e9 - (1.6e9 % DAY_S) + DAY_S]
+    assert [turn.at for turn in stage.turns] == [1.6e9 - (1.6e9 % DAY_S) + DAY_S]
     [line] = logged(caplog, "has come")
     assert "ends: order two; not blocked any more: 1 exchange, 1 domain: alpha" in line
     [ahead] = logged(caplog, "in 1 day")
@@ -295,3 +294,175 @@ def test_the_reloads_log_says_what_is_not_blocked_any_more(
     play(stage, story)
     [line] = logged(caplog, "blocked now are not blocked after this")
     assert line == ("new policy in force: 1 exchange, 1 domain blocked now are not blocked after this: beta")
+
+
+YEARS_S = 24 * 365 * DAY_S
+
+
+def test_a_board_whose_clock_starts_in_2050_says_loudly_what_that_opens(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+    play(stage, nothing)
+    caplog.clear()
+    stage.clock.wall_ahead += YEARS_S
+
+    async def story(publisher: Publisher) -> None:
+        assert not stage.blocks("alpha")
+        assert publisher.dates.wall.doubt() == "ahead" and "2044" in publisher.dates.wall.remark()
+
+    play(stage, story)
+    [line] = logged(caplog, "the clock leapt from 2020-09-13")
+    assert "ends: order two; not blocked any more: 1 exchange, 1 domain: alpha" in line
+    [doubted] = [record for record in caplog.records if "THE CLOCK IS DOUBTED" in record.getMessage()]
+    assert doubted.levelno == logging.ERROR
+    [turn] = stage.turns
+    assert turn.leapt_from is not None and turn.at - turn.leapt_from == pytest.approx(YEARS_S, abs=60)
+
+
+def test_the_right_clock_is_believed_after_one_that_was_far_ahead_and_what_closes_is_told(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+    play(stage, nothing)
+    stage.clock.wall_ahead += YEARS_S
+    for _ in range(2):
+
+        async def edited(publisher: Publisher) -> None:
+            # A policy put in force meanwhile, and a day that passes, hold the clock to nothing.
+            ordered(stage, f"until: 2021-01-01, due: 2021-02-{len(stage.published):02}")
+            assert await publisher.reload_if_changed()
+            stage.clock.advance(2 * DAY_S)
+
+        play(stage, edited)
+    stage.clock.wall_ahead -= YEARS_S
+    caplog.clear()
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("alpha") and publisher.dates.wall.remark() == ""
+
+    play(stage, story)
+    [line] = logged(caplog, "the clock leapt from 20")
+    assert "begins: order two; blocked from then on: 1 exchange, 1 domain: alpha" in line
+    assert logged(caplog, "DOUBTED") == []
+
+
+def test_a_leap_is_told_where_it_happens_while_the_server_runs_and_undone_likewise(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+
+    async def story(publisher: Publisher) -> None:
+        stage.clock.wall_ahead += YEARS_S
+        stage.clock.advance(CHECK_S)
+        assert not stage.blocks("alpha") and len(logged(caplog, "THE CLOCK IS DOUBTED")) == 1
+        stage.clock.wall_ahead -= YEARS_S
+        stage.clock.advance(CHECK_S)
+        assert stage.blocks("alpha") and len(logged(caplog, "the clock is believed again")) == 1
+
+    play(stage, story)
+    assert [len(turn.opened) - len(turn.closed) for turn in stage.turns] == [1, -1]
+    assert all(turn.leapt_from for turn in stage.turns)
+
+
+def test_a_first_start_decades_after_the_installation_is_doubted(stage: Stage) -> None:
+    ordered(stage, "until: 2021-01-01")
+    stage.earliest = stage.clock.wall()
+    stage.clock.wall_ahead += YEARS_S
+    play(stage, nothing)
+    stage.clock.wall_ahead -= YEARS_S
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("alpha") and publisher.dates.wall.remark() == ""
+
+    play(stage, story)
+
+
+def test_a_server_that_was_off_for_weeks_is_not_doubted_nor_one_that_runs_for_years(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+
+    async def story(publisher: Publisher) -> None:
+        for _ in range(400):
+            stage.clock.seconds += DAY_S
+            stage.clock.advance(CHECK_S)
+            await asyncio.sleep(0)
+
+    play(stage, story)
+    stage.clock.wall_ahead += 30 * DAY_S
+    play(stage, nothing)
+    assert logged(caplog, "DOUBTED") == []
+    assert len(logged(caplog, "2021-01-01 has come")) == 1
+
+
+def test_a_clock_that_a_time_service_sets_is_believed_there_and_back(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+    play(stage, nothing)
+    stage.clock_is_set = True
+    stage.clock.wall_ahead += YEARS_S
+    play(stage, nothing)
+    assert logged(caplog, "DOUBTED") == []
+    stage.clock.wall_ahead -= YEARS_S
+
+    async def story(publisher: Publisher) -> None:
+        assert stage.blocks("alpha") and publisher.dates.wall.remark() == ""
+
+    play(stage, story)
+    assert len(logged(caplog, "which it said before, was a mistake")) == 1
+    # And what it was held to is no more, whoever sets it.
+    stage.clock_is_set = False
+    play(stage, story)
+
+
+def test_a_note_that_was_wrong_by_days_is_over_after_as_many_days(stage: Stage) -> None:
+    noon(stage)
+    ordered(stage, "until: 2021-01-01")
+    stage.clock.wall_ahead += 20 * DAY_S
+    play(stage, nothing)
+    stage.clock.wall_ahead -= 20 * DAY_S
+
+    async def story(publisher: Publisher) -> None:
+        assert publisher.dates.wall.doubt() == "behind"
+        ordered(stage, "until: 2021-01-01, due: 2021-02-01")
+        assert await publisher.reload_if_changed()
+        stage.clock.advance(20 * DAY_S)
+        assert publisher.dates.wall.doubt() == ""
+
+    play(stage, story)
+
+
+def test_dates_that_passed_while_the_server_was_off_are_told_though_the_file_changed(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2020-09-14")
+    play(stage, nothing)
+    stage.applied = 0
+    stage.clock.wall_ahead += 3 * DAY_S
+    stage.write(entry("beta"))
+    play(stage, nothing)
+    [line] = logged(caplog, "2020-09-14 has come: ends: order two")
+    assert "not blocked any more: 1 exchange, 1 domain: alpha" in line
+    assert [turn.at for turn in stage.turns] == [1.6e9 - (1.6e9 % DAY_S) + DAY_S]
+    assert stage.applied == 2, "what served then, in case nobody recorded it, and what serves now"
+
+
+def test_dates_that_passed_are_told_by_what_serves_where_what_served_is_lost(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon(stage)
+    ordered(stage, "until: 2020-09-14")
+    play(stage, nothing)
+    for image in (stage.state / "images").glob("*.policy"):
+        image.write_bytes(b"")
+    stage.clock.wall_ahead += 3 * DAY_S
+    play(stage, nothing)
+    assert len(logged(caplog, "2020-09-14 has come: ends: order two")) == 1

@@ -6,16 +6,18 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resolver.policy.policy import Policy
 from resolver.problems import Problem
-from resolver.publishing.compiled import Compiled
+from resolver.publishing.compiled import Compiled, InputFile
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.publisher import (
     Publisher,
 )
+from resolver.publishing.timetable import Turn
 from resolver.wire.names import name_from_text as n
 
 HEAD = """\
@@ -86,6 +88,10 @@ class Stage:
         self.serial = 0
         self.number_in_history = 0
         self.with_state = False
+        self.clock_is_set = False
+        self.earliest = 0.0
+        self.turns: list[Turn] = []
+        self.applied = 0
 
     def write(self, *entries: str, rest: str = "") -> None:
         self.blocklist.write_text(HEAD + "".join(entries) + rest)
@@ -113,7 +119,14 @@ class Stage:
             compile_policy=self.compile,
             watch=False,
             number_in_history=lambda: self.number_in_history,
+            earliest=self.earliest,
+            clock_is_set=lambda: self.clock_is_set,
+            on_applied=self._on_applied,
+            on_turn=lambda inputs, counts, turn: self.turns.append(turn),
         )
+
+    def _on_applied(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
+        self.applied += 1
 
     def blocks(self, label: str) -> bool:
         return self.published[-1].everybody.judge_name(n(f"{label}.example"), self.clock.now()).is_blocked
