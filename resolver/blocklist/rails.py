@@ -15,7 +15,9 @@ from resolver.blocklist.rules import ListSpec
 from resolver.problems import Problem
 
 LIST_RULES_MIN = 1000
-"""Smaller lists, before and after, may change as they like."""
+"""Smaller lists, before and after, may grow as they like."""
+LIST_FALL_MIN = 10
+"""Fewer names may go from a list at once, whatever part of it they are."""
 
 FORCE_HINT = "if you mean it, run: exchange-resolver apply --force --reason '...'"
 
@@ -31,12 +33,16 @@ def list_problems(
         count = counts.get(spec.name, 0)
         if count == 0:
             problems.append(_empty(spec))
-        elif (before := served.get(spec.name)) is not None and max(before, count) > LIST_RULES_MIN:
-            change = count - before
-            # An empty list that fills is no accident.
-            if before and abs(change) * 100 > before * spec.change_max_percent:
-                problems.append(_changed(spec, before, count))
+        elif changes_too_much(before := served.get(spec.name, 0), count, spec.change_max_percent):
+            problems.append(_changed(spec, before, count))
     return problems
+
+
+def changes_too_much(before: int, now: int, percent: int) -> bool:
+    """Whether a list of `before` names may not have `now` names unasked; an empty one that fills may."""
+    if abs(now - before) * 100 <= before * percent or not before:
+        return False
+    return before - now >= LIST_FALL_MIN or max(before, now) > LIST_RULES_MIN
 
 
 def shrunk_lists(

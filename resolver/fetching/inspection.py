@@ -15,7 +15,7 @@ from pathlib import Path
 import xxhash
 
 from resolver.blocklist.downloads import DownloadedList
-from resolver.blocklist.rails import LIST_RULES_MIN
+from resolver.blocklist.rails import changes_too_much
 from resolver.blocklist.registers import RegisterFormat
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.known_names.protected import built_in_protected
@@ -67,7 +67,7 @@ def check_change(wanted: DownloadedList, before: int, now: int) -> None:
     Raises FetchFailed (CHANGED_TOO_MUCH).  `before`: of the copy that is here; 0: there is none.
     """
     percent = wanted.change_max_percent
-    if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
+    if not changes_too_much(before, now, percent):
         return
     verb = "shrank" if now < before else "grew"
     raise FetchFailed(

@@ -191,7 +191,8 @@ def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Prob
     if old is None:
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    fall = find_fall(old, blocklist, task.now, conceal=task.conceal)
+    sizes = ImageStore(task.state_dir).list_sizes() if task.state_dir is not None else {}
+    fall = find_fall(old, blocklist, task.now, sizes=sizes, conceal=task.conceal)
     compiled.losses = fall.lines()
     return fall.problems(str(blocklist.path))
 
