@@ -94,7 +94,8 @@ def _print_generation(generation: Generation) -> None:
     print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
     if generation.reason:
-        print(f"forced      {generation.reason}")
+        against = generation.changes.get("forced_against")
+        print(f"forced      {generation.reason}{f' (against generation {against})' if against else ''}")
     if rollback := generation.changes.get("rollback"):
         remark = f" ({rollback['remark']})" if rollback["remark"] else ""
         print(f"rollback    to generation {rollback['to']}{remark}")

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import Mode, RuleForm
 from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
-from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
+from resolver.publishing.approvals import Approval, approvals_of, approvals_path, content_hash, decisive
 from resolver.publishing.believed import believed_time
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
@@ -154,12 +155,15 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
-        approvals = approvals_of(state_dir, compiled.own_inputs)
+        approvals, lapsed = approvals_of(state_dir, compiled.own_inputs, ImageStore(state_dir).served())
         compiled.approval = decisive(approvals)
+        compiled.granted = [approval.id for approval in approvals if approval.is_forced]
         is_approved = force or any(approval.is_forced for approval in approvals)
         # Sizes of lists are approved together with the lists.
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
+        if has_errors(problems) and not is_approved and lapsed:
+            problems = [*problems, _lapsed(blocklist_path, lapsed[-1])]
     compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += [*date_problems(blocklist, now), *secret_problems(blocklist.lists)]
     if has_errors(compiled.problems):
@@ -176,6 +180,16 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
         _keep_text(compiled.image, octets)
         compiled.losses += shrunk_lists(blocklist.lists, compiled.counts["per_list"], served)
         compiled.losses += _lost_records(blocklist, compiled.image, task.state_dir)
+
+
+def _lapsed(path: Path, approval: Approval) -> Problem:
+    """Say why what somebody forced once is held against the rails again."""
+    day = datetime.fromtimestamp(approval.at, UTC).strftime("%Y-%m-%d")
+    message = (
+        f"{approval.who} forced this text on {day}, against what served then; something else has served "
+        f"since, so that counts no more (their reason: {approval.reason})"
+    )
+    return Problem(str(path), 0, message, "warning")
 
 
 def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Problem]:

@@ -38,6 +38,7 @@ from resolver.publishing.image_store import (
     Stamp,
     open_image,
     replaced_outside,
+    serial_after,
     stamps_as_read,
     stamps_of,
 )
@@ -325,8 +326,16 @@ class Publisher:
         return LastGood(compiled.key, tuple(compiled.inputs), self._paths), image
 
     async def _remember(self, compiled: Compiled) -> None:
-        note = LastGood(compiled.key, tuple(compiled.inputs), self._paths)
+        inputs = tuple(compiled.inputs)
         try:
+            before = await asyncio.to_thread(self._store.last_good)
+            note = LastGood(
+                compiled.key,
+                inputs,
+                self._paths,
+                serial_after(before, self._state_dir, inputs),
+                tuple(compiled.granted),
+            )
             await asyncio.to_thread(self._store.remember, note)
         except OSError as error:
             problem = Problem(str(self._state_dir), 0, f"cannot note the last good copy: {error}", "warning")

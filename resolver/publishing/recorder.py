@@ -94,7 +94,9 @@ def record(state_dir: Path, applied: Applied) -> int:
         if applied.turned_at is not None:
             return history.add(_turned(applied, applied.turned_at, content, text), text)
         # An approval is for what people edit, not for copies of downloaded lists.
-        approvals = approvals_of(state_dir, edited_files(state_dir, applied.inputs))
+        note = ImageStore(state_dir).last_good()
+        served = note.served if note is not None and note.key == key_of(applied.inputs) else None
+        approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
         # An approval from before the last change is not what made this one.
         since = _last_change(history, applied.at)
         fresh = [entry for entry in approvals if entry.at > since]
@@ -112,7 +114,8 @@ def record(state_dir: Path, applied: Applied) -> int:
             counts=counts,
             changes=_changes(history, before, path, text, counts, applied.at)
             | _record_changes(state_dir, before, counts)
-            | _rollback(fresh),
+            | _rollback(fresh)
+            | _forced(before, fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -210,6 +213,13 @@ def _rollback(fresh: list[Approval]) -> dict[str, Any]:
     if not fresh or not fresh[-1].rolled_back_to:
         return {}
     return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
+
+
+def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
+    """Against which generation the rails were overruled for this one; 0: against none."""
+    if not any(approval.is_forced for approval in fresh):
+        return {}
+    return {"forced_against": 0 if before is None else before.number}
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:

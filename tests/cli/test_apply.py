@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from resolver.cli.app import app
 from resolver.publishing.approvals import read_approvals
-from resolver.publishing.image_store import hash_file
+from resolver.publishing.image_store import ImageStore, LastGood, hash_file
 from resolver.publishing.recorder import Applied, record
 from tests.support.desk import BROKEN, FIRST, FORCIBLE, SECOND, TENFOLD, Desk
 
@@ -219,12 +219,17 @@ def test_apply_and_check_object_to_a_file_that_lost_most_of_what_serves(desk: De
     assert desk.run("check").exit_code == 0
 
 
-def test_rollback_to_what_was_approved_needs_no_second_approval(desk: Desk) -> None:
+def test_rollback_to_what_was_forced_before_asks_again(desk: Desk) -> None:
     desk.blocklist.write_text(FORCIBLE)
     desk.run("apply", "--force", "--reason", "court order 7")
     desk.serve(FORCIBLE)
     desk.serve(FIRST)
-    assert desk.run("rollback", 1).exit_code == 0
+    note = LastGood("0" * 40, (hash_file(desk.blocklist),), (), serial=2)
+    ImageStore(desk.state).remember(note)
+    result = desk.run("rollback", 1)
+    assert result.exit_code == 2 and "court order 7" in result.stderr
+    assert desk.run("rollback", 1, "--reason", "order 7 again").exit_code == 0
+    assert read_approvals(desk.state)[-1].serial == 2
 
 
 def test_rollback_to_what_is_not_known_is_refused(desk: Desk) -> None:
