@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from resolver.blocklist.openings import day_text
 from resolver.blocklist.rules import ListSpec
 from resolver.problems import Problem
 
@@ -36,6 +37,32 @@ def list_problems(
         elif changes_too_much(before := served.get(spec.name, 0), count, spec.change_max_percent):
             problems.append(_changed(spec, before, count))
     return problems
+
+
+def day_list_problems(
+    specs: Iterable[ListSpec],
+    counts: Mapping[str, int],
+    served: Mapping[str, int],
+    base: Mapping[str, int],
+    since: float,
+) -> list[Problem]:
+    """Judge each list that changes further by what it was at `since` (Unix seconds): small steps add up."""
+    problems = []
+    for spec in specs:
+        count, before, then = (sizes.get(spec.name, 0) for sizes in (counts, served, base))
+        goes_on = before < count if then < before else count < before
+        percent = spec.change_max_percent
+        if spec.kind == "check" or not goes_on or changes_too_much(before, count, percent):
+            continue
+        if changes_too_much(then, count, percent):
+            problem = _changed(spec, then, count)
+            problems.append(replace(problem, message=f"{in_steps(since)}{problem.message}"))
+    return problems
+
+
+def in_steps(since: float) -> str:
+    """Begins an objection to what many small steps have come to."""
+    return f"in small steps since {day_text(since)}: "
 
 
 def changes_too_much(before: int, now: int, percent: int) -> bool:

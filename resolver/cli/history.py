@@ -17,7 +17,7 @@ from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
 from resolver.problems import Problem, printable
-from resolver.publishing.history import Generation, HistoryUnusable, open_history
+from resolver.publishing.history import FORCED_AGAINST, Generation, HistoryUnusable, open_history
 from resolver.wire.idn import with_unicode
 
 NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
@@ -94,7 +94,7 @@ def _print_generation(generation: Generation) -> None:
     print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
     if generation.reason:
-        against = generation.changes.get("forced_against")
+        against = generation.changes.get(FORCED_AGAINST)
         print(f"forced      {generation.reason}{f' (against generation {against})' if against else ''}")
     if rollback := generation.changes.get("rollback"):
         remark = f" ({rollback['remark']})" if rollback["remark"] else ""

@@ -37,6 +37,7 @@ from resolver.publishing.approvals import Approval, approvals_of, content_hash, 
 from resolver.publishing.compiled import InputFile, edited_files, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,
+    FORCED_AGAINST,
     TEXT_PLAIN_OCTETS_MAX,
     Generation,
     History,
@@ -219,7 +220,7 @@ def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
     """Against which generation the rails were overruled for this one; 0: against none."""
     if not any(approval.is_forced for approval in fresh):
         return {}
-    return {"forced_against": 0 if before is None else before.number}
+    return {FORCED_AGAINST: 0 if before is None else before.number}
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
