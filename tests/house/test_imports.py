@@ -125,8 +125,9 @@ IMPURE_MODULES = {
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
     "resolver.publishing.compiler",
+    "resolver.publishing.watching",
 }
-"""The publisher watches and swaps; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {
