@@ -20,7 +20,7 @@ from resolver.forwarding.oddities import LetterCase, Oddities
 
 __all__ = ["UNREACHED", "LetterCase", "Oddities", "Scheme", "Upstream"]
 
-Scheme = Literal["udp", "tcp"]
+Scheme = Literal["udp", "tcp", "tls", "https"]
 
 FAILURE_REASONS = (
     "timeout",
@@ -117,7 +117,7 @@ class Upstream:
         """Numeric IPv4 or IPv6 address, without brackets."""
         self.port = port
         self.scheme: Scheme = scheme
-        self.is_stream = scheme == "tcp"
+        self.is_stream = scheme != "udp"
         self.trust_ad = trust_ad
         """Whether the operator vouches for its AD bit: it validates, and the path to it is safe."""
         self.rtt_s: float | None = None
