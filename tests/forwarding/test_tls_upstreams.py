@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -456,7 +457,7 @@ def test_octets_changed_on_the_way_end_the_connection(perform: Perform) -> None:
             await accepted.read()
             # Behind TLS's back: a record that nobody sealed.
             socket = accepted.writer.get_extra_info("socket")
-            socket.send(b"\x17\x03\x03\0\x20" + bytes(32))
+            os.write(socket.fileno(), b"\x17\x03\x03\0\x20" + bytes(32))
             await fake.silent(accepted)
 
         assert await stage.ask(to(await stage.server(changed))) == "stream"
