@@ -7,6 +7,7 @@ to yield to whom (`limits` does), whose turn it is (`turns`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -76,6 +77,7 @@ class StreamListener:
         self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
+        self._is_closed = False
         self._idle_s = idle_s
         self._limits = limits
         self._connections: set[Connection] = set()
@@ -86,6 +88,10 @@ class StreamListener:
     def bound_to(self) -> tuple[str, int]:
         """The address and port it really listens on."""
         return self._bound_to[0], self._bound_to[1]
+
+    def fileno(self) -> int:
+        """The descriptor of its listening socket, for the native plane, which accepts from it instead."""
+        return self._sock.fileno()
 
     @property
     def tls(self) -> TlsSide:
@@ -104,17 +110,39 @@ class StreamListener:
         """Open connections."""
         return len(self._connections)
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return self._server is not None
+
     async def start(self) -> None:
-        """Begin to accept."""
-        self._server = await self.loop.create_server(
-            self._make_connection, sock=self._sock, backlog=TCP_BACKLOG
-        )
-        self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+        """Begin to accept; again after `stop_accepting`."""
+        if self._server is not None or self._is_closed:
+            return
+        # The server closes its descriptor when it stops; the socket is accepted from again then.
+        sock = self._sock.dup()
+        try:
+            self._server = await self.loop.create_server(
+                self._make_connection, sock=sock, backlog=TCP_BACKLOG
+            )
+        except OSError:
+            sock.close()
+            raise
+        if self._sweeper is None:
+            self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+
+    def stop_accepting(self) -> None:
+        """Take no more connections for now; those that are here go on."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
-        if self._server is not None:
-            self._server.close()
+        self.stop_accepting()
+        # Whoever else accepts from the socket takes no more either, and nobody waits in vain to be accepted.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
         for connection in tuple(self._connections):
             connection.end()
 
@@ -122,10 +150,9 @@ class StreamListener:
         """Cut what is left."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._sock.close()
+        self._is_closed = True
+        self.stop_accepting()
+        self._sock.close()
         for connection in tuple(self._connections):
             connection.abort()
 
