@@ -120,7 +120,7 @@ async fn serve_http2(connection: &Rc<Connection>, session: Session) {
     let cut = match (connection.watch().fault(), ended) {
         (Some(Fault::Frames(FrameFault::Control)), _) => Cut::ControlFrames,
         (Some(Fault::Frames(FrameFault::Resets)), _) => Cut::Resets,
-        (_, Err(error)) if !is_of_network(&error) => Cut::Protocol,
+        (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
         _ => return,
     };
     thread.counts().cut(cut);
@@ -164,6 +164,11 @@ async fn serve_http1(connection: &Rc<Connection>, session: Session) {
     };
     if let Some(refusal) = refusal {
         thread.counts().refuse(refusal);
+        match refusal {
+            Refusal::HeadersTooLarge => thread.counts().cut(Cut::Headers),
+            Refusal::BadRequest => thread.counts().cut(Cut::Broken),
+            _ => {}
+        }
     }
     let _ = timeout(LINGER_TIME, close(&mut session)).await;
 }
