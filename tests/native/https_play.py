@@ -40,7 +40,9 @@ def reply(octets: bytes, *, ttl_s: int = 300, addresses: int = 1) -> bytes:
 class HttpsPlay:
     """The plane, and what it reports."""
 
-    def __init__(self, native: Any, image: Path, pairs: list[tuple[bytes, bytes]] | None = None, **bounds: Any) -> None:
+    def __init__(
+        self, native: Any, image: Path, pairs: list[tuple[bytes, bytes]] | None = None, **bounds: Any
+    ) -> None:
         core = native.Core(
             native.Cache(1 << 20),
             allow=LOOPBACK,

@@ -188,7 +188,9 @@ def test_endless_continuations_end_their_connection(play: HttpsPlay) -> None:
 
 def test_a_header_bomb_gets_its_status_and_the_connection_goes_on(play: HttpsPlay) -> None:
     client = play.http2()
-    stream = client.begin("GET", target_of(PRINTER), *(("x", f"{number}" + "a" * 3000) for number in range(8)))
+    stream = client.begin(
+        "GET", target_of(PRINTER), *(("x", f"{number}" + "a" * 3000) for number in range(8))
+    )
     response = client.response(stream)
     assert response.status == 431 or response.reset is not None
     assert client.response(client.get(PRINTER)).status == 200

@@ -114,7 +114,10 @@ def test_a_session_goes_on_after_a_swap(play: HttpsPlay) -> None:
         (lambda one, two: (one[0], one[0]), "certificate 2: has no private key"),
         (lambda one, two: (one[0][:200], one[1]), "certificate 2: is no PEM"),
         (
-            lambda one, two: (one[0], b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+            lambda one, two: (
+                one[0],
+                b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            ),
             "certificate 2: its key is encrypted",
         ),
         (
@@ -141,7 +144,10 @@ def test_no_pair_and_too_many_are_refused(play: HttpsPlay, pairs: list[Pair]) ->
 def test_versions_before_1_2_and_old_suites_are_refused(play: HttpsPlay) -> None:
     openssl = shutil.which("openssl")
     assert openssl is not None
-    for version, ciphers in (("-tls1_1", "ALL:@SECLEVEL=0"), ("-tls1_2", "AES128-SHA:ECDHE-ECDSA-AES128-SHA")):
+    for version, ciphers in (
+        ("-tls1_1", "ALL:@SECLEVEL=0"),
+        ("-tls1_2", "AES128-SHA:ECDHE-ECDSA-AES128-SHA"),
+    ):
         command = [openssl, "s_client", "-connect", f"127.0.0.1:{play.port}", version, "-cipher", ciphers]
         spoken = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=10)
         assert spoken.returncode != 0
@@ -174,7 +180,16 @@ def test_the_hybrid_group_is_agreed_with_clients_that_offer_it(play: HttpsPlay) 
     if "X25519MLKEM768" not in listed.stdout:
         pytest.skip("this OpenSSL does not know the group")
     subprocess.run(
-        [openssl, "s_client", "-connect", f"127.0.0.1:{play.port}", "-alpn", "h2", "-groups", "X25519MLKEM768:X25519"],
+        [
+            openssl,
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{play.port}",
+            "-alpn",
+            "h2",
+            "-groups",
+            "X25519MLKEM768:X25519",
+        ],
         input=b"",
         capture_output=True,
         check=True,

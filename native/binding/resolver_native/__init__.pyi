@@ -115,8 +115,8 @@ _Event: TypeAlias = (
 )
 """A query to answer (octets, address, route, number of the transport); an attempt to go on with; a datagram
 for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended: nothing will come,
-but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same of
-a thread with streams."""
+but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
+of a thread with streams."""
 
 _UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float]
 """Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
