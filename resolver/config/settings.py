@@ -12,9 +12,9 @@ All keys take effect at the next start; only the blocklist's content is reloaded
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from resolver.config.answer_settings import (
     StructuredErrorsSection,
     check_structured_errors,
 )
+from resolver.config.listen_settings import MIB, Limits, Listen, Tls, check_listen
 from resolver.config.recordsinks import (
     KEY_FILE,
     SHOWN_CLIENTS,
@@ -33,25 +34,20 @@ from resolver.config.recordsinks import (
 )
 from resolver.config.settingvalues import (
     Addresses,
-    BootstrapServers,
     CommandWords,
     DomainName,
     Endpoint,
     Endpoints,
-    EndpointText,
     HostNames,
     Languages,
     LineText,
     ListName,
-    Nat64Prefixes,
     Networks,
     PathText,
-    Upstreams,
-    UpstreamServer,
     WebAddress,
-    unserved,
-    unserved_choices,
 )
+from resolver.config.upstream_settings import UpstreamSection, check_upstreams
+from resolver.config.upstream_values import UpstreamServer
 from resolver.config.yamlmodel import Section, build_section, line_of, setting
 from resolver.config.yamlsource import Value, YamlMapping, read_yaml
 from resolver.problems import Findings, Problem
@@ -60,35 +56,6 @@ __all__ = ["DEFAULT_PATHS", "Endpoint", "Settings", "UpstreamServer", "load_sett
 
 DEFAULT_PATHS = (Path("config/resolver.yaml"), Path("/etc/exchange-resolver/resolver.yaml"))
 """Where settings are looked for, in this order, when nobody says."""
-
-MIB = 1024 * 1024
-"""Octets in the unit of every `*_mb` key."""
-
-_NO_TLS = unserved("DNS over TLS is not served by this version")
-_NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
-_NOT_SERVED = dict.fromkeys(("parallel", "random"), "not served by this version; use fastest or ordered")
-
-
-class Listen(Section):
-    """Where clients reach the server: `ADDRESS:PORT`, IPv6 in brackets, port 0 for any free one."""
-
-    dns: Endpoints = setting(
-        (Endpoint("127.0.0.1", 5335), Endpoint("::1", 5335)), "Plain DNS, UDP and TCP on each address."
-    )
-    tls: Annotated[Endpoints, _NO_TLS] = setting((), "DNS over TLS (RFC 7858); not served by this version.")
-    https: Annotated[Endpoints, _NO_HTTPS] = setting(
-        (), "DNS over HTTPS (RFC 8484); not served by this version."
-    )
-    http: EndpointText | None = setting(
-        Endpoint("127.0.0.1", 8053), "HTTP for /metrics, /healthz and /readyz; null: off."
-    )
-
-
-class Tls(Section):
-    """The certificate of encrypted listeners."""
-
-    certificate: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
-    key: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
 
 
 PRIVATE_NETWORKS = tuple(
@@ -116,39 +83,6 @@ class Clients(Section):
         unit="queries per second",
         least=0,
         most=1_000_000,
-    )
-
-
-class UpstreamSection(Section):
-    """The servers that are asked."""
-
-    servers: Upstreams = setting(
-        (UpstreamServer("udp", "9.9.9.9", 53), UpstreamServer("udp", "1.1.1.1", 53)),
-        "Servers: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or {url: ..., trust_ad: true, letter_case: lower}.",
-    )
-    strategy: Annotated[
-        Literal["fastest", "parallel", "ordered", "random"], unserved_choices(_NOT_SERVED)
-    ] = setting(
-        "fastest",
-        "Which server is asked first: the one that was fastest lately, or the first that works.",
-    )
-    timeout_s: float = setting(
-        2.0, "For one question, all attempts together.", unit="seconds", least=0.1, most=30.0
-    )
-    bootstrap: BootstrapServers = setting(
-        (),
-        "DNS servers that resolve the hosts of downloaded lists, as ADDRESS or ADDRESS:PORT; "
-        "none: those of `servers`.",
-    )
-    forward: dict[DomainName, Upstreams] = setting(
-        {},
-        "Suffix -> its own servers; names under it are never asked elsewhere.  localhost stays here, and "
-        "under '.' the other special names, too.",
-    )
-    nat64_prefixes: Nat64Prefixes | None = setting(
-        None,
-        "Prefixes of /32 to /96 under which the network's NAT64 puts IPv4 addresses (RFC 6052), so that "
-        "rules for addresses see through them; null: ipv4only.arpa tells (RFC 7050); []: none.",
     )
 
 
@@ -202,33 +136,6 @@ class SuggestionSection(Section):
         unit="queries",
         least=1,
         most=1_000_000,
-    )
-
-
-class Limits(Section):
-    """Where the server stops growing and starts refusing; every refusal is counted."""
-
-    tcp_connections_max: int = setting(
-        1_000, "Open TCP connections, on all addresses together.", least=1, most=60_000
-    )
-    tcp_connections_per_client_max: int = setting(
-        100,
-        "Open TCP connections of one client (IPv6: of one /64), on all addresses together.",
-        least=1,
-        most=60_000,
-    )
-    tcp_idle_s: float = setting(
-        10.0,
-        "A TCP connection without queries is closed after this; sooner while over half of them are taken.",
-        unit="seconds",
-        least=1.0,
-        most=3_600.0,
-    )
-    http_connections_max: int = setting(
-        64, "Open HTTP connections; one over it gets status 503.", least=1, most=10_000
-    )
-    in_flight_max: int = setting(
-        4_096, "Questions waiting for upstreams at one time.", least=1, most=1_000_000
     )
 
 
@@ -301,7 +208,7 @@ class Settings(Section):
     """Everything in `resolver.yaml`, checked; paths are resolved against the folder of the file."""
 
     listen: Listen = setting(Listen(), "Where clients reach the server.")
-    tls: Tls = setting(Tls(), "The certificate of encrypted listeners.")
+    tls: Tls = setting(Tls(), "The certificates of encrypted listeners.")
     clients: Clients = setting(Clients(), "Who may ask.")
     upstreams: UpstreamSection = setting(UpstreamSection(), "The servers that are asked.")
     records: dict[DomainName, Addresses] = setting(
@@ -395,50 +302,28 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     def line(*path: str | int) -> int:
         return line_of(tree, path, 1)
 
-    cache, limits, listen = settings.cache, settings.limits, settings.listen
+    cache = settings.cache
     if cache.ttl_min_s > cache.ttl_max_s:
         message = f"cache.ttl_min_s: {cache.ttl_min_s} is more than cache.ttl_max_s ({cache.ttl_max_s})"
         findings.error(line("cache", "ttl_min_s"), message)
-    if limits.tcp_connections_per_client_max > limits.tcp_connections_max:
-        message = (
-            f"limits.tcp_connections_per_client_max: {limits.tcp_connections_per_client_max} is more than "
-            f"limits.tcp_connections_max ({limits.tcp_connections_max})"
-        )
-        findings.error(line("limits", "tcp_connections_per_client_max"), message)
-    if not listen.dns:
-        findings.error(line("listen", "dns"), "listen.dns: is empty; allowed: at least one ADDRESS:PORT")
+    check_listen(settings.listen, settings.tls, settings.limits, findings, line)
     if not settings.clients.allow:
         findings.warning(line("clients", "allow"), "clients.allow: is empty; every query is refused")
     for network in settings.clients.allow:
         if network.prefixlen == 0:
             message = f"clients.allow: {network} lets the whole internet ask; attackers abuse open resolvers"
             findings.warning(line("clients", "allow"), message)
-    seen: set[Endpoint] = set()
-    for index, endpoint in enumerate(listen.dns):
-        if endpoint.port and endpoint in seen:
-            findings.error(line("listen", "dns", index), f"listen.dns: {endpoint} is listed twice")
-        seen.add(endpoint)
-    if listen.http is not None and listen.http.port and listen.http in seen:
-        findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
+    seen = {endpoint for _, _, endpoint in settings.listen.served()}
     _check_page(settings, findings, line)
-    for index, upstream in enumerate(settings.upstreams.servers):
-        _check_no_loop(upstream, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
-    for index, bootstrap in enumerate(settings.upstreams.bootstrap):
-        # A list that is fetched through this server could never be fetched before it serves.
-        asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
-        _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
-    lines = _key_lines(tree, "upstreams", "forward")
-    for at, (suffix, servers) in zip(lines, settings.upstreams.forward.items(), strict=False):
-        _check_suffix(suffix, findings, at)
-        for server in servers:
-            _check_no_loop(server, seen, findings, at, "upstreams.forward")
+    suffix_lines = _key_lines(tree, "upstreams", "forward")
+    check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
     _check_keys_differ(settings, tree, findings)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
 
 def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]) -> None:
     """Refuse an address of the block page that something else has."""
-    taken = dict.fromkeys(settings.listen.dns, "listen.dns")
+    taken = {endpoint: f"listen.{key}" for key, _, endpoint in settings.listen.served()}
     if settings.listen.http is not None:
         taken[settings.listen.http] = "listen.http"
     for index, endpoint in enumerate(settings.block_page.listen):
@@ -450,34 +335,6 @@ def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]
     if objection := key_objection(settings.log.clients, settings.log.key_file):
         key = "key_file" if settings.log.key_file else "clients"
         findings.error(line("log", key), f"log.{key}: {objection}")
-
-
-def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:
-    """Warn of what `forward` cannot mean: names that stay here whatever it says."""
-    if suffix == b"\0":
-        findings.warning(
-            line,
-            "upstreams.forward: '.' takes every name from upstreams.servers, but special names (localhost, "
-            "test, local, private reverse zones and their like) stay here; name such a zone to forward it",
-        )
-    elif suffix.endswith(b"\x09localhost\0"):
-        findings.warning(
-            line, "upstreams.forward: localhost is never forwarded (RFC 6761 §6.3); this key has no effect"
-        )
-
-
-def _check_no_loop(
-    server: UpstreamServer, listening: set[Endpoint], findings: Findings, line: int, where: str
-) -> None:
-    """Refuse an upstream that is this very server: each query would chase its own tail."""
-    address = ip_address(server.address)
-    for endpoint in listening:
-        own = ip_address(endpoint.address)
-        is_here = own == address or (
-            own.is_unspecified and own.version == address.version and address.is_loopback
-        )
-        if is_here and endpoint.port == server.port:
-            findings.error(line, f"{where}: {server} is this server itself (listen.dns has {endpoint})")
 
 
 def _check_keys_differ(settings: Settings, tree: Value, findings: Findings) -> None:
