@@ -388,6 +388,9 @@ class Plane:
         one, how many; and how many failed for each reason.
         """
 
+    def https_responses(self) -> list[tuple[int, int]]:
+        """Every status that a request over HTTPS can get, and how many got it."""
+
     def hand_over_all(self) -> None:
         """Python goes on with every attempt in flight, soon, for the reason `recalled`."""
 
@@ -437,7 +440,7 @@ class Plane:
         ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
         send_drops, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
-        connections were refused or closed (`tcp_...`, `tls_...`, as `listeners.limits` and `observe.tally`
+        connections were refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and `observe.tally`
         have them).
         """
 
