@@ -17,9 +17,9 @@ from typing import Protocol
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
-    HEADERS,
     HEADERS_TOO_LARGE,
     OK,
+    OVER_HEADERS,
     STALLED,
     STREAMS,
     Arrived,
@@ -195,5 +195,5 @@ class HttpsConnection(TlsConnection):
 
     def _count_broken(self, broken: HttpBroken) -> None:
         self._host.reporter.count_drop(broken.reason)
-        if broken.reason == HEADERS:
+        if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1
