@@ -24,3 +24,6 @@ BROKEN_ANSWERS_MAX = 3
 
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
+
+AGAIN_S = 0.1
+"""How long a question waits, once, when connections to all its upstreams broke and nothing else was wrong."""

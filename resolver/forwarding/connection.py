@@ -7,6 +7,7 @@ connection gets a query (`stream`), when one is overdue (`pipeline`), TLS itself
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from typing import Protocol, cast
 
@@ -153,9 +154,9 @@ class Connection(Pipeline, asyncio.Protocol):
         del buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`; an end that TLS did not announce says nothing of the upstream's ways."""
         self._transport = None
-        self.shut("stream", by_peer=True)
+        self.shut("stream", by_peer=not isinstance(exc, ssl.SSLError))
 
     def pause_writing(self) -> None:
         """The upstream does not read."""
