@@ -45,8 +45,8 @@ class Owner(Protocol):
     def on_ready(self, connection: Connection) -> None:
         """Queries can be sent on it."""
 
-    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool) -> None:
-        """It will not answer a query that waits there no more."""
+    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool, once_more: bool) -> None:
+        """It will not answer a query that waits there no more, which may be sent `once_more` elsewhere."""
 
     def on_end(self, connection: Connection, reason: str, *, by_peer: bool) -> None:
         """It is closed, and what waits there is to be taken."""

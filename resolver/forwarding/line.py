@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from resolver.forwarding.bounds import (
     AGAIN_S,
     DATAGRAM_COST,
+    GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
     STREAM_COST,
     STREAM_TIMEOUT_S_MAX,
@@ -73,8 +74,8 @@ class Line:
         self._packets_max = packets_max
         self._out: tuple[Upstream, ...] = ()
         self._held: Answered | None = None
-        self._again: tuple[Upstream, ...] | None = ()
-        """Those to which a connection broke, for a second round; None: that was made."""
+        self._again: tuple[Upstream, ...] = ()
+        """Those to which a connection broke, for another round."""
         self._broken_answers = 0
         self._turn = 0
         self._why = "timeout"
@@ -170,17 +171,17 @@ class Line:
         if any(not attempt.is_over for attempt in self.attempts):
             self.wake_at = self._deadline
             return WAIT
-        return self._second_round(now) or self._end()
+        return self._next_round(now) or self._end()
 
-    def _second_round(self, now: float) -> Step | None:
+    def _next_round(self, now: float) -> Step | None:
         """Ask those once more, in a moment, to which no more than a connection broke; None: nobody is left.
 
         Connections to all upstreams break at once when the way of this machine does.
         """
-        again, self._again = self._again, None
+        again, self._again = self._again, ()
         if not again or self.packets + STREAM_COST > self._packets_max or now + AGAIN_S >= self._deadline:
             return None
-        if not any(upstream.is_up for upstream in again):
+        if not any(upstream.is_up or upstream.backoff_s < GONE_FOR_LONG_S for upstream in again):
             return None
         self._out = tuple(upstream for upstream in self._out if upstream not in again)
         self.wake_at = now + AGAIN_S

@@ -51,6 +51,8 @@ from resolver.wire.response import (
 )
 from resolver.wire.walk import HEADER_OCTETS
 
+BROKEN_WAYS = ("stream", "network", "tls")
+"""What the way to an upstream can do to a connection, and do better a moment later."""
 _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
 """What servers say of names outside their zones."""
 
@@ -120,7 +122,7 @@ class Transaction(Line):
         upstream = attempt.upstream
         upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
-        if reason == "stream" and upstream.is_stream and self._again is not None:
+        if upstream.is_stream and reason in BROKEN_WAYS:
             self._again = (*self._again, upstream)
         return self._give_up_on(attempt, now)
 

@@ -28,6 +28,7 @@ class Faults:
     period_s: float = 1.0
     """It is up for so long, then down for so long."""
     begins_up: bool = True
+    """Whether it is up in even periods or in odd ones."""
 
 
 class BadProxy:
@@ -70,11 +71,15 @@ class BadProxy:
         self._keep(self._relay(reader, writer))
 
     async def _flap(self) -> None:
+        """By one clock for all: two of them are never down together because one fell behind."""
+        now = asyncio.get_running_loop().time
+        period_s = self._faults.period_s
         while True:
-            await asyncio.sleep(self._faults.period_s)
-            self._is_up = not self._is_up
+            turn = int(now() // period_s)
+            self._is_up = (turn % 2 == 0) is self._faults.begins_up
             if not self._is_up:
                 self._break_off()
+            await asyncio.sleep((turn + 1) * period_s - now())
 
     def _break_off(self) -> None:
         for writer in self._open:
