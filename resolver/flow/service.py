@@ -102,7 +102,7 @@ class Service:
         self._rotates = rotate_addresses
         self._structured = structured_errors
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
-        self._redirects = Redirects(cache, local, forwarder.covers)
+        self._redirects = Redirects(cache, local, forwarder.covers, self._is_audit)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
         self._memo_stream = Memo(memo_octets_max // 4)
         replies = ReplyEncoder(tcp_idle_s)
@@ -352,7 +352,7 @@ class Service:
         if not isinstance(result, Failed):
             # The TTLs of what was kept are within the operator's bounds.
             response = result.response if result.kept is None else result.kept.response
-        found = self._redirects.finish(table, redirect, response, STALE_TTL_S, now)
+        found = self._redirects.finish(table, ask.query, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from resolver.flow.outcome import Source
-from resolver.observe.facts import ENFORCED, STATES, Facts
+from resolver.observe.facts import CLOCK_DOUBTS, ENFORCED, STATES, Facts
 from resolver.observe.tally import (
     DROP_REASONS,
     OTHER,
@@ -93,10 +93,50 @@ def response_times(facts: Facts) -> Iterable[Sample]:
         yield (source,), Times(SECONDS_BOUNDS, buckets, seconds[source])
 
 
+def connections(facts: Facts) -> Iterable[Sample]:
+    """Open connections per transport."""
+    return [((transport,), count) for transport, count in facts.connections.by_transport.items()]
+
+
+def tls_sessions(facts: Facts) -> Iterable[Sample]:
+    """Handshakes that are done."""
+    return list(facts.tls.sessions.items())
+
+
+def tls_failures(facts: Facts) -> Iterable[Sample]:
+    """Handshakes that failed, per reason."""
+    return [((reason,), count) for reason, count in facts.tls.failures.items()]
+
+
+def https_responses(facts: Facts) -> Iterable[Sample]:
+    """Requests for DNS over HTTPS, per status."""
+    return [((status,), count) for status, count in facts.https_responses.items()]
+
+
+def certificate_end(facts: Facts) -> Iterable[Sample]:
+    """When the first expires."""
+    return [] if facts.certificates.ends_at is None else [((), facts.certificates.ends_at)]
+
+
+def certificate_state(facts: Facts) -> Iterable[Sample]:
+    """Whether the files are not what is served."""
+    return [] if facts.certificates.ends_at is None else [((), facts.certificates.is_stale)]
+
+
+def certificate_reloads(facts: Facts) -> Iterable[Sample]:
+    """Changes of the files, per result."""
+    return [(("success",), facts.certificates.successes), (("failure",), facts.certificates.failures)]
+
+
 def cache_hits(facts: Facts) -> int:
     """Queries answered from the cache."""
     # Counted where answers leave, so those repeated from the memo in front of the cache are hits too.
     return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
+
+
+def clock_doubts(facts: Facts) -> Iterable[Sample]:
+    """Whether the wall clock is doubted, per way in which it may be wrong."""
+    return [((doubt,), doubt == facts.clock_doubt) for doubt in CLOCK_DOUBTS]
 
 
 def hit_history_failures(facts: Facts) -> Iterable[Sample]:

@@ -1,9 +1,10 @@
 """The DNS sockets of one server: bound, read, no longer read, closed.
 
-Knows: which addresses are served, over UDP and TCP alike, and by which plane; which cannot be served yet.
-Does not know: what is answered, when a server starts and stops.
-Theory: each address is one UDP port and the same TCP port.  The native plane has UDP sockets of its own; TCP
-is Python's.
+Knows: which addresses are served, over what, and by which plane; which cannot be served yet.  Does not know:
+what is answered, when a server starts and stops, certificates.
+Theory: each address of `listen.dns` is one UDP port and the same TCP port, those of `listen.tls` and
+`listen.https` are TCP ports.  The native plane has UDP and TCP sockets of its own, one for each thread; a
+listener of Python's stands behind each TCP socket, and accepts where no thread does.
 
 An address that this machine does not have yet is bound all the same, and served when it comes; one that
 it loses later is remarked on until it is back.  A port
@@ -20,20 +21,24 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.config.settingvalues import Endpoint
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
-from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_here
+from resolver.listeners.address import SocketAddress, bind_tcp_for, has_ipv6, is_here
+from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
+from resolver.listeners.tls_connection import TlsSide
 from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
-from resolver.server.native import NativeEngine
+from resolver.server.native import SERVED_STREAMS, NativeEngine
 
 PORT_ATTEMPTS_MAX: Final = 20
 """Tries to find a port that is free for both UDP and TCP when any will do."""
@@ -53,6 +58,21 @@ MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _log = logging.getLogger(__name__)
 
 
+TRANSPORT_OF: Final = {"dns": Transport.TCP, "tls": Transport.TLS, "https": Transport.HTTPS}
+"""What the streams of each key of `listen` speak."""
+
+
+class Wanted(NamedTuple):
+    """An address of the settings."""
+
+    key: str
+    """Of `listen`."""
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return f"listen.{self.key}: {self.endpoint}"
+
+
 class CannotListen(Exception):
     """Nothing is served; `reasons` says why, a line each.  `may_pass`: another start may do better."""
 
@@ -63,7 +83,7 @@ class CannotListen(Exception):
 
 
 class Endpoints:
-    """The listeners of `listen.dns`."""
+    """The listeners of `listen.dns`, `listen.tls` and `listen.https`."""
 
     def __init__(
         self,
@@ -72,13 +92,23 @@ class Endpoints:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         native: NativeEngine | None,
+        tls: Mapping[Transport, TlsSide],
+        http: HttpSide,
     ) -> None:
+        """`tls`: what encrypted listeners need, by what they speak; `http`: what those for HTTPS need
+        besides."""
         self.addresses: list[SocketAddress] = []
-        """Where DNS is served, UDP and TCP alike."""
-        self._wanted = settings.listen.dns
+        """Where plain DNS is served, UDP and TCP alike."""
+        self.encrypted: list[tuple[str, SocketAddress]] = []
+        """Where it is served encrypted, and over what: `tls` or `https`."""
+        self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
+        self._tls = tls
+        self._http = http
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
-            settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
+            settings.limits.tcp_connections_max,
+            settings.limits.tcp_connections_per_client_max,
+            held_octets_max=settings.limits.stream_buffers_octets,
         )
         self._turns = Turns(loop.call_soon, clock.now)
         self._reporter = reporter
@@ -88,11 +118,11 @@ class Endpoints:
         self._plane = native
         """Who gets the UDP sockets that are bound now; None: Python."""
         self._udp: list[UdpListener] = []
-        self._tcp: list[StreamListener] = []
-        self._taken: dict[Endpoint, str] = {}
+        self._streams: list[StreamListener] = []
+        self._taken: dict[Wanted, str] = {}
         """Addresses that cannot be bound yet, and why."""
-        self._bound: list[Endpoint] = []
-        self._absent: list[Endpoint] = []
+        self._bound: list[Wanted] = []
+        self._absent: list[Wanted] = []
         """Those of them that this machine does not have, not yet or not any more."""
         self._looking: asyncio.Task[None] | None = None
 
@@ -119,7 +149,9 @@ class Endpoints:
     @property
     def remark(self) -> str:
         """What a person should know of addresses that are not served; empty: nothing."""
-        absent = (show_absent(endpoint) for endpoint in self._absent if _is_expected(endpoint))
+        absent = dict.fromkeys(
+            show_absent(wanted.endpoint) for wanted in self._absent if _is_expected(wanted.endpoint)
+        )
         return "; ".join([*self._taken.values(), *absent])
 
     def stop_reading(self) -> None:
@@ -136,102 +168,150 @@ class Endpoints:
 
     @property
     def _listeners(self) -> list[UdpListener | StreamListener]:
-        return [*self._udp, *self._tcp]
+        return [*self._udp, *self._streams]
 
     @property
     def tcp_connections(self) -> int:
         """How many clients are connected."""
-        return self._connection_limits.open
+        return self.connections.total()
+
+    @property
+    def connections(self) -> Counter[str]:
+        """How many clients are connected, by what they speak."""
+        counts = Counter() if self._native is None else self._native.connections()[0]
+        for listener in self._streams:
+            counts[listener.transport.label] += listener.connections
+        return counts
 
     @property
     def tcp_octets(self) -> int:
         """Octets that their connections hold."""
-        return self._connection_limits.octets
+        native = 0 if self._native is None else self._native.connections()[1]
+        return self._connection_limits.octets + native
 
     # Binding.
 
-    async def _bind_all(self, endpoints: Iterable[Endpoint], service: Service) -> None:
+    async def _bind_all(self, every: Iterable[Wanted], service: Service) -> None:
         """Try each of them once.  Raises CannotListen at a start, for what will not pass."""
         reasons = []
-        for endpoint in endpoints:
+        for wanted in every:
+            endpoint = wanted.endpoint
             try:
-                await self._bind_address(SocketAddress(endpoint.address, endpoint.port), service)
+                await self._bind_address(wanted, service)
             except OSError as error:
+                why = why_not(str(wanted), error, endpoint.port)
                 if error.errno == errno.EAFNOSUPPORT and endpoint.is_ipv6:
                     # The shipped settings name ::1, and some kernels have no IPv6.
                     _log.warning("no IPv6 here, not listening", extra={"address": str(endpoint)})
                 elif error.errno in MAY_PASS or self._looking is not None:
-                    self._note_taken(endpoint, why_not(f"listen.dns: {endpoint}", error, endpoint.port))
+                    self._note_taken(wanted, why)
                 else:
-                    reasons.append(why_not(f"listen.dns: {endpoint}", error, endpoint.port))
+                    reasons.append(why)
             else:
-                if self._taken.pop(endpoint, None) is not None:
+                if self._taken.pop(wanted, None) is not None:
                     _log.warning("listening now, after all", extra={"address": str(endpoint)})
-                self._bound.append(endpoint)
-                self._look_at(endpoint)
+                self._bound.append(wanted)
+                self._look_at(wanted)
         if reasons:
             raise CannotListen([*reasons, *self._taken.values()])
 
-    def _note_taken(self, endpoint: Endpoint, why: str) -> None:
-        if self._taken.get(endpoint) != why:
+    def _note_taken(self, wanted: Wanted, why: str) -> None:
+        if self._taken.get(wanted) != why:
             _log.warning("%s; it is tried again", why)
-        self._taken[endpoint] = why
+        self._taken[wanted] = why
 
-    def _look_at(self, endpoint: Endpoint) -> None:
+    def _look_at(self, wanted: Wanted) -> None:
         """Note whether this machine has the address, and say it where that has changed."""
-        was_absent = endpoint in self._absent
+        endpoint = wanted.endpoint
+        was_absent = wanted in self._absent
         if is_here(endpoint.address):
             if was_absent:
-                self._absent.remove(endpoint)
+                self._absent.remove(wanted)
                 _log.warning("the address is here now, and served", extra={"address": str(endpoint)})
         elif not was_absent:
-            self._absent.append(endpoint)
+            self._absent.append(wanted)
             if _is_expected(endpoint):
                 _log.warning("%s", show_absent(endpoint))
             else:
                 _log.warning("no IPv6 here, not listening until there is", extra={"address": str(endpoint)})
 
-    async def _bind_address(self, address: SocketAddress, service: Service) -> None:
-        bound, tcp_socket = self._bind_pair(address, service)
-        tcp = StreamListener(
-            tcp_socket,
+    async def _bind_address(self, wanted: Wanted, service: Service) -> None:
+        address = SocketAddress(wanted.endpoint.address, wanted.endpoint.port)
+        if wanted.key != "dns":
+            socks = self._bind_streams(wanted.key, address)
+            bound = SocketAddress(*socks[0].getsockname()[:2])
+            await self._listen(wanted.key, socks, service)
+            self.encrypted.append((wanted.key, bound))
+            return
+        bound, socks = self._bind_pair(address, service)
+        try:
+            await self._listen(wanted.key, socks, service)
+        except OSError:
+            # Neither is served, and the next try finds both ports free.
+            self._unbind_udp()
+            raise
+        if self._plane is None:
+            self._udp[-1].start()
+        # Last: whoever finds an address here is served there, over both, and reads no remark on it.
+        self.addresses.append(bound)
+
+    def _is_planes(self, transport: Transport) -> bool:
+        return self._plane is not None and transport in SERVED_STREAMS
+
+    def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
+        """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""
+        plane = self._plane if self._is_planes(TRANSPORT_OF[key]) else None
+        return bind_tcp_for(address, 1 if plane is None else plane.stream_threads)
+
+    async def _listen(self, key: str, socks: list[socket.socket], service: Service) -> None:
+        """Serve streams on these sockets; OSError: they are closed."""
+        transport = TRANSPORT_OF[key]
+        listeners = [self._make_listener(transport, sock, service) for sock in socks]
+        if self._plane is not None and self._is_planes(transport):
+            for thread, listener in enumerate(listeners):
+                self._plane.add_stream(thread, listener)
+        else:
+            try:
+                await listeners[0].start()
+            except OSError:
+                listeners[0].close()
+                raise
+        self._streams += listeners
+
+    def _make_listener(self, transport: Transport, sock: socket.socket, service: Service) -> StreamListener:
+        return StreamListener(
+            sock,
             service,
             self._reporter,
             self._clock,
             self._loop,
             self._connection_limits,
             idle_s=self._tcp_idle_s,
+            transport=transport,
+            tls=self._tls.get(transport),
+            http=self._http if transport is Transport.HTTPS else None,
             native_gates=self._native,
             turns=self._turns,
         )
-        try:
-            await tcp.start()
-        except OSError:
-            # Neither is served, and the next try finds both ports free.
-            tcp.close()
-            self._unbind_udp()
-            raise
-        self._tcp.append(tcp)
-        if self._plane is None:
-            self._udp[-1].start()
-        # Last: whoever finds an address here is served there, over both, and reads no remark on it.
-        self.addresses.append(bound)
 
-    def _bind_pair(self, address: SocketAddress, service: Service) -> tuple[SocketAddress, socket.socket]:
-        """UDP bound, whose sockets are kept, and a socket for TCP on the same port; OSError: neither."""
+    def _bind_pair(
+        self, address: SocketAddress, service: Service
+    ) -> tuple[SocketAddress, list[socket.socket]]:
+        """UDP bound, whose sockets are kept, and sockets for TCP on the same port; OSError: neither."""
         if address.port:
             # TCP first.  The native plane's UDP sockets share a port with those of another server of this
             # user, and would take queries from it; its TCP port it shares with nobody.
-            tcp = bind_tcp(address)
+            socks = self._bind_streams("dns", address)
             try:
-                return self._bind_udp(address, service), tcp
+                return self._bind_udp(address, service), socks
             except OSError:
-                tcp.close()
+                for sock in socks:
+                    sock.close()
                 raise
         for attempt in range(PORT_ATTEMPTS_MAX):
             bound = self._bind_udp(address, service)
             try:
-                return bound, bind_tcp(bound)
+                return bound, self._bind_streams("dns", bound)
             except OSError:
                 self._unbind_udp()
                 # The kernel chose for UDP alone; another choice may be free for both.
@@ -259,8 +339,8 @@ class Endpoints:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._bind_all(list(self._taken), service)
-            for endpoint in self._bound:
-                self._look_at(endpoint)
+            for wanted in self._bound:
+                self._look_at(wanted)
 
 
 def why_not(what: str, error: OSError, port: int) -> str:
@@ -271,6 +351,11 @@ def why_not(what: str, error: OSError, port: int) -> str:
     elif error.errno == errno.EADDRINUSE:
         hint = " (another program listens there)"
     return f"{what}: cannot listen: {error.strerror or error}{hint}"
+
+
+def show_address(address: SocketAddress) -> str:
+    """`192.0.2.1:53`, `[2001:db8::53]:53`."""
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
 
 
 def show_absent(endpoint: Endpoint) -> str:

@@ -40,6 +40,7 @@ LEVELS: dict[str, int] = {
     "orders": 4,
     "acknowledging": 4,
     "audit": 5,
+    "certificates": 5,
     "registers": 5,
     "explain": 6,
     "suggestions": 5,
@@ -64,8 +65,8 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.export": {"cli"},
     "dnslib": {"wire"},
     "httpcore": {"fetching"},
-    "cryptography": {"fetching", "forwarding", "report", "sinks"},
-    "h2": {"forwarding"},
+    "cryptography": {"certificates", "fetching", "forwarding", "report", "sinks"},
+    "h2": {"forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
     "starlette": {"web"},
@@ -94,9 +95,17 @@ PURE_ROOMS = {
     "report",
 }
 PURE_MODULES = {
+    "resolver.certificates.making",
+    "resolver.certificates.names",
+    "resolver.certificates.pair",
     "resolver.forwarding.transaction",
     "resolver.forwarding.upstream",
     "resolver.flow.outcome",
+    "resolver.listeners.handshakes",
+    "resolver.listeners.http",
+    "resolver.listeners.http1",
+    "resolver.listeners.http2",
+    "resolver.listeners.http2_frames",
     "resolver.fetching.addresses",
     "resolver.fetching.schedule",
     "resolver.observe.clients",
@@ -123,11 +132,15 @@ PURE_MODULES = {
     "resolver.sinks.why",
 }
 IMPURE_MODULES = {
+    "resolver.certificates.making",
+    "resolver.certificates.names",
+    "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
     "resolver.publishing.compiler",
+    "resolver.publishing.watching",
 }
-"""The publisher watches and swaps; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

@@ -12,10 +12,12 @@ from typing import Any, cast
 import pytest
 
 from resolver.flow.peer import Transport
-from resolver.listeners import stream
+from resolver.listeners import stream, tls_connection
+from resolver.listeners.handshakes import HandshakeLimits
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
+from resolver.listeners.tls_connection import TlsSide
 from tests.listeners.test_stream import (
     WAIT_S,
     NativeGates,
@@ -24,6 +26,7 @@ from tests.listeners.test_stream import (
     framed,
     is_closed,
     read_message,
+    reset,
     run,
     until,
 )
@@ -42,6 +45,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 @pytest.fixture
 def quick_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
+
+
+def over_tls(context: ssl.SSLContext) -> dict[str, Any]:
+    """What makes a listener speak TLS."""
+    return {"transport": Transport.TLS, "tls": TlsSide(lambda now: context)}
 
 
 class Client:
@@ -147,7 +155,7 @@ def test_queries_are_answered_as_they_become_ready_and_counted_as_tls(
         service.release()
         assert (await client.read_message())[:2] == b"\0\0"
 
-    reporter = run(play, tls=context)
+    reporter = run(play, **over_tls(context))
     assert {(key.transport, count) for key, count, _ in reporter.tallies.snapshot().counts} == {("tls", 2)}
     assert not reporter.drops
 
@@ -170,7 +178,7 @@ def test_a_query_may_come_with_the_last_octets_of_the_handshake_and_octet_by_oct
             await asyncio.sleep(0)
         assert (await client.read_message())[:2] == b"\0\2"
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_answers_longer_than_a_record_arrive_whole_at_a_client_that_reads_slowly(
@@ -183,7 +191,7 @@ def test_answers_longer_than_a_record_arrive_whole_at_a_client_that_reads_slowly
             message = await client.read_message()
             assert (message[:2], len(message)) == (number.to_bytes(2, "big"), 60_002)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 @pytest.mark.usefixtures("quick_sweep")
@@ -209,7 +217,7 @@ def test_a_client_that_does_not_finish_the_handshake_loses_its_connection_within
         dripping.cancel()
         await until(lambda: listener.connections == 0)
 
-    assert run(play, tls=context, idle_s=0.1).drops == {"tls_handshake_timeout": 2}
+    assert run(play, **over_tls(context), idle_s=0.1).drops == {"tls_handshake_timeout": 2}
 
 
 @pytest.mark.usefixtures("quick_sweep")
@@ -225,7 +233,7 @@ def test_an_idle_client_gets_close_notify_and_a_busy_one_does_not(context: ssl.S
         service.release()
         assert (await busy.read_message())[:2] == b"\0\1"
 
-    assert not run(play, tls=context, idle_s=0.05).drops
+    assert not run(play, **over_tls(context), idle_s=0.05).drops
 
 
 # In TLS 1.2 close_notify ends both directions, and OpenSSL's client reads no more after its own.
@@ -248,7 +256,7 @@ def test_a_client_that_closes_its_half_still_gets_every_answer(
         assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
@@ -258,7 +266,7 @@ def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.
         assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_who_speaks_no_tls_gets_no_answer(context: ssl.SSLContext) -> None:
@@ -269,7 +277,7 @@ def test_who_speaks_no_tls_gets_no_answer(context: ssl.SSLContext) -> None:
         assert service.asked == 0
         await until(lambda: listener.connections == 0)
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 def test_a_broken_record_ends_the_connection_and_open_questions_are_answered_to_nobody(
@@ -288,7 +296,7 @@ def test_a_broken_record_ends_the_connection_and_open_questions_are_answered_to_
         service.release()
         assert service.asked == 1
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> None:
@@ -303,7 +311,7 @@ def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> No
         assert (await client.read_message())[:2] == b"\0\3"
 
     limits = ConnectionLimits(1000, 1)
-    assert run(play, tls=context, limits=limits).drops == {"tcp_connections_per_client_max": 1}
+    assert run(play, **over_tls(context), limits=limits).drops == {"tcp_connections_per_client_max": 1}
 
 
 def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.SSLContext) -> None:
@@ -321,7 +329,7 @@ def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.
         assert await client.gets_close_notify()
         assert service.asked == 1
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> None:
@@ -331,7 +339,7 @@ def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> No
         with pytest.raises((AssertionError, ConnectionError), match=r"hung up|reset"):
             await client.read_message()
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -> None:
@@ -343,7 +351,7 @@ def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -
         assert await client.read_message() == b"\0\1plane"
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
-    run(play, tls=context, native_gates=native_gates)
+    run(play, **over_tls(context), native_gates=native_gates)
 
 
 def has_openssl() -> bool:
@@ -392,7 +400,7 @@ def test_a_client_may_ask_for_new_keys_between_its_queries(
             writer.write(key_client.new_keys(5) + key_client.say(framed(number, b"wait")))
         await until(lambda: len(service.waiting) == 3)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 @needs_openssl
@@ -405,7 +413,7 @@ def test_a_client_that_asks_for_new_keys_without_end_loses_its_connection(
         await until(lambda: listener.connections == 0)
         assert service.asked == 0
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 @needs_openssl
@@ -428,7 +436,7 @@ def test_a_client_that_does_not_read_is_not_read_either(
             await asyncio.sleep(0.001)
         assert cast(Any, connection._transport).get_write_buffer_size() <= unread
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_without_a_context_queries_count_as_tcp() -> None:
@@ -447,3 +455,52 @@ def test_a_session_sends_close_notify_once_and_only_after_a_handshake(context: s
     with pytest.raises(ssl.SSLError):
         session.receive(b"GET / HTTP/1.1\r\n\r\n")
     assert (session.is_established, session.close()) == (False, b"")
+
+
+# What handshakes come to is counted.
+
+
+def test_sessions_and_failures_are_counted_by_what_they_came_to(context: ssl.SSLContext) -> None:
+    side = TlsSide(lambda now: context, handshakes=HandshakeLimits(1000, 4))
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        await shake_hands(listener)
+        await shake_hands(listener, Tls12Client)
+        reader, writer = await connect(listener)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await is_closed(reader)
+        reader, writer = await connect(listener)
+        writer.write_eof()
+        await is_closed(reader)
+        assert await is_closed((await connect(listener))[0])
+        other = await connect(listener, "127.0.0.2")
+        reset(other[1])
+        await until(lambda: side.counts.failures["closed"] == 2)
+
+    reporter = run(play, transport=Transport.TLS, tls=side)
+    assert side.counts.failures == {"garbage": 1, "closed": 2, "limit": 1}
+    assert reporter.drops == {"tls_failed": 1, "tls_handshakes_per_s_per_client_max": 1}
+    assert {(labels[0], labels[1], labels[3]) for labels in side.counts.sessions} == {
+        ("tls", "1.2", "false"),
+        ("tls", "1.3", "false"),
+    }
+    assert {labels[2] for labels in side.counts.sessions} <= {"x25519", "secp256r1", "other"}
+
+
+@pytest.mark.usefixtures("quick_sweep")
+def test_a_handshake_that_takes_too_long_is_counted(
+    context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_connection, "HANDSHAKE_S", 0.05)
+    side = TlsSide(lambda now: context)
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        reader, _writer = await connect(listener)
+        assert await is_closed(reader)
+
+    assert run(play, transport=Transport.TLS, tls=side, idle_s=60.0).drops == {"tls_handshake_timeout": 1}
+    assert side.counts.failures == {"timeout": 1} and not side.counts.sessions
+
+
+def test_a_handshake_is_given_five_seconds() -> None:
+    assert tls_connection.HANDSHAKE_S == 5.0
