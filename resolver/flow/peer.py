@@ -21,19 +21,27 @@ class Transport(IntEnum):
 
     If not, answers are cut to what the client can take (TC=1), and clients are limited in rate.
     """
+    is_encrypted: bool
+    """Whether nobody reads along, so that padding hides something (RFC 8467 §3)."""
+    has_keepalive: bool
+    """Whether the message tells how long its connection may rest (RFC 7828 §3.2, RFC 9250 §5.5.2)."""
 
-    UDP = 0, "udp", False
-    TCP = 1, "tcp", True
-    TLS = 2, "tls", True
-    HTTPS = 3, "https", True
-    QUIC = 4, "quic", True
-    H3 = 5, "h3", True
+    UDP = 0, "udp", False, False, False
+    TCP = 1, "tcp", True, False, True
+    TLS = 2, "tls", True, True, True
+    HTTPS = 3, "https", True, True, False
+    QUIC = 4, "quic", True, True, False
+    H3 = 5, "h3", True, True, False
 
-    def __new__(cls, number: int, label: str, is_stream: bool) -> Transport:
+    def __new__(
+        cls, number: int, label: str, is_stream: bool, is_encrypted: bool, has_keepalive: bool
+    ) -> Transport:
         member = int.__new__(cls, number)
         member._value_ = number
         member.label = label
         member.is_stream = is_stream
+        member.is_encrypted = is_encrypted
+        member.has_keepalive = has_keepalive
         return member
 
 

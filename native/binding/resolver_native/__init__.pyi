@@ -180,6 +180,7 @@ class Core:
         audit_secret: bytes | None = None,
         structured_errors: tuple[int, int, str, str] | None = None,
         resinfo: bytes = ...,
+        nsid: bytes = ...,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -192,7 +193,8 @@ class Core:
         answer take turns at its front.  `audit_secret`: what marks the queries of an audit, None: nothing.
         `structured_errors`: how clients that ask for it are told why a name
         is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
-        record at resolver.arpa; empty: there is none.  Raises ValueError for an address of another
+        record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
+        for it; empty: it is not told.  Raises ValueError for an address of another
         length, and for a secret of under 16 octets.
         """
 

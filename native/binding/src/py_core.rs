@@ -65,7 +65,8 @@ impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
-                        rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new()))]
+                        rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
+                        nsid=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -83,6 +84,7 @@ impl Core {
         audit_secret: Option<Vec<u8>>,
         structured_errors: Option<StructuredFields>,
         resinfo: Vec<u8>,
+        nsid: Vec<u8>,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -101,7 +103,8 @@ impl Core {
             local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?)
                 .with_resinfo(resinfo),
             structured_errors: structured_errors.map(structured_from),
-            keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
+            keepalive_units: ((tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16).to_be_bytes(),
+            nsid,
             in_flight_max,
             waiters_max,
             waiting_max,

@@ -14,6 +14,7 @@ use resolver_core::policy::{
     policy_answer, AnswerForm, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable,
     StructuredErrors, Verdict,
 };
+use resolver_core::wire::encode::AskedOptions;
 use resolver_core::wire::is_at_or_below;
 use resolver_core::wire::outcomes::{ChainLink, Response};
 use resolver_core::wire::query::parse_query;
@@ -193,7 +194,12 @@ fn told_answer(table: &PolicyTable, fact: &AnswerFact, judgements: &[Verdict], n
         assert!(form.is_asked_by(&query));
         form
     });
-    let form = AnswerForm { limit: fact.limit, kept, structured: structured.as_ref() };
+    let form = AnswerForm {
+        limit: fact.limit,
+        kept,
+        structured: structured.as_ref(),
+        asked: AskedOptions::default(),
+    };
     let mut out = b"left over".to_vec();
     match policy_answer(table, &query, &verdict, form, now + fact.later_s, &mut out) {
         PolicyAnswer::Drop => None,
@@ -251,7 +257,8 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         rotate_addresses: true,
         local: LocalNames::new(&[]),
         structured_errors: None,
-        keepalive_units: 100,
+        keepalive_units: [0, 100],
+        nsid: Vec::new(),
         in_flight_max: 8,
         waiters_max: 8,
         waiting_max: 8,

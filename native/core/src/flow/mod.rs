@@ -15,6 +15,7 @@ mod finish;
 mod flights;
 mod memo;
 mod outcome;
+mod own_options;
 mod pacing;
 mod peer;
 mod places;
@@ -33,6 +34,7 @@ pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterRep
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;
 pub use outcome::Outcome;
+pub use own_options::NSID_OCTETS_MAX;
 pub use pacing::Pacing;
 pub use peer::{Peer, Transport};
 pub use route::{DatagramRoute, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};

@@ -46,6 +46,18 @@ impl Transport {
     pub fn is_stream(self) -> bool {
         self != Transport::Udp
     }
+
+    /// Whether nobody reads along, so that padding hides something (RFC 8467 §3).
+    #[inline]
+    pub fn is_encrypted(self) -> bool {
+        !matches!(self, Transport::Udp | Transport::Tcp)
+    }
+
+    /// Whether the message tells how long its connection may rest (RFC 7828 §3.2, RFC 9250 §5.5.2).
+    #[inline]
+    pub fn has_keepalive(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
 }
 
 /// Who asks, over what.

@@ -32,8 +32,10 @@ pub struct FlowConfig {
     pub local: LocalNames,
     /// How clients that ask for it are told why a name is blocked; None: as all others.
     pub structured_errors: Option<StructuredErrors>,
-    /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
-    pub keepalive_units: u16,
+    /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1), as it is sent.
+    pub keepalive_units: [u8; 2],
+    /// The name by which this server is told from its twin (RFC 5001); empty: it is not told.
+    pub nsid: Vec<u8>,
     /// Questions in flight, over all threads.
     pub in_flight_max: usize,
     /// Clients that may share one question.

@@ -31,7 +31,7 @@ mod walk;
 
 pub use chain::CHAIN_LINKS_MAX;
 pub use encode::{
-    encode_malformed, encode_opt, encode_question, encode_response, response_limit, Reply,
+    encode_malformed, encode_opt, encode_question, encode_response, response_limit, AskedOptions, Reply,
     EDE_TEXT_OCTETS_MAX, STREAM_OCTETS_MAX, UDP_PAYLOAD_OCTETS_MAX,
 };
 pub use names::{is_at_or_below, lower, lower_in_place, parent, suffixes, NameBuf, NAME_OCTETS_MAX};
