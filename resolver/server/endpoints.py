@@ -78,7 +78,9 @@ class Endpoints:
         self._wanted = settings.listen.dns
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
-            settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
+            settings.limits.tcp_connections_max,
+            settings.limits.tcp_connections_per_client_max,
+            held_octets_max=settings.limits.stream_buffers_octets,
         )
         self._turns = Turns(loop.call_soon, clock.now)
         self._reporter = reporter

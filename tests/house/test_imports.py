@@ -96,6 +96,7 @@ PURE_MODULES = {
     "resolver.forwarding.transaction",
     "resolver.forwarding.upstream",
     "resolver.flow.outcome",
+    "resolver.listeners.http",
     "resolver.fetching.addresses",
     "resolver.fetching.schedule",
     "resolver.observe.clients",
