@@ -159,6 +159,9 @@ class Core(NativeGates, Protocol):
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to Python from now on."""
 
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """Tell clients of these encrypted listeners from now on; see `LocalNames.designate`."""
+
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...

@@ -12,9 +12,6 @@ from resolver.wire.encode import NOTHING_ASKED, AskedOptions
 from resolver.wire.numbers import EdnsOption
 from resolver.wire.query import Query
 
-NSID_OCTETS_MAX = 64
-"""Longest name of a server: tells it from its twin, and hardly lets an answer outgrow its query."""
-
 # Read once: members of an Enum are slow to reach through their class.
 _NSID = int(EdnsOption.NSID)
 _KEEPALIVE = int(EdnsOption.TCP_KEEPALIVE)

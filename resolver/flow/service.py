@@ -232,7 +232,7 @@ class Service:
                     nscount=local.nscount,
                     aa=local.is_authoritative,
                 ),
-                math.inf,
+                math.inf if local.is_lasting else -math.inf,
             )
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
         verdict = table.judge_name(query.qname, now)

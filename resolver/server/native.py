@@ -31,7 +31,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_resinfo, make_structured_errors
+from resolver.server.parts import make_nsid, make_resinfo, make_structured_errors
 from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
@@ -97,6 +97,8 @@ class NativeEngine:
             audit_secret=audit_secret,
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
+            nsid=make_nsid(settings),
+            blocks_relay=settings.special_names.browser_relay == "block",
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)

@@ -72,6 +72,7 @@ from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
     make_local_names,
+    make_nsid,
     make_plan,
     make_record_buffer,
     make_structured_errors,
@@ -367,6 +368,7 @@ class Server:
             rotate_addresses=settings.cache.rotate_addresses,
             audit_secret=AuditSecret(self._beside.audit_secret),
             structured_errors=make_structured_errors(settings),
+            nsid=make_nsid(settings),
         )
 
     async def _serve_dns(self, service: Service) -> None:

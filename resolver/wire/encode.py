@@ -26,6 +26,9 @@ STREAM_OCTETS_MAX = 65535
 EDE_TEXT_OCTETS_MAX = 200
 """Longest EXTRA-TEXT sent: an explanation, not a page; leaves room for records in 512 octets."""
 
+NSID_OCTETS_MAX = 64
+"""Longest name of a server: tells it from its twin, and hardly lets an answer outgrow its query."""
+
 PADDED_BLOCK_OCTETS = 468
 """A padded answer has a multiple of this many octets (RFC 8467 §4.1): who reads along learns little of it."""
 

@@ -16,14 +16,13 @@ import pytest
 from resolver.cache import NativeCache, ResponseCache
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Drop, Respond
-from resolver.flow.own_options import NSID_OCTETS_MAX
 from resolver.flow.peer import Peer, Transport
 from resolver.flow.service import Service
 from resolver.local import LocalNames
 from resolver.plane import RESPOND
 from resolver.policy.structured import StructuredErrors
 from resolver.policy.verdict import PolicyAction
-from resolver.wire.encode import PADDED_BLOCK_OCTETS
+from resolver.wire.encode import NSID_OCTETS_MAX, PADDED_BLOCK_OCTETS
 from resolver.wire.names import name_from_text
 from resolver.wire.question import Question
 from resolver.wire.response import Response, accept_response

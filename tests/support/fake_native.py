@@ -113,6 +113,9 @@ class Core:
     def withdraw(self) -> None:
         self.is_withdrawn = True
 
+    def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
+        pass
+
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         self.notifiers = addresses
 

@@ -181,6 +181,7 @@ class Core:
         structured_errors: tuple[int, int, str, str] | None = None,
         resinfo: bytes = ...,
         nsid: bytes = ...,
+        blocks_relay: bool = False,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -194,8 +195,9 @@ class Core:
         `structured_errors`: how clients that ask for it are told why a name
         is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
         record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
-        for it; empty: it is not told.  Raises ValueError for an address of another
-        length, and for a secret of under 16 octets.
+        for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
+        length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
+        browsers find a relay do not exist.
         """
 
     def publish(
@@ -216,6 +218,12 @@ class Core:
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
+        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB records, best first.
+
+        `name`: this server's; below one of the site's own names they stand, too.
+        """
 
     def publish_notifiers(self, addresses: Sequence[bytes]) -> None:
         """Leave the NOTIFY (RFC 1996) of these packed addresses to Python from now on.

@@ -20,6 +20,7 @@ use resolver_core::flow::{
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 use resolver_core::wire::carried_addresses::Nat64Prefix;
+use resolver_core::wire::encode::NSID_OCTETS_MAX;
 
 use crate::fields::{address_from, structured_from, StructuredFields};
 use crate::py_cache::Cache;
@@ -66,7 +67,7 @@ impl Core {
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
                         rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
-                        nsid=Vec::new()))]
+                        nsid=Vec::new(), blocks_relay=false))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -85,6 +86,7 @@ impl Core {
         structured_errors: Option<StructuredFields>,
         resinfo: Vec<u8>,
         nsid: Vec<u8>,
+        blocks_relay: bool,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -96,12 +98,13 @@ impl Core {
                 PyValueError::new_err(format!("a secret has {SECRET_OCTETS_MIN} octets or more"))
             })
         };
+        let records = records.iter().map(record).collect::<PyResult<Vec<_>>>()?;
+        let local = LocalNames::new(&records).with_resinfo(resinfo);
         let config = FlowConfig {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
             rotate_addresses,
-            local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?)
-                .with_resinfo(resinfo),
+            local: if blocks_relay { local.with_relay_blocked() } else { local },
             structured_errors: structured_errors.map(structured_from),
             keepalive_units: ((tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16).to_be_bytes(),
             nsid,
@@ -110,6 +113,9 @@ impl Core {
             waiting_max,
             audit_secret: audit_secret.map(secret).transpose()?,
         };
+        if config.nsid.len() > NSID_OCTETS_MAX {
+            return Err(PyValueError::new_err(format!("an NSID has at most {NSID_OCTETS_MAX} octets")));
+        }
         let recorded = recorded_from(query_records)?.map(|recorded| (recorded, record_details));
         let flow = Flow::new(config, Arc::clone(&cache.inner));
         let shared_flow = Arc::new(SharedFlow::new(flow, Arc::clone(&cache.guard), recorded));
@@ -150,6 +156,10 @@ impl Core {
             addresses.iter().map(|address| address_from(address)).collect::<PyResult<Vec<_>>>()?;
         self.shared_flow.flow.publish_notifiers(addresses);
         Ok(())
+    }
+
+    fn designate(&self, name: &[u8], rdatas: Vec<Vec<u8>>) {
+        self.shared_flow.flow.designate(name, rdatas);
     }
 
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {

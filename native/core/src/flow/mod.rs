@@ -34,7 +34,6 @@ pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterRep
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use memo::Memo;
 pub use outcome::Outcome;
-pub use own_options::NSID_OCTETS_MAX;
 pub use pacing::Pacing;
 pub use peer::{Peer, Transport};
 pub use route::{DatagramRoute, Route, CONTROL_OCTETS, SOCKET_NAME_OCTETS};

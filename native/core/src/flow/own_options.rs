@@ -9,9 +9,6 @@ use crate::wire::encode::AskedOptions;
 use crate::wire::numbers::{OPTION_NSID, OPTION_PADDING, OPTION_TCP_KEEPALIVE};
 use crate::wire::query::Query;
 
-/// Longest name of a server, in octets: tells it from its twin, and hardly lets an answer outgrow its query.
-pub const NSID_OCTETS_MAX: usize = 64;
-
 /// The options that the answer to `query` carries.
 #[inline]
 pub(super) fn asked_by<'o>(config: &'o FlowConfig, query: &Query, transport: Transport) -> AskedOptions<'o> {

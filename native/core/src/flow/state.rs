@@ -146,6 +146,11 @@ impl Flow {
         self.upstreams.store(Arc::new(view));
     }
 
+    /// Tell clients of these encrypted listeners from now on; see `LocalNames::designate`.
+    pub fn designate(&self, name: &[u8], rdatas: Vec<Vec<u8>>) {
+        self.config.local.designate(name, rdatas);
+    }
+
     /// Leave the NOTIFY of these to Python from now on.
     pub fn publish_notifiers(&self, addresses: Vec<IpAddr>) {
         self.notifiers.store(Arc::new(addresses));

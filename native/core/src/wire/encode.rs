@@ -19,6 +19,9 @@ pub const STREAM_OCTETS_MAX: usize = 65535;
 /// Longest EXTRA-TEXT sent, in octets: an explanation, not a page; leaves room for records in 512 octets.
 pub const EDE_TEXT_OCTETS_MAX: usize = 200;
 
+/// Longest name of a server, in octets: tells it from its twin, and hardly lets an answer outgrow its query.
+pub const NSID_OCTETS_MAX: usize = 64;
+
 /// A padded answer has a multiple of this many octets (RFC 8467 §4.1): who reads along learns little of it.
 pub const PADDED_BLOCK_OCTETS: usize = 468;
 
