@@ -32,6 +32,7 @@ from resolver.flow.outcome import (
 from resolver.flow.own_options import OwnOptions
 from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
+from resolver.flow.proxies import NO_PROXIES
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder, any_body
 from resolver.flow.served import STALE_TTL_S, judgement_on, kept_chain, stale_body, stale_errors
@@ -108,9 +109,10 @@ class Service:
         self._memo_stream = Memo(memo_octets_max // 4)
         self._own = OwnOptions(tcp_idle_s, nsid, structured_errors)
         replies = ReplyEncoder(self._own)
-        self._reply = replies.reply
-        self._reply_from = replies.reply_from
+        self._reply, self._reply_from = replies.reply, replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
+        self.proxies = NO_PROXIES
+        """Who says for whom it asks; set before anything listens."""
         self.take_notify: TakeNotify | None = None
         """Answers NOTIFY (RFC 1996) of those it knows; None: nobody does."""
         self.waiting = 0
@@ -465,10 +467,8 @@ class Service:
         is_constant: bool = False,
     ) -> Respond | Drop:
         limit = response_limit(query, peer.is_stream)
-        structured, asked = self._own.structured_for(query), self._own.asked_by(query, peer)
-        message = policy_answer(
-            query, verdict, limit=limit, now=now, kept=kept, structured=structured, asked=asked
-        )
+        own = self._own.structured_for(query), self._own.asked_by(query, peer)
+        message = policy_answer(query, verdict, *own, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
         answer = Respond(message[2:], message[3] & 0x0F, query.qtype, _FROM_POLICY, verdict)

@@ -52,6 +52,7 @@ DROP_REASONS = (
     "http_connections_max",
     "late_full",
     "policy",
+    "proxy_head",
     "pulse",
     "rate_limit",
     "receive_error",

@@ -135,12 +135,12 @@ def prepared_answer(query: Query, verdict: Verdict, now: float) -> AnswerTemplat
 def policy_answer(
     query: Query,
     verdict: Verdict,
+    structured: StructuredErrors | None = None,
+    asked: AskedOptions = NOTHING_ASKED,
     *,
     limit: int,
     now: float,
     kept: tuple[bytes, int] | None = None,
-    structured: StructuredErrors | None = None,
-    asked: AskedOptions = NOTHING_ASKED,
 ) -> bytes | None:
     """The whole message that says `verdict.denied` is blocked; None: send nothing.
 

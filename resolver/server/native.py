@@ -98,6 +98,7 @@ class NativeEngine:
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
             nsid=make_nsid(settings),
+            proxies=[(net.network_address.packed, net.prefixlen) for net in settings.listen.proxy_protocol],
             blocks_relay=settings.special_names.browser_relay == "block",
         )
         self._timeout_s = settings.upstreams.timeout_s
@@ -316,7 +317,9 @@ class NativeEngine:
 
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
-    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith("receive_")
+    return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
+        "receive_"
+    )
 
 
 def workers_of(settings: Settings) -> int:

@@ -21,6 +21,7 @@ from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
+from resolver.flow.proxies import Proxies
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
@@ -354,7 +355,7 @@ class Server:
             timeout_s=settings.upstreams.timeout_s,
             in_flight_max=settings.limits.in_flight_max,
         )
-        return Service(
+        service = Service(
             policy=policy,
             cache=self._cache,
             forwarder=self._forwarder,
@@ -370,6 +371,8 @@ class Server:
             structured_errors=make_structured_errors(settings),
             nsid=make_nsid(settings),
         )
+        service.proxies = Proxies(settings.listen.proxy_protocol)
+        return service
 
     async def _serve_dns(self, service: Service) -> None:
         await self._endpoints.bind(service)

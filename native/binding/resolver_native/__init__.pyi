@@ -182,6 +182,7 @@ class Core:
         resinfo: bytes = ...,
         nsid: bytes = ...,
         blocks_relay: bool = False,
+        proxies: Sequence[tuple[bytes, int]] = ...,
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -197,7 +198,8 @@ class Core:
         record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
         for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
         length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
-        browsers find a relay do not exist.
+        browsers find a relay do not exist.  `proxies`: networks whose datagrams must begin with a head of the
+        PROXY protocol, version 2.
         """
 
     def publish(
@@ -395,7 +397,7 @@ class Plane:
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
 
-        ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
+        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed, receive_nobufs, receive_nomem, receive_refused,
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
         send_drops, tickets_expired; and of the core asked, coalesced, overloads.
         """

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source,
-    Transport, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, Proxies, RateLimiter,
+    Source, Transport, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -67,7 +67,7 @@ impl Core {
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
                         rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
-                        nsid=Vec::new(), blocks_relay=false))]
+                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new()))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -87,6 +87,7 @@ impl Core {
         resinfo: Vec<u8>,
         nsid: Vec<u8>,
         blocks_relay: bool,
+        proxies: Vec<Network>,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -108,6 +109,7 @@ impl Core {
             structured_errors: structured_errors.map(structured_from),
             keepalive_units: ((tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16).to_be_bytes(),
             nsid,
+            proxies: Proxies::new(&proxies.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             in_flight_max,
             waiters_max,
             waiting_max,

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Clients, DatagramRoute, Flow, FlowConfig, LetterCase, Route, Tallies, Transport,
-    UpstreamSet, UpstreamView, Waiter,
+    AskOutcome, Attempt, Clients, DatagramRoute, Flow, FlowConfig, LetterCase, Proxies, Route, Tallies,
+    Transport, UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -45,6 +45,7 @@ impl Rig {
             structured_errors: None,
             keepalive_units: [0, 100],
             nsid: Vec::new(),
+            proxies: Proxies::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use resolver_core::cache::{Cache, CacheConfig};
-use resolver_core::flow::{Clients, Flow, FlowConfig, Outcome, Peer, Standing, Tallies, Transport};
+use resolver_core::flow::{Clients, Flow, FlowConfig, Outcome, Peer, Proxies, Standing, Tallies, Transport};
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{
     policy_answer, AnswerForm, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable,
@@ -259,6 +259,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         structured_errors: None,
         keepalive_units: [0, 100],
         nsid: Vec::new(),
+        proxies: Proxies::default(),
         in_flight_max: 8,
         waiters_max: 8,
         waiting_max: 8,

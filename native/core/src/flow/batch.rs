@@ -33,6 +33,10 @@ pub trait ReplySink {
     fn room(&mut self) -> &mut Vec<u8>;
     /// Take what was written there as the answer to query number `index` of the batch.
     fn put(&mut self, index: usize);
+    /// Whether query number `index` is to be left alone, because what was answered before leaves no room.
+    fn must_skip(&mut self, _index: usize) -> bool {
+        false
+    }
 }
 
 /// What a thread works with.
@@ -91,8 +95,12 @@ impl Flow {
                     probes: &probes,
                     place: &places[index],
                 });
-                let peer = self.peer(query.address, Transport::Udp);
                 let index = *concluded;
+                if replies.must_skip(index) {
+                    *concluded += 1;
+                    continue;
+                }
+                let peer = self.peer(query.address, Transport::Udp);
                 let mut single =
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
                 let outcome = single.answer(query.octets, trail, prepared.as_ref());

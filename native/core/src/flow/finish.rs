@@ -388,7 +388,7 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Recorded, Transport, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Proxies, Recorded, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use crate::records::ring;
@@ -409,6 +409,7 @@ mod tests {
             structured_errors: None,
             keepalive_units: [0, 100],
             nsid: Vec::new(),
+            proxies: Proxies::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

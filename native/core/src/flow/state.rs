@@ -13,6 +13,7 @@ use super::audit_queries::AuditSecret;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
+use super::proxies::Proxies;
 use super::tallies::{Hit, HitId, Hits, Registry, Row};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
@@ -42,6 +43,8 @@ pub struct FlowConfig {
     pub waiters_max: usize,
     /// Clients that may wait altogether.
     pub waiting_max: usize,
+    /// Who puts a head with the client's address before what it passes on.
+    pub proxies: Proxies,
     /// What marks the queries of an audit; None: nothing does.
     pub audit_secret: Option<AuditSecret>,
 }
@@ -117,6 +120,11 @@ impl Flow {
             registry: Mutex::default(),
             counts: FlowCounts::default(),
         }
+    }
+
+    /// Who puts a head before what it passes on.
+    pub fn proxies(&self) -> &Proxies {
+        &self.config.proxies
     }
 
     /// The one cache.

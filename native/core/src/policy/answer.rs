@@ -285,12 +285,12 @@ impl Denial<'_> {
         out: &mut Vec<u8>,
     ) {
         let body = out.get(self.query.question_end..body_end).unwrap_or(&[]).to_vec();
-        let mut options = self.asked.values.clone();
         let room = self.limit.checked_sub(self.query.question_end + body.len() + self.asked.octets());
         let value = match (self.structured, room) {
             (Some(structured), Some(room)) => structured.option_value(self.rule, room),
             _ => None,
         };
+        let mut options = self.asked.values.clone();
         // There is room: two options are asked for at most.
         options.extend(value.as_deref().map(|value| (OPTION_EXTENDED_ERROR, value)));
         let errors = errors_of(self.rule);
