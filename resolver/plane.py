@@ -110,8 +110,13 @@ class NativeCacheCore(Protocol):
 class NativeGates(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number.
+
+        `name`: the one that the client gave itself.
+        """
 
 
 class Records(Protocol):

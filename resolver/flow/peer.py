@@ -56,6 +56,8 @@ class Peer:
     """Packed address: 4 or 16 octets."""
     transport: Transport
     standing: Standing = UNKNOWN
+    name: str = ""
+    """The one it gave itself (`client_names`): an identity for people, of which nobody has proof."""
     is_stream: bool = field(init=False)
     """The transport's; every query asks for it, and a slot is read in a third of the time."""
 

@@ -17,6 +17,7 @@ from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
 from resolver.flow.audit_queries import AuditSecret, counted_nowhere, deliver_uncounted, no_audit
 from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
+from resolver.flow.identities import PLAIN
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
@@ -32,7 +33,6 @@ from resolver.flow.outcome import (
 from resolver.flow.own_options import OwnOptions
 from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
-from resolver.flow.proxies import NO_PROXIES
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
 from resolver.flow.replies import ReplyEncoder, any_body
 from resolver.flow.served import STALE_TTL_S, judgement_on, kept_chain, stale_body, stale_errors
@@ -111,8 +111,8 @@ class Service:
         replies = ReplyEncoder(self._own)
         self._reply, self._reply_from = replies.reply, replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
-        self.proxies = NO_PROXIES
-        """Who says for whom it asks; set before anything listens."""
+        self.identities = PLAIN
+        """Who speaks for others, and where clients name themselves; set before anything listens."""
         self.take_notify: TakeNotify | None = None
         """Answers NOTIFY (RFC 1996) of those it knows; None: nobody does."""
         self.waiting = 0

@@ -349,7 +349,9 @@ class Connection(asyncio.Protocol):
 
     def _answer_natively(self, native_gates: NativeGates, octets: bytes, now: float) -> int:
         """Let the other plane answer; its word."""
-        word, message = native_gates.answer(octets, self.peer.address, self.peer.transport, now)
+        word, message = native_gates.answer(
+            octets, self.peer.address, self.peer.transport, now, self.peer.name
+        )
         if word == RESPOND:
             self._write(message)
         elif word == DROP_AND_CLOSE:

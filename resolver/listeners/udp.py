@@ -112,7 +112,7 @@ class UdpListener:
         unanswered: list[int] = []
         datagrams, addresses = batch.datagrams(lengths), batch.addresses(len(lengths))
         slots: Sequence[int] = range(len(lengths))
-        if self._service.proxies:
+        if self._service.identities.proxies:
             slots, datagrams, addresses = self._without_heads(datagrams, addresses, unanswered)
         for slot, octets, address in zip(slots, datagrams, addresses, strict=True):
             peer = peers.get(address) or self._peer_of(address)
@@ -149,7 +149,7 @@ class UdpListener:
     ) -> tuple[list[int], list[bytes], list[bytes]]:
         """Slots, queries and clients of those whose heads can be taken; the others get no answer."""
         slots, queries, clients = [], [], []
-        for slot, sender in enumerate(map(self._service.proxies.sender_of, addresses, datagrams)):
+        for slot, sender in enumerate(map(self._service.identities.proxies.sender_of, addresses, datagrams)):
             if sender is None:
                 unanswered.append(slot)
                 self._reporter.count_drop(PROXY_HEAD)

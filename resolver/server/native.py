@@ -31,7 +31,7 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_nsid, make_resinfo, make_structured_errors
+from resolver.server.parts import make_client_names, make_nsid, make_resinfo, make_structured_errors
 from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
@@ -99,6 +99,8 @@ class NativeEngine:
             resinfo=make_resinfo(settings),
             nsid=make_nsid(settings),
             proxies=[(net.network_address.packed, net.prefixlen) for net in settings.listen.proxy_protocol],
+            names_in_path=settings.client_names.in_path,
+            names_below=make_client_names(settings).below,
             blocks_relay=settings.special_names.browser_relay == "block",
         )
         self._timeout_s = settings.upstreams.timeout_s
@@ -247,11 +249,13 @@ class NativeEngine:
 
     # Queries over streams.
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         """See `plane.NativeGates`."""
         if not self.answers:
             return UNSEEN, b""
-        return self._core.answer(octets, address, transport, now)
+        return self._core.answer(octets, address, transport, now, name)
 
     @property
     def answers(self) -> bool:

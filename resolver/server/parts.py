@@ -12,6 +12,10 @@ from resolver.blocklist.told import ORGANIZATION_OCTETS_MAX, member
 from resolver.cache import ResponseCache
 from resolver.config.identity_settings import HOSTNAME
 from resolver.config.settings import Settings, UpstreamServer
+from resolver.flow.client_names import ClientNames
+from resolver.flow.clients import Networks
+from resolver.flow.identities import Identities
+from resolver.flow.proxies import Proxies
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.source_ports import (
     Limits,
@@ -109,6 +113,21 @@ def make_nsid(settings: Settings) -> bytes:
     if nsid is None:
         return b""
     return cut_text(os.uname().nodename if nsid == HOSTNAME else nsid, NSID_OCTETS_MAX)
+
+
+def make_client_names(settings: Settings) -> ClientNames:
+    """Where clients may name themselves."""
+    section = settings.client_names
+    return ClientNames(section.in_path, "" if section.below is None else name_to_text(section.below))
+
+
+def make_identities(settings: Settings) -> Identities:
+    """How listeners learn who asks."""
+    return Identities(
+        Proxies(settings.listen.proxy_protocol),
+        make_client_names(settings),
+        Networks(settings.http.trusted_proxies),
+    )
 
 
 def make_structured_errors(settings: Settings) -> StructuredErrors | None:

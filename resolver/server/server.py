@@ -21,7 +21,6 @@ from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
-from resolver.flow.proxies import Proxies
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
@@ -72,6 +71,7 @@ from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
+    make_identities,
     make_local_names,
     make_nsid,
     make_plan,
@@ -371,7 +371,7 @@ class Server:
             structured_errors=make_structured_errors(settings),
             nsid=make_nsid(settings),
         )
-        service.proxies = Proxies(settings.listen.proxy_protocol)
+        service.identities = make_identities(settings)
         return service
 
     async def _serve_dns(self, service: Service) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 """What every head begins with; as DNS it is nothing that is answered, over a datagram or a stream."""
 
-FIXED_OCTETS: Final = 16
+PROXY_HEAD_OCTETS_MIN: Final = 16
 """Signature, version and command, family and protocol, length of the rest."""
 
 REST_OCTETS_MAX: Final = 512
@@ -74,7 +74,7 @@ def parse_proxy(octets: bytes | bytearray) -> Proxied | NeedMore | BadHead:
     """Read the head that `octets` begin with.  Never raises; looks at `REST_OCTETS_MAX` octets at most."""
     if octets[: len(SIGNATURE)] != SIGNATURE[: len(octets)]:
         return NO_SIGNATURE
-    if len(octets) < FIXED_OCTETS:
+    if len(octets) < PROXY_HEAD_OCTETS_MIN:
         return NEED_MORE
     _, command, family, rest = _FIXED(octets, 0)
     if command & 0xF0 != _VERSION:
@@ -83,7 +83,7 @@ def parse_proxy(octets: bytes | bytearray) -> Proxied | NeedMore | BadHead:
         return OTHER_COMMAND
     if rest > REST_OCTETS_MAX:
         return BAD_LENGTH
-    end = FIXED_OCTETS + rest
+    end = PROXY_HEAD_OCTETS_MIN + rest
     # What a proxy says of itself means nothing, whatever its family; so does what it leaves unsaid.
     address_octets = 0
     if command == _PROXY and family != _UNSPEC:
@@ -96,7 +96,7 @@ def parse_proxy(octets: bytes | bytearray) -> Proxied | NeedMore | BadHead:
         return NEED_MORE
     if not address_octets:
         return Proxied(None, None, end)
-    ports = FIXED_OCTETS + 2 * address_octets
+    ports = PROXY_HEAD_OCTETS_MIN + 2 * address_octets
     if not _are_extensions(octets, ports + 4, end):
         return BAD_EXTENSION
     source, destination = (
@@ -104,7 +104,10 @@ def parse_proxy(octets: bytes | bytearray) -> Proxied | NeedMore | BadHead:
             _address(octets[start : start + address_octets]),
             int.from_bytes(octets[port : port + 2], "big"),
         )
-        for start, port in ((FIXED_OCTETS, ports), (FIXED_OCTETS + address_octets, ports + 2))
+        for start, port in (
+            (PROXY_HEAD_OCTETS_MIN, ports),
+            (PROXY_HEAD_OCTETS_MIN + address_octets, ports + 2),
+        )
     )
     return Proxied(source, destination, end)
 

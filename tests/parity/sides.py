@@ -64,6 +64,8 @@ class ClientQuery:
     client: bytes
     """Packed address."""
     transport: Transport
+    name: str = ""
+    """The one it gave itself; datagrams carry none."""
 
 
 class Difference(AssertionError):
@@ -126,7 +128,7 @@ class Sides:
             only_blocked=query_records == "blocked", has_answers=True, now=lambda: self._now
         )
         self.punts = self.asks = 0
-        self._peers: dict[tuple[bytes, Transport], Peer] = {}
+        self._peers: dict[tuple[bytes, Transport, str], Peer] = {}
 
     def store(self, question: Question, response: Response, now: float) -> None:
         """Let both keep an answer to a question."""
@@ -146,12 +148,13 @@ class Sides:
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, query in enumerate(queries):
             if query.transport.is_stream:
-                told[number] = self.core.answer(query.octets, query.client, query.transport, now)
+                told[number] = self.core.answer(query.octets, query.client, query.transport, now, query.name)
             self._compare_one(query, *told[number], now)
 
     def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
         transport = query.transport
-        peer = self._peers.setdefault((query.client, transport), Peer(query.client, transport))
+        key = (query.client, transport, query.name)
+        peer = self._peers.setdefault(key, Peer(query.client, transport, name=query.name))
         outcome = self.service.answer_now(query.octets, peer, now)
         if word == PUNT:
             self.punts += 1

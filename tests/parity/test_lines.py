@@ -79,10 +79,15 @@ def test_hostile_names_from_every_client_look_alike(native: Engine, tmp_path: Pa
     # Without RD each is answered at once.
     octets = [asked(name)[:2] + b"\0\0" + asked(name)[4:] for name in hostile_names()]
     questions = [
-        ClientQuery(one, client, transport)
+        ClientQuery(one, client, transport, name)
         for one in octets
         for client in CLIENTS
-        for transport in (Transport.UDP, Transport.TCP)
+        for transport, name in (
+            (Transport.UDP, ""),
+            (Transport.TCP, ""),
+            (Transport.TLS, "phones"),
+            (Transport.HTTPS, "x" * 63),
+        )
     ]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(questions)
 

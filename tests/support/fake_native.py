@@ -122,7 +122,9 @@ class Core:
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         self.asked.append((octets, address, transport))
         return PUNT, b""
 

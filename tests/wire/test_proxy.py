@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resolver.wire.proxy import (
     BAD_HEADS,
-    FIXED_OCTETS,
+    PROXY_HEAD_OCTETS_MIN,
     NEED_MORE,
     REST_OCTETS_MAX,
     SIGNATURE,
@@ -63,7 +63,11 @@ def test_whatever_octets_come_no_head_is_longer_than_they_are(rest: bytes, more:
     for octets in (rest, SIGNATURE + rest, SIGNATURE + b"\x21" + rest, SIGNATURE + b"\x21\x11\0\x0c" + rest):
         found = parse_proxy(octets)
         if isinstance(found, Proxied):
-            assert FIXED_OCTETS <= found.length <= min(len(octets), FIXED_OCTETS + REST_OCTETS_MAX)
+            assert (
+                PROXY_HEAD_OCTETS_MIN
+                <= found.length
+                <= min(len(octets), PROXY_HEAD_OCTETS_MIN + REST_OCTETS_MAX)
+            )
             assert parse_proxy(octets + more) == found
         elif isinstance(found, BadHead):
             assert parse_proxy(octets + more) == found

@@ -183,6 +183,8 @@ class Core:
         nsid: bytes = ...,
         blocks_relay: bool = False,
         proxies: Sequence[tuple[bytes, int]] = ...,
+        names_in_path: bool = False,
+        names_below: str = "",
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -199,7 +201,8 @@ class Core:
         for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
         length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
         browsers find a relay do not exist.  `proxies`: networks whose datagrams must begin with a head of the
-        PROXY protocol, version 2.
+        PROXY protocol, version 2.  `names_in_path`, `names_below`: where clients over HTTPS and TLS may name
+        themselves: in the path, before this suffix of the server name.
         """
 
     def publish(
@@ -250,9 +253,11 @@ class Core:
         """
 
     def answer(
-        self, octets: bytes, address: bytes, transport: int, now: float
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
     ) -> tuple[Literal[0, 1, 2, 3, 4], bytes]:
         """What becomes of one query; `transport`: 0 UDP, 1 TCP, 2 TLS, 3 HTTPS, 4 QUIC, 5 HTTP/3.
+
+        `name`: the one that the client gave itself.
 
         0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
         3: nothing known answers it; 4: Python must answer it; these are not.

@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, Proxies, RateLimiter,
-    Source, Transport, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, Proxies,
+    RateLimiter, Source, Transport, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -67,7 +67,8 @@ impl Core {
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
                         rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
-                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new()))]
+                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new(),
+                        names_in_path=false, names_below=""))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -88,6 +89,8 @@ impl Core {
         nsid: Vec<u8>,
         blocks_relay: bool,
         proxies: Vec<Network>,
+        names_in_path: bool,
+        names_below: &str,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -109,6 +112,7 @@ impl Core {
             structured_errors: structured_errors.map(structured_from),
             keepalive_units: ((tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16).to_be_bytes(),
             nsid,
+            client_names: ClientNames::new(names_in_path, names_below),
             proxies: Proxies::new(&proxies.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             in_flight_max,
             waiters_max,
@@ -195,6 +199,7 @@ impl Core {
         })
     }
 
+    #[pyo3(signature = (octets, address, transport, now, name=""))]
     fn answer<'py>(
         &self,
         py: Python<'py>,
@@ -202,10 +207,11 @@ impl Core {
         address: &[u8],
         transport: u8,
         now: f64,
+        name: &str,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
         let transport = Transport::by_number(transport)
             .ok_or_else(|| PyValueError::new_err("no transport has this number"))?;
-        let peer = self.shared_flow.flow.peer(address_from(address)?, transport);
+        let peer = self.shared_flow.flow.named_peer(address_from(address)?, transport, name);
         let policy = self.shared_flow.flow.policy();
         let nothing = || PyBytes::new(py, b"");
         let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Clients, DatagramRoute, Flow, FlowConfig, LetterCase, Proxies, Route, Tallies,
-    Transport, UpstreamSet, UpstreamView, Waiter,
+    AskOutcome, Attempt, ClientNames, Clients, DatagramRoute, Flow, FlowConfig, LetterCase, Proxies, Route,
+    Tallies, Transport, UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -46,6 +46,7 @@ impl Rig {
             keepalive_units: [0, 100],
             nsid: Vec::new(),
             proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

@@ -15,5 +15,8 @@ pub const CACHE: &str = "cache";
 /// Queries and upstream answers through the whole flow, canaries among them.
 pub const FLOW: &str = "flow";
 
+/// What proxies and clients say of who asks.
+pub const PROXIES: &str = "proxies";
+
 /// Every target.
-pub const ALL: [&str; 6] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW];
+pub const ALL: [&str; 7] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, PROXIES];

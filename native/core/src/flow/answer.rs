@@ -68,7 +68,7 @@ impl Flow {
             QueryContext::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
         if outcome.is_final() {
             let answer = (outcome == Outcome::Respond).then_some(&**out);
-            tallies.record(peer.address, now, octets, answer);
+            tallies.record(peer, now, octets, answer);
         }
         outcome
     }

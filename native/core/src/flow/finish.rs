@@ -252,7 +252,7 @@ impl Flow {
                 let outcome = query_context.finish_one(&waiter.octets, serve);
                 if outcome.is_final() {
                     let answer = (outcome == Outcome::Respond).then_some(&**query_context.out);
-                    query_context.tallies.record(waiter.peer.address, now, &waiter.octets, answer);
+                    query_context.tallies.record(&waiter.peer, now, &waiter.octets, answer);
                 }
                 query_context.tallies.settle(now - waiter.asked_at);
                 each(
@@ -376,7 +376,7 @@ impl QueryContext<'_> {
             }
         });
         if outcome == Outcome::Respond {
-            self.tallies.record(self.peer.address, self.now, query.octets, Some(self.out));
+            self.tallies.record(self.peer, self.now, query.octets, Some(self.out));
             AskOutcome::Reply
         } else {
             AskOutcome::Punt
@@ -388,7 +388,7 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Proxies, Recorded, Transport, UpstreamView};
+    use crate::flow::{ClientNames, Clients, FlowConfig, Proxies, Recorded, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use crate::records::ring;
@@ -410,6 +410,7 @@ mod tests {
             keepalive_units: [0, 100],
             nsid: Vec::new(),
             proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

@@ -10,9 +10,11 @@
 mod answer;
 mod audit_queries;
 mod batch;
+mod client_names;
 mod clients;
 mod finish;
 mod flights;
+mod forwarded;
 mod memo;
 mod outcome;
 mod own_options;
@@ -30,9 +32,11 @@ mod upstreams;
 
 pub use audit_queries::{AuditSecret, SECRET_OCTETS_MIN};
 pub use batch::{BatchContext, Incoming, ReplySink};
+pub use client_names::{ClientName, ClientNames};
 pub use clients::{client_key, ClientKey, Clients, Networks, RateLimiter, Standing};
 pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};
 pub use flights::{FlightKey, Waiter, Waiters};
+pub use forwarded::{client_behind, BadForwarded};
 pub use memo::Memo;
 pub use outcome::Outcome;
 pub use pacing::Pacing;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::client_names::ClientName;
 use super::clients::Standing;
 
 /// How a query comes in; `flow/peer.py` has the same numbers and labels.
@@ -69,4 +70,6 @@ pub struct Peer {
     pub transport: Transport,
     /// What the client is to this server.
     pub standing: Standing,
+    /// The name it gave itself: an identity for people, of which nobody has proof.
+    pub name: Option<ClientName>,
 }

@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
 use super::audit_queries::AuditSecret;
+use super::client_names::ClientNames;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
@@ -43,6 +44,8 @@ pub struct FlowConfig {
     pub waiters_max: usize,
     /// Clients that may wait altogether.
     pub waiting_max: usize,
+    /// Where clients may name themselves.
+    pub client_names: ClientNames,
     /// Who puts a head with the client's address before what it passes on.
     pub proxies: Proxies,
     /// What marks the queries of an audit; None: nothing does.
@@ -120,6 +123,11 @@ impl Flow {
             registry: Mutex::default(),
             counts: FlowCounts::default(),
         }
+    }
+
+    /// Where clients may name themselves.
+    pub fn client_names(&self) -> &ClientNames {
+        &self.config.client_names
     }
 
     /// Who puts a head before what it passes on.
@@ -232,6 +240,7 @@ mod tests {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             transport: Transport::Udp,
             standing: Standing { group: EVERYBODY, is_allowed: true },
+            name: None,
         };
         assert!(std::ptr::eq(policy.table_of(&peer), &policy.everybody));
     }

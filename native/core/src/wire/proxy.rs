@@ -12,7 +12,7 @@ use super::walk::u16_at;
 /// What every head begins with; as DNS it is nothing that is answered, over a datagram or a stream.
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length of the rest.
-const FIXED_OCTETS: usize = 16;
+const PROXY_HEAD_OCTETS_MIN: usize = 16;
 /// Addresses and extensions; more is refused.  Proxies send a few dozen octets, and read no more themselves.
 pub const REST_OCTETS_MAX: usize = 512;
 
@@ -85,7 +85,9 @@ pub fn parse_proxy(octets: &[u8]) -> ProxyHead {
     if octets[..begun] != SIGNATURE[..begun] {
         return ProxyHead::Bad(BadHead::Signature);
     }
-    let Some((fixed, rest)) = octets.split_at_checked(FIXED_OCTETS) else { return ProxyHead::NeedMore };
+    let Some((fixed, rest)) = octets.split_at_checked(PROXY_HEAD_OCTETS_MIN) else {
+        return ProxyHead::NeedMore;
+    };
     let (command, family) = (fixed[12], fixed[13]);
     let rest_octets = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     if command & 0xF0 != LOCAL & 0xF0 {
@@ -108,7 +110,7 @@ pub fn parse_proxy(octets: &[u8]) -> ProxyHead {
         return ProxyHead::Bad(BadHead::Length);
     }
     let Some(rest) = rest.get(..rest_octets) else { return ProxyHead::NeedMore };
-    let length = FIXED_OCTETS + rest_octets;
+    let length = PROXY_HEAD_OCTETS_MIN + rest_octets;
     if address_octets == 0 {
         return ProxyHead::Whole(Proxied { source: None, destination: None, length });
     }

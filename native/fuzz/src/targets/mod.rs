@@ -7,12 +7,13 @@ mod cache;
 mod flow;
 mod image;
 mod lists;
+mod proxies;
 mod queries;
 mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES};
 
 /// The target of this name.
 #[must_use]
@@ -23,6 +24,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         LISTS => Box::new(lists::Lists::new()),
         IMAGE => Box::new(image::Images::new()),
         CACHE => Box::new(cache::Caches::new()),
+        PROXIES => Box::new(proxies::Sayings::new()),
         FLOW => Box::new(flow::Flows::new()),
         _ => return None,
     })
