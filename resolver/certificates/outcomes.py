@@ -85,7 +85,7 @@ def every_session() -> list[SessionLabels]:
 
 def failure_of(error: ssl.SSLError) -> str:
     """One of `FAILURES`, from what OpenSSL said."""
-    word = error.reason or ""
+    word = getattr(error, "reason", None) or ""
     if word in _VERSION_WORDS:
         return "version"
     if word in _PARAMETER_WORDS:

@@ -1,4 +1,4 @@
-"""DNS over TCP (RFC 7766) and over TLS (RFC 7858): accepts connections and looks after them.
+"""DNS over TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484): accepts connections and looks after them.
 
 Knows: the connections of one socket, how long they may be idle.  Does not know: what is said on them, who has
 to yield to whom (`limits` does), whose turn it is (`turns`).
@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
+from collections.abc import Callable
 from functools import partial
 
 from resolver.clock import Clock, TimerHandle
+from resolver.flow.clients import client_key
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
-from resolver.listeners.connection import Connection, TlsConnection
+from resolver.listeners.connection import Connection
 from resolver.listeners.limits import ConnectionLimits, Place, Yielding
 from resolver.listeners.reporter import Reporter
+from resolver.listeners.tls_connection import TlsConnection, TlsSide
 from resolver.listeners.turns import Turns
 from resolver.plane import NativeGates
 
 SWEEP_EVERY_S = 1.0
 """How often idle connections are looked for; so an idle one lives at most this much longer."""
+
+
+CONNECTIONS: dict[Transport, Callable[[StreamListener], Connection]] = {
+    Transport.TCP: Connection,
+    Transport.TLS: TlsConnection,
+}
+"""What speaks each transport."""
 
 
 class StreamListener:
@@ -38,14 +47,15 @@ class StreamListener:
         limits: ConnectionLimits,
         *,
         idle_s: float = 10.0,
-        tls: ssl.SSLContext | None = None,
+        transport: Transport = Transport.TCP,
+        tls: TlsSide | None = None,
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
-        `tls`: speak TLS by this context (its ALPN is `dot`, RFC 7858); None: plain TCP.
-        native_gates: what is asked before the service, and counts what it answers by itself.
+        `transport`: TCP, TLS or HTTPS; `tls` is for the latter two, and its contexts agree to their
+        protocols. native_gates: what is asked before the service, and counts what it answers by itself.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
@@ -53,13 +63,12 @@ class StreamListener:
         self.reporter = reporter
         self.clock = clock
         self.loop = loop
-        self.transport = Transport.TCP if tls is None else Transport.TLS
+        self.transport = transport
         self.turns = turns or Turns(loop.call_soon, clock.now)
         self.lend = limits.lend
         self.give_back = limits.give_back
-        self._make_connection = (
-            partial(Connection, self) if tls is None else partial(TlsConnection, self, tls)
-        )
+        self._tls = tls
+        self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
         self._idle_s = idle_s
@@ -72,6 +81,12 @@ class StreamListener:
     def bound_to(self) -> tuple[str, int]:
         """The address and port it really listens on."""
         return self._bound_to[0], self._bound_to[1]
+
+    @property
+    def tls(self) -> TlsSide:
+        """What connections over TLS need besides."""
+        assert self._tls is not None
+        return self._tls
 
     @property
     def connections(self) -> int:
@@ -107,7 +122,15 @@ class StreamListener:
 
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """See `connection.Host`: when all places are taken, another connection may have to yield its own."""
-        taken = self._limits.take(address, connection, self.clock.now())
+        now = self.clock.now()
+        if self._tls is not None:
+            # Before it takes anybody's place.
+            refusal = self._tls.handshakes.begin(client_key(address), now)
+            if refusal:
+                self._tls.counts.failed("limit")
+                self.reporter.count_drop(refusal)
+                return None
+        taken = self._limits.take(address, connection, now)
         if taken.place is None:
             self.reporter.count_drop(taken.refusal)
             return None
