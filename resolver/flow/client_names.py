@@ -1,8 +1,8 @@
-"""Names that clients give themselves: in the path of DNS over HTTPS, or before a suffix in the TLS server name.
+"""Names that clients give themselves: in the path of DNS over HTTPS, or in the TLS server name.
 
 Knows: where a name may stand, and what is one.  Does not know: HTTP, TLS, what a name is good for.
-Theory: nobody proves that a name is his.  So it tells people which of a network's devices asked, and nothing is
-allowed for it; limits go on counting by address.
+Theory: nobody proves that a name is his.  So it tells people which of a network's devices asked, and nothing
+is allowed for it; limits go on counting by address.
 """
 
 from __future__ import annotations
@@ -46,3 +46,7 @@ class ClientNames:
             return ""
         name, _, rest = server_name.rstrip(".").partition(".")
         return client_name(name.encode("ascii", "replace")) if rest.lower() == self.below else ""
+
+
+NO_NAMES = ClientNames()
+"""Where clients have none."""

@@ -58,6 +58,9 @@ class Networks:
         return any(number & mask == network for network, mask in rows)
 
 
+NO_NETWORKS: Final = Networks(())
+
+
 class Clients:
     """The networks whose hosts may ask; all of them are of one group."""
 

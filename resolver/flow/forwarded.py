@@ -1,11 +1,11 @@
-"""Who asks over HTTP through proxies: what `Forwarded` and `X-Forwarded-For` say, and how much of it is believed.
+"""Who asks over HTTP through proxies: what `Forwarded` and `X-Forwarded-For` say, and who is believed.
 
 Knows: both headers' form, which networks are trusted.  Does not know: HTTP's framing, what is asked.
 Source: RFC 7239; X-Forwarded-For is a list of addresses without a standard.
-Theory: each proxy writes at the right end whom it heard.  So the walk begins with who is connected, and goes to
-the left for as long as he who speaks is trusted: the first who is not is the client, and whatever stands further
-left is his own tale.  Two headers that disagree tell nothing: one of them may come from the client, through a
-proxy that knows only the other.
+Theory: each proxy writes at the right end whom it heard.  So the walk begins with who is connected, and goes
+to the left for as long as he who speaks is trusted: the first who is not is the client, and whatever stands
+further left is his own tale.  Two headers that disagree tell nothing: one of them may come from the client,
+through a proxy that knows only the other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def client_behind(
 ) -> bytes:
     """The client's packed address (4 or 16 octets).  `peer`: who is connected.
 
-    `forwarded`, `x_forwarded_for`: the values of the headers' lines, in order.  Raises BadForwarded: answer 400.
+    `forwarded`, `x_forwarded_for`: the values of the headers' lines, in order.  Raises BadForwarded: answer
+    status 400.
     """
     if peer not in trusted:
         return peer

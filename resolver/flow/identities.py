@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resolver.flow.client_names import ClientNames
-from resolver.flow.clients import Networks
+from resolver.flow.client_names import NO_NAMES, ClientNames
+from resolver.flow.clients import NO_NETWORKS, Networks
 from resolver.flow.forwarded import client_behind
 from resolver.flow.proxies import NO_PROXIES, Proxies
 
@@ -20,8 +20,8 @@ class Identities:
 
     proxies: Proxies = NO_PROXIES
     """Who must send a head of the PROXY protocol."""
-    names: ClientNames = ClientNames()
-    trusted_proxies: Networks = Networks(())
+    names: ClientNames = NO_NAMES
+    trusted_proxies: Networks = NO_NETWORKS
     """Whose `Forwarded` and `X-Forwarded-For` are believed."""
 
     def client_behind(

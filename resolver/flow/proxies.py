@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 
 from resolver.flow.clients import Networks
-from resolver.wire.proxy import SIGNATURE, Proxied, parse_proxy
+from resolver.wire.proxy import (
+    NEED_MORE,
+    NO_SIGNATURE,
+    SIGNATURE,
+    BadHead,
+    NeedMore,
+    Proxied,
+    parse_proxy,
+)
 
 PROXY_HEAD = "proxy_head"
 """The reason for which a datagram or a connection is refused: a head that cannot be taken, or none."""
@@ -29,6 +37,15 @@ class Proxies:
     def __contains__(self, address: bytes) -> bool:
         """Whether this packed address is a proxy's: whatever it sends begins with a head."""
         return address in self._networks
+
+    def head_of(self, address: bytes, octets: bytes | bytearray) -> Proxied | NeedMore | BadHead:
+        """What a connection begins with: of one that is no proxy's a head of no octets."""
+        if address in self._networks:
+            return parse_proxy(octets)
+        if octets.startswith(SIGNATURE):
+            return NO_SIGNATURE
+        # No message over TCP or TLS ends within so few octets.
+        return NEED_MORE if SIGNATURE.startswith(bytes(octets)) else Proxied(None, None, 0)
 
     def sender_of(self, address: bytes, datagram: bytes) -> tuple[bytes, bytes] | None:
         """Who sent a datagram, and its query; None: it is refused for its head, or the lack of one."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from resolver.clock import Clock
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
-from resolver.flow.proxies import PROXY_HEAD
+from resolver.flow.proxies import NO_PROXIES, PROXY_HEAD, Proxies
 from resolver.flow.route import DatagramRoute
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_udp
@@ -47,8 +47,13 @@ class UdpListener:
         loop: asyncio.AbstractEventLoop,
         *,
         sock: socket.socket | None = None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
-        """`sock`: a socket bound to `address` already; it is closed with the listener."""
+        """`sock`: a socket bound to `address` already; it is closed with the listener.
+
+        `proxies`: whose datagrams begin with a head.
+        """
+        self._proxies = proxies
         self._service = service
         self._reporter = reporter
         self._clock = clock
@@ -112,7 +117,7 @@ class UdpListener:
         unanswered: list[int] = []
         datagrams, addresses = batch.datagrams(lengths), batch.addresses(len(lengths))
         slots: Sequence[int] = range(len(lengths))
-        if self._service.identities.proxies:
+        if self._proxies:
             slots, datagrams, addresses = self._without_heads(datagrams, addresses, unanswered)
         for slot, octets, address in zip(slots, datagrams, addresses, strict=True):
             peer = peers.get(address) or self._peer_of(address)
@@ -149,7 +154,7 @@ class UdpListener:
     ) -> tuple[list[int], list[bytes], list[bytes]]:
         """Slots, queries and clients of those whose heads can be taken; the others get no answer."""
         slots, queries, clients = [], [], []
-        for slot, sender in enumerate(map(self._service.identities.proxies.sender_of, addresses, datagrams)):
+        for slot, sender in enumerate(map(self._proxies.sender_of, addresses, datagrams)):
             if sender is None:
                 unanswered.append(slot)
                 self._reporter.count_drop(PROXY_HEAD)

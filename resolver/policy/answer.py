@@ -17,6 +17,7 @@ from resolver.wire.encode import (
     NOTHING_ASKED,
     STREAM_OCTETS_MAX,
     AskedOptions,
+    ExtendedErrors,
     encode_response,
 )
 from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
@@ -256,7 +257,7 @@ def _encode(
 ) -> bytes:
     """The message with the errors of a rule, in the form that the client asked for, and its other options."""
     options, pads = asked
-    ede = template.address_errors if gives_addresses else template.errors
+    ede: ExtendedErrors = template.address_errors if gives_addresses else template.errors
     if structured is not None:
         ede = ()
         options += structured.options(template.rule, limit - query.question_end - len(body) - asked.octets)

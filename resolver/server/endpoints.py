@@ -21,7 +21,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from resolver.clock import Clock
@@ -97,6 +97,8 @@ class Endpoints:
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
+        self.on_encrypted: Callable[[str, SocketAddress], None] = lambda key, address: None
+        """Called with each of them, once it is served."""
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._tls = tls
         self._tcp_idle_s = settings.limits.tcp_idle_s
@@ -233,7 +235,9 @@ class Endpoints:
         address = SocketAddress(wanted.endpoint.address, wanted.endpoint.port)
         if wanted.key != "dns":
             listener = await self._listen(wanted.key, bind_tcp(address), service)
-            self.encrypted.append((wanted.key, SocketAddress(*listener.bound_to)))
+            bound = SocketAddress(*listener.bound_to)
+            self.encrypted.append((wanted.key, bound))
+            self.on_encrypted(wanted.key, bound)
             return
         bound, tcp_socket = self._bind_pair(address, service)
         try:
@@ -262,6 +266,7 @@ class Endpoints:
             tls=self._tls.get(transport),
             native_gates=self._native,
             turns=self._turns,
+            identities=service.identities,
         )
         try:
             await listener.start()
@@ -297,7 +302,10 @@ class Endpoints:
         """A UDP socket, or one for each of the native plane's threads, bound but not read yet."""
         if self._plane is not None:
             return self._plane.bind(address)
-        self._udp.append(UdpListener(address, service, self._reporter, self._clock, self._loop))
+        proxies = service.identities.proxies
+        self._udp.append(
+            UdpListener(address, service, self._reporter, self._clock, self._loop, proxies=proxies)
+        )
         return SocketAddress(*self._udp[-1].bound_to)
 
     def _unbind_udp(self) -> None:

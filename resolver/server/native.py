@@ -137,6 +137,10 @@ class NativeEngine:
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
 
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """See `LocalNames.designate`."""
+        self._core.designate(name, rdatas)
+
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to the service from now on."""
         self._core.publish_notifiers(addresses)
@@ -176,6 +180,7 @@ class NativeEngine:
             self._loop,
             before_handovers=shared.listen,
             after_turn=shared.tell,
+            proxies=service.identities.proxies,
         )
         listener.start()
         self._listener = listener

@@ -101,7 +101,9 @@ def serving(engine: Engine, folder: Path, nsid: bytes = NAME) -> Ask:
 
 
 def query(name: str, *codes: int, rrtype: str = "A", **facts: Any) -> bytes:
-    options = [dns.edns.GenericOption(dns.edns.OptionType.make(code), b"") for code in codes]
+    options: list[dns.edns.Option] = [
+        dns.edns.GenericOption(dns.edns.OptionType.make(code), b"") for code in codes
+    ]
     return dns.message.make_query(name, rrtype, use_edns=0, options=options, id=7, **facts).to_wire()
 
 

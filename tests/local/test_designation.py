@@ -47,7 +47,7 @@ class Serving:
         if engine.module is None:
             forwarder = ScriptedForwarder(lambda *_: None)
             if covers:
-                forwarder.covers = lambda name: True  # type: ignore[method-assign]
+                forwarder.covers = lambda qname: True  # type: ignore[method-assign]
             names = LocalNames(RECORDS, blocks_relay=blocks_relay)
             service = Service(
                 policy=maker.policy(folder),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from resolver.wire.proxy import (
     BAD_HEADS,
-    PROXY_HEAD_OCTETS_MIN,
     NEED_MORE,
+    PROXY_HEAD_OCTETS_MIN,
     REST_OCTETS_MAX,
     SIGNATURE,
     BadHead,

@@ -1,4 +1,4 @@
-//! Names that clients give themselves: in the path of DNS over HTTPS, or before a suffix in the TLS server name.
+//! Names that clients give themselves: in the path of DNS over HTTPS, or in the TLS server name.
 //!
 //! Knows: where a name may stand, what is one, which are known.  Does not know: HTTP, TLS, what a name is good for.
 //! Theory: nobody proves that a name is his.  So it tells people which of a network's devices asked, and nothing is

@@ -1,4 +1,4 @@
-//! Who asks over HTTP through proxies: what `Forwarded` and `X-Forwarded-For` say, and how much of it is believed.
+//! Who asks over HTTP through proxies: what `Forwarded` and `X-Forwarded-For` say, and who is believed.
 //!
 //! Knows: both headers' form, which networks are trusted.  Does not know: HTTP's framing, what is asked.
 //! Source: RFC 7239; X-Forwarded-For is a list of addresses without a standard.
