@@ -219,7 +219,8 @@ def headers_of(status: int, message: bytes, date: bytes) -> list[tuple[bytes, by
 
 
 def max_age_s(answer: bytes) -> int:
-    """How long a cache on the way may keep an answer of ours: its lowest TTL, 0 for failures (RFC 8484 §5.1).
+    """How long a cache on the way may keep an answer of ours: its lowest TTL, and of a denial no more than
+    its SOA's MINIMUM; 0 for failures (RFC 8484 §5.1).
 
     `answer`: a whole message that this server has made, so that nothing in it has to be checked.
     """
@@ -235,6 +236,9 @@ def max_age_s(answer: bytes) -> int:
         # What stands in OPT's place of a TTL is none (RFC 6891 §6.1.3).
         if answer[at : at + 2] != b"\0\x29":
             ttl_s = int.from_bytes(answer[at + 4 : at + 8], "big")
+            if answer[at : at + 2] == b"\0\x06":
+                end = at + 10 + (answer[at + 8] << 8 | answer[at + 9])
+                ttl_s = min(ttl_s, int.from_bytes(answer[end - 4 : end], "big"))
             if ttl_s < lowest_s or lowest_s < 0:
                 lowest_s = ttl_s
         at += 10 + (answer[at + 8] << 8 | answer[at + 9])

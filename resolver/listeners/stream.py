@@ -81,6 +81,7 @@ class StreamListener:
         self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
+        self._is_closed = False
         self._idle_s = idle_s
         self._limits = limits
         self._nobodies = _nobodies()
@@ -110,17 +111,36 @@ class StreamListener:
         """Open connections."""
         return len(self._connections)
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return self._server is not None
+
     async def start(self) -> None:
-        """Begin to accept."""
-        self._server = await self.loop.create_server(
-            self._make_connection, sock=self._sock, backlog=TCP_BACKLOG
-        )
-        self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+        """Begin to accept; again after `stop_accepting`."""
+        if self._server is not None or self._is_closed:
+            return
+        # The server closes its descriptor when it stops; the socket is accepted from again then.
+        sock = self._sock.dup()
+        try:
+            self._server = await self.loop.create_server(
+                self._make_connection, sock=sock, backlog=TCP_BACKLOG
+            )
+        except OSError:
+            sock.close()
+            raise
+        if self._sweeper is None:
+            self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+
+    def stop_accepting(self) -> None:
+        """Take no more connections for now; those that are here go on."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
-        if self._server is not None:
-            self._server.close()
+        self.stop_accepting()
         for connection in tuple(self._connections):
             connection.end()
 
@@ -128,10 +148,9 @@ class StreamListener:
         """Cut what is left."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._sock.close()
+        self._is_closed = True
+        self.stop_accepting()
+        self._sock.close()
         for connection in tuple(self._connections):
             connection.abort()
 

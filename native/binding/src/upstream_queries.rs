@@ -12,14 +12,16 @@ use std::sync::Arc;
 
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, FlightKey, Flow, Policy, ResponseContext, ResponseResult, Route, Waiter, WaiterReply,
+    AskOutcome, Attempt, FlightKey, Flow, Policy, ResponseContext, ResponseResult, Waiter, WaiterReply,
 };
 
 use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
+use crate::mailbox::Command;
 use crate::ring::{attempt_of, ticket_of, Event, Handover, HandoverReason};
-use crate::shared::{Command, Shared, ThreadCounts};
+use crate::shared::Shared;
+use crate::shared_flow::ThreadCounts;
 use crate::slab::{Handle, Slab};
 use crate::timers::Timers;
 use crate::udp_pool::{Read, Recipient, SendError, UdpPools, RECEIVE_OCTETS};
@@ -256,21 +258,8 @@ impl<'s> UpstreamQueries<'s> {
             let octets = octets.into();
             return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn);
         };
-        let (shared, counters, now) = (self.shared, self.counters, turn.now);
-        let late_answers = &mut self.late_answers;
-        let each = |waiter: &Waiter, finished: WaiterReply| match finished {
-            WaiterReply::Reply(reply) => match &waiter.route {
-                Route::Datagram(route) => late_answers.put(waiter, route, reply, now),
-                // Python holds the streams, and their questions too: none waits here.
-                Route::Stream { .. } => add(&counters.send_failed, 1),
-            },
-            WaiterReply::Drop => {}
-            WaiterReply::Punt => {
-                if !shared.ring.punt(counters, &waiter.octets, waiter.peer.address, waiter.route) {
-                    add(&counters.ring_full, 1);
-                }
-            }
-        };
+        let (late_answers, now) = (&mut self.late_answers, turn.now);
+        let each = |waiter: &Waiter, reply: WaiterReply| late_answers.finish(waiter, reply, now);
         let context =
             ResponseContext { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.counts.tallies };
         // A panic costs one question.
@@ -381,12 +370,11 @@ impl<'s> UpstreamQueries<'s> {
             if refused.is_err() {
                 self.count_panic();
             }
-            match (refused, &waiter.route) {
-                (Ok(Some(AskOutcome::Reply)), Route::Datagram(route)) => {
-                    turn.counts.tallies.settle(turn.now - waiter.asked_at);
-                    self.late_answers.put(waiter, route, &self.out, turn.now);
-                }
-                _ => add(&self.counters.ring_full, 1),
+            if let Ok(Some(AskOutcome::Reply)) = refused {
+                turn.counts.tallies.settle(turn.now - waiter.asked_at);
+                self.late_answers.finish(waiter, WaiterReply::Reply(&self.out), turn.now);
+            } else {
+                self.late_answers.lose(&waiter.route);
             }
         }
     }
@@ -445,8 +433,9 @@ impl<'s> UpstreamQueries<'s> {
             Command::HandOverAll => {
                 for owner in self.in_flight.handles() {
                     let left = self.try_to_hand_over(owner, HandoverReason::Recalled, None, now);
-                    add(&self.counters.ring_full, left.len() as u64);
+                    left.iter().for_each(|waiter| self.late_answers.lose(&waiter.route));
                 }
+                self.send_answers();
             }
         }
     }
@@ -481,13 +470,19 @@ impl<'s> UpstreamQueries<'s> {
             }
             let part = || {
                 let left = self.try_to_lose(owner, HandoverReason::Abandoned, now);
-                add(&self.counters.ring_full, left.len() as u64);
+                left.iter().for_each(|waiter| self.late_answers.lose(&waiter.route));
                 self.release(owner);
             };
             if catch_unwind(AssertUnwindSafe(part)).is_err() {
                 self.count_panic(); // The others are handed over all the same.
             }
         }
+        self.send_answers();
+    }
+
+    /// The way of answers to clients that waited.
+    pub fn late_answers(&mut self) -> &mut LateAnswers<'s> {
+        &mut self.late_answers
     }
 
     fn ticket(&self, owner: Handle) -> u64 {

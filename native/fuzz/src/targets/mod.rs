@@ -9,11 +9,12 @@ mod image;
 mod lists;
 mod proxies;
 mod queries;
+mod requests;
 mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES, REQUESTS};
 
 /// The target of this name.
 #[must_use]
@@ -26,6 +27,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         CACHE => Box::new(cache::Caches::new()),
         PROXIES => Box::new(proxies::Sayings::new()),
         FLOW => Box::new(flow::Flows::new()),
+        REQUESTS => Box::new(requests::Requests::new()),
         _ => return None,
     })
 }
