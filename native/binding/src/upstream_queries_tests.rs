@@ -36,6 +36,8 @@ const NO_STREAMS: StreamBounds = StreamBounds {
     idle_s: 1.0,
     handshakes_per_s_max: 1,
     handshakes_per_client_max: 1,
+    https_streams_max: 1,
+    https_header_octets_max: 4096,
     memo_octets: 0,
 };
 /// When an attempt made now is thought too slow.
@@ -92,6 +94,7 @@ impl Rig {
             memo_octets: 0,
             streams: Streams::new(Vec::new(), NO_STREAMS),
             tls: TlsServer::new().unwrap(),
+            https_counts: Default::default(),
             tls_counts: TlsCounts::default(),
             shared_flow,
         };
