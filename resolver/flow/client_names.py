@@ -40,6 +40,12 @@ class ClientNames:
                 return served, name
         return path, ""
 
+    def split_target(self, target: bytes, served: bytes) -> tuple[bytes, str]:
+        """The same of a request's target: path and query."""
+        path, mark, query = target.partition(b"?")
+        path, name = self.split_path(path, served)
+        return path + mark + query, name
+
     def in_server_name(self, server_name: str | None) -> str:
         """The client's name in the server name that it asked for; empty: there is none."""
         if not self.below or not server_name:

@@ -104,6 +104,7 @@ class Endpoints:
         self.on_encrypted: Callable[[str, SocketAddress], None] = lambda key, address: None
         """Called with each of them, once it is served."""
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
+        self._python_streams = _python_streams(settings)
         self._tls = tls
         self._http = http
         self._tcp_idle_s = settings.limits.tcp_idle_s
@@ -259,7 +260,9 @@ class Endpoints:
         self.addresses.append(bound)
 
     def _is_planes(self, transport: Transport) -> bool:
-        return self._plane is not None and transport in SERVED_STREAMS
+        return (
+            self._plane is not None and transport in SERVED_STREAMS and transport not in self._python_streams
+        )
 
     def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
         """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""
@@ -368,6 +371,18 @@ def show_address(address: SocketAddress) -> str:
 def show_absent(endpoint: Endpoint) -> str:
     """That an address is bound but not there, for people."""
     return f"{endpoint}: this machine does not have the address; it is served when it comes"
+
+
+def _python_streams(settings: Settings) -> frozenset[Transport]:
+    """Streams whose clients say who they are in ways that the native plane does not read."""
+    if settings.listen.proxy_protocol:
+        return frozenset((Transport.TCP, Transport.TLS, Transport.HTTPS))
+    found = set()
+    if settings.client_names.below is not None:
+        found |= {Transport.TLS, Transport.HTTPS}
+    if settings.client_names.in_path or settings.http.trusted_proxies:
+        found.add(Transport.HTTPS)
+    return frozenset(found)
 
 
 def _is_expected(endpoint: Endpoint) -> bool:
