@@ -324,7 +324,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     suffix_lines = _key_lines(tree, "upstreams", "forward")
     check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
     _check_keys_differ(settings, tree, findings)
-    suffixes = zip(lines, settings.upstreams.forward, strict=False)
+    suffixes = zip(suffix_lines, settings.upstreams.forward, strict=False)
     check_identity(list(suffixes), settings.http, findings, line)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 

@@ -168,7 +168,7 @@ class HttpsConnection(TlsConnection):
             self._answer(arrived.message, now, peer, arrived.request)
 
     def _client_of(self, request: HttpRequest) -> Peer:
-        """Who asks: the connection's own client, or the one that a trusted proxy names.  Raises BadForwarded."""
+        """Who asks: who is connected, or whom a trusted proxy names.  Raises BadForwarded."""
         own, identities = self.peer, self._host.identities
         address = own.address
         if address in identities.trusted_proxies:

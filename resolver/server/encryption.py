@@ -86,14 +86,16 @@ class Encryption:
         """The same facts, with those of certificates and handshakes, of both planes."""
         keeper, counts = self._keeper, self.counts
         sessions, failures = (Counter(), Counter()) if native is None else native.handshakes()
+        responses = Counter({str(status): count for status, count in self.http.statuses.items()})
+        if native is not None:
+            responses += native.https_responses()
         return replace(
             facts,
             tls=TlsFacts(
                 dict.fromkeys(every_session(), 0) | (counts.sessions + sessions),
                 dict.fromkeys(FAILURES, 0) | (counts.failures + failures),
             ),
-            https_responses=dict.fromkeys(map(str, STATUSES), 0)
-            | {str(status): count for status, count in self.http.statuses.items()},
+            https_responses=dict.fromkeys(map(str, STATUSES), 0) | responses,
             certificates=CertificateFacts(
                 keeper.ends_at, bool(keeper.failure), keeper.successes, keeper.failures
             ),

@@ -43,7 +43,7 @@ MEMO_PART_OF_CACHE: Final = 4
 STREAM_MEMO_PART_OF_CACHE: Final = 16
 """One part in this many to those of threads with streams."""
 
-SERVED_STREAMS: Final = (Transport.TCP, Transport.TLS)
+SERVED_STREAMS: Final = (Transport.TCP, Transport.TLS, Transport.HTTPS)
 """Streams that the plane serves; others are Python's."""
 
 SOCKETS_MAX: Final = 256
@@ -119,8 +119,9 @@ class NativeEngine:
         """Each listening socket has one."""
         self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(workers)]
         self.stream_threads = workers
-        self._streams: list[list[StreamListener]] = [[] for _ in range(workers)]
-        """Of each thread with streams: the listeners of its sockets, which accept only in its place."""
+        self._streams: list[list[StreamListener]] = [[] for _ in range(2 * workers)]
+        """Of each thread with streams: the listeners of its sockets, which accept only in its place.  The
+        later half is for HTTPS, which has threads of its own."""
         self._certificates: list[tuple[bytes, bytes]] = []
         self._limits = settings.limits
         self._plane: OwnPlane | None = None
@@ -158,10 +159,11 @@ class NativeEngine:
 
     def add_stream(self, thread: int, listener: StreamListener) -> None:
         """Serve the listener's socket on thread number `thread`; the listener accepts only in its place."""
-        self._streams[thread].append(listener)
+        is_https = listener.transport is Transport.HTTPS
+        self._streams[thread + self.stream_threads if is_https else thread].append(listener)
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
-        """Serve these pairs of PEM chain and PEM key from now on.  Raises ValueError; nothing has changed then.
+        """Serve these pairs of PEM chain and PEM key from now on.  Raises ValueError: nothing is changed.
 
         Before the start they are only noted; if they are no good, it is the start that fails.
         """
@@ -180,6 +182,7 @@ class NativeEngine:
         """
         if self._publishing is not None:
             await self._publishing
+        self._streams = [known for known in self._streams if known]
         plane: OwnPlane = self._module.Plane(
             self._core,
             [[bound.fields for bound in bound_sockets] for bound_sockets in self._bound_sockets],
@@ -195,6 +198,8 @@ class NativeEngine:
             idle_s=self._limits.tcp_idle_s,
             handshakes_per_s_max=self._limits.tls_handshakes_per_s_max,
             handshakes_per_client_max=self._limits.tls_handshakes_per_s_per_client_max,
+            https_streams_max=self._limits.https_streams_max,
+            https_header_octets_max=self._limits.https_header_octets_max,
         )
         if self._certificates:
             plane.set_certificates(self._certificates)
@@ -340,6 +345,11 @@ class NativeEngine:
         over, octets = self._plane.connections()
         return Counter(dict(over)), octets
 
+    def https_responses(self) -> Counter[str]:
+        """What requests over HTTPS got from the plane, by status."""
+        responses = [] if self._plane is None else self._plane.https_responses()
+        return Counter({str(status): count for status, count in responses})
+
     def handshakes(self) -> tuple[Counter[SessionLabels], Counter[str]]:
         """What handshakes with the plane came to: sessions by their labels, failures by reason."""
         if self._plane is None:
@@ -381,7 +391,7 @@ class NativeEngine:
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
     return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
-        ("receive_", "tcp_", "tls_")
+        ("receive_", "tcp_", "tls_", "https_")
     )
 
 

@@ -221,7 +221,8 @@ async def stand_in(server: Server) -> None:
     assert server._native is not None
     for thread in range(server._native.stream_threads):
         plane_of(server).say("stream_down", thread)
-    while not all(one.is_accepting for known in server._native._streams for one in known):
+    listeners = [one for known in server._native._streams for one in known]
+    while not all(one.is_accepting for one in listeners):  # noqa: ASYNC110 -- nothing else says so
         await asyncio.sleep(0)
 
 

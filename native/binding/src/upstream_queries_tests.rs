@@ -17,6 +17,7 @@ use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
+use crate::https_counts::HttpsCounts;
 use crate::late_answers::LateAnswers;
 use crate::mailbox::{Command, Mailbox};
 use crate::ring::{Event, Handover, HandoverReason, Ring};
@@ -37,7 +38,7 @@ const NO_STREAMS: StreamBounds = StreamBounds {
     handshakes_per_s_max: 1,
     handshakes_per_client_max: 1,
     https_streams_max: 1,
-    https_header_octets_max: 4096,
+    https_header_octets_max: 1,
     memo_octets: 0,
 };
 /// When an attempt made now is thought too slow.
@@ -94,8 +95,8 @@ impl Rig {
             memo_octets: 0,
             streams: Streams::new(Vec::new(), NO_STREAMS),
             tls: TlsServer::new().unwrap(),
-            https_counts: Default::default(),
             tls_counts: TlsCounts::default(),
+            https_counts: HttpsCounts::default(),
             shared_flow,
         };
         Rig { shared, upstream }
