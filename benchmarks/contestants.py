@@ -141,6 +141,10 @@ def policy_with_register(path: Path) -> str:
     return f"{EXCHANGES_ONLY}lists:\n  - {entry}\n"
 
 
+START_S_MAX = 600.0
+"""A register of a million records takes a Python that shares its core a minute or more."""
+
+
 def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | None = None) -> Server:
     """This resolver with this engine, pinned, with caches as large as its peers'.
 
@@ -159,6 +163,7 @@ def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | No
         blocklist=blocklist,
         prefix=(*setting.pin(), *(("env", f"PYTHONPATH={modules}") if modules else ())),
         changes=changes,
+        start_s_max=START_S_MAX,
     )
 
 
