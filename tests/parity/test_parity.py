@@ -19,6 +19,7 @@ from resolver.cache import NativeCache, ResponseCache
 from resolver.cache.entry import CacheEntry
 from resolver.cache.native_cache import fields_of
 from resolver.flow.outcome import Source
+from resolver.flow.peer import Transport
 from resolver.wire.encode import encode_query
 from resolver.wire.query import Malformed, parse_query
 from resolver.wire.question import Question
@@ -65,6 +66,10 @@ def policies_without_end(folder: Path, chance: random.Random) -> Iterator[Policy
 EDES = [(22, "no upstream answered in time"), (23, ""), (0, "ü" * 150)]
 
 
+TRANSPORTS = (*[Transport.UDP] * 20, *Transport)
+"""Most queries come as datagrams, the others over anything."""
+
+
 def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Question:
     """Let both caches know an answer: fresh, stale or too old."""
     learnt = answer(policy, chance)
@@ -104,7 +109,9 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
         mutator = Mutator([*whole, *corpus.queries()], chance.getrandbits(64))
         for _ in range(PER_POLICY // ABREAST_MAX * 2):
             questions = [
-                ClientQuery(next_query(whole, mutator, chance), next_client(chance), chance.random() < 0.2)
+                ClientQuery(
+                    next_query(whole, mutator, chance), next_client(chance), chance.choice(TRANSPORTS)
+                )
                 for _ in range(chance.randint(1, ABREAST_MAX))
             ]
             for _ in range(6):
@@ -167,7 +174,7 @@ def test_the_comparison_can_fail(native: Engine, tmp_path: Path) -> None:
     asked = corpus.made_answer("www.example.org.", "A").octets
     plain = bytes(2) + b"\1\0" + asked[4:6] + bytes(6) + asked[12:33]
     with pytest.raises(Difference):
-        sides.compare([ClientQuery(plain, CLIENTS[0], False)], now)
+        sides.compare([ClientQuery(plain, CLIENTS[0], Transport.UDP)], now)
 
 
 # The two walkers.

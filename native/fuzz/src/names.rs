@@ -17,5 +17,8 @@ pub const FLOW: &str = "flow";
 /// Requests for DNS over HTTPS: paths, heads, frames, ages.
 pub const REQUESTS: &str = "requests";
 
+/// What proxies and clients say of who asks.
+pub const PROXIES: &str = "proxies";
+
 /// Every target.
-pub const ALL: [&str; 7] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS];
+pub const ALL: [&str; 8] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS, PROXIES];
