@@ -17,6 +17,7 @@ from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
 from resolver.listeners.connection import Connection
+from resolver.listeners.https_connection import HttpsConnection, HttpSide
 from resolver.listeners.limits import ConnectionLimits, Place, Yielding
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tls_connection import TlsConnection, TlsSide
@@ -30,6 +31,7 @@ SWEEP_EVERY_S = 1.0
 CONNECTIONS: dict[Transport, Callable[[StreamListener], Connection]] = {
     Transport.TCP: Connection,
     Transport.TLS: TlsConnection,
+    Transport.HTTPS: HttpsConnection,
 }
 """What speaks each transport."""
 
@@ -49,13 +51,15 @@ class StreamListener:
         idle_s: float = 10.0,
         transport: Transport = Transport.TCP,
         tls: TlsSide | None = None,
+        http: HttpSide | None = None,
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
         `transport`: TCP, TLS or HTTPS; `tls` is for the latter two, and its contexts agree to their
-        protocols. native_gates: what is asked before the service, and counts what it answers by itself.
+        protocols.
+        native_gates: what is asked before the service, and counts what it answers by itself.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
@@ -68,6 +72,7 @@ class StreamListener:
         self.lend = limits.lend
         self.give_back = limits.give_back
         self._tls = tls
+        self._http = http
         self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
@@ -88,6 +93,12 @@ class StreamListener:
         """What connections over TLS need besides."""
         assert self._tls is not None
         return self._tls
+
+    @property
+    def http(self) -> HttpSide:
+        """What connections over HTTPS need besides."""
+        assert self._http is not None
+        return self._http
 
     @property
     def connections(self) -> int:

@@ -45,6 +45,14 @@ STREAM_METRICS: Final = (
         series.tls_failures,
     ),
     labelled(
+        "counter",
+        "resolver_https_responses_total",
+        "Requests for DNS over HTTPS that were answered, by status; 200 has a DNS message, whatever its response "
+        "code.",
+        "status",
+        series.https_responses,
+    ),
+    labelled(
         "gauge",
         "resolver_tls_certificate_expiry_timestamp_seconds",
         "When the first of the certificates expires that are served; no series where there are none.",

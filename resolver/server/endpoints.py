@@ -30,6 +30,7 @@ from resolver.config.settingvalues import Endpoint
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_here
+from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
@@ -91,14 +92,17 @@ class Endpoints:
         loop: asyncio.AbstractEventLoop,
         native: NativeEngine | None,
         tls: Mapping[Transport, TlsSide],
+        http: HttpSide,
     ) -> None:
-        """`tls`: what encrypted listeners need, by what they speak."""
+        """`tls`: what encrypted listeners need, by what they speak; `http`: what those for HTTPS need
+        besides."""
         self.addresses: list[SocketAddress] = []
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._tls = tls
+        self._http = http
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max,
@@ -260,6 +264,7 @@ class Endpoints:
             idle_s=self._tcp_idle_s,
             transport=transport,
             tls=self._tls.get(transport),
+            http=self._http if transport is Transport.HTTPS else None,
             native_gates=self._native,
             turns=self._turns,
         )

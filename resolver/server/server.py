@@ -307,8 +307,8 @@ class Server:
         )
 
     def _make_endpoints(self) -> Endpoints:
-        sides = self._encryption.sides
-        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, sides)
+        parts = self._encryption.sides, self._encryption.http
+        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
 
     async def _first_policy(self) -> None:
         try:
