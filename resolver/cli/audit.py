@@ -151,7 +151,12 @@ def _secret(settings: Settings) -> bytes | None:
 
 def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:
     if not choices.servers:
-        own = own_server([(one.address, one.port) for one in settings.listen.dns if one.port])
+        listen = settings.listen
+        plain, tls, https = (
+            [(one.address, one.port) for one in each if one.port]
+            for each in (listen.dns, listen.tls, listen.https)
+        )
+        own = own_server(plain, tls, https)
         if not own.targets:
             message = "no address of 'listen: dns' has a port that could be asked; use --server ADDRESS"
             raise BadInput([Problem("settings", 0, message)])
