@@ -62,7 +62,7 @@ class ClientQuery:
     octets: bytes
     client: bytes
     """Packed address."""
-    is_stream: bool
+    transport: Transport
 
 
 class Difference(AssertionError):
@@ -123,7 +123,7 @@ class Sides:
             only_blocked=query_records == "blocked", has_answers=True, now=lambda: self._now
         )
         self.punts = self.asks = 0
-        self._peers: dict[tuple[bytes, bool], Peer] = {}
+        self._peers: dict[tuple[bytes, Transport], Peer] = {}
 
     def store(self, question: Question, response: Response, now: float) -> None:
         """Let both keep an answer to a question."""
@@ -138,17 +138,16 @@ class Sides:
     def compare(self, queries: Sequence[ClientQuery], now: float) -> None:
         """Ask both; Difference says what is not the same."""
         told: dict[int, tuple[int, bytes]] = {}
-        datagrams = [(number, q) for number, q in enumerate(queries) if not q.is_stream]
+        datagrams = [(number, q) for number, q in enumerate(queries) if q.transport is Transport.UDP]
         batch = self._steps.answer_batch([(q.octets, q.client) for _, q in datagrams], now)
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, query in enumerate(queries):
-            if query.is_stream:
-                told[number] = self.core.answer(query.octets, query.client, Transport.TCP, now)
+            if query.transport is not Transport.UDP:
+                told[number] = self.core.answer(query.octets, query.client, query.transport, now)
             self._compare_one(query, *told[number], now)
 
     def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
-        key = (query.client, query.is_stream)
-        transport = Transport.TCP if query.is_stream else Transport.UDP
+        key, transport = (query.client, query.transport), query.transport
         peer = self._peers.setdefault(key, Peer(query.client, transport))
         outcome = self.service.answer_now(query.octets, peer, now)
         if word == PUNT:
