@@ -16,6 +16,8 @@ pub const CACHE: &str = "cache";
 pub const FLOW: &str = "flow";
 /// Requests for DNS over HTTPS: paths, heads, frames, ages.
 pub const REQUESTS: &str = "requests";
+/// Streams of messages through the cutting of frames.
+pub const STREAMS: &str = "streams";
 
 /// Every target.
-pub const ALL: [&str; 7] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS];
+pub const ALL: [&str; 8] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS, STREAMS];

@@ -9,11 +9,12 @@ mod image;
 mod lists;
 mod queries;
 mod requests;
+mod streams;
 mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES, REQUESTS};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES, REQUESTS, STREAMS};
 
 /// The target of this name.
 #[must_use]
@@ -26,6 +27,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         CACHE => Box::new(cache::Caches::new()),
         FLOW => Box::new(flow::Flows::new()),
         REQUESTS => Box::new(requests::Requests::new()),
+        STREAMS => Box::new(streams::Streams::new()),
         _ => return None,
     })
 }
