@@ -140,8 +140,11 @@ class HttpSession(Protocol):
     def reset(self, request: HttpRequest) -> bool:
         """Give no answer; False: only the end of the connection says that."""
 
+    def stop(self) -> None:
+        """Take no more requests; those that are open are still answered."""
+
     def end(self) -> None:
-        """Say that no more requests are taken."""
+        """Everything is answered: say that the connection ends."""
 
     def give_up(self, now: float) -> int:
         """Reset what has stalled for `STALL_S`; how many."""

@@ -125,11 +125,13 @@ class Http1Session:
         """See `http.HttpSession`."""
         return self._request is not request
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """See `http.HttpSession`: the next answer is the last."""
         self._is_last = True
-        if self._request is None:
-            self.is_over = True
+
+    def end(self) -> None:
+        """See `http.HttpSession`: the end of the stream says so."""
+        self.is_over = True
 
     def give_up(self, now: float) -> int:
         """See `http.HttpSession`: whoever sends no whole request is quiet, and ends so."""
@@ -160,7 +162,7 @@ class Http1Session:
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         self._h11.receive_data(head)
         event = self._h11.next_event()
-        if not isinstance(event, h11.Request):
+        if not isinstance(event, h11.Request) or not event.http_version.startswith(b"1."):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         headers = [(bytes(name), bytes(value)) for name, value in event.headers]
         self._request = HttpRequest(0, bytes(event.method) == b"HEAD", headers)

@@ -68,8 +68,9 @@ class HttpsConnection(TlsConnection):
         return super().held_octets() + (0 if self._http is None else self._http.held_octets)
 
     def end(self) -> None:
-        if self._http is not None and not self._is_ending:
-            self._http.end()
+        # A client that has ended its half may have sent several requests before.
+        if self._http is not None and not self._has_client_ended:
+            self._http.stop()
         super().end()
 
     def sweep(self, now: float, idle_s: float) -> None:
@@ -90,7 +91,9 @@ class HttpsConnection(TlsConnection):
         except HttpBroken as broken:
             self._count_broken(broken)
             self._flush()
-            self._break_up()
+            # What it still sends is read and left alone: a reset would take from it what it was told.
+            self._buffer.clear()
+            self._is_ending = True
             has_more = False
         self._host.turns.spend(self._host.clock.now() - began)
         return has_more
@@ -190,18 +193,7 @@ class HttpsConnection(TlsConnection):
             self._flush()
         super()._leave(transport)
 
-    # Its end.
-
     def _count_broken(self, broken: HttpBroken) -> None:
         self._host.reporter.count_drop(broken.reason)
         if broken.reason == HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1
-
-    def _break_up(self) -> None:
-        """The client broke HTTP's rules, or asks for work that no client needs: it was told, and is left."""
-        self._buffer.clear()
-        self._has_client_ended = self._is_ending = True
-        if self._transport is not None:
-            if octets := self._session.close():
-                self._transport.write(octets)
-            self._transport.close()

@@ -47,8 +47,7 @@ STREAM_METRICS: Final = (
     labelled(
         "counter",
         "resolver_https_responses_total",
-        "Requests for DNS over HTTPS that were answered, by status; 200 has a DNS message, whatever its response "
-        "code.",
+        "Requests for DNS over HTTPS that were answered, by status; 200: with a DNS message of any rcode.",
         "status",
         series.https_responses,
     ),
