@@ -7,6 +7,7 @@ to yield to whom (`limits` does), whose turn it is (`turns`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -88,6 +89,10 @@ class StreamListener:
         """The address and port it really listens on."""
         return self._bound_to[0], self._bound_to[1]
 
+    def fileno(self) -> int:
+        """The descriptor of its listening socket, for the native plane, which accepts from it instead."""
+        return self._sock.fileno()
+
     @property
     def tls(self) -> TlsSide:
         """What connections over TLS need besides."""
@@ -135,6 +140,9 @@ class StreamListener:
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
         self.stop_accepting()
+        # Whoever else accepts from the socket takes no more either, and nobody waits in vain to be accepted.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
         for connection in tuple(self._connections):
             connection.end()
 

@@ -7,6 +7,7 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from email.utils import formatdate
@@ -24,6 +25,7 @@ from resolver.listeners.http import STATUSES
 from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.tls_connection import TlsSide
 from resolver.observe.facts import CertificateFacts, Facts, TlsFacts
+from resolver.server.native import NativeEngine
 
 
 class TakesCertificates(Protocol):
@@ -76,14 +78,15 @@ class Encryption:
         """What a person should know of the certificates; empty: nothing."""
         return self._keeper.remark
 
-    def told_of(self, facts: Facts) -> Facts:
-        """The same facts, with those of certificates and handshakes."""
+    def told_of(self, facts: Facts, native: NativeEngine | None) -> Facts:
+        """The same facts, with those of certificates and handshakes, of both planes."""
         keeper, counts = self._keeper, self.counts
+        sessions, failures = (Counter(), Counter()) if native is None else native.handshakes()
         return replace(
             facts,
             tls=TlsFacts(
-                dict.fromkeys(every_session(), 0) | counts.sessions,
-                dict.fromkeys(FAILURES, 0) | counts.failures,
+                dict.fromkeys(every_session(), 0) | (counts.sessions + sessions),
+                dict.fromkeys(FAILURES, 0) | (counts.failures + failures),
             ),
             https_responses=dict.fromkeys(map(str, STATUSES), 0)
             | {str(status): count for status, count in self.http.statuses.items()},

@@ -390,6 +390,7 @@ class Server:
         if self._native is not None:
             assert self._forwarder is not None and self._native_ports is not None
             try:
+                self._encryption.serve_by(self._native)
                 await self._native.start(service, self._forwarder, self._native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
@@ -491,4 +492,4 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(self._encryption.told_of(facts))
+        return self._beside.told_of(self._encryption.told_of(facts, native))

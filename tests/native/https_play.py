@@ -28,19 +28,21 @@ def query(name: str, number: int = 0, *, qtype: int = A, edns: bool = False) -> 
     )
 
 
-def reply(octets: bytes, *, ttl_s: int = 300, more: int = 0) -> bytes:
-    """The answer of an upstream to `octets`: one address, and so many octets of text besides."""
+def reply(octets: bytes, *, ttl_s: int = 300, addresses: int = 1) -> bytes:
+    """The answer of an upstream to `octets`: so many addresses, the last of them always the same."""
     end = octets.index(b"\0", 12) + 5
-    record = b"\xc0\x0c\0\1\0\1" + ttl_s.to_bytes(4, "big") + b"\0\4" + ADDRESS
-    texts = [b"\xc0\x0c\0\x10\0\1" + ttl_s.to_bytes(4, "big") + b"\0\xc8\xc7" + bytes([65 + n % 26]) * 199 for n in range(more // 212)]
-    counts = b"\0\1" + (1 + len(texts)).to_bytes(2, "big") + b"\0\0\0\0"
-    return octets[:2] + b"\x81\x80" + counts + octets[12:end] + record + b"".join(texts)
+    record = b"\xc0\x0c\0\1\0\1" + ttl_s.to_bytes(4, "big") + b"\0\4"
+    others = b"".join(record + b"\xc6\x33\x64" + bytes([number]) for number in range(addresses - 1))
+    counts = b"\0\1" + addresses.to_bytes(2, "big") + b"\0\0\0\0"
+    return octets[:2] + b"\x81\x80" + counts + octets[12:end] + others + record + ADDRESS
 
 
 class HttpsPlay:
     """The plane, and what it reports."""
 
-    def __init__(self, native: Any, image: Path, pairs: list[tuple[bytes, bytes]] | None = None, **bounds: Any) -> None:
+    def __init__(
+        self, native: Any, image: Path, pairs: list[tuple[bytes, bytes]] | None = None, **bounds: Any
+    ) -> None:
         core = native.Core(
             native.Cache(1 << 20),
             allow=LOOPBACK,

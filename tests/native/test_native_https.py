@@ -40,7 +40,10 @@ def http1(play: HttpsPlay) -> Iterator[Http1Client]:
 def request(target: str, *headers: str, method: str = "GET", body: bytes = b"") -> bytes:
     """A request of HTTP/1.1."""
     length = [f"Content-Length: {len(body)}"] if body else []
-    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: dns.example", *headers, *length, "", ""]).encode() + body
+    return (
+        "\r\n".join([f"{method} {target} HTTP/1.1", "Host: dns.example", *headers, *length, "", ""]).encode()
+        + body
+    )
 
 
 def post(message: bytes, *headers: str) -> bytes:
@@ -98,8 +101,12 @@ def test_a_client_without_alpn_speaks_http1(play: HttpsPlay) -> None:
 
 
 def test_a_body_may_come_in_chunks_and_is_the_last_request_then(http1: Http1Client) -> None:
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (PRINTER[:5], PRINTER[5:])) + b"0\r\n\r\n"
-    head = f"POST /dns-query HTTP/1.1\r\nHost: a\r\nContent-Type: {TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = (
+        b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (PRINTER[:5], PRINTER[5:])) + b"0\r\n\r\n"
+    )
+    head = (
+        f"POST /dns-query HTTP/1.1\r\nHost: a\r\nContent-Type: {TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     http1.send(head.encode() + chunks + request(target_of(PRINTER)))
     response = http1.response()
     assert_is_the_printers(response)
@@ -173,7 +180,9 @@ def test_a_miss_is_asked_natively_and_kept(play: HttpsPlay, http2: Http2Client) 
 
 
 def test_answers_come_in_the_order_in_which_they_are_known(play: HttpsPlay, http2: Http2Client) -> None:
-    slow, quick, known = (http2.post(query(name)) for name in ("slow.example", "quick.example", "printer.example"))
+    slow, quick, known = (
+        http2.post(query(name)) for name in ("slow.example", "quick.example", "printer.example")
+    )
     http2.flush()
     asked = {}
     for _ in range(2):
@@ -261,9 +270,7 @@ def test_statuses_are_the_same_over_both_versions(
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(play: HttpsPlay) -> None:
     over2 = play.http2()
-    stream = over2.begin(
-        "POST", "/dns-query", ("content-type", TYPE), ("content-length", "65536"), end=False
-    )
+    stream = over2.begin("POST", "/dns-query", ("content-type", TYPE), ("content-length", "65536"), end=False)
     assert over2.response(stream).status == 413
     over1 = play.http1()
     over1.send(
@@ -278,7 +285,9 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(play: HttpsPlay) -
 
 def test_a_body_that_becomes_too_long_is_refused(play: HttpsPlay) -> None:
     client = play.http1()
-    head = f"POST /dns-query HTTP/1.1\r\nHost: a\r\nContent-Type: {TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        f"POST /dns-query HTTP/1.1\r\nHost: a\r\nContent-Type: {TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     client.send(head.encode() + b"8000\r\n" + bytes(0x8000) + b"\r\n" + b"8000\r\n" + bytes(0x8000))
     response = client.response()
     assert response is not None
@@ -316,7 +325,9 @@ def test_a_panic_costs_one_request(play: HttpsPlay, http2: Http2Client) -> None:
     assert play.counter("panics") == 1
 
 
-def test_a_server_that_stops_answers_what_was_asked_and_says_goodbye(play: HttpsPlay, http2: Http2Client) -> None:
+def test_a_server_that_stops_answers_what_was_asked_and_says_goodbye(
+    play: HttpsPlay, http2: Http2Client
+) -> None:
     stream = http2.post(query("last.example"))
     http2.flush()
     asked, sender = play.asked()

@@ -347,12 +347,10 @@ impl Plane {
         (over.collect(), limits.octets())
     }
 
-    fn tls_sessions(&self) -> Vec<SessionRow> {
-        self.shared().map(|shared| shared.tls_counts.session_rows()).unwrap_or_default()
-    }
-
-    fn tls_failures(&self) -> Vec<(&'static str, u64)> {
-        self.shared().map(|shared| shared.tls_counts.failure_rows()).unwrap_or_default()
+    #[allow(clippy::type_complexity)] // Two rows of the stub file.
+    fn handshakes(&self) -> (Vec<SessionRow>, Vec<(&'static str, u64)>) {
+        let Some(shared) = self.shared() else { return (Vec::new(), Vec::new()) };
+        (shared.tls_counts.session_rows(), shared.tls_counts.failure_rows())
     }
 
     fn https_refusals(&self) -> Vec<(u16, u64)> {
