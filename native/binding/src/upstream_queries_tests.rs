@@ -17,6 +17,7 @@ use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
+use crate::https_counts::HttpsCounts;
 use crate::late_answers::LateAnswers;
 use crate::mailbox::{Command, Mailbox};
 use crate::ring::{Event, Handover, HandoverReason, Ring};
@@ -36,6 +37,8 @@ const NO_STREAMS: StreamBounds = StreamBounds {
     idle_s: 1.0,
     handshakes_per_s_max: 1,
     handshakes_per_client_max: 1,
+    https_streams_max: 1,
+    https_header_octets_max: 1,
     memo_octets: 0,
 };
 /// When an attempt made now is thought too slow.
@@ -90,6 +93,7 @@ impl Rig {
             streams: Streams::new(Vec::new(), NO_STREAMS),
             tls: TlsServer::new().unwrap(),
             tls_counts: TlsCounts::default(),
+            https_counts: HttpsCounts::default(),
             shared_flow,
         };
         Rig { shared, upstream }
