@@ -20,8 +20,6 @@ from resolver import __version__
 from resolver.certificates.keeper import CertificatesRefused
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
-from resolver.flow.audit_queries import AuditSecret
-from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
@@ -42,6 +40,7 @@ from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.beside import Beside
+from resolver.server.designating import Designation
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
@@ -76,10 +75,10 @@ from resolver.server.parts import (
     make_local_names,
     make_plan,
     make_record_buffer,
-    make_structured_errors,
     source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
+from resolver.server.service_making import make_service
 from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
@@ -183,8 +182,10 @@ class Server:
             forwarder=lambda: self._forwarder,
             wall=wall,
         )
-        self._encryption = Encryption(settings, wall)
+        self._designation = Designation(settings)
+        self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
+        self._endpoints.on_encrypted = self._designation.on_listener
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -369,20 +370,20 @@ class Server:
             timeout_s=settings.upstreams.timeout_s,
             in_flight_max=settings.limits.in_flight_max,
         )
-        return Service(
-            policy=policy,
+        local = make_local_names(settings)
+        self._designation.tell(local)
+        if self._native is not None:
+            self._designation.tell(self._native)
+        return make_service(
+            settings,
+            policy,
+            local,
             cache=self._cache,
             forwarder=self._forwarder,
-            local=make_local_names(settings),
             clock=self._clock,
-            clients=Clients(settings.clients.allow),
-            memo_octets_max=self._memo_octets,
-            rate_limit_qps=settings.clients.rate_limit_qps,
-            tcp_idle_s=settings.limits.tcp_idle_s,
+            memo_octets=self._memo_octets,
             places=None if self._native is None else self._native.places,
-            rotate_addresses=settings.cache.rotate_addresses,
-            audit_secret=AuditSecret(self._beside.audit_secret),
-            structured_errors=make_structured_errors(settings),
+            audit_secret=self._beside.audit_secret,
         )
 
     async def _serve_dns(self, service: Service) -> None:

@@ -68,6 +68,10 @@ def policies_without_end(folder: Path, chance: random.Random) -> Iterator[Policy
 EDES = [(22, "no upstream answered in time"), (23, ""), (0, "ü" * 150)]
 
 
+TRANSPORTS = (*[Transport.UDP] * 20, *Transport)
+"""Most queries come as datagrams, the others over anything."""
+
+
 def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Question:
     """Let both caches know an answer: fresh, stale or too old."""
     learnt = answer(policy, chance)

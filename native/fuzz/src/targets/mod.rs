@@ -7,6 +7,7 @@ mod cache;
 mod flow;
 mod image;
 mod lists;
+mod proxies;
 mod queries;
 mod requests;
 mod streams;
@@ -14,7 +15,7 @@ mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES, REQUESTS, STREAMS};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES, REQUESTS, STREAMS};
 
 /// The target of this name.
 #[must_use]
@@ -25,6 +26,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         LISTS => Box::new(lists::Lists::new()),
         IMAGE => Box::new(image::Images::new()),
         CACHE => Box::new(cache::Caches::new()),
+        PROXIES => Box::new(proxies::Sayings::new()),
         FLOW => Box::new(flow::Flows::new()),
         REQUESTS => Box::new(requests::Requests::new()),
         STREAMS => Box::new(streams::Streams::new()),
