@@ -35,7 +35,6 @@ LOOKS = [
     for clients in ("hidden", "network", "full", "encrypted")
 ]
 CLIENTS = [ip_address(text).packed for text in ("192.0.2.1", "2001:db8::1", "203.0.113.9", "2001:db9:0:1::")]
-TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS, Transport.HTTPS)
 OFFSETS_S = (0.0, 1.7e9, 1_709_251_199.999_999_9, 951_868_799.123_456_5)
 EVERY_OCTET = [bytes(range(start, start + 32)) for start in range(0, 256, 32)]
 

@@ -23,5 +23,4 @@ pub const STREAMS: &str = "streams";
 pub const PROXIES: &str = "proxies";
 
 /// Every target.
-pub const ALL: [&str; 9] =
-    [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS, STREAMS, PROXIES];
+pub const ALL: [&str; 9] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS, STREAMS, PROXIES];
