@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -128,23 +128,23 @@ def _encrypted(text: str, url: str) -> ServerToAsk:
     return ServerToAsk(f"{transport.value}://{target.place}", is_own=False, targets=(target,))
 
 
-def own_server(
-    endpoints: Sequence[tuple[str, int]],
-    tls: Sequence[tuple[str, int]] = (),
-    https: Sequence[tuple[str, int]] = (),
-) -> ServerToAsk:
-    """This server by the (address, port) pairs it listens on: unspecified addresses are asked on loopback.
+Listening = Mapping[str, Sequence[tuple[str, int]]]
+"""`dns`, `tls` or `https` -> (address, port) pairs, as the settings name them under `listen`."""
 
-    `endpoints`: plain DNS.  Whose certificate it is is not looked at: it is asked what it answers.
+
+def own_server(listening: Listening) -> ServerToAsk:
+    """This server by what it listens on: unspecified addresses are asked on loopback.
+
+    Its certificates are not looked at: it is asked what it answers.
     """
-    targets = [Target(*pair, transport) for transport in PLAIN for pair in _reached(endpoints)]
-    targets += [Target(*pair, Transport.TLS) for pair in _reached(tls)]
-    targets += [Target(*pair, Transport.HTTPS, path=HTTPS_PATH) for pair in _reached(https)]
+    targets = [Target(*pair, transport) for transport in PLAIN for pair in _reached(listening, "dns")]
+    targets += [Target(*pair, Transport.TLS) for pair in _reached(listening, "tls")]
+    targets += [Target(*pair, Transport.HTTPS, path=HTTPS_PATH) for pair in _reached(listening, "https")]
     return ServerToAsk("this server", is_own=True, targets=tuple(targets))
 
 
-def _reached(endpoints: Sequence[tuple[str, int]]) -> Iterable[tuple[str, int]]:
-    return dict.fromkeys((_reachable(address), port) for address, port in endpoints)
+def _reached(listening: Listening, key: str) -> Iterable[tuple[str, int]]:
+    return dict.fromkeys((_reachable(address), port) for address, port in listening.get(key, ()))
 
 
 def _reachable(address: str) -> str:

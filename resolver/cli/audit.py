@@ -151,12 +151,11 @@ def _secret(settings: Settings) -> bytes | None:
 
 def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:
     if not choices.servers:
-        listen = settings.listen
-        plain, tls, https = (
-            [(one.address, one.port) for one in each if one.port]
-            for each in (listen.dns, listen.tls, listen.https)
-        )
-        own = own_server(plain, tls, https)
+        listening: dict[str, list[tuple[str, int]]] = {}
+        for key, _, one in settings.listen.served():
+            if one.port:
+                listening.setdefault(key, []).append((one.address, one.port))
+        own = own_server(listening)
         if not own.targets:
             message = "no address of 'listen: dns' has a port that could be asked; use --server ADDRESS"
             raise BadInput([Problem("settings", 0, message)])

@@ -79,7 +79,7 @@ def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
 
 
 def test_this_server_is_asked_on_every_address_over_both_transports() -> None:
-    server = own_server([("0.0.0.0", 53), ("::", 53), ("192.0.2.1", 5335), ("127.0.0.1", 53)])
+    server = own_server({"dns": [("0.0.0.0", 53), ("::", 53), ("192.0.2.1", 5335), ("127.0.0.1", 53)]})
     assert [target.label for target in server.targets] == [
         "127.0.0.1:53 udp",
         "[::1]:53 udp",
@@ -91,7 +91,7 @@ def test_this_server_is_asked_on_every_address_over_both_transports() -> None:
 
 
 def test_this_server_is_asked_on_its_encrypted_listeners_too() -> None:
-    server = own_server([("127.0.0.1", 53)], tls=[("0.0.0.0", 853)], https=[("::", 443)])
+    server = own_server({"dns": [("127.0.0.1", 53)], "tls": [("0.0.0.0", 853)], "https": [("::", 443)]})
     assert [target.label for target in server.targets] == [
         "127.0.0.1:53 udp",
         "127.0.0.1:53 tcp",
