@@ -93,7 +93,14 @@ def _dnsperf(pid: int, port: int, transport: str, shape: str, queries: Path, sec
 
 def _h2load(pid: int, port: int, shape: str, message: bytes, seconds: float, body: Path) -> StreamReading:
     body.write_bytes(message)
-    command = [*pinned(LOAD_CORE), "h2load", "-D", str(seconds), "-c", str(CONNECTIONS[shape])]
+    command = [
+        *pinned(LOAD_CORE),
+        "h2load",
+        "-D",
+        f"{round(seconds * 1000)}ms",
+        "-c",
+        str(CONNECTIONS[shape]),
+    ]
     command += ["-m", str(STREAMS[shape]), "-d", str(body), "-H", f"content-type: {MEDIA_TYPE}"]
     before = cpu_s(pid)
     done = subprocess.run(
