@@ -12,6 +12,7 @@ the raw readings.  Parts:
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   register a reload of a register of --names records under load, both engines; only when named
+  zones    from NOTIFY to a policy in force, a zone of --names names of BIND and NSD; only when named
   lists    load time and memory of everyone alone with --names names; only when named
   gathering  what the pause between turns of a native thread costs and saves; only when named
   records  what query records cost the native engine, sink by sink; only when named
@@ -61,9 +62,19 @@ from benchmarks.stream_bars import stream_bar_lines
 from benchmarks.stream_loads import SHAPES
 from benchmarks.streams import measure_streams
 from benchmarks.workload import Workload
+from benchmarks.zones import measure_zones, zones_table
 
 PARTS = ("contest", "throughput", "waits", "threads", "streams", "starts", "reload")
-PARTS_WITHOUT_A_PAGE = {"register", "gathering", "records", "block_page", "gates", "suggestions", "abuse"}
+PARTS_WITHOUT_A_PAGE = {
+    "register",
+    "zones",
+    "gathering",
+    "records",
+    "block_page",
+    "gates",
+    "suggestions",
+    "abuse",
+}
 """What they read is printed."""
 PARTS_WHEN_NAMED = ("lists", *sorted(PARTS_WITHOUT_A_PAGE), "render")
 ENGINES = ("native", "python")
@@ -226,6 +237,14 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
             directory, _engines(arguments), arguments.names, length["reload"], REGISTER
         )
         results.save(arguments.out, "register", {"absent": absent, "readings": readings})
+    if "zones" in parts:
+        readings, absent = measure_zones(
+            directory, _engines(arguments), arguments.names, length["starts"].repeats
+        )
+        results.save(
+            arguments.out, "zones", {"names": arguments.names, "absent": absent, "readings": readings}
+        )
+        print(zones_table(readings))
     if "lists" in parts:
         readings, absent = measure_lists(
             directory,

@@ -161,6 +161,10 @@ def policy_with_register(path: Path) -> str:
     return f"{EXCHANGES_ONLY}lists:\n  - {entry}\n"
 
 
+START_S_MAX = 600.0
+"""A register of a million records takes a Python that shares its core a minute or more."""
+
+
 def stream_settings(streams: Streams) -> dict[str, Any]:
     """Our settings that serve DNS over TLS and HTTPS, or ask over TLS."""
     changes: dict[str, Any] = {
@@ -200,6 +204,7 @@ def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | No
         blocklist=blocklist,
         prefix=(*setting.pin(), *(("env", f"PYTHONPATH={modules}") if modules else ())),
         changes=changes,
+        start_s_max=START_S_MAX,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 11
+INTERFACE: Final = 12
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -233,6 +233,9 @@ class OwnPlane(Plane, Protocol):
 
     def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
         """What handshakes came to: transport, version, group, whether resumed, count; failures by reason."""
+
+    def https_responses(self) -> list[tuple[int, int]]:
+        """Every status that a request over HTTPS can get, and how many got it."""
 
 
 class NativeModule(Protocol):

@@ -104,7 +104,7 @@ class Service:
         self._is_audit = no_audit if audit_secret is None else audit_secret.is_among
         self._rotates = rotate_addresses
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
-        self._redirects = Redirects(cache, local, forwarder.covers)
+        self._redirects = Redirects(cache, local, forwarder.covers, self._is_audit)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
         self._memo_stream = Memo(memo_octets_max // 4)
         self._own = OwnOptions(tcp_idle_s, nsid, structured_errors)
@@ -356,7 +356,7 @@ class Service:
         if not isinstance(result, Failed):
             # The TTLs of what was kept are within the operator's bounds.
             response = result.response if result.kept is None else result.kept.response
-        found = self._redirects.finish(table, redirect, response, STALE_TTL_S, now)
+        found = self._redirects.finish(table, ask.query, redirect, response, STALE_TTL_S, now)
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)

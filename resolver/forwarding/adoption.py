@@ -5,14 +5,17 @@ Knows: the fields of both.  Does not know: sockets, who waits, what is decided n
 
 from __future__ import annotations
 
+from resolver.forwarding.bounds import TIMER_SLACK_S
 from resolver.forwarding.steps import Attempt
-from resolver.forwarding.transaction import TIMER_SLACK_S
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.encode import encode_question
 from resolver.wire.numbers import Qclass
 
 _IN = int(Qclass.IN)
+
+CUT_SHORT_S = 0.05
+"""An attempt that is due so much before its upstream's time was cut short; less is a time learnt since."""
 
 
 def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) -> Attempt:
@@ -37,6 +40,10 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
     attempt.octets = encode_question(handover.id, octets, attempt.dnssec_ok, checking_disabled, handover.edns)
     attempt.sent_at = handover.sent_at
     attempt.due_at = handover.due_at
+    patient_until = handover.sent_at + upstream.attempt_timeout_s()
+    if handover.due_at + CUT_SHORT_S < patient_until:
+        # The other plane was told to ask us sooner (`hedging`); the upstream is not late for that.
+        attempt.due_at = patient_until
     if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:
         # Cut short by the time for the whole question, which is no fault of the upstream's.
         attempt.due_at = max(handover.due_at, handover.sent_at + upstream.attempt_timeout_s())

@@ -89,9 +89,12 @@ class SharedUpstreams:
 
     def _fields(self, suffix: bytes, upstreams: UpstreamSet, now: float) -> UpstreamSetFields:
         first = upstreams.order(now)[0]
-        number = self._numbers.get(first, ASK_US) if first.is_up else ASK_US
+        # Which of them is asked, or how many, is decided here, question by question.
+        is_simple = first.is_up and upstreams.strategy in ("fastest", "ordered")
+        number = self._numbers.get(first, ASK_US) if is_simple else ASK_US
         edns = now >= first.oddities.edns_refused_until
-        timeout_s = min(first.attempt_timeout_s(), self._timeout_s)
+        hedge_s = upstreams.hedge_after_s(first, now)
+        timeout_s = min(first.attempt_timeout_s() if hedge_s is None else hedge_s, self._timeout_s)
         letter_case = IN_LOWER_CASE
         if now >= first.oddities.lower_case_until:
             letter_case = IN_MIXED_CASE if now < first.oddities.case_shown_until else IN_UNPROVEN_CASE

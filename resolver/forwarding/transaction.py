@@ -8,7 +8,8 @@ an `Attempt` to send, `WAIT`, or the end of it, `Answered` or `Failed`.  After e
 shell calls `on_timer` at `wake_at`.
 
 * An attempt that stays silent too long is not given up: the next upstream in line (or the same one, if
-  there is no other) is asked as well, and whoever answers first wins.
+  there is no other) is asked as well, and whoever answers first wins.  So it is from the start in a `race`,
+  and from `hedge_at` on where the first is slower than it nearly ever is.
 * A bad packet is dropped and its attempt keeps listening, for a good one may follow.  If it looks like a
   forgery (RFC 5452), the question also goes to the same upstream over TCP, and from then on UDP's answer
   is only held, for the case that TCP fails.  After `BAD_PACKETS_MAX` the attempt listens no more.
@@ -22,26 +23,24 @@ shell calls `on_timer` at `wake_at`.
 
 from __future__ import annotations
 
-import struct
-from abc import abstractmethod
-from collections.abc import Sequence
-
+from resolver.forwarding.bounds import (
+    BAD_PACKETS_MAX,
+    BROKEN_ANSWERS_MAX,
+    DATAGRAM_COST,
+    TIMER_SLACK_S,
+)
+from resolver.forwarding.line import Line
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import Trial
 from resolver.forwarding.steps import (
-    EXPLANATIONS,
     RCODE_REASONS,
     WAIT,
     Answered,
     Attempt,
-    Failed,
-    RandomSource,
     Step,
+    found_the_name,
 )
-from resolver.forwarding.upstream import Upstream
-from resolver.wire.encode import encode_question
-from resolver.wire.numbers import Qclass, Rcode
-from resolver.wire.question import Question
+from resolver.wire.numbers import Rcode
 from resolver.wire.response import (
     BROKEN_REASONS,
     Refused,
@@ -50,89 +49,21 @@ from resolver.wire.response import (
     UpstreamFailure,
     accept_response,
 )
+from resolver.wire.walk import HEADER_OCTETS
 
-PACKETS_PER_QUESTION_MAX = 8
-"""Queries sent upstream for one question, retries, failover, TCP and probes included."""
-
-DATAGRAM_COST = 1
-STREAM_COST = 2
-"""A TCP attempt may be sent twice: a reused connection that breaks is replaced once."""
-
-STREAM_TIMEOUT_S_MAX = 1.0
-"""Patience with an attempt over TCP at first, however slow its upstream: should its connection have
-fallen silent, there must be time for another."""
-
-BAD_PACKETS_MAX = 8
-"""Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
-
-BROKEN_ANSWERS_MAX = 3
-"""Answers to one question that cannot be read, until nobody else is asked: the name breaks them."""
-
-HEADER_OCTETS = 12
-
-TIMER_SLACK_S = 1e-6
-"""A timer may fire this much early, by rounding."""
-
-_IN = int(Qclass.IN)
-_TYPE_CLASS = struct.Struct("!HH").pack
+BROKEN_WAYS = ("stream", "network", "tls")
+"""What the way to an upstream can do to a connection, and do better a moment later."""
 _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
-"""What servers say of names outside their zones: REFUSED, NOTAUTH."""
-_IN_LOWER_CASE = ("compared", "lowered")
+"""What servers say of names outside their zones."""
 
 
-class Transaction:
+class Transaction(Line):
     """One question; see the module's docstring.
 
     The shell that carries out the steps is a subclass: one object, not two, for each question.
     """
 
-    __slots__ = (
-        "_broken_answers",
-        "_candidates",
-        "_chance",
-        "_deadline",
-        "_held",
-        "_out",
-        "_packets_max",
-        "_turn",
-        "_why",
-        "attempts",
-        "is_finished",
-        "packets",
-        "question",
-        "wake_at",
-    )
-
-    def __init__(
-        self,
-        question: Question,
-        candidates: Sequence[Upstream],
-        chance: RandomSource,
-        deadline: float,
-        packets_max: int = PACKETS_PER_QUESTION_MAX,
-    ) -> None:
-        self.question = question
-        self._candidates = candidates
-        self._chance = chance
-        self._deadline = deadline
-        self._packets_max = packets_max
-        self._out: tuple[Upstream, ...] = ()
-        self._held: Answered | None = None
-        self._broken_answers = 0
-        self._turn = 0
-        self._why = "timeout"
-        self.attempts: list[Attempt] = []
-        self.packets = 0
-        self.wake_at = deadline
-        self.is_finished = False
-
-    @abstractmethod
-    def hear(self, attempt: Attempt, octets: bytes) -> None:
-        """The shell's: call `on_octets` and carry out what follows."""
-
-    @abstractmethod
-    def lose(self, attempt: Attempt, reason: str) -> None:
-        """The shell's: call `on_error` and carry out what follows."""
+    __slots__ = ()
 
     def start(self, now: float) -> Step:
         """The first step."""
@@ -140,6 +71,8 @@ class Transaction:
         if step is None:
             return self._end()
         self._turn = 1
+        if self.hedge_at < self.wake_at:
+            self.wake_at = self.hedge_at
         return step
 
     def take_in(self, attempt: Attempt) -> None:
@@ -189,6 +122,8 @@ class Transaction:
         upstream = attempt.upstream
         upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
+        if upstream.is_stream and reason in BROKEN_WAYS:
+            self._again = (*self._again, upstream)
         return self._give_up_on(attempt, now)
 
     def on_timer(self, now: float) -> Step:
@@ -207,6 +142,10 @@ class Transaction:
                     upstream.on_failure("timeout", now, attempt.is_stream is upstream.is_stream)
         if due >= self._deadline:
             return self._end()
+        if due >= self.hedge_at:
+            self.hedge_at = float("inf")
+            if len(self.attempts) == 1 and self._is_alone() and self.may_hedge():
+                return self._send_beside(now)
         if self._held is not None and not self._is_being_verified():
             return self._finish(self._held)
         patient = self._earliest_due()
@@ -236,7 +175,7 @@ class Transaction:
                 return step
         if attempt.trial:
             # Only success shows what was the trouble; and a name that is not there either way shows nothing.
-            if attempt.trial != "compared" or _found_the_name(response):
+            if attempt.trial != "compared" or found_the_name(response):
                 oddities.learn(attempt.trial, now)
         elif oddities.has_evidence:
             oddities.on_ordinary_answer(attempt.edns, attempt.qname != attempt.name)
@@ -251,7 +190,7 @@ class Transaction:
     def _on_unproven_case(self, attempt: Attempt, answered: Answered, now: float) -> Step | None:
         """The first answers to names in mixed case: one that compares case denies them all."""
         upstream = attempt.upstream
-        if _found_the_name(answered.response):
+        if found_the_name(answered.response):
             upstream.oddities.show_case(now)
             return None
         if attempt.verifier is not None:
@@ -353,147 +292,3 @@ class Transaction:
         if attempt.is_stream and self._held is None:
             self._end_doubted(attempt)
         return self._give_up_on(attempt, now)
-
-    # Where to go next.
-
-    def _on_abandoned(self, attempt: Attempt, now: float) -> Step:
-        """Nothing can be held against the upstream of `attempt`, which is over."""
-        if attempt.is_stream:
-            self._why = "network"
-        if self._earliest_due() is not None:
-            return WAIT
-        step = self._send(attempt.upstream, attempt.edns, attempt.is_stream, now, attempt.trial)
-        if step is not None:
-            self._pass_on_check(attempt, step)
-            return step
-        return self._finish(self._held) if self._held is not None else self._advance(now)
-
-    def _end_doubted(self, check: Attempt) -> None:
-        """TCP said no: what UDP may still say of it is worth less."""
-        for other in self.attempts:
-            if other.verifier is check:
-                other.is_over = True
-
-    def _pass_on_check(self, attempt: Attempt, step: Attempt) -> None:
-        """`step` decides from now on what `attempt` was to decide."""
-        for other in self.attempts:
-            if other.verifier is attempt:
-                other.verifier = step
-
-    def _give_up_on(self, attempt: Attempt, now: float) -> Step:
-        """`attempt` is over without an answer: what is left of this question?"""
-        upstream = attempt.upstream
-        for other in self.attempts:
-            if other.verifier is attempt:
-                if self._held is not None:
-                    return self._finish(self._held)
-                if not other.is_over:
-                    if other.is_case_changed:
-                        return self._advance(now)
-                    # TCP does not work there: go on listening to UDP for a while.
-                    other.due_at = max(other.due_at, now + upstream.attempt_timeout_s())
-                    self.wake_at = min(other.due_at, self._deadline)
-                    return WAIT
-        self._out = (*self._out, upstream)
-        for other in self.attempts:
-            if other.upstream is upstream:
-                other.is_over = True
-        if self._earliest_due() is not None:
-            return WAIT
-        return self._advance(now)
-
-    def _advance(self, now: float) -> Step:
-        """Ask the next upstream in line; with none left, wait for those asked, or end."""
-        for attempt in self.attempts:
-            if attempt.is_case_changed and not attempt.is_over:
-                # TCP could not say whether that was forged: a question that has no case to change.
-                attempt.is_over = True
-                step = self._send(attempt.upstream, attempt.edns, False, now, "lowered")
-                if step is not None:
-                    return step
-        candidates = self._candidates
-        for _ in candidates:
-            upstream = candidates[self._turn % len(candidates)]
-            self._turn += 1
-            if upstream not in self._out:
-                step = self._send_first(upstream, now)
-                if step is not None:
-                    return step
-        for attempt in self.attempts:
-            if not attempt.is_over:
-                self.wake_at = self._deadline
-                return WAIT
-        return self._end()
-
-    def _send_first(self, upstream: Upstream, now: float) -> Attempt | None:
-        """An attempt as `upstream` normally gets it."""
-        return self._send(upstream, now >= upstream.oddities.edns_refused_until, upstream.is_stream, now)
-
-    def _send(
-        self, upstream: Upstream, edns: bool, is_stream: bool, now: float, trial: Trial = ""
-    ) -> Attempt | None:
-        """A new attempt, unless packets or time have run out."""
-        cost = STREAM_COST if is_stream else DATAGRAM_COST
-        packets = self.packets + cost
-        if packets > self._packets_max or now + TIMER_SLACK_S >= self._deadline:
-            return None
-        self.packets = packets
-        attempt = Attempt.__new__(Attempt)
-        attempt.transaction = self
-        attempt.upstream = upstream
-        attempt.id = query_id = self._chance.query_id()
-        # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
-        name, qtype, dnssec_ok, checking_disabled = self.question
-        attempt.name = name
-        if is_stream or now < upstream.oddities.lower_case_until or trial in _IN_LOWER_CASE:
-            attempt.qname = qname = name
-        else:
-            attempt.qname = qname = self._chance.mix_case(name)
-        attempt.qtype = qtype
-        attempt.qclass = _IN
-        attempt.edns = edns
-        attempt.dnssec_ok = dnssec_ok = dnssec_ok and edns
-        attempt.is_stream = is_stream
-        attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
-        attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
-        attempt.sent_at = now
-        timeout_s = upstream.attempt_timeout_s() * cost
-        if is_stream and timeout_s > STREAM_TIMEOUT_S_MAX:
-            timeout_s = STREAM_TIMEOUT_S_MAX
-        attempts = self.attempts
-        if attempts:
-            # Each round is twice as patient: a slow answer must not meet a storm.
-            timeout_s *= 2 ** sum(1 for a in attempts if a.upstream is upstream and a.is_late)
-        attempt.due_at = due_at = now + timeout_s
-        attempt.is_over = attempt.is_late = attempt.is_case_changed = False
-        attempt.bad_packets = 0
-        attempt.trial = trial
-        attempt.verifier = attempt.ticket = None
-        attempts.append(attempt)
-        upstream.queries += 1
-        self.wake_at = due_at if due_at < self._deadline else self._deadline
-        return attempt
-
-    def _earliest_due(self) -> float | None:
-        """When the next attempt still given time will have used it up."""
-        dues = [a.due_at for a in self.attempts if not a.is_over and not a.is_late]
-        return min(dues) if dues else None
-
-    def _is_being_verified(self) -> bool:
-        return any(
-            a.verifier is not None and not a.verifier.is_over and not a.verifier.is_late
-            for a in self.attempts
-        )
-
-    def _end(self) -> Step:
-        """Nothing more can be done or time is up."""
-        return self._finish(self._held or Failed(self._why, EXPLANATIONS[self._why]))
-
-    def _finish(self, step: Answered | Failed) -> Step:
-        self.is_finished = True
-        return step
-
-
-def _found_the_name(response: Response) -> bool:
-    """Whether it has something of the name asked for, so that the name was found as it was spelt."""
-    return response.negative is None or bool(response.links)

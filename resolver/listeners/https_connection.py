@@ -20,9 +20,9 @@ from resolver.flow.peer import Peer
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
     BAD_REQUEST,
-    HEADERS,
     HEADERS_TOO_LARGE,
     OK,
+    OVER_HEADERS,
     STALLED,
     STREAMS,
     Arrived,
@@ -168,7 +168,7 @@ class HttpsConnection(TlsConnection):
             self._answer(arrived.message, now, peer, arrived.request)
 
     def _client_of(self, request: HttpRequest) -> Peer:
-        """Who asks: the connection's own client, or the one that a trusted proxy names.  Raises BadForwarded."""
+        """Who asks: who is connected, or whom a trusted proxy names.  Raises BadForwarded."""
         own, identities = self.peer, self._host.identities
         address = own.address
         if address in identities.trusted_proxies:
@@ -221,5 +221,5 @@ class HttpsConnection(TlsConnection):
 
     def _count_broken(self, broken: HttpBroken) -> None:
         self._host.reporter.count_drop(broken.reason)
-        if broken.reason == HEADERS:
+        if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1

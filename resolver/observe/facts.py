@@ -83,6 +83,10 @@ class ReloadFacts:
     """Whether the blocklist as it stands is not in force because it could not be loaded."""
 
 
+CLOCK_DOUBTS: Final = ("ahead", "behind")
+"""How a wall clock may be wrong: far ahead of all that is known, or behind what has been."""
+
+
 @dataclass(slots=True, frozen=True)
 class HistoryFacts:
     """How the record of what was put in force is kept."""
@@ -168,6 +172,15 @@ class UpstreamFacts:
     """How many responses fell into each; one more than `bounds`."""
     seconds: float
     """Sum of all response times."""
+    connections: int = 0
+    """Open or being opened."""
+    is_encrypted: bool = False
+    handshakes: int = 0
+    """Of TLS, in full."""
+    resumptions: int = 0
+    """Handshakes with the session of an earlier one."""
+    certificate_until: float | None = None
+    """Unix seconds: end of the certificate that it showed last; None: it showed none."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -186,7 +199,7 @@ class DatagramFacts:
 
 @dataclass(slots=True, frozen=True)
 class StreamFacts:
-    """TCP towards upstreams."""
+    """Connections towards upstreams: TCP, TLS, HTTPS."""
 
     unexpected: int = 0
     """Messages that match no query of their connection."""
@@ -209,6 +222,8 @@ class ForwardingFacts:
     """Questions asked and not answered yet, now."""
     coalesced: int = 0
     """Questions that joined an equal one in flight."""
+    hedges: int = 0
+    """Questions that a second upstream was asked because the first was slow."""
     overloads: int = 0
     """Questions failed because too many were in flight."""
     datagrams: DatagramFacts = DatagramFacts()
@@ -381,6 +396,8 @@ class Facts:
     expiring: int = 0
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
+    clock_doubt: str = ""
+    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()
     lists: tuple[ListFacts, ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from resolver.flow.outcome import Source
-from resolver.observe.facts import ENFORCED, STATES, Facts
+from resolver.observe.facts import CLOCK_DOUBTS, ENFORCED, STATES, Facts
 from resolver.observe.tally import (
     DROP_REASONS,
     OTHER,
@@ -134,6 +134,11 @@ def cache_hits(facts: Facts) -> int:
     return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
 
 
+def clock_doubts(facts: Facts) -> Iterable[Sample]:
+    """Whether the wall clock is doubted, per way in which it may be wrong."""
+    return [((doubt,), doubt == facts.clock_doubt) for doubt in CLOCK_DOUBTS]
+
+
 def hit_history_failures(facts: Facts) -> Iterable[Sample]:
     """Failed writes of the history of hits, per reason."""
     return [((reason,), count) for reason, count in sorted(facts.hit_history.failures.items())]
@@ -176,6 +181,30 @@ def upstream_failures(facts: Facts) -> Iterable[Sample]:
         for upstream in facts.upstreams
         for reason, count in sorted(upstream.failures.items())
     ]
+
+
+def upstream_certificates(facts: Facts) -> Iterable[Sample]:
+    """Until when the certificates of encrypted upstreams are good, where they showed one."""
+    return [
+        ((upstream.name,), upstream.certificate_until)
+        for upstream in facts.upstreams
+        if upstream.certificate_until is not None
+    ]
+
+
+def upstream_handshakes(facts: Facts) -> Iterable[Sample]:
+    """Handshakes with encrypted upstreams, in full and resumed."""
+    return [
+        ((upstream.name, resumed), count)
+        for upstream in facts.upstreams
+        if upstream.is_encrypted
+        for resumed, count in (("no", upstream.handshakes), ("yes", upstream.resumptions))
+    ]
+
+
+def upstream_connections(facts: Facts) -> Iterable[Sample]:
+    """Open connections, per upstream."""
+    return [((upstream.name,), upstream.connections) for upstream in facts.upstreams]
 
 
 def upstream_times(facts: Facts) -> Iterable[Sample]:

@@ -35,6 +35,8 @@ class Job:
     """The site's own names and their addresses."""
     forwarded: list[str] = field(default_factory=list)
     """Suffixes with upstreams of their own."""
+    nat64_prefixes: list[str] = field(default_factory=list)
+    """Of the network, by which the server judges addresses."""
     earliest: float = 0.0
     """Unix seconds, as they could be believed when this was written: no clock that says less is right."""
     since: Moment | None = None

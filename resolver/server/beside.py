@@ -50,7 +50,14 @@ class Beside:
         if settings.hits.days:
             self._hits = HitHistory(settings.state_dir, settings.hits.days, clock, counts, wall=believed_wall)
         self._block_page = BlockPage(settings.block_page, settings.state_dir, clock)
-        self.audits = Audits(settings, self.audit_secret, clock, wall=believed_wall, endpoints=endpoints)
+        self.audits = Audits(
+            settings,
+            self.audit_secret,
+            clock,
+            wall=believed_wall,
+            endpoints=endpoints,
+            nat64_prefixes=lambda: () if self._policy is None else self._policy.nat64_prefixes,
+        )
         self.acknowledgements = Acknowledgements(
             settings.acknowledge, settings.state_dir, clock, wall=believed_wall, job=self.audits.job
         )

@@ -345,6 +345,11 @@ class NativeEngine:
         over, octets = self._plane.connections()
         return Counter(dict(over)), octets
 
+    def https_responses(self) -> Counter[str]:
+        """What requests over HTTPS got from the plane, by status."""
+        responses = [] if self._plane is None else self._plane.https_responses()
+        return Counter({str(status): count for status, count in responses})
+
     def handshakes(self) -> tuple[Counter[SessionLabels], Counter[str]]:
         """What handshakes with the plane came to: sessions by their labels, failures by reason."""
         if self._plane is None:

@@ -18,14 +18,12 @@ from typing import Any, Final
 
 from resolver import __version__
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.clock import LoopClock
+from resolver.clock import LoopClock, time_service_sets_clock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
-from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
-from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
@@ -63,6 +61,7 @@ from resolver.server.facts import (
     waiting_of,
 )
 from resolver.server.first_questions import ask_each_upstream
+from resolver.server.forwarding import Forwarding, make_forwarding
 from resolver.server.history import HistoryRecorder
 from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
@@ -73,9 +72,7 @@ from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
     make_local_names,
-    make_plan,
     make_record_buffer,
-    source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
 from resolver.server.service_making import make_service
@@ -142,6 +139,7 @@ class Server:
             on_applied=self._recorder.note,
             on_turn=self._recorder.note_turn,
             earliest=built_at(),
+            clock_is_set=time_service_sets_clock,
             number_in_history=lambda: self._recorder.generation,
             nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
@@ -149,8 +147,7 @@ class Server:
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
         self._notifications = Notifications(self._keeper, self._on_primaries)
-        self._network: SocketNetwork | None = None
-        self._forwarder: Forwarder | None = None
+        self._forwarding: Forwarding | None = None
         self._nat64: Nat64Finder | None = None
         self._service: Service | None = None
         self._policy: Policy | None = None
@@ -169,7 +166,6 @@ class Server:
         self._records: QueryRecords | None = None
         if buffer is not None:
             self._records = self._make_records(buffer, None if native is None else native.RecordLook)
-        self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
@@ -185,7 +181,6 @@ class Server:
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
-        self._endpoints.on_encrypted = self._designation.on_listener
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -233,8 +228,8 @@ class Server:
             await self._native.hand_over()
         if self._nat64 is not None:
             self._nat64.close()
-        if self._forwarder is not None:
-            await self._forwarder.close()
+        if self._forwarding is not None:
+            await self._forwarding.close()
         if self._service is not None:
             self._service.held.send_everything()
         # One turn of the loop, for the failures just delivered to leave.
@@ -309,7 +304,9 @@ class Server:
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
-        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints = Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints.on_encrypted = self._designation.on_listener
+        return endpoints
 
     async def _first_policy(self) -> None:
         try:
@@ -353,23 +350,16 @@ class Server:
 
     def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
-        plan = make_plan(settings)
-        entropy = Entropy()
-        # Each plane has sockets of its own towards each upstream.
-        threads = 0 if self._native is None else self._native.threads
-        ports, self._native_ports, too_few = source_ports_of(settings, threads)
-        if too_few is not None:
-            _log.warning("%s", too_few)
-        self._network = network = SocketNetwork(self._loop, self._clock, entropy, ports)
-        self._forwarder = Forwarder(
-            plan,
-            network,
-            self._clock,
-            entropy,
-            keep=keeper_of(self._cache),
-            timeout_s=settings.upstreams.timeout_s,
-            in_flight_max=settings.limits.in_flight_max,
-        )
+        try:
+            self._forwarding = make_forwarding(
+                settings,
+                self._clock,
+                self._loop,
+                threads=0 if self._native is None else self._native.threads,
+                keep=keeper_of(self._cache),
+            )
+        except OSError as error:
+            raise CannotStart([f"upstreams.tls_ca: {settings.upstreams.tls_ca}: {error}"]) from None
         local = make_local_names(settings)
         self._designation.tell(local)
         if self._native is not None:
@@ -379,7 +369,7 @@ class Server:
             policy,
             local,
             cache=self._cache,
-            forwarder=self._forwarder,
+            forwarder=self._forwarding.forwarder,
             clock=self._clock,
             memo_octets=self._memo_octets,
             places=None if self._native is None else self._native.places,
@@ -389,10 +379,11 @@ class Server:
     async def _serve_dns(self, service: Service) -> None:
         await self._endpoints.bind(service)
         if self._native is not None:
-            assert self._forwarder is not None and self._native_ports is not None
+            forwarding = self._forwarding
+            assert forwarding is not None and forwarding.native_ports is not None
             try:
                 self._encryption.serve_by(self._native)
-                await self._native.start(service, self._forwarder, self._native_ports)
+                await self._native.start(service, forwarding.forwarder, forwarding.native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
@@ -442,6 +433,14 @@ class Server:
             await asyncio.sleep(DRAIN_POLL_S)
 
     @property
+    def _forwarder(self) -> Forwarder | None:
+        return None if self._forwarding is None else self._forwarding.forwarder
+
+    @property
+    def _network(self) -> SocketNetwork | None:
+        return None if self._forwarding is None else self._forwarding.network
+
+    @property
     def answers_natively(self) -> bool:
         """Whether queries over UDP are answered by threads that are not Python's."""
         return self._native is not None and self._native.answers
@@ -474,13 +473,16 @@ class Server:
             tallies=tallies_of(self._tallies, native),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
-            expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
+            expiring=count_expiring(
+                self._policy.everybody if self._policy else None, self._publisher.dates.wall()
+            ),
+            clock_doubt=self._publisher.dates.wall.doubt(),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
-            upstreams=upstream_facts(forwarder),
+            upstreams=upstream_facts(self._forwarding),
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,

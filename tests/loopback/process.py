@@ -145,7 +145,12 @@ class Program:
 
 @contextmanager
 def running_on_a_free_port(
-    program_on: Callable[[int], Program], is_up: Callable[[int], object], what: str, first: int | None = None
+    program_on: Callable[[int], Program],
+    is_up: Callable[[int], object],
+    what: str,
+    first: int | None = None,
+    *,
+    start_s_max: float = START_S_MAX,
 ) -> Iterator[int]:
     """A program that `program_on` a port makes, once it `is_up` there; gives the port, `first` if that is free."""
     for tries_left in reversed(range(PORT_TRIES_MAX)):
@@ -153,7 +158,7 @@ def running_on_a_free_port(
         first = None
         with program_on(port) as program:
             try:
-                program.wait_for(partial(is_up, port), what)
+                program.wait_for(partial(is_up, port), what, start_s_max)
             except PortTaken:
                 if not tries_left:
                     raise

@@ -99,7 +99,9 @@ class Server(Program):
         port: int | None = None,
         prefix: tuple[str, ...] = (),
         changes: dict[str, Any] | None = None,
+        start_s_max: float = 30.0,
     ) -> None:
+        self._start_s_max = start_s_max
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.blocklist_path = directory / "blocklist.yaml"
@@ -136,9 +138,10 @@ class Server(Program):
         """Start it from the project's root; does not wait."""
         super().start(env=env, cwd=cwd)
 
-    def wait_until_ready(self, timeout_s: float = 30.0) -> str:
+    def wait_until_ready(self, timeout_s: float | None = None) -> str:
         """The ready line, once it has been printed whole."""
-        self.wait_for(lambda: "\n" in self.stdout(), "the ready line", timeout_s)
+        patience_s = self._start_s_max if timeout_s is None else timeout_s
+        self.wait_for(lambda: "\n" in self.stdout(), "the ready line", patience_s)
         return self.stdout().splitlines()[0]
 
     def ask(

@@ -228,7 +228,7 @@ class Core:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
     def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
-        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB records, best first.
+        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB, best first.
 
         `name`: this server's; below one of the site's own names they stand, too.
         """
@@ -357,6 +357,8 @@ class Plane:
         idle_s: float = 10.0,
         handshakes_per_s_max: int = 1000,
         handshakes_per_client_max: int = 100,
+        https_streams_max: int = 100,
+        https_header_octets_max: int = 16_384,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -371,11 +373,13 @@ class Plane:
         all the threads' records that wait together, where records are kept.
 
         `streams`: thread by thread, the bound and listening sockets whose connections it serves: number of
-        the transport (1 TCP, 2 TLS), descriptor.  They stay the caller's, and must not block.  Each of these
-        threads has its own, of one address with SO_REUSEPORT.  `stream_memo_octets`: of their memos together.
+        the transport (1 TCP, 2 TLS, 3 HTTPS), descriptor.  They stay the caller's, and must not block.  Each
+        of these threads has its own, of one address with SO_REUSEPORT; one for HTTPS has no others.
+        `stream_memo_octets`: of their memos together.
         The rest bounds what all connections have: how many there are, those of one client (IPv6: of one
         /64), the octets they hold, seconds for which one may be quiet in an empty house, TLS sessions that
-        begin in a second, those of one client.
+        begin in a second, those of one client, open requests of one HTTP/2 connection, octets of one
+        request's headers.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets or another transport.
         """
 
@@ -400,6 +404,9 @@ class Plane:
         """What handshakes came to: transport, version, group, whether the session went on from an earlier
         one, how many; and how many failed for each reason.
         """
+
+    def https_responses(self) -> list[tuple[int, int]]:
+        """Every status that a request over HTTPS can get, and how many got it."""
 
     def hand_over_all(self) -> None:
         """Python goes on with every attempt in flight, soon, for the reason `recalled`."""
@@ -441,14 +448,17 @@ class Plane:
     def upstream_reports(self) -> list[_UpstreamReport]:
         """What became of queries to upstreams since the last call."""
 
+    def https_refusals(self) -> list[tuple[int, int]]:
+        """Statuses other than 200 that requests over HTTPS got, and how often."""
+
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
 
-        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed, receive_nobufs, receive_nomem, receive_refused,
-        receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
-        send_drops, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
-        connections were refused or closed (`tcp_...`, `tls_...`, as `listeners.limits` and `observe.tally`
-        have them).
+        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
+        receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
+        opened, open_failures, late, unexpected, send_drops, tickets_expired; of the core asked, coalesced,
+        overloads; of streams the reasons why connections were refused or closed (`tcp_...`, `tls_...`,
+        `https_...`, as `listeners.limits` and `observe.tally` have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.
