@@ -83,6 +83,8 @@ class HttpRequest(NamedTuple):
     is_head: bool
     headers: Sequence[tuple[bytes, bytes]]
     """As they came, names in lower case."""
+    name: str = ""
+    """The one that the client gave itself in the path; empty: none."""
 
 
 class Arrived(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Final
 
 import h11
 
+from resolver.flow.client_names import NO_NAMES, ClientNames
 from resolver.listeners.http import (
     BAD_REQUEST,
     BROKEN,
@@ -22,6 +23,7 @@ from resolver.listeners.http import (
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
     OVER_HEADERS,
+    PATH,
     TARGET_OCTETS_MAX,
     URI_TOO_LONG,
     Arrived,
@@ -61,7 +63,8 @@ _NOBODY: Final = HttpRequest(0, False, ())
 class Http1Session:
     """See `http.HttpSession`."""
 
-    def __init__(self, *, header_octets_max: int) -> None:
+    def __init__(self, *, header_octets_max: int, names: ClientNames = NO_NAMES) -> None:
+        self._names = names
         self._header_octets_max = header_octets_max
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=header_octets_max + PART_OCTETS)
         self._request: HttpRequest | None = None
@@ -165,10 +168,11 @@ class Http1Session:
         if not isinstance(event, h11.Request) or not event.http_version.startswith(b"1."):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         headers = [(bytes(name), bytes(value)) for name, value in event.headers]
-        self._request = HttpRequest(0, bytes(event.method) == b"HEAD", headers)
-        return len(head), self._decide(event, headers)
+        target, name = self._names.split_target(_origin_form(bytes(event.target)), PATH)
+        self._request = HttpRequest(0, bytes(event.method) == b"HEAD", headers, name)
+        return len(head), self._decide(event, target, headers)
 
-    def _decide(self, event: h11.Request, headers: list[tuple[bytes, bytes]]) -> list[Arrived]:
+    def _decide(self, event: h11.Request, target: bytes, headers: list[tuple[bytes, bytes]]) -> list[Arrived]:
         """What a whole head asks."""
         assert self._request is not None
         request = self._request
@@ -180,9 +184,7 @@ class Http1Session:
             self._is_last = True
             return [Arrived(request, b"", BAD_REQUEST)]
         length = int(lengths[0]) if lengths else None
-        asked = asked_by(
-            bytes(event.method), _origin_form(bytes(event.target)), named.get(b"content-type"), length
-        )
+        asked = asked_by(bytes(event.method), target, named.get(b"content-type"), length)
         if isinstance(asked, Asked | Refused):
             if is_chunked or length:
                 # Its body is not read, and so neither is what stands behind it.

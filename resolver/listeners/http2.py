@@ -27,12 +27,14 @@ from h2.events import (
 from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
+from resolver.flow.client_names import NO_NAMES, ClientNames
 from resolver.listeners.http import (
     BROKEN,
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
     METHOD_NOT_ALLOWED,
     OVER_HEADERS,
+    PATH,
     STALL_S,
     Arrived,
     Asked,
@@ -107,7 +109,8 @@ class _Unsent:
 class Http2Session:
     """See `http.HttpSession`."""
 
-    def __init__(self, *, streams_max: int, header_octets_max: int) -> None:
+    def __init__(self, *, streams_max: int, header_octets_max: int, names: ClientNames = NO_NAMES) -> None:
+        self._names = names
         self._streams_max = streams_max
         self._meter = FrameMeter(header_octets_max)
         self._coming: dict[int, _Coming] = {}
@@ -273,11 +276,10 @@ class Http2Session:
             self._end_by(BROKEN, 0)
             raise HttpBroken(BROKEN)
         method, length = named.get(b":method", b""), named.get(b"content-length")
-        request = HttpRequest(stream, method == b"HEAD", headers)
+        target, name = self._names.split_target(named.get(b":path", b""), PATH)
+        request = HttpRequest(stream, method == b"HEAD", headers, name)
         asked = (
-            asked_by(
-                method, named[b":path"], named.get(b"content-type"), None if length is None else int(length)
-            )
+            asked_by(method, target, named.get(b"content-type"), None if length is None else int(length))
             if b":path" in named
             else Refused(METHOD_NOT_ALLOWED)
         )
