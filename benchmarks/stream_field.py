@@ -132,7 +132,7 @@ def running_echo(directory: Path, rig: Rig, streams: Streams, gather_us: int) ->
     tcp_port, files = free_port(), [str(streams.certificate), str(streams.key)]
     words = [str(tcp_port), str(streams.tls_port), *files, str(gather_us)]
     with ExitStack() as stack:
-        bare = Program([*pinned(SERVER_CORE), rig.stream_echo, *words], directory, name="stream-echo")
+        bare = Program([*pinned(SERVER_CORE), str(rig.stream_echo), *words], directory, name="stream-echo")
         programs = {"tcp": bare, "tls": bare}
         ports = {"tcp": tcp_port, "tls": streams.tls_port}
         if not gather_us:
