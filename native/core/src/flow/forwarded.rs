@@ -28,6 +28,9 @@ enum Hop {
     Unknown,
 }
 
+/// What reads the hops in one header's value.
+type Reader = fn(&[u8]) -> Result<Vec<Vec<u8>>, BadForwarded>;
+
 /// The client's address.  `peer`: who is connected.
 ///
 /// `forwarded`, `x_forwarded_for`: the values of the headers' lines, in order.
@@ -40,7 +43,7 @@ pub fn client_behind(
     if !trusted.contains(peer) {
         return Ok(peer);
     }
-    let said = |lines: &[&[u8]], read: fn(&[u8]) -> Result<Vec<Vec<u8>>, BadForwarded>| {
+    let said = |lines: &[&[u8]], read: Reader| {
         if lines.is_empty() {
             return Ok(None);
         }

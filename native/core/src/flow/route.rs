@@ -21,7 +21,7 @@ impl Route {
     /// As octets that only `from_octets` reads; the first says which kind it is.
     pub fn to_octets(&self) -> Vec<u8> {
         match self {
-            Route::Datagram(route) => [&[DATAGRAM][..], &route.to_octets()].concat(),
+            Route::Datagram(route) => [&[DATAGRAM][..], &route.octets()].concat(),
             Route::Stream(route) => [&[STREAM][..], &route.to_octets()].concat(),
         }
     }
@@ -121,7 +121,7 @@ impl DatagramRoute {
     }
 
     /// Thread, lengths, name, control.
-    fn to_octets(&self) -> Vec<u8> {
+    fn octets(&self) -> Vec<u8> {
         let name = &self.name[..usize::from(self.name_octets)];
         let control = &self.control[..usize::from(self.control_octets)];
         let [low, high] = self.thread.to_le_bytes();
