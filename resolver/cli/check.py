@@ -32,12 +32,13 @@ from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.durable import replace_file
+from resolver.forwarding.tls_terms import TlsBook
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
-from resolver.server.parts import source_ports_of
+from resolver.server.parts import make_plan, source_ports_of
 from resolver.sinks.schema import records_schema
 
 
@@ -66,6 +67,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 problems += certificate_problems(path, settings)
                 problems += _too_few_ports(path, settings)
+                problems += _no_authorities(path, settings)
                 state_dir = settings.state_dir
     else:
         state_dir = default_state_dir()
@@ -109,6 +111,12 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             }
             print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
     return code
+
+
+def _no_authorities(path: Path, settings: Settings) -> list[Problem]:
+    """That no certificate of an upstream will be believed here, if so."""
+    remark = TlsBook(settings.upstreams.tls_ca).prepare(make_plan(settings).upstreams)
+    return [Problem(str(path), 0, f"upstreams.servers: {remark}", "warning")] if remark else []
 
 
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
