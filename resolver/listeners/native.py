@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from resolver.clock import Clock
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
+from resolver.flow.proxies import NO_PROXIES, Proxies
 from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
@@ -82,7 +83,9 @@ class NativeListener:
         streams: Sequence[Sequence[StreamListener]] = (),
         before_handovers: Callable[[], None] = lambda: None,
         after_turn: Callable[[], None] = lambda: None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
+        self._proxies = proxies
         self._plane = plane
         self._bound_sockets = bound_sockets
         self._service = service
@@ -316,6 +319,7 @@ class NativeListener:
                     self._clock,
                     self._loop,
                     sock=bound.sock.dup(),
+                    proxies=self._proxies,
                 )
                 for bound in self._bound_sockets[worker]
             ]

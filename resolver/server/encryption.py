@@ -7,6 +7,7 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -38,7 +39,11 @@ class TakesCertificates(Protocol):
 class Encryption:
     """The certificates of one server, and what its encrypted listeners share."""
 
-    def __init__(self, settings: Settings, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, wall: Callable[[], float], on_served: Callable[[Sequence[Pair]], None]
+    ) -> None:
+        """`on_served`: called with the pairs that are served from then on."""
+        self._on_served = on_served
         limits = settings.limits
         self.counts = TlsCounts()
         self._fronts = {
@@ -104,11 +109,15 @@ class Encryption:
             try:
                 taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
             except ValueError as error:
-                raise CannotServe(0, f"the native plane does not take the set: {error}") from None
+                # It says which, counted from 1.
+                found = re.match(r"certificate (\d+): ", str(error))
+                place = min(int(found[1]), len(pairs)) - 1 if found else 0
+                raise CannotServe(place, f"the native plane does not take it: {error}") from None
 
         def commit() -> None:
             for transport, front in self._fronts.items():
                 front.use(inner[transport])
+            self._on_served(pairs)
 
         return commit
 
