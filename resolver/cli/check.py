@@ -29,17 +29,17 @@ from resolver.cli.page_remarks import page_problems
 from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.upstream_remarks import upstream_problems
 from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.durable import replace_file
-from resolver.forwarding.tls_terms import TlsBook
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
 from resolver.server.engine import NATIVE, NoSuchEngine, choose_engine
 from resolver.server.native import workers_of
-from resolver.server.parts import make_plan, source_ports_of
+from resolver.server.parts import source_ports_of
 from resolver.sinks.schema import records_schema
 
 
@@ -68,7 +68,6 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 problems += certificate_problems(path, settings)
                 problems += _too_few_ports(path, settings)
-                problems += _no_authorities(path, settings)
                 problems += designation_problems(path, settings)
                 state_dir = settings.state_dir
     else:
@@ -81,6 +80,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
+                problems += upstream_problems(*checked_settings, compiled.image)
         problems += compiled.problems
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:
@@ -113,12 +113,6 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             }
             print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
     return code
-
-
-def _no_authorities(path: Path, settings: Settings) -> list[Problem]:
-    """That no certificate of an upstream will be believed here, if so."""
-    remark = TlsBook(settings.upstreams.tls_ca).prepare(make_plan(settings).upstreams)
-    return [Problem(str(path), 0, f"upstreams.servers: {remark}", "warning")] if remark else []
 
 
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
