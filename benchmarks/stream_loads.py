@@ -81,6 +81,13 @@ def first_message(queries: Path) -> bytes:
     return query.to_wire()
 
 
+def ask_once_over(port: int, transport: str, queries: Path) -> None:
+    """Ask each line of `queries` once."""
+    command = [*pinned(LOAD_CORE), "dnsperf", "-m", DNSPERF_MODES[transport], "-s", "127.0.0.1"]
+    command += ["-p", str(port), "-d", str(queries), "-n", "1", "-T", "1", "-c", "4", "-t", str(LOST_S)]
+    subprocess.run(command, capture_output=True, check=True)
+
+
 def _dnsperf(pid: int, port: int, transport: str, shape: str, queries: Path, seconds: float) -> StreamReading:
     command = [*pinned(LOAD_CORE), "dnsperf", "-m", DNSPERF_MODES[transport], "-s", "127.0.0.1"]
     command += ["-p", str(port), "-d", str(queries), "-l", str(seconds), "-T", "1", "-t", str(LOST_S)]
@@ -93,7 +100,14 @@ def _dnsperf(pid: int, port: int, transport: str, shape: str, queries: Path, sec
 
 def _h2load(pid: int, port: int, shape: str, message: bytes, seconds: float, body: Path) -> StreamReading:
     body.write_bytes(message)
-    command = [*pinned(LOAD_CORE), "h2load", "-D", str(seconds), "-c", str(CONNECTIONS[shape])]
+    command = [
+        *pinned(LOAD_CORE),
+        "h2load",
+        "-D",
+        f"{round(seconds * 1000)}ms",
+        "-c",
+        str(CONNECTIONS[shape]),
+    ]
     command += ["-m", str(STREAMS[shape]), "-d", str(body), "-H", f"content-type: {MEDIA_TYPE}"]
     before = cpu_s(pid)
     done = subprocess.run(

@@ -58,6 +58,14 @@ if [ ! -e "$resolved/lib/systemd/systemd-resolved" ] && command -v apt-get >/dev
     ) || echo "could not unpack systemd-resolved: its tests will be skipped"
 fi
 
+# h2spec is a Go program without a package.
+h2spec="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/bin"
+if [ ! -x "$h2spec/h2spec" ] && ! command -v h2spec >/dev/null 2>&1; then
+    { command -v go >/dev/null 2>&1 &&
+        GOBIN="$h2spec" go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible >/dev/null 2>&1; } ||
+        echo "could not install h2spec: its tests will be skipped"
+fi
+
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "test peers not installed, their tests will be skipped:$missing"

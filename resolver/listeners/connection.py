@@ -375,6 +375,8 @@ class Connection(asyncio.Protocol):
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
             host.reporter.count_defect(_log, "answer_now", octets)
+            # A request must come to an end all the same.
+            self._refuse(request, close=False)
             return
         if isinstance(outcome, Ask):
             host.lend(self.place, len(octets))

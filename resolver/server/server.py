@@ -181,7 +181,6 @@ class Server:
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
-        self._endpoints.on_encrypted = self._designation.on_listener
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -305,7 +304,9 @@ class Server:
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
-        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints = Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints.on_encrypted = self._designation.on_listener
+        return endpoints
 
     async def _first_policy(self) -> None:
         try:

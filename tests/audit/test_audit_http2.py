@@ -25,7 +25,7 @@ class Server:
     def take(self, octets: bytes) -> None:
         for event in self.http.receive_data(octets):
             if isinstance(event, h2.events.RequestReceived):
-                self.requests[event.stream_id] = dict(event.headers)
+                self.requests[event.stream_id] = {str(name): str(value) for name, value in event.headers}
             elif isinstance(event, h2.events.DataReceived):
                 self.bodies[event.stream_id] = self.bodies.get(event.stream_id, b"") + event.data
 

@@ -13,6 +13,7 @@ import hpack
 import pytest
 
 from benchmarks import abuse_http2 as http2
+from benchmarks.abuse_attacks import http2_frame
 from benchmarks.abuse_catalogue import ATTACKS, ENCRYPTED
 from benchmarks.abuse_tls import (
     COEFFICIENTS,
@@ -76,7 +77,7 @@ def server_events(octets: bytes) -> list[h2.events.Event]:
     """What a server of HTTP/2 sees of it."""
     server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
     server.initiate_connection()
-    return server.receive_data(http2.PREFACE + http2.http2_frame(http2.SETTINGS, 0, 0, b"") + octets)
+    return server.receive_data(http2.PREFACE + http2_frame(http2.SETTINGS, 0, 0, b"") + octets)
 
 
 def test_rapid_resets_are_requests_taken_back() -> None:

@@ -54,7 +54,8 @@ def test_a_report_without_an_answer_has_no_figure_to_trust() -> None:
 def test_the_rig_tells_key_exchange_groups_and_tickets() -> None:
     report = {"completed": 10, "failed": 1, "resumed": 4, "handshakes": {"TLSv1_3 X25519MLKEM768": 6}}
     read = read_rig_load(json.dumps(report), 0.001)
-    assert (read.cpu_us, read.lost, read.resumed) == (pytest.approx(100.0), 1, 4)
+    assert read.cpu_us == pytest.approx(100.0)
+    assert (read.lost, read.resumed) == (1, 4)
     assert read.handshakes == {"TLSv1_3 X25519MLKEM768": 6}
 
 

@@ -235,6 +235,23 @@ def test_a_dropped_query_resets_its_stream_and_ends_a_connection_of_http_1(conte
     run(play, **Sides(context).options)
 
 
+def test_a_defect_of_ours_costs_one_request_and_not_the_connection(context: ssl.SSLContext) -> None:
+    class Defective(ScriptedService):
+        def answer_now(self, octets: bytes, peer: Any, now: float) -> Any:
+            assert b"defect" not in octets
+            return super().answer_now(octets, peer, now)
+
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        listener.service = Defective()  # type: ignore[assignment]
+        client = await http2(listener)
+        broken, quick = client.ask(query(0, b"defect")), client.ask(query(1, b"quick"))
+        client.send()
+        assert await client.answer(quick) == b"\0\1quick....."
+        await client.wait_for(StreamReset, broken)
+
+    assert run(play, **Sides(context).options).drops == {"defect": 1}
+
+
 def test_a_client_that_closes_its_half_gets_its_answers_and_the_end(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await http2(listener)

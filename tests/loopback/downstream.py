@@ -5,6 +5,7 @@ Knows: their configuration files.  Does not know: what is asked.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,12 +83,47 @@ def stubby(directory: Path, port: int, ours: Upstream) -> Program:
     return Program(["stubby", "-C", path], directory)
 
 
+RESOLVED = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / (
+    "exchange-resolver/systemd-resolved/lib/systemd/systemd-resolved"
+)
+"""Unpacked by `scripts/install-test-peers.sh`: installed, it would take the machine's own resolution."""
+
+_RESOLVED_ROOM = """\
+set -e
+mount --bind {directory}/etc /etc/systemd
+mount --bind {directory}/run /run
+mount --bind {directory}/passwd /etc/passwd
+mount --bind {directory}/group /etc/group
+mount --bind {ca} /etc/ssl/certs/ca-certificates.crt
+SSL_CERT_FILE={ca} exec {program}
+"""
+
+
+def systemd_resolved(directory: Path, port: int, ours: Upstream) -> Program:
+    """DNSOverTLS=yes, in a mount namespace of its own: it writes under /run and reads under /etc."""
+    for folder in ("etc", "run/systemd/netif/links"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    (directory / "etc" / "resolved.conf").write_text(
+        f"[Resolve]\nDNS=127.0.0.1:{ours.tls_port}#{ours.name}\nFallbackDNS=\nDomains=~.\nDNSOverTLS=yes\n"
+        f"DNSSEC=no\nLLMNR=no\nMulticastDNS=no\nDNSStubListener=no\nDNSStubListenerExtra=127.0.0.1:{port}\n"
+    )
+    for name, line in (
+        ("passwd", "systemd-resolve:x:0:0::/:/bin/false\n"),
+        ("group", "systemd-resolve:x:0:\n"),
+    ):
+        # In front: whoever has installed the package has a user of that name, too.
+        (directory / name).write_text(line + Path("/etc", name).read_text())
+    script = _RESOLVED_ROOM.format(directory=directory, ca=ours.ca_path, program=RESOLVED)
+    return Program(["unshare", "--mount", "sh", "-c", script], directory, name="systemd-resolved")
+
+
 DOWNSTREAM = {
     "unbound": unbound,
     "dnsdist": dnsdist,
     "dnsdist-https": dnsdist_https,
     "kresd": kresd,
     "stubby": stubby,
+    "systemd_resolved": systemd_resolved,
 }
 
 

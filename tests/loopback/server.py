@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dns.message
 import dns.query
@@ -201,7 +201,7 @@ class Server(Program):
         """Remove images and last good copies, as on a fresh machine."""
         shutil.rmtree(self.directory / "state", ignore_errors=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         for tries_left in reversed(range(PORT_TRIES_MAX)):
             self.start()
             try:

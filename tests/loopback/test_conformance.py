@@ -82,6 +82,11 @@ def says(query: bytes, *, is_cut: bool = False) -> bytes:
     return reply.to_wire(max_size=65_535)
 
 
+def says_cut(query: bytes) -> bytes:
+    """As over UDP."""
+    return says(query, is_cut=True)
+
+
 def serve_whole(stream: Stream, number: int) -> None:
     """Everything over TCP."""
     while query := stream.read():
@@ -101,7 +106,7 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterator[Rig]:
     """Both, for all tests of one engine."""
     dead = free_port()
-    with OddUpstream(udp=lambda query: says(query, is_cut=True), tcp=serve_whole) as upstream:
+    with OddUpstream(udp=says_cut, tcp=serve_whole) as upstream:
         server = EncryptedServer(
             tmp_path_factory.mktemp("conformance"),
             upstream_ports=(upstream.port,),
@@ -112,7 +117,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterat
 
 
 def wire_name(text: str) -> bytes:
-    return dns.name.from_text(text).to_wire()
+    wire = dns.name.from_text(text).to_wire()
+    assert wire is not None
+    return wire
 
 
 def fresh_name(outcome: Outcome) -> bytes:

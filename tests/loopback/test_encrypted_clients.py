@@ -18,7 +18,7 @@ import dns.rcode
 import pytest
 
 from tests.loopback.authority import running_dnsmasq
-from tests.loopback.downstream import DOWNSTREAM, Upstream, running_downstream
+from tests.loopback.downstream import DOWNSTREAM, RESOLVED, Upstream, running_downstream
 from tests.loopback.encrypted import EncryptedServer
 from tests.support.list_server import ca_pem
 
@@ -201,7 +201,10 @@ def downstream(
 ) -> Iterator[int]:
     """Port of a resolver whose only upstream is ours, over TLS or HTTPS."""
     program = request.param.partition("-")[0]
-    if shutil.which(program) is None:
+    if program == "systemd_resolved":
+        if not RESOLVED.exists() or os.geteuid() != 0:
+            pytest.skip("systemd-resolved is not unpacked, or this is not root")
+    elif shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     ours = Upstream(server.ports["tls"], server.ports["https"], ca_path(server))
     with running_downstream(request.param, tmp_path_factory.mktemp(request.param), ours) as port:

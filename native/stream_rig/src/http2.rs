@@ -6,6 +6,7 @@
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const FRAME_HEAD_OCTETS: usize = 9;
@@ -14,6 +15,8 @@ const FRAME_HEAD_OCTETS: usize = 9;
 pub fn first_request(message: &[u8]) -> Vec<u8> {
     let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     frame(&mut octets, SETTINGS, 0, 0, &[]);
+    // Room for all answers of a run, so that nobody waits for this client to make more.
+    frame(&mut octets, WINDOW_UPDATE, 0, 0, &0x7FFF_0000u32.to_be_bytes());
     request(&mut octets, 1, message);
     octets
 }

@@ -11,19 +11,19 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 use resolver_core::flow::{Incoming, Outcome, ReplySink, Transport};
-use resolver_core::wire::frames::{first_frame, length_in_front, Frame, LENGTH_OCTETS};
+use resolver_core::wire::frames::{first_frame, length_in_front, Frame, FRAME_HEAD_OCTETS};
 
 use crate::slab::Handle;
 
 /// Messages of one batch.
 pub const MESSAGES_MAX: usize = 256;
 /// Octets of answers of one connection in one batch, after which the rest of its messages wait.
-const ANSWER_OCTETS_MAX: usize = 65_536;
+const TURN_OCTETS_MAX: usize = 65_536;
 /// Octets of a batch, after which it is judged.
 const FULL_OCTETS: usize = 65_536;
 /// Octets that one connection may bring at most: a message that was nearly whole, and what a session gives out at
 /// once (what it had of a record, and one read).
-pub const CONNECTION_OCTETS_MAX: usize = 65_537 + 4 * 16_384;
+pub const BROUGHT_OCTETS_MAX: usize = 65_537 + 4 * 16_384;
 
 /// What one connection brings to a batch.
 pub struct Group {
@@ -71,7 +71,7 @@ impl Batch {
     /// Some 200 KB.
     pub fn new() -> Batch {
         Batch {
-            octets: vec![0; FULL_OCTETS + CONNECTION_OCTETS_MAX].into_boxed_slice(),
+            octets: vec![0; FULL_OCTETS + BROUGHT_OCTETS_MAX].into_boxed_slice(),
             filled: 0,
             groups: Vec::new(),
             messages: Vec::with_capacity(MESSAGES_MAX),
@@ -113,7 +113,7 @@ impl Batch {
         self.add(unread);
     }
 
-    /// More of the connection begun last; what is beyond CONNECTION_OCTETS_MAX is lost, which its callers see to.
+    /// More of the connection begun last; what is beyond BROUGHT_OCTETS_MAX is lost, which its callers see to.
     pub fn add(&mut self, octets: &[u8]) {
         debug_assert!(self.filled + octets.len() <= self.octets.len());
         let room = &mut self.octets[self.filled..];
@@ -145,7 +145,7 @@ impl Batch {
         while self.messages.len() < MESSAGES_MAX {
             match first_frame(&self.octets[at..self.filled]) {
                 Frame::Message(message) => {
-                    let start = at + LENGTH_OCTETS;
+                    let start = at + FRAME_HEAD_OCTETS;
                     at = start + message.len();
                     self.messages.push(Message { group: number, start, end: at });
                     group.messages += 1;
@@ -211,7 +211,7 @@ impl Batch {
         self.groups.clear();
         self.messages.clear();
         self.answers.clear();
-        self.answers.shrink_to(4 * ANSWER_OCTETS_MAX);
+        self.answers.shrink_to(4 * TURN_OCTETS_MAX);
     }
 }
 
@@ -300,11 +300,11 @@ impl ReplySink for Answers<'_> {
         let (start, end) = group.answers.get();
         let may_go_on = group.left_from.get().is_none()
             && !group.must_close.get()
-            && end - start < ANSWER_OCTETS_MAX
+            && end - start < TURN_OCTETS_MAX
             && group.open.get() < group.open_max
             && group.lent.get() < group.lent_max;
         if !may_go_on && group.left_from.get().is_none() {
-            group.left_from.set(Some(message.start - LENGTH_OCTETS));
+            group.left_from.set(Some(message.start - FRAME_HEAD_OCTETS));
         }
         !may_go_on
     }

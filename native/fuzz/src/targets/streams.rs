@@ -2,7 +2,7 @@
 //!
 //! Knows: how messages stand in a stream (RFC 1035 §4.2.2).  Does not know: sockets, TLS.
 
-use resolver_core::wire::frames::{first_frame, length_in_front, Frame, LENGTH_OCTETS};
+use resolver_core::wire::frames::{first_frame, length_in_front, Frame, FRAME_HEAD_OCTETS};
 
 use super::target::{claim, Target};
 use crate::chance::Chance;
@@ -42,7 +42,7 @@ impl Streams {
                 match first_frame(&pending[at..]) {
                     Frame::Message(message) => {
                         found.push(message.to_vec());
-                        at += LENGTH_OCTETS + message.len();
+                        at += FRAME_HEAD_OCTETS + message.len();
                     }
                     Frame::Part => break,
                     Frame::TooShort => return (found, true),
