@@ -25,7 +25,7 @@ BROKEN_ANSWERS_MAX = 3
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
-AGAIN_S = 0.25
+AGAIN_S = 0.1
 """How long a question waits when connections to its upstreams broke and nobody else is left to ask."""
 
 GONE_FOR_LONG_S = 2.0
