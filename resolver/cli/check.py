@@ -29,6 +29,7 @@ from resolver.cli.page_remarks import page_problems
 from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.upstream_remarks import upstream_problems
 from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
 from resolver.config.yamlsource import YamlMapping, read_yaml
@@ -79,6 +80,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             compiled = compile_policy(blocklist, directory, state_dir=state_dir, on_step=say)
             if checked_settings is not None:
                 problems += page_problems(*checked_settings, compiled.image)
+                problems += upstream_problems(*checked_settings, compiled.image)
         problems += compiled.problems
         counts = compiled.counts
         if checked_settings is not None and checked_settings[1].structured_errors.enabled:

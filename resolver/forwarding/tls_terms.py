@@ -147,7 +147,7 @@ def refusal_of(error: ssl.SSLError | ValueError) -> Refusal:
             else "certificate_untrusted"
         )
         return Refusal(reason, error.verify_message.rstrip("."))
-    name = error.reason or ""
+    name = getattr(error, "reason", None) or ""
     words = WORDS_OF_OPENSSL.get(name) or name.replace("_", " ").lower() or "it broke off the handshake"
     return Refusal("tls", words)
 

@@ -209,10 +209,13 @@ class Upstream:
     @property
     def state(self) -> str:
         """`up`, `down (timeout)`, `down (certificate_name: it is not for dns.example)`: for people."""
-        if self.is_up:
-            return "up"
+        return "up" if self.is_up else f"down ({self.trouble})"
+
+    @property
+    def trouble(self) -> str:
+        """Why it was of no use when it last was, for people; empty: it always was."""
         detail = self.details.get(self.last_failure)
-        return f"down ({self.last_failure}: {detail})" if detail else f"down ({self.last_failure})"
+        return f"{self.last_failure}: {detail}" if detail else self.last_failure
 
     def prefer_address(self, good: str) -> None:
         """Try this one of its addresses first from now on: it was reached sooner than others."""

@@ -52,7 +52,7 @@ def _teller(upstream: Upstream, clock: Clock) -> Callable[[Answered | Failed], N
             _log.warning(
                 "upstream %s gave no usable answer to its first question: %s, after %s ms",
                 upstream.name,
-                upstream.last_failure or result.reason,
+                upstream.trouble or result.reason,
                 milliseconds,
             )
 

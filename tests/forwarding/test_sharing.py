@@ -35,10 +35,16 @@ class Rig:
     """A plan, and the other plane's two ears."""
 
     def __init__(
-        self, *servers: Server, strategy: Strategy = "ordered", timeout_s: float = 2.0, **forward: Any
+        self,
+        *servers: Server,
+        strategy: Strategy = "ordered",
+        timeout_s: float = 2.0,
+        hedge_share: float = 0.0,
+        **forward: Any,
     ):
         self.clock = FakeClock()
-        self.plan = ForwardPlan(servers, strategy, {CORP: forward["corp"]} if forward else None)
+        zones = {CORP: forward["corp"]} if forward else None
+        self.plan = ForwardPlan(servers, strategy, zones, hedge_share=hedge_share)
         self.told: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
         self.reports: list[UpstreamReport] = []
         self.shared = SharedUpstreams(
@@ -214,3 +220,24 @@ def test_times_that_differ_keep_us_patient() -> None:
 
 def test_buckets_are_those_of_the_other_plane() -> None:
     assert len(RESPONSE_SECONDS_BOUNDS) + 1 == 12
+
+
+@pytest.mark.parametrize(
+    ("strategy", "first"), [("ordered", 0), ("fastest", 0), ("parallel", ASK_US), ("random", ASK_US)]
+)
+def test_races_and_chance_are_ours(strategy: Strategy, first: int) -> None:
+    assert Rig(ONE, TWO, strategy=strategy).sets[0][1] == first
+
+
+def test_the_other_plane_waits_no_longer_than_until_a_second_upstream_may_be_asked() -> None:
+    rig = Rig(ONE, TWO, hedge_share=0.05)
+    upstream = rig.plan.upstreams[0]
+    assert rig.sets[0][4] == ATTEMPT_TIMEOUT_S_FIRST
+    upstream.queries += 200
+    upstream.on_answers(200, buckets(*[0.04] * 200), 200 * 0.04, rig.clock.now())
+    rig.clock.advance(2 * SHARE_EVERY_S)
+    assert rig.sets[0][4] == pytest.approx(0.025 + 0.95 * 0.025)
+    while rig.plan.default.take_hedge(upstream):
+        pass
+    rig.clock.advance(2 * SHARE_EVERY_S)
+    assert rig.sets[0][4] == upstream.attempt_timeout_s()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from resolver.config.upstream_values import server_from
 from resolver.forwarding.upstream import (
     ATTEMPT_TIMEOUT_S_FIRST,
     ATTEMPT_TIMEOUT_S_MAX,
@@ -138,3 +139,39 @@ def test_recovery_forgets_the_backing_off() -> None:
 )
 def test_name_reads_like_the_setting(upstream: Upstream, name: str) -> None:
     assert upstream.name == name
+
+
+# Encrypted upstreams.
+
+
+@pytest.mark.parametrize(
+    ("upstream", "name"),
+    [
+        (Upstream("192.0.2.1", 853, "tls", host="dns.example"), "tls://192.0.2.1:853#dns.example"),
+        (Upstream("", 853, "tls", host="dns.example"), "tls://dns.example:853"),
+        (Upstream("2001:db8::1", 443, "https", path="/q"), "https://[2001:db8::1]/q"),
+        (Upstream("", 8443, "https", host="dns.example", path="/q"), "https://dns.example:8443/q"),
+    ],
+)
+def test_an_upstream_has_the_name_that_settings_give_it(upstream: Upstream, name: str) -> None:
+    assert upstream.name == name == str(server_from(name))
+
+
+def test_what_is_the_matter_is_said_in_words() -> None:
+    upstream = Upstream("192.0.2.1", 853, "tls", host="dns.example")
+    upstream.details["certificate_name"] = "it is not for dns.example"
+    for _ in range(DOWN_AFTER_FAILURES):
+        upstream.on_failure("certificate_name", 0.0)
+    assert upstream.state == "down (certificate_name: it is not for dns.example)"
+    assert upstream.failures["certificate_name"] == DOWN_AFTER_FAILURES
+
+
+def test_addresses_take_turns_when_one_is_of_no_use() -> None:
+    upstream = Upstream("", 853, "tls", host="dns.example")
+    upstream.addresses = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    upstream.turn_addresses(bad="192.0.2.2")
+    assert upstream.addresses == ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    upstream.turn_addresses(bad="192.0.2.1")
+    assert upstream.addresses == ("192.0.2.2", "192.0.2.3", "192.0.2.1")
+    upstream.prefer_address("192.0.2.1")
+    assert upstream.addresses == ("192.0.2.1", "192.0.2.2", "192.0.2.3")
