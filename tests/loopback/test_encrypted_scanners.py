@@ -96,7 +96,7 @@ def test_h2spec_has_no_failure_that_matters(server: EncryptedServer, tmp_path: P
     if program is None:
         pytest.skip("h2spec is not installed")
     report = tmp_path / "report.xml"
-    command = [program, "-t", "-k", "-h", "localhost", "-p", str(server.ports["https"]), "-o", "3"]
+    command = [program, "-t", "-k", "-h", "localhost", "-p", str(server.ports["https"]), "-o", "8"]
     command += ["-P", "/dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA29yZwAAAQAB", "-j", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=H2SPEC_S_MAX, check=False)
     failed = failures_in(report.read_text())
