@@ -32,7 +32,9 @@ def test_a_certificate_with_name_and_address_is_fine(tmp_path: Path) -> None:
 
 def test_an_address_that_clients_ask_and_the_certificate_lacks_is_told_at_its_line(tmp_path: Path) -> None:
     [text] = remarks(tmp_path, make("dns.example.net", addresses=("192.0.2.54",)))
-    assert text.startswith("2: warning: listen.dns: 192.0.2.53 does not stand in the certificate of dns.example.net")
+    assert text.startswith(
+        "2: warning: listen.dns: 192.0.2.53 does not stand in the certificate of dns.example.net"
+    )
     assert remarks(tmp_path, make("dns.example.net"), "ddr: {enabled: false}\n") == []
 
 
