@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 from resolver.flow.clients import UNKNOWN, Standing
 
@@ -43,6 +44,10 @@ class Transport(IntEnum):
         member.is_encrypted = is_encrypted
         member.has_keepalive = has_keepalive
         return member
+
+
+TRANSPORTS: Final = tuple(Transport)
+"""By their numbers."""
 
 
 @dataclass(slots=True, eq=False)

@@ -20,9 +20,9 @@ from resolver.listeners.http import (
     BROKEN,
     CONTENT_TOO_LARGE,
     CONTROL,
-    HEADERS,
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
+    OVER_HEADERS,
     PATH,
     TARGET_OCTETS_MAX,
     URI_TOO_LONG,
@@ -41,7 +41,7 @@ PART_OCTETS: Final = 4_096
 CHUNKS_MAX: Final = 2_000
 """Pieces that a body may come in."""
 
-_ODD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\0|\n[ \t]")
+_TWO_WAYS: Final = re.compile(rb"[^\r]\n|\r[^\n]|\0|\n[ \t]")
 """Bare line ends, NUL and folded lines: what one program skips and another reads (RFC 9112 §2.2, §5.2,
 §11.2)."""
 
@@ -154,14 +154,14 @@ class Http1Session:
         if end < 0:
             if len(buffer) - start < self._header_octets_max:
                 # What can never become a head is not waited for.
-                if not _ODD.search(buffer, start):
+                if not _TWO_WAYS.search(buffer, start):
                     return 0, ()
                 return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
             is_long_target = buffer.find(b"\r\n", start, start + TARGET_OCTETS_MAX) < 0
             status = URI_TOO_LONG if is_long_target else HEADERS_TOO_LARGE
-            return len(buffer) - start, self._refused(status, HEADERS)
+            return len(buffer) - start, self._refused(status, OVER_HEADERS)
         head = bytes(buffer[start : end + 4])
-        if _ODD.search(head):
+        if _TWO_WAYS.search(head):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         self._h11.receive_data(head)
         event = self._h11.next_event()

@@ -20,9 +20,9 @@ from resolver.flow.peer import Peer
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
     BAD_REQUEST,
-    HEADERS,
     HEADERS_TOO_LARGE,
     OK,
+    OVER_HEADERS,
     STALLED,
     STREAMS,
     Arrived,
@@ -221,5 +221,5 @@ class HttpsConnection(TlsConnection):
 
     def _count_broken(self, broken: HttpBroken) -> None:
         self._host.reporter.count_drop(broken.reason)
-        if broken.reason == HEADERS:
+        if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1

@@ -7,6 +7,7 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -108,7 +109,10 @@ class Encryption:
             try:
                 taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
             except ValueError as error:
-                raise CannotServe(0, f"the native plane does not take the set: {error}") from None
+                # It says which, counted from 1.
+                found = re.match(r"certificate (\d+): ", str(error))
+                place = min(int(found[1]), len(pairs)) - 1 if found else 0
+                raise CannotServe(place, f"the native plane does not take it: {error}") from None
 
         def commit() -> None:
             for transport, front in self._fronts.items():

@@ -259,6 +259,13 @@ class Endpoints:
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 
+    def served(self) -> dict[str, list[tuple[str, int]]]:
+        """Where DNS is served now: key under `listen` -> (address, port) pairs."""
+        listening = {"dns": [(address.host, address.port) for address in self.addresses]}
+        for key, address in self.encrypted:
+            listening.setdefault(key, []).append((address.host, address.port))
+        return listening
+
     def _is_planes(self, transport: Transport) -> bool:
         return (
             self._plane is not None and transport in SERVED_STREAMS and transport not in self._python_streams

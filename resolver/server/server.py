@@ -160,7 +160,7 @@ class Server:
             wall=wall,
             believed_wall=self._publisher.dates.wall,
             counts=lambda: copy_of(self._tallies, self._native),
-            endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
+            endpoints=lambda: self._endpoints.served(),
         )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None

@@ -16,7 +16,7 @@ from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, St
 from resolver.flow.outcome import Drop
 from resolver.flow.peer import Transport
 from resolver.listeners import stream
-from resolver.listeners.http import CONTROL, HEADERS, MEDIA_TYPE, RESETS, STREAMS
+from resolver.listeners.http import CONTROL, MEDIA_TYPE, OVER_HEADERS, RESETS, STREAMS
 from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
@@ -315,7 +315,7 @@ def test_a_stop_answers_what_is_open_and_ends(context: ssl.SSLContext) -> None:
     [
         (frame(6, 0, 0, bytes(8)) * 1_000, CONTROL),
         (frame(4, 0, 0, b"") * 1_000, CONTROL),
-        (frame(1, 1, 1, b"\x82" * 16_000) + frame(9, 0, 1, b"\x82" * 16_000), HEADERS),
+        (frame(1, 1, 1, b"\x82" * 16_000) + frame(9, 0, 1, b"\x82" * 16_000), OVER_HEADERS),
     ],
 )
 def test_a_flood_is_cut_and_counted(context: ssl.SSLContext, flood: bytes, reason: str) -> None:

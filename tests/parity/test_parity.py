@@ -40,6 +40,8 @@ ABREAST_MAX = 40
 """Queries of one batch at most; more than the plane prepares together."""
 ANSWERS_PER_POLICY = 40
 CLIENTS = [ip_address(text).packed for text in ("192.0.2.1", "192.0.2.2", "2001:db8::1")]
+TRANSPORTS = (*[Transport.UDP] * 12, Transport.TCP, Transport.TLS, Transport.HTTPS)
+"""Datagrams more often: they have a memo and come in batches."""
 STRANGER = ip_address("203.0.113.9").packed
 
 STEPS_S = (0.0, 1 / 64, 0.25, 0.75, 1.0, 12.0)

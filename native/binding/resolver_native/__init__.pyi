@@ -228,7 +228,7 @@ class Core:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
 
     def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
-        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB records, best first.
+        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB, best first.
 
         `name`: this server's; below one of the site's own names they stand, too.
         """
@@ -454,11 +454,11 @@ class Plane:
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
 
-        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed, receive_nobufs, receive_nomem, receive_refused,
-        receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
-        send_drops, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
-        connections were refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and `observe.tally`
-        have them).
+        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
+        receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
+        opened, open_failures, late, unexpected, send_drops, tickets_expired; of the core asked, coalesced,
+        overloads; of streams the reasons why connections were refused or closed (`tcp_...`, `tls_...`,
+        `https_...`, as `listeners.limits` and `observe.tally` have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

@@ -10,11 +10,12 @@ mod lists;
 mod proxies;
 mod queries;
 mod requests;
+mod streams;
 mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES, REQUESTS};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, PROXIES, QUERIES, REQUESTS, STREAMS};
 
 /// The target of this name.
 #[must_use]
@@ -28,6 +29,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         PROXIES => Box::new(proxies::Sayings::new()),
         FLOW => Box::new(flow::Flows::new()),
         REQUESTS => Box::new(requests::Requests::new()),
+        STREAMS => Box::new(streams::Streams::new()),
         _ => return None,
     })
 }
