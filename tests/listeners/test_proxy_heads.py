@@ -146,7 +146,8 @@ def over_streams(
             loop,
             limits or ConnectionLimits(),
             identities=IDENTITIES,
-            **({} if tls is None else {"transport": Transport.TLS, "tls": tls}),
+            transport=Transport.TCP if tls is None else Transport.TLS,
+            tls=tls,
         )
         await listener.start()
         if bound is not None:

@@ -103,7 +103,7 @@ def test_clients_find_the_encrypted_listener_that_there_is(server: Server) -> No
     assert answer is not None
     [record] = answer.answer[0]
     assert record.target.to_text() == "dns.example.net." and record.priority == 1
-    port = record.params[dns.rdtypes.svcbbase.ParamKey.PORT].port
+    port = record.params[3].port
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(server.directory / "dns.pem")
     plain = socket.create_connection(("127.0.0.1", port), 5.0, source_address=(STRANGER, 0))
@@ -116,6 +116,10 @@ def test_clients_find_the_encrypted_listener_that_there_is(server: Server) -> No
 
 
 def test_who_asks_for_it_learns_which_server_answered(server: Server) -> None:
-    answer = say(server, STRANGER, asked("www.alpha.example", "A", dns.edns.GenericOption(3, b"")))
+    answer = say(
+        server,
+        STRANGER,
+        asked("www.alpha.example", "A", dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")),
+    )
     assert answer is not None
     assert [option.to_wire() for option in answer.options if option.otype == 3] == [b"ns-a"]
