@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 10
+INTERFACE: Final = 11
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-udp-"
@@ -40,9 +40,18 @@ ResponseFields = tuple[Any, ...]
 EntryFields = tuple[ResponseFields | None, float, float, float, float, tuple[int, str] | None]
 """A cache entry: response, stored_at, expires_at, stale_until, failed_until, failure."""
 
-UpstreamReport = tuple[int, int, int, float, list[int], float]
+UpstreamReport = tuple[int, int, int, float, list[int], float, int, int, bytes | None]
 """Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
-buckets, the mean round-trip time."""
+buckets, the mean round-trip time, handshakes of TLS in full, sessions resumed, the certificate it showed
+last (DER; None: none since)."""
+
+TlsFields = tuple[str, Sequence[bytes], bytes, bool]
+"""How an upstream is known over TLS: the name in its certificate (empty: none), SHA-256 of the keys of which it
+must have one (none: any), the certificates of authorities in PEM, whether these are the operator's own."""
+
+UpstreamServerFields = tuple[str, int] | tuple[str, int, TlsFields | None]
+"""Numeric address and port of an upstream: asked over UDP; with a third field over TLS, or, if that is None, over
+TCP."""
 
 UpstreamSetFields = tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]
 """Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
@@ -81,8 +90,9 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout`, `network`, `no_socket`; `abandoned`: the plane gave the attempt up, for no fault of
-    the upstream's; `recalled`: nothing happened, Python called for all attempts."""
+    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection broke;
+    `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing happened,
+    Python called for all attempts."""
     waiters: list[WaitingFields]
 
 
@@ -159,7 +169,9 @@ class Core(NativeGates, Protocol):
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to Python from now on."""
 
-    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
+    def publish_upstreams(
+        self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]
+    ) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...
 

@@ -80,6 +80,16 @@ _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
 _IN_LOWER_CASE = ("compared", "lowered")
 
 
+def attempt_patience_s(upstream: Upstream, is_stream: bool) -> float:
+    """How long a first attempt may take until it is thought too slow."""
+    timeout_s = upstream.attempt_timeout_s()
+    if is_stream:
+        timeout_s *= STREAM_COST
+        if timeout_s > STREAM_TIMEOUT_S_MAX:
+            return STREAM_TIMEOUT_S_MAX
+    return timeout_s
+
+
 class Transaction:
     """One question; see the module's docstring.
 
@@ -146,14 +156,15 @@ class Transaction:
         """Go on from `attempt`, which was sent elsewhere, as if it had been sent from here."""
         attempt.transaction = self
         self.attempts.append(attempt)
-        self.packets += DATAGRAM_COST
+        self.packets += STREAM_COST if attempt.is_stream else DATAGRAM_COST
         if self._turn == 0:
             self._turn = 1  # it was the first step
         self.wake_at = min(self.wake_at, attempt.due_at)
 
     def wait_for_the_first(self, now: float) -> None:
         """Send nothing yet: the first attempt is out already and will be taken in, unless it is lost."""
-        self.wake_at = min(self.wake_at, now + self._candidates[0].attempt_timeout_s())
+        first = self._candidates[0]
+        self.wake_at = min(self.wake_at, now + attempt_patience_s(first, first.is_stream))
 
     def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
         """Something came in for `attempt`."""
@@ -457,9 +468,7 @@ class Transaction:
         attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
         attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
         attempt.sent_at = now
-        timeout_s = upstream.attempt_timeout_s() * cost
-        if is_stream and timeout_s > STREAM_TIMEOUT_S_MAX:
-            timeout_s = STREAM_TIMEOUT_S_MAX
+        timeout_s = attempt_patience_s(upstream, is_stream)
         attempts = self.attempts
         if attempts:
             # Each round is twice as patient: a slow answer must not meet a storm.

@@ -60,8 +60,8 @@ class NativeListener:
 
     `bound_sockets`: the plane's sockets, worker by worker; they stay the caller's.
     `upstreams`: by their number.
-    `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
-    plane knows of the upstreams.
+    `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the upstream's number
+    and the reason of each, for the exchange of what each plane knows of the upstreams.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class NativeListener:
         loop: asyncio.AbstractEventLoop,
         *,
         before_handovers: Callable[[], None] = lambda: None,
+        on_handover: Callable[[int, str], None] = lambda number, reason: None,
         after_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._plane = plane
@@ -87,6 +88,7 @@ class NativeListener:
         self._clock = clock
         self._loop = loop
         self._before_handovers = before_handovers
+        self._tell_handover = on_handover
         self._after_turn = after_turn
         self._peers: dict[bytes, Peer] = {}
         self._tickets: dict[int, Attempt] = {}
@@ -215,6 +217,7 @@ class NativeListener:
     def _on_handover(self, fields: tuple[Any, ...]) -> None:
         handover = Handover(*fields)
         ticket = handover.ticket
+        self._tell_handover(handover.upstream, handover.reason)
 
         def release(_: object) -> None:
             # Until now the plane sends whoever asks the same to us, and so no second query leaves.

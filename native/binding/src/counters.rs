@@ -56,6 +56,12 @@ counters! {
     unexpected,
     /// Queries the kernel had no room for; they count as lost on the way.
     send_drops,
+    /// Connections to upstreams opened, or tried to.
+    streams_opened,
+    /// Those that failed, fell silent or were closed while queries waited.
+    streams_broken,
+    /// Queries sent once more on another connection.
+    streams_retried,
     /// Handed-over attempts that Python forgot to release.
     tickets_expired,
 }

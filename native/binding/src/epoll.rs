@@ -45,6 +45,11 @@ impl Epoll {
         self.add_for(libc::EPOLLIN | libc::EPOLLET, fd, number)
     }
 
+    /// As `add_edge` for a stream: also when more can be written, or the other side has closed.
+    pub fn add_stream(&self, fd: RawFd, number: u64) -> io::Result<()> {
+        self.add_for(libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET, fd, number)
+    }
+
     fn add_for(&self, what: i32, fd: RawFd, number: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: what as u32, u64: number };
         // SAFETY: `event` is valid for the call.

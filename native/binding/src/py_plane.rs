@@ -226,7 +226,10 @@ impl Plane {
     }
 
     #[allow(clippy::type_complexity)] // One row of the stub file.
-    fn upstream_reports(&self, py: Python<'_>) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64)> {
+    fn upstream_reports<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64, u64, u64, Option<Bound<'py, PyBytes>>)> {
         let sum_up = || {
             let mut sums: Vec<UpstreamReport> = Vec::new();
             for counts in self.shared_flow.all_counts() {
@@ -239,11 +242,17 @@ impl Plane {
             sums
         };
         let sums = py.detach(|| self.shared_flow.guard.call(Vec::new, sum_up));
+        let servers = self.shared_flow.servers();
         let row = |(number, sum): (usize, &UpstreamReport)| {
             let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
-            (number, sum.queries, sum.answers, sum.sum_s, sum.buckets.to_vec(), mean_s)
+            let certificate = servers.get(number).and_then(|server| server.certificate.lock().take());
+            let certificate = certificate.map(|octets| PyBytes::new(py, &octets));
+            let (handshakes, resumptions) = (sum.handshakes, sum.resumptions);
+            let buckets = sum.buckets.to_vec();
+            (number, sum.queries, sum.answers, sum.sum_s, buckets, mean_s, handshakes, resumptions, certificate)
         };
-        sums.iter().enumerate().filter(|(_, sum)| sum.queries + sum.answers > 0).map(row).collect()
+        let has_news = |sum: &UpstreamReport| sum.queries + sum.answers + sum.handshakes + sum.resumptions > 0;
+        sums.iter().enumerate().filter(|(_, sum)| has_news(sum)).map(row).collect()
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -17,6 +17,7 @@ use crate::guard::Guard;
 use crate::ring::{Ring, WorkerEvent};
 use crate::sys::ListenSocket;
 use crate::udp_socket::SourcePorts;
+use crate::upstream_server::UpstreamServer;
 
 /// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
 pub const RESPONSE_SECONDS_BOUNDS: [f64; 11] =
@@ -40,6 +41,10 @@ pub struct UpstreamReport {
     pub last_s: f64,
     /// When it came, monotonic seconds.
     pub answered_at: f64,
+    /// Handshakes of TLS in full.
+    pub handshakes: u64,
+    /// Sessions of TLS resumed.
+    pub resumptions: u64,
 }
 
 impl UpstreamReport {
@@ -52,8 +57,15 @@ impl UpstreamReport {
         self.answered_at = now;
     }
 
+    /// TLS was agreed on.
+    pub fn on_handshake(&mut self, is_resumed: bool) {
+        *(if is_resumed { &mut self.resumptions } else { &mut self.handshakes }) += 1;
+    }
+
     /// Add another thread's.
     pub fn add(&mut self, other: &UpstreamReport) {
+        self.handshakes += other.handshakes;
+        self.resumptions += other.resumptions;
         self.queries += other.queries;
         self.answers += other.answers;
         self.sum_s += other.sum_s;
@@ -101,7 +113,7 @@ pub struct SharedFlow {
     pub flow: Flow,
     /// Around calls of Python's.
     pub guard: Arc<Guard>,
-    servers: Mutex<Vec<SocketAddr>>,
+    servers: Mutex<Vec<Arc<UpstreamServer>>>,
     all_counts: Mutex<Vec<Arc<Mutex<ThreadCounts>>>>,
     /// Which queries are recorded, and whether with details.
     recorded: Option<(Recorded, bool)>,
@@ -169,18 +181,23 @@ impl SharedFlow {
         self.sources.lock().iter().map(|(_, source)| source.lost(only_hits)).sum()
     }
 
-    /// Every upstream's address, by its number.
-    pub fn servers(&self) -> Vec<SocketAddr> {
+    /// Every upstream, by its number.
+    pub fn servers(&self) -> Vec<Arc<UpstreamServer>> {
         self.servers.lock().clone()
     }
 
+    /// Their addresses.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.lock().iter().map(|server| server.address).collect()
+    }
+
     /// Set them; false, and nothing is done, if a known number were to stand for another server.
-    pub fn set_servers(&self, servers: &[SocketAddr]) -> bool {
+    pub fn set_servers(&self, servers: Vec<Arc<UpstreamServer>>) -> bool {
         let mut known = self.servers.lock();
-        let keeps_all = servers.starts_with(&known);
+        let keeps_all = servers.len() >= known.len()
+            && known.iter().zip(&servers).all(|(known, server)| Arc::ptr_eq(known, server));
         if keeps_all {
-            known.clear();
-            known.extend_from_slice(servers);
+            *known = servers;
         }
         keeps_all
     }

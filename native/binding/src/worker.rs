@@ -24,7 +24,6 @@ use crate::epoll::{Epoll, Events};
 use crate::shared::{
     Mailbox, Shared, ThreadCounts, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING,
 };
-use crate::slab::Handle;
 use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
@@ -55,7 +54,7 @@ const STOCKED_AT_ONCE: usize = 16;
 /// Resting sockets given back at once to threads that have too few, for each upstream: some 3 ms of work.
 const SHED_AT_ONCE: usize = 1024;
 
-/// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits.
+/// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits, and one bit for streams.
 const LISTEN: u64 = 1 << 60;
 const WAKEUP: u64 = 1 << 61;
 
@@ -173,7 +172,7 @@ impl<'s> ThreadLoop<'s> {
                 return Ended::Stopped;
             }
             let wants_stock = self.upstream_queries.wants_stock();
-            let seen = if self.is_reading && !self.is_idle && !wants_stock && self.upstream_queries.is_quiet()
+            let seen = if self.is_reading && !self.is_idle && !wants_stock && self.upstream_queries.is_quiet(self.now)
             {
                 self.wait_for_queries()
             } else {
@@ -251,8 +250,7 @@ impl<'s> ThreadLoop<'s> {
                 LISTEN => may_read = true,
                 WAKEUP => self.mailbox.wakeup.clear(),
                 _ => {
-                    upstreams += 1;
-                    self.upstream_queries.read(Handle::from_bits(number), &mut turn);
+                    upstreams += self.upstream_queries.read_from(number, &mut turn);
                 }
             }
         }
