@@ -12,7 +12,7 @@ All keys take effect at the next start; only the blocklist's content is reloaded
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +33,6 @@ from resolver.config.recordsinks import (
 )
 from resolver.config.settingvalues import (
     Addresses,
-    BootstrapServers,
     CommandWords,
     DomainName,
     Endpoint,
@@ -43,15 +42,13 @@ from resolver.config.settingvalues import (
     Languages,
     LineText,
     ListName,
-    Nat64Prefixes,
     Networks,
     PathText,
-    Upstreams,
-    UpstreamServer,
     WebAddress,
     unserved,
-    unserved_choices,
 )
+from resolver.config.upstream_settings import UpstreamSection, check_upstreams
+from resolver.config.upstream_values import UpstreamServer
 from resolver.config.yamlmodel import Section, build_section, line_of, setting
 from resolver.config.yamlsource import Value, YamlMapping, read_yaml
 from resolver.problems import Findings, Problem
@@ -66,7 +63,6 @@ MIB = 1024 * 1024
 
 _NO_TLS = unserved("DNS over TLS is not served by this version")
 _NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
-_NOT_SERVED = dict.fromkeys(("parallel", "random"), "not served by this version; use fastest or ordered")
 
 
 class Listen(Section):
@@ -116,39 +112,6 @@ class Clients(Section):
         unit="queries per second",
         least=0,
         most=1_000_000,
-    )
-
-
-class UpstreamSection(Section):
-    """The servers that are asked."""
-
-    servers: Upstreams = setting(
-        (UpstreamServer("udp", "9.9.9.9", 53), UpstreamServer("udp", "1.1.1.1", 53)),
-        "Servers: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or {url: ..., trust_ad: true, letter_case: lower}.",
-    )
-    strategy: Annotated[
-        Literal["fastest", "parallel", "ordered", "random"], unserved_choices(_NOT_SERVED)
-    ] = setting(
-        "fastest",
-        "Which server is asked first: the one that was fastest lately, or the first that works.",
-    )
-    timeout_s: float = setting(
-        2.0, "For one question, all attempts together.", unit="seconds", least=0.1, most=30.0
-    )
-    bootstrap: BootstrapServers = setting(
-        (),
-        "DNS servers that resolve the hosts of downloaded lists, as ADDRESS or ADDRESS:PORT; "
-        "none: those of `servers`.",
-    )
-    forward: dict[DomainName, Upstreams] = setting(
-        {},
-        "Suffix -> its own servers; names under it are never asked elsewhere.  localhost stays here, and "
-        "under '.' the other special names, too.",
-    )
-    nat64_prefixes: Nat64Prefixes | None = setting(
-        None,
-        "Prefixes of /32 to /96 under which the network's NAT64 puts IPv4 addresses (RFC 6052), so that "
-        "rules for addresses see through them; null: ipv4only.arpa tells (RFC 7050); []: none.",
     )
 
 
@@ -421,17 +384,8 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     if listen.http is not None and listen.http.port and listen.http in seen:
         findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
     _check_page(settings, findings, line)
-    for index, upstream in enumerate(settings.upstreams.servers):
-        _check_no_loop(upstream, seen, findings, line("upstreams", "servers", index), "upstreams.servers")
-    for index, bootstrap in enumerate(settings.upstreams.bootstrap):
-        # A list that is fetched through this server could never be fetched before it serves.
-        asked = UpstreamServer("udp", bootstrap.address, bootstrap.port)
-        _check_no_loop(asked, seen, findings, line("upstreams", "bootstrap", index), "upstreams.bootstrap")
-    lines = _key_lines(tree, "upstreams", "forward")
-    for at, (suffix, servers) in zip(lines, settings.upstreams.forward.items(), strict=False):
-        _check_suffix(suffix, findings, at)
-        for server in servers:
-            _check_no_loop(server, seen, findings, at, "upstreams.forward")
+    suffix_lines = _key_lines(tree, "upstreams", "forward")
+    check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
     _check_keys_differ(settings, tree, findings)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
@@ -450,34 +404,6 @@ def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]
     if objection := key_objection(settings.log.clients, settings.log.key_file):
         key = "key_file" if settings.log.key_file else "clients"
         findings.error(line("log", key), f"log.{key}: {objection}")
-
-
-def _check_suffix(suffix: bytes, findings: Findings, line: int) -> None:
-    """Warn of what `forward` cannot mean: names that stay here whatever it says."""
-    if suffix == b"\0":
-        findings.warning(
-            line,
-            "upstreams.forward: '.' takes every name from upstreams.servers, but special names (localhost, "
-            "test, local, private reverse zones and their like) stay here; name such a zone to forward it",
-        )
-    elif suffix.endswith(b"\x09localhost\0"):
-        findings.warning(
-            line, "upstreams.forward: localhost is never forwarded (RFC 6761 §6.3); this key has no effect"
-        )
-
-
-def _check_no_loop(
-    server: UpstreamServer, listening: set[Endpoint], findings: Findings, line: int, where: str
-) -> None:
-    """Refuse an upstream that is this very server: each query would chase its own tail."""
-    address = ip_address(server.address)
-    for endpoint in listening:
-        own = ip_address(endpoint.address)
-        is_here = own == address or (
-            own.is_unspecified and own.version == address.version and address.is_loopback
-        )
-        if is_here and endpoint.port == server.port:
-            findings.error(line, f"{where}: {server} is this server itself (listen.dns has {endpoint})")
 
 
 def _check_keys_differ(settings: Settings, tree: Value, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""The texts that settings are written in -> addresses, networks, names, upstreams.
+"""The texts that settings are written in -> addresses, networks, names.
 
 Knows: how people write these, and what they most often get wrong.  Does not know: which key
 they stand under.
@@ -10,27 +10,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from resolver.languages import LANGUAGES
-from resolver.problems import show, suggest
+from resolver.problems import show
 from resolver.wire.carried_addresses import NAT64_PREFIXES_MAX, Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text, name_to_text
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-UpstreamScheme = Literal["udp", "tcp"]
-LetterCase = Literal["auto", "mixed", "lower"]
-SCHEMES_NOT_SERVED = {"tls": "DNS over TLS", "https": "DNS over HTTPS"}
-
-DNS_PORT = 53
-"""Where upstreams listen when the text names no port (RFC 1035 §4.2)."""
 LINE_CHARS_MAX = 200
 """Of a text that a page shows."""
 
@@ -53,23 +47,6 @@ class Endpoint:
         return f"[{self.address}]:{self.port}" if self.is_ipv6 else f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamServer:
-    """A server to ask; `str()` gives its URL."""
-
-    scheme: UpstreamScheme
-    address: str
-    """Canonical text, without brackets."""
-    port: int
-    trust_ad: bool = False
-    """Its AD bit is passed on to clients: it validates, and the way to it is safe."""
-    letter_case: LetterCase = "auto"
-    """How names are spelt for it: mixed, until it shows that it cannot take that; always mixed; never."""
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{Endpoint(self.address, self.port)}"
-
-
 def endpoint_from(value: object) -> Endpoint:
     """Read `ADDRESS:PORT`, an IPv6 address in brackets."""
     form = "write ADDRESS:PORT, IPv6 as '[::1]:5335'"
@@ -77,78 +54,14 @@ def endpoint_from(value: object) -> Endpoint:
         raise ValueError(f"{value} is only a port; write '127.0.0.1:{value}' or '0.0.0.0:{value}'")
     if not isinstance(value, str):
         raise ValueError(f"{show(value)} is not an address with a port; {form}")
-    if _is_address(value.strip("[]")):
+    if is_address(value.strip("[]")):
         raise ValueError(f"{show(value)} has no port; {form}")
     host, _, port = value.rpartition(":")
     if host in ("", "*"):
         raise ValueError(
             f"{show(value)} has no address; for all addresses write '0.0.0.0:{port}' and '[::]:{port}'"
         )
-    return Endpoint(_address_from(host, value, form), _port_from(port, value, least=0))
-
-
-def bootstrap_from(value: object) -> Endpoint:
-    """Read `ADDRESS` or `ADDRESS:PORT` of a DNS server."""
-    form = "write it as '192.0.2.53', '192.0.2.53:53' or '[2001:db8::53]:53'"
-    if not isinstance(value, str):
-        raise ValueError(f"{show(value)} is not the address of a DNS server; {form}")
-    if "://" in value:
-        raise ValueError(f"{show(value)}: without a scheme, as these are asked over UDP and TCP; {form}")
-    server = Endpoint(str(ip_address(value)), DNS_PORT) if _is_address(value) else None
-    if server is None:
-        host, _, port = value.rpartition(":")
-        server = Endpoint(_address_from(host or port, value, form), _port_from(port, value, least=1))
-    if ip_address(server.address).is_unspecified:
-        raise ValueError(f"{show(value)}: {server.address} is not the address of a server")
-    return server
-
-
-def upstream_from(value: object) -> UpstreamServer:
-    """Read `udp://ADDRESS:PORT` or `{url: ..., trust_ad: true, letter_case: lower}`."""
-    if isinstance(value, dict):
-        known = ["url", "trust_ad", "letter_case"]
-        for key in value.keys() - set(known):
-            raise ValueError(f"unknown key {show(key)}{suggest(key, known)}")
-        trusted, letter_case = value.get("trust_ad", False), value.get("letter_case", "auto")
-        if not isinstance(trusted, bool):
-            raise ValueError(f"trust_ad: {show(trusted)} is not allowed; allowed: true or false")
-        if letter_case not in get_args(LetterCase):
-            hint = suggest(letter_case, get_args(LetterCase)) if isinstance(letter_case, str) else ""
-            raise ValueError(
-                f"letter_case: {show(letter_case)} is not allowed; allowed: auto, mixed or lower{hint}"
-            )
-        return replace(_server_from(value.get("url")), trust_ad=trusted, letter_case=letter_case)
-    return _server_from(value)
-
-
-def _server_from(text: object) -> UpstreamServer:
-    form = "write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
-    if not isinstance(text, str):
-        raise ValueError(f"{show(text)} is not an upstream; {form}")
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        hint = f"; did you mean 'udp://{text}'?" if re.match(r"[\[0-9]", text) else ""
-        raise ValueError(f"{show(text)} has no scheme; {form}{hint}")
-    if scheme in SCHEMES_NOT_SERVED:
-        raise ValueError(
-            f"{show(text)}: {SCHEMES_NOT_SERVED[scheme]} upstreams are not served by this version; {form}"
-        )
-    if scheme not in get_args(UpstreamScheme):
-        raise ValueError(
-            f"{show(text)}: unknown scheme {show(scheme)}{suggest(scheme, get_args(UpstreamScheme))}; {form}"
-        )
-    bare = rest.strip("[]") if rest.startswith("[") and rest.endswith("]") else rest
-    if _is_address(bare):
-        if ":" in bare and bare == rest:
-            raise ValueError(f"{show(text)}: put an IPv6 address in brackets: {scheme}://[{bare}]:{DNS_PORT}")
-        host, port = rest, DNS_PORT
-    else:
-        host, _, port_text = rest.rpartition(":")
-        port = _port_from(port_text, text, least=1) if host else DNS_PORT
-    address = _address_from(host or rest, text, form)
-    if ip_address(address).is_unspecified:
-        raise ValueError(f"{show(text)}: {address} is not the address of a server")
-    return UpstreamServer("udp" if scheme == "udp" else "tcp", address, port)
+    return Endpoint(host_address(host, value, form), port_from(port, value, least=0))
 
 
 def network_from(value: object) -> Network:
@@ -179,7 +92,7 @@ def nat64_prefix_from(value: object) -> Nat64Prefix:
 
 def address_from(value: object) -> Address:
     """Read one IPv4 or IPv6 address."""
-    if not isinstance(value, str) or not _is_address(value):
+    if not isinstance(value, str) or not is_address(value):
         raise ValueError(f"{show(value)} is not an address; write it as '192.0.2.1' or '2001:db8::1'")
     return ip_address(value)
 
@@ -241,7 +154,8 @@ def path_from(value: object, info: ValidationInfo) -> Path:
     return tidy if tidy.parent.resolve() == written.parent.resolve() else written
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without a zone."""
     try:
         # A zone (fe80::1%eth0) means something on one machine only.
         return ip_address(text) is not None and "%" not in text
@@ -249,18 +163,20 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _address_from(host: str, whole: str, form: str) -> str:
+def host_address(host: str, whole: str, form: str) -> str:
+    """Read the address in `whole`, IPv6 in brackets; `form` says how it is written."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if "%" in bare:
         raise ValueError(f"{show(whole)}: addresses with a zone (%) are not served by this version")
-    if not _is_address(bare):
+    if not is_address(bare):
         raise ValueError(f"{show(whole)}: {show(bare)} is not an IP address; {form}")
     if ":" in bare and bare == host:
         raise ValueError(f"{show(whole)}: put the IPv6 address in brackets; {form}")
     return str(ip_address(bare))
 
 
-def _port_from(text: str, whole: str, *, least: int) -> int:
+def port_from(text: str, whole: str, *, least: int) -> int:
+    """Read the port in `whole`."""
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not least <= int(text) <= 65535:
         raise ValueError(f"{show(whole)}: {show(text)} is not a port; allowed: {least} to 65535")
     return int(text)
@@ -281,18 +197,7 @@ def unserved(why: str) -> AfterValidator:
     return AfterValidator(refuse)
 
 
-def unserved_choices(choices: dict[str, str]) -> AfterValidator:
-    """Refuse single values of a closed set, each with its reason."""
-
-    def refuse(value: str) -> str:
-        if value in choices:
-            raise ValueError(f"{show(value)}: {choices[value]}")
-        return value
-
-    return AfterValidator(refuse)
-
-
-def _text(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
+def text_type(read: Callable[..., Any], example: str) -> tuple[Any, ...]:
     """Bundle reading, writing back (for defaults in the schema) and the schema of a text."""
     return (
         PlainValidator(read),
@@ -328,14 +233,13 @@ def command_from(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-EndpointText = Annotated[Endpoint, *_text(endpoint_from, "127.0.0.1:5335")]
-BootstrapText = Annotated[Endpoint, *_text(bootstrap_from, "192.0.2.53")]
-NetworkText = Annotated[Network, *_text(network_from, "10.0.0.0/8")]
-Nat64PrefixText = Annotated[Nat64Prefix, *_text(nat64_prefix_from, "2001:db8:64::/96")]
-AddressText = Annotated[Address, *_text(address_from, "192.0.2.1")]
-HostName = Annotated[str, *_text(host_name_from, "resolver.corp.example")]
-LineText = Annotated[str, *_text(line_from, "Example Networks Ltd.")]
-WebAddress = Annotated[str, *_text(web_address_from, "https://www.example.net/filter")]
+EndpointText = Annotated[Endpoint, *text_type(endpoint_from, "127.0.0.1:5335")]
+NetworkText = Annotated[Network, *text_type(network_from, "10.0.0.0/8")]
+Nat64PrefixText = Annotated[Nat64Prefix, *text_type(nat64_prefix_from, "2001:db8:64::/96")]
+AddressText = Annotated[Address, *text_type(address_from, "192.0.2.1")]
+HostName = Annotated[str, *text_type(host_name_from, "resolver.corp.example")]
+LineText = Annotated[str, *text_type(line_from, "Example Networks Ltd.")]
+WebAddress = Annotated[str, *text_type(web_address_from, "https://www.example.net/filter")]
 Languages = Annotated[
     Literal["auto"] | tuple[str, ...],
     PlainValidator(languages_from),
@@ -348,8 +252,8 @@ Languages = Annotated[
         }
     ),
 ]
-PathText = Annotated[Path, *_text(path_from, "../blocklist.yaml")]
-ListName = Annotated[str, *_text(list_name_from, "acme-register")]
+PathText = Annotated[Path, *text_type(path_from, "../blocklist.yaml")]
+ListName = Annotated[str, *text_type(list_name_from, "acme-register")]
 CommandWords = Annotated[
     tuple[str, ...],
     PlainValidator(command_from),
@@ -370,34 +274,9 @@ DomainName = Annotated[
     PlainSerializer(name_to_text, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["example.org"]}),
 ]
-UpstreamText = Annotated[
-    UpstreamServer,
-    PlainValidator(upstream_from),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "examples": ["udp://192.0.2.53:53"]},
-                {
-                    "type": "object",
-                    "properties": {
-                        "url": {"type": "string"},
-                        "trust_ad": {"type": "boolean"},
-                        "letter_case": {"enum": list(get_args(LetterCase))},
-                    },
-                    "required": ["url"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
-]
-
 # YAML gives lists; frozen settings hold tuples.
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False)]
-BootstrapServers = Annotated[tuple[BootstrapText, ...], Field(strict=False)]
 Networks = Annotated[tuple[NetworkText, ...], Field(strict=False)]
 Nat64Prefixes = Annotated[tuple[Nat64PrefixText, ...], Field(strict=False, max_length=NAT64_PREFIXES_MAX)]
 Addresses = Annotated[tuple[AddressText, ...], Field(strict=False, min_length=1)]
 HostNames = Annotated[tuple[HostName, ...], Field(strict=False)]
-Upstreams = Annotated[tuple[UpstreamText, ...], Field(strict=False, min_length=1)]

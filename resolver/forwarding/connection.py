@@ -1,12 +1,13 @@
-"""One TCP connection to an upstream: opens, frames, ends.
+"""One connection to an upstream, over TCP or over TLS: opens, frames, ends.
 
-Knows: sockets of asyncio, length prefixes.  Does not know: which connection gets a query (`stream`), when one
-is overdue (`pipeline`).
+Knows: sockets of asyncio, length prefixes, what an encrypted query gets besides.  Does not know: which
+connection gets a query (`stream`), when one is overdue (`pipeline`), TLS itself (`tls_transport`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol, cast
 
 from resolver.clock import Clock, TimerHandle
@@ -14,6 +15,7 @@ from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.pipeline import Pipeline, StreamTicket
 from resolver.forwarding.upstream import Upstream
+from resolver.wire.query_options import keepalive_s, with_options
 
 IDLE_S = 10.0
 """An unused connection is closed after this (RFC 7766 §6.2.3 asks for seconds, not minutes)."""
@@ -39,6 +41,12 @@ class Owner(Protocol):
     def on_room(self) -> None:
         """It has room again."""
 
+    def on_ready(self, connection: Connection) -> None:
+        """Queries can be sent on it."""
+
+    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool) -> None:
+        """It will not answer a query that waits there no more."""
+
     def on_end(self, connection: Connection, reason: str, *, by_peer: bool) -> None:
         """It is closed, and what waits there is to be taken."""
 
@@ -50,9 +58,18 @@ class Connection(Pipeline, asyncio.Protocol):
         super().__init__(answers_max)
         self.upstream = owner.upstream
         self.dialling: asyncio.Task[None] | None = None
+        self.address = ""
+        """Where it leads to; empty: nowhere yet."""
+        self.began_at = owner.clock.now()
+        self.connected_at = self.ready_at = float("-inf")
+        """Monotonic seconds: TCP is open; queries can be sent."""
+        self._idle_s = IDLE_S
         self._owner = owner
         self._clock = owner.clock
         self._transport: asyncio.Transport | None = None
+        """None: queries cannot be sent yet, or any more."""
+        self._carrier: asyncio.Transport | None = None
+        """What is being agreed on."""
         self._buffer = bytearray()
         self._is_shut = False
         self._timer: TimerHandle | None = self._clock.call_later(CONNECT_S_MAX, self._on_connect_timeout)
@@ -62,7 +79,7 @@ class Connection(Pipeline, asyncio.Protocol):
         self.add(ticket, now, patience_s)
         if self._transport is not None:
             self._rest_timer(None)
-            self._transport.write(_framed(ticket.octets))
+            self._transmit(self._transport, (ticket,))
 
     def give_up(self, ticket: StreamTicket) -> None:
         """See `Holder`."""
@@ -73,10 +90,22 @@ class Connection(Pipeline, asyncio.Protocol):
             self.taken -= 1
         self._look_after()
 
-    def on_not_connected(self) -> None:
-        """The upstream refused, or cannot be reached."""
+    def on_connected(self, carrier: asyncio.Transport) -> None:
+        """TCP is open, and `carrier` has still to be agreed on before queries can be sent."""
+        self.connected_at = self._clock.now()
+        self._carrier = carrier
+
+    def on_not_connected(self, reason: str = "network", words: str = "") -> None:
+        """The upstream refused, cannot be reached, or is not the one that was meant."""
         self.dialling = None
-        self.shut("network")
+        self._fail_to_connect(reason, words)
+
+    def _fail_to_connect(self, reason: str, words: str = "") -> None:
+        if not self._is_shut:
+            if words:
+                self.upstream.details[reason] = words
+            self.upstream.turn_addresses(bad=self.address)
+        self.shut(reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send what has gathered meanwhile."""
@@ -86,12 +115,25 @@ class Connection(Pipeline, asyncio.Protocol):
             stream.abort()
             return
         self._transport = stream
-        self.dialling = None
+        self.dialling = self._carrier = None
         stream.set_write_buffer_limits(high=WRITE_OCTETS_MAX)
         self._rest_timer(None)
+        self.ready_at = self._clock.now()
+        if self.connected_at < self.began_at:
+            self.connected_at = self.ready_at
+        self._owner.on_ready(self)
         if self.waiting:
-            stream.write(b"".join(_framed(ticket.octets) for ticket in self.waiting.values()))
+            self._transmit(stream, list(self.waiting.values()))
         self._look_after()
+
+    def _transmit(self, stream: asyncio.Transport, tickets: Iterable[StreamTicket]) -> None:
+        """Send queries, in one write."""
+        if self.upstream.is_encrypted:
+            # RFC 8467 §4.1: padding; RFC 7828 §3.2.1: the first query asks how long to stay.
+            messages = [with_options(t.octets, asks_keepalive=t.number == 1) for t in tickets]
+        else:
+            messages = [ticket.octets for ticket in tickets]
+        stream.write(b"".join([len(octets).to_bytes(2, "big") + octets for octets in messages]))
 
     def data_received(self, data: bytes) -> None:
         """Take whole messages out of the stream."""
@@ -132,9 +174,10 @@ class Connection(Pipeline, asyncio.Protocol):
         if self.dialling is not None:
             self.dialling.cancel()
             self.dialling = None
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        for carrier in (self._transport, self._carrier):
+            if carrier is not None:
+                carrier.abort()
+        self._transport = self._carrier = None
         self._owner.on_end(self, reason, by_peer=by_peer)
 
     def _dispatch(self, message: bytes) -> None:
@@ -144,6 +187,8 @@ class Connection(Pipeline, asyncio.Protocol):
             if not self.was_asked(message):
                 self._lose_framing()
             return
+        if ticket.number == 1 and self.upstream.is_encrypted:
+            self._heed(keepalive_s(message))
         is_reply = ticket.is_answered_by(message)
         receiver, ticket.receiver = ticket.receiver, None
         if receiver is not None:
@@ -166,7 +211,14 @@ class Connection(Pipeline, asyncio.Protocol):
         if self.is_overdue(now) or (self.is_spent and not self.waiting):
             self.shut()
         elif self._transport is not None:
-            self._rest_timer(min(IDLE_S, self.overdue_at() - now) if self.waiting else IDLE_S)
+            self._rest_timer(min(self._idle_s, self.overdue_at() - now) if self.waiting else self._idle_s)
+
+    def _heed(self, keepalive: float | None) -> None:
+        """RFC 7828 §3.4: the upstream says for how long it stays; 0: not for a further query."""
+        if keepalive is not None:
+            self._idle_s = min(IDLE_S, keepalive)
+            if keepalive == 0:
+                self.answers_max = self.taken
 
     def _rest_timer(self, delay_s: float | None) -> None:
         """Replace the connection's timer by one for closing it, or by none."""
@@ -183,10 +235,9 @@ class Connection(Pipeline, asyncio.Protocol):
 
     def _on_connect_timeout(self) -> None:
         self._timer = None
-        if self._transport is None:
-            self.shut("network")
-
-
-def _framed(octets: bytes) -> bytes:
-    """With the two-octet length in front (RFC 1035 §4.2.2)."""
-    return len(octets).to_bytes(2, "big") + octets
+        if self._transport is not None:
+            return
+        if self.connected_at >= self.began_at:
+            self._fail_to_connect("tls", "it does not end the handshake")
+        else:
+            self._fail_to_connect("network")

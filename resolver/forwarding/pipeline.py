@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from resolver.forwarding.network import Receiver
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
+from resolver.wire.query_options import question_of
 
 QUERIES_PER_CONNECTION_MAX = 128
 """Unanswered queries on one connection; over all connections more fail at once."""
@@ -61,9 +62,7 @@ class StreamTicket:
             return False
         if not message[4] and not message[5]:
             return True  # an error may leave the question out
-        octets = self.octets
-        # Behind the question there is nothing but our OPT record, of 11 octets.
-        question = octets[12 : len(octets) - (11 if octets[11] else 0)]
+        question = question_of(self.octets)
         return message[12 : 12 + len(question)].lower() == question.lower()
 
 
@@ -144,6 +143,13 @@ class Pipeline(Holder):
     def give_up(self, ticket: StreamTicket) -> None:
         """See `Holder`."""
         if self.waiting.get(ticket.query_id) is ticket:
+            self.live -= 1
+
+    def release(self, ticket: StreamTicket) -> None:
+        """`ticket`, which waits here, will have no answer."""
+        del self.waiting[ticket.query_id]
+        ticket.pipeline = None
+        if ticket.receiver is not None:
             self.live -= 1
 
     def answer(self, message: bytes, now: float) -> StreamTicket | None:

@@ -109,6 +109,9 @@ class Server(NamedTuple):
     port: int
     trust_ad: bool = False
     letter_case: LetterCase = "auto"
+    host: str = ""
+    path: str = ""
+    pins: tuple[bytes, ...] = ()
 
 
 def _upstream_of(server: Server) -> Upstream:
@@ -118,6 +121,9 @@ def _upstream_of(server: Server) -> Upstream:
         server.scheme,
         trust_ad=server.trust_ad,
         letter_case=server.letter_case,
+        host=server.host,
+        path=server.path,
+        pins=server.pins,
     )
 
 

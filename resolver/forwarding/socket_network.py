@@ -1,4 +1,4 @@
-"""The network of a running server: UDP pools and TCP connections on one event loop.
+"""The network of a running server: UDP pools and connections on one event loop.
 
 Knows: how the two are joined to the loop.  Does not know: DNS.
 """
@@ -11,6 +11,7 @@ from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.source_ports import ANY_PORTS, SourcePorts
 from resolver.forwarding.stream import Streams
+from resolver.forwarding.tls_terms import TlsBook
 from resolver.forwarding.udp_pool import UdpPools
 
 STOCKED_AT_ONCE = 16
@@ -29,11 +30,12 @@ class SocketNetwork:
         clock: Clock,
         entropy: Entropy,
         ports: SourcePorts = ANY_PORTS,
+        tls: TlsBook | None = None,
     ) -> None:
         self._loop = loop
         self._clock = clock
         self.udp = UdpPools(clock, entropy, ports)
-        self.streams = Streams(loop, clock)
+        self.streams = Streams(loop, clock, tls)
         self.send_datagram = self.udp.send
         self.ask_stream = self.streams.ask
         loop.add_reader(self.udp.fileno(), self.udp.on_readable)

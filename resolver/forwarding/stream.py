@@ -1,7 +1,7 @@
-"""TCP connections to upstreams: shared, pipelined, kept for a while, bounded.
+"""Connections to upstreams over TCP, TLS and HTTPS: shared, pipelined, kept for a while, bounded.
 
-Knows: connections and who gets which.  Does not know: why a question goes over TCP, whether a reply is good,
-when a connection is overdue (`pipeline`).
+Knows: connections and who gets which, what carries them.  Does not know: why a question goes over a stream,
+whether a reply is good, when a connection is overdue (`pipeline`), whom to trust (`tls_terms`).
 
 Theory (RFC 7766): many queries share a connection and are answered in any order, matched by ID.  A
 server may close a connection at any time, so when one that has served before breaks, its unanswered queries
@@ -13,13 +13,20 @@ learnt, further connections get no more than that, and who finds none free waits
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol
 
 from resolver.clock import Clock
 from resolver.forwarding.connection import Connection
+from resolver.forwarding.dialling import dial
+from resolver.forwarding.https_connection import HttpsConnection
 from resolver.forwarding.network import ABANDONED, SendError, Ticket
 from resolver.forwarding.network import Receiver as Receiver
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.pipeline import Holder, StreamTicket
+from resolver.forwarding.tls_terms import TlsBook
+from resolver.forwarding.tls_transport import TlsTransport
 from resolver.forwarding.upstream import Upstream
 
 CONNECTIONS_PER_UPSTREAM_MAX = 8
@@ -43,6 +50,14 @@ PATIENCE_S_MAX = 1.0
 """And no more than this, as `transaction.STREAM_TIMEOUT_S_MAX`: who asks again must find another one."""
 
 
+class AddressBook(Protocol):
+    """Knows where upstreams are that are named by a host name alone (`bootstrap.Bootstrap`)."""
+
+    async def find(self, upstream: Upstream) -> bool:
+        """Wait until `upstream.addresses` has some; False: there are none for now."""
+        ...
+
+
 class StreamCounts:
     """Counters of all connections, plain ints."""
 
@@ -62,9 +77,14 @@ class StreamCounts:
 class Streams:
     """The connections to all upstreams."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, tls: TlsBook | None = None) -> None:
         self._loop = loop
         self.clock = clock
+        self.tls = tls or TlsBook()
+        self.address_book: AddressBook | None = None
+        """None: nobody resolves host names of upstreams."""
+        self.on_ready: list[Callable[[Connection], None]] = []
+        """Called with each connection on which queries can be sent."""
         self.counts = StreamCounts()
         self._pools: dict[Upstream, _Pool] = {}
         self._is_closed = False
@@ -97,15 +117,45 @@ class Streams:
         self._pools.clear()
 
     def dial(self, connection: Connection) -> asyncio.Task[None]:
-        """Begin to open a connection; DNS over TLS differs in nothing but the `ssl` that belongs here."""
+        """Begin to open a connection."""
         return self._loop.create_task(self._dial(connection))
+
+    def open_connections_to(self, upstream: Upstream) -> int:
+        """Connections to this upstream, open or opening."""
+        pool = self._pools.get(upstream)
+        return 0 if pool is None else len(pool.connections)
 
     async def _dial(self, connection: Connection) -> None:
         upstream = connection.upstream
+        if not upstream.addresses and (
+            self.address_book is None or not await self.address_book.find(upstream)
+        ):
+            connection.on_not_connected("bootstrap", f"no address of {upstream.host} was found")
+            return
         try:
-            await self._loop.create_connection(lambda: connection, upstream.address, upstream.port)
+            if len(upstream.addresses) == 1:
+                [connection.address] = upstream.addresses
+                protocol = self._protocol_for(connection)
+                await self._loop.create_connection(lambda: protocol, connection.address, upstream.port)
+                return
+            sock, connection.address = await dial(self._loop, upstream.addresses, upstream.port)
+            try:
+                protocol = self._protocol_for(connection)
+                await self._loop.create_connection(lambda: protocol, sock=sock)
+            except BaseException:
+                sock.close()
+                raise
+        except ssl.SSLError as error:
+            connection.on_not_connected("tls", f"the authorities cannot be read: {error.reason}")
         except OSError:
             connection.on_not_connected()
+
+    def _protocol_for(self, connection: Connection) -> asyncio.Protocol:
+        """What the socket of `connection` talks to."""
+        upstream = connection.upstream
+        if not upstream.is_encrypted:
+            return connection
+        return TlsTransport(connection, self.tls.terms_of(upstream), connection.address)
 
 
 class _Pool(Holder):
@@ -180,14 +230,17 @@ class _Pool(Holder):
             self.upstream.oddities.limit_answers(answers, now)
         is_blameless = answers is not None or connection.answered > 0 or reason == ABANDONED
         is_broken = connection.is_overdue(now)
+        if is_broken and not connection.answered:
+            self.upstream.turn_addresses(bad=connection.address)
         tickets = connection.take_all()
         if tickets or is_broken:
             self.counts.broken += 1
         for ticket in tickets:
-            self._send_again(ticket, reason, is_blameless)
+            self.send_again(ticket, reason, is_blameless=is_blameless)
         self.on_room()
 
-    def _send_again(self, ticket: StreamTicket, reason: str, is_blameless: bool) -> None:
+    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool) -> None:
+        """A query that was not answered goes to another connection, or fails for `reason`."""
         receiver = ticket.receiver
         if receiver is None:
             return  # given up because of what another one heard just now
@@ -196,6 +249,11 @@ class _Pool(Holder):
         else:
             ticket.receiver = None
             receiver.on_error(ABANDONED if is_blameless else reason)
+
+    def on_ready(self, connection: Connection) -> None:
+        """Queries can be sent on it."""
+        for tell in self.streams.on_ready:
+            tell(connection)
 
     # Which connection.
 
@@ -226,7 +284,8 @@ class _Pool(Holder):
             self._ending.add(oldest)
             # Not from inside `ask`: who waits there hears of it at once.
             self.clock.call_later(0.0, oldest.shut)
-        connection = Connection(self, self._limit(now))
+        kind = HttpsConnection if self.upstream.scheme == "https" else Connection
+        connection = kind(self, self._limit(now))
         self.connections.append(connection)
         self.counts.opened += 1
         connection.dialling = self.streams.dial(connection)

@@ -70,7 +70,6 @@ PICK_TRIES = 8
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 """The machine's trouble, not the upstream's."""
 
-
 _NONE: dict[int, Any] = {}
 """Never written to: most sockets rest, and have no use for tables of their own."""
 
@@ -197,6 +196,8 @@ class UdpPools:
         """See `network.Network.send_datagram`."""
         pool = self._pools.get(upstream)
         if pool is None:
+            if upstream.is_encrypted:
+                return SendError("network")  # nothing of it may leave in clear text, whoever asks for that
             pool = self._pools[upstream] = UdpPool(
                 upstream,
                 self._slots,

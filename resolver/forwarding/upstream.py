@@ -20,7 +20,7 @@ from resolver.forwarding.oddities import LetterCase, Oddities
 
 __all__ = ["UNREACHED", "LetterCase", "Oddities", "Scheme", "Upstream"]
 
-Scheme = Literal["udp", "tcp"]
+Scheme = Literal["udp", "tcp", "tls", "https"]
 
 FAILURE_REASONS = (
     "timeout",
@@ -34,11 +34,36 @@ FAILURE_REASONS = (
     "near_miss",
     "stream",
     "no_socket",
+    "bootstrap",
+    "tls",
+    "certificate_expired",
+    "certificate_name",
+    "certificate_untrusted",
+    "certificate_pin",
+    "http",
 )
-"""Closed set of words for what an upstream can do wrong; `truncated` is only the TC bit, no fault."""
+"""Closed set of words for what an upstream can do wrong; `truncated` is only the TC bit, no fault.
 
-UNREACHED = ("network", "stream", "no_socket")
+`bootstrap`: its host name has no address.  `tls`: no handshake, or one that is too old.  Certificates: out of
+date, of another name, of an unknown authority, with another key.  `http`: no HTTP/2, or a status that is no
+answer."""
+
+UNREACHED = (
+    "network",
+    "stream",
+    "no_socket",
+    "bootstrap",
+    "tls",
+    "certificate_expired",
+    "certificate_name",
+    "certificate_untrusted",
+    "certificate_pin",
+)
 """Reasons why nothing got there."""
+
+ENCRYPTED_SCHEMES = ("tls", "https")
+HTTPS_PORT = 443
+"""Left out of URLs."""
 
 _BLAMELESS = ("servfail", "malformed")
 """Answers that never make an upstream count as down: the name asked for may be why."""
@@ -81,22 +106,31 @@ class Upstream:
 
     __slots__ = (
         "address",
+        "addresses",
         "answered_at",
         "backoff_s",
         "backoff_until",
+        "certificate_until",
         "consecutive_failures",
         "consecutive_refusals",
+        "details",
         "failures",
+        "handshakes",
+        "host",
+        "is_encrypted",
         "is_stream",
         "is_up",
         "last_failure",
         "oddities",
         "on_change",
+        "path",
+        "pins",
         "port",
         "probe_at",
         "queries",
         "response_buckets",
         "response_sum_s",
+        "resumptions",
         "rtt_s",
         "rtt_variance_s",
         "scheme",
@@ -112,12 +146,24 @@ class Upstream:
         *,
         trust_ad: bool = False,
         letter_case: LetterCase = "auto",
+        host: str = "",
+        path: str = "",
+        pins: tuple[bytes, ...] = (),
     ) -> None:
         self.address = address
-        """Numeric IPv4 or IPv6 address, without brackets."""
+        """Numeric IPv4 or IPv6 address, without brackets; empty: bootstrap servers know it by `host`."""
+        self.addresses: tuple[str, ...] = (address,) if address else ()
+        """Where it is, the one to try first in front; none: not known yet."""
+        self.host = host
+        """The name its certificate must have; empty: none was given."""
+        self.path = path
+        """Of DNS over HTTPS."""
+        self.pins = pins
+        """SHA-256 hashes of public keys, of which it must have one; none: any."""
         self.port = port
         self.scheme: Scheme = scheme
-        self.is_stream = scheme == "tcp"
+        self.is_stream = scheme != "udp"
+        self.is_encrypted = scheme in ENCRYPTED_SCHEMES
         self.trust_ad = trust_ad
         """Whether the operator vouches for its AD bit: it validates, and the path to it is safe."""
         self.rtt_s: float | None = None
@@ -126,6 +172,12 @@ class Upstream:
         self.is_up = True
         self.last_failure = ""
         """Why it was of no use when it last was; a word of `FAILURE_REASONS`, empty: it always was."""
+        self.details: dict[str, str] = {}
+        """Reason -> what was last the matter, for people."""
+        self.handshakes = self.resumptions = 0
+        """Of TLS: in full, and resumed."""
+        self.certificate_until: float | None = None
+        """Until when the certificate is good that it showed last, as Unix seconds; None: it showed none."""
         self.answered_at = float("-inf")
         """Monotonic seconds of its last answer of any kind."""
         self.consecutive_failures = 0
@@ -147,14 +199,25 @@ class Upstream:
 
     @property
     def name(self) -> str:
-        """`udp://192.0.2.1:53`, `tcp://[2001:db8::1]:53`: the metric label."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.scheme}://{host}:{self.port}"
+        """Its URL as settings write it, `udp://192.0.2.1:53`: the metric label."""
+        where = self.address or self.host
+        host = f"[{where}]" if ":" in where else where
+        named = f"#{self.host}" if self.host and self.address else ""
+        port = "" if self.scheme == "https" and self.port == HTTPS_PORT else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path}{named}"
 
     @property
     def state(self) -> str:
-        """`up`, `down (timeout)`: for people."""
-        return "up" if self.is_up else f"down ({self.last_failure})"
+        """`up`, `down (timeout)`, `down (certificate_name: it is not for dns.example)`: for people."""
+        if self.is_up:
+            return "up"
+        detail = self.details.get(self.last_failure)
+        return f"down ({self.last_failure}: {detail})" if detail else f"down ({self.last_failure})"
+
+    def turn_addresses(self, *, bad: str) -> None:
+        """Try another address first: it was of no use at `bad`."""
+        if len(self.addresses) > 1 and self.addresses[0] == bad:
+            self.addresses = (*self.addresses[1:], bad)
 
     @property
     def stands_back(self) -> bool:

@@ -113,4 +113,13 @@ def make_structured_errors(settings: Settings) -> StructuredErrors | None:
 
 
 def _planned(server: UpstreamServer) -> Server:
-    return Server(server.scheme, server.address, server.port, server.trust_ad, server.letter_case)
+    return Server(
+        server.scheme,
+        server.address,
+        server.port,
+        server.trust_ad,
+        server.letter_case,
+        server.host,
+        server.path,
+        server.pins,
+    )

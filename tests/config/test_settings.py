@@ -227,13 +227,6 @@ def test_a_mistake_is_told_with_line_value_range_and_suggestion(text: str, compl
         ),
         ("listen: {https: ['127.0.0.1:443']}", "DNS over HTTPS is not served"),
         ("tls: {certificate: a.pem}", "not served"),
-        ("upstreams: {servers: ['tls://192.0.2.1:853']}", "DNS over TLS upstreams are not served"),
-        (
-            "upstreams: {servers: ['https://dns.example/dns-query']}",
-            "DNS over HTTPS upstreams are not served",
-        ),
-        ("upstreams: {strategy: parallel}", "upstreams.strategy: 'parallel': not served"),
-        ("upstreams: {strategy: random}", "upstreams.strategy: 'random': not served"),
     ],
 )
 def test_what_this_version_does_not_serve_is_refused_by_name(text: str, part: str) -> None:

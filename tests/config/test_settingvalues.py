@@ -1,4 +1,4 @@
-"""Addresses, upstreams and networks as people write them."""
+"""Addresses and networks as people write them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from resolver.config.settingvalues import (
     endpoint_from,
     list_name_from,
     network_from,
-    upstream_from,
 )
 
 
@@ -35,36 +34,6 @@ def test_a_wrong_endpoint_says_how_to_write_it(value: object, part: str) -> None
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:5335", "0.0.0.0:65535"])
 def test_a_right_endpoint_is_written_back_as_read(text: str) -> None:
     assert str(endpoint_from(text)) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "part"),
-    [
-        ("192.0.2.1", "did you mean 'udp://192.0.2.1'"), ("udp:/192.0.2.1", "has no scheme"), (53, "not an upstream"),
-        ("upd://192.0.2.1", "did you mean 'udp'"), ("udp://dns.example:53", "not an IP address"),
-        ("udp://2001:db8::1", "brackets: udp://[2001:db8::1]:53"), ("udp://192.0.2.1:0", "1 to 65535"),
-        ("udp://", "not an IP address"), ("udp://0.0.0.0:53", "not the address of a server"), ("udp://192.0.2.1/x", "not an IP address"),
-        ({"url": "udp://192.0.2.1", "trust": True}, "did you mean 'trust_ad'"),
-        ({"url": "udp://192.0.2.1", "trust_ad": "yes"}, "true or false"), ({}, "not an upstream"),
-        ({"url": "udp://192.0.2.1", "letter_case": "lowr"}, "did you mean 'lower'"),
-        ({"url": "udp://192.0.2.1", "letter_case": True}, "auto, mixed or lower"),
-    ],
-)  # fmt: skip
-def test_a_wrong_upstream_says_how_to_write_it(value: object, part: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        upstream_from(value)
-    assert part in str(caught.value)
-
-
-@pytest.mark.parametrize("letter_case", ["auto", "mixed", "lower"])
-def test_the_letter_case_of_an_upstream_is_read(letter_case: str) -> None:
-    server = upstream_from({"url": "udp://192.0.2.1", "letter_case": letter_case, "trust_ad": True})
-    assert (server.letter_case, server.trust_ad, str(server)) == (letter_case, True, "udp://192.0.2.1:53")
-
-
-@pytest.mark.parametrize("text", ["udp://192.0.2.1:53", "tcp://[2001:db8::1]:5353"])
-def test_a_right_upstream_is_written_back_as_read(text: str) -> None:
-    assert str(upstream_from(text)) == text
 
 
 def test_a_network_with_host_bits_gets_the_network_suggested() -> None:
