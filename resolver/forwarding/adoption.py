@@ -39,7 +39,9 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
     attempt.due_at = handover.due_at
     if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:
         # Cut short by the time for the whole question, which is no fault of the upstream's.
-        attempt.due_at = max(handover.due_at, handover.sent_at + attempt_patience_s(upstream, upstream.is_stream))
+        attempt.due_at = max(
+            handover.due_at, handover.sent_at + attempt_patience_s(upstream, upstream.is_stream)
+        )
     attempt.is_over = attempt.is_late = attempt.is_case_changed = False
     attempt.bad_packets = 0
     attempt.trial = ""

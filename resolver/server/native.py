@@ -23,7 +23,8 @@ from resolver.flow.service import Service
 from resolver.flow.shares import Places
 from resolver.flow.waiting import WAITING_MAX
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
-from resolver.forwarding.sharing import SharedUpstreams
+from resolver.forwarding.authorities import authorities_pem
+from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import BoundSocket, NativeListener
@@ -99,6 +100,7 @@ class NativeEngine:
             resinfo=make_resinfo(settings),
         )
         self._timeout_s = settings.upstreams.timeout_s
+        self._upstream_authorities = settings.upstreams.tls_ca
         workers = workers_of(settings)
         self.threads = workers * len(settings.listen.dns)
         """Each listening socket has one."""
@@ -158,6 +160,7 @@ class NativeEngine:
             timeout_s=self._timeout_s,
             publish=self._core.publish_upstreams,
             read_reports=plane.upstream_reports,
+            authorities=self._authorities(forwarder),
         )
         shared.start()
         listener = NativeListener(
@@ -170,12 +173,25 @@ class NativeEngine:
             self._clock,
             self._loop,
             before_handovers=shared.listen,
+            on_handover=shared.on_handover,
             after_turn=shared.tell,
         )
         listener.start()
         self._listener = listener
         if not self._is_usable:
             self._serve_from_python()
+
+    def _authorities(self, forwarder: Forwarder) -> Authorities:
+        """Who vouches for the upstreams; nobody where none is asked over TLS."""
+        if all(upstream.scheme != "tls" for upstream in forwarder.upstreams):
+            return Authorities()
+        path = self._upstream_authorities
+        try:
+            return Authorities(authorities_pem(path), is_private=path is not None)
+        except OSError as error:
+            # Python asks them then, and says what is the matter where it matters.
+            _log.warning("the authorities for upstreams over TLS cannot be read: %s", error)
+            return Authorities()
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""

@@ -43,6 +43,7 @@ from resolver.plane import (
     RESPOND,
     QuestionFields,
     UpstreamReport,
+    UpstreamServerFields,
     UpstreamSetFields,
 )
 from resolver.policy.policy import Policy
@@ -155,7 +156,7 @@ class _Report:
             buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, time_s)] += 1
         sum_s = sum(self.times_s)
         mean_s = sum_s / len(self.times_s) if self.times_s else 0.0
-        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s
+        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s, 0, 0, None
 
 
 class ScriptedPlane:
@@ -183,7 +184,7 @@ class ScriptedPlane:
         self._tell = tell
         self._reporter = reporter
         self._ledger = Ledger(core)
-        self._upstreams = [upstream for upstream in plan.upstreams if not upstream.is_stream]
+        self._upstreams = [upstream for upstream in plan.upstreams if upstream.scheme != "https"]
         self._reports = [_Report() for _ in self._upstreams]
         # A thread's own wheel turns by the same ticks.
         self._deadlines = Deadlines(clock)
@@ -242,7 +243,9 @@ class ScriptedPlane:
         timeout_s = self._sets[self._plan.set_for(qname).index][4]
         attempt = self._attempts[number] = _Attempt(self, number, upstream, now + timeout_s)
         self._reports[upstream].queries += 1
-        ticket = self._network.send_datagram(self._upstreams[upstream], message, attempt)
+        asked = self._upstreams[upstream]
+        carry = self._network.ask_stream if asked.is_stream else self._network.send_datagram
+        ticket = carry(asked, message, attempt)
         if isinstance(ticket, SendError):
             self._hand_over(attempt, ticket.reason)
             return
@@ -273,7 +276,7 @@ class ScriptedPlane:
         """The socket of an attempt broke."""
         self.before_event()
         if attempt.is_handed_over:
-            self._push("broken", attempt.number, "network")
+            self._push("broken", attempt.number, reason)
         else:
             self._hand_over(attempt, reason)
 
@@ -308,7 +311,7 @@ class ScriptedPlane:
         """Whether Python has something to do."""
         return bool(self._events)
 
-    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
+    def publish_upstreams(self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]) -> None:
         """See `resolver.plane.Core`."""
         self._sets = sets
         self.core.publish_upstreams(servers, sets)
