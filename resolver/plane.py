@@ -46,12 +46,12 @@ buckets, the mean round-trip time, handshakes of TLS in full, sessions resumed, 
 last (DER; None: none since)."""
 
 TlsFields = tuple[str, Sequence[bytes], bytes, bool]
-"""How an upstream is known over TLS: the name in its certificate (empty: none), SHA-256 of the keys of which it
-must have one (none: any), the certificates of authorities in PEM, whether these are the operator's own."""
+"""How an upstream is known over TLS: the name in its certificate (empty: none), SHA-256 of the keys of which
+it must have one (none: any), the certificates of authorities in PEM, whether these are the operator's own."""
 
 UpstreamServerFields = tuple[str, int] | tuple[str, int, TlsFields | None]
-"""Numeric address and port of an upstream: asked over UDP; with a third field over TLS, or, if that is None, over
-TCP."""
+"""Numeric address and port of an upstream: asked over UDP; with a third field over TLS, or, if that is None,
+over TCP."""
 
 UpstreamSetFields = tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]
 """Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
@@ -90,9 +90,9 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection broke;
-    `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing happened,
-    Python called for all attempts."""
+    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
+    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing
+    happened, Python called for all attempts."""
     waiters: list[WaitingFields]
 
 

@@ -5,8 +5,9 @@ Knows: the fields of both.  Does not know: sockets, who waits, what is decided n
 
 from __future__ import annotations
 
+from resolver.forwarding.bounds import TIMER_SLACK_S
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import Attempt
-from resolver.forwarding.transaction import TIMER_SLACK_S, attempt_patience_s
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.encode import encode_question

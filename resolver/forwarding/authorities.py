@@ -21,9 +21,9 @@ def authorities_pem(path: Path | None = None) -> bytes:
     if path is not None:
         return _content(path)
     places = ssl.get_default_verify_paths()
-    if places.cafile is not None:
+    if places.cafile:  # typeshed does not know that it may be None
         return _content(Path(places.cafile))
-    if places.capath is None:
+    if not places.capath:
         return b""
     named = (entry for entry in Path(places.capath).iterdir() if _HASHED.fullmatch(entry.name))
     found = {entry.resolve() for entry in named}

@@ -17,12 +17,13 @@ from typing import Any, Protocol
 
 from resolver.clock import Clock
 from resolver.forwarding.adoption import adopted_attempt
+from resolver.forwarding.bounds import DATAGRAM_COST, PACKETS_PER_QUESTION_MAX, STREAM_COST
 from resolver.forwarding.change_log import ChangeLog, note_oddity
 from resolver.forwarding.deadlines import Deadlines
 from resolver.forwarding.network import Network, SendError
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
 from resolver.forwarding.steps import EXPLANATIONS, Answered, Attempt, Failed, RandomSource, Step, Wait
-from resolver.forwarding.transaction import DATAGRAM_COST, PACKETS_PER_QUESTION_MAX, STREAM_COST, Transaction
+from resolver.forwarding.transaction import Transaction
 from resolver.forwarding.upstream import Upstream
 from resolver.plane import Handover
 from resolver.wire.numbers import ExtendedError

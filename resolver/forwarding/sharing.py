@@ -1,9 +1,9 @@
 """What goes to another plane about the upstreams, and what comes back from it.
 
 Knows: numbers for upstreams, the health they keep of themselves.  Does not know: sockets, who waits.
-Theory: strategy and health stay here.  For each set of upstreams the other plane knows whom to ask first, how and
-for how long; whatever is not that simple (HTTPS, a host whose address is not known yet, an upstream that is
-down, a probe that is due) is said as "ask us".  Its own answers come back as sums, ten times a second.  A
+Theory: strategy and health stay here.  For each set of upstreams the other plane knows whom to ask first, how
+and for how long; whatever is not that simple (HTTPS, a host whose address is not known yet, an upstream that
+is down, a probe that is due) is said as "ask us".  Its own answers come back as sums, ten times a second.  A
 number stands for an upstream at one address for ever: one that moves gets another.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from resolver.clock import Clock, TimerHandle
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.plan import ForwardPlan, UpstreamSet
 from resolver.forwarding.steps import EXPLANATIONS
 from resolver.forwarding.tls_terms import certificate_of
-from resolver.forwarding.transaction import attempt_patience_s
 from resolver.forwarding.upstream import UNREACHED, Upstream
 from resolver.plane import UpstreamReport, UpstreamServerFields, UpstreamSetFields
 
@@ -30,8 +30,8 @@ IN_LOWER_CASE, IN_UNPROVEN_CASE, IN_MIXED_CASE = range(3)
 """How names are spelt for the first upstream; unproven: in mixed case, and we judge what comes of it."""
 
 NUMBERS_MAX = 1024
-"""Upstreams that the other plane may know, each address on its own; one that moves on after that is asked from
-here."""
+"""Upstreams that the other plane may know, each address on its own; one that moves on after that is asked
+from here."""
 
 Publish = Callable[[list[UpstreamServerFields], list[UpstreamSetFields]], None]
 

@@ -26,8 +26,17 @@ import struct
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from resolver.forwarding.bounds import (
+    BAD_PACKETS_MAX,
+    BROKEN_ANSWERS_MAX,
+    DATAGRAM_COST,
+    PACKETS_PER_QUESTION_MAX,
+    STREAM_COST,
+    TIMER_SLACK_S,
+)
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import Trial
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import (
     EXPLANATIONS,
     RCODE_REASONS,
@@ -51,43 +60,13 @@ from resolver.wire.response import (
     accept_response,
 )
 
-PACKETS_PER_QUESTION_MAX = 8
-"""Queries sent upstream for one question, retries, failover, TCP and probes included."""
-
-DATAGRAM_COST = 1
-STREAM_COST = 2
-"""A TCP attempt may be sent twice: a reused connection that breaks is replaced once."""
-
-STREAM_TIMEOUT_S_MAX = 1.0
-"""Patience with an attempt over TCP at first, however slow its upstream: should its connection have
-fallen silent, there must be time for another."""
-
-BAD_PACKETS_MAX = 8
-"""Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
-
-BROKEN_ANSWERS_MAX = 3
-"""Answers to one question that cannot be read, until nobody else is asked: the name breaks them."""
-
 HEADER_OCTETS = 12
-
-TIMER_SLACK_S = 1e-6
-"""A timer may fire this much early, by rounding."""
 
 _IN = int(Qclass.IN)
 _TYPE_CLASS = struct.Struct("!HH").pack
 _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
 """What servers say of names outside their zones: REFUSED, NOTAUTH."""
 _IN_LOWER_CASE = ("compared", "lowered")
-
-
-def attempt_patience_s(upstream: Upstream, is_stream: bool) -> float:
-    """How long a first attempt may take until it is thought too slow."""
-    timeout_s = upstream.attempt_timeout_s()
-    if is_stream:
-        timeout_s *= STREAM_COST
-        if timeout_s > STREAM_TIMEOUT_S_MAX:
-            return STREAM_TIMEOUT_S_MAX
-    return timeout_s
 
 
 class Transaction:

@@ -60,8 +60,8 @@ class NativeListener:
 
     `bound_sockets`: the plane's sockets, worker by worker; they stay the caller's.
     `upstreams`: by their number.
-    `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the upstream's number
-    and the reason of each, for the exchange of what each plane knows of the upstreams.
+    `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the number of the
+    upstream and the reason of each, for the exchange of what each plane knows of the upstreams.
     """
 
     def __init__(

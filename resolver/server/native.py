@@ -22,8 +22,8 @@ from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.shares import Places
 from resolver.flow.waiting import WAITING_MAX
-from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.authorities import authorities_pem
+from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners.address import SocketAddress, bind_udp

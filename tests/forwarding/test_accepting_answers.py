@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from resolver.forwarding.transaction import BAD_PACKETS_MAX
+from resolver.forwarding.bounds import BAD_PACKETS_MAX
 from resolver.forwarding.upstream import STANDS_BACK_AFTER
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, A, Rig, good, question_of, reply_to
 from tests.support.scenario_network import Sent

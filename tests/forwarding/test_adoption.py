@@ -8,9 +8,9 @@ import pytest
 
 from resolver.forwarding.forwarder import Answered, Failed
 from resolver.forwarding.network import Receiver, SendError
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.plan import Server
 from resolver.forwarding.steps import Attempt
-from resolver.forwarding.transaction import attempt_patience_s
 from resolver.forwarding.upstream import ATTEMPT_TIMEOUT_S_FIRST, Upstream
 from tests.support.fake_plane import handover
 from tests.support.forwarding_rig import FIRST, SECOND, WWW, A, Rig, failure, good, reply_to

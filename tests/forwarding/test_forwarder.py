@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from resolver.forwarding.bounds import PACKETS_PER_QUESTION_MAX
 from resolver.forwarding.forwarder import (
     LOST_IN_FLIGHT_MAX,
     SLOW_S,
@@ -17,7 +18,6 @@ from resolver.forwarding.forwarder import (
     Forwarder,
 )
 from resolver.forwarding.plan import ForwardPlan, Server
-from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX
 from resolver.wire.question import Question
 from tests.support.forwarding_rig import (
     AAAA,

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from resolver.forwarding.bounds import PACKETS_PER_QUESTION_MAX, STREAM_COST
 from resolver.forwarding.oddities import (
     ANSWERS_UNLIMITED,
     BELIEVED_S,
@@ -16,7 +17,6 @@ from resolver.forwarding.oddities import (
     Trial,
 )
 from resolver.forwarding.plan import Server
-from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX, STREAM_COST
 from tests.support.forwarding_rig import FIRST, SECOND, WWW, Rig, failure, good, question_of, reply_to
 from tests.support.scenario_network import Sent
 

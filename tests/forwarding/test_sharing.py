@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from resolver.forwarding.bounds import STREAM_TIMEOUT_S_MAX
 from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import ForwardPlan, Server, Strategy
 from resolver.forwarding.sharing import (
@@ -17,7 +18,6 @@ from resolver.forwarding.sharing import (
     Authorities,
     SharedUpstreams,
 )
-from resolver.forwarding.transaction import STREAM_TIMEOUT_S_MAX
 from resolver.forwarding.upstream import (
     ATTEMPT_TIMEOUT_S_FIRST,
     MEASURE_EVERY_S,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from resolver.forwarding.bounds import PACKETS_PER_QUESTION_MAX, STREAM_COST, STREAM_TIMEOUT_S_MAX
 from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import Server
-from resolver.forwarding.transaction import PACKETS_PER_QUESTION_MAX, STREAM_COST, STREAM_TIMEOUT_S_MAX
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, STANDS_BACK_AFTER
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, Rig, failure, good, has_opt, reply_to
 from tests.support.scenario_network import Sent

@@ -30,8 +30,8 @@ use rustls::{
 /// Octets of a pin: SHA-256.
 pub const PIN_OCTETS: usize = 32;
 
-/// Sessions kept for resumption with one upstream; each ticket is used once.
-const SESSIONS_MAX: usize = 64;
+/// Sessions kept of one upstream, the newest; each is used once (RFC 8446 §C.4).
+const SESSIONS_MAX: usize = 8;
 
 /// What is offered in the handshake (IANA's name for DNS over TLS).
 const PROTOCOL: &[u8] = b"dot";

@@ -22,7 +22,7 @@ use crate::counters::{add, Counters};
 use crate::upstream_server::TlsClient;
 
 /// Seconds an unused connection is kept (RFC 7766 §6.2.3 asks for seconds, not minutes).
-pub const IDLE_S: f64 = 10.0;
+pub const UNUSED_S: f64 = 10.0;
 
 /// Seconds until a connection must be open, when every question behind it has long moved on.
 pub const OPEN_S_MAX: f64 = 5.0;
@@ -111,7 +111,7 @@ impl Connection {
             pipeline: Pipeline::new(answers_max),
             began_at: now,
             idle_since: now,
-            idle_s: IDLE_S,
+            idle_s: UNUSED_S,
             is_blocked: false,
             is_unflushed: false,
             socket,
@@ -237,7 +237,7 @@ impl Connection {
 
     /// RFC 7828 §3.4: the upstream says for how long it stays; 0: not for a further query.
     fn heed(&mut self, seconds: f64) {
-        self.idle_s = IDLE_S.min(seconds);
+        self.idle_s = UNUSED_S.min(seconds);
         if seconds == 0.0 {
             self.pipeline.take_no_more();
         }

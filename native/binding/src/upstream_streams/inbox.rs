@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::slab::Handle;
 
 /// Octets read at once.
-const READ_OCTETS: usize = 65_536;
+const INBOX_OCTETS: usize = 65_536;
 
 /// Used again for every reading of a thread.
 pub struct Inbox {
@@ -20,7 +20,7 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Inbox {
-        Inbox { raw: vec![0; READ_OCTETS].into(), plain: Vec::new(), found: Vec::new() }
+        Inbox { raw: vec![0; INBOX_OCTETS].into(), plain: Vec::new(), found: Vec::new() }
     }
 }
 

@@ -25,7 +25,7 @@ const OVERTAKEN_S_MAX: f64 = 3.0;
 const CLOCK_SLACK_S: f64 = 1e-3;
 
 /// Stands for no limit.
-pub const ANSWERS_UNLIMITED: u32 = u32::MAX;
+pub const ANSWERS_UNLIMITED: u32 = 1 << 30;
 
 /// Words of 64 bits for a bit for each ID.
 const ID_WORDS: usize = 65_536 / 64;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
-use super::connection::{IDLE_S, OPEN_S_MAX};
+use super::connection::{UNUSED_S, OPEN_S_MAX};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
@@ -350,14 +350,14 @@ fn an_idle_connection_is_closed_after_a_while() {
     let mut play = Play::new();
     let (connection, mut upstream) = play.served(1);
     assert_eq!(play.pools.patience_ms(play.now), 5000);
-    play.now += IDLE_S - 0.5;
+    play.now += UNUSED_S - 0.5;
     play.turn();
     assert_eq!(play.pools.patience_ms(play.now), 500);
     assert_eq!(play.send(2).0, connection);
     play.turn();
     upstream.write_all(&answer(2)).unwrap();
     play.hear(1);
-    play.now += IDLE_S;
+    play.now += UNUSED_S;
     assert!(!play.pools.is_quiet(play.now));
     play.turn();
     assert_eq!(asked(&mut upstream, 1), [2]);

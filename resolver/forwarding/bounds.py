@@ -1,0 +1,26 @@
+"""How much one question may cost, and how long its attempts may take.
+
+Knows: the numbers and their reasons.  Does not know: who keeps to them (`transaction`).
+"""
+
+from __future__ import annotations
+
+PACKETS_PER_QUESTION_MAX = 8
+"""Queries sent upstream for one question, retries, failover, TCP and probes included."""
+
+DATAGRAM_COST = 1
+STREAM_COST = 2
+"""A TCP attempt may be sent twice: a reused connection that breaks is replaced once."""
+
+STREAM_TIMEOUT_S_MAX = 1.0
+"""Patience with an attempt over TCP at first, however slow its upstream: should its connection have
+fallen silent, there must be time for another."""
+
+BAD_PACKETS_MAX = 8
+"""Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
+
+BROKEN_ANSWERS_MAX = 3
+"""Answers to one question that cannot be read, until nobody else is asked: the name breaks them."""
+
+TIMER_SLACK_S = 1e-6
+"""A timer may fire this much early, by rounding."""
