@@ -137,7 +137,7 @@ def forwarding_facts(
         coalesced=coalesced,
         overloads=overloads,
         datagrams=datagram_facts(UdpCounts() if network is None else network.udp.counts, counters),
-        streams=stream_facts(StreamCounts() if network is None else network.streams.counts),
+        streams=stream_facts(StreamCounts() if network is None else network.streams.counts, counters),
     )
 
 
@@ -152,14 +152,14 @@ def datagram_facts(counts: UdpCounts, native: Mapping[str, int]) -> DatagramFact
     )
 
 
-def stream_facts(counts: StreamCounts) -> StreamFacts:
-    """TCP towards upstreams, which is Python's alone."""
+def stream_facts(counts: StreamCounts, native: Mapping[str, int]) -> StreamFacts:
+    """Connections to upstreams; `native`: the other plane's counts, by its own names."""
     return StreamFacts(
-        unexpected=counts.unexpected,
-        opened=counts.opened,
-        reused=counts.reused,
-        broken=counts.broken,
-        retried=counts.retried,
+        unexpected=counts.unexpected + native.get("streams_unexpected", 0),
+        opened=counts.opened + native.get("streams_opened", 0),
+        reused=counts.reused + native.get("streams_reused", 0),
+        broken=counts.broken + native.get("streams_broken", 0),
+        retried=counts.retried + native.get("streams_retried", 0),
     )
 
 

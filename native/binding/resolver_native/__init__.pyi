@@ -411,8 +411,8 @@ class Plane:
 
         ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
-        send_drops, streams_opened, streams_broken, streams_retried, tickets_expired; and of the core asked,
-        coalesced, overloads.
+        send_drops, streams_opened, streams_reused, streams_broken, streams_retried, streams_unexpected,
+        streams_late, tickets_expired; and of the core asked, coalesced, overloads.
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

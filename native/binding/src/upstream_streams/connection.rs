@@ -340,12 +340,12 @@ impl Connection {
                     }
                     match owner {
                         Some(owner) => inbox.found.push((owner, place)),
-                        None => add(&counters.late, 1),
+                        None => add(&counters.streams_late, 1),
                     }
                     is_reply
                 }
                 Belongs::ToNobody { was_asked } => {
-                    add(&counters.unexpected, 1);
+                    add(&counters.streams_unexpected, 1);
                     was_asked
                 }
             };

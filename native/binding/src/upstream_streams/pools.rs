@@ -304,7 +304,10 @@ impl StreamPools {
             return Err(Failure::Network);
         }
         let handle = match self.joinable(pool, query.id, now, on_new) {
-            Some(open) => open,
+            Some(open) => {
+                add(&self.counters.streams_reused, u64::from(!on_new));
+                open
+            }
             None => match self.open(pool, now) {
                 Ok(new) => new,
                 Err(failure) => self.any(pool, query.id, now).ok_or(failure)?,

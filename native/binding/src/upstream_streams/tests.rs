@@ -195,7 +195,7 @@ fn an_id_that_nobody_waits_for_any_more_is_free_when_its_answer_came() {
     upstream.write_all(&answer(2)).unwrap();
     for _ in 0..100 {
         assert_eq!(play.turn(), []);
-        if play.counters.late.load(Ordering::Relaxed) == 1 {
+        if play.counters.streams_late.load(Ordering::Relaxed) == 1 {
             break;
         }
     }
@@ -203,7 +203,7 @@ fn an_id_that_nobody_waits_for_any_more_is_free_when_its_answer_came() {
     // An answer given twice says nothing of the framing.
     upstream.write_all(&[answer(1), answer(2)].concat()).unwrap();
     assert_eq!(play.hear(1).len(), 1);
-    assert_eq!((play.counters.unexpected.load(Ordering::Relaxed), play.left.len()), (1, 0));
+    assert_eq!((play.counters.streams_unexpected.load(Ordering::Relaxed), play.left.len()), (1, 0));
 }
 
 #[test]
