@@ -25,6 +25,13 @@ impl Events {
     pub fn number(&self, index: usize) -> Option<u64> {
         self.0.get(index).map(|event| event.u64)
     }
+
+    /// Whether the other side of this one has closed, or it is broken: nothing comes behind what is there now, and no
+    /// edge will tell of that again.
+    pub fn is_over(&self, index: usize) -> bool {
+        const OVER: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+        self.0.get(index).is_some_and(|event| event.events & OVER != 0)
+    }
 }
 
 impl Epoll {

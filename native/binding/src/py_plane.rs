@@ -249,9 +249,20 @@ impl Plane {
             let certificate = certificate.map(|octets| PyBytes::new(py, &octets));
             let (handshakes, resumptions) = (sum.handshakes, sum.resumptions);
             let buckets = sum.buckets.to_vec();
-            (number, sum.queries, sum.answers, sum.sum_s, buckets, mean_s, handshakes, resumptions, certificate)
+            (
+                number,
+                sum.queries,
+                sum.answers,
+                sum.sum_s,
+                buckets,
+                mean_s,
+                handshakes,
+                resumptions,
+                certificate,
+            )
         };
-        let has_news = |sum: &UpstreamReport| sum.queries + sum.answers + sum.handshakes + sum.resumptions > 0;
+        let has_news =
+            |sum: &UpstreamReport| sum.queries + sum.answers + sum.handshakes + sum.resumptions > 0;
         sums.iter().enumerate().filter(|(_, sum)| has_news(sum)).map(row).collect()
     }
 

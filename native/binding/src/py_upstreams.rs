@@ -50,7 +50,9 @@ pub fn servers_from(
 
 fn parts_of(fields: ServerFields<'_>) -> PyResult<(SocketAddr, Carrier, Option<Identity>)> {
     let (address, port, tls) = match fields {
-        ServerFields::Datagrams(address, port) => return Ok((socket_address(&address, port)?, Carrier::Udp, None)),
+        ServerFields::Datagrams(address, port) => {
+            return Ok((socket_address(&address, port)?, Carrier::Udp, None))
+        }
         ServerFields::Stream(address, port, tls) => (address, port, tls),
     };
     let address = socket_address(&address, port)?;

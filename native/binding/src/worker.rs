@@ -172,7 +172,10 @@ impl<'s> ThreadLoop<'s> {
                 return Ended::Stopped;
             }
             let wants_stock = self.upstream_queries.wants_stock();
-            let seen = if self.is_reading && !self.is_idle && !wants_stock && self.upstream_queries.is_quiet(self.now)
+            let seen = if self.is_reading
+                && !self.is_idle
+                && !wants_stock
+                && self.upstream_queries.is_quiet(self.now)
             {
                 self.wait_for_queries()
             } else {
@@ -245,12 +248,13 @@ impl<'s> ThreadLoop<'s> {
         // Upstreams first: what they say may answer the queries that wait.
         self.upstream_queries.read_on(&mut turn);
         while let Some(number) = self.events.number(index) {
+            let is_over = self.events.is_over(index);
             index += 1;
             match number {
                 LISTEN => may_read = true,
                 WAKEUP => self.mailbox.wakeup.clear(),
                 _ => {
-                    upstreams += self.upstream_queries.read_from(number, &mut turn);
+                    upstreams += self.upstream_queries.read_from(number, is_over, &mut turn);
                 }
             }
         }

@@ -26,15 +26,17 @@ impl UpstreamQueries<'_> {
         for place in std::mem::take(&mut self.unread) {
             match place {
                 Place::Datagrams(socket) => self.read(socket, turn),
-                Place::Stream(connection) => _ = self.read_stream(connection, turn),
+                Place::Stream(connection) => _ = self.read_stream(connection, false, turn),
             }
         }
     }
 
     /// Read what the descriptor under this number in the epoll set has; how many messages that were, about.
-    pub fn read_from(&mut self, number: u64, turn: &mut LoopContext) -> usize {
+    ///
+    /// `is_over`: see `Events::is_over`.
+    pub fn read_from(&mut self, number: u64, is_over: bool, turn: &mut LoopContext) -> usize {
         match connection_of(number) {
-            Some(connection) => self.read_stream(connection, turn),
+            Some(connection) => self.read_stream(connection, is_over, turn),
             None => {
                 self.read(Handle::from_bits(number), turn);
                 1
@@ -97,9 +99,9 @@ impl UpstreamQueries<'_> {
     }
 
     /// Go on with a connection: its handshake, what it has to read, its end; how many messages came.
-    fn read_stream(&mut self, connection: Handle, turn: &mut LoopContext) -> usize {
+    fn read_stream(&mut self, connection: Handle, is_over: bool, turn: &mut LoopContext) -> usize {
         let mut inbox = self.inbox.take().unwrap_or_default();
-        let read = self.streams.read(connection, turn.now, &mut inbox);
+        let read = self.streams.read(connection, is_over, turn.now, &mut inbox);
         let mut count = 0;
         for (owner, octets) in inbox.messages() {
             count += 1;

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Carrier, Clients, DatagramRoute, First, Flow, FlowConfig, LetterCase, Route, Tallies,
-    Transport, UpstreamSet, UpstreamView, Waiter,
+    AskOutcome, Attempt, Carrier, Clients, DatagramRoute, First, Flow, FlowConfig, LetterCase, Route,
+    Tallies, Transport, UpstreamSet, UpstreamView, Waiter,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -24,7 +24,7 @@ use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 use crate::upstream_server::UpstreamServer;
 
-const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
+const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
 const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
 const NOW: f64 = 1.0;
 /// When an attempt made now is thought too slow.

@@ -81,6 +81,8 @@ pub struct Connection {
     pub is_blocked: bool,
     /// It waits to be written to, at the end of this turn.
     pub is_unflushed: bool,
+    /// The upstream has closed its side: behind what is there nothing comes.
+    pub is_over: bool,
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
     /// What is to be written, from `written` on.
@@ -114,6 +116,7 @@ impl Connection {
             idle_s: UNUSED_S,
             is_blocked: false,
             is_unflushed: false,
+            is_over: false,
             socket,
             tls: tls.map(client).transpose()?,
             out: Vec::new(),
@@ -285,8 +288,8 @@ impl Connection {
             if let Err(failure) = self.decrypt(inbox, count) {
                 return Progress::Ended(failure);
             }
-            if count < inbox.raw.len() {
-                // A stream that gave less has no more (epoll(7)).
+            if count < inbox.raw.len() && !self.is_over {
+                // A stream that gave less has no more now (epoll(7)), but for its end, which is told once.
                 return Progress::All;
             }
         }

@@ -27,9 +27,7 @@ impl Default for Inbox {
 impl Inbox {
     /// Each message, in the order they came, and who waits for it.
     pub fn messages(&self) -> impl Iterator<Item = (Handle, &[u8])> {
-        self.found
-            .iter()
-            .map(|(owner, place)| (*owner, self.plain.get(place.clone()).unwrap_or_default()))
+        self.found.iter().map(|(owner, place)| (*owner, self.plain.get(place.clone()).unwrap_or_default()))
     }
 
     pub(super) fn clear(&mut self) {

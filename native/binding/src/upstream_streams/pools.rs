@@ -195,11 +195,12 @@ impl StreamPools {
         }
     }
 
-    /// Go on with a connection; the messages that came are in `inbox`.
-    pub fn read(&mut self, handle: Handle, now: f64, inbox: &mut Inbox) -> StreamRead {
+    /// Go on with a connection; the messages that came are in `inbox`.  `is_over`: see `Events::is_over`.
+    pub fn read(&mut self, handle: Handle, is_over: bool, now: f64, inbox: &mut Inbox) -> StreamRead {
         inbox.clear();
         self.now = now;
         let Some(connection) = self.connections.get_mut(handle) else { return StreamRead::All };
+        connection.is_over |= is_over;
         let (phase, live) = (connection.phase, connection.pipeline.live());
         let progress = connection.go_on(inbox, self.handshakes_left > 0, &self.counters, now);
         if phase != Phase::Open && connection.phase != Phase::Connecting {
@@ -283,8 +284,7 @@ impl StreamPools {
         if let Some(answers) = answers_lost {
             pool.limit_answers(answers, now);
         }
-        let is_blameless =
-            answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless;
+        let is_blameless = answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless;
         self.waiting -= pipeline.live();
         if pipeline.live() > 0 || pipeline.is_overdue(now) {
             add(&self.counters.streams_broken, 1);
@@ -297,7 +297,13 @@ impl StreamPools {
         })
     }
 
-    fn place(&mut self, upstream: u16, query: StreamQuery, now: f64, on_new: bool) -> Result<Handle, Failure> {
+    fn place(
+        &mut self,
+        upstream: u16,
+        query: StreamQuery,
+        now: f64,
+        on_new: bool,
+    ) -> Result<Handle, Failure> {
         self.now = now;
         let pool = usize::from(upstream);
         if pool >= self.pools.len() {
@@ -343,7 +349,8 @@ impl StreamPools {
             let connection = self.connections.get(handle)?;
             connection.takes(id, now).then_some((connection.pipeline.waiting(), handle))
         };
-        let fewest = self.pools[pool].connections.iter().filter_map(taking).min_by_key(|&(waiting, _)| waiting);
+        let fewest =
+            self.pools[pool].connections.iter().filter_map(taking).min_by_key(|&(waiting, _)| waiting);
         fewest.map(|(_, handle)| handle)
     }
 

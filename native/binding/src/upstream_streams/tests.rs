@@ -11,7 +11,7 @@ use std::time::Duration;
 use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
-use super::connection::{UNUSED_S, OPEN_S_MAX};
+use super::connection::{OPEN_S_MAX, UNUSED_S};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
@@ -76,7 +76,8 @@ impl Play {
         let mut heard = Vec::new();
         for index in 0..64 {
             let Some(connection) = events.number(index).and_then(connection_of) else { break };
-            let read = self.pools.read(connection, self.now, &mut self.inbox);
+            let is_over = events.is_over(index);
+            let read = self.pools.read(connection, is_over, self.now, &mut self.inbox);
             let messages = self.inbox.messages();
             heard.extend(messages.map(|(owner, octets)| (owner, u16::from_be_bytes([octets[0], octets[1]]))));
             if let StreamRead::Ended(failure) = read {
@@ -140,7 +141,7 @@ fn what_is_asked_in_one_turn_leaves_in_one_write_and_comes_back_in_any_order() {
     assert_eq!(upstream.read(&mut octets).unwrap(), 10 * FRAME_OCTETS);
     let answers: Vec<u8> = (1..=10).rev().flat_map(answer).collect();
     upstream.write_all(&answers).unwrap();
-    let wanted: Vec<_> = sent.iter().zip(1..).map(|(&(_, owner), id)| (owner, id)).rev().collect();
+    let wanted: Vec<_> = sent.iter().zip(1..=10).map(|(&(_, owner), id)| (owner, id)).rev().collect();
     assert_eq!(play.hear(10), wanted);
     assert!(play.pools.is_quiet(play.now));
 }
@@ -307,7 +308,8 @@ fn an_upstream_that_closes_without_a_word_is_to_blame() {
 #[test]
 fn a_refused_connection_says_that_the_way_is_closed() {
     let mut play = Play::new();
-    let server = UpstreamServer::plain(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(), Carrier::Tcp);
+    let server =
+        UpstreamServer::plain(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(), Carrier::Tcp);
     play.pools.learn(&[Arc::new(UpstreamServer::plain(server.address, Carrier::Tcp)), Arc::new(server)]);
     let query = play.query(1);
     if play.pools.send(1, query, play.now).is_ok() {

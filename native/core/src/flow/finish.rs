@@ -314,7 +314,9 @@ fn new_attempt(
         // 0x20: a forger must also guess the case of every letter.  Over a stream there is none: who is not on the
         // path cannot write into a connection, and who is reads the letters.
         qname: match set.letter_case {
-            LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => entropy.mix_case(&query.qname),
+            LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
+                entropy.mix_case(&query.qname)
+            }
             _ => query.qname.clone(),
         },
         name: query.qname.clone(),

@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn a_query_is_padded_to_whole_blocks_and_is_the_same_query() {
         for label in 1..63u8 {
-            let question = [&[label][..], &vec![b'x'; usize::from(label)], b"\x07example\0\0\x01\0\x01"].concat();
+            let question =
+                [&[label][..], &vec![b'x'; usize::from(label)], b"\x07example\0\0\x01\0\x01"].concat();
             for asks_keepalive in [false, true] {
                 let (mut query, mut out) = (Vec::new(), b"before".to_vec());
                 encode_question(7, &question, true, false, true, &mut query);
