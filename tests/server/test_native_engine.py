@@ -177,8 +177,8 @@ def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: 
         assert server._policy is not None
         assert server._policy.made_at == (wall, monotonic)
         [(servers, sets)] = core_of(server).upstreams
-        assert servers == [("127.0.0.1", 9)]
-        assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
+        assert servers == [("127.0.0.1", 9), ("127.0.0.1", 9, None)]
+        assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), 1)]
 
     play(tmp_path, act)
 
