@@ -72,7 +72,10 @@ class Stub:
             return list(LOOPBACK)  # RFC 6761 §6.3: never a question for DNS.
         found = await asyncio.gather(self._ask(name, Qtype.A), self._ask(name, Qtype.AAAA))
         if all(addresses is None for addresses in found):
-            servers = ", ".join(f"{address} port {port}" for address, port in self._servers) or "none given"
+            servers = ", ".join(f"{address} port {port}" for address, port in self._servers)
+            servers = (
+                servers or "nobody: only encrypted upstreams are named, and upstreams.bootstrap is empty"
+            )
             raise FetchFailed(Result.DNS, f"no DNS server answered for {host} (asked: {servers})")
         ipv4, ipv6 = ([] if addresses is None else addresses[:ADDRESSES_MAX] for addresses in found)
         if not ipv4 and not ipv6:

@@ -15,6 +15,9 @@ from resolver.wire.numbers import Qclass
 
 _IN = int(Qclass.IN)
 
+CUT_SHORT_S = 0.05
+"""An attempt that is due so much before its upstream's time was cut short; less is a time learnt since."""
+
 
 def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) -> Attempt:
     """The attempt of a handover, for a question that may take `timeout_s`.
@@ -38,11 +41,13 @@ def adopted_attempt(handover: Handover, upstream: Upstream, timeout_s: float) ->
     attempt.octets = encode_question(handover.id, octets, attempt.dnssec_ok, checking_disabled, handover.edns)
     attempt.sent_at = handover.sent_at
     attempt.due_at = handover.due_at
+    patient_until = handover.sent_at + attempt_patience_s(upstream, upstream.is_stream)
+    if handover.due_at + CUT_SHORT_S < patient_until:
+        # The other plane was told to ask us sooner (`hedging`); the upstream is not late for that.
+        attempt.due_at = patient_until
     if handover.due_at + TIMER_SLACK_S >= handover.sent_at + timeout_s:
         # Cut short by the time for the whole question, which is no fault of the upstream's.
-        attempt.due_at = max(
-            handover.due_at, handover.sent_at + attempt_patience_s(upstream, upstream.is_stream)
-        )
+        attempt.due_at = max(handover.due_at, patient_until)
     attempt.is_over = attempt.is_late = attempt.is_case_changed = False
     attempt.bad_packets = 0
     attempt.trial = ""

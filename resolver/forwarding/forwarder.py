@@ -157,6 +157,11 @@ class Forwarder:
         return len(self._probes)
 
     @property
+    def hedges(self) -> int:
+        """Questions that a second upstream was asked because the first was slow."""
+        return self.plan.hedges
+
+    @property
     def stalls(self) -> int:
         """Times a deadline's timer came so late that the event loop must have been stalled."""
         return self._deadlines.stalls
@@ -192,8 +197,14 @@ class Forwarder:
         packets_max = PACKETS_PER_QUESTION_MAX
         if now >= upstreams.probe_at:
             packets_max -= self._probe(upstreams, question, now)
-        flight = self._new_flight(question, upstreams.order(now), now + self._timeout_s, packets_max)
+        line = upstreams.line_for_one(now, self._entropy)
+        flight = self._new_flight(question, line, now + self._timeout_s, packets_max)
         flight.key = key
+        flight.upstreams = upstreams
+        flight.race = upstreams.race
+        hedge_s = upstreams.hedge_after_s(line[0], now)
+        if hedge_s is not None:
+            flight.hedge_at = now + hedge_s
         if done is not None:
             flight.waiters.append(done)
         self._in_flight[key] = flight
@@ -233,8 +244,15 @@ class Forwarder:
 
     def ask_one(self, upstream: Upstream, question: Question, done: Done) -> None:
         """Ask this upstream alone, be it up or down; `done` is called exactly once, and nothing is kept."""
+        self.ask_these((upstream,), question, done)
+
+    def ask_these(self, upstreams: Sequence[Upstream], question: Question, done: Done) -> None:
+        """Ask these, whoever else there is; `done` is called exactly once, and nothing is kept."""
+        if self._is_closed:
+            done(_CLOSED)
+            return
         now = self._now()
-        flight = self._new_flight(question, (upstream,), now + self._timeout_s, PACKETS_PER_QUESTION_MAX)
+        flight = self._new_flight(question, upstreams, now + self._timeout_s, PACKETS_PER_QUESTION_MAX)
         flight.waiters.append(done)
         self._probes.add(flight)
         self._follow(flight, flight.start(now))
@@ -268,11 +286,14 @@ class Forwarder:
             deadline = handover.sent_at + self._timeout_s
             flight = self._new_flight(question, (upstream, *others), deadline, PACKETS_PER_QUESTION_MAX)
             flight.key = key
+            flight.upstreams = upstreams
             self._in_flight[key] = flight
         # From here on the ticket holds the other plane's mark: two who let go of it might free another's.
         flight.is_wanted = False
         flight.waiters.append(done)
         attempt = adopted_attempt(handover, upstream, self._timeout_s)
+        if attempt.due_at > handover.due_at:
+            flight.hedge_at = handover.due_at  # the other plane was told to wait no longer than that
         flight.take_in(attempt)
         self._deadlines.set(flight, flight.wake_at)
         return attempt
@@ -320,6 +341,7 @@ class Forwarder:
         flight._bucket = 0
         flight.forwarder = self
         flight.key = None
+        flight.upstreams = None
         flight.waiters = []
         flight.is_wanted = False
         return flight
@@ -337,6 +359,10 @@ class Forwarder:
             elif type(step) is not Wait:
                 self._finish(flight, step)  # type: ignore[arg-type]
                 return
+            if flight.race > 1:
+                step = flight.race_on(self._now())
+                if type(step) is Attempt:
+                    continue
             self._deadlines.set(flight, flight.wake_at)
             if len(flight.attempts) > 1:
                 flight.close_those_over()
@@ -406,7 +432,7 @@ class Forwarder:
 class _Flight(Transaction):
     """One question in flight: a transaction with its waiters."""
 
-    __slots__ = ("_bucket", "forwarder", "is_wanted", "key", "waiters")
+    __slots__ = ("_bucket", "forwarder", "is_wanted", "key", "upstreams", "waiters")
 
     _bucket: int
     """See `deadlines.Timed`."""
@@ -415,7 +441,13 @@ class _Flight(Transaction):
     """Its place in the table of those in flight; None: it has none, for what comes of it is not kept."""
     is_wanted: bool
     """Whether the other plane knows that we ask it."""
+    upstreams: UpstreamSet | None
+    """Whom it is asked of; None: of one upstream alone."""
     waiters: list[Done]
+
+    def may_hedge(self) -> bool:
+        """See `Transaction`."""
+        return self.upstreams is not None and self.upstreams.take_hedge(self.attempts[0].upstream)
 
     def hear(self, attempt: Attempt, octets: bytes) -> None:
         """See `Transaction`."""

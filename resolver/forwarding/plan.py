@@ -7,11 +7,12 @@ sockets, questions in flight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from resolver.forwarding.upstream import UNREACHED, LetterCase, Scheme, Upstream
+from resolver.forwarding.hedging import Hedging
+from resolver.forwarding.upstream import MEASURE_EVERY_S, UNREACHED, LetterCase, Scheme, Upstream
 
-Strategy = Literal["ordered", "fastest"]
+Strategy = Literal["ordered", "fastest", "parallel", "random"]
 
 FailureWord = Literal["timeout", "network", "rcode"]
 """Words of `steps.Failed` for upstreams that are down."""
@@ -20,24 +21,57 @@ ORDER_KEPT_S = 0.1
 """An order is computed at most this often, unless an upstream goes up or down."""
 
 _NEVER = float("inf")
+_NOT_YET = float("-inf")
+
+
+class Chance(Protocol):
+    """Where chance comes from (`entropy.Entropy` in a server)."""
+
+    def below(self, bound: int) -> int:
+        """A number in [0, bound)."""
+        ...
 
 
 class UpstreamSet:
     """Upstreams that stand in for each other, and how to choose among them.
 
     `ordered`: as configured.  `fastest`: by smoothed round-trip time, those never measured after the
-    measured.  Those that are down stand last, before them those that answer nothing of use.
+    measured.  `parallel`: the same, and the first `race` are asked at once.  `random`: any that works.
+    Those that are down stand last, before them those that answer nothing of use.
     """
 
-    __slots__ = ("_good_until", "_order", "index", "probe_at", "strategy", "upstreams")
+    __slots__ = (
+        "_good_until",
+        "_hedging",
+        "_order",
+        "_usable",
+        "index",
+        "probe_at",
+        "race",
+        "strategy",
+        "upstreams",
+    )
 
-    def __init__(self, upstreams: Sequence[Upstream], strategy: Strategy = "ordered", index: int = 0) -> None:
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        strategy: Strategy = "ordered",
+        index: int = 0,
+        *,
+        race: int = 1,
+        hedging: Mapping[Upstream, Hedging] | None = None,
+    ) -> None:
+        """`hedging`: of each of them; none: no question is asked twice."""
         if not upstreams:
             raise ValueError("an upstream set needs at least one upstream")
         self.upstreams = tuple(upstreams)
         self.strategy: Strategy = strategy
         self.index = index
         """Its place in the plan: part of the in-flight key."""
+        self.race = min(race, len(self.upstreams)) if strategy == "parallel" else 1
+        """How many are asked at once."""
+        self._hedging: Mapping[Upstream, Hedging] = (hedging or {}) if self.race == 1 else {}
+        self._usable = len(self.upstreams)
         self._order = self.upstreams
         self._good_until = float("-inf")
         self.probe_at = _NEVER if len(self.upstreams) == 1 else float("-inf")
@@ -62,20 +96,46 @@ class UpstreamSet:
         """The upstreams, best first."""
         if now < self._good_until or len(self.upstreams) == 1:
             return self._order
-        if self.strategy == "fastest":
+        if self.strategy in ("fastest", "parallel"):
             ranked = sorted(self.upstreams, key=_by_speed)
         else:
             ranked = sorted(self.upstreams, key=_by_health)
         self._order = tuple(ranked)
+        self._usable = sum(1 for upstream in ranked if upstream.is_up and not upstream.stands_back)
         self._good_until = now + ORDER_KEPT_S
         return self._order
+
+    def line_for_one(self, now: float, chance: Chance) -> tuple[Upstream, ...]:
+        """The upstreams as one question is to ask them."""
+        order = self.order(now)
+        if self.strategy != "random" or self._usable < 2:
+            return order
+        usable = self._usable
+        first = chance.below(usable)
+        return (*order[first:usable], *order[:first], *order[usable:])
+
+    def hedge_after_s(self, first: Upstream, now: float) -> float | None:
+        """After which time a question that `first` was asked may ask another, too; None: not at all."""
+        hedging = self._hedging.get(first)
+        if hedging is None or self._usable < 2 or not first.is_up:
+            return None
+        return hedging.delay_s(now)
+
+    def take_hedge(self, first: Upstream) -> bool:
+        """Use up the leave to ask another beside `first`; False: there is none."""
+        hedging = self._hedging.get(first)
+        return hedging is not None and hedging.take()
 
     def probe_target(self, now: float) -> Upstream | None:
         """An upstream not first in line that is due for a copy of this question; marks it as probed."""
         due = None
         probe_at = _NEVER
-        for upstream in self.order(now)[1:]:
-            if upstream.is_up and not upstream.stands_back and self.strategy == "ordered":
+        # In a race the first may never answer in time, and nobody would notice.
+        line = self.order(now) if self.race > 1 else self.order(now)[1:]
+        for place, upstream in enumerate(line):
+            if place < self.race and upstream.probe_at == _NOT_YET and self.race > 1:
+                upstream.probe_at = now + MEASURE_EVERY_S  # it is being asked, and has had no time yet
+            if upstream.is_up and not upstream.stands_back and self.strategy in ("ordered", "random"):
                 continue
             if due is None and upstream.probe_at <= now:
                 due = upstream
@@ -139,13 +199,22 @@ class ForwardPlan:
         servers: Sequence[Server],
         strategy: Strategy = "fastest",
         forward: Mapping[bytes, Sequence[Server]] | None = None,
+        *,
+        race: int = 2,
+        hedge_share: float = 0.0,
     ) -> None:
+        """`race`: how many `parallel` asks at once; `hedge_share`: see `hedging`."""
         known: dict[Server, Upstream] = {}
+        # An upstream of two sets has one allowance.
+        self.hedging: dict[Upstream, Hedging] = {}
 
         def as_set(chosen: Sequence[Server], index: int) -> UpstreamSet:
             distinct = dict.fromkeys(chosen)
             upstreams = [known.setdefault(server, _upstream_of(server)) for server in distinct]
-            return UpstreamSet(upstreams, strategy, index)
+            if hedge_share:
+                for upstream in upstreams:
+                    self.hedging.setdefault(upstream, Hedging(upstream, hedge_share))
+            return UpstreamSet(upstreams, strategy, index, race=race, hedging=self.hedging)
 
         self.default = as_set(servers, 0)
         self.suffixes = {
@@ -154,6 +223,11 @@ class ForwardPlan:
         self.upstreams = tuple(known.values())
         self.zones = ((b"\0", self.default), *self.suffixes.items())
         """Every set with the name (wire form) that it is for, at and below; the root: all other names."""
+
+    @property
+    def hedges(self) -> int:
+        """Questions that a second upstream was asked because the first was slow."""
+        return sum(hedging.hedges for hedging in self.hedging.values())
 
     def set_for(self, qname: bytes) -> UpstreamSet:
         """Who answers for `qname` (wire form, lower case)."""

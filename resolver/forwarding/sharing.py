@@ -120,9 +120,13 @@ class SharedUpstreams:
 
     def _fields(self, suffix: bytes, upstreams: UpstreamSet, now: float) -> UpstreamSetFields:
         first = upstreams.order(now)[0]
-        number = self._number_of(first) if first.is_up else ASK_US
+        # Which of them is asked, or how many, is decided here, question by question.
+        is_simple = first.is_up and upstreams.strategy in ("fastest", "ordered")
+        number = self._number_of(first) if is_simple else ASK_US
         edns = now >= first.oddities.edns_refused_until
-        timeout_s = min(attempt_patience_s(first, first.is_stream), self._timeout_s)
+        hedge_s = upstreams.hedge_after_s(first, now)
+        patience_s = attempt_patience_s(first, first.is_stream) if hedge_s is None else hedge_s
+        timeout_s = min(patience_s, self._timeout_s)
         letter_case = IN_LOWER_CASE
         if now >= first.oddities.lower_case_until and not first.is_stream:
             letter_case = IN_MIXED_CASE if now < first.oddities.case_shown_until else IN_UNPROVEN_CASE

@@ -5,13 +5,19 @@ Knows: the words.  Does not know: which step follows from what (`transaction`), 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resolver.forwarding.oddities import Trial
 from resolver.forwarding.upstream import Upstream
-from resolver.wire.numbers import ExtendedError, Rcode
+from resolver.wire.encode import encode_question
+from resolver.wire.numbers import ExtendedError, Qclass, Rcode
+from resolver.wire.question import Question
 from resolver.wire.response import Response, SentQuery
+
+_IN = int(Qclass.IN)
+_TYPE_CLASS = struct.Struct("!HH").pack
 
 
 class RandomSource(Protocol):
@@ -20,6 +26,8 @@ class RandomSource(Protocol):
     def query_id(self) -> int: ...
 
     def mix_case(self, qname: bytes) -> bytes: ...
+
+    def below(self, bound: int) -> int: ...
 
 
 class Closable(Protocol):
@@ -88,6 +96,37 @@ class Attempt(SentQuery):
         self.transaction.lose(self, reason)
 
 
+def new_attempt(
+    transaction: Asker,
+    upstream: Upstream,
+    question: Question,
+    query_id: int,
+    qname: bytes,
+    edns: bool,
+    is_stream: bool,
+    trial: Trial,
+) -> Attempt:
+    """An attempt that is not sent yet: without times.  `qname`: the question's name as it is spelt here."""
+    attempt = Attempt.__new__(Attempt)
+    attempt.transaction = transaction
+    attempt.upstream = upstream
+    attempt.id = query_id
+    attempt.name, qtype, dnssec_ok, checking_disabled = question
+    attempt.qname = qname
+    attempt.qtype = qtype
+    attempt.qclass = _IN
+    attempt.edns = edns
+    attempt.dnssec_ok = dnssec_ok = dnssec_ok and edns
+    attempt.is_stream = is_stream
+    attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
+    attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
+    attempt.is_over = attempt.is_late = attempt.is_case_changed = False
+    attempt.bad_packets = 0
+    attempt.trial = trial
+    attempt.verifier = attempt.ticket = None
+    return attempt
+
+
 @dataclass(slots=True)
 class Wait:
     """Nothing to send now."""
@@ -125,3 +164,8 @@ EXPLANATIONS: dict[str, tuple[int, str]] = {
 }
 
 RCODE_REASONS: dict[int, str] = {Rcode.SERVFAIL: "servfail", Rcode.REFUSED: "refused"}
+
+
+def found_the_name(response: Response) -> bool:
+    """Whether it has something of the name asked for, so that the name was found as it was spelt."""
+    return response.negative is None or bool(response.links)

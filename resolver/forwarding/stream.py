@@ -139,6 +139,7 @@ class Streams:
                 await self._loop.create_connection(lambda: protocol, connection.address, upstream.port)
                 return
             sock, connection.address = await dial(self._loop, upstream.addresses, upstream.port)
+            upstream.prefer_address(connection.address)
             try:
                 protocol = self._protocol_for(connection)
                 await self._loop.create_connection(lambda: protocol, sock=sock)

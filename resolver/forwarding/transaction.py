@@ -8,7 +8,8 @@ an `Attempt` to send, `WAIT`, or the end of it, `Answered` or `Failed`.  After e
 shell calls `on_timer` at `wake_at`.
 
 * An attempt that stays silent too long is not given up: the next upstream in line (or the same one, if
-  there is no other) is asked as well, and whoever answers first wins.
+  there is no other) is asked as well, and whoever answers first wins.  So it is from the start in a `race`,
+  and from `hedge_at` on where the first is slower than it nearly ever is.
 * A bad packet is dropped and its attempt keeps listening, for a good one may follow.  If it looks like a
   forgery (RFC 5452), the question also goes to the same upstream over TCP, and from then on UDP's answer
   is only held, for the case that TCP fails.  After `BAD_PACKETS_MAX` the attempt listens no more.
@@ -22,7 +23,6 @@ shell calls `on_timer` at `wake_at`.
 
 from __future__ import annotations
 
-import struct
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -46,10 +46,11 @@ from resolver.forwarding.steps import (
     Failed,
     RandomSource,
     Step,
+    found_the_name,
+    new_attempt,
 )
 from resolver.forwarding.upstream import Upstream
-from resolver.wire.encode import encode_question
-from resolver.wire.numbers import Qclass, Rcode
+from resolver.wire.numbers import Rcode
 from resolver.wire.question import Question
 from resolver.wire.response import (
     BROKEN_REASONS,
@@ -59,13 +60,11 @@ from resolver.wire.response import (
     UpstreamFailure,
     accept_response,
 )
+from resolver.wire.walk import HEADER_OCTETS
 
-HEADER_OCTETS = 12
-
-_IN = int(Qclass.IN)
-_TYPE_CLASS = struct.Struct("!HH").pack
+_NEVER = float("inf")
 _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
-"""What servers say of names outside their zones: REFUSED, NOTAUTH."""
+"""What servers say of names outside their zones."""
 _IN_LOWER_CASE = ("compared", "lowered")
 
 
@@ -86,9 +85,11 @@ class Transaction:
         "_turn",
         "_why",
         "attempts",
+        "hedge_at",
         "is_finished",
         "packets",
         "question",
+        "race",
         "wake_at",
     )
 
@@ -114,6 +115,10 @@ class Transaction:
         self.packets = 0
         self.wake_at = deadline
         self.is_finished = False
+        self.race = 1
+        """How many upstreams are still to be asked at the start, the next one included."""
+        self.hedge_at = _NEVER
+        """When the next upstream is asked, too, though the first is not late yet."""
 
     @abstractmethod
     def hear(self, attempt: Attempt, octets: bytes) -> None:
@@ -123,13 +128,24 @@ class Transaction:
     def lose(self, attempt: Attempt, reason: str) -> None:
         """The shell's: call `on_error` and carry out what follows."""
 
+    def may_hedge(self) -> bool:
+        """The shell's: whether this question may be asked twice; uses the leave up."""
+        return False
+
     def start(self, now: float) -> Step:
         """The first step."""
         step = self._send_first(self._candidates[0], now)
         if step is None:
             return self._end()
         self._turn = 1
+        if self.hedge_at < self.wake_at:
+            self.wake_at = self.hedge_at
         return step
+
+    def race_on(self, now: float) -> Step:
+        """After `start`: ask the next of those that are asked at once, or wait."""
+        self.race -= 1
+        return WAIT if self.race < 1 or self.is_finished else self._send_beside(now)
 
     def take_in(self, attempt: Attempt) -> None:
         """Go on from `attempt`, which was sent elsewhere, as if it had been sent from here."""
@@ -197,6 +213,10 @@ class Transaction:
                     upstream.on_failure("timeout", now, attempt.is_stream is upstream.is_stream)
         if due >= self._deadline:
             return self._end()
+        if due >= self.hedge_at:
+            self.hedge_at = _NEVER
+            if len(self.attempts) == 1 and self._is_alone() and self.may_hedge():
+                return self._send_beside(now)
         if self._held is not None and not self._is_being_verified():
             return self._finish(self._held)
         patient = self._earliest_due()
@@ -226,7 +246,7 @@ class Transaction:
                 return step
         if attempt.trial:
             # Only success shows what was the trouble; and a name that is not there either way shows nothing.
-            if attempt.trial != "compared" or _found_the_name(response):
+            if attempt.trial != "compared" or found_the_name(response):
                 oddities.learn(attempt.trial, now)
         elif oddities.has_evidence:
             oddities.on_ordinary_answer(attempt.edns, attempt.qname != attempt.name)
@@ -241,7 +261,7 @@ class Transaction:
     def _on_unproven_case(self, attempt: Attempt, answered: Answered, now: float) -> Step | None:
         """The first answers to names in mixed case: one that compares case denies them all."""
         upstream = attempt.upstream
-        if _found_the_name(answered.response):
+        if found_the_name(answered.response):
             upstream.oddities.show_case(now)
             return None
         if attempt.verifier is not None:
@@ -409,10 +429,9 @@ class Transaction:
                 step = self._send_first(upstream, now)
                 if step is not None:
                     return step
-        for attempt in self.attempts:
-            if not attempt.is_over:
-                self.wake_at = self._deadline
-                return WAIT
+        if any(not attempt.is_over for attempt in self.attempts):
+            self.wake_at = self._deadline
+            return WAIT
         return self._end()
 
     def _send_first(self, upstream: Upstream, now: float) -> Attempt | None:
@@ -428,24 +447,13 @@ class Transaction:
         if packets > self._packets_max or now + TIMER_SLACK_S >= self._deadline:
             return None
         self.packets = packets
-        attempt = Attempt.__new__(Attempt)
-        attempt.transaction = self
-        attempt.upstream = upstream
-        attempt.id = query_id = self._chance.query_id()
-        # 0x20: a forger must also guess the case of every letter.  TCP has no need of it.
-        name, qtype, dnssec_ok, checking_disabled = self.question
-        attempt.name = name
-        if is_stream or now < upstream.oddities.lower_case_until or trial in _IN_LOWER_CASE:
-            attempt.qname = qname = name
-        else:
-            attempt.qname = qname = self._chance.mix_case(name)
-        attempt.qtype = qtype
-        attempt.qclass = _IN
-        attempt.edns = edns
-        attempt.dnssec_ok = dnssec_ok = dnssec_ok and edns
-        attempt.is_stream = is_stream
-        attempt.question_octets = octets = qname + _TYPE_CLASS(qtype, _IN)
-        attempt.octets = encode_question(query_id, octets, dnssec_ok, checking_disabled, edns)
+        # 0x20: a forger must also guess the case of every letter.  A stream has no need of it: nobody off the
+        # path can write into it, and into TLS nobody at all.
+        qname = self.question.qname
+        if not (is_stream or now < upstream.oddities.lower_case_until or trial in _IN_LOWER_CASE):
+            qname = self._chance.mix_case(qname)
+        query_id = self._chance.query_id()
+        attempt = new_attempt(self, upstream, self.question, query_id, qname, edns, is_stream, trial)
         attempt.sent_at = now
         timeout_s = attempt_patience_s(upstream, is_stream)
         attempts = self.attempts
@@ -453,19 +461,28 @@ class Transaction:
             # Each round is twice as patient: a slow answer must not meet a storm.
             timeout_s *= 2 ** sum(1 for a in attempts if a.upstream is upstream and a.is_late)
         attempt.due_at = due_at = now + timeout_s
-        attempt.is_over = attempt.is_late = attempt.is_case_changed = False
-        attempt.bad_packets = 0
-        attempt.trial = trial
-        attempt.verifier = attempt.ticket = None
         attempts.append(attempt)
         upstream.queries += 1
         self.wake_at = due_at if due_at < self._deadline else self._deadline
         return attempt
 
+    def _send_beside(self, now: float) -> Step:
+        """Ask the next upstream in line although those asked are in time; whoever answers first wins."""
+        step, turn = None, self._turn
+        if turn < len(self._candidates) and self._candidates[turn].is_up:
+            step = self._send_first(self._candidates[turn], now)
+            self._turn += 1
+        self.wake_at = min(self._earliest_due() or self._deadline, self._deadline)
+        return step or WAIT
+
+    def _is_alone(self) -> bool:
+        """Whether one attempt is out, in time and above suspicion."""
+        [attempt] = self.attempts
+        return not (attempt.is_over or attempt.is_late or attempt.bad_packets)
+
     def _earliest_due(self) -> float | None:
         """When the next attempt still given time will have used it up."""
-        dues = [a.due_at for a in self.attempts if not a.is_over and not a.is_late]
-        return min(dues) if dues else None
+        return min((a.due_at for a in self.attempts if not a.is_over and not a.is_late), default=None)
 
     def _is_being_verified(self) -> bool:
         return any(
@@ -480,8 +497,3 @@ class Transaction:
     def _finish(self, step: Answered | Failed) -> Step:
         self.is_finished = True
         return step
-
-
-def _found_the_name(response: Response) -> bool:
-    """Whether it has something of the name asked for, so that the name was found as it was spelt."""
-    return response.negative is None or bool(response.links)

@@ -168,6 +168,15 @@ class UpstreamFacts:
     """How many responses fell into each; one more than `bounds`."""
     seconds: float
     """Sum of all response times."""
+    connections: int = 0
+    """Open or being opened."""
+    is_encrypted: bool = False
+    handshakes: int = 0
+    """Of TLS, in full."""
+    resumptions: int = 0
+    """Handshakes with the session of an earlier one."""
+    certificate_until: float | None = None
+    """Unix seconds: end of the certificate that it showed last; None: it showed none."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -186,7 +195,7 @@ class DatagramFacts:
 
 @dataclass(slots=True, frozen=True)
 class StreamFacts:
-    """TCP towards upstreams."""
+    """Connections towards upstreams: TCP, TLS, HTTPS."""
 
     unexpected: int = 0
     """Messages that match no query of their connection."""
@@ -209,6 +218,8 @@ class ForwardingFacts:
     """Questions asked and not answered yet, now."""
     coalesced: int = 0
     """Questions that joined an equal one in flight."""
+    hedges: int = 0
+    """Questions that a second upstream was asked because the first was slow."""
     overloads: int = 0
     """Questions failed because too many were in flight."""
     datagrams: DatagramFacts = DatagramFacts()

@@ -1,10 +1,11 @@
 """Every metric: its name, type, help and labels, and which of the facts it shows.
 
 Knows: how monitoring names things.  Does not know: Prometheus' library, how anything is counted.
-Theory: only this file and `proof_metrics` spell a metric's name.  A row is a metric; whoever adds a number to
-`facts` and a row here has it on `/metrics`, and must name it in the operator guide.  A name ends in its unit,
-a counter's in `_total`.  What can be listed beforehand is there at 0 from the start, so that an alert can
-tell "never" from "not measured"; only the series by type, transport and response code come with traffic.
+Theory: only this file, `proof_metrics` and `upstream_metrics` spell a metric's name.  A row is a metric;
+whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in the operator guide.
+A name ends in its unit, a counter's in `_total`.  What can be listed beforehand is there at 0 from the start,
+so that an alert can tell "never" from "not measured"; only the series by type, transport and response code
+come with traffic.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from resolver.observe import series
 from resolver.observe.metric import Metric, counter, gauge, labelled, native
 from resolver.observe.proof_metrics import PROOF_METRICS
+from resolver.observe.upstream_metrics import UPSTREAM_METRICS
 
 __all__ = ["EXCHANGE_HITS", "LIST_HITS", "METRICS", "QUERIES", "Metric"]
 
@@ -85,105 +87,7 @@ METRICS: Final = (
     counter(
         "resolver_cache_evictions_total", "Answers pushed out by others.", lambda facts: facts.cache.evictions
     ),
-    # Upstreams.
-    labelled(
-        "gauge",
-        "resolver_upstream_up",
-        "1 while this upstream answers, as far as is known, else 0.",
-        "upstream",
-        series.upstream_states,
-    ),
-    labelled(
-        "counter",
-        "resolver_upstream_queries_total",
-        "Queries sent to this upstream, retries included.",
-        "upstream",
-        series.upstream_queries,
-    ),
-    labelled(
-        "counter",
-        "resolver_upstream_failures_total",
-        "Queries to this upstream that brought no usable response, by reason.",
-        "upstream reason",
-        series.upstream_failures,
-    ),
-    labelled(
-        "histogram",
-        "resolver_upstream_response_seconds",
-        "Time until this upstream responded.",
-        "upstream",
-        series.upstream_times,
-    ),
-    gauge(
-        "resolver_waiting_queries",
-        "Queries that wait for an upstream now.",
-        lambda facts: facts.forwarding.waiting,
-    ),
-    gauge(
-        "resolver_upstream_in_flight",
-        "Questions in flight to upstreams now.",
-        lambda facts: facts.forwarding.in_flight,
-    ),
-    counter(
-        "resolver_upstream_coalesced_total",
-        "Questions that joined an equal one in flight.",
-        lambda facts: facts.forwarding.coalesced,
-    ),
-    counter(
-        "resolver_upstream_overloads_total",
-        "Questions failed because too many were in flight.",
-        lambda facts: facts.forwarding.overloads,
-    ),
-    counter(
-        "resolver_upstream_unexpected_datagrams_total",
-        "Datagrams from an upstream's address that match no query: forgeries, or a broken upstream.",
-        lambda facts: facts.forwarding.datagrams.unexpected,
-    ),
-    counter(
-        "resolver_upstream_late_datagrams_total",
-        "Responses over UDP to queries no longer waited for.",
-        lambda facts: facts.forwarding.datagrams.late,
-    ),
-    counter(
-        "resolver_upstream_unsent_datagrams_total",
-        "Queries that this machine had no room to send; they count as lost on the way.",
-        lambda facts: facts.forwarding.datagrams.unsent,
-    ),
-    counter(
-        "resolver_upstream_sockets_opened_total",
-        "UDP sockets opened towards upstreams; they are replaced after a while.",
-        lambda facts: facts.forwarding.datagrams.sockets_opened,
-    ),
-    counter(
-        "resolver_upstream_socket_failures_total",
-        "UDP sockets towards upstreams that could not be opened.",
-        lambda facts: facts.forwarding.datagrams.socket_failures,
-    ),
-    counter(
-        "resolver_upstream_unexpected_messages_total",
-        "Messages over TCP that match no query of their connection.",
-        lambda facts: facts.forwarding.streams.unexpected,
-    ),
-    counter(
-        "resolver_upstream_connections_opened_total",
-        "TCP connections begun towards upstreams.",
-        lambda facts: facts.forwarding.streams.opened,
-    ),
-    counter(
-        "resolver_upstream_connections_reused_total",
-        "Queries over TCP that found an open connection.",
-        lambda facts: facts.forwarding.streams.reused,
-    ),
-    counter(
-        "resolver_upstream_connections_broken_total",
-        "TCP connections to upstreams that ended while queries waited.",
-        lambda facts: facts.forwarding.streams.broken,
-    ),
-    counter(
-        "resolver_upstream_connection_retries_total",
-        "Queries sent again over a new TCP connection because theirs broke.",
-        lambda facts: facts.forwarding.streams.retried,
-    ),
+    *UPSTREAM_METRICS,
     # The policy, its lists, its record.
     labelled(
         "gauge",

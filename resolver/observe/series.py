@@ -143,6 +143,30 @@ def upstream_failures(facts: Facts) -> Iterable[Sample]:
     ]
 
 
+def upstream_certificates(facts: Facts) -> Iterable[Sample]:
+    """Until when the certificates of encrypted upstreams are good, where they showed one."""
+    return [
+        ((upstream.name,), upstream.certificate_until)
+        for upstream in facts.upstreams
+        if upstream.certificate_until is not None
+    ]
+
+
+def upstream_handshakes(facts: Facts) -> Iterable[Sample]:
+    """Handshakes with encrypted upstreams, in full and resumed."""
+    return [
+        ((upstream.name, resumed), count)
+        for upstream in facts.upstreams
+        if upstream.is_encrypted
+        for resumed, count in (("no", upstream.handshakes), ("yes", upstream.resumptions))
+    ]
+
+
+def upstream_connections(facts: Facts) -> Iterable[Sample]:
+    """Open connections, per upstream."""
+    return [((upstream.name,), upstream.connections) for upstream in facts.upstreams]
+
+
 def upstream_times(facts: Facts) -> Iterable[Sample]:
     """How long responses took, per upstream."""
     for upstream in facts.upstreams:

@@ -47,6 +47,7 @@ from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
 from resolver.publishing.publisher import PublisherStatus
+from resolver.server.forwarding import Forwarding
 from resolver.server.history import HistoryRecorder
 from resolver.server.native import NativeEngine
 
@@ -94,8 +95,11 @@ def cache_facts(cache: Cache) -> CacheFacts:
 # Upstreams.
 
 
-def upstream_facts(forwarder: Forwarder | None) -> tuple[UpstreamFacts, ...]:
+def upstream_facts(forwarding: Forwarding | None) -> tuple[UpstreamFacts, ...]:
     """What each upstream was asked and how it did."""
+    if forwarding is None:
+        return ()
+    streams = forwarding.network.streams
     return tuple(
         UpstreamFacts(
             name=upstream.name,
@@ -105,8 +109,13 @@ def upstream_facts(forwarder: Forwarder | None) -> tuple[UpstreamFacts, ...]:
             bounds=RESPONSE_SECONDS_BOUNDS,
             buckets=tuple(upstream.response_buckets),
             seconds=upstream.response_sum_s,
+            connections=streams.open_connections_to(upstream),
+            is_encrypted=upstream.is_encrypted,
+            handshakes=upstream.handshakes,
+            resumptions=upstream.resumptions,
+            certificate_until=upstream.certificate_until,
         )
-        for upstream in (() if forwarder is None else forwarder.upstreams)
+        for upstream in forwarding.forwarder.upstreams
     )
 
 
@@ -135,6 +144,7 @@ def forwarding_facts(
         waiting=waiting_of(service, native),
         in_flight=in_flight,
         coalesced=coalesced,
+        hedges=0 if forwarder is None else forwarder.hedges,
         overloads=overloads,
         datagrams=datagram_facts(UdpCounts() if network is None else network.udp.counts, counters),
         streams=stream_facts(StreamCounts() if network is None else network.streams.counts, counters),

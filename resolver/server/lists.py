@@ -37,12 +37,14 @@ def make_keeper(
 
 
 def bootstrap_servers(settings: Settings) -> tuple[Server, ...]:
-    """Who resolves the hosts of lists: those named for it, else the upstreams."""
+    """Who resolves the hosts of lists: those named for it, else the upstreams that take plain questions."""
     upstreams = settings.upstreams
+    servers = [(server.address, server.port) for server in upstreams.bootstrap]
+    if not servers:
+        plain = (server for server in upstreams.servers if not server.is_encrypted)
+        servers = [(server.address, server.port) for server in plain]
     # A dict, to ask each once and in order: udp:// and tcp:// of one address are the same here.
-    return tuple(
-        dict.fromkeys((server.address, server.port) for server in (upstreams.bootstrap or upstreams.servers))
-    )
+    return tuple(dict.fromkeys(servers))
 
 
 def lists_to_keep(table: PolicyTable) -> list[DownloadedList]:

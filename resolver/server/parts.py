@@ -56,8 +56,10 @@ def make_plan(settings: Settings) -> ForwardPlan:
     upstreams = settings.upstreams
     return ForwardPlan(
         [_planned(server) for server in upstreams.servers],
-        "ordered" if upstreams.strategy == "ordered" else "fastest",
+        upstreams.strategy,
         {suffix: [_planned(server) for server in servers] for suffix, servers in upstreams.forward.items()},
+        race=upstreams.parallel,
+        hedge_share=upstreams.hedge_max_percent / 100,
     )
 
 
@@ -70,8 +72,7 @@ def source_ports_of(
     far as it may be.
     """
     upstreams = settings.upstreams
-    servers = {*upstreams.servers, *(server for named in upstreams.forward.values() for server in named)}
-    asked = {(server.address, server.port) for server in servers if server.scheme == "udp"}
+    asked = {(server.address, server.port) for server in upstreams.all_servers if server.scheme == "udp"}
     ipv6 = sum(":" in address for address, _ in asked)
     pools = Pools(threads, len(asked) - ipv6, ipv6)
     connections = settings.limits.tcp_connections_max + settings.limits.http_connections_max

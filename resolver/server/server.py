@@ -23,10 +23,8 @@ from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
-from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.socket_network import SocketNetwork
-from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
@@ -62,6 +60,7 @@ from resolver.server.facts import (
     waiting_of,
 )
 from resolver.server.first_questions import ask_each_upstream
+from resolver.server.forwarding import Forwarding, make_forwarding
 from resolver.server.history import HistoryRecorder
 from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
@@ -72,10 +71,8 @@ from resolver.server.notifications import Notifications
 from resolver.server.parts import (
     make_cache,
     make_local_names,
-    make_plan,
     make_record_buffer,
     make_structured_errors,
-    source_ports_of,
 )
 from resolver.server.query_records import QueryRecords
 from resolver.sinks.ipcrypt import BadKey
@@ -148,8 +145,7 @@ class Server:
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
         self._notifications = Notifications(self._keeper, self._on_primaries)
-        self._network: SocketNetwork | None = None
-        self._forwarder: Forwarder | None = None
+        self._forwarding: Forwarding | None = None
         self._nat64: Nat64Finder | None = None
         self._service: Service | None = None
         self._policy: Policy | None = None
@@ -168,7 +164,6 @@ class Server:
         self._records: QueryRecords | None = None
         if buffer is not None:
             self._records = self._make_records(buffer, None if native is None else native.RecordLook)
-        self._native_ports: SourcePorts | None = None
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
@@ -225,8 +220,8 @@ class Server:
             await self._native.hand_over()
         if self._nat64 is not None:
             self._nat64.close()
-        if self._forwarder is not None:
-            await self._forwarder.close()
+        if self._forwarding is not None:
+            await self._forwarding.close()
         if self._service is not None:
             self._service.held.send_everything()
         # One turn of the loop, for the failures just delivered to leave.
@@ -336,27 +331,20 @@ class Server:
 
     def _make_service(self, policy: Policy) -> Service:
         settings = self.settings
-        plan = make_plan(settings)
-        entropy = Entropy()
-        # Each plane has sockets of its own towards each upstream.
-        threads = 0 if self._native is None else self._native.threads
-        ports, self._native_ports, too_few = source_ports_of(settings, threads)
-        if too_few is not None:
-            _log.warning("%s", too_few)
-        self._network = network = SocketNetwork(self._loop, self._clock, entropy, ports)
-        self._forwarder = Forwarder(
-            plan,
-            network,
-            self._clock,
-            entropy,
-            keep=keeper_of(self._cache),
-            timeout_s=settings.upstreams.timeout_s,
-            in_flight_max=settings.limits.in_flight_max,
-        )
+        try:
+            self._forwarding = make_forwarding(
+                settings,
+                self._clock,
+                self._loop,
+                threads=0 if self._native is None else self._native.threads,
+                keep=keeper_of(self._cache),
+            )
+        except OSError as error:
+            raise CannotStart([f"upstreams.tls_ca: {settings.upstreams.tls_ca}: {error}"]) from None
         return Service(
             policy=policy,
             cache=self._cache,
-            forwarder=self._forwarder,
+            forwarder=self._forwarding.forwarder,
             local=make_local_names(settings),
             clock=self._clock,
             clients=Clients(settings.clients.allow),
@@ -372,9 +360,10 @@ class Server:
     async def _serve_dns(self, service: Service) -> None:
         await self._endpoints.bind(service)
         if self._native is not None:
-            assert self._forwarder is not None and self._native_ports is not None
+            forwarding = self._forwarding
+            assert forwarding is not None and forwarding.native_ports is not None
             try:
-                await self._native.start(service, self._forwarder, self._native_ports)
+                await self._native.start(service, forwarding.forwarder, forwarding.native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
@@ -424,6 +413,14 @@ class Server:
             await asyncio.sleep(DRAIN_POLL_S)
 
     @property
+    def _forwarder(self) -> Forwarder | None:
+        return None if self._forwarding is None else self._forwarding.forwarder
+
+    @property
+    def _network(self) -> SocketNetwork | None:
+        return None if self._forwarding is None else self._forwarding.network
+
+    @property
     def answers_natively(self) -> bool:
         """Whether queries over UDP are answered by threads that are not Python's."""
         return self._native is not None and self._native.answers
@@ -461,7 +458,7 @@ class Server:
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
-            upstreams=upstream_facts(forwarder),
+            upstreams=upstream_facts(self._forwarding),
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,

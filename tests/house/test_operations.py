@@ -27,7 +27,10 @@ DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
 UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
 COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
-TABLES = {ROOT / "resolver" / "observe" / name for name in ("metric_table.py", "proof_metrics.py")}
+TABLES = {
+    ROOT / "resolver" / "observe" / name
+    for name in ("metric_table.py", "proof_metrics.py", "upstream_metrics.py")
+}
 
 METRIC = re.compile(r"\bresolver_(?!native\b)")
 """A name that can only be a metric's; `resolver_native` is a module."""

@@ -568,7 +568,7 @@ def test_a_connection_with_an_overdue_question_is_not_chosen_again(perform: Perf
             await fake.answering(accepted)
 
         server = await stage.server(falling_silent)
-        stage.use_tls(server, timeout_s=0.2)
+        stage.use_tls(server, timeout_s=0.6)
         assert await stage.ask("one") == "timeout"
         assert is_good(await stage.ask("two", 2), 2)
         assert len(server.accepted) == 2

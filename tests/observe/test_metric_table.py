@@ -132,12 +132,28 @@ FULL = Facts(
             bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
             buckets=range(610, 622),
             seconds=604.5,
+            connections=605,
+        ),
+        UpstreamFacts(
+            name="tls://dns.example:853",
+            is_up=False,
+            queries=1631,
+            failures={"timeout": 1632, "certificate_name": 1633},
+            bounds=(0.001, 2.5),
+            buckets=(1634, 1635, 1636),
+            seconds=1637.5,
+            connections=1638,
+            is_encrypted=True,
+            handshakes=1639,
+            resumptions=1640,
+            certificate_until=1641.0,
         ),
     ),
     forwarding=ForwardingFacts(
         waiting=708,
         in_flight=813,
         coalesced=812,
+        hedges=1642,
         overloads=1314,
         datagrams=DatagramFacts(
             unexpected=1704, late=2700, unsent=3703, sockets_opened=4702, socket_failures=5701

@@ -105,12 +105,13 @@ def test_both_planes_are_added_up() -> None:
     own |= {f"streams_{word}": number for number, word in enumerate(words, 1)}
     plane = native(counters={**own, "coalesced": 10, "overloads": 20}, waiting=30, in_flight=40)
     facts = forwarding_facts(
-        service(waiting=1, overloads=2), forwarder(pending=3, coalesced=4, overloads=5), None, plane
+        service(waiting=1, overloads=2), forwarder(pending=3, coalesced=4, overloads=5, hedges=6), None, plane
     )
     assert facts == ForwardingFacts(
         waiting=31,
         in_flight=43,
         coalesced=14,
+        hedges=6,
         overloads=27,
         datagrams=DatagramFacts(
             unexpected=100, late=200, unsent=300, sockets_opened=400, socket_failures=500

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
+from resolver.config.upstream_values import server_from
 from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Respond
@@ -31,6 +33,7 @@ from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS, Upstream
 from resolver.local import LocalNames
 from resolver.observe.tally import RCODE_LABELS
 from resolver.plane import ASK, PUNT
@@ -58,6 +61,7 @@ from tests.support.scenario_play import (
 )
 
 MEMO_OCTETS = 1 << 20
+MEASURED_ANSWERS = 200
 SETTLING_S = 60.0
 """Time let pass after the last step: longer than any timeout, so whatever would still happen happens."""
 
@@ -494,7 +498,12 @@ def _plan(settings: PlaySettings) -> ForwardPlan:
             name_from_text(suffix): [_server(text, settings) for text in servers]
             for suffix, servers in settings.forward.items()
         },
+        race=settings.parallel,
+        hedge_share=settings.hedge_percent / 100,
     )
+    for upstream in plan.upstreams:
+        if upstream.name in settings.measured_s:
+            _measure(upstream, settings.measured_s[upstream.name])
     if settings.case_shown:
         for upstream in plan.upstreams:
             upstream.oddities.case_shown_until = math.inf
@@ -502,12 +511,24 @@ def _plan(settings: PlaySettings) -> ForwardPlan:
 
 
 def _server(text: str, settings: PlaySettings) -> Server:
-    scheme, _, rest = text.partition("://")
-    address, _, port = rest.rpartition(":")
-    assert scheme in ("udp", "tcp")
-    letter_case = settings.letter_case.get(text, "auto")
-    trust_ad = text in settings.trusted
-    return Server(scheme, address.strip("[]"), int(port), trust_ad, letter_case)  # type: ignore[arg-type]
+    read = server_from(text)
+    return Server(
+        read.scheme,
+        read.address,
+        read.port,
+        text in settings.trusted,
+        settings.letter_case.get(text, "auto"),
+        read.host,
+        read.path,
+    )
+
+
+def _measure(upstream: Upstream, each_s: float) -> None:
+    """It gave 200 answers before, each in so many seconds."""
+    buckets = [0] * (len(RESPONSE_SECONDS_BOUNDS) + 1)
+    buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, each_s)] = MEASURED_ANSWERS
+    upstream.queries += MEASURED_ANSWERS
+    upstream.on_answers(MEASURED_ANSWERS, buckets, MEASURED_ANSWERS * each_s, 0.0)
 
 
 def _nat64_prefixes(texts: list[str]) -> tuple[Nat64Prefix, ...]:

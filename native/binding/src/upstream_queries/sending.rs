@@ -12,6 +12,9 @@ use crate::slab::Handle;
 use crate::udp_pool::SendError;
 use crate::upstream_streams::{Failure, StreamQuery};
 
+/// Seconds that a connection has for a question at least: the least time of an attempt over a stream.
+const CONNECTION_PATIENCE_S_MIN: f64 = 0.5;
+
 /// What `send_from` is to send, and how.
 struct Message {
     octets: Vec<u8>,
@@ -49,6 +52,8 @@ impl UpstreamQueries<'_> {
         turn.counts.upstream(upstream).queries += 1;
         let placed = if is_stream {
             self.learn_streams(upstream);
+            // A question may go on elsewhere sooner (`forwarding/hedging.py`), and its connection is none the worse.
+            let due_at = due_at.max(turn.now + CONNECTION_PATIENCE_S_MIN);
             let query = StreamQuery { id, owner, due_at, octets, sends: 0 };
             self.streams.send(upstream, query, turn.now).map(Place::Stream).map_err(reason_of)
         } else {

@@ -35,7 +35,7 @@ pub struct StreamQuery {
     pub id: u16,
     /// Who waits for the answer.
     pub owner: Handle,
-    /// When it has had its time; monotonic seconds.
+    /// When its connection has had its time for it; monotonic seconds.
     pub due_at: f64,
     /// The whole message, without a length in front.
     pub octets: Vec<u8>,
