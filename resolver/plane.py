@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 11
+INTERFACE: Final = 12
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
-THREADS: Final = "dns-udp-"
+THREADS: Final = "dns-"
 """What the names of the plane's threads begin with, for the kernel and who looks at it."""
 
 RESPOND, DROP, DROP_AND_CLOSE, ASK, PUNT = range(5)
@@ -69,9 +69,11 @@ class Waiting(NamedTuple):
     route: bytes
     """Where its answer is to go, for `Plane.send`."""
     asked_at: float
+    transport: int
+    """Its number, see `flow.peer`."""
 
 
-WaitingFields = tuple[bytes, bytes, bytes, float]
+WaitingFields = tuple[bytes, bytes, bytes, float, int]
 """The fields of `Waiting`."""
 
 
@@ -203,6 +205,9 @@ class Plane(Protocol):
 
     def send(self, route: bytes, octets: bytes) -> bool: ...
 
+    def drop(self, route: bytes, *, close: bool = ...) -> None:
+        """There is no answer for a client on a stream; `close`: its connection is closed, its request reset."""
+
     def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         """See `forwarder.NativeClaims`."""
 
@@ -220,6 +225,15 @@ class OwnPlane(Plane, Protocol):
 
     def hand_over_all(self) -> None:
         """Hand over every attempt in flight, soon, for the reason `recalled`."""
+
+    def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Serve these pairs of PEM chain and PEM key from now on; the first is the default.
+
+        Sessions that are there go on.  Raises ValueError with the reason; then nothing has changed.
+        """
+
+    def connections(self) -> tuple[list[tuple[str, int]], int]:
+        """Open connections over each stream transport, by its label, and the octets that all hold."""
 
 
 class NativeModule(Protocol):

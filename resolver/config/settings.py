@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from resolver.config.answer_settings import (
     StructuredErrorsSection,
     check_structured_errors,
 )
+from resolver.config.listen_settings import MIB, Limits, Listen, Tls, check_listen
 from resolver.config.recordsinks import (
     KEY_FILE,
     SHOWN_CLIENTS,
@@ -37,7 +38,6 @@ from resolver.config.settingvalues import (
     DomainName,
     Endpoint,
     Endpoints,
-    EndpointText,
     HostNames,
     Languages,
     LineText,
@@ -45,7 +45,6 @@ from resolver.config.settingvalues import (
     Networks,
     PathText,
     WebAddress,
-    unserved,
 )
 from resolver.config.upstream_settings import UpstreamSection, check_upstreams
 from resolver.config.upstream_values import UpstreamServer
@@ -57,34 +56,6 @@ __all__ = ["DEFAULT_PATHS", "Endpoint", "Settings", "UpstreamServer", "load_sett
 
 DEFAULT_PATHS = (Path("config/resolver.yaml"), Path("/etc/exchange-resolver/resolver.yaml"))
 """Where settings are looked for, in this order, when nobody says."""
-
-MIB = 1024 * 1024
-"""Octets in the unit of every `*_mb` key."""
-
-_NO_TLS = unserved("DNS over TLS is not served by this version")
-_NO_HTTPS = unserved("DNS over HTTPS is not served by this version")
-
-
-class Listen(Section):
-    """Where clients reach the server: `ADDRESS:PORT`, IPv6 in brackets, port 0 for any free one."""
-
-    dns: Endpoints = setting(
-        (Endpoint("127.0.0.1", 5335), Endpoint("::1", 5335)), "Plain DNS, UDP and TCP on each address."
-    )
-    tls: Annotated[Endpoints, _NO_TLS] = setting((), "DNS over TLS (RFC 7858); not served by this version.")
-    https: Annotated[Endpoints, _NO_HTTPS] = setting(
-        (), "DNS over HTTPS (RFC 8484); not served by this version."
-    )
-    http: EndpointText | None = setting(
-        Endpoint("127.0.0.1", 8053), "HTTP for /metrics, /healthz and /readyz; null: off."
-    )
-
-
-class Tls(Section):
-    """The certificate of encrypted listeners."""
-
-    certificate: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
-    key: Annotated[str | None, _NO_TLS] = setting(None, "PEM file; not served by this version.")
 
 
 PRIVATE_NETWORKS = tuple(
@@ -168,33 +139,6 @@ class SuggestionSection(Section):
     )
 
 
-class Limits(Section):
-    """Where the server stops growing and starts refusing; every refusal is counted."""
-
-    tcp_connections_max: int = setting(
-        1_000, "Open TCP connections, on all addresses together.", least=1, most=60_000
-    )
-    tcp_connections_per_client_max: int = setting(
-        100,
-        "Open TCP connections of one client (IPv6: of one /64), on all addresses together.",
-        least=1,
-        most=60_000,
-    )
-    tcp_idle_s: float = setting(
-        10.0,
-        "A TCP connection without queries is closed after this; sooner while over half of them are taken.",
-        unit="seconds",
-        least=1.0,
-        most=3_600.0,
-    )
-    http_connections_max: int = setting(
-        64, "Open HTTP connections; one over it gets status 503.", least=1, most=10_000
-    )
-    in_flight_max: int = setting(
-        4_096, "Questions waiting for upstreams at one time.", least=1, most=1_000_000
-    )
-
-
 class Audit(Section):
     """Audits of this server by itself: proof by queries that what is in force is blocked."""
 
@@ -264,7 +208,7 @@ class Settings(Section):
     """Everything in `resolver.yaml`, checked; paths are resolved against the folder of the file."""
 
     listen: Listen = setting(Listen(), "Where clients reach the server.")
-    tls: Tls = setting(Tls(), "The certificate of encrypted listeners.")
+    tls: Tls = setting(Tls(), "The certificates of encrypted listeners.")
     clients: Clients = setting(Clients(), "Who may ask.")
     upstreams: UpstreamSection = setting(UpstreamSection(), "The servers that are asked.")
     records: dict[DomainName, Addresses] = setting(
@@ -358,31 +302,18 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     def line(*path: str | int) -> int:
         return line_of(tree, path, 1)
 
-    cache, limits, listen = settings.cache, settings.limits, settings.listen
+    cache = settings.cache
     if cache.ttl_min_s > cache.ttl_max_s:
         message = f"cache.ttl_min_s: {cache.ttl_min_s} is more than cache.ttl_max_s ({cache.ttl_max_s})"
         findings.error(line("cache", "ttl_min_s"), message)
-    if limits.tcp_connections_per_client_max > limits.tcp_connections_max:
-        message = (
-            f"limits.tcp_connections_per_client_max: {limits.tcp_connections_per_client_max} is more than "
-            f"limits.tcp_connections_max ({limits.tcp_connections_max})"
-        )
-        findings.error(line("limits", "tcp_connections_per_client_max"), message)
-    if not listen.dns:
-        findings.error(line("listen", "dns"), "listen.dns: is empty; allowed: at least one ADDRESS:PORT")
+    check_listen(settings.listen, settings.tls, settings.limits, findings, line)
     if not settings.clients.allow:
         findings.warning(line("clients", "allow"), "clients.allow: is empty; every query is refused")
     for network in settings.clients.allow:
         if network.prefixlen == 0:
             message = f"clients.allow: {network} lets the whole internet ask; attackers abuse open resolvers"
             findings.warning(line("clients", "allow"), message)
-    seen: set[Endpoint] = set()
-    for index, endpoint in enumerate(listen.dns):
-        if endpoint.port and endpoint in seen:
-            findings.error(line("listen", "dns", index), f"listen.dns: {endpoint} is listed twice")
-        seen.add(endpoint)
-    if listen.http is not None and listen.http.port and listen.http in seen:
-        findings.error(line("listen", "http"), f"listen.http: {listen.http} is taken by listen.dns")
+    seen = {endpoint for _, _, endpoint in settings.listen.served()}
     _check_page(settings, findings, line)
     suffix_lines = _key_lines(tree, "upstreams", "forward")
     check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
@@ -392,7 +323,7 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
 
 def _check_page(settings: Settings, findings: Findings, line: Callable[..., int]) -> None:
     """Refuse an address of the block page that something else has."""
-    taken = dict.fromkeys(settings.listen.dns, "listen.dns")
+    taken = {endpoint: f"listen.{key}" for key, _, endpoint in settings.listen.served()}
     if settings.listen.http is not None:
         taken[settings.listen.http] = "listen.http"
     for index, endpoint in enumerate(settings.block_page.listen):

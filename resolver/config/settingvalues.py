@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from resolver.languages import LANGUAGES
 from resolver.problems import show
@@ -180,21 +180,6 @@ def port_from(text: str, whole: str, *, least: int) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or not least <= int(text) <= 65535:
         raise ValueError(f"{show(whole)}: {show(text)} is not a port; allowed: {least} to 65535")
     return int(text)
-
-
-Item = TypeVar("Item")
-
-
-def unserved(why: str) -> AfterValidator:
-    """Refuse anything but an empty value: the contract has the key, this version does not serve it."""
-
-    def refuse(value: Item) -> Item:
-        if value:
-            shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"{show(shown)}: {why}")
-        return value
-
-    return AfterValidator(refuse)
 
 
 def text_type(read: Callable[..., Any], example: str) -> tuple[Any, ...]:

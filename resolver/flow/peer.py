@@ -21,19 +21,23 @@ class Transport(IntEnum):
 
     If not, answers are cut to what the client can take (TC=1), and clients are limited in rate.
     """
+    has_keepalive: bool
+    """Whether its clients may ask how long a quiet connection is kept (RFC 7828): HTTP and QUIC have words of
+    their own for that (RFC 9250 §5.5.2)."""
 
-    UDP = 0, "udp", False
-    TCP = 1, "tcp", True
-    TLS = 2, "tls", True
-    HTTPS = 3, "https", True
-    QUIC = 4, "quic", True
-    H3 = 5, "h3", True
+    UDP = 0, "udp", False, False
+    TCP = 1, "tcp", True, True
+    TLS = 2, "tls", True, True
+    HTTPS = 3, "https", True, False
+    QUIC = 4, "quic", True, False
+    H3 = 5, "h3", True, False
 
-    def __new__(cls, number: int, label: str, is_stream: bool) -> Transport:
+    def __new__(cls, number: int, label: str, is_stream: bool, has_keepalive: bool) -> Transport:
         member = int.__new__(cls, number)
         member._value_ = number
         member.label = label
         member.is_stream = is_stream
+        member.has_keepalive = has_keepalive
         return member
 
 

@@ -63,7 +63,7 @@ class ReplyEncoder:
             nscount=nscount,
             limit=response_limit(query, is_stream),
             ede=ede,
-            options=self._own_options(query) if is_stream and query.options else (),
+            options=self._own_options(query, peer) if is_stream and query.options else (),
             ra=ra,
             aa=aa,
             ad=ad,
@@ -97,11 +97,13 @@ class ReplyEncoder:
             nscount=response.nscount,
             limit=response_limit(query, is_stream),
             ede=ede,
-            options=self._own_options(query) if is_stream and query.options else (),
+            options=self._own_options(query, peer) if is_stream and query.options else (),
             ad=ad,
         )
         return Respond(message[2:], response.rcode, query.qtype, source, verdict)
 
-    def _own_options(self, query: Query) -> tuple[tuple[int, bytes], ...]:
-        """The EDNS options that a client on a stream transport gets: keepalive, if it asked (RFC 7828)."""
+    def _own_options(self, query: Query, peer: Peer) -> tuple[tuple[int, bytes], ...]:
+        """The EDNS options that a client gets: keepalive, if it asked over a transport that has it (RFC 7828)."""
+        if not peer.transport.has_keepalive:
+            return ()
         return self._keepalive if any(code == _KEEPALIVE_OPTION for code, _ in query.options) else ()

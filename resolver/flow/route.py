@@ -25,6 +25,8 @@ class StreamRoute(NamedTuple):
 
     connection: Any
     """The listener's object; whoever else carries it leaves it alone."""
+    request: Any = None
+    """What the query came in, where a connection has several requests at a time."""
 
 
 NativeRoute = bytes

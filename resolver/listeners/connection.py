@@ -1,7 +1,7 @@
-"""One client's connection: messages cut out of a stream, answered as they become ready; the same over TLS.
+"""One client's connection: messages cut out of a stream, answered as they become ready.
 
 Knows: framing, limits of one connection, what its client does too slowly.  Does not know: why an answer is
-what it is, what TLS does with octets, which connections there are besides.
+what it is, TLS (`tls_connection`) and HTTP (`https_connection`), which connections there are besides.
 Theory: queries are answered as they become ready, out of order (RFC 7766 §6.2.1.1).  A turn is bounded in
 messages, octets and time; who has more to do stands in line (`turns`).  A client that asks more than it reads
 is not read either, and cut off when it does not read at all, or when what waits for it grows too large
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from ipaddress import ip_address
 from typing import Final, Protocol, cast
 
@@ -23,9 +22,8 @@ from resolver.flow.route import StreamRoute
 from resolver.flow.service import Service
 from resolver.listeners.limits import NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX, Place
 from resolver.listeners.reporter import Reporter
-from resolver.listeners.tls import TlsSession
 from resolver.listeners.turns import Turns
-from resolver.plane import ASK, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, NativeGates
+from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, NativeGates
 
 OPEN_QUESTIONS_MAX: Final = 100
 """Questions of one connection that wait for an upstream; reading pauses at this many."""
@@ -252,7 +250,7 @@ class Connection(asyncio.Protocol):
         must_pause = not self._is_ending and (has_message or self._is_client_slow)
         if must_pause != self._is_reading_paused:
             self._pause_reading(transport, must_pause)
-        if self._is_ending and not has_message and not self.place.open_questions:
+        if self._is_ending and not has_message and not self.place.open_questions and not self._owes():
             self._leave(transport)
         if self._buffer or self._arrived or self.place.octets or transport.get_write_buffer_size():
             self._account()
@@ -285,7 +283,7 @@ class Connection(asyncio.Protocol):
             start += 2 + length
             messages += 1
             self._turn_octets += length
-            self._answer(octets, now)
+            self._answer(octets, now, self.peer)
             now = clock.now()
         del buffer[:start]
         if messages:
@@ -324,16 +322,19 @@ class Connection(asyncio.Protocol):
 
     # Its answers.
 
-    def _answer(self, octets: bytes, now: float) -> None:
+    def _answer(self, octets: bytes, now: float, peer: Peer, request: object = None) -> None:
+        """Answer a query, or ask on.  `request`: what it came in, where one connection has several."""
         host = self._host
         try:
             word = (
-                UNSEEN if host.native_gates is None else self._answer_natively(host.native_gates, octets, now)
+                UNSEEN
+                if host.native_gates is None
+                else self._answer_natively(host.native_gates, octets, now, peer, request)
             )
             if word == UNSEEN:
-                outcome = host.service.answer_now(octets, self.peer, now)
+                outcome = host.service.answer_now(octets, peer, now)
             elif word in (ASK, PUNT):
-                outcome = host.service.answer_punted(octets, self.peer, now, now)
+                outcome = host.service.answer_punted(octets, peer, now, now)
             else:
                 return
         except Exception:
@@ -342,122 +343,64 @@ class Connection(asyncio.Protocol):
             return
         if isinstance(outcome, Ask):
             host.lend(self.place, len(octets))
-            outcome.route = StreamRoute(self)
+            outcome.route = StreamRoute(self, request)
             host.service.resolve(outcome, _on_resolved)
             return
-        self._settle(octets, outcome, host.clock.now() - now)
+        self._settle(octets, outcome, host.clock.now() - now, peer, request)
 
-    def _answer_natively(self, native_gates: NativeGates, octets: bytes, now: float) -> int:
+    def _answer_natively(
+        self, native_gates: NativeGates, octets: bytes, now: float, peer: Peer, request: object
+    ) -> int:
         """Let the other plane answer; its word."""
-        word, message = native_gates.answer(octets, self.peer.address, self.peer.transport, now)
+        word, message = native_gates.answer(octets, peer.address, peer.transport, now)
         if word == RESPOND:
-            self._write(message)
-        elif word == DROP_AND_CLOSE:
-            self.abort()
+            self._reply(request, message)
+        elif word in (DROP, DROP_AND_CLOSE):
+            self._refuse(request, close=word == DROP_AND_CLOSE)
         return word
 
-    def on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
+    def on_resolved(self, ask: Ask, outcome: Respond | Drop, request: object = None) -> None:
         """An open question of this connection has its answer; the connection may be gone."""
         octets = ask.query.octets
         now = self._host.clock.now()
         self._host.give_back(self.place, len(octets))
         self.place.quiet_since = now
-        self._settle(octets, outcome, now - ask.asked_at)
+        self._settle(octets, outcome, now - ask.asked_at, ask.peer, request)
         if self._transport is not None and not self._is_in_turn:
             self._account()
             self._take_turn()
 
-    def _settle(self, octets: bytes, outcome: Respond | Drop, seconds: float) -> None:
-        self._host.reporter.settle(self.peer.transport, self.peer, octets, outcome, seconds)
+    def _settle(
+        self, octets: bytes, outcome: Respond | Drop, seconds: float, peer: Peer, request: object
+    ) -> None:
+        self._host.reporter.settle(peer.transport, peer, octets, outcome, seconds)
         if self._transport is None:
             return
         if isinstance(outcome, Drop):
-            if outcome.close:
-                self.abort()
+            self._refuse(request, close=outcome.close)
             return
-        self._write(octets[:2] + outcome.tail)
+        self._reply(request, octets[:2] + outcome.tail)
 
-    def _write(self, message: bytes) -> None:
+    def _reply(self, request: object, message: bytes) -> None:
+        """Send an answer; `request`: see `_answer`."""
+        self._write(len(message).to_bytes(2, "big") + message)
+
+    def _refuse(self, request: object, *, close: bool) -> None:
+        """A query gets no answer."""
+        if close:
+            self.abort()
+
+    def _write(self, octets: bytes) -> None:
+        """Send what has its framing already."""
         if self._transport is not None:
-            self._turn_octets += len(message)
-            self._transport.write(len(message).to_bytes(2, "big") + message)
+            self._turn_octets += len(octets)
+            self._transport.write(octets)
+
+    def _owes(self) -> bool:
+        """Whether answers wait here for something else than an upstream or the client's reading."""
+        return False
 
 
 def _on_resolved(ask: Ask, outcome: Respond | Drop) -> None:
     assert isinstance(ask.route, StreamRoute)
-    ask.route.connection.on_resolved(ask, outcome)
-
-
-class TlsConnection(Connection):
-    """The same over TLS.  A client that closes its half, by close_notify or FIN, still gets its answers."""
-
-    def __init__(self, host: Host, context: ssl.SSLContext) -> None:
-        super().__init__(host)
-        self._session = TlsSession(context)
-        self._arrived = bytearray()
-
-    def held_octets(self) -> int:
-        """See `limits.Holder`."""
-        return super().held_octets() + len(self._buffer) + self._session.held_octets
-
-    def sweep(self, now: float, idle_s: float) -> None:
-        if self._session.is_established or self._is_ending or now - self.place.quiet_since <= idle_s:
-            super().sweep(now, idle_s)
-        else:
-            # There is no session yet, so no close_notify is due.
-            self._host.reporter.count_drop("tls_handshake_timeout")
-            self.abort()
-
-    def _is_owed_octets(self) -> bool:
-        return not self._session.is_established or super()._is_owed_octets()
-
-    def _answer_messages(self) -> bool:
-        if self._arrived and self._transport is not None:
-            began = self._host.clock.now()
-            self._unseal(self._transport)
-            self._host.turns.spend(self._host.clock.now() - began)
-        return super()._answer_messages()
-
-    def _unseal(self, transport: asyncio.Transport) -> None:
-        """Read what arrived, and send what TLS itself has to say to it: a handshake is work, too."""
-        session = self._session
-        was_established = session.is_established
-        sealed = bytes(self._arrived)
-        self._arrived.clear()
-        try:
-            received = session.receive(sealed)
-        except ssl.SSLError:
-            self._break_off(transport)
-            return
-        if octets := session.outgoing():
-            transport.write(octets)
-        if session.is_established and not was_established:
-            self.place.quiet_since = self._host.clock.now()
-            self.place.slow_since = NEVER
-        self._buffer += received
-        if session.has_client_closed:
-            self._has_client_ended = self._is_ending = True
-
-    def _leave(self, transport: asyncio.Transport) -> None:
-        if octets := self._session.close():
-            transport.write(octets)
-        super()._leave(transport)
-
-    def _write(self, message: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        self._turn_octets += len(message)
-        try:
-            transport.write(self._session.seal(len(message).to_bytes(2, "big") + message))
-        except ssl.SSLError:
-            self._break_off(transport)
-
-    def _break_off(self, transport: asyncio.Transport) -> None:
-        """The client broke the protocol: send the alert, answer nothing more."""
-        self._host.reporter.count_drop("tls_failed")
-        self._buffer.clear()
-        self._has_client_ended = self._is_ending = True
-        if octets := self._session.outgoing():
-            transport.write(octets)
-        transport.close()
+    ask.route.connection.on_resolved(ask, outcome, ask.route.request)

@@ -21,11 +21,14 @@ CONNECTION_OCTETS_MAX: Final = 1 << 20
 """Octets that one connection may hold: queries that are not answered, answers that are not read.  Room for
 100 open questions with answers of 10 kB each, of a client that reads nothing meanwhile."""
 
-CLIENT_OCTETS_MAX: Final = 4 << 20
-"""Octets that all connections of one client may hold together."""
-
 HELD_OCTETS_MAX: Final = 32 << 20
-"""Octets that all connections may hold together."""
+"""Octets that all connections may hold together, unless the settings say otherwise."""
+
+CLIENT_PART_OF_HELD: Final = 8
+"""One part in this many of them may be one client's."""
+
+CLIENT_OCTETS_MAX: Final = HELD_OCTETS_MAX // CLIENT_PART_OF_HELD
+"""Octets that all connections of one client may hold together."""
 
 UNNOTED_OCTETS_MAX: Final = 4096
 """A connection that holds no more is not asked what it holds: so the usual one costs no accounting, and a
@@ -68,10 +71,10 @@ OVER_CONNECTION: Final = "tcp_connection_octets_max"
 """Why a connection is cut: it held over CONNECTION_OCTETS_MAX."""
 
 OVER_CLIENT: Final = "tcp_client_octets_max"
-"""Why a connection is cut: its client held over CLIENT_OCTETS_MAX, and this one the most of it."""
+"""Why a connection is cut: its client held over its part, and this one the most of it."""
 
 OVER_ALL: Final = "tcp_held_octets_max"
-"""Why a connection is cut: all held over HELD_OCTETS_MAX, and it held most of the client that held most."""
+"""Why a connection is cut: all held over `held_octets_max`, and it held most of the client that held most."""
 
 
 REASONS: Final = (
@@ -177,7 +180,15 @@ class Taken(NamedTuple):
 class ConnectionLimits:
     """One for a server; each of its listeners takes a place for each connection, and frees it again."""
 
-    def __init__(self, connections_max: int = 1000, connections_per_client_max: int = 100) -> None:
+    def __init__(
+        self,
+        connections_max: int = 1000,
+        connections_per_client_max: int = 100,
+        *,
+        held_octets_max: int = HELD_OCTETS_MAX,
+    ) -> None:
+        self._held_octets_max = held_octets_max
+        self._client_octets_max = held_octets_max // CLIENT_PART_OF_HELD
         self._connections_max = connections_max
         self._per_client_max = connections_per_client_max
         self._clients: dict[bytes, _Client] = {}
@@ -234,7 +245,7 @@ class ConnectionLimits:
 
     def idle_s(self, idle_s: float) -> float:
         """How long a connection may be quiet now, where `idle_s` holds in an empty house."""
-        fullness = max(self.open / self._connections_max, self.octets / HELD_OCTETS_MAX)
+        fullness = max(self.open / self._connections_max, self.octets / self._held_octets_max)
         return idle_s * idle_share(fullness)
 
     def _who_yields(self, client: _Client | None, own: int, now: float) -> Yielding | None:
@@ -321,9 +332,9 @@ class ConnectionLimits:
         self._note(place, octets)
         if octets + place.lent > CONNECTION_OCTETS_MAX:
             return self._cut(place, OVER_CONNECTION)
-        if client.octets > CLIENT_OCTETS_MAX and self._of_client(client) > CLIENT_OCTETS_MAX:
+        if client.octets > self._client_octets_max and self._of_client(client) > self._client_octets_max:
             return self._cut(_fullest(client), OVER_CLIENT)
-        if self.octets > HELD_OCTETS_MAX and self._of_all() > HELD_OCTETS_MAX:
+        if self.octets > self._held_octets_max and self._of_all() > self._held_octets_max:
             holding = (client for client in self._clients.values() if client.places)
             return self._cut(_fullest(max(holding, key=lambda client: client.octets)), OVER_ALL)
         return None

@@ -3,8 +3,9 @@
 Knows: the plane's events, the clients behind them.  Does not know: why an answer is what it is; threads.
 Theory: the plane reads and answers on threads of its own.  A query that it leaves to Python, and a
 question whose first attempt came to no simple end, wait as events behind one readable descriptor.
-They are drained in bounded turns.  While one of its threads is down, ordinary UDP listeners serve
-that thread's sockets.
+They are drained in bounded turns.  While one of its threads is down, ordinary listeners serve
+that thread's sockets.  A client on a stream is told in any case what became of its query, and be it nothing:
+its connection counts the queries that wait.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from resolver.forwarding.steps import Attempt
 from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
+from resolver.listeners.stream import StreamListener
 from resolver.listeners.udp import PEERS_MAX, UdpListener
 from resolver.plane import Handover, Plane, Waiting, WaitingFields
 from resolver.wire.question import Question
@@ -59,6 +61,8 @@ class NativeListener:
     """Serves what `plane` leaves to Python.
 
     `bound_sockets`: the plane's sockets, worker by worker; they stay the caller's.
+    `stream_covers`: makes the listeners that serve the sockets of one of its threads with streams, not started;
+    for each such thread.
     `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the number of the
     upstream and the reason of each, for the exchange of what each plane knows of the upstreams.
@@ -75,6 +79,7 @@ class NativeListener:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         *,
+        stream_covers: Sequence[Callable[[], list[StreamListener]]] = (),
         before_handovers: Callable[[], None] = lambda: None,
         on_handover: Callable[[int, str], None] = lambda number, reason: None,
         after_turn: Callable[[], None] = lambda: None,
@@ -90,9 +95,13 @@ class NativeListener:
         self._before_handovers = before_handovers
         self._tell_handover = on_handover
         self._after_turn = after_turn
-        self._peers: dict[bytes, Peer] = {}
+        self._peers: list[dict[bytes, Peer]] = [{} for _ in Transport]
+        """By transport and address."""
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
+        self._make_stream_covers = stream_covers
+        self._stream_covers: dict[int, list[StreamListener]] = {}
+        self._starting: set[asyncio.Task[None]] = set()
         self._is_stopping = self._is_closed = self._is_alone = False
         self._fd = -1
         self._events: dict[str, Callable[..., None]] = {
@@ -102,6 +111,8 @@ class NativeListener:
             "broken": self._on_broken,
             "down": self._on_down,
             "up": self._on_up,
+            "stream_down": self._on_stream_down,
+            "stream_up": self._on_stream_up,
         }
         self.taken_over = 0
         """Clients taken over with their question."""
@@ -109,7 +120,9 @@ class NativeListener:
     @property
     def covered(self) -> int:
         """Threads of the plane that Python stands in for now."""
-        return sum(1 for covers in self._covers.values() if covers and covers[0].is_reading)
+        covered = sum(1 for covers in self._covers.values() if covers and covers[0].is_reading)
+        streams = sum(1 for covers in self._stream_covers.values() if covers and covers[0].is_accepting)
+        return covered + streams
 
     def start(self) -> None:
         """Let the plane begin to answer, and read its events."""
@@ -122,9 +135,8 @@ class NativeListener:
         """Take no more queries; who waits is still answered."""
         self._is_stopping = True
         self._plane.stop_reading()
-        for covers in self._covers.values():
-            for cover in covers:
-                cover.stop_reading()
+        for cover in self._all_covers():
+            cover.stop_reading()
 
     def close(self) -> None:
         """Answer what waits here, then end the plane's threads and close what Python opened for them."""
@@ -137,16 +149,21 @@ class NativeListener:
                     break
         finally:
             self._plane.close()
-            for covers in self._covers.values():
-                for cover in covers:
-                    cover.close()
+            for cover in self._all_covers():
+                cover.close()
             self._tickets.clear()
+
+    def _all_covers(self) -> list[UdpListener | StreamListener]:
+        udp = (cover for covers in self._covers.values() for cover in covers)
+        return [*udp, *(cover for covers in self._stream_covers.values() for cover in covers)]
 
     def serve_all_sockets(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""
         self._is_alone = True
         for worker in range(len(self._bound_sockets)):
             self._on_down(worker)
+        for thread in range(len(self._make_stream_covers)):
+            self._on_stream_down(thread)
 
     def _on_readable(self) -> None:
         if self._turn() == EVENTS_PER_TURN_MAX:
@@ -170,14 +187,16 @@ class NativeListener:
                 # A defect of ours must cost one event, not the turn; it is counted and shown.
                 octets = fields[0] if fields and isinstance(fields[0], bytes) else b""
                 self._reporter.count_defect(_log, f"native event {word!r}", octets)
+                if word == "query":
+                    self._drop(fields[2], Transport(fields[3]), close=False)
         self._after_turn()
         return len(events)
 
     # Queries that the plane leaves to Python.
 
-    def _on_query(self, octets: bytes, address: bytes, route: NativeRoute) -> None:
+    def _on_query(self, octets: bytes, address: bytes, route: NativeRoute, transport: int) -> None:
         now = self._clock.now()
-        peer = self._peers.get(address) or self._peer_of(address)
+        peer = self._peers[transport].get(address) or self._peer_of(address, transport)
         if self._is_alone:
             # What the plane's threads still read until they see the signal, they leave to us unseen.
             outcome = self._service.answer_now(octets, peer, now)
@@ -202,14 +221,21 @@ class NativeListener:
     def _settle(
         self, outcome: Respond | Drop, peer: Peer, octets: bytes, route: NativeRoute, asked_at: float
     ) -> None:
-        self._reporter.settle(_UDP, peer, octets, outcome, self._clock.now() - asked_at)
+        self._reporter.settle(peer.transport, peer, octets, outcome, self._clock.now() - asked_at)
         if type(outcome) is Respond:
             self._plane.send(route, octets[:2] + outcome.tail)
+        elif type(outcome) is Drop:
+            self._drop(route, peer.transport, close=outcome.close)
 
-    def _peer_of(self, address: bytes) -> Peer:
-        if len(self._peers) >= PEERS_MAX:
-            self._peers.clear()
-        peer = self._peers[address] = Peer(address, _UDP)
+    def _drop(self, route: NativeRoute, transport: Transport, *, close: bool) -> None:
+        if transport is not _UDP:
+            self._plane.drop(route, close=close)
+
+    def _peer_of(self, address: bytes, transport: int) -> Peer:
+        peers = self._peers[transport]
+        if len(peers) >= PEERS_MAX:
+            peers.clear()
+        peer = peers[address] = Peer(address, Transport(transport))
         return peer
 
     # Questions that the plane has asked.
@@ -250,15 +276,16 @@ class NativeListener:
             then()
 
     def _join_waiter(self, waiting: Waiting) -> None:
-        octets, address, route, asked_at = waiting
+        octets, address, route, asked_at, transport = waiting
         self.taken_over += 1
         try:
-            peer = self._peers.get(address) or self._peer_of(address)
+            peer = self._peers[transport].get(address) or self._peer_of(address, transport)
             outcome = self._service.answer_punted(octets, peer, asked_at, self._clock.now())
             self._dispose(outcome, peer, octets, route, asked_at)
         except Exception:
             # One client's defect must not rob the others of their answer.
             self._reporter.count_defect(_log, "answer_punted", octets)
+            self._drop(route, Transport(transport), close=False)
 
     def _on_late(self, ticket: int, octets: bytes) -> None:
         attempt = self._tickets.get(ticket)
@@ -308,6 +335,24 @@ class NativeListener:
         # They stay open: answers that clients wait for still leave through them.
         for cover in self._covers.get(worker, ()):
             cover.stop_reading()
+
+    def _on_stream_down(self, thread: int) -> None:
+        if self._is_stopping:
+            return
+        covers = self._stream_covers.get(thread)
+        if covers is None:
+            covers = self._stream_covers[thread] = self._make_stream_covers[thread]()
+        for cover in covers:
+            task = self._loop.create_task(cover.start(), name="cover-streams")
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    def _on_stream_up(self, thread: int) -> None:
+        if self._is_alone:
+            return
+        # Who is connected here stays.
+        for cover in self._stream_covers.get(thread, ()):
+            cover.stop_accepting()
 
 
 class _PlaneTicket:

@@ -1,4 +1,4 @@
-"""DNS over TCP (RFC 7766) and over TLS (RFC 7858): accepts connections and looks after them.
+"""DNS over TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484): accepts connections and looks after them.
 
 Knows: the connections of one socket, how long they may be idle.  Does not know: what is said on them, who has
 to yield to whom (`limits` does), whose turn it is (`turns`).
@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
+from collections.abc import Callable
 from functools import partial
 
 from resolver.clock import Clock, TimerHandle
+from resolver.flow.clients import client_key
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
-from resolver.listeners.connection import Connection, TlsConnection
+from resolver.listeners.connection import Connection
 from resolver.listeners.limits import ConnectionLimits, Place, Yielding
 from resolver.listeners.reporter import Reporter
+from resolver.listeners.tls_connection import TlsConnection, TlsSide
 from resolver.listeners.turns import Turns
 from resolver.plane import NativeGates
 
 SWEEP_EVERY_S = 1.0
 """How often idle connections are looked for; so an idle one lives at most this much longer."""
+
+
+CONNECTIONS: dict[Transport, Callable[[StreamListener], Connection]] = {
+    Transport.TCP: Connection,
+    Transport.TLS: TlsConnection,
+}
+"""What speaks each transport."""
 
 
 class StreamListener:
@@ -38,14 +47,15 @@ class StreamListener:
         limits: ConnectionLimits,
         *,
         idle_s: float = 10.0,
-        tls: ssl.SSLContext | None = None,
+        transport: Transport = Transport.TCP,
+        tls: TlsSide | None = None,
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
-        `tls`: speak TLS by this context (its ALPN is `dot`, RFC 7858); None: plain TCP.
-        native_gates: what is asked before the service, and counts what it answers by itself.
+        `transport`: TCP, TLS or HTTPS; `tls` is for the latter two, and its contexts agree to their
+        protocols. native_gates: what is asked before the service, and counts what it answers by itself.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
@@ -53,15 +63,15 @@ class StreamListener:
         self.reporter = reporter
         self.clock = clock
         self.loop = loop
-        self.transport = Transport.TCP if tls is None else Transport.TLS
+        self.transport = transport
         self.turns = turns or Turns(loop.call_soon, clock.now)
         self.lend = limits.lend
         self.give_back = limits.give_back
-        self._make_connection = (
-            partial(Connection, self) if tls is None else partial(TlsConnection, self, tls)
-        )
+        self._tls = tls
+        self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
+        self._is_closed = False
         self._idle_s = idle_s
         self._limits = limits
         self._connections: set[Connection] = set()
@@ -74,21 +84,46 @@ class StreamListener:
         return self._bound_to[0], self._bound_to[1]
 
     @property
+    def tls(self) -> TlsSide:
+        """What connections over TLS need besides."""
+        assert self._tls is not None
+        return self._tls
+
+    @property
     def connections(self) -> int:
         """Open connections."""
         return len(self._connections)
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return self._server is not None
+
     async def start(self) -> None:
-        """Begin to accept."""
-        self._server = await self.loop.create_server(
-            self._make_connection, sock=self._sock, backlog=TCP_BACKLOG
-        )
-        self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+        """Begin to accept; again after `stop_accepting`."""
+        if self._server is not None or self._is_closed:
+            return
+        # The server closes its descriptor when it stops; the socket is accepted from again then.
+        sock = self._sock.dup()
+        try:
+            self._server = await self.loop.create_server(
+                self._make_connection, sock=sock, backlog=TCP_BACKLOG
+            )
+        except OSError:
+            sock.close()
+            raise
+        if self._sweeper is None:
+            self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+
+    def stop_accepting(self) -> None:
+        """Take no more connections for now; those that are here go on."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
-        if self._server is not None:
-            self._server.close()
+        self.stop_accepting()
         for connection in tuple(self._connections):
             connection.end()
 
@@ -96,10 +131,9 @@ class StreamListener:
         """Cut what is left."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._sock.close()
+        self._is_closed = True
+        self.stop_accepting()
+        self._sock.close()
         for connection in tuple(self._connections):
             connection.abort()
 
@@ -107,7 +141,15 @@ class StreamListener:
 
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """See `connection.Host`: when all places are taken, another connection may have to yield its own."""
-        taken = self._limits.take(address, connection, self.clock.now())
+        now = self.clock.now()
+        if self._tls is not None:
+            # Before it takes anybody's place.
+            refusal = self._tls.handshakes.begin(client_key(address), now)
+            if refusal:
+                self._tls.counts.failed("limit")
+                self.reporter.count_drop(refusal)
+                return None
+        taken = self._limits.take(address, connection, now)
         if taken.place is None:
             self.reporter.count_drop(taken.refusal)
             return None

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import ssl
 
+from resolver.certificates.contexts import ASKED_NAME
+
 RECORD_OCTETS_MAX = 16_384
 """Plain octets in one record (RFC 8446 §5.1)."""
 
@@ -32,6 +34,27 @@ class TlsSession:
         """Whether the handshake is done."""
         self.has_client_closed = False
         """Whether the client's close_notify came: it says no more, but may still read."""
+
+    @property
+    def version(self) -> str:
+        """As OpenSSL spells it, e.g. `TLSv1.3`; empty before the handshake is done."""
+        return self._ssl.version() or "" if self.is_established else ""
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it went on from an earlier session."""
+        return bool(self._ssl.session_reused)
+
+    @property
+    def protocol(self) -> str:
+        """What was agreed to be spoken inside (ALPN); empty: nothing was."""
+        return self._ssl.selected_alpn_protocol() or ""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the client asked for; None: none."""
+        name: str | None = getattr(self._ssl, ASKED_NAME, None)
+        return name
 
     @property
     def held_octets(self) -> int:

@@ -226,14 +226,45 @@ class ForwardingFacts:
     streams: StreamFacts = StreamFacts()
 
 
+STREAM_TRANSPORTS: Final = ("tcp", "tls", "https")
+"""Over which clients have connections."""
+
+
 @dataclass(slots=True, frozen=True)
 class ConnectionFacts:
     """Connections of clients that are open now."""
 
     tcp: int = 0
+    """Over TCP, TLS and HTTPS."""
     tcp_octets: int = 0
     """Octets that they hold, as last noted."""
     http: int = 0
+    by_transport: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STREAM_TRANSPORTS, 0))
+    """Those of `tcp`, each transport apart."""
+
+
+@dataclass(slots=True, frozen=True)
+class TlsFacts:
+    """What handshakes of clients came to, in both planes."""
+
+    sessions: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
+    """Transport, version, group, whether it went on from an earlier session -> count."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Every reason there is -> count."""
+
+
+@dataclass(slots=True, frozen=True)
+class CertificateFacts:
+    """How the certificates of encrypted listeners stand."""
+
+    ends_at: float | None = None
+    """When the first of them expires, in Unix seconds; None: there are none."""
+    is_stale: bool = False
+    """Whether the files as they stand cannot be used, so that those before serve on."""
+    successes: int = 0
+    """Times that new files were served, after the start."""
+    failures: int = 0
+    """Times that they could not be."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -368,7 +399,9 @@ class Facts:
     cache: CacheFacts = CacheFacts()
     upstreams: tuple[UpstreamFacts, ...] = ()
     forwarding: ForwardingFacts = ForwardingFacts()
-    connections: ConnectionFacts = ConnectionFacts()
+    connections: ConnectionFacts = field(default_factory=ConnectionFacts)
+    tls: TlsFacts = field(default_factory=TlsFacts)
+    certificates: CertificateFacts = CertificateFacts()
     native: NativeFacts | None = None
     """None: this server has no native plane."""
     event_loop_stalls: int = 0

@@ -1,8 +1,9 @@
 """Every metric: its name, type, help and labels, and which of the facts it shows.
 
 Knows: how monitoring names things.  Does not know: Prometheus' library, how anything is counted.
-Theory: only this file, `proof_metrics` and `upstream_metrics` spell a metric's name.  A row is a metric;
-whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in the operator guide.
+Theory: only this file, `proof_metrics`, `stream_metrics` and `upstream_metrics` spell a metric's name.  A
+row is a metric; whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in
+the operator guide.
 A name ends in its unit, a counter's in `_total`.  What can be listed beforehand is there at 0 from the start,
 so that an alert can tell "never" from "not measured"; only the series by type, transport and response code
 come with traffic.
@@ -15,6 +16,7 @@ from typing import Final
 from resolver.observe import series
 from resolver.observe.metric import Metric, counter, gauge, labelled, native
 from resolver.observe.proof_metrics import PROOF_METRICS
+from resolver.observe.stream_metrics import STREAM_METRICS
 from resolver.observe.upstream_metrics import UPSTREAM_METRICS
 
 __all__ = ["EXCHANGE_HITS", "LIST_HITS", "METRICS", "QUERIES", "Metric"]
@@ -68,14 +70,7 @@ METRICS: Final = (
         "reason",
         series.drops,
     ),
-    gauge(
-        "resolver_tcp_connections", "Open TCP connections of clients.", lambda facts: facts.connections.tcp
-    ),
-    gauge(
-        "resolver_tcp_held_bytes",
-        "Queries without an answer and answers that are not read, of all TCP connections of clients.",
-        lambda facts: facts.connections.tcp_octets,
-    ),
+    *STREAM_METRICS,
     gauge("resolver_http_connections", "Open HTTP connections.", lambda facts: facts.connections.http),
     # The cache.
     gauge("resolver_cache_entries", "Answers in the cache.", lambda facts: facts.cache.entries),

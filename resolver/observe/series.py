@@ -93,6 +93,36 @@ def response_times(facts: Facts) -> Iterable[Sample]:
         yield (source,), Times(SECONDS_BOUNDS, buckets, seconds[source])
 
 
+def connections(facts: Facts) -> Iterable[Sample]:
+    """Open connections per transport."""
+    return [((transport,), count) for transport, count in facts.connections.by_transport.items()]
+
+
+def tls_sessions(facts: Facts) -> Iterable[Sample]:
+    """Handshakes that are done."""
+    return list(facts.tls.sessions.items())
+
+
+def tls_failures(facts: Facts) -> Iterable[Sample]:
+    """Handshakes that failed, per reason."""
+    return [((reason,), count) for reason, count in facts.tls.failures.items()]
+
+
+def certificate_end(facts: Facts) -> Iterable[Sample]:
+    """When the first expires."""
+    return [] if facts.certificates.ends_at is None else [((), facts.certificates.ends_at)]
+
+
+def certificate_state(facts: Facts) -> Iterable[Sample]:
+    """Whether the files are not what is served."""
+    return [] if facts.certificates.ends_at is None else [((), facts.certificates.is_stale)]
+
+
+def certificate_reloads(facts: Facts) -> Iterable[Sample]:
+    """Changes of the files, per result."""
+    return [(("success",), facts.certificates.successes), (("failure",), facts.certificates.failures)]
+
+
 def cache_hits(facts: Facts) -> int:
     """Queries answered from the cache."""
     # Counted where answers leave, so those repeated from the memo in front of the cache are hits too.

@@ -75,11 +75,13 @@ DROP_REASONS = (
     "tcp_yielded_slow",
     "tls_failed",
     "tls_handshake_timeout",
+    "tls_handshakes_per_s_max",
+    "tls_handshakes_per_s_per_client_max",
 )
 """Why something is dropped, in either plane.  Each has a series from the start: to an alert on `increase`, a
 series that begins with 1 has not increased, and the first defect would be silent."""
 
-SERVED_TRANSPORTS = (Transport.UDP, Transport.TCP)
+SERVED_TRANSPORTS = (Transport.UDP, Transport.TCP, Transport.TLS, Transport.HTTPS)
 """Those that this version listens on."""
 
 RCODE_LABELS: dict[int, str] = {int(member): name for name, member in Rcode.__members__.items()}

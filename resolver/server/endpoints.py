@@ -1,9 +1,9 @@
 """The DNS sockets of one server: bound, read, no longer read, closed.
 
-Knows: which addresses are served, over UDP and TCP alike, and by which plane; which cannot be served yet.
-Does not know: what is answered, when a server starts and stops.
-Theory: each address is one UDP port and the same TCP port.  The native plane has UDP sockets of its own; TCP
-is Python's.
+Knows: which addresses are served, over what, and by which plane; which cannot be served yet.  Does not know:
+what is answered, when a server starts and stops, certificates.
+Theory: each address of `listen.dns` is one UDP port and the same TCP port, those of `listen.tls` and
+`listen.https` are TCP ports.  The native plane has UDP sockets of its own; streams are Python's.
 
 An address that this machine does not have yet is bound all the same, and served when it comes; one that
 it loses later is remarked on until it is back.  A port
@@ -20,17 +20,20 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.config.settingvalues import Endpoint
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_here
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
+from resolver.listeners.tls_connection import TlsSide
 from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
 from resolver.server.native import NativeEngine
@@ -53,6 +56,21 @@ MAY_PASS: Final = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _log = logging.getLogger(__name__)
 
 
+TRANSPORT_OF: Final = {"dns": Transport.TCP, "tls": Transport.TLS, "https": Transport.HTTPS}
+"""What the streams of each key of `listen` speak."""
+
+
+class Wanted(NamedTuple):
+    """An address of the settings."""
+
+    key: str
+    """Of `listen`."""
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return f"listen.{self.key}: {self.endpoint}"
+
+
 class CannotListen(Exception):
     """Nothing is served; `reasons` says why, a line each.  `may_pass`: another start may do better."""
 
@@ -63,7 +81,7 @@ class CannotListen(Exception):
 
 
 class Endpoints:
-    """The listeners of `listen.dns`."""
+    """The listeners of `listen.dns`, `listen.tls` and `listen.https`."""
 
     def __init__(
         self,
@@ -72,13 +90,20 @@ class Endpoints:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         native: NativeEngine | None,
+        tls: Mapping[Transport, TlsSide],
     ) -> None:
+        """`tls`: what encrypted listeners need, by what they speak."""
         self.addresses: list[SocketAddress] = []
-        """Where DNS is served, UDP and TCP alike."""
-        self._wanted = settings.listen.dns
+        """Where plain DNS is served, UDP and TCP alike."""
+        self.encrypted: list[tuple[str, SocketAddress]] = []
+        """Where it is served encrypted, and over what: `tls` or `https`."""
+        self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
+        self._tls = tls
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
-            settings.limits.tcp_connections_max, settings.limits.tcp_connections_per_client_max
+            settings.limits.tcp_connections_max,
+            settings.limits.tcp_connections_per_client_max,
+            held_octets_max=settings.limits.stream_buffers_octets,
         )
         self._turns = Turns(loop.call_soon, clock.now)
         self._reporter = reporter
@@ -88,11 +113,11 @@ class Endpoints:
         self._plane = native
         """Who gets the UDP sockets that are bound now; None: Python."""
         self._udp: list[UdpListener] = []
-        self._tcp: list[StreamListener] = []
-        self._taken: dict[Endpoint, str] = {}
+        self._streams: list[StreamListener] = []
+        self._taken: dict[Wanted, str] = {}
         """Addresses that cannot be bound yet, and why."""
-        self._bound: list[Endpoint] = []
-        self._absent: list[Endpoint] = []
+        self._bound: list[Wanted] = []
+        self._absent: list[Wanted] = []
         """Those of them that this machine does not have, not yet or not any more."""
         self._looking: asyncio.Task[None] | None = None
 
@@ -119,7 +144,9 @@ class Endpoints:
     @property
     def remark(self) -> str:
         """What a person should know of addresses that are not served; empty: nothing."""
-        absent = (show_absent(endpoint) for endpoint in self._absent if _is_expected(endpoint))
+        absent = dict.fromkeys(
+            show_absent(wanted.endpoint) for wanted in self._absent if _is_expected(wanted.endpoint)
+        )
         return "; ".join([*self._taken.values(), *absent])
 
     def stop_reading(self) -> None:
@@ -136,12 +163,20 @@ class Endpoints:
 
     @property
     def _listeners(self) -> list[UdpListener | StreamListener]:
-        return [*self._udp, *self._tcp]
+        return [*self._udp, *self._streams]
 
     @property
     def tcp_connections(self) -> int:
         """How many clients are connected."""
         return self._connection_limits.open
+
+    @property
+    def connections(self) -> Counter[str]:
+        """How many clients are connected, by what they speak."""
+        counts: Counter[str] = Counter()
+        for listener in self._streams:
+            counts[listener.transport.label] += listener.connections
+        return counts
 
     @property
     def tcp_octets(self) -> int:
@@ -150,72 +185,91 @@ class Endpoints:
 
     # Binding.
 
-    async def _bind_all(self, endpoints: Iterable[Endpoint], service: Service) -> None:
+    async def _bind_all(self, every: Iterable[Wanted], service: Service) -> None:
         """Try each of them once.  Raises CannotListen at a start, for what will not pass."""
         reasons = []
-        for endpoint in endpoints:
+        for wanted in every:
+            endpoint = wanted.endpoint
             try:
-                await self._bind_address(SocketAddress(endpoint.address, endpoint.port), service)
+                await self._bind_address(wanted, service)
             except OSError as error:
+                why = why_not(str(wanted), error, endpoint.port)
                 if error.errno == errno.EAFNOSUPPORT and endpoint.is_ipv6:
                     # The shipped settings name ::1, and some kernels have no IPv6.
                     _log.warning("no IPv6 here, not listening", extra={"address": str(endpoint)})
                 elif error.errno in MAY_PASS or self._looking is not None:
-                    self._note_taken(endpoint, why_not(f"listen.dns: {endpoint}", error, endpoint.port))
+                    self._note_taken(wanted, why)
                 else:
-                    reasons.append(why_not(f"listen.dns: {endpoint}", error, endpoint.port))
+                    reasons.append(why)
             else:
-                if self._taken.pop(endpoint, None) is not None:
+                if self._taken.pop(wanted, None) is not None:
                     _log.warning("listening now, after all", extra={"address": str(endpoint)})
-                self._bound.append(endpoint)
-                self._look_at(endpoint)
+                self._bound.append(wanted)
+                self._look_at(wanted)
         if reasons:
             raise CannotListen([*reasons, *self._taken.values()])
 
-    def _note_taken(self, endpoint: Endpoint, why: str) -> None:
-        if self._taken.get(endpoint) != why:
+    def _note_taken(self, wanted: Wanted, why: str) -> None:
+        if self._taken.get(wanted) != why:
             _log.warning("%s; it is tried again", why)
-        self._taken[endpoint] = why
+        self._taken[wanted] = why
 
-    def _look_at(self, endpoint: Endpoint) -> None:
+    def _look_at(self, wanted: Wanted) -> None:
         """Note whether this machine has the address, and say it where that has changed."""
-        was_absent = endpoint in self._absent
+        endpoint = wanted.endpoint
+        was_absent = wanted in self._absent
         if is_here(endpoint.address):
             if was_absent:
-                self._absent.remove(endpoint)
+                self._absent.remove(wanted)
                 _log.warning("the address is here now, and served", extra={"address": str(endpoint)})
         elif not was_absent:
-            self._absent.append(endpoint)
+            self._absent.append(wanted)
             if _is_expected(endpoint):
                 _log.warning("%s", show_absent(endpoint))
             else:
                 _log.warning("no IPv6 here, not listening until there is", extra={"address": str(endpoint)})
 
-    async def _bind_address(self, address: SocketAddress, service: Service) -> None:
+    async def _bind_address(self, wanted: Wanted, service: Service) -> None:
+        address = SocketAddress(wanted.endpoint.address, wanted.endpoint.port)
+        if wanted.key != "dns":
+            listener = await self._listen(wanted.key, bind_tcp(address), service)
+            self.encrypted.append((wanted.key, SocketAddress(*listener.bound_to)))
+            return
         bound, tcp_socket = self._bind_pair(address, service)
-        tcp = StreamListener(
-            tcp_socket,
+        try:
+            await self._listen(wanted.key, tcp_socket, service)
+        except OSError:
+            # Neither is served, and the next try finds both ports free.
+            self._unbind_udp()
+            raise
+        if self._plane is None:
+            self._udp[-1].start()
+        # Last: whoever finds an address here is served there, over both, and reads no remark on it.
+        self.addresses.append(bound)
+
+    async def _listen(self, key: str, bound: socket.socket, service: Service) -> StreamListener:
+        """Serve streams on a socket; OSError: it is closed."""
+        transport = TRANSPORT_OF[key]
+        listener = StreamListener(
+            bound,
             service,
             self._reporter,
             self._clock,
             self._loop,
             self._connection_limits,
             idle_s=self._tcp_idle_s,
+            transport=transport,
+            tls=self._tls.get(transport),
             native_gates=self._native,
             turns=self._turns,
         )
         try:
-            await tcp.start()
+            await listener.start()
         except OSError:
-            # Neither is served, and the next try finds both ports free.
-            tcp.close()
-            self._unbind_udp()
+            listener.close()
             raise
-        self._tcp.append(tcp)
-        if self._plane is None:
-            self._udp[-1].start()
-        # Last: whoever finds an address here is served there, over both, and reads no remark on it.
-        self.addresses.append(bound)
+        self._streams.append(listener)
+        return listener
 
     def _bind_pair(self, address: SocketAddress, service: Service) -> tuple[SocketAddress, socket.socket]:
         """UDP bound, whose sockets are kept, and a socket for TCP on the same port; OSError: neither."""
@@ -259,8 +313,8 @@ class Endpoints:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._bind_all(list(self._taken), service)
-            for endpoint in self._bound:
-                self._look_at(endpoint)
+            for wanted in self._bound:
+                self._look_at(wanted)
 
 
 def why_not(what: str, error: OSError, port: int) -> str:
@@ -271,6 +325,11 @@ def why_not(what: str, error: OSError, port: int) -> str:
     elif error.errno == errno.EADDRINUSE:
         hint = " (another program listens there)"
     return f"{what}: cannot listen: {error.strerror or error}{hint}"
+
+
+def show_address(address: SocketAddress) -> str:
+    """`192.0.2.1:53`, `[2001:db8::53]:53`."""
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
 
 
 def show_absent(endpoint: Endpoint) -> str:

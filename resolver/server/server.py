@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from resolver import __version__
+from resolver.certificates.keeper import CertificatesRefused
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.audit_queries import AuditSecret
@@ -28,7 +29,7 @@ from resolver.forwarding.socket_network import SocketNetwork
 from resolver.listeners import mmsg
 from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
-from resolver.observe.facts import ConnectionFacts, Facts, PolicyFacts
+from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.records import RecordBuffer
@@ -39,7 +40,8 @@ from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.beside import Beside
-from resolver.server.endpoints import CannotListen, Endpoints
+from resolver.server.encryption import Encryption
+from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,
@@ -176,7 +178,8 @@ class Server:
             forwarder=lambda: self._forwarder,
             wall=wall,
         )
-        self._endpoints = Endpoints(settings, self._reporter, self._clock, self._loop, self._native)
+        self._encryption = Encryption(settings, wall)
+        self._endpoints = self._make_endpoints()
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -185,6 +188,7 @@ class Server:
                 raise CannotStart([NOT_THIS_MACHINE])
             self._http.start()
             self._beside.start_without_policy()
+            await self._encryption.start()
             await self._first_policy()
             await self._first_downloads()
             self.health.meet("policy")
@@ -205,6 +209,9 @@ class Server:
         except CannotListen as error:
             await self.stop()
             raise CannotStart(error.reasons, may_pass=error.may_pass) from None
+        except CertificatesRefused as error:
+            await self.stop()
+            raise CannotStart(error.objections) from None
         except BaseException:
             await self.stop()
             raise
@@ -232,7 +239,7 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        parts = self._beside, self._keeper, self._publisher, self._recorder
+        parts = self._beside, self._encryption, self._keeper, self._publisher, self._recorder
         for close in (*(part.close for part in parts), self._beside.close_page, self._http.stop):
             try:
                 await close()
@@ -259,6 +266,7 @@ class Server:
         assert self._policy is not None
         counts = self._policy.everybody.counts
         parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
+        parts += [f"{key} {show_address(address)}" for key, address in self._endpoints.encrypted]
         if self.http_address is not None:
             parts.append("http " + show_address(self.http_address))
         parts.append(counted(counts["exchanges"], "exchange"))
@@ -274,6 +282,10 @@ class Server:
         counts = self._policy.everybody.counts
         return {
             "dns": [show_address(address) for address in self.dns_addresses],
+            **{
+                key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
+                for key in ("tls", "https")
+            },
             "http": None if self.http_address is None else show_address(self.http_address),
             **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
             "engine": self.engine,
@@ -288,6 +300,10 @@ class Server:
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
         )
+
+    def _make_endpoints(self) -> Endpoints:
+        sides = self._encryption.sides
+        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, sides)
 
     async def _first_policy(self) -> None:
         try:
@@ -431,6 +447,7 @@ class Server:
         """What a person should know although the server is ready; empty texts: nothing."""
         return {
             "listen": self._endpoints.remark,
+            "certificates": self._encryption.remark,
             "http": self._http.remark,
             "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
@@ -464,15 +481,11 @@ class Server:
                 tcp=self._endpoints.tcp_connections,
                 tcp_octets=self._endpoints.tcp_octets,
                 http=self._http.connections,
+                by_transport=dict.fromkeys(STREAM_TRANSPORTS, 0) | self._endpoints.connections,
             ),
             native=native_facts(native),
             event_loop_stalls=0 if forwarder is None else forwarder.stalls,
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(facts)
-
-
-def show_address(address: SocketAddress) -> str:
-    """`192.0.2.1:53`, `[2001:db8::1]:53`."""
-    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+        return self._beside.told_of(self._encryption.told_of(facts))

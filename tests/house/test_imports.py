@@ -40,6 +40,7 @@ LEVELS: dict[str, int] = {
     "orders": 4,
     "acknowledging": 4,
     "audit": 5,
+    "certificates": 5,
     "registers": 5,
     "explain": 6,
     "suggestions": 5,
@@ -64,7 +65,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.export": {"cli"},
     "dnslib": {"wire"},
     "httpcore": {"fetching"},
-    "cryptography": {"fetching", "forwarding", "report", "sinks"},
+    "cryptography": {"certificates", "fetching", "forwarding", "report", "sinks"},
     "h2": {"forwarding"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
@@ -94,9 +95,13 @@ PURE_ROOMS = {
     "report",
 }
 PURE_MODULES = {
+    "resolver.certificates.making",
+    "resolver.certificates.names",
+    "resolver.certificates.pair",
     "resolver.forwarding.transaction",
     "resolver.forwarding.upstream",
     "resolver.flow.outcome",
+    "resolver.listeners.http",
     "resolver.fetching.addresses",
     "resolver.fetching.schedule",
     "resolver.observe.clients",
@@ -123,6 +128,9 @@ PURE_MODULES = {
     "resolver.sinks.why",
 }
 IMPURE_MODULES = {
+    "resolver.certificates.making",
+    "resolver.certificates.names",
+    "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
     "resolver.publishing.compiler",

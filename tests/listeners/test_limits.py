@@ -375,3 +375,15 @@ def test_queries_of_a_connection_that_is_gone_count_until_they_are_answered() ->
     house.limits.free(other)
     assert house.limits.octets == 0
     assert not house.limits._clients
+
+
+def test_another_bound_of_all_octets_moves_that_of_one_client_with_it() -> None:
+    house = House()
+    house.limits = ConnectionLimits(held_octets_max=8 * 2 * BIG)
+    first = house.come("192.0.2.1")
+    house.queue(first, BIG + 1)
+    house.queue(house.come("192.0.2.1"), BIG)
+    assert house.gone == [(first, OVER_CLIENT)]
+    for number in range(2, 20):
+        house.queue(house.come(f"192.0.2.{number}"), BIG)
+    assert {reason for _, reason in house.gone[1:]} == {OVER_ALL}

@@ -14,6 +14,7 @@ import pytest
 
 from resolver.cache import ResponseCache
 from resolver.flow.clients import Clients
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
@@ -25,6 +26,7 @@ from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.local import LocalNames
 from resolver.observe.tally import Tallies
+from resolver.plane import WaitingFields
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 from resolver.wire.question import Question
@@ -92,7 +94,7 @@ class Rig:
                 bound.sock.close()
 
     def asks(self, name: str, route: bytes = b"r1", **more: Any) -> None:
-        self.plane.say("query", query(name, **more), CLIENT, route)
+        self.plane.say("query", query(name, **more), CLIENT, route, Transport.UDP)
         self.loop.turn()
 
     def first_attempt(self, name: str) -> Sent:
@@ -104,7 +106,7 @@ class Rig:
         self.plan.upstreams[0].queries -= 1
         return network.sent[0]
 
-    def hands_over(self, sent: Sent, waiters: list[tuple[bytes, bytes, bytes, float]], **more: Any) -> None:
+    def hands_over(self, sent: Sent, waiters: list[WaitingFields], **more: Any) -> None:
         now = self.clock.now()
         more.setdefault("sent_at", now - 0.4)
         more.setdefault("due_at", more["sent_at"] + 0.4)
@@ -151,14 +153,14 @@ def test_a_query_that_must_be_asked_is_answered_when_the_upstream_has_spoken(rig
 
 
 def test_what_is_dropped_is_counted_and_not_answered(rig: Rig) -> None:
-    rig.plane.say("query", b"\0\0", CLIENT, b"r1")
+    rig.plane.say("query", b"\0\0", CLIENT, b"r1", Transport.UDP)
     rig.loop.turn()
     assert rig.plane.sent == []
     assert rig.counts() == {"short": 1}
 
 
 def test_a_stranger_is_judged_here_as_well(rig: Rig) -> None:
-    rig.plane.say("query", query("www.example.org"), STRANGER, b"r1")
+    rig.plane.say("query", query("www.example.org"), STRANGER, b"r1", Transport.UDP)
     rig.loop.turn()
     assert rig.plane.sent[0][1][3] & 0x0F == 5
 
@@ -177,7 +179,7 @@ def test_a_defect_costs_one_event_and_is_counted(rig: Rig, monkeypatch: pytest.M
 
 def test_more_events_than_a_turn_takes_are_worked_off_in_the_next_ones(rig: Rig) -> None:
     for number in range(600):
-        rig.plane.say("query", query("router.home.arpa", message_id=number), CLIENT, b"r")
+        rig.plane.say("query", query("router.home.arpa", message_id=number), CLIENT, b"r", Transport.UDP)
     rig.loop.turn()
     assert len(rig.plane.sent) <= 2 * native.EVENTS_PER_TURN_MAX
     while len(rig.plane.sent) < 600:
@@ -188,15 +190,15 @@ def test_more_events_than_a_turn_takes_are_worked_off_in_the_next_ones(rig: Rig)
 # Questions handed over.
 
 
-def waiter(name: str, route: bytes, message_id: int, asked_at: float) -> tuple[bytes, bytes, bytes, float]:
-    return query(name, message_id), CLIENT, route, asked_at
+def waiter(name: str, route: bytes, message_id: int, asked_at: float) -> WaitingFields:
+    return query(name, message_id), CLIENT, route, asked_at, Transport.UDP
 
 
 def test_all_who_wait_get_the_answer_to_a_question_that_came_late(rig: Rig) -> None:
     sent = rig.first_attempt("www.example.org")
     asked_at = rig.clock.now() - 0.4
     asked = query("www.example.org")[2:].replace(b"www", b"WWW")
-    waiters = [(n.to_bytes(2, "big") + asked, CLIENT, b"r%d" % n, asked_at) for n in range(3)]
+    waiters = [(n.to_bytes(2, "big") + asked, CLIENT, b"r%d" % n, asked_at, 0) for n in range(3)]
     rig.hands_over(sent, waiters, ticket=77)
     assert rig.service.waiting == 3
     assert rig.forwarder.coalesced == 0, "the plane counted them when they joined"
@@ -486,7 +488,7 @@ def test_stopping_reads_no_more_and_still_answers_who_waits(rig: Rig) -> None:
 
 
 def test_closing_answers_what_waits_in_the_ring_and_ends_the_plane(rig: Rig) -> None:
-    rig.plane.say("query", query("router.home.arpa"), CLIENT, b"r")
+    rig.plane.say("query", query("router.home.arpa"), CLIENT, b"r", Transport.UDP)
     rig.listener.close()
     assert len(rig.plane.sent) == 1
     assert rig.plane.state == "closed"

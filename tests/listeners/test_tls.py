@@ -16,6 +16,7 @@ from resolver.listeners import stream
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
+from resolver.listeners.tls_connection import TlsSide
 from tests.listeners.test_stream import (
     WAIT_S,
     NativeGates,
@@ -42,6 +43,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 @pytest.fixture
 def quick_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "SWEEP_EVERY_S", 0.01)
+
+
+def over_tls(context: ssl.SSLContext) -> dict[str, Any]:
+    """What makes a listener speak TLS."""
+    return {"transport": Transport.TLS, "tls": TlsSide(lambda now: context)}
 
 
 class Client:
@@ -147,7 +153,7 @@ def test_queries_are_answered_as_they_become_ready_and_counted_as_tls(
         service.release()
         assert (await client.read_message())[:2] == b"\0\0"
 
-    reporter = run(play, tls=context)
+    reporter = run(play, **over_tls(context))
     assert {(key.transport, count) for key, count, _ in reporter.tallies.snapshot().counts} == {("tls", 2)}
     assert not reporter.drops
 
@@ -170,7 +176,7 @@ def test_a_query_may_come_with_the_last_octets_of_the_handshake_and_octet_by_oct
             await asyncio.sleep(0)
         assert (await client.read_message())[:2] == b"\0\2"
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_answers_longer_than_a_record_arrive_whole_at_a_client_that_reads_slowly(
@@ -183,7 +189,7 @@ def test_answers_longer_than_a_record_arrive_whole_at_a_client_that_reads_slowly
             message = await client.read_message()
             assert (message[:2], len(message)) == (number.to_bytes(2, "big"), 60_002)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 @pytest.mark.usefixtures("quick_sweep")
@@ -209,7 +215,7 @@ def test_a_client_that_does_not_finish_the_handshake_loses_its_connection_within
         dripping.cancel()
         await until(lambda: listener.connections == 0)
 
-    assert run(play, tls=context, idle_s=0.1).drops == {"tls_handshake_timeout": 2}
+    assert run(play, **over_tls(context), idle_s=0.1).drops == {"tls_handshake_timeout": 2}
 
 
 @pytest.mark.usefixtures("quick_sweep")
@@ -225,7 +231,7 @@ def test_an_idle_client_gets_close_notify_and_a_busy_one_does_not(context: ssl.S
         service.release()
         assert (await busy.read_message())[:2] == b"\0\1"
 
-    assert not run(play, tls=context, idle_s=0.05).drops
+    assert not run(play, **over_tls(context), idle_s=0.05).drops
 
 
 # In TLS 1.2 close_notify ends both directions, and OpenSSL's client reads no more after its own.
@@ -248,7 +254,7 @@ def test_a_client_that_closes_its_half_still_gets_every_answer(
         assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.SSLContext) -> None:
@@ -258,7 +264,7 @@ def test_a_close_notify_without_open_questions_ends_the_connection(context: ssl.
         assert await client.gets_close_notify()
         await until(lambda: listener.connections == 0)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_who_speaks_no_tls_gets_no_answer(context: ssl.SSLContext) -> None:
@@ -269,7 +275,7 @@ def test_who_speaks_no_tls_gets_no_answer(context: ssl.SSLContext) -> None:
         assert service.asked == 0
         await until(lambda: listener.connections == 0)
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 def test_a_broken_record_ends_the_connection_and_open_questions_are_answered_to_nobody(
@@ -288,7 +294,7 @@ def test_a_broken_record_ends_the_connection_and_open_questions_are_answered_to_
         service.release()
         assert service.asked == 1
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> None:
@@ -303,7 +309,7 @@ def test_a_connection_counts_before_its_handshake(context: ssl.SSLContext) -> No
         assert (await client.read_message())[:2] == b"\0\3"
 
     limits = ConnectionLimits(1000, 1)
-    assert run(play, tls=context, limits=limits).drops == {"tcp_connections_per_client_max": 1}
+    assert run(play, **over_tls(context), limits=limits).drops == {"tcp_connections_per_client_max": 1}
 
 
 def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.SSLContext) -> None:
@@ -321,7 +327,7 @@ def test_shutting_down_answers_what_is_open_and_sends_close_notify(context: ssl.
         assert await client.gets_close_notify()
         assert service.asked == 1
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> None:
@@ -331,7 +337,7 @@ def test_a_dropped_question_closes_the_connection(context: ssl.SSLContext) -> No
         with pytest.raises((AssertionError, ConnectionError), match=r"hung up|reset"):
             await client.read_message()
 
-    run(play, tls=context)
+    run(play, **over_tls(context))
 
 
 def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -> None:
@@ -343,7 +349,7 @@ def test_the_native_gates_answer_over_tls_and_know_it(context: ssl.SSLContext) -
         assert await client.read_message() == b"\0\1plane"
         assert native_gates.asked == [(b"\x7f\0\0\1", Transport.TLS)]
 
-    run(play, tls=context, native_gates=native_gates)
+    run(play, **over_tls(context), native_gates=native_gates)
 
 
 def has_openssl() -> bool:
@@ -392,7 +398,7 @@ def test_a_client_may_ask_for_new_keys_between_its_queries(
             writer.write(key_client.new_keys(5) + key_client.say(framed(number, b"wait")))
         await until(lambda: len(service.waiting) == 3)
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 @needs_openssl
@@ -405,7 +411,7 @@ def test_a_client_that_asks_for_new_keys_without_end_loses_its_connection(
         await until(lambda: listener.connections == 0)
         assert service.asked == 0
 
-    assert run(play, tls=context).drops == {"tls_failed": 1}
+    assert run(play, **over_tls(context)).drops == {"tls_failed": 1}
 
 
 @needs_openssl
@@ -428,7 +434,7 @@ def test_a_client_that_does_not_read_is_not_read_either(
             await asyncio.sleep(0.001)
         assert cast(Any, connection._transport).get_write_buffer_size() <= unread
 
-    assert not run(play, tls=context).drops
+    assert not run(play, **over_tls(context)).drops
 
 
 def test_without_a_context_queries_count_as_tcp() -> None:

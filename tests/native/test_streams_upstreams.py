@@ -110,8 +110,8 @@ class Stage:
     def use(self, *fields: Any, timeout_s: float = PATIENCE_S) -> None:
         """Ask this upstream from now on."""
         if fields not in self.servers:
-            self.servers.append(fields)  # type: ignore[arg-type]
-        number = self.servers.index(fields)  # type: ignore[arg-type]
+            self.servers.append(fields)
+        number = self.servers.index(fields)
         chosen = (b"", number, True, False, timeout_s, FAR, 0, None)
         self.core.publish_upstreams(self.servers, [chosen])
 
@@ -263,7 +263,7 @@ def test_with_a_name_and_a_pin_both_must_hold(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         own, stranger = certified(HOST), certified("other.example")
         good, bad = await stage.server(own=own), await stage.server(own=stranger)
-        ends = []
+        ends: list[bytes | str] = []
         for server, pin in ((good, own.pin), (good, stranger.pin), (bad, stranger.pin)):
             stage.use_tls(server, HOST, (pin,))
             ends.append(await stage.ask(f"name{len(ends)}"))

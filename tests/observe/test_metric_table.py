@@ -20,6 +20,7 @@ from resolver.observe.facts import (
     AuditFacts,
     BlockPageFacts,
     CacheFacts,
+    CertificateFacts,
     ConnectionFacts,
     DatagramFacts,
     Facts,
@@ -33,6 +34,7 @@ from resolver.observe.facts import (
     ReloadFacts,
     SinkFacts,
     StreamFacts,
+    TlsFacts,
     UpstreamFacts,
     ZoneFacts,
 )
@@ -160,7 +162,14 @@ FULL = Facts(
         ),
         streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
     ),
-    connections=ConnectionFacts(tcp=1821, tcp_octets=70_021, http=905),
+    connections=ConnectionFacts(
+        tcp=1821, tcp_octets=70_021, http=905, by_transport={"tcp": 1822, "tls": 1823, "https": 1824}
+    ),
+    tls=TlsFacts(
+        sessions={("tls", "1.3", "x25519", "false"): 1901, ("https", "1.2", "none", "true"): 1902},
+        failures={"alert": 1903, "version": 0},
+    ),
+    certificates=CertificateFacts(ends_at=1904.0, is_stale=True, successes=1905, failures=1906),
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,

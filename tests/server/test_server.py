@@ -25,8 +25,9 @@ from resolver.observe.log import LogWriter
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
 from resolver.orders.reach import Reason
+from resolver.server.endpoints import show_address
 from resolver.server.hits import HitHistory
-from resolver.server.server import CannotStart, Server, show_address
+from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
 from resolver.wire.names import name_from_text
 

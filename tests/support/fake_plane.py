@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from resolver.plane import Handover, QuestionFields, UpstreamReport, WaitingFields
@@ -21,6 +21,9 @@ class FakePlane:
         self.events: deque[Any] = deque()
         self.sent: list[tuple[bytes, bytes]] = []
         """(route, octets) of what clients were sent."""
+        self.dropped: list[tuple[bytes, bool]] = []
+        """(route, close) of clients on streams that get no answer."""
+        self.certificates: list[tuple[bytes, bytes]] = []
         self.closed_tickets: list[int] = []
         self.wanted: list[QuestionFields] = []
         """Questions that Python asks."""
@@ -63,6 +66,15 @@ class FakePlane:
     def send(self, route: bytes, octets: bytes) -> bool:
         self.sent.append((route, octets))
         return True
+
+    def drop(self, route: bytes, *, close: bool = True) -> None:
+        self.dropped.append((route, close))
+
+    def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self.certificates = list(pairs)
+
+    def connections(self) -> tuple[list[tuple[str, int]], int]:
+        return [("tcp", 3), ("tls", 0)], 5000
 
     def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         self.wanted.append(question)
@@ -111,7 +123,7 @@ def handover(
     *,
     reason: str = "timeout",
     reply: bytes | None = None,
-    waiters: list[tuple[bytes, bytes, bytes, float]] | None = None,
+    waiters: list[WaitingFields] | None = None,
     sent_at: float,
     due_at: float,
     ticket: int = 7,

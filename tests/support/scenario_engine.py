@@ -36,7 +36,6 @@ from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS, Upstream
 from resolver.local import LocalNames
 from resolver.observe.tally import RCODE_LABELS
-from resolver.plane import ASK, PUNT
 from resolver.policy.image import Image
 from resolver.policy.policy import Policy, make_policy
 from resolver.publishing.compiler import compile_in_process
@@ -259,18 +258,11 @@ class Scene:
     def _ask(self, client: Client, address: str) -> None:
         packed = ip_address(address).packed
         if self._stage is not None:
-            if not client.transport.is_stream:
-                self._stage.plane.receive(client.number, client.octets, packed)
-                return
-            word = self._stage.plane.answer(client.number, client.octets, packed)
-            if word not in (ASK, PUNT):
-                return
+            self._stage.plane.receive(client.number, client.octets, packed, client.transport)
+            return
         peer = self._peers.setdefault((address, client.transport), Peer(packed, client.transport))
         now = self.clock.now()
-        if self._stage is not None:
-            outcome = self.service.answer_punted(client.octets, peer, now, now)
-        else:
-            outcome = self.service.answer_now(client.octets, peer, now)
+        outcome = self.service.answer_now(client.octets, peer, now)
         if isinstance(outcome, Ask):
             self.service.resolve(outcome, lambda _, final: self._deliver(client, final))
         else:

@@ -45,6 +45,7 @@ from resolver.plane import (
     UpstreamReport,
     UpstreamServerFields,
     UpstreamSetFields,
+    WaitingFields,
 )
 from resolver.policy.policy import Policy
 from tests.support.engines import testing_of
@@ -191,41 +192,34 @@ class ScriptedPlane:
         self._sets: list[UpstreamSetFields] = []
         self._events: list[Any] = []
         self._attempts: dict[int, _Attempt] = {}
-        self._clients: dict[int, tuple[bytes, bytes]] = {}
+        self._clients: dict[int, tuple[bytes, bytes, Transport]] = {}
 
     # What a thread does.
 
-    def receive(self, token: int, octets: bytes, address: bytes) -> None:
-        """A datagram came from client number `token`."""
+    def receive(self, token: int, octets: bytes, address: bytes, transport: Transport) -> None:
+        """A datagram, or a message over a stream, came from client number `token`."""
         self.before_event()
         now = self.clock.now()
-        self._clients[token] = (octets, address)
-        [(word, message)] = self._steps.answer_batch([(octets, address)], now)
+        self._clients[token] = (octets, address, transport)
+        [(word, message)] = self._steps.answer_batch([(octets, address)], now, transport=int(transport))
         if word == ASK:
-            self._ask(token, octets, address, now)
+            self._ask(token, now)
         elif word == PUNT:
             self._punt(token)
         else:
             self._end(token, word, message)
-
-    def answer(self, token: int, octets: bytes, address: bytes) -> int:
-        """A message came over a stream: whether the plane ended it, as `Core.answer` says."""
-        self.before_event()
-        word, message = self.core.answer(octets, address, Transport.TCP, self.clock.now())
-        if word not in (ASK, PUNT):
-            self._end(token, word, message)
-        return int(word)
 
     def _end(self, token: int, word: int, octets: bytes) -> None:
         message = octets if word == RESPOND else None
         self._tell(token, message, self._ledger.take([message], close=word == DROP_AND_CLOSE)[0])
 
     def _punt(self, token: int) -> None:
-        octets, address = self._clients[token]
-        self._push("query", octets, address, _route(token))
+        octets, address, transport = self._clients[token]
+        self._push("query", octets, address, _route(token), int(transport))
 
-    def _ask(self, token: int, octets: bytes, address: bytes, now: float) -> None:
-        word, *fields = self._steps.ask(octets, address, now, token)
+    def _ask(self, token: int, now: float) -> None:
+        octets, address, transport = self._clients[token]
+        word, *fields = self._steps.ask(octets, address, now, token, transport=int(transport))
         if word == "send":
             number, upstream, message = fields
             self._send(number, upstream, message, now)
@@ -341,7 +335,10 @@ class ScriptedPlane:
         self._tell(token, octets, self._reporter.last_ending(octets))
         return True
 
-    def claim(self, question: QuestionFields) -> list[tuple[bytes, bytes, bytes, float]] | None:
+    def drop(self, route: bytes, *, close: bool = True) -> None:
+        """Whoever dropped the query has said so to the reporter."""
+
+    def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         waiters = self._steps.claim(question)
         return None if waiters is None else _routed(waiters)
 
@@ -367,9 +364,9 @@ def _route(token: int) -> bytes:
 
 
 def _routed(
-    waiters: list[tuple[bytes, bytes, int, float]],
-) -> list[tuple[bytes, bytes, bytes, float]]:
-    return [(octets, address, _route(token), at) for octets, address, token, at in waiters]
+    waiters: list[tuple[bytes, bytes, int, float, int]],
+) -> list[WaitingFields]:
+    return [(octets, address, _route(token), *rest) for octets, address, token, *rest in waiters]
 
 
 class Hearsay(Reporter):

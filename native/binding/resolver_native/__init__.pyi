@@ -81,8 +81,8 @@ qname)."""
 _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[int, str] | None]
 """Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
 
-_Waiter: TypeAlias = tuple[bytes, bytes, bytes, float]
-"""A client that waits: its query, its address, the route to it, when it asked."""
+_Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int]
+"""A client that waits: its query, its address, the route to it, when it asked, the number of its transport."""
 
 _Unreached: TypeAlias = Literal[
     "network",
@@ -118,16 +118,18 @@ who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, a
 `recalled`: it is still out, by `hand_over_all`."""
 
 _Event: TypeAlias = (
-    tuple[Literal["query"], bytes, bytes, bytes]
+    tuple[Literal["query"], bytes, bytes, bytes, int]
     | tuple[Literal["handover"], _Handover]
     | tuple[Literal["late"], int, bytes]
     | tuple[Literal["broken"], int, Literal["abandoned"] | _Unreached]
     | tuple[Literal["down"], int]
     | tuple[Literal["up"], int]
+    | tuple[Literal["stream_down"], int]
+    | tuple[Literal["stream_up"], int]
 )
-"""A query to answer (octets, address, route); an attempt to go on with; a datagram for an attempt handed over
+"""A query to answer (octets, address, route, number of the transport); an attempt to go on with; a datagram for an attempt handed over
 (ticket, octets); the socket of one broke, or its thread ended: nothing will come, but its ticket is still to
-be closed; nobody reads a worker's sockets for now; somebody does again."""
+be closed; nobody reads a worker's sockets for now; somebody does again; the same of a thread with streams."""
 
 _Tls: TypeAlias = tuple[str, Sequence[bytes], bytes, bool]
 """What an upstream over TLS must show: a certificate of this name (empty: of its address; with pins: any), a
@@ -353,6 +355,14 @@ class Plane:
         events_max: int = 8192,
         memo_octets: int = 8_388_608,
         record_octets: int = 16_777_216,
+        streams: Sequence[Sequence[tuple[int, int]]] = ...,
+        stream_memo_octets: int = 4_194_304,
+        connections_max: int = 1000,
+        connections_per_client_max: int = 100,
+        held_octets_max: int = 33_554_432,
+        idle_s: float = 10.0,
+        handshakes_per_s_max: int = 1000,
+        handshakes_per_client_max: int = 100,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -365,7 +375,14 @@ class Plane:
         `drain`; more are dropped and counted.
         `memo_octets`: of all the threads' memos of whole answers together, at most.  `record_octets`: of
         all the threads' records that wait together, where records are kept.
-        Raises OSError for a descriptor that is none, ValueError for over 256 sockets.
+
+        `streams`: thread by thread, the bound and listening sockets whose connections it serves: number of the
+        transport (1 TCP, 2 TLS), descriptor.  They stay the caller's, and must not block.  Each of these
+        threads has its own, of one address with SO_REUSEPORT.  `stream_memo_octets`: of their memos together.
+        The rest bounds what all connections have: how many there are, those of one client (IPv6: of one
+        /64), the octets they hold, seconds for which one may be quiet in an empty house, TLS sessions that
+        begin in a second, those of one client.
+        Raises OSError for a descriptor that is none, ValueError for over 256 sockets or another transport.
         """
 
     def start(self) -> None:
@@ -373,6 +390,17 @@ class Plane:
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""
+
+    def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Serve these pairs of PEM chain and PEM key from now on; the first is the default, the others are found
+        by the names in them.  Sessions that are there go on.
+
+        All are taken, or none: then ValueError says why, and of which.  Before the first call every
+        handshake fails.  Raises RuntimeError when closed.
+        """
+
+    def connections(self) -> tuple[list[tuple[str, int]], int]:
+        """Open connections over each stream transport, by its label, and the octets that all hold."""
 
     def hand_over_all(self) -> None:
         """Python goes on with every attempt in flight, soon, for the reason `recalled`."""
@@ -387,7 +415,15 @@ class Plane:
         """What happened, oldest first, at most `max` of it; news of workers come first and beside it."""
 
     def send(self, route: bytes, octets: bytes) -> bool:
-        """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route."""
+        """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route.
+
+        An answer over a stream is always taken: it goes to the connection's own thread, if that is still there.
+        """
+
+    def drop(self, route: bytes, *, close: bool = True) -> None:
+        """There is no answer for this client.  Over a stream its query waits no more; `close`: a connection over TCP
+        or TLS is closed, a request over HTTP reset.  Raises ValueError for no such route.
+        """
 
     def claim(self, question: _Question) -> list[_Waiter] | None:
         """Python asks a question by itself: until `release` nobody is asked it natively.
@@ -412,7 +448,9 @@ class Plane:
         ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
         send_drops, streams_opened, streams_reused, streams_broken, streams_retried, streams_unexpected,
-        streams_late, tickets_expired; and of the core asked, coalesced, overloads.
+        streams_late, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
+        connections were refused or closed (`tcp_...`, `tls_...`, as `listeners.limits` and `observe.tally`
+        have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

@@ -18,6 +18,7 @@ __all__ = [
     "encode_question",
     "encode_response",
     "panic_next",
+    "panic_stream_thread",
     "panic_worker",
     "parse_query",
 ]
@@ -30,12 +31,12 @@ class Steps:
         """`seed`: 32 octets that decide IDs and letter case.  Raises ValueError for one of another length."""
 
     def answer_batch(
-        self, queries: Sequence[tuple[bytes, bytes]], now: float
+        self, queries: Sequence[tuple[bytes, bytes]], now: float, *, transport: int = 0
     ) -> list[tuple[Literal[0, 1, 2, 3, 4], bytes]]:
-        """What becomes of datagrams that came together: as `Core.answer`, a memo in front."""
+        """What becomes of queries that came together: as `Core.answer`, a memo in front."""
 
     def ask(
-        self, octets: bytes, address: bytes, now: float, token: int
+        self, octets: bytes, address: bytes, now: float, token: int, *, transport: int = 0
     ) -> (
         tuple[Literal["send"], int, int, bytes]
         | tuple[Literal["joined"]]
@@ -79,6 +80,9 @@ def panic_next(cache: Cache) -> None:
 
 def panic_worker(plane: Plane, worker: int) -> None:
     """The next query of each of this worker's threads panics."""
+
+def panic_stream_thread(plane: Plane, thread: int) -> None:
+    """The next query of this thread with streams panics."""
 
 def parse_query(
     octets: bytes,

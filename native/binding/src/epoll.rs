@@ -32,6 +32,25 @@ impl Events {
         const OVER: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
         self.0.get(index).is_some_and(|event| event.events & OVER != 0)
     }
+
+    /// The same, and what each is ready for.
+    pub fn ready(&self, index: usize) -> Option<(u64, Ready)> {
+        let libc::epoll_event { events, u64: number } = *self.0.get(index)?;
+        let has = |bits: i32| events & bits as u32 != 0;
+        let is_broken = has(libc::EPOLLERR | libc::EPOLLHUP);
+        Some((number, Ready { read: has(libc::EPOLLIN), write: has(libc::EPOLLOUT), is_broken }))
+    }
+}
+
+/// What a descriptor is ready for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Something can be read, or its end.
+    pub read: bool,
+    /// Something can be written.
+    pub write: bool,
+    /// It broke, or both halves are closed.
+    pub is_broken: bool,
 }
 
 impl Epoll {
@@ -61,6 +80,15 @@ impl Epoll {
         let mut event = libc::epoll_event { events: what as u32, u64: number };
         // SAFETY: `event` is valid for the call.
         check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        Ok(())
+    }
+
+    /// Wait for `fd`, which is in the set under `number`, to be ready for other things from now on.
+    pub fn change(&self, fd: RawFd, number: u64, read: bool, write: bool) -> io::Result<()> {
+        let what = if read { libc::EPOLLIN } else { 0 } | if write { libc::EPOLLOUT } else { 0 };
+        let mut event = libc::epoll_event { events: what as u32, u64: number };
+        // SAFETY: `event` is valid for the call.
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_MOD, fd, &mut event) })?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::cache::Entry;
-use resolver_core::flow::{Attempt, Route, Waiter};
+use resolver_core::flow::{Attempt, Route, Transport, Waiter};
 use resolver_core::policy::StructuredErrors;
 use resolver_core::wire::{
     ChainLink, NegativeKind, Question, Response, Ttl, NAME_OCTETS_MAX, STREAM_OCTETS_MAX,
@@ -184,6 +184,11 @@ pub fn address_from(octets: &[u8]) -> PyResult<IpAddr> {
     }
 }
 
+/// A transport from its number.
+pub fn transport_from(number: u8) -> PyResult<Transport> {
+    Transport::by_number(number).ok_or_else(|| PyValueError::new_err("no transport has this number"))
+}
+
 /// An address as its 4 or 16 octets.
 pub fn packed(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
     match address {
@@ -192,32 +197,40 @@ pub fn packed(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
     }
 }
 
-/// A way back: octets for `Plane.send`, or the number of a stream for whoever gave it one.
+/// How a way back is shown to Python.
+pub type RouteField = for<'py> fn(Python<'py>, &Route) -> PyResult<Bound<'py, PyAny>>;
+
+/// A way back: octets for `Plane.send`.
 pub fn route_field<'py>(py: Python<'py>, route: &Route) -> PyResult<Bound<'py, PyAny>> {
-    Ok(match route {
-        Route::Datagram(route) => PyBytes::new(py, &route.to_octets()).into_any(),
-        Route::Stream { connection } => connection.into_pyobject(py)?.into_any(),
-    })
+    Ok(PyBytes::new(py, &route.to_octets()).into_any())
 }
 
-fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter) -> PyResult<Bound<'py, PyAny>> {
-    let route = route_field(py, &waiter.route)?;
+fn waiter_fields<'py>(py: Python<'py>, waiter: &Waiter, field: RouteField) -> PyResult<Bound<'py, PyAny>> {
+    let route = field(py, &waiter.route)?;
     let (octets, address) = (PyBytes::new(py, &waiter.octets), packed(py, waiter.peer.address));
-    Ok((octets, address, route, waiter.asked_at).into_pyobject(py)?.into_any())
+    Ok((octets, address, route, waiter.asked_at, waiter.peer.transport as u8).into_pyobject(py)?.into_any())
 }
 
 /// All waiters' fields.
-pub fn waiters_fields<'py>(py: Python<'py>, waiters: &[Waiter]) -> PyResult<Bound<'py, PyList>> {
-    let fields = waiters.iter().map(|waiter| waiter_fields(py, waiter));
+pub fn waiters_fields<'py>(
+    py: Python<'py>,
+    waiters: &[Waiter],
+    field: RouteField,
+) -> PyResult<Bound<'py, PyList>> {
+    let fields = waiters.iter().map(|waiter| waiter_fields(py, waiter, field));
     PyList::new(py, fields.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// A handover's fields.
-pub fn handover_fields<'py>(py: Python<'py>, handover: &Handover) -> PyResult<Bound<'py, PyTuple>> {
+pub fn handover_fields<'py>(
+    py: Python<'py>,
+    handover: &Handover,
+    field: RouteField,
+) -> PyResult<Bound<'py, PyTuple>> {
     let Handover { attempt, ticket, octets, reason, waiters } = handover;
     let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
     let Question { qname, qtype, dnssec_ok, checking_disabled } = key.question();
-    let waiters = waiters_fields(py, waiters)?;
+    let waiters = waiters_fields(py, waiters, field)?;
     let octets = octets.as_deref().map(|octets| PyBytes::new(py, octets));
     let fields = [
         (PyBytes::new(py, qname), qtype, dnssec_ok, checking_disabled).into_pyobject(py)?.into_any(),

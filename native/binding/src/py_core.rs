@@ -14,18 +14,18 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, Outcome, RateLimiter, Source, Transport,
-    UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, Outcome, RateLimiter, Source, UpstreamView,
+    SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 use resolver_core::wire::carried_addresses::Nat64Prefix;
 
-use crate::fields::{address_from, structured_from, StructuredFields};
+use crate::fields::{address_from, structured_from, transport_from, StructuredFields};
 use crate::py_cache::Cache;
 use crate::py_records::{recorded_from, Records};
 use crate::py_upstreams::{servers_from, set_from, ServerFields, SetFields};
-use crate::shared::{SharedFlow, ThreadCounts};
+use crate::shared_flow::{SharedFlow, ThreadCounts};
 
 /// Units of the TCP keepalive in a second (RFC 7828 §3.1).
 const KEEPALIVE_UNITS_PER_S: f64 = 10.0;
@@ -170,9 +170,7 @@ impl Core {
         transport: u8,
         now: f64,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
-        let transport = Transport::by_number(transport)
-            .ok_or_else(|| PyValueError::new_err("no transport has this number"))?;
-        let peer = self.shared_flow.flow.peer(address_from(address)?, transport);
+        let peer = self.shared_flow.flow.peer(address_from(address)?, transport_from(transport)?);
         let policy = self.shared_flow.flow.policy();
         let nothing = || PyBytes::new(py, b"");
         let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };

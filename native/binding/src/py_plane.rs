@@ -12,16 +12,22 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use resolver_core::flow::DatagramRoute;
+use resolver_core::flow::{ConnectionBounds, Route, Transport};
 
-use crate::fields::{handover_fields, packed, question_from, route_field, waiters_fields, QuestionFields};
+use crate::fields::{
+    handover_fields, packed, question_from, route_field, transport_from, waiters_fields, QuestionFields,
+};
+use crate::mailbox::{Command, Mailbox, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::py_core::Core;
 use crate::ring::thread_of;
 use crate::ring::{Event, Ring, WorkerEvent};
-use crate::shared::{
-    Command, Mailbox, Shared, SharedFlow, UpstreamReport, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING,
-};
-use crate::sys::{ListenSocket, SendQueue};
+use crate::shared::Shared;
+use crate::shared_flow::{SharedFlow, UpstreamReport};
+use crate::stream_state::{StreamAnswer, StreamBounds, StreamMailbox, StreamThread, Streams};
+use crate::streams;
+use crate::sys::{duplicate, ListenSocket, SendQueue};
+use crate::tls::TlsServer;
+use crate::tls_counts::TlsCounts;
 use crate::udp_socket::SourcePorts;
 use crate::worker;
 
@@ -46,12 +52,17 @@ pub struct Plane {
 
 type SocketFields = (i32, bool, bool);
 
+/// Number of the transport, and descriptor.
+type StreamFields = (u8, i32);
+
 #[pymethods]
 impl Plane {
     #[new]
     #[pyo3(signature = (core, sockets, *, sockets_per_upstream=1024, sockets_max=16_384,
                         usable_ports=Vec::new(), events_max=8192, memo_octets=8_388_608,
-                        record_octets=16_777_216))]
+                        record_octets=16_777_216, streams=Vec::new(), stream_memo_octets=4_194_304,
+                        connections_max=1000, connections_per_client_max=100, held_octets_max=33_554_432,
+                        idle_s=10.0, handshakes_per_s_max=1000, handshakes_per_client_max=100))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         core: &Core,
@@ -62,6 +73,14 @@ impl Plane {
         events_max: usize,
         memo_octets: usize,
         record_octets: usize,
+        streams: Vec<Vec<StreamFields>>,
+        stream_memo_octets: usize,
+        connections_max: usize,
+        connections_per_client_max: usize,
+        held_octets_max: usize,
+        idle_s: f64,
+        handshakes_per_s_max: u32,
+        handshakes_per_client_max: u32,
     ) -> PyResult<Plane> {
         let shared_flow = Arc::clone(&core.shared_flow);
         let (mut listening, mut workers) = (Vec::new(), Vec::new());
@@ -74,19 +93,39 @@ impl Plane {
         if listening.len() > THREADS_MAX || events_max == 0 {
             return Err(PyValueError::new_err("at most 256 sockets, and room for at least one event"));
         }
-        let threads = listening.len().max(1);
+        let bounds = StreamBounds {
+            connections: ConnectionBounds {
+                connections_max: connections_max.max(1),
+                per_client_max: connections_per_client_max.max(1),
+                held_octets_max: held_octets_max.max(1),
+            },
+            idle_s,
+            handshakes_per_s_max,
+            handshakes_per_client_max,
+            memo_octets: stream_memo_octets / streams.len().max(1),
+        };
+        let threads = (listening.len() + streams.len()).max(1);
+        let record_octets = record_octets / threads;
+        let streams = streams
+            .iter()
+            .map(|sockets| stream_thread(&shared_flow, sockets, record_octets))
+            .collect::<PyResult<Vec<_>>>()?;
+        let udp_threads = listening.len().max(1);
         let shared = Shared {
             ring: Ring::new(events_max)?,
             mailboxes: listening
                 .iter()
-                .map(|_| Mailbox::new(&shared_flow, record_octets / threads))
+                .map(|_| Mailbox::new(&shared_flow, record_octets))
                 .collect::<std::io::Result<_>>()?,
             sockets: listening,
             workers,
             down: Mutex::new(vec![0; sockets.len()]),
             sockets_per_upstream: sockets_per_upstream.max(1),
             source_ports: Arc::new(SourcePorts::new(usable_ports, sockets_max)),
-            memo_octets: memo_octets / threads,
+            memo_octets: memo_octets / udp_threads,
+            streams: Streams::new(streams, bounds),
+            tls: TlsServer::new().map_err(PyOSError::new_err)?,
+            tls_counts: TlsCounts::default(),
             shared_flow: Arc::clone(&shared_flow),
         };
         let running = Running { shared: Arc::new(shared), threads: Vec::new(), send_queue: SendQueue::new() };
@@ -101,11 +140,18 @@ impl Plane {
                 return Err(PyRuntimeError::new_err("the plane was started before"));
             }
             let (named, names_taken) = mpsc::channel();
-            for number in 0..shared.sockets.len() {
+            let udp =
+                (0..shared.sockets.len()).map(|number| (format!("dns-udp-{number}"), number, Kind::Udp));
+            let streams = 0..shared.streams.threads.len();
+            let streams = streams.map(|number| (format!("dns-stream-{number}"), number, Kind::Streams));
+            for (name, number, kind) in udp.chain(streams) {
                 let (shared, named) = (Arc::clone(shared), named.clone());
-                let thread = thread::Builder::new().name(format!("dns-udp-{number}")).spawn(move || {
+                let thread = thread::Builder::new().name(name).spawn(move || {
                     let _ = named.send(());
-                    worker::run(&shared, number as u16);
+                    match kind {
+                        Kind::Udp => worker::run(&shared, number as u16),
+                        Kind::Streams => streams::run(&shared, number as u16),
+                    }
                 });
                 match thread {
                     Ok(thread) => threads.push(thread),
@@ -125,6 +171,18 @@ impl Plane {
 
     fn stop_reading(&self) {
         self.each_mailbox(|mailbox| mailbox.signal(SIGNAL_STOP_READING));
+        if let Some(shared) = self.shared() {
+            let threads = &shared.streams.threads;
+            threads.iter().for_each(|thread| thread.letters.mailbox.signal(SIGNAL_STOP_READING));
+        }
+    }
+
+    fn set_certificates(&self, py: Python<'_>, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<()> {
+        let shared = self.shared().ok_or_else(closed)?;
+        py.detach(|| {
+            let set = || shared.tls.set_certificates(&pairs).map_err(PyValueError::new_err);
+            self.shared_flow.guard.call_or_raise(set)
+        })
     }
 
     fn hand_over_all(&self) {
@@ -156,18 +214,21 @@ impl Plane {
             match notice {
                 WorkerEvent::Down(worker) => events.append(("down", worker))?,
                 WorkerEvent::Up(worker) => events.append(("up", worker))?,
+                WorkerEvent::StreamDown(thread) => events.append(("stream_down", thread))?,
+                WorkerEvent::StreamUp(thread) => events.append(("stream_up", thread))?,
             }
         }
         for event in drained {
             match event {
-                Event::Query { octets, address, route } => events.append((
+                Event::Query { octets, peer, route } => events.append((
                     "query",
                     PyBytes::new(py, &octets),
-                    packed(py, address),
+                    packed(py, peer.address),
                     route_field(py, &route)?,
+                    peer.transport as u8,
                 ))?,
                 Event::Handover(handover) => {
-                    events.append(("handover", handover_fields(py, &handover)?))?;
+                    events.append(("handover", handover_fields(py, &handover, route_field)?))?;
                 }
                 Event::Late { ticket, octets } => {
                     events.append(("late", ticket, PyBytes::new(py, &octets)))?;
@@ -181,11 +242,18 @@ impl Plane {
     }
 
     fn send(&self, route: &[u8], octets: &[u8]) -> PyResult<bool> {
-        let route = DatagramRoute::from_octets(route)
-            .ok_or_else(|| PyValueError::new_err("no route of this plane"))?;
+        let route = route_from(route)?;
         let send = || {
             let mut running = self.running.lock();
             let Some(Running { shared, send_queue, .. }) = running.as_mut() else { return Ok(false) };
+            let route = match route {
+                Route::Datagram(route) => route,
+                Route::Stream(route) => {
+                    shared.streams.put(route, StreamAnswer::Message(octets.into()));
+                    shared.streams.ring(route.thread);
+                    return Ok(true);
+                }
+            };
             let thread = usize::from(route.thread);
             let Some(socket) = shared.sockets.get(thread) else {
                 return Err(PyValueError::new_err("no route of this plane"));
@@ -200,13 +268,26 @@ impl Plane {
         self.shared_flow.guard.call(|| Ok(false), send)
     }
 
+    #[pyo3(signature = (route, *, close=true))]
+    fn drop(&self, route: &[u8], close: bool) -> PyResult<()> {
+        let route = route_from(route)?;
+        let drop = || {
+            if let (Some(shared), Route::Stream(route)) = (self.shared(), route) {
+                shared.streams.put(route, StreamAnswer::Nothing { close });
+                shared.streams.ring(route.thread);
+            }
+        };
+        self.shared_flow.guard.call(|| (), drop);
+        Ok(())
+    }
+
     fn claim<'py>(
         &self,
         py: Python<'py>,
         question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let waiters = self.shared_flow.claim(question_from(&question)?);
-        waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
+        waiters.map(|waiters| waiters_fields(py, &waiters, route_field)).transpose()
     }
 
     fn release(&self, question: QuestionFields<'_>) -> PyResult<()> {
@@ -266,6 +347,14 @@ impl Plane {
         sums.iter().enumerate().filter(|(_, sum)| has_news(sum)).map(row).collect()
     }
 
+    fn connections(&self) -> (Vec<(&'static str, usize)>, usize) {
+        let Some(shared) = self.shared() else { return (Vec::new(), 0) };
+        let limits = &shared.streams.limits;
+        let open = |transport: &Transport| (transport.label(), limits.open_over(*transport));
+        let over = Transport::ALL.iter().filter(|transport| transport.is_stream()).map(open);
+        (over.collect(), limits.octets())
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = match self.shared() {
             Some(shared) => totals(&shared, &self.shared_flow),
@@ -285,6 +374,15 @@ impl Plane {
         if let Some(shared) = self.shared() {
             for (mailbox, _) in shared.mailboxes.iter().zip(&shared.workers).filter(|(_, &of)| of == worker) {
                 mailbox.signal(SIGNAL_PANIC);
+            }
+        }
+    }
+
+    /// The next query of this thread with streams panics (tests).
+    pub fn panic_stream_thread(&self, thread: usize) {
+        if let Some(shared) = self.shared() {
+            if let Some(thread) = shared.streams.threads.get(thread) {
+                thread.letters.mailbox.signal(SIGNAL_PANIC);
             }
         }
     }
@@ -313,6 +411,9 @@ fn stop(running: &mut Option<Running>) {
     for mailbox in &shared.mailboxes {
         mailbox.signal(SIGNAL_STOP);
     }
+    for thread in &shared.streams.threads {
+        thread.letters.mailbox.signal(SIGNAL_STOP);
+    }
     for thread in threads.drain(..) {
         thread.thread().unpark();
         // A thread that died has reported it; its end is all that matters here.
@@ -322,9 +423,12 @@ fn stop(running: &mut Option<Running>) {
 
 fn totals(shared: &Shared, shared_flow: &SharedFlow) -> BTreeMap<&'static str, u64> {
     let mut totals = BTreeMap::new();
-    for (name, count) in shared.mailboxes.iter().flat_map(|mailbox| mailbox.counters.named()) {
+    let of_streams = shared.streams.threads.iter().map(|thread| &thread.letters.mailbox);
+    let mailboxes = shared.mailboxes.iter().chain(of_streams);
+    for (name, count) in mailboxes.flat_map(|mailbox| mailbox.counters.named()) {
         *totals.entry(name).or_default() += count;
     }
+    totals.extend(shared.streams.drops());
     let counts = &shared_flow.flow.counts;
     for (name, count) in
         [("asked", &counts.asked), ("coalesced", &counts.coalesced), ("overloads", &counts.overloads)]
@@ -333,6 +437,35 @@ fn totals(shared: &Shared, shared_flow: &SharedFlow) -> BTreeMap<&'static str, u
     }
     *totals.entry("panics").or_default() += shared_flow.guard.panics.load(Ordering::Relaxed);
     totals
+}
+
+/// What a thread works at.
+enum Kind {
+    Udp,
+    Streams,
+}
+
+/// A thread for the streams of these listening sockets.
+fn stream_thread(
+    shared_flow: &SharedFlow,
+    sockets: &[StreamFields],
+    record_octets: usize,
+) -> PyResult<StreamThread> {
+    let socket = |&(transport, fd): &StreamFields| {
+        let transport = transport_from(transport)?;
+        if !matches!(transport, Transport::Tcp | Transport::Tls) {
+            return Err(PyValueError::new_err("a stream is TCP's or TLS's"));
+        }
+        Ok((transport, duplicate(fd)?))
+    };
+    Ok(StreamThread {
+        letters: StreamMailbox::new(shared_flow, record_octets)?,
+        sockets: sockets.iter().map(socket).collect::<PyResult<_>>()?,
+    })
+}
+
+fn route_from(octets: &[u8]) -> PyResult<Route> {
+    Route::from_octets(octets).ok_or_else(|| PyValueError::new_err("no route of this plane"))
 }
 
 fn closed() -> PyErr {

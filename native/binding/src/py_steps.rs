@@ -14,13 +14,15 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
     AskOutcome, Attempt, BatchContext, FlightKey, Incoming, Memo, ReplySink, ResponseContext, ResponseResult,
-    Route, Transport, Waiter, WaiterReply,
+    Route, StreamRoute, Waiter, WaiterReply,
 };
 
-use crate::fields::{address_from, handover_fields, question_from, waiters_fields, QuestionFields};
+use crate::fields::{
+    address_from, handover_fields, question_from, transport_from, waiters_fields, QuestionFields,
+};
 use crate::py_core::{word_of, Core};
 use crate::ring::{Handover, HandoverReason};
-use crate::shared::{SharedFlow, ThreadCounts};
+use crate::shared_flow::{SharedFlow, ThreadCounts};
 
 /// Octets of the memo that stands in front: enough for a test.
 const MEMO_OCTETS: usize = 1 << 20;
@@ -44,6 +46,12 @@ pub struct Steps {
     shared_flow: Arc<SharedFlow>,
     counts: Arc<Mutex<ThreadCounts>>,
     own: Mutex<Own>,
+}
+
+/// A client's token, which it was given for a way back.
+fn token_field<'py>(py: Python<'py>, route: &Route) -> PyResult<Bound<'py, PyAny>> {
+    let Route::Stream(route) = route else { return Err(PyValueError::new_err("no token")) };
+    Ok(route.number().into_pyobject(py)?.into_any())
 }
 
 /// Answers of a batch.
@@ -87,18 +95,23 @@ impl Steps {
         Ok(Steps { counts: shared_flow.new_counts(RECORD_OCTETS), shared_flow, own: Mutex::new(own) })
     }
 
+    #[pyo3(signature = (queries, now, *, transport=0))]
     fn answer_batch<'py>(
         &self,
         py: Python<'py>,
         queries: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
         now: f64,
+        transport: u8,
     ) -> PyResult<Vec<(u8, Bound<'py, PyBytes>)>> {
         let incoming = |(octets, address): &(Bound<'py, PyBytes>, Bound<'py, PyBytes>)| {
             Ok((octets.as_bytes().to_vec(), address_from(address.as_bytes())?))
         };
         let queries: Vec<(Vec<u8>, IpAddr)> = queries.iter().map(incoming).collect::<PyResult<_>>()?;
-        let batch: Vec<Incoming> =
-            queries.iter().map(|(octets, address)| Incoming { octets, address: *address }).collect();
+        let transport = transport_from(transport)?;
+        let batch: Vec<Incoming> = queries
+            .iter()
+            .map(|(octets, address)| Incoming { octets, address: *address, transport })
+            .collect();
         let count = batch.len();
         let mut rows = Rows { room: Vec::new(), words: vec![4; count], messages: vec![Vec::new(); count] };
         let policy = self.shared_flow.flow.policy();
@@ -121,6 +134,7 @@ impl Steps {
         Ok(outcomes.map(|(word, message)| (word, PyBytes::new(py, message))).collect())
     }
 
+    #[pyo3(signature = (octets, address, now, token, *, transport=0))]
     fn ask<'py>(
         &self,
         py: Python<'py>,
@@ -128,13 +142,14 @@ impl Steps {
         address: &[u8],
         now: f64,
         token: u64,
+        transport: u8,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let peer = self.shared_flow.flow.peer(address_from(address)?, Transport::Udp);
+        let peer = self.shared_flow.flow.peer(address_from(address)?, transport_from(transport)?);
         let policy = self.shared_flow.flow.policy();
         let Some(policy) = policy.as_deref() else { return Ok(("punt",).into_pyobject(py)?.into_any()) };
         let Own { entropy, out, attempts, next, .. } = &mut *self.own.lock();
         let tallies = &mut self.counts.lock().tallies;
-        let route = Route::Stream { connection: token };
+        let route = Route::Stream(StreamRoute::numbered(token));
         let asked = self.shared_flow.flow.ask(policy, octets, &peer, &route, now, entropy, out, tallies);
         tallies.settle(0.0);
         Ok(match asked {
@@ -168,7 +183,8 @@ impl Steps {
         let mut counts = self.counts.lock();
         let context = ResponseContext { policy, now, out: &mut own.out, tallies: &mut counts.tallies };
         let each = |waiter: &Waiter, finished: WaiterReply| {
-            let Route::Stream { connection: token } = waiter.route else { return };
+            let Route::Stream(route) = waiter.route else { return };
+            let token = route.number();
             match finished {
                 WaiterReply::Reply(reply) => answers.push((token, Some(PyBytes::new(py, reply)))),
                 WaiterReply::Drop => answers.push((token, None)),
@@ -182,7 +198,7 @@ impl Steps {
             }
             ResponseResult::HandOver => {
                 let handover = self.hand_over(own, attempt, HandoverReason::Reply, Some(octets.into()))?;
-                let fields = handover_fields(py, &handover)?;
+                let fields = handover_fields(py, &handover, token_field)?;
                 Ok(("handover", fields).into_pyobject(py)?.into_any())
             }
         }
@@ -195,7 +211,7 @@ impl Steps {
             return Err(PyValueError::new_err("the attempt is not due yet"));
         }
         let handover = self.hand_over(own, attempt, HandoverReason::Timeout, None)?;
-        handover_fields(py, &handover)
+        handover_fields(py, &handover, token_field)
     }
 
     fn claim<'py>(
@@ -204,7 +220,7 @@ impl Steps {
         question: QuestionFields<'py>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let waiters = self.shared_flow.claim(question_from(&question)?);
-        waiters.map(|waiters| waiters_fields(py, &waiters)).transpose()
+        waiters.map(|waiters| waiters_fields(py, &waiters, token_field)).transpose()
     }
 
     fn release(&self, question: QuestionFields<'_>) -> PyResult<()> {

@@ -18,6 +18,7 @@ pub fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     py_policy::register(&module)?;
     module.add_function(wrap_pyfunction!(panic_next, &module)?)?;
     module.add_function(wrap_pyfunction!(panic_worker, &module)?)?;
+    module.add_function(wrap_pyfunction!(panic_stream_thread, &module)?)?;
     parent.setattr("testing", module)
 }
 
@@ -25,6 +26,12 @@ pub fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn panic_next(cache: &Cache) {
     cache.guard.panic_next();
+}
+
+/// See the stub file.
+#[pyfunction]
+fn panic_stream_thread(plane: &Plane, thread: usize) {
+    plane.panic_stream_thread(thread);
 }
 
 /// See the stub file.

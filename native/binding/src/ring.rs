@@ -5,12 +5,11 @@
 //! only when Python was not woken yet, so a storm of events costs one system call per `drain`.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
-use resolver_core::flow::{Attempt, Route, Waiter};
+use resolver_core::flow::{Attempt, Peer, Route, Waiter};
 
 use crate::counters::{add, Counters};
 use crate::epoll::EventFd;
@@ -109,10 +108,10 @@ pub struct Handover {
 pub enum Event {
     /// Answer this query.
     Query {
-        /// The whole datagram, as it came.
+        /// The whole message, as it came.
         octets: Box<[u8]>,
-        /// The client's.
-        address: IpAddr,
+        /// Who asks.
+        peer: Peer,
         /// The way back.
         route: Box<Route>,
     },
@@ -154,6 +153,10 @@ pub enum WorkerEvent {
     Down(u16),
     /// It does again.
     Up(u16),
+    /// Nobody accepts connections on the sockets of this thread with streams for a while.
+    StreamDown(u16),
+    /// It does again.
+    StreamUp(u16),
 }
 
 /// The ring.
@@ -183,8 +186,8 @@ impl Ring {
     }
 
     /// Let Python answer a query; whether there is room for it.
-    pub fn punt(&self, counters: &Counters, octets: &[u8], address: IpAddr, route: Route) -> bool {
-        let event = Event::Query { octets: octets.into(), address, route: Box::new(route) };
+    pub fn punt(&self, counters: &Counters, octets: &[u8], peer: Peer, route: Route) -> bool {
+        let event = Event::Query { octets: octets.into(), peer, route: Box::new(route) };
         let is_pushed = self.push(event).is_ok();
         if is_pushed {
             add(&counters.punts, 1);

@@ -46,6 +46,14 @@ impl<T> Slab<T> {
         self.places.len() - self.free.len()
     }
 
+    /// The handle that what is put next will have.
+    pub fn next_handle(&self) -> Handle {
+        match self.free.last() {
+            Some(&place) => Handle { place, time: self.places[place as usize].time },
+            None => Handle { place: self.places.len() as u32, time: 0 },
+        }
+    }
+
     /// Keep `thing`.
     pub fn put(&mut self, thing: T) -> Handle {
         if let Some(place) = self.free.pop() {
@@ -92,10 +100,14 @@ mod tests {
     #[test]
     fn a_handle_of_another_time_finds_nothing() {
         let mut slab = Slab::new();
+        let expected = slab.next_handle();
         let first = slab.put("a");
+        assert_eq!(first, expected);
         assert_eq!(slab.get(first), Some(&"a"));
         assert_eq!(slab.take(first), Some("a"));
+        let expected = slab.next_handle();
         let second = slab.put("b");
+        assert_eq!(second, expected);
         assert_ne!(first, second);
         assert!(slab.get(first).is_none() && slab.get_mut(first).is_none());
         assert!(slab.take(first).is_none());

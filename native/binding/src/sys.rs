@@ -11,7 +11,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use resolver_core::flow::{DatagramRoute, Incoming, ReplySink, CONTROL_OCTETS, SOCKET_NAME_OCTETS};
+use resolver_core::flow::{
+    DatagramRoute, Incoming, ReplySink, Transport, CONTROL_OCTETS, SOCKET_NAME_OCTETS,
+};
 
 /// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
 pub const BATCH_MAX: usize = 64;
@@ -72,6 +74,15 @@ pub fn run_promptly() {
     }
 }
 
+/// A second descriptor for Python's `fd`.  Fails when there is no such descriptor, or no room.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: borrowed for this one call only; a number that is no descriptor fails with EBADF.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
+}
+
 /// A listening socket, as the plane sees it.
 pub struct ListenSocket {
     fd: OwnedFd,
@@ -84,12 +95,7 @@ pub struct ListenSocket {
 impl ListenSocket {
     /// A second descriptor for Python's socket `fd`.  Fails when there is no such descriptor, or no room.
     pub fn duplicate(fd: RawFd, is_ipv6: bool, with_control: bool) -> io::Result<ListenSocket> {
-        if fd < 0 {
-            return Err(io::Error::from_raw_os_error(libc::EBADF));
-        }
-        // SAFETY: borrowed for this one call only; a number that is no descriptor fails with EBADF.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
-        Ok(ListenSocket { fd, is_ipv6, with_control })
+        Ok(ListenSocket { fd: duplicate(fd)?, is_ipv6, with_control })
     }
 
     /// Let `Batch::receive` wait in the kernel, at most `patience`.
@@ -264,7 +270,7 @@ impl Batch {
             .map(|slot| {
                 let length = (receive[slot].msg_len as usize).min(RECEIVE_OCTETS_MAX);
                 let octets = &octets[slot * STRIDE..slot * STRIDE + length];
-                Incoming { octets, address: address_in(&names[slot].0) }
+                Incoming { octets, address: address_in(&names[slot].0), transport: Transport::Udp }
             })
             .collect();
         (queries, Rows { controls, receive, replies, send_parts, send, filled })

@@ -62,8 +62,9 @@ fn clients_count_under_the_keys_that_the_vectors_say() {
 
 #[test]
 fn the_transports_are_those_of_the_vectors() {
-    let expected: Vec<(u8, String, bool)> = load("transports.yaml");
-    let found = Transport::ALL.map(|one| (one as u8, one.label().to_owned(), one.is_stream()));
+    let expected: Vec<(u8, String, bool, bool)> = load("transports.yaml");
+    let row = |one: Transport| (one as u8, one.label().to_owned(), one.is_stream(), one.has_keepalive());
+    let found = Transport::ALL.map(row);
     assert_eq!(found.to_vec(), expected);
     assert!(Transport::ALL.iter().all(|&one| Transport::by_number(one as u8) == Some(one)));
     assert_eq!(Transport::by_number(Transport::ALL.len() as u8), None);

@@ -4,7 +4,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use resolver_core::flow::{AskOutcome, Route, Waiter};
+use resolver_core::flow::{AskOutcome, Waiter, WaiterReply};
 
 use super::state::{LoopContext, Owner, UpstreamQueries};
 use crate::counters::add;
@@ -96,12 +96,11 @@ impl UpstreamQueries<'_> {
             if refused.is_err() {
                 self.count_panic();
             }
-            match (refused, &waiter.route) {
-                (Ok(Some(AskOutcome::Reply)), Route::Datagram(route)) => {
-                    turn.counts.tallies.settle(turn.now - waiter.asked_at);
-                    self.late_answers.put(waiter, route, &self.out, turn.now);
-                }
-                _ => add(&self.counters.ring_full, 1),
+            if let Ok(Some(AskOutcome::Reply)) = refused {
+                turn.counts.tallies.settle(turn.now - waiter.asked_at);
+                self.late_answers.finish(waiter, WaiterReply::Reply(&self.out), turn.now);
+            } else {
+                self.late_answers.lose(&waiter.route);
             }
         }
     }

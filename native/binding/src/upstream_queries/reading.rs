@@ -6,7 +6,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use resolver_core::flow::{ResponseContext, ResponseResult, Route, Waiter, WaiterReply};
+use resolver_core::flow::{ResponseContext, ResponseResult, Waiter, WaiterReply};
 
 use super::sending::reason_of;
 use super::state::{LoopContext, Owner, Place, UpstreamQueries};
@@ -164,21 +164,8 @@ impl UpstreamQueries<'_> {
             let octets = octets.into();
             return self.hand_over(owner, HandoverReason::Reply, Some(octets), turn);
         };
-        let (shared, counters, now) = (self.shared, self.counters, turn.now);
-        let late_answers = &mut self.late_answers;
-        let each = |waiter: &Waiter, finished: WaiterReply| match finished {
-            WaiterReply::Reply(reply) => match &waiter.route {
-                Route::Datagram(route) => late_answers.put(waiter, route, reply, now),
-                // Python holds the streams, and their questions too: none waits here.
-                Route::Stream { .. } => add(&counters.send_failed, 1),
-            },
-            WaiterReply::Drop => {}
-            WaiterReply::Punt => {
-                if !shared.ring.punt(counters, &waiter.octets, waiter.peer.address, waiter.route) {
-                    add(&counters.ring_full, 1);
-                }
-            }
-        };
+        let (late_answers, now) = (&mut self.late_answers, turn.now);
+        let each = |waiter: &Waiter, reply: WaiterReply| late_answers.finish(waiter, reply, now);
         let context =
             ResponseContext { policy, now: turn.now, out: &mut self.out, tallies: &mut turn.counts.tallies };
         // A panic costs one question.

@@ -11,7 +11,8 @@ use crate::counters::{add, Counters};
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
 use crate::ring::ticket_of;
-use crate::shared::{Shared, ThreadCounts};
+use crate::shared::Shared;
+use crate::shared_flow::ThreadCounts;
 use crate::slab::{Handle, Slab};
 use crate::timers::Timers;
 use crate::udp_pool::{UdpPools, RECEIVE_OCTETS};
@@ -117,6 +118,11 @@ impl<'s> UpstreamQueries<'s> {
 
     pub(super) fn flow(&self) -> &'s Flow {
         &self.shared.shared_flow.flow
+    }
+
+    /// The way of answers to clients that waited.
+    pub fn late_answers(&mut self) -> &mut LateAnswers<'s> {
+        &mut self.late_answers
     }
 
     /// Numbers for a question.

@@ -10,16 +10,21 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Carrier, Clients, DatagramRoute, First, Flow, FlowConfig, LetterCase, Route,
-    Tallies, Transport, UpstreamSet, UpstreamView, Waiter,
+    AskOutcome, Attempt, Carrier, Clients, ConnectionBounds, DatagramRoute, First, Flow, FlowConfig,
+    LetterCase, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
 use crate::late_answers::LateAnswers;
+use crate::mailbox::{Command, Mailbox};
 use crate::ring::{Event, Handover, HandoverReason, Ring};
-use crate::shared::{Command, Mailbox, Shared, SharedFlow, ThreadCounts};
+use crate::shared::Shared;
+use crate::shared_flow::{SharedFlow, ThreadCounts};
+use crate::stream_state::{StreamBounds, Streams};
+use crate::tls::TlsServer;
+use crate::tls_counts::TlsCounts;
 use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 use crate::upstream_server::UpstreamServer;
@@ -27,6 +32,13 @@ use crate::upstream_server::UpstreamServer;
 const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
 const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
 const NOW: f64 = 1.0;
+const NO_STREAMS: StreamBounds = StreamBounds {
+    connections: ConnectionBounds { connections_max: 1, per_client_max: 1, held_octets_max: 1 },
+    idle_s: 1.0,
+    handshakes_per_s_max: 1,
+    handshakes_per_client_max: 1,
+    memo_octets: 0,
+};
 /// When an attempt made now is thought too slow.
 const DUE: f64 = NOW + 0.42;
 
@@ -76,6 +88,9 @@ impl Rig {
             sockets_per_upstream: 4,
             source_ports: Arc::new(SourcePorts::new((1024..=65_535).collect(), 64)),
             memo_octets: 0,
+            streams: Streams::new(Vec::new(), NO_STREAMS),
+            tls: TlsServer::new().unwrap(),
+            tls_counts: TlsCounts::default(),
             shared_flow,
         };
         Rig { shared, upstream }
@@ -86,7 +101,8 @@ impl Rig {
     }
 
     fn ask(&self) -> AskOutcome {
-        let (route, mut out, mut tallies) = (Route::Stream { connection: 1 }, Vec::new(), Tallies::default());
+        let (route, mut out, mut tallies) =
+            (Route::Stream(StreamRoute::numbered(1)), Vec::new(), Tallies::default());
         let (flow, mut entropy) = (&self.shared.shared_flow.flow, Entropy::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
@@ -254,7 +270,7 @@ fn the_answers_of_one_crowd_leave_tick_by_tick_and_not_in_one_pulse() {
     let left = || counters.send_failed.load(Ordering::Relaxed);
     let mut answers = LateAnswers::new(&rig.shared, counters);
     for _ in 0..4000 {
-        answers.put(&waiter, &route, b"answer", NOW + 1.0);
+        answers.finish(&waiter, WaiterReply::Reply(b"answer"), NOW + 1.0);
     }
     answers.send();
     assert_eq!(left(), 50);

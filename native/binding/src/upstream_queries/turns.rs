@@ -6,8 +6,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::state::{InFlight, LoopContext, Owner, UpstreamQueries};
 use crate::counters::add;
+use crate::mailbox::Command;
 use crate::ring::{attempt_of, HandoverReason};
-use crate::shared::Command;
 use crate::slab::Handle;
 
 /// A timer may fire this much early, by rounding.
@@ -54,8 +54,9 @@ impl UpstreamQueries<'_> {
             Command::HandOverAll => {
                 for owner in self.in_flight.handles() {
                     let left = self.try_to_hand_over(owner, HandoverReason::Recalled, None, now);
-                    add(&self.counters.ring_full, left.len() as u64);
+                    left.iter().for_each(|waiter| self.late_answers.lose(&waiter.route));
                 }
+                self.send_answers();
             }
         }
     }
@@ -91,12 +92,13 @@ impl UpstreamQueries<'_> {
             }
             let part = || {
                 let left = self.try_to_lose(owner, HandoverReason::Abandoned, now);
-                add(&self.counters.ring_full, left.len() as u64);
+                left.iter().for_each(|waiter| self.late_answers.lose(&waiter.route));
                 self.release(owner);
             };
             if catch_unwind(AssertUnwindSafe(part)).is_err() {
                 self.count_panic(); // The others are handed over all the same.
             }
         }
+        self.late_answers.send();
     }
 }

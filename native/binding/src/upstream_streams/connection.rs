@@ -9,11 +9,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use resolver_core::wire::frames::{first_frame, Frame, LENGTH_OCTETS};
 use resolver_core::wire::query_options::keepalive_s;
 use rustls::client::ClientConnection;
 use rustls::{CertificateError, Error, HandshakeKind};
 
-use super::frames::{next_frame, put_query, Frame};
+use super::framing::put_query;
 use super::inbox::Inbox;
 use super::pipeline::{Belongs, Pipeline, Taken};
 use super::socket;
@@ -329,13 +330,13 @@ impl Connection {
     fn take_messages(&mut self, inbox: &mut Inbox, counters: &Counters, now: f64) -> Result<(), Failure> {
         let mut start = 0;
         loop {
-            let place = match next_frame(&inbox.plain, start) {
-                Frame::Whole(place) => place,
+            let message = match first_frame(inbox.plain.get(start..).unwrap_or_default()) {
+                Frame::Message(message) => message,
                 Frame::Part => break,
-                Frame::Broken => return Err(Failure::Stream),
+                Frame::TooShort => return Err(Failure::Stream),
             };
+            let place = start + LENGTH_OCTETS..start + LENGTH_OCTETS + message.len();
             start = place.end;
-            let message = inbox.plain.get(place.clone()).unwrap_or_default();
             let is_reply = match self.pipeline.answer(message, now) {
                 Belongs::To(Taken { owner, is_reply, is_first }) => {
                     if let Some(seconds) = keepalive_s(message).filter(|_| is_first && self.tls.is_some()) {

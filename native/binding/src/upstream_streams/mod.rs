@@ -5,10 +5,10 @@
 //! Theory (RFC 7766): many queries share a connection and are answered in any order, matched by ID.  All of a thread's
 //! connections sit in its own epoll set, handshakes included; what is to be sent in a turn leaves in one write for each
 //! connection.  `pipeline` and `pools` decide as `forwarding/pipeline.py` and `forwarding/stream.py` do, `connection`
-//! and `socket` have the descriptors, `frames` and `inbox` what comes.
+//! and `socket` have the descriptors, `framing` what leaves, `inbox` what comes.
 
 mod connection;
-mod frames;
+mod framing;
 mod inbox;
 mod pipeline;
 mod pools;

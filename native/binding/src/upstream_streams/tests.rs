@@ -219,7 +219,7 @@ fn what_is_no_answer_to_anything_asked_ends_the_connection_at_once() {
         octets[4] = 1;
         octets
     };
-    for (octets, heard) in [(answer(99), 0), (another(2), 1), (query(2), 1), (vec![0, 11, 0, 2], 0)] {
+    for (octets, heard) in [(answer(99), 0), (another(2), 1), (query(2), 1), (vec![0, 3, 0, 2, 1], 0)] {
         let mut play = Play::new();
         let (connection, mut upstream) = play.served(1);
         let (_, owner) = play.send(2);

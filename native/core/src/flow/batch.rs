@@ -25,6 +25,8 @@ pub struct Incoming<'b> {
     pub octets: &'b [u8],
     /// The client's.
     pub address: IpAddr,
+    /// How it came in.
+    pub transport: Transport,
 }
 
 /// Where the answers of a batch are written.
@@ -33,6 +35,10 @@ pub trait ReplySink {
     fn room(&mut self) -> &mut Vec<u8>;
     /// Take what was written there as the answer to query number `index` of the batch.
     fn put(&mut self, index: usize);
+    /// Whether query number `index` is to be left alone, because what was answered before leaves no room.
+    fn must_skip(&mut self, _index: usize) -> bool {
+        false
+    }
 }
 
 /// What a thread works with.
@@ -48,7 +54,7 @@ pub struct BatchContext<'d> {
 }
 
 impl Flow {
-    /// Answer a batch of datagrams; `rest` is called for those that got no answer here, by their number.
+    /// Answer a batch of queries; `rest` is called for those that got no answer here, by their number.
     ///
     /// Begins at `context.concluded`, which is kept up to date, so that whoever catches a panic knows where it was.
     pub fn answer_batch(
@@ -65,7 +71,7 @@ impl Flow {
             let abreast = &queries[first..queries.len().min(first + ABREAST)];
             // Each loop is short on purpose: see `policy::Probes`.  A name is looked up alike for every group.
             let mut trails: ArrayVec<Trail, ABREAST> =
-                abreast.iter().map(|query| memo.trail(query.octets)).collect();
+                abreast.iter().map(|query| memo.trail(query.octets, query.transport)).collect();
             trails.iter_mut().for_each(|trail| memo.sight(trail));
             let may_be_known: ArrayVec<bool, ABREAST> =
                 trails.iter().map(|&trail| memo.approach(trail)).collect();
@@ -91,8 +97,12 @@ impl Flow {
                     probes: &probes,
                     place: &places[index],
                 });
-                let peer = self.peer(query.address, Transport::Udp);
                 let index = *concluded;
+                if replies.must_skip(index) {
+                    *concluded += 1;
+                    continue;
+                }
+                let peer = self.peer(query.address, query.transport);
                 let mut single =
                     Single { flow: self, policy, peer: &peer, now, memo, tallies, replies, index };
                 let outcome = single.answer(query.octets, trail, prepared.as_ref());

@@ -92,8 +92,9 @@ pub fn client_key(address: IpAddr) -> ClientKey {
     }
 }
 
+/// Tokens, and when there were so many.
 #[derive(Clone, Copy)]
-struct Bucket {
+pub(super) struct Bucket {
     tokens: f64,
     seen_at: f64,
 }
@@ -169,7 +170,13 @@ impl Part {
 }
 
 impl Bucket {
-    fn takes(&mut self, rate_qps: f64, burst: f64, now: f64) -> bool {
+    /// One with so many tokens, whenever it is first used.
+    pub fn full(burst: f64) -> Bucket {
+        Bucket { tokens: burst.max(1.0), seen_at: f64::NEG_INFINITY }
+    }
+
+    /// Take one token, `rate_qps` of which come in a second, up to `burst`; false: there is none.
+    pub fn takes(&mut self, rate_qps: f64, burst: f64, now: f64) -> bool {
         let tokens = burst.min(self.tokens + (now - self.seen_at) * rate_qps);
         self.seen_at = now;
         let takes = tokens >= 1.0;

@@ -25,6 +25,7 @@ use crate::wire::question::Question;
 use crate::wire::response::accept_response;
 
 const CROWDED: &str = "too many clients wait for upstreams";
+const CLIENT_WAITS: &str = "too many queries of this client wait for upstreams";
 const OVERLOADED: &str = "too many questions in flight";
 
 /// One query to an upstream, sent or about to be.
@@ -141,6 +142,10 @@ impl Flow {
         match self.flights.shares.enter(peer.address, mark) {
             Entered::Yes => {}
             Entered::Repeat => return query_context.drop_asked(&query, Reason::Repeat),
+            // Over a stream it is told: who asks there does not ask again by himself.
+            Entered::Full if peer.transport.is_stream() => {
+                return query_context.refuse(&query, (dns::EDE_NETWORK_ERROR, CLIENT_WAITS), Source::Local);
+            }
             Entered::Full => return query_context.drop_asked(&query, Reason::ClientWaits),
         }
         let waiter = || Waiter { octets: octets.into(), peer: *peer, route: *route, asked_at: now, mark };
@@ -395,7 +400,7 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Recorded, Transport, UpstreamView};
+    use crate::flow::{Clients, FlowConfig, Recorded, StreamRoute, Transport, UpstreamView};
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use crate::records::ring;
@@ -446,7 +451,7 @@ mod tests {
 
     fn ask_counted(flow: &Flow, entropy: &mut Entropy, tallies: &mut Tallies) -> AskOutcome {
         let peer = flow.peer(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp);
-        let (route, mut out) = (Route::Stream { connection: 1 }, Vec::new());
+        let (route, mut out) = (Route::Stream(StreamRoute::numbered(1)), Vec::new());
         let policy = flow.policy();
         let policy = policy.as_deref().unwrap();
         flow.ask(policy, QUERY, &peer, &route, 1.0, entropy, &mut out, tallies)

@@ -267,7 +267,7 @@ impl Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::{Standing, Transport};
+    use crate::flow::{Standing, StreamRoute, Transport};
     use crate::policy::EVERYBODY;
     use std::net::{IpAddr, Ipv4Addr};
 
@@ -282,7 +282,7 @@ mod tests {
         Waiter {
             octets: Box::default(),
             peer,
-            route: Route::Stream { connection: 1 },
+            route: Route::Stream(StreamRoute::numbered(1)),
             asked_at: 0.0,
             mark: 0,
         }

@@ -1,6 +1,7 @@
 //! Whole answers by whole questions: the short cut in front of parsing, policy and cache, one per thread.
 //!
-//! Knows: octets in, octets out, until when they hold.  Does not know: why the answer is what it is.
+//! Knows: octets in over which transport, octets out, until when they hold.  Does not know: why the answer is what
+//! it is.
 //! Theory: a set of four slots per hash; a slot holds a query's octets after its ID and the answer's, side by
 //! side, so that a hit reads one place.  What is asked once is only noted in `seen`, so that a flood of names
 //! asked once pushes nothing out.  TTLs are brought up to date in place.  Nobody else reads a thread's memo,
@@ -11,6 +12,7 @@ use std::mem::size_of;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::peer::Transport;
 use crate::entropy::Entropy;
 use crate::wire::turning::Turning;
 
@@ -26,6 +28,9 @@ const SEEN_MAX: usize = 1 << 16;
 const SLOT_OCTETS: usize = size_of::<Slot>() + size_of::<Way>() + SEEN_PER_SLOT * size_of::<u16>();
 const SETS_MAX: usize = 1 << 13;
 const NOT_YET: u32 = u32::MAX;
+/// Bits of a key's mark that are its length: more than any key has that is kept.
+const LENGTH_BITS: u32 = 12;
+const _: () = assert!(ROOM_OCTETS < 1 << LENGTH_BITS && (Transport::ALL.len() << LENGTH_BITS) <= 1 << 16);
 /// Every so many uses an answer comes from the cache again, which so learns that it is in use.
 const REPEATS_MAX: u16 = 64;
 
@@ -38,7 +43,8 @@ struct Slot {
     older_at: f64,
     generation: u64,
     tally: u32,
-    key_octets: u16,
+    /// See `key_mark`.
+    key_mark: u16,
     answer_octets: u16,
     /// Uses since it was kept.
     repeats: u16,
@@ -64,6 +70,14 @@ struct Way {
 pub(super) struct Trail {
     hash: u64,
     slot: u32,
+    transport: Transport,
+}
+
+/// The length of a key and its transport, since an answer over one may be too long for another and is counted as
+/// its own: compared at once, so that the second costs nothing.
+#[inline(always)]
+fn key_mark(key: &[u8], transport: Transport) -> usize {
+    key.len() | (transport as usize) << LENGTH_BITS
 }
 
 /// An answer remembered, and its number in the thread's tallies.
@@ -132,8 +146,9 @@ impl Memo {
 
     /// Begin to look for a query (whole, ID included).
     #[inline]
-    pub(super) fn trail(&self, octets: &[u8]) -> Trail {
-        Trail { hash: xxh3_64_with_seed(octets.get(2..).unwrap_or(&[]), self.seed), slot: NOT_YET }
+    pub(super) fn trail(&self, octets: &[u8], transport: Transport) -> Trail {
+        let seed = self.seed.wrapping_add(transport as u64);
+        Trail { hash: xxh3_64_with_seed(octets.get(2..).unwrap_or(&[]), seed), slot: NOT_YET, transport }
     }
 
     /// The second step: find the slot where its answer may be.
@@ -168,8 +183,12 @@ impl Memo {
         if now >= slot.good_until || slot.generation != generation || slot.repeats >= REPEATS_MAX {
             return None;
         }
-        let (key, rest) = slot.room.split_at_mut_checked(usize::from(slot.key_octets))?;
-        if octets.get(2..) != Some(&*key) {
+        let wanted = octets.get(2..)?;
+        if key_mark(wanted, trail.transport) != usize::from(slot.key_mark) {
+            return None;
+        }
+        let (key, rest) = slot.room.split_at_mut_checked(wanted.len())?;
+        if wanted != &*key {
             return None;
         }
         let tail = rest.get_mut(..usize::from(slot.answer_octets))?;
@@ -199,7 +218,7 @@ impl Memo {
         slot.older_at = keeping.older_at;
         slot.generation = keeping.generation;
         slot.tally = keeping.tally;
-        slot.key_octets = key.len() as u16;
+        slot.key_mark = key_mark(key, trail.transport) as u16;
         slot.answer_octets = tail.len() as u16;
         slot.repeats = 0;
         slot.ttl_offsets = [0; TTLS_MAX];
@@ -247,7 +266,7 @@ impl Memo {
                 older_at: 0.0,
                 generation: 0,
                 tally: 0,
-                key_octets: 0,
+                key_mark: 0,
                 answer_octets: 0,
                 repeats: 0,
                 ttl_offsets: [0; TTLS_MAX],
@@ -285,7 +304,11 @@ mod tests {
     }
 
     fn trail_of(memo: &Memo, octets: &[u8]) -> Trail {
-        let mut trail = memo.trail(octets);
+        trail_over(memo, octets, Transport::Udp)
+    }
+
+    fn trail_over(memo: &Memo, octets: &[u8], transport: Transport) -> Trail {
+        let mut trail = memo.trail(octets, transport);
         memo.sight(&mut trail);
         trail
     }
@@ -322,6 +345,37 @@ mod tests {
         let mut other_id = query(1);
         other_id[0] = 0;
         assert_eq!(found(&mut memo, &other_id, 1, 5.0), Some(b"answer".to_vec()));
+    }
+
+    #[test]
+    fn an_answer_over_one_transport_is_none_over_another() {
+        let mut memo = memo_of(1 << 20);
+        let answer = |transport: Transport| [b"ID", transport.label().as_bytes()].concat();
+        for transport in Transport::ALL.into_iter().chain(Transport::ALL) {
+            let keeping = Keeping {
+                generation: 1,
+                good_until: 10.0,
+                older_at: f64::INFINITY,
+                ttl_offsets: &[],
+                turning: Turning::default(),
+                tally: transport as u32,
+            };
+            let trail = trail_over(&memo, &query(1), transport);
+            memo.remember(trail, &query(1), &answer(transport), keeping);
+        }
+        for transport in Transport::ALL {
+            let trail = trail_over(&memo, &query(1), transport);
+            let known = memo.find(trail, &query(1), 1, 5.0).unwrap();
+            assert_eq!((known.tail, known.tally), (transport.label().as_bytes(), transport as u32));
+            // Whatever the hash says, the mark tells them apart.
+            let others = Transport::ALL.into_iter().filter(|&other| other != transport);
+            for transport in others {
+                assert!(memo.find(Trail { transport, ..trail }, &query(1), 1, 5.0).is_none());
+            }
+            // A query longer than any key has a mark of its own.
+            let long = vec![0; 2 + query(1).len() - 2 + (1 << LENGTH_BITS)];
+            assert!(memo.find(trail, &long, 1, 5.0).is_none());
+        }
     }
 
     #[test]

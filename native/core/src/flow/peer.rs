@@ -46,6 +46,13 @@ impl Transport {
     pub fn is_stream(self) -> bool {
         self != Transport::Udp
     }
+
+    /// Whether its clients may ask how long a quiet connection is kept (RFC 7828): HTTP and QUIC have words of their
+    /// own for that (RFC 9250 §5.5.2).
+    #[inline]
+    pub fn has_keepalive(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
 }
 
 /// Who asks, over what.

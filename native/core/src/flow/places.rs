@@ -29,7 +29,7 @@ impl Flow {
     pub(super) fn mark_of(&self, key: &FlightKey, octets: &[u8], route: &Route) -> u64 {
         match route {
             Route::Datagram(route) => self.flights.shares.mark((key, octets.get(..2), route)),
-            Route::Stream { .. } => self.flights.shares.own_mark(),
+            Route::Stream(_) => self.flights.shares.own_mark(),
         }
     }
 

@@ -121,7 +121,7 @@ impl QueryContext<'_> {
         let units = self.flow.config.keepalive_units.to_be_bytes();
         let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
         let asked_for_it =
-            self.peer.transport.is_stream() && query.options_iter().any(|(code, _)| code == KEEPALIVE);
+            self.peer.transport.has_keepalive() && query.options_iter().any(|(code, _)| code == KEEPALIVE);
         let reply = Reply { options: if asked_for_it { &keepalive } else { &[] }, ..reply };
         encode_response(query, &reply, self.out)
     }

@@ -2,12 +2,13 @@
 //!
 //! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of
 //! `outcomes` (`plain`, `sections`, `chain`, `layout`, `service_binding`, `rdata` and `walk` are its parts),
-//! `encode` writes every message, `query_options` adds to queries over TLS, `options` finds those in one, `records` our own records, `ttl` ages bodies, `names` says how names relate,
+//! `encode` writes every message, `query_options` adds to queries over TLS, `frames` cuts streams, `options` finds those in one, `records` our own records, `ttl` ages bodies, `names` says how names relate,
 //! `numbers` what numbers mean.  Does not know: clocks, sockets, policy.  Nothing here panics on hostile octets.
 
 pub mod carried_addresses;
 mod chain;
 pub mod encode;
+pub mod frames;
 mod layout;
 pub mod names;
 pub mod numbers;

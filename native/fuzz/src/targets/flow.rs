@@ -14,8 +14,8 @@ use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
     AskOutcome, Attempt, BatchContext, Clients, Flow, FlowConfig, Incoming, LetterCase, Memo, Outcome, Peer,
-    Policy, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, Tallies, Transport,
-    UpstreamSet, UpstreamView, WaiterReply,
+    Policy, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, StreamRoute, Tallies,
+    Transport, UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
@@ -174,7 +174,7 @@ impl Flows {
         self.asked += 1;
         let policy = self.flow.policy();
         let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-        let route = Route::Stream { connection: self.asked };
+        let route = Route::Stream(StreamRoute::numbered(self.asked));
         let asked = self.flow.ask(
             policy,
             octets,
@@ -204,7 +204,8 @@ impl Flows {
         {
             let policy = self.flow.policy();
             let policy: &Policy = policy.as_deref().ok_or("no policy")?;
-            let batch = queries.map(|octets| Incoming { octets, address: peer.address });
+            let batch =
+                queries.map(|octets| Incoming { octets, address: peer.address, transport: peer.transport });
             let (memo, tallies) = (&mut self.memo, &mut self.tallies);
             let context = BatchContext { now: self.now, memo, tallies, concluded: &mut concluded };
             self.flow.answer_batch(policy, &batch, context, &mut rows, |index, outcome| {

@@ -1,7 +1,7 @@
 //! One thread: datagrams in, answers out, and what they need in between.
 //!
-//! Knows: its listening socket, in which order a turn does its work, how it begins anew.  Does not know: why
-//! an answer is what it is.
+//! Knows: its listening socket, in which order a turn does its work, whose questions it asks, how it begins anew.
+//! Does not know: why an answer is what it is.
 //! Theory: with nothing in flight the thread waits in `recvmmsg` itself, so a batch of answers costs two
 //! system calls; with questions in flight, or when no query has come for a while, it waits in `epoll_wait` for
 //! all its sockets and its wakeup.  Where datagrams come close together the thread lets them gather for a
@@ -21,9 +21,9 @@ use resolver_core::flow::{AskOutcome, BatchContext, Flow, Memo, Outcome, Policy,
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
-use crate::shared::{
-    Mailbox, Shared, ThreadCounts, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING,
-};
+use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::shared::Shared;
+use crate::shared_flow::ThreadCounts;
 use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
@@ -41,6 +41,9 @@ const GATHERING_TIME: Duration = Duration::from_micros(50);
 /// How long the thread waits for a query alone; its wakeup is seen this much later at worst.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The same beside threads with streams, whose questions it asks; the kernel knows no shorter time everywhere.
+const PATIENCE_WITH_STREAMS: Duration = Duration::from_millis(4);
+
 /// Pause before a thread begins anew, doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -57,6 +60,15 @@ const SHED_AT_ONCE: usize = 1024;
 /// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits, and one bit for streams.
 const LISTEN: u64 = 1 << 60;
 const WAKEUP: u64 = 1 << 61;
+
+/// How long the thread waits for a query alone.
+fn patience(shared: &Shared) -> Duration {
+    if shared.streams.threads.is_empty() {
+        PATIENCE
+    } else {
+        PATIENCE_WITH_STREAMS
+    }
+}
 
 enum Ended {
     Stopped,
@@ -100,7 +112,11 @@ fn live(shared: &Shared, number: u16, life: u8) -> Option<Ended> {
     if ended.is_err() {
         add(&worker.mailbox.counters.panics, 1);
     }
-    // Whatever state it is in: who waits is Python's now.
+    // Whatever state it is in: who waits is Python's now, and so is who was about to.
+    worker.mailbox.asks.set_open(false);
+    if catch_unwind(AssertUnwindSafe(|| worker.give_up_asks())).is_err() {
+        add(&worker.mailbox.counters.panics, 1);
+    }
     if catch_unwind(AssertUnwindSafe(|| worker.upstream_queries.abandon(monotonic()))).is_err() {
         add(&worker.mailbox.counters.panics, 1);
     }
@@ -109,24 +125,27 @@ fn live(shared: &Shared, number: u16, life: u8) -> Option<Ended> {
     ended.ok()
 }
 
-struct ThreadLoop<'s> {
-    shared: &'s Shared,
-    mailbox: &'s Mailbox,
-    counters: &'s Counters,
+/// See the module's text.
+pub struct ThreadLoop<'s> {
+    pub(super) shared: &'s Shared,
+    pub(super) mailbox: &'s Mailbox,
+    pub(super) counters: &'s Counters,
     socket: &'s ListenSocket,
     number: u16,
     epoll: Arc<Epoll>,
     events: Events,
     batch: Batch,
-    upstream_queries: UpstreamQueries<'s>,
+    pub(super) upstream_queries: UpstreamQueries<'s>,
     asks: Vec<usize>,
     punts: Vec<usize>,
     /// Monotonic seconds, as of the end of the last batch or wait.
-    now: f64,
+    pub(super) now: f64,
     memo: Memo,
     is_reading: bool,
     /// No query came for a while.
     is_idle: bool,
+    /// Until then streams may ask more.
+    pub(super) streams_ask_until: f64,
     panics: u32,
 }
 
@@ -137,9 +156,10 @@ impl<'s> ThreadLoop<'s> {
         let epoll = Arc::new(Epoll::new()?);
         epoll.add(mailbox.wakeup.as_raw_fd(), WAKEUP)?;
         epoll.add(socket.as_raw_fd(), LISTEN)?;
-        socket.set_waiting(PATIENCE)?;
+        socket.set_waiting(patience(shared))?;
         sleep_precisely();
         run_promptly();
+        mailbox.asks.set_open(true);
         let now = monotonic();
         Ok(ThreadLoop {
             shared,
@@ -157,11 +177,12 @@ impl<'s> ThreadLoop<'s> {
             memo: Memo::new(shared.memo_octets, &mut Entropy::new()),
             is_reading: true,
             is_idle: true,
+            streams_ask_until: 0.0,
             panics: 0,
         })
     }
 
-    fn flow(&self) -> &'s Flow {
+    pub(super) fn flow(&self) -> &'s Flow {
         &self.shared.shared_flow.flow
     }
 
@@ -172,11 +193,8 @@ impl<'s> ThreadLoop<'s> {
                 return Ended::Stopped;
             }
             let wants_stock = self.upstream_queries.wants_stock();
-            let seen = if self.is_reading
-                && !self.is_idle
-                && !wants_stock
-                && self.upstream_queries.is_quiet(self.now)
-            {
+            let may_sleep_at_socket = self.is_reading && !self.is_idle && self.now >= self.streams_ask_until;
+            let seen = if may_sleep_at_socket && !wants_stock && self.upstream_queries.is_quiet(self.now) {
                 self.wait_for_queries()
             } else {
                 self.wait_for_anything(!wants_stock)
@@ -204,6 +222,10 @@ impl<'s> ThreadLoop<'s> {
                 self.upstream_queries.obey(command, self.now);
             }
         }
+        if signals & SIGNAL_ASKS != 0 {
+            self.mailbox.signals.fetch_and(!SIGNAL_ASKS, Ordering::AcqRel);
+            self.ask_for_streams();
+        }
         if signals & SIGNAL_SHED != 0 {
             self.mailbox.signals.fetch_and(!SIGNAL_SHED, Ordering::AcqRel);
             self.upstream_queries.shed(SHED_AT_ONCE);
@@ -221,7 +243,7 @@ impl<'s> ThreadLoop<'s> {
         if count == 0 {
             self.is_idle = true;
             // Somebody else with this socket may have made it non-blocking.
-            let _ = self.socket.set_waiting(PATIENCE);
+            let _ = self.socket.set_waiting(patience(self.shared));
             return 0;
         }
         let mailbox = self.mailbox;
@@ -350,7 +372,7 @@ impl<'s> ThreadLoop<'s> {
     }
 
     #[cold]
-    fn count_panic(&mut self) {
+    pub(super) fn count_panic(&mut self) {
         self.panics += 1;
         add(&self.counters.panics, 1);
     }
@@ -392,11 +414,11 @@ impl<'s> ThreadLoop<'s> {
         for slot in punts.drain(..) {
             let route = Route::Datagram(self.batch.route(slot, self.number));
             let (octets, address, out) = self.batch.slot(slot);
-            if self.shared.ring.punt(self.counters, octets, address, route) {
-                continue;
-            }
             let (flow, now, tallies) = (&self.shared.shared_flow.flow, self.now, &mut counts.tallies);
             let peer = flow.peer(address, Transport::Udp);
+            if self.shared.ring.punt(self.counters, octets, peer, route) {
+                continue;
+            }
             let refuse = || policy.map(|policy| flow.refuse(policy, octets, &peer, now, out, tallies));
             match catch_unwind(AssertUnwindSafe(refuse)) {
                 Ok(Some(AskOutcome::Reply)) => self.batch.put(slot),

@@ -1,0 +1,96 @@
+//! How others reach one thread: signals, commands, questions to ask for streams; and what it counts.
+//!
+//! Knows: who wakes whom.  Does not know: what a thread does with any of it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::counters::Counters;
+use crate::epoll::EventFd;
+use crate::shared_flow::{SharedFlow, ThreadCounts};
+use crate::stream_asks::StreamAsks;
+
+/// What the plane asks of a thread.
+pub enum Command {
+    /// Python is done with this ticket's attempt and its question.
+    Close(u64),
+    /// Hand over every attempt in flight.
+    HandOverAll,
+}
+
+/// There are commands.
+pub const SIGNAL_COMMANDS: u32 = 1;
+/// Read no more queries.
+pub const SIGNAL_STOP_READING: u32 = 2;
+/// End.
+pub const SIGNAL_STOP: u32 = 4;
+/// Panic at the next query (tests).
+pub const SIGNAL_PANIC: u32 = 8;
+/// Give back sockets that rest.
+pub const SIGNAL_SHED: u32 = 16;
+/// There are questions of streams to ask.
+pub const SIGNAL_ASKS: u32 = 32;
+/// There are news for a thread with streams.
+pub const SIGNAL_NEWS: u32 = 64;
+
+/// The plane's side of one thread; what that looks at in every turn is on cache lines of its own.
+#[repr(align(128))]
+pub struct Mailbox {
+    /// Set bits are looked at once per turn.
+    pub signals: AtomicU32,
+    /// Written after a signal, for a thread that waits.
+    pub wakeup: EventFd,
+    commands: Mutex<Vec<Command>>,
+    /// Questions of streams that it is to ask, if it has a datagram socket.
+    pub asks: StreamAsks,
+    /// Its totals.
+    pub counters: Arc<Counters>,
+    /// Its counts.
+    pub counts: Arc<Mutex<ThreadCounts>>,
+}
+
+impl Mailbox {
+    /// Fails when the process has no descriptors left.
+    ///
+    /// `record_octets`: room for its records.
+    pub fn new(shared_flow: &SharedFlow, record_octets: usize) -> std::io::Result<Mailbox> {
+        Ok(Mailbox {
+            signals: AtomicU32::new(0),
+            wakeup: EventFd::new()?,
+            commands: Mutex::default(),
+            asks: StreamAsks::default(),
+            counters: Arc::default(),
+            counts: shared_flow.new_counts(record_octets),
+        })
+    }
+
+    /// Set a signal and wake the thread.
+    pub fn signal(&self, bits: u32) {
+        if self.signals.fetch_or(bits, Ordering::AcqRel) & bits != bits {
+            self.wakeup.notify();
+        }
+    }
+
+    /// Whether the query now at hand is to panic; asked once per batch.
+    pub fn panics_next(&self) -> bool {
+        let panics_next = self.signals.load(Ordering::Relaxed) & SIGNAL_PANIC != 0;
+        if panics_next {
+            self.signals.fetch_and(!SIGNAL_PANIC, Ordering::AcqRel);
+        }
+        panics_next
+    }
+
+    /// Give a command.
+    pub fn command(&self, command: Command) {
+        self.commands.lock().push(command);
+        self.signal(SIGNAL_COMMANDS);
+    }
+
+    /// The commands given since the last call.
+    pub fn take_commands(&self) -> Vec<Command> {
+        self.signals.fetch_and(!SIGNAL_COMMANDS, Ordering::AcqRel);
+        std::mem::take(&mut self.commands.lock())
+    }
+}

@@ -1,0 +1,11 @@
+mod arrivals;
+mod connection;
+mod judging;
+mod news;
+mod session;
+mod socket;
+mod state;
+mod thread;
+mod turn;
+
+pub use thread::run;

@@ -1,0 +1,157 @@
+"""One client's connection over TLS: the same messages, sealed (RFC 7858).
+
+Knows: when a handshake is done, failed or too slow, and what it came to.  Does not know: TLS itself (`tls`),
+certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from resolver.certificates.outcomes import TlsCounts, failure_of, group_of
+from resolver.listeners.connection import Connection, Host
+from resolver.listeners.handshakes import HandshakeLimits
+from resolver.listeners.limits import NEVER
+from resolver.listeners.tls import TlsSession
+
+HANDSHAKE_S: Final = 5.0
+"""A client that has not finished its handshake by then is cut."""
+
+
+@dataclass(slots=True)
+class TlsSide:
+    """What encrypted listeners need besides; one for all of a server that speak the same protocols."""
+
+    context_at: Callable[[float], ssl.SSLContext]
+    """What a connection begins in that comes `now`."""
+    counts: TlsCounts = field(default_factory=TlsCounts)
+    handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
+
+
+class TlsHost(Host, Protocol):
+    """What a connection over TLS needs of its listener."""
+
+    @property
+    def tls(self) -> TlsSide: ...
+
+
+class TlsConnection(Connection):
+    """A client that closes its half, by close_notify or FIN, still gets its answers."""
+
+    _session: TlsSession
+    """From when the connection is admitted."""
+
+    def __init__(self, host: TlsHost) -> None:
+        super().__init__(host)
+        self._tls = host.tls
+        self._arrived = bytearray()
+        self._group = ""
+        self._is_counted = False
+        """Whether it is counted what the handshake came to."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._transport is not None:
+            self._session = TlsSession(self._tls.context_at(self._host.clock.now()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._count_failure("closed")
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:
+        if self._transport is not None and not self._session.is_established:
+            self._count_failure("closed")
+        return super().eof_received()
+
+    def held_octets(self) -> int:
+        """See `limits.Holder`."""
+        return super().held_octets() + len(self._buffer) + self._session.held_octets
+
+    def sweep(self, now: float, idle_s: float) -> None:
+        limit_s = min(HANDSHAKE_S, idle_s)
+        if self._session.is_established or self._is_ending or now - self.place.quiet_since <= limit_s:
+            super().sweep(now, idle_s)
+        else:
+            # There is no session yet, so no close_notify is due.
+            self._count_failure("timeout")
+            self._host.reporter.count_drop("tls_handshake_timeout")
+            self.abort()
+
+    def _is_owed_octets(self) -> bool:
+        return not self._session.is_established or super()._is_owed_octets()
+
+    def _answer_messages(self) -> bool:
+        self._unseal_arrived()
+        return super()._answer_messages()
+
+    def _unseal_arrived(self) -> None:
+        """Read what arrived; a handshake takes its part of the round, too."""
+        if self._arrived and self._transport is not None:
+            began = self._host.clock.now()
+            self._unseal(self._transport)
+            self._host.turns.spend(self._host.clock.now() - began)
+
+    def _unseal(self, transport: asyncio.Transport) -> None:
+        """Read what arrived, and send what TLS itself has to say to it."""
+        session = self._session
+        was_established = session.is_established
+        sealed = bytes(self._arrived)
+        self._arrived.clear()
+        try:
+            received = session.receive(sealed)
+        except ssl.SSLError as error:
+            self._break_off(transport, error)
+            return
+        if octets := session.outgoing():
+            if not self._group:
+                self._group = group_of(octets)
+            transport.write(octets)
+        if session.is_established and not was_established:
+            self._on_established(session)
+        self._buffer += received
+        if session.has_client_closed:
+            self._has_client_ended = self._is_ending = True
+
+    def _on_established(self, session: TlsSession) -> None:
+        """The handshake is done."""
+        self._is_counted = True
+        label = self._host.transport.label
+        self._tls.counts.succeeded(label, session.version, self._group or "none", session.is_resumed)
+        self.place.quiet_since = self._host.clock.now()
+        self.place.slow_since = NEVER
+
+    def _count_failure(self, reason: str) -> None:
+        """The handshake came to nothing; once, and not after one that is done."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._tls.counts.failed(reason)
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        if octets := self._session.close():
+            transport.write(octets)
+        super()._leave(transport)
+
+    def _write(self, octets: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._turn_octets += len(octets)
+        try:
+            transport.write(self._session.seal(octets))
+        except ssl.SSLError as error:
+            self._break_off(transport, error)
+
+    def _break_off(self, transport: asyncio.Transport, error: ssl.SSLError) -> None:
+        """The client broke the protocol: send the alert, answer nothing more."""
+        self._count_failure(failure_of(error))
+        self._host.reporter.count_drop("tls_failed")
+        self._buffer.clear()
+        self._has_client_ended = self._is_ending = True
+        if octets := self._session.outgoing():
+            transport.write(octets)
+        transport.close()

@@ -1,0 +1,107 @@
+"""Encrypted listeners, put together: certificates, what they are served by in both planes, what handshakes
+came to.
+
+Knows: which settings they are made of, who has to take a new set before it is served.  Does not know:
+sockets, what stands in a certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from resolver.certificates.contexts import DOT_PROTOCOLS, HTTPS_PROTOCOLS, CannotServe, FrontContexts
+from resolver.certificates.files import Source
+from resolver.certificates.keeper import CertificateKeeper
+from resolver.certificates.outcomes import FAILURES, TlsCounts, every_session
+from resolver.certificates.pair import Pair
+from resolver.config.settings import Settings
+from resolver.flow.peer import Transport
+from resolver.listeners.handshakes import HandshakeLimits
+from resolver.listeners.tls_connection import TlsSide
+from resolver.observe.facts import CertificateFacts, Facts, TlsFacts
+
+
+class TakesCertificates(Protocol):
+    """The native plane, as far as certificates are concerned."""
+
+    def set_certificates(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        """Serve these pairs of PEM chain and PEM key, all or none.  Raises ValueError with the reason."""
+
+
+class Encryption:
+    """The certificates of one server, and what its encrypted listeners share."""
+
+    def __init__(self, settings: Settings, wall: Callable[[], float]) -> None:
+        limits = settings.limits
+        self.counts = TlsCounts()
+        self._fronts = {
+            Transport.TLS: FrontContexts(DOT_PROTOCOLS),
+            Transport.HTTPS: FrontContexts(HTTPS_PROTOCOLS),
+        }
+        handshakes = HandshakeLimits(
+            limits.tls_handshakes_per_s_max, limits.tls_handshakes_per_s_per_client_max
+        )
+        self.sides = {
+            transport: TlsSide(front.at, self.counts, handshakes) for transport, front in self._fronts.items()
+        }
+        self._keeper = CertificateKeeper(sources_of(settings), self._prepare, wall)
+        self._takers: list[TakesCertificates] = []
+
+    async def start(self) -> None:
+        """Read the certificates.  Raises CertificatesRefused."""
+        await self._keeper.start()
+
+    async def close(self) -> None:
+        """Look at their files no more."""
+        await self._keeper.close()
+
+    def serve_by(self, taker: TakesCertificates) -> None:
+        """Give somebody the set that is served, and every one after it.  Raises ValueError."""
+        if self._keeper.pairs:
+            taker.set_certificates([(pair.chain, pair.key) for pair in self._keeper.pairs])
+        self._takers.append(taker)
+
+    @property
+    def remark(self) -> str:
+        """What a person should know of the certificates; empty: nothing."""
+        return self._keeper.remark
+
+    def told_of(self, facts: Facts) -> Facts:
+        """The same facts, with those of certificates and handshakes."""
+        keeper, counts = self._keeper, self.counts
+        return replace(
+            facts,
+            tls=TlsFacts(
+                dict.fromkeys(every_session(), 0) | counts.sessions,
+                dict.fromkeys(FAILURES, 0) | counts.failures,
+            ),
+            certificates=CertificateFacts(
+                keeper.ends_at, bool(keeper.failure), keeper.successes, keeper.failures
+            ),
+        )
+
+    def _prepare(self, pairs: Sequence[Pair]) -> Callable[[], None]:
+        """See `keeper.Prepare`: whoever may object is asked before anything is served."""
+        inner = {transport: front.prepare(pairs) for transport, front in self._fronts.items()}
+        for taker in self._takers:
+            try:
+                taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
+            except ValueError as error:
+                raise CannotServe(0, f"the native plane does not take the set: {error}") from None
+
+        def commit() -> None:
+            for transport, front in self._fronts.items():
+                front.use(inner[transport])
+
+        return commit
+
+
+def sources_of(settings: Settings) -> list[Source]:
+    """Where certificates come from, as far as somebody uses them."""
+    tls = settings.tls
+    if tls.certificate is None or tls.key is None or not (settings.listen.tls or settings.listen.https):
+        return []
+    more = [Source(pair.certificate, pair.key, ("tls", "more", index)) for index, pair in enumerate(tls.more)]
+    return [Source(tls.certificate, tls.key), *more]
