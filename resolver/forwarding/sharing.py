@@ -10,7 +10,7 @@ number stands for an upstream at one address for ever: one that moves gets anoth
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.patience import attempt_patience_s
@@ -32,6 +32,15 @@ IN_LOWER_CASE, IN_UNPROVEN_CASE, IN_MIXED_CASE = range(3)
 NUMBERS_MAX = 1024
 """Upstreams that the other plane may know, each address on its own; one that moves on after that is asked
 from here."""
+
+WORDS: Final = {
+    "tls": "no session could be agreed on",
+    "certificate_expired": "its certificate is out of date",
+    "certificate_name": "its certificate is not valid for '{name}'",
+    "certificate_untrusted": "its certificate comes from nobody who is trusted",
+    "certificate_pin": "its public key is none of those that are pinned",
+}
+"""What the other plane's reasons mean, for people."""
 
 Publish = Callable[[list[UpstreamServerFields], list[UpstreamSetFields]], None]
 
@@ -115,8 +124,13 @@ class SharedUpstreams:
 
     def on_handover(self, number: int, reason: str) -> None:
         """An attempt at this number ended for `reason`: where nobody is reached, another address is next."""
-        if reason in UNREACHED:
-            self.numbered[number].turn_addresses(bad=self._servers[number][0])
+        if reason not in UNREACHED:
+            return
+        upstream, address = self.numbered[number], self._servers[number][0]
+        upstream.turn_addresses(bad=address)
+        if words := WORDS.get(reason):
+            # Our own connections know it better, if there were any.
+            upstream.details.setdefault(reason, words.format(name=upstream.host or address))
 
     def _fields(self, suffix: bytes, upstreams: UpstreamSet, now: float) -> UpstreamSetFields:
         first = upstreams.order(now)[0]

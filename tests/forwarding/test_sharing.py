@@ -150,6 +150,17 @@ def test_where_nobody_is_reached_another_address_is_next() -> None:
     assert rig.sets[0][1] == 1
 
 
+def test_what_the_other_plane_found_wrong_is_told_to_people() -> None:
+    rig = Rig(TLS)
+    upstream = rig.plan.upstreams[0]
+    rig.shared.on_handover(0, "certificate_name")
+    rig.shared.on_handover(0, "timeout")
+    assert upstream.details == {"certificate_name": "its certificate is not valid for 'dns.example'"}
+    upstream.details["certificate_name"] = "what we found ourselves"
+    rig.shared.on_handover(0, "certificate_name")
+    assert upstream.details == {"certificate_name": "what we found ourselves"}
+
+
 def test_numbers_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolver.forwarding.sharing.NUMBERS_MAX", 1)
     rig = Rig(ONE, TWO)

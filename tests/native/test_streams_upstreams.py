@@ -392,6 +392,18 @@ def test_queries_are_padded_in_lower_case_and_the_first_asks_for_how_long_it_may
     perform(play)
 
 
+def test_each_query_has_a_record_of_its_own(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        path = await stage.stack.enter_async_context(fake.eavesdropper((await stage.server()).port))
+        stage.use_tls(path)
+        ends = [stage.asked(f"n{number}", number) for number in range(8)]
+        for number, end in enumerate(ends):
+            assert is_good(await end, number)
+        assert path.seen.count(fake.RECORD_OF_A_QUERY) == 8
+
+    perform(play)
+
+
 def test_alpn_and_server_name_are_sent(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         seen: list[str | None] = []

@@ -256,8 +256,15 @@ impl Connection {
             self.written = 0;
             return Ok(());
         };
-        if self.phase == Phase::Open && !self.out.is_empty() {
-            tls.writer().write_all(&self.out)?;
+        if self.phase == Phase::Open {
+            // Each in a record of its own, all in one write: some servers (NSD 4.6) read one message of a record, and
+            // the next when there is more on the socket.
+            let mut rest = &self.out[..];
+            while let Frame::Message(message) = first_frame(rest) {
+                let (record, others) = rest.split_at(LENGTH_OCTETS + message.len());
+                tls.writer().write_all(record)?;
+                rest = others;
+            }
             self.out.clear();
         }
         while tls.wants_write() {

@@ -309,16 +309,14 @@ impl StreamPools {
         if pool >= self.pools.len() {
             return Err(Failure::Network);
         }
-        let handle = match self.joinable(pool, query.id, now, on_new) {
-            Some(open) => {
-                add(&self.counters.streams_reused, u64::from(!on_new));
-                open
-            }
+        let (handle, is_reused) = match self.joinable(pool, query.id, now, on_new) {
+            Some(open) => (open, !on_new),
             None => match self.open(pool, now) {
-                Ok(new) => new,
-                Err(failure) => self.any(pool, query.id, now).ok_or(failure)?,
+                Ok(new) => (new, false),
+                Err(failure) => (self.any(pool, query.id, now).ok_or(failure)?, !on_new),
             },
         };
+        add(&self.counters.streams_reused, u64::from(is_reused));
         let connection = self.connections.get_mut(handle).ok_or(Failure::Network)?;
         connection.put(query, now);
         self.waiting += 1;
