@@ -180,9 +180,10 @@ impl SharedFlow {
         self.servers.lock().clone()
     }
 
-    /// Their addresses.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.servers.lock().iter().map(|server| server.address).collect()
+    /// The addresses of those that are asked in datagrams.
+    pub fn datagram_addresses(&self) -> Vec<Option<SocketAddr>> {
+        let address = |server: &Arc<UpstreamServer>| (!server.carrier.is_stream()).then_some(server.address);
+        self.servers.lock().iter().map(address).collect()
     }
 
     /// Set them; false, and nothing is done, if a known number were to stand for another server.

@@ -77,7 +77,7 @@ impl UpstreamQueries<'_> {
 
     fn learn_datagrams(&mut self, upstream: u16) {
         if usize::from(upstream) >= self.pools.servers() {
-            self.pools.learn(&self.shared.shared_flow.addresses());
+            self.pools.learn(&self.shared.shared_flow.datagram_addresses());
         }
     }
 

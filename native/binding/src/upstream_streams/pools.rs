@@ -375,6 +375,9 @@ impl StreamPools {
 
     fn connect(&mut self, pool: usize, now: f64) -> Result<Handle, Failure> {
         let server = Arc::clone(&self.pools[pool].server);
+        if !server.carrier.is_stream() {
+            return Err(Failure::Network);
+        }
         let answers_max = self.pools[pool].answers_per_connection(now);
         let failure_of = |error: std::io::Error| match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Failure::NoSocket,
