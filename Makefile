@@ -41,12 +41,12 @@ unit: engine ## the fast tests, under a minute
 
 test: engine peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
-	$(PYTEST) -n auto
+	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
-	$(PYTEST) -n auto
+	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 

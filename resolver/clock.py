@@ -1,7 +1,7 @@
 """Monotonic seconds and timers, behind one small protocol.
 
-Knows: how to ask for the time and to be called back later.  Does not know: wall time (ARCHITECTURE.md
-lists who reads it), sockets, DNS.
+Knows: how to ask for the time and to be called back later; whether a time service sets wall time.
+Does not know: what wall time it is (ARCHITECTURE.md lists who reads it), sockets, DNS.
 Everything else in the package takes `now` as an argument, so a play on a fake clock
 runs the same code as a server.
 """
@@ -9,6 +9,8 @@ runs the same code as a server.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import struct
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -43,3 +45,20 @@ class LoopClock:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> TimerHandle:
         """See `Clock.call_later`."""
         return self._loop.call_later(delay_s, callback)
+
+
+_TIMEX_OCTETS = 256
+"""struct timex has 208 on 64-bit Linux; `status` stands behind `modes` and four longs (adjtimex(2))."""
+_TIMEX_STATUS_AT = 40
+_STA_UNSYNC = 0x0040
+
+
+def time_service_sets_clock() -> bool:
+    """Whether the kernel says that something like NTP sets the wall clock; False also where nobody knows."""
+    timex = ctypes.create_string_buffer(_TIMEX_OCTETS)  # No mode is set, so it is only read.
+    try:
+        if ctypes.CDLL(None).adjtimex(timex) < 0:
+            return False
+    except (OSError, AttributeError):
+        return False
+    return not struct.unpack_from("i", timex, _TIMEX_STATUS_AT)[0] & _STA_UNSYNC

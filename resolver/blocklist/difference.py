@@ -226,7 +226,9 @@ def _compare_exchanges(
         elif label not in after:
             kind = "lost"
         else:
-            properties = _changes(_rule_facts(before[label]), _rule_facts(after[label]))
+            assert old is not None
+            was = {**_rule_facts(before[label]), "aliases": _aliases_text(old, label)}
+            properties = _changes(was, {**_rule_facts(after[label]), "aliases": _aliases_text(new, label)})
             # The text follows from name, orders and contact; it is news only where those are not.
             told = told_contact or any(change.name in ("name", "orders") for change in properties)
             properties = tuple(change for change in properties if change.name != "text" or not told)
@@ -235,6 +237,11 @@ def _compare_exchanges(
         rule = after.get(label) or before[label]
         changes.append(EntryChange(label, rule.name, kind, properties, _sorted(gained), _sorted(lost)))
     return tuple(changes)
+
+
+def _aliases_text(blocklist: Blocklist, label: str) -> str | None:
+    """Other names of an exchange; their order says nothing."""
+    return ", ".join(sorted(blocklist.aliases.get(label, ()))) or None
 
 
 def _sorted(entries: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ on its day is no fall.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from resolver.blocklist.conflicts import entry_text
@@ -37,6 +37,8 @@ DOMAINS_FALL_MIN = 10
 """Fewer domains may go in one edit, whatever part of all they are."""
 ORDERS_FALL_MIN = 1
 """An order is seldom lifted, and often nothing else is blocked because of it."""
+LISTS_FALL_MIN = 1
+"""There are few of them, and each may be all that somebody asked for."""
 ALLOW_GROWTH_MAX = 10
 """So many exceptions may come in one edit, however few there were."""
 
@@ -70,14 +72,25 @@ class Fall:
         ]
 
 
-def find_fall(before: Blocklist, after: Blocklist, now: float, *, conceal: bool = False) -> Fall:
+def find_fall(
+    before: Blocklist,
+    after: Blocklist,
+    now: float,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    conceal: bool = False,
+) -> Fall:
     """What `after` no longer enforces of what `before` does, both at `now` (Unix seconds).
 
-    `conceal`: what is confidential is only counted.
+    `sizes`: how many names each list had that served; `conceal`: what is confidential is only counted.
     """
     compared = Comparison(InForce(before, now), InForce(after, now))
     opening = compared.opening(conceal=conceal)
-    objections = (*_objections(compared, opening, conceal=conceal), *_postponed(compared, conceal=conceal))
+    objections = (
+        *_objections(compared, opening, conceal=conceal),
+        *_of_lists(compared, opening, sizes or {}),
+        *_postponed(compared, conceal=conceal),
+    )
     return Fall(objections, opening)
 
 
@@ -130,9 +143,6 @@ def _objections(compared: Comparison, opening: Opening, *, conceal: bool) -> Ite
                 f"{count:,} of {counted(total, noun)} in force would no longer be enforced, "
                 f"{count * 100 // total} %; allowed: {percent} % (defaults.fall_max_percent): {lost.shown()}"
             )
-    if len(opening.lists) and not new.lists:
-        before = counted(len(opening.lists), "list")
-        yield f"no list is enforced any more; what serves now has {before}: {opening.lists.shown()}"
     if old.protected and not new.protected:
         names = _texts(old.protected)
         yield f"'protected' is gone; what serves now has {counted(len(names), 'name')}: {names.shown()}"
@@ -143,6 +153,35 @@ def _objections(compared: Comparison, opening: Opening, *, conceal: bool) -> Ite
             f"'allow' grows from {len(old.allow):,} to {counted(len(new.allow), 'exception')}, "
             f"more than twice as many{added}"
         )
+
+
+def _of_lists(compared: Comparison, opening: Opening, sizes: Mapping[str, int]) -> Iterator[str]:
+    """A list that is gone, in shadow, or of another kind takes all of its names with it."""
+    old, new = compared.old, compared.new
+    percent = new.blocklist.fall_max_percent
+    count, total, shown = len(opening.lists), len(old.lists), opening.lists.shown()
+    if count and not new.lists:
+        yield f"no list is enforced any more; what serves now has {counted(count, 'list')}: {shown}"
+    elif count >= LISTS_FALL_MIN and count * 100 > total * percent:
+        yield (
+            f"{count:,} of {counted(total, 'list')} in force would no longer be enforced, "
+            f"{count * 100 // total} %; allowed: {percent} % (defaults.fall_max_percent): {shown}"
+        )
+    of_lists = sum(sizes.get(name, 0) for name in compared.lists)
+    lost = of_lists + len(opening.domains)
+    names = len(old.domains) + sum(sizes.get(name, 0) for name in old.lists)
+    if of_lists and lost >= DOMAINS_FALL_MIN and lost * 100 > names * percent:
+        yield (
+            f"{lost:,} of {counted(names, 'name')} in force would no longer be enforced, "
+            f"{lost * 100 // names} %; allowed: {percent} % (defaults.fall_max_percent); "
+            f"{of_lists:,} of them are of lists: {shown}"
+        )
+    turned = [name for name in compared.lists if name in new.allow_lists]
+    if turned:
+        named = names_of(
+            [(name, old.lists[name].at(old.now).is_confidential) for name in turned], conceal=True
+        )
+        yield f"what was blocked would be let through: a list turns from 'block' to 'allow': {named.shown()}"
 
 
 def _texts(entries: set[Entry]) -> Names:

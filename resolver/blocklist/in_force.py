@@ -72,6 +72,7 @@ class InForce:
         }
         self.readings = {spec.name: _reading(spec) for spec in blocklist.lists if spec.rule.is_in_force(now)}
         """How each list is read, those of exceptions, too."""
+        self.is_download = {spec.name: spec.download is not None for spec in blocklist.lists}
         self.allow_lists = {
             spec.name for spec in blocklist.lists if spec.kind == "allow" and spec.rule.is_in_force(now)
         }

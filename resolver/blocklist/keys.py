@@ -208,7 +208,7 @@ _FROM = "First day, or moment, at which it is in force."
 _UNTIL = "First day, or moment, at which it is not in force any more: that day is not included."
 _THROUGH = "Last day on which it is in force, instead of until: that day is included."
 _MODE = "enforce; shadow: count, do not block; disabled: keep the record only."
-_CHANGE = "A list of over 1,000 names that shrinks or grows by more than this needs `apply --force`."
+_CHANGE = "A list that loses more, and at least 10 names, or has over 1,000 and grows by more, needs force."
 _FALL = "An edit that opens more of the exchanges or of the domains in force needs `apply --force`."
 _CONTACT = "Shown to the blocked person, e.g. mailto:noc@example.net."
 

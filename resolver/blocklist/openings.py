@@ -175,7 +175,9 @@ class Comparison:
         self.domains = [entry for entry in old.domains if old.own_parts(entry) & ~new.parts(entry)]
         """Entries of which at least a part is not blocked any more."""
         self.networks = [network for network in old.networks if not new.has_network(network)]
-        self.lists = sorted(old.lists.keys() - new.lists.keys())
+        self.lists = sorted(
+            name for name in old.lists.keys() - new.lists.keys() if not self._is_renamed(name)
+        )
         self.reread = sorted(
             name for name in old.lists.keys() & new.lists.keys() if old.readings[name] != new.readings[name]
         )
@@ -193,6 +195,13 @@ class Comparison:
             order
             for order, labels in old.orders.items()
             if order not in new.orders and not touched.isdisjoint(labels)
+        )
+
+    def _is_renamed(self, name: str) -> bool:
+        """Whether the same file is read likewise under a new name; a download has no copy there yet."""
+        old, new = self.old, self.new
+        return not old.is_download[name] and any(
+            new.readings[other] == old.readings[name] for other in new.lists.keys() - old.lists.keys()
         )
 
     def points(self) -> set[tuple[bytes, int]]:

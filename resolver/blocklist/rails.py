@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from resolver.blocklist.openings import day_text
 from resolver.blocklist.rules import ListSpec
 from resolver.problems import Problem
 
 LIST_RULES_MIN = 1000
-"""Smaller lists, before and after, may change as they like."""
+"""Smaller lists, before and after, may grow as they like."""
+LIST_FALL_MIN = 10
+"""Fewer names may go from a list at once, whatever part of it they are."""
 
 FORCE_HINT = "if you mean it, run: exchange-resolver apply --force --reason '...'"
 
@@ -31,12 +34,42 @@ def list_problems(
         count = counts.get(spec.name, 0)
         if count == 0:
             problems.append(_empty(spec))
-        elif (before := served.get(spec.name)) is not None and max(before, count) > LIST_RULES_MIN:
-            change = count - before
-            # An empty list that fills is no accident.
-            if before and abs(change) * 100 > before * spec.change_max_percent:
-                problems.append(_changed(spec, before, count))
+        elif changes_too_much(before := served.get(spec.name, 0), count, spec.change_max_percent):
+            problems.append(_changed(spec, before, count))
     return problems
+
+
+def day_list_problems(
+    specs: Iterable[ListSpec],
+    counts: Mapping[str, int],
+    served: Mapping[str, int],
+    base: Mapping[str, int],
+    since: float,
+) -> list[Problem]:
+    """Judge each list that changes further by what it was at `since` (Unix seconds): small steps add up."""
+    problems = []
+    for spec in specs:
+        count, before, then = (sizes.get(spec.name, 0) for sizes in (counts, served, base))
+        goes_on = before < count if then < before else count < before
+        percent = spec.change_max_percent
+        if spec.kind == "check" or not goes_on or changes_too_much(before, count, percent):
+            continue
+        if changes_too_much(then, count, percent):
+            problem = _changed(spec, then, count)
+            problems.append(replace(problem, message=f"{in_steps(since)}{problem.message}"))
+    return problems
+
+
+def in_steps(since: float) -> str:
+    """Begins an objection to what many small steps have come to."""
+    return f"in small steps since {day_text(since)}: "
+
+
+def changes_too_much(before: int, now: int, percent: int) -> bool:
+    """Whether a list of `before` names may not have `now` names unasked; an empty one that fills may."""
+    if abs(now - before) * 100 <= before * percent or not before:
+        return False
+    return before - now >= LIST_FALL_MIN or max(before, now) > LIST_RULES_MIN
 
 
 def shrunk_lists(

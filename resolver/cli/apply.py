@@ -34,6 +34,7 @@ from resolver.publishing.approvals import (
 from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import HistoryUnusable, open_history
+from resolver.publishing.image_store import ImageStore
 
 BEFORE_ROLLBACK = ".before-rollback"
 """Ends the name of the copy of a blocklist that was never served, and so is in no generation."""
@@ -222,5 +223,7 @@ def _approve(settings: Settings, compiled: Compiled, why: str, *, rolled_back_to
         why = ""
     content = content_hash(compiled.own_inputs)
     blocklist = compiled.inputs[0].sha256 if why and compiled.has_objections_to_blocklist else ""
-    approval = Approval(content, current_user(), time.time(), why, blocklist, rolled_back_to, remark)
+    served = ImageStore(settings.state_dir).served()
+    serial = 0 if served is None else served.serial
+    approval = Approval(content, current_user(), time.time(), why, blocklist, rolled_back_to, remark, serial)
     add_approval(settings.state_dir, approval)

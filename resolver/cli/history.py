@@ -17,7 +17,7 @@ from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
 from resolver.problems import Problem, printable
-from resolver.publishing.history import Generation, HistoryUnusable, open_history
+from resolver.publishing.history import FORCED_AGAINST, Generation, HistoryUnusable, open_history
 from resolver.wire.idn import with_unicode
 
 NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
@@ -94,7 +94,8 @@ def _print_generation(generation: Generation) -> None:
     print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
     if generation.reason:
-        print(f"forced      {generation.reason}")
+        against = generation.changes.get(FORCED_AGAINST)
+        print(f"forced      {generation.reason}{f' (against generation {against})' if against else ''}")
     if rollback := generation.changes.get("rollback"):
         remark = f" ({rollback['remark']})" if rollback["remark"] else ""
         print(f"rollback    to generation {rollback['to']}{remark}")
@@ -123,7 +124,7 @@ def _who(generation: Generation) -> str:
 
 
 def _print_date(date: dict[str, Any]) -> None:
-    print(f"{iso_moment(date['at'])} had come: the same blocklist means something else since")
+    print(f"{_come(date)}: the same blocklist means something else since")
     if "opened" not in date:
         print("what it changed is not known")
         return
@@ -155,7 +156,14 @@ def _date_headline(date: dict[str, Any]) -> str:
         kinds = {kind: names["count"] for kind, names in date.get(part, {}).items() if kind != "words"}
         if kinds:
             said.append(f"{verb} " + ", ".join(counted(count, _NOUNS[kind]) for kind, count in kinds.items()))
-    return f"{iso_moment(date['at'])} had come: {'; '.join(said) or 'nothing opens or closes'}"
+    return f"{_come(date)}: {'; '.join(said) or 'nothing opens or closes'}"
+
+
+def _come(date: dict[str, Any]) -> str:
+    """How the moment came."""
+    if "leapt_from" in date:
+        return f"the clock leapt from {iso_moment(date['leapt_from'])} to {iso_moment(date['at'])}"
+    return f"{iso_moment(date['at'])} had come"
 
 
 def changes_headline(changes: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from resolver.fetching.hops import Clients, following, header, post_for_token, r
 from resolver.fetching.inspection import check_change, count_entries
 from resolver.fetching.outcome import FetchFailed, Outcome, Result
 from resolver.fetching.signature import SIGNATURE_OCTETS_MAX, verify_file
-from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes
+from resolver.fetching.store import VALIDATOR_CHARS_MAX, ListStore, Notes, day_of
 from resolver.fetching.stub import Server, Stub
 from resolver.fetching.transfer import ZoneAttempt
 from resolver.fetching.zone_changes import is_newer
@@ -188,10 +188,15 @@ class _Attempt:
         )
         if fetched.sha256 == before.sha256 and await asyncio.to_thread(self._store.is_about_copy, before):
             return notes, Result.UNCHANGED
-        if not self._force:
-            check_change(self._list, before.names if self._store.has_copy() else 0, names)
+        wall = self._means.wall()
+        day_names, day_began_at = (names, wall) if self._force else day_of(before, wall)
+        if not self._force and self._store.has_copy():
+            check_change(self._list, before.names, names, day_names)
         await asyncio.to_thread(new.commit)
-        return replace(notes, changed_at=self._means.wall()), Result.UPDATED
+        return (
+            replace(notes, changed_at=wall, day_names=day_names, day_began_at=day_began_at),
+            Result.UPDATED,
+        )
 
     async def _signature(self, spec: SignatureSpec) -> bytes:
         if not spec.is_url:

@@ -15,7 +15,7 @@ from pathlib import Path
 import xxhash
 
 from resolver.blocklist.downloads import DownloadedList
-from resolver.blocklist.rails import LIST_RULES_MIN
+from resolver.blocklist.rails import changes_too_much
 from resolver.blocklist.registers import RegisterFormat
 from resolver.fetching.outcome import FetchFailed, Result
 from resolver.known_names.protected import built_in_protected
@@ -61,19 +61,24 @@ def count_entries(path: Path, wanted: DownloadedList) -> int:
     return count
 
 
-def check_change(wanted: DownloadedList, before: int, now: int) -> None:
-    """Refuse a list whose number of names changed by more than the list permits.
+def check_change(wanted: DownloadedList, before: int, now: int, day_names: int = 0) -> None:
+    """Refuse a list whose number of names changed by more than the list permits, at once or within a day.
 
     Raises FetchFailed (CHANGED_TOO_MUCH).  `before`: of the copy that is here; 0: there is none.
+    `day_names`: of the copy when the day began.
     """
     percent = wanted.change_max_percent
-    if not before or max(before, now) <= LIST_RULES_MIN or abs(now - before) * 100 <= before * percent:
-        return
+    in_steps = ""
+    if not changes_too_much(before, now, percent):
+        goes_on = before < now if day_names < before else now < before
+        if not goes_on or not changes_too_much(day_names, now, percent):
+            return
+        before, in_steps = day_names, "in small steps within a day "
     verb = "shrank" if now < before else "grew"
     raise FetchFailed(
         Result.CHANGED_TOO_MUCH,
-        f"{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); if you "
-        f"mean it, run: exchange-resolver lists update {wanted.name} --force",
+        f"{in_steps}{verb} from {before:,} to {now:,} names; allowed: {percent} % (change_max_percent); "
+        f"if you mean it, run: exchange-resolver lists update {wanted.name} --force",
     )
 
 

@@ -29,6 +29,7 @@ from resolver.problems import printable
 
 NOTES_OCTETS_MAX = 1 << 16
 """Larger files are not ours."""
+DAY_S = 86_400.0
 VALIDATOR_CHARS_MAX = 1_000
 """Longer ETags are not kept."""
 
@@ -46,6 +47,9 @@ class Notes:
     """Of the copy these notes are about; empty: there is none."""
     octets: int = 0
     names: int = 0
+    day_names: int = 0
+    """How many names there were when the day began within which small steps are added up."""
+    day_began_at: float = 0.0
     changed_at: float = 0.0
     """When the copy was last replaced."""
     succeeded_at: float = 0.0
@@ -70,6 +74,13 @@ class Notes:
     soa_expire_s: int = 0
     is_digest_verified: bool = False
     """Whether the copy carries a digest of itself (ZONEMD) that fits."""
+
+
+def day_of(notes: Notes, wall: float) -> tuple[int, float]:
+    """How many names a list had when its day began, and when that was (Unix seconds); 0: it had none."""
+    if notes.day_began_at and 0 <= wall - notes.day_began_at < DAY_S:
+        return notes.day_names, notes.day_began_at
+    return (notes.names, wall) if notes.names else (0, 0.0)
 
 
 class ListStore:

@@ -30,7 +30,7 @@ from resolver.durable import Replacement
 from resolver.fetching.access import Secrets
 from resolver.fetching.inspection import check_change, count_entries
 from resolver.fetching.outcome import FetchFailed, Result
-from resolver.fetching.store import ListStore, Notes
+from resolver.fetching.store import ListStore, Notes, day_of
 from resolver.fetching.tsig_key import read_tsig_key
 from resolver.fetching.zone_changes import Form, NeedsWhole, Record, ZoneChanges, is_newer
 from resolver.fetching.zone_connection import RcodeFailed, ZoneConnection, connected, zone_tls
@@ -239,8 +239,9 @@ class ZoneAttempt:
             Zonemd(self._transfer.zone, self._store.path.parent).verify, file
         )
         names = await asyncio.to_thread(count_entries, path, self._list)
-        if not self._force:
-            check_change(self._list, self.before.names if self._store.has_copy() else 0, names)
+        day_names, day_began_at = (names, self._wall) if self._force else day_of(self.before, self._wall)
+        if not self._force and self._store.has_copy():
+            check_change(self._list, self.before.names, names, day_names)
         sha256, octets, soa = await asyncio.to_thread(self._measured, path)
         await asyncio.to_thread(new.commit)
         return (
@@ -253,6 +254,8 @@ class ZoneAttempt:
                 sha256=sha256,
                 octets=octets,
                 names=names,
+                day_names=day_names,
+                day_began_at=day_began_at,
                 serial=soa.serial,
                 authority_serial=soa.serial,
                 transferred_as=form.value,

@@ -83,6 +83,10 @@ class ReloadFacts:
     """Whether the blocklist as it stands is not in force because it could not be loaded."""
 
 
+CLOCK_DOUBTS: Final = ("ahead", "behind")
+"""How a wall clock may be wrong: far ahead of all that is known, or behind what has been."""
+
+
 @dataclass(slots=True, frozen=True)
 class HistoryFacts:
     """How the record of what was put in force is kept."""
@@ -392,6 +396,8 @@ class Facts:
     expiring: int = 0
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
+    clock_doubt: str = ""
+    """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()
     lists: tuple[ListFacts, ...] = ()

@@ -219,6 +219,13 @@ METRICS: Final = (
         "list result",
         series.list_downloads,
     ),
+    labelled(
+        "gauge",
+        "resolver_clock_doubted",
+        "1 while the wall clock is far ahead of all that is known, or behind what has been and not believed.",
+        "doubt",
+        series.clock_doubts,
+    ),
     gauge(
         "resolver_history_generation",
         "Number of the policy in force in the history; 0: it is not recorded, or not yet.",

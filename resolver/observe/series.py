@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from resolver.flow.outcome import Source
-from resolver.observe.facts import ENFORCED, STATES, Facts
+from resolver.observe.facts import CLOCK_DOUBTS, ENFORCED, STATES, Facts
 from resolver.observe.tally import (
     DROP_REASONS,
     OTHER,
@@ -127,6 +127,11 @@ def cache_hits(facts: Facts) -> int:
     """Queries answered from the cache."""
     # Counted where answers leave, so those repeated from the memo in front of the cache are hits too.
     return sum(count for key, count, _ in facts.tallies.counts if key.source in ("cache", "stale"))
+
+
+def clock_doubts(facts: Facts) -> Iterable[Sample]:
+    """Whether the wall clock is doubted, per way in which it may be wrong."""
+    return [((doubt,), doubt == facts.clock_doubt) for doubt in CLOCK_DOUBTS]
 
 
 def hit_history_failures(facts: Facts) -> Iterable[Sample]:

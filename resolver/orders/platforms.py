@@ -20,8 +20,8 @@ from resolver.blocklist.rules import Blocklist, NameRule
 from resolver.policy.verdict import PolicyRule, RuleForm
 from resolver.wire.names import suffix_offsets
 
-SHIPPED = Path(__file__).resolve().parents[2] / "blocklist.yaml"
-"""The catalogue that comes with the program, where it does."""
+SHIPPED = Path(__file__).resolve().with_name("catalogue.yaml")
+"""The catalogue that comes with the program: a link to `blocklist.yaml`, a copy of it where installed."""
 NEAR_RATIO = 0.84
 """From here on two names are so alike that one may be a slip of the other (difflib)."""
 NEAR_CHARS_MIN = 5

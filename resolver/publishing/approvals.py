@@ -6,6 +6,9 @@ Theory: an approval names the hash of the blocklist and of every local list file
 to in the blocklist itself is approved for that file's hash, however its lists change; what they object to
 in the size of a list is approved for all of these hashes.  Change one octet of what was approved and the
 rails object again, so nobody approves what they have not seen.
+An approval that forces is given against what serves at that moment.  It counts until something else serves,
+and, once it is in force, for as long as it stays so: the same text put back later is held against the rails
+again.  What serves has a number for that, which rises with each change of what people edit.
 The server follows this file like the blocklist itself: a new line in it is a reason to load again.
 """
 
@@ -17,7 +20,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from resolver.durable import locked, replace_file
 from resolver.identity import as_owner_of, user_name
@@ -32,6 +35,15 @@ FILE_OCTETS_MAX = 1 << 20
 """Larger files are not ours."""
 REASON_CHARS_MAX = 500
 WHO_CHARS_MAX = 100
+
+
+class Served(NamedTuple):
+    """What serves, as far as approvals are concerned."""
+
+    serial: int
+    """Rises with each change of what people edit; 0: an older program has noted what serves."""
+    granted: tuple[str, ...] = ()
+    """`id` of the approvals that what serves was loaded by."""
 
 
 class HashedFile(Protocol):
@@ -58,11 +70,24 @@ class Approval:
     """The generation of the history that was written back; 0: this is no rollback."""
     remark: str = ""
     """Why it was rolled back, where no rail objected."""
+    serial: int = -1
+    """Of what served when it was given; -1: an older program did not note it."""
 
     @property
     def is_forced(self) -> bool:
         """Whether it overrules the safety rails."""
         return bool(self.reason)
+
+    @property
+    def id(self) -> str:
+        """Which one it is."""
+        return f"{self.at!r} {self.content[:16]}"
+
+    def still_counts(self, served: Served | None) -> bool:
+        """Whether nothing else has served since it was given, or since it came into force."""
+        if not self.is_forced or served is None or not served.serial:
+            return True
+        return self.serial == served.serial or self.id in served.granted
 
 
 def approvals_path(state_dir: Path) -> Path:
@@ -89,6 +114,7 @@ def read_approvals(state_dir: Path) -> list[Approval]:
                 str(entry.get("blocklist", "")),
                 int(entry.get("rolled_back_to", 0)),
                 str(entry.get("remark", "")),
+                int(entry.get("serial", -1)),
             )
             for entry in entries
         ]
@@ -97,15 +123,20 @@ def read_approvals(state_dir: Path) -> list[Approval]:
         return []
 
 
-def approvals_of(state_dir: Path, inputs: Sequence[HashedFile]) -> list[Approval]:
-    """Those that count for these files, the blocklist first; oldest first."""
+def approvals_of(
+    state_dir: Path, inputs: Sequence[HashedFile], served: Served | None
+) -> tuple[list[Approval], list[Approval]]:
+    """Those for these files, the blocklist first, that count, and those that do not any more; oldest first.
+
+    `served`: what serves now; None: that is not known, and all of them count.
+    """
     content = content_hash(inputs)
     blocklist = inputs[0].sha256
-    return [
-        approval
-        for approval in read_approvals(state_dir)
-        if approval.content == content or (approval.is_forced and approval.blocklist == blocklist)
-    ]
+    found: tuple[list[Approval], list[Approval]] = ([], [])
+    for approval in read_approvals(state_dir):
+        if approval.content == content or (approval.is_forced and approval.blocklist == blocklist):
+            found[not approval.still_counts(served)].append(approval)
+    return found
 
 
 def decisive(approvals: Sequence[Approval]) -> Approval | None:

@@ -69,6 +69,7 @@ def compiled_from_json(octets: bytes) -> Compiled:
         problems=[Problem(**problem) for problem in fields["problems"]],
         losses=fields["losses"],
         transient=fields["transient"],
+        granted=fields["granted"],
         approval=Approval(**fields["approval"]) if fields["approval"] else None,
     )
 

@@ -56,6 +56,8 @@ class Compiled:
     """What the files say was not to blame: trying again later may help, though none of them changes."""
     approval: Approval | None = None
     """The `apply` of these files, if there was one."""
+    granted: list[str] = field(default_factory=list)
+    """`id` of the approvals that force, and count for these files."""
     has_objections_to_blocklist: bool = False
     """A safety rail objects to what the blocklist itself says, forced or not."""
 

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,14 @@ from resolver.blocklist.downloads import UNPLACED, at_their_places, downloaded_l
 from resolver.blocklist.falls import find_fall
 from resolver.blocklist.in_force import suffixes
 from resolver.blocklist.orders import order_words
-from resolver.blocklist.rails import as_forced, can_be_forced, list_problems, shrunk_lists
+from resolver.blocklist.rails import (
+    as_forced,
+    can_be_forced,
+    day_list_problems,
+    in_steps,
+    list_problems,
+    shrunk_lists,
+)
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist, ListSpec, NameRule
 from resolver.config.yamlsource import read_octets
@@ -43,7 +51,7 @@ from resolver.policy.image import Effect, Image, ImageUnusable
 from resolver.policy.verdict import Mode, RuleForm
 from resolver.portions import read_up_to, write_all
 from resolver.problems import Problem, has_errors
-from resolver.publishing.approvals import approvals_of, approvals_path, content_hash, decisive
+from resolver.publishing.approvals import Approval, approvals_of, approvals_path, content_hash, decisive
 from resolver.publishing.believed import believed_time
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
@@ -53,6 +61,7 @@ from resolver.publishing.compiled import (
     InputFile,
     key_of,
 )
+from resolver.publishing.day_base import DayBase, day_base
 from resolver.publishing.image_store import ImageStore
 from resolver.publishing.image_writer import ImageWriter, TooManyRules
 from resolver.publishing.list_files import open_list, secret_problems
@@ -148,18 +157,22 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     compiled.downloaded = [str(spec.path) for spec in blocklist.lists if spec.download is not None]
     served = {} if state_dir is None else ImageStore(state_dir).list_sizes()
     lists = [_read_file(spec, compiled, served) for spec in blocklist.lists]
-    fall = _fall_of(blocklist, task, compiled)
+    base = None if state_dir is None else day_base(state_dir, now)
+    fall = _fall_of(blocklist, task, compiled, base)
     problems, forced_problems = [*problems, *fall], [*forced_problems, *map(as_forced, fall)]
     # Before anything is forced, so that an approval can say what it is for.
     compiled.has_objections_to_blocklist = any(problem.forcible for problem in forced_problems)
     is_approved = force
     if state_dir is not None and not has_errors(compiled.problems):
-        approvals = approvals_of(state_dir, compiled.own_inputs)
+        approvals, lapsed = approvals_of(state_dir, compiled.own_inputs, ImageStore(state_dir).served())
         compiled.approval = decisive(approvals)
+        compiled.granted = [approval.id for approval in approvals if approval.is_forced]
         is_approved = force or any(approval.is_forced for approval in approvals)
         # Sizes of lists are approved together with the lists.
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
+        if has_errors(problems) and not is_approved and lapsed:
+            problems = [*problems, _lapsed(blocklist_path, lapsed[-1])]
     compiled.problems[:0] = forced_problems if is_approved else problems
     compiled.problems += [*date_problems(blocklist, now), *secret_problems(blocklist.lists)]
     if has_errors(compiled.problems):
@@ -168,7 +181,7 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     # A download is held against the copy before it when it is fetched: a list from elsewhere that
     # suddenly shrinks must not keep a change of the blocklist out.
     local = tuple(spec for spec in blocklist.lists if spec.download is None)
-    rails = _Rails(local, served, force)
+    rails = _Rails(local, served, base, force)
     checks = take_checks(blocklist.lists, lists)
     _find_or_write(blocklist, lists, out_dir, compiled, rails, on_step)
     if compiled.image is not None:
@@ -178,7 +191,17 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
         compiled.losses += _lost_records(blocklist, compiled.image, task.state_dir)
 
 
-def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Problem]:
+def _lapsed(path: Path, approval: Approval) -> Problem:
+    """Say why what somebody forced once is held against the rails again."""
+    day = datetime.fromtimestamp(approval.at, UTC).strftime("%Y-%m-%d")
+    message = (
+        f"{approval.who} forced this text on {day}, against what served then; something else has served "
+        f"since, so that counts no more (their reason: {approval.reason})"
+    )
+    return Problem(str(path), 0, message, "warning")
+
+
+def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled, base: DayBase | None) -> list[Problem]:
     """Hold it against what served last: note what is lost, and give the remarks and objections."""
     try:
         before = None if task.state_dir is None else served_text(task.state_dir)
@@ -191,9 +214,21 @@ def _fall_of(blocklist: Blocklist, task: _Task, compiled: Compiled) -> list[Prob
     if old is None:
         message = "what served last cannot be read any more; what this one no longer blocks is not known"
         return [Problem(str(blocklist.path), 0, message, "warning")]
-    fall = find_fall(old, blocklist, task.now, conceal=task.conceal)
+    sizes = ImageStore(task.state_dir).list_sizes() if task.state_dir is not None else {}
+    fall = find_fall(old, blocklist, task.now, sizes=sizes, conceal=task.conceal)
     compiled.losses = fall.lines()
+    if fall.opening and not fall.objections and base is not None and base.text not in (None, before):
+        fall = replace(fall, objections=_in_small_steps(blocklist, task, base))
     return fall.problems(str(blocklist.path))
+
+
+def _in_small_steps(blocklist: Blocklist, task: _Task, base: DayBase) -> tuple[str, ...]:
+    """Objections to what an edit opens together with those before it."""
+    old = None if base.text is None else read_what_served(blocklist.path, base.text)
+    if old is None:
+        return ()
+    fall = find_fall(old, blocklist, task.now, sizes=base.sizes, conceal=task.conceal)
+    return tuple(f"{in_steps(base.at)}{objection}" for objection in fall.objections)
 
 
 def _lost_records(blocklist: Blocklist, image: Path, state_dir: Path | None) -> list[str]:
@@ -269,11 +304,15 @@ class _Rails(NamedTuple):
 
     specs: tuple[ListSpec, ...]
     served: Mapping[str, int]
+    base: DayBase | None
     is_forced: bool
 
     def allow(self, compiled: Compiled) -> bool:
         """Note what there is to object to the lists' sizes; whether they may be served."""
-        found = list_problems(self.specs, compiled.counts["per_list"], self.served)
+        counts = compiled.counts["per_list"]
+        found = list_problems(self.specs, counts, self.served)
+        if self.base is not None:
+            found += day_list_problems(self.specs, counts, self.served, self.base.sizes, self.base.at)
         if self.is_forced:
             found = [as_forced(problem) for problem in found]
         compiled.problems += found

@@ -45,6 +45,8 @@ ORDERS_MAX = 100_000
 """Orders whose first day in force is kept; beyond it, those that the blocklist no longer has go."""
 FILE_OCTETS_MAX = 512 << 20
 """SQLite refuses to let the file grow beyond: texts, descriptions of all rows, and room to work."""
+FORCED_AGAINST = "forced_against"
+"""Key of `changes`: the rails were overruled for this generation, against the one of this number."""
 AT_MAX = 1e11
 """Unix seconds over three thousand years ahead, which every calendar can still show."""
 WAIT_S = 5.0
@@ -169,6 +171,16 @@ class History:
             row = self._connection.execute(f"{_SELECT} WHERE number = ?", (number,)).fetchone()
             return _generation(row) if row else None
 
+    def day_before(self, now: float, day_s: float) -> Generation | None:
+        """The newest one that is `day_s` old at `now` (Unix seconds) or was forced since; else the oldest."""
+        with _told(self.path):
+            row = self._connection.execute(
+                "SELECT coalesce(max(number) FILTER (WHERE at <= ? OR instr(changes, ?)), min(number))"
+                " FROM generation WHERE at <= ?",
+                (now - day_s, f'"{FORCED_AGAINST}"', now),
+            ).fetchone()
+        return None if row[0] is None else self.get(row[0])
+
     def text(self, number: int) -> bytes | None:
         """The blocklist's text, octet for octet; None when it is not kept."""
         with _told(self.path):
@@ -210,7 +222,12 @@ class History:
         with _told(self.path), self._transaction():
             execute = self._connection.execute
             for order_id, at in since.items():
-                execute("INSERT OR IGNORE INTO order_in_force VALUES (?, ?)", (order_id, at))
+                # A clock that was ahead may have noted a later day.
+                execute(
+                    "INSERT INTO order_in_force VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at < at",
+                    (order_id, at),
+                )
             if execute("SELECT count(*) FROM order_in_force").fetchone()[0] > self.orders_max:
                 for (order_id,) in execute("SELECT id FROM order_in_force").fetchall():
                     if order_id not in known:

@@ -26,7 +26,15 @@ from resolver.durable import remove_leftovers, replace_file
 from resolver.identity import as_owner_of
 from resolver.policy.image import Image, ImageUnusable, read_meta
 from resolver.portions import open_regular, read_portion
-from resolver.publishing.compiled import IMAGE_SUFFIX, RECORDS_SUFFIX, TEXT_SUFFIX, InputFile, key_of
+from resolver.publishing.approvals import Served, content_hash
+from resolver.publishing.compiled import (
+    IMAGE_SUFFIX,
+    RECORDS_SUFFIX,
+    TEXT_SUFFIX,
+    InputFile,
+    edited_files,
+    key_of,
+)
 
 IMAGES_KEPT_MAX = 4
 """Images on disk, the serving one included: enough to go back a few edits, at about 40 MB a million names."""
@@ -61,6 +69,22 @@ class LastGood:
     inputs: tuple[InputFile, ...]
     paths: tuple[str, ...]
     """Every file that a change of may change the policy."""
+    serial: int = 0
+    """As `approvals.Served` has it."""
+    granted: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> Served:
+        """The same for approvals."""
+        return Served(self.serial, self.granted)
+
+
+def serial_after(before: LastGood | None, state_dir: Path, inputs: tuple[InputFile, ...]) -> int:
+    """The serial of what these files are made to, `before` being what served before it."""
+    if before is None:
+        return 1
+    was, becomes = (content_hash(edited_files(state_dir, files)) for files in (before.inputs, inputs))
+    return max(1, before.serial + (was != becomes))
 
 
 class ImageStore:
@@ -89,9 +113,24 @@ class ImageStore:
             with self._note.open("rb") as file:
                 fields = json.loads(file.read(NOTE_OCTETS_MAX))
             inputs = tuple(InputFile(**entry) for entry in fields["inputs"])
-            return LastGood(str(fields["key"]), inputs, tuple(map(str, fields["paths"])))
+            return LastGood(
+                str(fields["key"]),
+                inputs,
+                tuple(map(str, fields["paths"])),
+                int(fields.get("serial", 0)),
+                tuple(map(str, fields.get("granted", ()))),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def served(self) -> Served | None:
+        """What serves, for approvals; None: there is no note.  Root looks as the folder's owner."""
+        try:
+            with as_owner_of(self._state_dir) as folder:
+                note = ImageStore(folder).last_good()
+        except OSError:
+            return None
+        return None if note is None else note.served
 
     def list_sizes(self) -> dict[str, int]:
         """How many names each list had in the policy that served last; empty when that is unknown.

@@ -46,7 +46,10 @@ def dated_orders(
     first = {entry.order.id: since for entry in deadlines if entry.is_in_force}
     with contextlib.suppress(HistoryUnusable), open_history(state_dir, create=True) as history:
         history.note_in_force(first, blocklist.orders)
-        first = history.in_force_since()
+        # What a clock that was ahead has noted has not come.
+        first = {
+            order_id: day for order_id, day in history.in_force_since().items() if day <= at + LATE_S_MAX
+        }
     return [
         {
             "id": entry.order.id,

@@ -16,14 +16,11 @@ a new one is made over the same image, under a new generation.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from watchfiles import awatch
 
 from resolver.clock import Clock, TimerHandle
 from resolver.plurals import counted
@@ -41,16 +38,16 @@ from resolver.publishing.image_store import (
     Stamp,
     open_image,
     replaced_outside,
+    serial_after,
     stamps_as_read,
     stamps_of,
 )
-from resolver.publishing.timetable import Timetable, Turn, turned
+from resolver.publishing.timetable import Timetable, Turn
+from resolver.publishing.watching import watch_files
 from resolver.wire.carried_addresses import Nat64Prefix
 
 CHECK_S = 5.0
 """How often stamps and the wall clock are compared: a reload without file events waits this long."""
-DEBOUNCE_MS = 200
-"""Quiet time after a file event: editors and `cp` write in several steps."""
 CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
 RETRY_S = 60.0
@@ -112,6 +109,7 @@ class Publisher:
         on_turn: Callable[[list[InputFile], dict[str, Any], Turn], None] | None = None,
         number_in_history: Callable[[], int] = lambda: 0,
         earliest: float = 0.0,
+        clock_is_set: Callable[[], bool] = lambda: False,
         nat64_prefixes: tuple[Nat64Prefix, ...] = (),
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
@@ -119,6 +117,7 @@ class Publisher:
         `on_applied`: called with the files and the counts of each policy put in force, for the record.
         `on_turn`: called with the same and each date that passed, for the record.
         `earliest`: a wall clock that says less is not believed (Unix seconds).
+        `clock_is_set`: whether a time service sets the wall clock.
         `number_in_history`: under which number the policy in force is recorded; 0: not known.
         `nat64_prefixes`: those of the network, until `judge_by` names others.
         """
@@ -128,7 +127,8 @@ class Publisher:
         self._store = ImageStore(state_dir)
         self._state_dir = state_dir
         self._clock = clock
-        self.dates = DatesKeeper(state_dir, BelievedClock(wall, clock.now, earliest))
+        believed = BelievedClock(wall, clock.now, earliest, clock_is_set)
+        self.dates = DatesKeeper(state_dir, believed, clock.now)
         self._wall: Callable[[], float] = self.dates.wall
         self._inputs: list[InputFile] = []
         self._on_turn = on_turn
@@ -158,10 +158,12 @@ class Publisher:
         The image of unchanged files is taken from disk.  A blocklist with errors is fatal, unless a
         last good copy is there: that serves, loudly.
         """
-        seen_at = await self.dates.read()
+        told_until = await self.dates.read()
         note = await asyncio.to_thread(self._store.last_good)
         self._stamps = await asyncio.to_thread(stamps_of, note.paths if note else self._paths)
         self._heed_replaced(self._stamps)
+        # By what served then, before anything else does; where that is lost, by what serves now.
+        told_until = await self._tell_missed(note, told_until)
         image = None
         if note is not None:
             image = await asyncio.to_thread(self._store.open_if_current, self._blocklist, note)
@@ -171,14 +173,22 @@ class Publisher:
             await self._follow(note.paths, note.inputs)
             await self._publish(image, note.key, note.inputs)
             self._tell_applied(list(note.inputs))
-            if seen_at:
-                self._tell_turns(seen_at, self._wall())
         elif not await self._attempt(idle=False):
             await self._serve_last_good(note)
         assert self.policy is not None
+        if told_until:
+            wall, _ = self.policy.made_at
+            turns = self.dates.tell(told_until, wall, leapt=self.dates.leaps(told_until, wall))
+            self._record(turns, self._inputs, self.policy.everybody.counts)
         self._tasks.append(asyncio.create_task(self._work(), name="policy-publisher"))
         if self._watch:
-            self._tasks.append(asyncio.create_task(self._watch_files(), name="policy-watcher"))
+            watching = watch_files(
+                lambda: self._paths,
+                self._paths_changed,
+                self._wanted,
+                f"compared every {CHECK_S:g} s instead",
+            )
+            self._tasks.append(asyncio.create_task(watching, name="policy-watcher"))
         self._check_timer = self._clock.call_later(CHECK_S, self._check)
         self.dates.announce()
         return self.policy
@@ -316,8 +326,16 @@ class Publisher:
         return LastGood(compiled.key, tuple(compiled.inputs), self._paths), image
 
     async def _remember(self, compiled: Compiled) -> None:
-        note = LastGood(compiled.key, tuple(compiled.inputs), self._paths)
+        inputs = tuple(compiled.inputs)
         try:
+            before = await asyncio.to_thread(self._store.last_good)
+            note = LastGood(
+                compiled.key,
+                inputs,
+                self._paths,
+                serial_after(before, self._state_dir, inputs),
+                tuple(compiled.granted),
+            )
             await asyncio.to_thread(self._store.remember, note)
         except OSError as error:
             problem = Problem(str(self._state_dir), 0, f"cannot note the last good copy: {error}", "warning")
@@ -385,23 +403,41 @@ class Publisher:
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
             before, _ = self.policy.made_at
-            policy = self._remade(wall, now)
-            self._swap(policy, wall - now)
-            log.info("dates of rules judged again%s", turned(policy.everybody.exchanges, before, wall))
-            self._tell_turns(before, wall)
+            self._swap(self._remade(wall, now), wall - now)
+            leapt = jumped and self.dates.leaps(before, wall)
+            turns = self.dates.tell(before, wall, leapt=leapt)
+            self._record(turns, self._inputs, self.policy.everybody.counts)
             if not jumped:
-                # A clock that leapt ahead by mistake must not be what it is held to afterwards.
                 self.dates.keep(wall)
         else:
             self._await_boundary()
+        # A clock that leapt ahead by mistake must not be what it is held to afterwards.
+        self.dates.heed_clock(was_set=jumped)
         self.dates.announce()
 
-    def _tell_turns(self, before: float, now: float) -> None:
-        """Say what began and what ended meanwhile, in the log and for the record."""
-        assert self.policy is not None
-        for turn in self.dates.tell(before, now):
+    async def _tell_missed(self, note: LastGood | None, told_until: float) -> float:
+        """Say what began and ended while no server ran, by what served then; until when it is said."""
+        if note is None or not told_until:
+            return told_until
+        try:
+            image = await asyncio.to_thread(open_image, self._store.path_of(note.key))
+            timetable = await asyncio.to_thread(Timetable, image)
+        except ImageUnusable:
+            return told_until
+        leapt = self.dates.leaps(told_until, wall := self._wall())
+        turns = self.dates.tell(told_until, wall, leapt=leapt, timetable=timetable)
+        inputs, counts = list(note.inputs), image.meta["counts"]
+        if turns and self._on_applied is not None:
+            # Killed before it was recorded, perhaps: then its dates are about nothing.
+            self._on_applied(inputs, counts)
+        self._record(turns, inputs, counts)
+        return wall
+
+    def _record(self, turns: Iterable[Turn], inputs: list[InputFile], counts: dict[str, Any]) -> None:
+        """Give what began and what ended for the record."""
+        for turn in turns:
             if self._on_turn is not None:
-                self._on_turn(self._inputs, self.policy.everybody.counts, turn)
+                self._on_turn(inputs, counts, turn)
 
     def _remade(self, wall: float, now: float) -> Policy:
         """A new policy over the same image; costs a few objects for each rule class."""
@@ -457,35 +493,3 @@ class Publisher:
                 # The policy that serves must outlive whatever befalls its successor.
                 self.status.failures += 1
                 log.exception("reload failed, %s stays in force", self._policy_in_force())
-
-    async def _watch_files(self) -> None:
-        """Wake the worker soon after a change; without it `CHECK_S` does."""
-        while True:
-            self._paths_changed.clear()
-            folders = watched_folders(self._paths)
-            changes = awatch(
-                *folders,
-                recursive=False,
-                debounce=DEBOUNCE_MS,
-                stop_event=self._paths_changed,
-                watch_filter=None,
-            )
-            try:
-                async with contextlib.aclosing(changes):
-                    async for _ in changes:
-                        self._wanted.set()
-                        if watched_folders(self._paths) != folders:
-                            break  # A link was turned: its new folder is to be watched.
-            except (OSError, RuntimeError) as error:
-                log.warning("cannot watch %s: %s: compared every %g s instead", folders, error, CHECK_S)
-                await self._paths_changed.wait()
-
-
-def watched_folders(paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """The folders whose entries decide what stands under `paths`: their own, and where links lead."""
-    folders = set()
-    for path in map(Path, paths):
-        for folder in (path.parent, path.resolve().parent):
-            if folder.is_dir():
-                folders.add(folder.absolute())
-    return tuple(sorted(folders))

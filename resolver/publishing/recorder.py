@@ -37,6 +37,7 @@ from resolver.publishing.approvals import Approval, approvals_of, content_hash, 
 from resolver.publishing.compiled import InputFile, edited_files, key_of
 from resolver.publishing.history import (
     CHANGES_OCTETS_MAX,
+    FORCED_AGAINST,
     TEXT_PLAIN_OCTETS_MAX,
     Generation,
     History,
@@ -54,6 +55,8 @@ RECORD_IDS_KEPT_MAX = 200
 RECORD_CHANGES_OCTETS_MAX = 16 << 10
 OPENED_KEPT_MAX = 100
 """Names of one kind kept of what a change opened; the difference has the others."""
+AHEAD_MAX = 1_000
+"""Generations looked through for one that no clock ahead has dated."""
 DIGEST_CHARS = 16
 """Of a list file's hash: enough to see that it changed."""
 
@@ -68,13 +71,15 @@ class Applied:
     counts: dict[str, Any] = field(default_factory=dict)
     turned_at: float | None = None
     """Unix seconds of a date that passed, by which the policy that serves came to mean something else."""
+    leapt_from: float | None = None
+    """Unix seconds from which the clock leapt to `turned_at`, maybe back; None: that time came by itself."""
 
 
 def applied_from_json(octets: bytes) -> Applied:
     """Read what the parent wrote.  Raises ValueError, KeyError or TypeError for anything else."""
     fields = json.loads(octets)
     inputs = [InputFile(**entry) for entry in fields["inputs"]]
-    return Applied(fields["at"], inputs, fields["counts"], fields["turned_at"])
+    return Applied(fields["at"], inputs, fields["counts"], fields["turned_at"], fields["leapt_from"])
 
 
 def record(state_dir: Path, applied: Applied) -> int:
@@ -90,9 +95,12 @@ def record(state_dir: Path, applied: Applied) -> int:
         if applied.turned_at is not None:
             return history.add(_turned(applied, applied.turned_at, content, text), text)
         # An approval is for what people edit, not for copies of downloaded lists.
-        approvals = approvals_of(state_dir, edited_files(state_dir, applied.inputs))
+        note = ImageStore(state_dir).last_good()
+        served = note.served if note is not None and note.key == key_of(applied.inputs) else None
+        approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
         # An approval from before the last change is not what made this one.
-        fresh = [entry for entry in approvals if before is None or entry.at > before.at]
+        since = _last_change(history, applied.at)
+        fresh = [entry for entry in approvals if entry.at > since]
         who, who_from = _who(path, fresh[-1] if fresh else None)
         counts = _counts_of(applied)
         counts["image"] = key_of(applied.inputs)
@@ -107,7 +115,8 @@ def record(state_dir: Path, applied: Applied) -> int:
             counts=counts,
             changes=_changes(history, before, path, text, counts, applied.at)
             | _record_changes(state_dir, before, counts)
-            | _rollback(fresh),
+            | _rollback(fresh)
+            | _forced(before, fresh),
             has_text=text is not None,
         )
         return history.add(generation, text)
@@ -142,6 +151,14 @@ def _is_recorded(latest: Generation, applied: Applied) -> bool:
     return applied.turned_at is None or latest.changes.get("date", {}).get("at") == applied.turned_at
 
 
+def _last_change(history: History, now: float) -> float:
+    """When something was last put in force (Unix seconds), but for what a clock ahead of `now` wrote."""
+    latest = history.latest()
+    if latest is None or latest.at <= now:
+        return -math.inf if latest is None else latest.at
+    return max((entry.at for entry in history.newest(AHEAD_MAX) if entry.at <= now), default=-math.inf)
+
+
 def _counts_of(applied: Applied) -> dict[str, Any]:
     counts = {key: value for key, value in applied.counts.items() if key != "per_exchange"}
     counts["files"] = {entry.path: entry.sha256[:DIGEST_CHARS] for entry in applied.inputs[1:]}
@@ -151,14 +168,15 @@ def _counts_of(applied: Applied) -> dict[str, Any]:
 def _turned(applied: Applied, turned_at: float, content: str, text: bytes | None) -> Generation:
     """A date has come: the same policy means something else."""
     source = applied.inputs[0]
+    was_at = math.nextafter(turned_at, -math.inf) if applied.leapt_from is None else applied.leapt_from
     changes: dict[str, Any] = {"list_names": {}, "files": [], "date": {"at": turned_at}}
+    if applied.leapt_from is not None:
+        changes["date"]["leapt_from"] = applied.leapt_from
     blocklist = _read(Path(source.path), text)
     if blocklist is None:
         changes["unknown"] = "the text is not kept"
     else:
-        before, after = (
-            InForce(blocklist, moment) for moment in (math.nextafter(turned_at, -math.inf), turned_at)
-        )
+        before, after = (InForce(blocklist, moment) for moment in (was_at, turned_at))
         changes |= compare(blocklist, blocklist).as_json()
         changes["date"] |= {
             "opened": find_opening(before, after).as_json(OPENED_KEPT_MAX),
@@ -196,6 +214,13 @@ def _rollback(fresh: list[Approval]) -> dict[str, Any]:
     if not fresh or not fresh[-1].rolled_back_to:
         return {}
     return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
+
+
+def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
+    """Against which generation the rails were overruled for this one; 0: against none."""
+    if not any(approval.is_forced for approval in fresh):
+        return {}
+    return {FORCED_AGAINST: 0 if before is None else before.number}
 
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:

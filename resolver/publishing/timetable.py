@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resolver.blocklist.openings import NAMES_SHOWN_MAX, Names, day_text
@@ -42,6 +42,8 @@ class Turn:
     much_opened: str
     keys: tuple[str, ...]
     """Of what ends, for remembering that it was announced."""
+    leapt_from: float | None = None
+    """Unix seconds from which the clock leapt to `at`, maybe back; None: the time came by itself."""
 
     def words(self) -> str:
         """What opened or closed."""
@@ -107,17 +109,29 @@ class Timetable:
 
     def turn(self, at: float) -> Turn:
         """What begins and ends at `at`."""
-        before = math.nextafter(at, -math.inf)
+        return self._turn(math.nextafter(at, -math.inf), at)
+
+    def leap(self, before: float, at: float) -> list[Turn]:
+        """What is otherwise at `at` than at `before` (both Unix seconds), as one turn; none: nothing is."""
+        turn = self._turn(before, at)
+        told = len(turn.began) or len(turn.ended) or len(turn.opened) or len(turn.closed)
+        return [replace(turn, leapt_from=before, keys=())] if told else []
+
+    def _turn(self, before: float, at: float) -> Turn:
         began: list[tuple[str, bool]] = []
         ended: list[tuple[str, bool]] = []
         keys: list[str] = []
-        for order_id, order in self._orders.items():
-            if order.get("mode") != Mode.DISABLED.value:
-                named = (f"order {order_id}", bool(order.get("confidential")))
-                _note(order, at, named, began, ended, keys)
-        for exception in self._exceptions:
-            named = (f"exception {exception['name']}", bool(exception.get("confidential")))
-            _note(exception, at, named, began, ended, keys)
+        dated = [
+            (f"order {order_id}", order)
+            for order_id, order in self._orders.items()
+            if order.get("mode") != Mode.DISABLED.value
+        ]
+        dated += [(f"exception {exception['name']}", exception) for exception in self._exceptions]
+        for text, entry in dated:
+            was, becomes = _is_within(entry, before), _is_within(entry, at)
+            if was is not becomes:
+                (ended if was else began).append((text, bool(entry.get("confidential"))))
+                keys += [f"{text} {at:.0f}"] if was else []
         opened: list[PolicyRule] = []
         closed: list[PolicyRule] = []
         for rule in self._sources:
@@ -146,20 +160,10 @@ class Timetable:
         return ", ".join(counted(count, noun) for count, noun in counts if count)
 
 
-def _note(
-    dated: dict[str, Any],
-    at: float,
-    named: tuple[str, bool],
-    began: list[tuple[str, bool]],
-    ended: list[tuple[str, bool]],
-    keys: list[str],
-) -> None:
-    """Note something dated where it begins or ends at `at`."""
-    if dated.get("from") == at:
-        began.append(named)
-    if dated.get("until") == at:
-        ended.append(named)
-        keys.append(f"{named[0]} {at:.0f}")
+def _is_within(dated: dict[str, Any], moment: float) -> bool:
+    """Whether something with dates is between them."""
+    starts_at, ends_at = dated.get("from"), dated.get("until")
+    return (starts_at is None or starts_at <= moment) and (ends_at is None or moment < ends_at)
 
 
 def _names(pairs: Iterable[tuple[str, bool]]) -> Names:
@@ -172,18 +176,9 @@ def _names(pairs: Iterable[tuple[str, bool]]) -> Names:
 
 def passed_words(turn: Turn) -> str:
     """The log's line on a turn that has come."""
+    if turn.leapt_from is not None:
+        return f"the clock leapt from {day_text(turn.leapt_from)} to {day_text(turn.at)}: {turn.words()}"
     return f"{day_text(turn.at)} has come: {turn.words()}"
-
-
-def turned(exchanges: Iterable[PolicyRule], before: float, now: float) -> str:
-    """Which exchanges came into force and which left it between two wall times, for the log."""
-    was, is_now = (
-        # What is confidential at one time may be public at another.
-        {rule.at(moment).label for rule in exchanges if rule.is_in_force(moment)}
-        for moment in (before, now)
-    )
-    words = (("no longer in force", was - is_now), ("in force from now on", is_now - was))
-    return "".join(f"; {said}: {', '.join(sorted(labels))}" for said, labels in words if labels)
 
 
 def announced_words(turn: Turn, now: float) -> str:

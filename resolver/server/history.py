@@ -23,8 +23,9 @@ from resolver.publishing.timetable import Turn
 
 RECORD_TIMEOUT_S: Final = 120.0
 """In idle time, then with its share: two blocklists of a million names take half a minute of CPU time."""
-WAITING_MAX: Final = 16
-"""Records that wait for their turn; beyond it the oldest is given up, and counted."""
+WAITING_MAX: Final = 128
+"""Records that wait for their turn: all dates that a start may tell, and some.  Beyond it the oldest is given
+up, and counted."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class HistoryRecorder:
 
     def note_turn(self, inputs: list[InputFile], counts: dict[str, Any], turn: Turn) -> None:
         """In the policy made of `inputs` something began or ended; returns at once."""
-        self._wait_for(Applied(self._wall(), inputs, counts, turn.at))
+        self._wait_for(Applied(self._wall(), inputs, counts, turn.at, turn.leapt_from))
 
     def _wait_for(self, applied: Applied) -> None:
         self.generation = 0

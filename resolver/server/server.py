@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from resolver import __version__
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.clock import LoopClock
+from resolver.clock import LoopClock, time_service_sets_clock
 from resolver.config.settings import Settings
 from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
@@ -140,6 +140,7 @@ class Server:
             on_applied=self._recorder.note,
             on_turn=self._recorder.note_turn,
             earliest=built_at(),
+            clock_is_set=time_service_sets_clock,
             number_in_history=lambda: self._recorder.generation,
             nat64_prefixes=settings.upstreams.nat64_prefixes or (),
         )
@@ -469,7 +470,10 @@ class Server:
             tallies=tallies_of(self._tallies, native),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
-            expiring=count_expiring(self._policy.everybody if self._policy else None, self._wall()),
+            expiring=count_expiring(
+                self._policy.everybody if self._policy else None, self._publisher.dates.wall()
+            ),
+            clock_doubt=self._publisher.dates.wall.doubt(),
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             orders=order_facts(self._recorder),

@@ -63,6 +63,7 @@ def test_order_layout_and_comments_make_no_difference() -> None:
         ("name: Beta", "name: Beta, ttl_s: 60", "ttl_s", "300", "60"),
         ("name: Beta", "name: Beta, order: o1", "orders", None, "o1"),
         ("name: Beta", "name: Beta, category: otc", "category", "exchange", "otc"),
+        ("name: Beta", "name: Beta, aliases: [Old B, Bta]", "aliases", None, "Bta, Old B"),
         ("name: Beta", "name: Beta, sinkhole: {ipv4: 192.0.2.1}", "sinkhole", "0.0.0.0, ::", "192.0.2.1, ::"),
     ],
 )
@@ -72,6 +73,13 @@ def test_a_changed_property_is_told_before_and_after(
     [entry] = change(old, new).exchanges
     assert (entry.id, entry.kind) == ("beta", "changed")
     assert (name, before, after) in [(item.name, item.old, item.new) for item in entry.properties]
+
+
+def test_aliases_in_another_order_are_the_same() -> None:
+    one, other = (
+        read(BASE.replace("name: Beta", f"name: Beta, aliases: [{said}]")) for said in ("A, B", "B, A")
+    )
+    assert compare(one, other).is_empty
 
 
 def test_names_are_told_with_their_form() -> None:

@@ -176,12 +176,12 @@ def test_allow_that_more_than_doubles_and_by_over_ten_is_too_much(
     assert not found.objections or "'allow' grows" in found.objections[0]
 
 
-def test_all_lists_gone_is_too_much_and_one_of_two_is_told() -> None:
+def test_all_lists_gone_is_too_much_and_one_of_two_too() -> None:
     two = text(exchange("one"), rest="lists: [{name: ads, path: a}, {name: bad, path: b}]\n")
     one = text(exchange("one"), rest="lists: [{name: ads, path: a}]\n")
     assert fall(two, text(exchange("one"))).objections[0].startswith("no list is enforced any more")
     found = fall(two, one)
-    assert not found.objections and said(found) == "no longer enforced: 1 list: bad"
+    assert found.objections[0].startswith("1 of 2 lists in force") and said(found).endswith("1 list: bad")
     shadowed = one.replace("path: a", "path: a, mode: shadow")
     assert fall(one, shadowed).objections[0].startswith("no list is enforced any more")
 
@@ -255,3 +255,56 @@ def test_a_file_of_lists_alone_is_legal(rest: str) -> None:
 def test_a_file_with_neither_exchanges_nor_lists_is_not(rest: str) -> None:
     blocklist, problems = read_blocklist(PATH, octets=f"version: 1\n{rest}".encode())
     assert blocklist is None and "exchanges is missing" in problems[0].message
+
+
+# Lists.
+
+
+def lists(*entries: str) -> str:
+    return text(exchange("one"), rest="lists:\n" + "".join(f"- {{{entry}}}\n" for entry in entries))
+
+
+FIVE = [f"name: l{number}, path: l{number}.txt" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [FIVE[1:4], [FIVE[0] + ", mode: shadow", *FIVE[1:4]], [FIVE[0] + ", until: 2020-01-01", *FIVE[1:4]]],
+    ids=["gone", "in shadow", "ended by an edit"],
+)
+def test_one_of_four_lists_that_blocks_no_more_is_too_much_whichever_way(after: list[str]) -> None:
+    found = fall(lists(*FIVE[:4]), lists(*after))
+    [objection] = found.objections
+    assert (
+        objection.startswith("1 of 4 lists in force would no longer be enforced, 25 %") and "l0" in objection
+    )
+
+
+def test_one_of_five_lists_may_go_and_is_told() -> None:
+    found = fall(lists(*FIVE), lists(*FIVE[1:]))
+    assert found.objections == () and "no longer enforced: 1 list: l0" in said(found)
+
+
+@pytest.mark.parametrize(("size", "is_too_much"), [(9, False), (1_000, True)])
+def test_the_names_of_a_list_that_goes_count_whatever_part_of_the_lists_it_is(
+    size: int, is_too_much: bool
+) -> None:
+    sizes = {f"l{number}": 100 for number in range(5)} | {"l0": size}
+    found = find_fall(read(lists(*FIVE)), read(lists(*FIVE[1:])), NOW, sizes=sizes)
+    assert bool(found.objections) == is_too_much
+    if is_too_much:
+        assert "1,000 of 1,401 names in force would no longer be enforced" in found.objections[0]
+
+
+def test_a_list_that_turns_from_block_to_allow_is_too_much_however_many_there_are() -> None:
+    found = fall(lists(*FIVE), lists(FIVE[0] + ", kind: allow", *FIVE[1:]))
+    assert any("turns from 'block' to 'allow': l0" in objection for objection in found.objections)
+
+
+def test_a_file_that_is_read_under_another_name_is_not_lost() -> None:
+    assert fall(lists(*FIVE[:2]), lists("name: other, path: l0.txt", FIVE[1])) == Fall()
+
+
+def test_a_download_under_another_name_is_lost_until_it_comes() -> None:
+    one = "url: 'https://lists.example/a.txt'"
+    assert fall(lists(f"name: a, {one}", FIVE[1]), lists(f"name: b, {one}", FIVE[1])).objections

@@ -215,14 +215,6 @@ def test_a_mistake_is_told_with_line_value_range_and_suggestion(text: str, compl
 
 
 @pytest.mark.parametrize(
-    ("text", "part"),
-    [],
-)
-def test_what_this_version_does_not_serve_is_refused_by_name(text: str, part: str) -> None:
-    assert part in complaints(text)[0]
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "engine: auto",

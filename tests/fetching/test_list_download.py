@@ -443,3 +443,27 @@ def test_what_a_killed_download_left_is_swept(tmp_path: Path) -> None:
         assert (await place.fetch()).result is Result.UPDATED
 
     play(tmp_path, story)
+
+
+def test_a_download_does_not_lose_its_names_in_twenty_small_steps_within_a_day(tmp_path: Path) -> None:
+    def page(count: int) -> bytes:
+        return ok(b"".join(b"n%d.example\n" % number for number in range(count)))
+
+    async def story(place: Place) -> None:
+        outcomes = []
+        for step in range(21):
+            place.now = NOW + 3_600.0 * step
+            place.web.pages["/list"] = page(int(2_000 * 0.96**step))
+            outcomes.append(await place.fetch())
+        refused = [one for one in outcomes if one.result is Result.CHANGED_TOO_MUCH]
+        assert refused and "in small steps within a day shrank from 2,000 to" in refused[0].message
+        assert place.notes.names > 1_000
+        # A day later these steps are what there is; and who means it says so.
+        place.now += 20 * 3_600.0
+        assert (await place.fetch()).result is Result.UPDATED
+        place.web.pages["/list"] = page(500)
+        assert (await place.fetch(force=True)).result is Result.UPDATED
+        place.web.pages["/list"] = page(400)
+        assert (await place.fetch()).result is Result.UPDATED
+
+    play(tmp_path, story)

@@ -66,7 +66,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "dnslib": {"wire"},
     "httpcore": {"fetching"},
     "cryptography": {"certificates", "fetching", "forwarding", "report", "sinks"},
-    "h2": {"forwarding"},
+    "h2": {"forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
     "starlette": {"web"},
@@ -134,8 +134,9 @@ IMPURE_MODULES = {
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
     "resolver.publishing.compiler",
+    "resolver.publishing.watching",
 }
-"""The publisher watches and swaps; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

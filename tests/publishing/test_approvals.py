@@ -11,6 +11,7 @@ import pytest
 from resolver.publishing.approvals import (
     APPROVALS_KEPT_MAX,
     Approval,
+    Served,
     add_approval,
     approvals_of,
     approvals_path,
@@ -30,27 +31,29 @@ OTHER_LIST = [FILES[0], InputFile("ads.txt", "cc", 1)]
 def test_an_approval_is_found_by_its_content(tmp_path: Path) -> None:
     approval = Approval(content_hash(FILES), "ann", 1.0, "why")
     add_approval(tmp_path, approval)
-    assert approvals_of(tmp_path, FILES) == [approval]
-    assert approvals_of(tmp_path, OTHER_LIST) == []
+    assert approvals_of(tmp_path, FILES, None)[0] == [approval]
+    assert approvals_of(tmp_path, OTHER_LIST, None)[0] == []
 
 
 def test_an_approval_of_what_the_blocklist_says_is_found_by_the_blocklist(tmp_path: Path) -> None:
     approval = Approval(content_hash(FILES), "ann", 1.0, "why", "aa")
     add_approval(tmp_path, approval)
-    assert approvals_of(tmp_path, OTHER_LIST) == [approval]
-    assert approvals_of(tmp_path, [InputFile("blocklist.yaml", "zz", 1), FILES[1]]) == []
+    assert approvals_of(tmp_path, OTHER_LIST, None)[0] == [approval]
+    assert approvals_of(tmp_path, [InputFile("blocklist.yaml", "zz", 1), FILES[1]], None)[0] == []
 
 
 def test_an_approval_from_before_there_were_two_kinds_is_for_all_files(tmp_path: Path) -> None:
     old = {"content": content_hash(FILES), "who": "ann", "at": 1.0, "reason": "why"}
     approvals_path(tmp_path).write_text(json.dumps({"approvals": [old]}))
-    assert len(approvals_of(tmp_path, FILES)) == 1 and approvals_of(tmp_path, OTHER_LIST) == []
+    assert (
+        len(approvals_of(tmp_path, FILES, None)[0]) == 1 and approvals_of(tmp_path, OTHER_LIST, None)[0] == []
+    )
 
 
 def test_applying_again_without_force_takes_no_approval_back(tmp_path: Path) -> None:
     add_approval(tmp_path, Approval(content_hash(FILES), "ann", 1.0, "why"))
     add_approval(tmp_path, Approval(content_hash(FILES), "bob", 2.0))
-    found = decisive(approvals_of(tmp_path, FILES))
+    found = decisive(approvals_of(tmp_path, FILES, None)[0])
     assert found is not None and found.who == "ann" and found.is_forced
 
 
@@ -115,3 +118,32 @@ def test_what_somebody_else_noted_steers_no_terminal(tmp_path: Path) -> None:
     approvals_path(tmp_path).write_text(json.dumps({"approvals": [entry]}))
     [approval] = read_approvals(tmp_path)
     assert (approval.who + approval.reason).isprintable()
+
+
+# What was forced counts until something else serves.
+
+
+def forced(serial: int, at: float = 1.0) -> Approval:
+    return Approval(content_hash(FILES), "ann", at, "why", serial=serial)
+
+
+def test_a_forced_approval_counts_against_what_served_when_it_was_given(tmp_path: Path) -> None:
+    add_approval(tmp_path, forced(serial=5))
+    assert approvals_of(tmp_path, FILES, Served(5)) == ([forced(serial=5)], [])
+    assert approvals_of(tmp_path, FILES, Served(6)) == ([], [forced(serial=5)])
+
+
+def test_a_forced_approval_counts_for_as_long_as_what_it_loaded_serves(tmp_path: Path) -> None:
+    add_approval(tmp_path, forced(serial=5))
+    assert approvals_of(tmp_path, FILES, Served(9, (forced(serial=5).id,)))[0]
+    assert not approvals_of(tmp_path, FILES, Served(9, (forced(serial=5, at=2.0).id,)))[0]
+
+
+def test_an_approval_of_an_older_program_counts_until_this_one_has_noted_what_serves(tmp_path: Path) -> None:
+    add_approval(tmp_path, forced(serial=-1))
+    assert approvals_of(tmp_path, FILES, Served(0))[0] and not approvals_of(tmp_path, FILES, Served(1))[0]
+
+
+def test_who_applied_it_is_known_whatever_served_since(tmp_path: Path) -> None:
+    add_approval(tmp_path, Approval(content_hash(FILES), "ann", 1.0))
+    assert approvals_of(tmp_path, FILES, Served(7))[0]

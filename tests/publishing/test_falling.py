@@ -21,7 +21,7 @@ from resolver.publishing.image_store import ImageStore, LastGood, hash_file
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.publishing.recorder import Applied, record
 from resolver.wire.names import name_from_text as n
-from tests.publishing.test_publisher import HandClock
+from tests.support.publisher_rig import HandClock
 
 REAL = (Path(__file__).parents[2] / "blocklist.yaml").read_text()
 NOW = 1.7e9
@@ -51,7 +51,10 @@ class Stage:
 
     def approve(self, compiled: Compiled, reason: str) -> None:
         blocklist = compiled.inputs[0].sha256 if compiled.has_objections_to_blocklist else ""
-        add_approval(self.state, Approval(content_hash(compiled.inputs), "ann", NOW, reason, blocklist))
+        served = self.store.served()
+        serial = 0 if served is None else served.serial
+        content = content_hash(compiled.inputs)
+        add_approval(self.state, Approval(content, "ann", NOW, reason, blocklist, serial=serial))
 
     def blocks(self, name: str) -> bool:
         assert self.table is not None
@@ -288,3 +291,56 @@ def test_forced_edits_are_recorded_as_forced(stage: Stage) -> None:
     with open_history(stage.state) as history:
         latest = history.latest()
     assert latest is not None and latest.reason == "the end of the orders"
+
+
+# What was forced once.
+
+
+def test_what_was_forced_serves_on_over_restarts_and_changes_of_its_lists(stage: Stage) -> None:
+    ads = stage.blocklist.with_name("ads.txt")
+    ads.write_text("a.example\n")
+    listed = FEW + "lists: [{name: ads, path: ads.txt}]\n"
+    wide = listed.replace("[one.example]", "[one.example, co.uk]")
+    publish(stage, listed)
+    stage.approve(stage.compile(wide), "court order 7")
+    publish(stage, wide)
+    for line in ("b.example\n", "c.example\n"):
+        ads.write_text(ads.read_text() + line)
+        assert not publish(stage, wide).status.serves_last_good and stage.blocks("any.co.uk")
+
+
+def test_a_text_that_was_forced_once_is_not_put_back_later_unseen(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(stage, FEW)
+    stage.approve(stage.compile(EMPTY), "a test of an hour")
+    assert not publish(stage, EMPTY).status.serves_last_good
+    publish(stage, FEW)
+    caplog.clear()
+    assert publish(stage, EMPTY).status.serves_last_good and stage.blocks("one.example")
+    said = " ".join(problem.message for problem in stage.compile(EMPTY).problems)
+    assert "nothing is blocked any more" in said
+    assert (
+        "ann forced this text on 2023-11-14, against what served then" in said and "a test of an hour" in said
+    )
+    # And counts again once somebody says so again.
+    stage.approve(stage.compile(EMPTY), "for good")
+    assert not publish(stage, EMPTY).status.serves_last_good
+
+
+def test_an_approval_that_was_not_used_before_something_else_served_is_void(stage: Stage) -> None:
+    publish(stage, FEW)
+    stage.approve(stage.compile(EMPTY), "meant for now")
+    publish(stage, FEW + "  two: {name: Two, domains: [two.example]}\n")
+    assert publish(stage, EMPTY).status.serves_last_good
+
+
+def test_the_history_says_against_what_a_generation_was_forced(stage: Stage) -> None:
+    publish(stage, FEW)
+    record(stage.state, Applied(NOW - 10, [hash_file(stage.blocklist)]))
+    stage.approve(stage.compile(EMPTY), "the end")
+    publish(stage, EMPTY)
+    record(stage.state, Applied(NOW + 1, [hash_file(stage.blocklist)]))
+    with open_history(stage.state) as history:
+        latest = history.latest()
+    assert latest is not None and latest.reason == "the end" and latest.changes["forced_against"] == 1

@@ -130,3 +130,11 @@ def test_the_recorder_counts_what_a_list_enforces_for_its_order(tmp_path: Path) 
     [order] = orders
     assert order["in_force"] == BEGINS
     assert order["unenforced"] == {"not_blocked": 1}
+
+
+def test_what_a_clock_ahead_noted_is_no_day_on_which_an_order_was_in_force(tmp_path: Path) -> None:
+    ahead = BEGINS + 24 * 365 * DAY
+    assert since(tmp_path, ahead) == ahead
+    assert since(tmp_path, BEGINS - DAY) == 0.0
+    assert since(tmp_path, BEGINS + 0.7, turned_at=BEGINS) == BEGINS
+    assert since(tmp_path, BEGINS + 5 * DAY) == BEGINS

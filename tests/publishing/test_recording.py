@@ -350,3 +350,38 @@ def test_the_history_says_what_an_edit_opened(tmp_path: Path) -> None:
     assert latest.changes["opened"]["words"] == (
         "1 domain blocked now are not blocked after this: 'also.example'"
     )
+
+
+# A clock that was ahead.
+
+AHEAD = AT + 24 * 365 * 86_400.0
+ENDS = BLOCKLIST.replace("name: Acme", "name: Acme, until: 2024-01-01")
+
+
+def test_a_leap_of_the_clock_is_one_entry_that_says_what_it_opened_and_closed(tmp_path: Path) -> None:
+    record(tmp_path, applied(tmp_path, ENDS))
+    note = applied(tmp_path, ENDS)
+    note.at, note.turned_at, note.leapt_from = AHEAD, AHEAD, AT
+    record(tmp_path, note)
+    back = applied(tmp_path, ENDS)
+    back.turned_at, back.leapt_from = AT, AHEAD
+    record(tmp_path, back)
+    with open_history(tmp_path) as history:
+        undone, leap, _ = history.newest(3)
+    assert leap.changes["date"]["leapt_from"] == AT and leap.who_from == "date"
+    assert leap.changes["date"]["opened"]["exchanges"]["names"] == ["acme"]
+    assert undone.changes["date"]["closed"]["exchanges"]["names"] == ["acme"]
+
+
+def test_an_apply_counts_though_a_clock_ahead_dated_the_entry_before(tmp_path: Path) -> None:
+    record(tmp_path, applied(tmp_path))
+    early = applied(tmp_path, BLOCKLIST + "# early\n")
+    early.at = AHEAD
+    record(tmp_path, early)
+    note = applied(tmp_path, BLOCKLIST + "# right\n")
+    note.at = AT + 20
+    add_approval(tmp_path, Approval(content_hash(note.inputs), "ann", AT + 10, "court order"))
+    record(tmp_path, note)
+    with open_history(tmp_path) as history:
+        latest = history.latest()
+    assert latest is not None and (latest.who, latest.reason) == ("ann", "court order")
