@@ -179,6 +179,16 @@ def replace_file(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
         new.file.write(octets)
 
 
+def write_new(path: Path, octets: bytes, mode: int) -> None:
+    """Make the file with this mode; never what is there already, and never through a link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(octets)
+        file.flush()
+        os.fsync(descriptor)
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Be the only one who holds the lock `path`, a file that stays, empty.  The lock ends with its process.

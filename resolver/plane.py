@@ -206,7 +206,7 @@ class Plane(Protocol):
     def send(self, route: bytes, octets: bytes) -> bool: ...
 
     def drop(self, route: bytes, *, close: bool = ...) -> None:
-        """There is no answer for a client on a stream; `close`: its connection is closed, its request reset."""
+        """There is no answer for a client on a stream; `close`: its connection ends, its request is reset."""
 
     def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         """See `forwarder.NativeClaims`."""
@@ -234,6 +234,9 @@ class OwnPlane(Plane, Protocol):
 
     def connections(self) -> tuple[list[tuple[str, int]], int]:
         """Open connections over each stream transport, by its label, and the octets that all hold."""
+
+    def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
+        """What handshakes came to: transport, version, group, whether resumed, count; failures by reason."""
 
 
 class NativeModule(Protocol):

@@ -47,9 +47,13 @@ class Objection:
         """The keys of the settings that lead to the file's name."""
         return *self.source.keys, self.part
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.source.certificate if self.part == "certificate" else self.source.key
+
     def __str__(self) -> str:
-        path = self.source.certificate if self.part == "certificate" else self.source.key
-        return f"{path}: {self.reason}"
+        return f"{self.path}: {self.reason}"
 
 
 def stamps_of(sources: Sequence[Source]) -> tuple[Stamp, ...]:
@@ -67,6 +71,9 @@ def read_pairs(sources: Sequence[Source]) -> tuple[list[Pair], list[Objection]]:
             part = "key"
             key = _read(source.key)
             pairs.append(read_pair(chain, key))
+        except PermissionError as error:
+            who = f"by the user that runs here (uid {os.geteuid()})"
+            objections.append(Objection(source, part, f"cannot be read {who}: {error.strerror}"))
         except OSError as error:
             objections.append(Objection(source, part, f"cannot be read: {error.strerror or error}"))
         except BadPair as error:

@@ -106,6 +106,34 @@ def check(
 
 
 @app.command()
+def cert(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Names and addresses in it; default: this machine's name and the addresses of listen.",
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", metavar="FILE", help="Default: tls.certificate, or resolver.pem here."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Default: tls.key, or resolver.key here.")
+    ] = None,
+    days: Annotated[int, typer.Option("--days", help="How long it is valid.")] = 397,
+    config: ConfigOption = None,
+) -> None:
+    """Make a certificate that signs itself, and its key, for tests and small networks.
+
+    ECDSA (P-256); the key is readable by its owner alone.  Nothing is ever written over.
+    """
+    from resolver.cli.cert import make_certificate
+
+    raise typer.Exit(make_certificate(names or [], certificate, key, config, days=days))
+
+
+@app.command()
 def find(
     text: Annotated[str, typer.Argument(help="An id, a name, a domain, an order's number, or a part.")],
     catalogue: Annotated[

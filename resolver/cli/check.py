@@ -13,6 +13,7 @@ from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
+from resolver.cli.certificates import certificate_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -63,6 +64,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
+                problems += certificate_problems(path, settings)
                 problems += _too_few_ports(path, settings)
                 state_dir = settings.state_dir
     else:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input
+from resolver.durable import write_new
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, printable
 from resolver.report.signature import (
@@ -39,9 +40,9 @@ def make_keys(path: Path) -> int:
             return bad_input([Problem(str(taken), 0, message)])
     private, public = new_key_pair()
     try:
-        _write_new(path, private, 0o600)
+        write_new(path, private, 0o600)
         try:
-            _write_new(public_path, public, 0o644)
+            write_new(public_path, public, 0o644)
         except OSError:
             # A private key alone, which nobody knows yet, would only be in the way of the next attempt.
             path.unlink()
@@ -52,16 +53,6 @@ def make_keys(path: Path) -> int:
     print(f"public key:  {printable(str(public_path))} (give it to those who get your reports)")
     print(f"fingerprint of the public key (SHA-256): {fingerprint(public_key(public))}")
     return EXIT_FINE
-
-
-def _write_new(path: Path, octets: bytes, mode: int) -> None:
-    """Make the file with this mode; never what is there already, and never through a link."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(octets)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def check_signature(file: Path, key: Path, *, as_json: bool) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from resolver.children import Share, niceness
+from resolver.cli.certificates import certificate_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -70,7 +71,9 @@ def run_server(config: Path | None) -> int:
         writer.close()
     if code == EXIT_BAD_INPUT:
         # What did not start may be the settings' doing, which name the path.
-        _say(settings, "error", path_problems(settings_path(config), settings).values())
+        path = settings_path(config)
+        found = [*path_problems(path, settings).values(), *certificate_problems(path, settings)]
+        _say(settings, "error", [problem for problem in found if problem.severity == "error"])
     return code
 
 

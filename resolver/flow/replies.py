@@ -103,7 +103,7 @@ class ReplyEncoder:
         return Respond(message[2:], response.rcode, query.qtype, source, verdict)
 
     def _own_options(self, query: Query, peer: Peer) -> tuple[tuple[int, bytes], ...]:
-        """The EDNS options that a client gets: keepalive, if it asked over a transport that has it (RFC 7828)."""
+        """The EDNS options that a client gets: keepalive, if it asked where there is one (RFC 7828)."""
         if not peer.transport.has_keepalive:
             return ()
         return self._keepalive if any(code == _KEEPALIVE_OPTION for code, _ in query.options) else ()

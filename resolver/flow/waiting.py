@@ -26,6 +26,7 @@ WAITING_MAX = 65_536
 """Clients that may wait for upstreams at one time: some 100 MB of memory at worst; more get SERVFAIL."""
 
 _own_marks = itertools.count()
+"""Below 2**63: from there on they are the native plane's (`flow/shares.rs`)."""
 _MARK_BITS = (1 << 64) - 1
 
 Deliver = Callable[[Ask, Respond | Drop], None]

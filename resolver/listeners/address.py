@@ -86,18 +86,47 @@ def bind_udp(address: SocketAddress, *, reuse_port: bool = False) -> socket.sock
 
 def bind_tcp(address: SocketAddress, *, backlog: int = TCP_BACKLOG) -> socket.socket:
     """A non-blocking, listening TCP socket on `address`.  Raises OSError."""
+    [sock] = bind_tcp_for(address, 1, backlog=backlog)
+    return sock
+
+
+def bind_tcp_for(address: SocketAddress, count: int, *, backlog: int = TCP_BACKLOG) -> list[socket.socket]:
+    """So many sockets on one address, over which the kernel spreads connections.  Raises OSError.
+
+    A second server, of whatever user, still finds the address taken: the first of them is bound alone, and
+    only then shares its place.
+    """
+    socks: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            socks.append(
+                _bind_tcp(address if not socks else SocketAddress(*socks[0].getsockname()[:2]), not socks)
+            )
+            if count > 1:
+                socks[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            socks[-1].listen(backlog)
+    except OSError:
+        for sock in socks:
+            sock.close()
+        raise
+    return socks
+
+
+def _bind_tcp(address: SocketAddress, is_first: bool) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
+        if not is_first:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # A restart must not wait for the last run's connections to leave TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Connections inherit both.
+        # Connections inherit these.  Answers leave in whole turns, so there is nothing to wait for.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BUFFER_OCTETS)
         _set_where_known(sock, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_OCTETS_MAX)
         _allow_absent(sock)
         sock.bind(tuple(address))
-        sock.listen(backlog)
         sock.setblocking(False)
     except OSError:
         sock.close()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 from resolver.wire.encode import STREAM_OCTETS_MAX
 
@@ -34,7 +35,6 @@ OK: Final = 200
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 METHOD_NOT_ALLOWED: Final = 405
-REQUEST_TIMEOUT: Final = 408
 CONTENT_TOO_LARGE: Final = 413
 URI_TOO_LONG: Final = 414
 UNSUPPORTED_MEDIA_TYPE: Final = 415
@@ -45,13 +45,113 @@ STATUSES: Final = (
     BAD_REQUEST,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
-    REQUEST_TIMEOUT,
     CONTENT_TOO_LARGE,
     URI_TOO_LONG,
     UNSUPPORTED_MEDIA_TYPE,
     HEADERS_TOO_LARGE,
 )
 """The closed set of statuses that a request can get."""
+
+BROKEN: Final = "https_broken"
+"""Why a connection ends: what came breaks HTTP's rules, or could be read in two ways."""
+
+HEADERS: Final = "https_headers"
+"""The headers of a request are over `limits.https_header_octets_max`."""
+
+CONTROL: Final = "https_control_frames"
+"""Too many frames that are no part of a request."""
+
+RESETS: Final = "https_resets"
+"""Too many requests were taken back before their answers."""
+
+STREAMS: Final = "https_streams_max"
+"""Why a request is refused: as many are open on its connection as may be."""
+
+STALLED: Final = "https_stalled"
+"""A request whose rest does not come, or whose answer is not taken, is given up."""
+
+REASONS: Final = (BROKEN, HEADERS, CONTROL, RESETS, STREAMS, STALLED)
+"""The closed set of reasons why requests and connections end here."""
+
+STALL_S: Final = 10.0
+"""So long a request may be on its way, and an answer wait for its client to take more of it."""
+
+
+class HttpRequest(NamedTuple):
+    """A request that waits for its answer."""
+
+    stream: int
+    """Of HTTP/2; 0: HTTP/1.1 has one at a time."""
+    is_head: bool
+    headers: Sequence[tuple[bytes, bytes]]
+    """As they came, names in lower case."""
+
+
+class Arrived(NamedTuple):
+    """A request that is here whole."""
+
+    request: HttpRequest
+    message: bytes
+    """The query."""
+    status: int = 0
+    """If not 0, the answer: there is no query."""
+    reason: str = ""
+    """One of `REASONS`, where it is no request either."""
+
+
+class HttpBroken(Exception):
+    """The connection is over, for one of `REASONS`; what is to be sent of it stands in `outgoing`."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class HttpSession(Protocol):
+    """What is said inside TLS: HTTP/1.1 or HTTP/2, without a socket.  Both decide alike."""
+
+    refused: int
+    """Requests refused since this was last set to 0, because too many are open."""
+    is_over: bool
+    """Whether no more requests are taken."""
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether another request may be read now."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether an answer waits for its client to take more of it."""
+
+    @property
+    def held_octets(self) -> int:
+        """Octets of requests that are not whole, and of answers that are not sent."""
+
+    def receive(self, buffer: bytearray, start: int, now: float) -> tuple[int, Sequence[Arrived]]:
+        """Take a frame or a part of a request from `buffer`: its octets, 0: it is not whole; and what it
+        made.
+
+        Raises HttpBroken.
+        """
+
+    def answer(self, request: HttpRequest, status: int, message: bytes, date: bytes, now: float) -> None:
+        """Answer a request with a DNS message, or with a status alone; one that is gone: nothing."""
+
+    def reset(self, request: HttpRequest) -> bool:
+        """Give no answer; False: only the end of the connection says that."""
+
+    def stop(self) -> None:
+        """Take no more requests; those that are open are still answered."""
+
+    def end(self) -> None:
+        """Everything is answered: say that the connection ends."""
+
+    def give_up(self, now: float) -> int:
+        """Reset what has stalled for `STALL_S`; how many."""
+
+    def outgoing(self) -> bytes:
+        """What is to be sent now."""
+
 
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _UNUSED_BITS: Final = {2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
@@ -107,8 +207,20 @@ def refusal_of_body(octets: int) -> int:
     return BAD_REQUEST if octets < MESSAGE_OCTETS_MIN else 0
 
 
+def headers_of(status: int, message: bytes, date: bytes) -> list[tuple[bytes, bytes]]:
+    """What an answer goes with, beside the status: of a query that was answered, and of one that is none."""
+    headers = [(b"content-length", b"%d" % len(message)), (b"date", date)]
+    if status == OK:
+        headers.append((b"content-type", MEDIA_TYPE))
+        headers.append((b"cache-control", b"max-age=%d" % max_age_s(message)))
+    elif status == METHOD_NOT_ALLOWED:
+        headers.append((b"allow", ALLOW))
+    return headers
+
+
 def max_age_s(answer: bytes) -> int:
-    """How long a cache on the way may keep an answer of ours: its lowest TTL, 0 for failures (RFC 8484 §5.1).
+    """How long a cache on the way may keep an answer of ours: its lowest TTL, and of a denial no more than
+    its SOA's MINIMUM; 0 for failures (RFC 8484 §5.1).
 
     `answer`: a whole message that this server has made, so that nothing in it has to be checked.
     """
@@ -124,6 +236,9 @@ def max_age_s(answer: bytes) -> int:
         # What stands in OPT's place of a TTL is none (RFC 6891 §6.1.3).
         if answer[at : at + 2] != b"\0\x29":
             ttl_s = int.from_bytes(answer[at + 4 : at + 8], "big")
+            if answer[at : at + 2] == b"\0\x06":
+                end = at + 10 + (answer[at + 8] << 8 | answer[at + 9])
+                ttl_s = min(ttl_s, int.from_bytes(answer[end - 4 : end], "big"))
             if ttl_s < lowest_s or lowest_s < 0:
                 lowest_s = ttl_s
         at += 10 + (answer[at + 8] << 8 | answer[at + 9])

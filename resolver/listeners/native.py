@@ -61,8 +61,8 @@ class NativeListener:
     """Serves what `plane` leaves to Python.
 
     `bound_sockets`: the plane's sockets, worker by worker; they stay the caller's.
-    `stream_covers`: makes the listeners that serve the sockets of one of its threads with streams, not started;
-    for each such thread.
+    `streams`: for each of its threads with streams the listeners of the same sockets, which do not accept;
+    they stay the caller's.
     `upstreams`: by their number.
     `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the number of the
     upstream and the reason of each, for the exchange of what each plane knows of the upstreams.
@@ -79,7 +79,7 @@ class NativeListener:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         *,
-        stream_covers: Sequence[Callable[[], list[StreamListener]]] = (),
+        streams: Sequence[Sequence[StreamListener]] = (),
         before_handovers: Callable[[], None] = lambda: None,
         on_handover: Callable[[int, str], None] = lambda number, reason: None,
         after_turn: Callable[[], None] = lambda: None,
@@ -99,8 +99,7 @@ class NativeListener:
         """By transport and address."""
         self._tickets: dict[int, Attempt] = {}
         self._covers: dict[int, list[UdpListener]] = {}
-        self._make_stream_covers = stream_covers
-        self._stream_covers: dict[int, list[StreamListener]] = {}
+        self._streams = streams
         self._starting: set[asyncio.Task[None]] = set()
         self._is_stopping = self._is_closed = self._is_alone = False
         self._fd = -1
@@ -121,8 +120,7 @@ class NativeListener:
     def covered(self) -> int:
         """Threads of the plane that Python stands in for now."""
         covered = sum(1 for covers in self._covers.values() if covers and covers[0].is_reading)
-        streams = sum(1 for covers in self._stream_covers.values() if covers and covers[0].is_accepting)
-        return covered + streams
+        return covered + sum(any(cover.is_accepting for cover in covers) for covers in self._streams)
 
     def start(self) -> None:
         """Let the plane begin to answer, and read its events."""
@@ -135,8 +133,9 @@ class NativeListener:
         """Take no more queries; who waits is still answered."""
         self._is_stopping = True
         self._plane.stop_reading()
-        for cover in self._all_covers():
-            cover.stop_reading()
+        for covers in self._covers.values():
+            for cover in covers:
+                cover.stop_reading()
 
     def close(self) -> None:
         """Answer what waits here, then end the plane's threads and close what Python opened for them."""
@@ -149,20 +148,17 @@ class NativeListener:
                     break
         finally:
             self._plane.close()
-            for cover in self._all_covers():
-                cover.close()
+            for covers in self._covers.values():
+                for cover in covers:
+                    cover.close()
             self._tickets.clear()
-
-    def _all_covers(self) -> list[UdpListener | StreamListener]:
-        udp = (cover for covers in self._covers.values() for cover in covers)
-        return [*udp, *(cover for covers in self._stream_covers.values() for cover in covers)]
 
     def serve_all_sockets(self) -> None:
         """Serve every socket from Python for good, beside the plane or in its place."""
         self._is_alone = True
         for worker in range(len(self._bound_sockets)):
             self._on_down(worker)
-        for thread in range(len(self._make_stream_covers)):
+        for thread in range(len(self._streams)):
             self._on_stream_down(thread)
 
     def _on_readable(self) -> None:
@@ -339,10 +335,7 @@ class NativeListener:
     def _on_stream_down(self, thread: int) -> None:
         if self._is_stopping:
             return
-        covers = self._stream_covers.get(thread)
-        if covers is None:
-            covers = self._stream_covers[thread] = self._make_stream_covers[thread]()
-        for cover in covers:
+        for cover in self._streams[thread]:
             task = self._loop.create_task(cover.start(), name="cover-streams")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
@@ -351,7 +344,7 @@ class NativeListener:
         if self._is_alone:
             return
         # Who is connected here stays.
-        for cover in self._stream_covers.get(thread, ()):
+        for cover in self._streams[thread]:
             cover.stop_accepting()
 
 

@@ -7,6 +7,7 @@ to yield to whom (`limits` does), whose turn it is (`turns`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
 from resolver.listeners.connection import Connection
+from resolver.listeners.https_connection import HttpsConnection, HttpSide
 from resolver.listeners.limits import ConnectionLimits, Place, Yielding
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tls_connection import TlsConnection, TlsSide
@@ -30,6 +32,7 @@ SWEEP_EVERY_S = 1.0
 CONNECTIONS: dict[Transport, Callable[[StreamListener], Connection]] = {
     Transport.TCP: Connection,
     Transport.TLS: TlsConnection,
+    Transport.HTTPS: HttpsConnection,
 }
 """What speaks each transport."""
 
@@ -49,13 +52,15 @@ class StreamListener:
         idle_s: float = 10.0,
         transport: Transport = Transport.TCP,
         tls: TlsSide | None = None,
+        http: HttpSide | None = None,
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
         `transport`: TCP, TLS or HTTPS; `tls` is for the latter two, and its contexts agree to their
-        protocols. native_gates: what is asked before the service, and counts what it answers by itself.
+        protocols.
+        native_gates: what is asked before the service, and counts what it answers by itself.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
@@ -68,6 +73,7 @@ class StreamListener:
         self.lend = limits.lend
         self.give_back = limits.give_back
         self._tls = tls
+        self._http = http
         self._make_connection = partial(CONNECTIONS[transport], self)
         self._sock = sock
         self._bound_to = self._sock.getsockname()[:2]
@@ -83,11 +89,21 @@ class StreamListener:
         """The address and port it really listens on."""
         return self._bound_to[0], self._bound_to[1]
 
+    def fileno(self) -> int:
+        """The descriptor of its listening socket, for the native plane, which accepts from it instead."""
+        return self._sock.fileno()
+
     @property
     def tls(self) -> TlsSide:
         """What connections over TLS need besides."""
         assert self._tls is not None
         return self._tls
+
+    @property
+    def http(self) -> HttpSide:
+        """What connections over HTTPS need besides."""
+        assert self._http is not None
+        return self._http
 
     @property
     def connections(self) -> int:
@@ -124,6 +140,9 @@ class StreamListener:
     def stop_reading(self) -> None:
         """Accept no more connections and read no more queries; open questions are still answered."""
         self.stop_accepting()
+        # Whoever else accepts from the socket takes no more either, and nobody waits in vain to be accepted.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
         for connection in tuple(self._connections):
             connection.end()
 

@@ -407,6 +407,8 @@ class Facts:
     forwarding: ForwardingFacts = ForwardingFacts()
     connections: ConnectionFacts = field(default_factory=ConnectionFacts)
     tls: TlsFacts = field(default_factory=TlsFacts)
+    https_responses: Mapping[str, int] = field(default_factory=dict)
+    """Every status there is -> requests for DNS over HTTPS that it was the answer to."""
     certificates: CertificateFacts = CertificateFacts()
     native: NativeFacts | None = None
     """None: this server has no native plane."""

@@ -108,6 +108,11 @@ def tls_failures(facts: Facts) -> Iterable[Sample]:
     return [((reason,), count) for reason, count in facts.tls.failures.items()]
 
 
+def https_responses(facts: Facts) -> Iterable[Sample]:
+    """Requests for DNS over HTTPS, per status."""
+    return [((status,), count) for status, count in facts.https_responses.items()]
+
+
 def certificate_end(facts: Facts) -> Iterable[Sample]:
     """When the first expires."""
     return [] if facts.certificates.ends_at is None else [((), facts.certificates.ends_at)]

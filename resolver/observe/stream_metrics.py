@@ -45,6 +45,13 @@ STREAM_METRICS: Final = (
         series.tls_failures,
     ),
     labelled(
+        "counter",
+        "resolver_https_responses_total",
+        "Requests for DNS over HTTPS that were answered, by status; 200: with a DNS message of any rcode.",
+        "status",
+        series.https_responses,
+    ),
+    labelled(
         "gauge",
         "resolver_tls_certificate_expiry_timestamp_seconds",
         "When the first of the certificates expires that are served; no series where there are none.",

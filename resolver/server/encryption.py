@@ -7,8 +7,10 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from email.utils import formatdate
 from typing import Protocol
 
 from resolver.certificates.contexts import DOT_PROTOCOLS, HTTPS_PROTOCOLS, CannotServe, FrontContexts
@@ -19,8 +21,11 @@ from resolver.certificates.pair import Pair
 from resolver.config.settings import Settings
 from resolver.flow.peer import Transport
 from resolver.listeners.handshakes import HandshakeLimits
+from resolver.listeners.http import STATUSES
+from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.tls_connection import TlsSide
 from resolver.observe.facts import CertificateFacts, Facts, TlsFacts
+from resolver.server.native import NativeEngine
 
 
 class TakesCertificates(Protocol):
@@ -46,6 +51,11 @@ class Encryption:
         self.sides = {
             transport: TlsSide(front.at, self.counts, handshakes) for transport, front in self._fronts.items()
         }
+        self.http = HttpSide(
+            _DateLine(wall).at,
+            streams_max=limits.https_streams_max,
+            header_octets_max=limits.https_header_octets_max,
+        )
         self._keeper = CertificateKeeper(sources_of(settings), self._prepare, wall)
         self._takers: list[TakesCertificates] = []
 
@@ -68,15 +78,18 @@ class Encryption:
         """What a person should know of the certificates; empty: nothing."""
         return self._keeper.remark
 
-    def told_of(self, facts: Facts) -> Facts:
-        """The same facts, with those of certificates and handshakes."""
+    def told_of(self, facts: Facts, native: NativeEngine | None) -> Facts:
+        """The same facts, with those of certificates and handshakes, of both planes."""
         keeper, counts = self._keeper, self.counts
+        sessions, failures = (Counter(), Counter()) if native is None else native.handshakes()
         return replace(
             facts,
             tls=TlsFacts(
-                dict.fromkeys(every_session(), 0) | counts.sessions,
-                dict.fromkeys(FAILURES, 0) | counts.failures,
+                dict.fromkeys(every_session(), 0) | (counts.sessions + sessions),
+                dict.fromkeys(FAILURES, 0) | (counts.failures + failures),
             ),
+            https_responses=dict.fromkeys(map(str, STATUSES), 0)
+            | {str(status): count for status, count in self.http.statuses.items()},
             certificates=CertificateFacts(
                 keeper.ends_at, bool(keeper.failure), keeper.successes, keeper.failures
             ),
@@ -96,6 +109,22 @@ class Encryption:
                 front.use(inner[transport])
 
         return commit
+
+
+class _DateLine:
+    """The date as answers over HTTP have it (RFC 9110 §5.6.7), made once a second."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._until = float("-inf")
+        self._text = b""
+
+    def at(self, now: float) -> bytes:
+        """`now`: monotonic seconds."""
+        if now >= self._until:
+            self._until = now + 1.0
+            self._text = formatdate(self._wall(), usegmt=True).encode()
+        return self._text
 
 
 def sources_of(settings: Settings) -> list[Source]:

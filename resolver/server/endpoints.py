@@ -3,7 +3,8 @@
 Knows: which addresses are served, over what, and by which plane; which cannot be served yet.  Does not know:
 what is answered, when a server starts and stops, certificates.
 Theory: each address of `listen.dns` is one UDP port and the same TCP port, those of `listen.tls` and
-`listen.https` are TCP ports.  The native plane has UDP sockets of its own; streams are Python's.
+`listen.https` are TCP ports.  The native plane has UDP and TCP sockets of its own, one for each thread; a
+listener of Python's stands behind each TCP socket, and accepts where no thread does.
 
 An address that this machine does not have yet is bound all the same, and served when it comes; one that
 it loses later is remarked on until it is back.  A port
@@ -29,14 +30,15 @@ from resolver.config.settings import Settings
 from resolver.config.settingvalues import Endpoint
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
-from resolver.listeners.address import SocketAddress, bind_tcp, has_ipv6, is_here
+from resolver.listeners.address import SocketAddress, bind_tcp_for, has_ipv6, is_here
+from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
 from resolver.listeners.turns import Turns
 from resolver.listeners.udp import UdpListener
-from resolver.server.native import NativeEngine
+from resolver.server.native import SERVED_STREAMS, NativeEngine
 
 PORT_ATTEMPTS_MAX: Final = 20
 """Tries to find a port that is free for both UDP and TCP when any will do."""
@@ -91,14 +93,17 @@ class Endpoints:
         loop: asyncio.AbstractEventLoop,
         native: NativeEngine | None,
         tls: Mapping[Transport, TlsSide],
+        http: HttpSide,
     ) -> None:
-        """`tls`: what encrypted listeners need, by what they speak."""
+        """`tls`: what encrypted listeners need, by what they speak; `http`: what those for HTTPS need
+        besides."""
         self.addresses: list[SocketAddress] = []
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._tls = tls
+        self._http = http
         self._tcp_idle_s = settings.limits.tcp_idle_s
         self._connection_limits = ConnectionLimits(
             settings.limits.tcp_connections_max,
@@ -168,12 +173,12 @@ class Endpoints:
     @property
     def tcp_connections(self) -> int:
         """How many clients are connected."""
-        return self._connection_limits.open
+        return self.connections.total()
 
     @property
     def connections(self) -> Counter[str]:
         """How many clients are connected, by what they speak."""
-        counts: Counter[str] = Counter()
+        counts = Counter() if self._native is None else self._native.connections()[0]
         for listener in self._streams:
             counts[listener.transport.label] += listener.connections
         return counts
@@ -181,7 +186,8 @@ class Endpoints:
     @property
     def tcp_octets(self) -> int:
         """Octets that their connections hold."""
-        return self._connection_limits.octets
+        native = 0 if self._native is None else self._native.connections()[1]
+        return self._connection_limits.octets + native
 
     # Binding.
 
@@ -232,12 +238,14 @@ class Endpoints:
     async def _bind_address(self, wanted: Wanted, service: Service) -> None:
         address = SocketAddress(wanted.endpoint.address, wanted.endpoint.port)
         if wanted.key != "dns":
-            listener = await self._listen(wanted.key, bind_tcp(address), service)
-            self.encrypted.append((wanted.key, SocketAddress(*listener.bound_to)))
+            socks = self._bind_streams(wanted.key, address)
+            bound = SocketAddress(*socks[0].getsockname()[:2])
+            await self._listen(wanted.key, socks, service)
+            self.encrypted.append((wanted.key, bound))
             return
-        bound, tcp_socket = self._bind_pair(address, service)
+        bound, socks = self._bind_pair(address, service)
         try:
-            await self._listen(wanted.key, tcp_socket, service)
+            await self._listen(wanted.key, socks, service)
         except OSError:
             # Neither is served, and the next try finds both ports free.
             self._unbind_udp()
@@ -247,11 +255,32 @@ class Endpoints:
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 
-    async def _listen(self, key: str, bound: socket.socket, service: Service) -> StreamListener:
-        """Serve streams on a socket; OSError: it is closed."""
+    def _is_planes(self, transport: Transport) -> bool:
+        return self._plane is not None and transport in SERVED_STREAMS
+
+    def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
+        """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""
+        plane = self._plane if self._is_planes(TRANSPORT_OF[key]) else None
+        return bind_tcp_for(address, 1 if plane is None else plane.stream_threads)
+
+    async def _listen(self, key: str, socks: list[socket.socket], service: Service) -> None:
+        """Serve streams on these sockets; OSError: they are closed."""
         transport = TRANSPORT_OF[key]
-        listener = StreamListener(
-            bound,
+        listeners = [self._make_listener(transport, sock, service) for sock in socks]
+        if self._plane is not None and self._is_planes(transport):
+            for thread, listener in enumerate(listeners):
+                self._plane.add_stream(thread, listener)
+        else:
+            try:
+                await listeners[0].start()
+            except OSError:
+                listeners[0].close()
+                raise
+        self._streams += listeners
+
+    def _make_listener(self, transport: Transport, sock: socket.socket, service: Service) -> StreamListener:
+        return StreamListener(
+            sock,
             service,
             self._reporter,
             self._clock,
@@ -260,32 +289,29 @@ class Endpoints:
             idle_s=self._tcp_idle_s,
             transport=transport,
             tls=self._tls.get(transport),
+            http=self._http if transport is Transport.HTTPS else None,
             native_gates=self._native,
             turns=self._turns,
         )
-        try:
-            await listener.start()
-        except OSError:
-            listener.close()
-            raise
-        self._streams.append(listener)
-        return listener
 
-    def _bind_pair(self, address: SocketAddress, service: Service) -> tuple[SocketAddress, socket.socket]:
-        """UDP bound, whose sockets are kept, and a socket for TCP on the same port; OSError: neither."""
+    def _bind_pair(
+        self, address: SocketAddress, service: Service
+    ) -> tuple[SocketAddress, list[socket.socket]]:
+        """UDP bound, whose sockets are kept, and sockets for TCP on the same port; OSError: neither."""
         if address.port:
             # TCP first.  The native plane's UDP sockets share a port with those of another server of this
             # user, and would take queries from it; its TCP port it shares with nobody.
-            tcp = bind_tcp(address)
+            socks = self._bind_streams("dns", address)
             try:
-                return self._bind_udp(address, service), tcp
+                return self._bind_udp(address, service), socks
             except OSError:
-                tcp.close()
+                for sock in socks:
+                    sock.close()
                 raise
         for attempt in range(PORT_ATTEMPTS_MAX):
             bound = self._bind_udp(address, service)
             try:
-                return bound, bind_tcp(bound)
+                return bound, self._bind_streams("dns", bound)
             except OSError:
                 self._unbind_udp()
                 # The kernel chose for UDP alone; another choice may be free for both.

@@ -13,12 +13,14 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from resolver.cache import NativeCache
+from resolver.certificates.outcomes import SessionLabels
 from resolver.clock import Clock
 from resolver.config.settings import Settings
+from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.flow.shares import Places
 from resolver.flow.waiting import WAITING_MAX
@@ -29,6 +31,7 @@ from resolver.forwarding.source_ports import SourcePorts
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
+from resolver.listeners.stream import StreamListener
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
@@ -37,6 +40,12 @@ from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
 """One part in this many of the cache's memory goes to memos of whole answers in front of it."""
+
+STREAM_MEMO_PART_OF_CACHE: Final = 16
+"""One part in this many to those of threads with streams."""
+
+SERVED_STREAMS: Final = (Transport.TCP, Transport.TLS, Transport.HTTPS)
+"""Streams that the plane serves; others are Python's."""
 
 SOCKETS_MAX: Final = 256
 """Listening sockets that a plane can serve, one for each thread on each address."""
@@ -71,9 +80,10 @@ class NativeEngine:
         self._on_unusable = on_unusable
         cache = settings.cache
         self._memo_octets = cache.size_octets // MEMO_PART_OF_CACHE
+        self._stream_memo_octets = cache.size_octets // STREAM_MEMO_PART_OF_CACHE
         self.cache = NativeCache(
             module.Cache(
-                cache.size_octets - self._memo_octets,
+                cache.size_octets - self._memo_octets - self._stream_memo_octets,
                 ttl_min_s=cache.ttl_min_s,
                 ttl_max_s=cache.ttl_max_s,
                 negative_ttl_max_s=cache.negative_ttl_max_s,
@@ -105,6 +115,12 @@ class NativeEngine:
         self.threads = workers * len(settings.listen.dns)
         """Each listening socket has one."""
         self._bound_sockets: list[list[BoundSocket]] = [[] for _ in range(workers)]
+        self.stream_threads = workers
+        self._streams: list[list[StreamListener]] = [[] for _ in range(2 * workers)]
+        """Of each thread with streams: the listeners of its sockets, which accept only in its place.  The
+        later half is for HTTPS, which has threads of its own."""
+        self._certificates: list[tuple[bytes, bytes]] = []
+        self._limits = settings.limits
         self._plane: OwnPlane | None = None
         self._listener: NativeListener | None = None
         self._shared: SharedUpstreams | None = None
@@ -134,6 +150,20 @@ class NativeEngine:
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
 
+    def add_stream(self, thread: int, listener: StreamListener) -> None:
+        """Serve the listener's socket on thread number `thread`; the listener accepts only in its place."""
+        is_https = listener.transport is Transport.HTTPS
+        self._streams[thread + self.stream_threads if is_https else thread].append(listener)
+
+    def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Serve these pairs of PEM chain and PEM key from now on.  Raises ValueError: nothing is changed.
+
+        Before the start they are only noted; if they are no good, it is the start that fails.
+        """
+        if self._plane is not None:
+            self._plane.set_certificates(pairs)
+        self._certificates = list(pairs)
+
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to the service from now on."""
         self._core.publish_notifiers(addresses)
@@ -145,6 +175,7 @@ class NativeEngine:
         """
         if self._publishing is not None:
             await self._publishing
+        self._streams = [known for known in self._streams if known]
         plane: OwnPlane = self._module.Plane(
             self._core,
             [[bound.fields for bound in bound_sockets] for bound_sockets in self._bound_sockets],
@@ -152,7 +183,19 @@ class NativeEngine:
             sockets_max=ports.sockets_max,
             usable_ports=list(ports.usable),
             memo_octets=self._memo_octets,
+            streams=[[(int(one.transport), one.fileno()) for one in known] for known in self._streams],
+            stream_memo_octets=self._stream_memo_octets,
+            connections_max=self._limits.tcp_connections_max,
+            connections_per_client_max=self._limits.tcp_connections_per_client_max,
+            held_octets_max=self._limits.stream_buffers_octets,
+            idle_s=self._limits.tcp_idle_s,
+            handshakes_per_s_max=self._limits.tls_handshakes_per_s_max,
+            handshakes_per_client_max=self._limits.tls_handshakes_per_s_per_client_max,
+            https_streams_max=self._limits.https_streams_max,
+            https_header_octets_max=self._limits.https_header_octets_max,
         )
+        if self._certificates:
+            plane.set_certificates(self._certificates)
         self._plane = plane
         shared = self._shared = SharedUpstreams(
             forwarder.plan,
@@ -172,6 +215,7 @@ class NativeEngine:
             self._reporter,
             self._clock,
             self._loop,
+            streams=self._streams,
             before_handovers=shared.listen,
             on_handover=shared.on_handover,
             after_turn=shared.tell,
@@ -298,6 +342,21 @@ class NativeEngine:
         """The plane's running totals of what is rare, by its own names."""
         return {} if self._plane is None else self._plane.counters()
 
+    def connections(self) -> tuple[Counter[str], int]:
+        """Clients connected to the plane, by what they speak, and the octets that their connections hold."""
+        if self._plane is None:
+            return Counter(), 0
+        over, octets = self._plane.connections()
+        return Counter(dict(over)), octets
+
+    def handshakes(self) -> tuple[Counter[SessionLabels], Counter[str]]:
+        """What handshakes with the plane came to: sessions by their labels, failures by reason."""
+        if self._plane is None:
+            return Counter(), Counter()
+        sessions, failures = self._plane.handshakes()
+        counts = {(one, version, group, str(again).lower()): n for one, version, group, again, n in sessions}
+        return Counter(counts), Counter(dict(failures))
+
     def drops(self) -> Counter[str]:
         """What the plane lost beside the outcomes, by reason."""
         counters = self.counters
@@ -330,7 +389,9 @@ class NativeEngine:
 
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
-    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith("receive_")
+    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith(
+        ("receive_", "tcp_", "tls_", "https_")
+    )
 
 
 def workers_of(settings: Settings) -> int:

@@ -303,8 +303,8 @@ class Server:
         )
 
     def _make_endpoints(self) -> Endpoints:
-        sides = self._encryption.sides
-        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, sides)
+        parts = self._encryption.sides, self._encryption.http
+        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
 
     async def _first_policy(self) -> None:
         try:
@@ -380,6 +380,7 @@ class Server:
             forwarding = self._forwarding
             assert forwarding is not None and forwarding.native_ports is not None
             try:
+                self._encryption.serve_by(self._native)
                 await self._native.start(service, forwarding.forwarder, forwarding.native_ports)
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
@@ -492,4 +493,4 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(self._encryption.told_of(facts))
+        return self._beside.told_of(self._encryption.told_of(facts, native))

@@ -21,6 +21,7 @@ LEVELS: dict[str, dict[str, int]] = {
         "cache": 1,
         "compile": 1,
         "entropy": 1,
+        "http": 1,
         "local": 1,
         "policy": 1,
         "records": 1,
@@ -29,6 +30,7 @@ LEVELS: dict[str, dict[str, int]] = {
     "binding": {
         "atomic": 0,
         "counters": 0,
+        "https_counts": 0,
         "slab": 0,
         "sys": 0,
         "timers": 0,
@@ -58,6 +60,7 @@ LEVELS: dict[str, dict[str, int]] = {
         "py_wire": 4,
         "py_core": 5,
         "worker": 9,
+        "https": 9,
         "streams": 9,
         "py_plane": 10,
         "py_steps": 10,

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from resolver.flow.peer import Transport
-from resolver.listeners import stream
+from resolver.listeners import stream, tls_connection
+from resolver.listeners.handshakes import HandshakeLimits
 from resolver.listeners.limits import ConnectionLimits
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls import TlsSession
@@ -25,6 +26,7 @@ from tests.listeners.test_stream import (
     framed,
     is_closed,
     read_message,
+    reset,
     run,
     until,
 )
@@ -453,3 +455,52 @@ def test_a_session_sends_close_notify_once_and_only_after_a_handshake(context: s
     with pytest.raises(ssl.SSLError):
         session.receive(b"GET / HTTP/1.1\r\n\r\n")
     assert (session.is_established, session.close()) == (False, b"")
+
+
+# What handshakes come to is counted.
+
+
+def test_sessions_and_failures_are_counted_by_what_they_came_to(context: ssl.SSLContext) -> None:
+    side = TlsSide(lambda now: context, handshakes=HandshakeLimits(1000, 4))
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        await shake_hands(listener)
+        await shake_hands(listener, Tls12Client)
+        reader, writer = await connect(listener)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await is_closed(reader)
+        reader, writer = await connect(listener)
+        writer.write_eof()
+        await is_closed(reader)
+        assert await is_closed((await connect(listener))[0])
+        other = await connect(listener, "127.0.0.2")
+        reset(other[1])
+        await until(lambda: side.counts.failures["closed"] == 2)
+
+    reporter = run(play, transport=Transport.TLS, tls=side)
+    assert side.counts.failures == {"garbage": 1, "closed": 2, "limit": 1}
+    assert reporter.drops == {"tls_failed": 1, "tls_handshakes_per_s_per_client_max": 1}
+    assert {(labels[0], labels[1], labels[3]) for labels in side.counts.sessions} == {
+        ("tls", "1.2", "false"),
+        ("tls", "1.3", "false"),
+    }
+    assert {labels[2] for labels in side.counts.sessions} <= {"x25519", "secp256r1", "other"}
+
+
+@pytest.mark.usefixtures("quick_sweep")
+def test_a_handshake_that_takes_too_long_is_counted(
+    context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_connection, "HANDSHAKE_S", 0.05)
+    side = TlsSide(lambda now: context)
+
+    async def play(_: ScriptedService, listener: StreamListener) -> None:
+        reader, _writer = await connect(listener)
+        assert await is_closed(reader)
+
+    assert run(play, transport=Transport.TLS, tls=side, idle_s=60.0).drops == {"tls_handshake_timeout": 1}
+    assert side.counts.failures == {"timeout": 1} and not side.counts.sessions
+
+
+def test_a_handshake_is_given_five_seconds() -> None:
+    assert tls_connection.HANDSHAKE_S == 5.0

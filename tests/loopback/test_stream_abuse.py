@@ -21,7 +21,7 @@ from tests.loopback.server import Server, running_server
 from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
 from tests.loopback.test_tcp_limits import connect, framed, read_reply
 
-pytestmark = [pytest.mark.loopback, pytest.mark.slow]
+pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.usefixtures("serving_engine")]
 
 OPTIONS = 16_000
 DESCRIPTORS = 4_096

@@ -15,7 +15,7 @@ from tests.loopback.process import memory_mb, poll
 from tests.loopback.server import Server, running_server
 from tests.loopback.slow_upstream import ADDRESS, SlowUpstream
 
-pytestmark = [pytest.mark.loopback, pytest.mark.slow]
+pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.usefixtures("serving_engine")]
 
 IDLE_S = 1.0
 """Idle limit of these servers: as short as settings allow."""
@@ -24,7 +24,7 @@ REPLY_S_MAX = 5.0
 
 
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def slow(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterator[Server]:
     """A server whose upstream never lets go of `held` names."""
     with (
         SlowUpstream() as upstream,

@@ -231,7 +231,8 @@ def test_an_answer_leaves_from_the_address_that_was_asked(
     # The client is connected: it hears nobody else.
     assert rcode(play.ask(query("www.ads.example"))) == 3
     play.client.send(query("unknown.example", 7))
-    _, _, packed, route = play.event("query")
+    _, _, packed, route, transport = play.event("query")
+    assert transport == Transport.UDP
     assert packed == socket.inet_pton(play.client.family, play.client.getsockname()[0])
     assert play.plane.send(route, reply(query("unknown.example", 7)))
     assert play.client.recv(4096)[:2] == b"\0\7"
@@ -241,8 +242,8 @@ def test_a_query_python_must_answer_comes_with_the_way_back(start: Callable[...,
     play = start()  # No upstream is published.
     octets = query("punted.example")
     play.client.send(octets)
-    word, heard, address, route = play.event("query")
-    assert (word, heard, address) == ("query", octets, CLIENT)
+    word, heard, address, route, transport = play.event("query")
+    assert (word, heard, address, transport) == ("query", octets, CLIENT, Transport.UDP)
     assert play.plane.send(route, b"whatever Python says")
     assert play.client.recv(4096) == b"whatever Python says"
     play.ask(query("www.ads.example"))
@@ -264,7 +265,9 @@ def test_a_policy_that_is_withdrawn_punts_until_there_is_another(
 
 def test_a_route_of_nobody_is_refused(start: Callable[..., Play]) -> None:
     plane = start().plane
-    for route in (b"", b"\0\0", b"\xff\xff\x10\0" + bytes(16), b"\0\0\x10\0" + bytes(17), bytes(200)):
+    datagram, stream = b"\0\0\0\x10\0" + bytes(16), b"\1" + bytes(14)
+    others = b"", b"\0\0", b"\0\xff\xff\x10\0" + bytes(16), datagram + b"\0", stream + b"\0", stream[:-1]
+    for route in (*others, b"\2" + bytes(14), bytes(200)):
         with pytest.raises(ValueError):
             plane.send(route, b"octets")
 
@@ -460,8 +463,8 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     question = (name_from_text("both.example"), A, False, False)
     play.client.send(query("both.example", 1))
     asked, peer = play.upstream.recvfrom(4096)
-    [(octets, address, route, _)] = play.plane.claim(question)
-    assert (octets[:2], address) == (b"\0\1", CLIENT)
+    [(octets, address, route, _, transport)] = play.plane.claim(question)
+    assert (octets[:2], address, transport) == (b"\0\1", CLIENT, Transport.UDP)
     assert (play.core.in_flight, play.core.waiting) == (0, 0)
     assert play.plane.send(route, b"said Python")
     assert play.client.recv(4096) == b"said Python"
@@ -600,7 +603,7 @@ def test_a_defect_in_a_call_is_counted_and_told_as_what_does_no_harm(
     question = (name_from_text("a.example"), A, False, False)
     response = (0, False, b"", 0, 0, (), (), 0, 300, (), (), (), None)
     failed = (None, 7.0, 7.0, 7.0, 7.0, (22, "why"))
-    route = b"\0\0\x10\0" + bytes(16)
+    route = b"\0\0\0\x10\0" + bytes(16)
     safe: list[tuple[Callable[[], Any], Any]] = [
         (lambda: cache.lookup(question, 7.0), None),
         (lambda: cache.store(question, response, 7.0), None),
@@ -685,7 +688,7 @@ def test_close_leaves_no_thread_and_no_descriptor(image: Path) -> None:
         play.plane.close()
         play.plane.close()
         assert play.plane.drain() == []
-        assert not play.plane.send(b"\0\0\x10\0" + bytes(16), b"octets")
+        assert not play.plane.send(b"\0\0\0\x10\0" + bytes(16), b"octets")
         assert play.plane.counters()["opened"] == 1
         with pytest.raises(RuntimeError):
             play.plane.fileno()

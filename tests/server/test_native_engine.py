@@ -216,19 +216,95 @@ def test_the_metrics_tell_of_a_policy_when_both_planes_judge_by_it(tmp_path: Pat
     assert told == [False, True]
 
 
-def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us(tmp_path: Path) -> None:
+async def stand_in(server: Server) -> None:
+    """The plane's threads with streams go down, and Python serves in their place."""
+    assert server._native is not None
+    for thread in range(server._native.stream_threads):
+        plane_of(server).say("stream_down", thread)
+    listeners = [one for known in server._native._streams for one in known]
+    while not all(one.is_accepting for one in listeners):  # noqa: ASYNC110 -- nothing else says so
+        await asyncio.sleep(0)
+
+
+async def hears(server: Server, *event: Any) -> None:
+    """Something happens in the plane, and Python deals with it."""
+    plane_of(server).say(*event)
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def test_the_plane_is_given_a_socket_for_each_thread_and_the_limits_of_the_settings(tmp_path: Path) -> None:
+    limits = {"tcp_connections_max": 30, "tcp_connections_per_client_max": 7, "stream_buffers_mb": 9}
+
     async def act(server: Server) -> None:
-        reply = await ask(server.dns_addresses[0], "www.acme.example")
-        assert reply[3] & 0x0F == 3
-        [(octets, address, transport)] = core_of(server).asked
-        assert (octets[:2], address, transport) == (b"\0\7", b"\x7f\0\0\1", Transport.TCP)
+        plane = plane_of(server)
+        listeners = [one for known in server._native._streams for one in known] if server._native else []
+        assert [fd for known in plane.streams for _, fd in known] == [one.fileno() for one in listeners]
+        assert {one.bound_to for one in listeners} == {server.dns_addresses[0]}
+        assert [[transport for transport, _ in known] for known in plane.streams] == [[Transport.TCP]] * 2
+        given = plane.limits
+        assert (given["connections_max"], given["connections_per_client_max"]) == (30, 7)
+        assert (given["held_octets_max"], given["idle_s"]) == (9 << 20, 10.0)
+        assert (given["handshakes_per_s_max"], given["handshakes_per_client_max"]) == (1000, 100)
+        plane.connected["tcp"], plane.held_octets = 3, 5000
+        lines = page(server).splitlines()
+        assert "resolver_tcp_connections 3.0" in lines
+        assert "resolver_tcp_held_bytes 5000.0" in lines
+        plane.connected["tcp"] = 0
+
+    play(tmp_path, act, limits=limits)
+
+
+def test_a_query_over_tcp_that_the_plane_punts_is_answered_by_us_through_it(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        octets = query_for("www.acme.example")
+        await hears(server, "query", octets, b"\x7f\0\0\1", b"way", Transport.TCP)
+        [(route, reply)] = plane_of(server).sent
+        assert (route, reply[:2], reply[3] & 0x0F) == (b"way", octets[:2], 3)
+        assert plane_of(server).dropped == []
+
+    play(tmp_path, act)
+
+
+def test_whoever_gets_no_answer_over_a_stream_is_reported_to_the_plane(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        await hears(server, "query", b"\0\0", b"\x7f\0\0\1", b"way", Transport.TLS)
+        await hears(server, "query", b"\0\0", b"\x7f\0\0\1", b"datagram", Transport.UDP)
+        assert (plane_of(server).sent, plane_of(server).dropped) == ([], [(b"way", True)])
+
+    play(tmp_path, act)
+
+
+def test_while_a_thread_with_streams_is_down_python_accepts_in_its_place(tmp_path: Path) -> None:
+    async def act(server: Server) -> None:
+        assert server._native is not None
+        listeners = [one for known in server._native._streams for one in known]
+        assert not any(one.is_accepting for one in listeners)
+        await stand_in(server)
+        reader, writer = await asyncio.open_connection(*server.dns_addresses[0])
+        for again in range(2):
+            octets = query_for("www.acme.example")
+            writer.write(len(octets).to_bytes(2, "big") + octets)
+            reply = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            assert reply[3] & 0x0F == 3
+            [(asked, address, transport)] = core_of(server).asked
+            assert (asked, address, transport) == (octets, b"\x7f\0\0\1", Transport.TCP)
+            core_of(server).asked.clear()
+            if not again:
+                for thread in range(2):
+                    await hears(server, "stream_up", thread)
+                # Who is connected stays, who comes is the thread's again.
+                assert not any(one.is_accepting for one in listeners)
+        writer.close()
+        await stand_in(server)
+        assert (await ask(server.dns_addresses[0], "www.acme.example"))[3] & 0x0F == 3
 
     play(tmp_path, act)
 
 
 def test_both_planes_counts_are_told_together(tmp_path: Path) -> None:
     async def act(server: Server) -> None:
-        await ask(server.dns_addresses[0], "www.acme.example")
+        await hears(server, "query", query_for("www.acme.example"), b"\x7f\0\0\1", b"way", Transport.TCP)
         text = page(server)
         for line in (
             'resolver_exchange_hits_total{action="nxdomain",exchange="acme",mode="enforce"} 6.0',
@@ -258,13 +334,15 @@ def test_a_query_over_udp_that_the_plane_punts_is_answered_through_it(tmp_path: 
         octets = encode_query(
             name_from_text("router.home.arpa"), 1, id=9, dnssec_ok=False, checking_disabled=False, edns=False
         )
-        plane_of(server).say("query", octets, b"\x7f\0\0\1", b"way")
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await hears(server, "query", octets, b"\x7f\0\0\1", b"way", Transport.UDP)
         [(route, reply)] = plane_of(server).sent
         assert (route, reply[-4:]) == (b"way", b"\xc0\xa8\1\1")
 
     play(tmp_path, act)
+
+
+def query_for(name: str) -> bytes:
+    return encode_query(name_from_text(name), 1, id=7, dnssec_ok=False, checking_disabled=False, edns=True)
 
 
 def udp_ask(address: SocketAddress, name: str, timeout_s: float = 5.0) -> bytes:

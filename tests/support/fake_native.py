@@ -161,8 +161,12 @@ class Plane(FakePlane):
         sockets_max: int,
         usable_ports: list[int],
         memo_octets: int,
+        streams: list[list[tuple[int, int]]],
+        **limits: float,
     ) -> None:
         super().__init__()
+        self.streams = streams
+        self.limits = limits
         self.core = core
         self.sockets = sockets
         self.sockets_per_upstream = sockets_per_upstream

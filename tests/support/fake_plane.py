@@ -24,6 +24,8 @@ class FakePlane:
         self.dropped: list[tuple[bytes, bool]] = []
         """(route, close) of clients on streams that get no answer."""
         self.certificates: list[tuple[bytes, bytes]] = []
+        self.connected = {"tcp": 0, "tls": 0}
+        self.held_octets = 0
         self.closed_tickets: list[int] = []
         self.wanted: list[QuestionFields] = []
         """Questions that Python asks."""
@@ -74,7 +76,10 @@ class FakePlane:
         self.certificates = list(pairs)
 
     def connections(self) -> tuple[list[tuple[str, int]], int]:
-        return [("tcp", 3), ("tls", 0)], 5000
+        return list(self.connected.items()), self.held_octets
+
+    def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
+        return [("tls", "1.3", "x25519", False, 2)], [("closed", 1)]
 
     def claim(self, question: QuestionFields) -> list[WaitingFields] | None:
         self.wanted.append(question)

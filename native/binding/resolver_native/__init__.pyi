@@ -82,7 +82,7 @@ _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[in
 """Response, stored_at, expires_at, stale_until, failed_until, failure (its Extended DNS Error)."""
 
 _Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int]
-"""A client that waits: its query, its address, the route to it, when it asked, the number of its transport."""
+"""A client that waits: its query, its address, the route to it, when it asked, its transport's number."""
 
 _Unreached: TypeAlias = Literal[
     "network",
@@ -127,9 +127,10 @@ _Event: TypeAlias = (
     | tuple[Literal["stream_down"], int]
     | tuple[Literal["stream_up"], int]
 )
-"""A query to answer (octets, address, route, number of the transport); an attempt to go on with; a datagram for an attempt handed over
-(ticket, octets); the socket of one broke, or its thread ended: nothing will come, but its ticket is still to
-be closed; nobody reads a worker's sockets for now; somebody does again; the same of a thread with streams."""
+"""A query to answer (octets, address, route, number of the transport); an attempt to go on with; a datagram
+for an attempt handed over (ticket, octets); the socket of one broke, or its thread ended: nothing will come,
+but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
+of a thread with streams."""
 
 _Tls: TypeAlias = tuple[str, Sequence[bytes], bytes, bool]
 """What an upstream over TLS must show: a certificate of this name (empty: of its address; with pins: any), a
@@ -363,6 +364,8 @@ class Plane:
         idle_s: float = 10.0,
         handshakes_per_s_max: int = 1000,
         handshakes_per_client_max: int = 100,
+        https_streams_max: int = 100,
+        https_header_octets_max: int = 16_384,
     ) -> Plane:
         """Nothing is read before `start`.
 
@@ -376,12 +379,14 @@ class Plane:
         `memo_octets`: of all the threads' memos of whole answers together, at most.  `record_octets`: of
         all the threads' records that wait together, where records are kept.
 
-        `streams`: thread by thread, the bound and listening sockets whose connections it serves: number of the
-        transport (1 TCP, 2 TLS), descriptor.  They stay the caller's, and must not block.  Each of these
-        threads has its own, of one address with SO_REUSEPORT.  `stream_memo_octets`: of their memos together.
+        `streams`: thread by thread, the bound and listening sockets whose connections it serves: number of
+        the transport (1 TCP, 2 TLS, 3 HTTPS), descriptor.  They stay the caller's, and must not block.  Each
+        of these threads has its own, of one address with SO_REUSEPORT; one for HTTPS has no others.
+        `stream_memo_octets`: of their memos together.
         The rest bounds what all connections have: how many there are, those of one client (IPv6: of one
         /64), the octets they hold, seconds for which one may be quiet in an empty house, TLS sessions that
-        begin in a second, those of one client.
+        begin in a second, those of one client, open requests of one HTTP/2 connection, octets of one
+        request's headers.
         Raises OSError for a descriptor that is none, ValueError for over 256 sockets or another transport.
         """
 
@@ -392,8 +397,8 @@ class Plane:
         """Take no more queries; who waits is still answered."""
 
     def set_certificates(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
-        """Serve these pairs of PEM chain and PEM key from now on; the first is the default, the others are found
-        by the names in them.  Sessions that are there go on.
+        """Serve these pairs of PEM chain and PEM key from now on; the first is the default, the others are
+        found by the names in them.  Sessions that are there go on.
 
         All are taken, or none: then ValueError says why, and of which.  Before the first call every
         handshake fails.  Raises RuntimeError when closed.
@@ -401,6 +406,11 @@ class Plane:
 
     def connections(self) -> tuple[list[tuple[str, int]], int]:
         """Open connections over each stream transport, by its label, and the octets that all hold."""
+
+    def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
+        """What handshakes came to: transport, version, group, whether the session went on from an earlier
+        one, how many; and how many failed for each reason.
+        """
 
     def hand_over_all(self) -> None:
         """Python goes on with every attempt in flight, soon, for the reason `recalled`."""
@@ -417,12 +427,12 @@ class Plane:
     def send(self, route: bytes, octets: bytes) -> bool:
         """Send an answer; whether the kernel took it.  Never waits.  Raises ValueError for no such route.
 
-        An answer over a stream is always taken: it goes to the connection's own thread, if that is still there.
+        An answer over a stream is always taken: it goes to the connection's own thread, if that is there.
         """
 
     def drop(self, route: bytes, *, close: bool = True) -> None:
-        """There is no answer for this client.  Over a stream its query waits no more; `close`: a connection over TCP
-        or TLS is closed, a request over HTTP reset.  Raises ValueError for no such route.
+        """There is no answer for this client.  Over a stream its query waits no more; `close`: a connection
+        over TCP or TLS is closed, a request over HTTP reset.  Raises ValueError for no such route.
         """
 
     def claim(self, question: _Question) -> list[_Waiter] | None:
@@ -441,6 +451,9 @@ class Plane:
 
     def upstream_reports(self) -> list[_UpstreamReport]:
         """What became of queries to upstreams since the last call."""
+
+    def https_refusals(self) -> list[tuple[int, int]]:
+        """Statuses other than 200 that requests over HTTPS got, and how often."""
 
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.

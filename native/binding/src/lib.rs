@@ -12,6 +12,8 @@ mod counters;
 mod epoll;
 mod fields;
 mod guard;
+mod https;
+mod https_counts;
 mod late_answers;
 mod mailbox;
 mod py_cache;
@@ -34,6 +36,8 @@ mod sys;
 mod timers;
 mod tls;
 mod tls_counts;
+#[cfg(test)]
+mod tls_tests;
 mod udp_pool;
 mod udp_socket;
 mod upstream_queries;

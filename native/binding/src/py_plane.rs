@@ -17,6 +17,8 @@ use resolver_core::flow::{ConnectionBounds, Route, Transport};
 use crate::fields::{
     handover_fields, packed, question_from, route_field, transport_from, waiters_fields, QuestionFields,
 };
+use crate::https;
+use crate::https_counts::HttpsCounts;
 use crate::mailbox::{Command, Mailbox, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::py_core::Core;
 use crate::ring::thread_of;
@@ -27,7 +29,7 @@ use crate::stream_state::{StreamAnswer, StreamBounds, StreamMailbox, StreamThrea
 use crate::streams;
 use crate::sys::{duplicate, ListenSocket, SendQueue};
 use crate::tls::TlsServer;
-use crate::tls_counts::TlsCounts;
+use crate::tls_counts::{SessionRow, TlsCounts};
 use crate::udp_socket::SourcePorts;
 use crate::worker;
 
@@ -62,7 +64,8 @@ impl Plane {
                         usable_ports=Vec::new(), events_max=8192, memo_octets=8_388_608,
                         record_octets=16_777_216, streams=Vec::new(), stream_memo_octets=4_194_304,
                         connections_max=1000, connections_per_client_max=100, held_octets_max=33_554_432,
-                        idle_s=10.0, handshakes_per_s_max=1000, handshakes_per_client_max=100))]
+                        idle_s=10.0, handshakes_per_s_max=1000, handshakes_per_client_max=100,
+                        https_streams_max=100, https_header_octets_max=16_384))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         core: &Core,
@@ -81,6 +84,8 @@ impl Plane {
         idle_s: f64,
         handshakes_per_s_max: u32,
         handshakes_per_client_max: u32,
+        https_streams_max: u32,
+        https_header_octets_max: u32,
     ) -> PyResult<Plane> {
         let shared_flow = Arc::clone(&core.shared_flow);
         let (mut listening, mut workers) = (Vec::new(), Vec::new());
@@ -102,6 +107,8 @@ impl Plane {
             idle_s,
             handshakes_per_s_max,
             handshakes_per_client_max,
+            https_streams_max,
+            https_header_octets_max,
             memo_octets: stream_memo_octets / streams.len().max(1),
         };
         let threads = (listening.len() + streams.len()).max(1);
@@ -126,6 +133,7 @@ impl Plane {
             streams: Streams::new(streams, bounds),
             tls: TlsServer::new().map_err(PyOSError::new_err)?,
             tls_counts: TlsCounts::default(),
+            https_counts: HttpsCounts::default(),
             shared_flow: Arc::clone(&shared_flow),
         };
         let running = Running { shared: Arc::new(shared), threads: Vec::new(), send_queue: SendQueue::new() };
@@ -142,15 +150,19 @@ impl Plane {
             let (named, names_taken) = mpsc::channel();
             let udp =
                 (0..shared.sockets.len()).map(|number| (format!("dns-udp-{number}"), number, Kind::Udp));
-            let streams = 0..shared.streams.threads.len();
-            let streams = streams.map(|number| (format!("dns-stream-{number}"), number, Kind::Streams));
-            for (name, number, kind) in udp.chain(streams) {
+            let streams = shared.streams.threads.iter().enumerate().map(|(number, thread)| {
+                let kind = kind_of(thread);
+                let word = if matches!(kind, Kind::Https) { "https" } else { "stream" };
+                (format!("dns-{word}-{number}"), number, kind)
+            });
+            for (name, number, kind) in udp.chain(streams).collect::<Vec<_>>() {
                 let (shared, named) = (Arc::clone(shared), named.clone());
                 let thread = thread::Builder::new().name(name).spawn(move || {
                     let _ = named.send(());
                     match kind {
                         Kind::Udp => worker::run(&shared, number as u16),
                         Kind::Streams => streams::run(&shared, number as u16),
+                        Kind::Https => https::run(&shared, number as u16),
                     }
                 });
                 match thread {
@@ -355,6 +367,16 @@ impl Plane {
         (over.collect(), limits.octets())
     }
 
+    #[allow(clippy::type_complexity)] // Two rows of the stub file.
+    fn handshakes(&self) -> (Vec<SessionRow>, Vec<(&'static str, u64)>) {
+        let Some(shared) = self.shared() else { return (Vec::new(), Vec::new()) };
+        (shared.tls_counts.session_rows(), shared.tls_counts.failure_rows())
+    }
+
+    fn https_refusals(&self) -> Vec<(u16, u64)> {
+        self.shared().map(|shared| shared.https_counts.refused_rows()).unwrap_or_default()
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = match self.shared() {
             Some(shared) => totals(&shared, &self.shared_flow),
@@ -429,6 +451,7 @@ fn totals(shared: &Shared, shared_flow: &SharedFlow) -> BTreeMap<&'static str, u
         *totals.entry(name).or_default() += count;
     }
     totals.extend(shared.streams.drops());
+    totals.extend(shared.https_counts.cut_rows());
     let counts = &shared_flow.flow.counts;
     for (name, count) in
         [("asked", &counts.asked), ("coalesced", &counts.coalesced), ("overloads", &counts.overloads)]
@@ -440,9 +463,19 @@ fn totals(shared: &Shared, shared_flow: &SharedFlow) -> BTreeMap<&'static str, u
 }
 
 /// What a thread works at.
+#[derive(Clone, Copy)]
 enum Kind {
     Udp,
     Streams,
+    Https,
+}
+
+/// The thread's work, by its sockets, which are all of HTTPS or none.
+fn kind_of(thread: &StreamThread) -> Kind {
+    match thread.sockets.first() {
+        Some((Transport::Https, _)) => Kind::Https,
+        _ => Kind::Streams,
+    }
 }
 
 /// A thread for the streams of these listening sockets.
@@ -453,11 +486,15 @@ fn stream_thread(
 ) -> PyResult<StreamThread> {
     let socket = |&(transport, fd): &StreamFields| {
         let transport = transport_from(transport)?;
-        if !matches!(transport, Transport::Tcp | Transport::Tls) {
-            return Err(PyValueError::new_err("a stream is TCP's or TLS's"));
+        if !matches!(transport, Transport::Tcp | Transport::Tls | Transport::Https) {
+            return Err(PyValueError::new_err("a stream is TCP's, TLS's or HTTPS's"));
         }
         Ok((transport, duplicate(fd)?))
     };
+    let https = sockets.iter().filter(|(transport, _)| *transport == Transport::Https as u8).count();
+    if https > 0 && https < sockets.len() {
+        return Err(PyValueError::new_err("a thread for HTTPS has sockets of no other transport"));
+    }
     Ok(StreamThread {
         letters: StreamMailbox::new(shared_flow, record_octets)?,
         sockets: sockets.iter().map(socket).collect::<PyResult<_>>()?,

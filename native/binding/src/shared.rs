@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::https_counts::HttpsCounts;
 use crate::mailbox::Mailbox;
 use crate::ring::{Ring, WorkerEvent};
 use crate::shared_flow::SharedFlow;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub tls: TlsServer,
     /// What handshakes came to.
     pub tls_counts: TlsCounts,
+    /// What requests and connections of HTTPS were refused for.
+    pub https_counts: HttpsCounts,
 }
 
 impl Shared {

@@ -144,6 +144,10 @@ pub struct StreamBounds {
     pub handshakes_per_s_max: u32,
     /// Those of one client.
     pub handshakes_per_client_max: u32,
+    /// Open requests of one connection of HTTP/2.
+    pub https_streams_max: u32,
+    /// Names and values of one request's headers, 32 octets more for each (RFC 9113 §6.5.2).
+    pub https_header_octets_max: u32,
     /// Octets of each thread's memo of whole answers.
     pub memo_octets: usize,
 }

@@ -154,8 +154,8 @@ impl ResolvesServerCert for Certificates {
             |certified: &&Arc<CertifiedKey>| certified.key.choose_scheme(hello.signature_schemes()).is_some();
         let named = hello.server_name().into_iter().flat_map(|name| set.named(name));
         // A client that can verify no certificate at all gets the default one, and says so itself.
-        let chosen = named.chain(&set.all).find(can_use).or(set.all.first()).cloned();
-        chosen
+        let chosen = named.chain(&set.all).find(can_use).or(set.all.first());
+        chosen.cloned()
     }
 }
 

@@ -70,6 +70,8 @@ impl TlsFailure {
         match error {
             Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired
+                // What every client of 1.2 sends, and none before it.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig

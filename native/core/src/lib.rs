@@ -13,6 +13,7 @@ pub mod cache;
 pub mod compile;
 pub mod entropy;
 pub mod flow;
+pub mod http;
 pub mod local;
 pub mod policy;
 pub mod records;

@@ -14,6 +14,8 @@ pub const IMAGE: &str = "image";
 pub const CACHE: &str = "cache";
 /// Queries and upstream answers through the whole flow, canaries among them.
 pub const FLOW: &str = "flow";
+/// Requests for DNS over HTTPS: paths, heads, frames, ages.
+pub const REQUESTS: &str = "requests";
 
 /// Every target.
-pub const ALL: [&str; 6] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW];
+pub const ALL: [&str; 7] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS];

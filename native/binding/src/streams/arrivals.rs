@@ -70,7 +70,7 @@ impl ThreadLoop<'_> {
                     TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
                 });
                 self.shared.tls_counts.failed(TlsFailure::Limit);
-                return stream.reset_at_close();
+                return;
             }
             match Session::new(Arc::clone(&self.tls)) {
                 Ok(made) => session = Some(Box::new(made)),
@@ -82,10 +82,7 @@ impl ThreadLoop<'_> {
         let (connection, generation) = (bits as u32, (bits >> 32) as u32);
         let holder = Holder { thread: self.number, connection, generation };
         match self.streams.limits.take(address, transport, holder, self.now) {
-            Err(limit) => {
-                self.streams.count_limit(limit);
-                stream.reset_at_close();
-            }
+            Err(limit) => self.streams.count_limit(limit),
             Ok(Taken { place, yielding }) => {
                 let connection = Connection::new(stream, address, transport, place, session, self.now);
                 let is_entered = connection.enter(&self.epoll, handle).is_ok();

@@ -17,6 +17,9 @@ use super::clients::{client_key, ClientKey};
 /// Queries of one client that wait for upstreams at one time.
 pub const WAITERS_PER_CLIENT_MAX: usize = 1_000;
 
+/// Marks from here on are given out by this plane; `flow/waiting.py` gives out those below.
+const OWN_MARKS_FROM: u64 = 1 << 63;
+
 /// Separately locked parts, so that threads seldom wait for each other.
 const PARTS: usize = 16;
 
@@ -48,9 +51,9 @@ impl Shares {
         self.hasher.hash_one(query)
     }
 
-    /// A mark that no other query has.
+    /// A mark that no other query has, here or at Python's, whose own count from 0.
     pub fn own_mark(&self) -> u64 {
-        self.own_marks.fetch_add(1, Ordering::Relaxed)
+        OWN_MARKS_FROM | self.own_marks.fetch_add(1, Ordering::Relaxed)
     }
 
     fn part(&self, client: ClientKey) -> &Mutex<AHashMap<ClientKey, Marks>> {
@@ -127,6 +130,16 @@ mod tests {
         assert_eq!(shares.enter(address("192.0.2.2"), 5), Entered::Yes);
         shares.leave(address("192.0.2.1"), 5);
         assert_eq!(shares.enter(address("192.0.2.1"), 5), Entered::Yes);
+    }
+
+    #[test]
+    fn a_mark_of_ones_own_is_none_of_pythons() {
+        let shares = Shares::default();
+        assert_eq!([shares.own_mark(), shares.own_mark()], [1 << 63, 1 << 63 | 1]);
+        for mark in 0..100 {
+            assert_eq!(shares.enter(address("192.0.2.1"), mark), Entered::Yes);
+            assert_eq!(shares.enter(address("192.0.2.1"), shares.own_mark()), Entered::Yes);
+        }
     }
 
     #[test]

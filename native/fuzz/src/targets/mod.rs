@@ -8,11 +8,12 @@ mod flow;
 mod image;
 mod lists;
 mod queries;
+mod requests;
 mod target;
 
 pub use target::Target;
 
-use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES};
+use crate::names::{ANSWERS, CACHE, FLOW, IMAGE, LISTS, QUERIES, REQUESTS};
 
 /// The target of this name.
 #[must_use]
@@ -24,6 +25,7 @@ pub fn by_name(name: &str) -> Option<Box<dyn Target>> {
         IMAGE => Box::new(image::Images::new()),
         CACHE => Box::new(cache::Caches::new()),
         FLOW => Box::new(flow::Flows::new()),
+        REQUESTS => Box::new(requests::Requests::new()),
         _ => return None,
     })
 }

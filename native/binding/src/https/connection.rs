@@ -1,0 +1,210 @@
+//! One client's connection: what is known of it, and when it must end.
+//!
+//! Knows: its place among all, what it holds, its times.  Does not know: TLS and HTTP (`life`), what a request means
+//! (`service`).
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use resolver_core::flow::{Place, NEVER};
+use resolver_core::http::Refusal;
+
+use super::answer_body::Unwritten;
+use super::desk::Answering;
+use super::guarded_io::Watch;
+use super::thread::Thread;
+use super::{GRACE_S, STALL_S};
+use crate::stream_state::StreamDrop;
+
+/// How a connection ends, where its client does not end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With the answers to what was asked.
+    Soon,
+    /// At once.
+    Now,
+}
+
+/// What is known of one connection.
+pub struct Connection {
+    thread: Rc<Thread>,
+    address: IpAddr,
+    place: Arc<Place>,
+    watch: Rc<Watch>,
+    unwritten: Rc<Unwritten>,
+    /// Octets of bodies that are not whole yet.
+    reading: Cell<usize>,
+    /// What was written when somebody last looked, and when that was less.
+    written: Cell<u64>,
+    moved_at: Cell<f64>,
+    ending: Cell<Option<Ending>>,
+    ending_since: Cell<f64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Connection {
+    /// Just accepted.
+    pub fn new(thread: Rc<Thread>, address: IpAddr, place: Arc<Place>) -> Connection {
+        let now = thread.desk.now();
+        Connection {
+            thread,
+            address,
+            place,
+            watch: Rc::default(),
+            unwritten: Rc::default(),
+            reading: Cell::new(0),
+            written: Cell::new(0),
+            moved_at: Cell::new(now),
+            ending: Cell::new(None),
+            ending_since: Cell::new(NEVER),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Whose connection it is.
+    pub fn thread(&self) -> &Rc<Thread> {
+        &self.thread
+    }
+
+    /// The client's.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Who sees what comes and leaves.
+    pub fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
+
+    /// What its answers hold.
+    pub fn unwritten(&self) -> &Rc<Unwritten> {
+        &self.unwritten
+    }
+
+    // Requests.
+
+    /// Whether its client may have another answer; if not, `waker` is woken when it may.
+    pub fn has_room(&self, waker: &Waker) -> bool {
+        self.unwritten.has_room(waker)
+    }
+
+    /// A whole request is here: answer its query, or say who will.
+    pub fn answer(&self, octets: &[u8], address: IpAddr) -> Answering {
+        let answering = self.thread.desk.answer(octets, address);
+        self.place.set_quiet_since(self.thread.desk.now());
+        answering
+    }
+
+    /// A response leaves; whether it has to be the last.
+    pub fn leave(&self) -> bool {
+        self.watch.answered();
+        self.watch.is_last() || self.ending.get().is_some()
+    }
+
+    /// A request got a status instead of an answer.
+    pub fn count_refusal(&self, refusal: Refusal) {
+        self.thread.counts().refuse(refusal);
+    }
+
+    /// Bodies that are not whole yet hold so many octets more than `before`.
+    pub fn change_reading(&self, before: usize, octets: usize) {
+        self.reading.set(self.reading.get() + octets - before);
+        self.hold();
+    }
+
+    // Its end.
+
+    /// It has to go, as its place has gone.
+    pub fn give_way(&self) {
+        self.end(Ending::Now);
+    }
+
+    /// Answer what was asked, take no more, close.
+    pub fn end_soon(&self) {
+        if self.ending.get().is_none() {
+            self.ending_since.set(self.thread.desk.now());
+            self.end(Ending::Soon);
+        }
+    }
+
+    /// How it has to end, if it has to.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.get()
+    }
+
+    /// Whether it has to end at once; if not, `waker` is woken when it has to end somehow.
+    pub fn is_to_end_now(&self, waker: &Waker) -> bool {
+        if self.ending.get() == Some(Ending::Now) {
+            return true;
+        }
+        let known = &mut *self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+        false
+    }
+
+    fn end(&self, ending: Ending) {
+        self.ending.set(Some(ending));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// See whether its time is up.  `idle_s`: how long it may be quiet.
+    pub fn look_at_time(&self, now: f64, idle_s: f64) {
+        let written = self.watch.written();
+        if written != self.written.get() || self.unwritten.octets() == 0 {
+            self.written.set(written);
+            self.moved_at.set(now);
+        }
+        let stalled_s = now - self.moved_at.get();
+        self.place.set_slow_since(if stalled_s > 0.0 { self.moved_at.get() } else { NEVER });
+        if stalled_s >= STALL_S {
+            self.thread.count(StreamDrop::DoesNotRead);
+            self.end(Ending::Now);
+        } else if now - self.ending_since.get() >= GRACE_S {
+            self.end(Ending::Now);
+        } else if self.place.open_questions() == 0 && now - self.place.quiet_since() >= idle_s {
+            self.end_soon();
+        }
+        self.hold();
+    }
+
+    fn hold(&self) {
+        if self.place.set_held(self.unwritten.octets() + self.reading.get()) {
+            self.thread.hold(&self.place);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.thread.limits().free(&self.place);
+    }
+}
+
+/// A question of a connection that waits elsewhere.
+pub struct Lent {
+    connection: Rc<Connection>,
+    octets: usize,
+}
+
+impl Lent {
+    /// With a query of so many octets.
+    pub fn new(connection: &Rc<Connection>, octets: usize) -> Lent {
+        connection.thread.limits().lend(&connection.place, octets);
+        Lent { connection: Rc::clone(connection), octets }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Connection { thread, place, .. } = &*self.connection;
+        thread.limits().give_back(place, self.octets);
+        place.set_quiet_since(thread.desk.now());
+    }
+}

@@ -1,0 +1,206 @@
+//! A connection from its handshake to its end.
+//!
+//! Knows: which library comes when, and how what they end with is counted.  Does not know: what a request means
+//! (`service`), when time is up (`connection`).
+
+use std::error::Error;
+use std::future::{poll_fn, Future};
+use std::io;
+use std::pin::{pin, Pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use resolver_core::flow::Transport;
+use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, Refusal};
+use rustls::server::Acceptor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::LazyConfigAcceptor;
+
+use super::connection::{Connection, Ending};
+use super::executor::Inline;
+use super::guarded_io::{Fault, Guard, GuardedIo};
+use super::service::Requests;
+use super::{
+    CONNECTION_WINDOW_OCTETS, HANDSHAKE_TIME, HEADERS_MAX, LINGER_TIME, SESSION_OCTETS_MAX,
+    STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
+};
+use crate::https_counts::Cut;
+use crate::stream_state::StreamDrop;
+use crate::tls_counts::TlsFailure;
+
+/// What a connection may still send while it is closed: twice the largest body.
+const LINGER_OCTETS_MAX: usize = 131_072;
+
+type Session = TlsStream<TcpStream>;
+
+/// All of it; ends early where the connection has to go at once.
+pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
+    let mut life = pin!(serve(Rc::clone(&connection), stream));
+    poll_fn(|context| {
+        if connection.is_to_end_now(context.waker()) {
+            return Poll::Ready(());
+        }
+        life.as_mut().poll(context)
+    })
+    .await;
+}
+
+async fn serve(connection: Rc<Connection>, stream: TcpStream) {
+    let Some(session) = shake_hands(&connection, stream).await else { return };
+    if session.get_ref().1.alpn_protocol() == Some(b"h2") {
+        serve_http2(&connection, session).await;
+    } else {
+        serve_http1(&connection, session).await;
+    }
+}
+
+async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<Session> {
+    let thread = connection.thread();
+    let session = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        // What comes now costs: others have their turn first.
+        thread.turnstile.pass().await;
+        let bounded = |session: &mut rustls::ServerConnection| {
+            session.set_buffer_limit(Some(SESSION_OCTETS_MAX));
+        };
+        hello.into_stream_with(thread.config(), bounded).await
+    };
+    let failure = match timeout(HANDSHAKE_TIME, session).await {
+        Ok(Ok(session)) => {
+            thread.tls_counts().succeeded(Transport::Https, session.get_ref().1);
+            return Some(session);
+        }
+        Ok(Err(error)) => TlsFailure::of_io(&error),
+        Err(_) => TlsFailure::Timeout,
+    };
+    thread.tls_counts().failed(failure);
+    match failure {
+        TlsFailure::Closed => {}
+        TlsFailure::Timeout => thread.count(StreamDrop::HandshakeTimeout),
+        _ => thread.count(StreamDrop::TlsFailed),
+    }
+    None
+}
+
+async fn serve_http2(connection: &Rc<Connection>, session: Session) {
+    let thread = connection.thread();
+    let bounds = &thread.bounds();
+    connection.watch().set_guard(Guard::Frames(FrameGuard::default()));
+    let mut builder = http2::Builder::new(Inline(Rc::clone(thread)));
+    builder
+        .max_concurrent_streams(bounds.https_streams_max)
+        .max_header_list_size(bounds.https_header_octets_max)
+        .max_send_buf_size(STREAM_SEND_OCTETS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_OCTETS)
+        .initial_connection_window_size(CONNECTION_WINDOW_OCTETS);
+    let io = TokioIo::new(GuardedIo::new(session, Rc::clone(connection.watch())));
+    let mut conversation = pin!(builder.serve_connection(io, Requests(Rc::clone(connection))));
+    let mut is_ending = false;
+    let ended = poll_fn(|context| {
+        if !is_ending && connection.ending() == Some(Ending::Soon) {
+            is_ending = true;
+            conversation.as_mut().graceful_shutdown();
+        }
+        conversation.as_mut().poll(context)
+    })
+    .await;
+    let cut = match (connection.watch().fault(), ended) {
+        (Some(Fault::Frames(FrameFault::Control)), _) => Cut::ControlFrames,
+        (Some(Fault::Frames(FrameFault::Resets)), _) => Cut::Resets,
+        (_, Err(error)) if !is_of_network(&error) => Cut::Protocol,
+        _ => return,
+    };
+    thread.counts().cut(cut);
+}
+
+async fn serve_http1(connection: &Rc<Connection>, session: Session) {
+    let thread = connection.thread();
+    let head_octets_max = thread.bounds().https_header_octets_max as usize;
+    connection.watch().set_guard(Guard::Heads(HeadGuard::new(head_octets_max)));
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        // The guard sees heads first, and what it lets through fits.
+        .max_buf_size(2 * head_octets_max.max(8192));
+    let io = TokioIo::new(GuardedIo::new(session, Rc::clone(connection.watch())));
+    let mut conversation = builder.serve_connection(io, Requests(Rc::clone(connection)));
+    let mut is_ending = false;
+    let ended = poll_fn(|context| {
+        if !is_ending && connection.ending() == Some(Ending::Soon) {
+            is_ending = true;
+            Pin::new(&mut conversation).graceful_shutdown();
+        }
+        conversation.poll_without_shutdown(context)
+    })
+    .await;
+    let mut session = conversation.into_parts().io.into_inner().into_inner();
+    let refusal = match (connection.watch().fault(), &ended) {
+        (Some(Fault::Head(fault)), _) => {
+            let refusal = refusal_of(fault);
+            if session.write_all(head_of(refusal).as_bytes()).await.is_err() {
+                return;
+            }
+            Some(refusal)
+        }
+        // These the library has told the client itself.
+        (_, Err(error)) if error.is_parse_too_large() => Some(Refusal::HeadersTooLarge),
+        (_, Err(error)) if error.is_parse() => Some(Refusal::BadRequest),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        thread.counts().refuse(refusal);
+    }
+    let _ = timeout(LINGER_TIME, close(&mut session)).await;
+}
+
+fn refusal_of(fault: HeadFault) -> Refusal {
+    match fault {
+        HeadFault::TargetTooLong => Refusal::UriTooLong,
+        HeadFault::TooLarge => Refusal::HeadersTooLarge,
+        HeadFault::Ambiguous => Refusal::BadRequest,
+    }
+}
+
+/// A response of HTTP/1.1 that the library cannot make, as it never saw the request.
+fn head_of(refusal: Refusal) -> String {
+    let status = refusal.status();
+    let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    let reason = reason.unwrap_or("Refused");
+    format!("HTTP/1.1 {status} {reason}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+}
+
+/// Say that nothing more comes, and read away what does: unread octets would turn the end into a reset, which takes
+/// along what the client has not read.
+async fn close(session: &mut Session) -> io::Result<()> {
+    session.shutdown().await?;
+    let stream = session.get_mut().0;
+    let mut octets = [0; 4096];
+    let mut left = LINGER_OCTETS_MAX;
+    while left > 0 {
+        let count = stream.read(&mut octets).await?;
+        if count == 0 {
+            break;
+        }
+        left = left.saturating_sub(count);
+    }
+    Ok(())
+}
+
+/// Whether a conversation ended because its client went.
+fn is_of_network(error: &hyper::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.is::<io::Error>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
+}

@@ -1,0 +1,324 @@
+//! One thread: connections in, the time of those that are there, letters of other threads.
+//!
+//! Knows: listening, limits, how it begins anew.  Does not know: TLS and HTTP (`life`), what a query is (`desk`).
+//! Theory: everything of this thread runs in one future and the tasks beside it.  A panic in a task ends that
+//! connection, one in the future this thread's life: connections close, and another life begins.
+
+use std::cell::RefCell;
+use std::future::{poll_fn, Future};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::{pin, Pin};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use resolver_core::flow::{ConnectionLimits, Holder, Place, TooManyHandshakes, Transport, Yielding};
+use rustls::ServerConfig;
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::connection::Connection;
+use super::desk::Desk;
+use super::executor::Caught;
+use super::life::live;
+use super::turnstile::Turnstile;
+use super::{ACCEPT_PAUSE, LOOK_TIME};
+use crate::counters::add;
+use crate::https_counts::HttpsCounts;
+use crate::mailbox::{SIGNAL_NEWS, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::ring::WorkerEvent;
+use crate::shared::Shared;
+use crate::slab::{Handle, Slab};
+use crate::stream_state::{StreamBounds, StreamDrop, StreamNews, StreamThread};
+use crate::sys::{duplicate, monotonic, run_promptly};
+use crate::tls::ALPN_HTTPS;
+use crate::tls_counts::{TlsCounts, TlsFailure};
+
+/// Pause before a thread begins anew, doubled each time.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A thread that lasted this long begins anew after the shortest pause.
+const CALM: Duration = Duration::from_secs(10);
+
+/// A thread's life, until it is told to stop.
+pub fn run(shared: &Arc<Shared>, number: u16) {
+    let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
+    let mut pause = PAUSE_MIN;
+    loop {
+        let began = Instant::now();
+        let life = || begin(shared, number);
+        match catch_unwind(AssertUnwindSafe(life)) {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => {}
+            Err(_) => add(&mailbox.counters.panics, 1),
+        }
+        add(&mailbox.counters.restarts, 1);
+        shared.ring.notify(WorkerEvent::StreamDown(number));
+        if began.elapsed() >= CALM {
+            pause = PAUSE_MIN;
+        }
+        let until = Instant::now() + pause;
+        pause = (pause * 2).min(PAUSE_MAX);
+        while let Some(rest) = until.checked_duration_since(Instant::now()) {
+            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
+                return;
+            }
+            thread::park_timeout(rest);
+        }
+        shared.ring.notify(WorkerEvent::StreamUp(number));
+    }
+}
+
+/// One life: until the thread is told to stop; an error: it cannot begin, for want of descriptors.
+fn begin(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
+    run_promptly();
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let tasks = LocalSet::new();
+    let thread = Rc::new(Thread::new(Arc::clone(shared), number));
+    tasks.block_on(&runtime, thread.serve())
+}
+
+/// One life of a thread.
+pub struct Thread {
+    shared: Arc<Shared>,
+    number: u16,
+    config: Arc<ServerConfig>,
+    /// None: it is about to be accepted.
+    connections: RefCell<Slab<Option<Rc<Connection>>>>,
+    /// Answers.
+    pub desk: Desk,
+    /// Before handshakes.
+    pub turnstile: Turnstile,
+}
+
+type Acceptors = Vec<Pin<Box<dyn Future<Output = ()>>>>;
+
+impl Thread {
+    fn new(shared: Arc<Shared>, number: u16) -> Thread {
+        Thread {
+            config: shared.tls.config(ALPN_HTTPS),
+            connections: RefCell::new(Slab::new()),
+            desk: Desk::new(Arc::clone(&shared), number),
+            turnstile: Turnstile::default(),
+            shared,
+            number,
+        }
+    }
+
+    fn own(&self) -> &StreamThread {
+        &self.shared.streams.threads[usize::from(self.number)]
+    }
+
+    /// What handshakes are made with.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// How much of everything there is.
+    pub fn bounds(&self) -> StreamBounds {
+        self.shared.streams.bounds
+    }
+
+    /// Of the connections of all threads.
+    pub fn limits(&self) -> &ConnectionLimits {
+        &self.shared.streams.limits
+    }
+
+    /// What requests and connections were refused for.
+    pub fn counts(&self) -> &HttpsCounts {
+        &self.shared.https_counts
+    }
+
+    /// What handshakes came to.
+    pub fn tls_counts(&self) -> &TlsCounts {
+        &self.shared.tls_counts
+    }
+
+    /// A connection was lost.
+    pub fn count(&self, reason: StreamDrop) {
+        self.shared.streams.count(reason);
+    }
+
+    /// A panic was caught; it cost a request or a connection.
+    #[cold]
+    pub fn count_defect(&self) {
+        add(&self.own().letters.mailbox.counters.panics, 1);
+        self.shared.streams.count(StreamDrop::Defect);
+    }
+
+    /// The buffers of a connection hold more than little: see whether somebody has to go for it.
+    pub fn hold(&self, place: &Arc<Place>) {
+        self.let_go(self.limits().hold(place));
+    }
+
+    /// A connection lost its place; it may be another thread's.
+    fn let_go(&self, yielding: Option<Yielding>) {
+        if let Some(Yielding { place, limit }) = yielding {
+            self.shared.streams.count_limit(limit);
+            self.shared.streams.give_way(place.holder);
+        }
+    }
+
+    /// Until it is told to stop.
+    async fn serve(self: &Rc<Self>) -> io::Result<()> {
+        let mut acceptors = self.acceptors()?;
+        let bell = duplicate(self.own().letters.mailbox.wakeup.as_raw_fd())?;
+        // SAFETY: it owns the descriptor, which so is open, and the same, as long as it lives.
+        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) }?;
+        let mut keeper = pin!(self.turnstile.keep());
+        let mut clock = pin!(self.look_at_time());
+        let mut is_reading = true;
+        poll_fn(|context| {
+            loop {
+                let signals = self.own().letters.mailbox.signals.load(Ordering::Acquire);
+                if signals & SIGNAL_NEWS != 0 {
+                    self.take_news();
+                }
+                if signals & SIGNAL_STOP_READING != 0 && is_reading {
+                    is_reading = false;
+                    acceptors.clear();
+                    self.each_connection(|connection| connection.end_soon());
+                }
+                if signals & SIGNAL_STOP != 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                match bell.poll_read_ready(context) {
+                    Poll::Ready(Ok(mut ready)) => {
+                        self.own().letters.mailbox.wakeup.clear();
+                        ready.clear_ready();
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+            }
+            for acceptor in &mut acceptors {
+                let _ = acceptor.as_mut().poll(context);
+            }
+            let _ = keeper.as_mut().poll(context);
+            let _ = clock.as_mut().poll(context);
+            self.desk.give_asks(context.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn take_news(&self) {
+        for news in self.own().letters.take() {
+            match news {
+                StreamNews::Answer(route, answer) => self.desk.waiting().tell(route, answer),
+                StreamNews::GiveWay(holder) => {
+                    let handle = handle_of(holder);
+                    let connection = self.connections.borrow().get(handle).cloned().flatten();
+                    if let Some(connection) = connection {
+                        connection.give_way();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look_at_time(&self) {
+        loop {
+            sleep(LOOK_TIME).await;
+            let now = monotonic();
+            self.desk.set_now(now);
+            let idle_s = self.limits().idle_s(self.bounds().idle_s);
+            self.each_connection(|connection| connection.look_at_time(now, idle_s));
+        }
+    }
+
+    fn each_connection(&self, look: impl Fn(&Connection)) {
+        let handles = self.connections.borrow().handles();
+        for handle in handles {
+            let connection = self.connections.borrow().get(handle).cloned().flatten();
+            if let Some(connection) = connection {
+                look(&connection);
+            }
+        }
+    }
+
+    // Connections in.
+
+    fn acceptors(self: &Rc<Self>) -> io::Result<Acceptors> {
+        let acceptor = |(_, fd): &(Transport, OwnedFd)| {
+            let listener = std::net::TcpListener::from(fd.try_clone()?);
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            Ok(Box::pin(accept(Rc::clone(self), listener)) as Pin<Box<dyn Future<Output = ()>>>)
+        };
+        self.own().sockets.iter().map(acceptor).collect()
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, address: IpAddr) {
+        let now = monotonic();
+        self.desk.set_now(now);
+        let handle = self.connections.borrow_mut().put(None);
+        let registered = Registered { thread: Rc::clone(self), handle };
+        let bits = handle.to_bits();
+        let holder = Holder { thread: self.number, connection: bits as u32, generation: (bits >> 32) as u32 };
+        let place = match self.limits().take(address, Transport::Https, holder, now) {
+            Ok(taken) => {
+                self.let_go(taken.yielding);
+                taken.place
+            }
+            Err(limit) => return self.shared.streams.count_limit(limit),
+        };
+        let connection = Rc::new(Connection::new(Rc::clone(self), address, place));
+        if let Err(too_many) = self.shared.streams.handshakes.begin(address, now) {
+            self.tls_counts().failed(TlsFailure::Limit);
+            return self.shared.streams.count(match too_many {
+                TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
+                TooManyHandshakes::OfAll => StreamDrop::Handshakes,
+            });
+        }
+        if let Some(entry) = self.connections.borrow_mut().get_mut(handle) {
+            *entry = Some(Rc::clone(&connection));
+        }
+        let _ = stream.set_nodelay(true);
+        let life = async move {
+            let _registered = registered;
+            live(connection, stream).await;
+        };
+        tokio::task::spawn_local(Caught::new(self, life));
+    }
+}
+
+async fn accept(thread: Rc<Thread>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => thread.admit(stream, client.ip().to_canonical()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => {
+                thread.shared.streams.count(StreamDrop::AcceptFailed);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A connection's entry, until its task is over, however that ends.
+struct Registered {
+    thread: Rc<Thread>,
+    handle: Handle,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.thread.connections.borrow_mut().take(self.handle);
+    }
+}
+
+fn handle_of(holder: Holder) -> Handle {
+    Handle::from_bits(u64::from(holder.generation) << 32 | u64::from(holder.connection))
+}

@@ -1,0 +1,19 @@
+//! DNS over HTTPS (RFC 8484) as decisions: what a request asks, what an answer may say, when a client goes too far.
+//!
+//! Knows: `request` judges a request's head and the size of its body, `statuses` has what is said to one without a
+//! query, `freshness` how long an answer may be kept; `head_lines` and `frames` watch the octets of HTTP/1.1 and
+//! HTTP/2 on their way to the library that reads them.  Does not know: sockets, TLS, that library.
+
+mod frames;
+mod freshness;
+mod head_lines;
+mod request;
+mod statuses;
+
+pub use frames::{FrameFault, FrameGuard, CONTROL_FRAMES_MAX, CONTROL_FRAMES_PER_ANSWER, RESETS_MAX};
+pub use freshness::max_age_s;
+pub use head_lines::{HeadFault, HeadGuard, LINE_OCTETS_MAX};
+pub use request::{
+    judge, judge_body, Wanted, MEDIA_TYPE, MESSAGE_OCTETS_MAX, MESSAGE_OCTETS_MIN, PATH, TARGET_OCTETS_MAX,
+};
+pub use statuses::{Refusal, ALLOW, STATUSES};

@@ -1,0 +1,359 @@
+"""HTTP/2 of one connection, on hyper-h2: requests out of frames, answers into frames (RFC 9113).
+
+Knows: streams, flow control, what a client may have open.  Does not know: sockets, TLS, DNS, what a request
+asks (`http`).
+Theory: frames are counted (`http2_frames`) and handed to the library one by one, so that a turn can end
+behind each.  An answer that its client's window has no room for waits here, and what waits is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import DenialOfServiceError, ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from resolver.listeners.http import (
+    BROKEN,
+    HEADERS,
+    HEADERS_TOO_LARGE,
+    MESSAGE_OCTETS_MAX,
+    METHOD_NOT_ALLOWED,
+    RESETS,
+    STALL_S,
+    Arrived,
+    Asked,
+    HttpBroken,
+    HttpRequest,
+    Refused,
+    asked_by,
+    headers_of,
+    refusal_of_body,
+)
+from resolver.listeners.http2_frames import FrameMeter
+
+RESETS_MAX: Final = 100
+"""Requests of a connection that its client may take back before their answers, and one more for each
+answer."""
+
+WINDOW_OCTETS: Final = MESSAGE_OCTETS_MAX + 1
+"""Of a request's body: one octet more than a message may have, so that a longer one is seen."""
+
+CLOSED_STREAMS_KEPT: Final = 256
+"""Streams of which the library remembers how they ended; it would keep 65,536 for each connection."""
+
+GOAWAY_OCTETS: Final = 17
+"""Of the frame that ends a connection, as the library and we write it."""
+
+_NO_LIMIT: Final = 1 << 30
+
+
+class _Connection(H2Connection):
+    MAX_CLOSED_STREAMS = CLOSED_STREAMS_KEPT
+
+
+class _Coming:
+    """A request whose body is coming."""
+
+    __slots__ = ("body", "request", "since")
+
+    def __init__(self, request: HttpRequest, since: float) -> None:
+        self.request = request
+        self.since = since
+        self.body = bytearray()
+
+
+class _Unsent:
+    """An answer that is not sent yet."""
+
+    __slots__ = ("octets", "since")
+
+    def __init__(self, octets: bytes, since: float) -> None:
+        self.octets = octets
+        self.since = since
+
+
+class Http2Session:
+    """See `http.HttpSession`."""
+
+    def __init__(self, *, streams_max: int, header_octets_max: int) -> None:
+        self._streams_max = streams_max
+        self._meter = FrameMeter(header_octets_max)
+        self._coming: dict[int, _Coming] = {}
+        self._waiting: set[int] = set()
+        """Requests without an answer."""
+        self._unsent: dict[int, _Unsent] = {}
+        self._draining: dict[int, float] = {}
+        """Answered requests whose clients have not ended them -> since when."""
+        self._answered = 0
+        self._taken_back = 0
+        self._highest = 0
+        """The last request that was begun."""
+        self._spoken = b""
+        """What is to be sent before the library's own."""
+        self.refused = 0
+        self.is_over = False
+        self._h2 = h2 = _Connection(
+            H2Configuration(
+                client_side=False,
+                header_encoding=None,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        values = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: streams_max,
+            SettingCodes.MAX_HEADER_LIST_SIZE: header_octets_max,
+            SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_OCTETS,
+        }
+        h2.local_settings = Settings(client=False, initial_values=values)
+        h2.initiate_connection()
+        # A client learns of the limit after its first requests, and is to lose those beyond it and no more:
+        # the library would end the connection.
+        h2.local_settings = Settings(
+            client=False, initial_values={**values, SettingCodes.MAX_CONCURRENT_STREAMS: _NO_LIMIT}
+        )
+        h2.decoder.max_header_list_size = header_octets_max
+
+    @property
+    def takes_more(self) -> bool:
+        """See `http.HttpSession`."""
+        return True
+
+    @property
+    def owes(self) -> bool:
+        """See `http.HttpSession`."""
+        return bool(self._unsent)
+
+    @property
+    def _open(self) -> int:
+        return len(self._coming) + len(self._waiting) + len(self._unsent) + len(self._draining)
+
+    @property
+    def held_octets(self) -> int:
+        """See `http.HttpSession`."""
+        held = sum(len(coming.body) for coming in self._coming.values())
+        return held + sum(len(unsent.octets) for unsent in self._unsent.values())
+
+    def receive(self, buffer: bytearray, start: int, now: float) -> tuple[int, Sequence[Arrived]]:
+        """See `http.HttpSession`."""
+        try:
+            length = self._meter.next(buffer, start)
+            if not length:
+                return 0, ()
+            events = self._h2.receive_data(bytes(buffer[start : start + length]))
+        except HttpBroken as broken:
+            self._end_by(broken.reason, self._meter.block_stream)
+            raise
+        except DenialOfServiceError:
+            # The library has said so already, in a frame that would end the connection before the status.
+            self._spoken += self._h2.data_to_send()[:-GOAWAY_OCTETS]
+            self._end_by(HEADERS, int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF)
+            raise HttpBroken(HEADERS) from None
+        except ProtocolError:
+            # The library has said so to the client.
+            self._forget_all()
+            raise HttpBroken(BROKEN) from None
+        arrived: list[Arrived] = []
+        for event in events:
+            self._take(event, arrived, now)
+        return length, arrived
+
+    def answer(self, request: HttpRequest, status: int, message: bytes, date: bytes, now: float) -> None:
+        """See `http.HttpSession`."""
+        stream = request.stream
+        if stream not in self._waiting:
+            return
+        self._waiting.discard(stream)
+        self._answered += 1
+        is_bare = request.is_head or not message
+        headers = [(b":status", b"%d" % status), *headers_of(status, message, date)]
+        self._h2.send_headers(stream, headers, end_stream=is_bare)
+        if not is_bare:
+            self._unsent[stream] = _Unsent(message, now)
+            self._send(stream, now)
+        else:
+            self._drain(stream, now)
+
+    def reset(self, request: HttpRequest) -> bool:
+        """See `http.HttpSession`."""
+        if request.stream in self._waiting:
+            self._waiting.discard(request.stream)
+            self._answered += 1
+            self._h2.reset_stream(request.stream, ErrorCodes.CANCEL)
+        return True
+
+    def stop(self) -> None:
+        """See `http.HttpSession`.  Some clients take no answer behind the frame that says so: it is last."""
+
+    def end(self) -> None:
+        """See `http.HttpSession`."""
+        if not self.is_over:
+            self.is_over = True
+            # The library's own word would let no answer pass behind it.
+            self._spoken += self._h2.data_to_send() + _goaway(self._highest)
+
+    def give_up(self, now: float) -> int:
+        """See `http.HttpSession`."""
+        stalled = [stream for stream, coming in self._coming.items() if now - coming.since > STALL_S]
+        stalled += [stream for stream, unsent in self._unsent.items() if now - unsent.since > STALL_S]
+        stalled += [stream for stream, since in self._draining.items() if now - since > STALL_S]
+        for stream in stalled:
+            self._coming.pop(stream, None)
+            self._unsent.pop(stream, None)
+            self._draining.pop(stream, None)
+            self._h2.reset_stream(stream, ErrorCodes.CANCEL)
+        return len(stalled)
+
+    def outgoing(self) -> bytes:
+        """See `http.HttpSession`."""
+        spoken, self._spoken = self._spoken, b""
+        return spoken + self._h2.data_to_send()
+
+    # What comes.
+
+    def _take(self, event: Event, arrived: list[Arrived], now: float) -> None:
+        match event:
+            case RequestReceived():
+                self._begin(event, arrived, now)
+            case DataReceived():
+                self._add(event, arrived)
+            case StreamEnded():
+                self._complete(event.stream_id or 0, arrived)
+            case StreamReset():
+                self._forget(event.stream_id or 0)
+            case WindowUpdated() | RemoteSettingsChanged():
+                for stream in list(self._unsent):
+                    self._send(stream, now)
+
+    def _begin(self, event: RequestReceived, arrived: list[Arrived], now: float) -> None:
+        stream = event.stream_id or 0
+        is_full = self._open >= self._streams_max
+        if is_full or self.is_over:
+            self.refused += is_full
+            self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+            return
+        self._highest = stream
+        headers = event.headers
+        named = dict(headers)
+        method, length = named.get(b":method", b""), named.get(b"content-length")
+        request = HttpRequest(stream, method == b"HEAD", headers)
+        asked = (
+            asked_by(
+                method, named[b":path"], named.get(b"content-type"), None if length is None else int(length)
+            )
+            if b":path" in named
+            else Refused(METHOD_NOT_ALLOWED)
+        )
+        match asked:
+            case Asked(message):
+                self._waiting.add(stream)
+                arrived.append(Arrived(request, message))
+            case Refused(status):
+                self._waiting.add(stream)
+                arrived.append(Arrived(request, b"", status))
+            case _:
+                self._coming[stream] = _Coming(request, now)
+                if named.get(b"expect", b"").lower() == b"100-continue" and event.stream_ended is None:
+                    self._h2.send_headers(stream, [(b":status", b"100")])
+
+    def _add(self, event: DataReceived, arrived: list[Arrived]) -> None:
+        stream = event.stream_id or 0
+        coming = self._coming.get(stream)
+        octets = event.flow_controlled_length
+        if coming is None:
+            if octets:
+                # Of the connection alone: its stream is to come to an end.
+                self._h2.increment_flow_control_window(octets)
+            return
+        if octets:
+            self._h2.acknowledge_received_data(octets, stream)
+        coming.body += event.data or b""
+        if len(coming.body) > MESSAGE_OCTETS_MAX:
+            del self._coming[stream]
+            self._waiting.add(stream)
+            arrived.append(Arrived(coming.request, b"", refusal_of_body(len(coming.body))))
+
+    def _complete(self, stream: int, arrived: list[Arrived]) -> None:
+        self._draining.pop(stream, None)
+        coming = self._coming.pop(stream, None)
+        if coming is None:
+            return
+        self._waiting.add(stream)
+        status = refusal_of_body(len(coming.body))
+        arrived.append(Arrived(coming.request, b"" if status else bytes(coming.body), status))
+
+    def _forget(self, stream: int) -> None:
+        """The client has taken a request back, or wants no more of its answer."""
+        was_open = self._coming.pop(stream, None) is not None
+        was_open |= stream in self._waiting
+        self._waiting.discard(stream)
+        self._unsent.pop(stream, None)
+        self._draining.pop(stream, None)
+        if was_open:
+            self._taken_back += 1
+            if self._taken_back > RESETS_MAX + self._answered:
+                self._end_by(RESETS, 0)
+                raise HttpBroken(RESETS)
+
+    # What is sent.
+
+    def _send(self, stream: int, now: float) -> None:
+        """Send of an answer what the client's windows have room for."""
+        unsent, h2 = self._unsent[stream], self._h2
+        while True:
+            room = min(h2.local_flow_control_window(stream), h2.max_outbound_frame_size)
+            part, unsent.octets = unsent.octets[: max(room, 0)], unsent.octets[max(room, 0) :]
+            if not part:
+                return
+            unsent.since = now
+            h2.send_data(stream, part, end_stream=not unsent.octets)
+            if not unsent.octets:
+                del self._unsent[stream]
+                self._drain(stream, now)
+                return
+
+    def _drain(self, stream: int, now: float) -> None:
+        """The answer is sent; what may still come of the request is nobody's business.
+
+        RFC 9113 §8.1 has a reset for it, over which older clients (curl 7.88) forget the answer.
+        """
+        known = self._h2.streams.get(stream)
+        if known is not None and not known.closed:
+            self._draining[stream] = now
+
+    def _forget_all(self) -> None:
+        """Nothing can be answered any more."""
+        self.is_over = True
+        for known in (self._coming, self._waiting, self._unsent, self._draining):
+            known.clear()
+
+    def _end_by(self, reason: str, stream: int) -> None:
+        """Say why the connection ends; a request with too many headers gets its status, too."""
+        self._forget_all()
+        self._spoken += self._h2.data_to_send()
+        if reason == HEADERS and stream:
+            # The library has no such stream.  0x08: the name `:status`, its value as it stands (RFC 7541
+            # §6.2.2).
+            block = b"\x08\x03%d" % HEADERS_TOO_LARGE
+            self._spoken += len(block).to_bytes(3, "big") + b"\x01\x05" + stream.to_bytes(4, "big") + block
+        code = ErrorCodes.PROTOCOL_ERROR if reason == BROKEN else ErrorCodes.ENHANCE_YOUR_CALM
+        self._spoken += _goaway(max(stream, self._highest), code)
+
+
+def _goaway(last_stream: int, code: int = ErrorCodes.NO_ERROR) -> bytes:
+    """The frame that ends a connection (RFC 9113 §6.8)."""
+    return b"\0\0\x08\x07\0\0\0\0\0" + last_stream.to_bytes(4, "big") + int(code).to_bytes(4, "big")

@@ -1,0 +1,102 @@
+"""Counts the frames of one HTTP/2 connection before anybody works on them (RFC 9113).
+
+Knows: frame headers, how many of which kind a client may send.  Does not know: HPACK, streams, what is asked.
+Theory: a library answers each frame by the rules and thinks nothing of the thousandth.  What costs the sender
+nine octets costs us fifty microseconds, so frames that are no part of a request have a budget that grows with
+requests: no client has use for more, and whoever goes beyond it is cut.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from resolver.listeners.http import BROKEN, CONTROL, HEADERS, HttpBroken
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client says first (§3.4)."""
+
+FRAME_HEADER_OCTETS: Final = 9
+
+FRAME_OCTETS_MAX: Final = 16_384
+"""Payload of one frame; we never allow more (§4.2)."""
+
+CONTROL_FRAMES_MAX: Final = 200
+"""Frames of a connection that are no part of a request: SETTINGS, PING, WINDOW_UPDATE, PRIORITY, RST_STREAM,
+those of unknown kinds."""
+
+CONTROL_FRAMES_PER_REQUEST: Final = 10
+"""So many more for each request."""
+
+TINY_DATA_OCTETS: Final = 16
+"""A frame of data with less, which is not the last, is counted: empty ones go on for ever."""
+
+TINY_DATA_FRAMES_MAX: Final = 1_000
+
+CONTINUATIONS_MAX: Final = 8
+"""Frames that continue the headers of one request: they fit into two."""
+
+_DATA, _HEADERS, _CONTINUATION = 0, 1, 9
+_END_STREAM, _END_HEADERS = 1, 4
+
+
+class FrameMeter:
+    """One connection's."""
+
+    def __init__(self, header_octets_max: int) -> None:
+        self._header_octets_max = header_octets_max
+        self._has_preface = False
+        self._block_octets = 0
+        self._continuations = 0
+        self._control = 0
+        self._tiny = 0
+        self._requests = 0
+        self.block_stream = 0
+        """The stream whose headers are coming."""
+
+    def next(self, buffer: bytearray, start: int) -> int:
+        """Octets of the frame that begins at `start`, counted; 0: it is not whole.  Raises HttpBroken."""
+        if not self._has_preface:
+            said = buffer[start : start + len(PREFACE)]
+            if not PREFACE.startswith(said):
+                raise HttpBroken(BROKEN)
+            self._has_preface = len(said) == len(PREFACE)
+            return len(PREFACE) if self._has_preface else 0
+        left = len(buffer) - start
+        if left < FRAME_HEADER_OCTETS:
+            return 0
+        length = buffer[start] << 16 | buffer[start + 1] << 8 | buffer[start + 2]
+        kind, flags = buffer[start + 3], buffer[start + 4]
+        # Before its octets are waited for.
+        if length > FRAME_OCTETS_MAX:
+            raise HttpBroken(BROKEN)
+        if kind in (_HEADERS, _CONTINUATION) and self._of_block(kind) + length > self._header_octets_max:
+            self.block_stream = int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF
+            raise HttpBroken(HEADERS)
+        if left < FRAME_HEADER_OCTETS + length:
+            return 0
+        self._count(kind, flags, length)
+        return FRAME_HEADER_OCTETS + length
+
+    def _of_block(self, kind: int) -> int:
+        return self._block_octets if kind == _CONTINUATION else 0
+
+    def _count(self, kind: int, flags: int, length: int) -> None:
+        if kind == _HEADERS:
+            self._requests += 1
+            self._block_octets, self._continuations = length, 0
+        elif kind == _CONTINUATION:
+            self._block_octets += length
+            self._continuations += 1
+            if self._continuations > CONTINUATIONS_MAX:
+                raise HttpBroken(CONTROL)
+        elif kind == _DATA:
+            if length < TINY_DATA_OCTETS and not flags & _END_STREAM:
+                self._tiny += 1
+                if self._tiny > TINY_DATA_FRAMES_MAX + CONTROL_FRAMES_PER_REQUEST * self._requests:
+                    raise HttpBroken(CONTROL)
+        else:
+            self._control += 1
+            if self._control > CONTROL_FRAMES_MAX + CONTROL_FRAMES_PER_REQUEST * self._requests:
+                raise HttpBroken(CONTROL)
+        if flags & _END_HEADERS and kind in (_HEADERS, _CONTINUATION):
+            self._block_octets = 0
