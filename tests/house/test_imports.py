@@ -69,7 +69,6 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "h2": {"forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
-    "h2": {"listeners"},
     "starlette": {"web"},
     "hypercorn": {"web"},
     "typer": {"cli"},

@@ -17,6 +17,7 @@ use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 
 use crate::epoll::Epoll;
+use crate::https_counts::HttpsCounts;
 use crate::late_answers::LateAnswers;
 use crate::mailbox::{Command, Mailbox};
 use crate::ring::{Event, Handover, HandoverReason, Ring};
@@ -38,6 +39,8 @@ const NO_STREAMS: StreamBounds = StreamBounds {
     handshakes_per_s_max: 1,
     handshakes_per_client_max: 1,
     memo_octets: 0,
+    https_header_octets_max: 1,
+    https_streams_max: 1,
 };
 /// When an attempt made now is thought too slow.
 const DUE: f64 = NOW + 0.42;
@@ -92,6 +95,7 @@ impl Rig {
             tls: TlsServer::new().unwrap(),
             tls_counts: TlsCounts::default(),
             shared_flow,
+            https_counts: HttpsCounts::default(),
         };
         Rig { shared, upstream }
     }
