@@ -40,10 +40,10 @@ ResponseFields = tuple[Any, ...]
 EntryFields = tuple[ResponseFields | None, float, float, float, float, tuple[int, str] | None]
 """A cache entry: response, stored_at, expires_at, stale_until, failed_until, failure."""
 
-UpstreamReport = tuple[int, int, int, float, list[int], float, int, int, bytes | None]
+UpstreamReport = tuple[int, int, int, float, list[int], float, tuple[int, int, int], bytes | None]
 """Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
-buckets, the mean round-trip time, handshakes of TLS in full, sessions resumed, the certificate it showed
-last (DER; None: none since)."""
+buckets, the mean round-trip time; handshakes of TLS in full, sessions resumed, and the connections there are
+now; the certificate it showed last (DER; None: none since)."""
 
 TlsFields = tuple[str, Sequence[bytes], bytes, bool]
 """How an upstream is known over TLS: the name in its certificate (empty: none), SHA-256 of the keys of which

@@ -9,6 +9,7 @@ number stands for an upstream at one address for ever: one that moves gets anoth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -73,6 +74,7 @@ class SharedUpstreams:
         """By the number that stands for them on the line; it grows."""
         self._numbers: dict[tuple[Upstream, str], int] = {}
         self._servers: list[UpstreamServerFields] = []
+        self._connections: Counter[int] = Counter()
         self._authorities = authorities
         self._clock = clock
         self._timeout_s = timeout_s
@@ -112,7 +114,8 @@ class SharedUpstreams:
         """Take what the other plane's upstreams answered since the last time."""
         now = self._clock.now()
         for report in self._read_reports():
-            number, queries, answers, sum_s, buckets, _, handshakes, resumptions, shown = report
+            number, queries, answers, sum_s, buckets, _, streams, shown = report
+            handshakes, resumptions, self._connections[number] = streams
             upstream = self.numbered[number]
             upstream.queries += queries
             upstream.handshakes += handshakes
@@ -121,6 +124,10 @@ class SharedUpstreams:
                 certificate = certificate_of(shown)
                 upstream.certificate_until = None if certificate is None else certificate.until
             upstream.on_answers(answers, buckets, sum_s, now)
+
+    def connections_to(self, upstream: Upstream) -> int:
+        """Connections of the other plane to it, open or opening, as of the last report."""
+        return sum(count for number, count in self._connections.items() if self.numbered[number] is upstream)
 
     def on_handover(self, number: int, reason: str) -> None:
         """An attempt at this number ended for `reason`: where nobody is reached, another address is next."""

@@ -95,7 +95,9 @@ def cache_facts(cache: Cache) -> CacheFacts:
 # Upstreams.
 
 
-def upstream_facts(forwarding: Forwarding | None) -> tuple[UpstreamFacts, ...]:
+def upstream_facts(
+    forwarding: Forwarding | None, native: NativeEngine | None = None
+) -> tuple[UpstreamFacts, ...]:
     """What each upstream was asked and how it did."""
     if forwarding is None:
         return ()
@@ -109,7 +111,8 @@ def upstream_facts(forwarding: Forwarding | None) -> tuple[UpstreamFacts, ...]:
             bounds=RESPONSE_SECONDS_BOUNDS,
             buckets=tuple(upstream.response_buckets),
             seconds=upstream.response_sum_s,
-            connections=streams.open_connections_to(upstream),
+            connections=streams.open_connections_to(upstream)
+            + (0 if native is None else native.connections_to(upstream)),
             is_encrypted=upstream.is_encrypted,
             handshakes=upstream.handshakes,
             resumptions=upstream.resumptions,

@@ -28,6 +28,7 @@ from resolver.forwarding.authorities import authorities_pem
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
 from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
+from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
@@ -336,6 +337,10 @@ class NativeEngine:
         """Take in what upstreams have answered the plane up to now."""
         if self._shared is not None:
             self._shared.listen()
+
+    def connections_to(self, upstream: Upstream) -> int:
+        """The plane's connections to an upstream."""
+        return 0 if self._shared is None else self._shared.connections_to(upstream)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -248,10 +248,11 @@ def test_reports_are_counted_and_keep_the_upstream_in_health() -> None:
     rig = Rig(ONE)
     upstream = rig.plan.upstreams[0]
     upstream.on_failure("timeout", rig.clock.now())
-    rig.reports = [(0, 5, 3, 0.06, buckets(0.02, 0.02, 0.02), 0.02, 2, 1, None)]
+    rig.reports = [(0, 5, 3, 0.06, buckets(0.02, 0.02, 0.02), 0.02, (2, 1, 3), None)]
     rig.clock.advance(SHARE_EVERY_S)
     assert upstream.queries == 5
     assert (upstream.handshakes, upstream.resumptions, upstream.certificate_until) == (2, 1, None)
+    assert rig.shared.connections_to(upstream) == 3
     assert upstream.response_buckets == buckets(0.02, 0.02, 0.02)
     assert upstream.response_sum_s == pytest.approx(0.06)
     assert upstream.rtt_s == pytest.approx(0.02)

@@ -84,6 +84,7 @@ class Stage:
         self.handovers: list[Handover] = []
         self.late: list[Any] = []
         self.closes_tickets = True
+        self.connections = 0
         self.reports = [0] * 5
         """Queries, answers, handshakes, resumptions, certificates shown."""
         loop = asyncio.get_running_loop()
@@ -156,7 +157,8 @@ class Stage:
     def report(self) -> list[int]:
         """Queries, answers, handshakes, resumptions and certificates so far."""
         for row in self.plane.upstream_reports():
-            news = (row[1], row[2], row[6], row[7], row[8] is not None)
+            self.connections = row[6][2]
+            news = (row[1], row[2], *row[6][:2], row[7] is not None)
             self.reports = [old + new for old, new in zip(self.reports, news, strict=True)]
         return self.reports
 
@@ -435,7 +437,14 @@ def test_a_connection_carries_many_questions_answered_in_any_order(perform: Perf
         for number, end in enumerate(ends):
             assert is_good(await end, number)
         assert len(server.accepted) == 1
-        assert stage.report() == [16, 16, 1, 0, 1]
+        assert (stage.report(), stage.connections) == ([16, 16, 1, 0, 1], 1)
+        server.accepted[0].close()
+
+        def is_told() -> bool:
+            stage.report()
+            return stage.connections == 0
+
+        await stage.until(is_told)
 
     perform(play)
 

@@ -416,7 +416,7 @@ def test_what_upstreams_answered_the_plane_is_heard_before_it_is_told(tmp_path: 
     async def act(server: Server) -> None:
         # Python itself has asked once, when it started.
         own = server.facts().upstreams[0].queries
-        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01, 0, 0, None)]
+        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01, (0, 0, 0), None)]
         text = page(server)
         assert f'resolver_upstream_queries_total{{upstream="udp://127.0.0.1:9"}} {own + 4}.0' in text
         assert 'resolver_upstream_response_seconds_count{upstream="udp://127.0.0.1:9"} 3.0' in text

@@ -158,7 +158,7 @@ class _Report:
             buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, time_s)] += 1
         sum_s = sum(self.times_s)
         mean_s = sum_s / len(self.times_s) if self.times_s else 0.0
-        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s, 0, 0, None
+        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s, (0, 0, 0), None
 
 
 class ScriptedPlane:

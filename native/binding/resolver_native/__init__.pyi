@@ -140,11 +140,11 @@ whether these are trusted by themselves, too."""
 _UpstreamServer: TypeAlias = tuple[str, int] | tuple[str, int, _Tls | None]
 """Numeric address and port: asked over UDP; with a third field over TLS; None: over TCP."""
 
-_UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float, int, int, bytes | None]
+_UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float, tuple[int, int, int], bytes | None]
 """Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
 seconds, their counts by bucket (12, bounds as in `forwarding.upstream`), the mean of their seconds (0.0:
-none); of TLS the handshakes in full and the sessions resumed; the certificate that it showed last (DER), told
-once."""
+none); of TLS the handshakes in full and the sessions resumed, and the connections there are now; the
+certificate that it showed last (DER), told once."""
 
 @final
 class Cache:

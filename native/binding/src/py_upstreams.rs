@@ -1,4 +1,4 @@
-//! Upstreams as Python gives them: servers, and who is asked first.
+//! Upstreams as Python gives them, servers and who is asked first; and what it is told of them.
 //!
 //! Knows: Python's tuples, as the stub file has them; which servers are known already.  Does not know: how one is
 //! asked.
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use resolver_core::flow::{Carrier, First, LetterCase, UpstreamSet};
 
+use crate::shared_flow::UpstreamReport;
 use crate::upstream_server::{Identity, UpstreamServer};
 
 /// Name, pins, authorities, and whether these are the operator's.
@@ -84,4 +85,29 @@ pub fn set_from(fields: SetFields, servers: &[Arc<UpstreamServer>]) -> PyResult<
     };
     let failure = failure.map(|(code, why)| (code, why.into()));
     Ok((suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at, letter_case, failure }))
+}
+
+/// What became of the queries to one upstream, as the stub file has it: number, queries, answers, their seconds, their
+/// buckets, their mean; handshakes, resumptions and connections; the certificate.
+pub type ReportRow<'py> = (usize, u64, u64, f64, Vec<u64>, f64, (u64, u64, u32), Option<Bound<'py, PyBytes>>);
+
+/// A row for each upstream of which there is news.
+pub fn report_rows<'py>(
+    py: Python<'py>,
+    sums: &[UpstreamReport],
+    servers: &[Arc<UpstreamServer>],
+) -> Vec<ReportRow<'py>> {
+    let row = |(number, server): (usize, &Arc<UpstreamServer>)| {
+        let sum = sums.get(number).copied().unwrap_or_default();
+        let (connections, is_news) = server.tell_connections();
+        if sum == UpstreamReport::default() && !is_news {
+            return None;
+        }
+        let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
+        let certificate = server.certificate.lock().take().map(|octets| PyBytes::new(py, &octets));
+        let streams = (sum.handshakes, sum.resumptions, connections);
+        let buckets = sum.buckets.to_vec();
+        Some((number, sum.queries, sum.answers, sum.sum_s, buckets, mean_s, streams, certificate))
+    };
+    servers.iter().enumerate().filter_map(row).collect()
 }

@@ -175,6 +175,19 @@ impl SharedFlow {
         self.sources.lock().iter().map(|(_, source)| source.lost(only_hits)).sum()
     }
 
+    /// What became of the queries to each upstream since the last call, on all threads; by number.
+    pub fn take_reports(&self) -> Vec<UpstreamReport> {
+        let mut sums: Vec<UpstreamReport> = Vec::new();
+        for counts in self.all_counts() {
+            let taken = counts.lock().take_upstreams();
+            sums.resize(sums.len().max(taken.len()), UpstreamReport::default());
+            for (sum, report) in sums.iter_mut().zip(&taken) {
+                sum.add(report);
+            }
+        }
+        sums
+    }
+
     /// Every upstream, by its number.
     pub fn servers(&self) -> Vec<Arc<UpstreamServer>> {
         self.servers.lock().clone()

@@ -9,6 +9,7 @@
 //! (RFC 8446 §8).
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -67,20 +68,39 @@ pub struct UpstreamServer {
     pub tls: Option<TlsClient>,
     /// The certificate that it showed last, until somebody takes it.
     pub certificate: Mutex<Option<Box<[u8]>>>,
+    /// Connections of all threads to it, open or opening.
+    pub connections: AtomicU32,
+    told: AtomicU32,
     identity: Option<Identity>,
 }
 
 impl UpstreamServer {
     /// Asked without TLS, over UDP or TCP.
     pub fn plain(address: SocketAddr, carrier: Carrier) -> UpstreamServer {
-        UpstreamServer { address, carrier, tls: None, certificate: Mutex::default(), identity: None }
+        UpstreamServer::new(address, carrier, None, None)
     }
 
     /// Asked over TLS.  Fails, with a sentence, for authorities or a name that are none.
     pub fn over_tls(address: SocketAddr, identity: Identity) -> Result<UpstreamServer, String> {
         let tls = Some(tls_client(address, &identity)?);
-        let (carrier, identity) = (Carrier::Tls, Some(identity));
-        Ok(UpstreamServer { address, carrier, tls, certificate: Mutex::default(), identity })
+        Ok(UpstreamServer::new(address, Carrier::Tls, tls, Some(identity)))
+    }
+
+    fn new(
+        address: SocketAddr,
+        carrier: Carrier,
+        tls: Option<TlsClient>,
+        identity: Option<Identity>,
+    ) -> UpstreamServer {
+        let certificate = Mutex::default();
+        let (connections, told) = (AtomicU32::new(0), AtomicU32::new(0));
+        UpstreamServer { address, carrier, tls, certificate, connections, told, identity }
+    }
+
+    /// How many connections there are, and whether that is news since the last call.
+    pub fn tell_connections(&self) -> (u32, bool) {
+        let now = self.connections.load(Ordering::Relaxed);
+        (now, self.told.swap(now, Ordering::Relaxed) != now)
     }
 
     /// Whether it is the one that is described so.

@@ -9,6 +9,7 @@
 //! ones get no more than that.
 
 use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::connection::{Connection, Phase, Progress};
@@ -279,6 +280,7 @@ impl StreamPools {
         let mut connection = self.connections.take(handle)?;
         let pool = self.pools.get_mut(usize::from(connection.upstream))?;
         pool.connections.retain(|&other| other != handle);
+        pool.server.connections.fetch_sub(1, Ordering::Relaxed);
         let pipeline = &mut connection.pipeline;
         let answers_lost = if failure == Failure::Stream { pipeline.answers_lost() } else { None };
         if let Some(answers) = answers_lost {
@@ -394,6 +396,15 @@ impl StreamPools {
             return Err(failure_of(error));
         }
         self.pools[pool].connections.push(handle);
+        self.pools[pool].server.connections.fetch_add(1, Ordering::Relaxed);
         Ok(handle)
+    }
+}
+
+impl Drop for StreamPools {
+    fn drop(&mut self) {
+        for pool in &self.pools {
+            pool.server.connections.fetch_sub(pool.connections.len() as u32, Ordering::Relaxed);
+        }
     }
 }
