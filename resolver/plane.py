@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 12
+INTERFACE: Final = 13
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -122,8 +122,13 @@ class NativeCacheCore(Protocol):
 class NativeGates(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number.
+
+        `name`: the one that the client gave itself.
+        """
 
 
 class Records(Protocol):
@@ -170,6 +175,9 @@ class Core(NativeGates, Protocol):
 
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to Python from now on."""
+
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """Tell clients of these encrypted listeners from now on; see `LocalNames.designate`."""
 
     def publish_upstreams(
         self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]
@@ -237,6 +245,9 @@ class OwnPlane(Plane, Protocol):
 
     def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
         """What handshakes came to: transport, version, group, whether resumed, count; failures by reason."""
+
+    def https_responses(self) -> list[tuple[int, int]]:
+        """Every status that a request over HTTPS can get, and how many got it."""
 
 
 class NativeModule(Protocol):

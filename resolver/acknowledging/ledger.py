@@ -27,6 +27,8 @@ SCHEMA_VERSION: Final = 1
 BUSY_S: Final = 30.0
 """How long one process waits for the other's transaction: the server, and the child that proves."""
 DAMAGED_SUFFIX: Final = ".damaged"
+BESIDE_SUFFIXES: Final = ("-journal", "-wal", "-shm")
+"""Of what SQLite has beside a file; moved with it, it still belongs to it."""
 
 _TABLES: Final = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -181,8 +183,16 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         raise  # Locked, no room, no right: it is no worse than it was.
     except sqlite3.DatabaseError:
-        path.replace(path.with_name(path.name + DAMAGED_SUFFIX))
+        _put_aside(path)
         return _connected(path)
+
+
+def _put_aside(path: Path) -> None:
+    """Move the file away, and its journal first: SQLite would play that into whatever has the name then."""
+    for suffix in (*BESIDE_SUFFIXES, ""):
+        found = path.with_name(path.name + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            found.replace(path.with_name(path.name + DAMAGED_SUFFIX + suffix))
 
 
 def _connected(path: Path) -> sqlite3.Connection:

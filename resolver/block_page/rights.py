@@ -23,6 +23,8 @@ DATA_OCTETS_MAX: Final = 256 << 20
 FILES_MAX: Final = 320
 """Connections, addresses, and a few."""
 
+_BEGUN_ANEW: Final = "EXCHANGE_RESOLVER_BEGUN_ANEW"
+"""Tells the program that was run anew not to do so once more."""
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
@@ -88,14 +90,14 @@ def begin_without_capabilities() -> None:
     """Run this program anew without the capabilities that came from the server, if there are any.
 
     A system call filter may forbid to drop them later (capset); a new program has none but ambient ones,
-    and those every process may clear.
+    and those every process may clear; and those that its file gives to everybody (setcap), again and again.
     """
-    if os.geteuid() == 0 or not _has_capabilities():
+    if os.geteuid() == 0 or os.environ.pop(_BEGUN_ANEW, "") or not _has_capabilities():
         return
     libc = ctypes.CDLL(None, use_errno=True)
     with contextlib.suppress(OSError):
         _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
-        os.execv(sys.executable, sys.orig_argv)
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, _BEGUN_ANEW: "1"})
 
 
 def _has_capabilities() -> bool:

@@ -95,14 +95,14 @@ class CertificateKeeper:
         was_stale, self.failure = bool(self.failure), ""
         if tuple(pairs) == self.pairs:
             if was_stale:
-                _log.warning("the files of certificates are again what is served")
+                _log.info("the files of certificates are again what is served")
             return
         self.successes += 1
         self._serve(pairs, commit)
         ends = [
             f"{source.certificate}: until {iso_moment(pair.ends_at)}" for source, pair in self._with_sources()
         ]
-        _log.warning("new certificates are served: %s", "; ".join(ends))
+        _log.info("new certificates are served: %s", "; ".join(ends))
         for remark in remarks_on(self._sources, pairs, self._wall()):
             _log.warning("%s", remark)
 

@@ -28,6 +28,7 @@ from resolver.suggestions.decisions import (
     DecisionsUnusable,
     decide,
 )
+from resolver.suggestions.names import registrable
 from resolver.wire.idn import with_unicode
 from resolver.wire.names import name_from_text, name_to_text, suffix_offsets
 
@@ -61,7 +62,12 @@ def accept_suggestion(
             desk.path, desk.octets, after, desk.settings.state_dir, again="accept again", first=note
         )
         decision = Decision(ACCEPTED, who, at, why, rule.id)
-        remarks = [*_remarks(desk, rule, at), *compiled.losses, *_decide(desk, wire, decision)]
+        remarks = [
+            *_shortened(suggestion),
+            *_remarks(desk, rule, at),
+            *compiled.losses,
+            *_decide(desk, wire, decision),
+        ]
     except (BadInput, OSError) as error:
         return _failed(error, as_json=as_json)
     done = f"{with_unicode(text)} is now among the domains of {rule.id}, in {desk.path}"
@@ -173,6 +179,24 @@ def _remarks(desk: Desk, rule: PolicyRule, now: float) -> list[str]:
     if not rule.is_in_force(now):
         remarks.append(f"{rule.id} is not in force now, so nothing is blocked yet")
     return remarks
+
+
+def _shortened(suggestion: Suggestion) -> list[str]:
+    """What is to be said where the name is not, or not only, what was asked."""
+    name = suggestion.name
+    text, owner = name_to_text(name), registrable(name)
+    if owner is not None and owner != name:
+        label, above = text.partition(".")[0], name_to_text(owner)
+        return [
+            f"labels between {label} and {above} are not kept: where somebody asked for "
+            f"{label}.SOMETHING.{above}, {text} does not cover it, and {above} would"
+        ]
+    if suggestion.seen.shared:
+        return [
+            f"of what was asked only {text} is kept: all of it is blocked now, also names under it whose "
+            f"answers do not lead to {suggestion.exchange.name}"
+        ]
+    return []
 
 
 def _decide(desk: Desk, name: bytes, decision: Decision) -> list[str]:

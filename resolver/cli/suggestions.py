@@ -32,7 +32,7 @@ from resolver.problems import Problem, has_errors, printable
 from resolver.publishing.image_store import ImageStore
 from resolver.suggestions.advice import Suggestion, suggest
 from resolver.suggestions.decisions import Decision, DecisionsUnusable, read_decisions
-from resolver.suggestions.listed import known_of
+from resolver.suggestions.listed import known_of, left_out_words
 from resolver.suggestions.score import DEFAULT_SCORE_MIN
 from resolver.suggestions.seen import SeenUnusable, read_seen
 from resolver.wire.idn import with_unicode
@@ -53,6 +53,8 @@ class Desk:
     decisions: dict[bytes, Decision]
     found: list[Suggestion]
     """All of them, whatever their state."""
+    left_out: str = ""
+    """What is to be said of names that nothing was held against."""
 
 
 def list_suggestions(
@@ -80,6 +82,7 @@ def list_suggestions(
             "enabled": desk.settings.suggestions.enabled,
             "suggestions": [suggestion_json(one, least) for one in shown],
             "confidential": concealed,
+            "remark": desk.left_out,
         }
         print(json.dumps(fields, indent=2, ensure_ascii=False))
         return EXIT_FINE
@@ -88,6 +91,8 @@ def list_suggestions(
     if concealed:
         names = counted(concealed, "more name")
         print(f"{names} like a confidential exchange: --with-confidential lists them")
+    if desk.left_out:
+        print(desk.left_out)
     if not desk.settings.suggestions.enabled:
         print(OFF)
     elif not shown and not concealed:
@@ -112,7 +117,7 @@ def read_desk(config: Path | None, blocklist: Path | None) -> Desk:
         raise BadInput([Problem("suggestions", 0, str(error))]) from None
     listed = {one.id: one for one in known.listed}
     found = suggest(known.index(), listed, seen, decisions, _judge_of(settings.state_dir))
-    return Desk(path, octets, policy, settings, decisions, found)
+    return Desk(path, octets, policy, settings, decisions, found, left_out_words(known))
 
 
 def _judge_of(state_dir: Path) -> Callable[[bytes], bool]:

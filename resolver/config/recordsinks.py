@@ -131,6 +131,10 @@ class QueryRecordSink(Section):
     tls_ca: PathText | None = setting(
         None, "File of certificate authorities for tls://; null: those of the system."
     )
+    tls_certificate: PathText | None = setting(
+        None, "File of the certificate chain that is shown at tls://, where the receiver wants one."
+    )
+    tls_key: PathText | None = setting(None, "File of its key, readable by nobody else.")
     rotate_mb: int = setting(
         0,
         "Size at which a file becomes NAME.1 and a new one begins; 0: never, logrotate may rename it.",
@@ -170,8 +174,14 @@ def check_sinks(sinks: Sequence[QueryRecordSink], findings: Findings, line: Call
             targets.add(str(sink.to))
         if sink.rotate_mb and sink.to.way != "file":
             object_to("rotate_mb", "only a file can be turned")
-        if sink.tls_ca is not None and sink.to.way != "tls":
-            object_to("tls_ca", "is for tls:// only")
+        for key in ("tls_ca", "tls_certificate", "tls_key"):
+            if getattr(sink, key) is not None and sink.to.way != "tls":
+                object_to(key, "is for tls:// only")
+        if (sink.tls_certificate is None) is not (sink.tls_key is None):
+            has, lacks = "tls_certificate", "tls_key"
+            if sink.tls_certificate is None:
+                has, lacks = lacks, has
+            object_to(has, f"needs {lacks} beside it")
         if objection := key_objection(sink.clients, sink.key_file):
             object_to("key_file" if sink.key_file else "clients", objection)
 

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resolver.cache import AnyCache
+from resolver.cache.entry import CacheEntry
 from resolver.flow.outcome import Ask, Redirect, Respond, Source, over_transport
+from resolver.flow.own_options import OwnOptions
 from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
-from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Exemption, Verdict
 from resolver.wire.encode import encode_query, response_limit
@@ -44,7 +45,15 @@ class Found:
 class Redirects:
     """Looks for what rules lead to."""
 
-    def __init__(self, cache: AnyCache, local: LocalNames, is_forwarded: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        cache: AnyCache,
+        local: LocalNames,
+        is_forwarded: Callable[[bytes], bool],
+        is_audit: Callable[[tuple[tuple[int, bytes], ...]], bool],
+    ) -> None:
+        """`is_audit`: by the options of a query; its look-ups are not counted."""
+        self._is_audit = is_audit
         self._cache = cache
         self._local = local
         self._is_forwarded = is_forwarded
@@ -74,14 +83,21 @@ class Redirects:
             answer = self._local.find(as_query, self._is_forwarded, table.is_filtering)
             if answer is not None:
                 return Found(answer.addresses, answer.ttl_s, answer.rcode)
-        entry = self._cache.lookup(redirect.question, now)
+        entry = self._looked_up(redirect, query, now)
         if entry is None or entry.response is None or now >= entry.expires_at:
             return None
         return _found_in(entry.response, redirect.question, table, int(now - entry.stored_at), now)
 
+    def _looked_up(self, redirect: Redirect, query: Query, now: float) -> CacheEntry | None:
+        entry = self._cache.lookup(redirect.question, now)
+        if query.options and self._is_audit(query.options):
+            self._cache.uncount(entry, now)
+        return entry
+
     def finish(
         self,
         table: PolicyTable,
+        query: Query,
         redirect: Redirect,
         response: Response | None,
         stale_ttl_s: int,
@@ -90,7 +106,7 @@ class Redirects:
         """What upstreams said of the target; without `response` what was known before, or None."""
         if response is not None:
             return _found_in(response, redirect.question, table, 0, now)
-        entry = self._cache.lookup(redirect.question, now)
+        entry = self._looked_up(redirect, query, now)
         if entry is None or entry.response is None or now >= entry.stale_until:
             return None
         found = _found_in(entry.response, redirect.question, table, 0, now)
@@ -128,7 +144,7 @@ def led_answer(
     redirect: Redirect,
     found: Found,
     now: float,
-    structured: StructuredErrors | None,
+    own: OwnOptions,
 ) -> Respond:
     """A rule's CNAME and what was found behind it."""
     message = redirected_answer(
@@ -140,6 +156,7 @@ def led_answer(
         addresses=found.addresses,
         ttl_s=found.ttl_s,
         rcode=found.rcode,
-        structured=structured,
+        structured=own.structured_for(query),
+        asked=own.asked_by(query, peer),
     )
     return Respond(message[2:], message[3] & 0x0F, query.qtype, Source.POLICY, redirect.verdict)

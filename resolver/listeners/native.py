@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from resolver.clock import Clock
 from resolver.flow.outcome import Ask, Drop, Respond
-from resolver.flow.peer import Peer, Transport
+from resolver.flow.peer import TRANSPORTS, Peer, Transport
+from resolver.flow.proxies import NO_PROXIES, Proxies
 from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
@@ -83,7 +84,9 @@ class NativeListener:
         before_handovers: Callable[[], None] = lambda: None,
         on_handover: Callable[[int, str], None] = lambda number, reason: None,
         after_turn: Callable[[], None] = lambda: None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
+        self._proxies = proxies
         self._plane = plane
         self._bound_sockets = bound_sockets
         self._service = service
@@ -184,7 +187,7 @@ class NativeListener:
                 octets = fields[0] if fields and isinstance(fields[0], bytes) else b""
                 self._reporter.count_defect(_log, f"native event {word!r}", octets)
                 if word == "query":
-                    self._drop(fields[2], Transport(fields[3]), close=False)
+                    self._drop(fields[2], TRANSPORTS[fields[3]], close=False)
         self._after_turn()
         return len(events)
 
@@ -231,7 +234,7 @@ class NativeListener:
         peers = self._peers[transport]
         if len(peers) >= PEERS_MAX:
             peers.clear()
-        peer = peers[address] = Peer(address, Transport(transport))
+        peer = peers[address] = Peer(address, TRANSPORTS[transport])
         return peer
 
     # Questions that the plane has asked.
@@ -281,7 +284,7 @@ class NativeListener:
         except Exception:
             # One client's defect must not rob the others of their answer.
             self._reporter.count_defect(_log, "answer_punted", octets)
-            self._drop(route, Transport(transport), close=False)
+            self._drop(route, TRANSPORTS[transport], close=False)
 
     def _on_late(self, ticket: int, octets: bytes) -> None:
         attempt = self._tickets.get(ticket)
@@ -319,6 +322,7 @@ class NativeListener:
                     self._clock,
                     self._loop,
                     sock=bound.sock.dup(),
+                    proxies=self._proxies,
                 )
                 for bound in self._bound_sockets[worker]
             ]

@@ -1,9 +1,8 @@
 """Every metric: its name, type, help and labels, and which of the facts it shows.
 
 Knows: how monitoring names things.  Does not know: Prometheus' library, how anything is counted.
-Theory: only this file, `proof_metrics`, `stream_metrics` and `upstream_metrics` spell a metric's name.  A
-row is a metric; whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in
-the operator guide.
+Theory: only this file and `*_metrics` beside it spell a metric's name.  A row is a metric;
+whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in the operator guide.
 A name ends in its unit, a counter's in `_total`.  What can be listed beforehand is there at 0 from the start,
 so that an alert can tell "never" from "not measured"; only the series by type, transport and response code
 come with traffic.

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX
 from resolver.publishing.image_store import ImageStore
 from resolver.server.audit_job import Job, Moment, Summary, job_from
 from resolver.server.list_lags import changed_since_served, list_facts
+from resolver.wire.carried_addresses import Nat64Prefix, nat64_prefix
 from resolver.wire.names import name_from_text, suffix_offsets
 from resolver.wire.query import Query
 
@@ -98,7 +100,7 @@ def served_now(job: Job, wall: float) -> Served:
         raise CannotAudit("there is no note of what is served")
     image = store.path_of(note.key)
     try:
-        table = open_table(image, wall, wall, 1)
+        table = open_table(image, wall, wall, 1, prefixes_of(job))
     except ImageUnusable as error:
         raise CannotAudit(f"the policy that serves cannot be read: {error}") from None
     policy = _policy(Path(job.blocklist), store.text_path_of(note.key))
@@ -125,6 +127,11 @@ def served_now(job: Job, wall: float) -> Served:
     return Served(image, wall, basis, policy)
 
 
+def prefixes_of(job: Job) -> tuple[Nat64Prefix, ...]:
+    """By which prefixes the server judges addresses that carry others."""
+    return tuple(nat64_prefix(IPv6Network(text)) for text in job.nat64_prefixes)
+
+
 def _policy(blocklist: Path, text: Path) -> Blocklist | None:
     """What was compiled; None: its text is not kept, so only rules can be asked, not what orders name."""
     with contextlib.suppress(OSError), open_regular(text) as file:
@@ -149,7 +156,7 @@ def _found_before(state_dir: Path) -> frozenset[bytes]:
 def _worth_asking(since: Moment, served: Served, always: frozenset[bytes]) -> frozenset[bytes] | None:
     """What changed, and `always`; None: that cannot be told, so everything is."""
     try:
-        before = open_table(Path(since.image), since.wall, since.wall, 1)
+        before = open_table(Path(since.image), since.wall, since.wall, 1, served.basis.table.nat64_prefixes)
     except ImageUnusable:
         return None
     return changed_names(before, served.basis.table) | always

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from resolver.audit.results import FINDINGS, Status
 from resolver.audit.secret import write_secret
+from resolver.audit.targets import Listening
 from resolver.children import run_child_when_idle
 from resolver.clock import Clock, TimerHandle
 from resolver.config.settings import Settings
@@ -29,6 +30,7 @@ from resolver.observe.facts import AUDIT_CAUSES, AUDIT_RESULTS, AuditFacts
 from resolver.plurals import counted
 from resolver.portions import open_regular, read_up_to
 from resolver.server.audit_job import Job, Moment, Summary
+from resolver.wire.carried_addresses import Nat64Prefix
 from resolver.wire.names import name_to_text
 
 HOUR_S: Final = 3_600.0
@@ -86,18 +88,20 @@ class Audits:
         clock: Clock,
         *,
         wall: Callable[[], float],
-        endpoints: Callable[[], Sequence[tuple[str, int]]],
+        endpoints: Callable[[], Listening],
+        nat64_prefixes: Callable[[], Sequence[Nat64Prefix]] = tuple,
         run: RunAudit | None = None,
     ) -> None:
         """`wall`: Unix seconds, as far as they can be believed.  `endpoints`: where the server listens now.
 
-        `run`: instead of a child process.
+        `nat64_prefixes`: by which it judges now.  `run`: instead of a child process.
         """
         self._settings = settings
         self._secret = secret
         self._clock = clock
         self._wall = wall
         self._endpoints = endpoints
+        self._nat64_prefixes = nat64_prefixes
         self._run = run or run_in_child
         self._path = settings.state_dir / "audit" / "state.json"
         self._kept = _Kept()
@@ -230,7 +234,7 @@ class Audits:
             state_dir=str(settings.state_dir),
             blocklist=str(settings.blocklist),
             secret=self._secret.hex(),
-            endpoints=list(self._endpoints()),
+            endpoints={key: list(pairs) for key, pairs in self._endpoints().items()},
             qps=qps,
             names_max=max(int(qps * NAMES_PER_QPS), 100),
             records={
@@ -238,6 +242,7 @@ class Audits:
                 for name, found in settings.records.items()
             },
             forwarded=[name_to_text(suffix) for suffix in settings.upstreams.forward],
+            nat64_prefixes=[str(prefix) for prefix in self._nat64_prefixes()],
             earliest=self._wall(),
             since=since,
         )

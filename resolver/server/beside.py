@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from resolver.audit.secret import new_secret
+from resolver.audit.targets import Listening
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.observe.facts import Facts
@@ -38,7 +39,7 @@ class Beside:
         wall: Callable[[], float],
         believed_wall: Callable[[], float],
         counts: Callable[[], Copied],
-        endpoints: Callable[[], Sequence[tuple[str, int]]],
+        endpoints: Callable[[], Listening],
     ) -> None:
         """`counts`: those of all planes now.  `endpoints`: where DNS is served."""
         self._clock = clock
@@ -49,7 +50,14 @@ class Beside:
         if settings.hits.days:
             self._hits = HitHistory(settings.state_dir, settings.hits.days, clock, counts, wall=believed_wall)
         self._block_page = BlockPage(settings.block_page, settings.state_dir, clock)
-        self.audits = Audits(settings, self.audit_secret, clock, wall=believed_wall, endpoints=endpoints)
+        self.audits = Audits(
+            settings,
+            self.audit_secret,
+            clock,
+            wall=believed_wall,
+            endpoints=endpoints,
+            nat64_prefixes=lambda: () if self._policy is None else self._policy.nat64_prefixes,
+        )
         self.acknowledgements = Acknowledgements(
             settings.acknowledge, settings.state_dir, clock, wall=believed_wall, job=self.audits.job
         )

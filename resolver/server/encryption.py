@@ -7,6 +7,7 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -38,7 +39,11 @@ class TakesCertificates(Protocol):
 class Encryption:
     """The certificates of one server, and what its encrypted listeners share."""
 
-    def __init__(self, settings: Settings, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, wall: Callable[[], float], on_served: Callable[[Sequence[Pair]], None]
+    ) -> None:
+        """`on_served`: called with the pairs that are served from then on."""
+        self._on_served = on_served
         limits = settings.limits
         self.counts = TlsCounts()
         self._fronts = {
@@ -82,14 +87,16 @@ class Encryption:
         """The same facts, with those of certificates and handshakes, of both planes."""
         keeper, counts = self._keeper, self.counts
         sessions, failures = (Counter(), Counter()) if native is None else native.handshakes()
+        responses = Counter({str(status): count for status, count in self.http.statuses.items()})
+        if native is not None:
+            responses += native.https_responses()
         return replace(
             facts,
             tls=TlsFacts(
                 dict.fromkeys(every_session(), 0) | (counts.sessions + sessions),
                 dict.fromkeys(FAILURES, 0) | (counts.failures + failures),
             ),
-            https_responses=dict.fromkeys(map(str, STATUSES), 0)
-            | {str(status): count for status, count in self.http.statuses.items()},
+            https_responses=dict.fromkeys(map(str, STATUSES), 0) | responses,
             certificates=CertificateFacts(
                 keeper.ends_at, bool(keeper.failure), keeper.successes, keeper.failures
             ),
@@ -102,11 +109,15 @@ class Encryption:
             try:
                 taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
             except ValueError as error:
-                raise CannotServe(0, f"the native plane does not take the set: {error}") from None
+                # It says which, counted from 1.
+                found = re.match(r"certificate (\d+): ", str(error))
+                place = min(int(found[1]), len(pairs)) - 1 if found else 0
+                raise CannotServe(place, f"the native plane does not take it: {error}") from None
 
         def commit() -> None:
             for transport, front in self._fronts.items():
                 front.use(inner[transport])
+            self._on_served(pairs)
 
         return commit
 

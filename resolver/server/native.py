@@ -36,7 +36,7 @@ from resolver.listeners.stream import StreamListener
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_resinfo, make_structured_errors
+from resolver.server.parts import make_client_names, make_nsid, make_resinfo, make_structured_errors
 from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
@@ -109,6 +109,11 @@ class NativeEngine:
             audit_secret=audit_secret,
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
+            nsid=make_nsid(settings),
+            proxies=[(net.network_address.packed, net.prefixlen) for net in settings.listen.proxy_protocol],
+            names_in_path=settings.client_names.in_path,
+            names_below=make_client_names(settings).below,
+            blocks_relay=settings.special_names.browser_relay == "block",
         )
         self._timeout_s = settings.upstreams.timeout_s
         self._upstream_authorities = settings.upstreams.tls_ca
@@ -150,6 +155,10 @@ class NativeEngine:
         """Give up the address bound last."""
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
+
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """See `LocalNames.designate`."""
+        self._core.designate(name, rdatas)
 
     def add_stream(self, thread: int, listener: StreamListener) -> None:
         """Serve the listener's socket on thread number `thread`; the listener accepts only in its place."""
@@ -220,6 +229,7 @@ class NativeEngine:
             before_handovers=shared.listen,
             on_handover=shared.on_handover,
             after_turn=shared.tell,
+            proxies=service.identities.proxies,
         )
         listener.start()
         self._listener = listener
@@ -305,11 +315,13 @@ class NativeEngine:
 
     # Queries over streams.
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         """See `plane.NativeGates`."""
         if not self.answers:
             return UNSEEN, b""
-        return self._core.answer(octets, address, transport, now)
+        return self._core.answer(octets, address, transport, now, name)
 
     @property
     def answers(self) -> bool:
@@ -354,6 +366,11 @@ class NativeEngine:
         over, octets = self._plane.connections()
         return Counter(dict(over)), octets
 
+    def https_responses(self) -> Counter[str]:
+        """What requests over HTTPS got from the plane, by status."""
+        responses = [] if self._plane is None else self._plane.https_responses()
+        return Counter({str(status): count for status, count in responses})
+
     def handshakes(self) -> tuple[Counter[SessionLabels], Counter[str]]:
         """What handshakes with the plane came to: sessions by their labels, failures by reason."""
         if self._plane is None:
@@ -394,7 +411,7 @@ class NativeEngine:
 
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
-    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith(
+    return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
         ("receive_", "tcp_", "tls_", "https_")
     )
 

@@ -128,6 +128,8 @@ def _way(sink: QueryRecordSink) -> Way:
         address=("", 0) if target.endpoint is None else (target.endpoint.address, target.endpoint.port),
         name=target.name,
         tls_ca=sink.tls_ca,
+        tls_certificate=sink.tls_certificate,
+        tls_key=sink.tls_key,
         octets_max=sink.rotate_octets,
         kept=sink.keep,
     )

@@ -21,7 +21,7 @@ from resolver.plurals import counted
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.suggestions.advice import suggest
 from resolver.suggestions.decisions import DecisionsUnusable, read_decisions
-from resolver.suggestions.listed import NOTHING_KNOWN, Known, known_from_json
+from resolver.suggestions.listed import NOTHING_KNOWN, Known, known_from_json, left_out_words
 from resolver.suggestions.score import Index
 from resolver.suggestions.seen import SeenNames, SeenUnusable, read_seen, write_seen
 
@@ -101,6 +101,8 @@ class Suggestions:
         await asyncio.to_thread(self._look)
         self.sink.follow(self._index)
         _log.info("for suggestions, names are held against %s", counted(len(self._known.listed), "exchange"))
+        if words := left_out_words(self._known):
+            self._say_once(f"for suggestions, {words}")
 
     async def _keep(self) -> None:
         while True:

@@ -36,6 +36,8 @@ Spans = Callable[[memoryview], Iterator[tuple[int, int]]]
 class DatagramOutlet:
     """See `outlet.Outlet`."""
 
+    remark: Final = ""
+
     def __init__(self, address: tuple[str, int], spans: Spans) -> None:
         self._address = address
         self._spans = spans

@@ -4,7 +4,9 @@ Knows: how files of records are opened, turned and found again.  Does not know: 
 Theory: the file is ours while its name leads to it.  logrotate(8) renames it, which is seen within a second,
 and the next octets go into a new file of the old name; a signal is not needed.  What cannot be written whole
 is taken back to the end of the last whole record.  A file of frames of an earlier run is turned if it holds a
-record; where no old file may stay, it is continued behind its last whole record.
+record; where no old file may stay, it is continued behind its last whole record.  Where it cannot be turned,
+records go on into the same file up to twice its size, and turning is tried again; beyond that they are lost.
+What somebody cuts (copytruncate) has its beginning again before the next record.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from resolver.sinks.frames import START, STOP, control_frame
 from resolver.sinks.outlet import Broken, reason_of
 
 FILE_MODE: Final = 0o640
+
+TURNS_TRIED: Final = 16
+"""So often a file that cannot be turned is tried again while it grows to twice its size."""
 
 _READ_OCTETS: Final = 1 << 20
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -52,6 +57,9 @@ class FileOutlet:
         self._content_type = content_type
         self._descriptor = -1
         self._size = 0
+        self._turn_from = octets_max
+        """Beyond this size it is turned."""
+        self.remark = ""
 
     @property
     def is_open(self) -> bool:
@@ -62,27 +70,42 @@ class FileOutlet:
         if self._content_type is None:
             return
         start = control_frame(START, self._content_type)
-        if self._size:
-            try:
-                whole = self._whole(start, 1 if self._kept else None)
-                if whole > len(start) and not self._kept:
-                    # No old file may stay, so the records of an earlier run stay in this one.
-                    os.ftruncate(self._descriptor, whole)
-                    self._size = whole
-                    return
-                if whole == len(start):
-                    # Attempts that wrote no record must not push out those that did.
-                    os.ftruncate(self._descriptor, 0)
-                    self._size = 0
-                else:
-                    # What an earlier run left is complete, or cut: a file of frames has one beginning.
-                    self._close()
-                    self._turn()
-                    self._descriptor, self._size = self._opened()
-            except OSError:
-                self._close()
-                raise
+        try:
+            if self._size and self._goes_on(start):
+                return
+        except OSError:
+            self._close()
+            raise
         self._write_control(start)
+
+    def _goes_on(self, start: bytes) -> bool:
+        """Whether records follow those in the file; else it is empty from here on.  Raises OSError."""
+        whole = self._whole(start, 1 if self._kept else None)
+        if whole == len(start):
+            # Attempts that wrote no record must not push out those that did.
+            self._cut(0)
+            return False
+        if whole and not self._kept:
+            # No old file may stay, so the records of an earlier run stay in this one.
+            self._cut(whole)
+            return True
+        try:
+            # What an earlier run left is complete, or cut: a file of frames has one beginning.
+            self._turn()
+        except OSError as error:
+            whole = self._whole(start, None)
+            if not whole:
+                raise
+            self._cannot_turn(error)
+            self._cut(whole)
+            return True
+        self._close()
+        self._descriptor, self._size = self._opened()
+        return False
+
+    def _cut(self, octets: int) -> None:
+        os.ftruncate(self._descriptor, octets)
+        self._size = octets
 
     def _whole(self, start: bytes, most: int | None) -> int:
         """Where the last whole record of a file of frames ends, or the last of the first `most`.
@@ -107,14 +130,13 @@ class FileOutlet:
         return at
 
     def put(self, octets: memoryview) -> int:
-        if self._octets_max and self._size and self._size + len(octets) > self._octets_max:
-            self._finish()
-            try:
-                self._turn()
-                self.open()
-            except OSError as error:
-                self._close()
-                raise Broken(reason_of(error)) from None
+        try:
+            self._heed_cut()
+            if self._octets_max and self._size and self._size + len(octets) > self._turn_from:
+                self._begin_another(len(octets))
+        except OSError as error:
+            self._close()
+            raise Broken(reason_of(error)) from None
         done = 0
         try:
             while done < len(octets):
@@ -123,6 +145,37 @@ class FileOutlet:
             raise Broken(reason_of(error), self._take_back(octets, done)) from None
         self._size += done
         return done
+
+    def _begin_another(self, more: int) -> None:
+        """Turn the file; where that fails it takes as much again, and is turned when it can be.
+
+        Raises OSError when it is twice as large as it may be.
+        """
+        self._finish()
+        try:
+            self._turn()
+        except OSError as error:
+            if self._size + more > 2 * self._octets_max:
+                raise
+            self._cannot_turn(error)
+        self.open()
+
+    def _cannot_turn(self, error: OSError) -> None:
+        self.remark = f"its file cannot be turned: {reason_of(error)}"
+        self._turn_from = min(self._size + self._octets_max // TURNS_TRIED, 2 * self._octets_max)
+
+    def _heed_cut(self) -> None:
+        """Give a file of frames its beginning again where somebody cut it (logrotate's copytruncate)."""
+        if self._content_type is None:
+            return
+        size = os.fstat(self._descriptor).st_size
+        is_shorter, self._size = size < self._size, size
+        if is_shorter:
+            start = control_frame(START, self._content_type)
+            whole = self._whole(start, None) if size else 0
+            self._cut(whole if whole > len(start) else 0)
+            if not self._size:
+                self._write_control(start)
 
     def wait(self, wait_s: float) -> None:
         """A file always takes more."""
@@ -134,7 +187,8 @@ class FileOutlet:
             here = os.fstat(self._descriptor)
             is_ours = (found.st_dev, found.st_ino) == (here.st_dev, here.st_ino)
             # Somebody may have cut it short.
-            self._size = here.st_size
+            self._heed_cut()
+            self._size = os.fstat(self._descriptor).st_size
         except FileNotFoundError:
             is_ours = False
         except OSError as error:
@@ -172,13 +226,14 @@ class FileOutlet:
 
     def _turn(self) -> None:
         """The file becomes number 1, number 1 number 2, and so on.  Raises OSError."""
-        if not self._kept:
+        if self._kept:
+            for number in range(self._kept - 1, 0, -1):
+                with contextlib.suppress(FileNotFoundError):
+                    self._numbered(number).replace(self._numbered(number + 1))
+            self._path.replace(self._numbered(1))
+        else:
             self._path.unlink(missing_ok=True)
-            return
-        for number in range(self._kept - 1, 0, -1):
-            with contextlib.suppress(FileNotFoundError):
-                self._numbered(number).replace(self._numbered(number + 1))
-        self._path.replace(self._numbered(1))
+        self.remark, self._turn_from = "", self._octets_max
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.access import mode_objection
 from resolver.observe.clients import ShownClients
 from resolver.sinks import dnstap, syslog
 from resolver.sinks.datagram_outlet import DatagramOutlet
@@ -34,6 +35,9 @@ class Way:
     name: str = ""
     """That the certificate must have; empty: the address."""
     tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    """That is shown to the receiver; None: none is."""
+    tls_key: Path | None = None
     octets_max: int = 0
     """At which a file turns; 0: never."""
     kept: int = 0
@@ -97,8 +101,36 @@ def outlet_of(way: Way, look: Look) -> Outlet:
         return StreamOutlet(Receiver(str(way.path)), content_type=content_type)
     if way.kind == "tcp":
         return StreamOutlet(Receiver(way.address), content_type=content_type)
-    receiver = Receiver(way.address, lambda: tls_context(way.tls_ca), way.name or way.address[0])
+    receiver = Receiver(way.address, lambda: tls_of(way), way.name or way.address[0])
     return StreamOutlet(receiver, content_type=content_type)
+
+
+def tls_of(way: Way) -> ssl.SSLContext:
+    """For one connection, with the files as they are now: certificates are renewed.  Raises OSError."""
+    context = tls_context(way.tls_ca)
+    if way.tls_certificate is not None and way.tls_key is not None:
+        _show(context, way.tls_certificate, way.tls_key)
+    return context
+
+
+def _show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Have a certificate shown to whoever asks for one.  Raises OSError, which says what is wrong."""
+    for name, path in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise OSError(errno.EPROTO, f"TLS: {name} {path}: {error.strerror}") from None
+        if path is key and (objection := mode_objection(mode)):
+            raise OSError(errno.EPROTO, f"TLS: {name} {path}: {objection}")
+    try:
+        # A key behind a passphrase would ask for it at a terminal that is not there.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        why = "is not the key of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else "no PEM"
+        message = f"TLS: tls_key {key} of tls_certificate {certificate}: {why}"
+        raise OSError(errno.EPROTO, message) from None
+    except OSError as error:
+        raise OSError(errno.EPROTO, f"TLS: tls_certificate {certificate}: {error.strerror}") from None
 
 
 def tls_context(authorities: Path | None) -> ssl.SSLContext:

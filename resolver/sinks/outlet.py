@@ -28,6 +28,10 @@ class Outlet(Protocol):
     def lost(self) -> int:
         """Records that went nowhere, though the way is open."""
 
+    @property
+    def remark(self) -> str:
+        """What is wrong although octets go; empty: nothing."""
+
     def open(self) -> None:
         """Make the way, for at most some seconds.  Raises OSError, saying why not."""
 

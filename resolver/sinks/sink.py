@@ -79,6 +79,7 @@ class RecordSink:
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._first = _Progress()
         self._outlet_lost = 0
+        self._remark = ""
         self._defects = 0
         self._pause_s = PAUSE_S_MIN
         self._opened_at = float("inf")
@@ -200,12 +201,19 @@ class RecordSink:
         if not done:
             return False
         self._taken_at = self._now()
-        self.trouble = ""
+        self._heed_remark()
         self._first.octets += done
         if self._first.octets == len(octets):
             self._count(count)
             self._pop(0)
         return True
+
+    def _heed_remark(self) -> None:
+        """Octets go: what is wrong all the same is said once."""
+        remark = self._outlet.remark
+        if remark and remark != self._remark:
+            _log.warning("query records go on in trouble", extra={"sink": self.name, "reason": remark})
+        self.trouble = self._remark = remark
 
     def _has_patience(self) -> bool:
         """Wait until the way takes more, a while; False: the server ends, and there is no time left."""

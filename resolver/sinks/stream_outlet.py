@@ -55,6 +55,7 @@ class StreamOutlet:
     """See `outlet.Outlet`."""
 
     lost: Final = 0
+    remark: Final = ""
 
     def __init__(self, receiver: Receiver, *, content_type: bytes | None = None) -> None:
         """`content_type`: of frames, if such are sent."""

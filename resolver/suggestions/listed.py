@@ -21,7 +21,9 @@ from typing import Any, Final
 
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
+from resolver.children import OUTPUT_OCTETS_MAX
 from resolver.orders.platforms import SHIPPED, Platform, Platforms, is_same
+from resolver.plurals import counted
 from resolver.policy.verdict import Mode, PolicyRule
 from resolver.problems import has_errors
 from resolver.suggestions.names import registrable
@@ -31,7 +33,7 @@ from resolver.wire.names import name_from_text, name_to_text
 
 EXCHANGES_MAX: Final = 10_000
 NAMES_MAX: Final = 50_000
-"""Names of listed exchanges altogether, and as many that are decided otherwise: 4 MB of JSON at most."""
+"""Names of listed exchanges altogether, and as many that are decided otherwise."""
 ALIASES_MAX: Final = 50
 """Of one exchange."""
 
@@ -43,6 +45,8 @@ class Known:
     listed: tuple[Listed, ...]
     decided: frozenset[bytes]
     """Names (wire form) about which the blocklist says something: they and what is under them are no news."""
+    left_out: int = 0
+    """Names of listed exchanges that did not fit: nothing is held against them."""
 
     def index(self) -> Index:
         """Make the index; some milliseconds for a thousand exchanges."""
@@ -52,19 +56,40 @@ class Known:
 NOTHING_KNOWN: Final = Known((), frozenset())
 
 
-def known_of(policy: Blocklist, catalogue: Blocklist | None = None) -> Known:
+def known_of(policy: Blocklist, catalogue: Blocklist | None = None, names_max: int = NAMES_MAX) -> Known:
     """The exchanges of `policy` that are not disabled, with what `catalogue` knows of them besides."""
     shipped = Platforms(catalogue).by_id if catalogue is not None and catalogue.path != policy.path else {}
     listed: list[Listed] = []
-    room = NAMES_MAX
+    room, left_out = names_max, 0
     for platform in Platforms(policy).by_id.values():
+        if _is_disabled(platform.rule):
+            continue
         if len(listed) >= EXCHANGES_MAX or room <= 0:
-            break
-        if not _is_disabled(platform.rule):
-            one = _listed(platform, shipped.get(platform.id), room)
-            room -= len(one.owners) + len(one.known_owners)
-            listed.append(one)
-    return Known(tuple(listed), frozenset(islice(_decided(policy), NAMES_MAX)))
+            left_out += len(platform.names)
+            continue
+        one = _listed(platform, shipped.get(platform.id), room)
+        room -= len(one.owners) + len(one.known_owners)
+        left_out += max(0, len({rule.owner for rule in platform.names}) - len(one.owners))
+        listed.append(one)
+    return Known(tuple(listed), frozenset(islice(_decided(policy), names_max)), left_out)
+
+
+def known_within(policy: Blocklist, catalogue: Blocklist | None, octets_max: int) -> bytes:
+    """What is known, as JSON of at most so many octets: of a larger blocklist as many names as fit."""
+    names_max = NAMES_MAX
+    while True:
+        octets = json.dumps(known_to_json(known_of(policy, catalogue, names_max))).encode()
+        if len(octets) <= octets_max or not names_max:
+            return octets
+        names_max //= 2
+
+
+def left_out_words(known: Known) -> str:
+    """What is to be said of names that did not fit; empty: all did."""
+    if not known.left_out:
+        return ""
+    names = counted(known.left_out, "name")
+    return f"{names} of listed exchanges do not fit: what looks like them alone is not suggested"
 
 
 def _decided(policy: Blocklist) -> Iterator[bytes]:
@@ -109,6 +134,7 @@ def known_to_json(known: Known) -> dict[str, Any]:
             for one in known.listed
         ],
         "decided": _texts(known.decided),
+        "left_out": known.left_out,
     }
 
 
@@ -128,7 +154,7 @@ def known_from_json(octets: bytes) -> Known:
         )
         for one in fields["listed"]
     )
-    return Known(tuple(listed), frozenset(_names(fields["decided"])))
+    return Known(tuple(listed), frozenset(_names(fields["decided"])), int(fields["left_out"]))
 
 
 def _texts(names: tuple[bytes, ...] | frozenset[bytes]) -> list[str]:
@@ -147,7 +173,7 @@ def main(words: list[str]) -> int:
         errors = [problem for problem in problems if has_errors([problem])]
         print(json.dumps({"error": str(errors[0]) if errors else f"{path}: cannot be read"}))
         return 1
-    print(json.dumps(known_to_json(known_of(policy, shipped_catalogue()))))
+    sys.stdout.buffer.write(known_within(policy, shipped_catalogue(), OUTPUT_OCTETS_MAX - 1) + b"\n")
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver.acknowledging import ledger as ledger_module
 from resolver.acknowledging.batch import Difference, Origin, Row, document_of, encoded, without
 from resolver.acknowledging.ledger import Ledger, ledger_path, open_ledger
 
@@ -239,3 +240,28 @@ def test_a_record_waits_for_the_proof_of_all_its_rules() -> None:
     rows = (("r1", "a.example"), ("r1", "b.example"), ("r2", "c.example"))
     assert without(rows, frozenset({"b.example"})) == ((("r2", "c.example"),), 1)
     assert without(rows, frozenset()) == (rows, 0)
+
+
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+def test_what_is_beside_a_damaged_ledger_goes_with_it(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.sqlite3"
+    path.write_bytes(b"damaged")
+    beside = path.with_name(path.name + suffix)
+    beside.write_bytes(b"of the damaged one")
+    connected = ledger_module._connected
+
+    def damaged_at_first(path: Path) -> sqlite3.Connection:
+        if path.exists() and path.read_bytes() == b"damaged":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return connected(path)
+
+    monkeypatch.setattr(ledger_module, "_connected", lambda path: damaged_at_first(path))
+    path.with_name("a.sqlite3.damaged").touch()  # Of an earlier time.
+    with open_ledger(path) as ledger:
+        acknowledged(ledger, ROWS)
+        assert not ledger.difference(ROWS, 100)
+    assert path.with_name("a.sqlite3.damaged").read_bytes() == b"damaged"
+    assert path.with_name(f"a.sqlite3.damaged{suffix}").read_bytes() == b"of the damaged one"
+    assert not beside.exists() or beside.read_bytes() != b"of the damaged one"

@@ -71,6 +71,8 @@ def play(story: Callable[[House], object], house: House) -> House:
 
 
 def test_a_new_pair_is_served_whole_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
     async def story(house: House) -> None:
         await house.keeper.look()
         assert len(house.served) == 1

@@ -257,3 +257,22 @@ def test_an_idn_is_shown_as_people_read_it(desk: Desk) -> None:
 def test_hostile_reasons_are_refused(desk: Desk) -> None:
     for reason in ("a\nb", "x" * 501, "\u202e"):
         assert desk.run("dismiss", "binance-login.example", "--reason", reason).exit_code == 2
+
+
+def test_accepting_a_name_that_stands_for_others_says_what_it_covers(desk: Desk) -> None:
+    desk.see({"binance.weather.example": 5})
+    [remark] = desk.json("accept", "binance.weather.example")["remarks"]
+    assert "binance.SOMETHING.weather.example, binance.weather.example does not cover it" in remark
+
+
+def test_accepting_a_domain_of_which_a_name_led_to_an_exchange_says_that_all_of_it_is_blocked(
+    desk: Desk,
+) -> None:
+    seen = {name_from_text("weather.example"): Seen({DAY: 5}, {"binance"})}
+    write_seen(desk.state, SeenNames(1, seen).as_json())
+    [remark] = desk.json("accept", "weather.example")["remarks"]
+    assert "all of it is blocked now" in remark and "do not lead to Binance" in remark
+
+
+def test_accepting_a_domain_that_looks_alike_itself_says_nothing_of_that(desk: Desk) -> None:
+    assert desk.json("accept", "binance-login.example")["remarks"] == []

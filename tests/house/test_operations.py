@@ -103,6 +103,34 @@ def test_a_spelt_name_is_seen(source: str) -> None:
 def test_the_dashboard_is_json_with_a_query_in_every_panel() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     assert all(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_the_dashboard_shows_what_is_proved() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\bresolver_\w+", target["expr"])
+    }
+    for subject in ("audit", "acknowledge", "hit_history", "order"):
+        assert any(subject in name for name in asked), subject
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    rules = [
+        {"record": f"dashboard:{at}", "expr": query.replace("$instance", ".*").replace("$__range", "6h")}
+        for at, query in enumerate(queries)
+    ]
+    path = tmp_path / "rules.yaml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    told = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
 
 
 def test_the_unit_binds_low_ports_without_being_root() -> None:

@@ -25,20 +25,21 @@ from hypothesis import strategies as st
 from resolver.listeners.http import (
     BROKEN,
     CONTROL,
-    HEADERS,
     MEDIA_TYPE,
+    OVER_HEADERS,
     RESETS,
     STALL_S,
     Arrived,
     HttpBroken,
     HttpRequest,
 )
-from resolver.listeners.http2 import RESETS_MAX, Http2Session
+from resolver.listeners.http2 import Http2Session
 from resolver.listeners.http2_frames import (
     CONTINUATIONS_MAX,
     CONTROL_FRAMES_MAX,
-    CONTROL_FRAMES_PER_REQUEST,
+    CONTROL_FRAMES_PER_ANSWER,
     PREFACE,
+    RESETS_MAX,
     TINY_DATA_FRAMES_MAX,
 )
 
@@ -395,7 +396,7 @@ def test_a_flood_of_control_frames_ends_the_connection(flood: bytes) -> None:
 def test_an_ordinary_number_of_control_frames_is_fine() -> None:
     talk = Talk()
     for _ in range(300):
-        talk.feed(frame(6, 0, 0, bytes(8)) * CONTROL_FRAMES_PER_REQUEST)
+        talk.feed(frame(6, 0, 0, bytes(8)) * CONTROL_FRAMES_PER_ANSWER)
         talk.ask()
         talk.pump()
         talk.answer_all()
@@ -446,7 +447,7 @@ def test_too_many_headers_get_431_and_end_the_connection(shape: str) -> None:
     if shape == "one frame":
         assert reason == BROKEN, "no frame may be so long"
         return
-    assert reason == HEADERS
+    assert reason == OVER_HEADERS
     said = talk.session.outgoing()
     other = H2Connection(H2Configuration(client_side=True, header_encoding=None))
     other.initiate_connection()
@@ -459,11 +460,11 @@ def test_too_many_headers_get_431_and_end_the_connection(shape: str) -> None:
 
 
 def test_empty_and_tiny_data_without_end_end_the_connection() -> None:
-    for payload in (b"", b"a"):
+    for payload, most in ((b"", CONTROL_FRAMES_MAX), (b"a", TINY_DATA_FRAMES_MAX)):
         talk = Talk()
         talk.ask(b"POST", b"/dns-query", end=False, more=[(b"content-type", MEDIA_TYPE)])
         talk.pump()
-        flood = frame(0, 0, 1, payload) * (TINY_DATA_FRAMES_MAX + 2 * CONTROL_FRAMES_PER_REQUEST + 1)
+        flood = frame(0, 0, 1, payload) * (most + 1)
         assert breaks(talk, flood) == CONTROL
 
 
@@ -532,3 +533,60 @@ def test_no_frames_raise_anything_else(frames: list[tuple[int, int, int, bytes]]
         session.give_up(now)
     session.end()
     session.outgoing()
+
+
+HEAD = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"dns.example"), (b":path", TARGET)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*HEAD, (b"Accept", b"x")],
+        [*HEAD, (b"", b"x")],
+        [*HEAD, (b"a b", b"x")],
+        [*HEAD, (b"x", b"a\nb")],
+        [*HEAD, (b"x", b"a\0")],
+        [*HEAD, (b"x", b" a")],
+        [*HEAD, (b"connection", b"close")],
+        [*HEAD, (b"transfer-encoding", b"chunked")],
+        [*HEAD, (b"upgrade", b"h2c")],
+        [*HEAD, (b"te", b"gzip")],
+        [*HEAD, (b":path", TARGET)],
+        [*HEAD, (b":status", b"200")],
+        [*HEAD, (b"host", b"other.example")],
+        [(b"x", b"y"), *HEAD],
+        HEAD[1:],
+        HEAD[:3],
+        [HEAD[0], HEAD[2], HEAD[3]],
+        [HEAD[0], HEAD[1], HEAD[3]],
+        [*HEAD[:3], (b":path", b"")],
+    ],
+)
+def test_headers_that_are_not_well_formed_end_the_connection(headers: list[tuple[bytes, bytes]]) -> None:
+    talk = Talk()
+    block = Encoder().encode(headers, huffman=False)
+    assert breaks(talk, frame(1, 5, 1, block)) == BROKEN
+    assert talk.arrived == []
+    assert frames_in(talk.session.outgoing())[-1][0] == 7
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*HEAD, (b"te", b"trailers")],
+        [*HEAD, (b"host", b"dns.example")],
+        [*HEAD[:2], HEAD[3], (b"host", b"dns.example")],
+        [HEAD[3], HEAD[2], HEAD[1], HEAD[0], (b"x", b"")],
+        [*HEAD, (b"cookie", b"a"), (b"cookie", b"b"), (b"x", b"\xc3\xa4")],
+    ],
+)
+def test_uncommon_headers_that_are_well_formed_are_taken(headers: list[tuple[bytes, bytes]]) -> None:
+    talk = Talk()
+    talk.feed(frame(1, 5, 1, Encoder().encode(headers)))
+    assert [arrived.message for arrived in talk.arrived] == [QUERY]
+
+
+def test_connect_has_no_path_and_is_no_method_of_ours() -> None:
+    talk = Talk()
+    talk.feed(frame(1, 4, 1, Encoder().encode([(b":method", b"CONNECT"), (b":authority", b"dns.example")])))
+    assert [arrived.status for arrived in talk.arrived] == [405]

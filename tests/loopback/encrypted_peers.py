@@ -63,6 +63,7 @@ server:
   tls-service-key: "{files.key}"
   tls-service-pem: "{files.certificate}"
   num-threads: 1
+  incoming-num-tcp: 200
   do-daemonize: no
   username: ""
   chroot: ""

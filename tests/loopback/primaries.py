@@ -18,7 +18,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.update
 
-from tests.loopback.process import Program, poll, running_on_a_free_port
+from tests.loopback.process import START_S_MAX, Program, poll, running_on_a_free_port
 
 ZONE = "rpz.example"
 KEY = "transfer.example"
@@ -108,6 +108,8 @@ class Primary:
     program: Program
     directory: Path
     serial: int = 1
+    patience_s: float = 20.0
+    """For a change to be served."""
     names: list[str] = field(default_factory=list)
 
     def change(self, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
@@ -129,7 +131,11 @@ class Primary:
             return
         (self.directory / "rpz.zone").write_text(zone_text(self.names, self.serial))
         self.program.send(signal.SIGHUP)
-        poll(lambda: serial_at(self.port) == self.serial, timeout_s=20.0, what="NSD serves the new zone")
+        poll(
+            lambda: serial_at(self.port) == self.serial,
+            timeout_s=self.patience_s,
+            what="NSD serves the new zone",
+        )
 
 
 @contextmanager
@@ -143,10 +149,11 @@ def running_primary(
     more: Sequence[str] = (),
     tls: str = "",
     port: int | None = None,
+    patience_s: float = 20.0,
 ) -> Iterator[Primary]:
     """A BIND (`bind`) or NSD (`nsd`) with the zone; `signed`: it gives it only to who has the key.
 
-    `notify_port`: whom on 127.0.0.1 it tells of changes.
+    `notify_port`: whom on 127.0.0.1 it tells of changes.  `patience_s`: for reading the zone, each time.
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "rpz.zone").write_text(zone_text(names, 1, *more))
@@ -172,6 +179,10 @@ def running_primary(
         return started[-1]
 
     with running_on_a_free_port(
-        noted_on, lambda chosen: serial_at(chosen) == 1, f"{kind} answers", port
+        noted_on,
+        lambda chosen: serial_at(chosen) == 1,
+        f"{kind} answers",
+        port,
+        start_s_max=max(patience_s, START_S_MAX),
     ) as chosen:
-        yield Primary(kind, chosen, started[-1], directory, 1, list(names))
+        yield Primary(kind, chosen, started[-1], directory, 1, patience_s, list(names))

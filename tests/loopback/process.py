@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 POLL_S = 0.01
 """How often a condition is looked at: far below what a person or a deadline notices."""
@@ -131,7 +132,7 @@ class Program:
                 self.process.kill()
         return self.process.wait()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         if self._process is None:
             self.start()
         return self
@@ -144,7 +145,12 @@ class Program:
 
 @contextmanager
 def running_on_a_free_port(
-    program_on: Callable[[int], Program], is_up: Callable[[int], object], what: str, first: int | None = None
+    program_on: Callable[[int], Program],
+    is_up: Callable[[int], object],
+    what: str,
+    first: int | None = None,
+    *,
+    start_s_max: float = START_S_MAX,
 ) -> Iterator[int]:
     """A program that `program_on` a port makes, once it `is_up` there; gives the port, `first` if that is free."""
     for tries_left in reversed(range(PORT_TRIES_MAX)):
@@ -152,7 +158,7 @@ def running_on_a_free_port(
         first = None
         with program_on(port) as program:
             try:
-                program.wait_for(partial(is_up, port), what)
+                program.wait_for(partial(is_up, port), what, start_s_max)
             except PortTaken:
                 if not tries_left:
                     raise

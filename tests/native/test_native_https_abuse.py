@@ -128,7 +128,7 @@ def test_heads_beyond_their_bounds_get_their_status(play: HttpsPlay) -> None:
         assert response.status == status
         assert client.is_closed()
         client.close()
-        assert dict(play.plane.https_refusals())[status] >= 1
+        assert dict(play.plane.https_responses())[status] >= 1
 
 
 # HTTP/2: frames that ask nothing.
@@ -149,7 +149,7 @@ def test_a_flood_of_idle_frames_ends_its_connection(play: HttpsPlay, octets: byt
     client = play.http2()
     flood(client, octets, 20)
     # The library itself may have had enough first.
-    assert play.counter(reason) + play.counter("https_protocol") == 1
+    assert play.counter(reason) + play.counter("https_broken") == 1
     client.close()
 
 
@@ -163,7 +163,7 @@ def test_rapid_reset_ends_its_connection(play: HttpsPlay) -> None:
     except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         pass
     client.until_closed()
-    assert play.counter("https_resets") + play.counter("https_protocol") == 1
+    assert play.counter("https_resets") + play.counter("https_broken") == 1
     client.close()
 
 
@@ -182,7 +182,7 @@ def test_endless_continuations_end_their_connection(play: HttpsPlay) -> None:
     client = play.http2()
     client.raw(frame(HEADERS, 0, 1, b"\x83"))
     flood(client, frame(CONTINUATION, 0, 1, b"\0\1a\1b"), 20)
-    assert play.counter("https_control_frames") + play.counter("https_protocol") == 1
+    assert play.counter("https_control_frames") + play.counter("https_broken") == 1
     client.close()
 
 

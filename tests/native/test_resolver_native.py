@@ -895,7 +895,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
         steps.overdue(attempt, 1.4)
     handover = steps.overdue(attempt, 1.5)
     assert handover[8:11] == (attempt, None, "timeout")
-    assert handover[11] == [(octets, CLIENT, 11, 1.0)]
+    assert handover[11] == [(octets, CLIENT, 11, 1.0, Transport.UDP)]
     assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
     steps.close_ticket(attempt)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)

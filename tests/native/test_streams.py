@@ -321,7 +321,7 @@ def test_a_handshake_in_single_octets_is_one(start: Callable[..., StreamPlay]) -
 
 
 @pytest.mark.parametrize(
-    "octets", [framed(query("printer.example")), b"\x16\x03\x01\x40\x01" + bytes(99), bytes(999)]
+    "octets", [framed(query("printer.example")), b"\x16\x03\x01\x60\x01" + bytes(99), bytes(999)]
 )
 def test_what_is_no_tls_ends_the_connection_and_is_counted(
     start: Callable[..., StreamPlay], octets: bytes

@@ -170,6 +170,7 @@ FULL = Facts(
         sessions={("tls", "1.3", "x25519", "false"): 1901, ("https", "1.2", "none", "true"): 1902},
         failures={"alert": 1903, "version": 0},
     ),
+    https_responses={"200": 1907, "404": 1908},
     certificates=CertificateFacts(ends_at=1904.0, is_stale=True, successes=1905, failures=1906),
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,

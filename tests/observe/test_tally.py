@@ -8,7 +8,7 @@ import pytest
 
 from resolver.flow.outcome import Drop, Respond, Source
 from resolver.flow.peer import Transport
-from resolver.listeners import handshakes
+from resolver.listeners import handshakes, http
 from resolver.listeners.limits import REASONS
 from resolver.listeners.udp import errno_word
 from resolver.observe.tally import DROP_REASONS, OTHER, SECONDS_BOUNDS, UNREADABLE, Hit, Tallies
@@ -172,7 +172,7 @@ def reasons_in(path: Path) -> set[str]:
 def test_every_reason_of_a_drop_is_in_the_closed_set() -> None:
     found = set().union(*map(reasons_in, (ROOT / "resolver").rglob("*.py")))
     assert {"policy", "send_failed", "http_connections_max"} <= found
-    given = {*REASONS, *handshakes.REASONS, "defect", SHORT.reason, RESPONSE.reason}
+    given = {*REASONS, *handshakes.REASONS, *http.REASONS, "defect", SHORT.reason, RESPONSE.reason}
     given |= {f"receive_{errno_word(OSError(number, ''))}" for number in (105, 12, 111, 1)}
     assert found | given | native_reasons() == set(DROP_REASONS)
 

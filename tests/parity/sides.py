@@ -49,6 +49,7 @@ CACHE_OCTETS = 16 << 20
 NAT64_PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
 STRUCTURED = StructuredErrors(65001, 5, '"o":"Example Networks"', '"l":"en"')
 """Asked for by one of the options that queries are made with."""
+NSID = b"resolver-1"
 RESINFO = b"\x08qnamemin\x0cexterr=15-17"
 REDIRECTED = (Qtype.A, Qtype.AAAA)
 KEY = bytes(range(32))
@@ -62,7 +63,9 @@ class ClientQuery:
     octets: bytes
     client: bytes
     """Packed address."""
-    is_stream: bool
+    transport: Transport
+    name: str = ""
+    """The one it gave itself; datagrams carry none."""
 
 
 class Difference(AssertionError):
@@ -94,6 +97,7 @@ class Sides:
             rate_limit_qps=rate_limit_qps,
             audit_secret=AuditSecret(AUDIT_SECRET),
             structured_errors=STRUCTURED,
+            nsid=NSID,
         )
         networks = [ip_network(text) for text in ALLOW]
         self.core = module.Core(
@@ -112,6 +116,7 @@ class Sides:
             audit_secret=AUDIT_SECRET,
             structured_errors=STRUCTURED.fields,
             resinfo=RESINFO,
+            nsid=NSID,
             record_details=True,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
@@ -123,7 +128,7 @@ class Sides:
             only_blocked=query_records == "blocked", has_answers=True, now=lambda: self._now
         )
         self.punts = self.asks = 0
-        self._peers: dict[tuple[bytes, bool], Peer] = {}
+        self._peers: dict[tuple[bytes, Transport, str], Peer] = {}
 
     def store(self, question: Question, response: Response, now: float) -> None:
         """Let both keep an answer to a question."""
@@ -138,18 +143,18 @@ class Sides:
     def compare(self, queries: Sequence[ClientQuery], now: float) -> None:
         """Ask both; Difference says what is not the same."""
         told: dict[int, tuple[int, bytes]] = {}
-        datagrams = [(number, q) for number, q in enumerate(queries) if not q.is_stream]
+        datagrams = [(number, q) for number, q in enumerate(queries) if not q.transport.is_stream]
         batch = self._steps.answer_batch([(q.octets, q.client) for _, q in datagrams], now)
         told.update((number, answer) for (number, _), answer in zip(datagrams, batch, strict=True))
         for number, query in enumerate(queries):
-            if query.is_stream:
-                told[number] = self.core.answer(query.octets, query.client, Transport.TCP, now)
+            if query.transport.is_stream:
+                told[number] = self.core.answer(query.octets, query.client, query.transport, now, query.name)
             self._compare_one(query, *told[number], now)
 
     def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
-        key = (query.client, query.is_stream)
-        transport = Transport.TCP if query.is_stream else Transport.UDP
-        peer = self._peers.setdefault(key, Peer(query.client, transport))
+        transport = query.transport
+        key = (query.client, transport, query.name)
+        peer = self._peers.setdefault(key, Peer(query.client, transport, name=query.name))
         outcome = self.service.answer_now(query.octets, peer, now)
         if word == PUNT:
             self.punts += 1

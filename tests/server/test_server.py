@@ -57,9 +57,11 @@ def make_server(
     blocklist: str = BLOCKLIST,
     limits: dict[str, int] | None = None,
     hits: dict[str, int] | None = None,
+    pair: dict[str, str] | None = None,
     **listen: Any,
 ) -> Server:
     settings: dict[str, Any] = {
+        "tls": pair or {},
         "limits": limits or {},
         "hits": hits or {},
         "listen": {"dns": ["127.0.0.1:0"], "http": "127.0.0.1:0", **listen},

@@ -7,7 +7,7 @@ import resource
 import socket
 import ssl
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from resolver.sinks.datagram_outlet import DatagramOutlet
 from resolver.sinks.dnstap import CONTENT_TYPE
 from resolver.sinks.file_outlet import FileOutlet
-from resolver.sinks.frames import frame_ends
+from resolver.sinks.frames import STOP, control_frame, frame_ends
 from resolver.sinks.jsonl import line_ends
 from resolver.sinks.making import tls_context
 from resolver.sinks.outlet import Broken, Outlet
@@ -116,6 +116,88 @@ def test_a_file_turns_when_it_is_full_and_so_many_old_ones_stay(tmp_path: Path) 
             b"line7\n",
             b"line8\n",
         ]
+
+
+def in_the_way(path: Path) -> Path:
+    """A folder where the first old file should be, which no rename replaces."""
+    path.mkdir()
+    (path / "other").touch()
+    return path / "other"
+
+
+def put_until_broken(outlet: Outlet, records: Iterable[bytes]) -> int:
+    """Put one after the other until the way breaks; how many went."""
+    for number, record in enumerate(records):
+        try:
+            put_all(outlet, record)
+        except Broken:
+            return number
+    raise AssertionError("nothing broke")
+
+
+@pytest.mark.parametrize("of_frames", [False, True])
+def test_a_file_that_cannot_be_turned_goes_on_up_to_twice_its_size_and_turns_when_it_can(
+    tmp_path: Path, of_frames: bool
+) -> None:
+    path = tmp_path / "q"
+    records = [b"%05d" % number for number in range(1_000)]
+
+    def spell(record: bytes) -> bytes:
+        return frames(record) if of_frames else record + b"\n"
+
+    other = in_the_way(tmp_path / "q.1")
+    with open_file(path, octets_max=1_000, kept=1, of_frames=of_frames) as outlet:
+        written = put_until_broken(outlet, map(spell, records))
+        assert outlet.remark.startswith("its file cannot be turned: ")
+        # And a control frame that ends it.
+        assert 1_900 < path.stat().st_size <= 2_000 + 12
+        # Tried again it is as broken, and loses nothing that is there.
+        outlet.open()
+        with pytest.raises(Broken):
+            put_all(outlet, spell(b"none"))
+        other.unlink()
+        other.parent.rmdir()
+        outlet.open()
+        put_all(outlet, spell(b"last"))
+        assert outlet.remark == ""
+    read = (tmp_path / "q.1").read_bytes()
+    found = payloads_in(read, is_file=True) if of_frames else read.splitlines()
+    assert found == records[:written]
+
+
+def test_frames_that_were_there_before_a_turn_that_fails_stay_and_others_follow(tmp_path: Path) -> None:
+    path = tmp_path / "q"
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"one"))
+    in_the_way(tmp_path / "q.1")
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"two"))
+        assert outlet.remark
+    assert payloads_in(path.read_bytes(), is_file=True) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("left", [0, 3, 38])
+def test_a_file_of_frames_that_somebody_cut_has_its_beginning_again(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "q"
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"one", b"two" * 9))
+        copy = path.read_bytes()
+        os.truncate(path, left)
+        put_all(outlet, frames(b"three"))
+        os.truncate(path, 0)
+        outlet.look_after()
+        put_all(outlet, frames(b"four"))
+    assert payloads_in(copy + control_frame(STOP), is_file=True) == [b"one", b"two" * 9]
+    assert payloads_in(path.read_bytes(), is_file=True) == [b"four"]
+
+
+def test_a_cut_within_a_record_leaves_the_whole_ones(tmp_path: Path) -> None:
+    path = tmp_path / "q"
+    with open_file(path, kept=1, of_frames=True) as outlet:
+        put_all(outlet, frames(b"one", b"two"))
+        os.truncate(path, path.stat().st_size - 2)
+        put_all(outlet, frames(b"three"))
+    assert payloads_in(path.read_bytes(), is_file=True) == [b"one", b"three"]
 
 
 def test_a_file_of_frames_that_turns_is_complete(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ class Clock:
 
 
 class ScriptedOutlet:
+    remark = ""
+
     """Does what a test says: `room` octets go, then it is full; `breaks` are raised in their order."""
 
     def __init__(self) -> None:

@@ -10,7 +10,15 @@ import pytest
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.suggestions import listed as listed_module
-from resolver.suggestions.listed import Known, known_from_json, known_of, known_to_json, main
+from resolver.suggestions.listed import (
+    Known,
+    known_from_json,
+    known_of,
+    known_to_json,
+    known_within,
+    left_out_words,
+    main,
+)
 from resolver.wire.names import name_from_text
 
 POLICY = """\
@@ -107,3 +115,22 @@ def test_the_child_says_why_it_cannot_read(tmp_path: Path, capsys: pytest.Captur
 def test_a_long_blocklist_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed_module, "EXCHANGES_MAX", 2)
     assert len(known_of(read(tmp_path, "blocklist.yaml", POLICY)).listed) == 2
+
+
+def test_what_does_not_fit_is_counted_and_said_in_words(tmp_path: Path) -> None:
+    policy = read(tmp_path, "blocklist.yaml", POLICY)
+    known = known_of(policy, names_max=1)
+    assert [one.id for one in known.listed] == ["binance"] and known.left_out == 2
+    assert left_out_words(known).startswith("2 names of listed exchanges do not fit")
+    assert left_out_words(known_of(policy)) == ""
+
+
+def test_a_blocklist_too_large_for_the_pipe_is_cut_until_it_fits(tmp_path: Path) -> None:
+    entries = "".join(
+        f"  x{at}: {{name: Exchange {at}, domains: [{'long' * 12}-{at}.example]}}\n" for at in range(400)
+    )
+    policy = read(tmp_path, "blocklist.yaml", f"version: 1\nexchanges:\n{entries}")
+    octets = known_within(policy, None, 20_000)
+    known = known_from_json(octets)
+    assert len(octets) <= 20_000 and known.listed and known.left_out == 400 - len(known.listed)
+    assert known_from_json(known_within(policy, None, 1 << 20)).left_out == 0

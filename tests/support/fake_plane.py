@@ -78,6 +78,9 @@ class FakePlane:
     def connections(self) -> tuple[list[tuple[str, int]], int]:
         return list(self.connected.items()), self.held_octets
 
+    def https_responses(self) -> list[tuple[int, int]]:
+        return []
+
     def handshakes(self) -> tuple[list[tuple[str, str, str, bool, int]], list[tuple[str, int]]]:
         return [("tls", "1.3", "x25519", False, 2)], [("closed", 1)]
 

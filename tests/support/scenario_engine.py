@@ -102,9 +102,14 @@ class Scene:
         native: ModuleType | None = None,
         logs: QueriesLogged = "none",
         audit_secret: bytes | None = None,
+        over: Transport | None = None,
     ) -> None:
-        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then."""
+        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then.
+
+        `over`: how every client asks, whatever the play says; None: as it says.
+        """
         settings = play.settings
+        self._over = over
         self._folder = folder
         self._files = play.files
         self._logs = logs
@@ -226,7 +231,7 @@ class Scene:
             raise PlayFailed(f"two queries are called {group}")
         self._last = group
         self.groups[group] = []
-        transport = Transport[step.transport.upper()]
+        transport = Transport[step.transport.upper()] if self._over is None else self._over
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
@@ -437,9 +442,12 @@ def perform(
     with_memo: bool = True,
     native: ModuleType | None = None,
     logs: QueriesLogged = "none",
+    over: Transport | None = None,
 ) -> Scene:
     """Play it from beginning to end; PlayFailed names the step (counted from 1)."""
-    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs)
+    scene = Scene(
+        play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs, over=over
+    )
     for number, step in enumerate(play.steps, 1):
         try:
             take(scene, step)

@@ -116,7 +116,7 @@ class QueryStep(Word):
     z: bool = False
     opcode: int = 0
     edns: Edns | None = None
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls", "https"] = "udp"
     client: str = "192.0.2.77"
     octets: str | None = None
     """The whole query in hex instead of the above."""

@@ -1,62 +1,101 @@
-//! What HTTPS connections and requests were refused for: totals of all threads.
+//! What requests over HTTPS got, and what they and their connections were refused for: totals of all threads.
 //!
-//! Knows: the closed set of reasons.  Does not know: who shows them.
+//! Knows: the closed sets of both.  Does not know: who shows them.  `listeners/http.py` has the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use resolver_core::http::{Refusal, STATUSES};
 
-/// Why a connection was cut.
+/// Why a request or its connection came to an end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Cut {
-    /// Too many frames that ask nothing.
+    /// What came breaks HTTP's rules, or could be read in two ways.
+    Broken,
+    /// The headers of a request are over their bound.
+    Headers,
+    /// Too many frames that are no part of a request.
     ControlFrames,
-    /// Too many streams that the client took back.
+    /// Too many requests were taken back before their answers.
     Resets,
-    /// What came broke the rules of HTTP.
-    Protocol,
+    /// As many requests are open on its connection as may be.
+    StreamsMax,
+    /// The rest of a request does not come, or its answer is not taken.
+    Stalled,
 }
 
 impl Cut {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Cut; 3] = [Cut::ControlFrames, Cut::Resets, Cut::Protocol];
+    pub const ALL: [Cut; 6] =
+        [Cut::Broken, Cut::Headers, Cut::ControlFrames, Cut::Resets, Cut::StreamsMax, Cut::Stalled];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
-        ["https_control_frames", "https_resets", "https_protocol"][self as usize]
+        [
+            "https_broken",
+            "https_headers",
+            "https_control_frames",
+            "https_resets",
+            "https_streams_max",
+            "https_stalled",
+        ][self as usize]
     }
 }
 
 /// Read by anybody at any time.
 #[derive(Default)]
 pub struct HttpsCounts {
-    refused: [AtomicU64; STATUSES.len()],
+    statuses: [AtomicU64; STATUSES.len()],
     cut: [AtomicU64; Cut::ALL.len()],
 }
 
 impl HttpsCounts {
+    /// A request got an answer.
+    pub fn answered(&self) {
+        self.statuses[0].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A request got a status instead of an answer.
     pub fn refuse(&self, reason: Refusal) {
-        self.refused[1 + reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.statuses[1 + reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection was cut.
+    /// A request, or a connection, was ended.
     pub fn cut(&self, reason: Cut) {
-        self.cut[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.cut_many(reason, 1);
     }
 
-    /// Every status but 200, and how often it was given.
-    pub fn refused_rows(&self) -> Vec<(u16, u64)> {
+    /// So many were.
+    pub fn cut_many(&self, reason: Cut, many: u64) {
+        self.cut[reason as usize].fetch_add(many, Ordering::Relaxed);
+    }
+
+    /// Every status, and how often it was given.
+    pub fn status_rows(&self) -> Vec<(u16, u64)> {
         let total = |(status, total): (&u16, &AtomicU64)| (*status, total.load(Ordering::Relaxed));
-        STATUSES.iter().zip(&self.refused).skip(1).map(total).collect()
+        STATUSES.iter().zip(&self.statuses).map(total).collect()
     }
 
-    /// Every reason why connections were cut, and how often.
+    /// Every reason why something was ended, and how often.
     pub fn cut_rows(&self) -> Vec<(&'static str, u64)> {
-        Cut::ALL
-            .iter()
-            .map(|&reason| (reason.label(), self.cut[reason as usize].load(Ordering::Relaxed)))
-            .collect()
+        let total = |reason: &Cut| (reason.label(), self.cut[*reason as usize].load(Ordering::Relaxed));
+        Cut::ALL.iter().map(total).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_stand_under_their_own_names() {
+        let counts = HttpsCounts::default();
+        counts.answered();
+        counts.refuse(Refusal::UnsupportedMediaType);
+        counts.cut(Cut::Stalled);
+        let given: Vec<_> = counts.status_rows().into_iter().filter(|row| row.1 > 0).collect();
+        assert_eq!(given, [(200, 1), (415, 1)]);
+        let cut: Vec<_> = counts.cut_rows().into_iter().filter(|row| row.1 > 0).collect();
+        assert_eq!(cut, [("https_stalled", 1)]);
     }
 }

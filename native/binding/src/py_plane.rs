@@ -338,8 +338,8 @@ impl Plane {
         (shared.tls_counts.session_rows(), shared.tls_counts.failure_rows())
     }
 
-    fn https_refusals(&self) -> Vec<(u16, u64)> {
-        self.shared().map(|shared| shared.https_counts.refused_rows()).unwrap_or_default()
+    fn https_responses(&self) -> Vec<(u16, u64)> {
+        self.shared().map(|shared| shared.https_counts.status_rows()).unwrap_or_default()
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

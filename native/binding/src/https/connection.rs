@@ -17,7 +17,7 @@ use super::desk::Answering;
 use super::guarded_io::Watch;
 use super::thread::Thread;
 use super::{GRACE_S, STALL_S};
-use crate::stream_state::StreamDrop;
+use crate::https_counts::Cut;
 
 /// How a connection ends, where its client does not end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,16 @@ impl Connection {
         self.watch.is_last() || self.ending.get().is_some()
     }
 
+    /// A request got an answer.
+    pub fn count_answer(&self) {
+        self.thread.counts().answered();
+    }
+
+    /// The rest of a request did not come in time.
+    pub fn count_stalled(&self) {
+        self.thread.counts().cut(Cut::Stalled);
+    }
+
     /// A request got a status instead of an answer.
     pub fn count_refusal(&self, refusal: Refusal) {
         self.thread.counts().refuse(refusal);
@@ -164,7 +174,7 @@ impl Connection {
         let stalled_s = now - self.moved_at.get();
         self.place.set_slow_since(if stalled_s > 0.0 { self.moved_at.get() } else { NEVER });
         if stalled_s >= STALL_S {
-            self.thread.count(StreamDrop::DoesNotRead);
+            self.count_stalled();
             self.end(Ending::Now);
         } else if now - self.ending_since.get() >= GRACE_S {
             self.end(Ending::Now);

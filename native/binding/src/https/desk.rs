@@ -34,8 +34,6 @@ pub enum Answering {
     Later(LateAnswer),
     /// No answer; counted.
     Nothing,
-    /// A defect took it; counted.
-    Defect,
 }
 
 /// One thread's.
@@ -115,7 +113,7 @@ impl Desk {
         };
         let mut out = Vec::with_capacity(ANSWER_OCTETS);
         let Some(outcome) = self.pass_gates(policy, octets, address, began, &mut out, &mut counts) else {
-            return Answering::Defect;
+            return Answering::Nothing;
         };
         match outcome {
             Outcome::Respond => {

@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::connection::{Connection, Ending};
-use super::executor::Inline;
+use super::executor::Gathered;
 use super::guarded_io::{Fault, Guard, GuardedIo};
 use super::service::Requests;
 use super::{
@@ -40,7 +40,7 @@ type Session = TlsStream<TcpStream>;
 
 /// All of it; ends early where the connection has to go at once.
 pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
-    let mut life = pin!(serve(Rc::clone(&connection), stream));
+    let mut life = Box::pin(serve(Rc::clone(&connection), stream));
     poll_fn(|context| {
         if connection.is_to_end_now(context.waker()) {
             return Poll::Ready(());
@@ -50,12 +50,13 @@ pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
     .await;
 }
 
+/// Each part has memory of its own, and only as long as it lasts: most connections are quiet most of the time.
 async fn serve(connection: Rc<Connection>, stream: TcpStream) {
-    let Some(session) = shake_hands(&connection, stream).await else { return };
+    let Some(session) = Box::pin(shake_hands(&connection, stream)).await else { return };
     if session.get_ref().1.alpn_protocol() == Some(b"h2") {
-        serve_http2(&connection, session).await;
+        Box::pin(serve_http2(&connection, session)).await;
     } else {
-        serve_http1(&connection, session).await;
+        Box::pin(serve_http1(&connection, session)).await;
     }
 }
 
@@ -91,7 +92,8 @@ async fn serve_http2(connection: &Rc<Connection>, session: Session) {
     let thread = connection.thread();
     let bounds = &thread.bounds();
     connection.watch().set_guard(Guard::Frames(FrameGuard::default()));
-    let mut builder = http2::Builder::new(Inline(Rc::clone(thread)));
+    let gathered = Gathered::new(thread);
+    let mut builder = http2::Builder::new(gathered.clone());
     builder
         .max_concurrent_streams(bounds.https_streams_max)
         .max_header_list_size(bounds.https_header_octets_max)
@@ -106,13 +108,19 @@ async fn serve_http2(connection: &Rc<Connection>, session: Session) {
             is_ending = true;
             conversation.as_mut().graceful_shutdown();
         }
-        conversation.as_mut().poll(context)
+        loop {
+            let poll = conversation.as_mut().poll(context);
+            // What came together is answered together; then the library sends the answers.
+            if !gathered.run() || poll.is_ready() {
+                return poll;
+            }
+        }
     })
     .await;
     let cut = match (connection.watch().fault(), ended) {
         (Some(Fault::Frames(FrameFault::Control)), _) => Cut::ControlFrames,
         (Some(Fault::Frames(FrameFault::Resets)), _) => Cut::Resets,
-        (_, Err(error)) if !is_of_network(&error) => Cut::Protocol,
+        (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
         _ => return,
     };
     thread.counts().cut(cut);
@@ -156,6 +164,11 @@ async fn serve_http1(connection: &Rc<Connection>, session: Session) {
     };
     if let Some(refusal) = refusal {
         thread.counts().refuse(refusal);
+        match refusal {
+            Refusal::HeadersTooLarge => thread.counts().cut(Cut::Headers),
+            Refusal::BadRequest => thread.counts().cut(Cut::Broken),
+            _ => {}
+        }
     }
     let _ = timeout(LINGER_TIME, close(&mut session)).await;
 }

@@ -120,10 +120,6 @@ impl Future for Reply {
                             State::Waiting { late, _lent: Lent::new(&reply.connection, octets.len()) }
                         }
                         Answering::Nothing => return reply.nothing(),
-                        Answering::Defect => {
-                            reply.state = State::Over;
-                            return Poll::Ready(Ok(reply.empty(StatusCode::INTERNAL_SERVER_ERROR)));
-                        }
                     }
                 }
                 State::Waiting { late, .. } => match ready!(Pin::new(late).poll(context)) {
@@ -146,6 +142,7 @@ impl Reply {
     }
 
     fn answered(&self, answer: Vec<u8>) -> Response<AnswerBody> {
+        self.connection.count_answer();
         let mut response = Response::new(AnswerBody::none());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(http::MEDIA_TYPE));
@@ -161,17 +158,11 @@ impl Reply {
 
     fn refused(&self, refusal: Refusal) -> Response<AnswerBody> {
         self.connection.count_refusal(refusal);
-        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = self.empty(status);
+        let mut response = Response::new(AnswerBody::none());
+        *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
         if refusal == Refusal::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(http::ALLOW));
         }
-        response
-    }
-
-    fn empty(&self, status: StatusCode) -> Response<AnswerBody> {
-        let mut response = Response::new(AnswerBody::none());
-        *response.status_mut() = status;
         self.leave(response)
     }
 
@@ -217,7 +208,7 @@ impl Reading {
         }
     }
 
-    /// Ready with the query; or with a refusal, or none if the client has gone.
+    /// Ready with the query; or with a refusal; or with none if the client has gone, or takes too long.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Option<Refusal>>> {
         loop {
             match Pin::new(&mut self.body).poll_frame(context) {
@@ -241,7 +232,8 @@ impl Reading {
                     self.hold(REQUEST_OCTETS + self.first.len() + self.all.len());
                     let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(BODY_TIME)));
                     ready!(timer.as_mut().poll(context));
-                    return Poll::Ready(Err(Some(Refusal::Timeout)));
+                    self.connection.count_stalled();
+                    return Poll::Ready(Err(None));
                 }
             }
         }

@@ -202,9 +202,7 @@ impl Thread {
                     Poll::Pending => break,
                 }
             }
-            for acceptor in &mut acceptors {
-                let _ = acceptor.as_mut().poll(context);
-            }
+            acceptors.retain_mut(|acceptor| acceptor.as_mut().poll(context).is_pending());
             let _ = keeper.as_mut().poll(context);
             let _ = clock.as_mut().poll(context);
             self.desk.give_asks(context.waker());
@@ -263,6 +261,14 @@ impl Thread {
     fn admit(self: &Rc<Self>, stream: TcpStream, address: IpAddr) {
         let now = monotonic();
         self.desk.set_now(now);
+        // Before it takes anybody's place.
+        if let Err(too_many) = self.shared.streams.handshakes.begin(address, now) {
+            self.tls_counts().failed(TlsFailure::Limit);
+            return self.count(match too_many {
+                TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
+                TooManyHandshakes::OfAll => StreamDrop::Handshakes,
+            });
+        }
         let handle = self.connections.borrow_mut().put(None);
         let registered = Registered { thread: Rc::clone(self), handle };
         let bits = handle.to_bits();
@@ -275,13 +281,6 @@ impl Thread {
             Err(limit) => return self.shared.streams.count_limit(limit),
         };
         let connection = Rc::new(Connection::new(Rc::clone(self), address, place));
-        if let Err(too_many) = self.shared.streams.handshakes.begin(address, now) {
-            self.tls_counts().failed(TlsFailure::Limit);
-            return self.shared.streams.count(match too_many {
-                TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
-                TooManyHandshakes::OfAll => StreamDrop::Handshakes,
-            });
-        }
         if let Some(entry) = self.connections.borrow_mut().get_mut(handle) {
             *entry = Some(Rc::clone(&connection));
         }
@@ -299,6 +298,8 @@ async fn accept(thread: Rc<Thread>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, client)) => thread.admit(stream, client.ip().to_canonical()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Whoever bound the socket has ended it, and so takes no more connections either.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(_) => {
                 thread.shared.streams.count(StreamDrop::AcceptFailed);
                 sleep(ACCEPT_PAUSE).await;

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Carrier, Clients, ConnectionBounds, DatagramRoute, First, Flow, FlowConfig,
-    LetterCase, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, Waiter, WaiterReply,
+    AskOutcome, Attempt, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First, Flow,
+    FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
+    Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -38,9 +39,9 @@ const NO_STREAMS: StreamBounds = StreamBounds {
     idle_s: 1.0,
     handshakes_per_s_max: 1,
     handshakes_per_client_max: 1,
-    memo_octets: 0,
-    https_header_octets_max: 1,
     https_streams_max: 1,
+    https_header_octets_max: 1,
+    memo_octets: 0,
 };
 /// When an attempt made now is thought too slow.
 const DUE: f64 = NOW + 0.42;
@@ -59,7 +60,10 @@ impl Rig {
             rotate_addresses: true,
             local: LocalNames::new(&[]),
             structured_errors: None,
-            keepalive_units: 100,
+            keepalive_units: [0, 100],
+            nsid: Vec::new(),
+            proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,
@@ -94,8 +98,8 @@ impl Rig {
             streams: Streams::new(Vec::new(), NO_STREAMS),
             tls: TlsServer::new().unwrap(),
             tls_counts: TlsCounts::default(),
-            shared_flow,
             https_counts: HttpsCounts::default(),
+            shared_flow,
         };
         Rig { shared, upstream }
     }

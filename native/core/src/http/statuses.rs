@@ -7,7 +7,7 @@
 pub const ALLOW: &str = "GET, HEAD, POST";
 
 /// The closed set of statuses that a request can get.
-pub const STATUSES: [u16; 9] = [200, 400, 404, 405, 408, 413, 414, 415, 431];
+pub const STATUSES: [u16; 8] = [200, 400, 404, 405, 413, 414, 415, 431];
 
 /// Why a request gets no DNS message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,6 @@ pub enum Refusal {
     NotFound,
     /// Another method.
     MethodNotAllowed,
-    /// The body did not come in time.
-    Timeout,
     /// A body of more than a message can have.
     ContentTooLarge,
     /// More path and query than any message needs.
