@@ -115,8 +115,7 @@ class NativeEngine:
             names_below=make_client_names(settings).below,
             blocks_relay=settings.special_names.browser_relay == "block",
         )
-        self._timeout_s = settings.upstreams.timeout_s
-        self._upstream_authorities = settings.upstreams.tls_ca
+        self._upstreams = settings.upstreams
         workers = workers_of(settings)
         self.threads = workers * len(settings.listen.dns)
         """Each listening socket has one."""
@@ -210,7 +209,7 @@ class NativeEngine:
         shared = self._shared = SharedUpstreams(
             forwarder.plan,
             self._clock,
-            timeout_s=self._timeout_s,
+            timeout_s=self._upstreams.timeout_s,
             publish=self._core.publish_upstreams,
             read_reports=plane.upstream_reports,
             authorities=self._authorities(forwarder),
@@ -240,7 +239,7 @@ class NativeEngine:
         """Who vouches for the upstreams; nobody where none is asked over TLS."""
         if all(upstream.scheme != "tls" for upstream in forwarder.upstreams):
             return Authorities()
-        path = self._upstream_authorities
+        path = self._upstreams.tls_ca
         try:
             return Authorities(authorities_pem(path), is_private=path is not None)
         except OSError as error:
