@@ -40,9 +40,18 @@ ResponseFields = tuple[Any, ...]
 EntryFields = tuple[ResponseFields | None, float, float, float, float, tuple[int, str] | None]
 """A cache entry: response, stored_at, expires_at, stale_until, failed_until, failure."""
 
-UpstreamReport = tuple[int, int, int, float, list[int], float]
+UpstreamReport = tuple[int, int, int, float, list[int], float, tuple[int, int, int], bytes | None]
 """Number of the upstream; then, since the last report: queries, answers, the sum of their seconds, their
-buckets, the mean round-trip time."""
+buckets, the mean round-trip time; handshakes of TLS in full, sessions resumed, and the connections there are
+now; the certificate it showed last (DER; None: none since)."""
+
+TlsFields = tuple[str, Sequence[bytes], bytes, bool]
+"""How an upstream is known over TLS: the name in its certificate (empty: none), SHA-256 of the keys of which
+it must have one (none: any), the certificates of authorities in PEM, whether these are the operator's own."""
+
+UpstreamServerFields = tuple[str, int] | tuple[str, int, TlsFields | None]
+"""Numeric address and port of an upstream: asked over UDP; with a third field over TLS, or, if that is None,
+over TCP."""
 
 UpstreamSetFields = tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]
 """Suffix (empty: default), first upstream's number (-1: Python must ask), EDNS, trust_ad, attempt timeout in
@@ -83,8 +92,9 @@ class Handover(NamedTuple):
     octets: bytes | None
     """What came in; None: nothing did."""
     reason: str
-    """`reply`, `timeout`, `network`, `no_socket`; `abandoned`: the plane gave the attempt up, for no fault of
-    the upstream's; `recalled`: nothing happened, Python called for all attempts."""
+    """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
+    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing
+    happened, Python called for all attempts."""
     waiters: list[WaitingFields]
 
 
@@ -169,7 +179,9 @@ class Core(NativeGates, Protocol):
     def designate(self, name: bytes, rdatas: list[bytes]) -> None:
         """Tell clients of these encrypted listeners from now on; see `LocalNames.designate`."""
 
-    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
+    def publish_upstreams(
+        self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]
+    ) -> None: ...
 
     def tallies(self) -> list[TallyFields]: ...
 

@@ -134,7 +134,8 @@ class Connection(Pipeline, asyncio.Protocol):
             messages = [with_options(t.octets, asks_keepalive=t.number == 1) for t in tickets]
         else:
             messages = [ticket.octets for ticket in tickets]
-        stream.write(b"".join([len(octets).to_bytes(2, "big") + octets for octets in messages]))
+        # Over TLS each has a record of its own: see `TlsTransport.writelines`.
+        stream.writelines([len(octets).to_bytes(2, "big") + octets for octets in messages])
 
     def data_received(self, data: bytes) -> None:
         """Take whole messages out of the stream."""

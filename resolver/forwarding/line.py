@@ -15,10 +15,10 @@ from resolver.forwarding.bounds import (
     GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
     STREAM_COST,
-    STREAM_TIMEOUT_S_MAX,
     TIMER_SLACK_S,
 )
 from resolver.forwarding.oddities import Trial
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import (
     EXPLANATIONS,
     WAIT,
@@ -208,9 +208,7 @@ class Line:
         query_id = self._chance.query_id()
         attempt = new_attempt(self, upstream, self.question, query_id, qname, edns, is_stream, trial)
         attempt.sent_at = now
-        timeout_s = upstream.attempt_timeout_s()
-        if is_stream:
-            timeout_s = min(timeout_s * cost, STREAM_TIMEOUT_S_MAX)
+        timeout_s = attempt_patience_s(upstream, is_stream)
         attempts = self.attempts
         if attempts:
             # Each round is twice as patient: a slow answer must not meet a storm.

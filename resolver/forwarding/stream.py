@@ -41,7 +41,7 @@ QUEUED_MAX = 1024
 """Queries that wait for a connection to an upstream that gives few answers on each; more fail at once."""
 
 SENDS_MAX = 2
-"""How often one query is sent, in all: `transaction.STREAM_COST` counts on it."""
+"""How often one query is sent, in all: `bounds.STREAM_COST` counts on it."""
 
 BROKEN_WAYS = ("stream", "tls")
 """How connections end that may do better when they are opened again."""
@@ -52,7 +52,7 @@ PATIENCE_FACTOR = 2
 """A query over TCP has so many times the time of one over UDP: a connection may have to be opened first."""
 
 PATIENCE_S_MAX = 1.0
-"""And no more than this, as `transaction.STREAM_TIMEOUT_S_MAX`: who asks again must find another one."""
+"""And no more than this, as `bounds.STREAM_TIMEOUT_S_MAX`: who asks again must find another one."""
 
 
 class AddressBook(Protocol):

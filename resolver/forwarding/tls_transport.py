@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from typing import Protocol, cast
 
 from resolver.forwarding.tls_terms import Refusal, TlsTerms, certificate_of, refusal_of
@@ -104,6 +105,21 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             return
         try:
             self.tls.write(data)
+        except ssl.SSLError:
+            self._end(None)
+            return
+        self._flush()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Encrypt each of these by itself, and send them together.
+
+        Some servers (NSD 4.6) read one message of a record, and the next when there is more on the socket.
+        """
+        try:
+            for data in list_of_data:
+                if self._is_over:
+                    return
+                self.tls.write(data)
         except ssl.SSLError:
             self._end(None)
             return

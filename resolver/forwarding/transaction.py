@@ -27,11 +27,13 @@ from resolver.forwarding.bounds import (
     BAD_PACKETS_MAX,
     BROKEN_ANSWERS_MAX,
     DATAGRAM_COST,
+    STREAM_COST,
     TIMER_SLACK_S,
 )
 from resolver.forwarding.line import Line
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import Trial
+from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import (
     RCODE_REASONS,
     WAIT,
@@ -79,14 +81,15 @@ class Transaction(Line):
         """Go on from `attempt`, which was sent elsewhere, as if it had been sent from here."""
         attempt.transaction = self
         self.attempts.append(attempt)
-        self.packets += DATAGRAM_COST
+        self.packets += STREAM_COST if attempt.is_stream else DATAGRAM_COST
         if self._turn == 0:
             self._turn = 1  # it was the first step
         self.wake_at = min(self.wake_at, attempt.due_at)
 
     def wait_for_the_first(self, now: float) -> None:
         """Send nothing yet: the first attempt is out already and will be taken in, unless it is lost."""
-        self.wake_at = min(self.wake_at, now + self._candidates[0].attempt_timeout_s())
+        first = self._candidates[0]
+        self.wake_at = min(self.wake_at, now + attempt_patience_s(first, first.is_stream))
 
     def on_octets(self, attempt: Attempt, octets: bytes, now: float) -> Step:
         """Something came in for `attempt`."""

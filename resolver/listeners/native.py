@@ -65,8 +65,8 @@ class NativeListener:
     `streams`: for each of its threads with streams the listeners of the same sockets, which do not accept;
     they stay the caller's.
     `upstreams`: by their number.
-    `before_handovers` and `after_turn` are called around a turn's work, for the exchange of what each
-    plane knows of the upstreams.
+    `before_handovers` and `after_turn` are called around a turn's work, `on_handover` with the number of the
+    upstream and the reason of each, for the exchange of what each plane knows of the upstreams.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class NativeListener:
         *,
         streams: Sequence[Sequence[StreamListener]] = (),
         before_handovers: Callable[[], None] = lambda: None,
+        on_handover: Callable[[int, str], None] = lambda number, reason: None,
         after_turn: Callable[[], None] = lambda: None,
         proxies: Proxies = NO_PROXIES,
     ) -> None:
@@ -95,6 +96,7 @@ class NativeListener:
         self._clock = clock
         self._loop = loop
         self._before_handovers = before_handovers
+        self._tell_handover = on_handover
         self._after_turn = after_turn
         self._peers: list[dict[bytes, Peer]] = [{} for _ in Transport]
         """By transport and address."""
@@ -240,6 +242,7 @@ class NativeListener:
     def _on_handover(self, fields: tuple[Any, ...]) -> None:
         handover = Handover(*fields)
         ticket = handover.ticket
+        self._tell_handover(handover.upstream, handover.reason)
 
         def release(_: object) -> None:
             # Until now the plane sends whoever asks the same to us, and so no second query leaves.

@@ -95,7 +95,9 @@ def cache_facts(cache: Cache) -> CacheFacts:
 # Upstreams.
 
 
-def upstream_facts(forwarding: Forwarding | None) -> tuple[UpstreamFacts, ...]:
+def upstream_facts(
+    forwarding: Forwarding | None, native: NativeEngine | None = None
+) -> tuple[UpstreamFacts, ...]:
     """What each upstream was asked and how it did."""
     if forwarding is None:
         return ()
@@ -109,7 +111,8 @@ def upstream_facts(forwarding: Forwarding | None) -> tuple[UpstreamFacts, ...]:
             bounds=RESPONSE_SECONDS_BOUNDS,
             buckets=tuple(upstream.response_buckets),
             seconds=upstream.response_sum_s,
-            connections=streams.open_connections_to(upstream),
+            connections=streams.open_connections_to(upstream)
+            + (0 if native is None else native.connections_to(upstream)),
             is_encrypted=upstream.is_encrypted,
             handshakes=upstream.handshakes,
             resumptions=upstream.resumptions,
@@ -147,7 +150,7 @@ def forwarding_facts(
         hedges=0 if forwarder is None else forwarder.hedges,
         overloads=overloads,
         datagrams=datagram_facts(UdpCounts() if network is None else network.udp.counts, counters),
-        streams=stream_facts(StreamCounts() if network is None else network.streams.counts),
+        streams=stream_facts(StreamCounts() if network is None else network.streams.counts, counters),
     )
 
 
@@ -162,14 +165,14 @@ def datagram_facts(counts: UdpCounts, native: Mapping[str, int]) -> DatagramFact
     )
 
 
-def stream_facts(counts: StreamCounts) -> StreamFacts:
-    """Connections towards upstreams."""
+def stream_facts(counts: StreamCounts, native: Mapping[str, int]) -> StreamFacts:
+    """Connections to upstreams; `native`: the other plane's counts, by its own names."""
     return StreamFacts(
-        unexpected=counts.unexpected,
-        opened=counts.opened,
-        reused=counts.reused,
-        broken=counts.broken,
-        retried=counts.retried,
+        unexpected=counts.unexpected + native.get("streams_unexpected", 0),
+        opened=counts.opened + native.get("streams_opened", 0),
+        reused=counts.reused + native.get("streams_reused", 0),
+        broken=counts.broken + native.get("streams_broken", 0),
+        retried=counts.retried + native.get("streams_retried", 0),
     )
 
 

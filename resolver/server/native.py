@@ -24,9 +24,11 @@ from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.flow.shares import Places
 from resolver.flow.waiting import WAITING_MAX
+from resolver.forwarding.authorities import authorities_pem
 from resolver.forwarding.forwarder import WAITERS_MAX, Forwarder
-from resolver.forwarding.sharing import SharedUpstreams
+from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
+from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress, bind_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
@@ -113,7 +115,7 @@ class NativeEngine:
             names_below=make_client_names(settings).below,
             blocks_relay=settings.special_names.browser_relay == "block",
         )
-        self._timeout_s = settings.upstreams.timeout_s
+        self._upstreams = settings.upstreams
         workers = workers_of(settings)
         self.threads = workers * len(settings.listen.dns)
         """Each listening socket has one."""
@@ -207,9 +209,10 @@ class NativeEngine:
         shared = self._shared = SharedUpstreams(
             forwarder.plan,
             self._clock,
-            timeout_s=self._timeout_s,
+            timeout_s=self._upstreams.timeout_s,
             publish=self._core.publish_upstreams,
             read_reports=plane.upstream_reports,
+            authorities=self._authorities(forwarder),
         )
         shared.start()
         listener = NativeListener(
@@ -223,6 +226,7 @@ class NativeEngine:
             self._loop,
             streams=self._streams,
             before_handovers=shared.listen,
+            on_handover=shared.on_handover,
             after_turn=shared.tell,
             proxies=service.identities.proxies,
         )
@@ -230,6 +234,18 @@ class NativeEngine:
         self._listener = listener
         if not self._is_usable:
             self._serve_from_python()
+
+    def _authorities(self, forwarder: Forwarder) -> Authorities:
+        """Who vouches for the upstreams; nobody where none is asked over TLS."""
+        if all(upstream.scheme != "tls" for upstream in forwarder.upstreams):
+            return Authorities()
+        path = self._upstreams.tls_ca
+        try:
+            return Authorities(authorities_pem(path), is_private=path is not None)
+        except OSError as error:
+            # Python asks them then, and says what is the matter where it matters.
+            _log.warning("the authorities for upstreams over TLS cannot be read: %s", error)
+            return Authorities()
 
     def stop_reading(self) -> None:
         """Take no more queries; who waits is still answered."""
@@ -332,6 +348,10 @@ class NativeEngine:
         """Take in what upstreams have answered the plane up to now."""
         if self._shared is not None:
             self._shared.listen()
+
+    def connections_to(self, upstream: Upstream) -> int:
+        """The plane's connections to an upstream."""
+        return 0 if self._shared is None else self._shared.connections_to(upstream)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -482,7 +482,7 @@ class Server:
             orders=order_facts(self._recorder),
             lists=list_facts(self._keeper, self._wall()),
             cache=cache_facts(self._cache),
-            upstreams=upstream_facts(self._forwarding),
+            upstreams=upstream_facts(self._forwarding, native),
             forwarding=forwarding_facts(service, forwarder, self._network, native),
             connections=ConnectionFacts(
                 tcp=self._endpoints.tcp_connections,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from resolver.forwarding.bounds import STREAM_TIMEOUT_S_MAX
 from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import ForwardPlan, Server, Strategy
 from resolver.forwarding.sharing import (
@@ -14,6 +15,7 @@ from resolver.forwarding.sharing import (
     IN_MIXED_CASE,
     IN_UNPROVEN_CASE,
     SHARE_EVERY_S,
+    Authorities,
     SharedUpstreams,
 )
 from resolver.forwarding.upstream import (
@@ -22,11 +24,13 @@ from resolver.forwarding.upstream import (
     RESPONSE_SECONDS_BOUNDS,
     Upstream,
 )
-from resolver.plane import UpstreamReport, UpstreamSetFields
+from resolver.plane import UpstreamReport, UpstreamServerFields, UpstreamSetFields
 from tests.support.scenario_clock import FakeClock
 
 ONE, TWO = Server("udp", "192.0.2.1", 53), Server("udp", "2001:db8::2", 5353, trust_ad=True)
 STREAM = Server("tcp", "192.0.2.3", 53)
+PIN = bytes(32)
+TLS = Server("tls", "192.0.2.4", 853, host="dns.example", pins=(PIN,))
 CORP = b"\4corp\7example\0"
 NEVER = float("inf")
 
@@ -40,12 +44,13 @@ class Rig:
         strategy: Strategy = "ordered",
         timeout_s: float = 2.0,
         hedge_share: float = 0.0,
+        authorities: Authorities = Authorities(b"PEM", is_private=True),
         **forward: Any,
     ):
         self.clock = FakeClock()
         zones = {CORP: forward["corp"]} if forward else None
         self.plan = ForwardPlan(servers, strategy, zones, hedge_share=hedge_share)
-        self.told: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
+        self.told: list[tuple[list[UpstreamServerFields], list[UpstreamSetFields]]] = []
         self.reports: list[UpstreamReport] = []
         self.shared = SharedUpstreams(
             self.plan,
@@ -53,6 +58,7 @@ class Rig:
             timeout_s=timeout_s,
             publish=lambda servers, sets: self.told.append((servers, sets)),
             read_reports=self._read,
+            authorities=authorities,
         )
         self.shared.start()
 
@@ -83,12 +89,86 @@ def test_the_first_in_line_is_told_with_all_that_asking_it_takes() -> None:
     ]
 
 
-def test_each_suffix_has_its_own_line_and_numbers_count_datagram_upstreams_only() -> None:
+def test_each_suffix_has_its_own_line_and_each_upstream_its_number() -> None:
     rig = Rig(STREAM, ONE, corp=[TWO])
     servers, sets = rig.told[-1]
-    assert servers == [("192.0.2.1", 53), ("2001:db8::2", 5353)]
-    assert [fields[:2] for fields in sets] == [(b"", ASK_US), (CORP, 1)]
+    assert servers == [("192.0.2.3", 53, None), ("192.0.2.1", 53), ("2001:db8::2", 5353)]
+    assert [fields[:2] for fields in sets] == [(b"", 0), (CORP, 2)]
     assert sets[1][3] is True
+
+
+def test_over_a_stream_names_are_in_lower_case_and_a_connection_has_time_to_open() -> None:
+    for server in (STREAM, TLS):
+        rig = Rig(server)
+        _, _, _, _, timeout_s, _, letter_case, _ = rig.sets[0]
+        assert (timeout_s, letter_case) == (2 * ATTEMPT_TIMEOUT_S_FIRST, IN_LOWER_CASE)
+        rig.plan.upstreams[0].on_answer(1.4, rig.clock.now())
+        rig.shared.tell()
+        assert rig.sets[0][4] == STREAM_TIMEOUT_S_MAX
+
+
+def test_over_tls_the_other_plane_is_told_what_a_certificate_must_show() -> None:
+    rig = Rig(TLS)
+    assert rig.told[-1][0] == [("192.0.2.4", 853, ("dns.example", (PIN,), b"PEM", True))]
+    assert rig.sets[0][1] == 0
+
+
+def test_an_upstream_over_https_is_asked_from_here() -> None:
+    rig = Rig(Server("https", "192.0.2.5", 443, host="dns.example", path="/dns-query"))
+    assert rig.told[-1][0] == []
+    assert rig.sets[0][1] == ASK_US
+
+
+def test_without_authorities_only_a_pin_alone_is_enough_for_the_other_plane() -> None:
+    named, nameless = TLS, TLS._replace(host="")
+    for server, number in ((named, ASK_US), (nameless, 0), (nameless._replace(pins=()), ASK_US)):
+        rig = Rig(server, authorities=Authorities())
+        assert rig.sets[0][1] == number
+
+
+def test_a_host_is_asked_from_here_until_its_address_is_known_and_has_a_number_at_each() -> None:
+    rig = Rig(TLS._replace(address=""), ONE)
+    upstream = rig.plan.upstreams[0]
+    assert rig.sets[0][1] == ASK_US
+    numbers = []
+    for addresses in (("192.0.2.6", "192.0.2.7"), ("192.0.2.7", "192.0.2.6"), ("192.0.2.6",)):
+        upstream.addresses = addresses
+        rig.shared.tell()
+        numbers.append(rig.sets[0][1])
+    assert numbers == [1, 2, 1]
+    assert [fields[0] for fields in rig.told[-1][0]] == ["192.0.2.1", "192.0.2.6", "192.0.2.7"]
+    assert rig.shared.numbered == [rig.plan.upstreams[1], upstream, upstream]
+
+
+def test_where_nobody_is_reached_another_address_is_next() -> None:
+    rig = Rig(TLS._replace(address=""))
+    upstream = rig.plan.upstreams[0]
+    upstream.addresses = ("192.0.2.6", "192.0.2.7")
+    rig.shared.tell()
+    for reason, first in (("timeout", "192.0.2.6"), ("network", "192.0.2.7"), ("network", "192.0.2.7")):
+        rig.shared.on_handover(0, reason)
+        assert upstream.addresses[0] == first
+    rig.shared.tell()
+    assert rig.sets[0][1] == 1
+
+
+def test_what_the_other_plane_found_wrong_is_told_to_people() -> None:
+    rig = Rig(TLS)
+    upstream = rig.plan.upstreams[0]
+    rig.shared.on_handover(0, "certificate_name")
+    rig.shared.on_handover(0, "timeout")
+    assert upstream.details == {"certificate_name": "its certificate is not valid for 'dns.example'"}
+    upstream.details["certificate_name"] = "what we found ourselves"
+    rig.shared.on_handover(0, "certificate_name")
+    assert upstream.details == {"certificate_name": "what we found ourselves"}
+
+
+def test_numbers_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolver.forwarding.sharing.NUMBERS_MAX", 1)
+    rig = Rig(ONE, TWO)
+    assert rig.told[-1][0] == [("192.0.2.1", 53)]
+    rig.go_down(0)
+    assert rig.sets[0][1] == ASK_US
 
 
 def test_nothing_is_told_twice() -> None:
@@ -170,9 +250,11 @@ def test_reports_are_counted_and_keep_the_upstream_in_health() -> None:
     rig = Rig(ONE)
     upstream = rig.plan.upstreams[0]
     upstream.on_failure("timeout", rig.clock.now())
-    rig.reports = [(0, 5, 3, 0.06, buckets(0.02, 0.02, 0.02), 0.02)]
+    rig.reports = [(0, 5, 3, 0.06, buckets(0.02, 0.02, 0.02), 0.02, (2, 1, 3), None)]
     rig.clock.advance(SHARE_EVERY_S)
     assert upstream.queries == 5
+    assert (upstream.handshakes, upstream.resumptions, upstream.certificate_until) == (2, 1, None)
+    assert rig.shared.connections_to(upstream) == 3
     assert upstream.response_buckets == buckets(0.02, 0.02, 0.02)
     assert upstream.response_sum_s == pytest.approx(0.06)
     assert upstream.rtt_s == pytest.approx(0.02)

@@ -299,6 +299,20 @@ def test_queries_are_padded_and_the_first_asks_for_how_long_it_may_stay(perform:
     perform(play)
 
 
+def test_each_query_has_a_record_of_its_own(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        server = await stage.server()
+        path = await stage.stack.enter_async_context(fake.eavesdropper(server.port))
+        upstream = Upstream(LOOPBACK, path.port, "tls", host=HOST)
+        # All of them are sent when the connection is open.
+        heard = [stage.asked(upstream, query(number)) for number in range(8)]
+        for number in range(8):
+            assert await heard[number] == fake.answer_to(query(number))
+        assert path.seen.count(fake.RECORD_OF_A_QUERY) == 8
+
+    perform(play)
+
+
 def test_alpn_and_server_name_are_sent(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         seen: list[str | None] = []

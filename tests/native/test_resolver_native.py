@@ -380,7 +380,8 @@ def test_a_miss_is_asked_once_and_then_cached(start: Callable[..., Play]) -> Non
     assert heard[12 : len(octets) - 11] == octets[12:-11]
     assert ADDRESS in heard
     assert ADDRESS in play.ask(query("fresh.example", 2))
-    [(number, queries, answers, sum_s, buckets, mean_s)] = play.plane.upstream_reports()
+    [(number, queries, answers, sum_s, buckets, mean_s, *tls)] = play.plane.upstream_reports()
+    assert tls == [(0, 0, 0), None]
     assert (number, queries, answers, sum(buckets), len(buckets)) == (0, 1, 1, 1, 12)
     assert 0 < sum_s == mean_s < PATIENCE_S
     assert play.plane.upstream_reports() == []

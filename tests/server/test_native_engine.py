@@ -177,8 +177,8 @@ def test_the_policy_and_the_upstreams_are_told_before_the_first_query(tmp_path: 
         assert server._policy is not None
         assert server._policy.made_at == (wall, monotonic)
         [(servers, sets)] = core_of(server).upstreams
-        assert servers == [("127.0.0.1", 9)]
-        assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), -1)]
+        assert servers == [("127.0.0.1", 9), ("127.0.0.1", 9, None)]
+        assert [fields[:2] for fields in sets] == [(b"", 0), (name_from_text("corp.example"), 1)]
 
     play(tmp_path, act)
 
@@ -416,7 +416,7 @@ def test_what_upstreams_answered_the_plane_is_heard_before_it_is_told(tmp_path: 
     async def act(server: Server) -> None:
         # Python itself has asked once, when it started.
         own = server.facts().upstreams[0].queries
-        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01)]
+        plane_of(server).reports = [(0, 4, 3, 0.03, [0, 0, 0, 3, *[0] * 8], 0.01, (0, 0, 0), None)]
         text = page(server)
         assert f'resolver_upstream_queries_total{{upstream="udp://127.0.0.1:9"}} {own + 4}.0' in text
         assert 'resolver_upstream_response_seconds_count{upstream="udp://127.0.0.1:9"} 3.0' in text

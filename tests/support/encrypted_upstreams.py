@@ -34,6 +34,9 @@ START = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 FOR_EVER = START + datetime.timedelta(days=36_500)
 LONG_AGO = START + datetime.timedelta(days=30)
 
+RECORD_OF_A_QUERY = b"\x17\x03\x03" + (2 + 128 + 1 + 16).to_bytes(2, "big")
+"""How a record of TLS 1.3 begins that has one padded query and its length in it (RFC 8446 §5.2)."""
+
 HEADER_OCTETS = 12
 ADDRESS = bytes((192, 0, 2, 7))
 

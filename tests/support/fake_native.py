@@ -11,7 +11,15 @@ from typing import Any
 from resolver import __version__
 from resolver.cache import ResponseCache
 from resolver.cache.native_cache import fields_of, response_of
-from resolver.plane import PUNT, EntryFields, QuestionFields, ResponseFields, TallyFields, UpstreamSetFields
+from resolver.plane import (
+    PUNT,
+    EntryFields,
+    QuestionFields,
+    ResponseFields,
+    TallyFields,
+    UpstreamServerFields,
+    UpstreamSetFields,
+)
 from resolver.wire.question import Question
 from tests.support.fake_plane import FakePlane
 
@@ -76,7 +84,7 @@ class Core:
     def __init__(self, cache: Cache, **given: Any) -> None:
         self.given = given
         self.published: list[tuple[str, int, float, float]] = []
-        self.upstreams: list[tuple[list[tuple[str, int]], list[UpstreamSetFields]]] = []
+        self.upstreams: list[tuple[list[UpstreamServerFields], list[UpstreamSetFields]]] = []
         self.asked: list[tuple[bytes, bytes, int]] = []
         self.is_broken = self.is_withdrawn = False
         self.in_flight = 2
@@ -119,7 +127,7 @@ class Core:
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         self.notifiers = addresses
 
-    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
+    def publish_upstreams(self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 
     def answer(

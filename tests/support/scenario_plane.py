@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, cast
@@ -27,8 +27,8 @@ from resolver.forwarding.deadlines import Deadlines, Timed
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.network import Network, SendError, Ticket
 from resolver.forwarding.plan import ForwardPlan
-from resolver.forwarding.sharing import SharedUpstreams
-from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS
+from resolver.forwarding.sharing import Authorities, SharedUpstreams
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS, Upstream
 from resolver.listeners.native import NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.observe.clients import HIDDEN
@@ -43,10 +43,12 @@ from resolver.plane import (
     RESPOND,
     QuestionFields,
     UpstreamReport,
+    UpstreamServerFields,
     UpstreamSetFields,
     WaitingFields,
 )
 from resolver.policy.policy import Policy
+from tests.support.encrypted_upstreams import authority
 from tests.support.engines import testing_of
 from tests.support.fake_plane import FakeLoop
 from tests.support.scenario_play import PlaySettings
@@ -156,7 +158,7 @@ class _Report:
             buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, time_s)] += 1
         sum_s = sum(self.times_s)
         mean_s = sum_s / len(self.times_s) if self.times_s else 0.0
-        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s
+        return number, self.queries, len(self.times_s), sum_s, buckets, mean_s, (0, 0, 0), None
 
 
 class ScriptedPlane:
@@ -184,8 +186,9 @@ class ScriptedPlane:
         self._tell = tell
         self._reporter = reporter
         self._ledger = Ledger(core)
-        self._upstreams = [upstream for upstream in plan.upstreams if not upstream.is_stream]
-        self._reports = [_Report() for _ in self._upstreams]
+        self.upstreams: Sequence[Upstream] = ()
+        """By their number; it grows."""
+        self._reports: defaultdict[int, _Report] = defaultdict(_Report)
         # A thread's own wheel turns by the same ticks.
         self._deadlines = Deadlines(clock)
         self._sets: list[UpstreamSetFields] = []
@@ -236,7 +239,9 @@ class ScriptedPlane:
         timeout_s = self._sets[self._plan.set_for(qname).index][4]
         attempt = self._attempts[number] = _Attempt(self, number, upstream, now + timeout_s)
         self._reports[upstream].queries += 1
-        ticket = self._network.send_datagram(self._upstreams[upstream], message, attempt)
+        asked = self.upstreams[upstream]
+        carry = self._network.ask_stream if asked.is_stream else self._network.send_datagram
+        ticket = carry(asked, message, attempt)
         if isinstance(ticket, SendError):
             self._hand_over(attempt, ticket.reason)
             return
@@ -267,7 +272,7 @@ class ScriptedPlane:
         """The socket of an attempt broke."""
         self.before_event()
         if attempt.is_handed_over:
-            self._push("broken", attempt.number, "network")
+            self._push("broken", attempt.number, reason)
         else:
             self._hand_over(attempt, reason)
 
@@ -302,7 +307,7 @@ class ScriptedPlane:
         """Whether Python has something to do."""
         return bool(self._events)
 
-    def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
+    def publish_upstreams(self, servers: list[UpstreamServerFields], sets: list[UpstreamSetFields]) -> None:
         """See `resolver.plane.Core`."""
         self._sets = sets
         self.core.publish_upstreams(servers, sets)
@@ -347,10 +352,8 @@ class ScriptedPlane:
         self._forget(ticket)
 
     def upstream_reports(self) -> list[UpstreamReport]:
-        reports, self._reports = self._reports, [_Report() for _ in self._upstreams]
-        return [
-            report.fields(number) for number, report in enumerate(reports) if report.queries or report.times_s
-        ]
+        reports, self._reports = self._reports, defaultdict(_Report)
+        return [report.fields(number) for number, report in sorted(reports.items())]
 
     def counters(self) -> dict[str, int]:
         return {}
@@ -470,7 +473,10 @@ class NativeStage:
             timeout_s=settings.timeout_s,
             publish=self.plane.publish_upstreams,
             read_reports=self.plane.upstream_reports,
+            # Nobody is connected to, but the plane wants some that could be of use.
+            authorities=Authorities(authority().pem, is_private=True),
         )
+        self.plane.upstreams = self._shared.numbered
         self._loop = FakeLoop()
         self._is_in_turn = False
 

@@ -84,6 +84,20 @@ _Entry: TypeAlias = tuple[_Response | None, float, float, float, float, tuple[in
 _Waiter: TypeAlias = tuple[bytes, bytes, bytes, float, int]
 """A client that waits: its query, its address, the route to it, when it asked, its transport's number."""
 
+_Unreached: TypeAlias = Literal[
+    "network",
+    "no_socket",
+    "stream",
+    "tls",
+    "certificate_expired",
+    "certificate_name",
+    "certificate_untrusted",
+    "certificate_pin",
+]
+"""Why an upstream was not reached, or its connection broke: no way there, no descriptor here, closed by the
+other side, no handshake; a certificate out of date, of another name, of nobody who is trusted; a key that is
+none of those pinned."""
+
 _Handover: TypeAlias = tuple[
     _Question,
     int,
@@ -95,7 +109,7 @@ _Handover: TypeAlias = tuple[
     float,
     int,
     bytes | None,
-    Literal["reply", "timeout", "network", "no_socket", "abandoned", "recalled"],
+    Literal["reply", "timeout", "abandoned", "recalled"] | _Unreached,
     list[_Waiter],
 ]
 """An attempt that Python goes on with: question, number of the upstream set, number of the
@@ -107,7 +121,7 @@ _Event: TypeAlias = (
     tuple[Literal["query"], bytes, bytes, bytes, int]
     | tuple[Literal["handover"], _Handover]
     | tuple[Literal["late"], int, bytes]
-    | tuple[Literal["broken"], int, Literal["network", "abandoned"]]
+    | tuple[Literal["broken"], int, Literal["abandoned"] | _Unreached]
     | tuple[Literal["down"], int]
     | tuple[Literal["up"], int]
     | tuple[Literal["stream_down"], int]
@@ -118,10 +132,19 @@ for an attempt handed over (ticket, octets); the socket of one broke, or its thr
 but its ticket is still to be closed; nobody reads a worker's sockets for now; somebody does again; the same
 of a thread with streams."""
 
-_UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float]
+_Tls: TypeAlias = tuple[str, Sequence[bytes], bytes, bool]
+"""What an upstream over TLS must show: a certificate of this name (empty: of its address; with pins: any), a
+public key (SPKI) with one of these SHA-256 hashes (none: any); who vouches for it, certificates in PEM, and
+whether these are trusted by themselves, too."""
+
+_UpstreamServer: TypeAlias = tuple[str, int] | tuple[str, int, _Tls | None]
+"""Numeric address and port: asked over UDP; with a third field over TLS; None: over TCP."""
+
+_UpstreamReport: TypeAlias = tuple[int, int, int, float, list[int], float, tuple[int, int, int], bytes | None]
 """Number of the upstream; then queries sent (attempts handed over included), answers of use, the sum of their
 seconds, their counts by bucket (12, bounds as in `forwarding.upstream`), the mean of their seconds (0.0:
-none)."""
+none); of TLS the handshakes in full and the sessions resumed, and the connections there are now; the
+certificate that it showed last (DER), told once."""
 
 @final
 class Cache:
@@ -241,18 +264,19 @@ class Core:
 
     def publish_upstreams(
         self,
-        servers: Sequence[tuple[str, int]],
+        servers: Sequence[_UpstreamServer],
         sets: Sequence[tuple[bytes, int, bool, bool, float, float, int, tuple[int, str] | None]],
     ) -> None:
         """Whom to ask from now on.
 
-        `servers`: every upstream that is asked over UDP, numeric address and port; the place is its number,
-        and a number keeps its meaning for the life of the core.  `sets`: suffix (empty: the default), number
+        `servers`: every upstream that may be asked natively; the place is its number, and a number keeps its
+        meaning for the life of the core.  `sets`: suffix (empty: the default), number
         of the upstream to ask first (-1: Python must ask), EDNS, whether its AD bit is believed, seconds to
         wait for it, when Python must ask from (another upstream is due to be measured), the letter case of
         names (0: lower; 1: mixed, and every reply is Python's; 2: mixed), and why all of the set are down, as
         an Extended DNS Error (None: they are not).  Raises ValueError for an address that is not numeric, a
-        letter case that is none of these, or a number that changed its meaning.
+        name, pin or authorities that are none, a letter case that is none of these, or a number that changed
+        its meaning.
         """
 
     def answer(
@@ -453,9 +477,10 @@ class Plane:
 
         ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
         receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
-        opened, open_failures, late, unexpected, send_drops, tickets_expired; of the core asked, coalesced,
-        overloads; of streams the reasons why connections were refused or closed (`tcp_...`, `tls_...`,
-        `https_...`, as `listeners.limits` and `observe.tally` have them).
+        opened, open_failures, late, unexpected, send_drops, streams_opened, streams_reused, streams_broken,
+        streams_retried, streams_unexpected, streams_late (towards upstreams), tickets_expired; of the core
+        asked, coalesced, overloads; of streams the reasons why connections were refused or closed (`tcp_...`,
+        `tls_...`, `https_...`, as `listeners.limits` and `observe.tally` have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

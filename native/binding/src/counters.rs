@@ -58,6 +58,18 @@ counters! {
     unexpected,
     /// Queries the kernel had no room for; they count as lost on the way.
     send_drops,
+    /// Connections to upstreams begun.
+    streams_opened,
+    /// Queries that found an open connection.
+    streams_reused,
+    /// Those that failed, fell silent or were closed while queries waited.
+    streams_broken,
+    /// Queries sent once more on another connection.
+    streams_retried,
+    /// Messages over streams that match no query of their connection.
+    streams_unexpected,
+    /// Those to queries no longer waited for.
+    streams_late,
     /// Handed-over attempts that Python forgot to release.
     tickets_expired,
 }

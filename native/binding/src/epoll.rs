@@ -26,6 +26,13 @@ impl Events {
         self.0.get(index).map(|event| event.u64)
     }
 
+    /// Whether the other side of this one has closed, or it is broken: nothing comes behind what is there now, and no
+    /// edge will tell of that again.
+    pub fn is_over(&self, index: usize) -> bool {
+        const OVER: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+        self.0.get(index).is_some_and(|event| event.events & OVER != 0)
+    }
+
     /// The same, and what each is ready for.
     pub fn ready(&self, index: usize) -> Option<(u64, Ready)> {
         let libc::epoll_event { events, u64: number } = *self.0.get(index)?;
@@ -62,6 +69,11 @@ impl Epoll {
     /// As `add`, but what is left unread is not reported again before more comes: half the cost where all is read.
     pub fn add_edge(&self, fd: RawFd, number: u64) -> io::Result<()> {
         self.add_for(libc::EPOLLIN | libc::EPOLLET, fd, number)
+    }
+
+    /// As `add_edge` for a stream: also when more can be written, or the other side has closed.
+    pub fn add_stream(&self, fd: RawFd, number: u64) -> io::Result<()> {
+        self.add_for(libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET, fd, number)
     }
 
     fn add_for(&self, what: i32, fd: RawFd, number: u64) -> io::Result<()> {

@@ -23,6 +23,7 @@ mod py_policy;
 mod py_records;
 mod py_steps;
 mod py_testing;
+mod py_upstreams;
 mod py_wire;
 mod ring;
 mod shared;
@@ -40,8 +41,8 @@ mod tls_tests;
 mod udp_pool;
 mod udp_socket;
 mod upstream_queries;
-#[cfg(test)]
-mod upstream_queries_tests;
+mod upstream_server;
+mod upstream_streams;
 mod wake_flag;
 mod worker;
 

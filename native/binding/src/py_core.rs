@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, Proxies,
-    RateLimiter, Source, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, Outcome, Proxies, RateLimiter,
+    Source, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -25,6 +25,7 @@ use resolver_core::wire::encode::NSID_OCTETS_MAX;
 use crate::fields::{address_from, structured_from, transport_from, StructuredFields};
 use crate::py_cache::Cache;
 use crate::py_records::{recorded_from, Records};
+use crate::py_upstreams::{servers_from, set_from, ServerFields, SetFields};
 use crate::shared_flow::{SharedFlow, ThreadCounts};
 
 /// Units of the TCP keepalive in a second (RFC 7828 §3.1).
@@ -58,7 +59,6 @@ pub fn word_of(outcome: Outcome) -> u8 {
 
 type Network = (Vec<u8>, u8);
 type Record = (Vec<u8>, Vec<Vec<u8>>);
-type SetFields = (Vec<u8>, i64, bool, bool, f64, f64, u8, Option<(u16, String)>);
 type Key = (&'static str, &'static str, [Option<&'static str>; 3], HitId, HitId);
 
 #[pymethods]
@@ -168,33 +168,15 @@ impl Core {
         self.shared_flow.flow.designate(name, rdatas);
     }
 
-    fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {
-        let server = |(address, port): &(String, u16)| {
-            let address: IpAddr = address
-                .parse()
-                .map_err(|_| PyValueError::new_err(format!("{address:?} is no numeric address")))?;
-            Ok(SocketAddr::new(address, *port))
-        };
-        let servers = servers.iter().map(server).collect::<PyResult<Vec<_>>>()?;
-        let set = |fields: SetFields| {
-            let (suffix, first, edns, trust_ad, timeout_s, probe_at, letter_case, failure) = fields;
-            let first = u16::try_from(first).ok().filter(|&number| usize::from(number) < servers.len());
-            let letter_case = match letter_case {
-                0 => LetterCase::Lower,
-                1 => LetterCase::Unproven,
-                2 => LetterCase::Mixed,
-                _ => return Err(PyValueError::new_err("letter case is 0, 1 or 2")),
-            };
-            let failure = failure.map(|(code, why)| (code, why.into()));
-            Ok((suffix, UpstreamSet { first, edns, trust_ad, timeout_s, probe_at, letter_case, failure }))
-        };
-        let sets = sets.into_iter().map(set).collect::<PyResult<_>>()?;
+    fn publish_upstreams(&self, servers: Vec<ServerFields<'_>>, sets: Vec<SetFields>) -> PyResult<()> {
+        let servers = servers_from(servers, &self.shared_flow.servers())?;
+        let sets = sets.into_iter().map(|set| set_from(set, &servers)).collect::<PyResult<_>>()?;
         self.shared_flow.guard.call_or_raise(|| {
             // Before the sets that speak of them.
-            if !self.shared_flow.set_servers(&servers) {
+            if !self.shared_flow.set_servers(servers) {
                 return Err(PyValueError::new_err("an upstream's number must keep its meaning"));
             }
-            self.shared_flow.flow.publish_upstreams(UpstreamView::new(servers, sets));
+            self.shared_flow.flow.publish_upstreams(UpstreamView::new(sets));
             Ok(())
         })
     }

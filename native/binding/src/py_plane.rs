@@ -21,10 +21,11 @@ use crate::https;
 use crate::https_counts::HttpsCounts;
 use crate::mailbox::{Command, Mailbox, SIGNAL_PANIC, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::py_core::Core;
+use crate::py_upstreams::{report_rows, ReportRow};
 use crate::ring::thread_of;
 use crate::ring::{Event, Ring, WorkerEvent};
 use crate::shared::Shared;
-use crate::shared_flow::{SharedFlow, UpstreamReport};
+use crate::shared_flow::SharedFlow;
 use crate::stream_state::{StreamAnswer, StreamBounds, StreamMailbox, StreamThread, Streams};
 use crate::streams;
 use crate::sys::{duplicate, ListenSocket, SendQueue};
@@ -318,25 +319,9 @@ impl Plane {
         self.shared_flow.guard.call(|| (), close);
     }
 
-    #[allow(clippy::type_complexity)] // One row of the stub file.
-    fn upstream_reports(&self, py: Python<'_>) -> Vec<(usize, u64, u64, f64, Vec<u64>, f64)> {
-        let sum_up = || {
-            let mut sums: Vec<UpstreamReport> = Vec::new();
-            for counts in self.shared_flow.all_counts() {
-                let taken = counts.lock().take_upstreams();
-                sums.resize(sums.len().max(taken.len()), UpstreamReport::default());
-                for (sum, report) in sums.iter_mut().zip(&taken) {
-                    sum.add(report);
-                }
-            }
-            sums
-        };
-        let sums = py.detach(|| self.shared_flow.guard.call(Vec::new, sum_up));
-        let row = |(number, sum): (usize, &UpstreamReport)| {
-            let mean_s = if sum.answers == 0 { 0.0 } else { sum.sum_s / sum.answers as f64 };
-            (number, sum.queries, sum.answers, sum.sum_s, sum.buckets.to_vec(), mean_s)
-        };
-        sums.iter().enumerate().filter(|(_, sum)| sum.queries + sum.answers > 0).map(row).collect()
+    fn upstream_reports<'py>(&self, py: Python<'py>) -> Vec<ReportRow<'py>> {
+        let sums = py.detach(|| self.shared_flow.guard.call(Vec::new, || self.shared_flow.take_reports()));
+        report_rows(py, &sums, &self.shared_flow.servers())
     }
 
     fn connections(&self) -> (Vec<(&'static str, usize)>, usize) {

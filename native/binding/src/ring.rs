@@ -52,6 +52,18 @@ pub enum HandoverReason {
     Network,
     /// There was no socket to send it from.
     NoSocket,
+    /// Its connection was closed or broken by the upstream.
+    Stream,
+    /// TLS could not be agreed on.
+    Tls,
+    /// The upstream's certificate is out of date.
+    CertificateExpired,
+    /// It is another's.
+    CertificateName,
+    /// It comes from nobody who is trusted.
+    CertificateUntrusted,
+    /// The upstream's key is none of those that are pinned.
+    CertificatePin,
     /// The thread that asked ended: nothing will come, which says nothing of the upstream.
     Abandoned,
     /// Python called for all attempts (`hand_over_all`); this one is still out.
@@ -66,6 +78,12 @@ impl HandoverReason {
             HandoverReason::Timeout => "timeout",
             HandoverReason::Network => "network",
             HandoverReason::NoSocket => "no_socket",
+            HandoverReason::Stream => "stream",
+            HandoverReason::Tls => "tls",
+            HandoverReason::CertificateExpired => "certificate_expired",
+            HandoverReason::CertificateName => "certificate_name",
+            HandoverReason::CertificateUntrusted => "certificate_untrusted",
+            HandoverReason::CertificatePin => "certificate_pin",
             HandoverReason::Abandoned => "abandoned",
             HandoverReason::Recalled => "recalled",
         }
@@ -110,7 +128,7 @@ pub enum Event {
     Broken {
         /// Which.
         ticket: u64,
-        /// `Network`: its socket broke; or `Abandoned`.
+        /// Why its socket or connection broke; or `Abandoned`.
         reason: HandoverReason,
     },
 }

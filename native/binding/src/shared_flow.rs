@@ -11,6 +11,7 @@ use resolver_core::records::{ring, Records, Source};
 use resolver_core::wire::Question;
 
 use crate::guard::Guard;
+use crate::upstream_server::UpstreamServer;
 
 /// Upper bounds of an upstream's response time histogram, in seconds; the last bucket has none.
 pub const RESPONSE_SECONDS_BOUNDS: [f64; 11] =
@@ -34,6 +35,10 @@ pub struct UpstreamReport {
     pub last_s: f64,
     /// When it came, monotonic seconds.
     pub answered_at: f64,
+    /// Handshakes of TLS in full.
+    pub handshakes: u64,
+    /// Sessions of TLS resumed.
+    pub resumptions: u64,
 }
 
 impl UpstreamReport {
@@ -46,8 +51,15 @@ impl UpstreamReport {
         self.answered_at = now;
     }
 
+    /// TLS was agreed on.
+    pub fn on_handshake(&mut self, is_resumed: bool) {
+        *(if is_resumed { &mut self.resumptions } else { &mut self.handshakes }) += 1;
+    }
+
     /// Add another thread's.
     pub fn add(&mut self, other: &UpstreamReport) {
+        self.handshakes += other.handshakes;
+        self.resumptions += other.resumptions;
         self.queries += other.queries;
         self.answers += other.answers;
         self.sum_s += other.sum_s;
@@ -95,7 +107,7 @@ pub struct SharedFlow {
     pub flow: Flow,
     /// Around calls of Python's.
     pub guard: Arc<Guard>,
-    servers: Mutex<Vec<SocketAddr>>,
+    servers: Mutex<Vec<Arc<UpstreamServer>>>,
     all_counts: Mutex<Vec<Arc<Mutex<ThreadCounts>>>>,
     /// Which queries are recorded, and whether with details.
     recorded: Option<(Recorded, bool)>,
@@ -163,18 +175,37 @@ impl SharedFlow {
         self.sources.lock().iter().map(|(_, source)| source.lost(only_hits)).sum()
     }
 
-    /// Every upstream's address, by its number.
-    pub fn servers(&self) -> Vec<SocketAddr> {
+    /// What became of the queries to each upstream since the last call, on all threads; by number.
+    pub fn take_reports(&self) -> Vec<UpstreamReport> {
+        let mut sums: Vec<UpstreamReport> = Vec::new();
+        for counts in self.all_counts() {
+            let taken = counts.lock().take_upstreams();
+            sums.resize(sums.len().max(taken.len()), UpstreamReport::default());
+            for (sum, report) in sums.iter_mut().zip(&taken) {
+                sum.add(report);
+            }
+        }
+        sums
+    }
+
+    /// Every upstream, by its number.
+    pub fn servers(&self) -> Vec<Arc<UpstreamServer>> {
         self.servers.lock().clone()
     }
 
+    /// The addresses of those that are asked in datagrams.
+    pub fn datagram_addresses(&self) -> Vec<Option<SocketAddr>> {
+        let address = |server: &Arc<UpstreamServer>| (!server.carrier.is_stream()).then_some(server.address);
+        self.servers.lock().iter().map(address).collect()
+    }
+
     /// Set them; false, and nothing is done, if a known number were to stand for another server.
-    pub fn set_servers(&self, servers: &[SocketAddr]) -> bool {
+    pub fn set_servers(&self, servers: Vec<Arc<UpstreamServer>>) -> bool {
         let mut known = self.servers.lock();
-        let keeps_all = servers.starts_with(&known);
+        let keeps_all = servers.len() >= known.len()
+            && known.iter().zip(&servers).all(|(known, server)| Arc::ptr_eq(known, server));
         if keeps_all {
-            known.clear();
-            known.extend_from_slice(servers);
+            *known = servers;
         }
         keeps_all
     }

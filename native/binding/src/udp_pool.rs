@@ -103,7 +103,8 @@ impl Slot {
 
 /// The sockets connected to one upstream.
 struct Pool {
-    server: SocketAddr,
+    /// None: it is not asked in datagrams.
+    server: Option<SocketAddr>,
     /// Those that queries leave from.
     window: Vec<Handle>,
     /// The place of the one that has been in the window longest.
@@ -118,7 +119,7 @@ struct Pool {
 }
 
 impl Pool {
-    fn new(server: SocketAddr) -> Pool {
+    fn new(server: Option<SocketAddr>) -> Pool {
         Pool {
             server,
             window: Vec::new(),
@@ -174,7 +175,9 @@ impl UdpPools {
     }
 
     /// Learn of new upstreams; a number, once given, stands for the same server always.
-    pub fn learn(&mut self, servers: &[SocketAddr]) {
+    ///
+    /// None stands for one that is not asked in datagrams: nothing is ever sent to it here.
+    pub fn learn(&mut self, servers: &[Option<SocketAddr>]) {
         let new = servers.get(self.pools.len()..).unwrap_or_default();
         self.pools.extend(new.iter().map(|&server| Pool::new(server)));
     }
@@ -369,7 +372,8 @@ impl UdpPools {
 
     /// A new socket on a random port.
     fn open(&mut self, pool: usize, now: f64, entropy: &mut Entropy) -> Result<Handle, SendError> {
-        let opened = connect(self.pools[pool].server, &self.ports, entropy).and_then(|socket| {
+        let Some(server) = self.pools[pool].server else { return Err(SendError::Network) };
+        let opened = connect(server, &self.ports, entropy).and_then(|socket| {
             let fd = socket.as_raw_fd();
             let handle = self.slots.put(Slot {
                 socket,

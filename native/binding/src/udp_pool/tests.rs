@@ -23,7 +23,7 @@ impl Play {
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         upstream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         let mut pools = UdpPools::new(Arc::new(Epoll::new().unwrap()), Arc::default(), base, ports);
-        pools.learn(&[upstream.local_addr().unwrap()]);
+        pools.learn(&[upstream.local_addr().ok()]);
         Play { upstream, pools, entropy: Entropy::from_seed([7; 32]), owners: Slab::new() }
     }
 
@@ -48,6 +48,15 @@ impl Play {
         let Read::Datagram(length) = self.pools.read(socket, &mut buffer) else { panic!("nothing came") };
         self.pools.recipient(socket, &buffer[..length])
     }
+}
+
+#[test]
+fn an_upstream_that_is_asked_over_streams_gets_no_datagram() {
+    let mut play = Play::new(3);
+    play.pools.learn(&[play.upstream.local_addr().ok(), None]);
+    let owner = play.owners.put(());
+    let sent = play.pools.send(1, &[0, 1, 0], owner, NOW, &mut play.entropy);
+    assert_eq!((sent, play.pools.waiting(), play.pools.open_sockets()), (Err(SendError::Network), 0, 0));
 }
 
 #[test]

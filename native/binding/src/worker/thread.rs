@@ -24,7 +24,6 @@ use crate::epoll::{Epoll, Events};
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::shared::Shared;
 use crate::shared_flow::ThreadCounts;
-use crate::slab::Handle;
 use crate::sys::{monotonic, run_promptly, sleep_precisely, Batch, ListenSocket, BATCH_MAX};
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
 
@@ -58,7 +57,7 @@ const STOCKED_AT_ONCE: usize = 16;
 /// Resting sockets given back at once to threads that have too few, for each upstream: some 3 ms of work.
 const SHED_AT_ONCE: usize = 1024;
 
-/// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits.
+/// Numbers of descriptors that are no upstream's socket; those are handles, of 48 bits, and one bit for streams.
 const LISTEN: u64 = 1 << 60;
 const WAKEUP: u64 = 1 << 61;
 
@@ -195,7 +194,7 @@ impl<'s> ThreadLoop<'s> {
             }
             let wants_stock = self.upstream_queries.wants_stock();
             let may_sleep_at_socket = self.is_reading && !self.is_idle && self.now >= self.streams_ask_until;
-            let seen = if may_sleep_at_socket && !wants_stock && self.upstream_queries.is_quiet() {
+            let seen = if may_sleep_at_socket && !wants_stock && self.upstream_queries.is_quiet(self.now) {
                 self.wait_for_queries()
             } else {
                 self.wait_for_anything(!wants_stock)
@@ -271,13 +270,13 @@ impl<'s> ThreadLoop<'s> {
         // Upstreams first: what they say may answer the queries that wait.
         self.upstream_queries.read_on(&mut turn);
         while let Some(number) = self.events.number(index) {
+            let is_over = self.events.is_over(index);
             index += 1;
             match number {
                 LISTEN => may_read = true,
                 WAKEUP => self.mailbox.wakeup.clear(),
                 _ => {
-                    upstreams += 1;
-                    self.upstream_queries.read(Handle::from_bits(number), &mut turn);
+                    upstreams += self.upstream_queries.read_from(number, is_over, &mut turn);
                 }
             }
         }

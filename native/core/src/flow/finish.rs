@@ -14,7 +14,7 @@ use super::served::Served;
 use super::shares::Entered;
 use super::state::{Flow, Policy};
 use super::tallies::{Reason, Source, Tallies};
-use super::upstreams::{LetterCase, UpstreamSet};
+use super::upstreams::{Carrier, First, LetterCase, UpstreamSet};
 use crate::entropy::Entropy;
 use crate::policy::Verdict;
 use crate::wire::encode::{encode_question, Reply};
@@ -39,6 +39,8 @@ pub struct Attempt {
     pub octets: Vec<u8>,
     /// The upstream's number.
     pub upstream: u16,
+    /// How it is asked.
+    pub carrier: Carrier,
     /// Whether its AD bit is believed.
     pub trust_ad: bool,
     /// Whether Python judges what comes: the name was sent in mixed case to an upstream that found none so far.
@@ -115,7 +117,7 @@ impl Flow {
         let view = self.upstreams.load();
         let Some(number) = view.set_for(&query.qname) else { return AskOutcome::Punt };
         let Some(set) = view.set(number) else { return AskOutcome::Punt };
-        let Some(upstream) = set.first.filter(|_| now < set.probe_at) else {
+        let Some(first) = set.first.filter(|_| now < set.probe_at) else {
             return match &set.failure {
                 // Python asks on for as many as it can bear, and so learns when one is back; also for whoever has few
                 // that wait, or one client's dead names would keep the others from an upstream that is well.
@@ -135,7 +137,7 @@ impl Flow {
         }
         let key = FlightKey::new(query.question(), number);
         // Before the question is in the table: from then on somebody must send it, whatever happens.
-        let attempt = Box::new(new_attempt(key, &query, set, upstream, now, entropy));
+        let attempt = Box::new(new_attempt(key, &query, set, first, now, entropy));
         let mark = self.mark_of(&attempt.key, octets, route);
         match self.flights.shares.enter(peer.address, mark) {
             Entered::Yes => {}
@@ -307,28 +309,33 @@ fn new_attempt(
     key: FlightKey,
     query: &Query,
     set: &UpstreamSet,
-    upstream: u16,
+    first: First,
     now: f64,
     entropy: &mut Entropy,
 ) -> Attempt {
+    let First { number: upstream, carrier } = first;
     let sent = SentQuery {
         id: entropy.query_id(),
-        // 0x20: a forger must also guess the case of every letter.
+        // 0x20: a forger must also guess the case of every letter.  Over a stream there is none: who is not on the
+        // path cannot write into a connection, and who is reads the letters.
         qname: match set.letter_case {
-            LetterCase::Lower => query.qname.clone(),
-            LetterCase::Unproven | LetterCase::Mixed => entropy.mix_case(&query.qname),
+            LetterCase::Unproven | LetterCase::Mixed if !carrier.is_stream() => {
+                entropy.mix_case(&query.qname)
+            }
+            _ => query.qname.clone(),
         },
         name: query.qname.clone(),
         qtype: query.qtype,
         qclass: dns::CLASS_IN,
         edns: set.edns,
         dnssec_ok: query.dnssec_ok && set.edns,
-        is_stream: false,
+        is_stream: carrier.is_stream(),
     };
     let octets = encode_attempt(&sent, query.checking_disabled());
     let (sent_at, due_at) = (now, now + set.timeout_s);
     let is_case_unproven = set.letter_case == LetterCase::Unproven && sent.qname != sent.name;
-    Attempt { key, sent, octets, upstream, trust_ad: set.trust_ad, is_case_unproven, sent_at, due_at }
+    let trust_ad = set.trust_ad;
+    Attempt { key, sent, octets, upstream, carrier, trust_ad, is_case_unproven, sent_at, due_at }
 }
 
 fn encode_attempt(sent: &SentQuery, checking_disabled: bool) -> Vec<u8> {
@@ -407,6 +414,10 @@ mod tests {
     const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
 
     fn make_flow() -> Flow {
+        make_flow_over(Carrier::Udp)
+    }
+
+    fn make_flow_over(carrier: Carrier) -> Flow {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let config = FlowConfig {
             clients: Clients::new(&[(client, 8)]),
@@ -427,7 +438,7 @@ mod tests {
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
         flow.publish(PolicyTable::new(image, 1, 1.7e9, 0.0));
         let set = UpstreamSet {
-            first: Some(0),
+            first: Some(First { number: 0, carrier }),
             edns: true,
             trust_ad: false,
             timeout_s: 0.4,
@@ -435,8 +446,7 @@ mod tests {
             letter_case: LetterCase::Mixed,
             failure: None,
         };
-        let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
-        flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
+        flow.publish_upstreams(UpstreamView::new(vec![(Vec::new(), set)]));
         flow
     }
 
@@ -468,6 +478,22 @@ mod tests {
         tallies.settle(0.0);
         assert_eq!(tallies.rows().iter().map(|row| row.count).sum::<u64>(), 1);
         assert_eq!(consumer.take(&mut Vec::new(), usize::MAX).0, 1);
+    }
+
+    #[test]
+    fn over_a_stream_names_are_in_lower_case() {
+        let mut entropy = Entropy::from_seed([7; 32]);
+        let mut attempt_over = |carrier| match ask(&make_flow_over(carrier), &mut entropy) {
+            AskOutcome::Send(attempt) => attempt,
+            other => panic!("{other:?}"),
+        };
+        let (udp, tcp, tls) =
+            (attempt_over(Carrier::Udp), attempt_over(Carrier::Tcp), attempt_over(Carrier::Tls));
+        assert_ne!(udp.sent.qname, udp.sent.name);
+        for attempt in [&tcp, &tls] {
+            assert_eq!(attempt.sent.qname, attempt.sent.name);
+            assert!(attempt.sent.is_stream && !attempt.is_case_unproven);
+        }
     }
 
     #[test]

@@ -55,4 +55,4 @@ pub use shares::{Entered, Shares};
 pub use state::{Flow, FlowConfig, FlowCounts, Policy};
 pub use tallies::{Hit, HitId, Recorded, Row, Source, Tallies, SECONDS_BOUNDS};
 pub use turns::Line;
-pub use upstreams::{LetterCase, UpstreamSet, UpstreamView};
+pub use upstreams::{Carrier, First, LetterCase, UpstreamSet, UpstreamView};

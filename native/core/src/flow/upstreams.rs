@@ -2,9 +2,39 @@
 //!
 //! Knows: suffixes and who stands first in line for each.  Does not know: health, round-trip times, why.
 
-use std::net::SocketAddr;
-
 use ahash::AHashMap;
+
+/// How an upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// In datagrams.
+    Udp,
+    /// Over TCP connections (RFC 7766).
+    Tcp,
+    /// Over TLS connections (RFC 7858).
+    Tls,
+}
+
+impl Carrier {
+    /// Whether nobody off the path can forge an answer, and answers have any length.
+    pub fn is_stream(self) -> bool {
+        self != Carrier::Udp
+    }
+
+    /// Whether nobody on the path can read what is asked.
+    pub fn is_encrypted(self) -> bool {
+        self == Carrier::Tls
+    }
+}
+
+/// The upstream that is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// Its number.
+    pub number: u16,
+    /// How it is asked.
+    pub carrier: Carrier,
+}
 
 /// How names are spelt for an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +50,8 @@ pub enum LetterCase {
 /// Upstreams that stand in for each other, as they stand now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSet {
-    /// The number of the first in line; None: Python must ask (it speaks TCP, or is down).
-    pub first: Option<u16>,
+    /// The first in line; None: Python must ask (it speaks HTTPS, or is down).
+    pub first: Option<First>,
     /// Whether it is asked with EDNS.
     pub edns: bool,
     /// Whether its AD bit is believed.
@@ -39,16 +69,14 @@ pub struct UpstreamSet {
 /// All upstreams at one moment.
 #[derive(Debug, Default)]
 pub struct UpstreamView {
-    /// Every upstream that is asked over UDP, by number.
-    pub servers: Vec<SocketAddr>,
     sets: Vec<UpstreamSet>,
     by_suffix: AHashMap<Box<[u8]>, u16>,
 }
 
 impl UpstreamView {
     /// `sets` by suffix (wire form, lower case); the empty suffix is the default.
-    pub fn new(servers: Vec<SocketAddr>, sets: Vec<(Vec<u8>, UpstreamSet)>) -> UpstreamView {
-        let mut view = UpstreamView { servers, ..UpstreamView::default() };
+    pub fn new(sets: Vec<(Vec<u8>, UpstreamSet)>) -> UpstreamView {
+        let mut view = UpstreamView::default();
         for (suffix, set) in sets {
             let number = view.sets.len() as u16;
             view.sets.push(set);
@@ -102,9 +130,9 @@ impl UpstreamView {
 mod tests {
     use super::*;
 
-    fn set(first: u16) -> UpstreamSet {
+    fn set(number: u16) -> UpstreamSet {
         UpstreamSet {
-            first: Some(first),
+            first: Some(First { number, carrier: Carrier::Udp }),
             edns: true,
             trust_ad: false,
             timeout_s: 0.4,
@@ -116,14 +144,11 @@ mod tests {
 
     #[test]
     fn the_longest_suffix_wins_and_the_default_takes_the_rest() {
-        let view = UpstreamView::new(
-            Vec::new(),
-            vec![
-                (b"".to_vec(), set(0)),
-                (b"\x07example\x00".to_vec(), set(1)),
-                (b"\x04corp\x07example\x00".to_vec(), set(2)),
-            ],
-        );
+        let view = UpstreamView::new(vec![
+            (b"".to_vec(), set(0)),
+            (b"\x07example\x00".to_vec(), set(1)),
+            (b"\x04corp\x07example\x00".to_vec(), set(2)),
+        ]);
         assert_eq!(view.set_for(b"\x03www\x04corp\x07example\x00"), Some(2));
         assert_eq!(view.set_for(b"\x03www\x07example\x00"), Some(1));
         assert_eq!(view.set_for(b"\x08xexample\x00"), Some(0));
@@ -134,10 +159,11 @@ mod tests {
 
     #[test]
     fn the_root_takes_every_name_and_covers_none() {
-        let view = UpstreamView::new(
-            Vec::new(),
-            vec![(b"".to_vec(), set(0)), (b"\x00".to_vec(), set(1)), (b"\x07example\x00".to_vec(), set(2))],
-        );
+        let view = UpstreamView::new(vec![
+            (b"".to_vec(), set(0)),
+            (b"\x00".to_vec(), set(1)),
+            (b"\x07example\x00".to_vec(), set(2)),
+        ]);
         assert_eq!((view.set_for(b"\x03org\x00"), view.set_for(b"\x07example\x00")), (Some(1), Some(2)));
         assert!(!view.covers(b"\x03org\x00") && !view.covers(b"\x00"));
         assert!(view.covers(b"\x03www\x07example\x00"));
@@ -145,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_broken_name_covers_nothing() {
-        let view = UpstreamView::new(Vec::new(), vec![(vec![], set(0)), (b"\x01x\x00".to_vec(), set(1))]);
+        let view = UpstreamView::new(vec![(vec![], set(0)), (b"\x01x\x00".to_vec(), set(1))]);
         assert_eq!(view.set_for(b"\x05ab"), Some(0));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows: `query` reads clients, `question` is what they ask, `response` judges upstreams, in the words of
 //! `outcomes` (`plain`, `sections`, `chain`, `layout`, `service_binding`, `rdata` and `walk` are its parts),
-//! `encode` writes every message, `frames` cuts streams, `proxy` reads what a proxy puts before them, `options` finds those in one, `records` our own records, `ttl` ages bodies, `names` says how names relate,
+//! `encode` writes every message, `query_options` adds to queries over TLS, `frames` cuts streams, `proxy` reads what a proxy puts before them, `options` finds those in one, `records` our own records, `ttl` ages bodies, `names` says how names relate,
 //! `numbers` what numbers mean.  Does not know: clocks, sockets, policy.  Nothing here panics on hostile octets.
 
 pub mod carried_addresses;
@@ -19,6 +19,7 @@ mod plain;
 mod properties;
 pub mod proxy;
 pub mod query;
+pub mod query_options;
 pub mod question;
 mod rdata;
 pub mod records;

@@ -30,7 +30,7 @@ pub fn error_codes(message: &[u8]) -> ArrayVec<u16, ERROR_CODES_MAX> {
 }
 
 /// The code of each option, and where its content stands.
-fn contents(message: &[u8]) -> impl Iterator<Item = (u16, Range<usize>)> + '_ {
+pub(super) fn contents(message: &[u8]) -> impl Iterator<Item = (u16, Range<usize>)> + '_ {
     let options = options_of(message).unwrap_or_default();
     let mut at = options.start;
     std::iter::from_fn(move || {

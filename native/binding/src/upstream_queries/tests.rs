@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, ClientNames, Clients, ConnectionBounds, DatagramRoute, Flow, FlowConfig, LetterCase,
-    Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, Waiter, WaiterReply,
+    AskOutcome, Attempt, Carrier, ClientNames, Clients, ConnectionBounds, DatagramRoute, First, Flow,
+    FlowConfig, LetterCase, Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView,
+    Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -28,8 +29,9 @@ use crate::tls::TlsServer;
 use crate::tls_counts::TlsCounts;
 use crate::udp_socket::SourcePorts;
 use crate::upstream_queries::{LoopContext, UpstreamQueries};
+use crate::upstream_server::UpstreamServer;
 
-const POLICY: &[u8] = include_bytes!("../../fuzz/corpus/canary.policy");
+const POLICY: &[u8] = include_bytes!("../../../fuzz/corpus/canary.policy");
 const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07unknown\x07example\0\0\x01\0\x01";
 const NOW: f64 = 1.0;
 const NO_STREAMS: StreamBounds = StreamBounds {
@@ -71,7 +73,7 @@ impl Rig {
         let image = Arc::new(Image::open(Box::new(POLICY)).unwrap());
         flow.publish(PolicyTable::new(image, 1, 1.7e9, 0.0));
         let set = UpstreamSet {
-            first: Some(0),
+            first: Some(First { number: 0, carrier: Carrier::Udp }),
             edns: true,
             trust_ad: false,
             timeout_s: 0.4,
@@ -80,10 +82,10 @@ impl Rig {
             failure: None,
         };
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let servers = vec![upstream.local_addr().unwrap()];
+        let server = UpstreamServer::plain(upstream.local_addr().unwrap(), Carrier::Udp);
         let shared_flow = Arc::new(SharedFlow::new(flow, Arc::default(), None));
-        assert!(shared_flow.set_servers(&servers));
-        shared_flow.flow.publish_upstreams(UpstreamView::new(servers, vec![(Vec::new(), set)]));
+        assert!(shared_flow.set_servers(vec![Arc::new(server)]));
+        shared_flow.flow.publish_upstreams(UpstreamView::new(vec![(Vec::new(), set)]));
         let shared = Shared {
             ring: Ring::new(events_max).unwrap(),
             sockets: Vec::new(),
@@ -177,7 +179,7 @@ fn without_a_policy_who_finds_the_ring_full_is_counted_and_the_question_is_free_
     rig.look_at_timers(&mut upstream_queries);
     assert_eq!(rig.shared.mailboxes[0].counters.ring_full.load(Ordering::Relaxed), 2);
     assert_eq!(rig.waits(), (0, 0));
-    assert!(upstream_queries.is_quiet());
+    assert!(upstream_queries.is_quiet(DUE));
     assert!(matches!(rig.ask(), AskOutcome::Send(_)));
 }
 
@@ -237,7 +239,7 @@ fn a_socket_with_more_than_its_share_is_read_on_in_the_next_turn() {
     assert_eq!(rig.shared.ring.drain(32).1.len(), 8);
     epoll.wait(&mut events, 0).unwrap();
     assert_eq!(events.number(0), None, "what is left is not reported again");
-    assert_eq!((upstream_queries.is_quiet(), upstream_queries.patience_ms(NOW)), (false, 0));
+    assert_eq!((upstream_queries.is_quiet(NOW), upstream_queries.patience_ms(NOW)), (false, 0));
     upstream_queries.read_on(&mut turn);
     assert_eq!(rig.shared.ring.drain(32).1.len(), 4);
     assert_ne!(upstream_queries.patience_ms(NOW), 0);
@@ -260,7 +262,7 @@ fn what_comes_for_nobody_is_read_until_the_socket_is_empty() {
     let mut turn = LoopContext { policy: None, counts: &mut counts, now: DUE };
     upstream_queries.read(crate::slab::Handle::from_bits(0), &mut turn);
     let unexpected = rig.shared.mailboxes[0].counters.unexpected.load(Ordering::Relaxed);
-    assert_eq!((unexpected, upstream_queries.is_quiet()), (3, true));
+    assert_eq!((unexpected, upstream_queries.is_quiet(NOW)), (3, true));
 }
 
 #[test]

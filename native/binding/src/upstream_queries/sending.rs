@@ -1,0 +1,114 @@
+//! Attempts on their way out, in datagrams or over streams.
+//!
+//! Knows: which pool carries an attempt, what is handed over at once.  Does not know: what its reply will mean.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use resolver_core::flow::Attempt;
+
+use super::state::{InFlight, LoopContext, Owner, Place, UpstreamQueries};
+use crate::ring::HandoverReason;
+use crate::slab::Handle;
+use crate::udp_pool::SendError;
+use crate::upstream_streams::{Failure, StreamQuery};
+
+/// Seconds that a connection has for a question at least: the least time of an attempt over a stream.
+const CONNECTION_PATIENCE_S_MIN: f64 = 0.5;
+
+/// What `send_from` is to send, and how.
+struct Message {
+    octets: Vec<u8>,
+    id: u16,
+    upstream: u16,
+    is_stream: bool,
+    due_at: f64,
+}
+
+impl UpstreamQueries<'_> {
+    /// Send an attempt, or hand it over at once.  Over a stream it leaves with `send_answers`.
+    pub fn send(&mut self, mut attempt: Box<Attempt>, turn: &mut LoopContext) {
+        let message = Message {
+            octets: std::mem::take(&mut attempt.octets),
+            id: attempt.sent.id,
+            upstream: attempt.upstream,
+            is_stream: attempt.carrier.is_stream(),
+            due_at: attempt.due_at,
+        };
+        // First of all: whatever happens from here on, it is handed over in the end.
+        let (holder, id) = (Owner::Us(attempt), message.id);
+        let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false });
+        let send = || self.send_from(owner, message, turn);
+        // A panic costs one question, and not even that.
+        if catch_unwind(AssertUnwindSafe(send)).is_err() {
+            self.count_panic();
+            self.lose(owner, HandoverReason::Abandoned, turn);
+        }
+    }
+
+    fn send_from(&mut self, owner: Handle, message: Message, turn: &mut LoopContext) {
+        #[cfg(test)]
+        assert!(!self.panics_next, "a test wanted this panic");
+        let Message { octets, id, upstream, is_stream, due_at } = message;
+        turn.counts.upstream(upstream).queries += 1;
+        let placed = if is_stream {
+            self.learn_streams(upstream);
+            // A question may go on elsewhere sooner (`forwarding/hedging.py`), and its connection is none the worse.
+            let due_at = due_at.max(turn.now + CONNECTION_PATIENCE_S_MIN);
+            let query = StreamQuery { id, owner, due_at, octets, sends: 0 };
+            self.streams.send(upstream, query, turn.now).map(Place::Stream).map_err(reason_of)
+        } else {
+            self.learn_datagrams(upstream);
+            let sent = self.pools.send(upstream, &octets, owner, turn.now, &mut self.entropy);
+            sent.map(Place::Datagrams).map_err(|error| match error {
+                SendError::Network => HandoverReason::Network,
+                SendError::NoSocket => HandoverReason::NoSocket,
+            })
+        };
+        match placed {
+            Ok(place) => {
+                if let Some(flight) = self.in_flight.get_mut(owner) {
+                    flight.place = Some(place);
+                }
+                self.timers.set(owner, due_at, turn.now);
+            }
+            Err(reason) => self.hand_over(owner, reason, None, turn),
+        }
+    }
+
+    fn learn_datagrams(&mut self, upstream: u16) {
+        if usize::from(upstream) >= self.pools.servers() {
+            self.pools.learn(&self.shared.shared_flow.datagram_addresses());
+        }
+    }
+
+    fn learn_streams(&mut self, upstream: u16) {
+        if usize::from(upstream) >= self.streams.servers() {
+            self.streams.learn(&self.shared.shared_flow.servers());
+        }
+    }
+
+    /// Send a question once more whose connection broke; false: it cannot be.
+    pub(super) fn send_again(&mut self, upstream: u16, query: StreamQuery, now: f64) -> bool {
+        let owner = query.owner;
+        let Ok(connection) = self.streams.send_again(upstream, query, now) else { return false };
+        if let Some(flight) = self.in_flight.get_mut(owner) {
+            flight.place = Some(Place::Stream(connection));
+        }
+        true
+    }
+}
+
+/// Why Python is to go on where a stream failed.
+pub(super) fn reason_of(failure: Failure) -> HandoverReason {
+    match failure {
+        Failure::Network => HandoverReason::Network,
+        Failure::NoSocket => HandoverReason::NoSocket,
+        Failure::Stream => HandoverReason::Stream,
+        Failure::Tls => HandoverReason::Tls,
+        Failure::CertificateExpired => HandoverReason::CertificateExpired,
+        Failure::CertificateName => HandoverReason::CertificateName,
+        Failure::CertificateUntrusted => HandoverReason::CertificateUntrusted,
+        Failure::CertificatePin => HandoverReason::CertificatePin,
+        Failure::Full | Failure::Blameless => HandoverReason::Abandoned,
+    }
+}

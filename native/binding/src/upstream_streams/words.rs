@@ -1,0 +1,44 @@
+//! What goes into connections to upstreams, and why one ends.
+//!
+//! Knows: the words.  Does not know: sockets, who asks.
+
+use crate::slab::Handle;
+
+/// Why a query could not be sent, or its connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No way to the upstream: nothing got there.
+    Network,
+    /// The machine's trouble: no descriptor.
+    NoSocket,
+    /// Closed or broken by the other side, or what came was no DNS.
+    Stream,
+    /// TLS could not be agreed on.
+    Tls,
+    /// Its certificate is out of date, or not valid yet.
+    CertificateExpired,
+    /// Its certificate is another's.
+    CertificateName,
+    /// Its certificate comes from nobody who is trusted.
+    CertificateUntrusted,
+    /// Its key is none of those that are pinned.
+    CertificatePin,
+    /// No connection takes one more query.
+    Full,
+    /// Nothing that speaks against the upstream: it may be asked again.
+    Blameless,
+}
+
+/// One query on its way.
+pub struct StreamQuery {
+    /// Its ID.
+    pub id: u16,
+    /// Who waits for the answer.
+    pub owner: Handle,
+    /// When its connection has had its time for it; monotonic seconds.
+    pub due_at: f64,
+    /// The whole message, without a length in front.
+    pub octets: Vec<u8>,
+    /// How often it was sent.
+    pub sends: u8,
+}
