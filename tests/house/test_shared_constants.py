@@ -32,6 +32,8 @@ DIFFERENT: dict[str, str] = {
 """Names that both languages use and whose values are not the same, each with the reason."""
 
 SEVERAL: dict[str, str] = {
+    "STALL_S": "of a client over HTTPS, of an upstream's stream",
+    "STATUSES": "of DNS over HTTPS, of the block page",
     "HEADER_OCTETS": "of a message, of an image, of a kernel's structure",
     "LINE_OCTETS_MAX": "of a list, of a YAML file",
     "NAME_OCTETS_MAX": "of a name, of a name in an exported zone, which needs room for the zone's own",

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use hyper::rt::Executor;
 
-use super::thread::Thread;
+use super::state::Thread;
 
 type Request = Pin<Box<dyn Future<Output = ()>>>;
 
