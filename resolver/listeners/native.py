@@ -41,6 +41,8 @@ LAST_TURNS_MAX = 64
 """Turns spent on events that wait when the listener closes."""
 
 _UDP = Transport.UDP
+_TRANSPORTS = tuple(Transport)
+"""By their numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,7 +184,7 @@ class NativeListener:
                 octets = fields[0] if fields and isinstance(fields[0], bytes) else b""
                 self._reporter.count_defect(_log, f"native event {word!r}", octets)
                 if word == "query":
-                    self._drop(fields[2], Transport(fields[3]), close=False)
+                    self._drop(fields[2], _TRANSPORTS[fields[3]], close=False)
         self._after_turn()
         return len(events)
 
@@ -229,7 +231,7 @@ class NativeListener:
         peers = self._peers[transport]
         if len(peers) >= PEERS_MAX:
             peers.clear()
-        peer = peers[address] = Peer(address, Transport(transport))
+        peer = peers[address] = Peer(address, _TRANSPORTS[transport])
         return peer
 
     # Questions that the plane has asked.
@@ -278,7 +280,7 @@ class NativeListener:
         except Exception:
             # One client's defect must not rob the others of their answer.
             self._reporter.count_defect(_log, "answer_punted", octets)
-            self._drop(route, Transport(transport), close=False)
+            self._drop(route, _TRANSPORTS[transport], close=False)
 
     def _on_late(self, ticket: int, octets: bytes) -> None:
         attempt = self._tickets.get(ticket)

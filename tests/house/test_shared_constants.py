@@ -22,6 +22,7 @@ PACKAGE = NATIVE.parent / "resolver"
 
 DIFFERENT: dict[str, str] = {
     "CONTROL_OCTETS": "Python gives the kernel room for any message, the plane keeps one IPV6_PKTINFO",
+    "NEVER": "infinity, which Python spells as a call",
     "NOBODY": "one set of addresses, as a pattern and as a list; tests of lists hold both against each other",
     "PARTS": "two things: locks of the rate limiter, parts of an archive, names in a module",
     "PASS": "a whole verdict; the policy vectors hold both against each other",
@@ -36,6 +37,7 @@ SEVERAL: dict[str, str] = {
     "STATUSES": "of DNS over HTTPS, of the block page",
     "HEADER_OCTETS": "of a message, of an image, of a kernel's structure",
     "LINE_OCTETS_MAX": "of a list, of a YAML file",
+    "LOOK_AGAIN_S": "at who yields its place, at what an audit is to look at again",
     "NAME_OCTETS_MAX": "of a name, of a name in an exported zone, which needs room for the zone's own",
 }
 """Names that stand for several things in Python, each with what they are."""

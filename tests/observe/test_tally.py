@@ -179,5 +179,7 @@ def test_every_reason_of_a_drop_is_in_the_closed_set() -> None:
 
 def native_reasons() -> set[str]:
     """Those of the native plane's totals that are drops."""
-    source = (ROOT / "native" / "binding" / "src" / "counters.rs").read_text()
-    return {name for name in re.findall(r"^    ([a-z_]+),$", source, re.MULTILINE) if is_drop(name)}
+    folder = ROOT / "native" / "binding" / "src"
+    source = (folder / "counters.rs").read_text()
+    rare = {name for name in re.findall(r"^    ([a-z_]+),$", source, re.MULTILINE) if is_drop(name)}
+    return rare | set(re.findall(r'StreamDrop::\w+, "([a-z_]+)"', (folder / "stream_state.rs").read_text()))

@@ -440,8 +440,8 @@ class Plane:
         ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
         receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
         send_drops, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
-        connections were refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and `observe.tally`
-        have them).
+        connections were refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and
+        `observe.tally` have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use resolver_core::flow::{Peer, StreamRoute};
 
 /// Questions that may wait for one thread.
-const ASKS_MAX: usize = 4096;
+const ASKS_WAITING_MAX: usize = 4096;
 /// Octets of their queries.
 const ASK_OCTETS_MAX: usize = 4 << 20;
 
@@ -46,7 +46,7 @@ impl StreamAsks {
         let mut octets = self.octets.load(Ordering::Relaxed);
         let mut count = 0;
         for ask in asks.iter() {
-            if waiting.len() + count >= ASKS_MAX || octets >= ASK_OCTETS_MAX {
+            if waiting.len() + count >= ASKS_WAITING_MAX || octets >= ASK_OCTETS_MAX {
                 break;
             }
             octets += ask.octets.len();
@@ -97,11 +97,11 @@ mod tests {
     fn what_has_no_room_stays_with_who_brought_it() {
         let asks = StreamAsks::default();
         asks.set_open(true);
-        let mut waiting: Vec<_> = (0..ASKS_MAX + 3).map(|_| ask(40)).collect();
+        let mut waiting: Vec<_> = (0..ASKS_WAITING_MAX + 3).map(|_| ask(40)).collect();
         assert!(asks.put(&mut waiting));
         assert_eq!(waiting.len(), 3);
         assert!(!asks.put(&mut waiting));
-        assert_eq!(asks.take().len(), ASKS_MAX);
+        assert_eq!(asks.take().len(), ASKS_WAITING_MAX);
         let mut long: Vec<_> = (0..ASK_OCTETS_MAX / 65_535 + 2).map(|_| ask(65_535)).collect();
         assert!(asks.put(&mut long));
         assert_eq!(long.len(), 1, "the last one that is let in may exceed the bound");

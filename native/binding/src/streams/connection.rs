@@ -23,9 +23,9 @@ pub const OPEN_QUESTIONS_MAX: usize = 100;
 /// Octets of their queries.
 pub const OPEN_QUERY_OCTETS_MAX: usize = 65_536;
 /// Answers that a client has not read; beyond it none of its queries are taken.
-pub const UNSENT_OCTETS_MAX: usize = 65_536;
+pub const UNREAD_ANSWER_OCTETS_MAX: usize = 65_536;
 /// A client that has read down to so much reads again.
-const UNSENT_OCTETS_LOW: usize = 16_384;
+const UNREAD_ANSWER_OCTETS_LOW: usize = 16_384;
 /// Time for the whole handshake of a session.
 pub const HANDSHAKE_S_MAX: f64 = 5.0;
 
@@ -248,7 +248,7 @@ impl Connection {
             }
         }
         self.unsent.extend_from_slice(rest);
-        if self.unsent_octets() > UNSENT_OCTETS_MAX && !self.is_slow {
+        if self.unsent_octets() > UNREAD_ANSWER_OCTETS_MAX && !self.is_slow {
             // It reads more slowly than it asks: it waits, and `sweep` cuts it if it does not read at all.
             self.is_slow = true;
             self.place.set_slow_since(now);
@@ -270,7 +270,7 @@ impl Connection {
             self.unsent = Vec::new();
             self.unsent_from = 0;
         }
-        if self.is_slow && self.unsent_octets() <= UNSENT_OCTETS_LOW {
+        if self.is_slow && self.unsent_octets() <= UNREAD_ANSWER_OCTETS_LOW {
             self.is_slow = false;
             self.place.set_slow_since(NEVER);
             self.place.set_quiet_since(now);

@@ -22,7 +22,7 @@ use crate::tls::ALPN_DOT;
 /// Descriptors looked at per turn.
 const EVENTS_PER_TURN_MAX: usize = 256;
 /// Octets read from one connection in its turn.
-pub(super) const READ_OCTETS: usize = 16_384;
+pub(super) const STREAM_READ_OCTETS: usize = 16_384;
 /// How often connections are looked at that may be quiet; so one lives at most this much longer.
 pub(super) const SWEEP_EVERY_S: f64 = 1.0;
 
@@ -102,7 +102,7 @@ impl<'s> ThreadLoop<'s> {
             rest: Vec::new(),
             sealed: Vec::new(),
             plain: Vec::new(),
-            read: vec![0; READ_OCTETS].into_boxed_slice(),
+            read: vec![0; STREAM_READ_OCTETS].into_boxed_slice(),
             memo: Memo::new(streams.bounds.memo_octets, &mut entropy),
             now,
             began: now,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use resolver_core::flow::{client_key, Policy, Transport};
 
 use super::connection::{Swept, Unsealed};
-use super::state::{ThreadLoop, LISTEN, READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
+use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
@@ -28,7 +28,7 @@ use crate::sys::monotonic;
 use crate::tls_counts::TlsFailure;
 
 /// Time of a turn, after which those who are left stand in line.
-const TURN_S_MAX: f64 = 0.002;
+const ROUND_S_MAX: f64 = 0.002;
 /// Steps of handshakes in a turn; each is some 0.2 ms of work.
 const HANDSHAKES_PER_TURN_MAX: usize = 4;
 
@@ -148,7 +148,7 @@ impl ThreadLoop<'_> {
     }
 
     fn has_time(&self) -> bool {
-        self.now - self.began < TURN_S_MAX
+        self.now - self.began < ROUND_S_MAX
     }
 
     /// Something happened to a connection.
@@ -228,7 +228,7 @@ impl ThreadLoop<'_> {
             let is_well = match connection.session {
                 Some(_) => self.read_session(handle),
                 None => {
-                    let read = connection.read(batch.room(READ_OCTETS));
+                    let read = connection.read(batch.room(STREAM_READ_OCTETS));
                     batch.added(*read.as_ref().unwrap_or(&0));
                     read.is_ok()
                 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 use resolver_core::flow::{Incoming, Outcome, ReplySink, Transport};
-use resolver_core::wire::frames::{first_frame, length_in_front, Frame, LENGTH_OCTETS};
+use resolver_core::wire::frames::{first_frame, length_in_front, Frame, FRAME_HEAD_OCTETS};
 
 use crate::slab::Handle;
 
@@ -23,7 +23,7 @@ const ANSWER_OCTETS_MAX: usize = 65_536;
 const FULL_OCTETS: usize = 65_536;
 /// Octets that one connection may bring at most: a message that was nearly whole, and what a session gives out at
 /// once (what it had of a record, and one read).
-pub const CONNECTION_OCTETS_MAX: usize = 65_537 + 4 * 16_384;
+pub const BROUGHT_OCTETS_MAX: usize = 65_537 + 4 * 16_384;
 
 /// What one connection brings to a batch.
 pub struct Group {
@@ -71,7 +71,7 @@ impl Batch {
     /// Some 200 KB.
     pub fn new() -> Batch {
         Batch {
-            octets: vec![0; FULL_OCTETS + CONNECTION_OCTETS_MAX].into_boxed_slice(),
+            octets: vec![0; FULL_OCTETS + BROUGHT_OCTETS_MAX].into_boxed_slice(),
             filled: 0,
             groups: Vec::new(),
             messages: Vec::with_capacity(MESSAGES_MAX),
@@ -113,7 +113,7 @@ impl Batch {
         self.add(unread);
     }
 
-    /// More of the connection begun last; what is beyond CONNECTION_OCTETS_MAX is lost, which its callers see to.
+    /// More of the connection begun last; what is beyond BROUGHT_OCTETS_MAX is lost, which its callers see to.
     pub fn add(&mut self, octets: &[u8]) {
         debug_assert!(self.filled + octets.len() <= self.octets.len());
         let room = &mut self.octets[self.filled..];
@@ -145,7 +145,7 @@ impl Batch {
         while self.messages.len() < MESSAGES_MAX {
             match first_frame(&self.octets[at..self.filled]) {
                 Frame::Message(message) => {
-                    let start = at + LENGTH_OCTETS;
+                    let start = at + FRAME_HEAD_OCTETS;
                     at = start + message.len();
                     self.messages.push(Message { group: number, start, end: at });
                     group.messages += 1;
@@ -304,7 +304,7 @@ impl ReplySink for Answers<'_> {
             && group.open.get() < group.open_max
             && group.lent.get() < group.lent_max;
         if !may_go_on && group.left_from.get().is_none() {
-            group.left_from.set(Some(message.start - LENGTH_OCTETS));
+            group.left_from.set(Some(message.start - FRAME_HEAD_OCTETS));
         }
         !may_go_on
     }

@@ -16,7 +16,7 @@ pub enum Frame<'b> {
 }
 
 /// Octets of the length in front of a message.
-pub const LENGTH_OCTETS: usize = 2;
+pub const FRAME_HEAD_OCTETS: usize = 2;
 
 /// The front of what has come.
 #[inline]
@@ -31,7 +31,7 @@ pub fn first_frame(octets: &[u8]) -> Frame<'_> {
 }
 
 /// A message's length as it goes in front; None: it is too long for a stream.
-pub fn length_in_front(message: &[u8]) -> Option<[u8; LENGTH_OCTETS]> {
+pub fn length_in_front(message: &[u8]) -> Option<[u8; FRAME_HEAD_OCTETS]> {
     u16::try_from(message.len()).ok().map(u16::to_be_bytes)
 }
 
