@@ -8,6 +8,7 @@ the raw readings.  Parts:
   throughput  queries per second that a plain dnsperf gets from everyone
   waits    the most per second, and the waits at a fixed rate, of everyone
   threads  CPU per query of one thread and of two, on one core and on two
+  streams  CPU per query over TCP, TLS and HTTPS, of handshakes, and memory of idle connections
   starts   what 1,000,000 and 10,000,000 names add to our own starts
   reload   a reload under load, both engines
   register a reload of a register of --names records under load, both engines; only when named
@@ -35,7 +36,7 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.abuse import QUICK, Lengths, as_documents, measure_abuse
-from benchmarks.abuse_attacks import ATTACKS
+from benchmarks.abuse_catalogue import ATTACKS
 from benchmarks.block_page import measure_block_page
 from benchmarks.chart import draw
 from benchmarks.field import CONTESTANTS, DEFAULT, Commands, Field, running_field, version_of
@@ -57,10 +58,13 @@ from benchmarks.side_by_side import (
     measure_throughput,
 )
 from benchmarks.starts import measure_lists, measure_starts
+from benchmarks.stream_bars import stream_bar_lines
+from benchmarks.stream_loads import SHAPES
+from benchmarks.streams import measure_streams
 from benchmarks.workload import Workload
 from benchmarks.zones import measure_zones, zones_table
 
-PARTS = ("contest", "throughput", "waits", "threads", "starts", "reload")
+PARTS = ("contest", "throughput", "waits", "threads", "streams", "starts", "reload")
 PARTS_WITHOUT_A_PAGE = {
     "register",
     "zones",
@@ -117,6 +121,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--start-minutes", type=float, default=3.0, help="a peer that takes longer is skipped"
     )
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="of loads, for `streams`")
     parser.add_argument("--sinks", default=",".join(SINKS), help="of query records, for `records`")
     parser.add_argument("--rates", default=",".join(map(str, RATES)), help="per second, for `records`")
     parser.add_argument("--directory", type=Path, help="for lists and settings; kept when given")
@@ -136,6 +141,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
         ("variants", arguments.variants.split(","), tuple(VARIANTS)),
         ("attacks", arguments.attacks.split(","), tuple(ATTACKS)),
         ("sinks", arguments.sinks.split(","), SINKS),
+        ("shapes", arguments.shapes.split(","), SHAPES),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -143,6 +149,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     arguments.commands, arguments.contestants = commands, list(dict.fromkeys(wanted))
     arguments.loads, arguments.variants = arguments.loads.split(","), arguments.variants.split(",")
     arguments.sinks = arguments.sinks.split(",")
+    arguments.shapes = arguments.shapes.split(",")
     arguments.rates = [int(rate) for rate in arguments.rates.split(",")]
     # Only what is whole goes to the page that is shipped.
     is_whole = arguments.parts in ([], ["render"]) and not arguments.quick
@@ -187,6 +194,7 @@ def lengths(arguments: argparse.Namespace) -> dict[str, Length]:
         "records": length(4.0, 5, 2.0, 1),
         "block_page": length(10.0, 5, 3.0, 1),
         "gathering": length(3.0, 9, 1.0, 3),
+        "streams": length(3.0, 3, 1.0, 1),
         "starts": Length(0, arguments.repeats or (1 if quick else 3)),
         "reload": length(8.0, 5, 3.0, 2),
     }
@@ -217,6 +225,8 @@ def run_parts(directory: Path, arguments: argparse.Namespace) -> bool:
         with _field(directory / "threads", arguments, THREADS_FIELD) as running:
             readings = measure_cpu(running, arguments.loads, {"threads": length["threads"]})
             _save_field(arguments, "threads", running, readings)
+    if "streams" in parts:
+        _streams(directory / "streams", arguments, length["streams"])
     if "starts" in parts:
         _starts(directory, arguments, length["starts"])
     if "reload" in parts:
@@ -329,6 +339,21 @@ def _save_field(
         "readings": readings,
     }
     results.save(arguments.out, part, document)
+
+
+def _streams(directory: Path, arguments: argparse.Namespace, length: Length) -> None:
+    document = measure_streams(
+        directory,
+        [name for name in arguments.contestants if name != "echo"],
+        arguments.names,
+        length,
+        commands=arguments.commands,
+        start_s_max=arguments.start_minutes * 60,
+        shapes=arguments.shapes,
+    )
+    results.save(arguments.out, "streams", document)
+    for line in stream_bar_lines(Figures(results.load(arguments.out))):
+        print(f"{line.what}: {line.measured or 'not measured'} (bar {line.limit}): {line.verdict()}")
 
 
 def _starts(directory: Path, arguments: argparse.Namespace, length: Length) -> None:

@@ -32,10 +32,11 @@ import dns.message
 import dns.query
 import dns.rcode
 
-from benchmarks.abuse_attacks import ATTACKS, TYPE_A, Attack, fresh_names, query
+from benchmarks.abuse_attacks import TYPE_A, Attack, fresh_names, query
+from benchmarks.abuse_catalogue import ATTACKS, ENCRYPTED
 from benchmarks.measure import LOAD_CORE, SERVER_CORE, Waits, compile_c, measure_waits, pinned
+from tests.loopback.encrypted import EncryptedServer
 from tests.loopback.process import Program, free_port, process_tree
-from tests.loopback.server import Server
 
 ROOT = Path(__file__).parent.parent
 HOT = 200
@@ -51,6 +52,11 @@ PEAK_MB_MAX = 128.0
 LOST_SHARE_MAX = 0.10
 LOST_MIN = 3
 """Others may lose so much while an attack lasts; less than so many may be the machine's doing."""
+P99_RATIO_MAX = 1.5
+P99_SLACK_US = 250.0
+"""What one more program on the load generator's core may add to any wait."""
+WAITS_JUDGED_S = 2.0
+"""In shorter rounds a p99 is one or two waits."""
 CACHE_MB = 16
 TCP_IDLE_S = 2.0
 """Shorter than usual, so that what an attack left is over sooner."""
@@ -218,7 +224,7 @@ class Rig:
             directory,
             name="upstream",
         )
-        self.server = Server(
+        self.server = EncryptedServer(
             directory / "server",
             upstream_ports=(upstream,),
             blocklist=BLOCKLIST,
@@ -262,7 +268,7 @@ class Rig:
 
     def run(self, name: str, attack: Attack, engine: str) -> Reading:
         """All rounds of one attack."""
-        rest_mb = self.memory_mb()
+        rest_mb, counted_before = self.memory_mb(), self._counted(attack)
         self._round(name, rest_mb + STANDING_MB_MAX)
         before_mb, before = self.memory_mb(), self._probe(self._lengths.probe_s)
         rounds = [self._round(name, before_mb) for _ in range(self._lengths.rounds)]
@@ -276,14 +282,23 @@ class Rig:
         failures = list(failures_of(rest_mb, before_mb, rounds, after))
         failures += losses_of_others(rounds)
         failures += excesses(attack, rounds)
+        if name in ENCRYPTED and self._lengths.attack_s >= WAITS_JUDGED_S:
+            failures += slower_hits(before, rounds, after)
+        if attack.counted and self._counted(attack) <= counted_before:
+            failures.append(f"none of {', '.join(attack.counted)} has counted it")
         failures += self._failures_afterwards(attack)
         return Reading(engine, name, rest_mb, before_mb, before, rounds, after, failures)
+
+    def _counted(self, attack: Attack) -> float:
+        """What the metrics that should count this attack say together."""
+        return sum(self.server.metric(name) for name in attack.counted)
 
     def _round(self, name: str, base_mb: float) -> Round:
         """Attack, watch, and wait until what it left is over."""
         lengths, server = self._lengths, self.server
-        command = [*pinned(LOAD_CORE), sys.executable, "-m", "benchmarks.abuse_attacks", name]
-        command += [str(server.port), str(server.http_port), str(lengths.attack_s)]
+        command = [*pinned(LOAD_CORE), sys.executable, "-m", "benchmarks.abuse_catalogue", name]
+        ports = (server.port, server.http_port, server.ports["tls"], server.ports["https"])
+        command += [*map(str, ports), str(lengths.attack_s)]
         peaks = [self.memory_mb()]
         attacker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
@@ -378,6 +393,17 @@ def losses_of_others(rounds: Sequence[Round]) -> Iterator[str]:
         worst = max(asked, key=Asked.share)
         if worst.lost >= LOST_MIN and worst.share() > LOST_SHARE_MAX:
             yield f"others lose {worst.lost} of {worst.count} {what} meanwhile"
+
+
+def slower_hits(before: Waits, rounds: Sequence[Round], after: Waits) -> Iterator[str]:
+    """An attack on streams that moves the p99 of hits over UDP by more than half, in its mildest round.
+
+    Alone they wait so short that a change of threads on the shared core would be half as long again.
+    """
+    alone_us = max(before.p99_us, after.p99_us)
+    beside_us = min(one.during.p99_us for one in rounds)
+    if beside_us > max(alone_us * P99_RATIO_MAX, alone_us + P99_SLACK_US):
+        yield f"p99 of hits is {beside_us / 1e3:.2f} ms meanwhile, {alone_us / 1e3:.2f} ms alone"
 
 
 def excesses(attack: Attack, rounds: Sequence[Round]) -> Iterator[str]:

@@ -3,21 +3,17 @@
 Knows: the server's ports, names whose answers the upstream of the abuse runs makes as wished.
 Does not know: the server, what is measured.
 
-    python -m benchmarks.abuse_attacks NAME PORT HTTP_PORT SECONDS
-
-Prints one line of JSON: what it sent, and what it saw.  Clients are on 127.0.1.0 and above; 127.0.0.1 is
+`abuse_catalogue` runs them.  Clients are on 127.0.1.0 and above; 127.0.0.1 is
 everybody else.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import random
 import select
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +47,9 @@ class Target:
     http_port: int
     until: float
     """Monotonic seconds."""
+    tls_port: int = 0
+    https_port: int = 0
+    """0: nobody listens there."""
 
 
 Seen = dict[str, int]
@@ -357,6 +356,8 @@ class Attack:
     """Names under this one must be answered when it is over, the first label being fresh."""
     most: Mapping[str, int] = field(default_factory=dict)
     """What the attacker may see at most, by the words of its report."""
+    counted: tuple[str, ...] = ()
+    """Metrics of which one must grow, over all reasons: what is refused is counted."""
 
 
 ATTACKS = {
@@ -406,13 +407,3 @@ ATTACKS = {
     "http-unread": Attack("30 HTTP clients read no page", crowd(HttpUnread, 30, CROWD, http=True)),
     "http-huge": Attack("30 HTTP clients send headers of 1 MB", crowd(HttpHuge, 30, CROWD, http=True)),
 }
-
-
-def main(name: str, port: int, http_port: int, seconds: float) -> None:
-    """Run one attack; a server that has closed everything is no error."""
-    target = Target(port, http_port, time.monotonic() + seconds)
-    print(json.dumps(ATTACKS[name].run(target)), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

@@ -25,7 +25,7 @@ class Connection:
     receive_buffer_octets = 0
     """0: the usual one."""
     reads = True
-    """Whether it takes what the server sends."""
+    """Whether it takes what the server sends; it may stop to."""
 
     def __init__(self, source: str, port: int, number: int) -> None:
         self.number = number
@@ -111,6 +111,8 @@ def run_crowd(
                 is_there = not events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP)
                 if is_there and events & select.EPOLLIN:
                     is_there = found.hear()
+                    if is_there and not found.reads:
+                        epoll.modify(descriptor, select.EPOLLRDHUP)
             except BlockingIOError:
                 continue
             except OSError:

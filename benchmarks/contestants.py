@@ -24,6 +24,11 @@ T = TypeVar("T")
 NATIVE_PACKAGE = "resolver_native"
 CACHE_MB = 256
 """Of this resolver; its peers are given as much or more."""
+STREAM_IDLE_S = 60
+"""Longer than any reading, so that nobody closes a connection that a reading counts on."""
+STREAM_CONNECTIONS = 4_000
+"""More than any reading opens at a time."""
+UNLIMITED = 1_000_000
 CACHE_ENTRIES = 400_000
 """Of peers that count entries."""
 
@@ -33,6 +38,19 @@ exchanges:
   blocked: {name: Blocked, domains: [blocked.example]}
 """
 """A policy without the long list."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Where a contestant serves DNS over TLS and HTTPS, on 127.0.0.1, and with what certificate."""
+
+    tls_port: int
+    https_port: int
+    certificate: Path
+    key: Path
+    """PEM files, of 127.0.0.1 and localhost."""
+    upstream_tls_port: int = 0
+    """0: its upstream is asked over UDP; else over TLS on this port, with the same certificate."""
 
 
 @dataclass
@@ -49,6 +67,8 @@ class Setting:
     """Words that run the program, where it is not the one on PATH."""
     version: tuple[int, ...] = ()
     """What the program says of itself; empty where it says nothing."""
+    streams: Streams | None = None
+    """None: plain DNS only."""
 
     def pin(self) -> tuple[str, ...]:
         """Command prefix that keeps it on its cores."""
@@ -145,6 +165,25 @@ START_S_MAX = 600.0
 """A register of a million records takes a Python that shares its core a minute or more."""
 
 
+def stream_settings(streams: Streams) -> dict[str, Any]:
+    """Our settings that serve DNS over TLS and HTTPS, or ask over TLS."""
+    changes: dict[str, Any] = {
+        "listen": {"tls": [f"127.0.0.1:{streams.tls_port}"], "https": [f"127.0.0.1:{streams.https_port}"]},
+        "tls": {"certificate": str(streams.certificate), "key": str(streams.key)},
+        "limits": {
+            "tcp_idle_s": STREAM_IDLE_S,
+            "tcp_connections_max": STREAM_CONNECTIONS,
+            # Peers have no such limits.
+            "tls_handshakes_per_s_max": UNLIMITED,
+            "tls_handshakes_per_s_per_client_max": UNLIMITED,
+        },
+    }
+    if streams.upstream_tls_port:
+        server = f"tls://127.0.0.1:{streams.upstream_tls_port}#localhost"
+        changes["upstreams"] = {"servers": [server], "tls_ca": str(streams.certificate)}
+    return changes
+
+
 def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | None = None) -> Server:
     """This resolver with this engine, pinned, with caches as large as its peers'.
 
@@ -155,6 +194,8 @@ def our_server(setting: Setting, blocklist: str, engine: str, modules: Path | No
     changes["audit"] = {"every_h": 0}
     if engine == "native":
         changes["threads"] = len(setting.cores)
+    if setting.streams:
+        changes |= stream_settings(setting.streams)
     return Server(
         setting.directory,
         upstream_ports=(setting.upstream_port,),

@@ -36,6 +36,11 @@ def _matching(readings: Sequence[dict[str, Any]], wanted: dict[str, Any]) -> lis
     return [one for one in readings if all(one.get(key) == value for key, value in wanted.items())]
 
 
+def _shape(one: dict[str, Any]) -> str:
+    """Of a reading of streams: over what, and how it was asked."""
+    return f"{one.get('transport', '')} {one.get('shape', '')}".strip()
+
+
 @dataclass(frozen=True)
 class Figures:
     """All parts of one run, asked for figures."""
@@ -166,12 +171,12 @@ class Figures:
     def odd(self) -> list[str]:
         """Readings that are doubtful, as sentences."""
         told: dict[tuple[str, str, str], int] = {}
-        for part in ("contest", "throughput", "threads", "waits"):
+        for part in ("contest", "throughput", "threads", "waits", "streams"):
             for one in self.readings(part):
                 for what in one["odd"]:
                     # The same oddity of several repeats is told once.
                     kind = "lost" if what.endswith("lost") else what
-                    how = one.get("variant") or one.get("kind", "")
+                    how = one.get("variant") or one.get("kind") or _shape(one)
                     key = (one["contestant"], f"{how} {one['load']}", kind)
                     told[key] = told.get(key, 0) + 1
         return [

@@ -16,6 +16,7 @@ from benchmarks.contestants import (
     CACHE_MB,
     Contestant,
     Setting,
+    Streams,
     free_port_everywhere,
     hosts,
     write_lines,
@@ -30,6 +31,17 @@ ADGUARD_SCHEMA_VERSION = 28
 
 def _addresses(port: int) -> list[str]:
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts()]
+
+
+def _blocky_ports(streams: Streams | None) -> dict[str, str]:
+    """Its HTTPS listener serves /dns-query, over HTTP/2 as well."""
+    if streams is None:
+        return {}
+    return {"tls": f"127.0.0.1:{streams.tls_port}", "https": f"127.0.0.1:{streams.https_port}"}
+
+
+def _blocky_pair(streams: Streams | None) -> dict[str, str]:
+    return {"certFile": str(streams.certificate), "keyFile": str(streams.key)} if streams else {}
 
 
 def _blocky(setting: Setting) -> Program:
@@ -53,9 +65,10 @@ def _blocky(setting: Setting) -> Program:
                     "loading": {"strategy": "blocking", "maxErrorsPerSource": -1},
                 },
                 "caching": {"maxItemsCount": CACHE_ENTRIES, "prefetching": False},
-                "ports": {"dns": ",".join(_addresses(setting.port))},
+                "ports": {"dns": ",".join(_addresses(setting.port)), **_blocky_ports(setting.streams)},
                 "queryLog": {"type": "none"},
                 "log": {"level": "warn"},
+                **_blocky_pair(setting.streams),
             },
             indent=1,
         )
@@ -98,6 +111,20 @@ def _adguard_settings(setting: Setting, list_path: Path) -> dict[str, object]:
         },
         "dhcp": {"enabled": False},
         "log": {"file": "", "verbose": False},
+        **({"tls": _adguard_tls(setting.streams)} if setting.streams else {}),
+    }
+
+
+def _adguard_tls(streams: Streams) -> dict[str, object]:
+    return {
+        "enabled": True,
+        "server_name": "localhost",
+        "force_https": False,
+        "port_https": streams.https_port,
+        "port_dns_over_tls": streams.tls_port,
+        "port_dns_over_quic": 0,
+        "certificate_path": str(streams.certificate),
+        "private_key_path": str(streams.key),
     }
 
 
@@ -148,7 +175,23 @@ def _coredns(setting: Setting) -> Program:
     names = write_lines(directory / "hosts.txt", "", _hosts_lines(setting.workload.blocked))
     path = directory / "Corefile"
     path.write_text(
-        f".:{setting.port} {{\n    bind {' '.join(hosts())}\n"
+        "".join(_coredns_block(setting, names, *listener) for listener in _coredns_listeners(setting))
+    )
+    return run_peer(setting, "coredns", "-conf", path, name="coredns")
+
+
+def _coredns_listeners(setting: Setting) -> list[tuple[str, str]]:
+    """Each address with what more its block says; every block has a cache of its own."""
+    listeners = [(f".:{setting.port}", f"    bind {' '.join(hosts())}\n")]
+    if streams := setting.streams:
+        pair = f"    bind 127.0.0.1\n    tls {streams.certificate} {streams.key}\n"
+        listeners += [(f"tls://.:{streams.tls_port}", pair), (f"https://.:{streams.https_port}", pair)]
+    return listeners
+
+
+def _coredns_block(setting: Setting, names: Path, address: str, more: str) -> str:
+    return (
+        f"{address} {{\n{more}"
         f"    hosts {names} {{\n        ttl 300\n        no_reverse\n        reload 0s\n"
         "        fallthrough\n    }\n"
         # The usual cache keeps an answer for an hour at most, a negative one for half.
@@ -156,7 +199,6 @@ def _coredns(setting: Setting) -> Program:
         f"        denial {CACHE_ENTRIES} {TTL_S}\n    }}\n"
         f"    forward . 127.0.0.1:{setting.upstream_port} {{\n        max_fails 0\n    }}\n}}\n"
     )
-    return run_peer(setting, "coredns", "-conf", path, name="coredns")
 
 
 ELSEWHERE = {

@@ -14,6 +14,7 @@ from benchmarks.figures import ECHO_CALM_MS, LOADS, NOT_PEERS, Figures
 from benchmarks.markdown import label_of, number, table, with_versions
 from benchmarks.measure import STOLEN_SHARE_MAX, TRIES_MAX
 from benchmarks.side_by_side import QUERIES_PER_S
+from benchmarks.stream_page import stream_section
 from benchmarks.summary import summary
 
 CHART = "benchmarks.svg"
@@ -52,6 +53,7 @@ def page(figures: Figures, contestants: Mapping[str, Contestant]) -> str:
         _variants(figures, called),
         _most(figures, called),
         _waits(figures, called),
+        stream_section(figures, called),
         _lists(figures, called),
         _reloads(figures, called),
         _field(figures, called),
@@ -319,6 +321,7 @@ def _repeat() -> str:
     .venv/bin/python -m benchmarks contest --peer coredns=PATH --peer blocky=PATH --peer adguardhome=PATH
     .venv/bin/python -m benchmarks.packages trixie     # Debian 13's peers, into a folder of that name
     .venv/bin/python -m benchmarks --packages trixie   # all of it, with them beside the installed ones
+    .venv/bin/python -m benchmarks streams             # DNS over TCP, TLS and HTTPS, and its bar
     .venv/bin/python -m benchmarks gathering           # the pause of decision 0006: with it and without
     .venv/bin/python -m benchmarks render              # docs/benchmarks.md again, from benchmarks/out
 

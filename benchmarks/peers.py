@@ -13,8 +13,10 @@ from pathlib import Path
 from benchmarks.contestants import (
     CACHE_ENTRIES,
     CACHE_MB,
+    STREAM_IDLE_S,
     Contestant,
     Setting,
+    Streams,
     has_ipv6,
     hosts,
     write_lines,
@@ -52,9 +54,29 @@ def _unbound(setting: Setting) -> Program:
     more = f"  interface: ::1@{setting.port}\n" if has_ipv6() else ""
     if setting.version >= (1, 20):
         more += "  wait-limit: 0\n"
+    if setting.streams:
+        head, more = _unbound_over_tls(setting, head), more + _unbound_streams(setting.streams)
     zones = (f'local-zone: "{name}." always_nxdomain\n' for name in setting.workload.blocked)
     path = write_lines(setting.directory / "unbound.conf", head + UNBOUND_MORE + more, zones)
     return run_peer(setting, "unbound", "-c", path, name="unbound")
+
+
+def _unbound_streams(streams: Streams) -> str:
+    return (
+        f"  interface: 127.0.0.1@{streams.tls_port}\n  interface: 127.0.0.1@{streams.https_port}\n"
+        f"  tls-port: {streams.tls_port}\n  https-port: {streams.https_port}\n  http-endpoint: /dns-query\n"
+        f'  tls-service-key: "{streams.key}"\n  tls-service-pem: "{streams.certificate}"\n'
+        f'  tls-cert-bundle: "{streams.certificate}"\n'
+        f"  incoming-num-tcp: 4000\n  tcp-idle-timeout: {STREAM_IDLE_S * 1000}\n"
+    )
+
+
+def _unbound_over_tls(setting: Setting, head: str) -> str:
+    """The same settings with an upstream that is asked over TLS."""
+    if not (port := setting.streams.upstream_tls_port if setting.streams else 0):
+        return head
+    over_udp, over_tls = f"127.0.0.1@{setting.upstream_port}", f"127.0.0.1@{port}#localhost"
+    return head.replace(f"forward-addr: {over_udp}", f"forward-addr: {over_tls}\n  forward-tls-upstream: yes")
 
 
 def _policy_zone(setting: Setting) -> Path:
@@ -131,8 +153,9 @@ def _dnsdist(setting: Setting) -> Program:
     """Lua settings, which all versions from 1.7 to 2.1 read."""
     path = setting.directory / "dnsdist.conf"
     ipv6 = f'addLocal("[::1]:{setting.port}")\n' if has_ipv6() else ""
+    streams = _dnsdist_streams(setting.streams) if setting.streams else ""
     path.write_text(
-        f'setLocal("127.0.0.1:{setting.port}")\n{ipv6}setACL({{"127.0.0.0/8", "::1/128"}})\n'
+        f'setLocal("127.0.0.1:{setting.port}")\n{ipv6}{streams}setACL({{"127.0.0.0/8", "::1/128"}})\n'
         f'newServer({{address="127.0.0.1:{setting.upstream_port}", sockets=8}})\n'
         f'getPool(""):setCache(newPacketCache({CACHE_ENTRIES}, {{maxTTL=86400}}))\n'
         "local s = newSuffixMatchNode()\n"
@@ -140,6 +163,17 @@ def _dnsdist(setting: Setting) -> Program:
         'addAction(SuffixMatchNodeRule(s), RCodeAction(DNSRCode.NXDOMAIN))\nsetSecurityPollSuffix("")\n'
     )
     return run_peer(setting, "dnsdist", "-C", path, "--supervised", name="dnsdist")
+
+
+def _dnsdist_streams(streams: Streams) -> str:
+    """One thread for streams, no limit for a client, and connections that stay."""
+    files = f'"{streams.certificate}", "{streams.key}"'
+    return (
+        f'addTLSLocal("127.0.0.1:{streams.tls_port}", {files})\n'
+        f'addDOHLocal("127.0.0.1:{streams.https_port}", {files}, "/dns-query")\n'
+        f"setMaxTCPClientThreads(1)\nsetTCPRecvTimeout({STREAM_IDLE_S})\n"
+        "setMaxTCPQueriesPerConnection(0)\nsetMaxTCPConnectionsPerClient(0)\n"
+    )
 
 
 def _dnsmasq(setting: Setting) -> Program:
@@ -158,6 +192,8 @@ def _knot(setting: Setting) -> Program:
     """The Lua settings of version 5; version 6 is another program, set up in YAML."""
     path, directory = setting.directory / "kresd.conf", setting.directory
     listen = "".join(f"net.listen('{host}', {setting.port}, {{kind='dns'}})\n" for host in hosts())
+    if setting.streams:
+        listen += _knot_streams(setting.streams)
     path.write_text(
         f"{listen}modules = {{ 'policy', 'hints' }}\n"
         f"trust_anchors.remove('.')\ncache.open(512*MB, 'lmdb://{directory}/cache')\n"
@@ -165,6 +201,14 @@ def _knot(setting: Setting) -> Program:
         f"policy.add(policy.all(policy.FORWARD({{'127.0.0.1@{setting.upstream_port}'}})))\n"
     )
     return run_peer(setting, "kresd", "-n", "-c", path, directory, name="kresd")
+
+
+def _knot_streams(streams: Streams) -> str:
+    return (
+        f"net.listen('127.0.0.1', {streams.tls_port}, {{kind='tls'}})\n"
+        f"net.listen('127.0.0.1', {streams.https_port}, {{kind='doh2'}})\n"
+        f"net.tls('{streams.certificate}', '{streams.key}')\nnet.tcp_in_idle({STREAM_IDLE_S * 1000})\n"
+    )
 
 
 DEBIAN = {

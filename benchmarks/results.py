@@ -20,7 +20,7 @@ from benchmarks.measure import CORES
 
 OUT = Path(__file__).parent / "out"
 ROOT = Path(__file__).parent.parent
-PARTS = ("contest", "throughput", "threads", "waits", "starts", "lists", "reload")
+PARTS = ("contest", "throughput", "threads", "waits", "streams", "starts", "lists", "reload")
 """Files that make up a page; each is replaced whole by the next run of its part."""
 
 Document = dict[str, Any]

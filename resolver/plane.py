@@ -112,8 +112,13 @@ class NativeCacheCore(Protocol):
 class NativeGates(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
-        """One of the words above, and with RESPOND the whole message; `transport` by its number."""
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
+        """One of the words above, and with RESPOND the whole message; `transport` by its number.
+
+        `name`: the one that the client gave itself.
+        """
 
 
 class Records(Protocol):
@@ -160,6 +165,9 @@ class Core(NativeGates, Protocol):
 
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         """Leave the NOTIFY of these packed addresses to Python from now on."""
+
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """Tell clients of these encrypted listeners from now on; see `LocalNames.designate`."""
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None: ...
 

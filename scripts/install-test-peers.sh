@@ -20,6 +20,11 @@ want named bind9
 want pdns_recursor pdns-recursor
 want kresd knot-resolver
 want dnsdist dnsdist
+# Streams: a load over HTTP/2, clients and a proxy of DNS over TLS, and what looks for faults in TLS.
+want h2load nghttp2-client
+want stubby stubby
+want getdns_query getdns-utils
+want testssl testssl.sh
 # Reports are printed and their signatures checked by others' programs.
 want chromium chromium
 want pdftotext poppler-utils
@@ -43,6 +48,22 @@ if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
     else
         echo "no npm here, so no axe-core: its tests will be skipped"
     fi
+fi
+
+# systemd-resolved is unpacked and not installed: installed, it would take this machine's /etc/resolv.conf.
+resolved="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/systemd-resolved"
+if [ ! -e "$resolved/lib/systemd/systemd-resolved" ] && command -v apt-get >/dev/null 2>&1; then
+    mkdir -p "$resolved" && (
+        cd "$resolved" && apt-get download -qq systemd-resolved 2>/dev/null && dpkg-deb --extract ./*.deb . && rm ./*.deb
+    ) || echo "could not unpack systemd-resolved: its tests will be skipped"
+fi
+
+# h2spec is a Go program without a package.
+h2spec="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/bin"
+if [ ! -x "$h2spec/h2spec" ] && ! command -v h2spec >/dev/null 2>&1; then
+    { command -v go >/dev/null 2>&1 &&
+        GOBIN="$h2spec" go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible >/dev/null 2>&1; } ||
+        echo "could not install h2spec: its tests will be skipped"
 fi
 
 [ -z "$missing" ] && exit 0

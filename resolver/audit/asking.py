@@ -1,7 +1,7 @@
-"""Asks one listener over UDP or TCP: the sockets of a campaign.
+"""Asks one listener over UDP, TCP, TLS or HTTPS: the sockets of a campaign.
 
 Knows: datagrams, streams and their frames.  Does not know: what is asked, what is a right answer, when to
-ask again.
+ask again; HTTP/2 (`http2` does).
 Another transport is another `Lane`: what sends octets and tells the campaign what came, or that nothing can.
 Socket errors are outcomes, never exceptions.
 """
@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from resolver.audit.campaign import Campaign, Outcome, Send
+from resolver.audit.http2 import Posts
 from resolver.audit.results import Kind
 from resolver.audit.targets import Target, Transport
 
@@ -192,11 +194,10 @@ class _Stream:
         self.ids[send.id] = send.deadline
         self.until = max(self.until, send.deadline)
         self.sent += 1
-        frame = len(send.octets).to_bytes(2, "big") + send.octets
         if self._writer is None:
-            self._waiting.append(frame)
+            self._waiting.append(send.octets)
         elif not self._writer.is_closing():  # Else its end is about to be told.
-            self._writer.write(frame)
+            self._writer.write(self._enclosed(send.octets))
 
     @property
     def was_open(self) -> bool:
@@ -211,13 +212,9 @@ class _Stream:
         try:
             async with asyncio.timeout(CONNECT_S):
                 reader, self._writer = await self._lane.connect()
-            for frame in self._waiting:
-                self._writer.write(frame)
-            while True:
-                length = int.from_bytes(await reader.readexactly(2), "big")
-                octets = await reader.readexactly(length)
-                self._lane.heard(octets, self._lonely_id)
-                self.ids.pop(int.from_bytes(octets[:2], "big"), None)
+            for octets in self._waiting:
+                self._writer.write(self._enclosed(octets))
+            await self._hear(reader)
         except (OSError, EOFError, TimeoutError):
             pass
         finally:
@@ -226,6 +223,51 @@ class _Stream:
                 self._writer.close()
             self._lane.ended(self)
 
+    def _enclosed(self, octets: bytes) -> bytes:
+        """A query as the connection carries it (RFC 1035 §4.2.2)."""
+        return len(octets).to_bytes(2, "big") + octets
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        """Tell what comes, until the end: EOFError or OSError."""
+        while True:
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            self._tell(await reader.readexactly(length))
+
+    def _tell(self, octets: bytes) -> None:
+        self._lane.heard(octets, self._lonely_id)
+        self.ids.pop(int.from_bytes(octets[:2], "big"), None)
+
+
+class _HttpsStream(_Stream):
+    """One HTTP/2 connection (RFC 8484)."""
+
+    def __init__(self, lane: _TcpLane, lonely_id: int | None) -> None:
+        target = lane.target
+        self._posts = Posts(target.place if not target.server_name else target.server_name, target.path)
+        super().__init__(lane, lonely_id)
+
+    def send(self, send: Send) -> None:
+        try:
+            super().send(send)
+        except EOFError:
+            # The server has said that it takes no more: what waits is told at the end, which comes now.
+            if self._writer is not None:
+                self._writer.close()
+
+    def _enclosed(self, octets: bytes) -> bytes:
+        return self._posts.post(octets)
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        while octets := await reader.read(FRAME_OCTETS_MAX):
+            answers, lost = self._posts.receive(octets)
+            for answer in answers:
+                self._tell(answer)
+            for query_id in lost:
+                if self.ids.pop(query_id, None) is not None:
+                    self._lane.failed(query_id)
+            if self._writer is not None and (control := self._posts.control()):
+                self._writer.write(control)
+
 
 class _TcpLane:
     """A few connections with several questions each, and one for each question that must be alone."""
@@ -233,16 +275,30 @@ class _TcpLane:
     def __init__(
         self, target: Target, ears: Ears, wake: asyncio.Event, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._target = target
+        self.target = target
         self._ears = ears
         self._wake = wake
         self._loop = loop
         self._shared: list[_Stream] = []
         self._lonely: dict[int, _Stream] = {}
 
+    _stream: type[_Stream] = _Stream
+    _context: ssl.SSLContext | None = None
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection.  Raises OSError."""
-        return await asyncio.open_connection(self._target.address, self._target.port)
+        """A connection.  Raises OSError, of which an error of TLS is one."""
+        host, port = self.target.address, self.target.port
+        if self._context is None:
+            return await asyncio.open_connection(host, port)
+        # The name that is checked; without one some word must stand there, which is not sent where it is an
+        # address.
+        name = self.target.server_name or host
+        return await asyncio.open_connection(host, port, ssl=self._context, server_hostname=name)
+
+    def failed(self, query_id: int) -> None:
+        """The listener has let go of one question, and of nothing else on the connection."""
+        self._ears.on_failure(query_id, Kind.CLOSED, self._loop.time())
+        self._wake.set()
 
     def heard(self, octets: bytes, lonely_id: int | None) -> None:
         self._ears.on_message(octets, self._loop.time(), lonely_id)
@@ -261,7 +317,7 @@ class _TcpLane:
     def send(self, send: Send) -> None:
         if send.is_lonely:
             self._close_lonely(send.id)
-            stream = self._lonely[send.id] = _Stream(self, send.id)
+            stream = self._lonely[send.id] = self._stream(self, send.id)
         else:
             stream = self._roomiest()
         stream.send(send)
@@ -271,7 +327,7 @@ class _TcpLane:
         usable = [one for one in self._shared if one.sent < STREAM_TOTAL_MAX and not one.is_over]
         best = min(usable, key=lambda one: len(one.ids), default=None)
         if best is None or (len(best.ids) >= STREAM_QUESTIONS_MAX and len(usable) < STREAMS):
-            best = _Stream(self, None)
+            best = self._stream(self, None)
             self._shared.append(best)
         return best
 
@@ -299,7 +355,40 @@ class _TcpLane:
         self._lonely.clear()
 
 
+class _TlsLane(_TcpLane):
+    """The same over TLS (RFC 7858)."""
+
+    def __init__(
+        self, target: Target, ears: Ears, wake: asyncio.Event, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(target, ears, wake, loop)
+        self._context = _context_for(target, "dot")
+
+
+class _HttpsLane(_TcpLane):
+    """Each question a POST of its own, over HTTP/2 (RFC 8484)."""
+
+    _stream = _HttpsStream
+
+    def __init__(
+        self, target: Target, ears: Ears, wake: asyncio.Event, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(target, ears, wake, loop)
+        self._context = _context_for(target, "h2")
+
+
+def _context_for(target: Target, protocol: str) -> ssl.SSLContext:
+    """The certificate must be the server's where its name is known; else it is taken as it is."""
+    context = ssl.create_default_context()
+    if not target.server_name:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context
+
+
 _LANES: dict[Transport, Callable[[Target, Ears, asyncio.Event, asyncio.AbstractEventLoop], Lane]] = {
     Transport.UDP: _UdpLane,
     Transport.TCP: _TcpLane,
+    Transport.TLS: _TlsLane,
+    Transport.HTTPS: _HttpsLane,
 }

@@ -22,6 +22,7 @@ from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, Opti
 from resolver.cli.order_app import order_commands
 from resolver.cli.report_app import reporting
 from resolver.cli.suggestions_app import suggestion_commands
+from resolver.cli.upstreams_app import upstream_commands
 
 app = typer.Typer(
     name="exchange-resolver",
@@ -37,6 +38,7 @@ app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
 app.add_typer(order_commands, name="order")
 app.add_typer(suggestion_commands, name="suggestions")
+app.add_typer(upstream_commands, name="upstreams")
 
 
 class SchemaKind(StrEnum):

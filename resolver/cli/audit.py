@@ -151,7 +151,11 @@ def _secret(settings: Settings) -> bytes | None:
 
 def _servers(choices: Choices, settings: Settings) -> list[ServerToAsk]:
     if not choices.servers:
-        own = own_server([(one.address, one.port) for one in settings.listen.dns if one.port])
+        listening: dict[str, list[tuple[str, int]]] = {}
+        for key, _, one in settings.listen.served():
+            if one.port:
+                listening.setdefault(key, []).append((one.address, one.port))
+        own = own_server(listening)
         if not own.targets:
             message = "no address of 'listen: dns' has a port that could be asked; use --server ADDRESS"
             raise BadInput([Problem("settings", 0, message)])

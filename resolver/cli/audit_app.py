@@ -24,7 +24,10 @@ def audit(
         typer.Option(
             "--server",
             metavar="ADDRESS",
-            help="Other resolvers to compare, as 192.0.2.1 or 192.0.2.1:53; default: this server.",
+            help=(
+                "Other resolvers to compare, as 192.0.2.1, 192.0.2.1:53, tls://192.0.2.1#dns.example or "
+                "https://dns.example/dns-query; default: this server."
+            ),
         ),
     ] = None,
     order: Annotated[str, typer.Option("--order", metavar="ID", help="Only what cites this order.")] = "",

@@ -14,6 +14,7 @@ from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
 from resolver.cli.certificates import certificate_problems
+from resolver.cli.designation_remarks import designation_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
     EXIT_FINE,
@@ -66,6 +67,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 problems += trouble.values()
                 problems += certificate_problems(path, settings)
                 problems += _too_few_ports(path, settings)
+                problems += designation_problems(path, settings)
                 state_dir = settings.state_dir
     else:
         state_dir = default_state_dir()

@@ -19,11 +19,12 @@ from resolver.explain.explanation import Explanation, Recorded
 from resolver.explain.near_rules import NearRule
 from resolver.explain.reading import ShownReply, show_extended_error
 from resolver.explain.trace import RuleResult, TracedRule, form_text, form_words
+from resolver.local.special_names import RELAY_ZONES
 from resolver.observe.log import escape
 from resolver.policy.answer import redirect_target
 from resolver.policy.verdict import PolicyAction, PolicyRule, RuleMatch
 from resolver.wire.idn import with_unicode
-from resolver.wire.names import name_to_text
+from resolver.wire.names import is_at_or_below, name_from_text, name_to_text
 
 COLUMNS_MAX = 120
 """Longer lines are hard to read, however wide the terminal is."""
@@ -232,10 +233,18 @@ def _client_facts(explanation: Explanation) -> list[tuple[str, str]]:
                 ("Note", "answered before the policy is asked: local name, refused client or special query")
             ]
         case "local":
-            facts = [("Note", "answered by this server; no upstream is asked")]
+            facts = [("Note", _local_note(explanation))]
         case _:
             facts = []
     return facts + (reply_facts(explanation.reply) if explanation.reply is not None else [])
+
+
+def _local_note(explanation: Explanation) -> str:
+    """Why this server answers a name by itself, where a setting says so."""
+    name = name_from_text(explanation.name)
+    if explanation.reply is not None and any(is_at_or_below(name, zone) for zone in RELAY_ZONES):
+        return "special_names.browser_relay: block; devices learn that no relay has a part in this network"
+    return "answered by this server; no upstream is asked"
 
 
 def _redirect_of(explanation: Explanation) -> str | None:

@@ -23,6 +23,15 @@ from resolver.config.answer_settings import (
     StructuredErrorsSection,
     check_structured_errors,
 )
+from resolver.config.identity_settings import (
+    ClientNamesSection,
+    DdrSection,
+    Http,
+    NsidText,
+    SpecialNamesSection,
+    check_identity,
+    nsid_setting,
+)
 from resolver.config.listen_settings import MIB, Limits, Listen, Tls, check_listen
 from resolver.config.recordsinks import (
     KEY_FILE,
@@ -38,7 +47,6 @@ from resolver.config.settingvalues import (
     DomainName,
     Endpoint,
     Endpoints,
-    HostNames,
     Languages,
     LineText,
     ListName,
@@ -175,16 +183,6 @@ class HitsSection(Section):
     )
 
 
-class Http(Section):
-    """The pages of `listen.http`."""
-
-    hosts: HostNames = setting(
-        (),
-        "Names that the pages may be asked for by, besides addresses and names of one label; "
-        "a request for another gets status 421.",
-    )
-
-
 class BlockPageSection(Section):
     """The page that blocked people see at the sinkhole address: a server of its own, without encryption."""
 
@@ -241,11 +239,19 @@ class Settings(Section):
         StructuredErrorsSection(), "Structured DNS errors, for clients that ask for them."
     )
     resinfo: ResinfoSection = setting(ResinfoSection(), "Resolver information (RFC 9606) at resolver.arpa.")
+    nsid: NsidText = nsid_setting()
+    special_names: SpecialNamesSection = setting(
+        SpecialNamesSection(), "Names that are special by agreement, where the operator has a say."
+    )
+    ddr: DdrSection = setting(DdrSection(), "What _dns.resolver.arpa says of encrypted listeners (RFC 9462).")
+    client_names: ClientNamesSection = setting(
+        ClientNamesSection(), "Names that clients over TLS and HTTPS give themselves."
+    )
     suggestions: SuggestionSection = setting(SuggestionSection(), "Look-alikes of listed exchanges.")
     query_records: QueryRecordSinks = setting(
         (), "Who else gets records of what was asked and answered, up to 8 sinks."
     )
-    http: Http = setting(Http(), "The pages of listen.http.")
+    http: Http = setting(Http(), "Pages of listen.http, and what is believed of requests.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
     block_page: BlockPageSection = setting(BlockPageSection(), "The page that blocked people see.")
 
@@ -318,6 +324,8 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     suffix_lines = _key_lines(tree, "upstreams", "forward")
     check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
     _check_keys_differ(settings, tree, findings)
+    suffixes = zip(suffix_lines, settings.upstreams.forward, strict=False)
+    check_identity(list(suffixes), settings.http, findings, line)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
 

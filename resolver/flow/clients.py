@@ -38,8 +38,8 @@ _ALLOWED: Final = Standing(EVERYBODY, is_allowed=True)
 _STRANGER: Final = Standing(EVERYBODY, is_allowed=False)
 
 
-class Clients:
-    """The networks whose hosts may ask; all of them are of one group."""
+class Networks:
+    """Networks of either family; false where there is none."""
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
         self._ipv4: list[tuple[int, int]] = []
@@ -48,11 +48,28 @@ class Clients:
             rows = self._ipv4 if isinstance(network, IPv4Network) else self._ipv6
             rows.append((int(network.network_address), int(network.netmask)))
 
-    def standing(self, address: bytes) -> Standing:
-        """Of the client with this packed address (4 or 16 octets)."""
+    def __bool__(self) -> bool:
+        return bool(self._ipv4 or self._ipv6)
+
+    def __contains__(self, address: bytes) -> bool:
+        """Whether this packed address (4 or 16 octets) is in one of them."""
         number = int.from_bytes(address, "big")
         rows = self._ipv4 if len(address) == 4 else self._ipv6
-        return _ALLOWED if any(number & mask == network for network, mask in rows) else _STRANGER
+        return any(number & mask == network for network, mask in rows)
+
+
+NO_NETWORKS: Final = Networks(())
+
+
+class Clients:
+    """The networks whose hosts may ask; all of them are of one group."""
+
+    def __init__(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+        self._networks = Networks(networks)
+
+    def standing(self, address: bytes) -> Standing:
+        """Of the client with this packed address (4 or 16 octets)."""
+        return _ALLOWED if address in self._networks else _STRANGER
 
 
 def client_key(address: bytes) -> bytes:

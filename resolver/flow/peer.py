@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 from resolver.flow.clients import UNKNOWN, Standing
 
@@ -21,24 +22,32 @@ class Transport(IntEnum):
 
     If not, answers are cut to what the client can take (TC=1), and clients are limited in rate.
     """
+    is_encrypted: bool
+    """Whether nobody reads along, so that padding hides something (RFC 8467 §3)."""
     has_keepalive: bool
-    """Whether its clients may ask how long a quiet connection is kept (RFC 7828): HTTP and QUIC have words of
-    their own for that (RFC 9250 §5.5.2)."""
+    """Whether the message tells how long its connection may rest (RFC 7828 §3.2, RFC 9250 §5.5.2)."""
 
-    UDP = 0, "udp", False, False
-    TCP = 1, "tcp", True, True
-    TLS = 2, "tls", True, True
-    HTTPS = 3, "https", True, False
-    QUIC = 4, "quic", True, False
-    H3 = 5, "h3", True, False
+    UDP = 0, "udp", False, False, False
+    TCP = 1, "tcp", True, False, True
+    TLS = 2, "tls", True, True, True
+    HTTPS = 3, "https", True, True, False
+    QUIC = 4, "quic", True, True, False
+    H3 = 5, "h3", True, True, False
 
-    def __new__(cls, number: int, label: str, is_stream: bool, has_keepalive: bool) -> Transport:
+    def __new__(
+        cls, number: int, label: str, is_stream: bool, is_encrypted: bool, has_keepalive: bool
+    ) -> Transport:
         member = int.__new__(cls, number)
         member._value_ = number
         member.label = label
         member.is_stream = is_stream
+        member.is_encrypted = is_encrypted
         member.has_keepalive = has_keepalive
         return member
+
+
+TRANSPORTS: Final = tuple(Transport)
+"""By their numbers."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +61,8 @@ class Peer:
     """Packed address: 4 or 16 octets."""
     transport: Transport
     standing: Standing = UNKNOWN
+    name: str = ""
+    """The one it gave itself (`client_names`): an identity for people, of which nobody has proof."""
     is_stream: bool = field(init=False)
     """The transport's; every query asks for it, and a slot is read in a third of the time."""
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from resolver.cache import AnyCache
 from resolver.cache.entry import CacheEntry
 from resolver.flow.outcome import Ask, Redirect, Respond, Source, over_transport
+from resolver.flow.own_options import OwnOptions
 from resolver.flow.peer import Peer
 from resolver.local import LocalNames
 from resolver.policy.answer import redirect_target, redirected_answer
-from resolver.policy.structured import StructuredErrors
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Exemption, Verdict
 from resolver.wire.encode import encode_query, response_limit
@@ -144,7 +144,7 @@ def led_answer(
     redirect: Redirect,
     found: Found,
     now: float,
-    structured: StructuredErrors | None,
+    own: OwnOptions,
 ) -> Respond:
     """A rule's CNAME and what was found behind it."""
     message = redirected_answer(
@@ -156,6 +156,7 @@ def led_answer(
         addresses=found.addresses,
         ttl_s=found.ttl_s,
         rcode=found.rcode,
-        structured=structured,
+        structured=own.structured_for(query),
+        asked=own.asked_by(query, peer),
     )
     return Respond(message[2:], message[3] & 0x0F, query.qtype, Source.POLICY, redirect.verdict)

@@ -6,17 +6,17 @@ Knows: the client's transport and what its query lets a reply carry.  Does not k
 from __future__ import annotations
 
 from resolver.flow.outcome import Respond, Source, answer_with
+from resolver.flow.own_options import OwnOptions
 from resolver.flow.peer import Peer
 from resolver.policy.verdict import PASS, Verdict
-from resolver.wire.encode import encode_response, response_limit, usual_tail
-from resolver.wire.numbers import EdnsOption, Flag
+from resolver.wire.encode import NOTHING_ASKED, encode_response, response_limit, usual_tail
+from resolver.wire.numbers import Flag
 from resolver.wire.query import Query
 from resolver.wire.records import hinfo_body
 from resolver.wire.response import Response
 
 # Read once: members of an Enum are slow to reach through their class (see `service`).
 _FROM_HERE = Source.LOCAL
-_KEEPALIVE_OPTION = int(EdnsOption.TCP_KEEPALIVE)
 _AD = int(Flag.AD)
 
 
@@ -30,11 +30,10 @@ def any_body(capped_s: int | None) -> bytes:
 
 
 class ReplyEncoder:
-    """Makes `Respond`s; `tcp_idle_s` is the idle time that clients on streams are given (RFC 7828)."""
+    """Makes `Respond`s; `own` has the options that clients get who ask for them."""
 
-    def __init__(self, tcp_idle_s: float) -> None:
-        keepalive_units = int(tcp_idle_s * 10)  # RFC 7828 §3.1: units of 100 milliseconds
-        self._keepalive = ((_KEEPALIVE_OPTION, keepalive_units.to_bytes(2, "big")),)
+    def __init__(self, own: OwnOptions) -> None:
+        self._asked_by = own.asked_by
 
     def reply(
         self,
@@ -54,16 +53,17 @@ class ReplyEncoder:
         verdict: Verdict = PASS,
     ) -> Respond:
         """An answer of our own; `body` is its answer and authority sections."""
-        is_stream = peer.is_stream
+        options, pads = self._asked_by(query, peer) if query.options else NOTHING_ASKED
         message = encode_response(
             query,
             rcode,
             body=body,
             ancount=ancount,
             nscount=nscount,
-            limit=response_limit(query, is_stream),
+            limit=response_limit(query, peer.is_stream),
             ede=ede,
-            options=self._own_options(query, peer) if is_stream and query.options else (),
+            options=options,
+            pads=pads,
             ra=ra,
             aa=aa,
             ad=ad,
@@ -83,9 +83,10 @@ class ReplyEncoder:
     ) -> Respond:
         """An upstream's response, its `body` as of now."""
         is_stream = peer.is_stream
+        options, pads = self._asked_by(query, peer) if query.options else NOTHING_ASKED
         # RFC 6840 §5.8: AD only to those who show that they understand it.
         ad = response.authentic_data and (query.dnssec_ok or bool(query.flags & _AD))
-        if not is_stream and not ede and not ad:
+        if not is_stream and not ede and not ad and not options:
             tail = usual_tail(query, response.rcode, body, response.ancount, response.nscount)
             if tail:
                 return answer_with(tail, response.rcode, query.qtype, source, verdict)
@@ -97,13 +98,8 @@ class ReplyEncoder:
             nscount=response.nscount,
             limit=response_limit(query, is_stream),
             ede=ede,
-            options=self._own_options(query, peer) if is_stream and query.options else (),
+            options=options,
+            pads=pads,
             ad=ad,
         )
         return Respond(message[2:], response.rcode, query.qtype, source, verdict)
-
-    def _own_options(self, query: Query, peer: Peer) -> tuple[tuple[int, bytes], ...]:
-        """The EDNS options that a client gets: keepalive, if it asked where there is one (RFC 7828)."""
-        if not peer.transport.has_keepalive:
-            return ()
-        return self._keepalive if any(code == _KEEPALIVE_OPTION for code, _ in query.options) else ()

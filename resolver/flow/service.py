@@ -17,6 +17,7 @@ from resolver.cache import AnyCache, CacheEntry
 from resolver.clock import Clock
 from resolver.flow.audit_queries import AuditSecret, counted_nowhere, deliver_uncounted, no_audit
 from resolver.flow.clients import UNKNOWN, Clients, RateLimiter
+from resolver.flow.identities import PLAIN
 from resolver.flow.memo import Memo
 from resolver.flow.outcome import (
     Ask,
@@ -29,6 +30,7 @@ from resolver.flow.outcome import (
     ask_for,
     over_transport,
 )
+from resolver.flow.own_options import OwnOptions
 from resolver.flow.pacing import HeldAnswers
 from resolver.flow.peer import Peer
 from resolver.flow.redirect import Redirects, denied_meanwhile, led_answer
@@ -87,6 +89,7 @@ class Service:
         rotate_addresses: bool = True,
         audit_secret: AuditSecret | None = None,
         structured_errors: StructuredErrors | None = None,
+        nsid: bytes = b"",
     ) -> None:
         self._policy = policy
         self._everybody = policy.everybody
@@ -100,15 +103,16 @@ class Service:
         self._clients = clients
         self._is_audit = no_audit if audit_secret is None else audit_secret.is_among
         self._rotates = rotate_addresses
-        self._structured = structured_errors
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None
         self._redirects = Redirects(cache, local, forwarder.covers, self._is_audit)
         self._memo_datagram = Memo(memo_octets_max * 3 // 4)
         self._memo_stream = Memo(memo_octets_max // 4)
-        replies = ReplyEncoder(tcp_idle_s)
-        self._reply = replies.reply
-        self._reply_from = replies.reply_from
+        self._own = OwnOptions(tcp_idle_s, nsid, structured_errors)
+        replies = ReplyEncoder(self._own)
+        self._reply, self._reply_from = replies.reply, replies.reply_from
         self._finished: tuple[Answered | Failed, Ask, Respond] | None = None
+        self.identities = PLAIN
+        """Who speaks for others, and where clients name themselves; set before anything listens."""
         self.take_notify: TakeNotify | None = None
         """Answers NOTIFY (RFC 1996) of those it knows; None: nobody does."""
         self.waiting = 0
@@ -230,7 +234,7 @@ class Service:
                     nscount=local.nscount,
                     aa=local.is_authoritative,
                 ),
-                math.inf,
+                math.inf if local.is_lasting else -math.inf,
             )
         # Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.
         verdict = table.judge_name(query.qname, now)
@@ -356,7 +360,7 @@ class Service:
         if found is None:
             ede = (result.ede,) if isinstance(result, Failed) else ()
             return self._reply(ask.query, ask.peer, Rcode.SERVFAIL, source=_FROM_UPSTREAM, ede=ede)
-        return led_answer(ask.query, ask.peer, redirect, found, now, self._structured_for(ask.query))
+        return led_answer(ask.query, ask.peer, redirect, found, now, self._own)
 
     def answer_stale(self, ask: Ask) -> Outcome:
         """The stale answer that `ask` carries, by today's policy; SERVFAIL where it is too old by now."""
@@ -429,7 +433,7 @@ class Service:
             if (start := self._redirects.start(table, query, verdict, kept, now)) is not None:
                 redirect, found = start
                 if found is not None:
-                    return led_answer(query, peer, redirect, found, now, self._structured_for(query))
+                    return led_answer(query, peer, redirect, found, now, self._own)
                 if query.recursion_desired:
                     generation = table.generation
                     return Ask(query, redirect.question, peer, verdict, generation, now, redirect=redirect)
@@ -437,7 +441,7 @@ class Service:
 
     def _deny_name(self, query: Query, peer: Peer, verdict: Verdict, now: float) -> Respond | Drop:
         """The policy's answer for a name that is denied itself: nearly always one made many times before."""
-        if query.options and self._structured_for(query) is not None:
+        if query.options and self._own.shape_denials(query, peer):
             return self._deny_here(query, peer, verdict, now, None)
         prepared = prepared_answer(query, verdict, now)
         if prepared is None or peer.is_stream or query.question_end > prepared.question_end_max:
@@ -463,8 +467,8 @@ class Service:
         is_constant: bool = False,
     ) -> Respond | Drop:
         limit = response_limit(query, peer.is_stream)
-        structured = self._structured_for(query)
-        message = policy_answer(query, verdict, limit=limit, now=now, kept=kept, structured=structured)
+        own = self._own.structured_for(query), self._own.asked_by(query, peer)
+        message = policy_answer(query, verdict, *own, limit=limit, now=now, kept=kept)
         if message is None:
             return Drop("policy", close=True, qtype=query.qtype, verdict=verdict)
         answer = Respond(message[2:], message[3] & 0x0F, query.qtype, _FROM_POLICY, verdict)
@@ -473,11 +477,6 @@ class Service:
         # upstream said lives no longer than that.
         constant_until = verdict.valid_until - verdict.match.rule.ttl_s if is_constant else -math.inf
         return self._remember(query, peer, answer, constant_until)
-
-    def _structured_for(self, query: Query) -> StructuredErrors | None:
-        """How the client is told why a name is blocked, if it asked for the structured form."""
-        structured = self._structured
-        return structured if structured is not None and structured.is_asked_by(query) else None
 
     def _remember(
         self,

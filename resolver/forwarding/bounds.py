@@ -24,3 +24,10 @@ BROKEN_ANSWERS_MAX = 3
 
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
+
+AGAIN_S = 0.1
+"""How long a question waits when connections to its upstreams broke and nobody else is left to ask."""
+
+GONE_FOR_LONG_S = 2.0
+"""An upstream that is down and is probed no sooner than after this is not waited for: it will hardly be back
+within the question's time."""

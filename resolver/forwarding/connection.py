@@ -7,6 +7,7 @@ connection gets a query (`stream`), when one is overdue (`pipeline`), TLS itself
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from typing import Protocol, cast
 
@@ -44,8 +45,8 @@ class Owner(Protocol):
     def on_ready(self, connection: Connection) -> None:
         """Queries can be sent on it."""
 
-    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool) -> None:
-        """It will not answer a query that waits there no more."""
+    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool, once_more: bool) -> None:
+        """It will not answer a query that waits there no more, which may be sent `once_more` elsewhere."""
 
     def on_end(self, connection: Connection, reason: str, *, by_peer: bool) -> None:
         """It is closed, and what waits there is to be taken."""
@@ -153,9 +154,9 @@ class Connection(Pipeline, asyncio.Protocol):
         del buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`; an end that TLS did not announce says nothing of the upstream's ways."""
         self._transport = None
-        self.shut("stream", by_peer=True)
+        self.shut("stream", by_peer=not isinstance(exc, ssl.SSLError))
 
     def pause_writing(self) -> None:
         """The upstream does not read."""

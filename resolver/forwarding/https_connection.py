@@ -103,8 +103,8 @@ class HttpsConnection(Connection):
         self._flush()
 
     def shut(self, reason: str = ABANDONED, *, by_peer: bool = False) -> None:
-        """See `Connection`."""
-        super().shut(reason, by_peer=by_peer)
+        """See `Connection`; who takes so many queries and no more says so by GOAWAY (RFC 9113 §9.1)."""
+        super().shut(reason)
         self._exchanges.clear()
 
     def _transmit(self, stream: asyncio.Transport, tickets: Iterable[StreamTicket]) -> None:
@@ -187,7 +187,8 @@ class HttpsConnection(Connection):
         if words:
             self.upstream.details[reason] = words
         self.release(ticket)
-        self._owner.send_again(ticket, reason, is_blameless=reason == ABANDONED)
+        is_blameless = reason == ABANDONED
+        self._owner.send_again(ticket, reason, is_blameless=is_blameless, once_more=is_blameless)
         self._look_after()
         if not self._is_shut:
             self._owner.on_room()

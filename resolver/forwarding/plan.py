@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from resolver.forwarding.hedging import Hedging
-from resolver.forwarding.upstream import UNREACHED, LetterCase, Scheme, Upstream
+from resolver.forwarding.upstream import MEASURE_EVERY_S, UNREACHED, LetterCase, Scheme, Upstream
 
 Strategy = Literal["ordered", "fastest", "parallel", "random"]
 
@@ -21,6 +21,7 @@ ORDER_KEPT_S = 0.1
 """An order is computed at most this often, unless an upstream goes up or down."""
 
 _NEVER = float("inf")
+_NOT_YET = float("-inf")
 
 
 class Chance(Protocol):
@@ -131,7 +132,9 @@ class UpstreamSet:
         probe_at = _NEVER
         # In a race the first may never answer in time, and nobody would notice.
         line = self.order(now) if self.race > 1 else self.order(now)[1:]
-        for upstream in line:
+        for place, upstream in enumerate(line):
+            if place < self.race and upstream.probe_at == _NOT_YET and self.race > 1:
+                upstream.probe_at = now + MEASURE_EVERY_S  # it is being asked, and has had no time yet
             if upstream.is_up and not upstream.stands_back and self.strategy in ("ordered", "random"):
                 continue
             if due is None and upstream.probe_at <= now:

@@ -43,6 +43,11 @@ QUEUED_MAX = 1024
 SENDS_MAX = 2
 """How often one query is sent, in all: `transaction.STREAM_COST` counts on it."""
 
+BROKEN_WAYS = ("stream", "tls")
+"""How connections end that may do better when they are opened again."""
+
+ANSWERS_LATELY_S = 5.0
+
 PATIENCE_FACTOR = 2
 """A query over TCP has so many times the time of one over UDP: a connection may have to be opened first."""
 
@@ -170,6 +175,8 @@ class _Pool(Holder):
         self.connections: list[Connection] = []
         self.queue: dict[StreamTicket, None] = {}
         """In the order they came."""
+        self._answers_before = 0
+        """Given on the last connection that ended with queries left."""
         self._ending: set[Connection] = set()
         """They make room for others in a moment."""
         self._is_closed = False
@@ -227,6 +234,8 @@ class _Pool(Holder):
         self._ending.discard(connection)
         now = self.clock.now()
         answers = connection.answers_lost() if by_peer else None
+        if self.upstream.is_encrypted:
+            answers = self._same_as_before(answers)
         if answers is not None:
             self.upstream.oddities.limit_answers(answers, now)
         is_blameless = answers is not None or connection.answered > 0 or reason == ABANDONED
@@ -236,16 +245,26 @@ class _Pool(Holder):
         tickets = connection.take_all()
         if tickets or is_broken:
             self.counts.broken += 1
+        # A new connection may break, too, for no fault of an upstream that has just answered on others.
+        is_well = reason in BROKEN_WAYS and now - self.upstream.answered_at < ANSWERS_LATELY_S
         for ticket in tickets:
-            self.send_again(ticket, reason, is_blameless=is_blameless)
+            self.send_again(ticket, reason, is_blameless=is_blameless, once_more=is_blameless or is_well)
         self.on_room()
 
-    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool) -> None:
+    def _same_as_before(self, answers: int | None) -> int | None:
+        """`answers` if the connection before gave as many, else None: a break comes after any number.
+
+        Whoever has TLS can be cut off with it, by a bad way or a middlebox, and looks as if it had closed.
+        """
+        before, self._answers_before = self._answers_before, answers or self._answers_before
+        return answers if answers and answers == before else None
+
+    def send_again(self, ticket: StreamTicket, reason: str, *, is_blameless: bool, once_more: bool) -> None:
         """A query that was not answered goes to another connection, or fails for `reason`."""
         receiver = ticket.receiver
         if receiver is None:
             return  # given up because of what another one heard just now
-        if is_blameless and ticket.sends < SENDS_MAX and self.place(ticket, on_new=True):
+        if once_more and ticket.sends < SENDS_MAX and self.place(ticket, on_new=True):
             self.counts.retried += 1
         else:
             ticket.receiver = None

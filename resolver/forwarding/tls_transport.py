@@ -83,7 +83,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._is_over = True
         if self._is_ready:
             self._keep_session()
-            self._upper.connection_lost(exc)
+            # Without a close_notify the way broke, or somebody cut it (RFC 8446 §6.1).
+            self._upper.connection_lost(exc or ssl.SSLEOFError("cut off"))
         else:
             self._upper.on_not_connected("stream", "it closed the connection during the handshake")
 

@@ -23,35 +23,24 @@ shell calls `on_timer` at `wake_at`.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-
 from resolver.forwarding.bounds import (
     BAD_PACKETS_MAX,
     BROKEN_ANSWERS_MAX,
     DATAGRAM_COST,
-    PACKETS_PER_QUESTION_MAX,
-    STREAM_COST,
-    STREAM_TIMEOUT_S_MAX,
     TIMER_SLACK_S,
 )
+from resolver.forwarding.line import Line
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import Trial
 from resolver.forwarding.steps import (
-    EXPLANATIONS,
     RCODE_REASONS,
     WAIT,
     Answered,
     Attempt,
-    Failed,
-    RandomSource,
     Step,
     found_the_name,
-    new_attempt,
 )
-from resolver.forwarding.upstream import Upstream
 from resolver.wire.numbers import Rcode
-from resolver.wire.question import Question
 from resolver.wire.response import (
     BROKEN_REASONS,
     Refused,
@@ -62,75 +51,19 @@ from resolver.wire.response import (
 )
 from resolver.wire.walk import HEADER_OCTETS
 
-_NEVER = float("inf")
+BROKEN_WAYS = ("stream", "network", "tls")
+"""What the way to an upstream can do to a connection, and do better a moment later."""
 _NO_SUCH_ZONE = (int(Rcode.REFUSED), int(Rcode.NOTAUTH))
 """What servers say of names outside their zones."""
-_IN_LOWER_CASE = ("compared", "lowered")
 
 
-class Transaction:
+class Transaction(Line):
     """One question; see the module's docstring.
 
     The shell that carries out the steps is a subclass: one object, not two, for each question.
     """
 
-    __slots__ = (
-        "_broken_answers",
-        "_candidates",
-        "_chance",
-        "_deadline",
-        "_held",
-        "_out",
-        "_packets_max",
-        "_turn",
-        "_why",
-        "attempts",
-        "hedge_at",
-        "is_finished",
-        "packets",
-        "question",
-        "race",
-        "wake_at",
-    )
-
-    def __init__(
-        self,
-        question: Question,
-        candidates: Sequence[Upstream],
-        chance: RandomSource,
-        deadline: float,
-        packets_max: int = PACKETS_PER_QUESTION_MAX,
-    ) -> None:
-        self.question = question
-        self._candidates = candidates
-        self._chance = chance
-        self._deadline = deadline
-        self._packets_max = packets_max
-        self._out: tuple[Upstream, ...] = ()
-        self._held: Answered | None = None
-        self._broken_answers = 0
-        self._turn = 0
-        self._why = "timeout"
-        self.attempts: list[Attempt] = []
-        self.packets = 0
-        self.wake_at = deadline
-        self.is_finished = False
-        self.race = 1
-        """How many upstreams are still to be asked at the start, the next one included."""
-        self.hedge_at = _NEVER
-        """When the next upstream is asked, too, though the first is not late yet."""
-
-    @abstractmethod
-    def hear(self, attempt: Attempt, octets: bytes) -> None:
-        """The shell's: call `on_octets` and carry out what follows."""
-
-    @abstractmethod
-    def lose(self, attempt: Attempt, reason: str) -> None:
-        """The shell's: call `on_error` and carry out what follows."""
-
-    def may_hedge(self) -> bool:
-        """The shell's: whether this question may be asked twice; uses the leave up."""
-        return False
+    __slots__ = ()
 
     def start(self, now: float) -> Step:
         """The first step."""
@@ -141,11 +74,6 @@ class Transaction:
         if self.hedge_at < self.wake_at:
             self.wake_at = self.hedge_at
         return step
-
-    def race_on(self, now: float) -> Step:
-        """After `start`: ask the next of those that are asked at once, or wait."""
-        self.race -= 1
-        return WAIT if self.race < 1 or self.is_finished else self._send_beside(now)
 
     def take_in(self, attempt: Attempt) -> None:
         """Go on from `attempt`, which was sent elsewhere, as if it had been sent from here."""
@@ -194,6 +122,8 @@ class Transaction:
         upstream = attempt.upstream
         upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
+        if upstream.is_stream and reason in BROKEN_WAYS:
+            self._again = (*self._again, upstream)
         return self._give_up_on(attempt, now)
 
     def on_timer(self, now: float) -> Step:
@@ -213,7 +143,7 @@ class Transaction:
         if due >= self._deadline:
             return self._end()
         if due >= self.hedge_at:
-            self.hedge_at = _NEVER
+            self.hedge_at = float("inf")
             if len(self.attempts) == 1 and self._is_alone() and self.may_hedge():
                 return self._send_beside(now)
         if self._held is not None and not self._is_being_verified():
@@ -362,139 +292,3 @@ class Transaction:
         if attempt.is_stream and self._held is None:
             self._end_doubted(attempt)
         return self._give_up_on(attempt, now)
-
-    # Where to go next.
-
-    def _on_abandoned(self, attempt: Attempt, now: float) -> Step:
-        """Nothing can be held against the upstream of `attempt`, which is over."""
-        if attempt.is_stream:
-            self._why = "network"
-        if self._earliest_due() is not None:
-            return WAIT
-        step = self._send(attempt.upstream, attempt.edns, attempt.is_stream, now, attempt.trial)
-        if step is not None:
-            self._pass_on_check(attempt, step)
-            return step
-        return self._finish(self._held) if self._held is not None else self._advance(now)
-
-    def _end_doubted(self, check: Attempt) -> None:
-        """TCP said no: what UDP may still say of it is worth less."""
-        for other in self.attempts:
-            if other.verifier is check:
-                other.is_over = True
-
-    def _pass_on_check(self, attempt: Attempt, step: Attempt) -> None:
-        """`step` decides from now on what `attempt` was to decide."""
-        for other in self.attempts:
-            if other.verifier is attempt:
-                other.verifier = step
-
-    def _give_up_on(self, attempt: Attempt, now: float) -> Step:
-        """`attempt` is over without an answer: what is left of this question?"""
-        upstream = attempt.upstream
-        for other in self.attempts:
-            if other.verifier is attempt:
-                if self._held is not None:
-                    return self._finish(self._held)
-                if not other.is_over:
-                    if other.is_case_changed:
-                        return self._advance(now)
-                    # TCP does not work there: go on listening to UDP for a while.
-                    other.due_at = max(other.due_at, now + upstream.attempt_timeout_s())
-                    self.wake_at = min(other.due_at, self._deadline)
-                    return WAIT
-        self._out = (*self._out, upstream)
-        for other in self.attempts:
-            if other.upstream is upstream:
-                other.is_over = True
-        if self._earliest_due() is not None:
-            return WAIT
-        return self._advance(now)
-
-    def _advance(self, now: float) -> Step:
-        """Ask the next upstream in line; with none left, wait for those asked, or end."""
-        for attempt in self.attempts:
-            if attempt.is_case_changed and not attempt.is_over:
-                # TCP could not say whether that was forged: a question that has no case to change.
-                attempt.is_over = True
-                step = self._send(attempt.upstream, attempt.edns, False, now, "lowered")
-                if step is not None:
-                    return step
-        candidates = self._candidates
-        for _ in candidates:
-            upstream = candidates[self._turn % len(candidates)]
-            self._turn += 1
-            if upstream not in self._out:
-                step = self._send_first(upstream, now)
-                if step is not None:
-                    return step
-        if any(not attempt.is_over for attempt in self.attempts):
-            self.wake_at = self._deadline
-            return WAIT
-        return self._end()
-
-    def _send_first(self, upstream: Upstream, now: float) -> Attempt | None:
-        """An attempt as `upstream` normally gets it."""
-        return self._send(upstream, now >= upstream.oddities.edns_refused_until, upstream.is_stream, now)
-
-    def _send(
-        self, upstream: Upstream, edns: bool, is_stream: bool, now: float, trial: Trial = ""
-    ) -> Attempt | None:
-        """A new attempt, unless packets or time have run out."""
-        cost = STREAM_COST if is_stream else DATAGRAM_COST
-        packets = self.packets + cost
-        if packets > self._packets_max or now + TIMER_SLACK_S >= self._deadline:
-            return None
-        self.packets = packets
-        # 0x20: a forger must also guess the case of every letter.  A stream has no need of it: nobody off the
-        # path can write into it, and into TLS nobody at all.
-        qname = self.question.qname
-        if not (is_stream or now < upstream.oddities.lower_case_until or trial in _IN_LOWER_CASE):
-            qname = self._chance.mix_case(qname)
-        query_id = self._chance.query_id()
-        attempt = new_attempt(self, upstream, self.question, query_id, qname, edns, is_stream, trial)
-        attempt.sent_at = now
-        timeout_s = upstream.attempt_timeout_s()
-        if is_stream:
-            timeout_s = min(timeout_s * cost, STREAM_TIMEOUT_S_MAX)
-        attempts = self.attempts
-        if attempts:
-            # Each round is twice as patient: a slow answer must not meet a storm.
-            timeout_s *= 2 ** sum(1 for a in attempts if a.upstream is upstream and a.is_late)
-        attempt.due_at = due_at = now + timeout_s
-        attempts.append(attempt)
-        upstream.queries += 1
-        self.wake_at = due_at if due_at < self._deadline else self._deadline
-        return attempt
-
-    def _send_beside(self, now: float) -> Step:
-        """Ask the next upstream in line although those asked are in time; whoever answers first wins."""
-        step, turn = None, self._turn
-        if turn < len(self._candidates) and self._candidates[turn].is_up:
-            step = self._send_first(self._candidates[turn], now)
-            self._turn += 1
-        self.wake_at = min(self._earliest_due() or self._deadline, self._deadline)
-        return step or WAIT
-
-    def _is_alone(self) -> bool:
-        """Whether one attempt is out, in time and above suspicion."""
-        [attempt] = self.attempts
-        return not (attempt.is_over or attempt.is_late or attempt.bad_packets)
-
-    def _earliest_due(self) -> float | None:
-        """When the next attempt still given time will have used it up."""
-        return min((a.due_at for a in self.attempts if not a.is_over and not a.is_late), default=None)
-
-    def _is_being_verified(self) -> bool:
-        return any(
-            a.verifier is not None and not a.verifier.is_over and not a.verifier.is_late
-            for a in self.attempts
-        )
-
-    def _end(self) -> Step:
-        """Nothing more can be done or time is up."""
-        return self._finish(self._held or Failed(self._why, EXPLANATIONS[self._why]))
-
-    def _finish(self, step: Answered | Failed) -> Step:
-        self.is_finished = True
-        return step

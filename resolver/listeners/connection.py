@@ -16,14 +16,17 @@ from ipaddress import ip_address
 from typing import Final, Protocol, cast
 
 from resolver.clock import Clock
+from resolver.flow.identities import Identities
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
+from resolver.flow.proxies import PROXY_HEAD
 from resolver.flow.route import StreamRoute
 from resolver.flow.service import Service
 from resolver.listeners.limits import NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX, Place
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.turns import Turns
 from resolver.plane import ASK, DROP, DROP_AND_CLOSE, PUNT, RESPOND, UNSEEN, NativeGates
+from resolver.wire.proxy import BadHead, NeedMore
 
 OPEN_QUESTIONS_MAX: Final = 100
 """Questions of one connection that wait for an upstream; reading pauses at this many."""
@@ -56,6 +59,7 @@ class Host(Protocol):
     """What a connection needs of its listener."""
 
     service: Service
+    identities: Identities
     native_gates: NativeGates | None
     reporter: Reporter
     clock: Clock
@@ -64,6 +68,9 @@ class Host(Protocol):
 
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """A place for a new connection; None: refused, and counted."""
+
+    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+        """A place for it as another client's, and its own given back; None: refused, and counted."""
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -103,6 +110,8 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_client_slow = False
         self._turn_octets = 0
+        self._is_head_due = bool(host.identities.proxies)
+        """Whether what a proxy puts before everything else may still come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -145,9 +154,35 @@ class Connection(asyncio.Protocol):
         if self._is_ending or self._transport is None:
             return
         self._arrived += data
+        if self._is_head_due and not self._take_head():
+            return
         self._take_turn()
         if self._is_in_line and not self._is_reading_paused:
             self._wait_in_line()
+
+    def _take_head(self) -> bool:
+        """Take a proxy's head off what arrived: from then on the connection is that of the client it names.
+
+        False: it is not whole, or the connection is refused for it, or its client's place.
+        """
+        found = self._host.identities.proxies.head_of(self.peer.address, self._arrived)
+        if isinstance(found, NeedMore):
+            return False
+        if isinstance(found, BadHead):
+            self._host.reporter.count_drop(PROXY_HEAD)
+            self.abort()
+            return False
+        self._is_head_due = False
+        del self._arrived[: found.length]
+        if found.source is None:
+            return True
+        self.peer = Peer(found.source[0], self._host.transport)
+        place = self._host.change_hands(self, self.peer.address)
+        if place is None:
+            self.abort()
+            return False
+        self.place = place
+        return True
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -340,6 +375,8 @@ class Connection(asyncio.Protocol):
         except Exception:
             # A defect of ours must cost one query, not the connection; it is counted and shown.
             host.reporter.count_defect(_log, "answer_now", octets)
+            # A request must come to an end all the same.
+            self._refuse(request, close=False)
             return
         if isinstance(outcome, Ask):
             host.lend(self.place, len(octets))
@@ -352,7 +389,7 @@ class Connection(asyncio.Protocol):
         self, native_gates: NativeGates, octets: bytes, now: float, peer: Peer, request: object
     ) -> int:
         """Let the other plane answer; its word."""
-        word, message = native_gates.answer(octets, peer.address, peer.transport, now)
+        word, message = native_gates.answer(octets, peer.address, peer.transport, now, peer.name)
         if word == RESPOND:
             self._reply(request, message)
         elif word in (DROP, DROP_AND_CLOSE):

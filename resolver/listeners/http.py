@@ -12,15 +12,13 @@ from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from resolver.wire.encode import STREAM_OCTETS_MAX
-
 PATH: Final = b"/dns-query"
 """Where queries are taken; `dohpath` of discovery says the same (RFC 9461 §5)."""
 
 TARGET_OCTETS_MAX: Final = 8_192
 """Path and query of a request, then 414: a query of 6,000 octets.  RFC 9110 §4.1 asks for 8,000 octets."""
 
-MESSAGE_OCTETS_MAX: Final = STREAM_OCTETS_MAX
+MESSAGE_OCTETS_MAX: Final = 65_535
 """A body, then 413: no DNS message is longer."""
 
 MESSAGE_OCTETS_MIN: Final = 12
@@ -55,7 +53,7 @@ STATUSES: Final = (
 BROKEN: Final = "https_broken"
 """Why a connection ends: what came breaks HTTP's rules, or could be read in two ways."""
 
-HEADERS: Final = "https_headers"
+OVER_HEADERS: Final = "https_headers"
 """The headers of a request are over `limits.https_header_octets_max`."""
 
 CONTROL: Final = "https_control_frames"
@@ -70,7 +68,7 @@ STREAMS: Final = "https_streams_max"
 STALLED: Final = "https_stalled"
 """A request whose rest does not come, or whose answer is not taken, is given up."""
 
-REASONS: Final = (BROKEN, HEADERS, CONTROL, RESETS, STREAMS, STALLED)
+REASONS: Final = (BROKEN, OVER_HEADERS, CONTROL, RESETS, STREAMS, STALLED)
 """The closed set of reasons why requests and connections end here."""
 
 STALL_S: Final = 10.0
@@ -85,6 +83,8 @@ class HttpRequest(NamedTuple):
     is_head: bool
     headers: Sequence[tuple[bytes, bytes]]
     """As they came, names in lower case."""
+    name: str = ""
+    """The one that the client gave itself in the path; empty: none."""
 
 
 class Arrived(NamedTuple):

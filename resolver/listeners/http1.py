@@ -14,14 +14,16 @@ from typing import Final
 
 import h11
 
+from resolver.flow.client_names import NO_NAMES, ClientNames
 from resolver.listeners.http import (
     BAD_REQUEST,
     BROKEN,
     CONTENT_TOO_LARGE,
     CONTROL,
-    HEADERS,
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
+    OVER_HEADERS,
+    PATH,
     TARGET_OCTETS_MAX,
     URI_TOO_LONG,
     Arrived,
@@ -39,7 +41,7 @@ PART_OCTETS: Final = 4_096
 CHUNKS_MAX: Final = 2_000
 """Pieces that a body may come in."""
 
-_ODD: Final = re.compile(rb"[^\r]\n|\r[^\n]|\0|\n[ \t]")
+_TWO_WAYS: Final = re.compile(rb"[^\r]\n|\r[^\n]|\0|\n[ \t]")
 """Bare line ends, NUL and folded lines: what one program skips and another reads (RFC 9112 §2.2, §5.2,
 §11.2)."""
 
@@ -61,7 +63,8 @@ _NOBODY: Final = HttpRequest(0, False, ())
 class Http1Session:
     """See `http.HttpSession`."""
 
-    def __init__(self, *, header_octets_max: int) -> None:
+    def __init__(self, *, header_octets_max: int, names: ClientNames = NO_NAMES) -> None:
+        self._names = names
         self._header_octets_max = header_octets_max
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=header_octets_max + PART_OCTETS)
         self._request: HttpRequest | None = None
@@ -151,24 +154,25 @@ class Http1Session:
         if end < 0:
             if len(buffer) - start < self._header_octets_max:
                 # What can never become a head is not waited for.
-                if not _ODD.search(buffer, start):
+                if not _TWO_WAYS.search(buffer, start):
                     return 0, ()
                 return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
             is_long_target = buffer.find(b"\r\n", start, start + TARGET_OCTETS_MAX) < 0
             status = URI_TOO_LONG if is_long_target else HEADERS_TOO_LARGE
-            return len(buffer) - start, self._refused(status, HEADERS)
+            return len(buffer) - start, self._refused(status, OVER_HEADERS)
         head = bytes(buffer[start : end + 4])
-        if _ODD.search(head):
+        if _TWO_WAYS.search(head):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         self._h11.receive_data(head)
         event = self._h11.next_event()
         if not isinstance(event, h11.Request) or not event.http_version.startswith(b"1."):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
         headers = [(bytes(name), bytes(value)) for name, value in event.headers]
-        self._request = HttpRequest(0, bytes(event.method) == b"HEAD", headers)
-        return len(head), self._decide(event, headers)
+        target, name = self._names.split_target(_origin_form(bytes(event.target)), PATH)
+        self._request = HttpRequest(0, bytes(event.method) == b"HEAD", headers, name)
+        return len(head), self._decide(event, target, headers)
 
-    def _decide(self, event: h11.Request, headers: list[tuple[bytes, bytes]]) -> list[Arrived]:
+    def _decide(self, event: h11.Request, target: bytes, headers: list[tuple[bytes, bytes]]) -> list[Arrived]:
         """What a whole head asks."""
         assert self._request is not None
         request = self._request
@@ -180,9 +184,7 @@ class Http1Session:
             self._is_last = True
             return [Arrived(request, b"", BAD_REQUEST)]
         length = int(lengths[0]) if lengths else None
-        asked = asked_by(
-            bytes(event.method), _origin_form(bytes(event.target)), named.get(b"content-type"), length
-        )
+        asked = asked_by(bytes(event.method), target, named.get(b"content-type"), length)
         if isinstance(asked, Asked | Refused):
             if is_chunked or length:
                 # Its body is not read, and so neither is what stands behind it.

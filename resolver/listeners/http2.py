@@ -27,13 +27,14 @@ from h2.events import (
 from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
+from resolver.flow.client_names import NO_NAMES, ClientNames
 from resolver.listeners.http import (
     BROKEN,
-    HEADERS,
     HEADERS_TOO_LARGE,
     MESSAGE_OCTETS_MAX,
     METHOD_NOT_ALLOWED,
-    RESETS,
+    OVER_HEADERS,
+    PATH,
     STALL_S,
     Arrived,
     Asked,
@@ -46,10 +47,6 @@ from resolver.listeners.http import (
 )
 from resolver.listeners.http2_frames import FrameMeter
 
-RESETS_MAX: Final = 100
-"""Requests of a connection that its client may take back before their answers, and one more for each
-answer."""
-
 WINDOW_OCTETS: Final = MESSAGE_OCTETS_MAX + 1
 """Of a request's body: one octet more than a message may have, so that a longer one is seen."""
 
@@ -61,8 +58,10 @@ GOAWAY_OCTETS: Final = 17
 
 _NO_LIMIT: Final = 1 << 30
 
-_HEADERS, _GOAWAY = 1, 7
-_END_STREAM, _END_HEADERS = 1, 4
+_HEADERS: Final = 1
+_GOAWAY: Final = 7
+_END_STREAM: Final = 1
+_END_HEADERS: Final = 4
 
 _PSEUDO: Final = (b":method", b":scheme", b":authority", b":path")
 _OF_HTTP_1: Final = {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
@@ -110,7 +109,8 @@ class _Unsent:
 class Http2Session:
     """See `http.HttpSession`."""
 
-    def __init__(self, *, streams_max: int, header_octets_max: int) -> None:
+    def __init__(self, *, streams_max: int, header_octets_max: int, names: ClientNames = NO_NAMES) -> None:
+        self._names = names
         self._streams_max = streams_max
         self._meter = FrameMeter(header_octets_max)
         self._coming: dict[int, _Coming] = {}
@@ -119,8 +119,6 @@ class Http2Session:
         self._unsent: dict[int, _Unsent] = {}
         self._draining: dict[int, float] = {}
         """Answered requests whose clients have not ended them -> since when."""
-        self._answered = 0
-        self._taken_back = 0
         self._highest = 0
         """The last request that was begun."""
         self._spoken = b""
@@ -185,8 +183,8 @@ class Http2Session:
         except DenialOfServiceError:
             # The library has said so already, in a frame that would end the connection before the status.
             self._spoken += self._h2.data_to_send()[:-GOAWAY_OCTETS]
-            self._end_by(HEADERS, int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF)
-            raise HttpBroken(HEADERS) from None
+            self._end_by(OVER_HEADERS, int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF)
+            raise HttpBroken(OVER_HEADERS) from None
         except ProtocolError:
             # The library has said so to the client.
             self._forget_all()
@@ -202,7 +200,7 @@ class Http2Session:
         if stream not in self._waiting:
             return
         self._waiting.discard(stream)
-        self._answered += 1
+        self._meter.answered()
         block = b"".join(map(_field, [(b":status", b"%d" % status), *headers_of(status, message, date)]))
         # Behind what the library has to say until now; it knows nothing of these headers, and needs not to.
         self._spoken += self._h2.data_to_send() + _frame(_HEADERS, _END_HEADERS, stream, block)
@@ -217,7 +215,7 @@ class Http2Session:
         """See `http.HttpSession`."""
         if request.stream in self._waiting:
             self._waiting.discard(request.stream)
-            self._answered += 1
+            self._meter.answered()
             self._h2.reset_stream(request.stream, ErrorCodes.CANCEL)
         return True
 
@@ -278,11 +276,10 @@ class Http2Session:
             self._end_by(BROKEN, 0)
             raise HttpBroken(BROKEN)
         method, length = named.get(b":method", b""), named.get(b"content-length")
-        request = HttpRequest(stream, method == b"HEAD", headers)
+        target, name = self._names.split_target(named.get(b":path", b""), PATH)
+        request = HttpRequest(stream, method == b"HEAD", headers, name)
         asked = (
-            asked_by(
-                method, named[b":path"], named.get(b"content-type"), None if length is None else int(length)
-            )
+            asked_by(method, target, named.get(b"content-type"), None if length is None else int(length))
             if b":path" in named
             else Refused(METHOD_NOT_ALLOWED)
         )
@@ -326,16 +323,10 @@ class Http2Session:
 
     def _forget(self, stream: int) -> None:
         """The client has taken a request back, or wants no more of its answer."""
-        was_open = self._coming.pop(stream, None) is not None
-        was_open |= stream in self._waiting
+        self._coming.pop(stream, None)
         self._waiting.discard(stream)
         self._unsent.pop(stream, None)
         self._draining.pop(stream, None)
-        if was_open:
-            self._taken_back += 1
-            if self._taken_back > RESETS_MAX + self._answered:
-                self._end_by(RESETS, 0)
-                raise HttpBroken(RESETS)
 
     # What is sent.
 
@@ -373,7 +364,7 @@ class Http2Session:
         """Say why the connection ends; a request with too many headers gets its status, too."""
         self._forget_all()
         self._spoken += self._h2.data_to_send()
-        if reason == HEADERS and stream:
+        if reason == OVER_HEADERS and stream:
             # The library has no such stream.  0x08: the name `:status`, its value as it stands (RFC 7541
             # §6.2.2).
             block = _field((b":status", b"%d" % HEADERS_TOO_LARGE))

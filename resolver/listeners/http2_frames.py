@@ -2,15 +2,16 @@
 
 Knows: frame headers, how many of which kind a client may send.  Does not know: HPACK, streams, what is asked.
 Theory: a library answers each frame by the rules and thinks nothing of the thousandth.  What costs the sender
-nine octets costs us fifty microseconds, so frames that are no part of a request have a budget that grows with
-requests: no client has use for more, and whoever goes beyond it is cut.
+nine octets costs us fifty microseconds.  So a client has a credit of frames that are no part of a question;
+answers add to it, up to where it began.  Honest clients send some in the beginning, and a few for each
+answer. `native/core/src/http/frames.rs` counts so, too.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from resolver.listeners.http import BROKEN, CONTROL, HEADERS, HttpBroken
+from resolver.listeners.http import BROKEN, CONTROL, OVER_HEADERS, RESETS, HttpBroken
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client says first (§3.4)."""
@@ -20,23 +21,31 @@ FRAME_HEADER_OCTETS: Final = 9
 FRAME_OCTETS_MAX: Final = 16_384
 """Payload of one frame; we never allow more (§4.2)."""
 
-CONTROL_FRAMES_MAX: Final = 200
-"""Frames of a connection that are no part of a request: SETTINGS, PING, WINDOW_UPDATE, PRIORITY, RST_STREAM,
-those of unknown kinds."""
+CONTROL_FRAMES_MAX: Final = 256
+"""The credit of frames that carry no question: SETTINGS, PING, WINDOW_UPDATE, PRIORITY, CONTINUATION, empty
+data, those of unknown kinds.  It is what clients send before the first question, some times over."""
 
-CONTROL_FRAMES_PER_REQUEST: Final = 10
-"""So many more for each request."""
+CONTROL_FRAMES_PER_ANSWER: Final = 8
+"""What each answer adds to that credit, up to where it began."""
+
+RESETS_MAX: Final = 100
+"""The credit of requests that the client takes back: all that it may have open.  An answer adds one."""
 
 TINY_DATA_OCTETS: Final = 16
 """A frame of data with less, which is not the last, is counted: empty ones go on for ever."""
 
 TINY_DATA_FRAMES_MAX: Final = 1_000
+"""The credit of such frames; an answer adds `CONTROL_FRAMES_PER_ANSWER`."""
 
 CONTINUATIONS_MAX: Final = 8
 """Frames that continue the headers of one request: they fit into two."""
 
-_DATA, _HEADERS, _CONTINUATION = 0, 1, 9
-_END_STREAM, _END_HEADERS = 1, 4
+_DATA: Final = 0
+_HEADERS: Final = 1
+_RST_STREAM: Final = 3
+_CONTINUATION: Final = 9
+_END_STREAM: Final = 1
+_END_HEADERS: Final = 4
 
 
 class FrameMeter:
@@ -47,9 +56,9 @@ class FrameMeter:
         self._has_preface = False
         self._block_octets = 0
         self._continuations = 0
-        self._control = 0
-        self._tiny = 0
-        self._requests = 0
+        self._control = CONTROL_FRAMES_MAX
+        self._tiny = TINY_DATA_FRAMES_MAX
+        self._resets = RESETS_MAX
         self.block_stream = 0
         """The stream whose headers are coming."""
 
@@ -71,32 +80,38 @@ class FrameMeter:
             raise HttpBroken(BROKEN)
         if kind in (_HEADERS, _CONTINUATION) and self._of_block(kind) + length > self._header_octets_max:
             self.block_stream = int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF
-            raise HttpBroken(HEADERS)
+            raise HttpBroken(OVER_HEADERS)
         if left < FRAME_HEADER_OCTETS + length:
             return 0
         self._count(kind, flags, length)
         return FRAME_HEADER_OCTETS + length
+
+    def answered(self) -> None:
+        """An answer leaves, whatever it says."""
+        self._control = min(self._control + CONTROL_FRAMES_PER_ANSWER, CONTROL_FRAMES_MAX)
+        self._tiny = min(self._tiny + CONTROL_FRAMES_PER_ANSWER, TINY_DATA_FRAMES_MAX)
+        self._resets = min(self._resets + 1, RESETS_MAX)
 
     def _of_block(self, kind: int) -> int:
         return self._block_octets if kind == _CONTINUATION else 0
 
     def _count(self, kind: int, flags: int, length: int) -> None:
         if kind == _HEADERS:
-            self._requests += 1
             self._block_octets, self._continuations = length, 0
-        elif kind == _CONTINUATION:
-            self._block_octets += length
-            self._continuations += 1
-            if self._continuations > CONTINUATIONS_MAX:
+        elif kind == _RST_STREAM:
+            self._resets -= 1
+            if self._resets < 0:
+                raise HttpBroken(RESETS)
+        elif kind != _DATA or (not length and not flags & _END_STREAM):
+            self._control -= 1
+            if kind == _CONTINUATION:
+                self._block_octets += length
+                self._continuations += 1
+            if self._control < 0 or self._continuations > CONTINUATIONS_MAX:
                 raise HttpBroken(CONTROL)
-        elif kind == _DATA:
-            if length < TINY_DATA_OCTETS and not flags & _END_STREAM:
-                self._tiny += 1
-                if self._tiny > TINY_DATA_FRAMES_MAX + CONTROL_FRAMES_PER_REQUEST * self._requests:
-                    raise HttpBroken(CONTROL)
-        else:
-            self._control += 1
-            if self._control > CONTROL_FRAMES_MAX + CONTROL_FRAMES_PER_REQUEST * self._requests:
+        elif length < TINY_DATA_OCTETS and not flags & _END_STREAM:
+            self._tiny -= 1
+            if self._tiny < 0:
                 raise HttpBroken(CONTROL)
         if flags & _END_HEADERS and kind in (_HEADERS, _CONTINUATION):
-            self._block_octets = 0
+            self._block_octets = self._continuations = 0

@@ -14,12 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from resolver.flow.forwarded import BadForwarded
 from resolver.flow.outcome import Ask, Drop, Respond
+from resolver.flow.peer import Peer
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
-    HEADERS,
+    BAD_REQUEST,
     HEADERS_TOO_LARGE,
     OK,
+    OVER_HEADERS,
     STALLED,
     STREAMS,
     Arrived,
@@ -99,10 +102,12 @@ class HttpsConnection(TlsConnection):
         return has_more
 
     def _begin(self) -> HttpSession:
-        side = self._side
+        side, names = self._side, self._host.identities.names
         if self._session.protocol == "h2":
-            return Http2Session(streams_max=side.streams_max, header_octets_max=side.header_octets_max)
-        return Http1Session(header_octets_max=side.header_octets_max)
+            return Http2Session(
+                streams_max=side.streams_max, header_octets_max=side.header_octets_max, names=names
+            )
+        return Http1Session(header_octets_max=side.header_octets_max, names=names)
 
     def _answer_requests(self, http: HttpSession, began: float) -> bool:
         """Answer what is here, within the turn's bounds; whether more is left.  Raises HttpBroken."""
@@ -150,11 +155,32 @@ class HttpsConnection(TlsConnection):
     def _serve(self, http: HttpSession, arrived: Arrived, now: float) -> None:
         if arrived.reason:
             self._host.reporter.count_drop(arrived.reason)
-        if arrived.status:
-            self._side.statuses[arrived.status] += 1
-            http.answer(arrived.request, arrived.status, b"", self._side.date_at(now), now)
+        status, peer = arrived.status, self.peer
+        if not status:
+            try:
+                peer = self._client_of(arrived.request)
+            except BadForwarded:
+                status = BAD_REQUEST
+        if status:
+            self._side.statuses[status] += 1
+            http.answer(arrived.request, status, b"", self._side.date_at(now), now)
         else:
-            self._answer(arrived.message, now, self.peer, arrived.request)
+            self._answer(arrived.message, now, peer, arrived.request)
+
+    def _client_of(self, request: HttpRequest) -> Peer:
+        """Who asks: who is connected, or whom a trusted proxy names.  Raises BadForwarded."""
+        own, identities = self.peer, self._host.identities
+        address = own.address
+        if address in identities.trusted_proxies:
+            forwarded, listed = (
+                [value for name, value in request.headers if name == wanted]
+                for wanted in (b"forwarded", b"x-forwarded-for")
+            )
+            address = identities.client_behind(address, forwarded, listed)
+        name = request.name or own.name
+        if address == own.address and name == own.name:
+            return own
+        return Peer(address, own.transport, name=name)
 
     def _may_answer(self) -> bool:
         return self._http is not None and self._http.takes_more and super()._may_answer()
@@ -195,5 +221,5 @@ class HttpsConnection(TlsConnection):
 
     def _count_broken(self, broken: HttpBroken) -> None:
         self._host.reporter.count_drop(broken.reason)
-        if broken.reason == HEADERS:
+        if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from resolver.clock import Clock
 from resolver.flow.outcome import Ask, Drop, Respond
-from resolver.flow.peer import Peer, Transport
+from resolver.flow.peer import TRANSPORTS, Peer, Transport
+from resolver.flow.proxies import NO_PROXIES, Proxies
 from resolver.flow.route import NativeRoute
 from resolver.flow.service import Service
 from resolver.forwarding.forwarder import Forwarder
@@ -41,8 +42,6 @@ LAST_TURNS_MAX = 64
 """Turns spent on events that wait when the listener closes."""
 
 _UDP = Transport.UDP
-_TRANSPORTS = tuple(Transport)
-"""By their numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +83,9 @@ class NativeListener:
         streams: Sequence[Sequence[StreamListener]] = (),
         before_handovers: Callable[[], None] = lambda: None,
         after_turn: Callable[[], None] = lambda: None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
+        self._proxies = proxies
         self._plane = plane
         self._bound_sockets = bound_sockets
         self._service = service
@@ -184,7 +185,7 @@ class NativeListener:
                 octets = fields[0] if fields and isinstance(fields[0], bytes) else b""
                 self._reporter.count_defect(_log, f"native event {word!r}", octets)
                 if word == "query":
-                    self._drop(fields[2], _TRANSPORTS[fields[3]], close=False)
+                    self._drop(fields[2], TRANSPORTS[fields[3]], close=False)
         self._after_turn()
         return len(events)
 
@@ -231,7 +232,7 @@ class NativeListener:
         peers = self._peers[transport]
         if len(peers) >= PEERS_MAX:
             peers.clear()
-        peer = peers[address] = Peer(address, _TRANSPORTS[transport])
+        peer = peers[address] = Peer(address, TRANSPORTS[transport])
         return peer
 
     # Questions that the plane has asked.
@@ -280,7 +281,7 @@ class NativeListener:
         except Exception:
             # One client's defect must not rob the others of their answer.
             self._reporter.count_defect(_log, "answer_punted", octets)
-            self._drop(route, _TRANSPORTS[transport], close=False)
+            self._drop(route, TRANSPORTS[transport], close=False)
 
     def _on_late(self, ticket: int, octets: bytes) -> None:
         attempt = self._tickets.get(ticket)
@@ -318,6 +319,7 @@ class NativeListener:
                     self._clock,
                     self._loop,
                     sock=bound.sock.dup(),
+                    proxies=self._proxies,
                 )
                 for bound in self._bound_sockets[worker]
             ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from resolver.clock import Clock, TimerHandle
 from resolver.flow.clients import client_key
+from resolver.flow.identities import PLAIN, Identities
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
@@ -55,15 +57,18 @@ class StreamListener:
         http: HttpSide | None = None,
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
+        identities: Identities = PLAIN,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
         `transport`: TCP, TLS or HTTPS; `tls` is for the latter two, and its contexts agree to their
         protocols.
         native_gates: what is asked before the service, and counts what it answers by itself.
+        identities: who speaks for others, where clients name themselves.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
+        self.identities = identities
         self.native_gates = native_gates
         self.reporter = reporter
         self.clock = clock
@@ -80,6 +85,7 @@ class StreamListener:
         self._is_closed = False
         self._idle_s = idle_s
         self._limits = limits
+        self._nobodies = _nobodies()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: TimerHandle | None = None
@@ -161,20 +167,27 @@ class StreamListener:
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """See `connection.Host`: when all places are taken, another connection may have to yield its own."""
         now = self.clock.now()
-        if self._tls is not None:
+        is_proxy = address in self.identities.proxies
+        if self._tls is not None and not is_proxy:
             # Before it takes anybody's place.
             refusal = self._tls.handshakes.begin(client_key(address), now)
             if refusal:
                 self._tls.counts.failed("limit")
                 self.reporter.count_drop(refusal)
                 return None
-        taken = self._limits.take(address, connection, now)
+        # Whose a proxy's connection is, it says only now: until then it counts as somebody's of its own.
+        taken = self._limits.take(next(self._nobodies) if is_proxy else address, connection, now)
         if taken.place is None:
             self.reporter.count_drop(taken.refusal)
             return None
         self._connections.add(connection)
         _let_go(taken.yielding)
         return taken.place
+
+    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+        """See `connection.Host`: a proxy has said whose it is."""
+        self.forget(connection)
+        return self.admit(connection, address)
 
     def forget(self, connection: Connection) -> None:
         """See `connection.Host`; again: nothing."""
@@ -193,6 +206,12 @@ class StreamListener:
         for connection in tuple(self._connections):
             connection.sweep(now, idle_s)
         self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
+
+
+def _nobodies() -> Iterator[bytes]:
+    """Addresses that no client has, each of another /64: a multicast group asks nothing (RFC 4291 §2.7)."""
+    for number in itertools.count():
+        yield b"\xff\xff" + number.to_bytes(6, "big") + bytes(8)
 
 
 def _let_go(yielding: Yielding | None) -> None:

@@ -120,6 +120,7 @@ class TlsConnection(Connection):
     def _on_established(self, session: TlsSession) -> None:
         """The handshake is done."""
         self._is_counted = True
+        self.peer.name = self._host.identities.names.in_server_name(session.server_name)
         label = self._host.transport.label
         self._tls.counts.succeeded(label, session.version, self._group or "none", session.is_resumed)
         self.place.quiet_since = self._host.clock.now()

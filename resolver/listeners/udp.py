@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from resolver.clock import Clock
 from resolver.flow.outcome import Ask, Drop, Respond
 from resolver.flow.peer import Peer, Transport
+from resolver.flow.proxies import NO_PROXIES, PROXY_HEAD, Proxies
 from resolver.flow.route import DatagramRoute
 from resolver.flow.service import Service
 from resolver.listeners.address import SocketAddress, bind_udp
@@ -46,8 +47,13 @@ class UdpListener:
         loop: asyncio.AbstractEventLoop,
         *,
         sock: socket.socket | None = None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
-        """`sock`: a socket bound to `address` already; it is closed with the listener."""
+        """`sock`: a socket bound to `address` already; it is closed with the listener.
+
+        `proxies`: whose datagrams begin with a head.
+        """
+        self._proxies = proxies
         self._service = service
         self._reporter = reporter
         self._clock = clock
@@ -109,8 +115,11 @@ class UdpListener:
         answers: list[Respond] = []
         messages: list[bytes] = []
         unanswered: list[int] = []
-        datagrams = zip(batch.datagrams(lengths), batch.addresses(len(lengths)), strict=True)
-        for slot, (octets, address) in enumerate(datagrams):
+        datagrams, addresses = batch.datagrams(lengths), batch.addresses(len(lengths))
+        slots: Sequence[int] = range(len(lengths))
+        if self._proxies:
+            slots, datagrams, addresses = self._without_heads(datagrams, addresses, unanswered)
+        for slot, octets, address in zip(slots, datagrams, addresses, strict=True):
             peer = peers.get(address) or self._peer_of(address)
             try:
                 outcome = answer_now(octets, peer, now)
@@ -133,12 +142,27 @@ class UdpListener:
                 assert type(outcome) is Drop
                 self._reporter.settle(_UDP, peer, octets, outcome, 0.0)
         if answers:
-            slots: Sequence[int] = range(len(lengths))
+            slots = range(len(lengths))
             if unanswered:
                 slots = sorted({*slots}.difference(unanswered))
             batch.put(messages, slots)
             self._send(len(messages))
             self._reporter.count_batch(_UDP, answers, self._clock.now() - now)
+
+    def _without_heads(
+        self, datagrams: list[bytes], addresses: list[bytes], unanswered: list[int]
+    ) -> tuple[list[int], list[bytes], list[bytes]]:
+        """Slots, queries and clients of those whose heads can be taken; the others get no answer."""
+        slots, queries, clients = [], [], []
+        for slot, sender in enumerate(map(self._proxies.sender_of, addresses, datagrams)):
+            if sender is None:
+                unanswered.append(slot)
+                self._reporter.count_drop(PROXY_HEAD)
+            else:
+                slots.append(slot)
+                clients.append(sender[0])
+                queries.append(sender[1])
+        return slots, queries, clients
 
     def _on_resolved(self, ask: Ask, outcome: Respond | Drop) -> None:
         octets = ask.query.octets

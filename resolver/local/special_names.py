@@ -81,10 +81,23 @@ _ENDINGS = (
 )
 
 TAIL_OCTETS = min(map(len, _ENDINGS))
+"""What the longest part that all endings have tells them apart by."""
 
-SPECIAL_ENDINGS = {
-    ending[-TAIL_OCTETS:]: tuple(other for other in _ENDINGS if other.endswith(ending[-TAIL_OCTETS:]))
-    for ending in _ENDINGS
-}
+
+def _by_tail(endings: tuple[bytes, ...]) -> dict[bytes, tuple[bytes, ...]]:
+    tails = {ending[-TAIL_OCTETS:] for ending in endings}
+    return {tail: tuple(ending for ending in endings if ending.endswith(tail)) for tail in tails}
+
+
+SPECIAL_ENDINGS = _by_tail(_ENDINGS)
 """Every special name ends in one of these, found by its last octets; a cheap first look (a label may contain
 such octets by chance)."""
+
+RELAY_ZONES: dict[bytes, Special] = {
+    name_from_text(name): Special.NOWHERE for name in ("mask.icloud.com", "mask-h2.icloud.com")
+}
+"""Where iCloud Private Relay is found.  Source: Apple, "Prepare your network or web server for iCloud Private
+Relay": a negative answer makes devices tell their users; silence or a timeout would hold them up."""
+
+RELAY_ENDINGS = _by_tail((b"\x06icloud\x03com\x00",))
+"""As SPECIAL_ENDINGS."""

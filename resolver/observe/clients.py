@@ -38,8 +38,15 @@ class ShownClients:
             return self.encrypt(address)
         return None
 
+    def name(self, name: str) -> str:
+        """The name that a client gave itself, where it is shown; empty: it is not.
+
+        It tells a device from another, as a whole address does and a network or an encrypted one must not.
+        """
+        return name if self.clients == "full" else ""
+
     def text(self, address: bytes) -> str | None:
-        """The same as text, a network with its length."""
+        """The address as text, a network with its length."""
         if self.clients == "network":
             return str(network_of(address))
         shown = self.address(address)

@@ -58,6 +58,7 @@ DROP_REASONS = (
     "https_streams_max",
     "late_full",
     "policy",
+    "proxy_head",
     "pulse",
     "rate_limit",
     "receive_error",

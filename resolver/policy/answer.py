@@ -12,7 +12,14 @@ from typing import Any
 
 from resolver.policy.structured import StructuredErrors
 from resolver.policy.verdict import LocalData, PolicyAction, PolicyRule, Verdict
-from resolver.wire.encode import COPIED_FLAGS, STREAM_OCTETS_MAX, encode_response
+from resolver.wire.encode import (
+    COPIED_FLAGS,
+    NOTHING_ASKED,
+    STREAM_OCTETS_MAX,
+    AskedOptions,
+    ExtendedErrors,
+    encode_response,
+)
 from resolver.wire.names import NAME_OCTETS_MAX, is_at_or_below
 from resolver.wire.numbers import ExtendedError, Qtype, Rcode
 from resolver.wire.query import Query
@@ -129,17 +136,18 @@ def prepared_answer(query: Query, verdict: Verdict, now: float) -> AnswerTemplat
 def policy_answer(
     query: Query,
     verdict: Verdict,
+    structured: StructuredErrors | None = None,
+    asked: AskedOptions = NOTHING_ASKED,
     *,
     limit: int,
     now: float,
     kept: tuple[bytes, int] | None = None,
-    structured: StructuredErrors | None = None,
 ) -> bytes | None:
     """The whole message that says `verdict.denied` is blocked; None: send nothing.
 
     `kept` is the chain that leads from the question to a denied later name: its records, with
     their TTLs as they now are, and their count.  `limit` is in octets.  `structured`: the client asked for
-    its errors in this form.
+    its errors in this form, and the options that were `asked`.
     """
     match = verdict.match
     assert match is not None
@@ -152,10 +160,11 @@ def policy_answer(
     if action is _DROP:
         return None
     if action is _REFUSED:
-        return _encode(query, template, structured, _REFUSED_RCODE, limit=limit)
+        return _encode(query, template, structured, asked, _REFUSED_RCODE, limit=limit)
     if action is _TCP_ONLY:
         # Not blocked, so without an Extended DNS Error: the client is to come back over a stream.
-        return encode_response(query, 0, limit=limit, truncated=True)
+        options, pads = asked
+        return encode_response(query, 0, limit=limit, options=options, pads=pads, truncated=True)
     ttl_s = template.ttl_s
     remaining_s = verdict.valid_until - now
     if remaining_s < ttl_s:
@@ -169,7 +178,15 @@ def policy_answer(
             body = chain + _records(query.qname, denied, rtype, ttl_s, rdatas)
             ancount += len(rdatas)
             return _encode(
-                query, template, structured, 0, body=body, ancount=ancount, limit=limit, gives_addresses=True
+                query,
+                template,
+                structured,
+                asked,
+                0,
+                body=body,
+                ancount=ancount,
+                limit=limit,
+                gives_addresses=True,
             )
     # Where NXDOMAIN is true the rule stands at or above the denied name; elsewhere it is checked.
     owner = match.owner if verdict.nxdomain_ok else soa_owner(verdict)
@@ -178,7 +195,9 @@ def policy_answer(
     chain, ancount = kept or (b"", 0)
     soa = template.soa if ttl_s == template.ttl_s else soa_after_owner(ttl_s)
     body = chain + _owner_octets(query.qname, denied, owner) + soa
-    return _encode(query, template, structured, rcode, body=body, ancount=ancount, nscount=1, limit=limit)
+    return _encode(
+        query, template, structured, asked, rcode, body=body, ancount=ancount, nscount=1, limit=limit
+    )
 
 
 def redirected_answer(
@@ -192,6 +211,7 @@ def redirected_answer(
     ttl_s: int,
     rcode: int,
     structured: StructuredErrors | None = None,
+    asked: AskedOptions = NOTHING_ASKED,
 ) -> bytes:
     """The answer of a rule that leads elsewhere, with what was found there.
 
@@ -210,7 +230,15 @@ def redirected_answer(
     ancount += 1 + len(addresses)
     template = _remember(rule)
     return _encode(
-        query, template, structured, rcode, body=body, ancount=ancount, limit=limit, gives_addresses=True
+        query,
+        template,
+        structured,
+        asked,
+        rcode,
+        body=body,
+        ancount=ancount,
+        limit=limit,
+        gives_addresses=True,
     )
 
 
@@ -218,6 +246,7 @@ def _encode(
     query: Query,
     template: _Template,
     structured: StructuredErrors | None,
+    asked: AskedOptions,
     rcode: int,
     *,
     body: bytes = b"",
@@ -226,14 +255,23 @@ def _encode(
     limit: int,
     gives_addresses: bool = False,
 ) -> bytes:
-    """The message with the errors of a rule, in the form that the client asked for."""
+    """The message with the errors of a rule, in the form that the client asked for, and its other options."""
+    options, pads = asked
+    ede: ExtendedErrors = template.address_errors if gives_addresses else template.errors
     if structured is not None:
-        options = structured.options(template.rule, limit - query.question_end - len(body))
-        return encode_response(
-            query, rcode, body=body, ancount=ancount, nscount=nscount, limit=limit, options=options
-        )
-    ede = template.address_errors if gives_addresses else template.errors
-    return encode_response(query, rcode, body=body, ancount=ancount, nscount=nscount, limit=limit, ede=ede)
+        ede = ()
+        options += structured.options(template.rule, limit - query.question_end - len(body) - asked.octets)
+    return encode_response(
+        query,
+        rcode,
+        body=body,
+        ancount=ancount,
+        nscount=nscount,
+        limit=limit,
+        ede=ede,
+        options=options,
+        pads=pads,
+    )
 
 
 def redirect_target(verdict: Verdict) -> bytes:

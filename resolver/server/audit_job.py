@@ -27,8 +27,8 @@ class Job:
     blocklist: str
     secret: str
     """In hexadecimal digits."""
-    endpoints: list[tuple[str, int]]
-    """Where the server listens."""
+    endpoints: dict[str, list[tuple[str, int]]]
+    """Where the server listens: see `targets.Listening`."""
     qps: float
     names_max: int
     records: dict[str, list[str]] = field(default_factory=dict)
@@ -67,5 +67,8 @@ def job_from(octets: bytes) -> Job:
     """Read what the parent wrote.  Raises ValueError, KeyError or TypeError for anything else."""
     fields = json.loads(octets)
     since = fields.pop("since")
-    endpoints = [(str(address), int(port)) for address, port in fields.pop("endpoints")]
+    endpoints = {
+        str(key): [(str(address), int(port)) for address, port in pairs]
+        for key, pairs in fields.pop("endpoints").items()
+    }
     return Job(**fields, endpoints=endpoints, since=None if since is None else Moment(**since))

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from resolver.audit.results import FINDINGS, Status
 from resolver.audit.secret import write_secret
+from resolver.audit.targets import Listening
 from resolver.children import run_child_when_idle
 from resolver.clock import Clock, TimerHandle
 from resolver.config.settings import Settings
@@ -87,7 +88,7 @@ class Audits:
         clock: Clock,
         *,
         wall: Callable[[], float],
-        endpoints: Callable[[], Sequence[tuple[str, int]]],
+        endpoints: Callable[[], Listening],
         nat64_prefixes: Callable[[], Sequence[Nat64Prefix]] = tuple,
         run: RunAudit | None = None,
     ) -> None:
@@ -233,7 +234,7 @@ class Audits:
             state_dir=str(settings.state_dir),
             blocklist=str(settings.blocklist),
             secret=self._secret.hex(),
-            endpoints=list(self._endpoints()),
+            endpoints={key: list(pairs) for key, pairs in self._endpoints().items()},
             qps=qps,
             names_max=max(int(qps * NAMES_PER_QPS), 100),
             records={

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from resolver.audit.secret import new_secret
+from resolver.audit.targets import Listening
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.observe.facts import Facts
@@ -38,7 +39,7 @@ class Beside:
         wall: Callable[[], float],
         believed_wall: Callable[[], float],
         counts: Callable[[], Copied],
-        endpoints: Callable[[], Sequence[tuple[str, int]]],
+        endpoints: Callable[[], Listening],
     ) -> None:
         """`counts`: those of all planes now.  `endpoints`: where DNS is served."""
         self._clock = clock

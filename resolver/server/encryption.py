@@ -39,7 +39,11 @@ class TakesCertificates(Protocol):
 class Encryption:
     """The certificates of one server, and what its encrypted listeners share."""
 
-    def __init__(self, settings: Settings, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, wall: Callable[[], float], on_served: Callable[[Sequence[Pair]], None]
+    ) -> None:
+        """`on_served`: called with the pairs that are served from then on."""
+        self._on_served = on_served
         limits = settings.limits
         self.counts = TlsCounts()
         self._fronts = {
@@ -113,6 +117,7 @@ class Encryption:
         def commit() -> None:
             for transport, front in self._fronts.items():
                 front.use(inner[transport])
+            self._on_served(pairs)
 
         return commit
 

@@ -22,7 +22,7 @@ import errno
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from resolver.clock import Clock
@@ -101,7 +101,10 @@ class Endpoints:
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
+        self.on_encrypted: Callable[[str, SocketAddress], None] = lambda key, address: None
+        """Called with each of them, once it is served."""
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
+        self._python_streams = _python_streams(settings)
         self._tls = tls
         self._http = http
         self._tcp_idle_s = settings.limits.tcp_idle_s
@@ -242,6 +245,7 @@ class Endpoints:
             bound = SocketAddress(*socks[0].getsockname()[:2])
             await self._listen(wanted.key, socks, service)
             self.encrypted.append((wanted.key, bound))
+            self.on_encrypted(wanted.key, bound)
             return
         bound, socks = self._bind_pair(address, service)
         try:
@@ -255,8 +259,17 @@ class Endpoints:
         # Last: whoever finds an address here is served there, over both, and reads no remark on it.
         self.addresses.append(bound)
 
+    def served(self) -> dict[str, list[tuple[str, int]]]:
+        """Where DNS is served now: key under `listen` -> (address, port) pairs."""
+        listening = {"dns": [(address.host, address.port) for address in self.addresses]}
+        for key, address in self.encrypted:
+            listening.setdefault(key, []).append((address.host, address.port))
+        return listening
+
     def _is_planes(self, transport: Transport) -> bool:
-        return self._plane is not None and transport in SERVED_STREAMS
+        return (
+            self._plane is not None and transport in SERVED_STREAMS and transport not in self._python_streams
+        )
 
     def _bind_streams(self, key: str, address: SocketAddress) -> list[socket.socket]:
         """A socket, or one for each of the native plane's threads with streams.  Raises OSError."""
@@ -292,6 +305,7 @@ class Endpoints:
             http=self._http if transport is Transport.HTTPS else None,
             native_gates=self._native,
             turns=self._turns,
+            identities=service.identities,
         )
 
     def _bind_pair(
@@ -323,7 +337,10 @@ class Endpoints:
         """A UDP socket, or one for each of the native plane's threads, bound but not read yet."""
         if self._plane is not None:
             return self._plane.bind(address)
-        self._udp.append(UdpListener(address, service, self._reporter, self._clock, self._loop))
+        proxies = service.identities.proxies
+        self._udp.append(
+            UdpListener(address, service, self._reporter, self._clock, self._loop, proxies=proxies)
+        )
         return SocketAddress(*self._udp[-1].bound_to)
 
     def _unbind_udp(self) -> None:
@@ -361,6 +378,18 @@ def show_address(address: SocketAddress) -> str:
 def show_absent(endpoint: Endpoint) -> str:
     """That an address is bound but not there, for people."""
     return f"{endpoint}: this machine does not have the address; it is served when it comes"
+
+
+def _python_streams(settings: Settings) -> frozenset[Transport]:
+    """Streams whose clients say who they are in ways that the native plane does not read."""
+    if settings.listen.proxy_protocol:
+        return frozenset((Transport.TCP, Transport.TLS, Transport.HTTPS))
+    found = set()
+    if settings.client_names.below is not None:
+        found |= {Transport.TLS, Transport.HTTPS}
+    if settings.client_names.in_path or settings.http.trusted_proxies:
+        found.add(Transport.HTTPS)
+    return frozenset(found)
 
 
 def _is_expected(endpoint: Endpoint) -> bool:

@@ -34,7 +34,7 @@ from resolver.listeners.stream import StreamListener
 from resolver.observe.tally import Hit, TallyKey, TallySnapshot
 from resolver.plane import UNSEEN, Core, HitFields, NativeModule, OwnPlane, Records, TallyFields
 from resolver.policy.policy import Policy
-from resolver.server.parts import make_resinfo, make_structured_errors
+from resolver.server.parts import make_client_names, make_nsid, make_resinfo, make_structured_errors
 from resolver.server.query_records import queries_recorded, wants_answers
 
 MEMO_PART_OF_CACHE: Final = 4
@@ -107,6 +107,11 @@ class NativeEngine:
             audit_secret=audit_secret,
             structured_errors=None if structured is None else structured.fields,
             resinfo=make_resinfo(settings),
+            nsid=make_nsid(settings),
+            proxies=[(net.network_address.packed, net.prefixlen) for net in settings.listen.proxy_protocol],
+            names_in_path=settings.client_names.in_path,
+            names_below=make_client_names(settings).below,
+            blocks_relay=settings.special_names.browser_relay == "block",
         )
         self._timeout_s = settings.upstreams.timeout_s
         workers = workers_of(settings)
@@ -147,6 +152,10 @@ class NativeEngine:
         """Give up the address bound last."""
         for bound_sockets in self._bound_sockets:
             bound_sockets.pop().sock.close()
+
+    def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+        """See `LocalNames.designate`."""
+        self._core.designate(name, rdatas)
 
     def add_stream(self, thread: int, listener: StreamListener) -> None:
         """Serve the listener's socket on thread number `thread`; the listener accepts only in its place."""
@@ -215,6 +224,7 @@ class NativeEngine:
             streams=self._streams,
             before_handovers=shared.listen,
             after_turn=shared.tell,
+            proxies=service.identities.proxies,
         )
         listener.start()
         self._listener = listener
@@ -288,11 +298,13 @@ class NativeEngine:
 
     # Queries over streams.
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         """See `plane.NativeGates`."""
         if not self.answers:
             return UNSEEN, b""
-        return self._core.answer(octets, address, transport, now)
+        return self._core.answer(octets, address, transport, now, name)
 
     @property
     def answers(self) -> bool:
@@ -378,7 +390,7 @@ class NativeEngine:
 
 def is_drop(name: str) -> bool:
     """Whether one of the plane's totals is of queries or answers lost."""
-    return name in ("ring_full", "late_full", "pulse", "send_failed") or name.startswith(
+    return name in ("ring_full", "late_full", "proxy_head", "pulse", "send_failed") or name.startswith(
         ("receive_", "tcp_", "tls_", "https_")
     )
 

@@ -6,9 +6,16 @@ Only what takes nothing but settings is made here; `explain` makes the same part
 
 from __future__ import annotations
 
+import os
+
 from resolver.blocklist.told import ORGANIZATION_OCTETS_MAX, member
 from resolver.cache import ResponseCache
+from resolver.config.identity_settings import HOSTNAME
 from resolver.config.settings import Settings, UpstreamServer
+from resolver.flow.client_names import ClientNames
+from resolver.flow.clients import Networks
+from resolver.flow.identities import Identities
+from resolver.flow.proxies import Proxies
 from resolver.forwarding.plan import ForwardPlan, Server
 from resolver.forwarding.source_ports import (
     Limits,
@@ -26,6 +33,7 @@ from resolver.local.resinfo import resinfo_rdata
 from resolver.observe.records import RecordBuffer
 from resolver.policy.structured import StructuredErrors
 from resolver.server.query_records import queries_recorded, wants_answers
+from resolver.wire.encode import NSID_OCTETS_MAX, cut_text
 from resolver.wire.names import name_to_text
 
 SUB_ERRORS = {"network": 5, "dns": 6}
@@ -90,6 +98,7 @@ def make_local_names(settings: Settings) -> LocalNames:
     return LocalNames(
         {name_to_text(name): [str(address) for address in found] for name, found in settings.records.items()},
         make_resinfo(settings),
+        blocks_relay=settings.special_names.browser_relay == "block",
     )
 
 
@@ -97,6 +106,29 @@ def make_resinfo(settings: Settings) -> bytes:
     """RDATA of the RESINFO record."""
     section = settings.resinfo
     return resinfo_rdata(is_minimising=section.qnamemin, infourl=section.infourl)
+
+
+def make_nsid(settings: Settings) -> bytes:
+    """The name by which this server is told from its twin (RFC 5001); empty: it is not told."""
+    nsid = settings.nsid
+    if nsid is None:
+        return b""
+    return cut_text(os.uname().nodename if nsid == HOSTNAME else nsid, NSID_OCTETS_MAX)
+
+
+def make_client_names(settings: Settings) -> ClientNames:
+    """Where clients may name themselves."""
+    section = settings.client_names
+    return ClientNames(section.in_path, "" if section.below is None else name_to_text(section.below))
+
+
+def make_identities(settings: Settings) -> Identities:
+    """How listeners learn who asks."""
+    return Identities(
+        Proxies(settings.listen.proxy_protocol),
+        make_client_names(settings),
+        Networks(settings.http.trusted_proxies),
+    )
 
 
 def make_structured_errors(settings: Settings) -> StructuredErrors | None:

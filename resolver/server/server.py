@@ -20,8 +20,6 @@ from resolver import __version__
 from resolver.certificates.keeper import CertificatesRefused
 from resolver.clock import LoopClock, time_service_sets_clock
 from resolver.config.settings import Settings
-from resolver.flow.audit_queries import AuditSecret
-from resolver.flow.clients import Clients
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
 from resolver.forwarding.forwarder import Forwarder
@@ -40,6 +38,7 @@ from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.beside import Beside
+from resolver.server.designating import Designation
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
@@ -74,9 +73,9 @@ from resolver.server.parts import (
     make_cache,
     make_local_names,
     make_record_buffer,
-    make_structured_errors,
 )
 from resolver.server.query_records import QueryRecords
+from resolver.server.service_making import make_service
 from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
@@ -161,7 +160,7 @@ class Server:
             wall=wall,
             believed_wall=self._publisher.dates.wall,
             counts=lambda: copy_of(self._tallies, self._native),
-            endpoints=lambda: [(address.host, address.port) for address in self.dns_addresses],
+            endpoints=lambda: self._endpoints.served(),
         )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
@@ -179,7 +178,8 @@ class Server:
             forwarder=lambda: self._forwarder,
             wall=wall,
         )
-        self._encryption = Encryption(settings, wall)
+        self._designation = Designation(settings)
+        self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
 
     async def start(self) -> None:
@@ -304,7 +304,9 @@ class Server:
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
-        return Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints = Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints.on_encrypted = self._designation.on_listener
+        return endpoints
 
     async def _first_policy(self) -> None:
         try:
@@ -358,20 +360,20 @@ class Server:
             )
         except OSError as error:
             raise CannotStart([f"upstreams.tls_ca: {settings.upstreams.tls_ca}: {error}"]) from None
-        return Service(
-            policy=policy,
+        local = make_local_names(settings)
+        self._designation.tell(local)
+        if self._native is not None:
+            self._designation.tell(self._native)
+        return make_service(
+            settings,
+            policy,
+            local,
             cache=self._cache,
             forwarder=self._forwarding.forwarder,
-            local=make_local_names(settings),
             clock=self._clock,
-            clients=Clients(settings.clients.allow),
-            memo_octets_max=self._memo_octets,
-            rate_limit_qps=settings.clients.rate_limit_qps,
-            tcp_idle_s=settings.limits.tcp_idle_s,
+            memo_octets=self._memo_octets,
             places=None if self._native is None else self._native.places,
-            rotate_addresses=settings.cache.rotate_addresses,
-            audit_secret=AuditSecret(self._beside.audit_secret),
-            structured_errors=make_structured_errors(settings),
+            audit_secret=self._beside.audit_secret,
         )
 
     async def _serve_dns(self, service: Service) -> None:

@@ -24,6 +24,8 @@ def fields_of(record: Record, query: Query | Malformed, clients: ShownClients) -
     client = clients.text(record.peer.address)
     if client is not None:
         fields["client"] = client
+    if name := clients.name(record.peer.name):
+        fields["client_name"] = name
     fields["transport"] = record.peer.transport.label
     if isinstance(query, Malformed):
         fields["malformed"] = query.reason

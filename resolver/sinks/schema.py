@@ -40,6 +40,7 @@ def records_schema() -> dict[str, Any]:
             "shadow_list": ["shadow_action"],
             "match": ["value", "action"],
             "value": ["match"],
+            "client_name": ["client"],
         },
         "dependentSchemas": {
             member: {"anyOf": [{"required": ["exchange"]}, {"required": ["list"]}]}
@@ -63,6 +64,11 @@ def _members() -> dict[str, Any]:
             "absent with clients: hidden.",
             "type": "string",
             "pattern": r"^[0-9a-f:.]+(/\d+)?$",
+        },
+        "client_name": {
+            "description": "The name that the client gave itself; only with clients: full.",
+            "type": "string",
+            "pattern": r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
         },
         "transport": {"enum": sorted(transport.label for transport in Transport)},
         "qname": {"description": "The name, with RFC 1035's escapes, in lower case.", **_NAME},

@@ -1,16 +1,17 @@
 """The one encoder: facts and record octets -> a whole message, the same on every transport.
 
-Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
-Does not know: why an answer is what it is.
+Knows: header bits, OPT, Extended DNS Errors, padding, and what gives way when a message is too long.
+Does not know: why an answer is what it is, which options its client gets.
 Order of giving way: the text of Extended DNS Errors, then the errors, then the other options, then the
 records (TC=1): over a datagram all of them, for the client can come back over a stream; over a stream
-those at the end that do not fit.  Question and OPT always stay.
+those at the end that do not fit.  Question and OPT always stay.  Padding comes last, where there is room.
 """
 
 from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from resolver.wire.numbers import EdnsOption, Qclass, Qtype, Rcode
 from resolver.wire.query import Query
@@ -25,12 +26,36 @@ STREAM_OCTETS_MAX = 65535
 EDE_TEXT_OCTETS_MAX = 200
 """Longest EXTRA-TEXT sent: an explanation, not a page; leaves room for records in 512 octets."""
 
+NSID_OCTETS_MAX = 64
+"""Longest name of a server: tells it from its twin, and hardly lets an answer outgrow its query."""
+
+PADDED_BLOCK_OCTETS = 468
+"""A padded answer has a multiple of this many octets (RFC 8467 §4.1): who reads along learns little of it."""
+
 ANY_GROWTH_HALVES = 3
 """An answer to ANY over a datagram has at most as many halves of its query's octets: the address may be
 somebody else's, and no client needs more than the hint to come over a stream (RFC 8482 §4.4)."""
 
 Options = tuple[tuple[int, bytes], ...]
 ExtendedErrors = tuple[tuple[int, str], ...]
+
+
+class AskedOptions(NamedTuple):
+    """The EDNS options that a client gets because its query asked for them."""
+
+    values: Options
+    pads: bool
+    """Whether its answer is padded to a block (RFC 7830)."""
+
+    @property
+    def octets(self) -> int:
+        """What they take in the OPT, padding aside."""
+        return sum(OPTION_HEAD_OCTETS + len(value) for _, value in self.values)
+
+
+NOTHING_ASKED: Final = AskedOptions((), pads=False)
+OPTION_HEAD_OCTETS: Final = 4
+"""Code and length of an EDNS option (RFC 6891 §6.1.2)."""
 
 _FOUR_COUNTS = struct.Struct("!HHHHH").pack
 _OPT = struct.Struct("!BHHBBHH").pack
@@ -59,6 +84,7 @@ def encode_response(
     limit: int,
     ede: ExtendedErrors = (),
     options: Options = (),
+    pads: bool = False,
     ra: bool = True,
     aa: bool = False,
     ad: bool = False,
@@ -69,7 +95,8 @@ def encode_response(
     `body` is answer and authority, with compression pointers that count from this query's
     question at offset 12.  OPT, and with it `ede`, `options` and the upper bits of `rcode`, is
     sent only to a client that sent one (RFC 6891 §6.1.1); without it an rcode over 15 becomes
-    SERVFAIL.  `limit` is a `response_limit`, or at least 512.
+    SERVFAIL.  `limit` is a `response_limit`, or at least 512.  `pads`: the OPT ends with as many octets of
+    padding as make whole blocks, or as there is room for.
     """
     opt = b""
     if query.has_opt:
@@ -93,6 +120,8 @@ def encode_response(
                 body = b""
                 ancount = nscount = 0
             opt = _shortened_opt(query, rcode, (), options, limit - question_end - len(body))
+    if pads and opt:
+        opt = _padded_opt(opt, question_end + len(body), limit)
     flags = 0x8000 | query.flags & COPIED_FLAGS | rcode & 0xF
     if ra:
         flags |= 0x0080
@@ -219,6 +248,17 @@ def _shortened_opt(query: Query, rcode: int, ede: ExtendedErrors, options: Optio
         return _encode_opt.__wrapped__(query.dnssec_ok, upper, tuple(cut), options)
     opt = _encode_opt(query.dnssec_ok, upper, (), options)
     return opt if len(opt) <= room else _encode_opt(query.dnssec_ok, upper, (), ())
+
+
+def _padded_opt(opt: bytes, octets_before: int, limit: int) -> bytes:
+    """The OPT with a padding option at its end (RFC 7830 §3), in a message with so many octets before it."""
+    octets = octets_before + len(opt) + OPTION_HEAD_OCTETS
+    padding = min(-octets % PADDED_BLOCK_OCTETS, limit - octets)
+    if padding < 0:
+        return opt  # Not even an empty one fits.
+    rdlength = len(opt) - OPT_OCTETS + OPTION_HEAD_OCTETS + padding
+    head = opt[: OPT_OCTETS - 2] + rdlength.to_bytes(2, "big")
+    return head + opt[OPT_OCTETS:] + _CODE_LENGTH(EdnsOption.PADDING, padding) + bytes(padding)
 
 
 def _first_records(body: bytes, ancount: int, nscount: int, room: int) -> tuple[bytes, int, int]:

@@ -46,7 +46,9 @@ def test_a_connection_that_nobody_took_is_told_from_one_that_was_ended(is_taken:
             return reader, Ended()  # type: ignore[return-value]
 
     async def act() -> None:
-        target = next(one for one in own_server([("127.0.0.1", 53)]).targets if one.transport == "tcp")
+        target = next(
+            one for one in own_server({"dns": [("127.0.0.1", 53)]}).targets if one.transport == "tcp"
+        )
         lane = Lane(target, ears, asyncio.Event(), asyncio.get_running_loop())
         lane.send(Send(7, bytes(12), True, 1e9))
         await lane._lonely[7]._task

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import lengths, parse_arguments
-from benchmarks.contestants import Setting, policy_with_list
+from benchmarks.contestants import Setting, Streams, policy_with_list
 from benchmarks.field import (
     CONTESTANTS,
     WILDCARD_ZONE,
@@ -23,6 +23,7 @@ from benchmarks.go_peers import ELSEWHERE
 from benchmarks.measure import SERVER_CORE
 from benchmarks.peers import DEBIAN
 from benchmarks.side_by_side import expected_rcode, in_turn, oddities
+from benchmarks.stream_field import ASK_OVER_TLS, SPEAK_STREAMS
 from benchmarks.workload import TTL_S, Workload
 from resolver.publishing.compiler import compile_in_process
 
@@ -46,6 +47,28 @@ def test_settings_of_every_peer_name_its_ports_and_the_whole_list(
     listed = written if name != "dnsdist" else workload.list_path.read_text()
     assert all(blocked in listed for blocked in workload.blocked)
     assert program.command[:2] == ["taskset", "-c"]
+
+
+@pytest.mark.parametrize("name", SPEAK_STREAMS)
+def test_settings_of_who_serves_streams_name_the_certificate_and_both_ports(
+    name: str, workload: Workload, tmp_path: Path
+) -> None:
+    pair = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    streams = Streams(15_355, 15_356, *pair)
+    CONTESTANTS[name].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload, streams=streams))
+    written = "".join(path.read_text() for path in sorted(tmp_path.rglob("*")) if path.is_file())
+    assert all(word in written for word in (*map(str, pair), "15355", "15356"))
+
+
+@pytest.mark.parametrize("name", ASK_OVER_TLS)
+def test_an_upstream_is_asked_over_tls_by_whoever_is_read_so(
+    name: str, workload: Workload, tmp_path: Path
+) -> None:
+    streams = Streams(15_355, 15_356, tmp_path / "certificate.pem", tmp_path / "key.pem", 15_357)
+    CONTESTANTS[name].build(Setting(tmp_path, PORT, UPSTREAM_PORT, workload, streams=streams))
+    written = "".join(path.read_text() for path in sorted(tmp_path.rglob("*")) if path.is_file())
+    assert "15357" in written
+    assert str(UPSTREAM_PORT) not in written
 
 
 @pytest.mark.parametrize("name", [*DEBIAN, *ELSEWHERE])

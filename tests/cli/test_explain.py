@@ -311,3 +311,11 @@ def test_a_label_is_shown_with_what_it_stands_for(config: Path) -> None:
 def test_a_pasted_name_is_bad_input_with_the_name_that_was_meant(config: Path) -> None:
     result = run(config, "crypto–x.example")
     assert result.exit_code == 2 and "did you mean 'crypto-x.example'?" in result.stderr
+
+
+def test_a_relay_that_is_blocked_says_by_which_setting(config: Path) -> None:
+    assert explained(config, "mask.icloud.com")["client_sees"]["source"] == "upstream"
+    config.write_text(SETTINGS + "special_names: {browser_relay: block}\n")
+    assert explained(config, "mask.icloud.com")["client_sees"]["source"] == "local"
+    text = run(config, "mask-h2.icloud.com").stdout
+    assert "special_names.browser_relay: block" in text and "NXDOMAIN" in text

@@ -13,4 +13,5 @@ VECTORS = Path(__file__).parents[1] / "vectors/transports.yaml"
 
 def test_the_transports_are_those_of_the_vectors() -> None:
     expected = [tuple(row) for row in yaml.safe_load(VECTORS.read_text())]
-    assert [(one.value, one.label, one.is_stream, one.has_keepalive) for one in Transport] == expected
+    facts = [(one.value, one.label, one.is_stream, one.is_encrypted, one.has_keepalive) for one in Transport]
+    assert facts == expected

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver.flow.peer import Transport
 from tests.support.engines import Engine
 from tests.support.scenario_engine import PlayFailed, perform
 from tests.support.scenario_plane import QueriesLogged
@@ -22,6 +23,7 @@ PLAYS: dict[str, Play] = {
     for path in sorted(FOLDER.glob("*.yaml"))
     for case, play in read_plays(path.read_text())
 }
+STREAMS = (Transport.TCP, Transport.TLS, Transport.HTTPS)
 SLOW_PLAYS = {"identical_misses", "full_cache"}
 """Thousands of questions each."""
 CACHE_PLAYS = {name: play for name, play in PLAYS.items() if play.fails_without_cache}
@@ -61,3 +63,27 @@ def test_a_play_about_the_cache_fails_without_one(play: Play, engine: Engine, tm
 def test_there_are_plays_enough() -> None:
     assert len(list(FOLDER.glob("*.yaml"))) >= 45
     assert len(CACHE_PLAYS) >= 10
+
+
+DATAGRAMS_ALONE = {
+    "any_grows_little": "only who forges a sender's address gains by an answer that grows",
+    "big_answer": "a stream has room",
+    "client_has_its_share": "who is over it gets SERVFAIL, where a datagram is dropped",
+    "client_options": "TCP and TLS have the keepalive option (RFC 7828)",
+    "rate_limit": "a stream client is bounded by its connections",
+    "repeated_by_strangers": "a stranger's rate is not limited either",
+    "repeated_over_transports": "a stream has room",
+    "rpz_tcp_only": "it asks for a stream, and there is one",
+}
+"""Plays that are about datagrams, by the names of their files, with what is another thing over a stream."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("over", STREAMS, ids=lambda over: over.label)
+@pytest.mark.parametrize("name", [name for name in PLAYS if name not in SLOW_PLAYS])
+def test_over_a_stream_it_does_the_same(name: str, over: Transport, engine: Engine, tmp_path: Path) -> None:
+    if name.partition("[")[0] in DATAGRAMS_ALONE:
+        with pytest.raises(PlayFailed):
+            perform(PLAYS[name], tmp_path, native=engine.module, over=over)
+    else:
+        perform(PLAYS[name], tmp_path, native=engine.module, over=over)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.forwarding.plan import ORDER_KEPT_S, ForwardPlan, Server, UpstreamSet
-from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, Upstream
+from resolver.forwarding.plan import ORDER_KEPT_S, ForwardPlan, Server, Strategy, UpstreamSet
+from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, MEASURE_EVERY_S, Upstream
 
 ONE, TWO, THREE = (f"192.0.2.{n}" for n in (1, 2, 3))
 
@@ -80,3 +80,57 @@ def test_empty_set_is_refused() -> None:
 def test_server_named_twice_in_a_set_is_asked_once() -> None:
     server = Server("udp", ONE, 53)
     assert len(ForwardPlan([server, server]).default.upstreams) == 1
+
+
+# Races and chance.
+
+
+class Chosen:
+    """Chance that says what it is told."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def below(self, bound: int) -> int:
+        assert self.number < bound
+        return self.number
+
+
+def test_random_asks_any_that_works_and_the_others_behind_it() -> None:
+    one, two, three = upstreams()
+    chosen = UpstreamSet([one, two, three], "random")
+    lines = [chosen.line_for_one(0.0, Chosen(number)) for number in range(3)]
+    assert lines == [(one, two, three), (two, three, one), (three, one, two)]
+
+
+def test_random_asks_those_that_are_down_last() -> None:
+    one, two, three = upstreams()
+    chosen = UpstreamSet([one, two, three], "random")
+    take_down(two)
+    assert [chosen.line_for_one(0.0, Chosen(number)) for number in range(2)] == [
+        (one, three, two),
+        (three, one, two),
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["fastest", "ordered", "parallel"])
+def test_other_strategies_leave_nothing_to_chance(strategy: Strategy) -> None:
+    one, two, three = upstreams()
+    assert UpstreamSet([one, two, three], strategy).line_for_one(0.0, Chosen(9)) == (one, two, three)
+
+
+@pytest.mark.parametrize(("strategy", "race"), [("parallel", 3), ("fastest", 1), ("random", 1)])
+def test_only_a_race_asks_several_at_once(strategy: Strategy, race: int) -> None:
+    assert UpstreamSet(upstreams(), strategy, race=4).race == race
+
+
+def test_one_that_never_answers_in_a_race_is_asked_alone_now_and_then() -> None:
+    one, two, _ = upstreams()
+    chosen = UpstreamSet([one, two], "parallel", race=2)
+    assert chosen.probe_target(0.0) is None
+    for second in range(1, 5):
+        two.on_answer(0.01, float(second))
+        assert chosen.probe_target(float(second)) is None
+    assert chosen.probe_target(MEASURE_EVERY_S) is one
+    take_down(one, MEASURE_EVERY_S)
+    assert chosen.order(MEASURE_EVERY_S) == (two, one)

@@ -15,6 +15,7 @@ import uvloop
 from resolver.forwarding.connection import CONNECT_S_MAX, IDLE_S
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.network import SendError
+from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.stream import Streams
 from resolver.forwarding.tls_terms import TlsBook
 from resolver.forwarding.udp_pool import UdpPools
@@ -425,6 +426,68 @@ def test_a_connection_that_breaks_after_an_answer_is_replaced_once(perform: Perf
         await stage.ask(upstream, query(1))
         assert await stage.ask(upstream, query(2)) == fake.answer_to(query(2))
         assert stage.streams.counts.retried == 1
+
+    perform(play)
+
+
+def test_one_that_closes_after_two_answers_is_learnt_when_it_did_so_twice(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        async def closing_after_two(accepted: Accepted) -> None:
+            queries = [await accepted.read() for _ in range(4 if len(server.accepted) < 3 else 2)]
+            for octets in queries[:2]:
+                accepted.reply(fake.answer_to(octets))
+            await accepted.writer.drain()
+            accepted.close()
+
+        server = await stage.server(closing_after_two)
+        upstream = to(server)
+        heard = [stage.asked(upstream, query(number)) for number in range(6)]
+        for one in heard:
+            await one
+        assert upstream.oddities.answers_per_connection(stage.clock.now()) == 2
+
+    perform(play)
+
+
+def test_a_connection_that_is_cut_off_says_nothing_of_how_many_answers_there_are(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        async def cut_off(accepted: Accepted) -> None:
+            accepted.reply(fake.answer_to(await accepted.read()))
+            for _ in range(2):
+                await accepted.read()
+            accepted.abort()  # nobody said goodbye
+
+        upstream = to(await stage.server(cut_off))
+        for number in (0, 10, 20):
+            await stage.ask(upstream, query(number))
+            heard = [stage.asked(upstream, query(number + one)) for one in (1, 2)]
+            await asyncio.wait(heard, timeout=0.2)
+        assert upstream.oddities.answers_per_connection(stage.clock.now()) == ANSWERS_UNLIMITED
+
+    perform(play)
+
+
+def test_a_new_connection_that_breaks_is_replaced_where_others_were_answered_just_now(
+    perform: Perform,
+) -> None:
+    async def play(stage: Stage) -> None:
+        async def breaking_once(accepted: Accepted) -> None:
+            if len(server.accepted) == 1:
+                accepted.reply(fake.answer_to(await accepted.read()))
+                await accepted.writer.drain()
+                accepted.close()
+            elif len(server.accepted) == 2:
+                await fake.resetting(accepted)
+            else:
+                await fake.answering(accepted)
+
+        server = await stage.server(breaking_once)
+        upstream = to(server)
+        upstream.answered_at = stage.clock.now()
+        assert isinstance(await stage.ask(upstream, query(1)), bytes)
+        await stage.until_closed()
+        assert await stage.ask(upstream, query(2)) == fake.answer_to(query(2))
+        assert len(server.accepted) == 3
 
     perform(play)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.forwarding.bounds import PACKETS_PER_QUESTION_MAX, STREAM_COST, STREAM_TIMEOUT_S_MAX
+from resolver.forwarding.bounds import (
+    AGAIN_S,
+    GONE_FOR_LONG_S,
+    PACKETS_PER_QUESTION_MAX,
+    STREAM_COST,
+    STREAM_TIMEOUT_S_MAX,
+)
 from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import Server
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, STANDS_BACK_AFTER
@@ -370,3 +376,40 @@ def test_garbage_over_tcp_goes_to_the_next_upstream() -> None:
     rig.ask()
     rig.deliver(rig.sent[0], b"\0" * 20)
     assert addresses(rig) == [FIRST.address, SECOND.address]
+
+
+TLS = Server("tls", "192.0.2.1", 853, host="dns.example")
+
+
+def break_off(rig: Rig) -> None:
+    """The connection of the last query breaks."""
+    rig.network.fail(rig.sent[-1], "stream")
+
+
+def test_a_question_asks_again_while_packets_are_left_when_connections_break() -> None:
+    rig = Rig(TLS)
+    rig.ask()
+    for rounds in range(1, PACKETS_PER_QUESTION_MAX // STREAM_COST):
+        break_off(rig)
+        assert len(rig.sent) == rounds and rig.results == []
+        rig.clock.advance(AGAIN_S + 0.01)
+        assert len(rig.sent) == rounds + 1
+    break_off(rig)
+    assert rig.failed.reason == "network"
+
+
+def test_an_upstream_that_is_gone_for_long_is_not_waited_for() -> None:
+    rig = Rig(TLS)
+    [upstream] = rig.plan.upstreams
+    upstream.is_up, upstream.backoff_s = False, GONE_FOR_LONG_S
+    rig.ask()
+    break_off(rig)
+    assert rig.failed.reason == "network"
+
+
+def test_who_refuses_or_is_not_trusted_is_not_asked_again() -> None:
+    for reason in ("certificate_name", "bootstrap", "http"):
+        rig = Rig(TLS)
+        rig.ask()
+        rig.network.fail(rig.sent[-1], reason)
+        assert rig.failed.reason == "network"

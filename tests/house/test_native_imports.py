@@ -65,6 +65,7 @@ LEVELS: dict[str, dict[str, int]] = {
     },
     "fuzz": {"chance": 0, "message": 0, "names": 0, "corpus": 1, "mutate": 1, "targets": 2},
     "models": {"atomic": 0},
+    "stream_rig": {"http2": 0, "tls": 0, "clients": 1, "bin": 2},
 }
 """By crate: each room imports itself and rooms of a lower level, never a sibling of its own level."""
 

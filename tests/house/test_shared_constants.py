@@ -33,8 +33,8 @@ DIFFERENT: dict[str, str] = {
 """Names that both languages use and whose values are not the same, each with the reason."""
 
 SEVERAL: dict[str, str] = {
-    "STALL_S": "of a client over HTTPS, of an upstream's stream",
-    "STATUSES": "of DNS over HTTPS, of the block page",
+    "STALL_S": "of an event loop, of a request over HTTP/2",
+    "STATUSES": "of DNS over HTTPS, of the block page, of audits",
     "HEADER_OCTETS": "of a message, of an image, of a kernel's structure",
     "LINE_OCTETS_MAX": "of a list, of a YAML file",
     "LOOK_AGAIN_S": "at who yields its place, at what an audit is to look at again",

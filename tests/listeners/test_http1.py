@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.listeners.http import BROKEN, CONTROL, HEADERS, Arrived, HttpRequest
+from resolver.listeners.http import BROKEN, CONTROL, OVER_HEADERS, Arrived, HttpRequest
 from resolver.listeners.http1 import CHUNKS_MAX, Http1Session
 from tests.listeners.test_http2 import ANSWER, QUERY
 
@@ -268,7 +268,7 @@ def test_a_bare_line_end_is_refused_before_the_head_is_whole() -> None:
 def test_a_head_that_is_too_long_gets_its_status_before_it_ends(octets: bytes, status: int) -> None:
     talk = Talk()
     assert talk.serve(octets) == [status]
-    assert talk.reasons in ([HEADERS], []) and (talk.session.is_over or status == 414)
+    assert talk.reasons in ([OVER_HEADERS], []) and (talk.session.is_over or status == 414)
 
 
 def test_a_body_in_too_many_pieces_is_refused() -> None:

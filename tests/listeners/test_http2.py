@@ -25,20 +25,21 @@ from hypothesis import strategies as st
 from resolver.listeners.http import (
     BROKEN,
     CONTROL,
-    HEADERS,
     MEDIA_TYPE,
+    OVER_HEADERS,
     RESETS,
     STALL_S,
     Arrived,
     HttpBroken,
     HttpRequest,
 )
-from resolver.listeners.http2 import RESETS_MAX, Http2Session
+from resolver.listeners.http2 import Http2Session
 from resolver.listeners.http2_frames import (
     CONTINUATIONS_MAX,
     CONTROL_FRAMES_MAX,
-    CONTROL_FRAMES_PER_REQUEST,
+    CONTROL_FRAMES_PER_ANSWER,
     PREFACE,
+    RESETS_MAX,
     TINY_DATA_FRAMES_MAX,
 )
 
@@ -395,7 +396,7 @@ def test_a_flood_of_control_frames_ends_the_connection(flood: bytes) -> None:
 def test_an_ordinary_number_of_control_frames_is_fine() -> None:
     talk = Talk()
     for _ in range(300):
-        talk.feed(frame(6, 0, 0, bytes(8)) * CONTROL_FRAMES_PER_REQUEST)
+        talk.feed(frame(6, 0, 0, bytes(8)) * CONTROL_FRAMES_PER_ANSWER)
         talk.ask()
         talk.pump()
         talk.answer_all()
@@ -446,7 +447,7 @@ def test_too_many_headers_get_431_and_end_the_connection(shape: str) -> None:
     if shape == "one frame":
         assert reason == BROKEN, "no frame may be so long"
         return
-    assert reason == HEADERS
+    assert reason == OVER_HEADERS
     said = talk.session.outgoing()
     other = H2Connection(H2Configuration(client_side=True, header_encoding=None))
     other.initiate_connection()
@@ -459,11 +460,11 @@ def test_too_many_headers_get_431_and_end_the_connection(shape: str) -> None:
 
 
 def test_empty_and_tiny_data_without_end_end_the_connection() -> None:
-    for payload in (b"", b"a"):
+    for payload, most in ((b"", CONTROL_FRAMES_MAX), (b"a", TINY_DATA_FRAMES_MAX)):
         talk = Talk()
         talk.ask(b"POST", b"/dns-query", end=False, more=[(b"content-type", MEDIA_TYPE)])
         talk.pump()
-        flood = frame(0, 0, 1, payload) * (TINY_DATA_FRAMES_MAX + 2 * CONTROL_FRAMES_PER_REQUEST + 1)
+        flood = frame(0, 0, 1, payload) * (most + 1)
         assert breaks(talk, flood) == CONTROL
 
 

@@ -16,7 +16,7 @@ from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, St
 from resolver.flow.outcome import Drop
 from resolver.flow.peer import Transport
 from resolver.listeners import stream
-from resolver.listeners.http import CONTROL, HEADERS, MEDIA_TYPE, RESETS, STREAMS
+from resolver.listeners.http import CONTROL, MEDIA_TYPE, OVER_HEADERS, RESETS, STREAMS
 from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
@@ -235,6 +235,23 @@ def test_a_dropped_query_resets_its_stream_and_ends_a_connection_of_http_1(conte
     run(play, **Sides(context).options)
 
 
+def test_a_defect_of_ours_costs_one_request_and_not_the_connection(context: ssl.SSLContext) -> None:
+    class Defective(ScriptedService):
+        def answer_now(self, octets: bytes, peer: Any, now: float) -> Any:
+            assert b"defect" not in octets
+            return super().answer_now(octets, peer, now)
+
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        listener.service = Defective()  # type: ignore[assignment]
+        client = await http2(listener)
+        broken, quick = client.ask(query(0, b"defect")), client.ask(query(1, b"quick"))
+        client.send()
+        assert await client.answer(quick) == b"\0\1quick....."
+        await client.wait_for(StreamReset, broken)
+
+    assert run(play, **Sides(context).options).drops == {"defect": 1}
+
+
 def test_a_client_that_closes_its_half_gets_its_answers_and_the_end(context: ssl.SSLContext) -> None:
     async def play(service: ScriptedService, listener: StreamListener) -> None:
         client = await http2(listener)
@@ -315,7 +332,7 @@ def test_a_stop_answers_what_is_open_and_ends(context: ssl.SSLContext) -> None:
     [
         (frame(6, 0, 0, bytes(8)) * 1_000, CONTROL),
         (frame(4, 0, 0, b"") * 1_000, CONTROL),
-        (frame(1, 1, 1, b"\x82" * 16_000) + frame(9, 0, 1, b"\x82" * 16_000), HEADERS),
+        (frame(1, 1, 1, b"\x82" * 16_000) + frame(9, 0, 1, b"\x82" * 16_000), OVER_HEADERS),
     ],
 )
 def test_a_flood_is_cut_and_counted(context: ssl.SSLContext, flood: bytes, reason: str) -> None:

@@ -567,7 +567,9 @@ class NativeGates:
     def __init__(self) -> None:
         self.asked: list[tuple[bytes, int]] = []
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         self.asked.append((address, transport))
         if octets[2:3] == b"x":
             raise ZeroDivisionError

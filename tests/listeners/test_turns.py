@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from resolver.flow.identities import PLAIN
 from resolver.flow.outcome import Outcome, Respond, Source
 from resolver.flow.peer import Peer, Transport
 from resolver.listeners.connection import (
@@ -61,6 +62,7 @@ class Loop:
 
     def __init__(self, answer_s: float = 0.0) -> None:
         self.service = self.clock = cast(Any, self)
+        self.identities = PLAIN
         self.reporter = Reporter(Tallies())
         self.turns = Turns(self.call_soon, self.now)
         self.limits = ConnectionLimits()
@@ -96,6 +98,9 @@ class Loop:
 
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         return self.limits.take(address, connection, self.now()).place
+
+    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+        raise AssertionError("no proxy speaks here")
 
     def forget(self, connection: Connection) -> None: ...
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 POLL_S = 0.01
 """How often a condition is looked at: far below what a person or a deadline notices."""
@@ -131,7 +132,7 @@ class Program:
                 self.process.kill()
         return self.process.wait()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         if self._process is None:
             self.start()
         return self

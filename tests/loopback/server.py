@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dns.message
 import dns.query
@@ -57,7 +57,7 @@ Sample = dict[str, float]
 
 def settings(**changes: Any) -> dict[str, Any]:
     """Settings of a server on loopback, `changes` merged in key by key."""
-    merged: dict[str, Any] = {
+    base: dict[str, Any] = {
         "listen": {"dns": [], "http": None},
         "clients": {"allow": ["127.0.0.0/8", "::1/128"]},
         # No question of its own for prefixes of the network: questions are counted.
@@ -65,8 +65,14 @@ def settings(**changes: Any) -> dict[str, Any]:
         "blocklist": "blocklist.yaml",
         "state_dir": "state",
     }
-    _merge(merged, changes)
-    return merged
+    return merged(base, changes)
+
+
+def merged(one: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Both, key by key; where both have a value that of `changes`."""
+    both = copy.deepcopy(one)
+    _merge(both, changes)
+    return both
 
 
 def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -195,7 +201,7 @@ class Server(Program):
         """Remove images and last good copies, as on a fresh machine."""
         shutil.rmtree(self.directory / "state", ignore_errors=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         for tries_left in reversed(range(PORT_TRIES_MAX)):
             self.start()
             try:

@@ -102,7 +102,7 @@ def each_peer() -> list[object]:
 
 def test_no_false_alarm_against_ourselves(policy: Policy, upstream: int, tmp_path: Path) -> None:
     with running_server(tmp_path, upstream, blocklist=policy.text) as server:
-        result = audit_of(policy, own_server([("127.0.0.1", server.port)]))
+        result = audit_of(policy, own_server({"dns": [("127.0.0.1", server.port)]}))
     assert findings(result) == {}
     assert result.counts()["covered"] == NAMES
 

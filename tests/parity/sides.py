@@ -49,6 +49,7 @@ CACHE_OCTETS = 16 << 20
 NAT64_PREFIXES = (nat64_prefix(IPv6Network("2001:db8:64::/96")),)
 STRUCTURED = StructuredErrors(65001, 5, '"o":"Example Networks"', '"l":"en"')
 """Asked for by one of the options that queries are made with."""
+NSID = b"resolver-1"
 RESINFO = b"\x08qnamemin\x0cexterr=15-17"
 REDIRECTED = (Qtype.A, Qtype.AAAA)
 KEY = bytes(range(32))
@@ -62,7 +63,9 @@ class ClientQuery:
     octets: bytes
     client: bytes
     """Packed address."""
-    is_stream: bool
+    transport: Transport
+    name: str = ""
+    """The one it gave itself; datagrams carry none."""
 
 
 class Difference(AssertionError):
@@ -94,6 +97,7 @@ class Sides:
             rate_limit_qps=rate_limit_qps,
             audit_secret=AuditSecret(AUDIT_SECRET),
             structured_errors=STRUCTURED,
+            nsid=NSID,
         )
         networks = [ip_network(text) for text in ALLOW]
         self.core = module.Core(
@@ -112,6 +116,7 @@ class Sides:
             audit_secret=AUDIT_SECRET,
             structured_errors=STRUCTURED.fields,
             resinfo=RESINFO,
+            nsid=NSID,
             record_details=True,
         )
         self._steps = testing_of(module).Steps(self.core, seed=bytes(32))
@@ -123,7 +128,7 @@ class Sides:
             only_blocked=query_records == "blocked", has_answers=True, now=lambda: self._now
         )
         self.punts = self.asks = 0
-        self._peers: dict[tuple[bytes, bool], Peer] = {}
+        self._peers: dict[tuple[bytes, Transport, str], Peer] = {}
 
     def store(self, question: Question, response: Response, now: float) -> None:
         """Let both keep an answer to a question."""
@@ -138,22 +143,23 @@ class Sides:
     def compare(self, queries: Sequence[ClientQuery], now: float) -> None:
         """Ask both; Difference says what is not the same."""
         told: dict[int, tuple[int, bytes]] = {}
-        for transport in (Transport.UDP, Transport.TCP):
-            alike = [(number, q) for number, q in enumerate(queries) if q.is_stream is transport.is_stream]
-            # Of streams every other one comes as Python's listeners ask: by itself.
-            alike = [one for one in alike if transport is Transport.UDP or one[0] % 2]
+        for transport in Transport:
+            alike = [(number, q) for number, q in enumerate(queries) if q.transport is transport]
+            # Of streams every other one comes as Python's listeners ask, by itself; with its name, if it has one.
+            if transport.is_stream:
+                alike = [(number, q) for number, q in alike if number % 2 and not q.name]
             asked = [(q.octets, q.client) for _, q in alike]
             batch = self._steps.answer_batch(asked, now, transport=int(transport))
             told.update((number, answer) for (number, _), answer in zip(alike, batch, strict=True))
         for number, query in enumerate(queries):
-            if query.is_stream and number not in told:
-                told[number] = self.core.answer(query.octets, query.client, Transport.TCP, now)
+            if number not in told:
+                told[number] = self.core.answer(query.octets, query.client, query.transport, now, query.name)
             self._compare_one(query, *told[number], now)
 
     def _compare_one(self, query: ClientQuery, word: int, message: bytes, now: float) -> None:
-        key = (query.client, query.is_stream)
-        transport = Transport.TCP if query.is_stream else Transport.UDP
-        peer = self._peers.setdefault(key, Peer(query.client, transport))
+        transport = query.transport
+        key = (query.client, transport, query.name)
+        peer = self._peers.setdefault(key, Peer(query.client, transport, name=query.name))
         outcome = self.service.answer_now(query.octets, peer, now)
         if word == PUNT:
             self.punts += 1

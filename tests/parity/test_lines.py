@@ -79,7 +79,15 @@ def test_hostile_names_from_every_client_look_alike(native: Engine, tmp_path: Pa
     # Without RD each is answered at once.
     octets = [asked(name)[:2] + b"\0\0" + asked(name)[4:] for name in hostile_names()]
     questions = [
-        ClientQuery(one, client, chance) for one in octets for client in CLIENTS for chance in (False, True)
+        ClientQuery(one, client, transport, name)
+        for one in octets
+        for client in CLIENTS
+        for transport, name in (
+            (Transport.UDP, ""),
+            (Transport.TCP, ""),
+            (Transport.TLS, "phones"),
+            (Transport.HTTPS, "x" * 63),
+        )
     ]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(questions)
 
@@ -90,7 +98,7 @@ def test_every_type_looks_alike(native: Engine, tmp_path: Path) -> None:
     qtypes = sorted({*map(int, Qtype), *range(300), 4660, 32767, 65280, 65535})
     qname = name_from_text("name.example.com")
     octets = [asked(qname, qtype)[:2] + b"\0\0" + asked(qname, qtype)[4:] for qtype in qtypes]
-    questions = [ClientQuery(one, CLIENTS[0], True) for one in octets]
+    questions = [ClientQuery(one, CLIENTS[0], Transport.TCP) for one in octets]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(qtypes)
 
 
@@ -101,9 +109,7 @@ def test_every_rule_and_mode_of_a_policy_looks_alike(native: Engine, tmp_path: P
         for query_records in ("blocked", "all"):
             sides = Sides(native.module, policy, query_records=query_records)
             octets = [asked(name_from_text(name)) for name in policy.names]
-            questions = [
-                ClientQuery(one, CLIENTS[0], is_stream) for one in octets for is_stream in (False, True)
-            ]
+            questions = [ClientQuery(one, CLIENTS[0], transport) for one in octets for transport in Transport]
             lines += compare_all(sides, questions, policy.monotonic)
     assert lines > 1000
 
@@ -117,7 +123,7 @@ def test_whatever_of_an_answer_condemns_it_looks_alike(native: Engine, tmp_path:
         for policy in policies(folder, chance):
             sides = Sides(native.module, policy, query_records="all")
             known = [learn(sides, policy, policy.monotonic, chance) for _ in range(30)]
-            questions = [ClientQuery(query_for(one, chance), CLIENTS[0], True) for one in known]
+            questions = [ClientQuery(query_for(one, chance), CLIENTS[0], Transport.TCP) for one in known]
             for record_format in ("jsonl", "dnstap", "syslog"):
                 sides.compare(questions, policy.monotonic)
                 sides.compare_lines(record_format, "full", 0.0)
@@ -141,7 +147,9 @@ def test_every_rcode_and_every_state_of_the_cache_look_alike(native: Engine, tmp
             if state == "stale":
                 sides.fail(question, (22, "no upstream answered in time"), now)
     questions = [
-        ClientQuery(asked(bytes((5,)) + state + name_from_text(f"r{rcode}.example.org")), CLIENTS[0], False)
+        ClientQuery(
+            asked(bytes((5,)) + state + name_from_text(f"r{rcode}.example.org")), CLIENTS[0], Transport.UDP
+        )
         for rcode in range(32)
         for state in (b"fresh", b"stale")
     ]
@@ -163,7 +171,7 @@ def test_what_is_no_query_looks_alike(native: Engine, tmp_path: Path) -> None:
     ]
     reasons = {query.reason for query in map(parse_query, broken) if isinstance(query, Malformed)}
     assert len(reasons) >= 5
-    questions = [ClientQuery(octets, client, False) for octets in broken for client in CLIENTS]
+    questions = [ClientQuery(octets, client, Transport.UDP) for octets in broken for client in CLIENTS]
     assert compare_all(sides, questions, policy.monotonic) == len(LOOKS) * len(questions)
 
 
@@ -171,7 +179,7 @@ def test_the_comparison_of_lines_can_fail(native: Engine, tmp_path: Path) -> Non
     policy = policies(tmp_path, random.Random(1))[0]
     sides = Sides(native.module, policy, query_records="all")
     octets = asked(name_from_text("use-application-dns.net"))
-    sides.compare([ClientQuery(octets, CLIENTS[0], True)], policy.monotonic)
+    sides.compare([ClientQuery(octets, CLIENTS[0], Transport.TCP)], policy.monotonic)
     sides.core.answer(octets, CLIENTS[0], True, policy.monotonic)
     with pytest.raises(Difference):
         sides.compare_lines("text", "hidden", 0.0)

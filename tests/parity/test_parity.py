@@ -19,6 +19,7 @@ from resolver.cache import NativeCache, ResponseCache
 from resolver.cache.entry import CacheEntry
 from resolver.cache.native_cache import fields_of
 from resolver.flow.outcome import Source
+from resolver.flow.peer import Transport
 from resolver.wire.encode import encode_query
 from resolver.wire.query import Malformed, parse_query
 from resolver.wire.question import Question
@@ -39,6 +40,8 @@ ABREAST_MAX = 40
 """Queries of one batch at most; more than the plane prepares together."""
 ANSWERS_PER_POLICY = 40
 CLIENTS = [ip_address(text).packed for text in ("192.0.2.1", "192.0.2.2", "2001:db8::1")]
+TRANSPORTS = (*[Transport.UDP] * 12, Transport.TCP, Transport.TLS, Transport.HTTPS)
+"""Datagrams more often: they have a memo and come in batches."""
 STRANGER = ip_address("203.0.113.9").packed
 
 STEPS_S = (0.0, 1 / 64, 0.25, 0.75, 1.0, 12.0)
@@ -63,6 +66,10 @@ def policies_without_end(folder: Path, chance: random.Random) -> Iterator[Policy
 
 
 EDES = [(22, "no upstream answered in time"), (23, ""), (0, "ü" * 150)]
+
+
+TRANSPORTS = (*[Transport.UDP] * 20, *Transport)
+"""Most queries come as datagrams, the others over anything."""
 
 
 def learn(sides: Sides, policy: Policy, now: float, chance: random.Random) -> Question:
@@ -104,7 +111,9 @@ def test_both_engines_say_the_same_to_every_query(seed: int, native: Engine, tmp
         mutator = Mutator([*whole, *corpus.queries()], chance.getrandbits(64))
         for _ in range(PER_POLICY // ABREAST_MAX * 2):
             questions = [
-                ClientQuery(next_query(whole, mutator, chance), next_client(chance), chance.random() < 0.2)
+                ClientQuery(
+                    next_query(whole, mutator, chance), next_client(chance), chance.choice(TRANSPORTS)
+                )
                 for _ in range(chance.randint(1, ABREAST_MAX))
             ]
             for _ in range(6):
@@ -167,7 +176,7 @@ def test_the_comparison_can_fail(native: Engine, tmp_path: Path) -> None:
     asked = corpus.made_answer("www.example.org.", "A").octets
     plain = bytes(2) + b"\1\0" + asked[4:6] + bytes(6) + asked[12:33]
     with pytest.raises(Difference):
-        sides.compare([ClientQuery(plain, CLIENTS[0], False)], now)
+        sides.compare([ClientQuery(plain, CLIENTS[0], Transport.UDP)], now)
 
 
 # The two walkers.

@@ -17,7 +17,7 @@ from resolver.server.acknowledge_job import ProofJob
 from resolver.server.audit_job import Job
 from tests.support.audit_rig import WALL, Play, Replies, Script, compile_table, query_of, server_of
 
-JOB = Job("state", "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 100)
+JOB = Job("state", "blocklist.yaml", "00" * 32, {"dns": [("127.0.0.1", 53)]}, 500.0, 100)
 POLICY = "version: 1\nexchanges:\n  acme: {name: Acme, domains: [acme.example]}\n"
 
 

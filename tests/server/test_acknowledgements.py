@@ -31,7 +31,7 @@ from tests.support.policy_maker import make_rule
 from tests.support.scenario_clock import FakeClock
 
 COMMAND = AcknowledgeCommand(command=("/bin/acknowledge", "--x"), timeout_s=7.0)
-JOB = Job("state", "blocklist.yaml", "00", [("127.0.0.1", 53)], 500.0, 100)
+JOB = Job("state", "blocklist.yaml", "00", {"dns": [("127.0.0.1", 53)]}, 500.0, 100)
 
 
 class Rig:

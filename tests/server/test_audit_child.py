@@ -55,7 +55,9 @@ class Rig:
         self.scripts: list[Script] = []
         """The same of servers, for each pass."""
         self.wanted: list[Wanted] = []
-        self.job = Job(str(state_dir), "blocklist.yaml", "00" * 32, [("127.0.0.1", 53)], 500.0, 1_000)
+        self.job = Job(
+            str(state_dir), "blocklist.yaml", "00" * 32, {"dns": [("127.0.0.1", 53)]}, 500.0, 1_000
+        )
         self.asks: tuple[Ask, ...] = ()
         self._looks = 0
         self.monkeypatch = monkeypatch

@@ -21,6 +21,6 @@ def test_addresses_are_judged_by_the_prefixes_of_the_network(tmp_path: Path) -> 
     compiled = compile_policy(blocklist, store.images, now=WALL)
     assert compiled.image is not None
     store.remember(LastGood(compiled.key, tuple(compiled.inputs), ()))
-    job = Job(str(tmp_path / "state"), str(blocklist), "00", [], 1.0, 1, nat64_prefixes=["2001:db8:64::/96"])
+    job = Job(str(tmp_path / "state"), str(blocklist), "00", {}, 1.0, 1, nat64_prefixes=["2001:db8:64::/96"])
     table = served_now(job, WALL).basis.table
     assert table.nat64_prefixes == (nat64_prefix(IPv6Network("2001:db8:64::/96")),)

@@ -54,7 +54,7 @@ class Rig:
             SECRET,
             self.clock,
             wall=lambda: self.clock.now() + self.wall_offset,
-            endpoints=lambda: [("127.0.0.1", 53)],
+            endpoints=lambda: {"dns": [("127.0.0.1", 53)]},
             run=self.run,
         )
 

@@ -152,7 +152,7 @@ def make_encryption(folder: Path) -> Encryption:
     )
     settings, _ = load_settings(path)
     assert settings is not None
-    return Encryption(settings, time.time)
+    return Encryption(settings, time.time, lambda pairs: None)
 
 
 def test_the_other_plane_gets_the_set_at_its_start_and_at_each_swap(tmp_path: Path) -> None:

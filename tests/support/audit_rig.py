@@ -179,7 +179,7 @@ class Play:
                 now = wake_at
 
 
-OWN = own_server([("127.0.0.1", 5335), ("::1", 5335)])
+OWN = own_server({"dns": [("127.0.0.1", 5335), ("::1", 5335)]})
 """This server, on two addresses."""
 
 

@@ -113,13 +113,18 @@ class Core:
     def withdraw(self) -> None:
         self.is_withdrawn = True
 
+    def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
+        pass
+
     def publish_notifiers(self, addresses: list[bytes]) -> None:
         self.notifiers = addresses
 
     def publish_upstreams(self, servers: list[tuple[str, int]], sets: list[UpstreamSetFields]) -> None:
         self.upstreams.append((servers, sets))
 
-    def answer(self, octets: bytes, address: bytes, transport: int, now: float) -> tuple[int, bytes]:
+    def answer(
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
+    ) -> tuple[int, bytes]:
         self.asked.append((octets, address, transport))
         return PUNT, b""
 

@@ -104,6 +104,23 @@ def client_files(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
+def server_files(folder: Path) -> tuple[Path, Path]:
+    """A server's certificate of the test CA (localhost, 127.0.0.1) and its key, as files."""
+    certificate, ca_key = _authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    own = _signed(name, certificate.subject, key, ca_key, is_ca=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "server.pem", folder / "server.key"
+    paths[0].write_bytes(own.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return paths
+
+
 def serving(folder: Path) -> ssl.SSLContext:
     """A server's certificate; clients may show one of the test CA's; `folder` holds its files for a moment."""
     certificate, ca_key = _authority()

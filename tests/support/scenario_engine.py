@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 from resolver.cache import AnyCache, ResponseCache
+from resolver.config.upstream_values import server_from
 from resolver.flow.audit_queries import AuditSecret
 from resolver.flow.clients import Clients
 from resolver.flow.outcome import Ask, Drop, Respond
@@ -31,6 +33,7 @@ from resolver.flow.storing import keeper_of
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Forwarder
 from resolver.forwarding.plan import ForwardPlan, Server
+from resolver.forwarding.upstream import RESPONSE_SECONDS_BOUNDS, Upstream
 from resolver.local import LocalNames
 from resolver.observe.tally import RCODE_LABELS
 from resolver.policy.image import Image
@@ -57,6 +60,7 @@ from tests.support.scenario_play import (
 )
 
 MEMO_OCTETS = 1 << 20
+MEASURED_ANSWERS = 200
 SETTLING_S = 60.0
 """Time let pass after the last step: longer than any timeout, so whatever would still happen happens."""
 
@@ -98,9 +102,14 @@ class Scene:
         native: ModuleType | None = None,
         logs: QueriesLogged = "none",
         audit_secret: bytes | None = None,
+        over: Transport | None = None,
     ) -> None:
-        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then."""
+        """`native`: the module `resolver_native`, to play behind the native plane; `logs`: what is logged then.
+
+        `over`: how every client asks, whatever the play says; None: as it says.
+        """
         settings = play.settings
+        self._over = over
         self._folder = folder
         self._files = play.files
         self._logs = logs
@@ -222,7 +231,7 @@ class Scene:
             raise PlayFailed(f"two queries are called {group}")
         self._last = group
         self.groups[group] = []
-        transport = Transport[step.transport.upper()]
+        transport = Transport[step.transport.upper()] if self._over is None else self._over
         for number in range(step.times):
             name = group if step.times == 1 else f"{group}-{number + 1}"
             octets = query_octets(step, 4000 + len(self.clients))
@@ -433,9 +442,12 @@ def perform(
     with_memo: bool = True,
     native: ModuleType | None = None,
     logs: QueriesLogged = "none",
+    over: Transport | None = None,
 ) -> Scene:
     """Play it from beginning to end; PlayFailed names the step (counted from 1)."""
-    scene = Scene(play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs)
+    scene = Scene(
+        play, folder, with_cache=with_cache, with_memo=with_memo, native=native, logs=logs, over=over
+    )
     for number, step in enumerate(play.steps, 1):
         try:
             take(scene, step)
@@ -486,7 +498,12 @@ def _plan(settings: PlaySettings) -> ForwardPlan:
             name_from_text(suffix): [_server(text, settings) for text in servers]
             for suffix, servers in settings.forward.items()
         },
+        race=settings.parallel,
+        hedge_share=settings.hedge_percent / 100,
     )
+    for upstream in plan.upstreams:
+        if upstream.name in settings.measured_s:
+            _measure(upstream, settings.measured_s[upstream.name])
     if settings.case_shown:
         for upstream in plan.upstreams:
             upstream.oddities.case_shown_until = math.inf
@@ -494,12 +511,24 @@ def _plan(settings: PlaySettings) -> ForwardPlan:
 
 
 def _server(text: str, settings: PlaySettings) -> Server:
-    scheme, _, rest = text.partition("://")
-    address, _, port = rest.rpartition(":")
-    assert scheme in ("udp", "tcp")
-    letter_case = settings.letter_case.get(text, "auto")
-    trust_ad = text in settings.trusted
-    return Server(scheme, address.strip("[]"), int(port), trust_ad, letter_case)  # type: ignore[arg-type]
+    read = server_from(text)
+    return Server(
+        read.scheme,
+        read.address,
+        read.port,
+        text in settings.trusted,
+        settings.letter_case.get(text, "auto"),
+        read.host,
+        read.path,
+    )
+
+
+def _measure(upstream: Upstream, each_s: float) -> None:
+    """It gave 200 answers before, each in so many seconds."""
+    buckets = [0] * (len(RESPONSE_SECONDS_BOUNDS) + 1)
+    buckets[bisect_left(RESPONSE_SECONDS_BOUNDS, each_s)] = MEASURED_ANSWERS
+    upstream.queries += MEASURED_ANSWERS
+    upstream.on_answers(MEASURED_ANSWERS, buckets, MEASURED_ANSWERS * each_s, 0.0)
 
 
 def _nat64_prefixes(texts: list[str]) -> tuple[Nat64Prefix, ...]:

@@ -363,7 +363,10 @@ def _route(token: int) -> bytes:
 def _routed(
     waiters: list[tuple[bytes, bytes, int, float, int]],
 ) -> list[WaitingFields]:
-    return [(octets, address, _route(token), *rest) for octets, address, token, *rest in waiters]
+    return [
+        (octets, address, _route(token), asked_at, transport)
+        for octets, address, token, asked_at, transport in waiters
+    ]
 
 
 class Hearsay(Reporter):

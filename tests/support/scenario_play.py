@@ -116,7 +116,7 @@ class QueryStep(Word):
     z: bool = False
     opcode: int = 0
     edns: Edns | None = None
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls", "https"] = "udp"
     client: str = "192.0.2.77"
     octets: str | None = None
     """The whole query in hex instead of the above."""
@@ -145,7 +145,10 @@ class Doing(Word):
 
     reply: Reply | None = None
     replies: list[Reply] | None = None
-    error: Literal["network", "stream"] | None = None
+    error: (
+        Literal["network", "stream", "tls", "http", "bootstrap", "certificate_name", "certificate_expired"]
+        | None
+    ) = None
     silence: bool = False
     keep: str | None = None
     """Left open under this name, for a later `late`."""
@@ -229,7 +232,11 @@ class PlaySettings(Word):
     """Servers whose AD bit is believed."""
     unreachable: list[str] = Field(default_factory=list)
     """Servers to which nothing can be sent."""
-    strategy: Literal["ordered", "fastest"] = "ordered"
+    strategy: Literal["ordered", "fastest", "parallel", "random"] = "ordered"
+    parallel: int = 2
+    hedge_percent: int = 0
+    measured_s: dict[str, float] = Field(default_factory=dict)
+    """Servers that gave 200 answers before the play, each in so many seconds."""
     forward: dict[str, list[str]] = Field(default_factory=dict)
     records: dict[str, list[str]] = Field(default_factory=dict)
     letter_case: dict[str, Literal["auto", "mixed", "lower"]] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A TLS 1.3 client that asks for new keys, which Python's own cannot.
+"""A TLS client that asks for new keys, or for a new handshake within a session, which Python's own cannot.
 
 Knows: the few calls of OpenSSL that it takes.  Does not know: sockets, certificates (it believes any).
 The library is the one that Python's `ssl` is linked with.
@@ -11,6 +11,8 @@ import ssl
 
 _WRITE_AND_READ = 1
 """SSL_KEY_UPDATE_REQUESTED: new keys in both directions."""
+_SET_MAX_VERSION, _TLS12 = 124, 0x0303
+"""SSL_CTRL_SET_MAX_PROTO_VERSION and TLS1_2_VERSION."""
 _PIECE = 1 << 16
 
 _CALLS: dict[str, tuple[object, ...]] = {
@@ -24,6 +26,8 @@ _CALLS: dict[str, tuple[object, ...]] = {
     "SSL_do_handshake": (ctypes.c_int, ctypes.c_void_p),
     "SSL_write": (ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int),
     "SSL_key_update": (ctypes.c_int, ctypes.c_void_p, ctypes.c_int),
+    "SSL_renegotiate": (ctypes.c_int, ctypes.c_void_p),
+    "SSL_ctrl": (ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_void_p),
     "BIO_s_mem": (ctypes.c_void_p,),
     "BIO_new": (ctypes.c_void_p, ctypes.c_void_p),
     "BIO_write": (ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int),
@@ -44,7 +48,8 @@ def openssl() -> ctypes.CDLL:
 class KeyClient:
     """Octets in, octets out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls12: bool = False) -> None:
+        """`tls12`: no later version, which knows no new handshake within a session."""
         self._lib = openssl()
         self._context = self._lib.SSL_CTX_new(self._lib.TLS_client_method())
         self._ssl = self._lib.SSL_new(self._context)
@@ -52,6 +57,8 @@ class KeyClient:
         self._outgoing = self._lib.BIO_new(self._lib.BIO_s_mem())
         self._lib.SSL_set_bio(self._ssl, self._incoming, self._outgoing)
         self._lib.SSL_set_connect_state(self._ssl)
+        if tls12:
+            self._lib.SSL_ctrl(self._ssl, _SET_MAX_VERSION, _TLS12, None)
 
     def close(self) -> None:
         """Free all of it."""
@@ -77,6 +84,12 @@ class KeyClient:
             assert self._lib.SSL_do_handshake(self._ssl) == 1
             requests.append(self._sent())
         return b"".join(requests)
+
+    def renegotiate(self) -> bytes:
+        """A ClientHello within the session."""
+        assert self._lib.SSL_renegotiate(self._ssl) == 1
+        self._lib.SSL_do_handshake(self._ssl)
+        return self._sent()
 
     def _sent(self) -> bytes:
         room = ctypes.create_string_buffer(_PIECE)

@@ -68,6 +68,7 @@ def test_a_reply_is_encoded_as_the_vector_says(case: Case, engine: Engine) -> No
         limit=case["limit"],
         ede=tuple((code, text) for code, text in case.get("ede", ())),
         options=tuple((code, octets(value)) for code, value in case.get("options", ())),
+        pads=case.get("pads", False),
         ra=case.get("ra", True),
         aa=case.get("aa", False),
         ad=case.get("ad", False),

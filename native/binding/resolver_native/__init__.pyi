@@ -183,6 +183,11 @@ class Core:
         audit_secret: bytes | None = None,
         structured_errors: tuple[int, int, str, str] | None = None,
         resinfo: bytes = ...,
+        nsid: bytes = ...,
+        blocks_relay: bool = False,
+        proxies: Sequence[tuple[bytes, int]] = ...,
+        names_in_path: bool = False,
+        names_below: str = "",
     ) -> Core:
         """A flow without policy or upstreams: until they are published it punts, or has nobody to ask.
 
@@ -195,8 +200,12 @@ class Core:
         answer take turns at its front.  `audit_secret`: what marks the queries of an audit, None: nothing.
         `structured_errors`: how clients that ask for it are told why a name
         is blocked: option code, sub-error, members `o` and `l` as JSON.  `resinfo`: RDATA of the RESINFO
-        record at resolver.arpa; empty: there is none.  Raises ValueError for an address of another
-        length, and for a secret of under 16 octets.
+        record at resolver.arpa; empty: there is none.  `nsid`: the name of this server, for clients that ask
+        for it, at most 64 octets; empty: it is not told.  Raises ValueError for an address of another
+        length, for a secret of under 16 octets, and for a longer `nsid`.  `blocks_relay`: the names by which
+        browsers find a relay do not exist.  `proxies`: networks whose datagrams must begin with a head of the
+        PROXY protocol, version 2.  `names_in_path`, `names_below`: where clients over HTTPS and TLS may name
+        themselves: in the path, before this suffix of the server name.
         """
 
     def publish(
@@ -217,6 +226,12 @@ class Core:
 
     def withdraw(self) -> None:
         """Judge by nothing from now on, until the next `publish`: every query is Python's."""
+
+    def designate(self, name: bytes, rdatas: Sequence[bytes]) -> None:
+        """Tell clients of these encrypted listeners from now on (RFC 9462): RDATA of SVCB, best first.
+
+        `name`: this server's; below one of the site's own names they stand, too.
+        """
 
     def publish_notifiers(self, addresses: Sequence[bytes]) -> None:
         """Leave the NOTIFY (RFC 1996) of these packed addresses to Python from now on.
@@ -241,9 +256,11 @@ class Core:
         """
 
     def answer(
-        self, octets: bytes, address: bytes, transport: int, now: float
+        self, octets: bytes, address: bytes, transport: int, now: float, name: str = ""
     ) -> tuple[Literal[0, 1, 2, 3, 4], bytes]:
         """What becomes of one query; `transport`: 0 UDP, 1 TCP, 2 TLS, 3 HTTPS, 4 QUIC, 5 HTTP/3.
+
+        `name`: the one that the client gave itself.
 
         0: send this message; 1: send nothing; 2: send nothing and close the connection; these are counted.
         3: nothing known answers it; 4: Python must answer it; these are not.
@@ -437,11 +454,11 @@ class Plane:
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
 
-        ring_full, late_full (events dropped), send_failed, receive_nobufs, receive_nomem, receive_refused,
-        receive_error, punts, handovers, panics, restarts, opened, open_failures, late, unexpected,
-        send_drops, tickets_expired; of the core asked, coalesced, overloads; of streams the reasons why
-        connections were refused or closed (`tcp_...`, `tls_...`, `https_...`, as `listeners.limits` and
-        `observe.tally` have them).
+        ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
+        receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
+        opened, open_failures, late, unexpected, send_drops, tickets_expired; of the core asked, coalesced,
+        overloads; of streams the reasons why connections were refused or closed (`tcp_...`, `tls_...`,
+        `https_...`, as `listeners.limits` and `observe.tally` have them).
         """
 
 # Help for compiling policy; see `policy.native_lists` and `policy.name_table`.

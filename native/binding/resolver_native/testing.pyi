@@ -122,6 +122,7 @@ def encode_response(
     limit: int,
     ede: Sequence[tuple[int, str]] = [],
     options: Sequence[tuple[int, bytes]] = [],
+    pads: bool = False,
     ra: bool = True,
     aa: bool = False,
     ad: bool = False,

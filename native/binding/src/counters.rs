@@ -38,6 +38,8 @@ counters! {
     receive_refused,
     /// Receive calls that failed otherwise.
     receive_error,
+    /// Datagrams refused for the head that a proxy must send, or that nobody else may.
+    proxy_head,
     /// Queries given to Python.
     punts,
     /// Attempts given to Python.

@@ -14,12 +14,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use resolver_core::flow::{
-    AuditSecret, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, RateLimiter, Source,
-    UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
+    AuditSecret, ClientNames, Clients, Entered, Flow, FlowConfig, HitId, LetterCase, Outcome, Proxies,
+    RateLimiter, Source, UpstreamSet, UpstreamView, SECRET_OCTETS_MIN,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
 use resolver_core::wire::carried_addresses::Nat64Prefix;
+use resolver_core::wire::encode::NSID_OCTETS_MAX;
 
 use crate::fields::{address_from, structured_from, transport_from, StructuredFields};
 use crate::py_cache::Cache;
@@ -65,7 +66,9 @@ impl Core {
     #[new]
     #[pyo3(signature = (cache, *, allow, rate_limit_qps, records, tcp_idle_s, in_flight_max, waiters_max,
                         waiting_max, query_records="none", record_details=false, record_octets=1_048_576,
-                        rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new()))]
+                        rotate_addresses=true, audit_secret=None, structured_errors=None, resinfo=Vec::new(),
+                        nsid=Vec::new(), blocks_relay=false, proxies=Vec::new(),
+                        names_in_path=false, names_below=""))]
     #[allow(clippy::too_many_arguments)] // Each is a setting of its own, given by name.
     fn new(
         cache: &Cache,
@@ -83,6 +86,11 @@ impl Core {
         audit_secret: Option<Vec<u8>>,
         structured_errors: Option<StructuredFields>,
         resinfo: Vec<u8>,
+        nsid: Vec<u8>,
+        blocks_relay: bool,
+        proxies: Vec<Network>,
+        names_in_path: bool,
+        names_below: &str,
     ) -> PyResult<Core> {
         let network = |(address, bits): &Network| Ok((address_from(address)?, *bits));
         let record = |(name, addresses): &Record| {
@@ -94,19 +102,26 @@ impl Core {
                 PyValueError::new_err(format!("a secret has {SECRET_OCTETS_MIN} octets or more"))
             })
         };
+        let records = records.iter().map(record).collect::<PyResult<Vec<_>>>()?;
+        let local = LocalNames::new(&records).with_resinfo(resinfo);
         let config = FlowConfig {
             clients: Clients::new(&allow.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             limiter: (rate_limit_qps > 0).then(|| RateLimiter::new(rate_limit_qps)),
             rotate_addresses,
-            local: LocalNames::new(&records.iter().map(record).collect::<PyResult<Vec<_>>>()?)
-                .with_resinfo(resinfo),
+            local: if blocks_relay { local.with_relay_blocked() } else { local },
             structured_errors: structured_errors.map(structured_from),
-            keepalive_units: (tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16,
+            keepalive_units: ((tcp_idle_s * KEEPALIVE_UNITS_PER_S) as u16).to_be_bytes(),
+            nsid,
+            client_names: ClientNames::new(names_in_path, names_below),
+            proxies: Proxies::new(&proxies.iter().map(network).collect::<PyResult<Vec<_>>>()?),
             in_flight_max,
             waiters_max,
             waiting_max,
             audit_secret: audit_secret.map(secret).transpose()?,
         };
+        if config.nsid.len() > NSID_OCTETS_MAX {
+            return Err(PyValueError::new_err(format!("an NSID has at most {NSID_OCTETS_MAX} octets")));
+        }
         let recorded = recorded_from(query_records)?.map(|recorded| (recorded, record_details));
         let flow = Flow::new(config, Arc::clone(&cache.inner));
         let shared_flow = Arc::new(SharedFlow::new(flow, Arc::clone(&cache.guard), recorded));
@@ -149,6 +164,10 @@ impl Core {
         Ok(())
     }
 
+    fn designate(&self, name: &[u8], rdatas: Vec<Vec<u8>>) {
+        self.shared_flow.flow.designate(name, rdatas);
+    }
+
     fn publish_upstreams(&self, servers: Vec<(String, u16)>, sets: Vec<SetFields>) -> PyResult<()> {
         let server = |(address, port): &(String, u16)| {
             let address: IpAddr = address
@@ -180,6 +199,7 @@ impl Core {
         })
     }
 
+    #[pyo3(signature = (octets, address, transport, now, name=""))]
     fn answer<'py>(
         &self,
         py: Python<'py>,
@@ -187,8 +207,10 @@ impl Core {
         address: &[u8],
         transport: u8,
         now: f64,
+        name: &str,
     ) -> PyResult<(u8, Bound<'py, PyBytes>)> {
-        let peer = self.shared_flow.flow.peer(address_from(address)?, transport_from(transport)?);
+        let flow = &self.shared_flow.flow;
+        let peer = flow.named_peer(address_from(address)?, transport_from(transport)?, name);
         let policy = self.shared_flow.flow.policy();
         let nothing = || PyBytes::new(py, b"");
         let Some(policy) = policy.as_deref() else { return Ok((word_of(Outcome::Punt), nothing())) };

@@ -93,7 +93,7 @@ impl PolicyTable {
         let kept = kept.as_ref().map(|(chain, count)| (chain.as_slice(), *count));
         let mut out = Vec::new();
         let structured = structured.map(structured_from);
-        let form = AnswerForm { limit, kept, structured: structured.as_ref() };
+        let form = AnswerForm { kept, structured: structured.as_ref(), ..AnswerForm::plain(limit) };
         let word = match policy::policy_answer(&self.table, &query, &verdict, form, now, &mut out) {
             PolicyAnswer::Written { .. } => "written",
             PolicyAnswer::Drop => "drop",

@@ -73,9 +73,9 @@ fn accept_response<'py>(
 /// See the stub file.
 #[pyfunction]
 #[pyo3(signature = (octets, rcode, *, body=&[][..], ancount=0, nscount=0, limit, ede=vec![], options=vec![],
-                    ra=true, aa=false, ad=false, truncated=false),
-       text_signature = "(octets, rcode, *, body=b'', ancount=0, nscount=0, limit, ede=[], options=[], ra=True, \
-                         aa=False, ad=False, truncated=False)")]
+                    pads=false, ra=true, aa=false, ad=false, truncated=false),
+       text_signature = "(octets, rcode, *, body=b'', ancount=0, nscount=0, limit, ede=[], options=[], \
+                         pads=False, ra=True, aa=False, ad=False, truncated=False)")]
 #[allow(clippy::too_many_arguments)] // `wire.encode.encode_response` has as many.
 fn encode_response<'py>(
     py: Python<'py>,
@@ -87,6 +87,7 @@ fn encode_response<'py>(
     limit: usize,
     ede: Vec<(u16, String)>,
     options: Vec<(u16, Vec<u8>)>,
+    pads: bool,
     ra: bool,
     aa: bool,
     ad: bool,
@@ -104,6 +105,7 @@ fn encode_response<'py>(
         limit,
         ede: &ede,
         options: &options,
+        pads,
         ra,
         aa,
         ad,

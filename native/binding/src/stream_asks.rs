@@ -78,7 +78,8 @@ mod tests {
 
     fn ask(octets: usize) -> StreamAsk {
         let standing = Standing { group: 0, is_allowed: true };
-        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Tcp, standing };
+        let (address, transport) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Tcp);
+        let peer = Peer { address, transport, standing, name: None };
         StreamAsk { octets: vec![0; octets].into(), peer, route: StreamRoute::numbered(1) }
     }
 

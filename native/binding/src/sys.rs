@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use resolver_core::flow::{
-    DatagramRoute, Incoming, ReplySink, Transport, CONTROL_OCTETS, SOCKET_NAME_OCTETS,
+    DatagramRoute, Incoming, Proxies, ReplySink, Transport, CONTROL_OCTETS, SOCKET_NAME_OCTETS,
 };
 
 /// Datagrams per system call; more gains nothing (the call's own cost is already spread thin).
@@ -167,6 +167,10 @@ pub struct Batch {
     received: usize,
     /// Family and control octets that the headers are laid out for.
     laid_for: Option<(bool, bool)>,
+    /// For whom each datagram is and where its query begins, where proxies put heads before them; else empty.
+    heads: Vec<(IpAddr, usize)>,
+    /// A bit for each datagram that is refused for its head.
+    refused: u64,
     replies: Vec<Vec<u8>>,
     send_parts: Parts,
     send: Headers,
@@ -184,6 +188,8 @@ impl Batch {
             receive: empty_headers(),
             received: 0,
             laid_for: None,
+            heads: Vec::new(),
+            refused: 0,
             replies: (0..BATCH_MAX).map(|_| Vec::with_capacity(SEND_OCTETS)).collect(),
             send_parts: empty_parts(),
             send: empty_headers(),
@@ -213,6 +219,8 @@ impl Batch {
         let flags = if may_wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
         self.received = 0;
         self.filled = 0;
+        self.heads.clear();
+        self.refused = 0;
         // SAFETY: the headers point into this batch's own boxes, with their lengths; no timeout is given.
         let count = check(unsafe {
             libc::recvmmsg(
@@ -249,12 +257,30 @@ impl Batch {
         }
     }
 
+    /// Take the heads of proxies off the datagrams just received; how many are refused for theirs, and so skipped.
+    pub fn take_heads(&mut self, proxies: &Proxies) -> u32 {
+        for slot in 0..self.received {
+            let (octets, address, _) = self.slot(slot);
+            let sender = proxies.sender_of(address, octets);
+            self.refused |= u64::from(sender.is_none()) << slot;
+            self.heads.push(sender.unwrap_or((address, 0)));
+        }
+        self.refused.count_ones()
+    }
+
+    /// Whether a slot's datagram is skipped.
+    pub fn is_refused(&self, slot: usize) -> bool {
+        self.refused >> slot & 1 == 1
+    }
+
     /// A slot's datagram, its sender, and the room for the next answer.
     #[inline]
     pub fn slot(&mut self, slot: usize) -> (&[u8], IpAddr, &mut Vec<u8>) {
         let length = (self.receive[slot].msg_len as usize).min(RECEIVE_OCTETS_MAX);
         let octets = &self.octets[slot * STRIDE..slot * STRIDE + length];
-        (octets, address_in(&self.names[slot].0), &mut self.replies[self.filled])
+        let (address, start) =
+            self.heads.get(slot).copied().unwrap_or_else(|| (address_in(&self.names[slot].0), 0));
+        (&octets[start.min(length)..], address, &mut self.replies[self.filled])
     }
 
     /// Send what was written into that room, as the answer to `slot`'s datagram.
@@ -265,15 +291,20 @@ impl Batch {
 
     /// The datagrams received, and where their answers are laid, each on its own.
     pub fn halves(&mut self) -> (ArrayVec<Incoming<'_>, BATCH_MAX>, Rows<'_>) {
-        let Batch { octets, names, controls, receive, replies, send_parts, send, filled, .. } = self;
-        let queries = (0..self.received)
+        let Batch { octets, names, controls, receive, heads, replies, send_parts, send, filled, .. } = self;
+        let mut queries: ArrayVec<Incoming<'_>, BATCH_MAX> = (0..self.received)
             .map(|slot| {
                 let length = (receive[slot].msg_len as usize).min(RECEIVE_OCTETS_MAX);
                 let octets = &octets[slot * STRIDE..slot * STRIDE + length];
                 Incoming { octets, address: address_in(&names[slot].0), transport: Transport::Udp }
             })
             .collect();
-        (queries, Rows { controls, receive, replies, send_parts, send, filled })
+        for (query, &(address, start)) in queries.iter_mut().zip(heads.iter()) {
+            query.address = address;
+            query.octets = query.octets.get(start..).unwrap_or_default();
+        }
+        let refused = self.refused;
+        (queries, Rows { controls, receive, refused, replies, send_parts, send, filled })
     }
 
     /// Whether there is anything to send.
@@ -312,6 +343,7 @@ fn forget_interface(control: &mut [u8; CONTROL_OCTETS], is_ipv6: bool) {
 pub struct Rows<'b> {
     controls: &'b mut [Control; BATCH_MAX],
     receive: &'b Headers,
+    refused: u64,
     replies: &'b mut [Vec<u8>],
     send_parts: &'b mut Parts,
     send: &'b mut Headers,
@@ -340,6 +372,11 @@ impl ReplySink for Rows<'_> {
             forget_interface(&mut self.controls[slot].0, is_ipv6);
         }
         *self.filled = row + 1;
+    }
+
+    #[inline]
+    fn must_skip(&mut self, slot: usize) -> bool {
+        self.refused >> slot & 1 == 1
     }
 }
 

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, Clients, ConnectionBounds, DatagramRoute, Flow, FlowConfig, LetterCase, Route,
-    StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, Waiter, WaiterReply,
+    AskOutcome, Attempt, ClientNames, Clients, ConnectionBounds, DatagramRoute, Flow, FlowConfig, LetterCase,
+    Proxies, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, Waiter, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable};
@@ -58,7 +58,10 @@ impl Rig {
             rotate_addresses: true,
             local: LocalNames::new(&[]),
             structured_errors: None,
-            keepalive_units: 100,
+            keepalive_units: [0, 100],
+            nsid: Vec::new(),
+            proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

@@ -1,16 +1,18 @@
 //! Names that are answered here and go nowhere: the site's own records and the special names.
 //!
 //! Knows: `records:` of the settings, the registries of special-use and locally-served names, where RESINFO
-//! stands (RFC 9606).  Does not know: policy, cache, upstreams, who asks.
+//! (RFC 9606) and what is designated (RFC 9462) stand.  Does not know: policy, cache, upstreams, who asks.
 //! Source of the special names: RFC 6761 (localhost, invalid, test), 7686 (onion), 9476 (alt), 6762 (local),
 //! 8375 (home.arpa), 6303 and 7793 (reverse zones of private space), 9462 (resolver.arpa).
 
 use crate::wire::{
     record, soa_record, suffixes, Owner, Query, Soa, QNAME_POINTER, RCODE_NOERROR, RCODE_NXDOMAIN, TYPE_A,
-    TYPE_AAAA, TYPE_ANY, TYPE_PTR, TYPE_RESINFO,
+    TYPE_AAAA, TYPE_ANY, TYPE_PTR, TYPE_RESINFO, TYPE_SVCB,
 };
 use ahash::{HashMap, HashSet};
+use arc_swap::ArcSwap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// TTL of a site's own records, seconds: short, since they are edited by hand and nobody flushes clients.
 pub const LOCAL_TTL_S: u32 = 300;
@@ -20,6 +22,11 @@ pub const SPECIAL_TTL_S: u32 = 10_800;
 /// TTL of the RESINFO record, seconds: it changes with the settings, at a start.
 pub const RESINFO_TTL_S: u32 = 3_600;
 
+/// TTL of designations, seconds: a client has to verify them anew when it ends (RFC 9462 §4), and a listener may go.
+pub const DESIGNATION_TTL_S: u32 = 300;
+
+/// What stands before a resolver's name where its listeners are told (RFC 9461 §3).
+const SERVICE_LABEL: &[u8] = b"\x04_dns";
 const RESOLVER_ARPA: &[u8] = b"\x08resolver\x04arpa\0";
 const LOCALHOST: &[u8] = b"\x09localhost\0";
 const RNAME: &[u8] = b"\x06nobody\x07invalid\0";
@@ -55,6 +62,22 @@ pub struct LocalAnswer {
     pub nscount: u16,
     /// Whether the answer says so (AA).
     pub is_authoritative: bool,
+    /// Whether it stays as it is while the server runs.
+    pub is_lasting: bool,
+}
+
+impl Default for LocalAnswer {
+    /// NOERROR without records.
+    fn default() -> Self {
+        LocalAnswer {
+            rcode: RCODE_NOERROR,
+            body: Vec::new(),
+            ancount: 0,
+            nscount: 0,
+            is_authoritative: false,
+            is_lasting: true,
+        }
+    }
 }
 
 /// What the site's records say of one name.
@@ -63,6 +86,15 @@ struct Own {
     addresses: Vec<IpAddr>,
     /// Names that an address of this reverse name belongs to.
     pointers: Vec<Box<[u8]>>,
+}
+
+/// What clients are told of encrypted listeners.
+#[derive(Default)]
+struct Designations {
+    /// Below one of the site's own names they stand, too: elsewhere that is for the owner of the name's zone to say.
+    own_service: Vec<u8>,
+    /// RDATA of SVCB records, best first.
+    rdatas: Vec<Vec<u8>>,
 }
 
 /// The site's records (A, AAAA and their PTR) and the special zones.
@@ -75,6 +107,9 @@ pub struct LocalNames {
     special: HashMap<Box<[u8]>, Special>,
     /// RDATA of the RESINFO record at resolver.arpa; empty: there is none.
     resinfo: Vec<u8>,
+    /// Whether the names by which browsers find a relay do not exist.
+    blocks_relay: bool,
+    designations: ArcSwap<Designations>,
 }
 
 impl LocalNames {
@@ -94,7 +129,15 @@ impl LocalNames {
             own_lengths[name.len() / 64 % 4] |= 1 << (name.len() % 64);
             ancestors.extend(suffixes(name).skip(1).map(|(_, suffix)| Box::from(suffix)));
         }
-        LocalNames { own, own_lengths, ancestors, special: special_zones(), resinfo: Vec::new() }
+        LocalNames {
+            own,
+            own_lengths,
+            ancestors,
+            special: special_zones(),
+            resinfo: Vec::new(),
+            blocks_relay: false,
+            designations: ArcSwap::default(),
+        }
     }
 
     /// The same with this RDATA of the RESINFO record at resolver.arpa.
@@ -103,10 +146,34 @@ impl LocalNames {
         LocalNames { resinfo, ..self }
     }
 
+    /// The same, where the names by which browsers find a relay do not exist.
+    ///
+    /// Source: Apple, "Prepare your network or web server for iCloud Private Relay": a negative answer makes devices
+    /// tell their users; silence or a timeout would hold them up.
+    #[must_use]
+    pub fn with_relay_blocked(mut self) -> Self {
+        for text in ["mask.icloud.com", "mask-h2.icloud.com"] {
+            self.special.insert(name_from_text(text).into(), Special::Nowhere);
+        }
+        self.blocks_relay = true;
+        self
+    }
+
+    /// Tell clients of these listeners from now on: RDATA of SVCB records (RFC 9462), none: NODATA.
+    ///
+    /// `name`: this server's.  Below one of the site's own names they stand, too; elsewhere that is for the owner of
+    /// the name's zone to say (RFC 9462 §5).
+    pub fn designate(&self, name: &[u8], rdatas: Vec<Vec<u8>>) {
+        let is_own = !rdatas.is_empty() && self.own.get(name).is_some_and(|own| !own.addresses.is_empty());
+        let own_service = if is_own { [SERVICE_LABEL, name].concat() } else { Vec::new() };
+        self.designations.store(Arc::new(Designations { own_service, rdatas }));
+    }
+
     /// The answer to `query` if its name is ours; None sends it on.
     ///
     /// `covers` tells whether the operator named an upstream for a name: that wins over the special zones but
-    /// for localhost, which means this machine to everybody (RFC 6761 §6.3).
+    /// for localhost, which means this machine to everybody (RFC 6761 §6.3), and resolver.arpa, which means this
+    /// resolver (RFC 9462 §6.1).
     #[inline]
     pub fn find(
         &self,
@@ -120,11 +187,40 @@ impl LocalNames {
                 return Some(own.answer(query.qtype));
             }
         }
+        if qname.starts_with(SERVICE_LABEL) {
+            if let Some(answer) = self.find_service(qname, query.qtype) {
+                return Some(answer);
+            }
+        }
         // A name that ends in none of them is no special name; nearly every question stops here.
-        if !has_special_ending(qname) {
+        if !has_special_ending(qname, self.blocks_relay) {
             return None;
         }
         self.find_special(qname, query.qtype, covers, is_filtering)
+    }
+
+    /// What is designated, at the names where that stands.
+    #[cold]
+    fn find_service(&self, qname: &[u8], qtype: u16) -> Option<LocalAnswer> {
+        let is_resolver = qname.strip_prefix(SERVICE_LABEL) == Some(RESOLVER_ARPA);
+        let designations = self.designations.load();
+        if !is_resolver && designations.own_service != qname {
+            return None;
+        }
+        if !matches!(qtype, TYPE_SVCB | TYPE_ANY) || designations.rdatas.is_empty() {
+            // Not for long: a client that found nothing here may find something soon.
+            let (owner_offset, ttl_s) =
+                if is_resolver { (SERVICE_LABEL.len(), DESIGNATION_TTL_S) } else { (0, LOCAL_TTL_S) };
+            let nothing = negative(RCODE_NOERROR, owner_offset as u16, ttl_s);
+            return Some(LocalAnswer { is_lasting: false, ..nothing });
+        }
+        let mut body = Vec::new();
+        for rdata in &designations.rdatas {
+            record(Owner::Pointer(QNAME_POINTER), TYPE_SVCB, DESIGNATION_TTL_S, rdata, &mut body);
+        }
+        // As many as there are listeners, at most.
+        let ancount = designations.rdatas.len() as u16;
+        Some(LocalAnswer { body, ancount, is_lasting: false, ..LocalAnswer::default() })
     }
 
     #[cold]
@@ -137,7 +233,8 @@ impl LocalNames {
     ) -> Option<LocalAnswer> {
         let (apex_offset, kind) =
             suffixes(qname).find_map(|(at, suffix)| self.special.get(suffix).map(|&kind| (at, kind)))?;
-        if kind != Special::Loopback && (covers(qname) || (kind == Special::Canary && !is_filtering)) {
+        let is_here = matches!(kind, Special::Loopback | Special::Nodata);
+        if !is_here && (covers(qname) || (kind == Special::Canary && !is_filtering)) {
             return None;
         }
         if kind == Special::Loopback {
@@ -151,14 +248,7 @@ impl LocalNames {
             // RFC 9606 §3: without AA a client must not believe that the record is this resolver's own.
             let mut body = Vec::new();
             record(Owner::Pointer(QNAME_POINTER), TYPE_RESINFO, RESINFO_TTL_S, &self.resinfo, &mut body);
-            let (ancount, nscount) = (1, 0);
-            return Some(LocalAnswer {
-                rcode: RCODE_NOERROR,
-                body,
-                ancount,
-                nscount,
-                is_authoritative: true,
-            });
+            return Some(LocalAnswer { body, ancount: 1, is_authoritative: true, ..LocalAnswer::default() });
         }
         if qname == LOOPBACK_REVERSE && qtype == TYPE_PTR {
             return Some(positive(TYPE_PTR, LOCALHOST));
@@ -195,14 +285,14 @@ impl Own {
         if ancount == 0 {
             return negative(RCODE_NOERROR, 0, LOCAL_TTL_S);
         }
-        LocalAnswer { rcode: RCODE_NOERROR, body, ancount, nscount: 0, is_authoritative: false }
+        LocalAnswer { body, ancount, ..LocalAnswer::default() }
     }
 }
 
 fn positive(rtype: u16, rdata: &[u8]) -> LocalAnswer {
     let mut body = Vec::new();
     record(Owner::Pointer(QNAME_POINTER), rtype, SPECIAL_TTL_S, rdata, &mut body);
-    LocalAnswer { rcode: RCODE_NOERROR, body, ancount: 1, nscount: 0, is_authoritative: false }
+    LocalAnswer { body, ancount: 1, ..LocalAnswer::default() }
 }
 
 /// A negative answer whose SOA's owner is the qname from `owner_offset` on.
@@ -218,12 +308,12 @@ fn negative(rcode: u16, owner_offset: u16, ttl_s: u32) -> LocalAnswer {
     };
     let mut body = Vec::new();
     soa_record(Owner::Pointer(QNAME_POINTER + owner_offset), &soa, ttl_s, &mut body);
-    LocalAnswer { rcode, body, ancount: 0, nscount: 1, is_authoritative: false }
+    LocalAnswer { rcode, body, nscount: 1, ..LocalAnswer::default() }
 }
 
 /// Every special name ends in one of these (a label may contain such octets by chance).
 #[inline]
-fn has_special_ending(qname: &[u8]) -> bool {
+fn has_special_ending(qname: &[u8], blocks_relay: bool) -> bool {
     // The last two letters tell which of the endings it could be.
     let [.., one, two, _root] = qname else { return false };
     match &[*one, *two] {
@@ -233,6 +323,7 @@ fn has_special_ending(qname: &[u8]) -> bool {
         b"lt" => qname.ends_with(b"\x03alt\0"),
         b"al" => qname.ends_with(b"\x05local\0"),
         b"pa" => qname.ends_with(b"\x04arpa\0"),
+        b"om" => blocks_relay && qname.ends_with(b"\x06icloud\x03com\0"),
         b"et" => qname.ends_with(b"\x13use-application-dns\x03net\0"),
         _ => false,
     }

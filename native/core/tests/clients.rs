@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use resolver_core::flow::{client_key, ClientKey, Clients, Standing, Transport};
+use resolver_core::flow::{client_key, ClientKey, ClientNames, Clients, Standing, Transport};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
@@ -62,10 +62,36 @@ fn clients_count_under_the_keys_that_the_vectors_say() {
 
 #[test]
 fn the_transports_are_those_of_the_vectors() {
-    let expected: Vec<(u8, String, bool, bool)> = load("transports.yaml");
-    let row = |one: Transport| (one as u8, one.label().to_owned(), one.is_stream(), one.has_keepalive());
-    let found = Transport::ALL.map(row);
+    let expected: Vec<(u8, String, bool, bool, bool)> = load("transports.yaml");
+    let facts = |one: Transport| {
+        (one as u8, one.label().to_owned(), one.is_stream(), one.is_encrypted(), one.has_keepalive())
+    };
+    let found = Transport::ALL.map(facts);
     assert_eq!(found.to_vec(), expected);
     assert!(Transport::ALL.iter().all(|&one| Transport::by_number(one as u8) == Some(one)));
     assert_eq!(Transport::by_number(Transport::ALL.len() as u8), None);
+}
+
+#[derive(Deserialize)]
+struct NameVectors {
+    paths: Vec<(String, String, Option<String>)>,
+    server_names: Vec<(String, String, Option<String>)>,
+}
+
+#[test]
+fn clients_are_named_as_the_vectors_say() {
+    let vectors: NameVectors = load("client_names.yaml");
+    assert!(!vectors.paths.is_empty() && !vectors.server_names.is_empty());
+    let in_path = ClientNames::new(true, "");
+    for (path, asked, name) in vectors.paths {
+        let found = in_path.split_path(path.as_bytes(), b"/dns-query");
+        assert_eq!(found, (asked.as_bytes(), name), "{path}");
+        assert_eq!(
+            ClientNames::default().split_path(path.as_bytes(), b"/dns-query"),
+            (path.as_bytes(), None)
+        );
+    }
+    for (below, server_name, name) in vectors.server_names {
+        assert_eq!(ClientNames::new(false, &below).in_server_name(&server_name), name, "{server_name}");
+    }
 }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use resolver_core::cache::{Cache, CacheConfig};
-use resolver_core::flow::{Clients, Flow, FlowConfig, Outcome, Peer, Standing, Tallies, Transport};
+use resolver_core::flow::{
+    ClientNames, Clients, Flow, FlowConfig, Outcome, Peer, Proxies, Standing, Tallies, Transport,
+};
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{
     policy_answer, AnswerForm, Exemption, Image, Judgement, PolicyAction, PolicyAnswer, PolicyTable,
     StructuredErrors, Verdict,
 };
+use resolver_core::wire::encode::AskedOptions;
 use resolver_core::wire::is_at_or_below;
 use resolver_core::wire::outcomes::{ChainLink, Response};
 use resolver_core::wire::query::parse_query;
@@ -193,7 +196,12 @@ fn told_answer(table: &PolicyTable, fact: &AnswerFact, judgements: &[Verdict], n
         assert!(form.is_asked_by(&query));
         form
     });
-    let form = AnswerForm { limit: fact.limit, kept, structured: structured.as_ref() };
+    let form = AnswerForm {
+        limit: fact.limit,
+        kept,
+        structured: structured.as_ref(),
+        asked: AskedOptions::default(),
+    };
     let mut out = b"left over".to_vec();
     match policy_answer(table, &query, &verdict, form, now + fact.later_s, &mut out) {
         PolicyAnswer::Drop => None,
@@ -251,7 +259,10 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
         rotate_addresses: true,
         local: LocalNames::new(&[]),
         structured_errors: None,
-        keepalive_units: 100,
+        keepalive_units: [0, 100],
+        nsid: Vec::new(),
+        proxies: Proxies::default(),
+        client_names: ClientNames::default(),
         in_flight_max: 8,
         waiters_max: 8,
         waiting_max: 8,
@@ -269,7 +280,7 @@ fn flow_over(policy: &Policy, wall: f64, now: f64) -> Flow {
 /// What a client of this group gets for a question of type A.
 fn answer_to(flow: &Flow, group: u8, transport: Transport, qname: &[u8], now: f64) -> (Outcome, Vec<u8>) {
     let address = IpAddr::from([192, 0, 2, group]);
-    let peer = Peer { address, transport, standing: Standing { group, is_allowed: true } };
+    let peer = Peer { address, transport, standing: Standing { group, is_allowed: true }, name: None };
     let query = [b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0", qname, &[0, 1, 0, 1]].concat();
     let (mut out, mut tallies) = (Vec::new(), Tallies::new());
     let policy = flow.policy();

@@ -57,6 +57,8 @@ struct ReplyCase {
     ede: Vec<(u16, String)>,
     #[serde(default)]
     options: Vec<(u16, String)>,
+    #[serde(default)]
+    pads: bool,
     ra: Option<bool>,
     #[serde(default)]
     aa: bool,
@@ -192,6 +194,7 @@ fn a_reply_is_encoded_as_the_vector_says() {
             limit: case.limit,
             ede: &ede,
             options: &options,
+            pads: case.pads,
             ra: case.ra.unwrap_or(true),
             aa: case.aa,
             ad: case.ad,

@@ -16,6 +16,11 @@ pub const CACHE: &str = "cache";
 pub const FLOW: &str = "flow";
 /// Requests for DNS over HTTPS: paths, heads, frames, ages.
 pub const REQUESTS: &str = "requests";
+/// Streams of messages through the cutting of frames.
+pub const STREAMS: &str = "streams";
+
+/// What proxies and clients say of who asks.
+pub const PROXIES: &str = "proxies";
 
 /// Every target.
-pub const ALL: [&str; 7] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS];
+pub const ALL: [&str; 9] = [QUERIES, ANSWERS, LISTS, IMAGE, CACHE, FLOW, REQUESTS, STREAMS, PROXIES];

@@ -120,6 +120,7 @@ fn a_record_is_taken_whole_and_once_or_counted_as_lost() {
                     kind: number,
                     has_hit: true,
                     address: CLIENT,
+                    name: "",
                     at: f64::from(number),
                     octets: &u64::from(number).to_le_bytes(),
                     why: &[],

@@ -18,7 +18,7 @@ use crate::slab::Handle;
 /// Messages of one batch.
 pub const MESSAGES_MAX: usize = 256;
 /// Octets of answers of one connection in one batch, after which the rest of its messages wait.
-const ANSWER_OCTETS_MAX: usize = 65_536;
+const TURN_OCTETS_MAX: usize = 65_536;
 /// Octets of a batch, after which it is judged.
 const FULL_OCTETS: usize = 65_536;
 /// Octets that one connection may bring at most: a message that was nearly whole, and what a session gives out at
@@ -211,7 +211,7 @@ impl Batch {
         self.groups.clear();
         self.messages.clear();
         self.answers.clear();
-        self.answers.shrink_to(4 * ANSWER_OCTETS_MAX);
+        self.answers.shrink_to(4 * TURN_OCTETS_MAX);
     }
 }
 
@@ -300,7 +300,7 @@ impl ReplySink for Answers<'_> {
         let (start, end) = group.answers.get();
         let may_go_on = group.left_from.get().is_none()
             && !group.must_close.get()
-            && end - start < ANSWER_OCTETS_MAX
+            && end - start < TURN_OCTETS_MAX
             && group.open.get() < group.open_max
             && group.lent.get() < group.lent_max;
         if !may_go_on && group.left_from.get().is_none() {

@@ -325,9 +325,13 @@ impl<'s> ThreadLoop<'s> {
         if count == 0 {
             return;
         }
+        let proxies = self.flow().proxies();
+        if !proxies.is_empty() {
+            add(&self.counters.proxy_head, u64::from(self.batch.take_heads(proxies)));
+        }
         let policy = self.flow().policy();
         let Some(policy) = policy.as_deref() else {
-            self.punts.extend(0..count);
+            self.punts.extend((0..count).filter(|&slot| !self.batch.is_refused(slot)));
             return self.punt_all(None, counts);
         };
         let began = monotonic();

@@ -68,7 +68,7 @@ impl Flow {
             QueryContext::new(self, policy, peer, now, out, tallies).pass_gates(&prepared, admission);
         if outcome.is_final() {
             let answer = (outcome == Outcome::Respond).then_some(&**out);
-            tallies.record(peer.address, now, octets, answer);
+            tallies.record(peer, now, octets, answer);
         }
         outcome
     }
@@ -130,7 +130,7 @@ impl QueryContext<'_> {
                 aa: local.is_authoritative,
                 ..self.reply(query, local.rcode)
             };
-            self.good_until = f64::INFINITY;
+            self.good_until = if local.is_lasting { f64::INFINITY } else { f64::NEG_INFINITY };
             return self.send(query, reply, Source::Local, None);
         }
         // Policy before the cache: a name blocked a moment ago is blocked, whatever is remembered.

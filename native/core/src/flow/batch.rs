@@ -142,7 +142,7 @@ impl<R: ReplySink> Single<'_, R> {
                 out.extend_from_slice(&octets[..2]);
                 known.put(octets[1], out);
                 self.tallies.touch_again(known.tally);
-                self.tallies.record(self.peer.address, self.now, octets, Some(out));
+                self.tallies.record(self.peer, self.now, octets, Some(out));
                 self.replies.put(self.index);
                 return Outcome::Respond;
             }
@@ -172,10 +172,10 @@ impl<R: ReplySink> Single<'_, R> {
                 let keeping = Keeping { generation, good_until, older_at, ttl_offsets, turning, tally };
                 self.memo.remember(trail, octets, self.replies.room(), keeping);
             }
-            self.tallies.record(self.peer.address, self.now, octets, Some(self.replies.room()));
+            self.tallies.record(self.peer, self.now, octets, Some(self.replies.room()));
             self.replies.put(self.index);
         } else if outcome.is_final() {
-            self.tallies.record(self.peer.address, self.now, octets, None);
+            self.tallies.record(self.peer, self.now, octets, None);
         }
         outcome
     }
@@ -185,7 +185,17 @@ impl Flow {
     /// A client, as this server stands to it now.
     #[inline]
     pub fn peer(&self, address: IpAddr, transport: Transport) -> Peer {
-        Peer { address, transport, standing: self.config.clients.standing(address) }
+        Peer { address, transport, standing: self.config.clients.standing(address), name: None }
+    }
+
+    /// The same of one that gave itself a name (empty: none), as far as it may ask.
+    #[inline]
+    pub fn named_peer(&self, address: IpAddr, transport: Transport, name: &str) -> Peer {
+        let peer = self.peer(address, transport);
+        if name.is_empty() || !peer.standing.is_allowed {
+            return peer;
+        }
+        Peer { name: self.config.client_names.keep(name, address), ..peer }
     }
 
     /// The client's own two gates: whether it may ask at all, and whether it asks too much.

@@ -28,39 +28,46 @@ pub struct Standing {
     pub is_allowed: bool,
 }
 
-/// The networks whose hosts may ask; all of them are of one group.
-pub struct Clients {
+/// Networks of either family.
+#[derive(Default)]
+pub struct Networks {
     ipv4: Vec<(u32, u32)>,
     ipv6: Vec<(u128, u128)>,
 }
 
-impl Clients {
+impl Networks {
     /// From networks, each an address in it and the length of its prefix in bits.
     #[must_use]
     pub fn new(networks: &[(IpAddr, u8)]) -> Self {
-        let mut clients = Clients { ipv4: Vec::new(), ipv6: Vec::new() };
+        let mut found = Networks::default();
         for &(address, prefix_bits) in networks {
             match address {
                 IpAddr::V4(address) => {
                     let host_bits = 32u32.saturating_sub(u32::from(prefix_bits));
                     let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-                    clients.ipv4.push((u32::from(address) & mask, mask));
+                    found.ipv4.push((u32::from(address) & mask, mask));
                 }
                 IpAddr::V6(address) => {
                     let host_bits = 128u32.saturating_sub(u32::from(prefix_bits));
                     let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-                    clients.ipv6.push((u128::from(address) & mask, mask));
+                    found.ipv6.push((u128::from(address) & mask, mask));
                 }
             }
         }
-        clients
+        found
     }
 
-    /// Of the client with this address.
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ipv4.is_empty() && self.ipv6.is_empty()
+    }
+
+    /// Whether this address is in one of them.
     #[must_use]
     #[inline]
-    pub fn standing(&self, address: IpAddr) -> Standing {
-        let is_allowed = match address {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
             IpAddr::V4(address) => {
                 let number = u32::from(address);
                 self.ipv4.iter().any(|&(network, mask)| number & mask == network)
@@ -69,8 +76,25 @@ impl Clients {
                 let number = u128::from(address);
                 self.ipv6.iter().any(|&(network, mask)| number & mask == network)
             }
-        };
-        Standing { group: EVERYBODY, is_allowed }
+        }
+    }
+}
+
+/// The networks whose hosts may ask; all of them are of one group.
+pub struct Clients(Networks);
+
+impl Clients {
+    /// From networks, each an address in it and the length of its prefix in bits.
+    #[must_use]
+    pub fn new(networks: &[(IpAddr, u8)]) -> Self {
+        Clients(Networks::new(networks))
+    }
+
+    /// Of the client with this address.
+    #[must_use]
+    #[inline]
+    pub fn standing(&self, address: IpAddr) -> Standing {
+        Standing { group: EVERYBODY, is_allowed: self.0.contains(address) }
     }
 }
 

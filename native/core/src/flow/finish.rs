@@ -257,7 +257,7 @@ impl Flow {
                 let outcome = query_context.finish_one(&waiter.octets, serve);
                 if outcome.is_final() {
                     let answer = (outcome == Outcome::Respond).then_some(&**query_context.out);
-                    query_context.tallies.record(waiter.peer.address, now, &waiter.octets, answer);
+                    query_context.tallies.record(&waiter.peer, now, &waiter.octets, answer);
                 }
                 query_context.tallies.settle(now - waiter.asked_at);
                 each(
@@ -381,7 +381,7 @@ impl QueryContext<'_> {
             }
         });
         if outcome == Outcome::Respond {
-            self.tallies.record(self.peer.address, self.now, query.octets, Some(self.out));
+            self.tallies.record(self.peer, self.now, query.octets, Some(self.out));
             AskOutcome::Reply
         } else {
             AskOutcome::Punt
@@ -393,7 +393,9 @@ impl QueryContext<'_> {
 mod tests {
     use super::*;
     use crate::cache::{Cache, CacheConfig};
-    use crate::flow::{Clients, FlowConfig, Recorded, StreamRoute, Transport, UpstreamView};
+    use crate::flow::{
+        ClientNames, Clients, FlowConfig, Proxies, Recorded, StreamRoute, Transport, UpstreamView,
+    };
     use crate::local::LocalNames;
     use crate::policy::{Image, PolicyTable};
     use crate::records::ring;
@@ -412,7 +414,10 @@ mod tests {
             rotate_addresses: true,
             local: LocalNames::new(&[]),
             structured_errors: None,
-            keepalive_units: 100,
+            keepalive_units: [0, 100],
+            nsid: Vec::new(),
+            proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 8,
             waiters_max: 8,
             waiting_max: 8,

@@ -278,7 +278,7 @@ mod tests {
     fn waiter() -> Waiter {
         let standing = Standing { group: EVERYBODY, is_allowed: true };
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let peer = Peer { address, transport: Transport::Udp, standing };
+        let peer = Peer { address, transport: Transport::Udp, standing, name: None };
         Waiter {
             octets: Box::default(),
             peer,

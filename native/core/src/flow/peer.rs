@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::client_names::ClientName;
 use super::clients::Standing;
 
 /// How a query comes in; `flow/peer.py` has the same numbers and labels.
@@ -47,8 +48,13 @@ impl Transport {
         self != Transport::Udp
     }
 
-    /// Whether its clients may ask how long a quiet connection is kept (RFC 7828): HTTP and QUIC have words of their
-    /// own for that (RFC 9250 §5.5.2).
+    /// Whether nobody reads along, so that padding hides something (RFC 8467 §3).
+    #[inline]
+    pub fn is_encrypted(self) -> bool {
+        !matches!(self, Transport::Udp | Transport::Tcp)
+    }
+
+    /// Whether the message tells how long its connection may rest (RFC 7828 §3.2, RFC 9250 §5.5.2).
     #[inline]
     pub fn has_keepalive(self) -> bool {
         matches!(self, Transport::Tcp | Transport::Tls)
@@ -64,4 +70,6 @@ pub struct Peer {
     pub transport: Transport,
     /// What the client is to this server.
     pub standing: Standing,
+    /// The name it gave itself: an identity for people, of which nobody has proof.
+    pub name: Option<ClientName>,
 }

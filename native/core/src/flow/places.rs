@@ -66,7 +66,7 @@ impl QueryContext<'_> {
     pub(super) fn drop_asked(&mut self, query: &Query, reason: Reason) -> AskOutcome {
         self.recognise(query);
         self.drop(Some(query.qtype), reason, false);
-        self.tallies.record(self.peer.address, self.now, query.octets, None);
+        self.tallies.record(self.peer, self.now, query.octets, None);
         AskOutcome::Drop
     }
 }

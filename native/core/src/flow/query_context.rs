@@ -7,6 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::memo::TTLS_MAX;
 use super::outcome::Outcome;
+use super::own_options::asked_by;
 use super::peer::Peer;
 use super::state::{Flow, Policy};
 use super::tallies::{Ending, HitId, Reason, Source, Tallies};
@@ -14,9 +15,6 @@ use crate::policy::{policy_answer, AnswerForm, PolicyAction, PolicyAnswer, Polic
 use crate::wire::encode::{encode_response, response_limit, Reply};
 use crate::wire::query::Query;
 use crate::wire::turning::Turning;
-
-/// EDNS option code of the TCP keepalive (RFC 7828).
-const KEEPALIVE: u16 = 11;
 
 /// What one query's way through the gates needs at every step.
 pub(super) struct QueryContext<'v> {
@@ -82,7 +80,8 @@ impl QueryContext<'_> {
         let limit = response_limit(query, self.peer.transport.is_stream());
         let hits = self.policy.hits.of(verdict);
         let structured = self.flow.config.structured_errors.as_ref().filter(|form| form.is_asked_by(query));
-        let form = AnswerForm { limit, kept, structured };
+        let asked = asked_by(&self.flow.config, query, self.peer.transport);
+        let form = AnswerForm { limit, kept, structured, asked };
         match policy_answer(self.table, query, verdict, form, self.now, self.out) {
             PolicyAnswer::Written { rcode } => {
                 self.tallies.explain(verdict, &query.qname);
@@ -109,6 +108,7 @@ impl QueryContext<'_> {
             limit: response_limit(query, self.peer.transport.is_stream()),
             ede: &[],
             options: &[],
+            pads: false,
             ra: true,
             aa: false,
             ad: false,
@@ -118,12 +118,11 @@ impl QueryContext<'_> {
 
     /// Encode `reply` with the options that this client gets; returns how many octets of its body are in it.
     pub fn encode(&mut self, query: &Query, reply: Reply) -> usize {
-        let units = self.flow.config.keepalive_units.to_be_bytes();
-        let keepalive: [(u16, &[u8]); 1] = [(KEEPALIVE, &units)];
-        let asked_for_it =
-            self.peer.transport.has_keepalive() && query.options_iter().any(|(code, _)| code == KEEPALIVE);
-        let reply = Reply { options: if asked_for_it { &keepalive } else { &[] }, ..reply };
-        encode_response(query, &reply, self.out)
+        if query.options.is_empty() {
+            return encode_response(query, &reply, self.out);
+        }
+        let asked = asked_by(&self.flow.config, query, self.peer.transport);
+        encode_response(query, &Reply { options: &asked.values, pads: asked.pads, ..reply }, self.out)
     }
 
     /// Encode and count.

@@ -10,9 +10,11 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 
 use super::audit_queries::AuditSecret;
+use super::client_names::ClientNames;
 use super::clients::{Clients, RateLimiter};
 use super::flights::Flights;
 use super::peer::Peer;
+use super::proxies::Proxies;
 use super::tallies::{Hit, HitId, Hits, Registry, Row};
 use super::upstreams::UpstreamView;
 use crate::cache::Cache;
@@ -32,14 +34,20 @@ pub struct FlowConfig {
     pub local: LocalNames,
     /// How clients that ask for it are told why a name is blocked; None: as all others.
     pub structured_errors: Option<StructuredErrors>,
-    /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1).
-    pub keepalive_units: u16,
+    /// What clients on streams are told of our patience, in units of 100 ms (RFC 7828 §3.1), as it is sent.
+    pub keepalive_units: [u8; 2],
+    /// The name by which this server is told from its twin (RFC 5001); empty: it is not told.
+    pub nsid: Vec<u8>,
     /// Questions in flight, over all threads.
     pub in_flight_max: usize,
     /// Clients that may share one question.
     pub waiters_max: usize,
     /// Clients that may wait altogether.
     pub waiting_max: usize,
+    /// Where clients may name themselves.
+    pub client_names: ClientNames,
+    /// Who puts a head with the client's address before what it passes on.
+    pub proxies: Proxies,
     /// What marks the queries of an audit; None: nothing does.
     pub audit_secret: Option<AuditSecret>,
 }
@@ -117,6 +125,16 @@ impl Flow {
         }
     }
 
+    /// Where clients may name themselves.
+    pub fn client_names(&self) -> &ClientNames {
+        &self.config.client_names
+    }
+
+    /// Who puts a head before what it passes on.
+    pub fn proxies(&self) -> &Proxies {
+        &self.config.proxies
+    }
+
     /// The one cache.
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
@@ -142,6 +160,11 @@ impl Flow {
     /// Ask these upstreams from now on.
     pub fn publish_upstreams(&self, view: UpstreamView) {
         self.upstreams.store(Arc::new(view));
+    }
+
+    /// Tell clients of these encrypted listeners from now on; see `LocalNames::designate`.
+    pub fn designate(&self, name: &[u8], rdatas: Vec<Vec<u8>>) {
+        self.config.local.designate(name, rdatas);
     }
 
     /// Leave the NOTIFY of these to Python from now on.
@@ -217,6 +240,7 @@ mod tests {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             transport: Transport::Udp,
             standing: Standing { group: EVERYBODY, is_allowed: true },
+            name: None,
         };
         assert!(std::ptr::eq(policy.table_of(&peer), &policy.everybody));
     }

@@ -5,11 +5,9 @@
 //! them up.  Time is taken once per batch: a batch's answers are noted as `touched` and settled together.
 //! Every label comes from a closed set, so the number of tallies is bounded whatever clients ask.
 
-use std::net::IpAddr;
-
 use ahash::AHashMap;
 
-use super::peer::Transport;
+use super::peer::{Peer, Transport};
 use crate::policy::{PolicyAction, PolicyTable, RuleKind, Verdict};
 use crate::records::{write_why, Ended, Producer};
 use crate::wire::numbers::{qtype_label, rcode_label};
@@ -268,7 +266,7 @@ impl Tallies {
 
     /// Record the query whose outcome was touched last, where records are kept.
     #[inline]
-    pub(super) fn record(&mut self, address: IpAddr, now: f64, octets: &[u8], answer: Option<&[u8]>) {
+    pub(super) fn record(&mut self, peer: &Peer, now: f64, octets: &[u8], answer: Option<&[u8]>) {
         let (Some(recorder), Some(&number)) = (&mut self.recorder, self.touched.last()) else { return };
         let key = &self.keys[number as usize];
         let has_hit = key.has_hit();
@@ -276,7 +274,8 @@ impl Tallies {
             recorder.producer.put(&Ended {
                 kind: number,
                 has_hit,
-                address,
+                address: peer.address,
+                name: peer.name.unwrap_or_default(),
                 at: now,
                 octets,
                 why: &recorder.why,

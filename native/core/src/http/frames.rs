@@ -7,10 +7,10 @@
 //! where it began.  Honest clients send some in the beginning, and a few for each answer.
 
 /// The credit of frames that carry no question: what clients send before the first, some times over.
-pub const CONTROL_FRAMES_MAX: u32 = 200;
+pub const CONTROL_FRAMES_MAX: u32 = 256;
 
 /// What each answer adds to that credit.
-pub const CONTROL_FRAMES_PER_ANSWER: u32 = 10;
+pub const CONTROL_FRAMES_PER_ANSWER: u32 = 8;
 
 /// The credit of streams that the client takes back: all that one connection may have open.  An answer adds one.
 pub const RESETS_MAX: u32 = 100;

@@ -6,7 +6,7 @@ use super::structured::StructuredErrors;
 use super::table::PolicyTable;
 use super::template::{errors_of, Template};
 use crate::verdict::{LocalData, PolicyAction, Rule, Verdict};
-use crate::wire::encode::{encode_response, Reply};
+use crate::wire::encode::{encode_response, AskedOptions, Reply};
 use crate::wire::names::NAME_OCTETS_MAX;
 use crate::wire::numbers::{
     FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, OPTION_EXTENDED_ERROR, RCODE_NOERROR, RCODE_NXDOMAIN, RCODE_REFUSED,
@@ -38,7 +38,7 @@ pub enum PolicyAnswer {
 }
 
 /// What an answer must fit, and in which form it is told.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct AnswerForm<'a> {
     /// Octets the message may have.
     pub limit: usize,
@@ -47,12 +47,14 @@ pub struct AnswerForm<'a> {
     pub kept: Option<(&'a [u8], u16)>,
     /// The client asked for its errors in this form.
     pub structured: Option<&'a StructuredErrors>,
+    /// The options it asked for.
+    pub asked: AskedOptions<'a>,
 }
 
 impl AnswerForm<'_> {
     /// An answer without a chain, whose errors are plain.
     pub fn plain(limit: usize) -> AnswerForm<'static> {
-        AnswerForm { limit, kept: None, structured: None }
+        AnswerForm { limit, kept: None, structured: None, asked: AskedOptions::default() }
     }
 }
 
@@ -73,6 +75,8 @@ struct Denial<'a> {
     kept: (&'a [u8], u16),
     /// The client asked for its errors in this form.
     structured: Option<&'a StructuredErrors>,
+    /// The options it asked for.
+    asked: AskedOptions<'a>,
 }
 
 /// Write the whole message that says `verdict` blocks the name it denies; `out` is emptied first.
@@ -105,13 +109,16 @@ pub fn policy_answer(
         limit: form.limit,
         kept: form.kept.unwrap_or((&[], 0)),
         structured: form.structured,
+        asked: form.asked,
     };
     match verdict.action {
         PolicyAction::Drop => PolicyAnswer::Drop,
         PolicyAction::Refused => denial.refuse(out),
         PolicyAction::TcpOnly => {
             // Not blocked, so no error is told: the client is to come back over a stream.
-            encode_response(query, &Reply { limit: form.limit, truncated: true, ..Reply::default() }, out);
+            let (options, pads) = (&denial.asked.values[..], denial.asked.pads);
+            let reply = Reply { limit: form.limit, truncated: true, options, pads, ..Reply::default() };
+            encode_response(query, &reply, out);
             PolicyAnswer::Written { rcode: RCODE_NOERROR as u8 }
         }
         PolicyAction::Sinkhole => denial.give(out).unwrap_or_else(|| denial.deny(verdict, out)),
@@ -261,41 +268,44 @@ impl Denial<'_> {
         body_end: usize,
         out: &mut Vec<u8>,
     ) -> PolicyAnswer {
-        if let Some(structured) = self.structured {
-            self.restate(structured, (rcode, ancount, nscount), body_end, out);
-        } else if out.len() > self.limit {
-            let body = out.get(self.query.question_end..body_end).unwrap_or(&[]).to_vec();
-            let errors = errors_of(self.rule);
-            let reply = Reply {
-                rcode,
-                body: &body,
-                ancount,
-                nscount,
-                limit: self.limit,
-                ede: errors.get(..error_count).unwrap_or(&[]),
-                ..Reply::default()
-            };
-            encode_response(self.query, &reply, out);
+        if self.structured.is_some() || !self.asked.is_empty() || out.len() > self.limit {
+            self.restate((rcode, ancount, nscount), error_count, body_end, out);
         }
         PolicyAnswer::Written { rcode: rcode as u8 }
     }
 
-    /// The same message with its error as JSON, for the client that asked for that.
+    /// The same message by the encoder: within its limit, with the options that the client asked for, its error as
+    /// JSON if it asked for that.
     #[cold]
     fn restate(
         &self,
-        structured: &StructuredErrors,
         (rcode, ancount, nscount): (u16, u16, u16),
+        error_count: usize,
         body_end: usize,
         out: &mut Vec<u8>,
     ) {
         let body = out.get(self.query.question_end..body_end).unwrap_or(&[]).to_vec();
-        let room = self.limit.checked_sub(self.query.question_end + body.len());
-        let value = room.and_then(|room| structured.option_value(self.rule, room));
-        let option = value.as_deref().map(|value| (OPTION_EXTENDED_ERROR, value));
-        let options = option.as_slice();
-        let reply =
-            Reply { rcode, body: &body, ancount, nscount, limit: self.limit, options, ..Reply::default() };
+        let room = self.limit.checked_sub(self.query.question_end + body.len() + self.asked.octets());
+        let value = match (self.structured, room) {
+            (Some(structured), Some(room)) => structured.option_value(self.rule, room),
+            _ => None,
+        };
+        let mut options = self.asked.values.clone();
+        // There is room: two options are asked for at most.
+        options.extend(value.as_deref().map(|value| (OPTION_EXTENDED_ERROR, value)));
+        let errors = errors_of(self.rule);
+        let told = if self.structured.is_some() { 0 } else { error_count };
+        let reply = Reply {
+            rcode,
+            body: &body,
+            ancount,
+            nscount,
+            limit: self.limit,
+            ede: errors.get(..told).unwrap_or(&[]),
+            options: &options,
+            pads: self.asked.pads,
+            ..Reply::default()
+        };
         encode_response(self.query, &reply, out);
     }
 }

@@ -87,6 +87,9 @@ impl Fields {
         if let Some(shown) = clients.text(record.address) {
             self.text("client", shown.as_bytes(), out);
         }
+        if let Some(name) = clients.name(record.name) {
+            self.text("client_name", name.as_bytes(), out);
+        }
         self.text("transport", kind.transport.as_bytes(), out);
         match query {
             Err(malformed) => self.text("malformed", malformed.reason.label().as_bytes(), out),

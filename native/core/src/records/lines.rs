@@ -158,6 +158,7 @@ mod tests {
             kind: 0,
             has_hit: true,
             address,
+            name: "",
             at: 1.25,
             octets: &octets,
             why: &[],

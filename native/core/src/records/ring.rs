@@ -7,16 +7,18 @@
 //! loom can.
 //!
 //! A record: the kind's number and lengths; the time; the answer's length, if that is kept; the address, one word
-//! or two; the query, why it was blocked, and the answer, eight octets in a word each.
+//! or two; the client's name, if it has one, in a word for its length and eight for its octets; the query, why it was
+//! blocked, and the answer, eight octets in a word each.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::atomic::{AtomicU64, Ordering};
 
-/// In the first word, above the lengths: the address is IPv6, the answer is kept.
+/// In the first word, above the lengths: the address is IPv6, the answer is kept, the client has a name.
 const IS_IPV6: u64 = 1 << 63;
 const HAS_ANSWER: u64 = 1 << 62;
+const HAS_NAME: u64 = 1 << 61;
 const LENGTH_AT: u32 = 32;
 const LENGTH_MAX: usize = (1 << 16) - 1;
 const WHY_LENGTH_AT: u32 = 48;
@@ -25,6 +27,9 @@ const WHY_LENGTH_MAX: usize = (1 << 10) - 1;
 /// Words before the address, without the answer's length.
 const HEAD_WORDS: usize = 2;
 const WORD_OCTETS: usize = 8;
+/// Of a name, whatever its length: nearly no client has one.
+const NAME_WORDS: usize = 9;
+const NAME_LENGTH_MAX: usize = (NAME_WORDS - 1) * WORD_OCTETS;
 
 /// On cache lines of its own: the other thread writes next door.
 #[repr(align(128))]
@@ -69,6 +74,8 @@ pub struct Ended<'e> {
     pub has_hit: bool,
     /// The client's.
     pub address: IpAddr,
+    /// The one it gave itself; empty: none.
+    pub name: &'e str,
     /// Monotonic seconds.
     pub at: f64,
     /// The query, whole.
@@ -98,12 +105,17 @@ impl Producer {
             }
         };
         let (octets, why, answer) = (ended.octets, ended.why, ended.answer.unwrap_or_default());
-        let is_sound =
-            octets.len() <= LENGTH_MAX && why.len() <= WHY_LENGTH_MAX && answer.len() <= LENGTH_MAX;
+        let name = ended.name.as_bytes();
+        let is_sound = octets.len() <= LENGTH_MAX
+            && why.len() <= WHY_LENGTH_MAX
+            && answer.len() <= LENGTH_MAX
+            && name.len() <= NAME_LENGTH_MAX;
         marks |= if ended.answer.is_some() { HAS_ANSWER } else { 0 };
+        marks |= if name.is_empty() { 0 } else { HAS_NAME };
         let words = HEAD_WORDS
             + usize::from(ended.answer.is_some())
             + address_words
+            + if name.is_empty() { 0 } else { NAME_WORDS }
             + octets.len().div_ceil(WORD_OCTETS)
             + why.len().div_ceil(WORD_OCTETS)
             + answer.len().div_ceil(WORD_OCTETS);
@@ -123,6 +135,12 @@ impl Producer {
             push(answer.len() as u64);
         }
         address[..address_words].iter().for_each(|&word| push(word));
+        if !name.is_empty() {
+            push(name.len() as u64);
+            let mut padded = [0; NAME_LENGTH_MAX];
+            padded[..name.len()].copy_from_slice(name);
+            push_octets(&padded, &mut push);
+        }
         for octets in [octets, why, answer] {
             push_octets(octets, &mut push);
         }
@@ -198,6 +216,7 @@ impl Consumer {
 /// How a record lies in words.
 struct Shape {
     address_words: usize,
+    name_words: usize,
     octets: usize,
     why: usize,
     answer: Option<usize>,
@@ -208,6 +227,7 @@ impl Shape {
     fn of(first: u64, third: u64) -> Shape {
         Shape {
             address_words: if first & IS_IPV6 == 0 { 1 } else { 2 },
+            name_words: if first & HAS_NAME == 0 { 0 } else { NAME_WORDS },
             octets: (first >> LENGTH_AT) as usize & LENGTH_MAX,
             why: (first >> WHY_LENGTH_AT) as usize & WHY_LENGTH_MAX,
             answer: (first & HAS_ANSWER != 0).then_some(third as usize & LENGTH_MAX),
@@ -222,7 +242,7 @@ impl Shape {
     fn words(&self) -> usize {
         let lengths = [self.octets, self.why, self.answer.unwrap_or(0)];
         let octet_words = lengths.iter().map(|length| length.div_ceil(WORD_OCTETS)).sum::<usize>();
-        self.head() + self.address_words + octet_words
+        self.head() + self.address_words + self.name_words + octet_words
     }
 }
 
@@ -232,6 +252,8 @@ pub struct Raw<'w> {
     pub kind: u32,
     /// The client's.
     pub address: IpAddr,
+    /// The one it gave itself; empty: none.
+    pub name: &'w str,
     /// Monotonic seconds.
     pub at: f64,
     /// The query, whole.
@@ -244,7 +266,7 @@ pub struct Raw<'w> {
 
 /// Call `each` with every record in `words`, which `Consumer::take` has filled.
 pub fn each_record(words: &[u64], mut each: impl FnMut(Raw)) {
-    let (mut octets, mut why, mut answer) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut name, mut octets, mut why, mut answer) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut rest = words;
     while let [first, at, third, ..] = *rest {
         let shape = Shape::of(first, third);
@@ -257,6 +279,12 @@ pub fn each_record(words: &[u64], mut each: impl FnMut(Raw)) {
             _ => return,
         };
         let mut from = head + shape.address_words;
+        name.clear();
+        if let Some([length, words @ ..]) = record.get(from..from + shape.name_words) {
+            name.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            name.truncate(*length as usize);
+        }
+        from += shape.name_words;
         for (into, length) in
             [(&mut octets, shape.octets), (&mut why, shape.why), (&mut answer, shape.answer.unwrap_or(0))]
         {
@@ -270,6 +298,7 @@ pub fn each_record(words: &[u64], mut each: impl FnMut(Raw)) {
         each(Raw {
             kind: first as u32,
             address,
+            name: std::str::from_utf8(&name).unwrap_or_default(),
             at: f64::from_bits(at),
             octets: &octets,
             why: &why,

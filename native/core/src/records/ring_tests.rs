@@ -8,7 +8,7 @@ const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 fn ended(kind: u32, address: IpAddr, at: f64, octets: &[u8]) -> Ended<'_> {
-    Ended { kind, has_hit: kind % 2 == 1, address, at, octets, why: &[], answer: None }
+    Ended { kind, has_hit: kind % 2 == 1, address, name: "", at, octets, why: &[], answer: None }
 }
 
 fn all(consumer: &mut Consumer) -> Vec<(u32, IpAddr, f64, Vec<u8>)> {
@@ -133,4 +133,35 @@ fn what_no_record_can_hold_is_lost() {
     producer.put(&ended(2, V4, 1.0, &long[1..]));
     assert_eq!(consumer.lost(false), 3);
     assert_eq!(all(&mut consumer).len(), 1);
+}
+
+#[test]
+fn a_client_s_name_is_taken_as_it_was_put_down_whatever_stands_around_it() {
+    let (mut producer, mut consumer) = ring(1 << 14);
+    let longest = "x".repeat(63);
+    let names = ["", "a", "phones", "12345678", &longest];
+    for (number, name) in names.iter().enumerate() {
+        for address in [V4, V6] {
+            for answer in [None, Some(&b"an answer"[..])] {
+                let why = &b"because"[..number];
+                producer.put(&Ended { name, why, answer, ..ended(number as u32, address, 1.0, b"a query") });
+            }
+        }
+    }
+    let (mut words, mut found) = (Vec::new(), Vec::new());
+    while consumer.take(&mut words, 1).0 > 0 {
+        each_record(&words, |raw| {
+            assert_eq!(raw.octets, b"a query");
+            assert_eq!(raw.why, &b"because"[..raw.kind as usize]);
+            assert_eq!(raw.answer.unwrap_or(b"an answer"), b"an answer");
+            found.push((raw.kind, raw.name.to_owned(), raw.address));
+        });
+        words.clear();
+    }
+    let expected: Vec<_> = (0..20)
+        .map(|number| {
+            (number / 4, names[number as usize / 4].to_owned(), if number % 4 < 2 { V4 } else { V6 })
+        })
+        .collect();
+    assert_eq!(found, expected);
 }

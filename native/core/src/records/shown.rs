@@ -35,7 +35,13 @@ impl ShownClients {
         }
     }
 
-    /// The same as text; a network with its length.
+    /// The name that a client gave itself, where it is shown: it tells a device from another, as a whole address
+    /// does and a network or an encrypted one must not.
+    pub fn name<'n>(&self, name: &'n str) -> Option<&'n str> {
+        (matches!(self, ShownClients::Full) && !name.is_empty()).then_some(name)
+    }
+
+    /// The address as text; a network with its length.
     pub fn text(&self, address: IpAddr) -> Option<String> {
         match self {
             ShownClients::Network => {

@@ -67,6 +67,8 @@ pub struct Record<'r> {
     pub kind: usize,
     /// The client's.
     pub address: IpAddr,
+    /// The one it gave itself; empty: none.
+    pub name: &'r str,
     /// When it was answered, monotonic seconds.
     pub at: f64,
     /// The query, whole.
@@ -87,6 +89,7 @@ impl Part {
             each(Record {
                 kind: raw.kind as usize,
                 address: raw.address,
+                name: raw.name,
                 at: raw.at,
                 octets: raw.octets,
                 why: raw.why,

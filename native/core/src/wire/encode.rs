@@ -1,15 +1,16 @@
 //! The one encoder: facts and record octets -> a whole message, the same on every transport.
 //!
-//! Knows: header bits, OPT, Extended DNS Errors, and what gives way when a message is too long.
-//! Does not know: why an answer is what it is.
+//! Knows: header bits, OPT, Extended DNS Errors, padding, and what gives way when a message is too long.
+//! Does not know: why an answer is what it is, which options its client gets.
 //! Order of giving way: the text of Extended DNS Errors, then the errors, then the other options, then the
 //! records (TC=1): over a datagram all of them, for the client can come back over a stream; over a stream those
-//! at the end that do not fit.  Question and OPT always stay.
+//! at the end that do not fit.  Question and OPT always stay.  Padding comes last, where there is room.
 
 use super::numbers::{FLAG_AA, FLAG_AD, FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, FLAG_TC, OPTION_EXTENDED_ERROR};
-use super::numbers::{RCODE_SERVFAIL, TYPE_ANY, TYPE_OPT};
+use super::numbers::{OPTION_PADDING, RCODE_SERVFAIL, TYPE_ANY, TYPE_OPT};
 use super::query::Query;
 use super::walk::{read_fixed, skip_name, WireError, FIXED_OCTETS};
+use arrayvec::ArrayVec;
 
 /// Largest UDP message sent or asked for, in octets: fits the IPv6 minimum MTU of 1280 (DNS Flag Day 2020).
 pub const UDP_PAYLOAD_OCTETS_MAX: usize = 1232;
@@ -17,6 +18,12 @@ pub const UDP_PAYLOAD_OCTETS_MAX: usize = 1232;
 pub const STREAM_OCTETS_MAX: usize = 65535;
 /// Longest EXTRA-TEXT sent, in octets: an explanation, not a page; leaves room for records in 512 octets.
 pub const EDE_TEXT_OCTETS_MAX: usize = 200;
+
+/// Longest name of a server, in octets: tells it from its twin, and hardly lets an answer outgrow its query.
+pub const NSID_OCTETS_MAX: usize = 64;
+
+/// A padded answer has a multiple of this many octets (RFC 8467 §4.1): who reads along learns little of it.
+pub const PADDED_BLOCK_OCTETS: usize = 468;
 
 /// An answer to ANY over a datagram has at most as many halves of its query's octets: the address may be
 /// somebody else's, and no client needs more than the hint to come over a stream (RFC 8482 §4.4).
@@ -26,8 +33,34 @@ pub const ANY_GROWTH_HALVES: usize = 3;
 pub const OPT_OCTETS: usize = 11;
 /// Option code, length and INFO-CODE (RFC 8914 §2).
 pub const EDE_OCTETS: usize = 6;
+/// Code and length of an EDNS option (RFC 6891 §6.1.2).
+pub const OPTION_HEAD_OCTETS: usize = 4;
+/// Where the length of an OPT's data stands in it.
+const RDLENGTH_OFFSET: usize = OPT_OCTETS - 2;
 /// RD and CD: the only bits a reply takes from its query (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
 const COPIED_FLAGS: u16 = FLAG_RD | FLAG_CD;
+
+/// The EDNS options that a client gets because its query asked for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedOptions<'o> {
+    /// Codes and values.
+    pub values: ArrayVec<(u16, &'o [u8]), 3>,
+    /// Whether its answer is padded to a block (RFC 7830).
+    pub pads: bool,
+}
+
+impl AskedOptions<'_> {
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && !self.pads
+    }
+
+    /// What they take in the OPT, padding aside.
+    pub fn octets(&self) -> usize {
+        self.values.iter().map(|(_, value)| OPTION_HEAD_OCTETS + value.len()).sum()
+    }
+}
 
 /// What to say to a query.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +79,8 @@ pub struct Reply<'r> {
     pub ede: &'r [(u16, &'r str)],
     /// Other EDNS options; they stand before the errors.
     pub options: &'r [(u16, &'r [u8])],
+    /// Whether the OPT ends with as many octets of padding as make whole blocks, or as there is room for.
+    pub pads: bool,
     /// RA: we recurse.
     pub ra: bool,
     /// AA: we speak with authority (local names).
@@ -67,6 +102,7 @@ impl Default for Reply<'_> {
             limit: 512,
             ede: &[],
             options: &[],
+            pads: false,
             ra: true,
             aa: false,
             ad: false,
@@ -93,7 +129,16 @@ enum Shortening {
 /// OPT, and with it `ede`, `options` and the upper bits of `rcode`, is sent only to a client that sent one
 /// (RFC 6891 §6.1.1); without it an rcode over 15 becomes SERVFAIL.  Returns how many octets
 /// of the body are in the message; it starts at `query.question_end`.
+#[inline]
 pub fn encode_response(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
+    let kept = encode_unpadded(query, reply, out);
+    if reply.pads && query.has_opt {
+        pad(query.question_end + kept, reply.limit, out);
+    }
+    kept
+}
+
+fn encode_unpadded(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> usize {
     out.clear();
     let used = query.question_end + reply.body.len();
     let opt_octets = if query.has_opt { opt_length(reply.ede, reply.options) } else { 0 };
@@ -193,6 +238,25 @@ fn encode_shortened(query: &Query<'_>, reply: &Reply<'_>, out: &mut Vec<u8>) -> 
     kept.len()
 }
 
+/// Put a padding option (RFC 7830 §3) at the end of a message whose OPT is its last record, from `opt` on.
+#[cold]
+fn pad(opt: usize, limit: usize, out: &mut Vec<u8>) {
+    let octets = out.len() + OPTION_HEAD_OCTETS;
+    let Some(room) = limit.checked_sub(octets) else { return }; // Not even an empty one fits.
+    let padding = (octets.next_multiple_of(PADDED_BLOCK_OCTETS) - octets).min(room);
+    put_option_head(OPTION_PADDING, padding, out);
+    out.resize(octets + padding, 0);
+    put_rdlength(opt, out);
+}
+
+/// Say in the OPT that starts at `opt` and ends the message how long it is.
+fn put_rdlength(opt: usize, out: &mut [u8]) {
+    let rdata_octets = (out.len().saturating_sub(opt + OPT_OCTETS)) as u16;
+    if let Some(place) = out.get_mut(opt + RDLENGTH_OFFSET..opt + OPT_OCTETS) {
+        place.copy_from_slice(&rdata_octets.to_be_bytes());
+    }
+}
+
 /// As many whole records of the body as fit `room`, and how many of them are answer and authority.
 fn first_records<'r>(reply: &Reply<'r>, room: usize) -> (&'r [u8], (u16, u16)) {
     let body = reply.body;
@@ -260,8 +324,7 @@ fn put_opt(
                 spare -= kept.len();
                 put_ede(*code, kept, out);
             }
-            let rdata_octets = (out.len() - start - OPT_OCTETS) as u16;
-            out[start + 9..start + 11].copy_from_slice(&rdata_octets.to_be_bytes());
+            put_rdlength(start, out);
         }
     }
 }
@@ -271,7 +334,7 @@ fn put_opt(
 fn opt_length(ede: &[(u16, &str)], options: &[(u16, &[u8])]) -> usize {
     let mut octets = OPT_OCTETS;
     for (_, value) in options {
-        octets += 4 + value.len();
+        octets += OPTION_HEAD_OCTETS + value.len();
     }
     for (_, text) in ede {
         octets += EDE_OCTETS + cut_text(text, EDE_TEXT_OCTETS_MAX).len();

@@ -6,13 +6,12 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
+use super::encode::OPTION_HEAD_OCTETS;
 use super::numbers::TYPE_OPT;
 use super::walk::{read_fixed, skip_name, u16_at, WireError, FIXED_OCTETS, HEADER_OCTETS};
 
 /// Option code of Extended DNS Errors.
 const EDE_OPTION: u16 = 15;
-/// Code and length.
-const OPTION_HEAD_OCTETS: usize = 4;
 
 /// Codes read of one answer; ours have two.
 pub const ERROR_CODES_MAX: usize = 8;

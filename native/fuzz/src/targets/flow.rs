@@ -13,9 +13,9 @@ use std::sync::Arc;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, BatchContext, Clients, Flow, FlowConfig, Incoming, LetterCase, Memo, Outcome, Peer,
-    Policy, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route, StreamRoute, Tallies,
-    Transport, UpstreamSet, UpstreamView, WaiterReply,
+    AskOutcome, Attempt, BatchContext, ClientNames, Clients, Flow, FlowConfig, Incoming, LetterCase, Memo,
+    Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route,
+    StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
@@ -103,7 +103,10 @@ impl Flows {
                 organization: "\"o\":\"Example\"".to_owned(),
                 language: "\"l\":\"en\"".to_owned(),
             }),
-            keepalive_units: 100,
+            keepalive_units: [0, 100],
+            nsid: b"resolver-1".to_vec(),
+            proxies: Proxies::default(),
+            client_names: ClientNames::default(),
             in_flight_max: 64,
             waiters_max: 8,
             waiting_max: 64,

@@ -2,6 +2,7 @@
 //!
 //! Knows: what must hold of a query and its reply.  Does not know: policy, cache.
 
+use resolver_core::wire::encode::PADDED_BLOCK_OCTETS;
 use resolver_core::wire::{encode_malformed, encode_response, parse_query, response_limit, Query, Reply};
 
 use super::target::{claim, Target};
@@ -36,10 +37,13 @@ impl Queries {
             limit: response_limit(query, is_stream),
             ede: &errors[..mark as usize % 3],
             options: &options[..(mark >> 5) as usize % 2],
+            pads: mark & 128 != 0,
             ..Reply::default()
         };
         let kept = encode_response(query, &reply, &mut self.out);
         claim(self.out.len() <= reply.limit, "a reply is longer than its limit")?;
+        let is_padded = self.out.len() % PADDED_BLOCK_OCTETS == 0 || self.out.len() + 4 > reply.limit;
+        claim(!reply.pads || !query.has_opt || is_padded, "a reply that is not padded")?;
         let read = message::read(&self.out).ok_or("a reply is not whole")?;
         claim(self.out[..2] == query.octets[..2], "another ID")?;
         claim(self.out[12..query.question_end] == query.octets[12..query.question_end], "another question")?;
