@@ -129,10 +129,11 @@ def is_open(port: int) -> bool:
 @contextmanager
 def running_echo(directory: Path, rig: Rig, streams: Streams, gather_us: int) -> Iterator[StreamEntrant]:
     """Both echoes as one contestant; the one that gathers speaks no HTTP."""
-    tcp_port, files = free_port(), [str(streams.certificate), str(streams.key)]
-    words = [str(tcp_port), str(streams.tls_port), *files, str(gather_us)]
+    tcp_port = free_port()
+    files: list[str | Path] = [streams.certificate, streams.key]
+    words: list[str | Path] = [str(tcp_port), str(streams.tls_port), *files, str(gather_us)]
     with ExitStack() as stack:
-        bare = Program([*pinned(SERVER_CORE), rig.stream_echo, *words], directory, name="stream-echo")
+        bare = Program([*pinned(SERVER_CORE), str(rig.stream_echo), *words], directory, name="stream-echo")
         programs = {"tcp": bare, "tls": bare}
         ports = {"tcp": tcp_port, "tls": streams.tls_port}
         if not gather_us:

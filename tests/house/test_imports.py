@@ -66,7 +66,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "dnslib": {"wire"},
     "httpcore": {"fetching"},
     "cryptography": {"certificates", "fetching", "forwarding", "report", "sinks"},
-    "h2": {"forwarding", "listeners"},
+    "h2": {"audit", "forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
     "starlette": {"web"},

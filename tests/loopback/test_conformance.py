@@ -117,7 +117,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory, serving_engine: str) -> Iterat
 
 
 def wire_name(text: str) -> bytes:
-    return dns.name.from_text(text).to_wire()
+    wire = dns.name.from_text(text).to_wire()
+    assert wire is not None
+    return wire
 
 
 def fresh_name(outcome: Outcome) -> bytes:

@@ -136,7 +136,7 @@ class Http2Client:
             case h2.events.StreamReset():
                 self.responses[event.stream_id].reset = int(event.error_code)
             case h2.events.ConnectionTerminated():
-                self.goaway = int(event.error_code)
+                self.goaway = int(event.error_code or 0)
 
     def close(self) -> None:
         """Go."""

@@ -448,9 +448,6 @@ class Plane:
     def upstream_reports(self) -> list[_UpstreamReport]:
         """What became of queries to upstreams since the last call."""
 
-    def https_refusals(self) -> list[tuple[int, int]]:
-        """Statuses other than 200 that requests over HTTPS got, and how often."""
-
     def counters(self) -> dict[str, int]:
         """Running totals of what is rare, by name; they outlive `close`.
 
