@@ -24,6 +24,7 @@ DIFFERENT: dict[str, str] = {
     "CONTROL_OCTETS": "Python gives the kernel room for any message, the plane keeps one IPV6_PKTINFO",
     "NEVER": "infinity, which Python spells as a call",
     "NOBODY": "one set of addresses, as a pattern and as a list; tests of lists hold both against each other",
+    "NOT_YET": "two things: a time before every other, a place in the memo that is not known",
     "PARTS": "two things: locks of the rate limiter, parts of an archive, names in a module",
     "PASS": "a whole verdict; the policy vectors hold both against each other",
     "PLAIN": "one set of octets, as a pattern and as a table; tests of lists hold both against each other",
