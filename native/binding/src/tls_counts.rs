@@ -12,10 +12,10 @@ use rustls::{
 };
 
 /// The transports that handshakes belong to.
-pub const TRANSPORTS: [Transport; 2] = [Transport::Tls, Transport::Https];
+pub const ENCRYPTED: [Transport; 2] = [Transport::Tls, Transport::Https];
 
 /// Versions of TLS that are spoken.
-pub const VERSIONS: [&str; 2] = ["1.2", "1.3"];
+pub const TLS_VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
 /// Groups of the key exchange; `none`: there was no exchange, as the session went on from an earlier one of TLS 1.2.
 pub const GROUPS: [&str; 6] = ["x25519mlkem768", "x25519", "secp256r1", "secp384r1", "other", "none"];
@@ -117,7 +117,7 @@ type ByResumption = [AtomicU64; 2];
 /// Totals of all threads; read by anybody at any time.
 #[derive(Default)]
 pub struct TlsCounts {
-    sessions: [[[ByResumption; GROUPS.len()]; VERSIONS.len()]; TRANSPORTS.len()],
+    sessions: [[[ByResumption; GROUPS.len()]; TLS_VERSIONS.len()]; ENCRYPTED.len()],
     failures: [AtomicU64; TlsFailure::ALL.len()],
 }
 
@@ -149,9 +149,9 @@ impl TlsCounts {
 
     /// Transport, version, group, whether it went on from an earlier session, and how many: all there can be.
     pub fn session_rows(&self) -> Vec<SessionRow> {
-        let mut rows = Vec::with_capacity(TRANSPORTS.len() * VERSIONS.len() * GROUPS.len() * 2);
-        for (transport, by_version) in TRANSPORTS.iter().zip(&self.sessions) {
-            for (version, by_group) in VERSIONS.iter().zip(by_version) {
+        let mut rows = Vec::with_capacity(ENCRYPTED.len() * TLS_VERSIONS.len() * GROUPS.len() * 2);
+        for (transport, by_version) in ENCRYPTED.iter().zip(&self.sessions) {
+            for (version, by_group) in TLS_VERSIONS.iter().zip(by_version) {
                 for (group, by_resumption) in GROUPS.iter().zip(by_group) {
                     for (is_resumed, total) in [false, true].into_iter().zip(by_resumption) {
                         let total = total.load(Ordering::Relaxed);

@@ -13,7 +13,7 @@ use rustls::{
 };
 
 use crate::tls::{TlsServer, ALPN_DOT, ALPN_HTTPS};
-use crate::tls_counts::{TlsCounts, TlsFailure, GROUPS, TRANSPORTS, VERSIONS};
+use crate::tls_counts::{TlsCounts, TlsFailure, ENCRYPTED, GROUPS, TLS_VERSIONS};
 
 const CERTIFICATE: &[u8] = include_bytes!("../testdata/certificate.pem");
 const KEY: &[u8] = include_bytes!("../testdata/key.pem");
@@ -161,7 +161,7 @@ fn failures_have_their_reasons() {
 #[test]
 fn every_label_is_there_from_the_start() {
     let counts = TlsCounts::default();
-    assert_eq!(counts.session_rows().len(), TRANSPORTS.len() * VERSIONS.len() * GROUPS.len() * 2);
+    assert_eq!(counts.session_rows().len(), ENCRYPTED.len() * TLS_VERSIONS.len() * GROUPS.len() * 2);
     let labels: Vec<&str> = counts.failure_rows().into_iter().map(|(label, _)| label).collect();
     assert_eq!(labels, TlsFailure::ALL.map(TlsFailure::label));
     counts.failed(TlsFailure::Timeout);

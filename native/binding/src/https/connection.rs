@@ -13,10 +13,10 @@ use resolver_core::flow::{Place, NEVER};
 use resolver_core::http::Refusal;
 
 use super::answer_body::Unwritten;
+use super::bounds::{ENDING_S, STALL_S};
 use super::desk::Answering;
 use super::guarded_io::Watch;
-use super::thread::Thread;
-use super::{GRACE_S, STALL_S};
+use super::state::Thread;
 use crate::https_counts::Cut;
 
 /// How a connection ends, where its client does not end it.
@@ -176,7 +176,7 @@ impl Connection {
         if stalled_s >= STALL_S {
             self.count_stalled();
             self.end(Ending::Now);
-        } else if now - self.ending_since.get() >= GRACE_S {
+        } else if now - self.ending_since.get() >= ENDING_S {
             self.end(Ending::Now);
         } else if self.place.open_questions() == 0 && now - self.place.quiet_since() >= idle_s {
             self.end_soon();

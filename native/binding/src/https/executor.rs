@@ -11,11 +11,12 @@ use std::future::Future;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
 
 use hyper::rt::Executor;
 
-use super::thread::Thread;
+use super::state::Thread;
 
 type Request = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -39,8 +40,7 @@ impl Gathered {
         for request in requests.drain(..) {
             let mut request = Caught { thread: Rc::clone(&self.thread), future: request };
             // Whoever it waits for now, it asks again as a task, with a waker that means something.
-            let mut nobody = Context::from_waker(Waker::noop());
-            if Pin::new(&mut request).poll(&mut nobody).is_pending() {
+            if Pin::new(&mut request).poll(&mut Context::from_waker(&NOBODY)).is_pending() {
                 tokio::task::spawn_local(request);
             }
         }
@@ -50,6 +50,15 @@ impl Gathered {
         }
         were_any
     }
+}
+
+/// Who is woken where nobody waits yet.
+static NOBODY: LazyLock<Waker> = LazyLock::new(|| Waker::from(Arc::new(Nobody)));
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Requests that a connection keeps room for.

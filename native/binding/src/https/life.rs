@@ -21,20 +21,20 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::LazyConfigAcceptor;
 
+use super::bounds::{
+    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, SESSION_OCTETS_MAX,
+    STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
+};
 use super::connection::{Connection, Ending};
 use super::executor::Gathered;
 use super::guarded_io::{Fault, Guard, GuardedIo};
 use super::service::Requests;
-use super::{
-    CONNECTION_WINDOW_OCTETS, HANDSHAKE_TIME, HEADERS_MAX, LINGER_TIME, SESSION_OCTETS_MAX,
-    STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
-};
 use crate::https_counts::Cut;
 use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
 
 /// What a connection may still send while it is closed: twice the largest body.
-const LINGER_OCTETS_MAX: usize = 131_072;
+const LATE_OCTETS_MAX: usize = 131_072;
 
 type Session = TlsStream<TcpStream>;
 
@@ -71,7 +71,7 @@ async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<Sessi
         };
         hello.into_stream_with(thread.config(), bounded).await
     };
-    let failure = match timeout(HANDSHAKE_TIME, session).await {
+    let failure = match timeout(HANDSHAKE_S, session).await {
         Ok(Ok(session)) => {
             thread.tls_counts().succeeded(Transport::Https, session.get_ref().1);
             return Some(session);
@@ -195,7 +195,7 @@ async fn close(session: &mut Session) -> io::Result<()> {
     session.shutdown().await?;
     let stream = session.get_mut().0;
     let mut octets = [0; 4096];
-    let mut left = LINGER_OCTETS_MAX;
+    let mut left = LATE_OCTETS_MAX;
     while left > 0 {
         let count = stream.read(&mut octets).await?;
         if count == 0 {

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -21,10 +22,10 @@ use resolver_core::http::{self, judge, judge_body, max_age_s, Refusal, Wanted};
 use tokio::time::{sleep, Sleep};
 
 use super::answer_body::AnswerBody;
+use super::bounds::STALL_S;
 use super::connection::{Connection, Lent};
 use super::desk::Answering;
 use super::waiting::LateAnswer;
-use super::BODY_TIME;
 use crate::stream_state::StreamAnswer;
 
 /// There is no answer, and never will be: a stream is reset, a connection of HTTP/1.1 closed.
@@ -145,7 +146,7 @@ impl Reply {
         self.connection.count_answer();
         let mut response = Response::new(AnswerBody::none());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(http::MEDIA_TYPE));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(http::DNS_MESSAGE));
         headers.insert(CACHE_CONTROL, max_age_value(max_age_s(&answer)));
         if self.is_head {
             // RFC 9110 §9.3.2: what GET would have had.
@@ -161,7 +162,7 @@ impl Reply {
         let mut response = Response::new(AnswerBody::none());
         *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
         if refusal == Refusal::MethodNotAllowed {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(http::ALLOW));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(http::ALLOWED_METHODS));
         }
         self.leave(response)
     }
@@ -230,7 +231,8 @@ impl Reading {
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(None)),
                 Poll::Pending => {
                     self.hold(REQUEST_OCTETS + self.first.len() + self.all.len());
-                    let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(BODY_TIME)));
+                    let timer =
+                        self.timer.get_or_insert_with(|| Box::pin(sleep(Duration::from_secs_f64(STALL_S))));
                     ready!(timer.as_mut().poll(context));
                     self.connection.count_stalled();
                     return Poll::Ready(Err(None));

@@ -18,8 +18,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use resolver_core::flow::{ConnectionLimits, Holder, Place, TooManyHandshakes, Transport, Yielding};
-use rustls::ServerConfig;
+use resolver_core::flow::{Holder, TooManyHandshakes, Transport};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
@@ -27,22 +26,19 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use super::bounds::{ACCEPT_PAUSE, LOOK_TIME};
 use super::connection::Connection;
-use super::desk::Desk;
 use super::executor::Caught;
 use super::life::live;
-use super::turnstile::Turnstile;
-use super::{ACCEPT_PAUSE, LOOK_TIME};
+use super::state::Thread;
 use crate::counters::add;
-use crate::https_counts::HttpsCounts;
 use crate::mailbox::{SIGNAL_NEWS, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
-use crate::stream_state::{StreamBounds, StreamDrop, StreamNews, StreamThread};
+use crate::stream_state::{StreamDrop, StreamNews};
 use crate::sys::{duplicate, monotonic, run_promptly};
-use crate::tls::ALPN_HTTPS;
-use crate::tls_counts::{TlsCounts, TlsFailure};
+use crate::tls_counts::TlsFailure;
 
 /// Pause before a thread begins anew, doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -85,103 +81,37 @@ fn begin(shared: &Arc<Shared>, number: u16) -> io::Result<()> {
     run_promptly();
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let tasks = LocalSet::new();
-    let thread = Rc::new(Thread::new(Arc::clone(shared), number));
-    tasks.block_on(&runtime, thread.serve())
+    let serving = Rc::new(Serving::new(Arc::clone(shared), number));
+    tasks.block_on(&runtime, serving.serve())
 }
 
-/// One life of a thread.
-pub struct Thread {
-    shared: Arc<Shared>,
-    number: u16,
-    config: Arc<ServerConfig>,
+/// One life of a thread, with its connections.
+struct Serving {
+    thread: Rc<Thread>,
     /// None: it is about to be accepted.
     connections: RefCell<Slab<Option<Rc<Connection>>>>,
-    /// Answers.
-    pub desk: Desk,
-    /// Before handshakes.
-    pub turnstile: Turnstile,
 }
 
 type Acceptors = Vec<Pin<Box<dyn Future<Output = ()>>>>;
 
-impl Thread {
-    fn new(shared: Arc<Shared>, number: u16) -> Thread {
-        Thread {
-            config: shared.tls.config(ALPN_HTTPS),
-            connections: RefCell::new(Slab::new()),
-            desk: Desk::new(Arc::clone(&shared), number),
-            turnstile: Turnstile::default(),
-            shared,
-            number,
-        }
-    }
-
-    fn own(&self) -> &StreamThread {
-        &self.shared.streams.threads[usize::from(self.number)]
-    }
-
-    /// What handshakes are made with.
-    pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
-    }
-
-    /// How much of everything there is.
-    pub fn bounds(&self) -> StreamBounds {
-        self.shared.streams.bounds
-    }
-
-    /// Of the connections of all threads.
-    pub fn limits(&self) -> &ConnectionLimits {
-        &self.shared.streams.limits
-    }
-
-    /// What requests and connections were refused for.
-    pub fn counts(&self) -> &HttpsCounts {
-        &self.shared.https_counts
-    }
-
-    /// What handshakes came to.
-    pub fn tls_counts(&self) -> &TlsCounts {
-        &self.shared.tls_counts
-    }
-
-    /// A connection was lost.
-    pub fn count(&self, reason: StreamDrop) {
-        self.shared.streams.count(reason);
-    }
-
-    /// A panic was caught; it cost a request or a connection.
-    #[cold]
-    pub fn count_defect(&self) {
-        add(&self.own().letters.mailbox.counters.panics, 1);
-        self.shared.streams.count(StreamDrop::Defect);
-    }
-
-    /// The buffers of a connection hold more than little: see whether somebody has to go for it.
-    pub fn hold(&self, place: &Arc<Place>) {
-        self.let_go(self.limits().hold(place));
-    }
-
-    /// A connection lost its place; it may be another thread's.
-    fn let_go(&self, yielding: Option<Yielding>) {
-        if let Some(Yielding { place, limit }) = yielding {
-            self.shared.streams.count_limit(limit);
-            self.shared.streams.give_way(place.holder);
-        }
+impl Serving {
+    fn new(shared: Arc<Shared>, number: u16) -> Serving {
+        let thread = Rc::new(Thread::new(shared, number));
+        Serving { thread, connections: RefCell::new(Slab::new()) }
     }
 
     /// Until it is told to stop.
     async fn serve(self: &Rc<Self>) -> io::Result<()> {
         let mut acceptors = self.acceptors()?;
-        let bell = duplicate(self.own().letters.mailbox.wakeup.as_raw_fd())?;
+        let bell = duplicate(self.thread.own().letters.mailbox.wakeup.as_raw_fd())?;
         // SAFETY: it owns the descriptor, which so is open, and the same, as long as it lives.
         let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) }?;
-        let mut keeper = pin!(self.turnstile.keep());
+        let mut keeper = pin!(self.thread.turnstile.keep());
         let mut clock = pin!(self.look_at_time());
         let mut is_reading = true;
         poll_fn(|context| {
             loop {
-                let signals = self.own().letters.mailbox.signals.load(Ordering::Acquire);
+                let signals = self.thread.own().letters.mailbox.signals.load(Ordering::Acquire);
                 if signals & SIGNAL_NEWS != 0 {
                     self.take_news();
                 }
@@ -195,7 +125,7 @@ impl Thread {
                 }
                 match bell.poll_read_ready(context) {
                     Poll::Ready(Ok(mut ready)) => {
-                        self.own().letters.mailbox.wakeup.clear();
+                        self.thread.own().letters.mailbox.wakeup.clear();
                         ready.clear_ready();
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -205,16 +135,16 @@ impl Thread {
             acceptors.retain_mut(|acceptor| acceptor.as_mut().poll(context).is_pending());
             let _ = keeper.as_mut().poll(context);
             let _ = clock.as_mut().poll(context);
-            self.desk.give_asks(context.waker());
+            self.thread.desk.give_asks(context.waker());
             Poll::Pending
         })
         .await
     }
 
     fn take_news(&self) {
-        for news in self.own().letters.take() {
+        for news in self.thread.own().letters.take() {
             match news {
-                StreamNews::Answer(route, answer) => self.desk.waiting().tell(route, answer),
+                StreamNews::Answer(route, answer) => self.thread.desk.waiting().tell(route, answer),
                 StreamNews::GiveWay(holder) => {
                     let handle = handle_of(holder);
                     let connection = self.connections.borrow().get(handle).cloned().flatten();
@@ -230,8 +160,8 @@ impl Thread {
         loop {
             sleep(LOOK_TIME).await;
             let now = monotonic();
-            self.desk.set_now(now);
-            let idle_s = self.limits().idle_s(self.bounds().idle_s);
+            self.thread.desk.set_now(now);
+            let idle_s = self.thread.limits().idle_s(self.thread.bounds().idle_s);
             self.each_connection(|connection| connection.look_at_time(now, idle_s));
         }
     }
@@ -255,32 +185,33 @@ impl Thread {
             let listener = TcpListener::from_std(listener)?;
             Ok(Box::pin(accept(Rc::clone(self), listener)) as Pin<Box<dyn Future<Output = ()>>>)
         };
-        self.own().sockets.iter().map(acceptor).collect()
+        self.thread.own().sockets.iter().map(acceptor).collect()
     }
 
     fn admit(self: &Rc<Self>, stream: TcpStream, address: IpAddr) {
         let now = monotonic();
-        self.desk.set_now(now);
+        self.thread.desk.set_now(now);
         // Before it takes anybody's place.
-        if let Err(too_many) = self.shared.streams.handshakes.begin(address, now) {
-            self.tls_counts().failed(TlsFailure::Limit);
-            return self.count(match too_many {
+        if let Err(too_many) = self.thread.shared.streams.handshakes.begin(address, now) {
+            self.thread.tls_counts().failed(TlsFailure::Limit);
+            return self.thread.count(match too_many {
                 TooManyHandshakes::OfClient => StreamDrop::HandshakesOfClient,
                 TooManyHandshakes::OfAll => StreamDrop::Handshakes,
             });
         }
         let handle = self.connections.borrow_mut().put(None);
-        let registered = Registered { thread: Rc::clone(self), handle };
+        let registered = Registered { serving: Rc::clone(self), handle };
         let bits = handle.to_bits();
-        let holder = Holder { thread: self.number, connection: bits as u32, generation: (bits >> 32) as u32 };
-        let place = match self.limits().take(address, Transport::Https, holder, now) {
+        let holder =
+            Holder { thread: self.thread.number, connection: bits as u32, generation: (bits >> 32) as u32 };
+        let place = match self.thread.limits().take(address, Transport::Https, holder, now) {
             Ok(taken) => {
-                self.let_go(taken.yielding);
+                self.thread.let_go(taken.yielding);
                 taken.place
             }
-            Err(limit) => return self.shared.streams.count_limit(limit),
+            Err(limit) => return self.thread.shared.streams.count_limit(limit),
         };
-        let connection = Rc::new(Connection::new(Rc::clone(self), address, place));
+        let connection = Rc::new(Connection::new(Rc::clone(&self.thread), address, place));
         if let Some(entry) = self.connections.borrow_mut().get_mut(handle) {
             *entry = Some(Rc::clone(&connection));
         }
@@ -289,19 +220,19 @@ impl Thread {
             let _registered = registered;
             live(connection, stream).await;
         };
-        tokio::task::spawn_local(Caught::new(self, life));
+        tokio::task::spawn_local(Caught::new(&self.thread, life));
     }
 }
 
-async fn accept(thread: Rc<Thread>, listener: TcpListener) {
+async fn accept(serving: Rc<Serving>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, client)) => thread.admit(stream, client.ip().to_canonical()),
+            Ok((stream, client)) => serving.admit(stream, client.ip().to_canonical()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Whoever bound the socket has ended it, and so takes no more connections either.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(_) => {
-                thread.shared.streams.count(StreamDrop::AcceptFailed);
+                serving.thread.count(StreamDrop::AcceptFailed);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -310,13 +241,13 @@ async fn accept(thread: Rc<Thread>, listener: TcpListener) {
 
 /// A connection's entry, until its task is over, however that ends.
 struct Registered {
-    thread: Rc<Thread>,
+    serving: Rc<Serving>,
     handle: Handle,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.thread.connections.borrow_mut().take(self.handle);
+        self.serving.connections.borrow_mut().take(self.handle);
     }
 }
 

@@ -18,11 +18,11 @@ pub const RESETS_MAX: u32 = 100;
 /// Octets with which a client begins (RFC 9113 §3.4).
 const PREFACE_OCTETS: u32 = 24;
 
-const HEADER_OCTETS: usize = 9;
+const FRAME_HEADER_OCTETS: usize = 9;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+const DATA_FRAME: u8 = 0;
+const HEADERS_FRAME: u8 = 1;
+const RESET_FRAME: u8 = 3;
 const FLAG_END_STREAM: u8 = 0x1;
 
 /// What a client has too much of.
@@ -36,7 +36,7 @@ pub enum FrameFault {
 
 /// One connection's.
 pub struct FrameGuard {
-    header: [u8; HEADER_OCTETS],
+    header: [u8; FRAME_HEADER_OCTETS],
     header_octets: usize,
     /// Octets to pass over before the next header.
     passing: u32,
@@ -47,7 +47,7 @@ pub struct FrameGuard {
 impl Default for FrameGuard {
     fn default() -> FrameGuard {
         FrameGuard {
-            header: [0; HEADER_OCTETS],
+            header: [0; FRAME_HEADER_OCTETS],
             header_octets: 0,
             passing: PREFACE_OCTETS,
             control_credit: CONTROL_FRAMES_MAX,
@@ -66,11 +66,11 @@ impl FrameGuard {
                 octets = &octets[passed..];
                 continue;
             }
-            let part = octets.len().min(HEADER_OCTETS - self.header_octets);
+            let part = octets.len().min(FRAME_HEADER_OCTETS - self.header_octets);
             self.header[self.header_octets..self.header_octets + part].copy_from_slice(&octets[..part]);
             self.header_octets += part;
             octets = &octets[part..];
-            if self.header_octets == HEADER_OCTETS {
+            if self.header_octets == FRAME_HEADER_OCTETS {
                 self.header_octets = 0;
                 self.count()?;
             }
@@ -88,10 +88,10 @@ impl FrameGuard {
         let [high, middle, low, kind, flags, ..] = self.header;
         self.passing = u32::from_be_bytes([0, high, middle, low]);
         match kind {
-            HEADERS => Ok(()),
+            HEADERS_FRAME => Ok(()),
             // The library itself bounds small ones; an empty one that ends nothing is not small but idle.
-            DATA if self.passing > 0 || flags & FLAG_END_STREAM != 0 => Ok(()),
-            RST_STREAM => take_one(&mut self.reset_credit).ok_or(FrameFault::Resets),
+            DATA_FRAME if self.passing > 0 || flags & FLAG_END_STREAM != 0 => Ok(()),
+            RESET_FRAME => take_one(&mut self.reset_credit).ok_or(FrameFault::Resets),
             _ => take_one(&mut self.control_credit).ok_or(FrameFault::Control),
         }
     }
@@ -127,17 +127,23 @@ mod tests {
     fn requests_and_their_bodies_cost_nothing() {
         let mut guard = begun();
         for _ in 0..10 * CONTROL_FRAMES_MAX {
-            guard.take(&frame(HEADERS, 4, &[0; 50])).unwrap();
-            guard.take(&frame(DATA, 0, &[0; 33])).unwrap();
-            guard.take(&frame(DATA, FLAG_END_STREAM, &[])).unwrap();
+            guard.take(&frame(HEADERS_FRAME, 4, &[0; 50])).unwrap();
+            guard.take(&frame(DATA_FRAME, 0, &[0; 33])).unwrap();
+            guard.take(&frame(DATA_FRAME, FLAG_END_STREAM, &[])).unwrap();
         }
     }
 
     #[test]
     fn each_kind_of_idle_frame_runs_into_its_end_and_answers_move_it() {
-        for (kind, payload) in
-            [(SETTINGS, 6), (PING, 8), (WINDOW_UPDATE, 4), (CONTINUATION, 9), (2, 5), (DATA, 0), (0xEE, 0)]
-        {
+        for (kind, payload) in [
+            (SETTINGS, 6),
+            (PING, 8),
+            (WINDOW_UPDATE, 4),
+            (CONTINUATION, 9),
+            (2, 5),
+            (DATA_FRAME, 0),
+            (0xEE, 0),
+        ] {
             let mut guard = begun();
             let idle = frame(kind, 0, &vec![0; payload]);
             for _ in 0..CONTROL_FRAMES_MAX {
@@ -154,7 +160,7 @@ mod tests {
     #[test]
     fn streams_taken_back_have_a_credit_of_their_own() {
         let mut guard = begun();
-        let reset = frame(RST_STREAM, 0, &[0; 4]);
+        let reset = frame(RESET_FRAME, 0, &[0; 4]);
         for _ in 0..5 * RESETS_MAX {
             guard.answered();
             guard.take(&reset).unwrap();
@@ -173,7 +179,7 @@ mod tests {
             let mut guard = FrameGuard::default();
             let mut pieces = octets.chunks(piece);
             let taken = pieces.position(|piece| guard.take(piece).is_err()).unwrap();
-            let until = PREFACE.len() + 17 * CONTROL_FRAMES_MAX as usize + HEADER_OCTETS;
+            let until = PREFACE.len() + 17 * CONTROL_FRAMES_MAX as usize + FRAME_HEADER_OCTETS;
             assert_eq!(taken, (until - 1) / piece);
         }
     }

@@ -8,7 +8,7 @@
 //! so nothing behind it needs to be understood.
 
 /// Octets of one line of a head, then 414 for the first and 431 for others; a target of the longest kind fits.
-pub const LINE_OCTETS_MAX: usize = 8192 + 64;
+pub const HEAD_LINE_OCTETS_MAX: usize = 8192 + 64;
 
 /// Octets of a line that are kept to read a length from it.
 const KEPT_OCTETS: usize = 48;
@@ -106,7 +106,7 @@ impl HeadGuard {
         self.kept[known..known + kept].copy_from_slice(&part[..kept]);
         self.line_octets += part.len();
         self.head_octets += part.len();
-        if self.line_octets > LINE_OCTETS_MAX {
+        if self.line_octets > HEAD_LINE_OCTETS_MAX {
             let is_first = self.place == Place::RequestLine;
             return Err(if is_first { HeadFault::TargetTooLong } else { HeadFault::TooLarge });
         }

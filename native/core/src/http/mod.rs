@@ -12,8 +12,6 @@ mod statuses;
 
 pub use frames::{FrameFault, FrameGuard, CONTROL_FRAMES_MAX, CONTROL_FRAMES_PER_ANSWER, RESETS_MAX};
 pub use freshness::max_age_s;
-pub use head_lines::{HeadFault, HeadGuard, LINE_OCTETS_MAX};
-pub use request::{
-    judge, judge_body, Wanted, MEDIA_TYPE, MESSAGE_OCTETS_MAX, MESSAGE_OCTETS_MIN, PATH, TARGET_OCTETS_MAX,
-};
-pub use statuses::{Refusal, ALLOW, STATUSES};
+pub use head_lines::{HeadFault, HeadGuard, HEAD_LINE_OCTETS_MAX};
+pub use request::{judge, judge_body, Wanted, DNS_MESSAGE, DNS_PATH, MESSAGE_OCTETS_MIN, TARGET_OCTETS_MAX};
+pub use statuses::{Refusal, ALLOWED_METHODS, STATUSES};

@@ -7,21 +7,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
 
 use super::statuses::Refusal;
+use crate::wire::STREAM_OCTETS_MAX;
 
 /// Where queries are taken; `dohpath` of discovery says the same (RFC 9461 §5).
-pub const PATH: &str = "/dns-query";
+pub const DNS_PATH: &str = "/dns-query";
 
 /// Path and query of a request, then 414: a query of 6,000 octets.  RFC 9110 §4.1 asks for 8,000 octets.
 pub const TARGET_OCTETS_MAX: usize = 8192;
-
-/// A body, then 413: no DNS message is longer.
-pub const MESSAGE_OCTETS_MAX: usize = 65_535;
 
 /// A query shorter than a header is 400, as over other transports it is no query.
 pub const MESSAGE_OCTETS_MIN: usize = 12;
 
 /// The type of queries and answers.
-pub const MEDIA_TYPE: &str = "application/dns-message";
+pub const DNS_MESSAGE: &str = "application/dns-message";
 
 /// What a request wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub fn judge(
         return Err(Refusal::UriTooLong);
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    if path != PATH {
+    if path != DNS_PATH {
         return Err(Refusal::NotFound);
     }
     match method {
@@ -54,11 +52,11 @@ pub fn judge(
     }
     // RFC 9110 §8.3.1: what stands behind a semicolon is a parameter, and letters are alike.
     let media_type = content_type.and_then(|value| value.split(|&octet| octet == b';').next());
-    if !media_type.is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())) {
+    if !media_type.is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(DNS_MESSAGE.as_bytes())) {
         return Err(Refusal::UnsupportedMediaType);
     }
     // Before a single octet of it is read.
-    if content_length.is_some_and(|octets| octets > MESSAGE_OCTETS_MAX as u64) {
+    if content_length.is_some_and(|octets| octets > STREAM_OCTETS_MAX as u64) {
         return Err(Refusal::ContentTooLarge);
     }
     Ok(Wanted::AnswerToBody)
@@ -68,7 +66,7 @@ pub fn judge(
 pub fn judge_body(octets: usize) -> Result<(), Refusal> {
     match octets {
         ..MESSAGE_OCTETS_MIN => Err(Refusal::BadRequest),
-        MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX => Ok(()),
+        MESSAGE_OCTETS_MIN..=STREAM_OCTETS_MAX => Ok(()),
         _ => Err(Refusal::ContentTooLarge),
     }
 }

@@ -4,7 +4,7 @@
 //! A DNS answer of any code, SERVFAIL included, is a success of HTTP: status 200 (RFC 8484 §4.2.1).
 
 /// What 405 goes with (RFC 9110 §15.5.6).
-pub const ALLOW: &str = "GET, HEAD, POST";
+pub const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
 /// The closed set of statuses that a request can get.
 pub const STATUSES: [u16; 8] = [200, 400, 404, 405, 413, 414, 415, 431];

@@ -3,7 +3,7 @@
 //! Knows: what must hold of a path, a head, frames and an age.  Does not know: HTTP libraries, sockets.
 //! A case: which of the four (one octet), where octets are cut in two (one octet), then the octets.
 
-use resolver_core::http::{judge, max_age_s, FrameGuard, HeadGuard, Wanted, MESSAGE_OCTETS_MIN, PATH};
+use resolver_core::http::{judge, max_age_s, FrameGuard, HeadGuard, Wanted, DNS_PATH, MESSAGE_OCTETS_MIN};
 
 use super::target::{claim, Target};
 use crate::chance::Chance;
@@ -72,7 +72,7 @@ impl Requests {
         self.queries += 1;
         let Wanted::Answer(message) = wanted else { return Err("GET has a body".into()) };
         claim(message.len() >= MESSAGE_OCTETS_MIN, "a query shorter than a header")?;
-        let query = target.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('?'));
+        let query = target.strip_prefix(DNS_PATH).and_then(|rest| rest.strip_prefix('?'));
         let query = query.ok_or("another path")?;
         let values: Vec<&str> =
             query.split('&').filter_map(|parameter| parameter.strip_prefix("dns=")).collect();
@@ -165,7 +165,7 @@ fn cases() -> Vec<Vec<u8>> {
     let of = |kind: u8, octets: &[u8]| [&[kind, 7], octets].concat();
     let mut cases: Vec<Vec<u8>> = corpus::queries()
         .iter()
-        .map(|query| of(TARGET, format!("{PATH}?dns={}", base64url(query)).as_bytes()))
+        .map(|query| of(TARGET, format!("{DNS_PATH}?dns={}", base64url(query)).as_bytes()))
         .collect();
     for head in [
         "GET /dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -1,0 +1,99 @@
+//! What all connections of one thread share.
+//!
+//! Knows: the desk where queries are answered, limits and counts of all threads.  Does not know: which connections
+//! there are (`thread`), HTTP.
+
+use std::sync::Arc;
+
+use resolver_core::flow::{ConnectionLimits, Place, Yielding};
+use rustls::ServerConfig;
+
+use super::desk::Desk;
+use super::turnstile::Turnstile;
+use crate::counters::add;
+use crate::https_counts::HttpsCounts;
+use crate::shared::Shared;
+use crate::stream_state::{StreamBounds, StreamDrop, StreamThread};
+use crate::tls::ALPN_HTTPS;
+use crate::tls_counts::TlsCounts;
+
+/// One life of a thread, as its connections see it.
+pub struct Thread {
+    /// What all threads of the plane share.
+    pub shared: Arc<Shared>,
+    /// Its number among those with streams.
+    pub number: u16,
+    config: Arc<ServerConfig>,
+    /// Answers.
+    pub desk: Desk,
+    /// Before handshakes.
+    pub turnstile: Turnstile,
+}
+
+impl Thread {
+    /// It begins.
+    pub fn new(shared: Arc<Shared>, number: u16) -> Thread {
+        Thread {
+            config: shared.tls.config(ALPN_HTTPS),
+            desk: Desk::new(Arc::clone(&shared), number),
+            turnstile: Turnstile::default(),
+            shared,
+            number,
+        }
+    }
+
+    /// Its side that others see.
+    pub fn own(&self) -> &StreamThread {
+        &self.shared.streams.threads[usize::from(self.number)]
+    }
+
+    /// What handshakes are made with.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// How much of everything there is.
+    pub fn bounds(&self) -> StreamBounds {
+        self.shared.streams.bounds
+    }
+
+    /// Of the connections of all threads.
+    pub fn limits(&self) -> &ConnectionLimits {
+        &self.shared.streams.limits
+    }
+
+    /// What requests and connections were refused for.
+    pub fn counts(&self) -> &HttpsCounts {
+        &self.shared.https_counts
+    }
+
+    /// What handshakes came to.
+    pub fn tls_counts(&self) -> &TlsCounts {
+        &self.shared.tls_counts
+    }
+
+    /// A connection was lost.
+    pub fn count(&self, reason: StreamDrop) {
+        self.shared.streams.count(reason);
+    }
+
+    /// A panic was caught; it cost a request or a connection.
+    #[cold]
+    pub fn count_defect(&self) {
+        add(&self.own().letters.mailbox.counters.panics, 1);
+        self.shared.streams.count(StreamDrop::Defect);
+    }
+
+    /// The buffers of a connection hold more than little: see whether somebody has to go for it.
+    pub fn hold(&self, place: &Arc<Place>) {
+        self.let_go(self.limits().hold(place));
+    }
+
+    /// A connection lost its place; it may be another thread's.
+    pub fn let_go(&self, yielding: Option<Yielding>) {
+        if let Some(Yielding { place, limit }) = yielding {
+            self.shared.streams.count_limit(limit);
+            self.shared.streams.give_way(place.holder);
+        }
+    }
+}
