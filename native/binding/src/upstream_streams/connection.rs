@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use resolver_core::wire::frames::{first_frame, Frame, LENGTH_OCTETS};
+use resolver_core::wire::frames::{first_frame, Frame, FRAME_HEAD_OCTETS};
 use resolver_core::wire::query_options::keepalive_s;
 use rustls::client::ClientConnection;
 use rustls::{CertificateError, Error, HandshakeKind};
@@ -261,7 +261,7 @@ impl Connection {
             // the next when there is more on the socket.
             let mut rest = &self.out[..];
             while let Frame::Message(message) = first_frame(rest) {
-                let (record, others) = rest.split_at(LENGTH_OCTETS + message.len());
+                let (record, others) = rest.split_at(FRAME_HEAD_OCTETS + message.len());
                 tls.writer().write_all(record)?;
                 rest = others;
             }
@@ -342,7 +342,7 @@ impl Connection {
                 Frame::Part => break,
                 Frame::TooShort => return Err(Failure::Stream),
             };
-            let place = start + LENGTH_OCTETS..start + LENGTH_OCTETS + message.len();
+            let place = start + FRAME_HEAD_OCTETS..start + FRAME_HEAD_OCTETS + message.len();
             start = place.end;
             let is_reply = match self.pipeline.answer(message, now) {
                 Belongs::To(Taken { owner, is_reply, is_first }) => {
