@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from resolver.flow.clients import UNKNOWN, Standing
+from resolver.flow.clients import UNKNOWN, Clients, Standing
 
 
 class Transport(IntEnum):
@@ -68,3 +68,9 @@ class Peer:
 
     def __post_init__(self) -> None:
         self.is_stream = self.transport.is_stream
+
+    def recognise(self, clients: Clients) -> None:
+        """Look up its standing.  Who may not ask has no name: it would fill the logs with made-up ones."""
+        self.standing = clients.standing(self.address)
+        if not self.standing.is_allowed:
+            self.name = ""

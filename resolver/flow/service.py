@@ -142,7 +142,7 @@ class Service:
     def answer_now(self, octets: bytes, peer: Peer, now: float) -> Outcome:
         """Answer from what is known here, or say who must be asked.  Never raises, whatever the octets."""
         if peer.standing is UNKNOWN:
-            peer.standing = self._clients.standing(peer.address)
+            peer.recognise(self._clients)
         # `_table_of` spelt out: this runs for every query.
         group = peer.standing.group
         table = self._policy.table_for(group) if group else self._everybody
@@ -177,7 +177,7 @@ class Service:
         That plane also looked it up, as far as it is for looking up: it counts for the cache once.
         """
         if peer.standing is UNKNOWN:
-            peer.standing = self._clients.standing(peer.address)
+            peer.recognise(self._clients)
         table = self._table_of(peer)
         outcome = self._pass_gates(octets, peer, table, False, now, is_second_look=True)
         if type(outcome) is Ask:
