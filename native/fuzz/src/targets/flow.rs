@@ -13,9 +13,9 @@ use std::sync::Arc;
 use resolver_core::cache::{Cache, CacheConfig};
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{
-    AskOutcome, Attempt, BatchContext, ClientNames, Clients, Flow, FlowConfig, Incoming, LetterCase, Memo,
-    Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink, ResponseContext, ResponseResult, Route,
-    StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, WaiterReply,
+    AskOutcome, Attempt, BatchContext, Carrier, ClientNames, Clients, First, Flow, FlowConfig, Incoming,
+    LetterCase, Memo, Outcome, Peer, Policy, Proxies, RateLimiter, Recorded, ReplySink, ResponseContext,
+    ResponseResult, Route, StreamRoute, Tallies, Transport, UpstreamSet, UpstreamView, WaiterReply,
 };
 use resolver_core::local::LocalNames;
 use resolver_core::policy::{Image, PolicyTable, StructuredErrors};
@@ -116,7 +116,7 @@ impl Flows {
         let flow = Flow::new(config, Arc::new(cache));
         flow.publish(PolicyTable::new(Arc::new(image), 1, 0.0, 0.0));
         let set = UpstreamSet {
-            first: Some(0),
+            first: Some(First { number: 0, carrier: Carrier::Udp }),
             edns: true,
             trust_ad: true,
             timeout_s: 1.0,
@@ -124,8 +124,7 @@ impl Flows {
             letter_case: LetterCase::Mixed,
             failure: None,
         };
-        let server = (Ipv4Addr::new(192, 0, 2, 1), 53).into();
-        flow.publish_upstreams(UpstreamView::new(vec![server], vec![(Vec::new(), set)]));
+        flow.publish_upstreams(UpstreamView::new(vec![(Vec::new(), set)]));
         let (producer, consumer) = ring(RECORD_OCTETS);
         let mut tallies = Tallies::new();
         tallies.record_into(producer, Recorded::All, true);
