@@ -168,11 +168,15 @@ def test_a_closed_connection_leaves_no_circle_for_a_full_collection_that_never_c
         await asyncio.sleep(0.05)
         gc.collect()
         gc.disable()
+        found = []
         try:
-            await abuse(server, opening)
-            # The tasks of connections end a turn or two after these.
-            await asyncio.sleep(0.05)
-            assert gc.collect() < CONNECTIONS
+            # What others left behind is found once; a connection's own circle would be found each time.
+            for _ in range(3):
+                await abuse(server, opening)
+                # The tasks of connections end a turn or two after these.
+                await asyncio.sleep(0.05)
+                found.append(gc.collect())
+            assert min(found) < CONNECTIONS
         finally:
             gc.enable()
 
