@@ -176,7 +176,8 @@ class Http2Session:
             length = self._meter.next(buffer, start)
             if not length:
                 return 0, ()
-            events = self._h2.receive_data(bytes(buffer[start : start + length]))
+            frame = bytes(buffer[start : start + length])
+            events = self._receive_goaway(frame) if frame[3] == _GOAWAY else self._h2.receive_data(frame)
         except HttpBroken as broken:
             self._end_by(broken.reason, self._meter.block_stream)
             raise
@@ -247,6 +248,18 @@ class Http2Session:
         return spoken + self._h2.data_to_send()
 
     # What comes.
+
+    def _receive_goaway(self, frame: bytes) -> list[Event]:
+        """The client takes nothing that we begin, and still wants its answers (RFC 9113 §6.8).
+
+        To the library the connection is over: it throws away what is not sent yet, and lets no answer pass.
+        """
+        machine = self._h2.state_machine
+        before = machine.state
+        self._spoken += self._h2.data_to_send()
+        events = self._h2.receive_data(frame)
+        machine.state = before
+        return events
 
     def _take(self, event: Event, arrived: list[Arrived], now: float) -> None:
         match event:

@@ -360,6 +360,28 @@ def test_half_open_requests_and_answers_that_nobody_takes_are_given_up() -> None
     assert talk.session.held_octets == 0 and not talk.session.owes
 
 
+def test_a_client_that_says_goodbye_still_gets_its_answers() -> None:
+    # RFC 9113 §6.8: it takes nothing that a server begins; browsers say so before they close.
+    talk = Talk(window=20)
+    asked = [talk.ask(), talk.post(QUERY, end=False), talk.ask()]
+    talk.pump()
+    answered, waiting = talk.arrived
+    # One answer lies in the buffers when the frame comes, with a part that waits for its window.
+    talk.session.answer(answered.request, 200, ANSWER, b"Mon", talk.now)
+    goodbye = frame(7, 0, 0, bytes(8))
+    ends_body = frame(0, 1, asked[1], b"")
+    opens = b"".join(frame(8, 0, stream, (1_000).to_bytes(4, "big")) for stream in asked)
+    talk.feed(talk.client.data_to_send() + goodbye + ends_body + opens + goodbye)
+    talk.session.answer(waiting.request, 200, ANSWER, b"Mon", talk.now)
+    assert talk.arrived[2].message == QUERY
+    talk.session.answer(talk.arrived[2].request, 200, ANSWER, b"Mon", talk.now)
+    for stream in asked:
+        talk.client.increment_flow_control_window(1_000, stream)
+    talk.hear()
+    assert [talk.body_of(stream) for stream in asked] == [ANSWER] * 3
+    assert talk.session.held_octets == 0
+
+
 def test_the_end_lets_open_requests_be_answered_and_takes_no_more() -> None:
     talk = Talk()
     stream = talk.ask()
