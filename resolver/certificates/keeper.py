@@ -91,6 +91,10 @@ class CertificateKeeper:
             if is_settled and doubts == error.objections:
                 self._note_failure(str(error))
             return
+        except Exception as error:
+            # These files are not read again until they change: whoever looks must see why.
+            self._note_failure(f"a defect while they were read ({type(error).__name__}), see the log")
+            raise
         self._doubts = []
         was_stale, self.failure = bool(self.failure), ""
         if tuple(pairs) == self.pairs:

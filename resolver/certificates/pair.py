@@ -33,6 +33,16 @@ CURVES: Final = ("secp256r1", "secp384r1")
 """Of ECDSA keys that all clients and both engines know."""
 
 
+_UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library says of a certificate that it does not take."""
+
+
 class BadPair(Exception):
     """The pair cannot be served.  `part`: whose file is to blame, `certificate` or `key`."""
 
@@ -119,7 +129,7 @@ def _certificates_of(pem: bytes) -> list[x509.Certificate]:
         certificates = x509.load_pem_x509_certificates(pem)
         for certificate in certificates:
             _ = certificate.extensions, certificate.issuer, certificate.subject
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise BadPair("certificate", f"cannot be read: {error}") from None
     if len(certificates) != pem.count(b"-----BEGIN CERTIFICATE-----"):
         raise BadPair("certificate", "has a certificate that cannot be read")

@@ -39,11 +39,13 @@ class House:
         self.served: list[Sequence[Pair]] = []
         self.wall = wall
         self.refusal: CannotServe | None = None
+        self.defect: Exception | None = None
         self.keeper = CertificateKeeper(sources, self._prepare, lambda: self.wall)
 
     def _prepare(self, pairs: Sequence[Pair]) -> Callable[[], None]:
-        if self.refusal is not None:
-            raise self.refusal
+        for one in (self.refusal, self.defect):
+            if one is not None:
+                raise one
         return lambda: self.served.append(tuple(pairs))
 
     @property
@@ -217,6 +219,25 @@ def test_what_the_server_cannot_serve_keeps_the_old_set(tmp_path: Path) -> None:
         house.refusal = None
         await house.keeper.look()
         assert house.serves(NEWER)
+
+    play(story, House(source))
+
+
+def test_a_defect_while_a_set_is_read_is_told_until_another_set_serves(tmp_path: Path) -> None:
+    source = write(tmp_path, FIRST)
+
+    async def story(house: House) -> None:
+        house.defect = RuntimeError("nobody thought of it")
+        write(tmp_path, NEWER)
+        with pytest.raises(RuntimeError):
+            await house.keeper.look()
+        await house.keeper.look()
+        assert house.serves(FIRST) and house.counts == (0, 1)
+        assert "a defect while they were read (RuntimeError)" in house.keeper.remark
+        house.defect = None
+        write(tmp_path, OTHER)
+        await house.keeper.look()
+        assert house.serves(OTHER) and house.keeper.remark == ""
 
     play(story, House(source))
 

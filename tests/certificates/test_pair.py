@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from ipaddress import ip_address
 
 import pytest
@@ -113,6 +114,38 @@ def test_what_cannot_be_served_is_refused_with_its_file_and_reason(
     with pytest.raises(BadPair) as caught:
         read_pair(chain, key)
     assert (caught.value.part, caught.value.reason) == (part, reason)
+
+
+def changed(made: Made, old: str, new: str) -> bytes:
+    """PEM of a certificate in which octets stand for others: its signature is wrong, which nobody checks."""
+    der = made.certificate.public_bytes(serialization.Encoding.DER)
+    assert bytes.fromhex(old) in der
+    der = der.replace(bytes.fromhex(old), bytes.fromhex(new))
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+TWO_EXTENSIONS = make(
+    "dns.example",
+    extensions=tuple(
+        x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.4.{last}"), b"\5\0") for last in (5, 6)
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        changed(TWO_EXTENSIONS, "06042a030406", "06042a030405"),  # an extension twice
+        changed(GOOD, "a003020102", "a003020105"),  # X.509 of a later version
+        changed(GOOD, "820b646e732e6578616d706c65", "a30b646e732e6578616d706c65"),  # a name of another kind
+    ],
+    ids=["extension", "version", "name"],
+)
+def test_a_certificate_that_the_library_does_not_take_is_refused(chain: bytes) -> None:
+    for octets in (chain, GOOD.pem + chain):
+        with pytest.raises(BadPair, match="cannot be read") as caught:
+            read_pair(octets, GOOD.key)
+        assert caught.value.part == "certificate"
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
