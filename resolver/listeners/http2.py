@@ -191,8 +191,12 @@ class Http2Session:
             self._forget_all()
             raise HttpBroken(BROKEN) from None
         arrived: list[Arrived] = []
-        for event in events:
-            self._take(event, arrived, now)
+        try:
+            for event in events:
+                self._take(event, arrived, now)
+        except HttpBroken as broken:
+            self._end_by(broken.reason, 0)
+            raise
         return length, arrived
 
     def answer(self, request: HttpRequest, status: int, message: bytes, date: bytes, now: float) -> None:
@@ -271,6 +275,9 @@ class Http2Session:
                 self._complete(event.stream_id or 0, arrived)
             case StreamReset():
                 self._forget(event.stream_id or 0)
+                if not event.remote_reset:
+                    # The library did it, for what the client sent: as good as a reset of its own.
+                    self._meter.taken_back()
             case WindowUpdated() | RemoteSettingsChanged():
                 for stream in list(self._unsent):
                     self._send(stream, now)
@@ -286,7 +293,6 @@ class Http2Session:
         headers = event.headers or []
         named = dict(headers)
         if not _is_proper(headers, named):
-            self._end_by(BROKEN, 0)
             raise HttpBroken(BROKEN)
         method, length = named.get(b":method", b""), named.get(b"content-length")
         target, name = self._names.split_target(named.get(b":path", b""), PATH)

@@ -92,6 +92,12 @@ class FrameMeter:
         self._tiny = min(self._tiny + CONTROL_FRAMES_PER_ANSWER, TINY_DATA_FRAMES_MAX)
         self._resets = min(self._resets + 1, RESETS_MAX)
 
+    def taken_back(self) -> None:
+        """A request is gone before its answer, by the client's doing.  Raises HttpBroken."""
+        self._resets -= 1
+        if self._resets < 0:
+            raise HttpBroken(RESETS)
+
     def _of_block(self, kind: int) -> int:
         return self._block_octets if kind == _CONTINUATION else 0
 
@@ -99,9 +105,7 @@ class FrameMeter:
         if kind == _HEADERS:
             self._block_octets, self._continuations = length, 0
         elif kind == _RST_STREAM:
-            self._resets -= 1
-            if self._resets < 0:
-                raise HttpBroken(RESETS)
+            self.taken_back()
         elif kind != _DATA or (not length and not flags & _END_STREAM):
             self._control -= 1
             if kind == _CONTINUATION:

@@ -435,6 +435,23 @@ def test_rapid_reset_ends_the_connection() -> None:
     assert goaway.error_code == ErrorCodes.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.parametrize("odd", [(0, 0, b"x" * 20), (1, 5, b"")], ids=["data", "headers"])
+def test_having_requests_reset_by_what_may_not_follow_them_ends_the_connection(
+    odd: tuple[int, int, bytes],
+) -> None:
+    kind, flags, payload = odd
+    talk = Talk()
+    for _ in range(RESETS_MAX):
+        stream = talk.ask()
+        talk.feed(talk.client.data_to_send() + frame(kind, flags, stream, payload))
+        talk.hear()
+    assert len(talk.arrived) == len(talk.heard_of(StreamReset)) == RESETS_MAX
+    stream = talk.ask()
+    assert breaks(talk, talk.client.data_to_send() + frame(kind, flags, stream, payload)) == RESETS
+    [goaway] = [event for event in talk.hear() if isinstance(event, ConnectionTerminated)]
+    assert goaway.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+
+
 def test_requests_taken_back_now_and_then_are_fine() -> None:
     talk = Talk()
     for _ in range(2 * RESETS_MAX):
