@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.settings import SettingCodes
 
 from tests.native.https_play import HttpsPlay, query, reply
 from tests.support.https_client import TYPE, Http2Client, target_of
@@ -245,6 +246,41 @@ def test_a_client_that_does_not_read_gets_all_when_it_does(play: HttpsPlay) -> N
         client.flush()
         assert all(len(client.response(stream).body) == whole for stream in streams)
     client.close()
+
+
+def test_whole_queries_that_wait_for_a_client_to_read_are_held_against_it(play: HttpsPlay) -> None:
+    client = play.http2()
+    stream = client.post(query("large.example", edns=True))
+    client.flush()
+    asked, sender = play.asked()
+    play.upstream.sendto(reply(asked, addresses=70), sender)
+    assert len(client.response(stream).body) > 1000
+    # From here on it takes no octet of an answer; what it asks then waits behind those.
+    client.state.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    for _ in range(60):
+        client.post(query("large.example", edns=True))
+    client.flush()
+    try:
+        # 2.5 MB of queries, where one connection may hold 1 MB.
+        for _ in range(39):
+            send_whole(client, client.begin("POST", "/dns-query", ("content-type", TYPE), end=False), 65_000)
+    except (ConnectionError, ssl.SSLError):
+        client.is_closed = True
+    client.until_closed()
+    assert play.counter("tcp_connection_octets_max") == 1
+    client.close()
+
+
+def send_whole(client: Http2Client, stream: int, octets: int) -> None:
+    """A body of so many octets, as fast as the server takes it.  Raises ConnectionError, ssl.SSLError."""
+    while octets and not client.is_closed:
+        part = min(octets, client.state.local_flow_control_window(stream), 16_384)
+        if part == 0:
+            client.read()
+            continue
+        octets -= part
+        client.state.send_data(stream, bytes(part), end_stream=not octets)
+        client.flush()
 
 
 # TLS.

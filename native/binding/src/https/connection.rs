@@ -35,7 +35,7 @@ pub struct Connection {
     place: Arc<Place>,
     watch: Rc<Watch>,
     unwritten: Rc<Unwritten>,
-    /// Octets of bodies that are not whole yet.
+    /// Octets of requests that wait for their client: for the rest of a body, or for room for an answer.
     reading: Cell<usize>,
     /// What was written when somebody last looked, and when that was less.
     written: Cell<u64>,
@@ -119,7 +119,7 @@ impl Connection {
         self.thread.counts().refuse(refusal);
     }
 
-    /// Bodies that are not whole yet hold so many octets more than `before`.
+    /// Requests that wait for their client hold `octets` instead of `before`.
     pub fn change_reading(&self, before: usize, octets: usize) {
         self.reading.set(self.reading.get() + octets - before);
         self.hold();
