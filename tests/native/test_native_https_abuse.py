@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.settings import SettingCodes
 
 from tests.native.https_play import HttpsPlay, query, reply
 from tests.support.https_client import TYPE, Http2Client, target_of
@@ -245,6 +246,65 @@ def test_a_client_that_does_not_read_gets_all_when_it_does(play: HttpsPlay) -> N
         client.flush()
         assert all(len(client.response(stream).body) == whole for stream in streams)
     client.close()
+
+
+def test_whole_queries_that_wait_for_a_client_to_read_are_held_against_it(play: HttpsPlay) -> None:
+    client = play.http2()
+    stream = client.post(query("large.example", edns=True))
+    client.flush()
+    asked, sender = play.asked()
+    play.upstream.sendto(reply(asked, addresses=70), sender)
+    assert len(client.response(stream).body) > 1000
+    # From here on it takes no octet of an answer; what it asks then waits behind those.
+    client.state.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    for _ in range(60):
+        client.post(query("large.example", edns=True))
+    client.flush()
+    try:
+        # 2.5 MB of queries, where one connection may hold 1 MB.
+        for _ in range(39):
+            stream = client.begin("POST", "/dns-query", ("content-type", TYPE), end=False)
+            send_whole(client, stream, bytes(65_000))
+    except (ConnectionError, ssl.SSLError):
+        client.is_closed = True
+    client.until_closed()
+    assert play.counter("tcp_connection_octets_max") == 1
+    client.close()
+
+
+def test_long_queries_that_wait_for_an_upstream_are_held_against_their_client(play: HttpsPlay) -> None:
+    client = play.http2()
+    try:
+        # Each is short enough to come in one piece, so that nothing of it ever waits for the rest.
+        for number in range(95):
+            stream = client.begin("POST", "/dns-query", ("content-type", TYPE), end=False)
+            send_whole(client, stream, long_query(f"long-{number}.example", 12_000))
+    except (ConnectionError, ssl.SSLError):
+        client.is_closed = True
+    client.until_closed()
+    assert play.counter("tcp_connection_octets_max") == 1
+    client.close()
+
+
+def long_query(name: str, octets: int) -> bytes:
+    """A query with an option of private use that nobody reads (RFC 6891 §6.1.2)."""
+    short = bytearray(query(name))
+    short[10:12] = b"\0\1"
+    filling = octets - len(short) - 15
+    option = b"\xfd\xe9" + filling.to_bytes(2, "big") + bytes(filling)
+    return bytes(short) + b"\0\0\x29\4\xd0\0\0\0\0" + len(option).to_bytes(2, "big") + option
+
+
+def send_whole(client: Http2Client, stream: int, body: bytes) -> None:
+    """A body, as fast as the server takes it.  Raises ConnectionError, ssl.SSLError."""
+    while body and not client.is_closed:
+        part = body[:16_384]
+        if client.state.local_flow_control_window(stream) < len(part):
+            client.read()
+            continue
+        body = body[len(part) :]
+        client.state.send_data(stream, part, end_stream=not body)
+        client.flush()
 
 
 # TLS.

@@ -56,13 +56,18 @@ impl Mailbox {
     ///
     /// `record_octets`: room for its records.
     pub fn new(shared_flow: &SharedFlow, record_octets: usize) -> std::io::Result<Mailbox> {
+        Mailbox::of(shared_flow.new_counts(record_octets))
+    }
+
+    /// That of a thread with these counts.  Fails when the process has no descriptors left.
+    pub fn of(counts: Arc<Mutex<ThreadCounts>>) -> std::io::Result<Mailbox> {
         Ok(Mailbox {
             signals: AtomicU32::new(0),
             wakeup: EventFd::new()?,
             commands: Mutex::default(),
             asks: StreamAsks::default(),
             counters: Arc::default(),
-            counts: shared_flow.new_counts(record_octets),
+            counts,
         })
     }
 

@@ -6,7 +6,7 @@
 //! answer, but its question is known to be over.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use resolver_core::flow::{
@@ -47,8 +47,14 @@ pub enum StreamNews {
 pub struct StreamMailbox {
     /// Its signals, wake-up, totals and counts.
     pub mailbox: Mailbox,
-    news: Mutex<Vec<StreamNews>>,
-    octets: AtomicUsize,
+    waiting: Mutex<WaitingNews>,
+}
+
+#[derive(Default)]
+struct WaitingNews {
+    news: Vec<StreamNews>,
+    /// Of the answers among them.
+    octets: usize,
 }
 
 impl StreamMailbox {
@@ -56,25 +62,28 @@ impl StreamMailbox {
     ///
     /// `record_octets`: room for its records.
     pub fn new(shared_flow: &SharedFlow, record_octets: usize) -> std::io::Result<StreamMailbox> {
-        let mailbox = Mailbox::new(shared_flow, record_octets)?;
-        Ok(StreamMailbox { mailbox, news: Mutex::default(), octets: AtomicUsize::new(0) })
+        Ok(StreamMailbox::of(Mailbox::new(shared_flow, record_octets)?))
+    }
+
+    fn of(mailbox: Mailbox) -> StreamMailbox {
+        StreamMailbox { mailbox, waiting: Mutex::default() }
     }
 
     /// Put something down; `ring` when all is.
     fn put(&self, news: StreamNews) {
-        self.news.lock().push(news);
+        self.waiting.lock().news.push(news);
     }
 
     /// Put an answer down; whether there was room for it.  If not, its question is over all the same.
     fn put_answer(&self, route: StreamRoute, answer: StreamAnswer) -> bool {
         let octets = if let StreamAnswer::Message(message) = &answer { message.len() } else { 0 };
-        let has_room = self.octets.fetch_add(octets, Ordering::Relaxed) < NEWS_OCTETS_MAX;
+        let waiting = &mut *self.waiting.lock();
+        let has_room = waiting.octets < NEWS_OCTETS_MAX;
         if has_room {
-            self.put(StreamNews::Answer(route, answer));
-        } else {
-            self.octets.fetch_sub(octets, Ordering::Relaxed);
-            self.put(StreamNews::Answer(route, StreamAnswer::Lost));
+            waiting.octets += octets;
         }
+        let answer = if has_room { answer } else { StreamAnswer::Lost };
+        waiting.news.push(StreamNews::Answer(route, answer));
         has_room
     }
 
@@ -83,12 +92,23 @@ impl StreamMailbox {
         self.mailbox.signal(SIGNAL_NEWS);
     }
 
+    /// Whether something was put down since the last `take`.
+    pub fn has_news(&self) -> bool {
+        self.mailbox.signals.load(Ordering::Acquire) & SIGNAL_NEWS != 0
+    }
+
+    /// The thread was woken: clear the wake-up, and only then look whether there are news.
+    ///
+    /// Whoever rings between a `take` and this wakes nobody, and neither does anybody behind him.
+    pub fn hear(&self) -> bool {
+        self.mailbox.wakeup.clear();
+        self.has_news()
+    }
+
     /// What was put down since the last call.
     pub fn take(&self) -> Vec<StreamNews> {
         self.mailbox.signals.fetch_and(!SIGNAL_NEWS, Ordering::AcqRel);
-        let news = std::mem::take(&mut *self.news.lock());
-        self.octets.store(0, Ordering::Relaxed);
-        news
+        std::mem::take(&mut *self.waiting.lock()).news
     }
 }
 
@@ -252,6 +272,36 @@ pub fn give_to_ask(mailboxes: &[Mailbox], first: usize, asks: &mut Vec<StreamAsk
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    fn letters() -> StreamMailbox {
+        StreamMailbox::of(Mailbox::of(Arc::default()).unwrap())
+    }
+
+    #[test]
+    fn who_rings_while_the_thread_hears_another_is_heard_too() {
+        let (letters, route) = (letters(), StreamRoute::numbered(1));
+        letters.put_answer(route, StreamAnswer::Lost);
+        letters.ring();
+        assert_eq!(letters.take().len(), 1);
+        // The thread has looked, and has not cleared its wake-up yet.
+        letters.put_answer(route, StreamAnswer::Lost);
+        letters.ring();
+        assert!(letters.hear());
+        assert_eq!(letters.take().len(), 1);
+        assert!(!letters.hear());
+    }
+
+    #[test]
+    fn answers_beyond_the_bound_are_lost_and_their_questions_over() {
+        let (letters, route) = (letters(), StreamRoute::numbered(1));
+        let long = || StreamAnswer::Message(vec![0; NEWS_OCTETS_MAX].into());
+        for _ in 0..2 {
+            assert!(letters.put_answer(route, long()));
+            assert!(!letters.put_answer(route, long()));
+            assert!(matches!(&letters.take()[..], [_, StreamNews::Answer(_, StreamAnswer::Lost)]));
+        }
+    }
 
     #[test]
     fn drops_stand_under_their_own_names() {

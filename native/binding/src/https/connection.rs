@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use resolver_core::flow::{Place, NEVER};
+use resolver_core::flow::{Place, NEVER, UNNOTED_OCTETS_MAX};
 use resolver_core::http::Refusal;
 
 use super::answer_body::Unwritten;
@@ -35,7 +35,7 @@ pub struct Connection {
     place: Arc<Place>,
     watch: Rc<Watch>,
     unwritten: Rc<Unwritten>,
-    /// Octets of bodies that are not whole yet.
+    /// Octets of requests that wait for their client: for the rest of a body, or for room for an answer.
     reading: Cell<usize>,
     /// What was written when somebody last looked, and when that was less.
     written: Cell<u64>,
@@ -119,7 +119,7 @@ impl Connection {
         self.thread.counts().refuse(refusal);
     }
 
-    /// Bodies that are not whole yet hold so many octets more than `before`.
+    /// Requests that wait for their client hold `octets` instead of `before`.
     pub fn change_reading(&self, before: usize, octets: usize) {
         self.reading.set(self.reading.get() + octets - before);
         self.hold();
@@ -185,7 +185,8 @@ impl Connection {
     }
 
     fn hold(&self) {
-        if self.place.set_held(self.unwritten.octets() + self.reading.get()) {
+        let is_noted = self.place.set_held(self.unwritten.octets() + self.reading.get());
+        if is_noted || self.place.lent() > UNNOTED_OCTETS_MAX {
             self.thread.hold(&self.place);
         }
     }
@@ -207,6 +208,8 @@ impl Lent {
     /// With a query of so many octets.
     pub fn new(connection: &Rc<Connection>, octets: usize) -> Lent {
         connection.thread.limits().lend(&connection.place, octets);
+        // Many, or long ones, are too much for one connection.
+        connection.hold();
         Lent { connection: Rc::clone(connection), octets }
     }
 }

@@ -55,7 +55,7 @@ impl Service<Request<Incoming>> for Requests {
         let (address, is_head) = (connection.address(), request.method() == Method::HEAD);
         let state = match wanted(&request) {
             Err(refusal) => State::Refused(refusal),
-            Ok(Wanted::Answer(message)) => State::Query(message.into()),
+            Ok(Wanted::Answer(message)) => State::Query(message.into(), Held::new(&connection)),
             Ok(Wanted::AnswerToBody) => State::Body(Reading::new(&connection, request.into_body())),
         };
         Reply { connection, address, is_head, state }
@@ -85,7 +85,7 @@ pub struct Reply {
 enum State {
     Refused(Refusal),
     Body(Reading),
-    Query(Bytes),
+    Query(Bytes, Held),
     Waiting { late: LateAnswer, _lent: Lent },
     Over,
 }
@@ -103,13 +103,14 @@ impl Future for Reply {
                     return Poll::Ready(Ok(reply.refused(refusal)));
                 }
                 State::Body(reading) => match ready!(reading.poll(context)) {
-                    Ok(octets) => State::Query(octets),
+                    Ok(octets) => State::Query(octets, Held::new(&reply.connection)),
                     Err(Some(refusal)) => State::Refused(refusal),
                     Err(None) => return reply.nothing(),
                 },
-                State::Query(octets) => {
+                State::Query(octets, held) => {
                     // A client that has not read its answers gets no more of them before it does.
                     if !reply.connection.has_room(context.waker()) {
+                        held.set(REQUEST_OCTETS + octets.len());
                         return Poll::Pending;
                     }
                     match reply.connection.answer(octets, reply.address) {
@@ -185,28 +186,45 @@ fn max_age_value(seconds: u32) -> HeaderValue {
 /// What a request costs that is not whole yet, beside its body: about so much memory in the libraries.
 const REQUEST_OCTETS: usize = 1024;
 
+/// What its connection was told that a request holds, which waits for its client.
+struct Held {
+    connection: Rc<Connection>,
+    octets: usize,
+}
+
+impl Held {
+    /// Nothing yet: most requests never wait.
+    fn new(connection: &Rc<Connection>) -> Held {
+        Held { connection: Rc::clone(connection), octets: 0 }
+    }
+
+    fn set(&mut self, octets: usize) {
+        let before = std::mem::replace(&mut self.octets, octets);
+        if before != octets {
+            self.connection.change_reading(before, octets);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// A body on its way in.
 struct Reading {
-    connection: Rc<Connection>,
     body: Incoming,
     /// The first part; where it is the only one, which it nearly always is, nothing is copied.
     first: Bytes,
     all: Vec<u8>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// What its connection was told that it holds.
-    held: usize,
+    held: Held,
 }
 
 impl Reading {
     fn new(connection: &Rc<Connection>, body: Incoming) -> Reading {
-        Reading {
-            connection: Rc::clone(connection),
-            body,
-            first: Bytes::new(),
-            all: Vec::new(),
-            timer: None,
-            held: 0,
-        }
+        Reading { body, first: Bytes::new(), all: Vec::new(), timer: None, held: Held::new(connection) }
     }
 
     /// Ready with the query; or with a refusal; or with none if the client has gone, or takes too long.
@@ -230,11 +248,11 @@ impl Reading {
                 }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(None)),
                 Poll::Pending => {
-                    self.hold(REQUEST_OCTETS + self.first.len() + self.all.len());
+                    self.held.set(REQUEST_OCTETS + self.first.len() + self.all.len());
                     let timer =
                         self.timer.get_or_insert_with(|| Box::pin(sleep(Duration::from_secs_f64(STALL_S))));
                     ready!(timer.as_mut().poll(context));
-                    self.connection.count_stalled();
+                    self.held.connection.count_stalled();
                     return Poll::Ready(Err(None));
                 }
             }
@@ -253,18 +271,5 @@ impl Reading {
         let octets = self.first.len() + self.all.len();
         // What is short may grow yet.
         judge_body(octets.max(http::MESSAGE_OCTETS_MIN))
-    }
-
-    fn hold(&mut self, octets: usize) {
-        let before = std::mem::replace(&mut self.held, octets);
-        if before != octets {
-            self.connection.change_reading(before, octets);
-        }
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.hold(0);
     }
 }

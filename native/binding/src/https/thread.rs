@@ -32,7 +32,7 @@ use super::executor::Caught;
 use super::life::live;
 use super::state::Thread;
 use crate::counters::add;
-use crate::mailbox::{SIGNAL_NEWS, SIGNAL_STOP, SIGNAL_STOP_READING};
+use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
@@ -112,7 +112,7 @@ impl Serving {
         poll_fn(|context| {
             loop {
                 let signals = self.thread.own().letters.mailbox.signals.load(Ordering::Acquire);
-                if signals & SIGNAL_NEWS != 0 {
+                if self.thread.own().letters.has_news() {
                     self.take_news();
                 }
                 if signals & SIGNAL_STOP_READING != 0 && is_reading {

@@ -2,19 +2,16 @@
 //!
 //! Knows: which questions wait, whose they are.  Does not know: who answered them.
 
-use std::sync::atomic::Ordering;
-
 use resolver_core::flow::StreamRoute;
 use resolver_core::wire::frames::length_in_front;
 
 use super::state::{handle_of, holder_of, ThreadLoop};
-use crate::mailbox::SIGNAL_NEWS;
 use crate::slab::Handle;
 use crate::stream_state::{StreamAnswer, StreamNews};
 
 impl ThreadLoop<'_> {
     pub(super) fn take_news(&mut self) {
-        if self.letters.mailbox.signals.load(Ordering::Acquire) & SIGNAL_NEWS == 0 {
+        if !self.letters.has_news() {
             return;
         }
         let mut answered = Vec::new();

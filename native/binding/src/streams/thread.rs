@@ -128,7 +128,11 @@ impl ThreadLoop<'_> {
         while let Some((number, ready)) = self.events.ready(index) {
             index += 1;
             match number {
-                WAKEUP => letters.mailbox.wakeup.clear(),
+                WAKEUP => {
+                    if letters.hear() {
+                        self.take_news();
+                    }
+                }
                 _ if number >= LISTEN => may_accept = true,
                 _ => self.look_at(Handle::from_bits(number), ready, policy, &mut counts),
             }
