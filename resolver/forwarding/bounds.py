@@ -25,6 +25,10 @@ BROKEN_ANSWERS_MAX = 3
 TIMER_SLACK_S = 1e-6
 """A timer may fire this much early, by rounding."""
 
+ABANDONED_MAX = 2
+"""Attempts over streams to one upstream that no fault of its ended, until another is asked instead: each was
+sent twice, and half of what a question may cost must be left for the other one."""
+
 AGAIN_S = 0.1
 """How long a question waits when connections to its upstreams broke and nobody else is left to ask."""
 

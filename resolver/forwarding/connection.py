@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from resolver.clock import Clock, TimerHandle
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
-from resolver.forwarding.pipeline import Pipeline, StreamTicket
+from resolver.forwarding.pipeline import CLOCK_SLACK_S, Pipeline, StreamTicket
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.query_options import keepalive_s, with_options
 
@@ -23,6 +23,10 @@ IDLE_S = 10.0
 
 CONNECT_S_MAX = 5.0
 """A connection attempt is given up after this, when every question behind it has long moved on."""
+
+LATE_TO_OPEN_S = 1.0
+"""After this a connection attempt is chosen only where no other may be begun: its questions have moved on by
+then, and those that would join it now would wait for nothing."""
 
 WRITE_OCTETS_MAX = 65_536
 """Octets waiting for an upstream that does not read; over it the connection takes no more queries."""
@@ -81,6 +85,12 @@ class Connection(Pipeline, asyncio.Protocol):
         if self._transport is not None:
             self._rest_timer(None)
             self._transmit(self._transport, (ticket,))
+
+    def is_late(self, now: float) -> bool:
+        """See `Pipeline`; who gave up before it was open has left no trace in it."""
+        return super().is_late(now) or (
+            self._transport is None and now >= self.began_at + LATE_TO_OPEN_S - CLOCK_SLACK_S
+        )
 
     def give_up(self, ticket: StreamTicket) -> None:
         """See `Holder`."""

@@ -28,6 +28,7 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
 from resolver.forwarding.connection import MESSAGE_OCTETS_MIN, Connection, Owner
+from resolver.forwarding.frame_bound import FrameBound
 from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.pipeline import StreamTicket
@@ -66,6 +67,7 @@ class HttpsConnection(Connection):
     def __init__(self, owner: Owner, answers_max: int = ANSWERS_UNLIMITED) -> None:
         super().__init__(owner, min(answers_max, STREAMS_MAX))
         self._exchanges: dict[int, _Exchange] = {}
+        self._bound = FrameBound()
         self._http = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._http.local_settings = Settings(
             client=True,
@@ -90,6 +92,9 @@ class HttpsConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take whole replies out of the stream."""
+        if not self._bound.takes(data, self.taken):
+            self._lose_framing()
+            return
         try:
             events = self._http.receive_data(data)
         except H2Error:

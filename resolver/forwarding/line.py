@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from resolver.forwarding.bounds import (
+    ABANDONED_MAX,
     AGAIN_S,
     DATAGRAM_COST,
     GONE_FOR_LONG_S,
@@ -111,11 +112,26 @@ class Line:
             self._why = "network"
         if self._earliest_due() is not None:
             return WAIT
+        if self._is_abandoned_again(attempt):
+            return self._give_up_on(attempt, now)
         step = self._send(attempt.upstream, attempt.edns, attempt.is_stream, now, attempt.trial)
         if step is not None:
             self._pass_on_check(attempt, step)
             return step
         return self._finish(self._held) if self._held is not None else self._advance(now)
+
+    def _is_abandoned_again(self, attempt: Attempt) -> bool:
+        """Whether connections broke under this question twice, and somebody else is there to ask.
+
+        One that answers a little on each and closes it would use up all that a question may cost.
+        """
+        upstream = attempt.upstream
+        tries = sum(1 for other in self.attempts if other.upstream is upstream and other.is_stream)
+        if not attempt.is_stream or tries < ABANDONED_MAX:
+            return False
+        return any(
+            other.is_up and other is not upstream and other not in self._out for other in self._candidates
+        )
 
     def _end_doubted(self, check: Attempt) -> None:
         """TCP said no: what UDP may still say of it is worth less."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resolver.certificates.making import make_pair
 from resolver.config.settings import load_settings
 from resolver.config.upstream_settings import UpstreamSection, ca_objection
 
@@ -90,3 +91,9 @@ def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path, content: st
     assert words in ca_objection(path)
     [complaint] = told(f"tls_ca: {path}")
     assert complaint.startswith("2 error upstreams.tls_ca: ") and words in complaint
+
+
+def test_one_servers_own_certificate_is_taken_for_an_authority(tmp_path: Path) -> None:
+    path = tmp_path / "own.pem"
+    path.write_bytes(make_pair(["dns.example"], [], 1_700_000_000.0)[0])
+    assert told(f"tls_ca: {path}") == []

@@ -7,6 +7,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from resolver.forwarding.connection import IDLE_S
+from resolver.forwarding.frame_bound import FRAMES_AT_FIRST, FRAMES_PER_QUERY
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.query_options import QUERY_BLOCK_OCTETS
 from tests.forwarding.test_tls_upstreams import Perform, Stage, perform, query
@@ -204,6 +205,25 @@ def test_headers_without_end_close_the_connection(perform: Perform) -> None:
             await fake.silent(accepted)
 
         assert await stage.ask(await open_(stage, bomb)) == "stream"
+        assert stage.streams.open_connections == 0
+
+    perform(play)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x01\0\0\xbb" + bytes(5), b"\0\0\0\xbb\0\0\0\0\0" * (FRAMES_AT_FIRST + FRAMES_PER_QUERY + 1)],
+    ids=["the head of a frame of 64 kB", "frames that bring nothing"],
+)
+def test_frames_too_long_or_too_many_close_the_connection(perform: Perform, octets: bytes) -> None:
+    async def play(stage: Stage) -> None:
+        async def flooding(accepted: Accepted) -> None:
+            http = await fake.start_http(accepted)
+            await http.next_request()
+            accepted.writer.write(octets)
+            await fake.silent(accepted)
+
+        assert await stage.ask(await open_(stage, flooding)) == "stream"
         assert stage.streams.open_connections == 0
 
     perform(play)

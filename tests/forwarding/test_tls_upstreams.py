@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from resolver.forwarding.connection import CONNECT_S_MAX, IDLE_S
+from resolver.forwarding.connection import CONNECT_S_MAX, IDLE_S, LATE_TO_OPEN_S
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.network import SendError
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
@@ -261,6 +261,31 @@ def test_a_handshake_that_does_not_end_is_given_up(perform: Perform) -> None:
         assert await heard == "tls"
         assert "handshake" in upstream.details["tls"]
         assert stage.streams.open_connections == 0
+
+    perform(play)
+
+
+def test_a_handshake_that_is_late_gets_no_further_question(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        begun = asyncio.Semaphore(0)
+
+        async def stalling(accepted: Accepted) -> None:
+            await accepted.reader.read(10)
+            begun.release()
+            await fake.silent(accepted)
+
+        upstream = to(await stage.plain_server(stalling))
+        ticket = stage.streams.ask(upstream, query(1), Heard())
+        assert not isinstance(ticket, SendError)
+        await begun.acquire()
+        stage.clock.advance(LATE_TO_OPEN_S / 2)
+        stage.asked(upstream, query(2))
+        assert stage.streams.counts.opened == 1
+        ticket.close()
+        stage.clock.advance(LATE_TO_OPEN_S / 2)
+        stage.asked(upstream, query(3))
+        assert stage.streams.counts.opened == 2
+        await begun.acquire()
 
     perform(play)
 

@@ -11,12 +11,14 @@ from resolver.forwarding.bounds import (
     STREAM_COST,
     STREAM_TIMEOUT_S_MAX,
 )
+from resolver.forwarding.network import ABANDONED
 from resolver.forwarding.oddities import BELIEVED_S, EVIDENCE_MIN
 from resolver.forwarding.plan import Server
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, STANDS_BACK_AFTER
 from tests.support.forwarding_rig import ADDRESS, FIRST, SECOND, WWW, Rig, failure, good, has_opt, reply_to
 from tests.support.scenario_network import Sent
 
+STREAMS = (Server("tcp", FIRST.address, 53), Server("tcp", SECOND.address, 53))
 FORMERR, SERVFAIL, NOTIMP, REFUSED = 1, 2, 4, 5
 
 
@@ -413,3 +415,23 @@ def test_who_refuses_or_is_not_trusted_is_not_asked_again() -> None:
         rig.ask()
         rig.network.fail(rig.sent[-1], reason)
         assert rig.failed.reason == "network"
+
+
+def test_an_upstream_that_abandons_a_question_again_leaves_it_to_the_next_one() -> None:
+    rig = Rig(*STREAMS)
+    rig.ask()
+    rig.network.fail(rig.sent[0], ABANDONED)
+    rig.network.fail(rig.sent[1], ABANDONED)
+    assert addresses(rig) == [FIRST.address, FIRST.address, SECOND.address]
+    rig.deliver(rig.sent[2], good(rig.sent[2]))
+    assert rig.answer.upstream.address == SECOND.address
+    assert rig.plan.upstreams[0].consecutive_failures == 0
+
+
+def test_with_nobody_else_an_abandoned_question_is_asked_as_often_as_it_may() -> None:
+    rig = Rig(STREAMS[0])
+    rig.ask()
+    for number in range(PACKETS_PER_QUESTION_MAX // STREAM_COST):
+        rig.network.fail(rig.sent[number], ABANDONED)
+    assert addresses(rig) == [FIRST.address] * (PACKETS_PER_QUESTION_MAX // STREAM_COST)
+    assert rig.failed.reason == "network"

@@ -81,6 +81,8 @@ struct Pool {
     connections: Vec<Handle>,
     answers_max: u32,
     limited_until: f64,
+    /// Given on the last connection that ended with queries left.
+    answers_before: u32,
 }
 
 impl Pool {
@@ -98,6 +100,15 @@ impl Pool {
         self.answers_max = answers.min(self.answers_per_connection(now)).max(1);
         let believed_s = if answers == 0 { LIMIT_DOUBTED_S } else { LIMIT_BELIEVED_S };
         self.limited_until = self.limited_until.max(now + believed_s);
+    }
+
+    /// `answers` if the connection before gave as many, else `None`: a break comes after any number.
+    ///
+    /// Whoever has TLS can be cut off with it, by a bad way or a middlebox, and looks as if it had closed.
+    fn same_as_before(&mut self, answers: Option<u32>) -> Option<u32> {
+        let answers = answers.filter(|&answers| answers > 0)?;
+        let before = std::mem::replace(&mut self.answers_before, answers);
+        (answers == before).then_some(answers)
     }
 }
 
@@ -151,6 +162,7 @@ impl StreamPools {
             connections: Vec::new(),
             answers_max: ANSWERS_UNLIMITED,
             limited_until: f64::NEG_INFINITY,
+            answers_before: 0,
         }));
     }
 
@@ -183,6 +195,12 @@ impl StreamPools {
         let placed = self.place(upstream, query, now, true)?;
         add(&self.counters.streams_retried, 1);
         Ok(placed)
+    }
+
+    /// Its connections.
+    #[cfg(test)]
+    pub fn handles(&self) -> Vec<Handle> {
+        self.connections.handles()
     }
 
     /// Send what has gathered on each connection.
@@ -282,7 +300,10 @@ impl StreamPools {
         pool.connections.retain(|&other| other != handle);
         pool.server.connections.fetch_sub(1, Ordering::Relaxed);
         let pipeline = &mut connection.pipeline;
-        let answers_lost = if failure == Failure::Stream { pipeline.answers_lost() } else { None };
+        let mut answers_lost = if failure == Failure::Stream { pipeline.answers_lost() } else { None };
+        if pool.server.carrier.is_encrypted() {
+            answers_lost = pool.same_as_before(answers_lost);
+        }
         if let Some(answers) = answers_lost {
             pool.limit_answers(answers, now);
         }

@@ -40,8 +40,13 @@ struct Play {
 
 impl Play {
     fn new() -> Play {
+        Play::over(Carrier::Tcp)
+    }
+
+    /// With an upstream that is looked upon as one over `carrier`, and asked without TLS all the same.
+    fn over(carrier: Carrier) -> Play {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = UpstreamServer::plain(listener.local_addr().unwrap(), Carrier::Tcp);
+        let server = UpstreamServer::plain(listener.local_addr().unwrap(), carrier);
         let (epoll, counters) = (Arc::new(Epoll::new().unwrap()), Arc::<Counters>::default());
         let mut pools = StreamPools::new(Arc::clone(&epoll), Arc::clone(&counters));
         pools.learn(&[Arc::new(server)]);
@@ -102,6 +107,14 @@ impl Play {
             }
         }
         heard
+    }
+
+    /// Every connection ends at once, as if it had been idle for long.
+    fn end_all(&mut self) {
+        for handle in self.pools.handles() {
+            drop(self.accept());
+            self.pools.break_all(handle, Failure::Blameless, self.now);
+        }
     }
 
     /// One connection, open, over which `id` was asked and answered.
@@ -290,6 +303,30 @@ fn an_upstream_that_closes_a_connection_after_some_answers_gets_no_more_question
     let other = play.send(5).0;
     assert!(one == other && one != connection);
     assert_ne!(play.send(6).0, one, "two is all that it gives");
+}
+
+#[test]
+fn over_tls_a_connection_that_breaks_after_some_answers_says_nothing_until_the_next_does_the_same() {
+    let mut play = Play::over(Carrier::Tls);
+    for id in [10, 20] {
+        let (connection, mut upstream) = play.served(id);
+        play.send(id + 1);
+        play.turn();
+        play.send(id + 2);
+        play.turn();
+        upstream.write_all(&answer(id + 1)).unwrap();
+        play.hear(1);
+        drop(upstream);
+        while play.left.is_empty() {
+            play.turn();
+        }
+        play.left.clear();
+        let new = play.send(id + 3).0;
+        play.send(id + 4);
+        let is_limited = play.send(id + 5).0 != new;
+        assert_eq!((new == connection, is_limited), (false, id == 20));
+        play.end_all();
+    }
 }
 
 #[test]
