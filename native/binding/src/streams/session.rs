@@ -63,13 +63,13 @@ impl Session {
             return Ok(());
         }
         let read = if self.part.is_empty() {
-            let (used, result) = self.process(sent, plain, sealed);
+            let (used, result) = self.process_or_alert(sent, plain, sealed);
             self.part.extend_from_slice(&sent[used..]);
             result
         } else {
             let mut octets = std::mem::take(&mut self.part);
             octets.extend_from_slice(sent);
-            let (used, result) = self.process(&mut octets, plain, sealed);
+            let (used, result) = self.process_or_alert(&mut octets, plain, sealed);
             if used < octets.len() {
                 octets.drain(..used);
                 self.part = octets;
@@ -81,10 +81,24 @@ impl Session {
         if read.is_err() {
             self.has_failed = true;
             self.part = Vec::new();
-            // The alert waits where any other message would.
-            let _ = self.process(&mut [], plain, sealed);
         }
         read
+    }
+
+    /// The same as `process`; behind an error also the alert, which waits where any other message would.
+    ///
+    /// It is asked for with what is left of `octets`: rustls has seen them, and counts on them.
+    fn process_or_alert(
+        &mut self,
+        octets: &mut [u8],
+        plain: &mut Vec<u8>,
+        sealed: &mut Vec<u8>,
+    ) -> (usize, Result<(), Error>) {
+        let (used, result) = self.process(octets, plain, sealed);
+        if result.is_err() {
+            let _ = self.process(&mut octets[used..], plain, sealed);
+        }
+        (used, result)
     }
 
     /// Go on as far as `octets` lead; how many of them are done with.

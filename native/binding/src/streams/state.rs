@@ -16,7 +16,7 @@ use crate::shared::Shared;
 use crate::slab::{Handle, Slab};
 use crate::stream_asks::StreamAsk;
 use crate::stream_state::{StreamMailbox, StreamThread, Streams};
-use crate::sys::{monotonic, sleep_precisely};
+use crate::sys::{monotonic, run_promptly, sleep_precisely};
 use crate::tls::ALPN_DOT;
 
 /// Descriptors looked at per turn.
@@ -80,6 +80,7 @@ impl<'s> ThreadLoop<'s> {
         let epoll = Epoll::new()?;
         epoll.add(thread.letters.mailbox.wakeup.as_raw_fd(), WAKEUP)?;
         sleep_precisely();
+        run_promptly();
         let now = monotonic();
         let mut entropy = Entropy::new();
         let mut worker = ThreadLoop {
