@@ -29,7 +29,8 @@ CONTROL_FRAMES_PER_ANSWER: Final = 8
 """What each answer adds to that credit, up to where it began."""
 
 RESETS_MAX: Final = 100
-"""The credit of requests that the client takes back: all that it may have open.  An answer adds one."""
+"""The credit of requests that the client takes back: all that it may have open.  An answer adds one.
+Libraries reset a stream again for each frame that comes on it meanwhile: a control frame like others."""
 
 TINY_DATA_OCTETS: Final = 16
 """A frame of data with less, which is not the last, is counted: empty ones go on for ever."""
@@ -59,6 +60,7 @@ class FrameMeter:
         self._control = CONTROL_FRAMES_MAX
         self._tiny = TINY_DATA_FRAMES_MAX
         self._resets = RESETS_MAX
+        self._last_reset = 0
         self.block_stream = 0
         """The stream whose headers are coming."""
 
@@ -79,11 +81,14 @@ class FrameMeter:
         if length > FRAME_OCTETS_MAX:
             raise HttpBroken(BROKEN)
         if kind in (_HEADERS, _CONTINUATION) and self._of_block(kind) + length > self._header_octets_max:
-            self.block_stream = int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF
+            self.block_stream = _stream_at(buffer, start)
             raise HttpBroken(OVER_HEADERS)
         if left < FRAME_HEADER_OCTETS + length:
             return 0
-        self._count(kind, flags, length)
+        if kind == _RST_STREAM:
+            self._count_reset(_stream_at(buffer, start))
+        else:
+            self._count(kind, flags, length)
         return FRAME_HEADER_OCTETS + length
 
     def answered(self) -> None:
@@ -101,11 +106,18 @@ class FrameMeter:
     def _of_block(self, kind: int) -> int:
         return self._block_octets if kind == _CONTINUATION else 0
 
+    def _count_reset(self, stream: int) -> None:
+        if stream != self._last_reset:
+            self._last_reset = stream
+            self.taken_back()
+        else:
+            self._control -= 1
+            if self._control < 0:
+                raise HttpBroken(CONTROL)
+
     def _count(self, kind: int, flags: int, length: int) -> None:
         if kind == _HEADERS:
             self._block_octets, self._continuations = length, 0
-        elif kind == _RST_STREAM:
-            self.taken_back()
         elif kind != _DATA or (not length and not flags & _END_STREAM):
             self._control -= 1
             if kind == _CONTINUATION:
@@ -119,3 +131,7 @@ class FrameMeter:
                 raise HttpBroken(CONTROL)
         if flags & _END_HEADERS and kind in (_HEADERS, _CONTINUATION):
             self._block_octets = self._continuations = 0
+
+
+def _stream_at(buffer: bytearray, start: int) -> int:
+    return int.from_bytes(buffer[start + 5 : start + 9], "big") & 0x7FFFFFFF

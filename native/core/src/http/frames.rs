@@ -13,6 +13,7 @@ pub const CONTROL_FRAMES_MAX: u32 = 256;
 pub const CONTROL_FRAMES_PER_ANSWER: u32 = 8;
 
 /// The credit of streams that the client takes back: all that one connection may have open.  An answer adds one.
+/// Libraries reset a stream again for each frame that comes on it meanwhile; that costs what any control frame costs.
 pub const RESETS_MAX: u32 = 100;
 
 /// Octets with which a client begins (RFC 9113 §3.4).
@@ -42,6 +43,7 @@ pub struct FrameGuard {
     passing: u32,
     control_credit: u32,
     reset_credit: u32,
+    last_reset: u32,
 }
 
 impl Default for FrameGuard {
@@ -52,6 +54,7 @@ impl Default for FrameGuard {
             passing: PREFACE_OCTETS,
             control_credit: CONTROL_FRAMES_MAX,
             reset_credit: RESETS_MAX,
+            last_reset: 0,
         }
     }
 }
@@ -85,13 +88,17 @@ impl FrameGuard {
     }
 
     fn count(&mut self) -> Result<(), FrameFault> {
-        let [high, middle, low, kind, flags, ..] = self.header;
+        let [high, middle, low, kind, flags, ref stream @ ..] = self.header;
+        let stream = u32::from_be_bytes(*stream) & 0x7FFF_FFFF;
         self.passing = u32::from_be_bytes([0, high, middle, low]);
         match kind {
             HEADERS_FRAME => Ok(()),
             // The library itself bounds small ones; an empty one that ends nothing is not small but idle.
             DATA_FRAME if self.passing > 0 || flags & FLAG_END_STREAM != 0 => Ok(()),
-            RESET_FRAME => take_one(&mut self.reset_credit).ok_or(FrameFault::Resets),
+            RESET_FRAME if stream != self.last_reset => {
+                self.last_reset = stream;
+                take_one(&mut self.reset_credit).ok_or(FrameFault::Resets)
+            }
             _ => take_one(&mut self.control_credit).ok_or(FrameFault::Control),
         }
     }
@@ -160,16 +167,22 @@ mod tests {
     #[test]
     fn streams_taken_back_have_a_credit_of_their_own() {
         let mut guard = begun();
-        let reset = frame(RESET_FRAME, 0, &[0; 4]);
+        let mut streams = (1u32..).step_by(2);
+        let mut reset = || {
+            let mut reset = frame(RESET_FRAME, 0, &[0; 4]);
+            reset[5..9].copy_from_slice(&streams.next().unwrap().to_be_bytes());
+            reset
+        };
         for _ in 0..5 * RESETS_MAX {
             guard.answered();
-            guard.take(&reset).unwrap();
+            // Again for each frame of the answer that was on its way.
+            guard.take(&reset().repeat(3)).unwrap();
         }
         guard.answered();
         for _ in 0..RESETS_MAX {
-            guard.take(&reset).unwrap();
+            guard.take(&reset()).unwrap();
         }
-        assert_eq!(guard.take(&reset), Err(FrameFault::Resets));
+        assert_eq!(guard.take(&reset()), Err(FrameFault::Resets));
     }
 
     #[test]
