@@ -151,9 +151,12 @@ def test_forty_at_a_time_are_answered_over_connections_that_take_few(start: Star
         assert ask_at_once(server, 40, turn) == {0: 40}
 
 
-def test_a_connection_that_fell_silent_is_replaced(start: Start) -> None:
+def test_a_connection_that_fell_silent_is_replaced(start: Start, serving_engine: str) -> None:
+    # The first is that of the question at the start, and the native plane has connections of its own.
+    silent = 1 if serving_engine == "native" else 0
+
     def fall_silent(stream: Stream, number: int) -> None:
-        if number:
+        if number != silent:
             serve_well(stream, number)
         elif query := stream.read():
             stream.write(good(query))
@@ -161,8 +164,10 @@ def test_a_connection_that_fell_silent_is_replaced(start: Start) -> None:
 
     server, upstream = start(tcp=fall_silent, scheme="tcp")
     assert ask_names(server, numbered(23)) == ["NOERROR"] * 23
-    assert 2 <= upstream.connections <= 3
-    assert server.metric("resolver_upstream_connections_broken_total") == 1.0
+    assert silent + 2 <= upstream.connections <= silent + 3
+    server.wait_for(
+        lambda: server.metric("resolver_upstream_connections_broken_total") >= 1.0, "a silent one is counted"
+    )
 
 
 @pytest.mark.parametrize("more", [1, -1, 2000])
