@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from resolver.acknowledging.command import SUCCESS, Failure, Outcome, run_command, unsafe
+from tests.loopback.process import poll
 
 DOCUMENT = '{"list":"authority","added":[{"id":"ü\' $(id) `id`"}]}\n'.encode()
 
@@ -79,8 +80,9 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(folder: Path)
     text = f"trap '' TERM; sleep 60 & echo $! >> {shlex.quote(str(pids))}; echo $$ >> {shlex.quote(str(pids))}; wait"
     outcome = outcome_of(script(folder, text), timeout_s=1.0)
     assert outcome == Outcome(Failure.TIMEOUT, "not done in 1 s")
+    # A process that was killed is gone a moment later.
     for pid in map(int, pids.read_text().split()):
-        assert not is_running(pid)
+        poll(lambda pid=pid: not is_running(pid), timeout_s=5.0, what=f"the end of {pid}")  # type: ignore[misc]
 
 
 def test_what_it_leaves_running_keeps_nobody_waiting(folder: Path) -> None:
