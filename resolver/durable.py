@@ -189,6 +189,19 @@ def write_new(path: Path, octets: bytes, mode: int) -> None:
         os.fsync(descriptor)
 
 
+def write_new_pair(secret: Path, private: bytes, shown: Path, public: bytes) -> None:
+    """Make a secret file (mode 0600) and the one that belongs to it (0644), or neither.  Raises OSError.
+
+    A secret without its other half would only be in the way of the next attempt.
+    """
+    write_new(secret, private, 0o600)
+    try:
+        write_new(shown, public, 0o644)
+    except OSError:
+        secret.unlink()
+        raise
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Be the only one who holds the lock `path`, a file that stays, empty.  The lock ends with its process.

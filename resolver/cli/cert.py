@@ -16,7 +16,7 @@ from resolver.certificates.making import DAYS_MAX, DAYS_USUAL, make_pair, pin_of
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings, settings_path
 from resolver.config.settings import Settings
 from resolver.config.settingvalues import host_name_from
-from resolver.durable import write_new
+from resolver.durable import write_new_pair
 from resolver.problems import Problem, printable, show
 
 CERTIFICATE: str = "resolver.pem"
@@ -51,13 +51,7 @@ def make_certificate(
             return bad_input([Problem(str(taken), 0, message)])
     chain, private = make_pair(names, addresses, time.time() if wall is None else wall, days=days)
     try:
-        write_new(key, private, 0o600)
-        try:
-            write_new(certificate, chain, 0o644)
-        except OSError:
-            # A key that nobody has a certificate for would only be in the way of the next attempt.
-            key.unlink()
-            raise
+        write_new_pair(key, private, certificate, chain)
     except OSError as error:
         return bad_input([Problem(str(error.filename or key), 0, f"cannot be written: {error.strerror}")])
     print(f"certificate: {printable(str(certificate))} (give it to clients that are to trust it)")

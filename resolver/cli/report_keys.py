@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input
-from resolver.durable import write_new
+from resolver.durable import write_new_pair
 from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, printable
 from resolver.report.signature import (
@@ -40,13 +40,7 @@ def make_keys(path: Path) -> int:
             return bad_input([Problem(str(taken), 0, message)])
     private, public = new_key_pair()
     try:
-        write_new(path, private, 0o600)
-        try:
-            write_new(public_path, public, 0o644)
-        except OSError:
-            # A private key alone, which nobody knows yet, would only be in the way of the next attempt.
-            path.unlink()
-            raise
+        write_new_pair(path, private, public_path, public)
     except OSError as error:
         return bad_input([Problem(str(error.filename or path), 0, f"cannot be written: {error.strerror}")])
     print(f"private key: {printable(str(path))} (keep it; whoever has it can sign in your name)")
