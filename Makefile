@@ -44,6 +44,7 @@ test: engine peers ## every test, real servers and clients included
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
+long: export PYTEST_TIMEOUT = 7200
 long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal

@@ -7,6 +7,7 @@ No model of a name server: no delegations, no DNSSEC, and every name is of one z
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 
 from resolver.wire.encode import encode_response, response_limit
@@ -16,6 +17,30 @@ from resolver.wire.query import Malformed, Query, parse_query
 from resolver.wire.records import record
 
 SOA = "example. 60 IN SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60"
+
+
+PORT_TRIES_MAX = 20
+
+
+def bind_pair(host: str) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one port of `host` that nobody has; OSError: none was found.
+
+    Whoever lets the kernel choose for one of them finds the other taken now and then.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for tries_left in reversed(range(PORT_TRIES_MAX)):
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        streams = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            datagrams.bind((host, 0))
+            streams.bind((host, datagrams.getsockname()[1]))
+            return datagrams, streams
+        except OSError:
+            datagrams.close()
+            streams.close()
+            if not tries_left:
+                raise
+    raise AssertionError("the last try raises")
 
 
 class DemoUpstream:
@@ -34,11 +59,10 @@ class DemoUpstream:
     async def start(self, host: str = "127.0.0.1") -> int:
         """Serve; gives the port, the same for UDP and TCP.  Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._on_connection, host, 0)
-        port = int(self._server.sockets[0].getsockname()[1])
-        self._datagrams, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=(host, port)
-        )
+        datagrams, streams = bind_pair(host)
+        port = int(datagrams.getsockname()[1])
+        self._server = await asyncio.start_server(self._on_connection, sock=streams)
+        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=datagrams)
         return port
 
     def stop(self) -> None:

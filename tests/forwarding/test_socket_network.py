@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from resolver.cli.demo_upstream import bind_pair
 from resolver.clock import LoopClock
 from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
@@ -44,10 +45,11 @@ class Stage:
 
     async def open(self, over_udp: Answerer, over_tcp: Answerer | None) -> None:
         loop = asyncio.get_running_loop()
+        datagrams, streams = bind_pair("127.0.0.1")
+        port = datagrams.getsockname()[1]
         _, self.upstream = await loop.create_datagram_endpoint(
-            lambda: DatagramUpstream(over_udp), local_addr=("127.0.0.1", 0)
+            lambda: DatagramUpstream(over_udp), sock=datagrams
         )
-        port = self.upstream.transport.get_extra_info("sockname")[1]
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             assert over_tcp is not None
@@ -57,7 +59,9 @@ class Stage:
             await reader.read()
             writer.close()
 
-        self.tcp = await asyncio.start_server(serve, "127.0.0.1", port) if over_tcp else None
+        self.tcp = await asyncio.start_server(serve, sock=streams) if over_tcp else None
+        if self.tcp is None:
+            streams.close()
         clock, entropy = LoopClock(loop), Entropy()
         self.network = SocketNetwork(loop, clock, entropy, SourcePorts(ANY_PORTS.usable, 32, 32))
         self.forwarder = Forwarder(

@@ -15,7 +15,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from tests.loopback.process import PORT_TRIES_MAX
+from resolver.cli.demo_upstream import bind_pair
 
 ADDRESS = "192.0.2.99"
 """What every name's A record is."""
@@ -93,16 +93,8 @@ class OddUpstream:
         """Names over UDP, as they were spelt."""
         self.connections = 0
         self._open: list[socket.socket] = []
-        for _ in range(PORT_TRIES_MAX):
-            self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._datagrams.bind(("127.0.0.1", 0))
-            self.port = int(self._datagrams.getsockname()[1])
-            self._streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            with suppress(OSError):
-                self._streams.bind(("127.0.0.1", self.port))
-                break
-            self._datagrams.close()
-            self._streams.close()
+        self._datagrams, self._streams = bind_pair("127.0.0.1")
+        self.port = int(self._datagrams.getsockname()[1])
         self._threads = [threading.Thread(target=self._serve_datagrams, daemon=True)]
         if tcp is None:
             self._streams.close()

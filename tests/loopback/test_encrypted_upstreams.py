@@ -16,6 +16,7 @@ from typing import Any
 import dns.rcode
 import pytest
 
+from resolver.cli.demo_upstream import bind_pair
 from tests.loopback.encrypted_peers import (
     ADDRESS,
     Files,
@@ -24,7 +25,7 @@ from tests.loopback.encrypted_peers import (
     running_unbound,
     write_files,
 )
-from tests.loopback.process import free_port, poll
+from tests.loopback.process import poll
 from tests.loopback.server import Server, running_server
 from tests.support.encrypted_upstreams import HOST, authorities_file
 
@@ -139,11 +140,10 @@ class Listener:
     """Somebody at the upstream's port: hears what comes over UDP and TCP, and never answers."""
 
     def __init__(self) -> None:
-        self.port = free_port()
         self.heard: list[bytes] = []
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._datagrams.bind(("127.0.0.1", self.port))
-        self._connections = socket.create_server(("127.0.0.1", self.port))
+        self._datagrams, self._connections = bind_pair("127.0.0.1")
+        self._connections.listen()
+        self.port = int(self._datagrams.getsockname()[1])
         self._open: list[socket.socket] = []
         self._threads = [
             threading.Thread(target=work, daemon=True) for work in (self._hear_datagrams, self._accept)
