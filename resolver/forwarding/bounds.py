@@ -32,6 +32,10 @@ sent twice, and half of what a question may cost must be left for the other one.
 AGAIN_S = 0.1
 """How long a question waits when connections to its upstreams broke and nobody else is left to ask."""
 
+ANSWERS_LATELY_S = 5.0
+"""An upstream that answered anything within so long is there: what it does not answer is one name, one packet
+or one connection."""
+
 GONE_FOR_LONG_S = 2.0
 """An upstream that is down and is probed no sooner than after this is not waited for: it will hardly be back
 within the question's time."""

@@ -328,6 +328,7 @@ class Forwarder:
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
         timeout_s = target.attempt_timeout_s() * cost
+        question = upstreams.probe_question(target, question)
         flight = self._new_flight(question, (target,), now + timeout_s, cost)
         self._probes.add(flight)
         self._follow(flight, flight.start(now))

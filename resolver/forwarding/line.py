@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from resolver.forwarding.bounds import (
     ABANDONED_MAX,
     AGAIN_S,
+    ANSWERS_LATELY_S,
     DATAGRAM_COST,
     GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
@@ -180,7 +181,7 @@ class Line:
         for _ in candidates:
             upstream = candidates[self._turn % len(candidates)]
             self._turn += 1
-            if upstream not in self._out:
+            if upstream not in self._out and not (upstream.is_plain and self._is_in_good_hands(now)):
                 step = self._send_first(upstream, now)
                 if step is not None:
                     return step
@@ -238,11 +239,30 @@ class Line:
     def _send_beside(self, now: float) -> Step:
         """Ask the next upstream in line although those asked are in time; whoever answers first wins."""
         step, turn = None, self._turn
-        if turn < len(self._candidates) and self._candidates[turn].is_up:
-            step = self._send_first(self._candidates[turn], now)
+        is_secret = any(attempt.upstream.is_encrypted for attempt in self.attempts)
+        waiting = self._candidates[turn:]
+        chosen = next((other for other in waiting if not (is_secret and other.is_plain)), None)
+        if chosen is not None and chosen.is_up:
+            # Who is passed over stays in line, for the case that those asked fail.
+            others = (other for other in waiting if other is not chosen)
+            self._candidates = (*self._candidates[:turn], chosen, *others)
+            step = self._send_first(chosen, now)
             self._turn += 1
         self.wake_at = min(self._earliest_due() or self._deadline, self._deadline)
         return step or WAIT
+
+    def _is_in_good_hands(self, now: float) -> bool:
+        """Whether an encrypted upstream that works has this question, so that nobody else needs to read it.
+
+        What it does not answer in time is a slow name or a lost packet.
+        """
+        return any(
+            attempt.upstream.is_encrypted
+            and attempt.upstream.is_up
+            and attempt.upstream not in self._out
+            and now - attempt.upstream.answered_at < ANSWERS_LATELY_S
+            for attempt in self.attempts
+        )
 
     def _is_alone(self) -> bool:
         """Whether one attempt is out, in time and above suspicion."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from resolver.clock import Clock
+from resolver.forwarding.bounds import ANSWERS_LATELY_S
 from resolver.forwarding.connection import Connection
 from resolver.forwarding.dialling import dial
 from resolver.forwarding.https_connection import HttpsConnection
@@ -45,8 +46,6 @@ SENDS_MAX = 2
 
 BROKEN_WAYS = ("stream", "tls")
 """How connections end that may do better when they are opened again."""
-
-ANSWERS_LATELY_S = 5.0
 
 PATIENCE_FACTOR = 2
 """A query over TCP has so many times the time of one over UDP: a connection may have to be opened first."""
