@@ -9,6 +9,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
+use std::thread::sleep;
 
 use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
@@ -16,7 +17,7 @@ use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
-use crate::lives::{live_again, Ended};
+use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
@@ -34,10 +35,14 @@ const HANDSHAKES_PER_TURN_MAX: usize = 4;
 /// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
     let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
-    live_again(mailbox, || live(shared, number).unwrap_or(Ended::Broken), |is_down| {
-        let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
-        shared.ring.notify(event);
-    });
+    live_again(
+        mailbox,
+        || live(shared, number).unwrap_or(Ended::Broken),
+        |is_down| {
+            let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
+            shared.ring.notify(event);
+        },
+    );
 }
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.
@@ -85,7 +90,7 @@ impl ThreadLoop<'_> {
         let patience_ms = self.patience_ms();
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
-            thread::sleep(PAUSE_MIN);
+            sleep(PAUSE_MIN);
         }
         self.now = monotonic();
         self.began = self.now;
