@@ -12,13 +12,13 @@ use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
-use super::openings::{FREE, OPENING_PAUSE_S_MIN};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
 use crate::counters::Counters;
 use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
+use crate::upstream_openings::{FREE, OPENING_PAUSE_S_MIN};
 use crate::upstream_server::UpstreamServer;
 
 const NOW: f64 = 1000.0;
