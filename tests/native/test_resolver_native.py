@@ -430,7 +430,7 @@ def test_a_silent_upstream_is_handed_over_with_all_who_wait(start: Callable[...,
     asked, peer = play.upstream.recvfrom(4096)
     _, handover = play.event("handover")
     question, set_index, upstream, number, as_sent, edns, sent_at, due_at = handover[:8]
-    ticket, octets, reason, waiters = handover[8:]
+    ticket, octets, reason, _, waiters = handover[8:]
     assert question == (name_from_text("silent.example"), A, False, False)
     assert (set_index, upstream, edns) == (0, 0, True)
     assert number.to_bytes(2, "big") == asked[:2]
@@ -472,7 +472,7 @@ def test_what_python_asks_too_is_pythons_whatever_comes_of_it(start: Callable[..
     assert play.event("query")[1][:2] == b"\0\2", "whoever asks the same is Python's"
     play.upstream.sendto(reply(asked), peer)
     _, handover = play.event("handover")
-    ticket, received, reason, waiters = handover[8:]
+    ticket, received, reason, _, waiters = handover[8:]
     assert (received, reason, waiters) == (reply(asked), "reply", [])
     play.plane.close_ticket(ticket)
 
@@ -531,7 +531,7 @@ def test_a_reply_that_is_not_simply_the_answer_is_handed_over(
     play.upstream.sendto(sent, peer)
     _, handover = play.event("handover")
     assert (handover[9], handover[10]) == (sent, "reply")
-    assert [waiter[0] for waiter in handover[11]] == [query("spoilt.example", 5)]
+    assert [waiter[0] for waiter in handover[12]] == [query("spoilt.example", 5)]
     assert play.core.in_flight == 0
 
 
@@ -895,7 +895,7 @@ def test_the_core_hands_over_what_is_overdue_or_odd(image: Path) -> None:
         steps.overdue(attempt, 1.4)
     handover = steps.overdue(attempt, 1.5)
     assert handover[8:11] == (attempt, None, "timeout")
-    assert handover[11] == [(octets, CLIENT, 11, 1.0, Transport.UDP)]
+    assert handover[12] == [(octets, CLIENT, 11, 1.0, Transport.UDP)]
     assert steps.ask(octets, CLIENT, 1.6, 12) == ("punt",)
     steps.close_ticket(attempt)
     _, attempt, _, message = steps.ask(octets, CLIENT, 1.6, 12)
