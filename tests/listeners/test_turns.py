@@ -99,7 +99,7 @@ class Loop:
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         return self.limits.take(address, connection, self.now()).place
 
-    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+    def change_hands(self, connection: Connection, address: bytes, *, is_proxys: bool) -> Place | None:
         raise AssertionError("no proxy speaks here")
 
     def forget(self, connection: Connection) -> None: ...
