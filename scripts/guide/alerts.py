@@ -39,7 +39,7 @@ def texts() -> dict[str, str]:
 def alerts_page() -> str:
     """Every alert."""
     told = texts()
-    parts = [heading(1, "Every alert", id_="top"), INTRO]
+    parts = [heading(1, "Every alert", id_="page"), INTRO]
     for level in LEVELS:
         parts.append(heading(2, level.capitalize()))
         parts += [_entry(one, told[one["alert"]]) for one in rules() if one["labels"]["severity"] == level]

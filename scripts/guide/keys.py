@@ -170,7 +170,7 @@ def key_text(key: Key, example: Any) -> str:
 
 def _page(title: str, intro: str, schema: Schema, example_file: str) -> str:
     tree = yaml.safe_load((EXAMPLES / example_file).read_text())
-    parts = [heading(1, title, id_="top"), intro + "\n"]
+    parts = [heading(1, title, id_="page"), intro + "\n"]
     top = ""
     for key in keys_of(schema):
         if key.path[0] != top:
@@ -195,8 +195,9 @@ prints a JSON Schema for your editor, and `exchange-resolver check` lists every 
 """
 
 BLOCKLIST_INTRO = """\
-Every key of `blocklist.yaml`. A change takes effect as soon as the file is saved. [The blocklist](../blocklist.md) says what the keys do together. `exchange-resolver schema blocklist` prints a
-JSON Schema for your editor.
+Every key of `blocklist.yaml`. A change takes effect as soon as the file is saved.
+[The blocklist](../blocklist.md) says what the keys do together. `exchange-resolver schema blocklist` prints
+a JSON Schema for your editor.
 
 `*` in a key stands for an id that you choose, `[]` for each entry of a list.
 """
