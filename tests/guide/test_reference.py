@@ -14,6 +14,7 @@ from resolver.blocklist.reader import read_blocklist
 from resolver.certificates.making import make_pair
 from resolver.config.settings import load_settings, settings_schema
 from resolver.observe.metric_table import METRICS
+from resolver.observe.problem import GUIDE_PAGE, KINDS
 from resolver.observe.tally import DROP_REASONS
 from scripts.guide import alerts, metrics
 from scripts.guide.commands import commands
@@ -109,6 +110,19 @@ def test_every_alert_says_what_to_do_and_no_text_speaks_of_another() -> None:
     assert set(told) == {rule["alert"] for rule in alerts.rules()}
     assert [name for name, text in told.items() if len(text.split()) < 12] == []
     assert {rule["labels"]["severity"] for rule in alerts.rules()} == set(alerts.LEVELS)
+
+
+def test_every_problem_has_an_alert_of_its_level_and_a_place_in_the_guide(made: dict[str, str]) -> None:
+    severities = {"error": "critical", "warning": "warning"}
+    asked = {(key, severities[kind.level]) for key, kind in KINDS.items()}
+    told = {
+        (rule["labels"]["problem"], rule["labels"]["severity"])
+        for rule in alerts.rules()
+        if "problem" in rule["labels"]
+    }
+    assert told == asked
+    page = made[GUIDE_PAGE.replace(".html", ".md")]
+    assert [key for key in KINDS if page.count(f'<a id="{key}"></a>') != 1] == []
 
 
 def test_every_command_and_option_has_a_help_text() -> None:
