@@ -14,14 +14,14 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check bench fmt clean peers native engine
+.PHONY: help run demo unit test long check guide bench fmt clean peers native engine
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,docs]'
 	@touch $@
 
 native: $(READY)
@@ -51,12 +51,16 @@ long: engine peers ## what takes hours: every test and fuzzing at length, abuse,
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
-check: engine ## format, lint, types, and the files we ship
+check: engine ## format, lint, types, the files we ship, the guide and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+guide: $(READY) ## build the guide into build/guide; open build/guide/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
