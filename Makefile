@@ -59,7 +59,7 @@ check: engine ## format, lint, types, the files we ship, the guide and its links
 	$(BIN)/python -m resolver check --config $(CONFIG)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-guide: $(READY) ## build the guide into build/guide; open build/guide/index.html
+guide: $(READY) ## build the guide: build/guide/index.html (its search needs a web server)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
