@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ def test_every_panel_has_something_to_show(
             assert prometheus.query(expression) is not None
             continue
         prometheus.wait_for(
-            lambda expression=expression: prometheus.query(expression),
+            partial(prometheus.query, expression),
             f"a value of {expression}",
             90.0 if IS_LONG else 15.0,
         )

@@ -6,6 +6,7 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -239,7 +240,7 @@ def test_the_golden_page_has_every_metric_of_the_table_and_its_labels() -> None:
 
 def test_both_forms_say_the_same() -> None:
     """OpenMetrics by the library's own strict parser; it names a counter without `_total`, and has no comments."""
-    read = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
+    read: dict[Form, Any] = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
     said = {
         form: {
             (
