@@ -59,3 +59,46 @@ def import_config(
     from resolver.cli.import_config import import_files
 
     raise typer.Exit(import_files(file, kind.value, directory, dry_run=dry_run, force=force, as_json=as_json))
+
+
+@first_commands.command()
+def init(
+    profile: Annotated[
+        ProfileName | None,
+        typer.Option("--profile", help="For whom; default: asked on a terminal, else home."),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--directory", metavar="DIR", help="Where the files go; made when absent.")
+    ] = Path("config"),
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take the defaults.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no upstreams; nothing leaves this machine.")
+    ] = False,
+) -> None:
+    """Write a commented first configuration and blocklist for a home, an office or a provider.
+
+    Says who holds the port, which upstreams answer, and how a network is pointed at this server.  Nothing
+    else is changed.  Exit 1 when something stands in the way.
+    """
+    from resolver.cli.init import make_configuration
+
+    name = None if profile is None else profile.value
+    raise typer.Exit(make_configuration(name, directory, force=force, yes=yes, offline=offline))
+
+
+@first_commands.command()
+def doctor(
+    config: ConfigOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no upstreams; nothing leaves this machine.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with this machine or configuration, with the command that mends it.
+
+    Needs no running server; looks at one where it runs.  Exit 1 when something is wrong.
+    """
+    from resolver.cli.doctor import diagnose
+
+    raise typer.Exit(diagnose(config, offline=offline, as_json=as_json))

@@ -1,8 +1,9 @@
-"""`import-config`: another product's configuration becomes files here, with a list of what has no counterpart.
+"""`import-config`: another product's configuration becomes files here, with a list of what has no
+counterpart.
 
 Knows: files, exit codes, how losses are shown.  Does not know: any product's keys.
-Theory: what is written is checked as `check` does it.  A line of a list that the checks leave out becomes a loss,
-too, with its place in the product's own file.
+Theory: what is written is checked as `check` does it.  A line of a list that the checks leave out becomes a
+loss, too, with its place in the product's own file.
 """
 
 from __future__ import annotations

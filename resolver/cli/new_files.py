@@ -6,7 +6,7 @@ Knows: modes, what is there already.  Does not know: what the files say.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resolver.cli.files import BadInput
@@ -17,12 +17,17 @@ MODE = 0o644
 """None of these files holds a secret; those that settings name do."""
 
 
-def write_files(folder: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
-    """Write the files; `force`: also over those that are there.  Raises BadInput."""
-    taken = [] if force else [folder / name for name in files if os.path.lexists(folder / name)]
+def refuse_taken(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Refuse names of files that are there, unless they may be replaced.  Raises BadInput."""
+    taken = [] if force else [folder / name for name in names if os.path.lexists(folder / name)]
     if taken:
         message = "is there already, and nothing is written over; use another --directory, or --force"
         raise BadInput([Problem(str(path), 0, message) for path in taken])
+
+
+def write_files(folder: Path, files: Mapping[str, str], *, force: bool) -> list[Path]:
+    """Write the files; `force`: also over those that are there.  Raises BadInput."""
+    refuse_taken(folder, files, force=force)
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

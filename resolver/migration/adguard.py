@@ -1,9 +1,9 @@
 """`AdGuardHome.yaml`, of every schema version -> what settings and a blocklist can take of it.
 
-Knows: its keys, old and new, and which rule wins there.  Does not know: files beside it, how results are written.
-Theory: exceptions win over blocks there, `$important` over both.  So what its user blocks stands in a list here,
-what is let through under `allow:`, which comes before lists, and what is `$important` in an exchange.
-Source: the file as the program writes it, and the notes of its migrations up to schema version 34.
+Knows: its keys, old and new, and which rule wins there.  Does not know: files beside it, how results are
+written. Theory: exceptions win over blocks there, `$important` over both.  So what its user blocks stands
+in a list here, what is let through under `allow:`, which comes before lists, and what is `$important` in an
+exchange. Source: the file as the program writes it, and the notes of its migrations up to schema version 34.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ PRODUCT: Final = "AdGuard Home"
 NEWEST_SCHEMA: Final = 34
 _OWN_BLOCKED: Final = frozenset({"version.bind", "id.server", "hostname.bind"})
 _MIB: Final = 1024 * 1024
-_PRIVATE_ZONES: Final = ("10.in-addr.arpa", "168.192.in-addr.arpa", "d.f.ip6.arpa") + tuple(
-    f"{number}.172.in-addr.arpa" for number in range(16, 32)
+_PRIVATE_ZONES: Final = (
+    "10.in-addr.arpa",
+    "168.192.in-addr.arpa",
+    "d.f.ip6.arpa",
+    *(f"{number}.172.in-addr.arpa" for number in range(16, 32)),
 )
 _FLAGS: Final[tuple[tuple[tuple[str, ...], str, str], ...]] = (
     (

@@ -2,8 +2,8 @@
 
 Knows: its keys, old and new, groups of lists and of clients.  Does not know: files beside it, how results are
 written.
-Theory: a list's names are exact there, `*.x` is x and all below it, and an allowlist wins over every denylist of
-the clients' group.  There is one policy for all clients here: the one of the group `default`.
+Theory: a list's names are exact there, `*.x` is x and all below it, and an allowlist wins over every
+denylist of the clients' group.  There is one policy for all clients here: the one of the group `default`.
 Source: blocky's configuration page and example file.
 """
 
@@ -293,7 +293,8 @@ def _read_source(gathered: Gathered, source: Node, group: str, kind: str) -> Non
     if kind == "allow":
         keys["kind"] = "allow"
     gathered.remark(
-        "names in lists are exact, as before; where a list has lines `*.x`, write `format: wildcard` for it.  "
+        "names in lists are exact, as before; where a list has lines `*.x`, write "
+        "`format: wildcard` for it.  "
         "Regular expressions in lists are left out"
     )
     name = list_name(f"{group}-{text.rsplit('/', 1)[-1]}", [taken.name for taken in gathered.lists])

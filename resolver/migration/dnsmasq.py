@@ -1,9 +1,9 @@
 """dnsmasq's configuration, with all that it includes -> what settings and a blocklist can take of it.
 
-Knows: its options, as lines of a file; which of them are about names.  Does not know: how results are written.
-Theory: the longest name decides there, whatever is said of it, and so it does in lists here: blocks, exceptions
-(`server=/x/#`) and answers (`address=/x/192.0.2.1`) all stand in lists.  Names of hosts files come before.
-Source: dnsmasq(8).
+Knows: its options, as lines of a file; which of them are about names.  Does not know: how results are
+written. Theory: the longest name decides there, whatever is said of it, and so it does in lists here: blocks,
+exceptions (`server=/x/#`) and answers (`address=/x/192.0.2.1`) all stand in lists.  Names of hosts files
+come before. Source: dnsmasq(8).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Filter rules as AdGuard Home reads them -> what a resolver with a blocklist can do of each.
 
-Knows: `||x^`, `|x^`, `@@`, `$important`, `$dnsrewrite`, hosts lines, bare names.  Does not know: where the rules
-stand, what lists hold.
+Knows: `||x^`, `|x^`, `@@`, `$important`, `$dnsrewrite`, hosts lines, bare names.  Does not know: where the
+rules stand, what lists hold.
 """
 
 from __future__ import annotations

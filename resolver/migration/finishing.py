@@ -70,7 +70,8 @@ def _fill_gaps(gathered: Gathered, place: Place) -> None:
     if not gathered.bootstrap and any(not upstream_from(url).address for url in named):
         gathered.bootstrap.append(BOOTSTRAP)
         gathered.remark(
-            f"the names of the servers are resolved by {BOOTSTRAP} (upstreams.bootstrap); there the system did"
+            f"the names of the servers are resolved by {BOOTSTRAP} (upstreams.bootstrap); "
+            "there the system did"
         )
     if gathered.lists and not gathered.bootstrap and not _has_plain(gathered.servers):
         gathered.bootstrap.append(BOOTSTRAP)

@@ -5,9 +5,10 @@ know: any product, any file format, how the result is written.
 Theory: readers of products say what they found in the words of this module, each with its place.  Whatever
 this resolver cannot do becomes a `Loss`, never silence.
 
-Which rule wins there is kept here by the tier that a rule is put in.  Names that are `let_through` stand under
-`allow:`, before every list.  Names that are `blocked` and those `excepted` stand in lists, where the longest
-name wins.  Names that are blocked `firmly` stand in an exchange, which `allow:` can only open by a longer name.
+Which rule wins there is kept here by the tier that a rule is put in.  Names that are `let_through` stand
+under `allow:`, before every list.  Names that are `blocked` and those `excepted` stand in lists, where the
+longest name wins.  Names that are blocked `firmly` stand in an exchange, which `allow:` can only open by a
+longer name.
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ class Gathered:
         return None
 
     def put(self, where: dict[Rule, Place], rule: Rule | None, place: Place) -> None:
-        """Add a rule to one of the tiers; the first of equal ones stays.  Raises BadConfig: there are too many."""
+        """Add a rule to one of the tiers; the first of equal ones stays.  Raises BadConfig: there are too
+        many."""
         if rule is None or rule in where:
             return
         self._count_rule(place)

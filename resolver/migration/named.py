@@ -1,7 +1,7 @@
 """BIND's `named.conf`, as far as it is about forwarding and response policy zones.
 
-Knows: its grammar, `options`, `zone`, `acl`, `include`.  Does not know: zones' contents, how results are written.
-Source: the reference manual of BIND 9.
+Knows: its grammar, `options`, `zone`, `acl`, `include`.  Does not know: zones' contents, how results are
+written. Source: the reference manual of BIND 9.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def read(path: Path, texts: Texts) -> Gathered:
         if one.words[:1] == ["options"] or (one.words[:1] == ["view"]):
             options.inner += one.inner
         if one.words[:1] == ["view"]:
-            why = "views are for some clients, and there is one policy for all here; all views were taken together"
+            why = (
+                "views are for some clients, and there is one policy for all here; all views "
+                "were taken together"
+            )
             gathered.lose(one.place, " ".join(one.words), why, "look whether that is meant")
     acls = {one.words[1]: one for one in statements if one.words[:1] == ["acl"] and len(one.words) > 1}
     zones = [one for one in (*statements, *options.inner) if one.words[:1] == ["zone"] and len(one.words) > 1]

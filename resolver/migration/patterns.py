@@ -1,7 +1,7 @@
 """Rules on names as blockers write them -> rules of a blocklist: filters of ad blockers, regular expressions.
 
-Knows: `||x^` and its kin, the regular expressions that mean a name and what is below it.  Does not know: where
-rules come from, which of them wins.
+Knows: `||x^` and its kin, the regular expressions that mean a name and what is below it.  Does not know:
+where rules come from, which of them wins.
 A regular expression in general has no counterpart: no table of names can hold it.
 """
 
@@ -31,7 +31,8 @@ _ANCHORS: Final[tuple[tuple[str, RuleForm], ...]] = (
     (r"\.", RuleForm.BELOW),
     (r"^", RuleForm.EXACT),
 )
-"""What stands before a name in an expression, and how far that reaches; the longest first where it matters."""
+"""What stands before a name in an expression, and how far that reaches; the longest first where it
+matters."""
 
 REGEX_WHY: Final = "a regular expression has no counterpart: rules here are names"
 REGEX_INSTEAD: Final = "list the names it is meant for"

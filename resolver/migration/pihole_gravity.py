@@ -1,9 +1,9 @@
 """Pi-hole's database `gravity.db`: the names, expressions and lists that its users entered.
 
 Knows: its tables, of version 5 and 6, and groups of clients.  Does not know: settings, files beside it.
-Theory: the file is read as a stranger's: opened without writing, views and functions of its own do not run, and
-a query that takes too many steps is ended.  What lists held when they were fetched (`gravity`) is not read: the
-lists themselves are taken over.
+Theory: the file is read as a stranger's: opened without writing, views and functions of its own do not run,
+and a query that takes too many steps is ended.  What lists held when they were fetched (`gravity`) is not
+read: the lists themselves are taken over.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def read_database(gathered: Gathered, octets: bytes, place: Place) -> None:
         raise error(place, "is not a database of SQLite 3")
     database = sqlite3.connect(":memory:")
     try:
-        # A database in WAL mode is read without its log, as one that was closed: in memory there is no other way.
-        database.deserialize(octets[:_MODES_AT] + b"\1\1" + octets[_MODES_AT + 2 :])
+        # A database in WAL mode is read without its log, as one that was closed: in memory there is no
+        # other way. database.deserialize(octets[:_MODES_AT] + b"\1\1" + octets[_MODES_AT + 2 :])
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")

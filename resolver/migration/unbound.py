@@ -1,7 +1,7 @@
 """Unbound's configuration -> what settings and a blocklist can take of it.
 
-Knows: its clauses and keys, the types of local zones.  Does not know: the text they are written in, how results
-are written.
+Knows: its clauses and keys, the types of local zones.  Does not know: the text they are written in, how
+results are written.
 Theory: the zone with the longest name decides there, and so it does in lists here: all that local zones say
 becomes a response policy zone.  Data of one name with addresses alone becomes a record of the site's own.
 Source: unbound.conf(5).

@@ -75,7 +75,9 @@ def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[s
     product = gathered.product
     yield f"# The policy of this resolver, taken over from {product} by `exchange-resolver import-config`."
     yield "#"
-    yield "# Edited by people, reloaded when it changes; `exchange-resolver check` says what is wrong with it."
+    yield (
+        "# Edited by people, reloaded when it changes; `exchange-resolver check` says what is wrong with it."
+    )
     yield '# `x.example` is the name and everything under it, "=x.example" only that name, "*.x.example" only'
     yield "# names under it (quote a star)."
     yield "version: 1"
