@@ -21,6 +21,7 @@ BOOTSTRAP: Final = "9.9.9.9:53"
 def finish(gathered: Gathered, place: Place) -> None:
     """Put right what no reader of a product can know alone; `place`: of the whole configuration."""
     _weigh_exceptions(gathered)
+    _drop_idle_exceptions(gathered)
     _open_answers(gathered)
     _fill_gaps(gathered, place)
 
@@ -44,6 +45,15 @@ def _weigh_exceptions(gathered: Gathered) -> None:
     gathered.let_through.update(let_through)
 
 
+def _drop_idle_exceptions(gathered: Gathered) -> None:
+    """Leave out exceptions from nothing: a server for a name is one where something above it is blocked."""
+    spoken: dict[Rule, Place] = {**gathered.blocked, **gathered.refused}
+    spoken.update((rule, place) for rule, (_, place) in gathered.answers.items())
+    above = _Cover(spoken)
+    for rule in [rule for rule in gathered.excepted if not above.covers(rule)]:
+        del gathered.excepted[rule]
+
+
 def _open_answers(gathered: Gathered) -> None:
     """Exceptions come before all lists here, and answers of their own stand in one."""
     let_through = _Cover(gathered.let_through)
@@ -65,6 +75,11 @@ def _fill_gaps(gathered: Gathered, place: Place) -> None:
             "it names no server that can be asked for all names, so the default servers are asked "
             "(Quad9 and Cloudflare)",
             "name yours under upstreams.servers",
+        )
+    if gathered.answers:
+        gathered.remark(
+            "answers of its own are given by a list of format rpz: they carry an Extended DNS Error, and count as "
+            "hits of the list own-answers"
         )
     named = [url for urls in (gathered.servers, *gathered.forward.values()) for url in urls]
     if not gathered.bootstrap and any(not upstream_from(url).address for url in named):

@@ -38,7 +38,8 @@ def read_database(gathered: Gathered, octets: bytes, place: Place) -> None:
     database = sqlite3.connect(":memory:")
     try:
         # A database in WAL mode is read without its log, as one that was closed: in memory there is no
-        # other way. database.deserialize(octets[:_MODES_AT] + b"\1\1" + octets[_MODES_AT + 2 :])
+        # other way.
+        database.deserialize(octets[:_MODES_AT] + b"\x01\x01" + octets[_MODES_AT + 2 :])
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
