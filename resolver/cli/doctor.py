@@ -117,7 +117,7 @@ def _of_settings(
     machine: Machine, path: Path, settings: Settings, command: str, *, offline: bool
 ) -> Iterator[Finding]:
     trouble = path_problems(path, settings)
-    yield from check_written("files", [*trouble.values(), *certificate_problems(path, settings)], command)
+    yield from check_written("paths", [*trouble.values(), *certificate_problems(path, settings)], command)
     with scratch_folder() as folder:
         problems = [] if "blocklist" in trouble else _policy_problems(settings, folder)
     yield from check_written("policy", problems, command)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -65,9 +65,9 @@ def make_configuration(
     try:
         refuse_taken(directory, (SETTINGS, BLOCKLIST), force=force)
         answers = _answers(profile, ask)
-        given = list(answers.upstreams)
-        tried = [] if offline else _tried(given)
-        answers, remark = _reachable(answers, tried, given)
+        tried = [] if offline else _tried(answers.upstreams)
+        fine = {one.upstream.name for one in tried if one.is_fine}
+        answers, remark = _reachable(answers, fine)
         catalogue = SHIPPED.read_text(encoding="utf-8")
         paths = write_files(directory, files_for(answers, directory, catalogue), force=force)
     except BadInput as error:
@@ -161,12 +161,13 @@ def _tried(urls: Sequence[str]) -> list[Tried]:
     return asyncio.run(try_upstreams(Settings().model_copy(update={"upstreams": section})))
 
 
-def _reachable(answers: Answers, tried: Sequence[Tried], given: Sequence[str]) -> tuple[Answers, str]:
-    """Take those in clear text where a network lets nothing else through and nobody chose; with a remark."""
-    fine = {one.upstream.name for one in tried if one.is_fine}
-    if not tried or list(given) != list(ENCRYPTED) or any(url in fine for url in given):
-        return answers, ""
-    if not any(url in fine for url in PLAIN):
+def _reachable(answers: Answers, fine: Collection[str]) -> tuple[Answers, str]:
+    """Take those in clear text where a network lets nothing else through and nobody chose; with a remark.
+
+    `fine`: the servers that answered.
+    """
+    is_chosen = list(answers.upstreams) != list(ENCRYPTED)
+    if is_chosen or any(url in fine for url in ENCRYPTED) or not any(url in fine for url in PLAIN):
         return answers, ""
     remark = (
         "encrypted servers do not answer here, so queries leave in clear text; a firewall may block port 853"

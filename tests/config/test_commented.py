@@ -67,7 +67,9 @@ def test_a_key_that_is_not_there_is_refused() -> None:
         commented_with({"cache.colour": 1})
 
 
-@pytest.mark.parametrize("text", ["true", "null", "1.5", "0x10", "a: b", "# x", "*.x", "=x", "x\ty", 'q"q', "é", "", "- a"])
+@pytest.mark.parametrize(
+    "text", ["true", "null", "1.5", "0x10", "a: b", "# x", "*.x", "=x", "x\ty", 'q"q', "é", "", "- a"]
+)
 def test_any_text_is_read_back_as_it_was(text: str) -> None:
     tree, problems = read_yaml(f"key: {flow(text)}\n".encode())
     assert not problems and to_plain(tree) == {"key": text}

@@ -20,7 +20,9 @@ from resolver.problems import Problem
 
 
 @pytest.mark.parametrize(("mode", "is_wrong"), [(0o600, False), (0o640, False), (0o644, True), (0o660, True)])
-def test_a_secret_is_for_its_owner_and_who_may_read_it_by_group(tmp_path: Path, mode: int, is_wrong: bool) -> None:
+def test_a_secret_is_for_its_owner_and_who_may_read_it_by_group(
+    tmp_path: Path, mode: int, is_wrong: bool
+) -> None:
     path = tmp_path / "key"
     path.write_text("secret")
     path.chmod(mode)
@@ -63,7 +65,9 @@ def test_the_slow_engine_is_told_unless_it_was_chosen(wanted: str, engine: str, 
 def test_an_upstream_that_fails_is_a_warning_and_all_of_them_an_error() -> None:
     [one] = check_upstreams([("a", "timeout", None), ("b", "", 0.01)])
     assert one.level == "warning" and "a: timeout" in one.what
-    assert {found.level for found in check_upstreams([("a", "timeout", None), ("b", "timeout", None)])} == {"error"}
+    assert {found.level for found in check_upstreams([("a", "timeout", None), ("b", "timeout", None)])} == {
+        "error"
+    }
     assert not check_upstreams([("b", "", 0.01)])[0].is_wrong
 
 

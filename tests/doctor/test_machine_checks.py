@@ -60,7 +60,9 @@ def test_a_low_port_needs_a_right(
     assert bool(wrong(findings)) is is_wrong
 
 
-@pytest.mark.parametrize(("octets", "is_wrong"), [(BUFFER_LEAST_OCTETS - 1, True), (BUFFER_LEAST_OCTETS, False)])
+@pytest.mark.parametrize(
+    ("octets", "is_wrong"), [(BUFFER_LEAST_OCTETS - 1, True), (BUFFER_LEAST_OCTETS, False)]
+)
 @pytest.mark.parametrize("name", ["rmem_max", "wmem_max"])
 def test_small_buffers_are_told(faked: FakedMachine, name: str, octets: int, is_wrong: bool) -> None:
     faked.write("/proc/sys/net/core/rmem_max", str(8 << 20))
@@ -103,7 +105,11 @@ def test_a_clock_that_nothing_sets_is_a_warning(faked: FakedMachine) -> None:
     assert not wrong(check_clock(faked.machine, NOW, [], is_synchronised=False))
 
 
-@pytest.mark.parametrize(("free_mb", "inodes", "levels"), [(10, 10_000, ["error"]), (100, 5, ["warning"] * 2), (9_000, 10_000, [])])
+@pytest.mark.parametrize(
+    ("free_mb", "inodes", "levels"), [(10, 10_000, ["error"]), (100, 5, ["warning"] * 2), (9_000, 10_000, [])]
+)
 def test_a_full_disk_is_told(tmp_path: Path, free_mb: int, inodes: int, levels: list[str]) -> None:
-    status = os.statvfs_result((4096, 4096, 10**7, free_mb * 256, free_mb * 256, 10**6, inodes, inodes, 0, 255))
+    status = os.statvfs_result(
+        (4096, 4096, 10**7, free_mb * 256, free_mb * 256, 10**6, inodes, inodes, 0, 255)
+    )
     assert [found.level for found in wrong(check_disk(tmp_path / "not" / "there", status))] == levels

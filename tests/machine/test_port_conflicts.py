@@ -46,7 +46,9 @@ def test_udp_and_tcp_of_one_program_are_one_conflict(faked: FakedMachine) -> Non
 
 def test_the_dnsmasq_of_virtual_machines_is_left_alone(faked: FakedMachine) -> None:
     faked.listen("udp", "192.168.122.1", 53, inode=1)
-    faked.process(9, "dnsmasq", inodes=(1,), command="dnsmasq\0--conf-file=/var/lib/libvirt/dnsmasq/default.conf")
+    faked.process(
+        9, "dnsmasq", inodes=(1,), command="dnsmasq\0--conf-file=/var/lib/libvirt/dnsmasq/default.conf"
+    )
     [found] = conflicts(faked.machine, WANTED)
     assert "libvirt" in found.remedy and "systemctl" not in found.remedy
 

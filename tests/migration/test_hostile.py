@@ -43,7 +43,9 @@ def test_a_file_of_100_megabytes_is_refused_unread(tmp_path: Path, kind: str) ->
         (b"#" + b"x" * 70_000, ":1: the line is longer"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_line(tmp_path: Path, kind: str, octets: bytes, said: str) -> None:
+def test_what_is_no_text_is_refused_with_its_line(
+    tmp_path: Path, kind: str, octets: bytes, said: str
+) -> None:
     assert said in refused(tmp_path, kind, octets)
 
 
@@ -104,7 +106,9 @@ def test_losses_are_bounded_and_counted(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(gathered.losses) == 10 and gathered.lost_beyond >= 20
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archives, "DATABASE_OCTETS_MAX", 1_000_000)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

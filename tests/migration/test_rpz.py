@@ -73,7 +73,9 @@ def test_a_zone_that_is_transferred_is_a_list(named: Taken) -> None:
 def test_settings_are_those_of_the_file(named: Taken) -> None:
     settings = named.settings
     assert [str(one) for one in settings.upstreams.servers] == ["udp://192.0.2.1:53", "udp://192.0.2.2:5300"]
-    assert [[str(one) for one in urls] for urls in settings.upstreams.forward.values()] == [["udp://192.0.2.3:53"]]
+    assert [[str(one) for one in urls] for urls in settings.upstreams.forward.values()] == [
+        ["udp://192.0.2.3:53"]
+    ]
     assert {str(network) for network in settings.clients.allow} == {"192.0.2.0/24", "127.0.0.0/8", "::1/128"}
     assert [str(one) for one in settings.listen.dns] == ["127.0.0.1:5353"]
 

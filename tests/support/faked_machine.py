@@ -25,7 +25,9 @@ class FakedMachine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def listen(self, protocol: str, address: str, port: int, *, inode: int, uid: int = 0, state: str = "") -> None:
+    def listen(
+        self, protocol: str, address: str, port: int, *, inode: int, uid: int = 0, state: str = ""
+    ) -> None:
         """A socket in the kernel's tables."""
         found = ip_address(address)
         octets = found.packed
