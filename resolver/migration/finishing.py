@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from resolver.config.upstream_values import upstream_from
-from resolver.migration.gathered import Gathered, Place, Rule
+from resolver.migration.gathered import Answer, Gathered, Place, Rule, shown_name
 from resolver.policy.verdict import RuleForm
-from resolver.wire.names import parent
+from resolver.wire.names import name_from_text, parent
 
 BOOTSTRAP: Final = "9.9.9.9:53"
 """Who resolves the names of upstreams where the product left that to the system."""
@@ -22,6 +22,7 @@ def finish(gathered: Gathered, place: Place) -> None:
     """Put right what no reader of a product can know alone; `place`: of the whole configuration."""
     _weigh_exceptions(gathered)
     _drop_idle_exceptions(gathered)
+    _keep_ways_to_records(gathered, place)
     _open_answers(gathered)
     _fill_gaps(gathered, place)
 
@@ -54,6 +55,36 @@ def _drop_idle_exceptions(gathered: Gathered) -> None:
         del gathered.excepted[rule]
 
 
+def _keep_ways_to_records(gathered: Gathered, place: Place) -> None:
+    """A denied name above one of `records:` exists, and is answered as empty.
+
+    NXDOMAIN there would say that nothing is below it (RFC 8020), and who believes that loses the record.
+    """
+    for text in gathered.records:
+        name = parent(name_from_text(text))
+        while name != b"\0" and _is_denied(gathered, name):
+            rule = Rule(RuleForm.EXACT, name)
+            if shown_name(name) not in gathered.records:
+                gathered.answers[rule] = ([Answer("CNAME *.")], place)
+            name = parent(name)
+
+
+def _is_denied(gathered: Gathered, name: bytes) -> bool:
+    """Whether the rule that decides says that a name does not exist."""
+    at = name
+    while at != b"\0":
+        forms = (RuleForm.EXACT, RuleForm.SUBTREE) if at == name else (RuleForm.SUBTREE, RuleForm.BELOW)
+        for rule in (Rule(form, at) for form in forms):
+            if rule in gathered.excepted or rule in gathered.refused:
+                return False
+            if rule in gathered.answers:
+                return gathered.answers[rule][0] == [Answer("CNAME .")]
+            if rule in gathered.blocked:
+                return gathered.defaults.get("action") == "nxdomain"
+        at = parent(at)
+    return False
+
+
 def _open_answers(gathered: Gathered) -> None:
     """Exceptions come before all lists here, and answers of their own stand in one."""
     let_through = _Cover(gathered.let_through)
@@ -78,8 +109,8 @@ def _fill_gaps(gathered: Gathered, place: Place) -> None:
         )
     if gathered.answers:
         gathered.remark(
-            "answers of its own are given by a list of format rpz: they carry an Extended DNS Error, and count as "
-            "hits of the list own-answers"
+            "answers of its own are given by a list of format rpz: they carry an Extended DNS Error, and "
+            "count as hits of the list own-answers"
         )
     named = [url for urls in (gathered.servers, *gathered.forward.values()) for url in urls]
     if not gathered.bootstrap and any(not upstream_from(url).address for url in named):

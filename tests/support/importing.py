@@ -53,13 +53,16 @@ class Taken:
         names = write(self.gathered).files
         return "".join((self.folder / name).read_text() for name in names)
 
-    def decisions(self, names: list[str], qtype: str = "A") -> dict[str, str]:
-        """What each name is answered: `forward`, an address, a CNAME, or a response code."""
+    def decisions(self, names: list[str], qtype: str = "A", *, as_seen: bool = False) -> dict[str, str]:
+        """What each name is answered: `forward`, an address, a CNAME, or a response code.
+
+        `as_seen`: NODATA is shown also where the rule says NXDOMAIN, and a name below exists (RFC 8020).
+        """
         client = str(self.settings.clients.allow[0].network_address)
         explainer = Explainer(
             qtype, client, time.time(), UTC, self.folder / BLOCKLIST, self.settings, self.folder
         )
-        return {name: _decision(explainer, name) for name in names}
+        return {name: _decision(explainer, name, as_seen=as_seen) for name in names}
 
     def decision(self, name: str, qtype: str = "A") -> str:
         """The same of one name."""
@@ -74,16 +77,12 @@ class Taken:
         ]
 
 
-def _decision(explainer: Explainer, name: str) -> str:
+def _decision(explainer: Explainer, name: str, *, as_seen: bool) -> str:
     found = explainer.explain(name)
     if found.reply is None:
         return FORWARD if found.source == "upstream" else found.source
-    if (
-        found.source == "policy"
-        and found.decider is not None
-        and found.decider.action is PolicyAction.NXDOMAIN
-    ):
-        # NODATA where a name below exists: RFC 8020 would deny that, too.
+    decider = found.decider if found.source == "policy" and not as_seen else None
+    if decider is not None and decider.action is PolicyAction.NXDOMAIN:
         return "nxdomain"
     answers = [record.rdata for record in found.reply.answers if record.rtype in ("A", "AAAA", "CNAME")]
     if answers:
