@@ -33,14 +33,15 @@ from resolver.observe.log import LogWriter
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
-from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
-from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.publishing.publisher import Publisher
+from resolver.publishing.status import StartRefused
 from resolver.server.beside import Beside
+from resolver.server.describing import describe, description
 from resolver.server.designating import Designation
 from resolver.server.encryption import Encryption
-from resolver.server.endpoints import CannotListen, Endpoints, show_address
+from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,
@@ -129,7 +130,7 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
+        self._recorder = self._make_recorder()
         self._publisher = Publisher(
             settings.blocklist,
             settings.state_dir,
@@ -265,32 +266,12 @@ class Server:
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
-        parts += [f"{key} {show_address(address)}" for key, address in self._endpoints.encrypted]
-        if self.http_address is not None:
-            parts.append("http " + show_address(self.http_address))
-        parts.append(counted(counts["exchanges"], "exchange"))
-        parts.append(counted(counts["domains"], "domain"))
-        if counts["list_names"]:
-            parts.append(counted(counts["list_names"], "list name"))
-        parts.append(f"engine {self.engine}")
-        return "ready: " + ", ".join(parts)
+        return describe(self._policy, self._endpoints, self.http_address, self.engine)
 
     def description(self) -> dict[str, object]:
         """What `describe` says, for programs."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        return {
-            "dns": [show_address(address) for address in self.dns_addresses],
-            **{
-                key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
-                for key in ("tls", "https")
-            },
-            "http": None if self.http_address is None else show_address(self.http_address),
-            **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
-            "engine": self.engine,
-        }
+        return description(self._policy, self._endpoints, self.http_address, self.engine)
 
     # Starting.
 
@@ -300,6 +281,13 @@ class Server:
             bound,
             connections_max=self.settings.limits.http_connections_max,
             on_drop=self._reporter.count_drop,
+        )
+
+    def _make_recorder(self) -> HistoryRecorder:
+        return HistoryRecorder(
+            self.settings.state_dir,
+            wall=lambda: self._publisher.dates.wall(),
+            pause=lambda: self._publisher.pausing.as_json(),
         )
 
     def _make_endpoints(self) -> Endpoints:
@@ -453,7 +441,8 @@ class Server:
             "listen": self._endpoints.remark,
             "certificates": self._encryption.remark,
             "http": self._http.remark,
-            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
+            "filtering": self._publisher.pausing.remark()
+            or (BLOCKS_NOTHING if self._policy_facts.is_empty else ""),
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
@@ -477,6 +466,7 @@ class Server:
                 self._policy.everybody if self._policy else None, self._publisher.dates.wall()
             ),
             clock_doubt=self._publisher.dates.wall.doubt(),
+            paused_until=self._publisher.pausing.until,
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             orders=order_facts(self._recorder),

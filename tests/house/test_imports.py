@@ -49,10 +49,12 @@ LEVELS: dict[str, int] = {
     "publishing": 6,
     "sinks": 6,
     "web": 6,
+    "changing": 7,
     "report": 7,
-    "server": 7,
-    "cli": 8,
-    "__main__": 9,
+    "api": 8,
+    "server": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Each room imports itself and rooms of a lower level, never a sibling of its own level."""
 
@@ -137,10 +139,11 @@ IMPURE_MODULES = {
     "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
+    "resolver.publishing.pause_keeper",
     "resolver.publishing.compiler",
     "resolver.publishing.watching",
 }
-"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with three parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from resolver.clock import BootMoment
 from resolver.policy.policy import Policy
 from resolver.problems import Problem
 from resolver.publishing.compiled import Compiled, InputFile
@@ -90,6 +91,7 @@ class Stage:
         self.with_state = False
         self.clock_is_set = False
         self.earliest = 0.0
+        self.boot_id = "first"
         self.turns: list[Turn] = []
         self.applied = 0
 
@@ -109,6 +111,10 @@ class Stage:
         state_dir = self.state if self.with_state else None
         return compile_policy(blocklist, out, state_dir=state_dir, now=self.clock.wall())
 
+    def boot(self) -> BootMoment:
+        """The clock that nobody can set; `boot_id`: a machine that is restarted has another."""
+        return BootMoment(self.boot_id, self.clock.seconds)
+
     def publisher(self) -> Publisher:
         return Publisher(
             self.blocklist,
@@ -121,6 +127,7 @@ class Stage:
             number_in_history=lambda: self.number_in_history,
             earliest=self.earliest,
             clock_is_set=lambda: self.clock_is_set,
+            boot=self.boot,
             on_applied=self._on_applied,
             on_turn=lambda inputs, counts, turn: self.turns.append(turn),
         )
