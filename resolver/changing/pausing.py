@@ -12,6 +12,9 @@ from pathlib import Path
 from resolver.changing.reasons import read_reason, shown_name
 from resolver.changing.refusal import Kind, Refused
 from resolver.clock import BootMoment
+from resolver.explain.explanation import PausedNote
+from resolver.moments import iso_moment
+from resolver.publishing.paused_serving import Paused
 from resolver.publishing.pausing import (
     PAUSE_S_MAX,
     PAUSE_S_MIN,
@@ -19,7 +22,6 @@ from resolver.publishing.pausing import (
     Pause,
     PauseUnusable,
     end_pause,
-    read_pause,
     write_pause,
 )
 
@@ -87,13 +89,12 @@ def resume_filtering(
     return pause
 
 
-def pause_now(state_dir: Path, wall: float, boot: BootMoment) -> Pause | None:
-    """The pause that counts at `wall` (Unix seconds); None: none does, also where its file is damaged."""
-    try:
-        pause = read_pause(state_dir)
-    except PauseUnusable:
+def explained(paused: Paused | None) -> PausedNote | None:
+    """A pause as an explanation has it."""
+    if paused is None:
         return None
-    return pause if pause is not None and pause.left_s(wall, boot) else None
+    pause = paused.pause
+    return PausedNote(str(iso_moment(paused.until)), pause.who, pause.reason, pause.including_orders)
 
 
 def _unwritable(state_dir: Path, error: OSError) -> Refused:

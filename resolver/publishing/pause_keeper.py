@@ -18,6 +18,7 @@ from resolver.moments import iso_moment
 from resolver.policy.image import Image, ImageUnusable
 from resolver.publishing.image_store import Stamp, open_image, stamps_of
 from resolver.publishing.paused_image import CannotPause, Opened, paused_path, write_paused
+from resolver.publishing.paused_serving import Paused
 from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
 
 NAMES_LOGGED_MAX = 100
@@ -136,6 +137,10 @@ class PauseKeeper:
     def until(self) -> float:
         """Unix seconds at which filtering goes on; 0: it is not paused."""
         return 0.0 if self.in_force is None else self.in_force.until
+
+    def paused(self) -> Paused | None:
+        """The pause in force, for whoever tells of it."""
+        return None if self.in_force is None else Paused(self.in_force.pause, self.in_force.until)
 
     def remark(self) -> str:
         """What a person should know; empty: nothing is paused, and nothing is wrong."""

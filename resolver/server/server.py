@@ -178,6 +178,7 @@ class Server:
             policy=lambda: self._policy,
             forwarder=lambda: self._forwarder,
             wall=wall,
+            paused=self._publisher.pausing.paused,
         )
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)

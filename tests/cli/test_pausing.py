@@ -81,3 +81,26 @@ def test_history_shows_a_pause_and_what_it_opened(desk: Desk) -> None:
     assert "reason      why" in shown and "not blocked meanwhile: exchanges: acme" in shown
     desk.record(pause={"now": None, "ended": None})
     assert "filtering goes on: it was paused by ann" in desk.run("history").stdout
+
+
+def test_explain_says_that_filtering_is_paused(desk: Desk) -> None:
+    desk.run("pause", "--for", "10m", "--reason", "the bank's portal fails")
+    result = desk.run("explain", "www.acme.example")
+    assert result.exit_code == 0 and "Decision          not blocked" in result.stdout
+    assert "(the bank's portal fails): everything but what authorities ordered" in result.stdout
+    told = json.loads(desk.run("explain", "www.acme.example", "--json").stdout)
+    assert told["paused"]["reason"] == "the bank's portal fails" and not told["decision"]["blocked"]
+
+
+def test_explain_of_another_moment_is_not_about_the_pause(desk: Desk) -> None:
+    desk.run("pause", "--for", "10m", "--reason", "why")
+    told = json.loads(desk.run("explain", "acme.example", "--at", "2035-01-01", "--json").stdout)
+    assert told["paused"] is None and told["decision"]["blocked"]
+
+
+def test_explain_of_a_blocklist_that_no_server_has_is_not_about_the_pause(desk: Desk) -> None:
+    desk.run("pause", "--for", "10m", "--reason", "why")
+    other = desk.folder / "other.yaml"
+    other.write_text(FIRST)
+    told = json.loads(desk.run("explain", "acme.example", "--blocklist", other, "--json").stdout)
+    assert told["paused"] is None and told["decision"]["blocked"]
