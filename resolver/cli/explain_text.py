@@ -122,10 +122,10 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
         ("Policy", explanation.blocklist),
     ]
     if (paused := explanation.paused) is not None:
-        scope = (
-            "orders of authorities included" if paused.including_orders else "but what authorities ordered"
-        )
-        text = f"PAUSED until {paused.until} by {paused.who} ({paused.reason}): everything, {scope}"
+        scope = "everything but what authorities ordered"
+        if paused.including_orders:
+            scope = "everything, orders of authorities included"
+        text = f"PAUSED until {paused.until} by {paused.who} ({paused.reason}): {scope}"
         facts.append(("Filtering", text))
     if explanation.verdict is None:
         return facts + _address_facts(explanation)
