@@ -14,9 +14,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from resolver.blocklist.difference import compare
+from resolver.blocklist.difference_text import as_text
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.cli.diff import effects, read_side, text_of
-from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work

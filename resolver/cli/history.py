@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.difference_text import as_text, headline, records_headline, records_lines
 from resolver.cli.diff import text_of
-from resolver.cli.diff_text import as_text, headline, records_headline, records_lines
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
@@ -90,7 +90,7 @@ def _write_text(text: str) -> None:
 
 
 def _print_generation(generation: Generation) -> None:
-    known_from = {"apply": " (applied by hand)", "owner": " (owner of the file)"}
+    known_from = {"apply": " (applied by hand)", "api": " (by the API)", "owner": " (owner of the file)"}
     print(f"generation  {generation.number}")
     print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
@@ -100,6 +100,11 @@ def _print_generation(generation: Generation) -> None:
     if rollback := generation.changes.get("rollback"):
         remark = f" ({rollback['remark']})" if rollback["remark"] else ""
         print(f"rollback    to generation {rollback['to']}{remark}")
+    if edit := generation.changes.get("edit"):
+        if edit["approved_by"]:
+            print(f"approved    by {edit['approved_by']} (proposal {edit['proposal']})")
+        if edit["reason"]:
+            print(f"reason      {edit['reason']}")
     print(f"blocklist   sha256 {generation.sha256}")
     print(f"text        {'kept' if generation.has_text else 'not kept'}")
     counts = generation.counts

@@ -95,7 +95,7 @@ class Generation:
     who: str
     """Empty: not known."""
     who_from: str
-    """How that is known: `apply`, `owner` of the file, `date`: nobody did, or `pause`."""
+    """How that is known: `apply`, `api`, `owner` of the file, `date`: nobody did, or `pause`."""
     reason: str
     """Why safety rails were overruled; empty: nothing was forced."""
     counts: dict[str, Any]

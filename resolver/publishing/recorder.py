@@ -125,6 +125,7 @@ def _record_policy(state_dir: Path, applied: Applied, history: History) -> int:
         changes=_changes(history, before, path, text, counts, applied.at)
         | _record_changes(state_dir, before, counts)
         | _rollback(fresh)
+        | _approved(fresh)
         | _forced(before, fresh),
         has_text=text is not None,
     )
@@ -227,6 +228,14 @@ def _rollback(fresh: list[Approval]) -> dict[str, Any]:
     return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
 
 
+def _approved(fresh: list[Approval]) -> dict[str, Any]:
+    """Why it was edited, and who has approved that, where it came by the API or two people were needed."""
+    if not fresh or not (fresh[-1].via or fresh[-1].approved_by):
+        return {}
+    last = fresh[-1]
+    return {"edit": {"reason": last.remark, "approved_by": last.approved_by, "proposal": last.proposal}}
+
+
 def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
     """Against which generation the rails were overruled for this one; 0: against none."""
     if not any(approval.is_forced for approval in fresh):
@@ -236,7 +245,7 @@ def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
     if approval is not None:
-        return approval.who, "apply"
+        return approval.who, approval.via or "apply"
     try:
         return user_name(path.stat().st_uid), "owner"
     except OSError:
