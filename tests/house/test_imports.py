@@ -60,7 +60,7 @@ LEVELS: dict[str, int] = {
 
 ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.config.settings": {"config", "server", "cli"},
-    "resolver.observe": {"listeners", "sinks", "web", "server", "cli"},
+    "resolver.observe": {"listeners", "sinks", "web", "api", "server", "cli"},
     "resolver.sinks": {"server", "cli"},
     "resolver.fetching": {"server", "cli"},
     "resolver.block_page": {"server", "cli"},
@@ -71,7 +71,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "h2": {"audit", "forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
-    "starlette": {"web"},
+    "starlette": {"web", "api", "server"},
     "hypercorn": {"web"},
     "typer": {"cli"},
     "rich": {"cli"},
