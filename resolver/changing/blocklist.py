@@ -27,12 +27,13 @@ from resolver.changing.words import difference_of
 from resolver.config.yamlsource import read_octets
 from resolver.durable import MOUNTED, is_mount_point, locked, replace_file
 from resolver.identity import as_owner_of
+from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import Approval, add_approval, content_hash
 from resolver.publishing.believed import believed_time
-from resolver.publishing.compiled import Compiled
+from resolver.publishing.compiled import TEXT_SUFFIX, Compiled
 from resolver.publishing.compiler import compile_policy
-from resolver.publishing.history import HistoryUnusable, open_history
+from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX, HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
 
 LOCK_FILE = ".changes.lock"
@@ -46,10 +47,12 @@ class Place:
     blocklist: Path
     state_dir: Path
     two_person: bool = False
+    wall: Callable[[], float] = time.time
+    """Unix seconds, as the clock says them."""
 
     def now(self) -> float:
         """Unix seconds, as far as the clock can be believed."""
-        return believed_time(self.state_dir, time.time())
+        return believed_time(self.state_dir, self.wall())
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,13 @@ def require_base(place: Place, now: Text, base: str) -> None:
 
 
 def _text_of(place: Place, sha256: str) -> bytes | None:
-    """A text that served, or that was checked here lately."""
+    """A text that served: beside the images that are kept, or in the history."""
+    with contextlib.suppress(OSError), as_owner_of(place.state_dir) as folder:
+        for path in sorted(ImageStore(folder).images.glob(f"*{TEXT_SUFFIX}")):
+            with contextlib.suppress(OSError), open_regular(path) as file:
+                octets = read_up_to(file, TEXT_PLAIN_OCTETS_MAX)
+                if Text(octets).sha256 == sha256:
+                    return octets
     try:
         with open_history(place.state_dir) as history:
             return history.text_of_hash(sha256)
@@ -222,7 +231,7 @@ def put(
         who=shown_name(standing.who),
         at=place.now(),
         reason=standing.reason if forced else "",
-        blocklist=compiled.inputs[0].sha256 if forced and compiled.has_objections_to_blocklist else "",
+        blocklist=_blocklist_of(compiled, forced=forced, seconded=bool(standing.approved_by)),
         rolled_back_to=standing.rolled_back_to,
         remark="" if forced else standing.reason,
         serial=0 if served is None else served.serial,
@@ -237,3 +246,10 @@ def put(
     except OSError as error:
         detail = f"{error.filename or place.blocklist}: {error.strerror or error}"
         raise Refused(Kind.UNWRITABLE, detail, LAYOUT_HINT) from None
+
+
+def _blocklist_of(compiled: Compiled, *, forced: bool, seconded: bool) -> str:
+    """The blocklist's hash, where an approval says it."""
+    if forced:
+        return compiled.inputs[0].sha256 if compiled.has_objections_to_blocklist else ""
+    return compiled.inputs[0].sha256 if seconded else ""

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,18 @@ from resolver.changing.refusal import Kind, Refused
 from resolver.changing.words import difference_of
 from resolver.identity import user_name
 from resolver.moments import iso_moment
-from resolver.publishing.approvals import Approval, add_approval, content_hash
+from resolver.publishing.approvals import (
+    Approval,
+    add_approval,
+    approvals_of,
+    content_hash,
+    read_approvals,
+)
 from resolver.publishing.compiled import InputFile, edited_files
 from resolver.publishing.image_store import ImageStore, hash_file
 from resolver.publishing.served_text import TextLost, served_text
+from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
+from resolver.wire.names import name_from_text
 
 FILE_PREFIX = "file-"
 """Begins the id of an edit that somebody made in the file itself."""
@@ -155,7 +163,7 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
         return None
     serves = _served(place, text)
     lists = _changed_lists(place.state_dir, note.inputs)
-    if serves == text.octets and not lists:
+    if (serves == text.octets and not lists) or _is_approved(place, text, note.inputs, lists):
         return None
     told = difference_of(place.blocklist, serves, text.octets, place.now())
     words = "\n".join([told["words"], *(f"list file changed: {path}" for path in lists)])
@@ -179,6 +187,18 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
         "decided_at": None,
         "decided_reason": "",
     }
+
+
+def _is_approved(place: Place, text: Text, inputs: Sequence[InputFile], lists: dict[str, str]) -> bool:
+    """Whether it is approved already, and only to be loaded."""
+    edited = edited_files(place.state_dir, inputs[1:])
+    now = [replace(entry, sha256=lists.get(entry.path, entry.sha256)) for entry in edited]
+    own = [replace(inputs[0], sha256=text.sha256), *now]
+    approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
+    if any(one.is_seconded for one in approvals):
+        return True
+    latest = read_approvals(place.state_dir)[-1:]
+    return any(one.approved_by and one.blocklist == text.sha256 for one in latest) and not lists
 
 
 def _changed_lists(state_dir: Path, inputs: Sequence[InputFile]) -> dict[str, str]:
@@ -226,8 +246,17 @@ def approve(place: Place, author: Author, name: str, reason: str | None) -> dict
             rolled_back_to=int(proposal.about) if proposal.kind == "rollback" else 0,
         )
         put(place, after, compiled, standing)
+        if proposal.kind == "suggestion":
+            accepted(place, proposal)
         decided = proposals.decide(place.state_dir, proposal, State.APPROVED, author.name, now, why)
         return as_json(decided, now, is_current=True)
+
+
+def accepted(place: Place, proposal: Proposal) -> None:
+    """Keep with the suggestions that one was accepted.  The name is written all the same where that fails."""
+    decision = Decision(ACCEPTED, proposal.who, place.now(), proposal.reason)
+    with contextlib.suppress(DecisionsUnusable, OSError, ValueError):
+        decide(place.state_dir, name_from_text(proposal.about), decision)
 
 
 def same_person(one: str, other: str) -> bool:
@@ -251,6 +280,7 @@ def _approve_file(place: Place, author: Author, name: str, text: Text, why: str)
         remark=why,
         serial=0 if served is None else served.serial,
         approved_by=shown_name(author.name),
+        blocklist=text.sha256,
         proposal=name,
         via=author.via,
     )

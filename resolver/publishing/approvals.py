@@ -66,7 +66,7 @@ class Approval:
     reason: str = ""
     """Why the rails are overruled; empty: nothing was forced."""
     blocklist: str = ""
-    """SHA-256 of the blocklist, if a rail objected to what it says itself; else empty."""
+    """SHA-256 of the blocklist, if a rail objected to what it says itself, or another person approved it."""
     rolled_back_to: int = 0
     """The generation of the history that was written back; 0: this is no rollback."""
     remark: str = ""

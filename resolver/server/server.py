@@ -44,7 +44,7 @@ from resolver.server.beside import Beside
 from resolver.server.designating import Designation
 from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
-from resolver.server.endpoints import CannotListen, Endpoints
+from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,

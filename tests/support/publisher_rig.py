@@ -89,6 +89,7 @@ class Stage:
         self.serial = 0
         self.number_in_history = 0
         self.with_state = False
+        self.two_person = False
         self.clock_is_set = False
         self.earliest = 0.0
         self.boot_id = "first"
@@ -109,7 +110,9 @@ class Stage:
         if self.failing:
             return Compiled(problems=[Problem("images", 0, "No space left on device")], transient=True)
         state_dir = self.state if self.with_state else None
-        return compile_policy(blocklist, out, state_dir=state_dir, now=self.clock.wall())
+        return compile_policy(
+            blocklist, out, state_dir=state_dir, now=self.clock.wall(), two_person=self.two_person
+        )
 
     def boot(self) -> BootMoment:
         """The clock that nobody can set; `boot_id`: a machine that is restarted has another."""
