@@ -146,9 +146,14 @@ class PauseKeeper:
         """What a person should know; empty: nothing is paused, and nothing is wrong."""
         if self.in_force is not None:
             return f"filtering is paused {self._words(self.in_force)}"
-        if self._refused is not None:
-            return f"a pause is asked for and not in force: {self._refused[1]}"
-        return self._unreadable
+        return self.trouble or self._unreadable
+
+    @property
+    def trouble(self) -> str:
+        """Why a pause that is asked for is not in force; empty: there is none."""
+        if self._refused is None:
+            return ""
+        return f"a pause is asked for and not in force: {self._refused[1]}"
 
     def as_json(self) -> dict[str, Any]:
         """For the record: `now`, the pause in force or None, and `ended`, who ended the last one, or None."""

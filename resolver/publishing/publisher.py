@@ -347,6 +347,11 @@ class Publisher:
         self._swap(policy, wall - now)
         self.dates.keep(wall)
 
+    async def heed_pause(self) -> None:
+        """Put in force now what `pause.json` says."""
+        async with self._one_at_a_time:
+            await self._heed_pause()
+
     async def _heed_pause(self) -> None:
         """Put in force what a pause that begins or ends makes of the same policy."""
         if await self.pausing.look() and self._image is not None:
@@ -434,6 +439,15 @@ class Publisher:
         """A new policy over the same image; costs a few objects for each rule class."""
         assert self.policy is not None
         return make_policy(self.policy.image, self.status.generation + 1, wall, now, self._nat64_prefixes)
+
+    def wake(self) -> None:
+        """Look at the files now, as at whatever event; returns at once."""
+        self._wanted.set()
+
+    def judge_anew(self) -> None:
+        """Publish the same policy under a new generation: answers kept under the old one are not given."""
+        if self.policy is not None:
+            self._swap(self._remade(*self.policy.made_at), self._offset)
 
     def judge_by(self, nat64_prefixes: tuple[Nat64Prefix, ...]) -> None:
         """Judge addresses by these prefixes of the network from now on, what was judged before included."""
