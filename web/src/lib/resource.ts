@@ -22,6 +22,15 @@ export interface Wishes {
 
 /** The answer; while a new one is asked for the old one stays, unless another thing is asked for. */
 export function useResource<Answer>(path: string, query: Query = {}, wishes: Wishes = {}): Resource<Answer> {
+  return useAsked(path, query, wishes, signal => get<Answer>(path, query, signal))
+}
+
+function useAsked<Answer>(
+  path: string,
+  query: Query,
+  wishes: Wishes,
+  fetch: (signal: AbortSignal) => Promise<Answer>,
+): Resource<Answer> {
   const turn = useStore(policyTurn)
   const secret = useStore(token)
   const [times, setTimes] = useState(0)
@@ -39,7 +48,7 @@ export function useResource<Answer>(path: string, query: Query = {}, wishes: Wis
     }
     const stop = new AbortController()
     setState(before => ({ asked, value: before.asked === asked ? before.value : null, error: null, isLoading: true }))
-    get<Answer>(path, query, stop.signal).then(
+    fetch(stop.signal).then(
       value => setState({ asked, value, error: null, isLoading: false }),
       (error: unknown) => {
         if (!stop.signal.aborted) {
@@ -63,3 +72,23 @@ export interface Items<Item> {
   items: Item[]
   next?: string | number | null
 }
+
+/** So many items are shown at most. */
+const ITEMS_MAX = 5_000
+
+/** All pages of a list, one after another. */
+export function useAll<Item>(path: string, query: Query = {}): Resource<Items<Item>> {
+  return useAsked(path, query, {}, async signal => {
+    const items: Item[] = []
+    let after: string | number | null | undefined
+    do {
+      const page = await get<Items<Item>>(path, { ...query, limit: PAGE, after }, signal)
+      items.push(...page.items)
+      after = page.next
+    } while (after !== null && after !== undefined && items.length < ITEMS_MAX)
+    return { items, next: after ?? null }
+  })
+}
+
+/** The most items that the API gives at once. */
+const PAGE = 500

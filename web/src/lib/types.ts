@@ -1,0 +1,361 @@
+// What the API answers, as far as the dashboard shows it (resolver/api has the description).
+//
+// Knows: names and units.  Does not know: how it is asked for.
+
+export interface Latency {
+  p50_s: number | null
+  p99_s: number | null
+}
+
+/** Once a second. */
+export interface Now {
+  at: string
+  queries_per_s: number
+  blocked_per_s: number
+  /** 0 to 1; null: nothing was looked for. */
+  cache_hit_share: number | null
+  latency: Record<string, Latency>
+}
+
+export interface Problem {
+  id: string
+  subject: string | null
+  level: 'error' | 'warning'
+  title: string
+  detail: string
+  since: string
+  remedy: string
+  link: string
+}
+
+export type Role = 'read' | 'edit' | 'approve'
+
+/** Of `whoami`. */
+export interface Who {
+  /** Of the token; null: somebody on the server's machine, without one. */
+  name: string | null
+  role: Role
+  has_token: boolean
+  may_read_records: boolean
+  may_edit: boolean
+  may_approve: boolean
+  changes: 'direct' | 'two-person'
+}
+
+/** What `explain` says of a name; the same as `exchange-resolver explain --json`. */
+export interface Explanation {
+  asked: string
+  name: string
+  unicode: string | null
+  type: string
+  at: string
+  blocklist: string
+  client: { address: string; allowed: boolean }
+  decision: {
+    blocked: boolean
+    action: string | null
+    rule: string | null
+    file: string | null
+    line: number | null
+    kind: string | null
+    label: string | null
+    name: string | null
+    confidential: boolean
+    orders: Record<string, CitedOrder>
+    from: string | null
+    until: string | null
+    reason: string | null
+    ticket: string | null
+    shadow: string | null
+  }
+  records: { list: string; id: string; written: string; reason: string; line: number }[]
+  trace: TracedRule[]
+  client_sees: {
+    source: string
+    upstreams: string[]
+    reply: Reply | null
+  }
+}
+
+export interface CitedOrder {
+  id: string
+  authority: string
+  title: string
+  reference: string | null
+  date: string | null
+  url: string | null
+  in_force: boolean
+}
+
+export interface TracedRule {
+  fate: string
+  why: string
+  effect: string
+  tier: string
+  rule: string
+  file: string | null
+  line: number | null
+  label: string | null
+  name: string | null
+  action: string
+  mode: string
+  from: string | null
+  until: string | null
+}
+
+export interface Reply {
+  rcode: string
+  answers: { name: string; ttl_s: number; type: string; rdata: string }[]
+  ede: { code: number; text: string }[]
+  ttl_s?: number | null
+}
+
+export interface Status {
+  version: string
+  engine: string
+  at: string
+  started_at: string
+  ready: boolean
+  reasons: Record<string, string>
+  remarks: Record<string, string>
+  listening: { dns: string[]; tls: string[]; https: string[]; http: string | null }
+  policy: {
+    generation: number
+    history: number
+    loaded_at: string | null
+    is_stale: boolean
+    is_empty: boolean
+    exchanges: Record<string, number>
+    domains: Record<string, number>
+    confidential_exchanges: number
+  }
+  queries: number
+  blocked: number
+  cache: { entries: number; octets: number; hits: number; misses: number; evictions: number }
+  waiting: number
+  connections: Record<string, number>
+  changes: 'direct' | 'two-person'
+  has_tokens: boolean
+  pause?: Pause | null
+}
+
+export interface Pause {
+  at: string
+  until: string
+  who: string
+  reason: string
+  including_orders: boolean
+}
+
+export interface Series {
+  range: string
+  step_s: number
+  times: number[]
+  queries_per_s: (number | null)[]
+  blocked_per_s: (number | null)[]
+  cache_hit_share: (number | null)[]
+  latency: Record<string, { p50_s: (number | null)[]; p99_s: (number | null)[] }>
+}
+
+/** How an exchange, an order, a list or a name of them stands. */
+export type State = 'in_force' | 'partly' | 'excepted' | 'pending' | 'ended' | 'shadow' | 'disabled'
+
+/** Hits of the last 30 days; days without any are left out. */
+export interface HitsOfMonth {
+  blocked: number
+  shadow: number
+  days: { day: string; blocked: number; shadow: number }[]
+}
+
+/** Status -> names, as last proved. */
+export type Proved = Record<string, number>
+
+export interface Order {
+  id: string
+  authority: string
+  title: string
+  reference: string | null
+  date: string | null
+  url: string | null
+  imposed_by: string
+  state: State
+  mode: string
+  measure: string | null
+  from: string | null
+  until: string | null
+  received: string | null
+  due: string | null
+  first_served: string | null
+  in_force_since: string | null
+  /** From its receipt until it was in force. */
+  took_s: number | null
+  /** How long before its deadline it was in force; negative: late. */
+  ahead_s: number | null
+  blocks_now: boolean
+  exchanges: string[]
+  lists: string[]
+  names_blocked: number
+  asks: { total: number; enforced: number; pending: number; not_enforced: number }
+  hits: HitsOfMonth | null
+}
+
+export interface OrderWhole extends Order {
+  not_enforced: NotEnforced[]
+}
+
+export interface NotEnforced {
+  ask: string
+  reason: string
+  why: string | null
+  exchange: string | null
+}
+
+export interface Exchange {
+  id: string
+  name: string
+  aliases: string[]
+  category: string | null
+  orders: string[]
+  state: State
+  action: string
+  ttl_s: number
+  from: string | null
+  until: string | null
+  in_policy_since: string | null
+  in_force_since: string | null
+  name_count: number
+  hits: HitsOfMonth | null
+  audit: Proved | null
+}
+
+export interface ExchangeWhole extends Exchange {
+  names: ExchangeName[]
+}
+
+export interface ExchangeName {
+  name: string
+  unicode: string | null
+  form: 'subtree' | 'exact' | 'below' | 'network'
+  state: State
+  file: string
+  line: number
+}
+
+export interface ExchangePage {
+  items: Exchange[]
+  next: string | null
+  confidential: number
+  audited_at: string | null
+}
+
+export interface HitSeries {
+  times: number[]
+  step_s: number
+  hits: (number | null)[]
+}
+
+export interface ListLine {
+  name: string
+  source: string
+  format: string
+  kind: 'block' | 'allow' | 'check'
+  orders: string[]
+  state: State
+  action: string | null
+  from: string | null
+  until: string | null
+  file: string
+  line: number
+  names: number | null
+  records: number | null
+  entries_enforced: number | null
+  entries_not_enforced: Record<string, number>
+  hits: HitsOfMonth | null
+  audit: Proved | null
+  download: Download | null
+}
+
+export interface Download {
+  last_success: string | null
+  refresh_s: number
+  results: Record<string, number>
+  serial: number | null
+  authority_serial: number | null
+  lag_s: number | null
+}
+
+export interface Upstream {
+  name: string
+  up: boolean
+  is_encrypted: boolean
+  queries: number
+  failures: Record<string, number>
+  p50_s: number | null
+  p99_s: number | null
+  connections: number
+  certificate_until: string | null
+}
+
+export interface Certificate {
+  use: string
+  file: string
+  names: string[]
+  valid_from: string
+  valid_until: string
+  remark: string | null
+}
+
+export interface AuditRun {
+  id: string
+  at: string
+  cause: string
+  result: string
+  domains: Record<string, number>
+}
+
+export interface GenerationLine {
+  generation: number
+  at: string
+  who: string
+  forced: boolean
+  reason: string | null
+  words: string
+}
+
+export interface GenerationWhole extends GenerationLine {
+  diff: string[]
+  sha256: string
+  has_text: boolean
+}
+
+export interface Proposal {
+  id: string
+  at: string
+  who: string
+  reason: string
+  words: string
+  diff: string[]
+  state: string
+}
+
+export interface Suggestion {
+  name: string
+  unicode: string | null
+  exchange: string
+  exchange_name: string
+  score: number
+  reasons: string[]
+  queries: number
+  state: string
+}
+
+export interface QueryRecord {
+  at: string
+  client: string | null
+  name: string
+  type: string
+  rcode: string
+  source: string
+  rule: string | null
+  seconds: number | null
+}

@@ -1,0 +1,242 @@
+// What changed: history with differences in words, proposals to approve, rollback.
+//
+// Knows: `GET history`, `GET proposals`, what may be done with them.  Does not know: how a difference is found.
+import type { VNode } from 'preact'
+import { useState } from 'preact/hooks'
+import { type Items, useResource } from '../lib/resource'
+import { get } from '../lib/api'
+import { hrefOf } from '../lib/route'
+import type { GenerationLine, GenerationWhole, Proposal } from '../lib/types'
+import { AskDialog, DoButton, useMay } from '../parts/actions'
+import { tell, useFailure } from '../parts/dialog'
+import { Shown } from '../parts/shown'
+import { Table } from '../parts/table'
+import { Badge, Card, Facts, Moment, Name, Prose, Stranger, useTexts } from '../parts/text'
+
+const PAGE = 30
+
+export function HistoryTable({ generations, isShort = false }: { generations: readonly GenerationLine[]; isShort?: boolean }): VNode {
+  const say = useTexts()
+  return (
+    <Table
+      caption={say('history')}
+      rows={generations}
+      keyOf={one => one.generation}
+      rowsAtFirst={1000}
+      empty={say('no_history')}
+      columns={[
+        {
+          label: say('change'),
+          cell: one => (
+            <>
+              <a href={hrefOf(['changes', String(one.generation)])}>
+                <Prose text={one.words} max={300} />
+              </a>
+              {one.reason ? (
+                <span class="second">
+                  <Stranger text={one.reason} max={300} />
+                </span>
+              ) : null}
+            </>
+          ),
+        },
+        {
+          label: say('when'),
+          cell: one => (
+            <>
+              <Moment at={one.at} ago />
+              {isShort ? null : (
+                <span class="second">
+                  <Moment at={one.at} />
+                </span>
+              )}
+            </>
+          ),
+        },
+        {
+          label: say('who'),
+          cell: one => (
+            <>
+              <Stranger text={one.who} max={60} /> {one.forced ? <Badge tone="warn">{say('forced')}</Badge> : null}
+            </>
+          ),
+        },
+        { label: say('generation'), isNumber: true, cell: one => one.generation },
+      ]}
+    />
+  )
+}
+
+export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }): VNode {
+  const say = useTexts()
+  const mayApprove = useMay('approve')
+  const [rejecting, setRejecting] = useState<Proposal | null>(null)
+  return (
+    <>
+      <ul class="problems">
+        {proposals.map(one => (
+          <li class="problem" key={one.id}>
+            <div class="problem-head">
+              <h4>
+                <Stranger text={one.reason} max={300} />
+              </h4>
+              <span class="soft small">
+                <Stranger text={one.who} max={60} />, <Moment at={one.at} ago />
+              </span>
+            </div>
+            <Differences lines={one.diff.length ? one.diff : [one.words]} />
+            {mayApprove ? (
+              <div class="actions more">
+                <DoButton
+                  kind="primary"
+                  label={say('approve')}
+                  path={`proposals/${encodeURIComponent(one.id)}/approve`}
+                  done={() => say('approved')}
+                />
+                <button type="button" onClick={() => setRejecting(one)}>
+                  {say('reject')}
+                </button>
+              </div>
+            ) : null}
+          </li>
+        ))}
+      </ul>
+      {rejecting ? (
+        <AskDialog
+          title={say('reject')}
+          what={say('reject_what')}
+          doing={say('reject')}
+          path={`proposals/${encodeURIComponent(rejecting.id)}/reject`}
+          hasReason
+          done={() => say('rejected')}
+          onClose={() => setRejecting(null)}
+        />
+      ) : null}
+    </>
+  )
+}
+
+export function Differences({ lines }: { lines: readonly string[] }): VNode {
+  return (
+    <ul class="changes">
+      {lines.map((line, index) => (
+        <li key={index}>
+          <Prose text={line} max={600} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export function Changes(): VNode {
+  const say = useTexts()
+  const failureOf = useFailure()
+  const proposals = useResource<Items<Proposal>>('proposals')
+  const history = useResource<Items<GenerationLine>>('history', { limit: PAGE })
+  const [older, setOlder] = useState<Items<GenerationLine> | null>(null)
+  const more = async (before: string | number): Promise<void> => {
+    try {
+      const page = await get<Items<GenerationLine>>('history', { limit: PAGE, before })
+      setOlder(known => ({ items: [...(known?.items ?? []), ...page.items], next: page.next ?? null }))
+    } catch (error) {
+      tell({ tone: 'bad', ...failureOf(error) })
+    }
+  }
+  return (
+    <>
+      <div class="head">
+        <h1>{say('changes')}</h1>
+      </div>
+      <div class="stack">
+        {proposals.value?.items.length ? (
+          <Card title={say('proposals')}>
+            <ProposalsTable proposals={proposals.value.items} />
+          </Card>
+        ) : null}
+        <Card title={say('history')}>
+          <Shown of={history}>
+            {answer => {
+              const next = older ? older.next : answer.next
+              return (
+                <>
+                  <HistoryTable generations={[...answer.items, ...(older?.items ?? [])]} />
+                  {next !== null && next !== undefined ? (
+                    <p class="more">
+                      <button type="button" onClick={() => void more(next)}>
+                        {say('older')}
+                      </button>
+                    </p>
+                  ) : null}
+                </>
+              )
+            }}
+          </Shown>
+        </Card>
+      </div>
+    </>
+  )
+}
+
+export function Generation({ number }: { number: string }): VNode {
+  const say = useTexts()
+  const generation = useResource<GenerationWhole>(`history/${encodeURIComponent(number)}`)
+  const mayApprove = useMay('approve')
+  const [isGoingBack, setIsGoingBack] = useState(false)
+  return (
+    <>
+      <p class="crumbs">
+        <a href={hrefOf(['changes'])}>{say('changes')}</a>
+      </p>
+      <Shown of={generation}>
+        {answer => (
+          <>
+            <div class="head">
+              <h1>{say('generation_number', { number: String(answer.generation) })}</h1>
+              {mayApprove && answer.has_text ? (
+                <div class="actions">
+                  <button type="button" onClick={() => setIsGoingBack(true)}>
+                    {say('rollback')}
+                  </button>
+                </div>
+              ) : null}
+            </div>
+            <div class="stack">
+              <Card title={say('facts')}>
+                <Facts
+                  facts={[
+                    [say('when'), <Moment at={answer.at} />],
+                    [say('who'), <Stranger text={answer.who} max={100} />],
+                    [say('reason'), answer.reason ? <Stranger text={answer.reason} max={1000} /> : null],
+                    [say('forced'), answer.forced ? say('forced_what') : null],
+                    ['sha256', <Name text={answer.sha256} />],
+                  ]}
+                />
+              </Card>
+              <Card title={say('what_changed')}>
+                <Differences lines={answer.diff.length ? answer.diff : [answer.words]} />
+              </Card>
+            </div>
+            {isGoingBack ? <Rollback generation={answer.generation} onClose={() => setIsGoingBack(false)} /> : null}
+          </>
+        )}
+      </Shown>
+    </>
+  )
+}
+
+function Rollback({ generation, onClose }: { generation: number; onClose: () => void }): VNode {
+  const say = useTexts()
+  return (
+    <AskDialog
+      title={say('rollback')}
+      what={say('rollback_what', { number: String(generation) })}
+      doing={say('rollback')}
+      path={`history/${generation}/rollback`}
+      hasReason
+      isGrave
+      done={status => say(status === 202 ? 'proposed' : 'rolled_back')}
+      onClose={onClose}
+    />
+  )
+}
+
