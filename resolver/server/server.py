@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from resolver import __version__
+from resolver.api.desk import Listening
+from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
+from resolver.certificates.pair import Pair
 from resolver.clock import LoopClock, time_service_sets_clock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
@@ -31,14 +33,15 @@ from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, Po
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.records import RecordBuffer
-from resolver.observe.tally import Tallies
+from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.plane import NativeModule
-from resolver.plurals import counted
 from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.server.api import HttpSide
 from resolver.server.beside import Beside
 from resolver.server.designating import Designation
+from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
@@ -75,18 +78,9 @@ from resolver.server.parts import (
     make_record_buffer,
 )
 from resolver.server.query_records import QueryRecords
+from resolver.server.ready_line import ready_fields, ready_line
 from resolver.server.service_making import make_service
 from resolver.sinks.ipcrypt import BadKey
-from resolver.web import WebServer, make_app
-
-DRAIN_S: Final = 1.5
-"""How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
-With closing it stays within the 2 seconds that the contract gives."""
-
-LINGER_S: Final = 0.3
-"""How long TCP clients that have all their answers get to take them and close."""
-
-DRAIN_POLL_S: Final = 0.01
 
 BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
 
@@ -152,7 +146,6 @@ class Server:
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
-        self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
         self._beside = Beside(
             settings,
@@ -169,18 +162,18 @@ class Server:
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
-        self._explainer = LiveExplainer(
-            settings,
-            self._cache,
-            self._clock,
-            engine=engine,
-            policy=lambda: self._policy,
-            forwarder=lambda: self._forwarder,
-            wall=wall,
-        )
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
+        self._http_side = HttpSide(
+            settings,
+            self,
+            self._clock,
+            wall=self._publisher.dates.wall,
+            explains=self._make_explainer().explain,
+            on_drop=self._reporter.count_drop,
+        )
+        self._http = HttpEndpoint(settings.listen.http, self._http_side.make_server)
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -240,7 +233,8 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        parts = self._beside, self._encryption, self._keeper, self._publisher, self._recorder
+        beside = self._beside, self._http_side
+        parts = *beside, self._encryption, self._keeper, self._publisher, self._recorder
         for close in (*(part.close for part in parts), self._beside.close_page, self._http.stop):
             try:
                 await close()
@@ -265,41 +259,24 @@ class Server:
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
-        parts += [f"{key} {show_address(address)}" for key, address in self._endpoints.encrypted]
-        if self.http_address is not None:
-            parts.append("http " + show_address(self.http_address))
-        parts.append(counted(counts["exchanges"], "exchange"))
-        parts.append(counted(counts["domains"], "domain"))
-        if counts["list_names"]:
-            parts.append(counted(counts["list_names"], "list name"))
-        parts.append(f"engine {self.engine}")
-        return "ready: " + ", ".join(parts)
+        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
 
     def description(self) -> dict[str, object]:
         """What `describe` says, for programs."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        return {
-            "dns": [show_address(address) for address in self.dns_addresses],
-            **{
-                key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
-                for key in ("tls", "https")
-            },
-            "http": None if self.http_address is None else show_address(self.http_address),
-            **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
-            "engine": self.engine,
-        }
+        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
 
     # Starting.
 
-    def _make_web(self, bound: socket.socket) -> WebServer:
-        return WebServer(
-            make_app(self.facts, hosts=self.settings.http.hosts, explains=self._explainer.explain),
-            bound,
-            connections_max=self.settings.limits.http_connections_max,
-            on_drop=self._reporter.count_drop,
+    def _make_explainer(self) -> LiveExplainer:
+        return LiveExplainer(
+            self.settings,
+            self._cache,
+            self._clock,
+            engine=self.engine,
+            policy=lambda: self._policy,
+            forwarder=lambda: self._forwarder,
+            wall=self._wall,
         )
 
     def _make_endpoints(self) -> Endpoints:
@@ -422,15 +399,11 @@ class Server:
         remark_missing(self._keeper, self.health)
 
     async def _drain(self) -> None:
-        """Wait until everyone has an answer, and a little for TCP clients to take theirs."""
-        now = self._clock.now
-        deadline = now() + DRAIN_S
-        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-        while waiting_of(self._service, self._native) and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
-        deadline = min(deadline, now() + LINGER_S)
-        while self._endpoints.tcp_connections and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
+        await drain(
+            self._clock,
+            lambda: waiting_of(self._service, self._native),
+            lambda: self._endpoints.tcp_connections,
+        )
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -470,7 +443,7 @@ class Server:
             version=__version__,
             engine=self.engine,
             health=health_facts(self.health, self._remarks()),
-            tallies=tallies_of(self._tallies, native),
+            tallies=self.tallies(),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
             expiring=count_expiring(
@@ -495,4 +468,21 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(self._encryption.told_of(facts, native))
+        return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
+
+    def tallies(self) -> TallySnapshot:
+        """Outcomes of queries, of both planes; call it on the event loop."""
+        return tallies_of(self._tallies, self._native)
+
+    def listening(self) -> Listening:
+        """Where it is reached now."""
+        shown = {
+            key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
+            for key in ("tls", "https")
+        }
+        http = None if self.http_address is None else show_address(self.http_address)
+        return Listening([show_address(address) for address in self.dns_addresses], **shown, http=http)
+
+    def certificates(self) -> list[tuple[Source, Pair]]:
+        """Those that encrypted listeners show now."""
+        return self._encryption.served
