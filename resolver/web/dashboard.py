@@ -56,6 +56,12 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     )
 )
 """Nothing inline, nothing from elsewhere, and no text becomes markup or program."""
+_HASHED = re.compile(r"[a-z]+(-[a-z]+)?-[0-9a-f]{12}\.[a-z]+")
+"""What an asset is called, so that a changed one has another name."""
+_CODING = re.compile(r"\s*([A-Za-z0-9*-]+)\s*(?:;\s*q\s*=\s*([0-9.]{1,5}))?\s*")
+"""One of `Accept-Encoding` (RFC 9110 §12.5.3)."""
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
 LEFT_OUT: Final = "the dashboard is left out: {why} (make web builds it; that needs Node.js)"
 _log = logging.getLogger(__name__)
 
