@@ -328,14 +328,42 @@ export interface GenerationWhole extends GenerationLine {
   has_text: boolean
 }
 
+/** A change that waits for a second person, or waited for one. */
 export interface Proposal {
   id: string
-  at: string
+  kind: string
   who: string
+  at: string
+  expires_at: string | null
   reason: string
-  words: string
-  diff: string[]
   state: string
+  /** Whether the blocklist has changed since, so that it cannot be approved any more. */
+  base_changed: boolean
+  forced: boolean
+  about: string
+  headline: string
+  /** Lines: the difference in words. */
+  words: string
+  decided_by: string
+  decided_at: string | null
+  decided_reason: string
+}
+
+/** One change of the blocklist. */
+export interface Edit {
+  do: string
+  id: string
+  keys?: Record<string, string>
+  domains?: string[]
+}
+
+/** What became of a change. */
+export interface Made {
+  state?: string
+  proposal?: string | null
+  headline?: string
+  words?: string
+  warnings?: string[]
 }
 
 export interface Suggestion {

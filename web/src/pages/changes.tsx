@@ -67,6 +67,11 @@ export function HistoryTable({ generations, isShort = false }: { generations: re
   )
 }
 
+/** Those that nobody has decided about. */
+export function waiting(proposals: readonly Proposal[]): Proposal[] {
+  return proposals.filter(one => one.state === 'open')
+}
+
 export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }): VNode {
   const say = useTexts()
   const mayApprove = useMay('approve')
@@ -74,17 +79,24 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
   return (
     <>
       <ul class="problems">
-        {proposals.map(one => (
+        {waiting(proposals).map(one => (
           <li class="problem" key={one.id}>
             <div class="problem-head">
-              <h4>
-                <Stranger text={one.reason} max={300} />
-              </h4>
+              <h3>
+                <Prose text={one.headline} max={300} />
+              </h3>
               <span class="soft small">
                 <Stranger text={one.who} max={60} />, <Moment at={one.at} ago />
               </span>
+              {one.forced ? <Badge tone="warn">{say('forced')}</Badge> : null}
             </div>
-            <Differences lines={one.diff.length ? one.diff : [one.words]} />
+            {one.reason ? (
+              <p>
+                <Stranger text={one.reason} max={500} />
+              </p>
+            ) : null}
+            <Differences lines={one.words.split('\n')} />
+            {one.base_changed ? <p class="notice warn">{say('proposal_outdated')}</p> : null}
             {mayApprove ? (
               <div class="actions more">
                 <DoButton
@@ -148,7 +160,7 @@ export function Changes(): VNode {
         <h1>{say('changes')}</h1>
       </div>
       <div class="stack">
-        {proposals.value?.items.length ? (
+        {waiting(proposals.value?.items ?? []).length && proposals.value ? (
           <Card title={say('proposals')}>
             <ProposalsTable proposals={proposals.value.items} />
           </Card>

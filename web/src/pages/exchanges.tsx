@@ -8,7 +8,7 @@ import { hrefOf } from '../lib/route'
 import { lineOf } from '../lib/summary'
 import type { Exchange, ExchangeName, ExchangeWhole, HitSeries, HitsOfMonth, Proved } from '../lib/types'
 import { Chart } from '../parts/chart'
-import { EditExchangeButton } from '../parts/edit'
+import { AddExchangeButton, EditExchangeButton } from '../parts/edit'
 import { type Range, RangeChoice } from '../parts/happening'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
@@ -137,6 +137,7 @@ export function Exchanges({ find: first }: { find: string }): VNode {
     <>
       <div class="head">
         <h1>{say('exchanges')}</h1>
+        <AddExchangeButton />
       </div>
       <div class="card">
         <form

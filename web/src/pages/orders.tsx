@@ -6,7 +6,6 @@ import { useState } from 'preact/hooks'
 import { type Items, useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
 import type { NotEnforced, Order, OrderWhole } from '../lib/types'
-import { EditExchangeButton } from '../parts/edit'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
 import { Badge, Card, Facts, Moment, Name, OutLink, Stranger, type Tone, useNow, useReader, useTexts } from '../parts/text'
@@ -212,7 +211,7 @@ function Whole({ order }: { order: OrderWhole }): VNode {
           </Card>
         ) : null}
         {order.exchanges.length ? (
-          <Card title={say('exchanges')} actions={<EditExchangeButton order={order.id} />}>
+          <Card title={say('exchanges')}>
             <Citing ids={order.exchanges} />
           </Card>
         ) : null}

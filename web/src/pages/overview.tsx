@@ -13,8 +13,9 @@ import { Problems } from '../parts/problems'
 import { Shown } from '../parts/shown'
 import { Card, useTexts } from '../parts/text'
 import { ExchangesTable, hitsOf } from './exchanges'
-import { HistoryTable, ProposalsTable } from './changes'
+import { HistoryTable, ProposalsTable, waiting } from './changes'
 import { OrdersTable } from './orders'
+import { Doing } from './service'
 
 const ORDERS_SHOWN = 6
 const EXCHANGES_SHOWN = 8
@@ -24,7 +25,10 @@ export function Overview(): VNode {
   const say = useTexts()
   return (
     <>
-      <h1 class="unseen">{say('overview')}</h1>
+      <div class="head">
+        <h1>{say('overview')}</h1>
+        <Doing />
+      </div>
       <Question text={say('question_wrong')} />
       <Wrong />
       <Question text={say('question_happening')} />
@@ -85,7 +89,7 @@ function Changed(): VNode {
   const proposals = useResource<Items<Proposal>>('proposals')
   return (
     <div class="stack">
-      {proposals.value?.items.length ? (
+      {proposals.value && waiting(proposals.value.items).length ? (
         <Card title={say('proposals')} level={3}>
           <ProposalsTable proposals={proposals.value.items} />
         </Card>
