@@ -5,12 +5,13 @@ Knows: which part of the server each page is made of.  Does not know: what a pag
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,18 +23,23 @@ from resolver.api.refusal import Refusal, response_to
 from resolver.api.token_file import TokenFile
 from resolver.certificates.files import Source
 from resolver.certificates.pair import Pair
-from resolver.clock import Clock
+from resolver.clock import Clock, TimerHandle
 from resolver.config.settings import Settings
 from resolver.dashboard import BUILT
+from resolver.moments import iso_moment
 from resolver.observe.facts import HTTP_REFUSALS, Facts, HttpFacts
 from resolver.observe.problem import Standing
 from resolver.observe.problems import Watch
 from resolver.observe.tally import TallySnapshot
 from resolver.observe.traffic import counted
 from resolver.server.api_reading import Reader
+from resolver.server.audit_log import Run
+from resolver.server.traffic import Traffic
 from resolver.web import WebServer, make_app
 from resolver.web.dashboard import front_routes
 from resolver.web.explain import Explains
+
+_log = logging.getLogger("resolver.api")
 
 LOOK_EVERY_S = 30.0
 """How often what is wrong is looked at while nobody asks, so that it is known since when it is."""
@@ -54,6 +60,9 @@ class Parts(Protocol):
     def certificates(self) -> Sequence[tuple[Source, Pair]]:
         """Those that encrypted listeners show."""
 
+    def audits(self) -> Sequence[Run]:
+        """The last ones, the newest first."""
+
 
 class HttpSide:
     """Pages and API of one server."""
@@ -67,8 +76,12 @@ class HttpSide:
         wall: Callable[[], float],
         explains: Explains,
         on_drop: Callable[[str], None],
+        records: Callable[[int], Sequence[bytes]] | None,
     ) -> None:
-        """`wall`: Unix seconds, as far as they can be believed.  `on_drop`: counts lost connections."""
+        """`wall`: Unix seconds, as far as they can be believed.  `on_drop`: counts lost connections.
+
+        `records`: gives the last query records; None: nobody wants any.
+        """
         self._settings = settings
         self._parts = parts
         self._clock = clock
@@ -83,6 +96,12 @@ class HttpSide:
             generation=lambda: parts.facts().policy.generation,
             wall=wall,
             now=clock.now,
+        )
+        self.traffic = Traffic(
+            settings.state_dir if settings.hits.days else None,
+            clock,
+            lambda: counted(parts.tallies()),
+            wall=wall,
         )
         self.desk = Desk(
             facts=parts.facts,
@@ -99,6 +118,10 @@ class HttpSide:
             changes=settings.http.changes,
             has_tokens=lambda: self._tokens.has_any,
             certificates=self._certificates,
+            traffic=self.traffic.steps,
+            records=records,
+            audits=lambda: [_told(run) for run in parts.audits()],
+            has_suggestions=settings.suggestions.enabled,
         )
         self.api = Api(
             self.desk,
@@ -106,7 +129,12 @@ class HttpSide:
             self._count_refused,
             event_streams_max=settings.limits.http_event_streams_max,
         )
-        self._timer = None
+        self._timer: TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to look: queries come from now on."""
+        self.traffic.start()
+        self._look()
 
     def make_server(self, bound: socket.socket) -> WebServer:
         """The web server on a listening socket."""
@@ -124,6 +152,9 @@ class HttpSide:
 
     async def close(self) -> None:
         """End what runs for pages."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.traffic.close()
         await self.api.events.close()
         await self._reader.close()
 
@@ -144,6 +175,14 @@ class HttpSide:
 
     def _problems(self) -> Sequence[Standing]:
         return self._watch.look(self._parts.facts(), self._clock.now(), self._wall())
+
+    def _look(self) -> None:
+        """Look at what is wrong although nobody asks."""
+        try:
+            self._problems()
+        except Exception:
+            _log.exception("defect while looking at what is wrong")
+        self._timer = self._clock.call_later(LOOK_EVERY_S, self._look)
 
     def _objects(self, request: Request) -> Response | None:
         """Why a request for a page of monitoring is not answered."""
@@ -166,3 +205,14 @@ class HttpSide:
             )
             for source, pair in self._parts.certificates()
         ]
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return {
+        "ended_at": iso_moment(run.ended_at),
+        "cause": run.cause,
+        "result": run.result,
+        "questions": run.questions,
+        "counts": run.counts,
+        "reason": run.reason or None,
+    }

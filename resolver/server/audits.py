@@ -30,6 +30,7 @@ from resolver.observe.facts import AUDIT_CAUSES, AUDIT_RESULTS, AuditFacts
 from resolver.plurals import counted
 from resolver.portions import open_regular, read_up_to
 from resolver.server.audit_job import Job, Moment, Summary
+from resolver.server.audit_log import AuditLog, Run
 from resolver.wire.carried_addresses import Nat64Prefix
 from resolver.wire.names import name_to_text
 
@@ -104,6 +105,7 @@ class Audits:
         self._nat64_prefixes = nat64_prefixes
         self._run = run or run_in_child
         self._path = settings.state_dir / "audit" / "state.json"
+        self.log = AuditLog(settings.state_dir / "audit" / "runs.jsonl")
         self._kept = _Kept()
         self._runs: Counter[tuple[str, str]] = Counter()
         self._failure = ""
@@ -253,6 +255,7 @@ class Audits:
         self._failure = reason
         # What was to be proved still is.
         self._has_changed = self._has_changed or cause == "change"
+        self.log.note(Run(self._wall(), cause, "failed", reason=reason))
         _log.error("the audit of this server failed", extra={"cause": cause, "reason": reason})
 
     async def _take(self, cause: str, summary: Summary) -> None:
@@ -275,7 +278,9 @@ class Audits:
             else self._kept.moment,
         )
         try:
+            self.log.note(Run(wall, cause, result, summary.questions, summary.counts))
             await asyncio.to_thread(_write, self._path, self._kept)
+            await asyncio.to_thread(self.log.write)
         except OSError as error:
             _log.warning("what the audit came to is not kept", extra={"reason": str(error)})
         asked = f"{summary.questions:,} questions"

@@ -39,6 +39,7 @@ from resolver.policy.policy import Policy
 from resolver.publishing.believed import built_at
 from resolver.publishing.publisher import Publisher, StartRefused
 from resolver.server.api import HttpSide
+from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
 from resolver.server.designating import Designation
 from resolver.server.draining import drain
@@ -172,6 +173,7 @@ class Server:
             wall=self._publisher.dates.wall,
             explains=self._make_explainer().explain,
             on_drop=self._reporter.count_drop,
+            records=None if self._records is None else self._records.newest,
         )
         self._http = HttpEndpoint(settings.listen.http, self._http_side.make_server)
 
@@ -195,6 +197,7 @@ class Server:
             await self._serve_dns(self._service)
             self.health.meet("sockets")
             self._beside.start_behind_sockets()
+            self._http_side.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -482,6 +485,10 @@ class Server:
         }
         http = None if self.http_address is None else show_address(self.http_address)
         return Listening([show_address(address) for address in self.dns_addresses], **shown, http=http)
+
+    def audits(self) -> list[Run]:
+        """The last ones, the newest first."""
+        return self._beside.audits.log.newest
 
     def certificates(self) -> list[tuple[Source, Pair]]:
         """Those that encrypted listeners show now."""

@@ -20,8 +20,8 @@ from resolver.observe.log import LogWriter
 from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
-from resolver.server import native as native_module
 from resolver.server import draining
+from resolver.server import native as native_module
 from resolver.server.native import is_drop
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
