@@ -91,4 +91,4 @@ export function useAll<Item>(path: string, query: Query = {}): Resource<Items<It
 }
 
 /** The most items that the API gives at once. */
-const PAGE = 500
+const PAGE = 1_000

@@ -147,14 +147,22 @@ export interface Pause {
   including_orders: boolean
 }
 
+/** What was asked, step by step; the last step goes on. */
 export interface Series {
   range: string
   step_s: number
-  times: number[]
-  queries_per_s: (number | null)[]
-  blocked_per_s: (number | null)[]
-  cache_hit_share: (number | null)[]
-  latency: Record<string, { p50_s: (number | null)[]; p99_s: (number | null)[] }>
+  items: SeriesStep[]
+}
+
+export interface SeriesStep {
+  at: string
+  /** Seconds of it in which a server counted. */
+  covered_s: number
+  queries: number
+  blocked: number
+  cache_hits: number
+  answers: number
+  latency: Record<string, Latency>
 }
 
 /** How an exchange, an order, a list or a name of them stands. */
@@ -248,10 +256,11 @@ export interface ExchangePage {
   audited_at: string | null
 }
 
-export interface HitSeries {
-  times: number[]
+/** Hits, step by step, without steps in which no server counted. */
+export interface HitsOverTime {
+  range: string
   step_s: number
-  hits: (number | null)[]
+  items: { at: string; blocked: number; shadow: number; covered_s: number }[]
 }
 
 export interface ListLine {
@@ -305,25 +314,58 @@ export interface Certificate {
   remark: string | null
 }
 
-export interface AuditRun {
-  id: string
-  at: string
-  cause: string
-  result: string
-  domains: Record<string, number>
+export interface AuditRuns {
+  items: AuditRun[]
+  next: null
+  /** Between two whole ones; 0: there are none. */
+  every_h: number
 }
 
-export interface GenerationLine {
+export interface AuditRun {
+  ended_at: string
+  cause: string
+  result: 'clean' | 'findings' | 'failed'
+  questions: number
+  counts: Proved | null
+  reason: string | null
+}
+
+/** What the last audit of everything proved. */
+export interface Audit {
+  started_at: string
+  ended_at: string
+  clean: boolean
+  counts: Proved
+  finding_count: number
+  findings: Finding[]
+  lists_behind: { list: string; detail: string }[]
+}
+
+export interface Finding {
+  name: string
+  form: string
+  kind: string
+  source: string
+  orders: string[]
+  status: string
+  detail: string
+  question: string | null
+  listener: string | null
+  file: string
+  line: number
+}
+
+/** One policy that was put in force; words are in the language that was asked for. */
+export interface Generation {
   generation: number
   at: string
-  who: string
+  who: string | null
+  cause: 'edit' | 'date' | 'rollback'
   forced: boolean
   reason: string | null
-  words: string
-}
-
-export interface GenerationWhole extends GenerationLine {
-  diff: string[]
+  known: boolean
+  summary: string
+  changes: { what: string; title: string; names: string[]; count: number }[]
   sha256: string
   has_text: boolean
 }
@@ -368,22 +410,50 @@ export interface Made {
 
 export interface Suggestion {
   name: string
-  unicode: string | null
   exchange: string
   exchange_name: string
   score: number
   reasons: string[]
+  official: boolean
+  state: 'open' | 'weak' | 'dismissed'
   queries: number
-  state: string
+  first: string
+  last: string
 }
 
+export interface SuggestionPage {
+  items: Suggestion[]
+  next: null
+  enabled: boolean
+  more: number
+  confidential: number
+  remark: string | null
+}
+
+/** What an editor has to know before. */
+export interface EditStanding {
+  base: string
+  changes: 'direct' | 'two-person'
+  writable: boolean
+  why: string | null
+  remedy: string | null
+}
+
+/** One query that ended; what stands in it is the operator's choice (`exchange-resolver schema records`). */
 export interface QueryRecord {
-  at: string
-  client: string | null
-  name: string
-  type: string
-  rcode: string
-  source: string
-  rule: string | null
-  seconds: number | null
+  time: string
+  client?: string
+  client_name?: string
+  transport?: string
+  qname?: string
+  qtype?: string
+  malformed?: string
+  rcode?: string
+  source?: string
+  dropped?: string
+  exchange?: string
+  list?: string
+  rule?: string
+  shadow_exchange?: string
+  shadow_list?: string
 }

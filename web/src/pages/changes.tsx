@@ -6,17 +6,18 @@ import { useState } from 'preact/hooks'
 import { type Items, useResource } from '../lib/resource'
 import { get } from '../lib/api'
 import { hrefOf } from '../lib/route'
-import type { GenerationLine, GenerationWhole, Proposal } from '../lib/types'
+import type { Generation as Made, Proposal } from '../lib/types'
 import { AskDialog, DoButton, useMay } from '../parts/actions'
 import { tell, useFailure } from '../parts/dialog'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
-import { Badge, Card, Facts, Moment, Name, Prose, Stranger, useTexts } from '../parts/text'
+import { Badge, Card, Facts, Moment, Name, Prose, Stranger, useReader, useTexts } from '../parts/text'
 
 const PAGE = 30
 
-export function HistoryTable({ generations, isShort = false }: { generations: readonly GenerationLine[]; isShort?: boolean }): VNode {
+export function HistoryTable({ generations, isShort = false }: { generations: readonly Made[]; isShort?: boolean }): VNode {
   const say = useTexts()
+  const { texts } = useReader()
   return (
     <Table
       caption={say('history')}
@@ -30,8 +31,9 @@ export function HistoryTable({ generations, isShort = false }: { generations: re
           cell: one => (
             <>
               <a href={hrefOf(['changes', String(one.generation)])}>
-                <Prose text={one.words} max={300} />
-              </a>
+                <Stranger text={one.summary} max={300} />
+              </a>{' '}
+              {one.cause === 'edit' ? null : <Badge tone="calm">{texts.word(`cause_${one.cause}`, one.cause)}</Badge>}
               {one.reason ? (
                 <span class="second">
                   <Stranger text={one.reason} max={300} />
@@ -57,7 +59,7 @@ export function HistoryTable({ generations, isShort = false }: { generations: re
           label: say('who'),
           cell: one => (
             <>
-              <Stranger text={one.who} max={60} /> {one.forced ? <Badge tone="warn">{say('forced')}</Badge> : null}
+              <Stranger text={one.who ?? '–'} max={60} /> {one.forced ? <Badge tone="warn">{say('forced')}</Badge> : null}
             </>
           ),
         },
@@ -140,15 +142,42 @@ export function Differences({ lines }: { lines: readonly string[] }): VNode {
   )
 }
 
+function ChangesOf({ generation }: { generation: Made }): VNode {
+  const say = useTexts()
+  if (!generation.changes.length) return <p class="empty">{generation.summary || say('nothing')}</p>
+  return (
+    <dl class="facts">
+      {generation.changes.map(one => (
+        <div key={one.what}>
+          <dt>
+            <Stranger text={one.title} />
+          </dt>
+          <dd>
+            {one.names.map((name, index) => (
+              <span key={name}>
+                {index ? ', ' : ''}
+                <Stranger text={name} max={120} />
+              </span>
+            ))}
+            {one.count > one.names.length ? ` ${say('and_more', { count: one.count - one.names.length })}` : ''}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
 export function Changes(): VNode {
   const say = useTexts()
   const failureOf = useFailure()
-  const proposals = useResource<Items<Proposal>>('proposals')
-  const history = useResource<Items<GenerationLine>>('history', { limit: PAGE })
-  const [older, setOlder] = useState<Items<GenerationLine> | null>(null)
+  const { texts } = useReader()
+  const mayEdit = useMay('edit')
+  const proposals = useResource<Items<Proposal>>('proposals', {}, { isOff: !mayEdit })
+  const history = useResource<Items<Made>>('history', { limit: PAGE, language: texts.code })
+  const [older, setOlder] = useState<Items<Made> | null>(null)
   const more = async (before: string | number): Promise<void> => {
     try {
-      const page = await get<Items<GenerationLine>>('history', { limit: PAGE, before })
+      const page = await get<Items<Made>>('history', { limit: PAGE, before, language: texts.code })
       setOlder(known => ({ items: [...(known?.items ?? []), ...page.items], next: page.next ?? null }))
     } catch (error) {
       tell({ tone: 'bad', ...failureOf(error) })
@@ -191,7 +220,8 @@ export function Changes(): VNode {
 
 export function Generation({ number }: { number: string }): VNode {
   const say = useTexts()
-  const generation = useResource<GenerationWhole>(`history/${encodeURIComponent(number)}`)
+  const { texts } = useReader()
+  const generation = useResource<Made>(`history/${encodeURIComponent(number)}`, { language: texts.code })
   const mayApprove = useMay('approve')
   const [isGoingBack, setIsGoingBack] = useState(false)
   return (
@@ -217,7 +247,8 @@ export function Generation({ number }: { number: string }): VNode {
                 <Facts
                   facts={[
                     [say('when'), <Moment at={answer.at} />],
-                    [say('who'), <Stranger text={answer.who} max={100} />],
+                    [say('who'), answer.who ? <Stranger text={answer.who} max={100} /> : null],
+                    [say('cause'), texts.word(`cause_${answer.cause}`, answer.cause)],
                     [say('reason'), answer.reason ? <Stranger text={answer.reason} max={1000} /> : null],
                     [say('forced'), answer.forced ? say('forced_what') : null],
                     ['sha256', <Name text={answer.sha256} />],
@@ -225,7 +256,7 @@ export function Generation({ number }: { number: string }): VNode {
                 />
               </Card>
               <Card title={say('what_changed')}>
-                <Differences lines={answer.diff.length ? answer.diff : [answer.words]} />
+                <ChangesOf generation={answer} />
               </Card>
             </div>
             {isGoingBack ? <Rollback generation={answer.generation} onClose={() => setIsGoingBack(false)} /> : null}

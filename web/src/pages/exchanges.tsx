@@ -5,9 +5,9 @@ import type { VNode } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { useAll, useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
-import { lineOf } from '../lib/summary'
-import type { Exchange, ExchangeName, ExchangeWhole, HitSeries, HitsOfMonth, Proved } from '../lib/types'
-import { Chart } from '../parts/chart'
+import { type Values, lineOf, withGaps } from '../lib/summary'
+import type { Exchange, ExchangeName, ExchangeWhole, HitsOfMonth, HitsOverTime, Proved } from '../lib/types'
+import { Chart, type Line } from '../parts/chart'
 import { AddExchangeButton, EditExchangeButton } from '../parts/edit'
 import { type Range, RangeChoice } from '../parts/happening'
 import { Shown } from '../parts/shown'
@@ -310,17 +310,29 @@ function NamesTable({ names }: { names: readonly ExchangeName[] }): VNode {
 
 function HitsCard({ exchange }: { exchange: string }): VNode {
   const say = useTexts()
-  const { format } = useReader()
+  const { format, texts } = useReader()
   const [range, setRange] = useState<Range>('day')
-  const hits = useResource<HitSeries>('hits', { exchange, range }, { every_s: 60 })
-  const lines = useMemo(
-    () => [{ label: say('hits'), values: hits.value?.hits ?? [], colour: '--line-2', isFilled: true }],
-    [hits.value, say],
-  )
+  const hits = useResource<HitsOverTime>('hits', { exchange, range }, { every_s: 60 })
+  const drawn = useMemo(() => {
+    const steps = withGaps(hits.value?.items ?? [], hits.value?.step_s ?? 1)
+    const values = (part: 'blocked' | 'shadow'): Values => steps.map(step => step.here?.[part] ?? null)
+    const lines: Line[] = [{ label: say('hits_blocked'), values: values('blocked'), colour: '--line-2', isFilled: true }]
+    if (steps.some(step => step.here?.shadow)) lines.push({ label: say('hits_shadow'), values: values('shadow'), colour: '--line-4', isFilled: true })
+    return { times: steps.map(step => step.at), lines }
+  }, [hits.value, texts])
   return (
     <Card title={say('hits')} actions={<RangeChoice range={range} onChoose={setRange} />}>
       <Shown of={hits}>
-        {answer => <Chart title={say('hits')} times={answer.times} lines={lines} range={range} write={value => format.count(value)} writeShort={value => format.compact(value)} />}
+        {() => (
+          <Chart
+            title={say('hits_over_time')}
+            times={drawn.times}
+            lines={drawn.lines}
+            range={range}
+            write={value => format.count(value)}
+            writeShort={value => format.compact(value)}
+          />
+        )}
       </Shown>
     </Card>
   )

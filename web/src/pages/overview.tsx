@@ -6,12 +6,13 @@ import { problems as live } from '../lib/live'
 import { type Items, useAll, useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
 import { useStore } from '../lib/store'
-import type { Exchange, GenerationLine, Order, Problem, Proposal } from '../lib/types'
+import type { Exchange, Generation, Order, Problem, Proposal } from '../lib/types'
 import { ExplainBox } from '../parts/explain'
 import { Charts, Tiles } from '../parts/happening'
 import { Problems } from '../parts/problems'
 import { Shown } from '../parts/shown'
-import { Card, useTexts } from '../parts/text'
+import { useMay } from '../parts/actions'
+import { Card, useReader, useTexts } from '../parts/text'
 import { ExchangesTable, hitsOf } from './exchanges'
 import { HistoryTable, ProposalsTable, waiting } from './changes'
 import { OrdersTable } from './orders'
@@ -85,8 +86,10 @@ function Blocked(): VNode {
 
 function Changed(): VNode {
   const say = useTexts()
-  const history = useResource<Items<GenerationLine>>('history', { limit: CHANGES_SHOWN })
-  const proposals = useResource<Items<Proposal>>('proposals')
+  const { texts } = useReader()
+  const mayEdit = useMay('edit')
+  const history = useResource<Items<Generation>>('history', { limit: CHANGES_SHOWN, language: texts.code })
+  const proposals = useResource<Items<Proposal>>('proposals', {}, { isOff: !mayEdit })
   return (
     <div class="stack">
       {proposals.value && waiting(proposals.value.items).length ? (

@@ -7,7 +7,7 @@ import { hrefOf } from '../lib/route'
 import type { QueryRecord } from '../lib/types'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
-import { Moment, Name, Stranger, useReader, useTexts } from '../parts/text'
+import { Badge, Name, Stranger, useReader, useTexts } from '../parts/text'
 
 const LIMIT = 200
 
@@ -32,23 +32,40 @@ export function Queries(): VNode {
               columns={[
                 {
                   label: say('domain'),
-                  cell: one => (
-                    <a href={hrefOf(['explain'], { name: one.name })}>
-                      <Name text={one.name} />
-                    </a>
-                  ),
+                  cell: one =>
+                    one.qname ? (
+                      <a href={hrefOf(['explain'], { name: one.qname })}>
+                        <Name text={one.qname} />
+                      </a>
+                    ) : (
+                      <Stranger text={one.malformed ?? '–'} max={100} />
+                    ),
                 },
-                { label: say('explain_type'), cell: one => one.type },
-                { label: say('answer'), cell: one => <Stranger text={one.rcode} /> },
-                { label: say('source'), cell: one => texts.word(`source_${one.source}`, one.source) },
-                { label: say('client'), cell: one => (one.client ? <Stranger text={one.client} max={60} /> : '–') },
-                { label: say('latency'), isNumber: true, cell: one => (one.seconds === null ? '–' : format.latency(one.seconds)) },
-                { label: say('when'), cell: one => <Moment at={one.at} /> },
+                { label: say('explain_type'), cell: one => <Stranger text={one.qtype} max={20} /> },
+                { label: say('answer'), cell: one => <Answer record={one} /> },
+                { label: say('source'), cell: one => (one.source ? texts.word(`source_${one.source}`, one.source) : '–') },
+                { label: say('client'), cell: one => <Stranger text={one.client_name ?? one.client ?? '–'} max={60} /> },
+                { label: say('when'), cell: one => <time dateTime={one.time}>{format.second(one.time)}</time> },
               ]}
             />
           )}
         </Shown>
       </div>
+    </>
+  )
+}
+
+function Answer({ record }: { record: QueryRecord }): VNode {
+  const blockedBy = record.exchange ?? record.list
+  const shadow = record.shadow_exchange ?? record.shadow_list
+  return (
+    <>
+      <Badge tone={blockedBy ? 'bad' : shadow ? 'warn' : 'calm'}>{record.rcode ?? record.dropped ?? '–'}</Badge>
+      {blockedBy || shadow ? (
+        <span class="second">
+          <Stranger text={blockedBy ?? shadow} max={80} />
+        </span>
+      ) : null}
     </>
   )
 }

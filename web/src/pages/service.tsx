@@ -4,7 +4,7 @@
 import type { VNode } from 'preact'
 import { useState } from 'preact/hooks'
 import { type Items, useResource } from '../lib/resource'
-import type { AuditRun, Certificate, Status, Upstream } from '../lib/types'
+import type { Audit, AuditRun, AuditRuns, Certificate, Finding, Status, Upstream } from '../lib/types'
 import { AskDialog, DoButton, FlushDialog, PauseDialog, useMay } from '../parts/actions'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
@@ -24,6 +24,7 @@ export function Service(): VNode {
         <Server />
         <Upstreams />
         <Audits />
+        <Findings />
         <Certificates />
       </div>
     </>
@@ -198,7 +199,7 @@ function Audits(): VNode {
   const say = useTexts()
   const { format, texts } = useReader()
   const mayEdit = useMay('edit')
-  const audits = useResource<Items<AuditRun>>('audits')
+  const audits = useResource<AuditRuns>('audits', {}, { every_s: 30 })
   return (
     <Card
       title={say('audits')}
@@ -209,28 +210,72 @@ function Audits(): VNode {
           <Table
             caption={say('audits')}
             rows={answer.items}
-            keyOf={one => one.id}
+            keyOf={one => `${one.ended_at} ${one.cause}`}
             empty={say('no_audits')}
             rowsAtFirst={10}
             columns={[
-              { label: say('when'), cell: one => <Moment at={one.at} /> },
+              { label: say('when'), cell: one => <Moment at={one.ended_at} /> },
               {
                 label: say('result'),
                 cell: one => (
-                  <Badge tone={one.result === 'clean' ? 'good' : 'bad'}>{texts.word(`audit_${one.result}`, one.result)}</Badge>
+                  <>
+                    <Badge tone={one.result === 'clean' ? 'good' : 'bad'}>{texts.word(`audit_${one.result}`, one.result)}</Badge>
+                    <span class="second">
+                      <Prose text={one.reason} max={300} />
+                    </span>
+                  </>
                 ),
               },
-              { label: say('audit_covered'), isNumber: true, cell: one => format.count(one.domains['covered'] ?? 0) },
+              { label: say('audit_covered'), isNumber: true, cell: one => format.count(one.counts?.['covered'] ?? 0) },
               ...FINDINGS.map(finding => ({
                 label: say(`audit_${finding}`),
                 isNumber: true,
-                cell: (one: AuditRun) => format.count(one.domains[finding] ?? 0),
+                cell: (one: AuditRun) => format.count(one.counts?.[finding] ?? 0),
               })),
               { label: say('cause'), cell: one => texts.word(`cause_${one.cause}`, one.cause) },
             ]}
           />
         )}
       </Shown>
+    </Card>
+  )
+}
+
+/** What the last audit found wrong, name by name; nothing where it found nothing. */
+function Findings(): VNode | null {
+  const say = useTexts()
+  const { texts } = useReader()
+  const audit = useResource<Audit>('audits/latest', {}, { every_s: 60 })
+  const found = audit.value
+  if (!found || (!found.findings.length && !found.lists_behind.length)) return null
+  return (
+    <Card title={say('audit_findings')}>
+      <Table<Finding & { number: number }>
+        caption={say('audit_findings')}
+        rows={found.findings.map((one, number) => ({ ...one, number }))}
+        keyOf={one => one.number}
+        columns={[
+          { label: say('domain'), cell: one => <Name text={one.name} /> },
+          { label: say('result'), cell: one => <Badge tone="bad">{texts.word(`audit_${one.status}`, one.status)}</Badge> },
+          { label: say('source'), cell: one => <Stranger text={one.source} max={80} /> },
+          {
+            label: say('why'),
+            cell: one => (
+              <>
+                <Prose text={one.detail} max={400} />
+                <span class="second">
+                  <Stranger text={[one.question, one.listener].filter(Boolean).join(', ')} max={200} />
+                </span>
+              </>
+            ),
+          },
+        ]}
+      />
+      {found.lists_behind.map(one => (
+        <p key={one.list}>
+          <Stranger text={one.list} />: <Prose text={one.detail} />
+        </p>
+      ))}
     </Card>
   )
 }

@@ -2,19 +2,19 @@
 //
 // Knows: `GET suggestions`.  Does not know: how a likeness is found.
 import type { VNode } from 'preact'
-import { useResource, type Items } from '../lib/resource'
+import { useResource } from '../lib/resource'
 import { hrefOf } from '../lib/route'
-import type { Suggestion } from '../lib/types'
+import type { Suggestion, SuggestionPage } from '../lib/types'
 import { DoButton, useMay } from '../parts/actions'
 import { Shown } from '../parts/shown'
 import { Table } from '../parts/table'
-import { Name, Stranger, useReader, useTexts } from '../parts/text'
+import { Moment, Name, Stranger, useReader, useTexts } from '../parts/text'
 
 export function Suggestions(): VNode {
   const say = useTexts()
   const { format } = useReader()
   const mayEdit = useMay('edit')
-  const suggestions = useResource<Items<Suggestion>>('suggestions')
+  const suggestions = useResource<SuggestionPage>('suggestions')
   return (
     <>
       <div class="head">
@@ -24,9 +24,11 @@ export function Suggestions(): VNode {
         <p class="soft">{say('suggestions_what')}</p>
         <Shown of={suggestions}>
           {answer => (
+            <>
+            {answer.enabled ? null : <p class="notice">{say('suggestions_off')}</p>}
             <Table
               caption={say('suggestions')}
-              rows={answer.items}
+              rows={answer.items.filter(one => one.state === 'open')}
               keyOf={one => one.name}
               empty={say('no_suggestions')}
               columns={[
@@ -35,11 +37,9 @@ export function Suggestions(): VNode {
                   cell: one => (
                     <>
                       <Name text={one.name} />
-                      {one.unicode && one.unicode !== one.name ? (
-                        <span class="second">
-                          <Stranger text={one.unicode} />
-                        </span>
-                      ) : null}
+                      <span class="second">
+                        <Moment at={one.first} day /> – <Moment at={one.last} day />
+                      </span>
                     </>
                   ),
                 },
@@ -53,7 +53,7 @@ export function Suggestions(): VNode {
                 },
                 { label: say('score'), isNumber: true, by: one => one.score, cell: one => format.percent(one.score) },
                 { label: say('why'), cell: one => <Stranger text={one.reasons.join('; ')} max={300} /> },
-                { label: say('queries_since'), isNumber: true, by: one => one.queries, cell: one => format.count(one.queries) },
+                { label: say('queries'), isNumber: true, by: one => one.queries, cell: one => format.count(one.queries) },
                 ...(mayEdit
                   ? [
                       {
@@ -73,6 +73,7 @@ export function Suggestions(): VNode {
                   : []),
               ]}
             />
+            </>
           )}
         </Shown>
       </div>

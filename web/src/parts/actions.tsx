@@ -161,7 +161,7 @@ export function FlushDialog({ name: first = '', onClose }: { name?: string; onCl
 export function AskDialog({ title, what, doing, path, done, hasReason = false, isGrave = false, onClose }: AskProps): VNode {
   const [reason, setReason] = useState('')
   const carryOut = async (): Promise<string> => {
-    const { status } = await post(path, hasReason ? { reason } : {})
+    const { status } = await post(path, hasReason ? { reason: reason || null } : {})
     changed()
     return done(status)
   }

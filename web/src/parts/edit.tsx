@@ -3,10 +3,10 @@
 // Knows: `POST edits`.  Does not know: files.
 import type { VNode } from 'preact'
 import { useState } from 'preact/hooks'
-import { post } from '../lib/api'
+import { ApiError, get, post } from '../lib/api'
 import { who } from '../lib/session'
 import { useStore } from '../lib/store'
-import type { Edit, ExchangeWhole, Made } from '../lib/types'
+import type { Edit, EditStanding, ExchangeWhole, Made } from '../lib/types'
 import { Reason, changed, useMay } from './actions'
 import { Dialog, Field } from './dialog'
 import { useTexts } from './text'
@@ -24,7 +24,9 @@ function useSend(): (edits: Edit[], reason: string) => Promise<string> {
   const say = useTexts()
   return async (edits, reason) => {
     if (!edits.length) throw new Error(say('edit_nothing'))
-    const { status, answer } = await post<Made>('edits', { base: null, edits, reason })
+    const standing = await get<EditStanding>('edits')
+    if (!standing.writable) throw new ApiError(409, '', standing.why ?? '', standing.remedy ?? '')
+    const { status, answer } = await post<Made>('edits', { base: standing.base, edits, reason })
     changed()
     const told = say(status === 202 || answer.state === 'proposed' ? 'proposed' : 'edit_done')
     return [told, ...(answer.warnings ?? [])].join(' ')

@@ -16,6 +16,7 @@ import { Table } from './table'
 import { Badge, Facts, Moment, Name, OutLink, Say, Stranger, useReader, useTexts } from './text'
 
 const BREATH_MS = 150
+const BUSY_MS = 700
 const TYPES = ['A', 'AAAA', 'HTTPS', 'MX', 'TXT', 'CNAME', 'NS', 'SVCB', 'PTR', 'ANY'] as const
 const NAME_CHARACTERS_MAX = 1100
 
@@ -37,7 +38,8 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
       return undefined
     }
     const stop = new AbortController()
-    const timer = setTimeout(() => {
+    let timer = setTimeout(ask, BREATH_MS)
+    function ask(): void {
       get<Explanation>('explain', { name: wanted, type, client: client.trim(), ask: 0 }, stop.signal).then(
         answer => {
           setFound(answer)
@@ -46,11 +48,16 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
         },
         (error: unknown) => {
           if (stop.signal.aborted) return
+          // Others ask, too: a few a second are answered.
+          if (error instanceof ApiError && error.status === 429) {
+            timer = setTimeout(ask, BUSY_MS)
+            return
+          }
           setFound(null)
           setFailure(error instanceof ApiError && error.needsToken ? say('needs_token') : failureOf(error).text)
         },
       )
-    }, BREATH_MS)
+    }
     return () => {
       clearTimeout(timer)
       stop.abort()

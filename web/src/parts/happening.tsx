@@ -6,8 +6,8 @@ import { useMemo, useState } from 'preact/hooks'
 import { KEPT_S, now, past } from '../lib/live'
 import { useResource } from '../lib/resource'
 import { useStore } from '../lib/store'
-import { lineOf } from '../lib/summary'
-import type { Now, Series } from '../lib/types'
+import { type Step, lineOf, withGaps, type Values } from '../lib/summary'
+import type { Now, Series, SeriesStep } from '../lib/types'
 import { Chart, type Line } from './chart'
 import { Shown } from './shown'
 import { useReader, useTexts } from './text'
@@ -134,24 +134,42 @@ const COLOURS: Record<string, string> = {
   local: '--line-4',
 }
 
+/** All steps, also those in which nobody counted. */
+function stepsOf(series: Series): Step<SeriesStep>[] {
+  return withGaps(
+    series.items.filter(step => step.covered_s > 0),
+    series.step_s,
+  )
+}
+
 function Drawn({ series, range }: { series: Series; range: Range }): VNode {
   const say = useTexts()
   const { format, texts } = useReader()
   const drawn = useMemo(() => {
-    const times = series.times
+    const steps = stepsOf(series)
+    const times = steps.map(step => step.at)
+    const rate = (part: 'queries' | 'blocked'): Values => steps.map(step => (step.here ? step.here[part] / step.here.covered_s : null))
     const traffic: Line[] = [
-      { label: say('queries_per_s'), values: series.queries_per_s, colour: '--line-1', isFilled: true },
-      { label: say('blocked_per_s'), values: series.blocked_per_s, colour: '--line-2', isFilled: true },
+      { label: say('queries_per_s'), values: rate('queries'), colour: '--line-1', isFilled: true },
+      { label: say('blocked_per_s'), values: rate('blocked'), colour: '--line-2', isFilled: true },
     ]
-    const share: Line[] = [{ label: say('cache_hit_share'), values: series.cache_hit_share, colour: '--line-3', isFilled: true }]
+    const share: Line[] = [
+      {
+        label: say('cache_hit_share'),
+        values: steps.map(step => (step.here?.answers ? step.here.cache_hits / step.here.answers : null)),
+        colour: '--line-3',
+        isFilled: true,
+      },
+    ]
+    const sources = [...new Set(steps.flatMap(step => Object.keys(step.here?.latency ?? {})))]
     const latency = (part: 'p50_s' | 'p99_s'): Line[] =>
-      Object.entries(series.latency)
-        .filter(([, one]) => one[part].some(value => value !== null))
-        .map(([source, one]) => ({
+      sources
+        .map(source => ({
           label: texts.word(`source_${source}`, source),
-          values: one[part],
+          values: steps.map(step => step.here?.latency[source]?.[part] ?? null),
           colour: COLOURS[source] ?? '--line-6',
         }))
+        .filter(line => line.values.some(value => value !== null))
     return { times, traffic, share, p50: latency('p50_s'), p99: latency('p99_s') }
   }, [series, texts])
   return (
