@@ -142,6 +142,14 @@ class Audits:
         self._is_started = True
         self._wait(FIRST_AFTER_S if self._has_changed else max(rest_s, FIRST_AFTER_S))
 
+    def begin_now(self) -> bool:
+        """Somebody wants a whole audit now; whether there are audits here at all."""
+        if not self._is_started:
+            return False
+        self._whole_at = self._clock.now()
+        self._wait(0.0)
+        return True
+
     def on_policy(self) -> None:
         """Another policy is in force, or a date of it came."""
         self._has_changed = True
