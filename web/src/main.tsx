@@ -220,19 +220,18 @@ function Standing(): VNode | null {
   const say = useTexts()
   const status = useResource<Status>('status', {}, { every_s: 15 })
   const mayApprove = useMay('approve')
-  const pause = status.value?.pause
-  if (!pause) return null
+  const until = status.value?.paused_until
+  if (!until) return null
   return (
-      <div class="notice bad banner">
-        <div>
-          <strong>
-            <Say say="paused_until" until={<Moment at={pause.until} />} />
-          </strong>{' '}
-          <Prose text={pause.reason} max={300} />
-          <span class="second">
-            {say(pause.including_orders ? 'paused_orders_too' : 'paused_orders_stay')}
-          </span>
-        </div>
+    <div class="notice bad banner">
+      <div>
+        <strong>
+          <Say say="paused_until" until={<Moment at={until} />} />
+        </strong>
+        <span class="second">
+          <Prose text={status.value?.remarks['filtering']} max={500} />
+        </span>
+      </div>
       {mayApprove ? <DoButton label={say('resume')} path="resume" done={() => say('resumed')} /> : null}
     </div>
   )

@@ -118,6 +118,8 @@ export interface Status {
   ready: boolean
   reasons: Record<string, string>
   remarks: Record<string, string>
+  /** Null: filtering is not paused; `remarks.filtering` says who paused it, and why. */
+  paused_until: string | null
   listening: { dns: string[]; tls: string[]; https: string[]; http: string | null }
   policy: {
     generation: number
@@ -136,15 +138,6 @@ export interface Status {
   connections: Record<string, number>
   changes: 'direct' | 'two-person'
   has_tokens: boolean
-  pause?: Pause | null
-}
-
-export interface Pause {
-  at: string
-  until: string
-  who: string
-  reason: string
-  including_orders: boolean
 }
 
 /** What was asked, step by step; the last step goes on. */

@@ -331,6 +331,7 @@ function HitsCard({ exchange }: { exchange: string }): VNode {
             range={range}
             write={value => format.count(value)}
             writeShort={value => format.compact(value)}
+            least={4}
           />
         )}
       </Shown>

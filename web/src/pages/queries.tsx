@@ -21,7 +21,7 @@ export function Queries(): VNode {
         <h1>{say('queries')}</h1>
       </div>
       <div class="card">
-        <p class="soft">{say('queries_what')}</p>
+        <p class="intro">{say('queries_what')}</p>
         <Shown of={records}>
           {answer => (
             <Table

@@ -21,7 +21,7 @@ export function Suggestions(): VNode {
         <h1>{say('suggestions')}</h1>
       </div>
       <div class="card">
-        <p class="soft">{say('suggestions_what')}</p>
+        <p class="intro">{say('suggestions_what')}</p>
         <Shown of={suggestions}>
           {answer => (
             <>

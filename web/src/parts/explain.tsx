@@ -29,14 +29,17 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
   const [client, setClient] = useState('')
   const [found, setFound] = useState<Explanation | null>(null)
   const [failure, setFailure] = useState('')
+  const [isAsking, setIsAsking] = useState(false)
   const wanted = name.trim()
   useEffect(() => setName(first), [first])
   useEffect(() => {
     if (!wanted) {
       setFound(null)
       setFailure('')
+      setIsAsking(false)
       return undefined
     }
+    setIsAsking(true)
     const stop = new AbortController()
     let timer = setTimeout(ask, BREATH_MS)
     function ask(): void {
@@ -44,6 +47,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
         answer => {
           setFound(answer)
           setFailure('')
+          setIsAsking(false)
           onAsked?.(wanted)
         },
         (error: unknown) => {
@@ -54,6 +58,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
             return
           }
           setFound(null)
+          setIsAsking(false)
           setFailure(error instanceof ApiError && error.needsToken ? say('needs_token') : failureOf(error).text)
         },
       )
@@ -65,7 +70,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
   }, [wanted, type, client, turn])
   return (
     <div>
-      <form class="explain-ask" role="search" onSubmit={event => event.preventDefault()}>
+      <form class={`explain-ask ${isWhole ? 'whole' : ''}`} role="search" onSubmit={event => event.preventDefault()}>
         <input
           type="search"
           dir="ltr"
@@ -100,7 +105,7 @@ export function ExplainBox({ first = '', onAsked, isWhole = false }: ExplainProp
           />
         ) : null}
       </form>
-      <div aria-live="polite">
+      <div aria-live="polite" aria-busy={isAsking}>
         {failure ? (
           <p class="verdict none">
             <Stranger text={failure} max={600} />
@@ -214,7 +219,7 @@ function Whole({ found }: { found: Explanation }): VNode {
   const say = useTexts()
   return (
     <div class="stack more">
-      <h3>{say('trace')}</h3>
+      <h2>{say('trace')}</h2>
       <Table<TracedRule & { number: number }>
         caption={say('trace')}
         rows={found.trace.map((rule, number) => ({ ...rule, number }))}

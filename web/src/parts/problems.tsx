@@ -42,9 +42,10 @@ export function Problems({ problems }: { problems: readonly Problem[] }): VNode 
     <ul class="problems">
       {sorted(problems).map(problem => {
         const page = PAGES.find(([start]) => problem.id.startsWith(start))?.[1]
+        const path = page === 'orders' && problem.subject ? [page, problem.subject] : page ? [page] : null
         const isError = problem.level === 'error'
         return (
-          <li class={`problem ${problem.level}`} key={`${problem.id} ${problem.detail}`}>
+          <li class={`problem ${problem.level}`} key={`${problem.id} ${problem.subject ?? ''}`}>
             <div class="problem-head">
               <Badge tone={isError ? 'bad' : 'warn'}>{say(isError ? 'level_error' : 'level_warning')}</Badge>
               <h3>
@@ -52,7 +53,7 @@ export function Problems({ problems }: { problems: readonly Problem[] }): VNode 
               </h3>
               {problem.since ? (
                 <span class="soft small">
-                  {say('since')} <Moment at={problem.since} ago />
+                  <Moment at={problem.since} ago />
                 </span>
               ) : null}
             </div>
@@ -64,7 +65,7 @@ export function Problems({ problems }: { problems: readonly Problem[] }): VNode 
                 <span>
                   <Prose text={problem.remedy} />{' '}
                   {safeLink(problem.link) ? <OutLink href={problem.link}>{say('guide')}</OutLink> : null}
-                  {page ? <a href={hrefOf([page])}>{say('look_closer')}</a> : null}
+                  {path ? <a href={hrefOf(path)}>{say('look_closer')}</a> : null}
                 </span>
               </p>
             ) : null}
