@@ -24,7 +24,7 @@ from resolver.observe.tally import DROP_REASONS
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
-UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
+UNIT = ROOT / "packaging" / "systemd" / "exchange-resolver.service"
 GUIDE = ROOT / "docs" / "operator-guide.md"
 COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
 TABLES = {
