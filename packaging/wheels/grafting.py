@@ -1,7 +1,7 @@
 """Makes one wheel of two: the program's pure one, and one that holds only the compiled module.
 
-Knows: the format of wheels (PEP 427: WHEEL, RECORD, tags in the file's name; PEP 770: SBOMs).  Does not know: how
-either was built.
+Knows: the format of wheels (PEP 427: WHEEL, RECORD, tags in the file's name; PEP 770: SBOMs).  Does not
+know: how either was built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "resolver_native"
 def graft(pure: Path, module: Path) -> Path:
     """Write the wheel that has everything of `pure` and the package of `module`, beside `pure`; its path.
 
-    It has the name and version of `pure` and the tags of `module`; the list of the module's crates comes along.
+    It has the name and version of `pure`, the tags of `module`, and the list of the module's crates.
     """
     name, version, *_ = pure.stem.split("-")
     tags = module.stem.split("-")[-3:]

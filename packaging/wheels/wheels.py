@@ -1,10 +1,10 @@
-"""The build backend: sdist and pure wheel by setuptools, and a wheel of the same name with the native engine inside.
+"""The build backend: sdist and pure wheel by setuptools, and a wheel of the same name with the native engine.
 
-Knows: the hooks of PEP 517 and 660, which wheels to make, maturin's command line.  Does not know: how two wheels
-become one (grafting).
-Theory: the native engine is one module for all Pythons from 3.11 on (abi3), so a platform has one wheel.  It is
-compiled with zig as linker and C compiler, against a glibc older than the machine's; maturin then checks that the
-module asks for nothing newer.
+Knows: the hooks of PEP 517 and 660, which wheels to make, maturin's command line.  Does not know: how two
+wheels become one (grafting).
+Theory: the native engine is one module for all Pythons from 3.11 on (abi3), so a platform has one wheel.  It
+is compiled with zig as linker and C compiler, against a glibc older than the machine's; maturin then checks
+that the module asks for nothing newer.
 Settings, `python -m build -C engine=native -C target=aarch64-unknown-linux-gnu`:
   engine  auto: the pure wheel, and the platform's where Rust is found (default); python; native
   target  a target of Rust; default: this machine's, with the GNU C library
@@ -49,7 +49,7 @@ BUILDER = ["maturin>=1.7,<2", "ziglang>=0.13"]
 """What compiles the module; needed only where it is compiled."""
 
 COMPATIBILITY = {"gnu": "manylinux_2_17", "musl": "musllinux_1_2"}
-"""C library of a target -> the oldest systems that its wheel runs on: glibc 2.17 is of 2012, and what Rust needs."""
+"""C library of a target -> the oldest systems its wheel runs on: glibc 2.17 (2012) is what Rust needs."""
 
 
 class NoNativeEngine(Exception):
@@ -67,7 +67,7 @@ def build_wheel(
 ) -> str:
     """Hook of PEP 517: build the wheels into `wheel_directory`; the name of the one to install here.
 
-    With `engine: auto` that is the platform's wheel where it could be made, and the pure one stands beside it.
+    With `engine=auto` that is the platform's where it could be made; the pure one stands beside it.
     """
     pure = build_meta.build_wheel(wheel_directory, None, metadata_directory)
     if not _wants_native(config_settings):
@@ -88,7 +88,7 @@ def build_wheel(
 
 
 def _build_native(pure: Path, settings: Settings) -> str:
-    """Compile the module, and lay it into a copy of the wheel `pure`; the name of that.  Raises NoNativeEngine."""
+    """Compile the module and lay it into a copy of `pure`; that wheel's name.  Raises NoNativeEngine."""
     target = _setting(settings, "target") or f"{platform.machine()}-unknown-linux-gnu"
     cargo = _cargo()
     if cargo is None:
