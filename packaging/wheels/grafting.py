@@ -16,10 +16,11 @@ PACKAGE = "resolver_native"
 """The top-level package that the compiled module lives in."""
 
 
-def graft(pure: Path, module: Path) -> Path:
+def graft(pure: Path, module: Path, about_module: dict[str, bytes]) -> Path:
     """Write the wheel that has everything of `pure` and the package of `module`, beside `pure`; its path.
 
-    It has the name and version of `pure`, the tags of `module`, and the list of the module's crates.
+    It has the name and version of `pure` and the tags of `module`.  `about_module`: further files of its
+    `.dist-info`, path -> octets.
     """
     name, version, *_ = pure.stem.split("-")
     tags = module.stem.split("-")[-3:]
@@ -31,12 +32,13 @@ def graft(pure: Path, module: Path) -> Path:
             entries[entry.filename] = (entry, source.read(entry))
     with zipfile.ZipFile(module) as source:
         for entry in source.infolist():
-            octets = source.read(entry)
-            if (placed := _place(entry.filename, about)) is not None and not entry.is_dir():
-                entry.filename = placed
-                entries[placed] = (entry, octets)
-    wheel, _ = entries[f"{about}/WHEEL"]
-    entries[f"{about}/WHEEL"] = (wheel, _wheel_file(entries[f"{about}/WHEEL"][1], tags))
+            if PurePosixPath(entry.filename).parts[0] == PACKAGE and not entry.is_dir():
+                entries[entry.filename] = (entry, source.read(entry))
+    wheel, octets = entries[f"{about}/WHEEL"]
+    entries[f"{about}/WHEEL"] = (wheel, _wheel_file(octets, tags))
+    for path, octets in about_module.items():
+        entries[f"{about}/{path}"] = (zipfile.ZipInfo(f"{about}/{path}", wheel.date_time), octets)
+        entries[f"{about}/{path}"][0].external_attr = wheel.external_attr
     top, octets = entries[f"{about}/top_level.txt"]
     entries[f"{about}/top_level.txt"] = (top, octets + f"{PACKAGE}\n".encode())
     record, _ = entries.pop(f"{about}/RECORD")
@@ -47,16 +49,6 @@ def graft(pure: Path, module: Path) -> Path:
             entry.compress_type = zipfile.ZIP_DEFLATED
             target.writestr(entry, octets)
     return made
-
-
-def _place(path: str, about: str) -> str | None:
-    """Where a file of the module's wheel goes; None: nowhere."""
-    parts = PurePosixPath(path).parts
-    if parts[0] == PACKAGE:
-        return path
-    if parts[0].endswith(".dist-info") and parts[1:2] == ("sboms",):
-        return "/".join([about, *parts[1:]])
-    return None
 
 
 def _wheel_file(pure: bytes, tags: list[str]) -> bytes:

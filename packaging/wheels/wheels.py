@@ -20,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from crates import bill, crates_of, licences
 from grafting import graft
 from setuptools import build_meta
 from setuptools.build_meta import (
@@ -102,7 +103,9 @@ def _build_native(pure: Path, settings: Settings) -> str:
         if subprocess.run(words, env=environment, check=False).returncode != 0:
             raise NoNativeEngine("maturin could not build it")
         [module] = Path(folder).glob("*.whl")
-        return graft(pure, module).name
+        crates = crates_of(target, environment)
+        about = {"sboms/native-engine.cdx.json": bill(crates), "licenses/NATIVE-ENGINE": licences(crates)}
+        return graft(pure, module, about).name
 
 
 def _demand_target(target: str, environment: dict[str, str]) -> None:
