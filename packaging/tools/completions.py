@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from typer.completion import get_completion_script
+import typer.completion
 
 PROGRAM = "exchange-resolver"
 VARIABLE = "_EXCHANGE_RESOLVER_COMPLETE"
@@ -30,8 +30,9 @@ fi"""
 
 def scripts() -> dict[str, str]:
     """Shell -> its script."""
-    made = {
-        shell: get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell) for shell in NAMES
+    write = typer.completion.get_completion_script  # type: ignore[attr-defined]  # Typer has no public word.
+    made: dict[str, str] = {
+        shell: write(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell) for shell in NAMES
     }
     assert ZSH_REGISTERS in made["zsh"]
     made["zsh"] = made["zsh"].replace(ZSH_REGISTERS, ZSH_AUTOLOADED)

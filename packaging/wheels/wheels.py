@@ -59,7 +59,7 @@ class NoNativeEngine(Exception):
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     """Hook of PEP 517: what the build needs beside `build-system.requires`."""
-    needed = build_meta.get_requires_for_build_wheel(config_settings)
+    needed: list[str] = build_meta.get_requires_for_build_wheel(config_settings)
     return needed + BUILDER if _wants_native(config_settings) and _cargo() else needed
 
 
@@ -70,7 +70,7 @@ def build_wheel(
 
     With `engine=auto` that is the platform's where it could be made; the pure one stands beside it.
     """
-    pure = build_meta.build_wheel(wheel_directory, None, metadata_directory)
+    pure: str = build_meta.build_wheel(wheel_directory, None, metadata_directory)
     if not _wants_native(config_settings):
         return pure
     must = _setting(config_settings, "engine") == "native"
