@@ -6,6 +6,8 @@ VENV ?= .venv
 PYTHON ?= $(shell scripts/choose-python.sh)
 BIN := $(VENV)/bin
 READY ?= $(VENV)/.installed
+# What serving needs, and no more: `make run` has it sooner.
+RUNS ?= $(if $(READY),$(VENV)/.installed-program)
 CONFIG ?= config/resolver.yaml
 PYTEST := $(BIN)/python -m pytest
 # Where the native plane is built.
@@ -14,17 +16,21 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check bench fmt clean peers native engine
+.PHONY: help run demo unit test long check bench fmt clean peers native engine dist deb rootfs advisories
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed-program: pyproject.toml constraints.txt
 	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.installed-program
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
 
-native: $(READY)
+native: $(RUNS)
 	@scripts/build-native.sh $(VENV)
 
 engine: native
@@ -33,32 +39,32 @@ engine: native
 run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
-demo: $(READY) ## show the whole system on loopback, no network needed
+demo: $(RUNS) ## show the whole system on loopback, no network needed
 	$(BIN)/python -m resolver demo
 
-unit: engine ## the fast tests, under a minute
+unit: $(READY) engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: engine peers ## every test, real servers and clients included
+test: $(READY) engine peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
-long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: $(READY) engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
-check: engine ## format, lint, types, and the files we ship
+check: $(READY) engine ## format, lint, types, and the files we ship
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
 
-bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
+bench: $(READY) engine peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
 
 fmt: $(READY) ## format the code
@@ -69,6 +75,20 @@ fmt: $(READY) ## format the code
 peers:
 	@scripts/install-test-peers.sh
 
+dist: $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
+	packaging/dist.sh $(VENV)
+
+deb: $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
+	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+	packaging/deb/build.sh $(VENV)
+
+rootfs: $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
+	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+	packaging/container/pack-rootfs.sh $(VENV)
+
+advisories: $(READY) ## known weaknesses of what is shipped, where an advisory database can be had
+	packaging/advisories.sh $(VENV)
+
 clean: ## remove what make made
-	rm -rf $(VENV) build native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
