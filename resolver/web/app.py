@@ -1,4 +1,4 @@
-"""The pages: /metrics, /healthz, /readyz; `explain` has its own.
+"""The pages: /metrics, /healthz, /readyz; `explain` and `dashboard` have their own.
 
 Knows: paths and status codes.  Does not know: how anything is counted or decided, the server's names.
 """
@@ -7,43 +7,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from resolver.dashboard import BUILT
 from resolver.observe.facts import Facts
 from resolver.observe.metrics import CONTENT_TYPE, render
 from resolver.web import explain
+from resolver.web.dashboard import front_routes
 from resolver.web.explain import Explains
 from resolver.web.hosts import HostCheck
-
-FRONT_PAGE = """exchange-resolver
-
-/metrics   for Prometheus
-/healthz   200 while the process answers
-/readyz    200 when the policy is loaded and the sockets are bound, else 503 and why
-/api/v1/explain?name=NAME&type=TYPE
-           what is decided about a name, for this machine alone
-"""
 
 _NO_STORE = {"cache-control": "no-store"}
 
 
 def make_app(
-    facts: Callable[[], Facts], *, hosts: Iterable[str] = (), explains: Explains | None = None
+    facts: Callable[[], Facts],
+    *,
+    hosts: Iterable[str] = (),
+    explains: Explains | None = None,
+    dashboard: Path = BUILT,
 ) -> Starlette:
     """The web application over one server's facts, which are read anew for each request that shows them.
 
     `hosts`: names that it is called by, besides addresses and names of one label.  `explains`: who says what
-    is decided about a name; None: nobody.
+    is decided about a name; None: nobody.  `dashboard`: where its files are, if they were built.
     """
     scraping = asyncio.Lock()
-
-    async def front(request: Request) -> Response:
-        return PlainTextResponse(FRONT_PAGE)
 
     async def show_metrics(request: Request) -> Response:
         # One at a time: scrapers that pile up must not take the threads of the pool.
@@ -65,7 +60,7 @@ def make_app(
         return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
     routes = [
-        Route("/", front),
+        *front_routes(dashboard),
         Route("/metrics", show_metrics),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
