@@ -19,7 +19,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .PHONY: help run demo unit test long check bench fmt clean peers native engine dist deb rootfs advisories
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed-program: pyproject.toml constraints.txt
 	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
@@ -51,6 +51,7 @@ test: $(READY) engine peers ## every test, real servers and clients included
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
+long: export LONG_PEERS = long
 long: $(READY) engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
@@ -72,8 +73,9 @@ fmt: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	@PATH="$$PATH:$$HOME/.cargo/bin"; ! command -v cargo >/dev/null || cargo fmt --manifest-path native/Cargo.toml --all
 
-peers:
-	@scripts/install-test-peers.sh
+peers: $(READY)
+	@scripts/install-test-peers.sh $(LONG_PEERS)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt kubernetes-validate || echo "kubernetes-validate cannot be installed: its tests will be skipped"
 
 dist: $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
 	packaging/dist.sh $(VENV)

@@ -1,4 +1,4 @@
-"""Prints what the program needs, directly or not, as `name==version` lines: what is shipped, and no tests' tools.
+"""Prints what the program needs, directly or not, as `name==version` lines, and no tools of tests.
 
 Knows: the distributions of the environment it runs in.  Does not know: what is compiled into them.
 """
