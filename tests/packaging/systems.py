@@ -45,7 +45,7 @@ def base(release: str) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         folder = CACHE / f"{release}.new"
         shutil.rmtree(folder, ignore_errors=True)
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", release, folder, mirror()]
+        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", release, str(folder), mirror()]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             pytest.skip(f"debootstrap cannot make {release}: {done.stdout[-300:]}")

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,14 @@ def package() -> Path:
 
 
 @pytest.fixture(params=["bookworm", "trixie"])
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> System:
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
     if not IS_LONG:
         pytest.skip("installs in a system of its own: make long")
     for program in ("debootstrap", "unshare"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     with system(request.param, tmp_path) as made:
-        yield made  # type: ignore[misc]
+        yield made
 
 
 def install(here: System, path: Path) -> None:

@@ -61,7 +61,7 @@ def test_every_key_of_a_file_is_in_its_page(pages: Path, name: str, schema: dict
 
 @pytest.mark.needs("mandoc")
 def test_mandoc_finds_nothing_wrong(pages: Path) -> None:
-    words = ["mandoc", "-T", "lint", "-W", "warning", *sorted(pages.iterdir())]
+    words = ["mandoc", "-T", "lint", "-W", "warning", *map(str, sorted(pages.iterdir()))]
     told = subprocess.run(words, capture_output=True, text=True, check=False)
     assert told.stdout + told.stderr == ""
 

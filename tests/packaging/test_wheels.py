@@ -232,13 +232,13 @@ def test_all_that_pip_installs_is_built_and_the_wheel_gives_the_native_engine_wi
         assert "resolver_native/resolver_native.abi3.so" in names
         assert {name.rpartition("/")[2] for name in names} >= {"native-engine.cdx.json", "NATIVE-ENGINE"}
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
-    python = tmp_path / "empty" / "bin" / "python"
-    bare = {"PATH": str(python.parent), "HOME": str(tmp_path)}
+    python = str(tmp_path / "empty" / "bin" / "python")
+    bare = {"PATH": str(tmp_path / "empty" / "bin"), "HOME": str(tmp_path)}
     for each in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE"):
         if each in os.environ:
             bare[each] = os.environ[each]
     pip = [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-    subprocess.run([*pip, "-c", ROOT / "constraints.txt", path], env=bare, cwd=tmp_path, check=True)
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(path)], env=bare, cwd=tmp_path, check=True)
     told = subprocess.run(
         [python, "-P", "-m", "resolver.server.engine"],
         env=bare,
