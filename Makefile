@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY ?= $(VENV)/.installed
 # What serving needs, and no more: `make run` has it sooner.
 RUNS ?= $(if $(READY),$(VENV)/.installed-program)
+MADE ?= $(if $(READY),$(VENV)/.made)
 CONFIG ?= config/resolver.yaml
 PYTEST := $(BIN)/python -m pytest
 # Where the native plane is built.
@@ -21,8 +22,11 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed-program: pyproject.toml constraints.txt
+$(VENV)/.made:
 	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-program: $(VENV)/.made pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 
@@ -30,10 +34,12 @@ $(VENV)/.installed: $(VENV)/.installed-program
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
 
-native: $(RUNS)
+native: $(MADE)
 	@scripts/build-native.sh $(VENV)
 
-engine: native
+# Both at once: one waits for the network, the other for the processor.
+engine: $(MADE)
+	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
 run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
@@ -42,30 +48,30 @@ run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG
 demo: $(RUNS) ## show the whole system on loopback, no network needed
 	$(BIN)/python -m resolver demo
 
-unit: $(READY) engine ## the fast tests, under a minute
+unit: engine $(READY) ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: $(READY) engine peers ## every test, real servers and clients included
+test: engine $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
 long: export LONG_PEERS = long
-long: $(READY) engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: engine $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
-check: $(READY) engine ## format, lint, types, and the files we ship
+check: engine $(READY) ## format, lint, types, and the files we ship
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
 
-bench: $(READY) engine peers ## CPU per query beside Unbound and the bare UDP echo
+bench: engine $(READY) peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
 
 fmt: $(READY) ## format the code
