@@ -70,7 +70,7 @@ put 644 packaging/deb/README.Debian usr/share/doc/exchange-resolver/README.Debia
     --copyright "$doc/copyright" --lock web/package-lock.json --pythons $PYTHONS
 gzip -9nc "$work/THIRD-PARTY" >"$doc/THIRD-PARTY.gz"
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
-printf 'exchange-resolver (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- exchange-resolver maintainers <exchange-resolver@localhost>  %s\n' \
+printf 'exchange-resolver (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- exchange-resolver maintainers <maintainers@exchange-resolver.example>  %s\n' \
     "$version-1" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.Debian.gz"
 
 # 4. Control files.

@@ -31,13 +31,7 @@ def documents(text: str) -> list[dict[str, Any]]:
 
 
 def manifests() -> list[dict[str, Any]]:
-    skipped = {"resolver.yaml", "blocklist.yaml"}
-    return [
-        one
-        for path in sorted(MANIFESTS.glob("*.yaml"))
-        if path.name not in skipped
-        for one in documents(path.read_text())
-    ]
+    return [one for path in sorted(MANIFESTS.glob("*.yaml")) for one in documents(path.read_text())]
 
 
 def of_kind(found: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -118,8 +112,10 @@ def test_the_manifests_fit_the_image_and_each_other() -> None:
     assert_together(found, of_kind(found, "Deployment"))
     listed = set(of_kind(found, "Kustomization")["resources"])
     files = {path.name for path in MANIFESTS.glob("*.yaml")}
-    generated = {"resolver.yaml", "blocklist.yaml", "kustomization.yaml"}
-    assert listed == files - generated - {"servicemonitor.yaml"}
+    assert listed == files - {"kustomization.yaml", "servicemonitor.yaml"}
+    [settings] = [one for one in of_kind(found, "Deployment")["spec"]["template"]["spec"]["volumes"]][:1]
+    told = (MANIFESTS / "kustomization.yaml").read_text()
+    assert f"create configmap {settings['configMap']['name']} " in told, "it says how the ConfigMap is made"
 
 
 def test_the_settings_of_the_chart_are_those_of_the_image(tmp_path: Path) -> None:
