@@ -84,11 +84,17 @@ def lacking(found: list[Distribution], python: str) -> list[str]:
 def component_of(one: Distribution) -> Component:
     """A Python distribution as a component of CycloneDX."""
     purl = f"pkg:pypi/{_name(one)}@{one.version}"
-    return _component(_name(one), one.version, purl, licence_of(one))
+    expression = one.metadata.json.get("license_expression")
+    licence = {"expression": str(expression)} if expression else _named(licence_in_words(one))
+    return _component(_name(one), one.version, purl, licence)
 
 
-def _component(name: str, version: str, purl: str, licence: str) -> Component:
-    told = [{"license": {"name": licence}}] if licence else []
+def _named(licence: str) -> Component:
+    return {"license": {"name": licence}} if licence else {}
+
+
+def _component(name: str, version: str, purl: str, licence: Component) -> Component:
+    told = [licence] if licence else []
     return {
         "type": "library",
         "bom-ref": purl,
@@ -99,15 +105,12 @@ def _component(name: str, version: str, purl: str, licence: str) -> Component:
     }
 
 
-def licence_of(one: Distribution) -> str:
-    """Its licence in words: the SPDX expression, else the classifiers, else a short `License:` field."""
-    about = one.metadata.json
-    if expression := about.get("license_expression"):
-        return str(expression)
+def licence_in_words(one: Distribution) -> str:
+    """Its licence where it gives no SPDX expression: the classifiers, else the first line of `License:`."""
     classes = [text for text in one.metadata.get_all("Classifier") or () if text.startswith("License ::")]
     if classes:
         return ", ".join(text.rpartition(" :: ")[2] for text in classes)
-    return str(about.get("license") or "").strip().split("\n")[0]
+    return str(one.metadata.json.get("license") or "").strip().split("\n")[0]
 
 
 def native_components(found: list[Distribution]) -> list[Component]:
@@ -126,7 +129,7 @@ def debian_components(status: Path) -> list[Component]:
         if "Package" in fields:
             name, version = fields["Package"], fields["Version"]
             purl = f"pkg:deb/debian/{name}@{version}?arch={fields['Architecture']}"
-            parts.append(_component(name, version, purl, ""))
+            parts.append(_component(name, version, purl, {}))
     return parts
 
 
@@ -137,7 +140,7 @@ def npm_components(lock: dict[str, Any]) -> list[Component]:
             name := path.rpartition("node_modules/")[2],
             about["version"],
             f"pkg:npm/{name.replace('@', '%40')}@{about['version']}",
-            about.get("license", ""),
+            _named(about.get("license", "")),
         )
         for path, about in lock.get("packages", {}).items()
         if path and not about.get("dev") and not about.get("link")

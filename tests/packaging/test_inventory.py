@@ -53,7 +53,7 @@ def test_every_library_is_listed_once_with_its_version_and_licence(site: Path, t
     made = bill(site, tmp_path)
     assert made["metadata"]["component"]["version"] == __version__
     assert {part["purl"]: part["licenses"] for part in made["components"]} == {
-        "pkg:pypi/acme-lib@1.2": [{"license": {"name": "MIT"}}],
+        "pkg:pypi/acme-lib@1.2": [{"expression": "MIT"}],
         "pkg:pypi/acme@1.0": [{"license": {"name": "BSD License"}}],
         "pkg:cargo/rustls@0.23.1": [{"expression": "Apache-2.0 OR MIT"}],
     }
