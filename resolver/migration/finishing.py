@@ -1,0 +1,101 @@
+"""What a product's rules come to here: the tiers put right, gaps filled, and all of it said.
+
+Knows: which rule would win here and which won there, what settings cannot do without.  Does not know: any
+product, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from resolver.config.upstream_values import upstream_from
+from resolver.migration.gathered import Gathered, Place, Rule
+from resolver.policy.verdict import RuleForm
+from resolver.wire.names import parent
+
+BOOTSTRAP: Final = "9.9.9.9:53"
+"""Who resolves the names of upstreams where the product left that to the system."""
+
+
+def finish(gathered: Gathered, place: Place) -> None:
+    """Put right what no reader of a product can know alone; `place`: of the whole configuration."""
+    _weigh_exceptions(gathered)
+    _open_answers(gathered)
+    _fill_gaps(gathered, place)
+
+
+def _weigh_exceptions(gathered: Gathered) -> None:
+    """Leave out what could never have won there, and would win here.
+
+    Both tiers stand in one here, where the longest name wins; there the kind of a rule decided.
+    """
+    firmly, let_through = _Cover(gathered.firmly), gathered.let_through_firmly
+    strongest = _Cover(let_through)
+    for rule in [rule for rule in gathered.firmly if strongest.covers(rule)]:
+        del gathered.firmly[rule]
+    for rule in [rule for rule in gathered.let_through if firmly.covers(rule)]:
+        gathered.lose(
+            gathered.let_through.pop(rule),
+            rule.text,
+            "the exception never had an effect: a stronger rule blocks the name",
+            changes_answers=False,
+        )
+    gathered.let_through.update(let_through)
+
+
+def _open_answers(gathered: Gathered) -> None:
+    """Exceptions come before all lists here, and answers of their own stand in one."""
+    let_through = _Cover(gathered.let_through)
+    for rule, (_, place) in gathered.answers.items():
+        if let_through.covers(rule):
+            gathered.lose(
+                place,
+                rule.text,
+                "an exception for this name, or one above it, comes before the answer it is given here",
+                "make the exception's name longer or `=NAME`, or add the name under `records:`",
+            )
+
+
+def _fill_gaps(gathered: Gathered, place: Place) -> None:
+    if not gathered.servers:
+        gathered.lose(
+            place,
+            "upstreams",
+            "it names no server that can be asked for all names, so the default servers are asked "
+            "(Quad9 and Cloudflare)",
+            "name yours under upstreams.servers",
+        )
+    named = [url for urls in (gathered.servers, *gathered.forward.values()) for url in urls]
+    if not gathered.bootstrap and any(not upstream_from(url).address for url in named):
+        gathered.bootstrap.append(BOOTSTRAP)
+        gathered.remark(
+            f"the names of the servers are resolved by {BOOTSTRAP} (upstreams.bootstrap); "
+            "there the system did"
+        )
+    if gathered.lists and not gathered.bootstrap and not _has_plain(gathered.servers):
+        gathered.bootstrap.append(BOOTSTRAP)
+        gathered.remark(f"the hosts of lists are resolved by {BOOTSTRAP} (upstreams.bootstrap)")
+
+
+def _has_plain(urls: Iterable[str]) -> bool:
+    return not urls or any(url.startswith(("udp://", "tcp://")) for url in urls)
+
+
+class _Cover:
+    """Which names rules speak of, asked by name."""
+
+    def __init__(self, rules: Mapping[Rule, Place]) -> None:
+        self._rules = {(rule.name, rule.form) for rule in rules}
+
+    def covers(self, rule: Rule) -> bool:
+        """Whether every name that `rule` speaks of is spoken of."""
+        name, form = rule.name, rule.form
+        own = {(name, RuleForm.SUBTREE), (name, form)}
+        if own & self._rules:
+            return True
+        while name != b"\0":
+            name = parent(name)
+            if {(name, RuleForm.SUBTREE), (name, RuleForm.BELOW)} & self._rules:
+                return True
+        return False
