@@ -46,8 +46,9 @@ packaging/lay-program.sh "$venv" "$wheel" "$machine" "$lib" $PYTHONS
 # 2. What people touch.
 put 755 packaging/deb/exchange-resolver usr/bin/exchange-resolver
 put 755 packaging/deb/rtupdate usr/share/python3/runtime.d/exchange-resolver.rtupdate
-put 644 config/office.yaml etc/exchange-resolver/resolver.yaml
-put 644 blocklist.yaml etc/exchange-resolver/blocklist.yaml
+"$python" packaging/tools/default_files.py "$work/defaults"
+put 644 "$work/defaults/resolver.yaml" etc/exchange-resolver/resolver.yaml
+put 644 "$work/defaults/blocklist.yaml" etc/exchange-resolver/blocklist.yaml
 put 644 packaging/default/exchange-resolver etc/default/exchange-resolver
 put 644 packaging/logrotate/exchange-resolver etc/logrotate.d/exchange-resolver
 for unit in packaging/systemd/*; do
