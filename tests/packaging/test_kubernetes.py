@@ -113,7 +113,7 @@ def test_the_manifests_fit_the_image_and_each_other() -> None:
     listed = set(of_kind(found, "Kustomization")["resources"])
     files = {path.name for path in MANIFESTS.glob("*.yaml")}
     assert listed == files - {"kustomization.yaml", "servicemonitor.yaml"}
-    [settings] = [one for one in of_kind(found, "Deployment")["spec"]["template"]["spec"]["volumes"]][:1]
+    settings = of_kind(found, "Deployment")["spec"]["template"]["spec"]["volumes"][0]
     told = (MANIFESTS / "kustomization.yaml").read_text()
     assert f"create configmap {settings['configMap']['name']} " in told, "it says how the ConfigMap is made"
 
