@@ -16,6 +16,10 @@ STREAM_TIMEOUT_S_MAX = 1.0
 """Patience with an attempt over TCP at first, however slow its upstream: should its connection have
 fallen silent, there must be time for another."""
 
+GIVEN_BACK_MAX = 16
+"""Attempts of one question that cost nothing, because their connection came to nothing before the query left:
+a way that comes and goes would else use up in one of its gaps what the question may cost."""
+
 BAD_PACKETS_MAX = 8
 """Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
 

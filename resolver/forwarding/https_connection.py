@@ -129,6 +129,7 @@ class HttpsConnection(Connection):
                 unsent.append(ticket)
                 continue
             self._exchanges[number] = _Exchange(ticket)
+            ticket.left += 1
         self._flush()
         if unsent:
             # Not from inside `ask`: who waits there hears of it at once.

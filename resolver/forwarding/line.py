@@ -14,6 +14,7 @@ from resolver.forwarding.bounds import (
     AGAIN_S,
     ANSWERS_LATELY_S,
     DATAGRAM_COST,
+    GIVEN_BACK_MAX,
     GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
     STREAM_COST,
@@ -47,6 +48,7 @@ class Line:
         "_candidates",
         "_chance",
         "_deadline",
+        "_given_back",
         "_held",
         "_out",
         "_packets_max",
@@ -79,6 +81,7 @@ class Line:
         self._again: tuple[Upstream, ...] = ()
         """Those to which a connection broke, for another round."""
         self._broken_answers = 0
+        self._given_back = 0
         self._turn = 0
         self._why = "timeout"
         self.attempts: list[Attempt] = []
@@ -95,7 +98,7 @@ class Line:
         """The shell's: call `on_octets` and carry out what follows."""
 
     @abstractmethod
-    def lose(self, attempt: Attempt, reason: str) -> None:
+    def lose(self, attempt: Attempt, reason: str, sends: int | None) -> None:
         """The shell's: call `on_error` and carry out what follows."""
 
     def may_hedge(self) -> bool:
@@ -235,6 +238,13 @@ class Line:
         upstream.queries += 1
         self.wake_at = due_at if due_at < self._deadline else self._deadline
         return attempt
+
+    def _give_back(self, attempt: Attempt, sends: int) -> None:
+        """`attempt` is over, and left `sends` times: the rest of what it cost may be spent again."""
+        cost = STREAM_COST if attempt.is_stream else DATAGRAM_COST
+        if sends < cost and self._given_back < GIVEN_BACK_MAX:
+            self._given_back += 1
+            self.packets -= cost - sends
 
     def _send_beside(self, now: float) -> Step:
         """Ask the next upstream in line although those asked are in time; whoever answers first wins."""

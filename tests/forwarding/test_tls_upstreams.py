@@ -81,7 +81,7 @@ class Heard:
     def on_octets(self, octets: bytes) -> None:
         self.result.set_result(octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
         self.result.set_result(reason)
 
 

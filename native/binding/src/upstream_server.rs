@@ -28,6 +28,8 @@ use rustls::{
     SupportedCipherSuite,
 };
 
+use crate::upstream_streams::Openings;
+
 /// Octets of a pin: SHA-256.
 pub const PIN_OCTETS: usize = 32;
 
@@ -70,6 +72,8 @@ pub struct UpstreamServer {
     pub certificate: Mutex<Option<Box<[u8]>>>,
     /// Connections of all threads to it, open or opening.
     pub connections: AtomicU32,
+    /// How soon another may be begun.
+    pub openings: Mutex<Openings>,
     told: AtomicU32,
     identity: Option<Identity>,
 }
@@ -94,7 +98,8 @@ impl UpstreamServer {
     ) -> UpstreamServer {
         let certificate = Mutex::default();
         let (connections, told) = (AtomicU32::new(0), AtomicU32::new(0));
-        UpstreamServer { address, carrier, tls, certificate, connections, told, identity }
+        let openings = Mutex::default();
+        UpstreamServer { address, carrier, tls, certificate, connections, openings, told, identity }
     }
 
     /// How many connections there are, and whether that is news since the last call.
