@@ -306,6 +306,7 @@ class Endpoints:
             native_gates=self._native,
             turns=self._turns,
             identities=service.identities,
+            clients=service.clients,
         )
 
     def _bind_pair(

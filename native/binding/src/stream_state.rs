@@ -133,9 +133,11 @@ pub enum StreamDrop {
     Handshakes,
     /// Its client does.
     HandshakesOfClient,
+    /// Its client may not ask, and would have to be told so after a handshake.
+    Stranger,
 }
 
-const DROPS: [(StreamDrop, &str); 9] = [
+const DROPS: [(StreamDrop, &str); 10] = [
     (StreamDrop::ShortMessage, "tcp_short_message"),
     (StreamDrop::DoesNotRead, "tcp_client_does_not_read"),
     (StreamDrop::AnswersFull, "tcp_answers_full"),
@@ -145,6 +147,7 @@ const DROPS: [(StreamDrop, &str); 9] = [
     (StreamDrop::HandshakeTimeout, "tls_handshake_timeout"),
     (StreamDrop::Handshakes, "tls_handshakes_per_s_max"),
     (StreamDrop::HandshakesOfClient, "tls_handshakes_per_s_per_client_max"),
+    (StreamDrop::Stranger, "tls_stranger"),
 ];
 
 /// Every reason that `Streams::drops` counts.

@@ -192,6 +192,9 @@ impl Serving {
         let now = monotonic();
         self.thread.desk.set_now(now);
         // Before it takes anybody's place.
+        if self.thread.shared.shared_flow.flow.is_stranger(address) {
+            return self.thread.count(StreamDrop::Stranger);
+        }
         if let Err(too_many) = self.thread.shared.streams.handshakes.begin(address, now) {
             self.thread.tls_counts().failed(TlsFailure::Limit);
             return self.thread.count(match too_many {
@@ -204,7 +207,7 @@ impl Serving {
         let bits = handle.to_bits();
         let holder =
             Holder { thread: self.thread.number, connection: bits as u32, generation: (bits >> 32) as u32 };
-        let place = match self.thread.limits().take(address, Transport::Https, holder, now) {
+        let place = match self.thread.limits().take(address, Transport::Https, holder, false, now) {
             Ok(taken) => {
                 self.thread.let_go(taken.yielding);
                 taken.place

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use resolver_core::flow::{client_key, Policy, Transport};
+use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
 use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
@@ -297,7 +297,8 @@ impl ThreadLoop<'_> {
         let (now, idle_s) = (self.now, limits.idle_s(self.streams.bounds.idle_s));
         for handle in self.connections.handles() {
             let Some(connection) = self.connections.get_mut(handle) else { continue };
-            match connection.sweep(now, idle_s) {
+            let is_strangers = connection.place.is_strangers();
+            match connection.sweep(now, if is_strangers { idle_s.min(STRANGER_IDLE_S) } else { idle_s }) {
                 Swept::Stays => {}
                 Swept::DoesNotRead => {
                     self.streams.count(StreamDrop::DoesNotRead);

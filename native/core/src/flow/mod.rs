@@ -39,7 +39,7 @@ pub use batch::{BatchContext, Incoming, ReplySink};
 pub use client_names::{ClientName, ClientNames};
 pub use clients::{client_key, ClientKey, Clients, Networks, RateLimiter, Standing};
 pub use connection_place::{Holder, Limit, Place, Yielding, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
-pub use connections::{ConnectionBounds, ConnectionLimits, Taken};
+pub use connections::{ConnectionBounds, ConnectionLimits, Taken, STRANGERS_MAX, STRANGER_IDLE_S};
 pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use forwarded::{client_behind, BadForwarded};
