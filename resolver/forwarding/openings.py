@@ -16,8 +16,8 @@ from typing import Final
 FREE: Final = 3
 """Connections that may come to nothing in a row before there is a pause: `upstream.DOWN_AFTER_FAILURES`."""
 
-PAUSE_S_MIN: Final = 0.05
-PAUSE_S_MAX: Final = 1.0
+OPENING_PAUSE_S_MIN: Final = 0.05
+OPENING_PAUSE_S_MAX: Final = 1.0
 
 
 class Openings:
@@ -41,8 +41,8 @@ class Openings:
             return  # several that were begun together are one failure
         self._failures += 1
         if self._failures >= FREE:
-            pause_s = PAUSE_S_MIN * 2.0 ** min(self._failures - FREE, 16)
-            self.paused_until = now + min(pause_s, PAUSE_S_MAX)
+            pause_s = OPENING_PAUSE_S_MIN * 2.0 ** min(self._failures - FREE, 16)
+            self.paused_until = now + min(pause_s, OPENING_PAUSE_S_MAX)
 
     def allow(self, opening: int, now: float) -> bool:
         """Whether another may be begun, while so many are under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver.forwarding.openings import FREE, PAUSE_S_MAX, PAUSE_S_MIN, Openings
+from resolver.forwarding.openings import FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN, Openings
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES
 
 
@@ -21,7 +21,7 @@ def test_a_few_may_come_to_nothing_and_then_one_at_a_time_ever_more_rarely() -> 
         pauses.append(end - now)
         now = end
     assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
-    assert (pauses[0], pauses[-1]) == pytest.approx((PAUSE_S_MIN, PAUSE_S_MAX))
+    assert (pauses[0], pauses[-1]) == pytest.approx((OPENING_PAUSE_S_MIN, OPENING_PAUSE_S_MAX))
 
 
 def test_those_that_were_begun_together_are_one_failure() -> None:

@@ -12,7 +12,7 @@ import uvloop
 from resolver.forwarding.connection import IDLE_S
 from resolver.forwarding.network import HELD_BACK, SendError, Ticket
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED, BELIEVED_S
-from resolver.forwarding.openings import FREE, PAUSE_S_MAX, PAUSE_S_MIN
+from resolver.forwarding.openings import FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN
 from resolver.forwarding.pipeline import OVERTAKEN_S_MAX, QUERIES_PER_CONNECTION_MAX
 from resolver.forwarding.stream import (
     CONNECTIONS_PER_UPSTREAM_MAX,
@@ -569,7 +569,7 @@ def test_an_upstream_that_refuses_gets_no_connection_for_each_query(perform: Per
             assert await heard.result == "network"
         assert stage.refused(FREE) == HELD_BACK
         assert stage.refused(FREE) == HELD_BACK
-        stage.clock.advance(PAUSE_S_MIN)
+        stage.clock.advance(OPENING_PAUSE_S_MIN)
         # One is tried, and whoever asks meanwhile joins it.
         tried, joined = stage.ask(5)[0], stage.ask(6)[0]
         assert stage.streams.counts.opened == FREE + 1
@@ -584,12 +584,12 @@ def test_an_upstream_that_refuses_gets_no_connection_for_each_query(perform: Per
 def test_an_upstream_that_is_back_is_noticed_and_gets_as_many_connections_as_ever(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         for number in range(FREE + 4):
-            stage.clock.advance(PAUSE_S_MAX)
+            stage.clock.advance(OPENING_PAUSE_S_MAX)
             heard, _ = stage.ask(number)
             (await stage.accepted.get()).abort()
             assert await heard.result == "stream"
         assert stage.refused(8) == HELD_BACK
-        stage.clock.advance(PAUSE_S_MAX)
+        stage.clock.advance(OPENING_PAUSE_S_MAX)
         heard, _ = stage.ask(9)
         upstream = await stage.accepted.get()
         await upstream.read()

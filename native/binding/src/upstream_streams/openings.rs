@@ -10,9 +10,9 @@
 /// Connections that may come to nothing in a row before there is a pause.
 pub const FREE: u32 = 3;
 /// The first pause.
-pub const PAUSE_S_MIN: f64 = 0.05;
+pub const OPENING_PAUSE_S_MIN: f64 = 0.05;
 /// The longest.
-pub const PAUSE_S_MAX: f64 = 1.0;
+pub const OPENING_PAUSE_S_MAX: f64 = 1.0;
 
 /// Of one upstream, for all threads.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Openings {
         }
         self.failures += 1;
         if self.failures >= FREE {
-            let pause_s = PAUSE_S_MIN * f64::from(1 << (self.failures - FREE).min(16));
-            self.paused_until = now + pause_s.min(PAUSE_S_MAX);
+            let pause_s = OPENING_PAUSE_S_MIN * f64::from(1 << (self.failures - FREE).min(16));
+            self.paused_until = now + pause_s.min(OPENING_PAUSE_S_MAX);
         }
     }
 

@@ -12,7 +12,7 @@ use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
-use super::openings::{FREE, PAUSE_S_MIN};
+use super::openings::{FREE, OPENING_PAUSE_S_MIN};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
@@ -434,7 +434,7 @@ fn an_upstream_whose_connections_come_to_nothing_gets_none_for_each_question() {
     let query = play.query(10);
     assert_eq!(play.pools.send(0, query, play.now), Err(Failure::HeldBack));
     assert_eq!(play.counters.streams_held_back.load(Ordering::Relaxed), 1);
-    play.now += PAUSE_S_MIN;
+    play.now += OPENING_PAUSE_S_MIN;
     // One is tried, and whoever asks meanwhile joins it.
     let sent = [11, 12].map(|id| play.send(id));
     assert_eq!(sent[0].0, sent[1].0);
