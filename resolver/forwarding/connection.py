@@ -39,6 +39,8 @@ class Owner(Protocol):
 
     upstream: Upstream
     clock: Clock
+    bodies_octets: int
+    """Of answers over HTTPS that are not whole yet, on all its connections."""
 
     def count_unexpected(self) -> None:
         """A message came that matches no query."""

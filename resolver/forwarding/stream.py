@@ -177,6 +177,7 @@ class _Pool(Holder):
         self.upstream = upstream
         self.clock = streams.clock
         self.counts = streams.counts
+        self.bodies_octets = 0
         self.connections: list[Connection] = []
         self.queue: dict[StreamTicket, None] = {}
         """In the order they came."""

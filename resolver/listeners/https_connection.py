@@ -20,6 +20,7 @@ from resolver.flow.peer import Peer
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
     BAD_REQUEST,
+    FORWARDED,
     HEADERS_TOO_LARGE,
     OK,
     OVER_HEADERS,
@@ -69,6 +70,9 @@ class HttpsConnection(TlsConnection):
     def held_octets(self) -> int:
         """See `limits.Holder`."""
         return super().held_octets() + (0 if self._http is None else self._http.held_octets)
+
+    def _is_owed_octets(self) -> bool:
+        return super()._is_owed_octets() or (self._http is not None and self._http.waits_for_client)
 
     def end(self) -> None:
         # A client that has ended its half may have sent several requests before.
@@ -161,6 +165,7 @@ class HttpsConnection(TlsConnection):
                 peer = self._client_of(arrived.request)
             except BadForwarded:
                 status = BAD_REQUEST
+                self._host.reporter.count_drop(FORWARDED)
         if status:
             self._side.statuses[status] += 1
             http.answer(arrived.request, status, b"", self._side.date_at(now), now)

@@ -52,6 +52,7 @@ DROP_REASONS = (
     "http_connections_max",
     "https_broken",
     "https_control_frames",
+    "https_forwarded",
     "https_headers",
     "https_resets",
     "https_stalled",
