@@ -166,7 +166,7 @@ class Streams:
         upstream = connection.upstream
         if not upstream.is_encrypted:
             return connection
-        return TlsTransport(connection, self.tls.terms_of(upstream), connection.address)
+        return TlsTransport(connection, self.tls.terms_of(upstream), connection.address, self.clock)
 
 
 class _Pool(Holder):

@@ -40,6 +40,7 @@ mod tls_counts;
 mod tls_tests;
 mod udp_pool;
 mod udp_socket;
+mod upstream_authorities;
 mod upstream_queries;
 mod upstream_server;
 mod upstream_streams;
