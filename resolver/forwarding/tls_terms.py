@@ -34,8 +34,8 @@ SESSIONS_MAX: Final = 8
 §C.4)."""
 
 VERIFIED_FOR_S: Final = 3600.0
-"""So long sessions are resumed after a certificate was looked at.  A session that is resumed brings a ticket for the
-next, and a server would never have to show what has expired, or has been renewed."""
+"""So long sessions are resumed after a certificate was looked at.  A session that is resumed brings a ticket
+for the next, and a server would never have to show what has expired, or has been renewed."""
 
 EXPIRED: Final = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""

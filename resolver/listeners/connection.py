@@ -427,11 +427,20 @@ class Connection(asyncio.Protocol):
     def _refuse(self, request: object, *, close: bool) -> None:
         """A query gets no answer."""
         if close:
-            self.abort()
+            self._close_behind_answers()
+
+    def _close_behind_answers(self) -> None:
+        """Close with nothing more but what was answered before."""
+        transport = self._transport
+        if transport is not None:
+            self._arrived.clear()
+            self._buffer.clear()
+            self._has_client_ended = self._is_ending = True
+            transport.close()
 
     def _write(self, octets: bytes) -> None:
         """Send what has its framing already."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._turn_octets += len(octets)
             self._transport.write(octets)
 

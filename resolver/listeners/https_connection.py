@@ -211,7 +211,8 @@ class HttpsConnection(TlsConnection):
         assert self._http is not None and isinstance(request, HttpRequest)
         # A request cannot go without an end: its stream is reset, or its connection cut.
         if not self._http.reset(request):
-            self.abort()
+            self._flush()
+            self._close_behind_answers()
 
     def _flush(self) -> None:
         """Send what the session has to say."""

@@ -102,7 +102,7 @@ class Endpoints:
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
         self.on_encrypted: Callable[[str, SocketAddress, bool], None] = lambda key, address, is_here: None
-        """Called with each of them once it is served, and when its address goes from this machine or comes."""
+        """Called with each of them once it is served, and when its address leaves this machine or comes."""
         self._served_at: dict[Wanted, SocketAddress] = {}
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._python_streams = _python_streams(settings)

@@ -232,6 +232,12 @@ def test_a_dropped_query_resets_its_stream_and_ends_a_connection_of_http_1(conte
         other = await http1(listener)
         other.say(post(query(0, b"drop")))
         assert await other.some() == b""
+        other = await http1(listener)
+        other.say(post(query(2, b"quick")) + post(query(0, b"drop")) + post(query(3, b"quick")))
+        said = b""
+        while part := await other.some():
+            said += part
+        assert b"\0\2quick" in said and b"\0\3quick" not in said, "what was answered before"
 
     run(play, **Sides(context).options)
 

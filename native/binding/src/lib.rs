@@ -15,6 +15,7 @@ mod guard;
 mod https;
 mod https_counts;
 mod late_answers;
+mod lives;
 mod mailbox;
 mod py_cache;
 mod py_core;

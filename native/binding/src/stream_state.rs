@@ -16,7 +16,7 @@ use resolver_core::flow::{
 use crate::counters::add;
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_NEWS};
 use crate::shared_flow::SharedFlow;
-use crate::stream_asks::StreamAsk;
+use crate::stream_asks::{Put, StreamAsk};
 
 /// Octets of answers that may wait for one thread.
 const NEWS_OCTETS_MAX: usize = 8 << 20;
@@ -264,10 +264,11 @@ pub fn give_to_ask(mailboxes: &[Mailbox], first: usize, asks: &mut Vec<StreamAsk
             break;
         }
         let mailbox = &mailboxes[(first + step) % mailboxes.len()];
-        if mailbox.asks.put(asks) {
+        let put = mailbox.asks.put(asks);
+        if put == Put::Some {
             mailbox.signal(SIGNAL_ASKS);
         }
-        is_any_there |= mailbox.asks.is_open();
+        is_any_there |= put != Put::Closed;
     }
     is_any_there
 }

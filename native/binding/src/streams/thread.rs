@@ -1,4 +1,4 @@
-//! One thread with streams: who has a turn, what a turn does, how the thread begins anew.
+//! One thread with streams: who has a turn, what a turn does.
 //!
 //! Knows: its listening sockets, its connections, in which order a turn does its work.  Does not know: why an answer is
 //! what it is, what stands in a record of TLS.
@@ -9,8 +9,6 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
@@ -18,6 +16,7 @@ use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
+use crate::lives::{live_again, Ended};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
@@ -32,41 +31,13 @@ const ROUND_S_MAX: f64 = 0.002;
 /// Steps of handshakes in a turn; each is some 0.2 ms of work.
 const HANDSHAKES_PER_TURN_MAX: usize = 4;
 
-/// Pause before a thread begins anew, doubled each time.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A thread that lasted this long begins anew after the shortest pause.
-const CALM: Duration = Duration::from_secs(10);
-
-enum Ended {
-    Stopped,
-    Panicked,
-}
-
-/// A thread's life, until it is told to stop.
+/// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
     let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
-    let mut pause = PAUSE_MIN;
-    loop {
-        let began = Instant::now();
-        if let Some(Ended::Stopped) = live(shared, number) {
-            return;
-        }
-        add(&mailbox.counters.restarts, 1);
-        shared.ring.notify(WorkerEvent::StreamDown(number));
-        if began.elapsed() >= CALM {
-            pause = PAUSE_MIN;
-        }
-        let until = Instant::now() + pause;
-        pause = (pause * 2).min(PAUSE_MAX);
-        while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
-                return;
-            }
-            thread::park_timeout(rest);
-        }
-        shared.ring.notify(WorkerEvent::StreamUp(number));
-    }
+    live_again(mailbox, || live(shared, number).unwrap_or(Ended::Broken), |is_down| {
+        let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
+        shared.ring.notify(event);
+    });
 }
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.
@@ -96,7 +67,7 @@ impl ThreadLoop<'_> {
             }
             self.turn();
             if self.panics > 0 {
-                return Ended::Panicked;
+                return Ended::Broken;
             }
         }
     }
