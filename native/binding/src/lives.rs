@@ -10,7 +10,7 @@ use crate::counters::add;
 use crate::mailbox::{Mailbox, SIGNAL_STOP};
 
 /// Pause before a thread begins anew, doubled each time.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
+pub const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A thread that lasted this long begins anew after the shortest pause.

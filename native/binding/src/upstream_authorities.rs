@@ -33,7 +33,7 @@ pub struct Authorities {
 }
 
 /// The same, read.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Read {
     /// Checks by them.
     pub verifier: Arc<WebPkiServerVerifier>,

@@ -9,6 +9,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
+use std::thread::sleep;
 
 use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
@@ -16,7 +17,7 @@ use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
-use crate::lives::{live_again, Ended};
+use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
@@ -85,7 +86,7 @@ impl ThreadLoop<'_> {
         let patience_ms = self.patience_ms();
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
-            thread::sleep(PAUSE_MIN);
+            sleep(PAUSE_MIN);
         }
         self.now = monotonic();
         self.began = self.now;

@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::Duration;
 
 use resolver_core::entropy::Entropy;
@@ -20,7 +21,7 @@ use resolver_core::flow::{AskOutcome, BatchContext, Flow, Memo, Outcome, Policy,
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
-use crate::lives::{live_again, Ended};
+use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::shared::Shared;
 use crate::shared_flow::ThreadCounts;
@@ -183,7 +184,7 @@ impl<'s> ThreadLoop<'s> {
                 self.shared.mailboxes.iter().for_each(|mailbox| mailbox.signal(SIGNAL_SHED));
             }
             if GATHERING.contains(&seen) {
-                thread::sleep(GATHERING_TIME);
+                sleep(GATHERING_TIME);
             }
         }
     }
@@ -230,7 +231,7 @@ impl<'s> ThreadLoop<'s> {
         let patience_ms = if may_wait { self.upstream_queries.patience_ms(self.now) } else { 0 };
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
-            thread::sleep(PAUSE_MIN);
+            sleep(PAUSE_MIN);
         }
         self.now = monotonic();
         let mailbox = self.mailbox;
