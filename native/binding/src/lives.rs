@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn who_is_stopped_in_a_pause_lives_no_more() {
         let mailbox = Mailbox::of(Arc::default()).unwrap();
-        let tell = |is_down| {
+        let tell = |is_down: bool| {
             assert!(is_down);
             mailbox.signals.fetch_or(SIGNAL_STOP, Ordering::AcqRel);
         };

@@ -130,6 +130,10 @@ mod tests {
         assert_eq!(asks.put(&mut waiting), Put::Full);
         assert_eq!(asks.take().len(), ASKS_WAITING_MAX);
         let mut long: Vec<_> = (0..ASK_OCTETS_MAX / 65_535 + 2).map(|_| ask(65_535)).collect();
-        assert_eq!((asks.put(&mut long), long.len()), (Put::Some, 1), "the last one that is let in may exceed the bound");
+        assert_eq!(
+            (asks.put(&mut long), long.len()),
+            (Put::Some, 1),
+            "the last one that is let in may exceed the bound"
+        );
     }
 }

@@ -19,7 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::bounds::{
-    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
+    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, STREAM_SEND_OCTETS_MAX,
+    STREAM_WINDOW_OCTETS,
 };
 use super::connection::{Connection, Ending};
 use super::executor::Gathered;

@@ -138,7 +138,11 @@ impl TlsIo {
     }
 
     /// Take `octets` for the client, in one record as far as they fit.
-    fn poll_seal(&mut self, context: &mut Context<'_>, octets: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_seal(
+        &mut self,
+        context: &mut Context<'_>,
+        octets: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.unsent.len() - self.unsent_from >= SESSION_OCTETS_MAX {
             ready!(self.poll_send(context))?;
         }

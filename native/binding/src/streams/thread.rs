@@ -35,10 +35,14 @@ const HANDSHAKES_PER_TURN_MAX: usize = 4;
 /// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
     let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
-    live_again(mailbox, || live(shared, number).unwrap_or(Ended::Broken), |is_down| {
-        let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
-        shared.ring.notify(event);
-    });
+    live_again(
+        mailbox,
+        || live(shared, number).unwrap_or(Ended::Broken),
+        |is_down| {
+            let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
+            shared.ring.notify(event);
+        },
+    );
 }
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.

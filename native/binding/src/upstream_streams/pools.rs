@@ -325,11 +325,12 @@ impl StreamPools {
         }
         let is_blameless = answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless;
         // A new connection may break, too, for no fault of an upstream that has just answered on others.
-        let is_well = matches!(failure, Failure::Stream | Failure::Tls)
-            && now - pool.answered_at < ANSWERS_LATELY_S;
+        let is_well =
+            matches!(failure, Failure::Stream | Failure::Tls) && now - pool.answered_at < ANSWERS_LATELY_S;
         if pipeline.answered > 0 {
             pool.server.openings.lock().are_well();
-        } else if failure != Failure::Blameless && (pipeline.waiting() > 0 || connection.phase != Phase::Open) {
+        } else if failure != Failure::Blameless && (pipeline.waiting() > 0 || connection.phase != Phase::Open)
+        {
             pool.server.openings.lock().fail(connection.began_at, now);
         }
         self.waiting -= pipeline.live();

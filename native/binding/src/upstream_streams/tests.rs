@@ -58,7 +58,14 @@ impl Play {
     fn query(&mut self, id: u16) -> StreamQuery {
         let mut octets = Vec::new();
         encode_question(id, QUESTION, false, false, true, &mut octets);
-        StreamQuery { id, owner: self.owners.put(()), due_at: self.now + PATIENCE_S, octets, sends: 0, left: 0 }
+        StreamQuery {
+            id,
+            owner: self.owners.put(()),
+            due_at: self.now + PATIENCE_S,
+            octets,
+            sends: 0,
+            left: 0,
+        }
     }
 
     /// The connection that a query goes to, and its owner.

@@ -131,7 +131,7 @@ fn ten_clients_that_take_every_place_leave_one_to_each_of_seventy_others() {
     assert!(others.iter().all(|place| place.is_taken()));
     assert_eq!(rig.limits.open(), 1000);
     let house = rig.limits.house.lock();
-    let left = (0..10).map(|client| house.clients[&client_key(one(2, client))].places.len());
+    let left = (0..10).map(|client| house.clients[&Whose::Client(client_key(one(2, client)))].places.len());
     assert!(left.into_iter().all(|left| left == 93));
     assert!(rig.gone.iter().all(|(_, limit)| *limit == Limit::YieldedShare));
 }
