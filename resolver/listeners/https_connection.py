@@ -226,6 +226,7 @@ class HttpsConnection(TlsConnection):
         super()._leave(transport)
 
     def _count_broken(self, broken: HttpBroken) -> None:
+        self._charge()
         self._host.reporter.count_drop(broken.reason)
         if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1

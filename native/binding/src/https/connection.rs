@@ -114,6 +114,11 @@ impl Connection {
         self.thread.counts().cut(Cut::Stalled);
     }
 
+    /// Its client broke the rules, or went before there was a session: it pays for more than one handshake.
+    pub fn charge(&self) {
+        self.thread.shared.streams.handshakes.charge(self.address, self.thread.desk.now());
+    }
+
     /// A request got a status instead of an answer.
     pub fn count_refusal(&self, refusal: Refusal) {
         self.thread.counts().refuse(refusal);

@@ -59,15 +59,19 @@ async fn serve(connection: Rc<Connection>, stream: TcpStream) {
 async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<TlsIo> {
     let thread = connection.thread();
     let session = TlsIo::accept(stream, thread.config(), thread.rooms(), &thread.turnstile);
-    let failure = match timeout(HANDSHAKE_S, session).await {
+    let (failure, has_cost) = match timeout(HANDSHAKE_S, session).await {
         Ok(Ok(session)) => {
             thread.tls_counts().succeeded(Transport::Https, session.agreed());
             return Some(session);
         }
-        Ok(Err(NoSession::Refused(error))) => TlsFailure::of(&error),
-        Ok(Err(NoSession::Gone)) => TlsFailure::Closed,
-        Err(_) => TlsFailure::Timeout,
+        Ok(Err(NoSession { error, has_cost })) => {
+            (error.as_ref().map_or(TlsFailure::Closed, TlsFailure::of), has_cost)
+        }
+        Err(_) => (TlsFailure::Timeout, true),
     };
+    if has_cost {
+        connection.charge();
+    }
     thread.tls_counts().failed(failure);
     match failure {
         TlsFailure::Closed => {}
@@ -116,6 +120,7 @@ async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
         (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
         _ => return,
     };
+    connection.charge();
     thread.counts().cut(cut);
 }
 
@@ -156,6 +161,7 @@ async fn serve_http1(connection: &Rc<Connection>, session: TlsIo) {
         _ => None,
     };
     if let Some(refusal) = refusal {
+        connection.charge();
         thread.counts().refuse(refusal);
         match refusal {
             Refusal::HeadersTooLarge => thread.counts().cut(Cut::Headers),

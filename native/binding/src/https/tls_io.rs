@@ -62,11 +62,11 @@ pub struct TlsIo {
 }
 
 /// Why there is no session.
-pub enum NoSession {
-    /// The client broke the rules, or knows no common way.
-    Refused(Error),
-    /// It went, or its connection broke.
-    Gone,
+pub struct NoSession {
+    /// The rule that the client broke, or that it knows no common way; None: it went, or its connection broke.
+    pub error: Option<Error>,
+    /// Whether its hello was answered before.
+    pub has_cost: bool,
 }
 
 impl TlsIo {
@@ -77,20 +77,23 @@ impl TlsIo {
         rooms: Rc<RefCell<Rooms>>,
         turnstile: &Turnstile,
     ) -> Result<TlsIo, NoSession> {
-        let session = Session::new(config).map_err(NoSession::Refused)?;
+        let session =
+            Session::new(config).map_err(|error| NoSession { error: Some(error), has_cost: false })?;
         let mut made =
             TlsIo { stream, session, rooms, unread: Vec::new(), unsent: Vec::new(), unsent_from: 0 };
         while !made.session.is_established() {
-            made.stream.readable().await.map_err(|_| NoSession::Gone)?;
+            let has_cost = made.session.has_cost;
+            if made.stream.readable().await.is_err() {
+                return Err(NoSession { error: None, has_cost });
+            }
             // What comes now may cost: others have their turn first.
             turnstile.pass().await;
             let received = poll_fn(|context| made.poll_receive(context)).await;
             let sent = poll_fn(|context| made.poll_send(context)).await;
             match received {
                 Ok(true) if sent.is_ok() => {}
-                Ok(_) => return Err(NoSession::Gone),
-                Err(Broken::Rules(error)) => return Err(NoSession::Refused(error)),
-                Err(Broken::Way(_)) => return Err(NoSession::Gone),
+                Err(Broken::Rules(error)) => return Err(NoSession { error: Some(error), has_cost }),
+                Ok(_) | Err(Broken::Way(_)) => return Err(NoSession { error: None, has_cost }),
             }
         }
         Ok(made)

@@ -240,10 +240,16 @@ impl ThreadLoop<'_> {
                 batch.add(plain);
             }
             Unsealed::Failed(error) => {
+                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                    self.streams.handshakes.charge(connection.address, self.now);
+                }
                 self.streams.count(StreamDrop::TlsFailed);
                 shared.tls_counts.failed(TlsFailure::of(&error));
             }
             Unsealed::Left => {
+                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                    self.streams.handshakes.charge(connection.address, self.now);
+                }
                 shared.tls_counts.failed(TlsFailure::Closed);
                 return false;
             }
@@ -281,6 +287,9 @@ impl ThreadLoop<'_> {
                     self.cut(handle);
                 }
                 Swept::NoHandshake => {
+                    if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                        self.streams.handshakes.charge(connection.address, now);
+                    }
                     self.streams.count(StreamDrop::HandshakeTimeout);
                     self.shared.tls_counts.failed(TlsFailure::Timeout);
                     self.cut(handle);

@@ -43,7 +43,7 @@ pub use connections::{ConnectionBounds, ConnectionLimits, Taken, STRANGERS_MAX, 
 pub use finish::{AskOutcome, Attempt, ResponseContext, ResponseResult, WaiterReply};
 pub use flights::{FlightKey, Waiter, Waiters};
 pub use forwarded::{client_behind, BadForwarded};
-pub use handshakes::{HandshakeLimits, TooManyHandshakes};
+pub use handshakes::{HandshakeLimits, TooManyHandshakes, BREACH_COST};
 pub use memo::Memo;
 pub use outcome::Outcome;
 pub use pacing::Pacing;
