@@ -5,7 +5,7 @@
 
 /// Under a name of its own, so that `native/models` can put others in their place.
 mod atomic {
-    pub use std::sync::atomic::{AtomicBool, Ordering};
+    pub use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 }
 mod compile;
 mod counters;
@@ -29,6 +29,7 @@ mod py_wire;
 mod ring;
 mod shared;
 mod shared_flow;
+mod signals;
 mod slab;
 mod stream_asks;
 mod stream_state;

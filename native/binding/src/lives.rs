@@ -2,7 +2,6 @@
 //!
 //! Knows: pauses, who is told.  Does not know: what a thread does, why a life ended.
 
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,7 @@ pub fn live_again(mailbox: &Mailbox, mut live: impl FnMut() -> Ended, tell: impl
         let until = Instant::now() + pause;
         pause = (pause * 2).min(PAUSE_MAX);
         while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
+            if mailbox.signals.have(SIGNAL_STOP) {
                 return;
             }
             thread::park_timeout(rest);
@@ -54,6 +53,7 @@ pub fn live_again(mailbox: &Mailbox, mut live: impl FnMut() -> Ended, tell: impl
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::sync::atomic::Ordering;
     use std::sync::Arc;
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         let mailbox = Mailbox::of(Arc::default()).unwrap();
         let tell = |is_down: bool| {
             assert!(is_down);
-            mailbox.signals.fetch_or(SIGNAL_STOP, Ordering::AcqRel);
+            mailbox.signals.set(SIGNAL_STOP);
         };
         live_again(&mailbox, || Ended::Broken, tell);
     }

@@ -94,7 +94,7 @@ impl StreamMailbox {
 
     /// Whether something was put down since the last `take`.
     pub fn has_news(&self) -> bool {
-        self.mailbox.signals.load(Ordering::Acquire) & SIGNAL_NEWS != 0
+        self.mailbox.signals.have(SIGNAL_NEWS)
     }
 
     /// The thread was woken: clear the wake-up, and only then look whether there are news.
@@ -107,7 +107,7 @@ impl StreamMailbox {
 
     /// What was put down since the last call.
     pub fn take(&self) -> Vec<StreamNews> {
-        self.mailbox.signals.fetch_and(!SIGNAL_NEWS, Ordering::AcqRel);
+        self.mailbox.signals.take(SIGNAL_NEWS);
         std::mem::take(&mut *self.waiting.lock()).news
     }
 }

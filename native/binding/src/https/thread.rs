@@ -12,7 +12,6 @@ use std::os::fd::OwnedFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -91,7 +90,7 @@ impl Serving {
         let mut is_reading = true;
         poll_fn(|context| {
             loop {
-                let signals = self.thread.own().letters.mailbox.signals.load(Ordering::Acquire);
+                let signals = self.thread.own().letters.mailbox.signals.all();
                 if self.thread.own().letters.has_news() {
                     self.take_news();
                 }

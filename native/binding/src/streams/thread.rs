@@ -8,7 +8,6 @@
 //! its connections.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
 use std::thread::sleep;
 
 use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
@@ -63,7 +62,7 @@ fn live(shared: &Shared, number: u16) -> Option<Ended> {
 impl ThreadLoop<'_> {
     fn serve(&mut self) -> Ended {
         loop {
-            let signals = self.letters.mailbox.signals.load(Ordering::Acquire);
+            let signals = self.letters.mailbox.signals.all();
             if signals & SIGNAL_STOP != 0 {
                 return Ended::Stopped;
             }

@@ -11,7 +11,6 @@
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -162,7 +161,7 @@ impl<'s> ThreadLoop<'s> {
 
     fn serve(&mut self) -> Ended {
         loop {
-            let signals = self.mailbox.signals.load(Ordering::Acquire);
+            let signals = self.mailbox.signals.all();
             if signals != 0 && self.obey(signals) {
                 return Ended::Stopped;
             }
@@ -197,11 +196,11 @@ impl<'s> ThreadLoop<'s> {
             }
         }
         if signals & SIGNAL_ASKS != 0 {
-            self.mailbox.signals.fetch_and(!SIGNAL_ASKS, Ordering::AcqRel);
+            self.mailbox.signals.take(SIGNAL_ASKS);
             self.ask_for_streams();
         }
         if signals & SIGNAL_SHED != 0 {
-            self.mailbox.signals.fetch_and(!SIGNAL_SHED, Ordering::AcqRel);
+            self.mailbox.signals.take(SIGNAL_SHED);
             self.upstream_queries.shed(SHED_AT_ONCE);
         }
         if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
