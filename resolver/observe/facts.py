@@ -229,6 +229,8 @@ class StreamFacts:
     """Connections that ended while queries waited."""
     retried: int = 0
     """Queries sent again because their connection broke."""
+    held_back: int = 0
+    """Queries that were not sent, for connections came to nothing just now."""
 
 
 @dataclass(slots=True, frozen=True)

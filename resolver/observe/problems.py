@@ -20,7 +20,7 @@ from resolver.plurals import counted
 
 DAY_S: Final = 86_400.0
 CERTIFICATE_NOTICE_S: Final = 14 * DAY_S
-UPSTREAM_CERTIFICATE_NOTICE_S: Final = 7 * DAY_S
+UPSTREAM_CERTIFICATE_NOTICE_S: Final = 2 * DAY_S
 """Whoever runs it renews it; many do so with little time left."""
 LIST_PATIENCE_S: Final = 2 * DAY_S
 """Beyond its own refresh interval."""

@@ -168,7 +168,7 @@ FULL = Facts(
         datagrams=DatagramFacts(
             unexpected=1704, late=2700, unsent=3703, sockets_opened=4702, socket_failures=5701
         ),
-        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
+        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802, held_back=805),
     ),
     connections=ConnectionFacts(
         tcp=1821, tcp_octets=70_021, http=905, by_transport={"tcp": 1822, "tls": 1823, "https": 1824}
