@@ -239,12 +239,19 @@ def test_alerts_fire_while_something_is_out_of_order_and_resolve_when_it_is_mend
 ) -> None:
     server, prometheus = watched
 
-    def wait_until_quiet() -> None:
-        prometheus.wait_for(lambda: not prometheus.firing() - BY_THE_REAL_CLOCK, "no alert", 30.0)
+    def loud() -> set[str]:
+        return prometheus.firing() - BY_THE_REAL_CLOCK
 
+    def wait_until_quiet() -> None:
+        try:
+            prometheus.wait_for(lambda: not loud(), "no alert", 30.0)
+        except AssertionError as late:
+            raise AssertionError(f"{sorted(loud())} fire: {late}") from None
+
+    whole = server.blocklist_path.read_text().replace(LISTED, "")
+    server.replace_blocklist(whole.replace("exchanges:\n", f"{LISTED}exchanges:\n"))
     prometheus.wait_until_fires("ResolverOrderOverdue")
-    whole = server.blocklist_path.read_text()
-    server.replace_blocklist(whole.replace(LISTED, ""))
+    server.replace_blocklist(whole)
     wait_until_quiet()
 
     # The upstream dies, an edit goes wrong, new certificate files are half written.
@@ -263,7 +270,7 @@ def test_alerts_fire_while_something_is_out_of_order_and_resolve_when_it_is_mend
     # All is mended.
     upstream[0] = SlowUpstream(upstream[0].port)
     upstream[0].__enter__()
-    server.replace_blocklist(whole.replace(LISTED, ""))
+    server.replace_blocklist(whole)
     certificate.write_bytes(pem)
     wait_until_quiet()
 
