@@ -7,24 +7,36 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resolver.certificates.contexts import HTTPS_PROTOCOLS, CannotServe, FrontContexts
-from resolver.certificates.files import Objection, read_pairs, remarks_on
+from resolver.certificates.files import Objection, Source, read_pairs, remarks_on
+from resolver.certificates.pair import Pair
 from resolver.config.settings import Settings, key_line
 from resolver.problems import Problem
 from resolver.server.encryption import sources_of
+from resolver.server.http_tls import HttpTls, http_sources
 
 
 def certificate_problems(config: Path, settings: Settings) -> list[Problem]:
-    """Every problem of `tls`; nothing where nobody uses it."""
-    sources = sources_of(settings)
-    if not sources:
-        return []
+    """Every problem of `tls` and `http.tls`; nothing where nobody uses them."""
+    problems = []
+    for sources, serve in (
+        (sources_of(settings), FrontContexts(HTTPS_PROTOCOLS).prepare),
+        (http_sources(settings), lambda pairs: HttpTls(settings, time.time).prepare(pairs)),
+    ):
+        problems += _problems_of(config, sources, serve) if sources else []
+    return problems
+
+
+def _problems_of(
+    config: Path, sources: Sequence[Source], serve: Callable[[Sequence[Pair]], object]
+) -> list[Problem]:
     pairs, objections = read_pairs(sources)
     if not objections:
         try:
-            FrontContexts(HTTPS_PROTOCOLS).prepare(pairs)
+            serve(pairs)
         except CannotServe as error:
             objections = [Objection(sources[error.place], "certificate", error.reason)]
     problems = [_problem(config, one, "error") for one in objections if not _is_others_business(one)]
