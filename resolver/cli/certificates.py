@@ -1,4 +1,4 @@
-"""What is wrong with the certificates that the settings name, each at its line.
+"""What is wrong with the certificates and tokens that the settings name, each at its line.
 
 Knows: which files they are, who can read them here.  Does not know: what makes a pair good (`certificates`).
 """
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from resolver.api.token_file import read_file
 from resolver.certificates.contexts import HTTPS_PROTOCOLS, CannotServe, FrontContexts
 from resolver.certificates.files import Objection, Source, read_pairs, remarks_on
 from resolver.certificates.pair import Pair
@@ -48,6 +49,20 @@ def _problems_of(
     if not objections:
         problems += [_problem(config, one, "warning") for one in remarks_on(sources, pairs, time.time())]
     return problems
+
+
+def token_problems(config: Path, settings: Settings) -> list[Problem]:
+    """Every problem of the file of tokens: its own lines, and the key that names it."""
+    path = settings.http.tokens_file
+    if path is None:
+        return []
+    _, problems = read_file(path)
+    return [
+        one
+        if one.line
+        else Problem(str(config), key_line(config, "http", "tokens_file"), f"http.tokens_file: {one}")
+        for one in problems
+    ]
 
 
 OTHERS_BUSINESS = "cannot be read by this user; the user that the server runs as must be able to"
