@@ -126,6 +126,10 @@ def _open_answers(gathered: Gathered) -> None:
 
 
 def _fill_gaps(gathered: Gathered, place: Place) -> None:
+    gathered.remark(
+        "special names (local, test, invalid, onion, private reverse zones) never leave this server, unless "
+        "upstreams.forward names their zone"
+    )
     if not gathered.servers:
         gathered.lose(
             place,
