@@ -130,7 +130,7 @@ class Gathered:
     remarks: list[str] = field(default_factory=list)
     """What is the same in other words, for people."""
     hosts_lines_answer: bool = False
-    """Whether a line `127.0.0.1 x` among rules is answered with its address, rather than as every block is."""
+    """Whether a line `127.0.0.1 x` among rules is answered with its address, not as every block is."""
     lost_beyond: int = 0
     """Losses that are not kept."""
     _rule_count: int = 0
