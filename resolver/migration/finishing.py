@@ -7,8 +7,10 @@ product, files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
+from resolver.blocklist.downloads import split_url
 from resolver.config.upstream_values import upstream_from
 from resolver.migration.gathered import Answer, Gathered, Place, Rule, shown_name
 from resolver.policy.verdict import RuleForm
@@ -18,13 +20,38 @@ BOOTSTRAP: Final = "9.9.9.9:53"
 """Who resolves the names of upstreams where the product left that to the system."""
 
 
-def finish(gathered: Gathered, place: Place) -> None:
-    """Put right what no reader of a product can know alone; `place`: of the whole configuration."""
+def finish(gathered: Gathered, place: Place, folder: Path) -> None:
+    """Put right what no reader of a product can know alone.
+
+    `place`: of the whole configuration; `folder`: where relative paths in it start.
+    """
+    _look_at_lists(gathered, folder)
     _weigh_exceptions(gathered)
     _drop_idle_exceptions(gathered)
     _keep_ways_to_records(gathered, place)
     _open_answers(gathered)
     _fill_gaps(gathered, place)
+
+
+def _look_at_lists(gathered: Gathered, folder: Path) -> None:
+    """Leave out lists that could not be read here: a policy with one of them would be refused as a whole."""
+    kept = []
+    for one in gathered.lists:
+        why = ""
+        if "path" in one.keys:
+            path = folder / str(one.keys["path"])
+            one.keys["path"] = str(path.absolute())
+            why = "" if path.is_file() else f"the file {path} is not here"
+        elif isinstance(one.keys["url"], str) and one.keys["url"].startswith("http"):
+            try:
+                split_url(one.keys["url"])
+            except ValueError as error:
+                why = str(error)
+        if why:
+            gathered.lose(one.place, f"list {one.name}", why, "name it under `lists:`, where it can be read")
+        else:
+            kept.append(one)
+    gathered.lists[:] = kept
 
 
 def _weigh_exceptions(gathered: Gathered) -> None:
@@ -99,6 +126,10 @@ def _open_answers(gathered: Gathered) -> None:
 
 
 def _fill_gaps(gathered: Gathered, place: Place) -> None:
+    gathered.remark(
+        "special names (local, test, invalid, onion, private reverse zones) never leave this server, unless "
+        "upstreams.forward names their zone"
+    )
     if not gathered.servers:
         gathered.lose(
             place,

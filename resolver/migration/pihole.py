@@ -252,8 +252,8 @@ def _read_settings(gathered: Gathered, root: Node, texts: Texts) -> None:
             _take_reverse(gathered, words[1], words[2], words[3] if len(words) > 3 else "", one.place)
     old = root.get("old")
     if old.get("REV_SERVER").flag():
-        found = [old.get(f"REV_SERVER_{key}").text for key in ("CIDR", "TARGET", "DOMAIN")]
-        _take_reverse(gathered, *found, old.get("REV_SERVER").place)
+        network, target, domain = (old.get(f"REV_SERVER_{key}").text for key in ("CIDR", "TARGET", "DOMAIN"))
+        _take_reverse(gathered, network, target, domain, old.get("REV_SERVER").place)
     _read_blocking(gathered, dns)
     _read_rest(gathered, root)
     lines = [(one.text, one.place) for one in root.get("misc", "dnsmasq_lines").entries()]

@@ -47,7 +47,7 @@ def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
         files[REFUSED] = _filters(refused, REFUSED, places, "Names that are answered with REFUSED")
     if gathered.answers:
         files[ANSWERS] = _zone(gathered, places)
-    files[BLOCKLIST] = _blocklist(gathered, files)
+    files[BLOCKLIST] = _blocklist(gathered, files, places)
     return Written(files, places)
 
 
@@ -67,8 +67,19 @@ def _settings(gathered: Gathered, state_dir: str) -> str:
     return commented_with(values, head=head)
 
 
-def _blocklist(gathered: Gathered, files: Mapping[str, str]) -> str:
-    return "\n".join(_blocklist_lines(gathered, files)) + "\n"
+def _blocklist(
+    gathered: Gathered, files: Mapping[str, str], places: dict[tuple[str, int], tuple[str, Place]]
+) -> str:
+    lines = list(_blocklist_lines(gathered, files))
+    rules = {
+        f"- {flow(rule.text)}": (rule.text, place)
+        for found in (gathered.firmly, gathered.let_through)
+        for rule, place in found.items()
+    }
+    for number, line in enumerate(lines, 1):
+        if line.startswith(" ") and (source := rules.get(line.strip())) is not None:
+            places[BLOCKLIST, number] = source
+    return "\n".join(lines) + "\n"
 
 
 def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:

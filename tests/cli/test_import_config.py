@@ -79,3 +79,19 @@ def test_a_configuration_of_nobody_is_not_guessed_at(
     path = tmp_path / "x"
     path.write_text("hello\n")
     assert taken(path) == 2 and "--from" in capsys.readouterr().err
+
+
+def test_what_the_rails_refuse_costs_itself_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "AdGuardHome.yaml"
+    path.write_text(
+        "dns: {upstream_dns: [192.0.2.1]}\n"
+        'user_rules:\n- "||co.uk^$important"\n- "||github.io^"\n- "||ok.example^$important"\n'
+        "filters:\n- {enabled: true, url: /nowhere/list.txt, name: gone}\n"
+    )
+    assert taken(path, as_json=True) == 1
+    lost = {loss["key"]: loss["line"] for loss in json.loads(capsys.readouterr().out)["losses"]}
+    assert (lost["co.uk"], lost["github.io"], lost["list gone"]) == (3, 4, 7)
+    folder = tmp_path / "out"
+    assert check_files(folder / "resolver.yaml", None, strict=True, as_json=False) == 0
+    assert "ok.example" in (folder / "blocklist.yaml").read_text()
+    assert not (folder / "own-names.txt").exists()

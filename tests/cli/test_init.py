@@ -9,7 +9,7 @@ import pytest
 from resolver.cli import init
 from resolver.cli.check import check_files
 from resolver.cli.init import make_configuration
-from resolver.cli.init_profiles import ENCRYPTED, PLAIN, PROFILES
+from resolver.cli.init_profiles import ENCRYPTED, PLAIN, PROFILES, Answers
 from resolver.config.settings import Settings, load_settings
 from tests.support.faked_machine import FakedMachine
 
@@ -128,13 +128,13 @@ def test_somebody_who_goes_away_gets_no_files(tmp_path: Path, faked: FakedMachin
 def test_clear_text_is_taken_only_where_nothing_else_gets_through_and_is_told(
     answering: set[str], chosen: tuple[str, ...], is_told: bool
 ) -> None:
-    answers, remark = init._reachable(init.Answers(PROFILES["home"]), answering)
+    answers, remark = init._reachable(Answers(PROFILES["home"]), answering)
     assert tuple(answers.upstreams) == chosen and bool(remark) is is_told
 
 
 def test_what_somebody_chose_is_never_changed() -> None:
     chosen = ["tls://192.0.2.1:853"]
-    answers = init.Answers(PROFILES["home"], upstreams=chosen)
+    answers = Answers(PROFILES["home"], upstreams=chosen)
     assert init._reachable(answers, set(PLAIN)) == (answers, "")
 
 

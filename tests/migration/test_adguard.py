@@ -39,6 +39,7 @@ user_rules:
   - "|alone.example^"
   - "bare.example"
   - "0.0.0.0 hosts.example"
+  - "127.0.0.1 loop.example"
   - "192.0.2.66 printer.example"
   - "@@||good.ads.example^"
   - "@@||whole.example^"
@@ -74,7 +75,7 @@ def decisions(taken: Taken) -> dict[str, str]:
     alone.example x.alone.example bare.example x.bare.example hosts.example x.hosts.example whole.example
     deep.whole.example firm.example x.firm.example hole.firm.example saved.example taken-back.example
     answer.example none.example regex.example x.regex.example nas.example x.nas.example apps.example
-    x.apps.example off.example client.example other.example printer.example"""
+    x.apps.example off.example client.example loop.example other.example printer.example"""
     return taken.decisions(names.split())
 
 
@@ -93,6 +94,7 @@ def decisions(taken: Taken) -> dict[str, str]:
         ("x.bare.example", FORWARD),
         ("hosts.example", "0.0.0.0"),
         ("x.hosts.example", FORWARD),
+        ("loop.example", "127.0.0.1"),
         ("other.example", FORWARD),
     ],
 )

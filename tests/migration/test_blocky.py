@@ -23,6 +23,8 @@ upstreams:
 bootstrapDns:
   - tcp+udp:192.0.2.9
 customDNS:
+  rewrite:
+    old.example: printer.example
   mapping:
     printer.example: 192.0.2.33,2001:db8::33
 conditional:
@@ -80,6 +82,8 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
         ("three.example", FORWARD),
         ("printer.example", "192.0.2.33"),
         ("x.y.printer.example", "192.0.2.33"),
+        ("old.example", FORWARD),
+        ("x.old.example", "192.0.2.33"),
         ("games.example", FORWARD),
         ("late.example", FORWARD),
     ],

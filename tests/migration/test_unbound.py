@@ -67,7 +67,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
 @pytest.mark.parametrize(
     ("name", "decision"),
     [
-        ("static.example", "nxdomain"),
+        ("static.example", "nodata"),  # a name below exists
         ("x.static.example", "nxdomain"),
         ("www.static.example", "192.0.2.10"),
         ("nx.example", "nxdomain"),
