@@ -173,10 +173,10 @@ function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): V
           [say('explained_to_client'), ede ? <Stranger text={ede} max={400} /> : null],
           [say('from'), decision.from ? <Moment at={decision.from} /> : null],
           [say('until'), decision.until ? <Moment at={decision.until} /> : null],
-          [say('reason'), <Stranger text={decision.reason} max={400} />],
-          [say('ticket'), <Stranger text={decision.ticket} />],
+          [say('reason'), decision.reason ? <Stranger text={decision.reason} max={400} /> : null],
+          [say('ticket'), decision.ticket ? <Stranger text={decision.ticket} /> : null],
           [say('written_at'), decision.file ? <Name text={`${decision.file}:${decision.line ?? ''}`} /> : null],
-        ].filter(([, value]) => value !== null) as [string, VNode][]}
+        ]}
       />
       {isWhole ? <Whole found={found} /> : null}
       <p class="more actions">
