@@ -20,7 +20,7 @@ from resolver.api.refusal import MEDIA_TYPE, TYPE_PREFIX, Kind
 _REF = "#/components/schemas/{model}"
 _EVERYWHERE = (Kind.TOKEN_MISSING, Kind.TOKEN_WRONG, Kind.ROLE, Kind.ORIGIN, Kind.GUESSES, Kind.DEFECT)
 _WITH_QUERY = (Kind.BAD_REQUEST,)
-_WITH_BODY = (Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.MEDIA, Kind.INVALID)
+_WITH_BODY = (Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.TOO_SLOW, Kind.MEDIA, Kind.INVALID)
 
 DESCRIPTION = """\
 Reads what a resolver does and has in force, and changes it.

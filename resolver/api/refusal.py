@@ -32,6 +32,7 @@ class Kind(Enum):
     ORIGIN = _Kind("origin", 403, "No page of another site may ask")
     NOT_FOUND = _Kind("not-found", 404, "There is no such thing here")
     METHOD = _Kind("method", 405, "The method does not exist here")
+    TOO_SLOW = _Kind("too-slow", 408, "The body took too long")
     CONFLICT = _Kind("conflict", 409, "It cannot be done as things are")
     TOO_LARGE = _Kind("too-large", 413, "The body is too large")
     MEDIA = _Kind("media-type", 415, "The body must be JSON")

@@ -77,7 +77,7 @@ def _page(rows: Sequence[Endpoint], guard: Guard, on_refused: OnRefused) -> Call
     return page
 
 
-_COUNTED = {Kind.TOO_LARGE: "body", Kind.RATE: "busy", Kind.BUSY: "busy"}
+_COUNTED = {Kind.TOO_LARGE: "body", Kind.TOO_SLOW: "body", Kind.RATE: "busy", Kind.BUSY: "busy"}
 """Those that the guard does not count."""
 
 

@@ -7,7 +7,6 @@ What each gives is JSON; what is not done is `Refused`.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from resolver.changing.blocklist import (
@@ -96,12 +95,8 @@ def do(place: Place, author: Author, word: str, asked: dict[str, Any]) -> dict[s
         case "proposals":
             return {"items": list_proposals(place)}
         case "approve":
-            return approve(place, author, asked["id"], asked.get("reason"))
+            alone_here = bool(asked.get("alone_here")) and not author.via
+            return approve(place, author, asked["id"], asked.get("reason"), alone_here=alone_here)
         case "reject":
             return reject(place, author, asked["id"], asked.get("reason"))
     raise KeyError(word)
-
-
-def as_approver(author: Author) -> Author:
-    """The same person, who may approve: whoever has rights on the machine."""
-    return replace(author, may_approve=True)

@@ -215,12 +215,15 @@ def _changed_lists(state_dir: Path, inputs: Sequence[InputFile]) -> dict[str, st
 # Deciding.
 
 
-def approve(place: Place, author: Author, name: str, reason: str | None) -> dict[str, Any]:
+def approve(
+    place: Place, author: Author, name: str, reason: str | None, *, alone_here: bool = False
+) -> dict[str, Any]:
     """Put a proposal in force.
 
+    `alone_here`: somebody with rights on the machine does it alone, which takes a reason and is recorded.
     Raises Refused: to its proposer, where the text that it was made from changed, where it would not load.
     """
-    why = read_reason(reason, is_needed=False)
+    why = read_reason(reason, is_needed=alone_here)
     if not author.may_approve:
         raise Refused(Kind.FORBIDDEN, "to approve takes the role approve")
     with alone(place) as text:
@@ -228,7 +231,7 @@ def approve(place: Place, author: Author, name: str, reason: str | None) -> dict
             return _approve_file(place, author, name, text, why)
         now = place.now()
         proposal = proposals.find(place.state_dir, name, now)
-        if same_person(proposal.who, author.name):
+        if not alone_here and same_person(proposal.who, author.name):
             raise Refused(Kind.FORBIDDEN, f"{author.name} proposed it: another one must approve it")
         require_base(place, text, proposal.base)
         require_writable(place)
@@ -241,7 +244,7 @@ def approve(place: Place, author: Author, name: str, reason: str | None) -> dict
             author.via,
             proposal.reason,
             proposal.is_forced,
-            approved_by=author.name,
+            approved_by=f"{author.name}, alone, on this machine: {why}" if alone_here else author.name,
             proposal=proposal.id,
             rolled_back_to=int(proposal.about) if proposal.kind == "rollback" else 0,
         )

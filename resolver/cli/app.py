@@ -138,6 +138,21 @@ def cert(
 
 
 @app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
+    role: Annotated[str, typer.Option("--role", help="read, edit or approve.")] = "read",
+    writes: Annotated[
+        bool, typer.Option("--write", help="Put its line into the file that http.tokens_file names.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make a token of the API.  It is printed once; the file of tokens has its hash alone."""
+    from resolver.cli.token import make_token
+
+    raise typer.Exit(make_token(name, role, config, writes=writes))
+
+
+@app.command()
 def find(
     text: Annotated[str, typer.Argument(help="An id, a name, a domain, an order's number, or a part.")],
     catalogue: Annotated[

@@ -14,7 +14,7 @@ from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
-from resolver.cli.certificates import certificate_problems
+from resolver.cli.certificates import certificate_problems, token_problems
 from resolver.cli.designation_remarks import designation_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
@@ -68,6 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                     blocklist = settings.blocklist
                 problems += trouble.values()
                 problems += certificate_problems(path, settings)
+                problems += token_problems(path, settings)
                 problems += _too_few_ports(path, settings)
                 problems += designation_problems(path, settings)
                 state_dir = settings.state_dir

@@ -35,6 +35,7 @@ from resolver.observe.tally import TallySnapshot
 from resolver.observe.traffic import counted
 from resolver.server.api_reading import Reader
 from resolver.server.audit_log import Run
+from resolver.server.http_tls import HttpTls
 from resolver.server.traffic import Traffic
 from resolver.web import WebServer, make_app
 from resolver.web.dashboard import front_routes
@@ -92,6 +93,7 @@ class HttpSide:
         self._on_drop = on_drop
         self._refused: Counter[str] = Counter()
         self._watch = Watch()
+        self.tls = HttpTls(settings, wall)
         self._tokens = TokenFile(settings.http.tokens_file, os.environ, clock.now)
         self._reader = Reader(
             settings.blocklist,
@@ -151,7 +153,12 @@ class HttpSide:
             on_refused=self._count_refused,
         )
         return WebServer(
-            app, bound, connections_max=settings.limits.http_connections_max, on_drop=self._on_drop
+            app,
+            bound,
+            connections_max=settings.limits.http_connections_max,
+            on_drop=self._on_drop,
+            on_refused=self._count_refused,
+            tls=self.tls.context if self.tls.is_on else None,
         )
 
     async def close(self) -> None:
@@ -160,6 +167,7 @@ class HttpSide:
             self._timer.cancel()
         await self.traffic.close()
         await self.api.events.close()
+        await self.tls.close()
         await self._reader.close()
 
     def told_of(self, facts: Facts) -> Facts:
@@ -169,6 +177,7 @@ class HttpSide:
             http=HttpFacts(
                 refused={reason: self._refused[reason] for reason in HTTP_REFUSALS},
                 event_streams=self.api.events.open,
+                certificates=self.tls.facts(),
                 tokens_trouble=self._tokens.trouble,
             ),
         )
@@ -200,14 +209,15 @@ class HttpSide:
         wall = self._wall()
         return [
             Certificate(
-                "tls",
+                use,
                 str(source.certificate),
                 (*pair.names, *map(str, pair.addresses)),
                 pair.starts_at,
                 pair.ends_at,
                 pair.when_not(wall) or "; ".join(pair.remarks),
             )
-            for source, pair in self._parts.certificates()
+            for use, served in (("tls", self._parts.certificates()), ("http.tls", self.tls.served))
+            for source, pair in served
         ]
 
 

@@ -193,7 +193,7 @@ class Changes:
         flushed = await flush_cache(self._cache, wire, subtree=subtree)
         # What memos have is given under the policy's generation alone.
         self._publisher.judge_anew()
-        told = {"who": caller.name, "name": name, "subtree": subtree, "answers": flushed}
+        told = {"who": caller.name, "qname": name, "subtree": subtree, "answers": flushed}
         _log.warning("the cache forgets a name", extra=told)
         return flushed
 

@@ -171,6 +171,7 @@ class Server:
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
+            self._http_side.tls.start()
             self._http.start()
             self._beside.start_without_policy()
             await self._encryption.start()
@@ -422,7 +423,7 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "certificates": self._encryption.remark,
-            "http": self._http.remark,
+            "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
             "filtering": self._publisher.pausing.remark()
             or (BLOCKS_NOTHING if self._policy_facts.is_empty else ""),
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
