@@ -214,8 +214,13 @@ function Gate(): VNode {
 function Nav({ current }: { current: string }): VNode {
   const say = useTexts()
   const told = useStore(problems)
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // On a phone the pages are one line, which may be longer than the screen.
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [current])
   return (
-    <nav class="places" aria-label={say('pages')}>
+    <nav ref={nav} class="places" aria-label={say('pages')}>
       <ul>
         {PLACES.map(([name, key]) => (
           <li key={name}>
