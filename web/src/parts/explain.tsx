@@ -129,13 +129,14 @@ interface ExplainProps {
 
 function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): VNode {
   const say = useTexts()
+  const { texts } = useReader()
   const mayFlush = useMay('edit')
   const [isFlushing, setIsFlushing] = useState(false)
   const { decision, client_sees: seen } = found
   const isBlocked = decision.blocked
   const isAllowed = !isBlocked && decision.rule !== null
   const source =
-    decision.kind === 'exchange' && decision.label ? (
+    decision.kind === 'exchange' && decision.label && !decision.confidential ? (
       <a href={hrefOf(['exchanges', decision.label])}>
         <Stranger text={decision.name ?? decision.label} />
       </a>
@@ -168,7 +169,7 @@ function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): V
       <Facts
         facts={[
           [say('order'), Object.keys(decision.orders).length ? <Orders orders={decision.orders} /> : null],
-          [say('action'), decision.action && isBlocked ? say(`action_${decision.action}` as 'action_nxdomain') : null],
+          [say('action'), decision.action && isBlocked ? texts.word(`action_${decision.action}`, decision.action) : null],
           [say('answer'), seen.reply ? `${seen.reply.rcode}${seen.reply.answers.length ? `: ${seen.reply.answers.map(one => one.rdata).join(', ')}` : ''}` : null],
           [say('explained_to_client'), ede ? <Stranger text={ede} max={400} /> : null],
           [say('from'), decision.from ? <Moment at={decision.from} /> : null],
