@@ -242,7 +242,9 @@ function Nav({ current }: { current: string }): VNode {
 /** What everybody must know, whatever page they are on: filtering is off. */
 function Standing({ isShut }: { isShut: boolean }): VNode | null {
   const say = useTexts()
-  const status = useResource<Status>('status', {}, { every_s: 15, isOff: isShut })
+  // A pause is a problem, too, and told at once.
+  const on = (useStore(problems) ?? []).map(one => one.id).join()
+  const status = useResource<Status>('status', {}, { every_s: 15, isOff: isShut, on })
   const mayApprove = useMay('approve')
   const until = status.value?.paused_until
   if (!until) return null

@@ -20,21 +20,22 @@ export function namesOf(text: string): string[] {
 }
 
 /** The blocklist as it stands when the dialog is opened: an edit is about that text, and none that came later. */
-function useStanding(): { standing: EditStanding | null; failure: unknown } {
+function useStanding(): { asked: Promise<EditStanding>; standing: EditStanding | null; failure: unknown } {
+  const [asked] = useState(() => get<EditStanding>('edits'))
   const [standing, setStanding] = useState<EditStanding | null>(null)
   const [failure, setFailure] = useState<unknown>(null)
   useEffect(() => {
-    get<EditStanding>('edits').then(setStanding, setFailure)
-  }, [])
-  return { standing, failure }
+    asked.then(setStanding, setFailure)
+  }, [asked])
+  return { asked, standing, failure }
 }
 
 /** Sends edits; what to tell.  Raises ApiError; where the text has changed meanwhile it says what did. */
-function useSend(standing: EditStanding | null): (edits: Edit[], reason: string) => Promise<string> {
+function useSend(asked: Promise<EditStanding>): (edits: Edit[], reason: string) => Promise<string> {
   const say = useTexts()
   return async (edits, reason) => {
     if (!edits.length) throw new ApiError(0, say('edit_nothing'), '', '')
-    if (!standing) throw new ApiError(0, '', '', '')
+    const standing = await asked
     if (!standing.writable) throw new ApiError(409, '', standing.why ?? '', standing.remedy ?? '')
     try {
       const { status, answer } = await post<Made>('edits', { base: standing.base, edits, reason: reason || null })
@@ -96,8 +97,8 @@ export function EditExchangeButton({ exchange }: { exchange: ExchangeWhole }): V
 
 function EditExchange({ exchange, onClose }: { exchange: ExchangeWhole; onClose: () => void }): VNode {
   const say = useTexts()
-  const { standing, failure } = useStanding()
-  const send = useSend(standing)
+  const { asked, standing, failure } = useStanding()
+  const send = useSend(asked)
   const me = useStore(who)
   const [added, setAdded] = useState('')
   const [removed, setRemoved] = useState<readonly string[]>([])
@@ -213,8 +214,8 @@ export function AddExchangeButton(): VNode | null {
 
 function AddExchange({ onClose }: { onClose: () => void }): VNode {
   const say = useTexts()
-  const { standing, failure } = useStanding()
-  const send = useSend(standing)
+  const { asked, standing, failure } = useStanding()
+  const send = useSend(asked)
   const me = useStore(who)
   const [id, setId] = useState('')
   const [name, setName] = useState('')
