@@ -58,6 +58,9 @@ def _server_rows(changing: Changing) -> list[Endpoint]:
             call.caller, wanted.for_s, wanted.reason, including_orders=wanted.including_orders
         )
 
+    async def paused(call: Call) -> dict[str, Any]:
+        return changing.paused()
+
     async def resume(call: Call) -> dict[str, Any]:
         return await changing.resume(call.caller, call.body.reason or "")
 
@@ -80,6 +83,14 @@ def _server_rows(changing: Changing) -> list[Endpoint]:
 
     row, approve = _row, Need.APPROVE
     return [
+        Endpoint(
+            "GET",
+            "/pause",
+            "changes",
+            "Whether filtering is paused, by whom, why and until when",
+            paused,
+            PauseNow,
+        ),
         row(
             "/pause",
             "Filter nothing for a while",

@@ -24,6 +24,9 @@ class Changing(Protocol):
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
         """End a pause; how it stands then."""
 
+    def paused(self) -> dict[str, Any]:
+        """How it stands with a pause."""
+
     async def flush(self, caller: Caller, name: str, *, subtree: bool) -> int:
         """Forget what is known of a name; how many answers."""
 
@@ -50,6 +53,9 @@ class NoChanging:
         raise NotImplementedError
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def paused(self) -> dict[str, Any]:
         raise NotImplementedError
 
     async def flush(self, caller: Caller, name: str, *, subtree: bool) -> int:

@@ -216,13 +216,14 @@ def put(
     after: bytes,
     compiled: Compiled,
     standing: Standing,
-    *,
-    write: Callable[[Path, bytes], None] = replace_file,
+    before: Text,
 ) -> None:
-    """Note who stands for the text, then write it; call it within `alone`.
+    """Note who stands for the text, then write it in the place of `before`; call it within `alone`.
 
     Raises Refused, with the old file still in place.
     """
+    # Whoever edits by hand knows nothing of our lock, and checking takes a while.
+    require_base(place, read_text(place), before.sha256)
     forcible = any(problem.forcible for problem in compiled.problems)
     forced = standing.is_forced and forcible
     served = ImageStore(place.state_dir).served()
@@ -242,7 +243,7 @@ def put(
     try:
         # The approval first: the server may look at the new file at once.
         add_approval(place.state_dir, approval)
-        write(place.blocklist, after)
+        replace_file(place.blocklist, after)
     except OSError as error:
         detail = f"{error.filename or place.blocklist}: {error.strerror or error}"
         raise Refused(Kind.UNWRITABLE, detail, LAYOUT_HINT) from None

@@ -36,7 +36,7 @@ KEPT_MAX: Final = 200
 EXPIRES_S: Final = 7 * 86_400.0
 """What nobody has looked at for a week was not so urgent, and the blocklist has gone on."""
 FILE_OCTETS_MAX: Final = 1 << 20
-TEXT_OCTETS_MAX: Final = 64 << 20
+PROPOSED_OCTETS_MAX: Final = 64 << 20
 _ID: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -150,7 +150,7 @@ def text_of(state_dir: Path, proposal: Proposal) -> bytes:
             as_owner_of(state_dir) as folder,
             open_regular(folder / FOLDER / f"{proposal.id}.yaml") as file,
         ):
-            return read_up_to(file, TEXT_OCTETS_MAX)
+            return read_up_to(file, PROPOSED_OCTETS_MAX)
     except OSError as error:
         detail = f"the text of proposal {proposal.id} cannot be read: {error.strerror}"
         raise Refused(Kind.CONFLICT, detail, "propose it anew") from None

@@ -90,9 +90,10 @@ def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict
             wanted.is_forced,
             rolled_back_to=wanted.rolled_back_to,
         )
-        put(place, wanted.after, compiled, standing)
+        put(place, wanted.after, compiled, standing, now)
         done = {"state": "applied", "proposal": None, "base": Text(wanted.after).sha256}
         return {**done, **told, "warnings": warnings}
+    require_lists(place)
     proposal = Proposal(
         id=proposals.new_id(),
         kind=wanted.kind,
@@ -189,6 +190,18 @@ def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
     }
 
 
+def require_lists(place: Place) -> None:
+    """Raises Refused where a list's file was edited and waits: an approval is for the lists as they stand."""
+    note = ImageStore(place.state_dir).last_good()
+    if note is None:
+        return
+    text = read_text(place)
+    lists = _changed_lists(place.state_dir, note.inputs)
+    if lists and not _is_approved(place, text, note.inputs, lists):
+        detail = f"{next(iter(lists))} was edited, and waits for a second person itself"
+        raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")
+
+
 def _is_approved(place: Place, text: Text, inputs: Sequence[InputFile], lists: dict[str, str]) -> bool:
     """Whether it is approved already, and only to be loaded."""
     edited = edited_files(place.state_dir, inputs[1:])
@@ -234,6 +247,7 @@ def approve(
         if not alone_here and same_person(proposal.who, author.name):
             raise Refused(Kind.FORBIDDEN, f"{author.name} proposed it: another one must approve it")
         require_base(place, text, proposal.base)
+        require_lists(place)
         require_writable(place)
         after = proposals.text_of(place.state_dir, proposal)
         if Text(after).sha256 != proposal.sha256:
@@ -248,7 +262,7 @@ def approve(
             proposal=proposal.id,
             rolled_back_to=int(proposal.about) if proposal.kind == "rollback" else 0,
         )
-        put(place, after, compiled, standing)
+        put(place, after, compiled, standing, text)
         if proposal.kind == "suggestion":
             accepted(place, proposal)
         decided = proposals.decide(place.state_dir, proposal, State.APPROVED, author.name, now, why)

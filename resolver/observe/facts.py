@@ -351,8 +351,8 @@ class NativeFacts:
     """Threads that began anew after a defect."""
 
 
-AUDIT_CAUSES: Final = ("schedule", "change")
-"""Why this server audits itself."""
+AUDIT_CAUSES: Final = ("schedule", "change", "request")
+"""Why this server audits itself; request: somebody wanted it."""
 AUDIT_RESULTS: Final = ("clean", "findings", "failed")
 """What came of an audit; failed: nothing is proved."""
 AUDIT_STATUSES: Final = (

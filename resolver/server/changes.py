@@ -144,7 +144,7 @@ class Changes:
             )
 
         await self._of_pause(ask)
-        return self._paused()
+        return self.paused()
 
     async def resume(self, caller: Caller, reason: str) -> dict[str, Any]:
         """See `Changing`."""
@@ -154,7 +154,7 @@ class Changes:
             resume_filtering(state_dir, caller.name, reason, wall=self._wall(), boot=boot_moment())
 
         await self._of_pause(ask)
-        return self._paused()
+        return self.paused()
 
     async def _of_pause(self, ask: Callable[[], None]) -> None:
         try:
@@ -172,7 +172,8 @@ class Changes:
         if remark := self._publisher.pausing.trouble:
             raise Refusal(Kind.CONFLICT, remark)
 
-    def _paused(self) -> dict[str, Any]:
+    def paused(self) -> dict[str, Any]:
+        """See `Changing`."""
         note = explained(self._publisher.pausing.paused())
         return {
             "paused": note is not None,

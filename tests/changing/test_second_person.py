@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resolver.changing import proposals
+from resolver.changing import proposals, second_person
 from resolver.changing.blocklist import Author, Place, read_text
 from resolver.changing.doing import do
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
@@ -179,6 +179,49 @@ def test_edited_local_list_waits_as_the_blocklist_does(office: Office) -> None:
         assert "list file changed" in waiting["words"]
         office.do(BOB, "approve", id=waiting["id"])
         assert await publisher.reload_if_changed() and stage.blocks("news")
+
+    office.play(story)
+
+
+def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(office: Office) -> None:
+    stage = office.stage
+    ads = stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+    stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD)
+        ads.write_text("ads.example\nnews.example\n")
+        for ask in (
+            lambda: office.do(BOB, "approve", id=proposed["proposal"]),
+            lambda: office.edit(EVE, ADD | {"domains": ["x.example"]}),
+        ):
+            with pytest.raises(Refused, match="waits for a second person itself"):
+                ask()
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_file_that_an_editor_changes_while_a_change_is_checked_is_not_written_over(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.place = replace(office.place, two_person=False)
+    check = second_person.checked
+
+    def slowly(place: Place, after: bytes, *, force: bool) -> Any:
+        compiled = check(place, after, force=force)
+        office.stage.blocklist.write_text(office.stage.blocklist.read_text() + "# by hand\n")
+        return compiled
+
+    monkeypatch.setattr(second_person, "checked", slowly)
+
+    async def story(publisher: Publisher) -> None:
+        with pytest.raises(Refused, match="was changed meanwhile"):
+            office.edit(EVE, ADD)
+        assert "# by hand" in office.stage.blocklist.read_text()
+        assert "more.example" not in office.stage.blocklist.read_text()
 
     office.play(story)
 

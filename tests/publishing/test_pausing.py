@@ -266,6 +266,26 @@ def test_exceptions_of_a_paused_list_stay(stage: Stage) -> None:
     play(stage, story)
 
 
+def test_confidential_exchange_is_counted_in_what_is_told_of_a_pause(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.blocklist.write_text(
+        "version: 1\norders:\n"
+        "  own: {authority: Us, title: Rule, imposed_by: house, confidential: true}\n"
+        "exchanges:\n  hidden: {name: Hidden, order: own, domains: [hidden.example]}\n"
+    )
+
+    async def story(publisher: Publisher) -> None:
+        ask(stage)
+        await publisher.reload_if_changed()
+        assert not stage.blocks("hidden")
+        told = publisher.pausing.remark() + json.dumps(publisher.pausing.as_json()) + caplog.text
+        assert "hidden" not in told.lower() and "1 exchange or list" in told
+
+    caplog.set_level(logging.INFO)
+    play(stage, story)
+
+
 def test_names_allowed_before_are_allowed_in_a_pause(stage: Stage) -> None:
     stage.write(entry("alpha"), rest="allow: [www.alpha.example]\n")
 
