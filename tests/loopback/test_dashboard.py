@@ -107,7 +107,7 @@ HOSTILE = (
 )
 ASKED = ("blocked.example.net", "www.alpha.example", "beta.example", "shadow.example", "open.example.org")
 VIEWS = ("wide-light", "wide-dark", "phone-light")
-STEPS = ("paint", "live", "explain", "hostile", "keyboard", "languages", "scheme", "sign_in", "report")
+STEPS = ("first", "explain", "languages", "gate", "report", "changes")
 PAINT_MS_MAX = 1_000.0
 GZIPPED_OCTETS_MAX = 200_000
 QUERIES_PER_S = 200
@@ -217,7 +217,18 @@ def test_it_is_light_and_painted_soon(seen: dict[str, Any]) -> None:
 
 
 def test_figures_are_live(seen: dict[str, Any]) -> None:
-    assert seen["steps"]["live"] == "Live"
+    assert seen["steps"]["first"]["link"] == "Live"
+
+
+def test_the_keyboard_reaches_everything(seen: dict[str, Any]) -> None:
+    told = seen["steps"]["first"]["keyboard"]
+    assert (told["first"], told["then"]) == ("skip", "main")
+    assert {"Report", "Sign in", "Orders", "Service"} <= set(told["reached"])
+
+
+def test_the_scheme_is_chosen_and_kept(seen: dict[str, Any]) -> None:
+    told = seen["steps"]["first"]["scheme"]
+    assert told["light"] != told["dark"] == told["kept"]
 
 
 def test_the_explain_box_answers_while_one_types(seen: dict[str, Any]) -> None:
@@ -227,16 +238,11 @@ def test_the_explain_box_answers_while_one_types(seen: dict[str, Any]) -> None:
 
 
 def test_names_of_strangers_neither_run_nor_break_the_page(seen: dict[str, Any]) -> None:
-    told = seen["steps"]["hostile"]
+    told = seen["steps"]["explain"]["hostile"]
     assert len(told) == len(HOSTILE)
     assert all(one["elements"] == 0 and one["width"] <= one["inner"] for one in told)
     assert not any("\u202e" in one["text"] or "\0" in one["text"] for one in told)
-
-
-def test_the_keyboard_reaches_everything(seen: dict[str, Any]) -> None:
-    told = seen["steps"]["keyboard"]
-    assert (told["first"], told["then"]) == ("skip", "main")
-    assert {"Report", "Sign in", "Overview", "Orders"} <= set(told["reached"])
+    assert "<script>alert(1)</script>" in told[2]["text"]
 
 
 def test_readers_have_their_language(seen: dict[str, Any]) -> None:
@@ -246,16 +252,20 @@ def test_readers_have_their_language(seen: dict[str, Any]) -> None:
     assert told["kept"] == "ar"
 
 
-def test_the_scheme_is_chosen_and_kept(seen: dict[str, Any]) -> None:
-    told = seen["steps"]["scheme"]
-    assert told["light"] != told["dark"] == told["kept"]
+def test_who_comes_from_elsewhere_is_asked_for_a_token(seen: dict[str, Any]) -> None:
+    assert "token" in seen["steps"]["gate"] and "Alpha" not in seen["steps"]["gate"]
 
 
 def test_a_token_is_pasted_and_no_cookie_set(seen: dict[str, Any]) -> None:
-    told = seen["steps"]["sign_in"]
-    assert told["before"] == 0 < told["after"]
+    told = seen["steps"]["changes"]
+    assert told["before"] == 0 and told["cookies"] == 0
     assert "no token of this server" in told["refused"]
-    assert "ann" in told["told"] and told["cookies"] == 0
+    assert "ann" in told["signed_in"]
+
+
+def test_a_pause_is_asked_for_told_and_ended(seen: dict[str, Any]) -> None:
+    assert "paused until" in seen["steps"]["changes"]["banner"]
+    assert "a test of ours" in seen["steps"]["changes"]["banner"]
 
 
 def test_the_report_is_one_click_away(seen: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from resolver.languages import LANGUAGES
+from resolver.observe.problem import KINDS
 
 WEB = Path(__file__).parents[2] / "web"
 INSTALLED = WEB / "node_modules" / "esbuild" / "package.json"
@@ -56,6 +57,27 @@ def test_languages_are_called_as_everywhere_here() -> None:
     assert said == {code: LANGUAGES[code].name for code in said}
     [codes] = re.findall(r"RIGHT_TO_LEFT: ReadonlySet<string> = new Set\(\[(.*?)\]\)", text)
     assert set(re.findall(r"\w\w", codes)) == {code for code in said if LANGUAGES[code].is_right_to_left}
+
+
+def test_problems_are_called_by_ids_that_there_are() -> None:
+    for path in (WEB / "src/texts").glob("*.json"):
+        said = {
+            key.removeprefix("problem_") for key in json.loads(path.read_text()) if key.startswith("problem_")
+        }
+        assert said - KINDS.keys() == set()
+        # English is the server's own.
+        assert said == (set() if path.stem == "en" else KINDS.keys()), path
+
+
+def test_no_text_is_left_over() -> None:
+    sources = "".join(path.read_text() for path in (WEB / "src").rglob("*.ts*"))
+    made_up = tuple(re.findall(r"(?:say|word)\(`([a-z_]+)\$\{", sources))
+    texts = json.loads((WEB / "src/texts/en.json").read_text())
+    assert [
+        key
+        for key in texts
+        if f"'{key}'" not in sources and f'"{key}"' not in sources and not key.startswith(made_up)
+    ] == []
 
 
 @pytest.mark.slow

@@ -78,6 +78,8 @@ function Dashboard(): VNode {
     addEventListener('hashchange', hear)
     return () => removeEventListener('hashchange', hear)
   }, [])
+  // From elsewhere, without a token: one request for it instead of one from each part of the page.
+  const isShut = useStore(link) === 'refused' && !useStore(who).has_token
   const where = place.path.join('/')
   useEffect(() => {
     const title = PLACES.find(([name]) => name === (place.path[0] ?? ''))?.[1]
@@ -98,8 +100,8 @@ function Dashboard(): VNode {
       <div class="frame">
         <Nav current={place.path[0] ?? ''} />
         <main id="main" tabIndex={-1} ref={main}>
-          <Standing />
-          {pageOf(place) ?? (
+          <Standing isShut={isShut} />
+          {isShut ? <Gate /> : pageOf(place) ?? (
             <div class="card">
               <h1>{say('no_such_page')}</h1>
               <p>
@@ -192,11 +194,33 @@ function Account(): VNode {
   )
 }
 
+function Gate(): VNode {
+  const say = useTexts()
+  const [isSigningIn, setIsSigningIn] = useState(false)
+  return (
+    <div class="card gate">
+      <h1>{say('sign_in')}</h1>
+      <p>{say('gate_what')}</p>
+      <p class="more">
+        <button type="button" class="primary" onClick={() => setIsSigningIn(true)}>
+          {say('sign_in')}
+        </button>
+      </p>
+      {isSigningIn ? <SignIn onClose={() => setIsSigningIn(false)} /> : null}
+    </div>
+  )
+}
+
 function Nav({ current }: { current: string }): VNode {
   const say = useTexts()
   const told = useStore(problems)
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // On a phone the pages are one line, which may be longer than the screen.
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [current])
   return (
-    <nav class="places" aria-label={say('pages')}>
+    <nav ref={nav} class="places" aria-label={say('pages')}>
       <ul>
         {PLACES.map(([name, key]) => (
           <li key={name}>
@@ -216,9 +240,11 @@ function Nav({ current }: { current: string }): VNode {
 }
 
 /** What everybody must know, whatever page they are on: filtering is off. */
-function Standing(): VNode | null {
+function Standing({ isShut }: { isShut: boolean }): VNode | null {
   const say = useTexts()
-  const status = useResource<Status>('status', {}, { every_s: 15 })
+  // A pause is a problem, too, and told at once.
+  const on = (useStore(problems) ?? []).map(one => one.id).join()
+  const status = useResource<Status>('status', {}, { every_s: 15, isOff: isShut, on })
   const mayApprove = useMay('approve')
   const until = status.value?.paused_until
   if (!until) return null

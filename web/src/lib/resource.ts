@@ -18,6 +18,8 @@ export interface Wishes {
   every_s?: number
   /** Do not ask. */
   isOff?: boolean
+  /** Ask again when this changes. */
+  on?: string
 }
 
 /** The answer; while a new one is asked for the old one stays, unless another thing is asked for. */
@@ -57,7 +59,7 @@ function useAsked<Answer>(
       },
     )
     return () => stop.abort()
-  }, [asked, turn, secret, times, wishes.isOff])
+  }, [asked, turn, secret, times, wishes.isOff, wishes.on])
   useEffect(() => {
     if (!wishes.every_s) return undefined
     const timer = setInterval(() => {

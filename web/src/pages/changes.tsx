@@ -97,7 +97,7 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
                 <Stranger text={one.reason} max={500} />
               </p>
             ) : null}
-            <Differences lines={one.words.split('\n')} />
+            <Differences lines={one.words.split('\n').filter(line => line !== one.headline)} />
             {one.base_changed ? <p class="notice warn">{say('proposal_outdated')}</p> : null}
             {mayApprove ? (
               <div class="actions more">
@@ -130,14 +130,21 @@ export function ProposalsTable({ proposals }: { proposals: readonly Proposal[] }
   )
 }
 
+/** A difference in words, line for line: what is indented belongs to what stands above. */
 export function Differences({ lines }: { lines: readonly string[] }): VNode {
   return (
-    <ul class="changes">
-      {lines.map((line, index) => (
-        <li key={index}>
-          <Prose text={line} max={600} />
-        </li>
-      ))}
+    <ul class="changes differences">
+      {lines
+        .filter(line => line.trim())
+        .map((line, index) => {
+          const sign = /^\s*([+-]) /.exec(line)?.[1]
+          const kind = sign === '+' ? 'gained' : sign === '-' ? 'lost' : ''
+          return (
+            <li key={index} class={`${kind} ${/^\s/.test(line) ? 'inner' : ''}`}>
+              <Prose text={line.trim()} max={600} />
+            </li>
+          )
+        })}
     </ul>
   )
 }

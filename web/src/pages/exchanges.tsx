@@ -56,14 +56,16 @@ export function ExchangesTable({ exchanges, isShort = false }: { exchanges: read
               {
                 label: say('orders'),
                 cell: (one: Exchange) =>
-                  one.orders.map((order, index) => (
-                    <>
-                      {index ? ', ' : ''}
-                      <a href={hrefOf(['orders', order])}>
-                        <Stranger text={order} max={60} />
-                      </a>
-                    </>
-                  )),
+                  one.orders.length
+                    ? one.orders.map((order, index) => (
+                        <span key={order}>
+                          {index ? ', ' : ''}
+                          <a href={hrefOf(['orders', order])}>
+                            <Stranger text={order} max={60} />
+                          </a>
+                        </span>
+                      ))
+                    : '–',
               },
               { label: say('until'), by: (one: Exchange) => one.until ?? '~', cell: (one: Exchange) => <Moment at={one.until} day /> },
             ]),

@@ -150,7 +150,14 @@ function Plot({ times, lines, range, height, least, setAt, write }: PlotProps): 
           },
         ],
         scales: {
-          x: { range: (_, min, max) => [Math.min(min, max - (SPANS_S[range] ?? 0)), max] },
+          // By the figures themselves: of a single one the library makes a day.
+          x: {
+            range: drawn => {
+              const at = drawn.data[0]
+              const last = at.at(-1) ?? 0
+              return [Math.min(at[0] ?? last, last - (SPANS_S[range] ?? 0)), last]
+            },
+          },
           y: { range: (_, __, max) => [0, Math.max(least, max * 1.1) || 1] },
         },
         series: [

@@ -2,14 +2,14 @@
 //
 // Knows: `POST edits`.  Does not know: files.
 import type { VNode } from 'preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { ApiError, get, post } from '../lib/api'
 import { who } from '../lib/session'
 import { useStore } from '../lib/store'
 import type { Edit, EditStanding, ExchangeWhole, Made } from '../lib/types'
 import { Reason, changed, useMay } from './actions'
-import { Dialog, Field } from './dialog'
-import { useTexts } from './text'
+import { Dialog, Field, useFailure } from './dialog'
+import { Prose, useTexts } from './text'
 
 const MODES = ['enforce', 'shadow', 'disabled'] as const
 const CATEGORIES = ['exchange', 'ico', 'otc', 'payment', 'media', 'other'] as const
@@ -19,18 +19,65 @@ export function namesOf(text: string): string[] {
   return [...new Set(text.split(/[\s,;]+/).filter(Boolean))]
 }
 
-/** Sends edits; what to tell. */
-function useSend(): (edits: Edit[], reason: string) => Promise<string> {
+/** The blocklist as it stands when the dialog is opened: an edit is about that text, and none that came later. */
+function useStanding(): { asked: Promise<EditStanding>; standing: EditStanding | null; failure: unknown } {
+  const [asked] = useState(() => get<EditStanding>('edits'))
+  const [standing, setStanding] = useState<EditStanding | null>(null)
+  const [failure, setFailure] = useState<unknown>(null)
+  useEffect(() => {
+    asked.then(setStanding, setFailure)
+  }, [asked])
+  return { asked, standing, failure }
+}
+
+/** Sends edits; what to tell.  Raises ApiError; where the text has changed meanwhile it says what did. */
+function useSend(asked: Promise<EditStanding>): (edits: Edit[], reason: string) => Promise<string> {
   const say = useTexts()
   return async (edits, reason) => {
-    if (!edits.length) throw new Error(say('edit_nothing'))
-    const standing = await get<EditStanding>('edits')
+    if (!edits.length) throw new ApiError(0, say('edit_nothing'), '', '')
+    const standing = await asked
     if (!standing.writable) throw new ApiError(409, '', standing.why ?? '', standing.remedy ?? '')
-    const { status, answer } = await post<Made>('edits', { base: standing.base, edits, reason })
-    changed()
-    const told = say(status === 202 || answer.state === 'proposed' ? 'proposed' : 'edit_done')
-    return [told, ...(answer.warnings ?? [])].join(' ')
+    try {
+      const { status, answer } = await post<Made>('edits', { base: standing.base, edits, reason: reason || null })
+      changed()
+      const told = say(status === 202 || answer.state === 'proposed' ? 'proposed' : 'edit_done')
+      return [told, ...(answer.warnings ?? [])].join(' ')
+    } catch (error) {
+      if (error instanceof ApiError && error.more['changed']) {
+        const words = wordsOf(error.more['changed'])
+        throw new ApiError(error.status, error.title, `${error.detail}: ${words}`, error.remedy, error.more)
+      }
+      throw error
+    }
   }
+}
+
+/** Lines as one. */
+function wordsOf(changed: unknown): string {
+  return String(changed)
+    .split('\n')
+    .map(line => line.trim())
+    .filter(Boolean)
+    .join('; ')
+}
+
+/** Why nothing can be saved, before anybody has typed. */
+function Unwritable({ standing, failure }: { standing: EditStanding | null; failure: unknown }): VNode | null {
+  const failureOf = useFailure()
+  const told = failure ? failureOf(failure) : standing && !standing.writable ? { text: standing.why ?? '', remedy: standing.remedy ?? '' } : null
+  if (!told) return null
+  return (
+    <div class="notice warn">
+      <Prose text={told.text} />
+      {told.remedy ? (
+        <p class="remedy">
+          <span>
+            <Prose text={told.remedy} />
+          </span>
+        </p>
+      ) : null}
+    </div>
+  )
 }
 
 export function EditExchangeButton({ exchange }: { exchange: ExchangeWhole }): VNode | null {
@@ -50,7 +97,8 @@ export function EditExchangeButton({ exchange }: { exchange: ExchangeWhole }): V
 
 function EditExchange({ exchange, onClose }: { exchange: ExchangeWhole; onClose: () => void }): VNode {
   const say = useTexts()
-  const send = useSend()
+  const { asked, standing, failure } = useStanding()
+  const send = useSend(asked)
   const me = useStore(who)
   const [added, setAdded] = useState('')
   const [removed, setRemoved] = useState<readonly string[]>([])
@@ -75,6 +123,7 @@ function EditExchange({ exchange, onClose }: { exchange: ExchangeWhole; onClose:
       onDo={save}
       onClose={onClose}
     >
+      <Unwritable standing={standing} failure={failure} />
       <NamesField label={say('edit_add')} value={added} onInput={setAdded} />
       <Field label={say('edit_remove')}>
         {id => (
@@ -165,7 +214,8 @@ export function AddExchangeButton(): VNode | null {
 
 function AddExchange({ onClose }: { onClose: () => void }): VNode {
   const say = useTexts()
-  const send = useSend()
+  const { asked, standing, failure } = useStanding()
+  const send = useSend(asked)
   const me = useStore(who)
   const [id, setId] = useState('')
   const [name, setName] = useState('')
@@ -207,6 +257,7 @@ function AddExchange({ onClose }: { onClose: () => void }): VNode {
       onDo={save}
       onClose={onClose}
     >
+      <Unwritable standing={standing} failure={failure} />
       {text(say('edit_name'), name, setName)}
       {text(say('id'), id, setId)}
       <Field label={say('category')}>

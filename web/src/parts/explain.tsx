@@ -129,13 +129,14 @@ interface ExplainProps {
 
 function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): VNode {
   const say = useTexts()
+  const { texts } = useReader()
   const mayFlush = useMay('edit')
   const [isFlushing, setIsFlushing] = useState(false)
   const { decision, client_sees: seen } = found
   const isBlocked = decision.blocked
   const isAllowed = !isBlocked && decision.rule !== null
   const source =
-    decision.kind === 'exchange' && decision.label ? (
+    decision.kind === 'exchange' && decision.label && !decision.confidential ? (
       <a href={hrefOf(['exchanges', decision.label])}>
         <Stranger text={decision.name ?? decision.label} />
       </a>
@@ -168,15 +169,15 @@ function Answer({ found, isWhole }: { found: Explanation; isWhole: boolean }): V
       <Facts
         facts={[
           [say('order'), Object.keys(decision.orders).length ? <Orders orders={decision.orders} /> : null],
-          [say('action'), decision.action && isBlocked ? say(`action_${decision.action}` as 'action_nxdomain') : null],
+          [say('action'), decision.action && isBlocked ? texts.word(`action_${decision.action}`, decision.action) : null],
           [say('answer'), seen.reply ? `${seen.reply.rcode}${seen.reply.answers.length ? `: ${seen.reply.answers.map(one => one.rdata).join(', ')}` : ''}` : null],
           [say('explained_to_client'), ede ? <Stranger text={ede} max={400} /> : null],
           [say('from'), decision.from ? <Moment at={decision.from} /> : null],
           [say('until'), decision.until ? <Moment at={decision.until} /> : null],
-          [say('reason'), <Stranger text={decision.reason} max={400} />],
-          [say('ticket'), <Stranger text={decision.ticket} />],
+          [say('reason'), decision.reason ? <Stranger text={decision.reason} max={400} /> : null],
+          [say('ticket'), decision.ticket ? <Stranger text={decision.ticket} /> : null],
           [say('written_at'), decision.file ? <Name text={`${decision.file}:${decision.line ?? ''}`} /> : null],
-        ].filter(([, value]) => value !== null) as [string, VNode][]}
+        ]}
       />
       {isWhole ? <Whole found={found} /> : null}
       <p class="more actions">

@@ -7,7 +7,7 @@ import { ApiError } from '../lib/api'
 import type { Resource } from '../lib/resource'
 import { SignIn } from './actions'
 import { useFailure } from './dialog'
-import { Stranger, useTexts } from './text'
+import { Prose, Stranger, useTexts } from './text'
 
 export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children: (answer: Answer) => ComponentChildren }): VNode {
   const say = useTexts()
@@ -22,8 +22,10 @@ export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children
       <p>{needsToken ? say('needs_token') : <Stranger text={failure.text} max={1000} />}</p>
       {failure.remedy && !needsToken ? (
         <p class="remedy">
-          <Stranger text={failure.remedy} max={1000} />
-        </p>
+              <span>
+                <Prose text={failure.remedy} max={1000} />
+              </span>
+            </p>
       ) : null}
       <p class="more">
         {needsToken ? (
