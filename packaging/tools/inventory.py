@@ -113,7 +113,7 @@ def licence_in_words(one: Distribution) -> str:
 
 
 def inner_components(found: list[Distribution]) -> list[Component]:
-    """What is compiled into the distributions, the native engine among them, as far as they tell (PEP 770)."""
+    """What is compiled into the distributions, as far as they tell (PEP 770); of ours the native engine."""
     kept = ("type", "bom-ref", "name", "version", "purl", "licenses")
     return [
         {"bom-ref": part["purl"], "licenses": []} | {key: part[key] for key in kept if key in part}
