@@ -25,7 +25,6 @@ from typing import Any
 OURS = "exchange-resolver"
 LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE", "AUTHORS")
 DEBIAN_STATUS = "var/lib/dpkg/status"
-NATIVE_BILL = "sboms/native-engine.cdx.json"
 
 Component = dict[str, Any]
 
@@ -38,7 +37,7 @@ def main(words: list[str] | None = None) -> int:
         print("\n".join(missing), file=sys.stderr)
         return 1
     parts = [component_of(one) for one in found if _name(one) != OURS]
-    parts += native_components(found)
+    parts += inner_components(found)
     if asked.root:
         parts += debian_components(asked.root / DEBIAN_STATUS)
     if asked.lock and asked.lock.exists():
@@ -113,10 +112,20 @@ def licence_in_words(one: Distribution) -> str:
     return str(one.metadata.json.get("license") or "").strip().split("\n")[0]
 
 
-def native_components(found: list[Distribution]) -> list[Component]:
-    """The crates of the native engine, as its wheel lists them; none in a pure wheel."""
-    texts = [one.read_text(NATIVE_BILL) for one in found if _name(one) == OURS]
-    return [part for text in texts if text for part in json.loads(text)["components"]]
+def inner_components(found: list[Distribution]) -> list[Component]:
+    """What is compiled into the distributions, as far as they tell (PEP 770); of ours the native engine."""
+    kept = ("type", "bom-ref", "name", "version", "purl", "licenses")
+    return [
+        {"bom-ref": part["purl"], "licenses": []} | {key: part[key] for key in kept if key in part}
+        for one in found
+        for path in sorted(_folder(one).glob("sboms/*.json"))
+        for part in json.loads(path.read_text(encoding="utf-8")).get("components", [])
+        if "purl" in part
+    ]
+
+
+def _folder(one: Distribution) -> Path:
+    return Path(str(one._path))  # type: ignore[attr-defined]  # There is no public word for the folder.
 
 
 def debian_components(status: Path) -> list[Component]:
@@ -155,7 +164,7 @@ def bill(parts: Iterable[Component], found: list[Distribution]) -> dict[str, Any
     purl = f"pkg:pypi/{OURS}@{version}"
     own: Component = {"type": "application", "bom-ref": purl, "name": OURS, "version": version, "purl": purl}
     own |= {"licenses": [{"license": {"id": "Apache-2.0"}}]}
-    each = {part["bom-ref"]: part for part in parts}
+    each = {part["purl"]: part | {"bom-ref": part["purl"]} for part in parts}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -169,8 +178,7 @@ def licence_texts(found: list[Distribution]) -> list[str]:
     """Every licence text that came along, each once, under the names of what it came with."""
     holders: dict[str, list[str]] = {}
     for one in found:
-        about = Path(str(one._path))  # type: ignore[attr-defined]  # There is no public word for the folder.
-        for path in sorted(about.rglob("*")):
+        for path in sorted(_folder(one).rglob("*")):
             if path.is_file() and (
                 path.parent.name == "licenses" or path.name.upper().startswith(LICENCE_FILES)
             ):
