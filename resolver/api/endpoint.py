@@ -86,6 +86,8 @@ class Endpoint:
     query: type[Shape] = Nothing
     body: type[Shape] | None = None
     status: int = 200
+    also: int = 0
+    """Another status with the same members; 0: there is none."""
     media: tuple[str, ...] = ()
     """Media types besides JSON."""
     tells: tuple[type[Shape], ...] = ()

@@ -6,6 +6,7 @@ Knows: starlette, how a refusal and a defect are told.  Does not know: any endpo
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from resolver.api.access import Guard, Need
 from resolver.api.endpoint import BASE, Call, Endpoint, body_of, query_of
 from resolver.api.refusal import Kind, Refusal, json_response, response_to
+from resolver.problems import show
 
 NO_STORE = {"cache-control": "no-store"}
 
@@ -81,6 +83,9 @@ _COUNTED = {Kind.TOO_LARGE: "body", Kind.TOO_SLOW: "body", Kind.RATE: "busy", Ki
 
 async def _answer(endpoint: Endpoint, request: Request, caller: Any) -> Response:
     path = {name: str(value) for name, value in request.path_params.items()}
+    for name, part in endpoint.parts.items():
+        if not re.fullmatch(part.pattern, path[name]):
+            raise Refusal(Kind.NOT_FOUND, f"{show(path[name])} names nothing here")
     query = query_of(request, endpoint.query)
     body = None if endpoint.body is None else await body_of(request, endpoint.body)
     found = await endpoint.answer(Call(request, caller, path, query, body))

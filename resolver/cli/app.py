@@ -15,6 +15,7 @@ import typer
 
 from resolver import __version__
 from resolver.cli.audit_app import audit_commands
+from resolver.cli.changing_app import changing
 from resolver.cli.editing import editing
 from resolver.cli.explain_ways import Asked, run_explain
 from resolver.cli.lists_app import list_commands
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(editing)
+app.add_typer(changing)
 app.add_typer(reporting)
 app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")

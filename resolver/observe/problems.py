@@ -94,7 +94,9 @@ def _policy(facts: Facts, wall: float) -> Iterator[Wrong]:
     remarks = facts.health.remarks
     if facts.reloads.serves_last_good:
         yield Wrong("policy_not_in_force", remarks.get("policy", "the last good one serves on"))
-    if facts.policy.generation and facts.policy.is_empty:
+    if facts.paused_until:
+        yield Wrong("filtering_paused", remarks.get("filtering", f"until {iso_moment(facts.paused_until)}"))
+    elif facts.policy.generation and facts.policy.is_empty:
         yield Wrong("policy_empty", "no exchange and no list of the policy is enforced")
     if facts.clock_doubt:
         said = remarks.get("clock") or f"it is {facts.clock_doubt}"

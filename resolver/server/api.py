@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from resolver.api.access import Need
 from resolver.api.app import Api
+from resolver.api.changing import Changing
 from resolver.api.desk import Certificate, Desk, Listening
 from resolver.api.refusal import Refusal, response_to
 from resolver.api.token_file import TokenFile
@@ -76,10 +77,12 @@ class HttpSide:
         explains: Explains,
         on_drop: Callable[[str], None],
         records: Callable[[int], Sequence[bytes]] | None,
+        changing: Changing,
     ) -> None:
         """`wall`: Unix seconds, as far as they can be believed.  `on_drop`: counts lost connections.
 
-        `records`: gives the last query records; None: nobody wants any.
+        `changing`: carries out what the API changes.  `records`: gives the last query records; None: nobody
+        wants any.
         """
         self._settings = settings
         self._parts = parts
@@ -113,6 +116,7 @@ class HttpSide:
             listening=parts.listening,
             explains=explains,
             reads=self._reader,
+            changing=changing,
             state_dir=settings.state_dir,
             blocklist=settings.blocklist,
             changes=settings.http.changes,

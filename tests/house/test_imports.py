@@ -49,6 +49,7 @@ LEVELS: dict[str, int] = {
     "publishing": 6,
     "sinks": 6,
     "web": 6,
+    "changing": 7,
     "report": 7,
     "api": 8,
     "server": 9,
@@ -138,10 +139,11 @@ IMPURE_MODULES = {
     "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
+    "resolver.publishing.pause_keeper",
     "resolver.publishing.compiler",
     "resolver.publishing.watching",
 }
-"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with three parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

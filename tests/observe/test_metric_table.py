@@ -113,6 +113,7 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     clock_doubt="ahead",
+    paused_until=1_700_000_600.0,
     history=HistoryFacts(generation=901, failures=902),
     hit_history=HitHistoryFacts(
         waiting=1201,
