@@ -68,14 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                for look in (
-                    certificate_problems,
-                    token_problems,
-                    _too_few_ports,
-                    designation_problems,
-                    sink_problems,
-                ):
-                    problems += look(path, settings)
+                problems += _what_settings_lead_to(path, settings)
                 state_dir = settings.state_dir
     else:
         state_dir = default_state_dir()
@@ -120,6 +113,12 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
             }
             print(", ".join(counted(counts[key], noun) for key, noun in nouns.items()))
     return code
+
+
+def _what_settings_lead_to(path: Path, settings: Settings) -> list[Problem]:
+    """What is wrong with files, ports and names that the settings speak of."""
+    looks = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+    return [problem for look in looks for problem in look(path, settings)]
 
 
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
