@@ -13,6 +13,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from resolver.api.access import Guard
+from resolver.api.change_pages import change_endpoints
 from resolver.api.description import describe
 from resolver.api.desk import Desk
 from resolver.api.endpoint import Endpoint
@@ -52,6 +53,7 @@ class Api:
             *figures_endpoints(desk),
             *proof_endpoints(desk),
             *history_endpoints(desk),
+            *change_endpoints(desk.changing),
             *more,
         ]
         self._on_refused = on_refused

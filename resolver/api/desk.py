@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from resolver.api.changing import Changing, NoChanging
 from resolver.api.refusal import Refusal
 from resolver.observe.facts import Facts
 from resolver.observe.problem import Standing
@@ -73,6 +74,7 @@ class Desk:
     listening: Callable[[], Listening] = Listening
     explains: Explains = _nobody_explains
     reads: Reads = field(default_factory=NoReads)
+    changing: Changing = field(default_factory=NoChanging)
     state_dir: Path = Path()
     blocklist: Path = Path()
     changes: str = "direct"

@@ -51,7 +51,7 @@ class GenerationItem(Shape):
     generation: Count
     at: Moment
     who: str | None = Field(description="Who changed it; null: nobody, or not known.")
-    cause: Literal["edit", "date", "rollback"]
+    cause: Literal["edit", "date", "pause", "rollback"]
     forced: bool = Field(description="Safety rails were overruled.")
     reason: str | None = Field(description="Why they were.")
     known: bool = Field(description="Whether what it changed was recorded.")

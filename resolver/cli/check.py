@@ -14,7 +14,7 @@ from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
-from resolver.cli.certificates import certificate_problems
+from resolver.cli.certificates import certificate_problems, token_problems
 from resolver.cli.designation_remarks import designation_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
@@ -68,7 +68,13 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                for look in (certificate_problems, _too_few_ports, designation_problems, sink_problems):
+                for look in (
+                    certificate_problems,
+                    token_problems,
+                    _too_few_ports,
+                    designation_problems,
+                    sink_problems,
+                ):
                     problems += look(path, settings)
                 state_dir = settings.state_dir
     else:

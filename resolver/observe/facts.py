@@ -229,6 +229,8 @@ class StreamFacts:
     """Connections that ended while queries waited."""
     retried: int = 0
     """Queries sent again because their connection broke."""
+    held_back: int = 0
+    """Queries that were not sent, for connections came to nothing just now."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -370,8 +372,8 @@ class NativeFacts:
     """Threads that began anew after a defect."""
 
 
-AUDIT_CAUSES: Final = ("schedule", "change")
-"""Why this server audits itself."""
+AUDIT_CAUSES: Final = ("schedule", "change", "request")
+"""Why this server audits itself; request: somebody wanted it."""
 AUDIT_RESULTS: Final = ("clean", "findings", "failed")
 """What came of an audit; failed: nothing is proved."""
 AUDIT_STATUSES: Final = (
@@ -449,6 +451,8 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     clock_doubt: str = ""
+    paused_until: float = 0.0
+    """Unix seconds at which filtering goes on; 0: it is not paused."""
     """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()

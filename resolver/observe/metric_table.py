@@ -227,6 +227,11 @@ METRICS: Final = (
         series.clock_doubts,
     ),
     gauge(
+        "resolver_filtering_paused_until_timestamp_seconds",
+        "When filtering goes on after a pause (Unix seconds); 0: it is not paused.",
+        lambda facts: facts.paused_until,
+    ),
+    gauge(
         "resolver_history_generation",
         "Number of the policy in force in the history; 0: it is not recorded, or not yet.",
         lambda facts: facts.history.generation,

@@ -116,6 +116,11 @@ KINDS: Final[dict[str, Kind]] = {
         "A part of an order is not enforced",
         "Run `exchange-resolver order show ORDER`: it says what, and why.",
     ),
+    "filtering_paused": Kind(
+        "warning",
+        "Somebody has paused filtering",
+        "It goes on by itself; `exchange-resolver resume` ends the pause before.",
+    ),
     "exchanges_expire": Kind(
         "warning",
         "Exchanges in force end within 30 days",

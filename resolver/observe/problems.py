@@ -20,7 +20,7 @@ from resolver.plurals import counted
 
 DAY_S: Final = 86_400.0
 CERTIFICATE_NOTICE_S: Final = 14 * DAY_S
-UPSTREAM_CERTIFICATE_NOTICE_S: Final = 7 * DAY_S
+UPSTREAM_CERTIFICATE_NOTICE_S: Final = 2 * DAY_S
 """Whoever runs it renews it; many do so with little time left."""
 LIST_PATIENCE_S: Final = 2 * DAY_S
 """Beyond its own refresh interval."""
@@ -97,7 +97,9 @@ def _policy(facts: Facts, wall: float) -> Iterator[Wrong]:
     remarks = facts.health.remarks
     if facts.reloads.serves_last_good:
         yield Wrong("policy_not_in_force", remarks.get("policy", "the last good one serves on"))
-    if facts.policy.generation and facts.policy.is_empty:
+    if facts.paused_until:
+        yield Wrong("filtering_paused", remarks.get("filtering", f"until {iso_moment(facts.paused_until)}"))
+    elif facts.policy.generation and facts.policy.is_empty:
         yield Wrong("policy_empty", "no exchange and no list of the policy is enforced")
     if facts.clock_doubt:
         said = remarks.get("clock") or f"it is {facts.clock_doubt}"

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from resolver.api.access import Need
 from resolver.api.app import Api
+from resolver.api.changing import Changing
 from resolver.api.desk import Certificate, Desk, Listening
 from resolver.api.refusal import Refusal, response_to
 from resolver.api.token_file import TokenFile
@@ -25,6 +26,7 @@ from resolver.certificates.files import Source
 from resolver.certificates.pair import Pair
 from resolver.clock import Clock, TimerHandle
 from resolver.config.settings import Settings
+from resolver.dashboard import BUILT
 from resolver.moments import iso_moment
 from resolver.observe.facts import HTTP_REFUSALS, Facts, HttpFacts
 from resolver.observe.problem import Standing
@@ -33,8 +35,10 @@ from resolver.observe.tally import TallySnapshot
 from resolver.observe.traffic import counted
 from resolver.server.api_reading import Reader
 from resolver.server.audit_log import Run
+from resolver.server.http_tls import HttpTls
 from resolver.server.traffic import Traffic
 from resolver.web import WebServer, make_app
+from resolver.web.dashboard import front_routes
 from resolver.web.explain import Explains
 
 _log = logging.getLogger("resolver.api")
@@ -75,10 +79,12 @@ class HttpSide:
         explains: Explains,
         on_drop: Callable[[str], None],
         records: Callable[[int], Sequence[bytes]] | None,
+        changing: Changing,
     ) -> None:
         """`wall`: Unix seconds, as far as they can be believed.  `on_drop`: counts lost connections.
 
-        `records`: gives the last query records; None: nobody wants any.
+        `changing`: carries out what the API changes.  `records`: gives the last query records; None: nobody
+        wants any.
         """
         self._settings = settings
         self._parts = parts
@@ -87,6 +93,7 @@ class HttpSide:
         self._on_drop = on_drop
         self._refused: Counter[str] = Counter()
         self._watch = Watch()
+        self.tls = HttpTls(settings, wall)
         self._tokens = TokenFile(settings.http.tokens_file, os.environ, clock.now)
         self._reader = Reader(
             settings.blocklist,
@@ -111,6 +118,7 @@ class HttpSide:
             listening=parts.listening,
             explains=explains,
             reads=self._reader,
+            changing=changing,
             state_dir=settings.state_dir,
             blocklist=settings.blocklist,
             changes=settings.http.changes,
@@ -140,12 +148,17 @@ class HttpSide:
         app = make_app(
             self._parts.facts,
             hosts=settings.http.hosts,
-            routes=self.api.routes,
+            routes=[*front_routes(BUILT), *self.api.routes],
             objects=self._objects if settings.http.metrics_token else None,
             on_refused=self._count_refused,
         )
         return WebServer(
-            app, bound, connections_max=settings.limits.http_connections_max, on_drop=self._on_drop
+            app,
+            bound,
+            connections_max=settings.limits.http_connections_max,
+            on_drop=self._on_drop,
+            on_refused=self._count_refused,
+            tls=self.tls.context if self.tls.is_on else None,
         )
 
     async def close(self) -> None:
@@ -154,6 +167,7 @@ class HttpSide:
             self._timer.cancel()
         await self.traffic.close()
         await self.api.events.close()
+        await self.tls.close()
         await self._reader.close()
 
     def told_of(self, facts: Facts) -> Facts:
@@ -163,6 +177,7 @@ class HttpSide:
             http=HttpFacts(
                 refused={reason: self._refused[reason] for reason in HTTP_REFUSALS},
                 event_streams=self.api.events.open,
+                certificates=self.tls.facts(),
                 tokens_trouble=self._tokens.trouble,
             ),
         )
@@ -194,14 +209,15 @@ class HttpSide:
         wall = self._wall()
         return [
             Certificate(
-                "tls",
+                use,
                 str(source.certificate),
                 (*pair.names, *map(str, pair.addresses)),
                 pair.starts_at,
                 pair.ends_at,
                 pair.when_not(wall) or "; ".join(pair.remarks),
             )
-            for source, pair in self._parts.certificates()
+            for use, served in (("tls", self._parts.certificates()), ("http.tls", self.tls.served))
+            for source, pair in served
         ]
 
 

@@ -20,7 +20,7 @@ from resolver.api.desk import Listening
 from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
 from resolver.certificates.pair import Pair
-from resolver.clock import LoopClock, time_service_sets_clock
+from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
@@ -36,11 +36,11 @@ from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.plane import NativeModule
 from resolver.policy.policy import Policy
-from resolver.publishing.believed import built_at
-from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.publishing.status import StartRefused
 from resolver.server.api import HttpSide
 from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
+from resolver.server.changes import Changes
 from resolver.server.designating import Designation
 from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
@@ -66,7 +66,6 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.forwarding import Forwarding, make_forwarding
-from resolver.server.history import HistoryRecorder
 from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
@@ -78,6 +77,7 @@ from resolver.server.parts import (
     make_local_names,
     make_record_buffer,
 )
+from resolver.server.publishing import make_publisher, make_recorder
 from resolver.server.query_records import QueryRecords
 from resolver.server.ready_line import ready_fields, ready_line
 from resolver.server.service_making import make_service
@@ -124,20 +124,8 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
-        self._publisher = Publisher(
-            settings.blocklist,
-            settings.state_dir,
-            self._clock,
-            self._on_publish,
-            wall=wall,
-            on_applied=self._recorder.note,
-            on_turn=self._recorder.note_turn,
-            earliest=built_at(),
-            clock_is_set=time_service_sets_clock,
-            number_in_history=lambda: self._recorder.generation,
-            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
-        )
+        self._recorder = make_recorder(settings, lambda: self._publisher)
+        self._publisher = make_publisher(settings, self._clock, self._on_publish, self._recorder, wall)
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -174,6 +162,7 @@ class Server:
             explains=self._make_explainer().explain,
             on_drop=self._reporter.count_drop,
             records=None if self._records is None else self._records.newest,
+            changing=self._make_changes(),
         )
         self._http = HttpEndpoint(settings.listen.http, self._http_side.make_server)
 
@@ -182,6 +171,7 @@ class Server:
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
+            self._http_side.tls.start()
             self._http.start()
             self._beside.start_without_policy()
             await self._encryption.start()
@@ -280,7 +270,12 @@ class Server:
             policy=lambda: self._policy,
             forwarder=lambda: self._forwarder,
             wall=self._wall,
+            paused=self._publisher.pausing.paused,
         )
+
+    def _make_changes(self) -> Changes:
+        parts = self._publisher, self._keeper, self._beside.audits, self._cache
+        return Changes(self.settings, *parts, wall=self._wall)
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
@@ -428,8 +423,9 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "certificates": self._encryption.remark,
-            "http": self._http.remark,
-            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
+            "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
+            "filtering": self._publisher.pausing.remark()
+            or (BLOCKS_NOTHING if self._policy_facts.is_empty else ""),
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
@@ -453,6 +449,7 @@ class Server:
                 self._policy.everybody if self._policy else None, self._publisher.dates.wall()
             ),
             clock_doubt=self._publisher.dates.wall.doubt(),
+            paused_until=self._publisher.pausing.until,
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             orders=order_facts(self._recorder),

@@ -168,7 +168,7 @@ def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
         command.name: {word for name, _ in command.parameters for word in re.findall(r"--?[\w-]+", name)}
         for command in commands()
     }
-    wrong = []
+    wrong: list[tuple[str, ...]] = []
     for page in GUIDE.glob("*.md"):
         for block in re.findall(r"^```(?:sh)?\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
             for words, rest in COMMAND.findall(block.replace("\\\n", " ")):

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
+    "dashboard": 0,
     "durable": 0,
     "identity": 0,
     "moments": 0,
@@ -52,6 +53,7 @@ LEVELS: dict[str, int] = {
     "sinks": 6,
     "web": 6,
     "doctor": 2,
+    "changing": 7,
     "report": 7,
     "api": 8,
     "server": 9,
@@ -142,10 +144,11 @@ IMPURE_MODULES = {
     "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
+    "resolver.publishing.pause_keeper",
     "resolver.publishing.compiler",
     "resolver.publishing.watching",
 }
-"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with three parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

@@ -23,7 +23,7 @@ from resolver.observe.metric_table import METRICS
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
-UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
+UNIT = ROOT / "packaging" / "systemd" / "exchange-resolver.service"
 INSTALL = ROOT / "docs" / "guide" / "install.md"
 EXAMPLE = ROOT / "docs" / "guide" / "examples" / "blocklist.yaml"
 COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
@@ -158,7 +158,7 @@ def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_
     """Those that copy files are run with a prefix; making the environment takes minutes and the network."""
     block = next(block for block in blocks("sh") if "systemctl enable" in block)
     (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
-    commands = [line for line in block.splitlines() if line.startswith(("cp ", "mkdir "))]
+    commands = [line for line in block.splitlines() if line.startswith(("cp ", "mkdir ", "sed "))]
     assert len(commands) == 4
     script = "set -eu\n" + "\n".join(commands).replace(" /etc/", f" {tmp_path}/etc/")
     subprocess.run(["sh", "-c", script], cwd=ROOT, check=True)

@@ -21,7 +21,7 @@ from tests.loopback.process import Program, free_port
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "prometheus" / "alerts.yaml"
 HASTE = 100
-SCRAPE_MS = 250
+SCRAPE_MS = 500
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 RANGE_MS_MIN = 4 * SCRAPE_MS
 """A shorter range would hold too few scrapes to tell a rate."""

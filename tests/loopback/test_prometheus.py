@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ def test_every_panel_has_something_to_show(
             assert prometheus.query(expression) is not None
             continue
         prometheus.wait_for(
-            lambda expression=expression: prometheus.query(expression),
+            partial(prometheus.query, expression),
             f"a value of {expression}",
             90.0 if IS_LONG else 15.0,
         )
@@ -238,12 +239,19 @@ def test_alerts_fire_while_something_is_out_of_order_and_resolve_when_it_is_mend
 ) -> None:
     server, prometheus = watched
 
-    def wait_until_quiet() -> None:
-        prometheus.wait_for(lambda: not prometheus.firing() - BY_THE_REAL_CLOCK, "no alert", 30.0)
+    def loud() -> set[str]:
+        return prometheus.firing() - BY_THE_REAL_CLOCK
 
+    def wait_until_quiet() -> None:
+        try:
+            prometheus.wait_for(lambda: not loud(), "no alert", 30.0)
+        except AssertionError as late:
+            raise AssertionError(f"{sorted(loud())} fire: {late}") from None
+
+    whole = server.blocklist_path.read_text().replace(LISTED, "")
+    server.replace_blocklist(whole.replace("exchanges:\n", f"{LISTED}exchanges:\n"))
     prometheus.wait_until_fires("ResolverOrderOverdue")
-    whole = server.blocklist_path.read_text()
-    server.replace_blocklist(whole.replace(LISTED, ""))
+    server.replace_blocklist(whole)
     wait_until_quiet()
 
     # The upstream dies, an edit goes wrong, new certificate files are half written.
@@ -262,7 +270,7 @@ def test_alerts_fire_while_something_is_out_of_order_and_resolve_when_it_is_mend
     # All is mended.
     upstream[0] = SlowUpstream(upstream[0].port)
     upstream[0].__enter__()
-    server.replace_blocklist(whole.replace(LISTED, ""))
+    server.replace_blocklist(whole)
     certificate.write_bytes(pem)
     wait_until_quiet()
 
