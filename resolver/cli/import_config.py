@@ -27,7 +27,7 @@ from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings
 from resolver.migration.gathered import BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST, SETTINGS, Written, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, Written, write
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
@@ -83,10 +83,12 @@ def _checked(gathered: Gathered) -> _Imported:
     with scratch_folder() as folder:
         for name, text in written.files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        settings, found = load_settings(folder / SETTINGS)
+        settings, found = load_settings(folder / SETTINGS_FILE)
         state = folder / "state"
         state.mkdir()
-        compiled = compile_policy(folder / BLOCKLIST, state, state_dir=None if settings is None else state)
+        compiled = compile_policy(
+            folder / BLOCKLIST_FILE, state, state_dir=None if settings is None else state
+        )
         problems = [
             replace(problem, file=problem.file.removeprefix(f"{folder}/"))
             for problem in (*found, *compiled.problems)
@@ -102,7 +104,7 @@ def _drop_left_out(imported: _Imported) -> bool:
     gathered, found = imported.gathered, False
     for problem in imported.problems:
         source = imported.written.places.get((problem.file, problem.line))
-        if source is None or (problem.severity == "warning" and problem.file == BLOCKLIST):
+        if source is None or (problem.severity == "warning" and problem.file == BLOCKLIST_FILE):
             continue
         text, place = source
         if gathered.drop(text):
@@ -137,8 +139,8 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
     if not imported.gathered.losses:
         print("nothing was left out")
     if paths:
-        print(f"next: exchange-resolver check --config {directory / SETTINGS}")
-        print(f"then: exchange-resolver lists update --config {directory / SETTINGS}")
+        print(f"next: exchange-resolver check --config {directory / SETTINGS_FILE}")
+        print(f"then: exchange-resolver lists update --config {directory / SETTINGS_FILE}")
 
 
 def _print_losses(losses: list[Loss], title: str) -> None:

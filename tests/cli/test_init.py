@@ -9,7 +9,7 @@ import pytest
 from resolver.cli import init
 from resolver.cli.check import check_files
 from resolver.cli.init import make_configuration
-from resolver.cli.init_profiles import ENCRYPTED, PLAIN, PROFILES, Answers
+from resolver.cli.init_profiles import ENCRYPTED_SERVERS, PLAIN_SERVERS, PROFILES, Answers
 from resolver.config.settings import Settings, load_settings
 from tests.support.faked_machine import FakedMachine
 
@@ -119,10 +119,10 @@ def test_somebody_who_goes_away_gets_no_files(tmp_path: Path, faked: FakedMachin
 @pytest.mark.parametrize(
     ("answering", "chosen", "is_told"),
     [
-        ({*ENCRYPTED, *PLAIN}, ENCRYPTED, False),
-        ({ENCRYPTED[1]}, ENCRYPTED, False),
-        (set(PLAIN), PLAIN, True),
-        (set(), ENCRYPTED, False),
+        ({*ENCRYPTED_SERVERS, *PLAIN_SERVERS}, ENCRYPTED_SERVERS, False),
+        ({ENCRYPTED_SERVERS[1]}, ENCRYPTED_SERVERS, False),
+        (set(PLAIN_SERVERS), PLAIN_SERVERS, True),
+        (set(), ENCRYPTED_SERVERS, False),
     ],
 )
 def test_clear_text_is_taken_only_where_nothing_else_gets_through_and_is_told(
@@ -135,7 +135,7 @@ def test_clear_text_is_taken_only_where_nothing_else_gets_through_and_is_told(
 def test_what_somebody_chose_is_never_changed() -> None:
     chosen = ["tls://192.0.2.1:853"]
     answers = Answers(PROFILES["home"], upstreams=chosen)
-    assert init._reachable(answers, set(PLAIN)) == (answers, "")
+    assert init._reachable(answers, set(PLAIN_SERVERS)) == (answers, "")
 
 
 def test_files_hold_no_secret_and_belong_to_who_made_them(tmp_path: Path, faked: FakedMachine) -> None:

@@ -198,7 +198,7 @@ def test_version_5_is_read_from_its_export(tmp_path: Path) -> None:
 
 
 def test_a_database_that_would_never_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolver.migration.pihole_gravity.STEPS_MAX", 300_000)
+    monkeypatch.setattr("resolver.migration.pihole_gravity.QUERY_STEPS_MAX", 300_000)
     path = tmp_path / "hostile.db"
     database = sqlite3.connect(path)
     # `domainlist` is a table, and the groups of its rows are a view without an end.

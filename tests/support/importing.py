@@ -13,7 +13,7 @@ from resolver.cli.explain import Explainer
 from resolver.config.settings import Settings, load_settings
 from resolver.migration.gathered import Gathered
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST, SETTINGS, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, write
 from resolver.policy.verdict import PolicyAction
 
 FORWARD = "forward"
@@ -35,7 +35,7 @@ class Taken:
         self.folder.mkdir(exist_ok=True)
         for file, content in write(self.gathered).files.items():
             (self.folder / file).write_text(content)
-        settings, problems = load_settings(self.folder / SETTINGS)
+        settings, problems = load_settings(self.folder / SETTINGS_FILE)
         assert settings is not None, problems
         self.settings: Settings = settings
 
@@ -60,7 +60,7 @@ class Taken:
         """
         client = str(self.settings.clients.allow[0].network_address)
         explainer = Explainer(
-            qtype, client, time.time(), UTC, self.folder / BLOCKLIST, self.settings, self.folder
+            qtype, client, time.time(), UTC, self.folder / BLOCKLIST_FILE, self.settings, self.folder
         )
         return {name: _decision(explainer, name, as_seen=as_seen) for name in names}
 
