@@ -17,11 +17,18 @@ if ! "$venv/bin/python" -m pip_audit --version >/dev/null 2>&1; then
     echo "skipped: pip-audit (not installed: pip install pip-audit)"
 else
     "$venv/bin/python" -m pip_audit --disable-pip --no-deps -r "$work/shipped.txt" >"$work/told" 2>&1
-    case $? in
-    0) echo "pip-audit: $(tail -n 1 "$work/told")" ;;
-    1) cat "$work/told"; grep -q "Found .* known vuln" "$work/told" && code=1 || echo "skipped: pip-audit (no advisory database)" ;;
-    *) echo "skipped: pip-audit (no advisory database)" ;;
-    esac
+    found=$?
+    # Where the registry gives no advisories it says this of each package, and is content.
+    if grep -q "could not be audited" "$work/told"; then
+        echo "skipped: pip-audit (no advisory database: $(grep -c "could not be audited" "$work/told") packages not audited)"
+    elif [ $found -eq 0 ]; then
+        echo "pip-audit: nothing found in $(wc -l <"$work/shipped.txt") packages"
+    elif grep -q "known vulnerabilit" "$work/told"; then
+        cat "$work/told"
+        code=1
+    else
+        echo "skipped: pip-audit ($(tail -n 1 "$work/told"))"
+    fi
 fi
 if ! cargo audit --version >/dev/null 2>&1; then
     echo "skipped: cargo audit (not installed: cargo install cargo-audit)"
