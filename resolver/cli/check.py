@@ -68,7 +68,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                problems += _what_settings_lead_to(path, settings)
+                for look in _LOOKS:
+                    problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
         state_dir = default_state_dir()
@@ -115,12 +116,6 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
     return code
 
 
-def _what_settings_lead_to(path: Path, settings: Settings) -> list[Problem]:
-    """What is wrong with files, ports and names that the settings speak of."""
-    looks = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
-    return [problem for look in looks for problem in look(path, settings)]
-
-
 def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     """What the server would warn of at its start, as far as the limits here are those it will have."""
     try:
@@ -130,6 +125,10 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     threads = workers_of(settings) * len(settings.listen.dns) if engine == NATIVE else 0
     *_, too_few = source_ports_of(settings, threads, raises=False)
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at more than the settings themselves."""
 
 
 def _untold_contact(blocklist: Path) -> list[Problem]:
