@@ -68,13 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                for look in (
-                    certificate_problems,
-                    token_problems,
-                    _too_few_ports,
-                    designation_problems,
-                    sink_problems,
-                ):
+                for look in _LOOKS:
                     problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
@@ -131,6 +125,10 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     threads = workers_of(settings) * len(settings.listen.dns) if engine == NATIVE else 0
     *_, too_few = source_ports_of(settings, threads, raises=False)
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at more than the settings themselves."""
 
 
 def _untold_contact(blocklist: Path) -> list[Problem]:
