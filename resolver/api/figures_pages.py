@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -51,11 +51,10 @@ class HitsQuery(Shape):
 
     range: Range = "day"
     exchange: Annotated[
-        str | None, Field(None, pattern=f"^{IDENTIFIER}$", description="Of one exchange alone.")
+        str | None,
+        Field(None, pattern=f"^{IDENTIFIER}$", description="Of one exchange; with `list` of both."),
     ] = None
-    list: Annotated[str | None, Field(None, pattern=f"^{IDENTIFIER}$", description="Of one list alone.")] = (
-        None
-    )
+    list: Annotated[str | None, Field(None, pattern=f"^{IDENTIFIER}$", description="Of one list.")] = None
 
 
 class SeriesQuery(Shape):
@@ -205,16 +204,15 @@ class HitsOfStep(NamedTuple):
     hits: Hits
 
 
-def _wanted(asked: HitsQuery, named: Named) -> tuple[str, str] | None:
-    """(kind, id) that the hits are of; None: all.  Raises Refusal."""
-    if asked.exchange is not None and asked.list is not None:
-        raise Refusal(Kind.BAD_REQUEST, "choose one of exchange and list")
-    for kind, wanted in ((EXCHANGE, asked.exchange), (LIST, asked.list)):
-        if wanted is not None:
-            if not named.has(kind, wanted):
-                raise Refusal(Kind.NOT_FOUND, f"there is no {kind} {show(wanted)} in the policy in force")
-            return kind, wanted
-    return None
+def _wanted(asked: HitsQuery, named: Named) -> set[tuple[str, str]]:
+    """(kind, id) of those that the hits are of; empty: all.  Raises Refusal."""
+    wanted = {
+        (kind, label) for kind, label in ((EXCHANGE, asked.exchange), (LIST, asked.list)) if label is not None
+    }
+    for kind, label in wanted:
+        if not named.has(kind, label):
+            raise Refusal(Kind.NOT_FOUND, f"there is no {kind} {show(label)} in the policy in force")
+    return wanted
 
 
 def _read(desk: Desk, span: RangeWord) -> list[HitsOfStep]:
@@ -237,7 +235,7 @@ def _read(desk: Desk, span: RangeWord) -> list[HitsOfStep]:
 
 
 def hits_over_time(
-    span: RangeWord, steps: Iterable[HitsOfStep], named: Named, wanted: tuple[str, str] | None
+    span: RangeWord, steps: Iterable[HitsOfStep], named: Named, wanted: Collection[tuple[str, str]] = ()
 ) -> HitsOverTime:
     """What `/hits` says."""
     items = []
@@ -245,7 +243,7 @@ def hits_over_time(
     for step in steps:
         told: Counter[bool] = Counter()
         for key, count in step.hits.items():
-            if key.kind not in (EXCHANGE, LIST) or (wanted is not None and key[:2] != wanted):
+            if key.kind not in (EXCHANGE, LIST) or (wanted and key[:2] not in wanted):
                 continue
             is_shadow = key.mode == Mode.SHADOW.value
             told[is_shadow] += count

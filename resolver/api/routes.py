@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from resolver.api.access import Guard, Need
 from resolver.api.endpoint import BASE, Call, Endpoint, body_of, query_of
-from resolver.api.refusal import Kind, Refusal, response_to
+from resolver.api.refusal import Kind, Refusal, json_response, response_to
 from resolver.problems import show
 
 NO_STORE = {"cache-control": "no-store"}
@@ -92,4 +92,4 @@ async def _answer(endpoint: Endpoint, request: Request, caller: Any) -> Response
     if isinstance(found, Response):
         return found
     content = found.model_dump(mode="json", by_alias=True) if isinstance(found, BaseModel) else found
-    return JSONResponse(content, endpoint.status, NO_STORE)
+    return json_response(content, endpoint.status, NO_STORE)

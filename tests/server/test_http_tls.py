@@ -91,13 +91,13 @@ def test_what_cannot_be_served_at_the_start_is_told_and_tried_again(
         tls = HttpTls(settings, lambda: NOW_S)
         tls.start()
         async with asyncio.timeout(10):
-            while not tls.remark:
+            while not tls.remark:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert "nothing is served over HTTP" in tls.remark and "server.key" in tls.remark
         assert tls.context() is None and tls.facts().is_stale
         shutil.move(tmp_path / "away", tmp_path / "server.key")
         async with asyncio.timeout(10):
-            while tls.context() is None:
+            while tls.context() is None:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert tls.remark == ""
         await tls.close()
