@@ -68,14 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                looks = (
-                    certificate_problems,
-                    token_problems,
-                    _too_few_ports,
-                    designation_problems,
-                    sink_problems,
-                )
-                for look in looks:
+                for look in _LOOKS:
                     problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
@@ -188,3 +181,7 @@ def print_schema(kind: str, output: Path | None) -> int:
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
     print(f"{SCHEMA_MARK}{output.name}")
     return EXIT_FINE
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at settings that could be read."""
