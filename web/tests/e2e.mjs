@@ -17,8 +17,11 @@ const VIEWS = {
 }
 const found = { pages: [], trouble: [], hosts: [], steps: {}, took_ms: {}, paint_ms: null, transferred: 0 }
 const host = new URL(wishes.url).host
-const PATIENCE_MS = 30_000
+// A busy machine must not fail a test.
+const PATIENCE_MS = 90_000
 
+/** The page opened last: of it a step that fails leaves a picture. */
+let current = null
 const browser = await chromium.launch({ executablePath: wishes.chromium, args: ['--no-sandbox', '--disable-gpu'] })
 
 /** A page that notes what it must not do. */
@@ -26,6 +29,7 @@ async function open(view, { bypassCSP = false, token = '', locale = 'en-GB', ...
   const context = await browser.newContext({ ...VIEWS[view], locale, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce', bypassCSP, ...more })
   if (token) await context.addInitScript(secret => sessionStorage.setItem('token', secret), token)
   const page = await context.newPage()
+  current = page
   page.setDefaultTimeout(PATIENCE_MS)
   page.on('dialog', dialog => {
     found.trouble.push(`a dialog of the browser: ${dialog.message()}`)
@@ -252,7 +256,9 @@ try {
       found.steps[name] = await steps[name]()
       found.took_ms[name] = Date.now() - began
     } catch (error) {
-      found.trouble.push(`${name}: ${error.message}`)
+      const where = String(error.stack).split('\n').find(line => line.includes('e2e.mjs'))
+      found.trouble.push(`${name}: ${error.message} ${where}`)
+      await current?.screenshot({ path: path.join(wishes.folder, `failed-${name}.png`) }).catch(() => {})
     }
   }
 } finally {

@@ -2,7 +2,7 @@
 //
 // Knows: the API, policy turns, the token.  Does not know: what is asked for.
 import { useEffect, useState } from 'preact/hooks'
-import { type Query, get, token } from './api'
+import { ApiError, type Query, get, token } from './api'
 import { policyTurn } from './live'
 import { useStore } from './store'
 
@@ -27,6 +27,8 @@ export function useResource<Answer>(path: string, query: Query = {}, wishes: Wis
   return useAsked(path, query, wishes, signal => get<Answer>(path, query, signal))
 }
 
+const AGAIN_MS = 5_000
+
 function useAsked<Answer>(
   path: string,
   query: Query,
@@ -49,16 +51,22 @@ function useAsked<Answer>(
       return undefined
     }
     const stop = new AbortController()
+    let later: ReturnType<typeof setTimeout> | undefined
     setState(before => ({ asked, value: before.asked === asked ? before.value : null, error: null, isLoading: true }))
     fetch(stop.signal).then(
       value => setState({ asked, value, error: null, isLoading: false }),
       (error: unknown) => {
         if (!stop.signal.aborted) {
           setState(before => ({ asked, value: before.asked === asked ? before.value : null, error, isLoading: false }))
+          // Nobody answered: it heals by itself.
+          if (error instanceof ApiError && error.status === 0) later = setTimeout(() => setTimes(count => count + 1), AGAIN_MS)
         }
       },
     )
-    return () => stop.abort()
+    return () => {
+      stop.abort()
+      clearTimeout(later)
+    }
   }, [asked, turn, secret, times, wishes.isOff, wishes.on])
   useEffect(() => {
     if (!wishes.every_s) return undefined
