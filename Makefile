@@ -14,7 +14,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check bench fmt clean peers native engine
+.PHONY: help run demo unit test long check bench fmt clean peers native engine web
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,10 @@ native: $(READY)
 engine: native
 	@$(BIN)/python -m resolver.server.engine
 
-run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+web: ## build the dashboard (Node.js and npm); without them it is left out
+	@scripts/build-web.sh
+
+run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(READY) ## show the whole system on loopback, no network needed
@@ -39,13 +42,13 @@ demo: $(READY) ## show the whole system on loopback, no network needed
 unit: engine ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: engine peers ## every test, real servers and clients included
+test: engine web peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
-long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: engine web peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
@@ -70,5 +73,5 @@ peers:
 	@scripts/install-test-peers.sh
 
 clean: ## remove what make made
-	rm -rf $(VENV) build native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build native/target web/node_modules resolver/dashboard/built .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

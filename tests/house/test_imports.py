@@ -15,6 +15,7 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
+    "dashboard": 0,
     "durable": 0,
     "identity": 0,
     "moments": 0,
