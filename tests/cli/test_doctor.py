@@ -116,3 +116,11 @@ def test_without_settings_it_says_how_to_make_some(
     monkeypatch.setattr("resolver.cli.files.DEFAULT_PATHS", (Path("config/resolver.yaml"),))
     assert diagnose(None, offline=True, as_json=False, root=faked.folder) == 2
     assert "exchange-resolver init" in capsys.readouterr().out
+
+
+def test_a_settings_file_that_is_not_there_is_made_by_init(
+    tmp_path: Path, faked: FakedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = findings(tmp_path / "new" / "resolver.yaml", faked, capsys)
+    assert code == 2
+    assert found["settings"]["remedy"] == f"exchange-resolver init --directory {tmp_path / 'new'}"

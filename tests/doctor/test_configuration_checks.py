@@ -79,10 +79,11 @@ def test_an_upstream_that_fails_is_a_warning_and_all_of_them_an_error() -> None:
         (200, json.dumps({"status": "ready", "remarks": {"lists": "ads is stale"}}), "warning"),
         (503, json.dumps({"status": "not ready", "reasons": {"policy": "not yet"}}), "error"),
         (500, "<html>", "error"),
+        (401, "", "unknown"),
     ],
 )
 def test_what_a_running_server_says_is_passed_on(status: int | None, body: str, level: str) -> None:
-    [found] = check_server(status, body)
+    [found] = check_server(status, body, "http://127.0.0.1:8053/readyz")
     assert found.level == level
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from resolver.config.settings import Settings
+from resolver.flow.clients import Standing
 from resolver.flow.outcome import Respond, Source
 from resolver.flow.peer import Peer, Transport
 from resolver.observe.clients import ShownClients
@@ -23,7 +24,7 @@ def record(number: int) -> Record:
     qname = name_from_text(f"n{number}.example")
     query = encode_query(qname, 1, id=7, dnssec_ok=False, checking_disabled=False, edns=True)
     respond = Respond(b"", 0, 1, Source.CACHE)
-    peer = Peer(bytes((192, 0, 2, 1)), Transport.UDP, 0)
+    peer = Peer(bytes((192, 0, 2, 1)), Transport.UDP, Standing(0, is_allowed=True))
     return Record(1.0, peer, query, respond.rcode, "cache", PASS)
 
 

@@ -1,7 +1,7 @@
 // Looks at every page of a running server in Chromium: `node e2e.mjs WISHES` (JSON), what was found as JSON on stdout.
 //
 // Knows: playwright-core, axe-core, the pages' addresses.  Does not know: what is right; tests/loopback/test_dashboard.py does.
-// WISHES: {url, token, folder, chromium, views: ["wide-light", ...], pages: [[name, hash], ...], hostile: [name, ...]}
+// WISHES: {url, token, folder, chromium, pages: [[name, hash, [view, ...]], ...], hostile: [name, ...], steps: [name, ...]}
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -79,10 +79,10 @@ async function judge(page) {
 async function everyPage() {
   const { context, page } = await open('wide-light', { bypassCSP: true, token: wishes.token })
   await page.goto(wishes.url)
-  for (const [name, hash] of wishes.pages) {
+  for (const [name, hash, views] of wishes.pages) {
     await page.evaluate(to => { location.hash = to }, hash)
     await settle(page)
-    for (const view of wishes.views) {
+    for (const view of views) {
       const began = Date.now()
       await page.setViewportSize(VIEWS[view].viewport)
       await page.emulateMedia({ colorScheme: VIEWS[view].colorScheme })

@@ -38,11 +38,13 @@ mod sys;
 mod timers;
 mod tls;
 mod tls_counts;
+mod tls_session;
 #[cfg(test)]
 mod tls_tests;
 mod udp_pool;
 mod udp_socket;
 mod upstream_authorities;
+mod upstream_openings;
 mod upstream_queries;
 mod upstream_server;
 mod upstream_streams;

@@ -28,7 +28,7 @@ use rustls::{
 
 use crate::sys::monotonic;
 use crate::upstream_authorities::{Authorities, Read, Sessions};
-use crate::upstream_streams::Openings;
+use crate::upstream_openings::Openings;
 
 /// Octets of a pin: SHA-256.
 pub const PIN_OCTETS: usize = 32;

@@ -20,10 +20,10 @@ use tokio::net::TcpStream;
 
 use super::bounds::SESSION_OCTETS_MAX;
 use super::turnstile::Turnstile;
-use crate::streams::Session;
+use crate::tls_session::Session;
 
 /// Octets read from a socket at once.
-const READ_OCTETS: usize = 16_384;
+const SOCKET_READ_OCTETS: usize = 16_384;
 /// A room that grew farther is given back.
 const ROOM_OCTETS_MAX: usize = 65_536;
 
@@ -36,7 +36,7 @@ pub struct Rooms {
 
 impl Default for Rooms {
     fn default() -> Rooms {
-        Rooms { read: vec![0; READ_OCTETS].into(), plain: Vec::new(), sealed: Vec::new() }
+        Rooms { read: vec![0; SOCKET_READ_OCTETS].into(), plain: Vec::new(), sealed: Vec::new() }
     }
 }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use resolver_core::flow::{Holder, Taken, TooManyHandshakes, Transport};
 
 use super::connection::Connection;
-use super::session::Session;
 use super::socket::Stream;
 use super::state::{ThreadLoop, LISTEN};
 use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
+use crate::tls_session::Session;
 
 /// Connections accepted from one socket in a turn.
 const ACCEPTED_PER_TURN_MAX: usize = 16;

@@ -2,7 +2,6 @@ mod arrivals;
 mod connection;
 mod judging;
 mod news;
-mod session;
 mod socket;
 mod state;
 mod thread;

@@ -19,6 +19,7 @@ use super::Inbox;
 use crate::counters::Counters;
 use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
+use crate::upstream_openings::{FREE, OPENING_PAUSE_S_MIN};
 use crate::upstream_server::UpstreamServer;
 
 const NOW: f64 = 1000.0;

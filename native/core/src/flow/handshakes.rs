@@ -105,6 +105,6 @@ mod tests {
         }
         assert_eq!(begun(&limits, "192.0.2.1", 101.0), Err(TooManyHandshakes::OfClient));
         assert_eq!(begun(&limits, "192.0.2.1", 101.1), Ok(()));
-        assert_eq!(begun(&limits, "192.0.2.2", 100.0), Ok(()), "nobody else pays");
+        assert_eq!(begun(&limits, "192.0.2.2", 101.1), Ok(()), "nobody else pays");
     }
 }

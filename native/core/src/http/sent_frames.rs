@@ -10,7 +10,7 @@ const CODE_OCTETS: usize = 4;
 const DATA_FRAME: u8 = 0;
 const RESET_FRAME: u8 = 3;
 /// REFUSED_STREAM (RFC 9113 §7): as many requests are open as may be.
-const REFUSED: u32 = 7;
+const REFUSED_STREAM: u32 = 7;
 
 /// One connection's.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl SentFrames {
                 for &octet in octets.iter().take(CODE_OCTETS) {
                     self.code = self.code << 8 | u32::from(octet);
                 }
-                self.refused += u64::from(self.left == 0 && self.code == REFUSED);
+                self.refused += u64::from(self.left == 0 && self.code == REFUSED_STREAM);
             }
             _ => {}
         }
@@ -82,10 +82,10 @@ mod tests {
             frame(1, &[0x88; 40]),
             frame(DATA_FRAME, &[7; 60]),
             frame(6, &[7; 8]),
-            frame(RESET_FRAME, &REFUSED.to_be_bytes()),
+            frame(RESET_FRAME, &REFUSED_STREAM.to_be_bytes()),
             frame(RESET_FRAME, &8u32.to_be_bytes()),
             frame(DATA_FRAME, &[]),
-            frame(RESET_FRAME, &REFUSED.to_be_bytes()),
+            frame(RESET_FRAME, &REFUSED_STREAM.to_be_bytes()),
             frame(DATA_FRAME, &[0; 40]),
         ]
         .concat();
