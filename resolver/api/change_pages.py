@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from resolver.api.access import Need
 from resolver.api.change_shapes import (
@@ -30,7 +30,7 @@ from resolver.api.change_shapes import (
 )
 from resolver.api.changing import Changing
 from resolver.api.endpoint import Call, Endpoint, PathPart
-from resolver.api.refusal import Kind
+from resolver.api.refusal import Kind, json_response
 from resolver.api.routes import NO_STORE
 from resolver.api.values import IDENTIFIER
 
@@ -115,11 +115,11 @@ def _edit_rows(changing: Changing) -> list[Endpoint]:
     async def standing(call: Call) -> dict[str, Any]:
         return await changing.change("standing", call.caller)
 
-    async def edit(call: Call) -> JSONResponse:
+    async def edit(call: Call) -> Response:
         asked = call.body.model_dump()
         return _changed(await changing.change("edit", call.caller, **asked))
 
-    async def rollback(call: Call) -> JSONResponse:
+    async def rollback(call: Call) -> Response:
         number, wanted = int(call.path["generation"]), call.body
         done = await changing.change(
             "rollback", call.caller, generation=number, reason=wanted.reason, force=wanted.force
@@ -210,7 +210,7 @@ def _proposal_rows(changing: Changing) -> list[Endpoint]:
 
 
 def _other_rows(changing: Changing) -> list[Endpoint]:
-    async def accept(call: Call) -> JSONResponse:
+    async def accept(call: Call) -> Response:
         wanted: AcceptWanted = call.body
         done = await changing.change(
             "accept", call.caller, name=call.path["name"], exchange=wanted.exchange, reason=wanted.reason
@@ -245,8 +245,8 @@ def _other_rows(changing: Changing) -> list[Endpoint]:
     ]
 
 
-def _changed(done: dict[str, Any]) -> JSONResponse:
-    return JSONResponse(done, ACCEPTED if done["state"] == "proposed" else 200, NO_STORE)
+def _changed(done: dict[str, Any]) -> Response:
+    return json_response(done, ACCEPTED if done["state"] == "proposed" else 200, NO_STORE)
 
 
 def _row(

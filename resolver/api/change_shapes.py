@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from resolver.api.endpoint import Shape
 from resolver.api.values import Count, Moment
@@ -45,7 +45,13 @@ OptionalReason = Annotated[
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class PauseWanted(Shape):
+class Wanted(Shape):
+    """What somebody asks to be changed: every value is of its own type, and no other is taken for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PauseWanted(Wanted):
     """A pause of filtering."""
 
     for_s: int = Field(ge=1, le=int(PAUSE_S_MAX), description="Seconds; at most a day.")
@@ -57,7 +63,7 @@ class PauseWanted(Shape):
     )
 
 
-class Why(Shape):
+class Why(Wanted):
     """A reason, perhaps."""
 
     reason: OptionalReason = None
@@ -73,7 +79,7 @@ class PauseNow(Shape):
     including_orders: bool
 
 
-class FlushWanted(Shape):
+class FlushWanted(Wanted):
     """A name to forget."""
 
     name: str = Field(min_length=1, max_length=1_000, description="`www.example.org`")
@@ -95,7 +101,7 @@ class Begun(Shape):
     detail: str
 
 
-class EditWanted(Shape):
+class EditWanted(Wanted):
     """One change of the blocklist."""
 
     do: Operation
@@ -108,7 +114,7 @@ class EditWanted(Shape):
     domains: list[str] = Field([], max_length=NAMES_MAX)
 
 
-class EditsWanted(Shape):
+class EditsWanted(Wanted):
     """Changes of the blocklist, all or none."""
 
     base: Sha256 = Field(description="The SHA-256 of the text that they are about, from `GET edits`.")
@@ -167,21 +173,21 @@ class Proposals(Shape):
     next: None
 
 
-class RollbackWanted(Shape):
+class RollbackWanted(Wanted):
     """How to go back."""
 
     reason: OptionalReason = None
     force: bool = Field(False, description="Although a safety rail objects; takes a reason.")
 
 
-class AcceptWanted(Shape):
+class AcceptWanted(Wanted):
     """How a suggestion is accepted."""
 
     exchange: str | None = Field(None, max_length=63, description="Absent: the one that it looks like.")
     reason: OptionalReason = None
 
 
-class DismissWanted(Shape):
+class DismissWanted(Wanted):
     """How a suggestion is dismissed."""
 
     reason: OptionalReason = None

@@ -127,6 +127,10 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
 
 
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at more than the settings themselves."""
+
+
 def _untold_contact(blocklist: Path) -> list[Problem]:
     """Structured errors name mail and telephone alone; what else `defaults.contact` says is not told."""
     tree, _ = read_yaml(blocklist)

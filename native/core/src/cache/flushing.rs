@@ -41,7 +41,8 @@ impl Shard {
         for number in first as u32..end as u32 {
             let seat = &self.seats[number];
             // Free ones have a kind of no type.
-            let is_known = seat.kind >> 2 <= ANY_TYPE && (seat.entry.response.is_some() || seat.entry.failure.is_some());
+            let is_known =
+                seat.kind >> 2 <= ANY_TYPE && (seat.entry.response.is_some() || seat.entry.failure.is_some());
             let is_meant = || match subtree {
                 true => is_at_or_below(seat.qname.octets_of(), name),
                 false => seat.qname.is(name),
