@@ -50,6 +50,10 @@ LOOK_EVERY_S = 30.0
 class Parts(Protocol):
     """What the HTTP side needs of a server."""
 
+    @property
+    def generation(self) -> int:
+        """Of the policy that judges; 0: there is none yet."""
+
     def facts(self) -> Facts:
         """Everything at this moment."""
 
@@ -98,7 +102,7 @@ class HttpSide:
         self._reader = Reader(
             settings.blocklist,
             settings.state_dir,
-            generation=lambda: parts.facts().policy.generation,
+            generation=lambda: parts.generation,
             wall=wall,
             now=clock.now,
         )

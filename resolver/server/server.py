@@ -470,6 +470,11 @@ class Server:
         )
         return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
 
+    @property
+    def generation(self) -> int:
+        """Of the policy that judges; 0: there is none yet."""
+        return self._policy_facts.generation
+
     def tallies(self) -> TallySnapshot:
         """Outcomes of queries, of both planes; call it on the event loop."""
         return tallies_of(self._tallies, self._native)

@@ -16,7 +16,7 @@ from tests.api.made import Made
 
 BASE = "0" * 64
 EDITS = {"base": BASE, "edits": [{"do": "remove-exchange", "id": "acme"}]}
-CHANGED = {
+CHANGED: dict[str, object] = {
     "state": "applied",
     "proposal": None,
     "base": BASE,

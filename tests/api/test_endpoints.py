@@ -12,12 +12,13 @@ from starlette.requests import Request
 
 from resolver.api import app as api_app
 from resolver.api.access import Need
-from resolver.api.endpoint import BODY_OCTETS_MAX, Call, Endpoint, Shape, body_of
+from resolver.api.endpoint import Call, Endpoint, Shape, body_of
 from resolver.api.refusal import Kind, Refusal
 from resolver.api.tokens import Role
 from resolver.observe.facts import Facts, HealthFacts
 from resolver.observe.problem import Standing, Wrong
 from resolver.web import make_app
+from resolver.web.manners import BODY_OCTETS_MAX
 from tests.api.made import Made
 
 NASTY = "</script><img src=x onerror=alert(1)>\u202e\x00\x1b[31m\r\nset-cookie: a=b\U0001f4a9\ud800"
@@ -44,7 +45,9 @@ class FakeReads:
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     async def policy(self) -> dict[str, Any]:
-        names = [{"id": label, "names": [], "name": NASTY, "audit": None} for label in ("a", "b", "c")]
+        names: list[dict[str, Any]] = [
+            {"id": label, "names": [], "name": NASTY, "audit": None} for label in ("a", "b", "c")
+        ]
         return {
             "exchanges": names,
             "orders": [],

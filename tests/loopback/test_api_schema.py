@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.process import free_port
 from tests.loopback.server import ROOT, Server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow]
@@ -54,7 +53,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> object:
     folder = tmp_path_factory.mktemp("api")
     changes = {
         "http": {"tokens_file": "tokens"},
-        "listen": {"http": f"127.0.0.1:{free_port()}"},
         "log": {"queries": "all", "clients": "network"},
         "engine": "python",
     }
@@ -79,7 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> object:
     )
     with server:
         server.wait_until_ready()
-        yield f"http://{changes['listen']['http']}", made.stdout.strip(), folder  # type: ignore[index]
+        yield f"http://127.0.0.1:{server.http_port}", made.stdout.strip(), folder
 
 
 def test_pages_of_the_server_answer_as_described(served: tuple[str, str, Path]) -> None:
