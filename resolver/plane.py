@@ -93,8 +93,10 @@ class Handover(NamedTuple):
     """What came in; None: nothing did."""
     reason: str
     """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
-    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing
-    happened, Python called for all attempts."""
+    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `held_back`: nothing
+    was sent, for connections came to nothing just now; `recalled`: Python called for all of them."""
+    sends: int | None
+    """How often the query left, where nothing more will come; None: as often as it may."""
     waiters: list[WaitingFields]
 
 

@@ -18,6 +18,7 @@ from resolver.cli.audit_app import audit_commands
 from resolver.cli.changing_app import changing
 from resolver.cli.editing import editing
 from resolver.cli.explain_ways import Asked, run_explain
+from resolver.cli.first_app import first_commands
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(first_commands)
 app.add_typer(editing)
 app.add_typer(changing)
 app.add_typer(reporting)

@@ -185,3 +185,7 @@ def print_schema(kind: str, output: Path | None) -> int:
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
     print(f"{SCHEMA_MARK}{output.name}")
     return EXIT_FINE
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at settings that could be read."""

@@ -15,6 +15,25 @@ from typing import Final
 
 from resolver.observe.tally import TallySnapshot
 
+REMARK_TOPICS: Final = (
+    "acknowledge",
+    "audit",
+    "block_page",
+    "certificates",
+    "clock",
+    "defects",
+    "engine",
+    "filtering",
+    "hits",
+    "http",
+    "listen",
+    "lists",
+    "policy",
+    "query_records",
+    "upstreams",
+)
+"""What a remark may be about."""
+
 
 @dataclass(slots=True, frozen=True)
 class HealthFacts:
@@ -23,7 +42,7 @@ class HealthFacts:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Condition that does not hold -> why; empty: ready."""
     remarks: Mapping[str, str] = field(default_factory=dict)
-    """Topic -> what a person should know although the server is ready."""
+    """Topic, one of `REMARK_TOPICS` -> what a person should know although the server is ready."""
 
     @property
     def is_ready(self) -> bool:
@@ -210,6 +229,8 @@ class StreamFacts:
     """Connections that ended while queries waited."""
     retried: int = 0
     """Queries sent again because their connection broke."""
+    held_back: int = 0
+    """Queries that were not sent, for connections came to nothing just now."""
 
 
 @dataclass(slots=True, frozen=True)

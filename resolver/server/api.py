@@ -26,6 +26,7 @@ from resolver.certificates.files import Source
 from resolver.certificates.pair import Pair
 from resolver.clock import Clock, TimerHandle
 from resolver.config.settings import Settings
+from resolver.dashboard import BUILT
 from resolver.moments import iso_moment
 from resolver.observe.facts import HTTP_REFUSALS, Facts, HttpFacts
 from resolver.observe.problem import Standing
@@ -37,6 +38,7 @@ from resolver.server.audit_log import Run
 from resolver.server.http_tls import HttpTls
 from resolver.server.traffic import Traffic
 from resolver.web import WebServer, make_app
+from resolver.web.dashboard import front_routes
 from resolver.web.explain import Explains
 
 _log = logging.getLogger("resolver.api")
@@ -150,7 +152,7 @@ class HttpSide:
         app = make_app(
             self._parts.facts,
             hosts=settings.http.hosts,
-            routes=self.api.routes,
+            routes=[*front_routes(BUILT), *self.api.routes],
             objects=self._objects if settings.http.metrics_token else None,
             on_refused=self._count_refused,
         )

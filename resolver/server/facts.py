@@ -173,6 +173,7 @@ def stream_facts(counts: StreamCounts, native: Mapping[str, int]) -> StreamFacts
         reused=counts.reused + native.get("streams_reused", 0),
         broken=counts.broken + native.get("streams_broken", 0),
         retried=counts.retried + native.get("streams_retried", 0),
+        held_back=counts.held_back + native.get("streams_held_back", 0),
     )
 
 

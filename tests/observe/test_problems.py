@@ -142,6 +142,7 @@ WRONG: dict[str, tuple[Facts, Facts]] = {
         Facts(hit_history=HitHistoryFacts(failures={"full": 20})),
         Facts(hit_history=HitHistoryFacts(failures={"full": 2})),
     ),
+    "hits_lost": (Facts(hit_history=HitHistoryFacts(lost=7)), Facts(hit_history=HitHistoryFacts(waiting=7))),
     "hits_damaged": (Facts(hit_history=HitHistoryFacts(damaged=1)), Facts()),
     "records_nowhere": (
         Facts(sinks=(SinkFacts("a", 0, 0, "refused"),)),
@@ -149,6 +150,11 @@ WRONG: dict[str, tuple[Facts, Facts]] = {
     ),
     "records_lost": (Facts(sinks=(SinkFacts("a", 0, 5),)), Facts(sinks=(SinkFacts("a", 5, 0),))),
     "defect": (Facts(drops={"defect": 1}), Facts(drops={"short": 1})),
+    "defect_beside": (Facts(health=HealthFacts(remarks={"defects": "a defect in audits"})), Facts()),
+    "engine_fallen_back": (
+        Facts(health=HealthFacts(remarks={"engine": "it cannot be used"})),
+        Facts(engine="python"),
+    ),
     "native_restarts": (Facts(native=NativeFacts(restarts=5)), Facts(native=NativeFacts(restarts=2))),
     "block_page_down": (
         Facts(block_page=BlockPageFacts(False, False, 0, {}, {})),
