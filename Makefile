@@ -17,7 +17,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check bench fmt clean peers native engine dist deb rootfs advisories
+.PHONY: help run demo unit test long check guide bench fmt clean peers native engine web dist deb rootfs advisories
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ $(VENV)/.installed-program: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.installed-program
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,docs]'
 	@touch $@
 
 native: $(MADE)
@@ -42,7 +42,10 @@ engine: $(MADE)
 	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
-run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+web: ## build the dashboard (Node.js and npm); without them it is left out
+	@scripts/build-web.sh
+
+run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
 demo: $(RUNS) ## show the whole system on loopback, no network needed
@@ -51,25 +54,29 @@ demo: $(RUNS) ## show the whole system on loopback, no network needed
 unit: engine $(READY) ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: engine $(READY) peers ## every test, real servers and clients included
+test: engine web $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
 long: export LONG_PEERS = long
-long: engine $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: engine web $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
-check: engine $(READY) ## format, lint, types, and the files we ship
+check: engine $(READY) ## format, lint, types, the files we ship, the guide and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+guide: $(READY) ## build the guide: build/guide/index.html (its search needs a web server)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: engine $(READY) peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
@@ -98,5 +105,5 @@ advisories: $(READY) ## known weaknesses of what is shipped, where an advisory d
 	packaging/advisories.sh $(VENV)
 
 clean: ## remove what make made
-	rm -rf $(VENV) build dist native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist native/target web/node_modules resolver/dashboard/built .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -93,8 +93,10 @@ class Handover(NamedTuple):
     """What came in; None: nothing did."""
     reason: str
     """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
-    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing
-    happened, Python called for all attempts."""
+    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `held_back`: nothing
+    was sent, for connections came to nothing just now; `recalled`: Python called for all of them."""
+    sends: int | None
+    """How often the query left, where nothing more will come; None: as often as it may."""
     waiters: list[WaitingFields]
 
 
@@ -117,6 +119,8 @@ class NativeCacheCore(Protocol):
     def store(self, question: QuestionFields, response: ResponseFields, now: float) -> EntryFields | None: ...
 
     def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields: ...
+
+    def flush(self, name: bytes, *, subtree: bool) -> int: ...
 
 
 class NativeGates(Protocol):

@@ -51,6 +51,8 @@ want taskset util-linux
 # Looks at the pages that people see; axe-core, which judges them, is one file of the npm registry.
 want chromium chromium
 want curl curl
+want node nodejs
+want npm npm
 
 axe="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/axe-core"
 if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
@@ -60,6 +62,12 @@ if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
     else
         echo "no npm here, so no axe-core: its tests will be skipped"
     fi
+fi
+
+# What the dashboard is tested with, beside what it is built with.
+if [ ! -e web/node_modules/playwright-core/package.json ] && command -v npm >/dev/null 2>&1; then
+    (cd web && npm ci --silent && cksum <package-lock.json >node_modules/.web-stamp) ||
+        echo "could not install what tests the dashboard: its tests will be skipped"
 fi
 
 # systemd-resolved is unpacked and not installed: installed, it would take this machine's /etc/resolv.conf.

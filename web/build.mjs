@@ -64,7 +64,15 @@ for (const [place, name] of Object.entries({ STYLE: style, BOOT: boot, PROGRAM: 
 }
 files.set('index.html', Buffer.from(page))
 
-// 4. Beside the old ones, then in their place: a server that starts meanwhile finds the one or the other.
+// 4. What the bundle holds of others, and on which terms: for who passes the files on; it is not served.
+const licences = ['preact', 'uplot'].map(async name => {
+  const folder = path.join(here, 'node_modules', name)
+  const { version } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
+  return `${name} ${version}\n\n${await readFile(path.join(folder, 'LICENSE'), 'utf8')}`
+})
+const licencesText = (await Promise.all(licences)).join('\n\n')
+
+// 5. Beside the old ones, then in their place: a server that starts meanwhile finds the one or the other.
 await rm(beside, { recursive: true, force: true })
 await mkdir(beside, { recursive: true })
 let gzipped = 0
@@ -78,6 +86,7 @@ for (const [name, octets] of files) {
   await writeFile(path.join(beside, `${name}.gz`), gzip)
   await writeFile(path.join(beside, `${name}.br`), brotli)
 }
+await writeFile(path.join(beside, 'licences.txt'), licencesText)
 await rm(target, { recursive: true, force: true })
 await rename(beside, target)
 console.log(`dashboard built: ${files.size} files, ${Math.round(gzipped / 1000)} kB gzipped in all languages`)

@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from resolver.clock import time_service_sets_clock
 from resolver.config.settings import Settings, load_settings
 from resolver.config.settingvalues import Endpoint
 from resolver.doctor.configuration_checks import (
+    READY_PATH,
     check_engine,
     check_lists,
     check_secrets,
@@ -101,6 +103,8 @@ def _findings(machine: Machine, config: Path | None, *, offline: bool) -> tuple[
         return [*found, *_of_machine(machine)], False
     settings, problems = load_settings(path)
     command = f"exchange-resolver check --config {path}"
+    if not path.exists():
+        command = f"exchange-resolver init --directory {path.parent}"
     findings = check_written("settings", problems, command)
     if settings is None:
         return [*findings, *_of_machine(machine)], False
@@ -117,12 +121,12 @@ def _of_settings(
     machine: Machine, path: Path, settings: Settings, command: str, *, offline: bool
 ) -> Iterator[Finding]:
     trouble = path_problems(path, settings)
-    yield from check_written("files", [*trouble.values(), *certificate_problems(path, settings)], command)
+    yield from check_written("paths", [*trouble.values(), *certificate_problems(path, settings)], command)
     with scratch_folder() as folder:
         problems = [] if "blocklist" in trouble else _policy_problems(settings, folder)
     yield from check_written("policy", problems, command)
-    status, body = _ready(settings.listen.http)
-    yield from check_server(status, body)
+    status, body = _ready(settings)
+    yield from check_server(status, body, _ready_url(settings))
     wanted = [(endpoint.address, endpoint.port) for _, _, endpoint in settings.listen.served()]
     yield from check_ports(machine, wanted, is_running=status is not None, euid=os.geteuid())
     yield from check_secrets(_secrets(settings))
@@ -163,18 +167,36 @@ def _secrets(settings: Settings) -> list[Path]:
     """Files with secrets that the settings name."""
     files = [settings.tls.key, *(pair.key for pair in settings.tls.more), settings.log.key_file]
     files += [sink.key_file for sink in settings.query_records]
-    tokens = getattr(settings.http, "tokens_file", None)
-    return [path for path in [*files, tokens] if path is not None]
+    http_tls = settings.http.tls
+    files += [settings.http.tokens_file, None if http_tls is None else http_tls.key]
+    return [path for path in files if path is not None]
 
 
-def _ready(endpoint: Endpoint | None) -> tuple[int | None, str]:
+def _ready_url(settings: Settings) -> str:
+    """Where a running server says whether it is ready; empty: nowhere."""
+    endpoint = settings.listen.http
+    if endpoint is None or not endpoint.port:
+        return ""
+    here = Endpoint(_HERE.get(endpoint.address, endpoint.address), endpoint.port)
+    return f"{'http' if settings.http.tls is None else 'https'}://{here}{READY_PATH}"
+
+
+def _ready(settings: Settings) -> tuple[int | None, str]:
     """Status and text of a running server's /readyz; None: none answers."""
+    endpoint = settings.listen.http
     if endpoint is None or not endpoint.port:
         return None, ""
     host = _HERE.get(endpoint.address, endpoint.address)
     connection = http.client.HTTPConnection(host, endpoint.port, timeout=READY_TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
+        if settings.http.tls is not None:
+            # Our own certificate vouches for itself; its name need not be the address that we ask at.
+            context = ssl.create_default_context(cafile=str(settings.http.tls.certificate))
+            context.check_hostname = False
+            connection = http.client.HTTPSConnection(
+                host, endpoint.port, timeout=READY_TIMEOUT_S, context=context
+            )
+        connection.request("GET", READY_PATH)
         response = connection.getresponse()
         return response.status, response.read(READY_OCTETS_MAX).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

@@ -9,8 +9,7 @@ loss, too, with its place in the product's own file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ from resolver.cli.progress import long_work
 from resolver.config.settings import load_settings
 from resolver.migration.gathered import BadConfig, Gathered, Loss
 from resolver.migration.kinds import read_config
-from resolver.migration.writing import BLOCKLIST, SETTINGS, Written, write
+from resolver.migration.writing import BLOCKLIST_FILE, SETTINGS_FILE, Written, write
 from resolver.plurals import counted
 from resolver.problems import Problem, has_errors
 from resolver.publishing.compiler import compile_policy
@@ -37,11 +36,14 @@ SHOWN_MAX: Final = 200
 """Losses that are printed; all are in the JSON."""
 
 
+ROUNDS_MAX: Final = 5
+"""How often rules are left out before the rest is said as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Imported:
     gathered: Gathered
     written: Written
-    losses: list[Loss]
     problems: list[Problem]
     counts: dict[str, Any]
 
@@ -63,38 +65,52 @@ def import_files(file: Path, kind: str, directory: Path, *, dry_run: bool, force
         print(json.dumps(_as_json(imported, paths), indent=2))
     else:
         _print(imported, paths, directory)
-    return EXIT_FINDINGS if imported.losses or imported.gathered.lost_beyond else EXIT_FINE
+    return EXIT_FINDINGS if imported.gathered.losses or imported.gathered.lost_beyond else EXIT_FINE
 
 
 def _import(file: Path, kind: str) -> _Imported:
     gathered = read_config(file, kind)
+    for _ in range(ROUNDS_MAX):
+        imported = _checked(gathered)
+        if not _drop_left_out(imported):
+            break
+    return imported
+
+
+def _checked(gathered: Gathered) -> _Imported:
+    """The files, and what the checks say of them."""
     written = write(gathered)
     with scratch_folder() as folder:
         for name, text in written.files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        settings, problems = load_settings(folder / SETTINGS)
+        settings, found = load_settings(folder / SETTINGS_FILE)
         state = folder / "state"
         state.mkdir()
-        compiled = compile_policy(folder / BLOCKLIST, state, state_dir=None if settings is None else state)
-        problems = [*problems, *compiled.problems]
-        losses, left = _sorted_out(problems, written, str(folder))
-    return _Imported(gathered, written, [*gathered.losses, *losses], left, compiled.counts)
+        compiled = compile_policy(
+            folder / BLOCKLIST_FILE, state, state_dir=None if settings is None else state
+        )
+        problems = [
+            replace(problem, file=problem.file.removeprefix(f"{folder}/"))
+            for problem in (*found, *compiled.problems)
+        ]
+    return _Imported(gathered, written, problems, compiled.counts)
 
 
-def _sorted_out(
-    problems: Iterable[Problem], written: Written, folder: str
-) -> tuple[list[Loss], list[Problem]]:
-    """What the checks leave out, by its place in the product's file; and the other problems."""
-    losses, left = [], []
-    for problem in problems:
-        name = problem.file.removeprefix(f"{folder}/")
-        source = written.places.get((name, problem.line))
-        if source is not None and problem.severity == "warning":
-            rule, place = source
-            losses.append(Loss(place, rule, problem.message, "write it into an exchange, if it is meant"))
-        else:
-            left.append(Problem(name, problem.line, problem.message, problem.severity, problem.forcible))
-    return losses, left
+def _drop_left_out(imported: _Imported) -> bool:
+    """Make losses of rules that the checks leave out, or refuse all for; whether there were any.
+
+    Each is told with its place in the product's own file.
+    """
+    gathered, found = imported.gathered, False
+    for problem in imported.problems:
+        source = imported.written.places.get((problem.file, problem.line))
+        if source is None or (problem.severity == "warning" and problem.file == BLOCKLIST_FILE):
+            continue
+        text, place = source
+        if gathered.drop(text):
+            found = True
+            gathered.lose(place, text, problem.message, "write it into an exchange, if it is meant")
+    return found
 
 
 def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
@@ -111,16 +127,20 @@ def _print(imported: _Imported, paths: list[Path], directory: Path) -> None:
     for remark in gathered.remarks:
         print(f"note: {remark}")
     print_problems(imported.problems)
-    _print_losses([loss for loss in imported.losses if loss.changes_answers], "changes what clients get")
-    _print_losses([loss for loss in imported.losses if not loss.changes_answers], "about how it runs")
+    _print_losses(
+        [loss for loss in imported.gathered.losses if loss.changes_answers], "changes what clients get"
+    )
+    _print_losses(
+        [loss for loss in imported.gathered.losses if not loss.changes_answers], "about how it runs"
+    )
     beyond = gathered.lost_beyond
     if beyond:
         print(f"and {beyond:,} more that are not listed")
-    if not imported.losses:
+    if not imported.gathered.losses:
         print("nothing was left out")
     if paths:
-        print(f"next: exchange-resolver check --config {directory / SETTINGS}")
-        print(f"then: exchange-resolver lists update --config {directory / SETTINGS}")
+        print(f"next: exchange-resolver check --config {directory / SETTINGS_FILE}")
+        print(f"then: exchange-resolver lists update --config {directory / SETTINGS_FILE}")
 
 
 def _print_losses(losses: list[Loss], title: str) -> None:
@@ -151,7 +171,7 @@ def _as_json(imported: _Imported, paths: list[Path]) -> dict[str, Any]:
                 "instead": loss.instead,
                 "changes_answers": loss.changes_answers,
             }
-            for loss in imported.losses
+            for loss in imported.gathered.losses
         ],
         "losses_beyond": gathered.lost_beyond,
         "problems": problems_as_json(imported.problems),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,12 +17,12 @@ from typing import Final, TypeVar
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input
 from resolver.cli.init_advice import advice
 from resolver.cli.init_profiles import (
-    BLOCKLIST,
-    ENCRYPTED,
+    BLOCKLIST_FILE,
+    ENCRYPTED_SERVERS,
     EVERYWHERE,
-    PLAIN,
+    PLAIN_SERVERS,
     PROFILES,
-    SETTINGS,
+    SETTINGS_FILE,
     Answers,
     files_for,
 )
@@ -63,11 +63,11 @@ def make_configuration(
     if ask is None and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         ask = _prompt
     try:
-        refuse_taken(directory, (SETTINGS, BLOCKLIST), force=force)
+        refuse_taken(directory, (SETTINGS_FILE, BLOCKLIST_FILE), force=force)
         answers = _answers(profile, ask)
-        given = list(answers.upstreams)
-        tried = [] if offline else _tried(given)
-        answers, remark = _reachable(answers, tried, given)
+        tried = [] if offline else _tried(answers.upstreams)
+        fine = {one.upstream.name for one in tried if one.is_fine}
+        answers, remark = _reachable(answers, fine)
         catalogue = SHIPPED.read_text(encoding="utf-8")
         paths = write_files(directory, files_for(answers, directory, catalogue), force=force)
     except BadInput as error:
@@ -100,7 +100,7 @@ def _answers(profile: str | None, ask: Ask | None) -> Answers:
         profile = _asked(ask, "For whom", "home", _profile_from)
     chosen = Answers(PROFILES[profile])
     listen = _asked(ask, "Where to listen (ADDRESS:PORT ...)", " ".join(EVERYWHERE), _each(endpoint_from))
-    upstreams = _asked(ask, "Whom to ask (URLs)", " ".join(ENCRYPTED), _each(upstream_from))
+    upstreams = _asked(ask, "Whom to ask (URLs)", " ".join(ENCRYPTED_SERVERS), _each(upstream_from))
     networks: Sequence[str] = ()
     if profile == "provider":
         networks = _asked(ask, "Your customers' networks (empty: private ones)", "-", _networks_from)
@@ -154,24 +154,31 @@ def _contact_from(text: str) -> str:
 
 def _tried(urls: Sequence[str]) -> list[Tried]:
     """Ask the servers as this server would, and those in clear text besides."""
-    wanted = list(dict.fromkeys([*urls, *PLAIN])) if list(urls) == list(ENCRYPTED) else list(urls)
+    wanted = (
+        list(dict.fromkeys([*urls, *PLAIN_SERVERS])) if list(urls) == list(ENCRYPTED_SERVERS) else list(urls)
+    )
     section = UpstreamSection.model_construct(
         **{**dict(UpstreamSection()), "servers": tuple(upstream_from(url) for url in wanted)}
     )
     return asyncio.run(try_upstreams(Settings().model_copy(update={"upstreams": section})))
 
 
-def _reachable(answers: Answers, tried: Sequence[Tried], given: Sequence[str]) -> tuple[Answers, str]:
-    """Take those in clear text where a network lets nothing else through and nobody chose; with a remark."""
-    fine = {one.upstream.name for one in tried if one.is_fine}
-    if not tried or list(given) != list(ENCRYPTED) or any(url in fine for url in given):
-        return answers, ""
-    if not any(url in fine for url in PLAIN):
+def _reachable(answers: Answers, fine: Collection[str]) -> tuple[Answers, str]:
+    """Take those in clear text where a network lets nothing else through and nobody chose; with a remark.
+
+    `fine`: the servers that answered.
+    """
+    is_chosen = list(answers.upstreams) != list(ENCRYPTED_SERVERS)
+    if (
+        is_chosen
+        or any(url in fine for url in ENCRYPTED_SERVERS)
+        or not any(url in fine for url in PLAIN_SERVERS)
+    ):
         return answers, ""
     remark = (
         "encrypted servers do not answer here, so queries leave in clear text; a firewall may block port 853"
     )
-    return replace(answers, upstreams=PLAIN), remark
+    return replace(answers, upstreams=PLAIN_SERVERS), remark
 
 
 def _say_upstreams(tried: Sequence[Tried], remark: str) -> int:

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from resolver.config.commented import commented_with
 
-SETTINGS: Final = "resolver.yaml"
-BLOCKLIST: Final = "blocklist.yaml"
+SETTINGS_FILE: Final = "resolver.yaml"
+BLOCKLIST_FILE: Final = "blocklist.yaml"
 SYSTEM_DIRECTORY: Final = Path("/etc/exchange-resolver")
 SYSTEM_STATE: Final = "/var/lib/exchange-resolver"
 
-ENCRYPTED: Final = ("tls://9.9.9.9:853#dns.quad9.net", "tls://1.1.1.1:853#cloudflare-dns.com")
-PLAIN: Final = ("udp://9.9.9.9:53", "udp://1.1.1.1:53")
+ENCRYPTED_SERVERS: Final = ("tls://9.9.9.9:853#dns.quad9.net", "tls://1.1.1.1:853#cloudflare-dns.com")
+PLAIN_SERVERS: Final = ("udp://9.9.9.9:53", "udp://1.1.1.1:53")
 BOOTSTRAP: Final = ("9.9.9.9:53", "1.1.1.1:53")
 """Who resolves the hosts of lists where all servers are encrypted."""
 EVERYWHERE: Final = ("0.0.0.0:53", "[::]:53")
@@ -113,7 +113,7 @@ class Answers:
 
     profile: Profile
     listen: Sequence[str] = EVERYWHERE
-    upstreams: Sequence[str] = ENCRYPTED
+    upstreams: Sequence[str] = ENCRYPTED_SERVERS
     networks: Sequence[str] = ()
     """Who may ask; none: as the profile has it."""
     contact: str = ""
@@ -131,7 +131,7 @@ def files_for(answers: Answers, directory: Path, catalogue: str) -> dict[str, st
         values["upstreams.bootstrap"] = list(BOOTSTRAP)
     if answers.networks:
         values["clients.allow"] = list(answers.networks)
-    values["blocklist"] = BLOCKLIST
+    values["blocklist"] = BLOCKLIST_FILE
     values["state_dir"] = SYSTEM_STATE if directory.absolute() == SYSTEM_DIRECTORY else "state"
     head = [
         f"Made by `exchange-resolver init` for {profile.title}.",
@@ -143,8 +143,8 @@ def files_for(answers: Answers, directory: Path, catalogue: str) -> dict[str, st
     if answers.contact:
         defaults["defaults.contact"] = answers.contact
     return {
-        SETTINGS: commented_with(values, head=_comments(head)),
-        BLOCKLIST: commented_with(defaults, text=catalogue),
+        SETTINGS_FILE: commented_with(values, head=_comments(head)),
+        BLOCKLIST_FILE: commented_with(defaults, text=catalogue),
     }
 
 

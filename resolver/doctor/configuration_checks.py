@@ -111,10 +111,13 @@ def check_upstreams(tried: Iterable[tuple[str, str, float | None]]) -> list[Find
     return found or fine("upstreams", f"all answer: {answered}")
 
 
-def check_server(status: int | None, body: str) -> list[Finding]:
-    """What a running server says of itself (`/readyz`); None: none answers, which is no fault by itself."""
+def check_server(status: int | None, body: str, url: str) -> list[Finding]:
+    """What a running server says of itself at `url`; None: none answers, which is no fault by itself."""
     if status is None:
         return [Finding("server", "unknown", "no server answers at listen.http; it may not run yet")]
+    if status in (401, 403):
+        what = "a server answers, and tells strangers nothing of itself (http.metrics_token, http.client_ca)"
+        return [Finding("server", "unknown", what, f"curl -H 'Authorization: Bearer TOKEN' {url}")]
     document: Any = None
     try:
         document = json.loads(body)
@@ -125,7 +128,7 @@ def check_server(status: int | None, body: str) -> list[Finding]:
         return fine("server", "the running server is ready")
     level = "error" if status != 200 else "warning"
     return [
-        Finding("server", level, f"the running server says: {remark}", "curl -s http://127.0.0.1:8053/readyz")  # type: ignore[arg-type]
+        Finding("server", level, f"the running server says: {remark}", f"curl -s {url}")  # type: ignore[arg-type]
         for remark in (remarks or [f"status {status}"])
     ]
 

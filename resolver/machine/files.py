@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-OCTETS_MAX: Final = 8 * 1024 * 1024
+TABLE_OCTETS_MAX: Final = 8 * 1024 * 1024
 """Most of one file that is looked at: a table of 50,000 sockets."""
 
 
@@ -27,7 +27,7 @@ class Machine:
         """A small file; empty where it cannot be read."""
         try:
             with self.at(path).open("rb") as file:
-                return file.read(OCTETS_MAX).decode("utf-8", "replace")
+                return file.read(TABLE_OCTETS_MAX).decode("utf-8", "replace")
         except OSError:
             return ""
 

@@ -249,6 +249,7 @@ def _read_cache(gathered: Gathered, root: Node) -> None:
 
 def _read_blocking(gathered: Gathered, root: Node) -> None:
     mode = root.first("filtering.blocking_mode", "dns.blocking_mode").text or "default"
+    gathered.hosts_lines_answer = mode == "default"
     action = {"nxdomain": "nxdomain", "refused": "refused"}.get(mode, "sinkhole")
     gathered.defaults["action"] = action
     addresses = {"ipv4": "0.0.0.0", "ipv6": "::"}

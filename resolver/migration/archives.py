@@ -39,6 +39,11 @@ class File:
         check_text(self.octets, self.shown)
         return self.octets.decode().removeprefix("\ufeff")
 
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its text, without their ends.  Raises BadConfig."""
+        return [line.removesuffix("\r") for line in self.text.split("\n")]
+
 
 @dataclass(slots=True)
 class Files:

@@ -32,11 +32,6 @@ _OFF: Final[tuple[tuple[str, str, str], ...]] = (
         "serve it from a name server, or a list of format rpz",
     ),
     (
-        "customDNS.rewrite",
-        "names are not rewritten before they are looked up",
-        "add the names under `records:`",
-    ),
-    (
         "conditional.rewrite",
         "names are not rewritten before they are looked up",
         "name the suffix in upstreams.forward",
@@ -102,6 +97,10 @@ def _read_ports(gathered: Gathered, node: Node) -> None:
             _read_certificate(gathered, node, setting, endpoints, found.place)
         for endpoint in endpoints if not setting else ():
             gathered.add_listen(endpoint, found.place, path)
+    gathered.remark(
+        "names under lan, home, corp and their like are asked upstream, which denies them; "
+        "blocky denies them itself"
+    )
     gathered.remark("only this machine and private networks may ask (clients.allow); there everybody might")
 
 
@@ -187,8 +186,17 @@ def _add_server(gathered: Gathered, text: str, place: Place, key: str, suffixes:
 
 
 def _read_names(gathered: Gathered, node: Node) -> None:
-    for name, one in node.get("customDNS", "mapping").pairs():
-        key = f"customDNS.mapping.{name}"
+    rewrites = [(old, new.text, new.place) for old, new in node.get("customDNS", "rewrite").pairs()]
+    named = [
+        (name, one, f"customDNS.mapping.{name}") for name, one in node.get("customDNS", "mapping").pairs()
+    ]
+    for name, one, _ in list(named):
+        for old, new, _ in rewrites:
+            if f".{name}".endswith(f".{new}"):
+                own = name.removesuffix(new) + old
+                named.append((own, one, f"customDNS.rewrite.{old}"))
+    only_below = {old for old, _, _ in rewrites}
+    for name, one, key in named:
         addresses = [text.strip() for item in one.entries() for text in item.text.split(",")]
         below = gathered.rule(name, RuleForm.BELOW, one.place, f"{key} (names below it)")
         for text in addresses:
@@ -196,7 +204,8 @@ def _read_names(gathered: Gathered, node: Node) -> None:
             if address is None:
                 gathered.lose(one.place, key, f"{show(text)} is not an address", "add it under `records:`")
                 continue
-            gathered.record(name, text, one.place, key)
+            if name not in only_below:
+                gathered.record(name, text, one.place, key)
             gathered.answer(below, f"{'A' if address.version == 4 else 'AAAA'} {address}", one.place)
     unmapped = node.get("customDNS", "filterUnmappedTypes")
     if unmapped.is_there and not unmapped.flag(default=True):

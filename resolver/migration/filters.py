@@ -68,7 +68,10 @@ def _take_hosts(gathered: Gathered, words: list[str], place: Place, key: str) ->
     for name in words[1:]:
         if name.lower() in OWN_NAMES:
             continue
-        if address.is_unspecified or address.is_loopback:
+        if address.is_loopback and gathered.hosts_lines_answer:
+            rule = gathered.rule(name, RuleForm.EXACT, place, key)
+            gathered.answer(rule, f"{'A' if address.version == 4 else 'AAAA'} {address}", place)
+        elif address.is_unspecified or address.is_loopback:
             gathered.put(gathered.blocked, gathered.rule(name, RuleForm.EXACT, place, key), place)
         else:
             gathered.record(name, str(address), place, key)

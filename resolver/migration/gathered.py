@@ -129,6 +129,8 @@ class Gathered:
     losses: list[Loss] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What is the same in other words, for people."""
+    hosts_lines_answer: bool = False
+    """Whether a line `127.0.0.1 x` among rules is answered with its address, not as every block is."""
     lost_beyond: int = 0
     """Losses that are not kept."""
     _rule_count: int = 0
@@ -254,6 +256,21 @@ class Gathered:
         if kept != value:
             why = f"{value:g} is not in the range of {setting}: {least:g} to {most:g}; it is {kept:g} now"
             self.lose(place, key, why, "look whether that will do")
+
+    def drop(self, text: str) -> bool:
+        """Take a rule out of every tier by its text; whether there was one."""
+        tiers: tuple[dict[Rule, Any], ...] = (
+            self.blocked,
+            self.excepted,
+            self.firmly,
+            self.refused,
+            self.let_through,
+            self.answers,
+        )
+        found = [(tier, rule) for tier in tiers for rule in tier if rule.text == text]
+        for tier, rule in found:
+            del tier[rule]
+        return bool(found)
 
     def _suffix(self, text: str, place: Place, key: str) -> str | None:
         try:

@@ -71,7 +71,7 @@ def read_config(path: Path, kind: str) -> Gathered:
         raise error(place, "is a folder; name the main file in it")
     folder = path if path.is_dir() else path.parent
     gathered = KINDS[found](path, Texts(folder))
-    finish(gathered, place)
+    finish(gathered, place, folder)
     return gathered
 
 

@@ -29,7 +29,7 @@ from resolver.migration.pihole_gravity import (
     take_name,
 )
 from resolver.migration.servers import hashed
-from resolver.migration.texts import Texts, check_text, split_lines
+from resolver.migration.texts import Texts, check_text
 from resolver.migration.tree import Node, from_plain
 from resolver.policy.verdict import RuleForm
 from resolver.problems import show
@@ -100,7 +100,7 @@ def read(path: Path, texts: Texts) -> Gathered:
         (line, Place(file.shown, number))
         for file in files.below("dnsmasq.d")
         if not file.name.startswith(("01-pihole", "06-rfc6761"))
-        for number, line in enumerate(split_lines(file.text), 1)
+        for number, line in enumerate(file.lines, 1)
     ]
     dnsmasq.read_lines(gathered, lines, texts)
     if (
@@ -130,9 +130,8 @@ def _settings(files: Files, path: Path) -> Node | None:
         file = files.get(name)
         if file is None:
             continue
-        check_text(file.octets, file.shown)
         shown = file.shown
-        for number, line in enumerate(split_lines(file.text), 1):
+        for number, line in enumerate(file.lines, 1):
             key, sign, value = line.strip().partition("=")
             if sign and not key.startswith("#"):
                 _take_old_key(values, lines, key, value.strip().strip('"'), number)
@@ -201,7 +200,6 @@ def _entries(files: Files, name: str, column: str) -> list[tuple[str, Place]]:
     file = files.get(name)
     if file is None:
         return []
-    check_text(file.octets, file.shown)
     if name.endswith(".json"):
         try:
             rows = json.loads(file.text)
@@ -212,7 +210,7 @@ def _entries(files: Files, name: str, column: str) -> list[tuple[str, Place]]:
         return [(text, Place(file.shown)) for text in found if isinstance(text, str)]
     return [
         (line.strip(), Place(file.shown, number))
-        for number, line in enumerate(split_lines(file.text), 1)
+        for number, line in enumerate(file.lines, 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
 
@@ -254,8 +252,8 @@ def _read_settings(gathered: Gathered, root: Node, texts: Texts) -> None:
             _take_reverse(gathered, words[1], words[2], words[3] if len(words) > 3 else "", one.place)
     old = root.get("old")
     if old.get("REV_SERVER").flag():
-        found = [old.get(f"REV_SERVER_{key}").text for key in ("CIDR", "TARGET", "DOMAIN")]
-        _take_reverse(gathered, *found, old.get("REV_SERVER").place)
+        network, target, domain = (old.get(f"REV_SERVER_{key}").text for key in ("CIDR", "TARGET", "DOMAIN"))
+        _take_reverse(gathered, network, target, domain, old.get("REV_SERVER").place)
     _read_blocking(gathered, dns)
     _read_rest(gathered, root)
     lines = [(one.text, one.place) for one in root.get("misc", "dnsmasq_lines").entries()]

@@ -20,9 +20,9 @@ from resolver.policy.verdict import RuleForm
 from resolver.problems import show
 
 ROWS_MAX: Final = 2_000_000
-STEPS_MAX: Final = 200_000_000
+QUERY_STEPS_MAX: Final = 200_000_000
 """Most steps of the database's machine for one query: some seconds."""
-HEADER: Final = b"SQLite format 3\0"
+DATABASE_HEADER: Final = b"SQLite format 3\0"
 _MODES_AT: Final = 18
 """Where the header says how the file is written and read: 1 a rollback journal, 2 a write-ahead log."""
 DEFAULT_GROUP: Final = 0
@@ -33,16 +33,17 @@ _REGEX_OPTION: Final = re.compile(r"(.*);(querytype|invert|reply)(=.*)?\Z")
 
 def read_database(gathered: Gathered, octets: bytes, place: Place) -> None:
     """Add all that the database says; `place`: the file.  Raises BadConfig."""
-    if not octets.startswith(HEADER):
+    if not octets.startswith(DATABASE_HEADER):
         raise error(place, "is not a database of SQLite 3")
     database = sqlite3.connect(":memory:")
     try:
         # A database in WAL mode is read without its log, as one that was closed: in memory there is no
-        # other way. database.deserialize(octets[:_MODES_AT] + b"\1\1" + octets[_MODES_AT + 2 :])
+        # other way.
+        database.deserialize(octets[:_MODES_AT] + b"\x01\x01" + octets[_MODES_AT + 2 :])
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        database.set_progress_handler(_ending_after(STEPS_MAX), 100_000)
+        database.set_progress_handler(_ending_after(QUERY_STEPS_MAX), 100_000)
         _read(gathered, database, place)
     except sqlite3.Error as failed:
         raise error(place, f"cannot be read as a database of Pi-hole: {failed}") from None

@@ -43,7 +43,7 @@ _OPEN: Final = frozenset(
     {"transparent", "typetransparent", "always_transparent", "inform", "nodefault", "noview"}
 )
 _IGNORES_DATA: Final = frozenset(
-    {"always_nxdomain", "always_nodata", "always_refuse", "always_deny", "always_null", "always_transparent"}
+    {"always_nxdomain", "always_nodata", "always_refuse", "always_deny", "always_transparent"}
 )
 _REDIRECTS: Final = frozenset({"redirect", "inform_redirect"})
 _LOST_KEYS: Final = {

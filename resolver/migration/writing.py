@@ -16,11 +16,11 @@ from resolver.migration.patterns import filter_line
 from resolver.policy.verdict import RuleForm
 from resolver.problems import printable
 
-SETTINGS: Final = "resolver.yaml"
-BLOCKLIST: Final = "blocklist.yaml"
-NAMES: Final = "own-names.txt"
-REFUSED: Final = "own-refused.txt"
-ANSWERS: Final = "own-answers.rpz"
+SETTINGS_FILE: Final = "resolver.yaml"
+BLOCKLIST_FILE: Final = "blocklist.yaml"
+NAMES_FILE: Final = "own-names.txt"
+REFUSED_FILE: Final = "own-refused.txt"
+ANSWERS_FILE: Final = "own-answers.rpz"
 ZONE: Final = "own-answers.invalid."
 ORDER: Final = "house-policy"
 
@@ -37,23 +37,25 @@ class Written:
 def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
     """All files; paths in them are relative to their folder."""
     places: dict[tuple[str, int], tuple[str, Place]] = {}
-    files = {SETTINGS: _settings(gathered, state_dir)}
+    files = {SETTINGS_FILE: _settings(gathered, state_dir)}
     names = [(rule, place, False) for rule, place in gathered.blocked.items()]
     names += [(rule, place, True) for rule, place in gathered.excepted.items()]
     if names:
-        files[NAMES] = _filters(names, NAMES, places, f"Names that {gathered.product} blocks by hand")
+        files[NAMES_FILE] = _filters(
+            names, NAMES_FILE, places, f"Names that {gathered.product} blocks by hand"
+        )
     if gathered.refused:
         refused = [(rule, place, False) for rule, place in gathered.refused.items()]
-        files[REFUSED] = _filters(refused, REFUSED, places, "Names that are answered with REFUSED")
+        files[REFUSED_FILE] = _filters(refused, REFUSED_FILE, places, "Names that are answered with REFUSED")
     if gathered.answers:
-        files[ANSWERS] = _zone(gathered, places)
-    files[BLOCKLIST] = _blocklist(gathered, files)
+        files[ANSWERS_FILE] = _zone(gathered, places)
+    files[BLOCKLIST_FILE] = _blocklist(gathered, files, places)
     return Written(files, places)
 
 
 def _settings(gathered: Gathered, state_dir: str) -> str:
     values = dict(gathered.settings)
-    values["blocklist"], values["state_dir"] = BLOCKLIST, state_dir
+    values["blocklist"], values["state_dir"] = BLOCKLIST_FILE, state_dir
     for key, found in (
         ("listen.dns", gathered.listen),
         ("upstreams.servers", gathered.servers),
@@ -67,8 +69,19 @@ def _settings(gathered: Gathered, state_dir: str) -> str:
     return commented_with(values, head=head)
 
 
-def _blocklist(gathered: Gathered, files: Mapping[str, str]) -> str:
-    return "\n".join(_blocklist_lines(gathered, files)) + "\n"
+def _blocklist(
+    gathered: Gathered, files: Mapping[str, str], places: dict[tuple[str, int], tuple[str, Place]]
+) -> str:
+    lines = list(_blocklist_lines(gathered, files))
+    rules = {
+        f"- {flow(rule.text)}": (rule.text, place)
+        for found in (gathered.firmly, gathered.let_through)
+        for rule, place in found.items()
+    }
+    for number, line in enumerate(lines, 1):
+        if line.startswith(" ") and (source := rules.get(line.strip())) is not None:
+            places[BLOCKLIST_FILE, number] = source
+    return "\n".join(lines) + "\n"
 
 
 def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
@@ -128,14 +141,14 @@ def _entries(rules: Mapping[Rule, Place], indent: str) -> Iterator[str]:
 
 def _lists(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
     own: list[tuple[str, dict[str, Any]]] = []
-    if NAMES in files:
-        own.append(("own-names", {"path": NAMES, "format": "adblock", "order": ORDER}))
-    if REFUSED in files:
+    if NAMES_FILE in files:
+        own.append(("own-names", {"path": NAMES_FILE, "format": "adblock", "order": ORDER}))
+    if REFUSED_FILE in files:
         own.append(
-            ("own-refused", {"path": REFUSED, "format": "adblock", "action": "refused", "order": ORDER})
+            ("own-refused", {"path": REFUSED_FILE, "format": "adblock", "action": "refused", "order": ORDER})
         )
-    if ANSWERS in files:
-        own.append(("own-answers", {"path": ANSWERS, "format": "rpz"}))
+    if ANSWERS_FILE in files:
+        own.append(("own-answers", {"path": ANSWERS_FILE, "format": "rpz"}))
     taken = [(one.name, {**one.keys, "order": ORDER}) for one in gathered.lists]
     if not own and not taken:
         yield "lists: []"
@@ -182,7 +195,7 @@ def _zone(gathered: Gathered, places: dict[tuple[str, int], tuple[str, Place]]) 
         for owner in owners:
             for answer in answers:
                 lines.append(f"{owner}{shown_name(rule.name)} {answer.record}")
-                places[ANSWERS, len(lines)] = (rule.text, place)
+                places[ANSWERS_FILE, len(lines)] = (rule.text, place)
     return "\n".join(lines) + "\n"
 
 

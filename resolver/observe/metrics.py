@@ -38,7 +38,9 @@ def render(facts: Facts, form: Form = Form.TEXT) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(facts))
     ProcessCollector(registry=registry)
-    return generate_latest(registry) if form is Form.TEXT else openmetrics.generate_latest(registry)
+    if form is Form.TEXT:
+        return generate_latest(registry)
+    return cast(bytes, openmetrics.generate_latest(registry))  # type: ignore[no-untyped-call]
 
 
 def page_for(facts: Facts, *, accept: str, accept_encoding: str) -> Page:

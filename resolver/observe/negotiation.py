@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-HEADER_OCTETS_MAX: Final = 4_096
+ACCEPT_CHARS_MAX: Final = 4_096
 """Longer ones are taken for none: Prometheus sends 250."""
 
 
@@ -66,7 +66,7 @@ def _weight(form: Form, asked: list[tuple[str, str, float]]) -> float:
 
 def _parts(header: str) -> Iterator[tuple[str, str, float]]:
     """Name, version and weight of each entry that can be read."""
-    if len(header) > HEADER_OCTETS_MAX:
+    if len(header) > ACCEPT_CHARS_MAX:
         return
     for part in header.split(","):
         name, *parameters = (word.strip() for word in part.split(";"))

@@ -18,7 +18,9 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+
+from resolver.web.app import FRONT_PAGE
 
 PAGE: Final = "index.html"
 ASSETS: Final = "/assets/"
@@ -54,36 +56,13 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     )
 )
 """Nothing inline, nothing from elsewhere, and no text becomes markup or program."""
-SECURITY_HEADERS: Final = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-
 _HASHED = re.compile(r"[a-z]+(-[a-z]+)?-[0-9a-f]{12}\.[a-z]+")
 """What an asset is called, so that a changed one has another name."""
 _CODING = re.compile(r"\s*([A-Za-z0-9*-]+)\s*(?:;\s*q\s*=\s*([0-9.]{1,5}))?\s*")
 """One of `Accept-Encoding` (RFC 9110 §12.5.3)."""
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
-
-
 LEFT_OUT: Final = "the dashboard is left out: {why} (make web builds it; that needs Node.js)"
-FRONT_PAGE: Final = """exchange-resolver
-
-/metrics   for Prometheus
-/healthz   200 while the process answers
-/readyz    200 when the policy is loaded and the sockets are bound, else 503 and why
-/api/v1/explain?name=NAME&type=TYPE
-           what is decided about a name, for this machine alone
-
-"""
-"""What stands at `/` where there is no dashboard."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +107,7 @@ class Dashboard:
         if missing := [name for name in wanted if name not in self._assets]:
             raise NotBuilt(f"{folder / missing[0][:100]}: No such file or directory")
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         """Where it is served."""
         return [Route("/", self._page), Route(ASSETS + "{name}", self._asset)]
 
@@ -143,7 +122,7 @@ class Dashboard:
         return _respond(request, asset)
 
 
-def front_routes(folder: Path) -> list[Route]:
+def front_routes(folder: Path) -> list[BaseRoute]:
     """The dashboard built into `folder`; without one a plain page that says so, as a line of the log does."""
     try:
         return Dashboard(folder).routes()
@@ -152,7 +131,7 @@ def front_routes(folder: Path) -> list[Route]:
     _log.info("%s", said)
 
     async def front(request: Request) -> Response:
-        return PlainTextResponse(f"{FRONT_PAGE}{said}\n")
+        return PlainTextResponse(f"{FRONT_PAGE}\n{said}\n")
 
     return [Route("/", front)]
 
@@ -199,7 +178,7 @@ def _respond(request: Request, asset: Asset) -> Response:
     # A strong tag is of the octets that are sent (RFC 9110 §8.8.3), so each encoding has its own.
     tag = f'"{asset.tag}{f"-{encoding}" if encoding else ""}"'
     headers = {
-        **SECURITY_HEADERS,
+        "content-security-policy": CONTENT_SECURITY_POLICY,
         "cache-control": _FOR_GOOD if asset.is_for_good else _ASK_AGAIN,
         "etag": tag,
         "vary": "accept-encoding",

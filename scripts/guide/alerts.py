@@ -38,11 +38,13 @@ def texts() -> dict[str, str]:
 
 def alerts_page() -> str:
     """Every alert."""
-    told = texts()
-    parts = [heading(1, "Every alert", id_="top"), INTRO]
+    told, seen = texts(), set[str]()
+    parts = [heading(1, "Every alert", id_="page"), INTRO]
     for level in LEVELS:
         parts.append(heading(2, level.capitalize()))
-        parts += [_entry(one, told[one["alert"]]) for one in rules() if one["labels"]["severity"] == level]
+        for rule in rules():
+            if rule["labels"]["severity"] == level:
+                parts += [_problem_anchor(rule, seen), _entry(rule, told[rule["alert"]])]
     return "\n".join(parts)
 
 
@@ -72,3 +74,12 @@ def _entry(rule: dict[str, Any], text: str) -> str:
     if problem := rule["labels"].get("problem"):
         lines.append(f"In `problems` of the API: {code(problem)}.\n")
     return "\n".join(lines)
+
+
+def _problem_anchor(rule: dict[str, Any], seen: set[str]) -> str:
+    """The place that the API's links lead to; of two alerts for one problem the first has it."""
+    problem = rule["labels"].get("problem", "")
+    if not problem or problem in seen:
+        return ""
+    seen.add(problem)
+    return f'<a id="{problem}"></a>\n'

@@ -47,13 +47,18 @@ def _under(group: Any, context: Any, names: tuple[str, ...]) -> Iterator[Command
             continue
         inner = type(context)(command, parent=context, info_name=name)
         path = (*names, name)
-        if hasattr(command, "list_commands"):
+        is_group = hasattr(command, "list_commands")
+        if not is_group or command.invoke_without_command:
+            yield _told(command, inner, " ".join(path))
+        if is_group:
             yield from _under(command, inner, path)
-        else:
-            given = [_written(one) for one in command.params if one.param_type_name == "argument"]
-            usage = " ".join([*given, *["[OPTIONS]"] * (len(command.params) > len(given))])
-            text = inspect.cleandoc(command.help or "")
-            yield Command(" ".join(path), text, usage, tuple(_parameters(command, inner)))
+
+
+def _told(command: Any, context: Any, name: str) -> Command:
+    given = [_written(one) for one in command.params if one.param_type_name == "argument"]
+    usage = " ".join([*given, *["[OPTIONS]"] * (len(command.params) > len(given))])
+    text = inspect.cleandoc(command.help or "")
+    return Command(name, text, usage, tuple(_parameters(command, context)))
 
 
 def _written(argument: Any) -> str:
@@ -78,7 +83,7 @@ def _parameters(command: Any, context: Any) -> Iterator[tuple[str, str]]:
 
 def commands_page() -> str:
     """Every command with its arguments and options."""
-    parts = [heading(1, "Every command", id_="top"), INTRO]
+    parts = [heading(1, "Every command", id_="page"), INTRO]
     for command in commands():
         parts += [
             heading(2, code(f"exchange-resolver {command.name}"), id_=anchor(command.name)),

@@ -37,7 +37,7 @@ def operations(told: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 def interface_page() -> str:
     """Every operation: what it does, what it takes, what it answers."""
     told = description()
-    parts = [heading(1, "Every path of the API", id_="top"), INTRO]
+    parts = [heading(1, "Every path of the API", id_="page"), INTRO]
     for method, path, operation in operations(told):
         parts += _operation(method, path, operation, told)
     return "\n".join(parts)

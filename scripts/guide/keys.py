@@ -151,8 +151,9 @@ def _values(tree: Any, path: tuple[str, ...]) -> Iterator[Any]:
 
 def key_text(key: Key, example: Any) -> str:
     """The entry of one key."""
-    lines = [heading(3, code(key.name), id_=anchor(key.name)), prose(key.text) + "\n"]
-    if key.holds is not None and "default" not in key.schema:
+    level = 2 if len(key.path) == 1 else 3
+    lines = [heading(level, code(key.name), id_=anchor(key.name)), prose(key.text) + "\n"]
+    if key.holds is not None and key.schema.get("type", "object") == "object":
         return "\n".join(lines)
     facts = []
     if words := allowed(key.schema):
@@ -170,16 +171,8 @@ def key_text(key: Key, example: Any) -> str:
 
 def _page(title: str, intro: str, schema: Schema, example_file: str) -> str:
     tree = yaml.safe_load((EXAMPLES / example_file).read_text())
-    parts = [heading(1, title, id_="top"), intro + "\n"]
-    top = ""
-    for key in keys_of(schema):
-        if key.path[0] != top:
-            top = key.path[0]
-            parts.append(heading(2, code(top), id_=f"section-{anchor(top)}"))
-            if key.holds is not None and len(key.path) == 1:
-                parts.append(prose(key.text) + "\n")
-                continue
-        parts.append(key_text(key, example_of(key, tree)))
+    parts = [heading(1, title, id_="page"), intro + "\n"]
+    parts += [key_text(key, example_of(key, tree)) for key in keys_of(schema)]
     example = (EXAMPLES / example_file).read_text()
     parts += [heading(2, "A complete example", id_="complete-example"), block(example, "yaml")]
     return "\n".join(parts)
@@ -195,8 +188,9 @@ prints a JSON Schema for your editor, and `exchange-resolver check` lists every 
 """
 
 BLOCKLIST_INTRO = """\
-Every key of `blocklist.yaml`. A change takes effect as soon as the file is saved. [The blocklist](../blocklist.md) says what the keys do together. `exchange-resolver schema blocklist` prints a
-JSON Schema for your editor.
+Every key of `blocklist.yaml`. A change takes effect as soon as the file is saved.
+[The blocklist](../blocklist.md) says what the keys do together. `exchange-resolver schema blocklist` prints
+a JSON Schema for your editor.
 
 `*` in a key stands for an id that you choose, `[]` for each entry of a list.
 """

@@ -53,7 +53,7 @@ def sections(told: Mapping[str, Any]) -> Iterator[Section]:
 def metrics_page() -> str:
     """Every metric, and every reason of a drop."""
     told = texts()
-    parts = [heading(1, "Every metric", id_="top"), INTRO]
+    parts = [heading(1, "Every metric", id_="page"), INTRO]
     for section in sections(told):
         parts += [heading(2, section.title), section.text]
         parts += [_entry(metric, told["notes"].get(metric.name, "")) for metric in section.metrics]

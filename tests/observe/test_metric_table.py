@@ -6,6 +6,7 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,6 +30,7 @@ from resolver.observe.facts import (
     HealthFacts,
     HistoryFacts,
     HitHistoryFacts,
+    HttpFacts,
     ListFacts,
     NativeFacts,
     OrderFacts,
@@ -116,6 +118,7 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     clock_doubt="ahead",
+    paused_until=1_700_000_600.0,
     history=HistoryFacts(generation=901, failures=902),
     hit_history=HitHistoryFacts(
         waiting=1201,
@@ -165,7 +168,7 @@ FULL = Facts(
         datagrams=DatagramFacts(
             unexpected=1704, late=2700, unsent=3703, sockets_opened=4702, socket_failures=5701
         ),
-        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
+        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802, held_back=805),
     ),
     connections=ConnectionFacts(
         tcp=1821, tcp_octets=70_021, http=905, by_transport={"tcp": 1822, "tls": 1823, "https": 1824}
@@ -176,6 +179,12 @@ FULL = Facts(
     ),
     https_responses={"200": 1907, "404": 1908},
     certificates=CertificateFacts(ends_at=1904.0, is_stale=True, successes=1905, failures=1906),
+    http=HttpFacts(
+        refused={"host": 3301, "token_wrong": 3302},
+        event_streams=3303,
+        certificates=CertificateFacts(ends_at=3304.0, is_stale=True),
+        tokens_trouble="tokens:1: no",
+    ),
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,
@@ -232,7 +241,7 @@ def test_the_golden_page_has_every_metric_of_the_table_and_its_labels() -> None:
 
 def test_both_forms_say_the_same() -> None:
     """OpenMetrics by the library's own strict parser; it names a counter without `_total`, and has no comments."""
-    read = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
+    read: dict[Form, Any] = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
     said = {
         form: {
             (

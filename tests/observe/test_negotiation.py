@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.observe.negotiation import HEADER_OCTETS_MAX, Form, chosen_form, takes_gzip
+from resolver.observe.negotiation import ACCEPT_CHARS_MAX, Form, chosen_form, takes_gzip
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -46,7 +46,7 @@ def test_a_version_that_we_have_not_and_a_weight_of_nothing_ask_for_nothing(acce
 
 
 def test_a_header_beyond_the_limit_is_none() -> None:
-    assert chosen_form("application/openmetrics-text," + " " * HEADER_OCTETS_MAX) is Form.TEXT
+    assert chosen_form("application/openmetrics-text," + " " * ACCEPT_CHARS_MAX) is Form.TEXT
 
 
 @pytest.mark.parametrize(

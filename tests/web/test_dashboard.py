@@ -20,6 +20,7 @@ from resolver.web.dashboard import (
     OCTETS_MAX,
     Dashboard,
     NotBuilt,
+    front_routes,
     preferred_encoding,
 )
 
@@ -42,7 +43,7 @@ def built(tmp_path: Path) -> Path:
 
 def ask(folder: Path, path: str, method: str = "GET", **headers: str) -> httpx.Response:
     async def fetch() -> httpx.Response:
-        app = make_app(lambda: Facts(version="0.1.0", engine="python"), dashboard=folder)
+        app = make_app(lambda: Facts(version="0.1.0", engine="python"), routes=front_routes(folder))
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://resolver") as client:
             named = {name.replace("_", "-"): value for name, value in headers.items()}

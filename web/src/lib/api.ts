@@ -23,7 +23,8 @@ export class ApiError extends Error {
 
 const KEPT_AS = 'token'
 const BASE = new URL('api/v1/', document.baseURI)
-const PATIENCE_MS = 20_000
+/** What is read in a process of its own takes seconds on a busy machine. */
+const PATIENCE_MS = 60_000
 
 /** The token that the reader pasted; empty: none.  Kept by this tab alone, and sent to nobody but this server. */
 export const token = new Store(kept())

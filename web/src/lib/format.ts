@@ -10,6 +10,7 @@ export class Format {
   private readonly short: Intl.NumberFormat
   private readonly share: Intl.NumberFormat
   private readonly dateTime: Intl.DateTimeFormat
+  private readonly toTheSecond: Intl.DateTimeFormat
   private readonly dateOnly: Intl.DateTimeFormat
   private readonly timeOnly: Intl.DateTimeFormat
   private readonly relative: Intl.RelativeTimeFormat
@@ -23,6 +24,7 @@ export class Format {
     this.short = new Intl.NumberFormat(locale, { notation: 'compact', maximumSignificantDigits: 3 })
     this.share = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 })
     this.dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', ...zone })
+    this.toTheSecond = new Intl.DateTimeFormat(locale, { dateStyle: 'short', timeStyle: 'medium', ...zone })
     this.dateOnly = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', ...zone })
     this.timeOnly = new Intl.DateTimeFormat(locale, { timeStyle: 'short', ...zone })
     this.relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' })
@@ -82,6 +84,12 @@ export class Format {
   moment(text: string): string {
     const at = new Date(text)
     return Number.isNaN(at.getTime()) ? text : this.dateTime.format(at)
+  }
+
+  /** Date and time to the second. */
+  second(text: string): string {
+    const at = new Date(text)
+    return Number.isNaN(at.getTime()) ? text : this.toTheSecond.format(at)
   }
 
   /** The day of a moment, or of a date without a time, which is no moment and has no zone. */

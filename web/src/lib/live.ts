@@ -30,9 +30,19 @@ function hear(event: ServerEvent): void {
       problems.set(itemsOf(data))
       break
     case 'policy':
-      policyTurn.set(policyTurn.value + 1)
+      hearPolicy(data)
       break
   }
+}
+
+let lastPolicy = ''
+
+/** The first one is what the page was drawn from. */
+function hearPolicy(data: unknown): void {
+  const { at: _, ...policy } = data as Record<string, unknown>
+  const text = JSON.stringify(policy)
+  if (lastPolicy && lastPolicy !== text) policyTurn.set(policyTurn.value + 1)
+  lastPolicy = text
 }
 
 function itemsOf(data: unknown): readonly Problem[] {
@@ -81,8 +91,6 @@ async function keepListening(signal: AbortSignal): Promise<void> {
     if (link.value === 'live') link.set('connecting')
     tries = Date.now() - began > 30_000 ? 0 : tries + 1
     await pause(waitBefore(tries, Math.random()) * 1000, signal)
-    // What changed meanwhile was told to nobody here.
-    policyTurn.set(policyTurn.value + 1)
   }
 }
 

@@ -24,6 +24,12 @@ export class Store<Value> {
 /** The store's value; the component is drawn anew when it changes. */
 export function useStore<Value>(store: Store<Value>): Value {
   const [, draw] = useState(0)
-  useEffect(() => store.hear(() => draw(count => count + 1)), [store])
-  return store.value
+  const drawn = store.value
+  useEffect(() => {
+    const hear = (): void => draw(count => count + 1)
+    // It may have changed between being drawn and this.
+    if (!Object.is(store.value, drawn)) hear()
+    return store.hear(hear)
+  }, [store])
+  return drawn
 }

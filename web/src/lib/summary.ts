@@ -65,3 +65,23 @@ export function lineOf(values: Values, width: number, height: number): string {
   })
   return marks.join('')
 }
+
+export interface Step<Item> {
+  /** Unix seconds. */
+  at: number
+  /** Undefined: nobody counted then. */
+  here: Item | undefined
+}
+
+/** The items in order of time, with an empty step wherever one is missing, so that a chart has a gap there. */
+export function withGaps<Item extends { at: string }>(items: readonly Item[], stepS: number): Step<Item>[] {
+  const steps: Step<Item>[] = []
+  for (const here of items) {
+    const at = Date.parse(here.at) / 1000
+    const before = steps.at(-1)?.at
+    // One empty step is gap enough.
+    if (before !== undefined && at - before > 1.5 * stepS) steps.push({ at: before + stepS, here: undefined })
+    steps.push({ at, here })
+  }
+  return steps
+}

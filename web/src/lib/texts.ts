@@ -54,9 +54,10 @@ export class Texts {
     })
   }
 
-  /** The text of a key that may not exist: words of the server; `otherwise` where there is none. */
+  /** The text for a word of the server's, which may have none; then `otherwise`, in the server's words. */
   word(key: string, otherwise: string): string {
-    return key in ENGLISH ? this.say(key as Key) : otherwise
+    const own = this.catalogue[key] ?? ENGLISH[key]
+    return typeof own === 'string' ? own : otherwise
   }
 
   private form(entry: Entry | undefined, values: Values, plurals: Intl.PluralRules): string | undefined {

@@ -28,11 +28,17 @@ interface ChartProps {
   /** For an axis: shorter. */
   writeShort?: (value: number) => string
   height?: number
+  /** The top of the axis at the least: 4 for counts, so that its marks are whole. */
+  least?: number
 }
 
 const ROWS_MAX = 48
+/** How much time each range shows, also while there are few figures. */
+const SPANS_S: Record<string, number> = { hour: 3_540, day: 85_500, month: 2_581_200 }
+/** Between two marks of the axis: minutes, hours, days. */
+const INCREMENTS_S = [60, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 432_000, 864_000]
 
-export function Chart({ title, times, lines, range, write, writeShort, height = 200 }: ChartProps): VNode {
+export function Chart({ title, times, lines, range, write, writeShort, height = 200, least = 1e-9 }: ChartProps): VNode {
   const say = useTexts()
   const { format } = useReader()
   const [at, setAt] = useState<number | null>(null)
@@ -58,7 +64,7 @@ export function Chart({ title, times, lines, range, write, writeShort, height = 
       {isEmpty ? (
         <p class="empty">{say('chart_empty')}</p>
       ) : (
-        <Plot {...{ times, lines, range, height, setAt }} write={writeShort ?? write} />
+        <Plot {...{ times, lines, range, height, least, setAt }} write={writeShort ?? write} />
       )}
       <p class="unseen">{lines.map(line => sentenceOf(line)).join(' ')}</p>
       {isEmpty ? null : (
@@ -100,7 +106,7 @@ export function Chart({ title, times, lines, range, write, writeShort, height = 
   }
 }
 
-function Plot({ times, lines, range, height, setAt, write }: PlotProps): VNode {
+function Plot({ times, lines, range, height, least, setAt, write }: PlotProps): VNode {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const { format } = useReader()
@@ -130,7 +136,9 @@ function Plot({ times, lines, range, height, setAt, write }: PlotProps): VNode {
           {
             ...axis,
             grid: { show: false },
+            size: 28,
             space: 80,
+            incrs: INCREMENTS_S,
             values: (_, splits) => splits.map(split => axisText(split, range, format.locale)),
           },
           {
@@ -141,14 +149,24 @@ function Plot({ times, lines, range, height, setAt, write }: PlotProps): VNode {
             values: (_, splits) => splits.map(split => write(split)),
           },
         ],
-        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        scales: {
+          // By the figures themselves: of a single one the library makes a day.
+          x: {
+            range: drawn => {
+              const at = drawn.data[0]
+              const last = at.at(-1) ?? 0
+              return [Math.min(at[0] ?? last, last - (SPANS_S[range] ?? 0)), last]
+            },
+          },
+          y: { range: (_, __, max) => [0, Math.max(least, max * 1.1) || 1] },
+        },
         series: [
           {},
           ...lines.map(line => ({
             label: line.label,
             stroke: colour(line.colour),
             width: 1.75,
-            points: { show: false },
+            points: { show: times.length < 3, size: 5 },
             ...(line.isFilled ? { fill: `${colour(line.colour)}22` } : {}),
           })),
         ],
@@ -166,7 +184,7 @@ function Plot({ times, lines, range, height, setAt, write }: PlotProps): VNode {
       plot.current = null
     }
     // The numbers are put in below.
-  }, [chosen, systemTurn, range, labels, format, height])
+  }, [chosen, systemTurn, range, labels, format, height, times.length < 3])
 
   useEffect(() => {
     plot.current?.setData(dataOf(times, lines))
@@ -180,6 +198,7 @@ interface PlotProps {
   lines: readonly Line[]
   range: string
   height: number
+  least: number
   setAt: (at: number | null) => void
   write: (value: number) => string
 }

@@ -5,7 +5,7 @@ import type { ComponentChildren, VNode } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError } from '../lib/api'
 import { Store, useStore } from '../lib/store'
-import { Stranger, useTexts } from './text'
+import { Prose, Stranger, useTexts } from './text'
 
 export interface Told {
   tone: 'good' | 'bad'
@@ -33,8 +33,10 @@ export function Tellings(): VNode {
             <Stranger text={what.text} max={600} />
             {what.remedy ? (
               <p class="remedy">
-                <Stranger text={what.remedy} max={600} />
-              </p>
+              <span>
+                <Prose text={what.remedy} max={600} />
+              </span>
+            </p>
             ) : null}
           </div>
           <button type="button" class="close" aria-label={say('close')} onClick={() => told.set(null)}>
@@ -50,8 +52,8 @@ export function Tellings(): VNode {
 export function useFailure(): (error: unknown) => { text: string; remedy: string } {
   const say = useTexts()
   return error => {
-    if (!(error instanceof ApiError)) return { text: String(error), remedy: '' }
-    if (error.status === 0) return { text: say('failed_no_answer'), remedy: '' }
+    if (!(error instanceof ApiError)) return { text: error instanceof Error ? error.message : String(error), remedy: '' }
+    if (error.status === 0) return { text: error.title || say('failed_no_answer'), remedy: '' }
     return {
       text: error.detail || error.title || say('failed_status', { status: String(error.status) }),
       remedy: error.remedy,
@@ -104,8 +106,10 @@ export function Dialog({ title, doing, isGrave, onDo, onClose, children }: Dialo
               <Stranger text={failure.text} max={2000} />
               {failure.remedy ? (
                 <p class="remedy">
-                  <Stranger text={failure.remedy} max={2000} />
-                </p>
+              <span>
+                <Prose text={failure.remedy} max={2000} />
+              </span>
+            </p>
               ) : null}
             </div>
           ) : null}

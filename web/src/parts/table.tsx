@@ -71,7 +71,7 @@ export function Table<Row>({ caption, columns, rows, keyOf, empty, rowsAtFirst =
                   </th>
                 ) : (
                   <td role="cell" class={column.isNumber ? 'number' : ''} data-label={column.label}>
-                    {column.cell(row)}
+                    <div>{column.cell(row)}</div>
                   </td>
                 ),
               )}

@@ -145,3 +145,15 @@ export function Facts({ facts }: { facts: readonly (readonly [string, ComponentC
     </dl>
   )
 }
+
+/** A sentence of the server's; what stands between backticks is a command. */
+export function Prose({ text, max = 1000 }: { text: string | null | undefined; max?: number }): VNode | null {
+  if (!text) return null
+  return (
+    <bdi class="stranger">
+      {clipped(text, max)
+        .split('`')
+        .map((piece, index) => (index % 2 ? <Name text={piece} max={300} /> : <Stranger text={piece} max={max} />))}
+    </bdi>
+  )
+}

@@ -24,6 +24,8 @@ pub struct Session {
     part: Vec<u8>,
     has_failed: bool,
     has_closed: bool,
+    /// Whether a hello was answered.
+    pub has_cost: bool,
     /// Whether the client's close_notify came: it says no more, but may still read.
     pub has_client_closed: bool,
 }
@@ -32,7 +34,14 @@ impl Session {
     /// Certificate, versions and ALPN are those of `config`.
     pub fn new(config: Arc<ServerConfig>) -> Result<Session, Error> {
         let tls = UnbufferedServerConnection::new(config)?;
-        Ok(Session { tls, part: Vec::new(), has_failed: false, has_closed: false, has_client_closed: false })
+        Ok(Session {
+            tls,
+            part: Vec::new(),
+            has_failed: false,
+            has_closed: false,
+            has_cost: false,
+            has_client_closed: false,
+        })
     }
 
     /// Whether the handshake is done.
@@ -76,6 +85,7 @@ impl Session {
             }
             result
         };
+        self.has_cost |= read.is_ok() && !sealed.is_empty();
         let is_too_long = !self.is_established() && self.part.len() > HANDSHAKE_OCTETS_MAX;
         let read = if is_too_long { Err(Error::PeerSentOversizedRecord) } else { read };
         if read.is_err() {
