@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # What the program needs, at the versions that are tested: constraints.txt less what only tests need.
-"$venv/bin/python" packaging/tools/shipped.py >"$work/shipped.txt"
+"$venv/bin/python" packaging/tools/shipped.py >"$work/shipped.txt" || exit 1
 if ! "$venv/bin/python" -m pip_audit --version >/dev/null 2>&1; then
     echo "skipped: pip-audit (not installed: pip install pip-audit)"
 else

@@ -38,6 +38,6 @@ for python in "$@"; do
         fi
     done <"$work/files"
 done
+find "$folder" -type f -exec chmod 644 {} +
 # Symbols for debuggers are a third of the size.
-find "$folder" -name '*.so' -exec chmod 644 {} +
 ! command -v strip >/dev/null || find "$folder" -name '*.so' -exec strip --strip-unneeded {} + 2>/dev/null || true

@@ -14,7 +14,7 @@ OURS = "exchange-resolver"
 
 
 def shipped(name: str = OURS) -> dict[str, str]:
-    """Name -> version of all that `name` needs here, itself left out."""
+    """Name -> version of all that `name` needs here, itself left out.  Raises PackageNotFoundError."""
     found: dict[str, str] = {}
     waiting = [(name, frozenset[str]())]
     while waiting:
@@ -22,6 +22,8 @@ def shipped(name: str = OURS) -> dict[str, str]:
         try:
             about = distribution(one)
         except PackageNotFoundError:
+            if one == name:
+                raise
             continue
         for text in about.requires or ():
             needed = Requirement(text)
