@@ -120,6 +120,8 @@ class NativeCacheCore(Protocol):
 
     def store_failure(self, question: QuestionFields, ede: tuple[int, str], now: float) -> EntryFields: ...
 
+    def flush(self, name: bytes, *, subtree: bool) -> int: ...
+
 
 class NativeGates(Protocol):
     """Answers what it can before Python is asked; a query it answers or drops is counted already."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
-from resolver.cli.certificates import certificate_problems
+from resolver.cli.certificates import certificate_problems, token_problems
 from resolver.cli.designation_remarks import designation_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
@@ -67,7 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                for look in (certificate_problems, _too_few_ports, designation_problems, sink_problems):
+                for look in _LOOKS:
                     problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
@@ -126,6 +127,10 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
 
 
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at more than the settings themselves."""
+
+
 def _untold_contact(blocklist: Path) -> list[Problem]:
     """Structured errors name mail and telephone alone; what else `defaults.contact` says is not told."""
     tree, _ = read_yaml(blocklist)
@@ -149,9 +154,21 @@ def default_state_dir() -> Path | None:
         return None
 
 
+def _api_description() -> dict[str, Any]:
+    # Nothing else here needs what it needs.
+    from resolver.api.app import description_of_all
+
+    return description_of_all()
+
+
 def print_schema(kind: str, output: Path | None) -> int:
-    """Print the JSON Schema of `blocklist`, `settings` or `records`, or write it; the exit code."""
-    schemas = {"blocklist": blocklist_schema, "settings": settings_schema, "records": records_schema}
+    """Print the schema of `blocklist`, `settings`, `records` or `api`, or write it; the exit code."""
+    schemas = {
+        "blocklist": blocklist_schema,
+        "settings": settings_schema,
+        "records": records_schema,
+        "api": _api_description,
+    }
     schema = schemas[kind]()
     text = json.dumps(schema, indent=2) + "\n"
     if output is None:
@@ -162,9 +179,13 @@ def print_schema(kind: str, output: Path | None) -> int:
     except OSError as error:
         print(f"{output}: {error.strerror}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    if kind == "records":
+    if kind in ("records", "api"):
         print(f"{output}: written")
         return EXIT_FINE
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
     print(f"{SCHEMA_MARK}{output.name}")
     return EXIT_FINE
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at settings that could be read."""

@@ -5,12 +5,11 @@ Knows: the keys of these sections, and what may stand in them.  Does not know: w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from resolver.config.settingvalues import DomainName, HostNames, Networks
+from resolver.config.settingvalues import DomainName
 from resolver.config.yamlmodel import Section, setting, text_setting
 from resolver.problems import Findings, show
 from resolver.wire.encode import NSID_OCTETS_MAX
@@ -75,24 +74,7 @@ class ClientNamesSection(Section):
     )
 
 
-class Http(Section):
-    """Pages of `listen.http`, and what is believed of HTTP requests."""
-
-    hosts: HostNames = setting(
-        (),
-        "Names that the pages may be asked for by, besides addresses and names of one label; "
-        "a request for another gets status 421.",
-    )
-    trusted_proxies: Networks = setting(
-        (),
-        "Networks of proxies in front of listen.https: Forwarded and X-Forwarded-For of theirs say who the "
-        "client is; of others they are ignored.",
-    )
-
-
-def check_identity(
-    forward: list[tuple[int, bytes]], http: Http, findings: Findings, line: Callable[..., int]
-) -> None:
+def check_identity(forward: list[tuple[int, bytes]], findings: Findings) -> None:
     """Check what no key can know alone.  `forward`: line and suffix of each key of `upstreams.forward`."""
     for at, suffix in forward:
         if is_at_or_below(suffix, RESOLVER_ARPA):
@@ -101,7 +83,3 @@ def check_identity(
                 "(RFC 9462 §6.1); this key has no effect"
             )
             findings.warning(at, message)
-    for network in http.trusted_proxies:
-        if network.prefixlen == 0:
-            message = f"http.trusted_proxies: {network} lets everybody say who they are"
-            findings.warning(line("http", "trusted_proxies"), message)

@@ -36,7 +36,8 @@ class Listen(Section):
         (), "DNS over HTTPS (RFC 8484), path /dns-query, usually on port 443; needs tls.certificate."
     )
     http: EndpointText | None = setting(
-        Endpoint("127.0.0.1", 8053), "HTTP for /metrics, /healthz and /readyz; null: off."
+        Endpoint("127.0.0.1", 8053),
+        "HTTP for the dashboard, the API, /metrics, /healthz and /readyz; null: off.",
     )
     proxy_protocol: Networks = setting(
         (),
@@ -126,6 +127,9 @@ class Limits(Section):
     )
     http_connections_max: int = setting(
         64, "Open HTTP connections of listen.http; one over it gets status 503.", least=1, most=10_000
+    )
+    http_event_streams_max: int = setting(
+        16, "Of these, streams of events; one over it gets status 503.", least=1, most=1_000
     )
     in_flight_max: int = setting(
         4_096, "Questions waiting for upstreams at one time.", least=1, most=1_000_000

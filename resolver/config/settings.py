@@ -23,10 +23,10 @@ from resolver.config.answer_settings import (
     StructuredErrorsSection,
     check_structured_errors,
 )
+from resolver.config.http_settings import Http, check_http
 from resolver.config.identity_settings import (
     ClientNamesSection,
     DdrSection,
-    Http,
     NsidText,
     SpecialNamesSection,
     check_identity,
@@ -251,7 +251,7 @@ class Settings(Section):
     query_records: QueryRecordSinks = setting(
         (), "Who else gets records of what was asked and answered, up to 8 sinks."
     )
-    http: Http = setting(Http(), "Pages of listen.http, and what is believed of requests.")
+    http: Http = setting(Http(), "Pages and API of listen.http.")
     limits: Limits = setting(Limits(), "Where the server starts refusing.")
     block_page: BlockPageSection = setting(BlockPageSection(), "The page that blocked people see.")
 
@@ -325,7 +325,8 @@ def _check_together(settings: Settings, tree: Value, findings: Findings) -> None
     check_upstreams(settings.upstreams, seen, findings, line, suffix_lines)
     _check_keys_differ(settings, tree, findings)
     suffixes = zip(suffix_lines, settings.upstreams.forward, strict=False)
-    check_identity(list(suffixes), settings.http, findings, line)
+    check_identity(list(suffixes), findings)
+    check_http(settings.http, settings.listen.http, findings, line)
     check_structured_errors(settings.structured_errors, line("structured_errors", "enabled"), findings)
 
 

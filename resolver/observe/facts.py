@@ -15,6 +15,25 @@ from typing import Final
 
 from resolver.observe.tally import TallySnapshot
 
+REMARK_TOPICS: Final = (
+    "acknowledge",
+    "audit",
+    "block_page",
+    "certificates",
+    "clock",
+    "defects",
+    "engine",
+    "filtering",
+    "hits",
+    "http",
+    "listen",
+    "lists",
+    "policy",
+    "query_records",
+    "upstreams",
+)
+"""What a remark may be about."""
+
 
 @dataclass(slots=True, frozen=True)
 class HealthFacts:
@@ -23,7 +42,7 @@ class HealthFacts:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Condition that does not hold -> why; empty: ready."""
     remarks: Mapping[str, str] = field(default_factory=dict)
-    """Topic -> what a person should know although the server is ready."""
+    """Topic, one of `REMARK_TOPICS` -> what a person should know although the server is ready."""
 
     @property
     def is_ready(self) -> bool:
@@ -273,6 +292,39 @@ class CertificateFacts:
     """Times that they could not be."""
 
 
+HTTP_REFUSALS: Final = (
+    "body",
+    "broken",
+    "busy",
+    "event_streams",
+    "guesses",
+    "host",
+    "origin",
+    "role",
+    "tls",
+    "token_missing",
+    "token_wrong",
+)
+"""Why a request to `listen.http` is refused: a body that is too long or may not be; a head that two programs
+could read in two ways; too much at once; too many streams of events; too many wrong tokens; a strange name in
+`Host`; a page of another site; a role that may not; no TLS, or no certificate of a client; no token; one that
+nobody has."""
+
+
+@dataclass(slots=True, frozen=True)
+class HttpFacts:
+    """How `listen.http` is served, its open connections aside."""
+
+    refused: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(HTTP_REFUSALS, 0))
+    """Every one of `HTTP_REFUSALS` -> count."""
+    event_streams: int = 0
+    """Open now."""
+    certificates: CertificateFacts = CertificateFacts()
+    """Of `http.tls`."""
+    tokens_trouble: str = ""
+    """Why the tokens as they stand are not those that count; empty: they are."""
+
+
 @dataclass(slots=True, frozen=True)
 class SinkFacts:
     """What became of the query records for one of their readers."""
@@ -320,8 +372,8 @@ class NativeFacts:
     """Threads that began anew after a defect."""
 
 
-AUDIT_CAUSES: Final = ("schedule", "change")
-"""Why this server audits itself."""
+AUDIT_CAUSES: Final = ("schedule", "change", "request")
+"""Why this server audits itself; request: somebody wanted it."""
 AUDIT_RESULTS: Final = ("clean", "findings", "failed")
 """What came of an audit; failed: nothing is proved."""
 AUDIT_STATUSES: Final = (
@@ -399,6 +451,8 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     clock_doubt: str = ""
+    paused_until: float = 0.0
+    """Unix seconds at which filtering goes on; 0: it is not paused."""
     """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()
@@ -412,6 +466,7 @@ class Facts:
     https_responses: Mapping[str, int] = field(default_factory=dict)
     """Every status there is -> requests for DNS over HTTPS that it was the answer to."""
     certificates: CertificateFacts = CertificateFacts()
+    http: HttpFacts = field(default_factory=HttpFacts)
     native: NativeFacts | None = None
     """None: this server has no native plane."""
     event_loop_stalls: int = 0

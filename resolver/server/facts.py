@@ -46,7 +46,7 @@ from resolver.plurals import counted
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
-from resolver.publishing.publisher import PublisherStatus
+from resolver.publishing.status import PublisherStatus
 from resolver.server.forwarding import Forwarding
 from resolver.server.history import HistoryRecorder
 from resolver.server.native import NativeEngine

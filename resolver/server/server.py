@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from resolver import __version__
+from resolver.api.desk import Listening
+from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.clock import LoopClock, time_service_sets_clock
+from resolver.certificates.pair import Pair
+from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
@@ -31,14 +33,16 @@ from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, Po
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
 from resolver.observe.records import RecordBuffer
-from resolver.observe.tally import Tallies
+from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.plane import NativeModule
-from resolver.plurals import counted
 from resolver.policy.policy import Policy
-from resolver.publishing.believed import built_at
-from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.publishing.status import StartRefused
+from resolver.server.api import HttpSide
+from resolver.server.audit_log import Run
 from resolver.server.beside import Beside
+from resolver.server.changes import Changes
 from resolver.server.designating import Designation
+from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import CannotListen, Endpoints, show_address
 from resolver.server.explaining import LiveExplainer
@@ -62,7 +66,6 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.forwarding import Forwarding, make_forwarding
-from resolver.server.history import HistoryRecorder
 from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
@@ -74,19 +77,11 @@ from resolver.server.parts import (
     make_local_names,
     make_record_buffer,
 )
+from resolver.server.publishing import make_publisher, make_recorder
 from resolver.server.query_records import QueryRecords
+from resolver.server.ready_line import ready_fields, ready_line
 from resolver.server.service_making import make_service
 from resolver.sinks.ipcrypt import BadKey
-from resolver.web import WebServer, make_app
-
-DRAIN_S: Final = 1.5
-"""How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
-With closing it stays within the 2 seconds that the contract gives."""
-
-LINGER_S: Final = 0.3
-"""How long TCP clients that have all their answers get to take them and close."""
-
-DRAIN_POLL_S: Final = 0.01
 
 BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
 
@@ -129,20 +124,8 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
-        self._publisher = Publisher(
-            settings.blocklist,
-            settings.state_dir,
-            self._clock,
-            self._on_publish,
-            wall=wall,
-            on_applied=self._recorder.note,
-            on_turn=self._recorder.note_turn,
-            earliest=built_at(),
-            clock_is_set=time_service_sets_clock,
-            number_in_history=lambda: self._recorder.generation,
-            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
-        )
+        self._recorder = make_recorder(settings, lambda: self._publisher)
+        self._publisher = make_publisher(settings, self._clock, self._on_publish, self._recorder, wall)
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -152,7 +135,6 @@ class Server:
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
-        self._http = HttpEndpoint(settings.listen.http, self._make_web)
         self.health = Health("policy", "sockets")
         self._beside = Beside(
             settings,
@@ -169,24 +151,27 @@ class Server:
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
-        self._explainer = LiveExplainer(
-            settings,
-            self._cache,
-            self._clock,
-            engine=engine,
-            policy=lambda: self._policy,
-            forwarder=lambda: self._forwarder,
-            wall=wall,
-        )
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
+        self._http_side = HttpSide(
+            settings,
+            self,
+            self._clock,
+            wall=self._publisher.dates.wall,
+            explains=self._make_explainer().explain,
+            on_drop=self._reporter.count_drop,
+            records=None if self._records is None else self._records.newest,
+            changing=self._make_changes(),
+        )
+        self._http = HttpEndpoint(settings.listen.http, self._http_side.make_server)
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
+            self._http_side.tls.start()
             self._http.start()
             self._beside.start_without_policy()
             await self._encryption.start()
@@ -202,6 +187,7 @@ class Server:
             await self._serve_dns(self._service)
             self.health.meet("sockets")
             self._beside.start_behind_sockets()
+            self._http_side.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -240,7 +226,8 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        parts = self._beside, self._encryption, self._keeper, self._publisher, self._recorder
+        beside = self._beside, self._http_side
+        parts = *beside, self._encryption, self._keeper, self._publisher, self._recorder
         for close in (*(part.close for part in parts), self._beside.close_page, self._http.stop):
             try:
                 await close()
@@ -265,42 +252,30 @@ class Server:
     def describe(self) -> str:
         """One line: addresses, exchanges, domains, engine."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
-        parts += [f"{key} {show_address(address)}" for key, address in self._endpoints.encrypted]
-        if self.http_address is not None:
-            parts.append("http " + show_address(self.http_address))
-        parts.append(counted(counts["exchanges"], "exchange"))
-        parts.append(counted(counts["domains"], "domain"))
-        if counts["list_names"]:
-            parts.append(counted(counts["list_names"], "list name"))
-        parts.append(f"engine {self.engine}")
-        return "ready: " + ", ".join(parts)
+        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
 
     def description(self) -> dict[str, object]:
         """What `describe` says, for programs."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        return {
-            "dns": [show_address(address) for address in self.dns_addresses],
-            **{
-                key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
-                for key in ("tls", "https")
-            },
-            "http": None if self.http_address is None else show_address(self.http_address),
-            **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
-            "engine": self.engine,
-        }
+        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
 
     # Starting.
 
-    def _make_web(self, bound: socket.socket) -> WebServer:
-        return WebServer(
-            make_app(self.facts, hosts=self.settings.http.hosts, explains=self._explainer.explain),
-            bound,
-            connections_max=self.settings.limits.http_connections_max,
-            on_drop=self._reporter.count_drop,
+    def _make_explainer(self) -> LiveExplainer:
+        return LiveExplainer(
+            self.settings,
+            self._cache,
+            self._clock,
+            engine=self.engine,
+            policy=lambda: self._policy,
+            forwarder=lambda: self._forwarder,
+            wall=self._wall,
+            paused=self._publisher.pausing.paused,
         )
+
+    def _make_changes(self) -> Changes:
+        parts = self._publisher, self._keeper, self._beside.audits, self._cache
+        return Changes(self.settings, *parts, wall=self._wall)
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
@@ -422,15 +397,11 @@ class Server:
         remark_missing(self._keeper, self.health)
 
     async def _drain(self) -> None:
-        """Wait until everyone has an answer, and a little for TCP clients to take theirs."""
-        now = self._clock.now
-        deadline = now() + DRAIN_S
-        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-        while waiting_of(self._service, self._native) and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
-        deadline = min(deadline, now() + LINGER_S)
-        while self._endpoints.tcp_connections and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
+        await drain(
+            self._clock,
+            lambda: waiting_of(self._service, self._native),
+            lambda: self._endpoints.tcp_connections,
+        )
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -452,8 +423,9 @@ class Server:
         return {
             "listen": self._endpoints.remark,
             "certificates": self._encryption.remark,
-            "http": self._http.remark,
-            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
+            "http": "; ".join(filter(None, (self._http.remark, self._http_side.tls.remark))),
+            "filtering": self._publisher.pausing.remark()
+            or (BLOCKS_NOTHING if self._policy_facts.is_empty else ""),
             "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
             "clock": self._publisher.dates.wall.remark(),
             "upstreams": remark_on_upstreams(self._forwarder),
@@ -470,13 +442,14 @@ class Server:
             version=__version__,
             engine=self.engine,
             health=health_facts(self.health, self._remarks()),
-            tallies=tallies_of(self._tallies, native),
+            tallies=self.tallies(),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
             expiring=count_expiring(
                 self._policy.everybody if self._policy else None, self._publisher.dates.wall()
             ),
             clock_doubt=self._publisher.dates.wall.doubt(),
+            paused_until=self._publisher.pausing.until,
             reloads=reload_facts(self._publisher.status),
             history=history_facts(self._recorder),
             orders=order_facts(self._recorder),
@@ -495,4 +468,30 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(self._encryption.told_of(facts, native))
+        return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
+
+    @property
+    def generation(self) -> int:
+        """Of the policy that judges; 0: there is none yet."""
+        return self._policy_facts.generation
+
+    def tallies(self) -> TallySnapshot:
+        """Outcomes of queries, of both planes; call it on the event loop."""
+        return tallies_of(self._tallies, self._native)
+
+    def listening(self) -> Listening:
+        """Where it is reached now."""
+        shown = {
+            key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
+            for key in ("tls", "https")
+        }
+        http = None if self.http_address is None else show_address(self.http_address)
+        return Listening([show_address(address) for address in self.dns_addresses], **shown, http=http)
+
+    def audits(self) -> list[Run]:
+        """The last ones, the newest first."""
+        return self._beside.audits.log.newest
+
+    def certificates(self) -> list[tuple[Source, Pair]]:
+        """Those that encrypted listeners show now."""
+        return self._encryption.served

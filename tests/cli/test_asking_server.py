@@ -119,7 +119,7 @@ def asked(config: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Endpoint,
     calls: list[tuple[Endpoint, dict[str, str]]] = []
     document = document_of(config)
 
-    def fetch(endpoint: Endpoint, parameters: dict[str, str]) -> dict[str, Any]:
+    def fetch(endpoint: Endpoint, parameters: dict[str, str], settings: object) -> dict[str, Any]:
         calls.append((endpoint, parameters))
         return document
 

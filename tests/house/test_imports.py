@@ -15,10 +15,12 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
+    "dashboard": 0,
     "durable": 0,
     "identity": 0,
     "moments": 0,
     "languages": 0,
+    "machine": 1,
     "plane": 0,
     "plurals": 0,
     "portions": 0,
@@ -40,6 +42,7 @@ LEVELS: dict[str, int] = {
     "orders": 4,
     "acknowledging": 4,
     "audit": 5,
+    "migration": 5,
     "certificates": 5,
     "registers": 5,
     "explain": 6,
@@ -49,16 +52,19 @@ LEVELS: dict[str, int] = {
     "publishing": 6,
     "sinks": 6,
     "web": 6,
+    "doctor": 2,
+    "changing": 7,
     "report": 7,
-    "server": 7,
-    "cli": 8,
-    "__main__": 9,
+    "api": 8,
+    "server": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Each room imports itself and rooms of a lower level, never a sibling of its own level."""
 
 ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.config.settings": {"config", "server", "cli"},
-    "resolver.observe": {"listeners", "sinks", "web", "server", "cli"},
+    "resolver.observe": {"listeners", "sinks", "web", "api", "server", "cli"},
     "resolver.sinks": {"server", "cli"},
     "resolver.fetching": {"server", "cli"},
     "resolver.block_page": {"server", "cli"},
@@ -69,7 +75,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "h2": {"audit", "forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
-    "starlette": {"web"},
+    "starlette": {"web", "api", "server"},
     "hypercorn": {"web"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -88,6 +94,7 @@ PURE_ROOMS = {
     "explain",
     "export",
     "local",
+    "migration",
     "orders",
     "publishing",
     "registers",
@@ -137,10 +144,11 @@ IMPURE_MODULES = {
     "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
+    "resolver.publishing.pause_keeper",
     "resolver.publishing.compiler",
     "resolver.publishing.watching",
 }
-"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with three parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

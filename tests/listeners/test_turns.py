@@ -48,6 +48,9 @@ class Wire:
     def is_reading(self) -> bool:
         return self.is_read
 
+    def is_closing(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 

@@ -6,7 +6,9 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from resolver.flow.outcome import Drop, Respond, Source
@@ -25,8 +27,10 @@ from resolver.observe.facts import (
     DatagramFacts,
     Facts,
     ForwardingFacts,
+    HealthFacts,
     HistoryFacts,
     HitHistoryFacts,
+    HttpFacts,
     ListFacts,
     NativeFacts,
     OrderFacts,
@@ -40,6 +44,7 @@ from resolver.observe.facts import (
 )
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
+from resolver.observe.negotiation import Form
 from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
@@ -94,6 +99,7 @@ def downloads(updated: int = 0) -> dict[str, int]:
 FULL = Facts(
     version="0.1.0",
     engine="native",
+    health=HealthFacts(remarks={"engine": "the native engine cannot be used"}),
     tallies=outcomes(),
     drops={"short": 903, "defect": 1315, "ring_full": 8},
     policy=PolicyFacts(
@@ -112,6 +118,7 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     clock_doubt="ahead",
+    paused_until=1_700_000_600.0,
     history=HistoryFacts(generation=901, failures=902),
     hit_history=HitHistoryFacts(
         waiting=1201,
@@ -172,6 +179,12 @@ FULL = Facts(
     ),
     https_responses={"200": 1907, "404": 1908},
     certificates=CertificateFacts(ends_at=1904.0, is_stale=True, successes=1905, failures=1906),
+    http=HttpFacts(
+        refused={"host": 3301, "token_wrong": 3302},
+        event_streams=3303,
+        certificates=CertificateFacts(ends_at=3304.0, is_stale=True),
+        tokens_trouble="tokens:1: no",
+    ),
     native=NativeFacts(punts=201, handovers=202, panics=203, restarts=204),
     event_loop_stalls=608,
     log_lines_dropped=101,
@@ -224,6 +237,27 @@ def test_the_golden_page_has_every_metric_of_the_table_and_its_labels() -> None:
         for sample in family.samples
     }
     assert shown == {(metric.name.removesuffix("_total"), frozenset(metric.labels)) for metric in METRICS}
+
+
+def test_both_forms_say_the_same() -> None:
+    """OpenMetrics by the library's own strict parser; it names a counter without `_total`, and has no comments."""
+    read: dict[Form, Any] = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
+    said = {
+        form: {
+            (
+                family.name,
+                family.type,
+                family.documentation,
+                sample.name,
+                tuple(sorted(sample.labels.items())),
+            )
+            for family in read[form](render(FULL, form).decode())
+            for sample in family.samples
+            if not family.name.startswith("process_")
+        }
+        for form in Form
+    }
+    assert said[Form.TEXT] == said[Form.OPENMETRICS]
 
 
 def test_without_a_native_plane_its_metrics_are_not_there() -> None:

@@ -175,6 +175,12 @@ class Cache:
     def store_failure(self, question: _Question, ede: tuple[int, str], now: float) -> _Entry:
         """Note that upstreams failed (RFC 9520); a copy of the entry it was noted on."""
 
+    def flush(self, name: bytes, *, subtree: bool) -> int:
+        """Forget all answers and failures of a name (wire form, lower case); how many.  Without the GIL.
+
+        `subtree`: of all names under it, too.
+        """
+
     @property
     def entries(self) -> int: ...
     @property

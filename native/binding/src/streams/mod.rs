@@ -7,4 +7,5 @@ mod state;
 mod thread;
 mod turn;
 
+pub use session::Session;
 pub use thread::run;

@@ -1,11 +1,12 @@
 //! What we already know, and for how long.
 //!
 //! Knows: `response_cache` keeps answers by question, in `shard`s of `seats` found by an `index`; `entry` is what is
-//! kept, `eviction` says who must go, `audit` checks the books.  Does not know: clocks, policy, how an answer is sent.
+//! kept, `eviction` says who must go, `flushing` forgets names, `audit` checks the books.  Does not know: clocks, policy, how an answer is sent.
 
 mod audit;
 mod entry;
 mod eviction;
+mod flushing;
 mod index;
 mod response_cache;
 mod seats;

@@ -18,7 +18,7 @@ use super::shard::{Key, Shard, SHARD_OCTETS_LEAST};
 use crate::wire::{NegativeKind, Question, Response};
 
 /// Stands for the type in an NXDOMAIN's kind; no real type is that large.
-const ANY_TYPE: u32 = 1 << 16;
+pub(super) const ANY_TYPE: u32 = 1 << 16;
 
 /// Caches below this are one shard: an entry may take a tenth of its shard, and a shard should hold many.
 const SHARDED_OCTETS_MIN: usize = 4 << 20;
