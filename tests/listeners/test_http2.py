@@ -631,10 +631,6 @@ def test_connect_has_no_path_and_is_no_method_of_ours() -> None:
     assert [arrived.status for arrived in talk.arrived] == [405]
 
 
-def waits(talk: Talk) -> bool:
-    return talk.session.waits_for_client
-
-
 def test_a_session_waits_for_its_client_while_a_request_or_an_answer_is_not_whole() -> None:
     talk = Talk(window=10)
     waits = [talk.session.waits_for_client]

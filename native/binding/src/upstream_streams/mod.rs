@@ -10,7 +10,6 @@
 mod connection;
 mod framing;
 mod inbox;
-mod openings;
 mod pipeline;
 mod pools;
 mod socket;
@@ -19,6 +18,5 @@ mod tests;
 mod words;
 
 pub use inbox::Inbox;
-pub use openings::Openings;
 pub use pools::{connection_of, StreamPools, StreamRead};
 pub use words::{Failure, StreamQuery};

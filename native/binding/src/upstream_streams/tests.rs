@@ -12,7 +12,6 @@ use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
-use super::openings::{FREE, OPENING_PAUSE_S_MIN};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
