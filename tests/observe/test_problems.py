@@ -85,6 +85,8 @@ WRONG: dict[str, tuple[Facts, Facts]] = {
         Facts(orders=(OrderFacts("o", None, 0.0, {"not_blocked": 2}),)),
         Facts(orders=(OrderFacts("o", None, 0.0, {"not_blocked": 0, "protected": 3}),)),
     ),
+    # A policy that blocks nothing because it is paused is one problem, not two.
+    "filtering_paused": (Facts(paused_until=1e9, policy=PolicyFacts(1, is_empty=True)), Facts()),
     "exchanges_expire": (Facts(expiring=2), Facts()),
     "clock_doubted": (Facts(clock_doubt="ahead"), Facts()),
     "not_ready": (Facts(health=HealthFacts(reasons={"policy": "not yet"})), Facts()),
