@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -30,6 +31,7 @@ from resolver.forwarding.sharing import Authorities, SharedUpstreams
 from resolver.forwarding.source_ports import SourcePorts
 from resolver.forwarding.upstream import Upstream
 from resolver.listeners.address import SocketAddress, bind_udp
+from resolver.listeners.inheritance import enough_udp
 from resolver.listeners.native import BoundSocket, NativeListener
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.stream import StreamListener
@@ -135,25 +137,38 @@ class NativeEngine:
 
     # Starting and stopping.
 
-    def bind(self, address: SocketAddress) -> SocketAddress:
-        """One more address to serve, with a socket for each thread; where it is bound.  Raises OSError."""
-        socks = [bind_udp(address, reuse_port=True)]
-        bound = SocketAddress(*socks[0].getsockname()[:2])
+    def bind(self, address: SocketAddress, inherited: Sequence[socket.socket] = ()) -> SocketAddress:
+        """One more address to serve, with a socket for each thread; where it is bound.  Raises OSError.
+
+        `inherited`: sockets of this address that are there already.  All of them are read, be they more than
+        threads: each has queries of its own.
+        """
+        workers = len(self._bound_sockets)
+        socks = [] if not inherited else enough_udp(inherited, workers)
         try:
-            for _ in self._bound_sockets[1:]:
-                socks.append(bind_udp(bound, reuse_port=True))
+            while len(socks) < workers:
+                where = address if not socks else SocketAddress(*socks[0].getsockname()[:2])
+                socks.append(bind_udp(where, reuse_port=True))
         except OSError:
             for sock in socks:
                 sock.close()
             raise
-        for bound_sockets, sock in zip(self._bound_sockets, socks, strict=True):
-            bound_sockets.append(BoundSocket(bound, sock))
+        bound = SocketAddress(*socks[0].getsockname()[:2])
+        for index, sock in enumerate(socks):
+            self._bound_sockets[index % workers].append(BoundSocket(bound, sock))
         return bound
 
     def unbind(self) -> None:
         """Give up the address bound last."""
+        bound = next(found[-1].address for found in self._bound_sockets)
         for bound_sockets in self._bound_sockets:
-            bound_sockets.pop().sock.close()
+            while bound_sockets and bound_sockets[-1].address == bound:
+                bound_sockets.pop().sock.close()
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All its sockets for datagrams."""
+        return [bound.sock for bound_sockets in self._bound_sockets for bound in bound_sockets]
 
     def designate(self, name: bytes, rdatas: list[bytes]) -> None:
         """See `LocalNames.designate`."""
@@ -384,6 +399,11 @@ class NativeEngine:
         drops = Counter({name: counters[name] for name in counters if is_drop(name)})
         drops["defect"] = counters.get("panics", 0)
         return drops
+
+    def pulse(self) -> int:
+        """How many of its threads have done nothing since the last call; each looks several times a
+        second."""
+        return 0 if self._plane is None else self._plane.pulse()
 
     @property
     def waiting(self) -> int:

@@ -13,12 +13,13 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from resolver import __version__
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.clock import LoopClock, time_service_sets_clock
+from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
@@ -33,14 +34,15 @@ from resolver.observe.log import LogWriter
 from resolver.observe.records import RecordBuffer
 from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
-from resolver.plurals import counted
 from resolver.policy.policy import Policy
-from resolver.publishing.believed import built_at
-from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.publishing.publisher import StartRefused
 from resolver.server.beside import Beside
+from resolver.server.changeover import Arrival, Changeover
+from resolver.server.describing import Description
 from resolver.server.designating import Designation
 from resolver.server.encryption import Encryption
-from resolver.server.endpoints import CannotListen, Endpoints, show_address
+from resolver.server.ending import DRAIN_S, RETIRED_DRAIN_S, drain
+from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
     cache_facts,
@@ -62,50 +64,26 @@ from resolver.server.facts import (
 )
 from resolver.server.first_questions import ask_each_upstream
 from resolver.server.forwarding import Forwarding, make_forwarding
-from resolver.server.history import HistoryRecorder
 from resolver.server.hits import copy_of
 from resolver.server.http_endpoint import HttpEndpoint
 from resolver.server.lists import FIRST_DOWNLOADS_S, lists_to_keep, make_keeper, remark_missing
 from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
-from resolver.server.parts import (
-    make_cache,
-    make_local_names,
-    make_record_buffer,
-)
+from resolver.server.parts import make_cache, make_local_names, make_record_buffer
+from resolver.server.publisher_making import make_publisher
 from resolver.server.query_records import QueryRecords
+from resolver.server.refusal import NOT_THIS_MACHINE, CannotStart
 from resolver.server.service_making import make_service
+from resolver.server.snapshots import Snapshots
 from resolver.sinks.ipcrypt import BadKey
 from resolver.web import WebServer, make_app
 
-DRAIN_S: Final = 1.5
-"""How long a stopping server waits for answers in flight; what is left then is answered SERVFAIL.
-With closing it stays within the 2 seconds that the contract gives."""
-
-LINGER_S: Final = 0.3
-"""How long TCP clients that have all their answers get to take them and close."""
-
-DRAIN_POLL_S: Final = 0.01
-
 BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
 
-NOT_THIS_MACHINE: Final = (
-    "this machine: the server needs Linux on a 64-bit little-endian processor (x86-64, AArch64), for it "
-    "reads datagrams by recvmmsg(2) as that is laid out there"
-)
-
+__all__ = ["CannotStart", "Server"]
 
 _log = logging.getLogger(__name__)
-
-
-class CannotStart(Exception):
-    """The server can not serve; `reasons` says why, a line each.  `may_pass`: another start may do better."""
-
-    def __init__(self, reasons: Iterable[object], *, may_pass: bool = False) -> None:
-        self.reasons = [str(reason) for reason in reasons]
-        self.may_pass = may_pass
-        super().__init__("; ".join(self.reasons))
 
 
 class Server:
@@ -119,7 +97,9 @@ class Server:
         native: NativeModule | None = None,
         log_writer: LogWriter,
         wall: Callable[[], float] = time.time,
+        arrival: Arrival | None = None,
     ) -> None:
+        """`arrival`: sockets that are there already, and whose place is taken."""
         self.settings = settings
         self.engine = engine
         self._log_writer = log_writer
@@ -129,20 +109,7 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._recorder = HistoryRecorder(settings.state_dir, wall=lambda: self._publisher.dates.wall())
-        self._publisher = Publisher(
-            settings.blocklist,
-            settings.state_dir,
-            self._clock,
-            self._on_publish,
-            wall=wall,
-            on_applied=self._recorder.note,
-            on_turn=self._recorder.note_turn,
-            earliest=built_at(),
-            clock_is_set=time_service_sets_clock,
-            number_in_history=lambda: self._recorder.generation,
-            nat64_prefixes=settings.upstreams.nat64_prefixes or (),
-        )
+        self._publisher, self._recorder = make_publisher(settings, self._clock, self._on_publish, wall)
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -152,7 +119,9 @@ class Server:
         self._service: Service | None = None
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
-        self._http = HttpEndpoint(settings.listen.http, self._make_web)
+        self.changeover = Changeover(arrival or Arrival(), settings.state_dir, self._loop)
+        inheritance = self.changeover.inheritance
+        self._http = HttpEndpoint(settings.listen.http, self._make_web, inheritance)
         self.health = Health("policy", "sockets")
         self._beside = Beside(
             settings,
@@ -161,6 +130,7 @@ class Server:
             believed_wall=self._publisher.dates.wall,
             counts=lambda: copy_of(self._tallies, self._native),
             endpoints=lambda: self._endpoints.served(),
+            inheritance=inheritance,
         )
         self._native = self._make_native(native)
         self._records: QueryRecords | None = None
@@ -169,6 +139,7 @@ class Server:
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
+        self._snapshots = Snapshots(settings, self._cache, self._clock, wall)
         self._explainer = LiveExplainer(
             settings,
             self._cache,
@@ -187,8 +158,10 @@ class Server:
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
-            self._http.start()
-            self._beside.start_without_policy()
+            is_alone = self.changeover.predecessor is None
+            if is_alone:
+                self._http.start()
+                self._beside.start_without_policy()
             await self._encryption.start()
             await self._first_policy()
             await self._first_downloads()
@@ -196,12 +169,23 @@ class Server:
             assert self._policy is not None
             self._service = self._make_service(self._policy)
             self._service.take_notify = self._notifications.take
-            await self._beside.start_before_queries()
-            if self._records is not None:
-                self._records.start()
+            if is_alone:
+                await self._start_beside_queries()
+            await self.changeover.fetch_snapshot()
+            await self._snapshots.load()
             await self._serve_dns(self._service)
             self.health.meet("sockets")
-            self._beside.start_behind_sockets()
+            if is_alone:
+                self._beside.start_behind_sockets()
+                self.changeover.sockets_are_bound(self._sockets)
+            else:
+                self._http.start()
+                self.changeover.take_over(self._move_in)
+            self.changeover.open_door(
+                sockets=self._sockets,
+                share=lambda is_shared: self._endpoints.share(is_shared=is_shared),
+                write_snapshot=self._snapshots.write,
+            )
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -218,12 +202,22 @@ class Server:
             raise
 
     async def stop(self) -> None:
-        """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds."""
-        self.health.fail("sockets", "shutting down")
+        """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds.
+
+        If another process serves in our place it may take `RETIRED_DRAIN_S`, for nobody waits for its end.
+        """
+        was_ready = self.health.is_ready
+        if not self.changeover.is_retired:
+            self.health.fail("sockets", "shutting down")
         self._endpoints.stop_reading()
         if self._native is not None:
             self._native.stop_reading()
-        await self._drain()
+        if self.changeover.is_retired:
+            # Whoever asks how we are is answered there.
+            await self._http.stop()
+            await self._drain(RETIRED_DRAIN_S)
+        else:
+            await asyncio.gather(self._drain(DRAIN_S), *([self._snapshots.write()] if was_ready else []))
         if self._native is not None:
             await self._native.hand_over()
         if self._nat64 is not None:
@@ -247,10 +241,16 @@ class Server:
             except Exception:
                 # What cannot end must not keep the others from ending.
                 _log.exception("defect while stopping")
+        await self.changeover.close()
 
     def reload(self) -> None:
         """Read the blocklist again soon; the result is in the log and in the metrics."""
         self._publisher.reload()
+
+    @property
+    def reloads(self) -> int:
+        """How many attempts to load the blocklist have ended, well or not."""
+        return self._publisher.status.successes + self._publisher.status.failures
 
     @property
     def dns_addresses(self) -> list[SocketAddress]:
@@ -262,35 +262,16 @@ class Server:
         """Where HTTP is served; None: off, or not yet."""
         return self._http.address
 
-    def describe(self) -> str:
-        """One line: addresses, exchanges, domains, engine."""
+    def description(self) -> Description:
+        """Where it serves, and what; once it is ready."""
         assert self._policy is not None
-        counts = self._policy.everybody.counts
-        parts = ["dns " + " ".join(map(show_address, self.dns_addresses))]
-        parts += [f"{key} {show_address(address)}" for key, address in self._endpoints.encrypted]
-        if self.http_address is not None:
-            parts.append("http " + show_address(self.http_address))
-        parts.append(counted(counts["exchanges"], "exchange"))
-        parts.append(counted(counts["domains"], "domain"))
-        if counts["list_names"]:
-            parts.append(counted(counts["list_names"], "list name"))
-        parts.append(f"engine {self.engine}")
-        return "ready: " + ", ".join(parts)
-
-    def description(self) -> dict[str, object]:
-        """What `describe` says, for programs."""
-        assert self._policy is not None
-        counts = self._policy.everybody.counts
-        return {
-            "dns": [show_address(address) for address in self.dns_addresses],
-            **{
-                key: [show_address(address) for name, address in self._endpoints.encrypted if name == key]
-                for key in ("tls", "https")
-            },
-            "http": None if self.http_address is None else show_address(self.http_address),
-            **{name: counts[name] for name in ("exchanges", "domains", "list_names")},
-            "engine": self.engine,
-        }
+        return Description(
+            dns=self.dns_addresses,
+            encrypted=self._endpoints.encrypted,
+            http=self.http_address,
+            counts=self._policy.everybody.counts,
+            engine=self.engine,
+        )
 
     # Starting.
 
@@ -304,8 +285,17 @@ class Server:
 
     def _make_endpoints(self) -> Endpoints:
         parts = self._encryption.sides, self._encryption.http
-        endpoints = Endpoints(self.settings, self._reporter, self._clock, self._loop, self._native, *parts)
+        endpoints = Endpoints(
+            self.settings,
+            self._reporter,
+            self._clock,
+            self._loop,
+            self._native,
+            *parts,
+            self.changeover.inheritance,
+        )
         endpoints.on_encrypted = self._designation.on_listener
+        endpoints.share(is_shared=self.changeover.has_shared_sockets)
         return endpoints
 
     async def _first_policy(self) -> None:
@@ -387,6 +377,28 @@ class Server:
             except (OSError, ValueError) as error:
                 raise CannotStart([f"engine: native cannot start: {error}; 'python' can"]) from None
 
+    async def _start_beside_queries(self) -> None:
+        """What counts from the first query on, and has files that one server alone may write."""
+        await self._beside.start_before_queries()
+        if self._records is not None:
+            # The others have closed theirs: they record what they answer to the end.
+            self._records.start()
+
+    async def _move_in(self) -> None:
+        """The server before us has ended: start what must not run twice."""
+        for start in (self._beside.start_without_policy, self._beside.start_behind_sockets):
+            start()
+        await self._start_beside_queries()
+        self.changeover.sockets_are_bound(self._sockets)
+
+    def _sockets(self) -> list[tuple[str, socket.socket]]:
+        """All that serve, and what for."""
+        return [*self._endpoints.sockets, *self._http.sockets, *self._beside.sockets]
+
+    def are_threads_alive(self) -> bool:
+        """Whether all that answers has done something since the last call."""
+        return self._native is None or not self._native.pulse()
+
     # What happens while it runs.
 
     def _on_publish(self, policy: Policy) -> None:
@@ -421,16 +433,9 @@ class Server:
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
 
-    async def _drain(self) -> None:
-        """Wait until everyone has an answer, and a little for TCP clients to take theirs."""
-        now = self._clock.now
-        deadline = now() + DRAIN_S
-        # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-        while waiting_of(self._service, self._native) and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
-        deadline = min(deadline, now() + LINGER_S)
-        while self._endpoints.tcp_connections and now() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)
+    async def _drain(self, drain_s: float) -> None:
+        waiting, connected = partial(waiting_of, self._service, self._native), self._endpoints
+        await drain(self._clock, waiting, lambda: connected.tcp_connections, drain_s)
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -459,6 +464,7 @@ class Server:
             "upstreams": remark_on_upstreams(self._forwarder),
             **self._beside.remarks(),
             "query_records": "" if self._records is None else self._records.remark(),
+            "cache": self._snapshots.remark,
         }
 
     def facts(self) -> Facts:

@@ -324,7 +324,7 @@ def test_both_planes_counts_are_told_together(tmp_path: Path) -> None:
             'resolver_build_info{engine="native",version="0.1.0"} 1.0',
         ):
             assert line in text.splitlines(), line
-        assert server.describe().endswith("engine native")
+        assert server.description().line().endswith("engine native")
 
     play(tmp_path, act)
 

@@ -88,6 +88,7 @@ impl ThreadLoop<'_> {
     fn serve(&mut self) -> Ended {
         loop {
             let signals = self.letters.mailbox.signals.load(Ordering::Acquire);
+            self.letters.mailbox.beat(signals);
             if signals & SIGNAL_STOP != 0 {
                 return Ended::Stopped;
             }

@@ -42,6 +42,14 @@ impl Name {
         }
     }
 
+    /// The name itself.
+    pub(super) fn octets_of(&self) -> &[u8] {
+        match self {
+            Name::Short(length, octets) => octets.get(..usize::from(*length)).unwrap_or_default(),
+            Name::Long(octets) => octets,
+        }
+    }
+
     /// Memory it takes outside the seat.
     pub(super) fn octets(&self) -> usize {
         match self {
