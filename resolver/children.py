@@ -77,9 +77,14 @@ def niceness(share: Share) -> int:
 
 
 async def run_child(
-    module: str, *arguments: str, timeout_s: float, share: Share = Share.NICE, job: bytes = b""
+    module: str,
+    *arguments: str,
+    timeout_s: float,
+    share: Share = Share.NICE,
+    job: bytes = b"",
+    output_octets_max: int = OUTPUT_OCTETS_MAX,
 ) -> Ended:
-    """One child to its end, with `job` on its standard input.
+    """One child to its end, with `job` on its standard input; more of its output is dropped.
 
     Raises TimeoutError (the child is killed) and OSError (there is none).
     """
@@ -93,7 +98,9 @@ async def run_child(
         _set_back(child.pid, share)
         async with asyncio.timeout(timeout_s):
             _, output, complaint = await asyncio.gather(
-                _hand_over(child.stdin, job), _read_all(child.stdout), _read_all(child.stderr)
+                _hand_over(child.stdin, job),
+                _read_all(child.stdout, output_octets_max),
+                _read_all(child.stderr),
             )
             code = await child.wait()
     except TimeoutError:
@@ -209,9 +216,9 @@ async def _hand_over(stream: asyncio.StreamWriter, job: bytes) -> None:
     stream.close()
 
 
-async def _read_all(stream: asyncio.StreamReader) -> bytes:
-    """All that comes, but keep no more than `OUTPUT_OCTETS_MAX`."""
+async def _read_all(stream: asyncio.StreamReader, octets_max: int = OUTPUT_OCTETS_MAX) -> bytes:
+    """All that comes, but keep no more than so many octets."""
     kept = bytearray()
     while octets := await stream.read(65536):
-        kept += octets[: OUTPUT_OCTETS_MAX - len(kept)]
+        kept += octets[: octets_max - len(kept)]
     return bytes(kept)

@@ -48,6 +48,8 @@ class SchemaKind(StrEnum):
     SETTINGS = "settings"
     RECORDS = "records"
     """One line of a sink of type jsonl."""
+    API = "api"
+    """The API, in OpenAPI."""
 
 
 class ExportFormat(StrEnum):
@@ -249,7 +251,7 @@ def schema(
         typer.Option("--output", metavar="FILE", help="The file to write; default: standard output."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a file, for editors; `records`: of a line of query records."""
+    """Print the JSON Schema of a file, for editors; `records`: of a line of query records; `api`: OpenAPI."""
     from resolver.cli.check import print_schema
 
     raise typer.Exit(print_schema(kind.value, output))

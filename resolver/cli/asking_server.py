@@ -117,7 +117,7 @@ def _fetch(endpoint: Endpoint, asked: dict[str, str]) -> Document:
     except ValueError:
         document = None
     if response.status != http.client.OK or not isinstance(document, dict):
-        said = document.get("error") if isinstance(document, dict) else None
+        said = document.get("detail") if isinstance(document, dict) else None
         message = f"http://{endpoint} says {response.status}: {said or response.reason}"
         raise BadInput([Problem("--server", 0, message)])
     return document

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
@@ -149,9 +150,21 @@ def default_state_dir() -> Path | None:
         return None
 
 
+def _api_description() -> dict[str, Any]:
+    # Nothing else here needs what it needs.
+    from resolver.api.app import description_of_all
+
+    return description_of_all()
+
+
 def print_schema(kind: str, output: Path | None) -> int:
-    """Print the JSON Schema of `blocklist`, `settings` or `records`, or write it; the exit code."""
-    schemas = {"blocklist": blocklist_schema, "settings": settings_schema, "records": records_schema}
+    """Print the schema of `blocklist`, `settings`, `records` or `api`, or write it; the exit code."""
+    schemas = {
+        "blocklist": blocklist_schema,
+        "settings": settings_schema,
+        "records": records_schema,
+        "api": _api_description,
+    }
     schema = schemas[kind]()
     text = json.dumps(schema, indent=2) + "\n"
     if output is None:
@@ -162,7 +175,7 @@ def print_schema(kind: str, output: Path | None) -> int:
     except OSError as error:
         print(f"{output}: {error.strerror}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    if kind == "records":
+    if kind in ("records", "api"):
         print(f"{output}: written")
         return EXIT_FINE
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")

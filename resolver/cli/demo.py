@@ -102,7 +102,7 @@ async def _play(directory: Path) -> tuple[str, list[DemoAnswer], Hits]:
         asked = [DemoAnswer(question, await _ask(address, question)) for question in QUESTIONS]
         assert server.http_address is not None
         hits = read_hits(await _fetch_metrics(server.http_address))
-        ready_line = server.description().line()
+        ready_line = server.describe()
     finally:
         await server.stop()
         upstream.stop()

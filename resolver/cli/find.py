@@ -35,16 +35,11 @@ def find_text(
     """Print what is found; 1 when nothing is."""
     try:
         path, _ = policy_path(config, blocklist)
-        policy, problems = read_blocklist(path, force=True)
-        if policy is None:
-            raise BadInput([problem for problem in problems if has_errors([problem])])
-        hits = find(text, policy, read_catalogue(catalogue))
-        zone = zone_of(path)
+        found = found_in(path, text, catalogue, time.time())
     except BadInput as error:
         return bad_input(error.problems, as_json=as_json)
     if not text.strip():
         return bad_input([Problem("TEXT", 0, "is empty")], as_json=as_json)
-    found = [_Found(hit, policy, zone, time.time()) for hit in hits]
     if as_json:
         print(
             json.dumps(
@@ -58,7 +53,16 @@ def find_text(
     return EXIT_FINE if found else EXIT_FINDINGS
 
 
-class _Found:
+def found_in(path: Path, text: str, catalogue: Path | None, now: float) -> list[Found]:
+    """All that is called so in the blocklist of `path` or in the catalogue, as of `now`.  Raises BadInput."""
+    policy, problems = read_blocklist(path, force=True)
+    if policy is None:
+        raise BadInput([problem for problem in problems if has_errors([problem])])
+    zone = zone_of(path)
+    return [Found(hit, policy, zone, now) for hit in find(text, policy, read_catalogue(catalogue))]
+
+
+class Found:
     """A hit and how it stands."""
 
     def __init__(self, hit: Hit, policy: Blocklist, zone: tzinfo, now: float) -> None:
@@ -114,7 +118,7 @@ def _state_of(rule: PolicyRule, now: float) -> str:
     return "not yet" if rule.starts_at is not None and now < rule.starts_at else "ended"
 
 
-def _table(found: list[_Found]) -> Table:
+def _table(found: list[Found]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("KIND", "ID", "NAME", "MATCHED BY", "STATE", "DATES", "ORDERS"):
         table.add_column(column, overflow="fold")

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resolver.blocklist.access import mode_objection
-from resolver.cli.files import EXIT_FINE, BadInput, bad_input
+from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.progress import long_work
 from resolver.cli.report_keys import read_file
-from resolver.cli.report_sources import Wanted, read_sources
 from resolver.durable import replace_file
 from resolver.problems import Problem, printable, show
 from resolver.report.catalogue import language_from, texts_of
 from resolver.report.collecting import collect
+from resolver.report.reading import SourcesRefused, Wanted, read_sources
 from resolver.report.rendering import Format, rendered
 from resolver.report.signature import KEY_OCTETS_MAX, KeyUnusable, PrivateKey, fingerprint, private_key
 from resolver.report.statement import Signing
@@ -57,9 +57,10 @@ def write_report(request: Request) -> int:
         key = None if request.sign is None else _signing_key(request.sign, request.output)
         now = time.time()
         with long_work("reading the policy and its history") as say:
-            wanted = Wanted(
-                request.config, request.blocklist, request.order or "", request.first, request.last
-            )
+            path, settings = policy_path(request.config, request.blocklist)
+            # Another blocklist than the server's has no history there.
+            state_dir = settings.state_dir if request.blocklist is None else None
+            wanted = Wanted(path, state_dir, request.order or "", request.first, request.last)
             sources = read_sources(wanted, now)
             say("putting the report together")
             report = collect(sources, now)
@@ -73,7 +74,7 @@ def write_report(request: Request) -> int:
         _write(octets, request.output, key)
         for remark in remarks:
             print(printable(f"warning: the report says that this is missing: {remark}"), file=sys.stderr)
-    except BadInput as error:
+    except (BadInput, SourcesRefused) as error:
         return bad_input(error.problems)
     return EXIT_FINE
 

@@ -140,11 +140,11 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival:
         _say(settings, "error", error.reasons)
         return EXIT_MAY_PASS if error.may_pass else EXIT_BAD_INPUT
     _settle_down(server, starter)
-    supervised.ready(server.description().line())
+    supervised.ready(server.describe())
     if settings.log.format == "json":
-        _announce(json_line(time.time(), "info", "ready", server.description().fields()))
+        _announce(json_line(time.time(), "info", "ready", server.description()))
     else:
-        _announce(server.description().line())
+        _announce(server.describe())
     await stopped
     _log.info("stopping")
     supervised.stop(is_told=not server.changeover.is_retired)

@@ -102,7 +102,11 @@ def list_suggestions(
 
 def read_desk(config: Path | None, blocklist: Path | None) -> Desk:
     """Read everything.  Raises BadInput and OSError."""
-    path, settings = policy_path(config, blocklist)
+    return desk_of(*policy_path(config, blocklist), time.time())
+
+
+def desk_of(path: Path, settings: Settings, now: float) -> Desk:
+    """The same of one blocklist, as of `now` (Unix seconds)."""
     octets, problems = read_octets(path)
     if octets is None:
         raise BadInput(problems)
@@ -116,11 +120,11 @@ def read_desk(config: Path | None, blocklist: Path | None) -> Desk:
     except (SeenUnusable, DecisionsUnusable) as error:
         raise BadInput([Problem("suggestions", 0, str(error))]) from None
     listed = {one.id: one for one in known.listed}
-    found = suggest(known.index(), listed, seen, decisions, _judge_of(settings.state_dir))
+    found = suggest(known.index(), listed, seen, decisions, _judge_of(settings.state_dir, now))
     return Desk(path, octets, policy, settings, decisions, found, left_out_words(known))
 
 
-def _judge_of(state_dir: Path) -> Callable[[bytes], bool]:
+def _judge_of(state_dir: Path, wall: float) -> Callable[[bytes], bool]:
     """Whether the policy that served last, with its lists, says something about a name."""
     try:
         with as_owner_of(state_dir) as folder:
@@ -128,7 +132,6 @@ def _judge_of(state_dir: Path) -> Callable[[bytes], bool]:
             note = store.last_good()
             if note is None:
                 return lambda name: False
-            wall = time.time()
             table = open_table(store.path_of(note.key), wall, wall, 1)
     except (ImageUnusable, OSError):
         return lambda name: False

@@ -271,6 +271,39 @@ class CertificateFacts:
     """Times that they could not be."""
 
 
+HTTP_REFUSALS: Final = (
+    "body",
+    "broken",
+    "busy",
+    "event_streams",
+    "guesses",
+    "host",
+    "origin",
+    "role",
+    "tls",
+    "token_missing",
+    "token_wrong",
+)
+"""Why a request to `listen.http` is refused: a body that is too long or may not be; a head that two programs
+could read in two ways; too much at once; too many streams of events; too many wrong tokens; a strange name in
+`Host`; a page of another site; a role that may not; no TLS, or no certificate of a client; no token; one that
+nobody has."""
+
+
+@dataclass(slots=True, frozen=True)
+class HttpFacts:
+    """How `listen.http` is served, its open connections aside."""
+
+    refused: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(HTTP_REFUSALS, 0))
+    """Every one of `HTTP_REFUSALS` -> count."""
+    event_streams: int = 0
+    """Open now."""
+    certificates: CertificateFacts = CertificateFacts()
+    """Of `http.tls`."""
+    tokens_trouble: str = ""
+    """Why the tokens as they stand are not those that count; empty: they are."""
+
+
 @dataclass(slots=True, frozen=True)
 class SinkFacts:
     """What became of the query records for one of their readers."""
@@ -410,6 +443,7 @@ class Facts:
     https_responses: Mapping[str, int] = field(default_factory=dict)
     """Every status there is -> requests for DNS over HTTPS that it was the answer to."""
     certificates: CertificateFacts = CertificateFacts()
+    http: HttpFacts = field(default_factory=HttpFacts)
     native: NativeFacts | None = None
     """None: this server has no native plane."""
     event_loop_stalls: int = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from resolver.observe import series
+from resolver.observe.http_metrics import HTTP_METRICS
 from resolver.observe.metric import Metric, counter, gauge, labelled, native
 from resolver.observe.proof_metrics import PROOF_METRICS
 from resolver.observe.stream_metrics import STREAM_METRICS
@@ -70,7 +71,7 @@ METRICS: Final = (
         series.drops,
     ),
     *STREAM_METRICS,
-    gauge("resolver_http_connections", "Open HTTP connections.", lambda facts: facts.connections.http),
+    *HTTP_METRICS,
     # The cache.
     gauge("resolver_cache_entries", "Answers in the cache.", lambda facts: facts.cache.entries),
     gauge("resolver_cache_bytes", "Memory the cache accounts for.", lambda facts: facts.cache.octets),

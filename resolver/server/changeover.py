@@ -16,6 +16,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from resolver.listeners.inheritance import Inheritance, Inherited, each_once, name_of
 from resolver.server.predecessor import Predecessor
@@ -24,8 +25,20 @@ from resolver.supervision import Supervisor
 
 _log = logging.getLogger(__name__)
 
-Sockets = Callable[[], list[tuple[str, socket.socket]]]
-"""All that serve now, and what for."""
+
+class HasSockets(Protocol):
+    """Who serves from some."""
+
+    @property
+    def sockets(self) -> list[tuple[str, socket.socket]]:
+        """Those that serve now, and what for."""
+
+
+class SharesSockets(HasSockets, Protocol):
+    """Who must know whether somebody else has them, too."""
+
+    def share(self, *, is_shared: bool) -> None:
+        """Turn nobody away who waits to be accepted, or do, at the end."""
 
 
 class Arrival:
@@ -50,6 +63,8 @@ class Changeover:
     """Both ends of one server's time."""
 
     def __init__(self, arrival: Arrival, state_dir: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self._owners: list[HasSockets] = []
+        self._sharing: list[SharesSockets] = []
         self.arrival = arrival
         self.inheritance = arrival.inheritance
         self.predecessor = arrival.predecessor
@@ -78,18 +93,24 @@ class Changeover:
             if why:
                 _log.warning("the cache of the process that is taken over is not to be had: %s", why)
 
-    def sockets_are_bound(self, sockets: Sockets) -> None:
+    def serve_from(self, endpoints: SharesSockets, *others: HasSockets) -> None:
+        """Whose sockets are handed on."""
+        self._owners = [endpoints, *others]
+        self._sharing = [endpoints]
+        self._share(False)
+
+    def sockets_are_bound(self) -> None:
         """All of the settings' addresses are served or tried: what is left over is of no use."""
         for name in self.inheritance.let_go():
             self._supervisor.forget(name)
-        self.keep(sockets)
+        self._keep()
 
-    def keep(self, sockets: Sockets) -> None:
+    def _keep(self) -> None:
         """Have a supervisor keep the sockets for the next of us."""
         if not self._supervisor.is_there:
             return
         named: dict[str, list[int]] = {}
-        for key, sock in each_once(sockets()):
+        for key, sock in each_once(self._sockets()):
             named.setdefault(name_of(key, sock), []).append(sock.fileno())
         for name, descriptors in named.items():
             self._supervisor.keep(name, descriptors)
@@ -105,15 +126,13 @@ class Changeover:
         self.predecessor.retire()
         self._moving_in = self._loop.create_task(self._move_in(self.predecessor, move_in), name="moving-in")
 
-    def open_door(
-        self, *, sockets: Sockets, share: Callable[[bool], None], write_snapshot: Callable[[], Awaitable[str]]
-    ) -> None:
-        """Let successors come."""
+    def open_door(self, write_snapshot: Callable[[], Awaitable[str]]) -> None:
+        """Let successors come; `write_snapshot` writes the cache down."""
         self._door = Door(
             self._state_dir,
             self._loop,
-            sockets=sockets,
-            share=lambda is_shared: share(is_shared or self.has_shared_sockets),
+            sockets=self._sockets,
+            share=self._share,
             write_snapshot=write_snapshot,
             on_serving=self._retire,
         )
@@ -138,6 +157,13 @@ class Changeover:
             await move_in()
         except Exception:
             _log.exception("defect while taking over")
+
+    def _sockets(self) -> list[tuple[str, socket.socket]]:
+        return [one for owner in self._owners for one in owner.sockets]
+
+    def _share(self, is_shared: bool) -> None:
+        for owner in self._sharing:
+            owner.share(is_shared=is_shared or self.has_shared_sockets)
 
     def _retire(self, pid: int) -> None:
         self._supervisor.main_is(pid)

@@ -61,7 +61,8 @@ class Encryption:
             streams_max=limits.https_streams_max,
             header_octets_max=limits.https_header_octets_max,
         )
-        self._keeper = CertificateKeeper(sources_of(settings), self._prepare, wall)
+        self._sources = sources_of(settings)
+        self._keeper = CertificateKeeper(self._sources, self._prepare, wall)
         self._takers: list[TakesCertificates] = []
 
     async def start(self) -> None:
@@ -77,6 +78,11 @@ class Encryption:
         if self._keeper.pairs:
             taker.set_certificates([(pair.chain, pair.key) for pair in self._keeper.pairs])
         self._takers.append(taker)
+
+    @property
+    def served(self) -> list[tuple[Source, Pair]]:
+        """The certificates that are served, and where each comes from."""
+        return list(zip(self._sources, self._keeper.pairs, strict=bool(self._keeper.pairs)))
 
     @property
     def remark(self) -> str:

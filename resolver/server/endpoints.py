@@ -171,8 +171,8 @@ class Endpoints:
         streams = [(KEY_OF[listener.transport], listener.sock) for listener in self._streams]
         return [*(("dns", sock) for sock in datagrams), *streams]
 
-    def share(self, *, is_shared: bool = True) -> None:
-        """Somebody else has the sockets, too: who waits to be accepted is not turned away."""
+    def share(self, *, is_shared: bool) -> None:
+        """Somebody else has the sockets, too: who waits to be accepted is not turned away at the end."""
         self._is_shared = is_shared
         for listener in self._streams:
             listener.is_shared = is_shared

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from resolver import __version__
+from resolver.api.desk import Listening
+from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
+from resolver.certificates.pair import Pair
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
@@ -31,17 +32,16 @@ from resolver.listeners.reporter import Reporter
 from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
-from resolver.observe.records import RecordBuffer
-from resolver.observe.tally import Tallies
+from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.plane import NativeModule
 from resolver.policy.policy import Policy
 from resolver.publishing.publisher import StartRefused
+from resolver.server.api import HttpSide
 from resolver.server.beside import Beside
 from resolver.server.changeover import Arrival, Changeover
-from resolver.server.describing import Description
 from resolver.server.designating import Designation
+from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
-from resolver.server.ending import DRAIN_S, RETIRED_DRAIN_S, drain
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
@@ -72,12 +72,11 @@ from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
 from resolver.server.parts import make_cache, make_local_names, make_record_buffer
 from resolver.server.publisher_making import make_publisher
-from resolver.server.query_records import QueryRecords
+from resolver.server.query_records import make_query_records
+from resolver.server.ready_line import listening_of, ready_fields, ready_line
 from resolver.server.refusal import NOT_THIS_MACHINE, CannotStart
 from resolver.server.service_making import make_service
 from resolver.server.snapshots import Snapshots
-from resolver.sinks.ipcrypt import BadKey
-from resolver.web import WebServer, make_app
 
 BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
 
@@ -120,8 +119,6 @@ class Server:
         self._policy: Policy | None = None
         self._policy_facts = PolicyFacts()
         self.changeover = Changeover(arrival or Arrival(), settings.state_dir, self._loop)
-        inheritance = self.changeover.inheritance
-        self._http = HttpEndpoint(settings.listen.http, self._make_web, inheritance)
         self.health = Health("policy", "sockets")
         self._beside = Beside(
             settings,
@@ -130,28 +127,37 @@ class Server:
             believed_wall=self._publisher.dates.wall,
             counts=lambda: copy_of(self._tallies, self._native),
             endpoints=lambda: self._endpoints.served(),
-            inheritance=inheritance,
+            inheritance=self.changeover.inheritance,
         )
         self._native = self._make_native(native)
-        self._records: QueryRecords | None = None
-        if buffer is not None:
-            self._records = self._make_records(buffer, None if native is None else native.RecordLook)
+        self._records = make_query_records(
+            settings,
+            log_writer,
+            self._native,
+            buffer,
+            wall=wall,
+            record_look=None if native is None else native.RecordLook,
+            suggestions=self._beside.suggestion_sink,
+        )
         # The native plane has memos of its own in front of its cache.
         self._memo_octets = settings.cache.size_octets // MEMO_PART_OF_CACHE if native is None else 0
         self._cache = make_cache(settings, self._memo_octets) if self._native is None else self._native.cache
         self._snapshots = Snapshots(settings, self._cache, self._clock, wall)
-        self._explainer = LiveExplainer(
-            settings,
-            self._cache,
-            self._clock,
-            engine=engine,
-            policy=lambda: self._policy,
-            forwarder=lambda: self._forwarder,
-            wall=wall,
-        )
         self._designation = Designation(settings)
         self._encryption = Encryption(settings, wall, self._designation.on_certificates)
         self._endpoints = self._make_endpoints()
+        self._http_side = HttpSide(
+            settings,
+            self,
+            self._clock,
+            wall=self._publisher.dates.wall,
+            explains=self._make_explainer().explain,
+            on_drop=self._reporter.count_drop,
+        )
+        self._http = HttpEndpoint(
+            settings.listen.http, self._http_side.make_server, self.changeover.inheritance
+        )
+        self.changeover.serve_from(self._endpoints, self._http, self._beside)
 
     async def start(self) -> None:
         """Load the policy and bind everything.  Raises CannotStart, with nothing left open."""
@@ -177,15 +183,11 @@ class Server:
             self.health.meet("sockets")
             if is_alone:
                 self._beside.start_behind_sockets()
-                self.changeover.sockets_are_bound(self._sockets)
+                self.changeover.sockets_are_bound()
             else:
                 self._http.start()
                 self.changeover.take_over(self._move_in)
-            self.changeover.open_door(
-                sockets=self._sockets,
-                share=lambda is_shared: self._endpoints.share(is_shared=is_shared),
-                write_snapshot=self._snapshots.write,
-            )
+            self.changeover.open_door(self._snapshots.write)
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -204,7 +206,7 @@ class Server:
     async def stop(self) -> None:
         """Take no more queries, answer or fail what is in flight, close everything; within 2 seconds.
 
-        If another process serves in our place it may take `RETIRED_DRAIN_S`, for nobody waits for its end.
+        Where another process serves in our place it may take longer, for nobody waits for it.
         """
         was_ready = self.health.is_ready
         if not self.changeover.is_retired:
@@ -215,9 +217,9 @@ class Server:
         if self.changeover.is_retired:
             # Whoever asks how we are is answered there.
             await self._http.stop()
-            await self._drain(RETIRED_DRAIN_S)
+            await self._drain()
         else:
-            await asyncio.gather(self._drain(DRAIN_S), *([self._snapshots.write()] if was_ready else []))
+            await asyncio.gather(self._drain(), *([self._snapshots.write()] if was_ready else []))
         if self._native is not None:
             await self._native.hand_over()
         if self._nat64 is not None:
@@ -234,7 +236,8 @@ class Server:
         if self._records is not None:
             # Nobody answers any more, so nothing is recorded behind it.
             self._records.close()
-        parts = self._beside, self._encryption, self._keeper, self._publisher, self._recorder
+        beside = self._beside, self._http_side
+        parts = *beside, self._encryption, self._keeper, self._publisher, self._recorder
         for close in (*(part.close for part in parts), self._beside.close_page, self._http.stop):
             try:
                 await close()
@@ -262,40 +265,34 @@ class Server:
         """Where HTTP is served; None: off, or not yet."""
         return self._http.address
 
-    def description(self) -> Description:
+    def describe(self) -> str:
         """Where it serves, and what; once it is ready."""
         assert self._policy is not None
-        return Description(
-            dns=self.dns_addresses,
-            encrypted=self._endpoints.encrypted,
-            http=self.http_address,
-            counts=self._policy.everybody.counts,
-            engine=self.engine,
-        )
+        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
+
+    def description(self) -> dict[str, object]:
+        """What `describe` says, for programs."""
+        assert self._policy is not None
+        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
 
     # Starting.
 
-    def _make_web(self, bound: socket.socket) -> WebServer:
-        return WebServer(
-            make_app(self.facts, hosts=self.settings.http.hosts, explains=self._explainer.explain),
-            bound,
-            connections_max=self.settings.limits.http_connections_max,
-            on_drop=self._reporter.count_drop,
+    def _make_explainer(self) -> LiveExplainer:
+        return LiveExplainer(
+            self.settings,
+            self._cache,
+            self._clock,
+            engine=self.engine,
+            policy=lambda: self._policy,
+            forwarder=lambda: self._forwarder,
+            wall=self._wall,
         )
 
     def _make_endpoints(self) -> Endpoints:
-        parts = self._encryption.sides, self._encryption.http
-        endpoints = Endpoints(
-            self.settings,
-            self._reporter,
-            self._clock,
-            self._loop,
-            self._native,
-            *parts,
-            self.changeover.inheritance,
-        )
+        shared = self.settings, self._reporter, self._clock, self._loop, self._native
+        tls, http = self._encryption.sides, self._encryption.http
+        endpoints = Endpoints(*shared, tls, http, self.changeover.inheritance)
         endpoints.on_encrypted = self._designation.on_listener
-        endpoints.share(is_shared=self.changeover.has_shared_sockets)
         return endpoints
 
     async def _first_policy(self) -> None:
@@ -310,20 +307,6 @@ class Server:
         if self._keeper.lists:
             await self._keeper.settle(FIRST_DOWNLOADS_S)
             await self._publisher.reload_if_changed()
-
-    def _make_records(self, buffer: RecordBuffer, record_look: Any) -> QueryRecords:
-        try:
-            return QueryRecords(
-                self.settings,
-                self._log_writer,
-                self._native,
-                buffer=buffer,
-                wall=self._wall,
-                record_look=record_look,
-                suggestions=self._beside.suggestion_sink,
-            )
-        except BadKey as error:
-            raise CannotStart([error]) from None
 
     def _make_native(self, module: NativeModule | None) -> NativeEngine | None:
         if module is None:
@@ -389,11 +372,7 @@ class Server:
         for start in (self._beside.start_without_policy, self._beside.start_behind_sockets):
             start()
         await self._start_beside_queries()
-        self.changeover.sockets_are_bound(self._sockets)
-
-    def _sockets(self) -> list[tuple[str, socket.socket]]:
-        """All that serve, and what for."""
-        return [*self._endpoints.sockets, *self._http.sockets, *self._beside.sockets]
+        self.changeover.sockets_are_bound()
 
     def are_threads_alive(self) -> bool:
         """Whether all that answers has done something since the last call."""
@@ -433,9 +412,13 @@ class Server:
     def _on_lists_looked_at(self) -> None:
         remark_missing(self._keeper, self.health)
 
-    async def _drain(self, drain_s: float) -> None:
-        waiting, connected = partial(waiting_of, self._service, self._native), self._endpoints
-        await drain(self._clock, waiting, lambda: connected.tcp_connections, drain_s)
+    async def _drain(self) -> None:
+        await drain(
+            self._clock,
+            lambda: waiting_of(self._service, self._native),
+            lambda: self._endpoints.tcp_connections,
+            is_retired=self.changeover.is_retired,
+        )
 
     @property
     def _forwarder(self) -> Forwarder | None:
@@ -476,7 +459,7 @@ class Server:
             version=__version__,
             engine=self.engine,
             health=health_facts(self.health, self._remarks()),
-            tallies=tallies_of(self._tallies, native),
+            tallies=self.tallies(),
             drops=drops_of(self._reporter, service, forwarder, native),
             policy=self._policy_facts,
             expiring=count_expiring(
@@ -501,4 +484,16 @@ class Server:
             log_lines_dropped=self._log_writer.dropped,
             sinks=() if self._records is None else self._records.facts(),
         )
-        return self._beside.told_of(self._encryption.told_of(facts, native))
+        return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
+
+    def tallies(self) -> TallySnapshot:
+        """Outcomes of queries, of both planes; call it on the event loop."""
+        return tallies_of(self._tallies, self._native)
+
+    def listening(self) -> Listening:
+        """Where it is reached now."""
+        return listening_of(self.dns_addresses, self._endpoints.encrypted, self.http_address)
+
+    def certificates(self) -> list[tuple[Source, Pair]]:
+        """Those that encrypted listeners show now."""
+        return self._encryption.served

@@ -67,7 +67,7 @@ class Door:
         """Somebody serves in our place."""
 
     def open(self) -> None:
-        """Let successors come; where that cannot be, it is logged, and only a restart makes another server."""
+        """Let successors come.  Where that cannot be it is logged: then there is only a restart."""
         door = new_socket()
         try:
             with door_in(self._state_dir) as path:

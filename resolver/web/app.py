@@ -1,44 +1,54 @@
-"""The pages: /metrics, /healthz, /readyz; `explain` has its own.
+"""The pages: /metrics, /healthz, /readyz; and whatever others are handed in.
 
-Knows: paths and status codes.  Does not know: how anything is counted or decided, the server's names.
+Knows: paths and status codes.  Does not know: how anything is counted or decided, the server's names, who may
+ask.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from resolver.observe.facts import Facts
 from resolver.observe.metrics import CONTENT_TYPE, render
-from resolver.web import explain
-from resolver.web.explain import Explains
 from resolver.web.hosts import HostCheck
+from resolver.web.manners import Manners
 
 FRONT_PAGE = """exchange-resolver
 
 /metrics   for Prometheus
 /healthz   200 while the process answers
 /readyz    200 when the policy is loaded and the sockets are bound, else 503 and why
-/api/v1/explain?name=NAME&type=TYPE
-           what is decided about a name, for this machine alone
+/api/v1    the API; /api/v1/openapi.json describes it
 """
 
 _NO_STORE = {"cache-control": "no-store"}
 
+Page = Callable[[Request], Awaitable[Response]]
+Objects = Callable[[Request], Response | None]
+"""Why a request for a page of monitoring is not answered; None: it is."""
+OnRefused = Callable[[str], None]
+
 
 def make_app(
-    facts: Callable[[], Facts], *, hosts: Iterable[str] = (), explains: Explains | None = None
+    facts: Callable[[], Facts],
+    *,
+    hosts: Iterable[str] = (),
+    routes: Sequence[BaseRoute] = (),
+    objects: Objects | None = None,
+    on_refused: OnRefused = lambda reason: None,
 ) -> Starlette:
     """The web application over one server's facts, which are read anew for each request that shows them.
 
-    `hosts`: names that it is called by, besides addresses and names of one label.  `explains`: who says what
-    is decided about a name; None: nobody.
+    `hosts`: names that it is called by, besides addresses and names of one label.  `routes`: of further
+    pages; the first that fits answers, so one for `/` takes the front page's place.  `objects`: who says that
+    monitoring may not ask; None: it may.  `on_refused`: called with one of `facts.HTTP_REFUSALS`.
     """
     scraping = asyncio.Lock()
 
@@ -64,15 +74,23 @@ def make_app(
             body["remarks"] = dict(health.remarks)
         return JSONResponse(body, status_code=200 if health.is_ready else 503, headers=_NO_STORE)
 
-    routes = [
-        Route("/", front),
-        Route("/metrics", show_metrics),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-    ]
-    if explains is not None:
-        routes.append(Route(explain.PATH, explain.explain_page(explains)))
+    def guarded(page: Page) -> Page:
+        async def answer(request: Request) -> Response:
+            objection = None if objects is None else objects(request)
+            return objection or await page(request)
+
+        return answer
+
     return Starlette(
-        routes=routes,
-        middleware=[Middleware(HostCheck, names=hosts)],
+        routes=[
+            *routes,
+            Route("/", front),
+            Route("/metrics", guarded(show_metrics)),
+            Route("/healthz", guarded(healthz)),
+            Route("/readyz", guarded(readyz)),
+        ],
+        middleware=[
+            Middleware(Manners, on_refused=on_refused),
+            Middleware(HostCheck, names=hosts, on_refused=on_refused),
+        ],
     )

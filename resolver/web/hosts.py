@@ -10,7 +10,7 @@ other names the operator lists.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
 from starlette.responses import PlainTextResponse
@@ -40,15 +40,20 @@ def is_own_host(host: str, names: Iterable[str]) -> bool:
 class HostCheck:
     """Stands before every page, those that do not exist too."""
 
-    def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, names: Iterable[str], on_refused: Callable[[str], None] = lambda reason: None
+    ) -> None:
+        """`on_refused`: called with `host` for each request that is not answered."""
         self._app = app
         self._names = frozenset(names)
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421 (RFC 9110 §15.5.20) to what is meant for another; HTTP/1.0 may leave `Host` out."""
         if scope["type"] == "http":
             hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
             if not all(is_own_host(host, self._names) for host in hosts):
+                self._on_refused("host")
                 await PlainTextResponse(REFUSAL, MISDIRECTED_REQUEST)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -50,15 +50,16 @@ LEVELS: dict[str, int] = {
     "sinks": 6,
     "web": 6,
     "report": 7,
-    "server": 7,
-    "cli": 8,
-    "__main__": 9,
+    "api": 8,
+    "server": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 """Each room imports itself and rooms of a lower level, never a sibling of its own level."""
 
 ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "resolver.config.settings": {"config", "server", "cli"},
-    "resolver.observe": {"listeners", "sinks", "web", "server", "cli"},
+    "resolver.observe": {"listeners", "sinks", "web", "api", "server", "cli"},
     "resolver.sinks": {"server", "cli"},
     "resolver.fetching": {"server", "cli"},
     "resolver.block_page": {"server", "cli"},
@@ -69,7 +70,7 @@ ONLY_IMPORTED_BY: dict[str, set[str]] = {
     "h2": {"audit", "forwarding", "listeners"},
     "defusedxml": {"registers"},
     "prometheus_client": {"observe"},
-    "starlette": {"web"},
+    "starlette": {"web", "api", "server"},
     "hypercorn": {"web"},
     "typer": {"cli"},
     "rich": {"cli"},

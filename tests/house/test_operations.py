@@ -29,7 +29,13 @@ GUIDE = ROOT / "docs" / "operator-guide.md"
 COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
 TABLES = {
     ROOT / "resolver" / "observe" / name
-    for name in ("metric_table.py", "proof_metrics.py", "stream_metrics.py", "upstream_metrics.py")
+    for name in (
+        "metric_table.py",
+        "proof_metrics.py",
+        "http_metrics.py",
+        "stream_metrics.py",
+        "upstream_metrics.py",
+    )
 }
 
 METRIC = re.compile(r"\bresolver_(?!native\b)")

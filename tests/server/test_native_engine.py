@@ -20,8 +20,8 @@ from resolver.observe.log import LogWriter
 from resolver.observe.metrics import render
 from resolver.observe.tally import TallySnapshot, joined
 from resolver.plane import NativeModule
+from resolver.server import draining
 from resolver.server import native as native_module
-from resolver.server import server as server_module
 from resolver.server.native import is_drop
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
@@ -324,7 +324,7 @@ def test_both_planes_counts_are_told_together(tmp_path: Path) -> None:
             'resolver_build_info{engine="native",version="0.1.0"} 1.0',
         ):
             assert line in text.splitlines(), line
-        assert server.description().line().endswith("engine native")
+        assert server.describe().endswith("engine native")
 
     play(tmp_path, act)
 
@@ -393,7 +393,7 @@ def test_stopping_waits_for_clients_of_the_plane(tmp_path: Path) -> None:
 def test_what_the_plane_still_asks_when_time_is_up_is_handed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "DRAIN_S", 0.0)
+    monkeypatch.setattr(draining, "DRAIN_S", 0.0)
     monkeypatch.setattr(native_module, "HAND_OVER_S", 0.0)
     states: list[str] = []
 

@@ -129,7 +129,7 @@ def test_says_where_it_listens_and_what_it_blocks(tmp_path: Path) -> None:
         await server.start()
         dns, http = server.dns_addresses[0], server.http_address
         assert http is not None
-        assert server.description().line() == (
+        assert server.describe() == (
             f"ready: dns 127.0.0.1:{dns.port}, http 127.0.0.1:{http.port}, 2 exchanges, 2 domains, engine python"
         )
         await server.stop()
@@ -294,7 +294,7 @@ def test_without_http_it_serves_dns_alone(tmp_path: Path) -> None:
         server = make_server(tmp_path, http=None)
         await server.start()
         assert server.http_address is None
-        assert "http" not in server.description().line()
+        assert "http" not in server.describe()
         await server.stop()
 
     play(act)

@@ -1,6 +1,6 @@
-"""How long a server that stops waits for what it has been asked.
+"""How a stopping server waits for those who still wait for it.
 
-Knows: limits in seconds.  Does not know: who waits, what is closed afterwards.
+Knows: for how long.  Does not know: who they are.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ DRAIN_POLL_S: Final = 0.01
 
 
 async def drain(
-    clock: Clock, waiting: Callable[[], object], connections: Callable[[], object], drain_s: float
+    clock: Clock, waiting: Callable[[], int], connections: Callable[[], int], *, is_retired: bool = False
 ) -> None:
-    """Wait until everyone has an answer, and a little for TCP clients to take theirs."""
-    deadline = clock.now() + drain_s
+    """Wait until everyone has an answer, and a little for TCP clients to take theirs.
+
+    `is_retired`: another process serves, so that nobody waits for the end.
+    """
+    now = clock.now
+    deadline = now() + (RETIRED_DRAIN_S if is_retired else DRAIN_S)
     # Looked at rather than signalled: it happens once, and spares two rooms a hook on every answer.
-    while waiting() and clock.now() < deadline:  # noqa: ASYNC110
+    while waiting() and now() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(DRAIN_POLL_S)
-    deadline = min(deadline, clock.now() + LINGER_S)
-    while connections() and clock.now() < deadline:  # noqa: ASYNC110
+    deadline = min(deadline, now() + LINGER_S)
+    while connections() and now() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(DRAIN_POLL_S)

@@ -1,4 +1,4 @@
-"""What `report` reads of the history, and what of it may be told: texts of earlier policies.
+"""What a report reads of the history, and what of it may be told: texts of earlier policies.
 
 Knows: which texts a change lies between.  Does not know: what a report says.
 """

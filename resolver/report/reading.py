@@ -1,4 +1,4 @@
-"""What `report` reads: the policy that served, its history, its hits, its last audit.
+"""What a report reads: the policy that served, its history, its hits, its last audit.
 
 Knows: where each stands, and what it means when it is not there.  Does not know: what a report says.
 Needs no running server: all of it are files in `state_dir`, beside the blocklist.
@@ -12,7 +12,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,6 @@ from resolver.blocklist.concealing import Concealment
 from resolver.blocklist.dates import zone_from
 from resolver.blocklist.reader import read_blocklist, read_what_served
 from resolver.blocklist.rules import Blocklist
-from resolver.cli.files import BadInput, policy_path
-from resolver.cli.report_history import PastTexts
 from resolver.config.yamlsource import YamlMapping, read_yaml
 from resolver.hits.file import HitsUnusable
 from resolver.hits.store import HitStore
@@ -37,13 +35,17 @@ from resolver.problems import Problem, has_errors, show, suggest
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import (
     TEXT_PLAIN_OCTETS_MAX,
+    Generation,
     HistoryUnusable,
     open_history,
 )
 from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.served_text import TextLost, served_text
+from resolver.report.changes import changes_between
 from resolver.report.collecting import moments_of
+from resolver.report.facts import Change
 from resolver.report.from_others import audit_from, hits_from
+from resolver.report.past_texts import PastTexts
 from resolver.report.sources import AuditSource, HistorySource, HitSource, Sources
 
 PERIOD_DAYS = 30
@@ -52,14 +54,24 @@ PERIOD_DAYS_MAX = 4_000
 """Ten years, more than is kept of hits."""
 
 
+class SourcesRefused(Exception):
+    """There is nothing to report; `problems` say why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
+
+
 class Wanted(NamedTuple):
     """What was asked for."""
 
-    config: Path | None
-    blocklist: Path | None
-    order: str
-    first: str | None
-    last: str | None
+    blocklist: Path
+    state_dir: Path | None
+    """Of the server that the blocklist is of; None: another blocklist, which has no history."""
+    order: str = ""
+    """The one order that it is about; empty: all."""
+    first: str | None = None
+    last: str | None = None
 
 
 @dataclass(slots=True)
@@ -73,7 +85,7 @@ class _Policy:
 
 
 def read_sources(wanted: Wanted, now: float) -> Sources:
-    """Everything a report is made of at `now` (Unix seconds).  Raises BadInput."""
+    """Everything a report is made of at `now` (Unix seconds).  Raises SourcesRefused."""
     policy = _policy(wanted)
     _check_order(wanted.order, policy)
     zone, zone_name = _zone(policy)
@@ -104,26 +116,53 @@ def read_sources(wanted: Wanted, now: float) -> Sources:
     )
 
 
+def read_changes(
+    wanted: Wanted, before: int | None, count: int
+) -> tuple[list[tuple[Generation, Change]], bool]:
+    """The newest `count` generations under the number `before`, the newest first, with what each changed; and
+    whether there are older ones.  What is confidential is not named.
+
+    Raises SourcesRefused and HistoryUnusable.
+    """
+    policy = _policy(wanted)
+    if policy.state_dir is None:
+        return [], False
+    past = PastTexts(policy.path, policy.state_dir, Concealment(policy.path, policy.octets, policy.state_dir))
+    with open_history(policy.state_dir) as history:
+        older = [one for one in history.newest(sys.maxsize) if before is None or one.number < before]
+        page = older[:count]
+        # Each change lies between its own text and the one before it.
+        beside = older[: count + 1][::-1]
+        if page:
+            moments = [one.at for one in page]
+            past.read(history, beside, min(moments), max(moments) + 1.0)
+    found = []
+    for one in page:
+        hides = past.hides(one.number)
+        [change] = changes_between([one], one.at, one.at + 1.0, lambda _: hides)  # noqa: B023
+        reason = "" if hides(one.reason) else one.reason
+        found.append((replace(one, reason=reason), change))
+    return found, len(older) > count
+
+
 def _policy(wanted: Wanted) -> _Policy:
-    path, settings = policy_path(wanted.config, wanted.blocklist)
+    path, state_dir = wanted.blocklist, wanted.state_dir
     on_disk = _octets(path)
-    if wanted.blocklist is None:
+    if state_dir is not None:
         served = None
         with contextlib.suppress(TextLost):
-            served = served_text(settings.state_dir)
+            served = served_text(state_dir)
         blocklist = None if served is None else read_what_served(path, served)
         if served is not None and blocklist is not None:
-            return _Policy(path, settings.state_dir, served, blocklist, True, on_disk != served)
+            return _Policy(path, state_dir, served, blocklist, True, on_disk != served)
     found, problems = read_blocklist(path, force=True)
     if found is None or on_disk is None:
-        raise BadInput([problem for problem in problems if has_errors([problem])])
-    # Another blocklist than the server's has no history there.
-    state_dir = settings.state_dir if wanted.blocklist is None else None
+        raise SourcesRefused([problem for problem in problems if has_errors([problem])])
     return _Policy(path, state_dir, on_disk, found, False, False)
 
 
 def _lists_of(policy: _Policy) -> ListsOf:
-    """What the policy's lists do; read only where some list cites an order.  Raises BadInput."""
+    """What the policy's lists do; read only where some list cites an order.  Raises SourcesRefused."""
     if not any(spec.rule.orders for spec in policy.blocklist.lists):
         return no_lists
     if policy.is_served and policy.state_dir is not None:
@@ -141,7 +180,7 @@ def _lists_of(policy: _Policy) -> ListsOf:
             policy.path, Path(scratch), force=True, state_dir=policy.state_dir, text=policy.octets
         )
         if compiled.image is None:
-            raise BadInput([problem for problem in compiled.problems if has_errors([problem])])
+            raise SourcesRefused([problem for problem in compiled.problems if has_errors([problem])])
         return lists_of(Image(compiled.image))
 
 
@@ -163,7 +202,7 @@ def _check_order(order_id: str, policy: _Policy) -> None:
         message = f"the order {show(order_id)} is confidential: a report counts it, and names it nowhere"
     else:
         message = f"there is no order {show(order_id)}{suggest(order_id, public)}"
-    raise BadInput([Problem(str(policy.path), 0, message)])
+    raise SourcesRefused([Problem(str(policy.path), 0, message)])
 
 
 def _zone(policy: _Policy) -> tuple[tzinfo, str]:
@@ -181,15 +220,15 @@ def _period(wanted: Wanted, zone: tzinfo, now: float) -> tuple[date, date]:
     today = datetime.fromtimestamp(now, UTC).astimezone(zone).date()
     last = today if wanted.last is None else _day("--to", wanted.last)
     if last > today:
-        raise BadInput([Problem("--to", 0, f"{last} is yet to come; today is {today} ({zone})")])
+        raise SourcesRefused([Problem("--to", 0, f"{last} is yet to come; today is {today} ({zone})")])
     first = last - timedelta(days=PERIOD_DAYS - 1)
     if wanted.first is not None:
         first = _day("--from", wanted.first)
     if first > last:
-        raise BadInput([Problem("--from", 0, f"{first} is after the last day, {last}")])
+        raise SourcesRefused([Problem("--from", 0, f"{first} is after the last day, {last}")])
     if (days := (last - first).days + 1) > PERIOD_DAYS_MAX:
         message = f"{first} to {last} are {days:,} days; allowed: {PERIOD_DAYS_MAX:,}"
-        raise BadInput([Problem("--from", 0, message)])
+        raise SourcesRefused([Problem("--from", 0, message)])
     return first, last
 
 
@@ -200,7 +239,7 @@ def _day(option: str, text: str) -> date:
         day = None
     # Other forms of ISO 8601 would be read, too, and be taken for something else.
     if day is None or day.isoformat() != text or not 1971 <= day.year <= 9000:
-        raise BadInput([Problem(option, 0, f"{show(text)} is not a day; write 2026-01-31")])
+        raise SourcesRefused([Problem(option, 0, f"{show(text)} is not a day; write 2026-01-31")])
     return day
 
 

@@ -1,0 +1,166 @@
+"""The HTTP side of one server, put together: pages, API, tokens, what is wrong.
+
+Knows: which part of the server each page is made of.  Does not know: what a page says, how HTTP is served.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from resolver.api.access import Need
+from resolver.api.app import Api
+from resolver.api.desk import Certificate, Desk, Listening
+from resolver.api.refusal import Refusal, response_to
+from resolver.api.token_file import TokenFile
+from resolver.certificates.files import Source
+from resolver.certificates.pair import Pair
+from resolver.clock import Clock
+from resolver.config.settings import Settings
+from resolver.observe.facts import HTTP_REFUSALS, Facts, HttpFacts
+from resolver.observe.problem import Standing
+from resolver.observe.problems import Watch
+from resolver.observe.tally import TallySnapshot
+from resolver.observe.traffic import counted
+from resolver.server.api_reading import Reader
+from resolver.web import WebServer, make_app
+from resolver.web.explain import Explains
+
+LOOK_EVERY_S = 30.0
+"""How often what is wrong is looked at while nobody asks, so that it is known since when it is."""
+
+
+class Parts(Protocol):
+    """What the HTTP side needs of a server."""
+
+    def facts(self) -> Facts:
+        """Everything at this moment."""
+
+    def tallies(self) -> TallySnapshot:
+        """Outcomes of queries, of both planes."""
+
+    def listening(self) -> Listening:
+        """Where it is reached."""
+
+    def certificates(self) -> Sequence[tuple[Source, Pair]]:
+        """Those that encrypted listeners show."""
+
+
+class HttpSide:
+    """Pages and API of one server."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        clock: Clock,
+        *,
+        wall: Callable[[], float],
+        explains: Explains,
+        on_drop: Callable[[str], None],
+    ) -> None:
+        """`wall`: Unix seconds, as far as they can be believed.  `on_drop`: counts lost connections."""
+        self._settings = settings
+        self._parts = parts
+        self._clock = clock
+        self._wall = wall
+        self._on_drop = on_drop
+        self._refused: Counter[str] = Counter()
+        self._watch = Watch()
+        self._tokens = TokenFile(settings.http.tokens_file, os.environ, clock.now)
+        self._reader = Reader(
+            settings.blocklist,
+            settings.state_dir,
+            generation=lambda: parts.facts().policy.generation,
+            wall=wall,
+            now=clock.now,
+        )
+        self.desk = Desk(
+            facts=parts.facts,
+            problems=self._problems,
+            counted=lambda: counted(parts.tallies()),
+            wall=wall,
+            now=clock.now,
+            started_at=wall(),
+            listening=parts.listening,
+            explains=explains,
+            reads=self._reader,
+            state_dir=settings.state_dir,
+            blocklist=settings.blocklist,
+            changes=settings.http.changes,
+            has_tokens=lambda: self._tokens.has_any,
+            certificates=self._certificates,
+        )
+        self.api = Api(
+            self.desk,
+            self._tokens,
+            self._count_refused,
+            event_streams_max=settings.limits.http_event_streams_max,
+        )
+        self._timer = None
+
+    def make_server(self, bound: socket.socket) -> WebServer:
+        """The web server on a listening socket."""
+        settings = self._settings
+        app = make_app(
+            self._parts.facts,
+            hosts=settings.http.hosts,
+            routes=self.api.routes,
+            objects=self._objects if settings.http.metrics_token else None,
+            on_refused=self._count_refused,
+        )
+        return WebServer(
+            app, bound, connections_max=settings.limits.http_connections_max, on_drop=self._on_drop
+        )
+
+    async def close(self) -> None:
+        """End what runs for pages."""
+        await self.api.events.close()
+        await self._reader.close()
+
+    def told_of(self, facts: Facts) -> Facts:
+        """The same facts, with those of HTTP."""
+        return replace(
+            facts,
+            http=HttpFacts(
+                refused={reason: self._refused[reason] for reason in HTTP_REFUSALS},
+                event_streams=self.api.events.open,
+                tokens_trouble=self._tokens.trouble,
+            ),
+        )
+
+    def _count_refused(self, reason: str) -> None:
+        assert reason in HTTP_REFUSALS, reason
+        self._refused[reason] += 1
+
+    def _problems(self) -> Sequence[Standing]:
+        return self._watch.look(self._parts.facts(), self._clock.now(), self._wall())
+
+    def _objects(self, request: Request) -> Response | None:
+        """Why a request for a page of monitoring is not answered."""
+        try:
+            self.api.guard.caller(request, Need.TOKEN)
+        except Refusal as refusal:
+            return response_to(refusal)
+        return None
+
+    def _certificates(self) -> list[Certificate]:
+        wall = self._wall()
+        return [
+            Certificate(
+                "tls",
+                str(source.certificate),
+                (*pair.names, *map(str, pair.addresses)),
+                pair.starts_at,
+                pair.ends_at,
+                pair.when_not(wall) or "; ".join(pair.remarks),
+            )
+            for source, pair in self._parts.certificates()
+        ]

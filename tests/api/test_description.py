@@ -1,0 +1,48 @@
+"""The description of the API is OpenAPI 3.1, is what it was, and has words for everything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from resolver.api.app import description_of_all
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "openapi.json"
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = description_of_all()["paths"]
+    return [(f"{method} {path}", found) for path, row in paths.items() for method, found in row.items()]
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert [str(error) for error in OpenAPIV31SpecValidator(description_of_all()).iter_errors()] == []
+
+
+def test_it_is_what_it_was() -> None:
+    """Renewed by `exchange-resolver schema api --output tests/golden/openapi.json`, knowingly."""
+    assert description_of_all() == json.loads(GOLDEN.read_text())
+
+
+def test_everything_has_words() -> None:
+    for name, operation in operations():
+        assert operation["summary"] and operation["description"], name
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (name, parameter["name"])
+
+
+def test_every_operation_says_how_it_refuses() -> None:
+    for name, operation in operations():
+        assert {"401", "403", "429", "500"} <= set(operation["responses"]), name
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == ["application/problem+json"], (name, status)
+
+
+def test_whatever_changes_something_needs_a_token() -> None:
+    for name, operation in operations():
+        if not name.startswith("get "):
+            assert operation["security"] == [{"token": []}], name
