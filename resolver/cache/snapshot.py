@@ -39,13 +39,14 @@ FORMAT: Final = 1
 """One more with every change of what stands above."""
 
 DENIAL_TYPE: Final = 0xFFFF
-RECORD_OCTETS_MAX: Final = 66_560
+ANSWER_OCTETS_MAX: Final = 66_560
 """A message of 64 KiB, and what stands around it."""
 
 _DNSSEC_OK, _CHECKING_DISABLED, _DENIAL = 1, 2, 4
 _HEAD: Final = struct.Struct("<IdBB")
-_LENGTH_OCTETS: Final = 4
-_ABOUT_OCTETS: Final = _HEAD.size - _LENGTH_OCTETS
+_SIZE_OCTETS: Final = 4
+_ABOUT_OCTETS: Final = 10
+"""Age, flags, uses."""
 _DNS_HEADER: Final = struct.Struct("!HHHHHH")
 _TYPE_CLASS: Final = struct.Struct("!HH")
 _QR_RA: Final = 0x8080
@@ -102,8 +103,8 @@ def load_records(
     at = 0
     while at + _HEAD.size <= len(octets):
         length, age_s, flags, uses = _HEAD.unpack_from(octets, at)
-        end = at + _LENGTH_OCTETS + length
-        if not _ABOUT_OCTETS < length <= RECORD_OCTETS_MAX or end > len(octets):
+        end = at + _SIZE_OCTETS + length
+        if not _ABOUT_OCTETS < length <= ANSWER_OCTETS_MAX or end > len(octets):
             break
         kept = 0.0 <= age_s < float("inf") and _keep(
             cache, octets[at + _HEAD.size : end], now - away_s - age_s, flags, uses, now
@@ -121,8 +122,8 @@ def load_records(
 def portions(octets: bytes, octets_max: int) -> Iterator[bytes]:
     """Whole records, so many octets of them at a time or a little more; what is no record comes last."""
     start = at = 0
-    while at + _LENGTH_OCTETS <= len(octets):
-        end = at + _LENGTH_OCTETS + int.from_bytes(octets[at : at + _LENGTH_OCTETS], "little")
+    while at + _SIZE_OCTETS <= len(octets):
+        end = at + _SIZE_OCTETS + int.from_bytes(octets[at : at + _SIZE_OCTETS], "little")
         if end > len(octets):
             break
         at = end

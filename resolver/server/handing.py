@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from resolver.identity import ROOT
 
-PROTOCOL: Final = 1
+HANDING_PROTOCOL: Final = 1
 """Number of these words: another one is not spoken to."""
 
 DOOR: Final = "takeover.sock"

@@ -16,7 +16,7 @@ from typing import Final
 from resolver import __version__
 from resolver.listeners.inheritance import Inherited, adopted
 from resolver.server.handing import (
-    PROTOCOL,
+    HANDING_PROTOCOL,
     SOCKETS_MAX,
     HandingFailed,
     door_in,
@@ -106,7 +106,7 @@ def find_predecessor(state_dir: Path) -> Predecessor | None:
                 return None
             raise
         pid = peer_of(sock)
-        send(sock, {"protocol": PROTOCOL, "version": __version__})
+        send(sock, {"protocol": HANDING_PROTOCOL, "version": __version__})
         version, sockets = _take_sockets(sock)
     except (OSError, HandingFailed) as error:
         sock.close()
@@ -119,7 +119,11 @@ def _take_sockets(sock: socket.socket) -> tuple[str, list[Inherited]]:
     if "refused" in words:
         raise HandingFailed(str(words["refused"]))
     count = words.get("sockets")
-    if words.get("protocol") != PROTOCOL or not isinstance(count, int) or not 0 <= count <= SOCKETS_MAX:
+    if (
+        words.get("protocol") != HANDING_PROTOCOL
+        or not isinstance(count, int)
+        or not 0 <= count <= SOCKETS_MAX
+    ):
         raise HandingFailed("it says what is not understood")
     taken: list[Inherited] = []
     try:

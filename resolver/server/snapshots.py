@@ -40,7 +40,7 @@ PORTION_OCTETS: Final = 262_144
 STEP_S: Final = 0.001
 """How long Python packs or unpacks before others have their turn."""
 
-_MAGIC: Final = b"ERCACHE\n"
+_SIGN: Final = b"ERCACHE\n"
 _BYTE_ORDER: Final = 0x0A0B0C0D
 _HEAD: Final = struct.Struct("<8sIIdQ32s")
 """Magic, byte order, format, when it was written (Unix seconds), octets of records, hash of the upstreams."""
@@ -118,7 +118,7 @@ class Snapshots:
         await asyncio.to_thread(self._remove)
         new = await asyncio.to_thread(Replacement, self._path, mode=0o600)
         try:
-            head = _HEAD.pack(_MAGIC, _BYTE_ORDER, FORMAT, self._wall(), 0, self._upstreams)
+            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, self._wall(), 0, self._upstreams)
             # The length and the sum are known last.
             await asyncio.to_thread(new.file.write, head + bytes(_DIGEST_OCTETS))
             octets, digest = 0, hashlib.sha256()
@@ -128,7 +128,7 @@ class Snapshots:
                     await asyncio.to_thread(_add, new, digest, portion)
                     if octets >= self._octets_max:
                         break
-            head = _HEAD.pack(_MAGIC, _BYTE_ORDER, FORMAT, self._wall(), octets, self._upstreams)
+            head = _HEAD.pack(_SIGN, _BYTE_ORDER, FORMAT, self._wall(), octets, self._upstreams)
             digest.update(head)
             await asyncio.to_thread(_finish, new, head + digest.digest())
         finally:
@@ -197,7 +197,7 @@ class Snapshots:
         if len(octets) < start:
             raise SnapshotUnusable("it is cut short")
         magic, byte_order, version, written_at, length, upstreams = _HEAD.unpack_from(octets)
-        if magic != _MAGIC or byte_order != _BYTE_ORDER:
+        if magic != _SIGN or byte_order != _BYTE_ORDER:
             raise SnapshotUnusable("it is no snapshot of a cache")
         if version != FORMAT:
             raise SnapshotUnusable(f"it has format {version}, and this version reads {FORMAT}")

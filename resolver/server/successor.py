@@ -20,7 +20,7 @@ from resolver import __version__
 from resolver.listeners.inheritance import each_once
 from resolver.server.handing import (
     DESCRIPTORS_AT_ONCE,
-    PROTOCOL,
+    HANDING_PROTOCOL,
     HandingFailed,
     door_in,
     new_socket,
@@ -150,8 +150,8 @@ class Door:
             raise HandingFailed("it says what is not understood")
 
     def _welcome(self, guest: socket.socket, words: dict[str, Any]) -> None:
-        if words["protocol"] != PROTOCOL:
-            ours = f"version {__version__} speaks protocol {PROTOCOL}"
+        if words["protocol"] != HANDING_PROTOCOL:
+            ours = f"version {__version__} speaks protocol {HANDING_PROTOCOL}"
             send(guest, {"refused": f"{ours}, and the new one {words['protocol']}"})
             raise HandingFailed(f"version {words.get('version')} speaks another protocol")
         _log.info(
@@ -161,7 +161,7 @@ class Door:
         sockets = each_once(self._sockets())
         # From now on what is not read here is read there: nobody who waits may be turned away.
         self._share(True)
-        send(guest, {"protocol": PROTOCOL, "version": __version__, "sockets": len(sockets)})
+        send(guest, {"protocol": HANDING_PROTOCOL, "version": __version__, "sockets": len(sockets)})
         for start in range(0, len(sockets), DESCRIPTORS_AT_ONCE):
             part = sockets[start : start + DESCRIPTORS_AT_ONCE]
             send(guest, {"keys": [key for key, _ in part]}, [sock.fileno() for _, sock in part])

@@ -138,7 +138,7 @@ async def test_one_at_a_time(tmp_path: Path) -> None:
 @played
 async def test_another_protocol_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(tmp_path) as here:
-        monkeypatch.setattr("resolver.server.predecessor.PROTOCOL", 2)
+        monkeypatch.setattr("resolver.server.predecessor.HANDING_PROTOCOL", 2)
         with pytest.raises(TakeoverFailed, match="speaks protocol 1, and the new one 2"):
             await come(tmp_path)
         await until(lambda: here.shared == [False], "it is noticed")

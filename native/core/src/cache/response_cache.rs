@@ -13,9 +13,8 @@ use std::hash::{BuildHasher, Hasher};
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::entry::{failure_octets, response_octets, Entry};
+use super::entry::{denies_name, failure_octets, response_octets, Entry};
 use super::shard::{Key, Shard, SHARD_OCTETS_LEAST};
-use super::snapshot::denies_name;
 use crate::wire::{Question, Response};
 
 /// Stands for the type in an NXDOMAIN's kind; no real type is that large.

@@ -6,22 +6,23 @@
 //! answer.  A step looks at a bounded number of seats under one shard's lock, so nobody's answer waits for it; what
 //! moves from one seat to another meanwhile may be written twice or not at all, which costs a question at most.
 
+use super::entry::denies_name;
 use super::eviction::FREQUENCY_MAX;
 use super::response_cache::{Cache, ANY_TYPE};
 use super::seats::Seat;
 use super::shard::Shard;
-use crate::wire::{accept_response, Accepted, NegativeKind, Question, Response, SentQuery, FLAG_AD, FLAG_QR, FLAG_RA};
+use crate::wire::{accept_response, Accepted, Question, SentQuery, FLAG_AD, FLAG_QR, FLAG_RA};
 
 /// Stands in the question of a denial, for the type that it was learned by is known no more.
 const DENIAL_TYPE: u16 = 0xFFFF;
 /// A message of 64 KiB, and what stands around it.
-const RECORD_OCTETS_MAX: usize = 66_560;
+const ANSWER_OCTETS_MAX: usize = 66_560;
 
 const DNSSEC_OK: u8 = 1;
 const CHECKING_DISABLED: u8 = 2;
 const DENIAL: u8 = 4;
 
-const LENGTH_OCTETS: usize = 4;
+const SIZE_OCTETS: usize = 4;
 /// Age, flags, uses.
 const ABOUT_OCTETS: usize = 10;
 const HEADER_OCTETS: usize = 12;
@@ -166,9 +167,9 @@ fn write_record(seat: &Seat, now: f64, out: &mut Vec<u8>) {
 
 /// The first whole record, and what stands behind it.
 fn first_record(octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = octets.split_at_checked(LENGTH_OCTETS)?;
+    let (length, rest) = octets.split_at_checked(SIZE_OCTETS)?;
     let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-    if length <= ABOUT_OCTETS || length > RECORD_OCTETS_MAX {
+    if length <= ABOUT_OCTETS || length > ANSWER_OCTETS_MAX {
         return None;
     }
     rest.split_at_checked(length)
@@ -187,9 +188,4 @@ fn question_of(message: &[u8]) -> Option<(&[u8], u16)> {
     let qtype = message.get(at + 1..at + 3)?;
     message.get(at + 3..at + 5)?;
     Some((qname, u16::from_be_bytes([qtype[0], qtype[1]])))
-}
-
-/// A denial behind a CNAME speaks of the chain's end; qname itself has a CNAME, at least for this type.
-pub(super) fn denies_name(response: &Response) -> bool {
-    response.negative == Some(NegativeKind::Nxdomain) && response.links.is_empty()
 }
