@@ -39,7 +39,7 @@ FORMAT: Final = 1
 """One more with every change of what stands above."""
 
 DENIAL_TYPE: Final = 0xFFFF
-ANSWER_OCTETS_MAX: Final = 66_560
+KEPT_ANSWER_OCTETS_MAX: Final = 66_560
 """A message of 64 KiB, and what stands around it."""
 
 _DNSSEC_OK, _CHECKING_DISABLED, _DENIAL = 1, 2, 4
@@ -104,7 +104,7 @@ def load_records(
     while at + _HEAD.size <= len(octets):
         length, age_s, flags, uses = _HEAD.unpack_from(octets, at)
         end = at + _SIZE_OCTETS + length
-        if not _ABOUT_OCTETS < length <= ANSWER_OCTETS_MAX or end > len(octets):
+        if not _ABOUT_OCTETS < length <= KEPT_ANSWER_OCTETS_MAX or end > len(octets):
             break
         kept = 0.0 <= age_s < float("inf") and _keep(
             cache, octets[at + _HEAD.size : end], now - away_s - age_s, flags, uses, now

@@ -61,6 +61,7 @@ class Door:
         self._on_serving = on_serving
         self._door: socket.socket | None = None
         self._guest: socket.socket | None = None
+        self._turned_away: list[socket.socket] = []
         self._pid = 0
         self._writing: asyncio.Task[None] | None = None
         self.has_handed_over = False
@@ -95,7 +96,7 @@ class Door:
             # Else the one in its place is the successor's.
             with contextlib.suppress(OSError), door_in(self._state_dir) as path:
                 os.unlink(path)  # noqa: PTH108
-        for sock in (self._door, self._guest):
+        for sock in (self._door, self._guest, *self._turned_away):
             if sock is not None:
                 self._loop.remove_reader(sock)
                 sock.close()
@@ -117,12 +118,23 @@ class Door:
             guest.close()
             return
         if self._guest is not None:
-            with contextlib.suppress(OSError):
-                send(guest, {"refused": f"process {self._pid} is taking over already"})
-            guest.close()
+            self._turned_away.append(guest)
+            self._loop.add_reader(guest, self._turn_away, guest)
+            if len(self._turned_away) > WAITING_MAX:
+                self._turn_away(self._turned_away[0])
             return
         self._guest, self._pid = guest, pid
         self._loop.add_reader(guest, self._hear)
+
+    def _turn_away(self, guest: socket.socket) -> None:
+        # Heard out first: who is hung up on in the middle of a word is not told why.
+        self._loop.remove_reader(guest)
+        self._turned_away.remove(guest)
+        with contextlib.suppress(OSError, HandingFailed):
+            for descriptor in receive(guest)[1]:
+                os.close(descriptor)
+            send(guest, {"refused": f"process {self._pid} is taking over already"})
+        guest.close()
 
     def _hear(self) -> None:
         guest = self._guest

@@ -16,7 +16,7 @@ use crate::wire::{accept_response, Accepted, Question, SentQuery, FLAG_AD, FLAG_
 /// Stands in the question of a denial, for the type that it was learned by is known no more.
 const DENIAL_TYPE: u16 = 0xFFFF;
 /// A message of 64 KiB, and what stands around it.
-const ANSWER_OCTETS_MAX: usize = 66_560;
+const KEPT_ANSWER_OCTETS_MAX: usize = 66_560;
 
 const DNSSEC_OK: u8 = 1;
 const CHECKING_DISABLED: u8 = 2;
@@ -169,7 +169,7 @@ fn write_record(seat: &Seat, now: f64, out: &mut Vec<u8>) {
 fn first_record(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = octets.split_at_checked(SIZE_OCTETS)?;
     let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-    if length <= ABOUT_OCTETS || length > ANSWER_OCTETS_MAX {
+    if length <= ABOUT_OCTETS || length > KEPT_ANSWER_OCTETS_MAX {
         return None;
     }
     rest.split_at_checked(length)
