@@ -110,8 +110,8 @@ async def _serve(settings: Settings, choice: Choice, writer: LogWriter, arrival:
     # Before anything that takes time: a stop while loading is a stop, not a crash.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # What is asked of it before we serve waits until we do.
     starter = Starter(arrival.supervisor.for_successor)
-    starter.start()
     loop.add_signal_handler(signal.SIGUSR2, starter.start_successor)
     try:
         server = Server(
@@ -161,6 +161,7 @@ def _settle_down(server: Server, starter: Starter) -> None:
     # A full collection walks the whole cache: 60 ms for 64 MB, with every client waiting.  What lives
     # long here (cache entries, policies) is in no cycle; the young collections go on.
     gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_NEVER)
+    starter.start()
     if server.answers_natively:
         let_the_plane_go_first(but=starter.thread_id)
 

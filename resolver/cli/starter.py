@@ -42,7 +42,7 @@ class Starter:
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
 
     def start(self) -> None:
-        """Be ready to."""
+        """Be ready to; what was asked before is done now."""
         self._thread.start()
 
     @property
