@@ -135,7 +135,7 @@ class Run:
 
 @contextmanager
 def loaded(
-    port: int, folder: Path, rate: float, run: Run, rare_every: int = 100
+    port: int, folder: Path, rate: float, run: Run, rare_every: int = 101
 ) -> Iterator[Callable[[], None]]:
     """A load on this port while the body runs; then `run.account` has its account."""
     path = folder / "account"

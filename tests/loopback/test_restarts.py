@@ -16,6 +16,7 @@ from statistics import median
 
 import pytest
 
+from tests.loopback.process import poll
 from tests.loopback.restarts import CountingUpstream, Generation, Restart, Run, loaded
 from tests.loopback.server import Server
 
@@ -100,6 +101,7 @@ def test_restarts_by_taking_over_lose_no_query_and_the_cache_is_warm(
         run = Run(upstream, HOT)
         with loaded(here.port, tmp_path, RATE, run) as warm:
             warm()
+            poll(lambda: time.monotonic() > run.warm_at + 1.0, timeout_s=5.0, what="a second to compare with")
             for _ in range(RESTARTS):
                 run.restarts.append(here.take_over())
     account = run.account

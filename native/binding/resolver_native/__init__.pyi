@@ -176,12 +176,13 @@ class Cache:
     def snapshot(self, place: int, octets_max: int, now: float) -> tuple[int | None, bytes]:
         """Records of what is kept, from `place` on (0: the beginning), `octets_max` of them or a little more.
 
-        And where to go on; None: that was all.  Their format is `resolver.cache.snapshot`'s.  It holds the lock
-        of a part of the cache for some 20 µs at a time.
+        And where to go on; None: that was all.  Their format is `resolver.cache.snapshot`'s.  It holds the
+        lock of a part of the cache for some 20 µs at a time.
         """
 
     def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
-        """Keep what whole records say that were written `away_s` seconds ago: how many were, how many refused."""
+        """Keep what whole records say that were written `away_s` seconds ago; how many are kept, how many
+        refused."""
 
     @property
     def entries(self) -> int: ...
