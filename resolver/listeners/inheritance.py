@@ -34,7 +34,7 @@ class Inherited(NamedTuple):
     """One of KEYS; empty: whatever its address is for."""
     sock: socket.socket
     name: str = ""
-    """Under which a supervisor keeps it."""
+    """Under which a supervisor keeps it; empty: the server before us had it."""
 
 
 class Inheritance:
@@ -50,6 +50,9 @@ class Inheritance:
                 one.sock.close()
             else:
                 self._left.append(one)
+                if not one.name and one.sock.type == socket.SOCK_DGRAM:
+                    # Who comes after us gets all that we have: there may be more of them.
+                    one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
     def __bool__(self) -> bool:
         return bool(self._left)
@@ -135,16 +138,16 @@ def each_once(socks: Iterable[tuple[str, socket.socket]]) -> list[tuple[str, soc
 def enough_udp(socks: Sequence[socket.socket], count: int) -> list[socket.socket]:
     """These, and as many more on the same address as make `count`.
 
-    What is bound beside a socket of another user, or of another program, is refused by the kernel: then
-    further descriptors of the same sockets do, and threads share what comes.
+    Beside one that a supervisor opened for itself alone nothing is bound: it would not keep that over a
+    restart.  Nor does the kernel let us bind beside a socket of another user.  Then further descriptors of
+    the same sockets do, and threads share what comes.
     """
     more = list(socks)
     bound = SocketAddress(*socks[0].getsockname()[:2])
-    with contextlib.suppress(OSError):
-        while len(more) < count:
-            for sock in socks:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            more.append(bind_udp(bound, reuse_port=True))
+    if all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for sock in socks):
+        with contextlib.suppress(OSError):
+            while len(more) < count:
+                more.append(bind_udp(bound, reuse_port=True))
     return [*more, *_again(socks, count - len(more))]
 
 

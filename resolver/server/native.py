@@ -56,6 +56,10 @@ SOCKETS_MAX: Final = 256
 HAND_OVER_S: Final = 0.1
 """How long a stopping server waits for the plane's threads to hand over what is in flight."""
 
+STOP_READING_S: Final = 0.3
+"""How long it may take a thread to see that it is to read no more; one that waits for queries looks every
+0.1 seconds."""
+
 HAND_OVER_POLL_S: Final = 0.005
 
 _log = logging.getLogger(__name__)
@@ -266,6 +270,15 @@ class NativeEngine:
         """Take no more queries; who waits is still answered."""
         if self._listener is not None:
             self._listener.stop_reading()
+
+    async def has_stopped_reading(self) -> None:
+        """Wait until every thread has seen that it is to: what it has read before is asked by then."""
+        deadline = self._clock.now() + STOP_READING_S
+        self.pulse()
+        while self._clock.now() < deadline:
+            await asyncio.sleep(HAND_OVER_POLL_S)
+            if not self.pulse():
+                break
 
     async def hand_over(self) -> None:
         """Let Python have the questions in flight: it is about to tell who waits that nothing will come."""

@@ -134,7 +134,8 @@ def _take_sockets(sock: socket.socket) -> tuple[str, list[Inherited]]:
                 for descriptor in descriptors:
                     os.close(descriptor)
                 raise HandingFailed("it hands over what was not announced")
-            taken += adopted(zip(map(str, keys), descriptors, strict=True))
+            found = adopted(zip(map(str, keys), descriptors, strict=True))
+            taken += [one._replace(name="") for one in found]
     except BaseException:
         for one in taken:
             one.sock.close()

@@ -214,8 +214,8 @@ class Server:
         self._endpoints.stop_reading()
         if self._native is not None:
             self._native.stop_reading()
+            await self._native.has_stopped_reading()
         if self.changeover.is_retired:
-            # Whoever asks how we are is answered there.
             await self._http.stop()
             await self._drain()
         else:

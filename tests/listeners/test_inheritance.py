@@ -123,15 +123,27 @@ def test_a_socket_is_handed_on_once_however_many_descriptors_there_are(socks: li
     assert each_once([("dns", sock) for sock in socks]) == [("dns", one), ("dns", other)]
 
 
-@pytest.mark.parametrize("shares", [False, True])
-def test_sockets_become_enough_and_what_waits_in_them_stays(socks: list[socket.socket], shares: bool) -> None:
+@pytest.mark.parametrize(("shares", "name"), [(True, "dns/udp"), (False, ""), (True, "")])
+def test_sockets_become_enough_and_what_waits_in_them_stays(
+    socks: list[socket.socket], shares: bool, name: str
+) -> None:
     one = bind_udp(ANY, reuse_port=shares)
+    found = Inheritance([Inherited("dns", one, name)])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"waits", where(one))
-        socks += enough_udp([one], 3)
+        socks += enough_udp(found.take_udp("dns", ANY), 3)
     assert len(socks) == 3 and {where(sock) for sock in socks} == {where(one)}
     assert len(each_once([("dns", sock) for sock in socks])) == 3
     assert one.recv(64) == b"waits"
+
+
+def test_beside_a_socket_that_a_supervisor_has_for_itself_nothing_is_bound(
+    socks: list[socket.socket],
+) -> None:
+    one = bind_udp(ANY)
+    found = Inheritance([Inherited("", one, "exchange-resolver.socket")])
+    socks += enough_udp(found.take_udp("dns", where(one)), 3)
+    assert len(socks) == 3 and len(each_once([("dns", sock) for sock in socks])) == 1
 
 
 def test_more_sockets_than_threads_all_stay(socks: list[socket.socket]) -> None:

@@ -163,6 +163,11 @@ class Account:
         """Queries that no answer came to."""
         return sum(1 for at in self.answered_at if not at)
 
+    def lost_at(self, start: float) -> list[tuple[int, float]]:
+        """Number and moment of each of them, in seconds from `start`."""
+        found = zip(self.sent_at, self.answered_at, strict=True)
+        return [(number, round(sent - start, 3)) for number, (sent, at) in enumerate(found) if not at]
+
     @property
     def failed(self) -> int:
         """Answers that are none: SERVFAIL, REFUSED."""
