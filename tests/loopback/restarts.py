@@ -135,14 +135,17 @@ class Run:
 
 @contextmanager
 def loaded(
-    port: int, folder: Path, rate: float, run: Run, rare_every: int = 101
+    port: int,
+    folder: Path,
+    rate: float,
+    run: Run,
+    rare_every: int = 101,
+    module: str = "tests.loopback.steady_load",
 ) -> Iterator[Callable[[], None]]:
     """A load on this port while the body runs; then `run.account` has its account."""
     path = folder / "account"
     words = [str(port), str(rate), str(run.hot), str(rare_every), str(path)]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.loopback.steady_load", *words], stdin=subprocess.PIPE, cwd=ROOT
-    )
+    child = subprocess.Popen([sys.executable, "-m", module, *words], stdin=subprocess.PIPE, cwd=ROOT)
     try:
 
         def warm() -> None:

@@ -10,6 +10,7 @@ standard input ends, waits for what may still come, and writes its account.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -48,14 +49,9 @@ class SteadyLoad:
         self._hot = [question(hot_name(number)) for number in range(hot)]
         self._rare_every = rare_every
         self._poll = select.epoll()
-        self._socks = []
-        for _ in range(SOCKETS):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.connect(("127.0.0.1", port))
-            sock.setblocking(False)
+        self._socks = self.connect(port)
+        for sock in self._socks:
             self._poll.register(sock, select.EPOLLIN)
-            self._socks.append(sock)
         self._by_descriptor = {sock.fileno(): at for at, sock in enumerate(self._socks)}
         self.sent_at = array("d")
         """Of each query, monotonic seconds."""
@@ -66,6 +62,29 @@ class SteadyLoad:
         """Answers to nothing that waits: a second one, or another question."""
         self.refused = 0
         """The kernel said that nobody listens, or took no more."""
+
+    def connect(self, port: int) -> list[socket.socket]:
+        """The clients' sockets."""
+        socks = []
+        for _ in range(SOCKETS):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            sock.connect(("127.0.0.1", port))
+            sock.setblocking(False)
+            socks.append(sock)
+        return socks
+
+    def send_to(self, client: int, octets: bytes) -> None:
+        """Send a message.  Raises OSError."""
+        self._socks[client].send(octets)
+
+    def messages_of(self, client: int) -> list[bytes]:
+        """Messages that have come.  Raises OSError."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self._socks[client].recv(4096))
+        return found
 
     def run(self) -> None:
         """Ask until standard input ends, then wait."""
@@ -102,21 +121,18 @@ class SteadyLoad:
         self.answered_at.append(0.0)
         self.rcodes.append(-1)
         try:
-            self._socks[number % SOCKETS].send(head + self._question_of(number))
+            self.send_to(number % SOCKETS, head + self._question_of(number))
         except OSError:
             self.refused += 1
 
     def _hear(self, client: int) -> None:
-        sock = self._socks[client]
-        while True:
-            try:
-                octets = sock.recv(4096)
-            except BlockingIOError:
-                return
-            except OSError:
-                self.refused += 1
-                return
-            now = time.monotonic()
+        try:
+            messages = self.messages_of(client)
+        except OSError:
+            self.refused += 1
+            return
+        now = time.monotonic()
+        for octets in messages:
             number = self._number_of(client, int.from_bytes(octets[:2], "big"))
             if number < 0 or self.answered_at[number] or not self._is_answer(octets, number):
                 self.strays += 1
