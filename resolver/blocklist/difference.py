@@ -130,7 +130,7 @@ class _Budget:
                 "id": change.id,
                 "name": change.name,
                 "change": change.kind,
-                "properties": [_property_json(item) for item in change.properties],
+                "properties": [_property_json(item) for item in self._take(change.properties)],
                 "gained": list(self._take(change.gained)),
                 "lost": list(self._take(change.lost)),
             }
@@ -253,16 +253,25 @@ def _compare_exceptions(old: Blocklist | None, new: Blocklist) -> tuple[EntryCha
     for section, effect in (("allow", "allow"), ("protected", "protect")):
         before, after = (
             {
-                entry_text(rule.owner, rule.form) + _dates_text(rule.rule)
+                entry_text(rule.owner, rule.form) + _dates_text(rule.rule): rule.rule
                 for rule in (side.name_rules if side else ())
                 # Line 0: the built-in ones, which come with the program.
                 if rule.effect == effect and rule.line
             }
             for side in (old, new)
         )
-        if before != after:
-            gained, lost = _sorted(after - before), _sorted(before - after)
-            changes.append(EntryChange(section, section, "changed", (), gained, lost))
+        gained, lost = _sorted(after.keys() - before.keys()), _sorted(before.keys() - after.keys())
+        reasons = tuple(
+            PropertyChange(f"{entry}: {what}", said, says)
+            for entry in _sorted(before.keys() & after.keys())
+            for what, said, says in (
+                ("reason", before[entry].reason or None, after[entry].reason or None),
+                ("ticket", before[entry].ticket or None, after[entry].ticket or None),
+            )
+            if said != says
+        )
+        if gained or lost or reasons:
+            changes.append(EntryChange(section, section, "changed", reasons, gained, lost))
     return tuple(changes)
 
 

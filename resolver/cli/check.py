@@ -30,6 +30,7 @@ from resolver.cli.page_remarks import page_problems
 from resolver.cli.paths import command_problems, path_problems
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
+from resolver.cli.sink_remarks import sink_problems
 from resolver.cli.upstream_remarks import upstream_problems
 from resolver.config.settings import Settings, load_settings, settings_schema
 from resolver.config.yamlmodel import line_of
@@ -67,9 +68,8 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                problems += certificate_problems(path, settings)
-                problems += _too_few_ports(path, settings)
-                problems += designation_problems(path, settings)
+                for look in (certificate_problems, _too_few_ports, designation_problems, sink_problems):
+                    problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
         state_dir = default_state_dir()

@@ -141,14 +141,15 @@ def _sinks(settings: Settings, writer: LogWriter, maker: Maker) -> Iterator[Sink
             yield maker.sink(
                 sink.name,
                 sink.type,
-                _way(sink),
+                way_of(sink),
                 only_blocked=sink.queries == "blocked",
                 clients=sink.clients,
                 key_file=sink.key_file,
             )
 
 
-def _way(sink: QueryRecordSink) -> Way:
+def way_of(sink: QueryRecordSink) -> Way:
+    """Where its records go, as its settings say."""
     target = sink.to
     return Way(
         target.way,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from resolver.blocklist.difference import Difference, compare
+from resolver.blocklist.difference import Difference, PropertyChange, compare
 from resolver.blocklist.downloads import Download, SignatureSpec
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec
@@ -113,6 +113,24 @@ def test_allow_and_protected_are_told_apart_from_the_built_in_ones() -> None:
         ("allow", ("fine.acme.example",), ("ok.acme.example",)),
         ("protected", ("safe.example",), ()),
     }
+
+
+def test_a_new_reason_or_ticket_of_an_exception_is_a_change() -> None:
+    allow = "{name: ok.acme.example, reason: R1, ticket: T1}"
+    first = change("ok.acme.example", allow)
+    assert [entry.properties for entry in first.exceptions] == [
+        (
+            PropertyChange("ok.acme.example: reason", None, "R1"),
+            PropertyChange("ok.acme.example: ticket", None, "T1"),
+        )
+    ]
+    again = compare(
+        read(BASE.replace("ok.acme.example", allow)),
+        read(BASE.replace("ok.acme.example", allow.replace("R1", "R2"))),
+    )
+    assert [entry.properties for entry in again.exceptions] == [
+        (PropertyChange("ok.acme.example: reason", "R1", "R2"),)
+    ]
 
 
 def test_lists_and_orders_are_compared_by_their_properties() -> None:

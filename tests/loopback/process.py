@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -35,18 +36,28 @@ def poll(condition: Callable[[], object], *, timeout_s: float, what: str) -> Non
         time.sleep(POLL_S)
 
 
+_given: deque[int] = deque(maxlen=1000)
+"""Ports that tests of this process have."""
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and for TCP right now (no promise about a moment later)."""
+    """A port that is free for UDP and for TCP right now, and that was not given before.
+
+    No promise about a moment later; but a server has several, and they must differ.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(100):
         with socket.socket(family, socket.SOCK_STREAM) as stream:
             stream.bind((host, 0))
             port = int(stream.getsockname()[1])
+            if port in _given:
+                continue
             with socket.socket(family, socket.SOCK_DGRAM) as datagram:
                 try:
                     datagram.bind((host, port))
                 except OSError:
                     continue
+                _given.append(port)
                 return port
     raise AssertionError(f"no port of {host} is free for both UDP and TCP")
 

@@ -28,7 +28,7 @@ from tests.loopback.server import running_server
 
 pytestmark = [pytest.mark.loopback, pytest.mark.slow, pytest.mark.needs("nsd")]
 
-NAMES = 20_000 if IS_LONG else 3_000
+NAMES = 20_000 if IS_LONG else 1_200
 QPS = 2_500.0
 """Far below what any of them answers on one core, so that a busy machine is no rate limit."""
 KEPT = "kept.example"

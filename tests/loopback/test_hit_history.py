@@ -1,4 +1,4 @@
-"""After 100,000 queries, a kill -9 and a restart, the history of hits and the counters agree within a minute."""
+"""After many queries, a kill -9 and a restart, the history of hits and the counters agree within a minute."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ ONE_OR_BOTH = pytest.mark.parametrize(
     "serving_engine", ["native", "python"] if IS_LONG else ["native"], indirect=True
 )
 """Each takes a minute: what is written does not know the engine."""
+FIFTH = 20_000 if IS_LONG else 2_000
 MINUTE_S = 60.0
 """What a kill may cost."""
 
@@ -68,22 +69,25 @@ def kill(server: Server) -> None:
 def test_history_and_counters_agree_after_a_kill(tmp_path: Path) -> None:
     server = Server(tmp_path, upstream_ports=(9,))
     with server:
-        ask_many(server, 60_000)
+        ask_many(server, 3 * FIFTH)
         counted_at = time.monotonic()
-        wait_until_written(server, 60_000)
+        wait_until_written(server, 3 * FIFTH)
         assert time.monotonic() - counted_at < MINUTE_S
-        ask_many(server, 40_000)
-        assert server.metric(HITS, exchange="alpha") == 100_000
+        ask_many(server, 2 * FIFTH)
+        assert server.metric(HITS, exchange="alpha") == 5 * FIFTH
         kill(server)
         survived = totals(server)[ALPHA]
-        assert 60_000 <= survived <= 100_000, "all that is older than a minute"
+        assert 3 * FIFTH <= survived <= 5 * FIFTH, "all that is older than a minute"
         server.start()
         server.wait_until_ready()
         assert server.metric(HITS, exchange="alpha") == 0, "counters of a process begin anew"
         ask_many(server, 5_000)
         assert server.metric(HITS, exchange="alpha") == 5_000
-        wait_until_written(server, survived + 5_000)
-        kill(server)
+        if IS_LONG:
+            wait_until_written(server, survived + 5_000)
+            kill(server)
+        else:
+            server.stop()
         with HitStore.open_for_reading(tmp_path / "state") as store:
             found = store.totals()
             hours, minutes = store.per_hour(0, 1e12), store.per_minute(0, 1e12)
@@ -106,11 +110,16 @@ def test_a_full_or_damaged_store_costs_no_answer(tmp_path: Path) -> None:
     hits_path(tmp_path / "state").write_bytes(b"nonsense\n" * 10_000)
     with running_server(tmp_path, 9) as server:
         ask_many(server, 1_000)
-        wait_until_written(server, 1_000)
+        poll(
+            lambda: server.metric("resolver_hit_history_damaged_files_total"),
+            timeout_s=MINUTE_S,
+            what="the damaged file is put aside",
+        )
         assert server.metric("resolver_hit_history_damaged_files_total") == 1
         assert server.metric("resolver_hit_history_failures_total", reason="damaged") == 1
         assert (tmp_path / "state" / "hits.sqlite3.damaged-1").exists()
         assert "is now" in server.stderr()
+    assert totals(server)[ALPHA] == 1_000
 
 
 def test_a_second_server_on_the_same_folder_serves_and_writes_no_hits(tmp_path: Path) -> None:
