@@ -17,7 +17,7 @@ import logging
 import os
 import stat
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 
 from resolver.cache import AnyCache, NativeCache
@@ -135,7 +135,7 @@ class Snapshots:
             new.discard()
         return octets
 
-    async def _records(self) -> AsyncIterator[bytes]:
+    async def _records(self) -> AsyncGenerator[bytes]:
         """Portions of records, for `WRITE_S_MAX` at most."""
         began = self._clock.now()
         cache = self._cache
