@@ -81,6 +81,10 @@ class Snapshots:
             except OSError as error:
                 _log.warning("the cache is not kept for the next start: %s", error)
                 return str(error)
+            except Exception as error:
+                # What cannot be written must not keep a server from ending.
+                _log.exception("defect while the cache was written down")
+                return f"a defect: {error}"
         _log.info("the cache is written down for the next start", extra={"octets": octets})
         return ""
 
@@ -100,7 +104,13 @@ class Snapshots:
         written_at, records = found
         away_s = self._wall() - written_at
         began = self._clock.now()
-        is_whole = await self._load(records, away_s, began + READ_S_MAX)
+        try:
+            is_whole = await self._load(records, away_s, began + READ_S_MAX)
+        except Exception as error:
+            # Nor may what cannot be read keep one from starting; the file is gone already.
+            self.remark = f"the cache of the last run is not used: a defect: {error}"
+            _log.exception("defect while the cache of the last run was taken up")
+            return
         _log.info(
             "the cache of the last run is taken up%s",
             "" if is_whole else ", in part: there was no time for all of it",

@@ -217,6 +217,20 @@ def test_a_disk_that_takes_nothing_is_said_and_stops_nothing(
     assert "the cache is not kept for the next start" in caplog.text
 
 
+def test_a_defect_of_ours_keeps_no_server_from_ending_or_starting(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.write()
+
+    def fail(*_: object) -> None:
+        raise AssertionError("no such thing")
+
+    monkeypatch.setattr(snapshots_module, "load_records", fail)
+    assert "a defect: no such thing" in case.read()[1].remark
+    monkeypatch.setattr(snapshots_module, "records_of", fail)
+    assert "a defect: no such thing" in case.write()
+
+
 @dataclasses.dataclass
 class SteppingClock:
     """A clock that each look sets forward."""
