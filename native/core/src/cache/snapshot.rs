@@ -48,7 +48,11 @@ impl SnapshotPlace {
     /// From its number.
     #[must_use]
     pub fn from_bits(bits: u64) -> SnapshotPlace {
-        SnapshotPlace { is_denials: bits >> 63 != 0, shard: (bits >> 32) as u32 & 0x7FFF_FFFF, seat: bits as u32 }
+        SnapshotPlace {
+            is_denials: bits >> 63 != 0,
+            shard: (bits >> 32) as u32 & 0x7FFF_FFFF,
+            seat: bits as u32,
+        }
     }
 }
 
@@ -65,7 +69,13 @@ impl Cache {
     /// Write records from `place` on, until there are `octets_max` of them or a little more; where to go on.
     ///
     /// None: that was all.  First every answer to a type, then the denials of whole names.
-    pub fn snapshot(&self, place: SnapshotPlace, octets_max: usize, now: f64, out: &mut Vec<u8>) -> Option<SnapshotPlace> {
+    pub fn snapshot(
+        &self,
+        place: SnapshotPlace,
+        octets_max: usize,
+        now: f64,
+        out: &mut Vec<u8>,
+    ) -> Option<SnapshotPlace> {
         let mut place = place;
         let end = out.len() + octets_max;
         while out.len() < end {
@@ -120,8 +130,10 @@ impl Cache {
         if stored_at + f64::from(response.ttl_s) + f64::from(self.config().stale_max_s) <= now {
             return None;
         }
-        let question = Question { qname, qtype, dnssec_ok, checking_disabled: flags & CHECKING_DISABLED != 0 };
-        self.store_used(question, response, stored_at, uses.min(FREQUENCY_MAX), |kept| kept.is_ok()).then_some(())
+        let question =
+            Question { qname, qtype, dnssec_ok, checking_disabled: flags & CHECKING_DISABLED != 0 };
+        self.store_used(question, response, stored_at, uses.min(FREQUENCY_MAX), |kept| kept.is_ok())
+            .then_some(())
     }
 }
 
