@@ -6,6 +6,9 @@ VENV ?= .venv
 PYTHON ?= $(shell scripts/choose-python.sh)
 BIN := $(VENV)/bin
 READY ?= $(VENV)/.installed
+# What serving needs, and no more: `make run` has it sooner.
+RUNS ?= $(if $(READY),$(VENV)/.installed-program)
+MADE ?= $(if $(READY),$(VENV)/.made)
 CONFIG ?= config/resolver.yaml
 PYTEST := $(BIN)/python -m pytest
 # Where the native plane is built.
@@ -14,51 +17,68 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/native/target
 .DEFAULT_GOAL := help
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help run demo unit test long check bench fmt clean peers native engine
+.PHONY: help run demo unit test long check guide bench fmt clean peers native engine web dist deb rootfs advisories
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.made:
 	@set -e; python="$(PYTHON)"; test -n "$$python"; set -x; "$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@
 
-native: $(READY)
+$(VENV)/.installed-program: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.installed-program
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,docs]'
+	@touch $@
+
+native: $(MADE)
 	@scripts/build-native.sh $(VENV)
 
-engine: native
+# Both at once: one waits for the network, the other for the processor.
+engine: $(MADE)
+	@$(if $(RUNS),$(MAKE) --no-print-directory $(RUNS) & )scripts/build-native.sh $(VENV)$(if $(RUNS),; wait $$!)
 	@$(BIN)/python -m resolver.server.engine
 
-run: engine ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
+web: ## build the dashboard (Node.js and npm); without them it is left out
+	@scripts/build-web.sh
+
+run: engine web ## serve DNS on 127.0.0.1:5335 and metrics on 127.0.0.1:8053 (CONFIG=file for another set-up)
 	$(BIN)/python -m resolver run --config $(CONFIG)
 
-demo: $(READY) ## show the whole system on loopback, no network needed
+demo: $(RUNS) ## show the whole system on loopback, no network needed
 	$(BIN)/python -m resolver demo
 
-unit: engine ## the fast tests, under a minute
+unit: engine $(READY) ## the fast tests, under a minute
 	$(PYTEST) -q -n auto -m 'not slow and not loopback'
 
-test: engine peers ## every test, real servers and clients included
+test: engine web $(READY) peers ## every test, real servers and clients included
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 
 long: export FUZZ_PROFILE = long
 long: export PYTEST_TIMEOUT = 7200
-long: engine peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
+long: export LONG_PEERS = long
+long: engine web $(READY) peers ## what takes hours: every test and fuzzing at length, abuse, lists of 10,000,000 names
 	scripts/test-native.sh $(VENV)
 	$(PYTEST) -n auto --dist worksteal
 	$(BIN)/python -m benchmarks abuse
 	$(BIN)/python -m benchmarks lists --contestants native,python --names 10000000
 
-check: engine ## format, lint, types, and the files we ship
+check: engine $(READY) ## format, lint, types, the files we ship, the guide and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	scripts/check-native.sh $(VENV)
 	$(BIN)/python -m resolver check --config $(CONFIG)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: engine peers ## CPU per query beside Unbound and the bare UDP echo
+guide: $(READY) ## build the guide: build/guide/index.html (its search needs a web server)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+bench: engine $(READY) peers ## CPU per query beside Unbound and the bare UDP echo
 	$(BIN)/python -m benchmarks
 
 fmt: $(READY) ## format the code
@@ -66,9 +86,24 @@ fmt: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	@PATH="$$PATH:$$HOME/.cargo/bin"; ! command -v cargo >/dev/null || cargo fmt --manifest-path native/Cargo.toml --all
 
-peers:
-	@scripts/install-test-peers.sh
+peers: $(READY)
+	@scripts/install-test-peers.sh $(LONG_PEERS)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt kubernetes-validate || echo "kubernetes-validate cannot be installed: its tests will be skipped"
+
+dist: $(READY) ## the sdist, the pure wheel, and wheels with the native engine inside, below dist/
+	packaging/dist.sh $(VENV)
+
+deb: $(READY) ## the Debian package, of the wheel in dist/ (made where there is none)
+	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+	packaging/deb/build.sh $(VENV)
+
+rootfs: $(READY) ## the file system of the container image, as dist/rootfs.tar.gz; needs no container engine
+	@ls dist/*-cp311-abi3-manylinux*.whl >/dev/null 2>&1 || packaging/dist.sh $(VENV)
+	packaging/container/pack-rootfs.sh $(VENV)
+
+advisories: $(READY) ## known weaknesses of what is shipped, where an advisory database can be had
+	packaging/advisories.sh $(VENV)
 
 clean: ## remove what make made
-	rm -rf $(VENV) build native/target .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist native/target web/node_modules resolver/dashboard/built .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Monotonic seconds and timers, behind one small protocol.
 
-Knows: how to ask for the time and to be called back later; whether a time service sets wall time.
+Knows: how to ask for the time and to be called back later; whether a time service sets wall time; how long
+this machine is up.
 Does not know: what wall time it is (ARCHITECTURE.md lists who reads it), sockets, DNS.
 Everything else in the package takes `now` as an argument, so a play on a fake clock
 runs the same code as a server.
@@ -13,7 +14,8 @@ import ctypes
 import struct
 import time
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 
 class TimerHandle(Protocol):
@@ -62,3 +64,24 @@ def time_service_sets_clock() -> bool:
     except (OSError, AttributeError):
         return False
     return not struct.unpack_from("i", timex, _TIMEX_STATUS_AT)[0] & _STA_UNSYNC
+
+
+class BootMoment(NamedTuple):
+    """A moment by the clock that nobody can set, which runs on while the machine sleeps."""
+
+    boot: str
+    """Which start of the machine it counts from; empty: not known."""
+    seconds: float
+    """Since then."""
+
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_moment() -> BootMoment:
+    """Now, comparable between processes as long as the machine is not restarted (CLOCK_BOOTTIME)."""
+    try:
+        boot = _BOOT_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        boot = ""
+    return BootMoment(boot, time.clock_gettime(time.CLOCK_BOOTTIME))

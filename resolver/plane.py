@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-INTERFACE: Final = 14
+INTERFACE: Final = 15
 """Number of what the stub file says: one more with each change, here and in `native/binding/src/lib.rs`."""
 
 THREADS: Final = "dns-"
@@ -93,8 +93,10 @@ class Handover(NamedTuple):
     """What came in; None: nothing did."""
     reason: str
     """`reply`, `timeout`, or a word of `upstream.FAILURE_REASONS`: nothing got there, or the connection
-    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `recalled`: nothing
-    happened, Python called for all attempts."""
+    broke; `abandoned`: the plane gave the attempt up, for no fault of the upstream's; `held_back`: nothing
+    was sent, for connections came to nothing just now; `recalled`: Python called for all of them."""
+    sends: int | None
+    """How often the query left, where nothing more will come; None: as often as it may."""
     waiters: list[WaitingFields]
 
 
@@ -124,6 +126,8 @@ class NativeCacheCore(Protocol):
 
     def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
         """Keep what whole records say that were written `away_s` ago; how many are kept, how many refused."""
+
+    def flush(self, name: bytes, *, subtree: bool) -> int: ...
 
 
 class NativeGates(Protocol):

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the native data plane and installs it into the environment VENV, where a Rust toolchain and the crates
-# can be had; elsewhere it says in one line why not.  Never fails: everything works without the plane.
+# Builds the native data plane and lays it into the environment VENV as the package `resolver_native`, where a Rust
+# toolchain and the crates can be had; elsewhere it says in one line why not.  Never fails: everything works without
+# the plane.  It is no distribution of its own: who installs a platform wheel has it from there (packaging/wheels).
 # Builds again only when the sources changed since the last time (a stamp in VENV tells); what was built of other
 # sources is taken away when that fails, for it may not fit the program any more.
 #
@@ -12,21 +13,28 @@ stamp=$venv/.native-stamp
 log=$venv/native-build.log
 
 python=$venv/bin/python
+package=native/binding/resolver_native
 sources=
+
+# Where the environment keeps compiled packages.
+place() {
+    "$python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))' 2>/dev/null
+}
 
 no_plane() {
     echo "native plane not built: $1"
     if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" != "$sources" ]; then
-        "$python" -m pip uninstall --quiet --yes resolver-native >/dev/null 2>&1 && rm -f "$stamp"
+        site=$(place) && [ -n "$site" ] && rm -rf "$site/resolver_native" && rm -f "$stamp"
     fi
     exit 0
 }
 
 [ -f native/Cargo.lock ] || no_plane "its sources are not here"
 sources=$(
-    find native -path native/target -prune -o -type f -print | LC_ALL=C sort | while read -r file; do
-        cksum "$file"
-    done | cksum
+    find native -path native/target -prune -o -name __pycache__ -prune -o -type f -print | LC_ALL=C sort |
+        while read -r file; do
+            cksum "$file"
+        done | cksum
 )
 PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null 2>&1 || no_plane "no Rust toolchain (cargo) on PATH or in ~/.cargo/bin"
@@ -45,14 +53,24 @@ fi
 
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/native/target}
 export CARGO_TARGET_DIR
-"$python" -m pip install --quiet -c constraints.txt maturin >"$log" 2>&1 ||
-    no_plane "maturin cannot be installed (see $log)"
+site=$(place)
+[ -n "$site" ] || no_plane "$python cannot be run"
 echo "building the native plane (a minute or two; only when its sources changed)"
-wheels=$(mktemp -d) || no_plane "no room for temporary files"
-trap 'rm -rf "$wheels"' EXIT
-"$venv/bin/maturin" build --release --locked --interpreter "$python" --out "$wheels" \
-    --manifest-path native/binding/Cargo.toml >>"$log" 2>&1 ||
+# PyO3 asks which Python it is for.
+PYO3_PYTHON=$(realpath "$venv")/bin/python cargo build --release --locked --package resolver-native \
+    --manifest-path native/Cargo.toml >"$log" 2>&1 ||
     no_plane "$(grep -m 1 '^error' "$log" || echo 'the build failed') (see $log)"
-"$python" -m pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl >>"$log" 2>&1 ||
-    no_plane "its wheel cannot be installed (see $log)"
+# An environment of before had it as a distribution, which would tell of files that are others now.
+for old in "$site"/resolver_native-*.dist-info; do
+    [ ! -d "$old" ] || "$python" -m pip uninstall --quiet --yes resolver-native >>"$log" 2>&1
+done
+# Laid beside and then renamed: a server that runs goes on with the module it has loaded.
+new=$(mktemp -d "$site/.resolver_native.XXXXXX") || no_plane "no room in $site"
+trap 'rm -rf "$new"' EXIT
+{
+    chmod 755 "$new" &&
+        cp "$package"/*.py "$package"/*.pyi "$package"/py.typed "$new" &&
+        cp "$CARGO_TARGET_DIR/release/libresolver_native.so" "$new/resolver_native.abi3.so" &&
+        rm -rf "$site/resolver_native" && mv "$new" "$site/resolver_native"
+} >>"$log" 2>&1 || no_plane "it cannot be laid into $site (see $log)"
 printf '%s\n%s\n' "$sources" "$tools" >"$stamp"

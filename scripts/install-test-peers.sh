@@ -1,6 +1,9 @@
 #!/bin/sh
 # Installs the programs that some tests talk to.  Never fails: a test whose program is missing is
 # skipped by name.  Needs root and Debian's apt-get; without them it says what would have been installed.
+# `long`: also what only `make long` asks for.
+#
+#     scripts/install-test-peers.sh [long]
 set -u
 
 missing=""
@@ -33,12 +36,23 @@ want dnstap-ldns dnstap-ldns
 want dnstap golang-github-dnstap-golang-dnstap-cli
 want fstrm_capture fstrm-bin
 want logrotate logrotate
+# Manual pages and completions.
+want mandoc mandoc
+want zsh zsh
+want fish fish
+if [ "${1:-}" = long ]; then
+    # Packages are installed in systems made for that, and judged.
+    want debootstrap debootstrap
+    want lintian lintian
+fi
 # The load generator and the echo of the benchmarks are compiled where they run.
 want gcc "gcc libc6-dev"
 want taskset util-linux
 # Looks at the pages that people see; axe-core, which judges them, is one file of the npm registry.
 want chromium chromium
 want curl curl
+want node nodejs
+want npm npm
 
 axe="${XDG_CACHE_HOME:-$HOME/.cache}/exchange-resolver/axe-core"
 if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
@@ -48,6 +62,12 @@ if [ ! -e "$axe/node_modules/axe-core/axe.min.js" ]; then
     else
         echo "no npm here, so no axe-core: its tests will be skipped"
     fi
+fi
+
+# What the dashboard is tested with, beside what it is built with.
+if [ ! -e web/node_modules/playwright-core/package.json ] && command -v npm >/dev/null 2>&1; then
+    (cd web && npm ci --silent && cksum <package-lock.json >node_modules/.web-stamp) ||
+        echo "could not install what tests the dashboard: its tests will be skipped"
 fi
 
 # systemd-resolved is unpacked and not installed: installed, it would take this machine's /etc/resolv.conf.
@@ -64,6 +84,13 @@ if [ ! -x "$h2spec/h2spec" ] && ! command -v h2spec >/dev/null 2>&1; then
     { command -v go >/dev/null 2>&1 &&
         GOBIN="$h2spec" go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible >/dev/null 2>&1; } ||
         echo "could not install h2spec: its tests will be skipped"
+fi
+
+# Helm is another one, and takes minutes to compile.
+if [ "${1:-}" = long ] && [ ! -x "$h2spec/helm" ] && ! command -v helm >/dev/null 2>&1; then
+    { command -v go >/dev/null 2>&1 &&
+        GOBIN="$h2spec" go install helm.sh/helm/v3/cmd/helm@v3.22.0 >/dev/null 2>&1; } ||
+        echo "could not install helm: its tests will be skipped"
 fi
 
 [ -z "$missing" ] && exit 0

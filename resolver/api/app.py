@@ -13,11 +13,15 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from resolver.api.access import Guard
+from resolver.api.change_pages import change_endpoints
 from resolver.api.description import describe
 from resolver.api.desk import Desk
 from resolver.api.endpoint import Endpoint
 from resolver.api.events import Events
+from resolver.api.figures_pages import figures_endpoints
+from resolver.api.history_pages import history_endpoints
 from resolver.api.policy_pages import policy_endpoints
+from resolver.api.proof_pages import proof_endpoints
 from resolver.api.routes import routes_of
 from resolver.api.server_pages import server_endpoints
 from resolver.api.token_file import TokenFile
@@ -46,6 +50,10 @@ class Api:
             *server_endpoints(desk, lambda: self.description),
             self.events.endpoint(),
             *policy_endpoints(desk),
+            *figures_endpoints(desk),
+            *proof_endpoints(desk),
+            *history_endpoints(desk),
+            *change_endpoints(desk.changing),
             *more,
         ]
         self._on_refused = on_refused

@@ -20,7 +20,7 @@ from resolver.api.refusal import MEDIA_TYPE, TYPE_PREFIX, Kind
 _REF = "#/components/schemas/{model}"
 _EVERYWHERE = (Kind.TOKEN_MISSING, Kind.TOKEN_WRONG, Kind.ROLE, Kind.ORIGIN, Kind.GUESSES, Kind.DEFECT)
 _WITH_QUERY = (Kind.BAD_REQUEST,)
-_WITH_BODY = (Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.MEDIA, Kind.INVALID)
+_WITH_BODY = (Kind.BAD_REQUEST, Kind.TOO_LARGE, Kind.TOO_SLOW, Kind.MEDIA, Kind.INVALID)
 
 DESCRIPTION = """\
 Reads what a resolver does and has in force, and changes it.
@@ -83,7 +83,7 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         "summary": row.summary,
         "description": _with_need(row),
         "security": [{"token": []}] if not row.need.is_open_here else [{}, {"token": []}],
-        "responses": {str(row.status): _response(row), **_refusals(row)},
+        "responses": {**_answers(row), **_refusals(row)},
     }
     if parameters := [*_path_parameters(row), *_query_parameters(row)]:
         operation["parameters"] = parameters
@@ -105,13 +105,17 @@ def _with_need(row: Endpoint) -> str:
     return "\n\n".join(filter(None, (row.description, needs[row.need])))
 
 
-def _response(row: Endpoint) -> dict[str, Any]:
+def _answers(row: Endpoint) -> dict[str, Any]:
+    return {str(status): _response(row, status) for status in (row.status, row.also) if status}
+
+
+def _response(row: Endpoint, status: int) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if row.gives is not None:
         content["application/json"] = {"schema": {"$ref": _REF.format(model=row.gives.__name__)}}
     for media in row.media:
         content[media] = {"schema": {} if media == "application/json" else {"type": "string"}}
-    return {"description": HTTPStatus(row.status).phrase, "content": content}
+    return {"description": HTTPStatus(status).phrase, "content": content}
 
 
 def _refusals(row: Endpoint) -> dict[str, Any]:

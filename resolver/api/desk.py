@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from resolver.api.changing import Changing, NoChanging
 from resolver.api.refusal import Refusal
 from resolver.observe.facts import Facts
 from resolver.observe.problem import Standing
-from resolver.observe.traffic import Counted
+from resolver.observe.traffic import Counted, Step
 from resolver.web.explain import Explains
 
 
@@ -73,18 +74,21 @@ class Desk:
     listening: Callable[[], Listening] = Listening
     explains: Explains = _nobody_explains
     reads: Reads = field(default_factory=NoReads)
+    changing: Changing = field(default_factory=NoChanging)
     state_dir: Path = Path()
     blocklist: Path = Path()
     changes: str = "direct"
     """Or `two-person`."""
     has_tokens: Callable[[], bool] = lambda: False
     certificates: Callable[[], Sequence[Certificate]] = tuple
-    traffic: Callable[[str], Awaitable[Sequence[Any]]] | None = None
-    """`hour`, `day` or `month` -> steps (`observe.traffic.Step`), oldest first; None: nothing is kept."""
+    traffic: Callable[[str], Awaitable[Sequence[Step]]] | None = None
+    """`hour`, `day` or `month` -> steps, oldest first; None: nothing is kept."""
     records: Callable[[int], Sequence[bytes]] | None = None
     """The last so many query records, each a JSON object, newest first; None: the operator wants none."""
     audits: Callable[[], Sequence[dict[str, Any]]] = tuple
     """The last audits, newest first."""
+    has_suggestions: bool = False
+    """Whether names are looked at for likenesses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ so they cannot disagree.  Whoever has endpoints gives a list of rows; `routes` d
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from resolver.problems import show, suggest
 from resolver.web.manners import BODY_OCTETS_MAX
 
 BASE: Final = "/api/v1"
+BODY_S: Final = 15.0
+"""A body that is not whole by then is not waited for, however many octets come."""
 QUERY_CHARS_MAX: Final = 8_192
 JSON_DEPTH_MAX: Final = 32
 OBJECTIONS_MAX: Final = 20
@@ -83,6 +86,8 @@ class Endpoint:
     query: type[Shape] = Nothing
     body: type[Shape] | None = None
     status: int = 200
+    also: int = 0
+    """Another status with the same members; 0: there is none."""
     media: tuple[str, ...] = ()
     """Media types besides JSON."""
     tells: tuple[type[Shape], ...] = ()
@@ -138,10 +143,13 @@ async def body_of(request: Request, shape: type[Taken]) -> Taken:
 async def _octets_of(request: Request) -> bytes:
     octets = bytearray()
     try:
-        async for part in request.stream():
-            octets += part
-            if len(octets) > BODY_OCTETS_MAX:
-                raise Refusal(Kind.TOO_LARGE, f"over {BODY_OCTETS_MAX:,} octets")
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                octets += part
+                if len(octets) > BODY_OCTETS_MAX:
+                    raise Refusal(Kind.TOO_LARGE, f"over {BODY_OCTETS_MAX:,} octets")
+    except TimeoutError:
+        raise Refusal(Kind.TOO_SLOW, f"the body took over {BODY_S:g} s") from None
     except ClientDisconnect:
         raise Refusal(Kind.BAD_REQUEST, "the body is not whole") from None
     return bytes(octets)

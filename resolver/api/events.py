@@ -110,8 +110,8 @@ class Events:
         if self._telling is None or self._telling.done():
             self._copies.clear()
             self._telling = asyncio.create_task(self._tell(), name="api-events")
-        yield f"retry: {RETRY_MS}\n\n".encode() + self._first()
         end = self._desk.now() + STREAM_S
+        yield f"retry: {RETRY_MS}\n\n".encode() + self._first()
         while (told := await queue.get()) is not None:
             # A token that was taken away ends what it opened.
             if self._desk.now() >= end or (caller.has_token and not self._tokens.has(caller)):

@@ -134,7 +134,7 @@ def page_of(items: Sequence[Item], key: str, page: Page) -> tuple[list[Item], st
         start = next((place + 1 for place, one in enumerate(items) if one[key] == page.after), 0)
         if not start:
             raise Refusal(
-                Kind.BAD_REQUEST,
+                Kind.CONFLICT,
                 f"after: {show(page.after)} is not there any more",
                 remedy="Begin with the first page.",
             )

@@ -5,11 +5,12 @@ Knows: kinds, how one looks as `application/problem+json`.  Does not know: what 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:exchange-resolver:refusal:"
@@ -32,6 +33,7 @@ class Kind(Enum):
     ORIGIN = _Kind("origin", 403, "No page of another site may ask")
     NOT_FOUND = _Kind("not-found", 404, "There is no such thing here")
     METHOD = _Kind("method", 405, "The method does not exist here")
+    TOO_SLOW = _Kind("too-slow", 408, "The body took too long")
     CONFLICT = _Kind("conflict", 409, "It cannot be done as things are")
     TOO_LARGE = _Kind("too-large", 413, "The body is too large")
     MEDIA = _Kind("media-type", 415, "The body must be JSON")
@@ -85,6 +87,14 @@ class Refusal(Exception):
         }
 
 
+def json_response(
+    content: Any, status: int = 200, headers: Mapping[str, str] | None = None, media: str = "application/json"
+) -> Response:
+    """JSON in ASCII alone, on one line: a stranger's text is nothing but that text to any reader."""
+    octets = json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return Response(octets, status, dict(headers or {}), media)
+
+
 def response_to(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that says so."""
     told = {"cache-control": "no-store", **(headers or {})}
@@ -94,4 +104,4 @@ def response_to(refusal: Refusal, headers: Mapping[str, str] | None = None) -> R
         # RFC 9110 §11.6.1 wants the scheme; RFC 6750 §3 the error, where a token was shown.
         error = ', error="invalid_token"' if refusal.kind is Kind.TOKEN_WRONG else ""
         told["www-authenticate"] = f'Bearer realm="exchange-resolver"{error}'
-    return JSONResponse(refusal.as_json(), refusal.kind.status, told, MEDIA_TYPE)
+    return json_response(refusal.as_json(), refusal.kind.status, told, MEDIA_TYPE)

@@ -6,17 +6,19 @@ Knows: starlette, how a refusal and a defect are told.  Does not know: any endpo
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from resolver.api.access import Guard, Need
 from resolver.api.endpoint import BASE, Call, Endpoint, body_of, query_of
-from resolver.api.refusal import Kind, Refusal, response_to
+from resolver.api.refusal import Kind, Refusal, json_response, response_to
+from resolver.problems import show
 
 NO_STORE = {"cache-control": "no-store"}
 
@@ -75,16 +77,19 @@ def _page(rows: Sequence[Endpoint], guard: Guard, on_refused: OnRefused) -> Call
     return page
 
 
-_COUNTED = {Kind.TOO_LARGE: "body", Kind.RATE: "busy", Kind.BUSY: "busy"}
+_COUNTED = {Kind.TOO_LARGE: "body", Kind.TOO_SLOW: "body", Kind.RATE: "busy", Kind.BUSY: "busy"}
 """Those that the guard does not count."""
 
 
 async def _answer(endpoint: Endpoint, request: Request, caller: Any) -> Response:
     path = {name: str(value) for name, value in request.path_params.items()}
+    for name, part in endpoint.parts.items():
+        if not re.fullmatch(part.pattern, path[name]):
+            raise Refusal(Kind.NOT_FOUND, f"{show(path[name])} names nothing here")
     query = query_of(request, endpoint.query)
     body = None if endpoint.body is None else await body_of(request, endpoint.body)
     found = await endpoint.answer(Call(request, caller, path, query, body))
     if isinstance(found, Response):
         return found
     content = found.model_dump(mode="json", by_alias=True) if isinstance(found, BaseModel) else found
-    return JSONResponse(content, endpoint.status, NO_STORE)
+    return json_response(content, endpoint.status, NO_STORE)

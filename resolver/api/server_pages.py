@@ -107,6 +107,7 @@ def status_of(desk: Desk) -> Status:
         ready=facts.health.is_ready,
         reasons=_printable(facts.health.reasons),
         remarks=_printable(facts.health.remarks),
+        paused_until=iso_moment(facts.paused_until or None),
         problems={"error": levels["error"], "warning": levels["warning"]},
         listening=ListeningStatus(
             dns=list(listening.dns), tls=list(listening.tls), https=list(listening.https), http=listening.http

@@ -61,6 +61,9 @@ class Status(Shape):
     ready: bool
     reasons: dict[str, str] = Field(description="Condition that does not hold -> why; empty: ready.")
     remarks: dict[str, str] = Field(description="Topic -> what a person should know although it is ready.")
+    paused_until: Moment | None = Field(
+        description="When filtering goes on; null: it is not paused. `remarks.filtering` says who paused it."
+    )
     problems: dict[Level, Count] = Field(description="How much is wrong now; `/problems` says what.")
     listening: ListeningStatus
     policy: PolicyStatus

@@ -67,6 +67,8 @@ class Basis:
     """The policy's hash."""
     blocklist: str = ""
     lags: tuple[Lag, ...] = ()
+    paused_until: float = 0.0
+    """Unix seconds until which filtering is paused; 0: it is not."""
 
 
 Again = Mapping[tuple[str, str, str, str], Sequence[Fault]]
@@ -168,6 +170,7 @@ async def audit(
         servers=tuple(_server_result(state) for state in states),
         names=_name_results(found, states),
         lags=basis.lags,
+        paused_until=basis.paused_until,
         left_out=found.left_out,
         address_rules=found.address_rules,
     )

@@ -252,6 +252,8 @@ class AuditResult:
     """Exchange or list -> how many of its names were not in the sample."""
     address_rules: int = 0
     """Networks that rules speak of: no question proves those."""
+    paused_until: float = 0.0
+    """Unix seconds until which filtering is paused: what is paused was not asked; 0: nothing is."""
     concealed: dict[str, int] = field(default_factory=dict)
     """Of `shared()`: how many names of confidential orders are not told, by status."""
 

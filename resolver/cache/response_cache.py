@@ -194,6 +194,22 @@ class ResponseCache:
         self._make_room(now)
         return entry
 
+    def kinds(self) -> list[int]:
+        """Every kind of which something may be kept."""
+        return list(self._tables)
+
+    def names_of(self, kind: int) -> list[bytes]:
+        """The names of which something is kept under this kind."""
+        return list(self._tables.get(kind, ()))
+
+    def forget(self, qname: bytes, kind: int) -> bool:
+        """Forget what is known of a name under one kind; whether anything was."""
+        entry = self._find(qname, kind)
+        if entry is None or (entry.response is None and entry.failure is None):
+            return False
+        self._empty(qname, kind)
+        return True
+
     def _second_best(
         self, entry: CacheEntry | None, denial: CacheEntry | None, now: float
     ) -> CacheEntry | None:

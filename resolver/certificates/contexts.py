@@ -25,6 +25,9 @@ DOT_PROTOCOLS: Final = ("dot",)
 HTTPS_PROTOCOLS: Final = ("h2", "http/1.1")
 """Those of DNS over HTTPS, the better first."""
 
+HTTP_PROTOCOLS: Final = ("http/1.1",)
+"""Those of `listen.http`."""
+
 SUITES_12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Suites of TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 §4.2).  Those of TLS 1.3 are
 all of that kind."""
@@ -104,6 +107,28 @@ class FrontContexts:
             session.context = self._inner.of(name)
         # `ssl` does not keep it for servers.
         setattr(session, ASKED_NAME, name)
+
+
+def whole_context(pair: Pair, protocols: Sequence[str], authorities: str | None) -> ssl.SSLContext:
+    """What one pair is served by, whatever name a client asks for.
+
+    `authorities`: PEM: a client must show a certificate of one of them; None: it shows none.  Raises
+    CannotServe.
+    """
+    _quieten_bad_names()
+    context = _context(protocols)
+    _load(context, 0, pair)
+    if authorities is not None:
+        try:
+            context.load_verify_locations(cadata=authorities)
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise CannotServe(0, f"its clients' authorities cannot be used: {reason}") from None
+        context.verify_mode = ssl.CERT_REQUIRED
+        # A ticket would let a client in whose authority is believed no longer.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
+    return context
 
 
 def _context(protocols: Sequence[str]) -> ssl.SSLContext:

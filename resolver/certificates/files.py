@@ -58,7 +58,7 @@ class Objection:
 
 def stamps_of(sources: Sequence[Source]) -> tuple[Stamp, ...]:
     """What the paths lead to now; another value: something has changed."""
-    return tuple(_stamp_of(path) for source in sources for path in (source.certificate, source.key))
+    return tuple(stamp_of(path) for source in sources for path in (source.certificate, source.key))
 
 
 def read_pairs(sources: Sequence[Source]) -> tuple[list[Pair], list[Objection]]:
@@ -67,9 +67,9 @@ def read_pairs(sources: Sequence[Source]) -> tuple[list[Pair], list[Objection]]:
     for source in sources:
         part = "certificate"
         try:
-            chain = _read(source.certificate)
+            chain = read_certificates_file(source.certificate)
             part = "key"
-            key = _read(source.key)
+            key = read_certificates_file(source.key)
             pairs.append(read_pair(chain, key))
         except PermissionError as error:
             who = f"by the user that runs here (uid {os.geteuid()})"
@@ -112,7 +112,8 @@ def exposure_of(key: Path) -> str:
     return ""
 
 
-def _read(path: Path) -> bytes:
+def read_certificates_file(path: Path) -> bytes:
+    """A file of certificates or of a key.  Raises OSError."""
     # Not to wait for whoever opens the other end of a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
@@ -124,7 +125,8 @@ def _read(path: Path) -> bytes:
     return octets
 
 
-def _stamp_of(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """What one path leads to now."""
     try:
         status = path.stat()
     except OSError as error:

@@ -13,10 +13,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from resolver.certificates.contexts import CannotServe
-from resolver.certificates.files import Objection, Source, read_pairs, remarks_on, stamps_of
+from resolver.certificates.files import (
+    Objection,
+    Source,
+    Stamp,
+    read_pairs,
+    remarks_on,
+    stamp_of,
+    stamps_of,
+)
 from resolver.certificates.pair import Pair
 from resolver.moments import iso_moment
 
@@ -44,9 +53,20 @@ class CertificatesRefused(Exception):
 class CertificateKeeper:
     """The certificates of one server."""
 
-    def __init__(self, sources: Sequence[Source], prepare: Prepare, wall: Callable[[], float]) -> None:
-        """`sources`: the first is for clients that name no server; none: there is nothing to keep."""
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        prepare: Prepare,
+        wall: Callable[[], float],
+        *,
+        beside: Sequence[Path] = (),
+    ) -> None:
+        """`sources`: the first is for clients that name no server; none: there is nothing to keep.
+
+        `beside`: files that `prepare` reads, too.
+        """
         self._sources = tuple(sources)
+        self._beside = tuple(beside)
         self._prepare = prepare
         self._wall = wall
         self._stamps: tuple[tuple[int, ...], ...] = ()
@@ -80,7 +100,7 @@ class CertificateKeeper:
 
     async def look(self) -> None:
         """Look at the files once; serve them if they are new and good, say so if they are not."""
-        stamps = await asyncio.to_thread(stamps_of, self._sources)
+        stamps = await asyncio.to_thread(self._look_at_files)
         if stamps == self._stamps and not self._doubts:
             return
         is_settled, self._stamps = stamps == self._stamps, stamps
@@ -97,7 +117,7 @@ class CertificateKeeper:
             raise
         self._doubts = []
         was_stale, self.failure = bool(self.failure), ""
-        if tuple(pairs) == self.pairs:
+        if tuple(pairs) == self.pairs and not self._beside:
             if was_stale:
                 _log.info("the files of certificates are again what is served")
             return
@@ -140,9 +160,12 @@ class CertificateKeeper:
         """Read and prepare a whole set, without waiting for disk or arithmetic here."""
         return await asyncio.to_thread(self._read_now)
 
+    def _look_at_files(self) -> tuple[Stamp, ...]:
+        return stamps_of(self._sources) + tuple(map(stamp_of, self._beside))
+
     def _read_now(self) -> tuple[list[Pair], Callable[[], None]]:
         if not self._stamps:
-            self._stamps = stamps_of(self._sources)
+            self._stamps = self._look_at_files()
         pairs, objections = read_pairs(self._sources)
         if not objections:
             objections = self._worse(pairs)

@@ -15,8 +15,10 @@ import typer
 
 from resolver import __version__
 from resolver.cli.audit_app import audit_commands
+from resolver.cli.changing_app import changing
 from resolver.cli.editing import editing
 from resolver.cli.explain_ways import Asked, run_explain
+from resolver.cli.first_app import first_commands
 from resolver.cli.lists_app import list_commands
 from resolver.cli.options import BlocklistOption, ConfigOption, JsonOption, OptionalServer
 from resolver.cli.order_app import order_commands
@@ -32,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(first_commands)
 app.add_typer(editing)
+app.add_typer(changing)
 app.add_typer(reporting)
 app.add_typer(audit_commands)
 app.add_typer(list_commands, name="lists")
@@ -146,6 +150,21 @@ def cert(
     from resolver.cli.cert import make_certificate
 
     raise typer.Exit(make_certificate(names or [], certificate, key, config, days=days))
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
+    role: Annotated[str, typer.Option("--role", help="read, edit or approve.")] = "read",
+    writes: Annotated[
+        bool, typer.Option("--write", help="Put its line into the file that http.tokens_file names.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make a token of the API.  It is printed once; the file of tokens has its hash alone."""
+    from resolver.cli.token import make_token
+
+    raise typer.Exit(make_token(name, role, config, writes=writes))
 
 
 @app.command()

@@ -10,19 +10,18 @@ import hashlib
 import sys
 import time
 from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
 
 from resolver.blocklist.difference import compare
+from resolver.blocklist.difference_text import as_text
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
+from resolver.changing.rolling_back import free_name, octets_of
 from resolver.cli.diff import effects, read_side, text_of
-from resolver.cli.diff_text import as_text
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_FINE, BadInput, print_problems, read_settings
 from resolver.cli.process import scratch_folder
 from resolver.cli.progress import long_work
 from resolver.config.settings import Settings
 from resolver.durable import replace_file, replacing
-from resolver.portions import open_regular, read_up_to
 from resolver.problems import Problem, has_errors
 from resolver.publishing.approvals import (
     REASON_CHARS_MAX,
@@ -35,9 +34,6 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import HistoryUnusable, open_history
 from resolver.publishing.image_store import ImageStore
-
-BEFORE_ROLLBACK = ".before-rollback"
-"""Ends the name of the copy of a blocklist that was never served, and so is in no generation."""
 
 
 def apply_blocklist(config: Path | None, *, force: bool, reason: str | None) -> int:
@@ -70,7 +66,7 @@ def roll_back(
         why = _reason(force, reason, needs_force=False)
         settings, _ = read_settings(config)
         path = settings.blocklist
-        current = _octets_of(path) if path.exists() else None
+        current = octets_of(path) if path.exists() else None
         if number is None:
             number = _previous(settings, current)
         text = text_of(settings.state_dir, number)
@@ -83,14 +79,14 @@ def roll_back(
         unrecorded = None if current is None or _is_recorded(settings, current) else current
         if dry_run:
             if unrecorded is not None:
-                saved = _free_name(path, unrecorded)
+                saved = free_name(path, unrecorded)
                 print(f"{path} is in no generation of the history: it would be saved as {saved}")
             print("nothing was written")
             return EXIT_FINE
         with replacing(path) as new:
             new.file.write(text)
             if unrecorded is not None:
-                saved = _free_name(path, unrecorded)
+                saved = free_name(path, unrecorded)
                 replace_file(saved, unrecorded, mode=path.stat().st_mode & 0o7777)
                 print(f"{path} was in no generation of the history: it is saved as {saved}")
             # The approval first: the server may look at the new file at once.
@@ -127,19 +123,6 @@ def _is_recorded(settings: Settings, octets: bytes) -> bool:
         raise BadInput([Problem("history", 0, str(error))]) from None
 
 
-def _octets_of(path: Path) -> bytes:
-    """All of a file that has an end, however large.  Raises OSError."""
-    with open_regular(path) as file:
-        return read_up_to(file, sys.maxsize)
-
-
-def _free_name(path: Path, octets: bytes) -> Path:
-    """Where to save what a rollback would lose: not over what an earlier one saved."""
-    name = f"{path.name}{BEFORE_ROLLBACK}"
-    places = chain([path.with_name(name)], (path.with_name(f"{name}.{number}") for number in count(2)))
-    return next(place for place in places if not place.exists() or _octets_of(place) == octets)
-
-
 def _reason(force: bool, reason: str | None, *, needs_force: bool = True) -> str:
     """The reason for forcing; empty: nothing is forced.  Raises BadInput.
 
@@ -171,7 +154,13 @@ def _checked(
     path = settings.blocklist
     with scratch_folder() as folder, long_work(f"checking {shown_as or path}") as say:
         compiled = compile_policy(
-            path, folder, force=force, state_dir=settings.state_dir, text=text, on_step=say
+            path,
+            folder,
+            force=force,
+            state_dir=settings.state_dir,
+            text=text,
+            on_step=say,
+            two_person=settings.http.changes == "two-person",
         )
     problems = compiled.problems
     if shown_as:

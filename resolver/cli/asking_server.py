@@ -20,6 +20,7 @@ from resolver.cli.explain import DEFAULT_CLIENT, Explainer
 from resolver.cli.explain_text import Fact, print_explanation, reply_facts
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import zone_of
+from resolver.cli.own_server import headers_of, trust_in
 from resolver.cli.process import scratch_folder
 from resolver.config.settings import Settings
 from resolver.config.settingvalues import Endpoint, endpoint_from
@@ -55,7 +56,7 @@ def explain_by_server(
     try:
         endpoint, settings, path = _endpoint(server, config, blocklist)
         asked = {"name": name, "type": qtype, **({} if client is None else {"client": client})}
-        document = _fetch(endpoint, asked)
+        document = _fetch(endpoint, asked, settings)
         near: tuple[NearRule, ...] | None = None
         if why_not:
             if settings is None or path is None:
@@ -99,11 +100,14 @@ def _near(
         return explainer.explain(name, why_not=True).near
 
 
-def _fetch(endpoint: Endpoint, asked: dict[str, str]) -> Document:
+def _fetch(endpoint: Endpoint, asked: dict[str, str], settings: Settings | None) -> Document:
     host = _HERE.get(endpoint.address, endpoint.address)
     connection = http.client.HTTPConnection(host, endpoint.port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", f"{PATH}?{urlencode(asked)}", headers={"accept": "application/json"})
+        if (trust := trust_in(settings)) is not None:
+            connection = http.client.HTTPSConnection(host, endpoint.port, timeout=TIMEOUT_S, context=trust)
+        headers = {"accept": "application/json", **headers_of()}
+        connection.request("GET", f"{PATH}?{urlencode(asked)}", headers=headers)
         response = connection.getresponse()
         octets = response.read(DOCUMENT_OCTETS_MAX)
     except (OSError, http.client.HTTPException) as error:

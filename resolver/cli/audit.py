@@ -27,12 +27,16 @@ from resolver.blocklist.rules import Blocklist
 from resolver.cli.audit_text import print_result, progress_of
 from resolver.cli.files import EXIT_FINDINGS, EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.process import scratch_folder
+from resolver.clock import boot_moment
 from resolver.config.settings import Settings
 from resolver.identity import as_owner_of
+from resolver.policy.image import ImageUnusable
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem, has_errors, show, suggest
 from resolver.publishing.believed import BelievedClock, believed_time
 from resolver.publishing.compiler import compile_in_process
+from resolver.publishing.paused_image import CannotPause
+from resolver.publishing.paused_serving import Paused, kept_orders, paused_at, paused_form
 from resolver.server.list_lags import changed_since_served, list_facts
 from resolver.server.parts import make_local_names, make_plan
 
@@ -83,19 +87,22 @@ def _audit(
 ) -> AuditResult:
     clock = BelievedClock(time.time, time.monotonic, believed_time(settings.state_dir, time.time()))
     wall = clock()
-    table, key = _table(path, settings, directory, wall)
+    # A pause is this server's; others filter on.
+    paused = None if choices.servers else paused_at(settings.state_dir, time.time(), boot_moment())
+    table, key = _table(path, settings, directory, wall, paused)
     seed = secrets.randbits(31)
     wanted = Wanted(choices.order, choices.exchange, choices.register, choices.sample, seed)
     local = make_local_names(settings)
     covers = make_plan(settings).covers
     basis = Basis(
         table,
-        tuple(asks_of(policy, wall)),
+        tuple(ask for ask in asks_of(policy, wall) if ask.order in kept_orders(policy.orders, paused)),
         {key: order.measure for key, order in policy.orders.items() if order.measure is not None},
         lambda query: local.find(query, covers, table.is_filtering) is not None,
         policy=key,
         blocklist=str(path),
         lags=_lags(policy, settings, table, choices, wall),
+        paused_until=0.0 if paused is None else paused.until,
     )
     with progress_of(len(servers)) as tell:
         manner = Manner(
@@ -186,11 +193,17 @@ def _read(path: Path, choices: Choices) -> Blocklist:
     return policy
 
 
-def _table(path: Path, settings: Settings, directory: Path, wall: float) -> tuple[PolicyTable, str]:
+def _table(
+    path: Path, settings: Settings, directory: Path, wall: float, paused: Paused | None
+) -> tuple[PolicyTable, str]:
     """The policy as it is written now, and its hash; the verdicts' clock is wall time.  Raises BadInput."""
     image, problems = compile_in_process(path, directory, state_dir=settings.state_dir)
     if image is None:
         raise BadInput(problems)
+    try:
+        image = paused_form(image, paused, wall)
+    except (CannotPause, ImageUnusable) as error:
+        raise BadInput([Problem(str(directory), 0, str(error))]) from None
     return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ()), image.stem
 
 

@@ -66,6 +66,9 @@ def _json_text(result: AuditResult) -> str:
 def _print_tables(result: AuditResult) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(Text(f"Audit of {cell(result.blocklist)}, {iso_moment(result.started_at)}"))
+    if result.paused_until:
+        until = iso_moment(result.paused_until)
+        console.print(Text(f"FILTERING IS PAUSED until {until}: what is paused counts as pending."))
     console.print(_servers_table(result))
     told = sorted(filter(is_finding, result.names), key=lambda name: GRAVITY[name.status])
     if told:

@@ -14,7 +14,7 @@ from resolver.blocklist.formatting import SCHEMA_MARK
 from resolver.blocklist.rails import FORCE_HINT, can_be_forced
 from resolver.blocklist.reader import blocklist_schema
 from resolver.blocklist.told import contacts_in
-from resolver.cli.certificates import certificate_problems
+from resolver.cli.certificates import certificate_problems, token_problems
 from resolver.cli.designation_remarks import designation_problems
 from resolver.cli.files import (
     EXIT_BAD_INPUT,
@@ -68,7 +68,7 @@ def check_files(config: Path | None, blocklist: Path | None, *, strict: bool, as
                 elif "blocklist" not in trouble:
                     blocklist = settings.blocklist
                 problems += trouble.values()
-                for look in (certificate_problems, _too_few_ports, designation_problems, sink_problems):
+                for look in _LOOKS:
                     problems += look(path, settings)
                 state_dir = settings.state_dir
     else:
@@ -127,6 +127,10 @@ def _too_few_ports(path: Path, settings: Settings) -> list[Problem]:
     return [] if too_few is None else [Problem(str(path), 0, f"upstreams: {too_few}", "warning")]
 
 
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at more than the settings themselves."""
+
+
 def _untold_contact(blocklist: Path) -> list[Problem]:
     """Structured errors name mail and telephone alone; what else `defaults.contact` says is not told."""
     tree, _ = read_yaml(blocklist)
@@ -181,3 +185,7 @@ def print_schema(kind: str, output: Path | None) -> int:
     print(f"{output}: written; editors find it by this first line of the {kind} (a path from there):")
     print(f"{SCHEMA_MARK}{output.name}")
     return EXIT_FINE
+
+
+_LOOKS = (certificate_problems, token_problems, _too_few_ports, designation_problems, sink_problems)
+"""What looks at settings that could be read."""

@@ -41,11 +41,17 @@ def designation_problems(config: Path, settings: Settings) -> list[Problem]:
     shown = pairs[places[0] if places else 0]
     for index, endpoint in enumerate(settings.listen.dns):
         address = ip_address(endpoint.address)
-        if not address.is_unspecified and address not in shown.addresses:
+        if address.is_unspecified:
+            # Which one a client knows is not to be seen from here; without any it is none of them.
+            is_shown = any(other.version == address.version for other in shown.addresses)
+            what = f"no address that {endpoint.address} may stand for stands"
+        else:
+            is_shown = address in shown.addresses
+            what = f"{endpoint.address} does not stand"
+        if not is_shown:
             text = (
-                f"listen.dns: {endpoint.address} does not stand in the certificate of {name_to_text(name)} "
-                "(subjectAltName, IP), so clients that find it by RFC 9462 §4.2 cannot verify it and stay in "
-                "clear text"
+                f"listen.dns: {what} in the certificate of {name_to_text(name)} (subjectAltName, IP), so "
+                "clients that find it by RFC 9462 §4.2 cannot verify it and stay in clear text"
             )
             line = key_line(config, "listen", "dns", index) or certificate
             problems.append(Problem(str(config), line, text, "warning"))

@@ -13,13 +13,13 @@ from typing import Any
 
 from resolver.blocklist.by_order import changes_by_order
 from resolver.blocklist.difference import compare
+from resolver.blocklist.difference_text import as_markdown as render_markdown
+from resolver.blocklist.difference_text import as_text
 from resolver.blocklist.in_force import InForce
 from resolver.blocklist.openings import find_opening
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist
 from resolver.cli.diff_records import Side, compare_records, records_of
-from resolver.cli.diff_text import as_markdown as render_markdown
-from resolver.cli.diff_text import as_text
 from resolver.cli.files import (
     EXIT_FINDINGS,
     EXIT_FINE,

@@ -15,19 +15,24 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TypeVar
 
+from resolver.changing.pausing import explained
 from resolver.cli.explain_text import print_explanation
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, policy_path
 from resolver.cli.moments import moment_or, zone_of
 from resolver.cli.process import scratch_folder
+from resolver.clock import boot_moment
 from resolver.config.settings import Settings
 from resolver.explain.deciding import Decider, address_or_none
 from resolver.explain.explanation import Explanation
 from resolver.explain.near_rules import nearest_rules
 from resolver.explain.reading import qtype_from_text
 from resolver.flow.clients import Clients
+from resolver.policy.image import ImageUnusable
 from resolver.policy.table import PolicyTable, open_table
 from resolver.problems import Problem
 from resolver.publishing.compiler import compile_in_process
+from resolver.publishing.paused_image import CannotPause
+from resolver.publishing.paused_serving import Paused, paused_at, paused_form
 from resolver.publishing.records_beside import records_beside
 from resolver.server.parts import make_local_names, make_plan
 from resolver.wire.names import name_from_text
@@ -99,14 +104,16 @@ class Explainer:
         self._qtype = _argument("--type", qtype_from_text, qtype_text)
         self._client = client
         _argument("--client", ipaddress.ip_address, client)
+        paused = _paused(blocklist, settings, wall)
         self._decider = Decider(
-            _load(blocklist, directory, settings, wall),
+            _load(blocklist, directory, settings, wall, paused),
             wall,
             make_plan(settings),
             make_local_names(settings),
             Clients(settings.clients.allow),
             str(blocklist),
             zone,
+            explained(paused),
         )
 
     def explain(self, name: str, *, why_not: bool = False) -> Explanation:
@@ -123,11 +130,24 @@ class Explainer:
         return replace(explanation, near=tuple(near))
 
 
-def _load(blocklist: Path, directory: Path, settings: Settings, wall: float) -> PolicyTable:
+def _paused(blocklist: Path, settings: Settings, wall: float) -> Paused | None:
+    """The pause of the server that has this blocklist, if it counts at `wall` (Unix seconds)."""
+    now = time.time()
+    paused = paused_at(settings.state_dir, now, boot_moment()) if blocklist == settings.blocklist else None
+    return paused if paused is not None and now - 1 <= wall < paused.until else None
+
+
+def _load(
+    blocklist: Path, directory: Path, settings: Settings, wall: float, paused: Paused | None
+) -> PolicyTable:
     # With the copies of downloaded lists, and with what was approved.
     image, problems = compile_in_process(blocklist, directory, state_dir=settings.state_dir)
     if image is None:
         raise BadInput(problems)
+    try:
+        image = paused_form(image, paused, wall)
+    except (CannotPause, ImageUnusable) as error:
+        raise BadInput([Problem(str(directory), 0, str(error))]) from None
     # Its monotonic clock is wall time: nothing else runs by it here.  What prefixes servers find is unknown.
     return open_table(image, wall, wall, 1, settings.upstreams.nat64_prefixes or ())
 

@@ -121,6 +121,12 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
         ("Client", f"{explanation.client}: {allowed}"),
         ("Policy", explanation.blocklist),
     ]
+    if (paused := explanation.paused) is not None:
+        scope = "everything but what authorities ordered"
+        if paused.including_orders:
+            scope = "everything, orders of authorities included"
+        text = f"PAUSED until {paused.until} by {paused.who} ({paused.reason}): {scope}"
+        facts.append(("Filtering", text))
     if explanation.verdict is None:
         return facts + _address_facts(explanation)
     verdict = explanation.verdict

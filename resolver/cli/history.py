@@ -11,13 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from resolver.blocklist.difference_text import as_text, headline, records_headline, records_lines
 from resolver.cli.diff import text_of
-from resolver.cli.diff_text import as_text, headline, records_headline, records_lines
 from resolver.cli.files import EXIT_FINE, BadInput, bad_input, read_settings
 from resolver.cli.moments import iso_moment
 from resolver.plurals import counted
 from resolver.problems import Problem, printable
 from resolver.publishing.history import FORCED_AGAINST, Generation, HistoryUnusable, open_history
+from resolver.publishing.pause_records import PAUSE
 from resolver.wire.idn import with_unicode
 
 NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
@@ -89,7 +90,7 @@ def _write_text(text: str) -> None:
 
 
 def _print_generation(generation: Generation) -> None:
-    known_from = {"apply": " (applied by hand)", "owner": " (owner of the file)"}
+    known_from = {"apply": " (applied by hand)", "api": " (by the API)", "owner": " (owner of the file)"}
     print(f"generation  {generation.number}")
     print(f"in force    {iso_moment(generation.at)}")
     print(f"who         {_who(generation)}{known_from.get(generation.who_from, '')}")
@@ -99,6 +100,11 @@ def _print_generation(generation: Generation) -> None:
     if rollback := generation.changes.get("rollback"):
         remark = f" ({rollback['remark']})" if rollback["remark"] else ""
         print(f"rollback    to generation {rollback['to']}{remark}")
+    if edit := generation.changes.get("edit"):
+        if edit["approved_by"]:
+            print(f"approved    by {edit['approved_by']} (proposal {edit['proposal']})")
+        if edit["reason"]:
+            print(f"reason      {edit['reason']}")
     print(f"blocklist   sha256 {generation.sha256}")
     print(f"text        {'kept' if generation.has_text else 'not kept'}")
     counts = generation.counts
@@ -110,6 +116,9 @@ def _print_generation(generation: Generation) -> None:
     if date := changes.get("date"):
         _print_date(date)
         return
+    if pause := changes.get(PAUSE):
+        _print_pause(pause)
+        return
     print("what it changed is not known" if "unknown" in changes else as_text(changes))
     for name, (old, new) in changes.get("list_names", {}).items():
         print(f"list {name}: {_names(old)} -> {_names(new)}")
@@ -120,7 +129,39 @@ def _print_generation(generation: Generation) -> None:
 
 
 def _who(generation: Generation) -> str:
-    return "the calendar" if generation.who_from == "date" else generation.who or "unknown"
+    """Whoever did it, or what."""
+    if generation.who_from == "date" or (generation.who_from == PAUSE and not generation.who):
+        return "the calendar"
+    return generation.who or "unknown"
+
+
+def _print_pause(pause: dict[str, Any]) -> None:
+    """When a pause began or how it ended, and what it opened."""
+    print(_pause_headline(pause))
+    print(f"reason      {pause['reason']}")
+    if pause.get("ended_reason"):
+        print(f"ended       {pause['ended_reason']}")
+    for kind in ("exchanges", "lists"):
+        count = pause[f"{kind}_count"]
+        more = count - len(pause[kind])
+        if count:
+            listed = ", ".join(pause[kind]) + (f" and {more:,} more" if more else "")
+            print(f"not blocked meanwhile: {kind}: {listed}")
+    if pause["confidential"]:
+        print(f"not blocked meanwhile: {pause['confidential']:,} confidential")
+    print(f"stayed blocked: {counted(pause['stays'], 'exchange or list', 'exchanges and lists')}")
+
+
+def _pause_headline(pause: dict[str, Any]) -> str:
+    scope = ", orders of authorities included" if pause["including_orders"] else ""
+    if "ended_at" in pause:
+        gone = f"{iso_moment(pause['began_at'])} to {iso_moment(pause['ended_at'])}"
+        by = f", ended by {pause['ended_by']}" if pause["ended_by"] else ""
+        return f"filtering goes on: it was paused by {pause['who']} from {gone}{by}{scope}"
+    count = pause["exchanges_count"] + pause["lists_count"] + pause["confidential"]
+    opened = f"opens {counted(count, 'exchange or list', 'exchanges and lists')}"
+    until = iso_moment(pause["until"])
+    return f"FILTERING PAUSED until {until}{scope}: {opened}, {counted(pause['domains'], 'domain')}"
 
 
 def _print_date(date: dict[str, Any]) -> None:
@@ -170,6 +211,8 @@ def changes_headline(changes: dict[str, Any]) -> str:
     """One line on what a generation changed."""
     if date := changes.get("date"):
         return _date_headline(date)
+    if pause := changes.get(PAUSE):
+        return _pause_headline(pause)
     said = "changes unknown" if "unknown" in changes else headline(changes["summary"])
     lists = [name for name, sizes in changes.get("list_names", {}).items() if sizes[0] is not None]
     if lists:

@@ -86,6 +86,17 @@ def show_lists(config: Path | None, blocklist: Path | None, *, as_json: bool) ->
     return EXIT_FINDINGS if any(state.problem for state in states) else EXIT_FINE
 
 
+def list_problems(config: Path) -> list[tuple[str, str]]:
+    """Name of each list, and what is the matter with it; empty: nothing.  None where it cannot be read."""
+    try:
+        settings, specs = _read(config, None)
+        now = time.time()
+        states = [_state_of(spec, settings.state_dir, now, None) for spec in specs]
+    except (BadInput, OSError):
+        return []
+    return [(state.name, state.problem) for state in states]
+
+
 def update_lists(
     names: Iterable[str], config: Path | None, blocklist: Path | None, *, force: bool, as_json: bool
 ) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from resolver.cli.moments import iso_moment
+from resolver.cli.own_server import headers_of, scheme_of, trust_in
 from resolver.config.settings import Settings
 from resolver.hits.figures import HOUR_S, MINUTE_S, HitKey, Hits
 from resolver.hits.file import Failure, HitsUnusable
@@ -99,7 +100,7 @@ class Figures:
         self._state_dir = settings.state_dir
         self._logs_queries = settings.log.queries != "none"
         self._records = records or _file_of_records(settings)
-        self._fetch = fetch or fetch_page
+        self._fetch = fetch or (lambda url: fetch_page(url, settings))
         self._wall = wall
         self._now = now
         self._before: tuple[float, Counts] | None = None
@@ -182,14 +183,17 @@ def metrics_url(settings: Settings) -> str | None:
     host = endpoint.address
     if address.is_unspecified:
         host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{endpoint.port}/metrics"
+    return f"{scheme_of(settings)}://{f'[{host}]' if ':' in host else host}:{endpoint.port}/metrics"
 
 
-def fetch_page(url: str) -> str:
+def fetch_page(url: str, settings: Settings) -> str:
     """A page of our own server; no proxy has a part in it.  Raises OSError and HTTPException."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if (trust := trust_in(settings)) is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=trust))
+    asked = urllib.request.Request(url, headers=headers_of())
     try:
-        with opener.open(url, timeout=FETCH_TIMEOUT_S) as reply:
+        with urllib.request.build_opener(*handlers).open(asked, timeout=FETCH_TIMEOUT_S) as reply:
             return bytes(reply.read(PAGE_OCTETS_MAX)).decode("utf-8", "replace")
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from None

@@ -56,7 +56,7 @@ def run_upstreams_test(config: Path | None, urls: list[str], *, as_json: bool) -
     else:
         print_problems([] if urls else problems)
         Console(width=None if sys.stdout.isatty() else 200).print(_table(tried, now))
-    return EXIT_FINDINGS if any(_remark(one, now) for one in tried) else EXIT_FINE
+    return EXIT_FINDINGS if any(remark_on(one, now) for one in tried) else EXIT_FINE
 
 
 def _with_servers(settings: Settings, urls: list[str]) -> Settings:
@@ -88,7 +88,7 @@ def _table(tried: list[Tried], now: float) -> Table:
         table.add_column(title, overflow="fold")
     for one in tried:
         certificate = one.certificate
-        remark = _remark(one, now)
+        remark = remark_on(one, now)
         table.add_row(
             Text(one.upstream.name),
             *(_ms(time_s) for time_s in (one.connect_s, one.handshake_s, one.first_s, one.warm_s)),
@@ -109,7 +109,7 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join(printable(name) for name in names[:NAMES_SHOWN_MAX]) + more
 
 
-def _remark(one: Tried, now: float) -> str:
+def remark_on(one: Tried, now: float) -> str:
     """What is the matter with an upstream; empty: nothing."""
     if one.reason:
         return f"{one.reason}: {one.words}" if one.words else one.reason
@@ -142,5 +142,5 @@ def _as_json(one: Tried, now: float) -> dict[str, Any]:
         },
         "ok": one.is_fine,
         "reason": one.reason or None,
-        "remark": _remark(one, now) or None,
+        "remark": remark_on(one, now) or None,
     }

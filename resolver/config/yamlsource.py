@@ -97,7 +97,7 @@ def read_yaml(
         octets, problems = read_octets(source, file=file, octets_max=octets_max)
         findings = Findings(file or os.fspath(source))
         findings.take(problems)
-    if octets is None or not _text_is_sane(octets, findings):
+    if octets is None or not is_sane_text(octets, findings):
         return None, findings.in_order()
     for line, message in conflict_lines(octets):
         findings.error(line, message)
@@ -133,8 +133,11 @@ def _too_large(octets: int, octets_max: int) -> str:
     return f"is too large: {octets:,} bytes; allowed: at most {octets_max:,}"
 
 
-def _text_is_sane(octets: bytes, findings: Findings) -> bool:
-    """Refuse what is no text, before libyaml sees it; its messages have no line."""
+def is_sane_text(octets: bytes, findings: Findings) -> bool:
+    """Refuse what is no text of UTF-8 in lines that people can read, with the line.
+
+    For YAML that is before libyaml sees it, whose messages have no line.
+    """
     if octets[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         findings.error(1, "is UTF-16; save it as UTF-8")
         return False

@@ -15,7 +15,7 @@ from typing import Any
 
 from resolver.cache import ResponseCache
 from resolver.clock import TimerHandle
-from resolver.explain.explanation import Explanation, Recorded
+from resolver.explain.explanation import Explanation, PausedNote, Recorded
 from resolver.explain.reading import read_reply
 from resolver.explain.trace import RuleResult, TracedRule, trace_address, traced_rules
 from resolver.flow.clients import Clients
@@ -49,6 +49,8 @@ class Decider:
     blocklist: str
     zone: tzinfo
     """The time zone of the blocklist's dates."""
+    paused: PausedNote | None = None
+    """The pause that the table was made for, if one is in force."""
 
     def of_name(
         self, asked: str, qname: bytes, qtype: int, client: str, records: tuple[Recorded, ...] = ()
@@ -76,6 +78,7 @@ class Decider:
             zone=self.zone,
             records=records,
             nxdomain_why=trace.nxdomain_why,
+            paused=self.paused,
         )
 
     def of_address(
@@ -102,6 +105,7 @@ class Decider:
             zone=self.zone,
             records=(),
             nxdomain_why="",
+            paused=self.paused,
         )
 
     def _peer(self, client: str) -> Peer:

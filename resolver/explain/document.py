@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Any
 
-from resolver.explain.explanation import Explanation
+from resolver.explain.explanation import Explanation, PausedNote
 from resolver.explain.reading import ShownRecord, ShownReply
 from resolver.explain.trace import RuleResult, TracedRule
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
@@ -58,6 +58,8 @@ def explanation_from(document: Document, zone: tzinfo) -> Explanation:
         zone=zone,
         records=tuple(RecordedThere(one) for one in document["records"]),
         nxdomain_why=decision["nxdomain"] or "",
+        # A server of an earlier version has no pauses.
+        paused=PausedNote(**document["paused"]) if document.get("paused") else None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
@@ -69,6 +69,18 @@ class Recorded(Protocol):
 
 
 @dataclass(slots=True, frozen=True)
+class PausedNote:
+    """Filtering is paused at the moment that is explained."""
+
+    until: str
+    """ISO 8601."""
+    who: str
+    reason: str
+    including_orders: bool
+    """What authorities ordered is not enforced either."""
+
+
+@dataclass(slots=True, frozen=True)
 class Explanation:
     """Everything there is to say; what prints it only chooses words."""
 
@@ -103,6 +115,8 @@ class Explanation:
     """Why NXDOMAIN may be the answer, or not; empty where there is no question of it."""
     near: tuple[NearRule, ...] | None = None
     """The nearest rules that did not decide; None: nobody asked for them."""
+    paused: PausedNote | None = None
+    """None: filtering is not paused."""
 
     @property
     def decider(self) -> PolicyRule | None:
@@ -173,6 +187,7 @@ class Explanation:
             "at": iso_moment(self.at),
             "blocklist": self.blocklist,
             "client": {"address": self.client, "allowed": self.is_client_allowed},
+            "paused": None if self.paused is None else asdict(self.paused),
             "decision": {
                 "blocked": verdict is not None and verdict.is_blocked,
                 "action": verdict.action.value if verdict is not None else None,

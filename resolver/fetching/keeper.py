@@ -117,6 +117,15 @@ class ListKeeper:
                 entry.is_notified = True
         self._wake.set()
 
+    def fetch_now(self, name: str) -> bool:
+        """Somebody here wants this list now: it is due; whether it is one that is downloaded."""
+        entry = self._followed.get(name)
+        if entry is None:
+            return False
+        entry.due = min(entry.due, self._clock.now())
+        self._wake.set()
+        return True
+
     def start(self) -> None:
         """Begin to fetch."""
         if self._task is None:

@@ -100,7 +100,7 @@ class Service:
         self.held = HeldAnswers(clock)
         self.places = Shares() if places is None else places
         self._call_later = clock.call_later
-        self._clients = clients
+        self.clients = self._clients = clients
         self._is_audit = no_audit if audit_secret is None else audit_secret.is_among
         self._rotates = rotate_addresses
         self._limiter = RateLimiter(rate_limit_qps) if rate_limit_qps else None

@@ -16,6 +16,10 @@ STREAM_TIMEOUT_S_MAX = 1.0
 """Patience with an attempt over TCP at first, however slow its upstream: should its connection have
 fallen silent, there must be time for another."""
 
+GIVEN_BACK_MAX = 16
+"""Attempts of one question that cost nothing, because their connection came to nothing before the query left:
+a way that comes and goes would else use up in one of its gaps what the question may cost."""
+
 BAD_PACKETS_MAX = 8
 """Bad packets that one attempt reads before it stops listening: a forger gets no more guesses."""
 
@@ -31,6 +35,10 @@ sent twice, and half of what a question may cost must be left for the other one.
 
 AGAIN_S = 0.1
 """How long a question waits when connections to its upstreams broke and nobody else is left to ask."""
+
+ANSWERS_LATELY_S = 5.0
+"""An upstream that answered anything within so long is there: what it does not answer is one name, one packet
+or one connection."""
 
 GONE_FOR_LONG_S = 2.0
 """An upstream that is down and is probed no sooner than after this is not waited for: it will hardly be back

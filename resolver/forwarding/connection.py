@@ -39,6 +39,8 @@ class Owner(Protocol):
 
     upstream: Upstream
     clock: Clock
+    bodies_octets: int
+    """Of answers over HTTPS that are not whole yet, on all its connections."""
 
     def count_unexpected(self) -> None:
         """A message came that matches no query."""
@@ -139,6 +141,9 @@ class Connection(Pipeline, asyncio.Protocol):
 
     def _transmit(self, stream: asyncio.Transport, tickets: Iterable[StreamTicket]) -> None:
         """Send queries, in one write."""
+        tickets = list(tickets)
+        for ticket in tickets:
+            ticket.left += 1
         if self.upstream.is_encrypted:
             # RFC 8467 §4.1: padding; RFC 7828 §3.2.1: the first query asks how long to stay.
             messages = [with_options(t.octets, asks_keepalive=t.number == 1) for t in tickets]

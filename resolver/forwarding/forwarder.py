@@ -298,7 +298,7 @@ class Forwarder:
         self._deadlines.set(flight, flight.wake_at)
         return attempt
 
-    def go_on(self, attempt: Attempt, octets: bytes | None, reason: str) -> None:
+    def go_on(self, attempt: Attempt, octets: bytes | None, reason: str, sends: int | None = None) -> None:
         """An adopted attempt received `octets`, or ended for `reason`, or is due, or goes on as it is."""
         if octets is not None:
             attempt.on_octets(octets)
@@ -306,7 +306,7 @@ class Forwarder:
             if isinstance(attempt.transaction, _Flight):
                 attempt.transaction.on_due(self._now())
         elif reason != "recalled":
-            attempt.on_error(reason)
+            attempt.on_error(reason, sends)
 
     async def close(self) -> None:
         """Fail what is in flight and close the network."""
@@ -328,6 +328,7 @@ class Forwarder:
             return 0
         cost = STREAM_COST if target.is_stream else DATAGRAM_COST
         timeout_s = target.attempt_timeout_s() * cost
+        question = upstreams.probe_question(target, question)
         flight = self._new_flight(question, (target,), now + timeout_s, cost)
         self._probes.add(flight)
         self._follow(flight, flight.start(now))
@@ -353,7 +354,7 @@ class Forwarder:
                 carry = self._network.ask_stream if step.is_stream else self._network.send_datagram
                 ticket = carry(step.upstream, step.octets, step)
                 if type(ticket) is SendError:
-                    step = flight.on_error(step, ticket.reason, self._now())
+                    step = flight.on_error(step, ticket.reason, self._now(), 0)
                     continue
                 step.ticket = ticket  # type: ignore[assignment]
             elif type(step) is not Wait:
@@ -460,11 +461,11 @@ class _Flight(Transaction):
         else:
             forwarder._follow(self, step)
 
-    def lose(self, attempt: Attempt, reason: str) -> None:
+    def lose(self, attempt: Attempt, reason: str, sends: int | None) -> None:
         """See `Transaction`."""
         if not self.is_finished:
             forwarder = self.forwarder
-            forwarder._follow(self, self.on_error(attempt, reason, forwarder._now()))
+            forwarder._follow(self, self.on_error(attempt, reason, forwarder._now(), sends))
 
     def on_due(self, now: float) -> None:
         """See `Timed`."""

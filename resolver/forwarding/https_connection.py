@@ -45,6 +45,10 @@ HEADERS_OCTETS_MAX = 16_384
 STREAMS_MAX = 10_000
 """Queries of one connection, however long it lives: IDs of streams and HTTP/2's tables grow."""
 
+BODIES_OCTETS_MAX = 4 << 20
+"""Of answers of one upstream that are not whole yet, over all its connections: thousands of usual ones.  The
+connection that brings more is shut."""
+
 UNREAD_OCTETS_MAX = 1 << 18
 """What waits for an upstream that asks (PING, SETTINGS) and does not read; over it the connection is shut."""
 
@@ -67,6 +71,7 @@ class HttpsConnection(Connection):
     def __init__(self, owner: Owner, answers_max: int = ANSWERS_UNLIMITED) -> None:
         super().__init__(owner, min(answers_max, STREAMS_MAX))
         self._exchanges: dict[int, _Exchange] = {}
+        self._bodies_octets = 0
         self._bound = FrameBound()
         self._http = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._http.local_settings = Settings(
@@ -109,6 +114,7 @@ class HttpsConnection(Connection):
 
     def shut(self, reason: str = ABANDONED, *, by_peer: bool = False) -> None:
         """See `Connection`; who takes so many queries and no more says so by GOAWAY (RFC 9113 §9.1)."""
+        self._count_body(-self._bodies_octets)
         super().shut(reason)
         self._exchanges.clear()
 
@@ -129,6 +135,7 @@ class HttpsConnection(Connection):
                 unsent.append(ticket)
                 continue
             self._exchanges[number] = _Exchange(ticket)
+            ticket.left += 1
         self._flush()
         if unsent:
             # Not from inside `ask`: who waits there hears of it at once.
@@ -151,18 +158,34 @@ class HttpsConnection(Connection):
         if isinstance(event, ResponseReceived):
             exchange.status, exchange.is_answer = _read_headers(event)
         elif isinstance(event, DataReceived):
-            exchange.body += event.data
-            if len(exchange.body) > STREAM_OCTETS_MAX:
-                self._http.reset_stream(number, ErrorCodes.CANCEL)
-                del self._exchanges[number]
-                self._fail(exchange.ticket, "http", "its answer is longer than a DNS message can be")
+            self._take_body(number, exchange, event.data or b"")
         elif isinstance(event, StreamEnded):
-            del self._exchanges[number]
+            self._end_exchange(number, exchange)
             self._on_reply(exchange)
         elif isinstance(event, StreamReset):
-            del self._exchanges[number]
+            self._end_exchange(number, exchange)
             is_unread = event.error_code == ErrorCodes.REFUSED_STREAM  # RFC 9113 §8.7: it may be sent again
             self._fail(exchange.ticket, ABANDONED if is_unread and self.answered else "stream")
+
+    def _take_body(self, number: int, exchange: _Exchange, octets: bytes) -> None:
+        exchange.body += octets
+        self._count_body(len(octets))
+        if len(exchange.body) > STREAM_OCTETS_MAX:
+            self._http.reset_stream(number, ErrorCodes.CANCEL)
+            self._end_exchange(number, exchange)
+            self._fail(exchange.ticket, "http", "its answer is longer than a DNS message can be")
+        elif self._owner.bodies_octets > BODIES_OCTETS_MAX:
+            self.upstream.details["http"] = "its unfinished answers are too long together"
+            self.shut("http")
+
+    def _end_exchange(self, number: int, exchange: _Exchange) -> None:
+        del self._exchanges[number]
+        self._count_body(-len(exchange.body))
+
+    def _count_body(self, octets: int) -> None:
+        """What the bodies of this connection, and so of its upstream, hold changes by so much."""
+        self._bodies_octets += octets
+        self._owner.bodies_octets += octets
 
     def _on_goodbye(self, event: ConnectionTerminated) -> None:
         """GOAWAY.  Whatever was asked can be asked again, for a question changes nothing."""

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from resolver.forwarding.bounds import (
     ABANDONED_MAX,
     AGAIN_S,
+    ANSWERS_LATELY_S,
     DATAGRAM_COST,
+    GIVEN_BACK_MAX,
     GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
     STREAM_COST,
@@ -46,6 +48,7 @@ class Line:
         "_candidates",
         "_chance",
         "_deadline",
+        "_given_back",
         "_held",
         "_out",
         "_packets_max",
@@ -78,6 +81,7 @@ class Line:
         self._again: tuple[Upstream, ...] = ()
         """Those to which a connection broke, for another round."""
         self._broken_answers = 0
+        self._given_back = 0
         self._turn = 0
         self._why = "timeout"
         self.attempts: list[Attempt] = []
@@ -94,7 +98,7 @@ class Line:
         """The shell's: call `on_octets` and carry out what follows."""
 
     @abstractmethod
-    def lose(self, attempt: Attempt, reason: str) -> None:
+    def lose(self, attempt: Attempt, reason: str, sends: int | None) -> None:
         """The shell's: call `on_error` and carry out what follows."""
 
     def may_hedge(self) -> bool:
@@ -180,7 +184,7 @@ class Line:
         for _ in candidates:
             upstream = candidates[self._turn % len(candidates)]
             self._turn += 1
-            if upstream not in self._out:
+            if upstream not in self._out and not (upstream.is_plain and self._is_in_good_hands(now)):
                 step = self._send_first(upstream, now)
                 if step is not None:
                     return step
@@ -235,14 +239,40 @@ class Line:
         self.wake_at = due_at if due_at < self._deadline else self._deadline
         return attempt
 
+    def _give_back(self, attempt: Attempt, sends: int) -> None:
+        """`attempt` is over, and left `sends` times: the rest of what it cost may be spent again."""
+        cost = STREAM_COST if attempt.is_stream else DATAGRAM_COST
+        if sends < cost and self._given_back < GIVEN_BACK_MAX:
+            self._given_back += 1
+            self.packets -= cost - sends
+
     def _send_beside(self, now: float) -> Step:
         """Ask the next upstream in line although those asked are in time; whoever answers first wins."""
         step, turn = None, self._turn
-        if turn < len(self._candidates) and self._candidates[turn].is_up:
-            step = self._send_first(self._candidates[turn], now)
+        is_secret = any(attempt.upstream.is_encrypted for attempt in self.attempts)
+        waiting = self._candidates[turn:]
+        chosen = next((other for other in waiting if not (is_secret and other.is_plain)), None)
+        if chosen is not None and chosen.is_up:
+            # Who is passed over stays in line, for the case that those asked fail.
+            others = (other for other in waiting if other is not chosen)
+            self._candidates = (*self._candidates[:turn], chosen, *others)
+            step = self._send_first(chosen, now)
             self._turn += 1
         self.wake_at = min(self._earliest_due() or self._deadline, self._deadline)
         return step or WAIT
+
+    def _is_in_good_hands(self, now: float) -> bool:
+        """Whether an encrypted upstream that works has this question, so that nobody else needs to read it.
+
+        What it does not answer in time is a slow name or a lost packet.
+        """
+        return any(
+            attempt.upstream.is_encrypted
+            and attempt.upstream.is_up
+            and attempt.upstream not in self._out
+            and now - attempt.upstream.answered_at < ANSWERS_LATELY_S
+            for attempt in self.attempts
+        )
 
     def _is_alone(self) -> bool:
         """Whether one attempt is out, in time and above suspicion."""

@@ -15,8 +15,8 @@ For whoever scripts a network (plays on a fake clock):
 * Both may return `SendError(reason)` when it is known at once that nothing was sent.
 * Never call a receiver from inside `send_datagram` or `ask_stream`; use the clock (delay 0 is fine).
 * Reasons are words of `upstream.FAILURE_REASONS`: `network` (refused, unreachable), `stream` (closed or
-  broken connection), `no_socket` (out of descriptors); or `ABANDONED`.  After `on_error` the ticket is dead;
-  closing it again does nothing.
+  broken connection), `no_socket` (out of descriptors); or `ABANDONED`; of a `SendError` also `HELD_BACK`.
+  After `on_error` the ticket is dead; closing it again does nothing.
 * A ticket never closed at the end of a play is a leak.
 """
 
@@ -30,6 +30,9 @@ from resolver.forwarding.upstream import Upstream
 ABANDONED = "abandoned"
 """Why an attempt is lost that nothing can be held against: its upstream is asked again, none the worse."""
 
+HELD_BACK = "held_back"
+"""Why nothing was sent: connections came to nothing, and none is begun for a moment (`openings`)."""
+
 
 class Receiver(Protocol):
     """Who waits for the reply to one attempt."""
@@ -38,8 +41,8 @@ class Receiver(Protocol):
         """A datagram or stream message came, which may be anything."""
         ...
 
-    def on_error(self, reason: str) -> None:
-        """No reply can come any more."""
+    def on_error(self, reason: str, sends: int | None = None) -> None:
+        """No reply can come any more.  `sends`: how often the query left; None: as often as it may."""
         ...
 
 

@@ -33,7 +33,17 @@ _IDS = 65_536
 class StreamTicket:
     """See `network.Ticket`."""
 
-    __slots__ = ("number", "octets", "overdue_at", "pipeline", "query_id", "receiver", "sends", "sent_at")
+    __slots__ = (
+        "left",
+        "number",
+        "octets",
+        "overdue_at",
+        "pipeline",
+        "query_id",
+        "receiver",
+        "sends",
+        "sent_at",
+    )
 
     def __init__(self, octets: bytes, receiver: Receiver) -> None:
         self.octets = octets
@@ -44,6 +54,9 @@ class StreamTicket:
         """Where it waits now."""
         self.sent_at = self.overdue_at = 0.0
         self.sends = 0
+        """Connections that it was put on."""
+        self.left = 0
+        """Those on which it really left."""
         self.number = 0
         """Its place among all queries of its connection."""
 

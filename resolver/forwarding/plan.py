@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from resolver.forwarding.hedging import Hedging
 from resolver.forwarding.upstream import MEASURE_EVERY_S, UNREACHED, LetterCase, Scheme, Upstream
+from resolver.wire.numbers import Qtype
+from resolver.wire.question import Question
 
 Strategy = Literal["ordered", "fastest", "parallel", "random"]
 
@@ -45,7 +47,9 @@ class UpstreamSet:
         "_hedging",
         "_order",
         "_usable",
+        "_zone",
         "index",
+        "is_mixed",
         "probe_at",
         "race",
         "strategy",
@@ -60,8 +64,9 @@ class UpstreamSet:
         *,
         race: int = 1,
         hedging: Mapping[Upstream, Hedging] | None = None,
+        zone: bytes = b"\0",
     ) -> None:
-        """`hedging`: of each of them; none: no question is asked twice."""
+        """`hedging`: of each of them; none: no question is asked twice.  `zone`: what they are for."""
         if not upstreams:
             raise ValueError("an upstream set needs at least one upstream")
         self.upstreams = tuple(upstreams)
@@ -71,6 +76,9 @@ class UpstreamSet:
         self.race = min(race, len(self.upstreams)) if strategy == "parallel" else 1
         """How many are asked at once."""
         self._hedging: Mapping[Upstream, Hedging] = (hedging or {}) if self.race == 1 else {}
+        self.is_mixed = any(u.is_plain for u in upstreams) and any(u.is_encrypted for u in upstreams)
+        """Whether some are encrypted, and others asked in clear text."""
+        self._zone = zone
         self._usable = len(self.upstreams)
         self._order = self.upstreams
         self._good_until = float("-inf")
@@ -117,9 +125,18 @@ class UpstreamSet:
     def hedge_after_s(self, first: Upstream, now: float) -> float | None:
         """After which time a question that `first` was asked may ask another, too; None: not at all."""
         hedging = self._hedging.get(first)
-        if hedging is None or self._usable < 2 or not first.is_up:
+        if hedging is None or self._usable < 2 or not first.is_up or not self._has_company(first):
             return None
         return hedging.delay_s(now)
+
+    def _has_company(self, first: Upstream) -> bool:
+        """Whether another may be asked beside `first`: nobody in clear text beside one that is encrypted."""
+        if not (self.is_mixed and first.is_encrypted):
+            return True
+        return any(
+            other is not first and not other.is_plain and other.is_up and not other.stands_back
+            for other in self.upstreams
+        )
 
     def take_hedge(self, first: Upstream) -> bool:
         """Use up the leave to ask another beside `first`; False: there is none."""
@@ -146,6 +163,15 @@ class UpstreamSet:
         # Even with nothing due, the line may change: look again within a second.
         self.probe_at = min(max(probe_at, now + 0.01), now + 1.0)
         return due
+
+    def probe_question(self, target: Upstream, question: Question) -> Question:
+        """What `target` is asked to learn how it does: a copy of `question`, or of nobody's.
+
+        A client's question that encrypted upstreams are there for is no probe of one in clear text.
+        """
+        if self.is_mixed and target.is_plain:
+            return Question(self._zone, int(Qtype.SOA), False, False)
+        return question
 
     def _forget_order(self, _: Upstream) -> None:
         self._good_until = float("-inf")
@@ -208,17 +234,18 @@ class ForwardPlan:
         # An upstream of two sets has one allowance.
         self.hedging: dict[Upstream, Hedging] = {}
 
-        def as_set(chosen: Sequence[Server], index: int) -> UpstreamSet:
+        def as_set(chosen: Sequence[Server], index: int, zone: bytes = b"\0") -> UpstreamSet:
             distinct = dict.fromkeys(chosen)
             upstreams = [known.setdefault(server, _upstream_of(server)) for server in distinct]
             if hedge_share:
                 for upstream in upstreams:
                     self.hedging.setdefault(upstream, Hedging(upstream, hedge_share))
-            return UpstreamSet(upstreams, strategy, index, race=race, hedging=self.hedging)
+            return UpstreamSet(upstreams, strategy, index, race=race, hedging=self.hedging, zone=zone)
 
         self.default = as_set(servers, 0)
         self.suffixes = {
-            suffix: as_set(chosen, index) for index, (suffix, chosen) in enumerate((forward or {}).items(), 1)
+            suffix: as_set(chosen, index, suffix)
+            for index, (suffix, chosen) in enumerate((forward or {}).items(), 1)
         }
         self.upstreams = tuple(known.values())
         self.zones = ((b"\0", self.default), *self.suffixes.items())

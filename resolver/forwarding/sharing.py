@@ -107,8 +107,9 @@ class SharedUpstreams:
             for suffix, upstreams in zip(self._suffixes, self._sets, strict=True)
         ]
         if fields != self._told:
-            self._told = fields
             self._publish(list(self._servers), fields)
+            # Not before: what could not be said is said the next time.
+            self._told = fields
 
     def listen(self) -> None:
         """Take what the other plane's upstreams answered since the last time."""

@@ -41,7 +41,7 @@ class Asker(Protocol):
 
     def hear(self, attempt: Attempt, octets: bytes) -> None: ...
 
-    def lose(self, attempt: Attempt, reason: str) -> None: ...
+    def lose(self, attempt: Attempt, reason: str, sends: int | None) -> None: ...
 
 
 class Attempt(SentQuery):
@@ -91,9 +91,9 @@ class Attempt(SentQuery):
         """See `network.Receiver`."""
         self.transaction.hear(self, octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
         """See `network.Receiver`."""
-        self.transaction.lose(self, reason)
+        self.transaction.lose(self, reason, sends)
 
 
 def new_attempt(

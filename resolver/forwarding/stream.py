@@ -17,13 +17,15 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-from resolver.clock import Clock
+from resolver.clock import Clock, TimerHandle
+from resolver.forwarding.bounds import ANSWERS_LATELY_S
 from resolver.forwarding.connection import Connection
 from resolver.forwarding.dialling import dial
 from resolver.forwarding.https_connection import HttpsConnection
-from resolver.forwarding.network import ABANDONED, SendError, Ticket
+from resolver.forwarding.network import ABANDONED, HELD_BACK, SendError, Ticket
 from resolver.forwarding.network import Receiver as Receiver
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
+from resolver.forwarding.openings import Openings
 from resolver.forwarding.pipeline import Holder, StreamTicket
 from resolver.forwarding.tls_terms import TlsBook
 from resolver.forwarding.tls_transport import TlsTransport
@@ -46,8 +48,6 @@ SENDS_MAX = 2
 BROKEN_WAYS = ("stream", "tls")
 """How connections end that may do better when they are opened again."""
 
-ANSWERS_LATELY_S = 5.0
-
 PATIENCE_FACTOR = 2
 """A query over TCP has so many times the time of one over UDP: a connection may have to be opened first."""
 
@@ -66,7 +66,7 @@ class AddressBook(Protocol):
 class StreamCounts:
     """Counters of all connections, plain ints."""
 
-    __slots__ = ("broken", "opened", "retried", "reused", "unexpected")
+    __slots__ = ("broken", "held_back", "opened", "retried", "reused", "unexpected")
 
     def __init__(self) -> None:
         self.opened = 0
@@ -74,6 +74,8 @@ class StreamCounts:
         """Queries that found an open connection."""
         self.broken = 0
         """Connections that failed, fell silent or were closed while queries waited."""
+        self.held_back = 0
+        """Queries that were not sent, for connections came to nothing just now."""
         self.retried = 0
         self.unexpected = 0
         """Messages that match no query of their connection."""
@@ -110,9 +112,12 @@ class Streams:
         pool = self._pools.get(upstream)
         if pool is None:
             pool = self._pools[upstream] = _Pool(self, upstream)
-        if self._is_closed or not pool.place(ticket):
-            return SendError("stream")
-        return ticket
+        if not self._is_closed and pool.place(ticket):
+            return ticket
+        if pool.is_pausing:
+            self.counts.held_back += 1
+            return SendError(HELD_BACK)
+        return SendError("stream")
 
     def close(self) -> None:
         """Close every connection; receivers hear nothing."""
@@ -161,7 +166,7 @@ class Streams:
         upstream = connection.upstream
         if not upstream.is_encrypted:
             return connection
-        return TlsTransport(connection, self.tls.terms_of(upstream), connection.address)
+        return TlsTransport(connection, self.tls.terms_of(upstream), connection.address, self.clock)
 
 
 class _Pool(Holder):
@@ -172,11 +177,16 @@ class _Pool(Holder):
         self.upstream = upstream
         self.clock = streams.clock
         self.counts = streams.counts
+        self.bodies_octets = 0
         self.connections: list[Connection] = []
         self.queue: dict[StreamTicket, None] = {}
         """In the order they came."""
         self._answers_before = 0
         """Given on the last connection that ended with queries left."""
+        self._openings = Openings()
+        self.is_pausing = False
+        """Whether the last connection that was wanted was not begun, because others came to nothing."""
+        self._after_pause: TimerHandle | None = None
         self._ending: set[Connection] = set()
         """They make room for others in a moment."""
         self._is_closed = False
@@ -184,12 +194,13 @@ class _Pool(Holder):
     def place(self, ticket: StreamTicket, *, on_new: bool = False) -> bool:
         """Send a query, or let it wait for a connection; False: there is no room."""
         now = self.clock.now()
+        self.is_pausing = False
         if not self.queue:
             connection = self._choose(ticket.query_id, now, on_new)
             if connection is not None:
                 self._give(connection, ticket, now)
                 return True
-            if self._limit(now) == ANSWERS_UNLIMITED:
+            if self._limit(now) == ANSWERS_UNLIMITED or self.is_pausing:
                 return False
         if len(self.queue) >= QUEUED_MAX or self._is_closed:
             return False
@@ -206,6 +217,8 @@ class _Pool(Holder):
         """Close every connection; receivers hear nothing."""
         self._is_closed = True
         self.queue.clear()
+        if self._after_pause is not None:
+            self._after_pause.cancel()
         for connection in [*self.connections, *self._ending]:
             connection.take_all()
             connection.shut()
@@ -223,9 +236,17 @@ class _Pool(Holder):
             ticket = next(iter(self.queue))
             connection = self._choose(ticket.query_id, now, False)
             if connection is None:
+                if self.is_pausing and not self.connections and self._after_pause is None:
+                    # Nothing that ends will make room for those in the queue.
+                    pause_s = self._openings.paused_until - now
+                    self._after_pause = self.clock.call_later(max(pause_s, 0.0), self._on_pause_over)
                 return
             del self.queue[ticket]
             self._give(connection, ticket, now)
+
+    def _on_pause_over(self) -> None:
+        self._after_pause = None
+        self.on_room()
 
     def on_end(self, connection: Connection, reason: str, *, by_peer: bool) -> None:
         """It is closed; what it leaves unanswered goes elsewhere or fails for `reason`."""
@@ -242,6 +263,10 @@ class _Pool(Holder):
         is_broken = connection.is_overdue(now)
         if is_broken and not connection.answered:
             self.upstream.turn_addresses(bad=connection.address)
+        if connection.answered:
+            self._openings.are_well()
+        elif reason != ABANDONED and (connection.waiting or connection.ready_at < connection.began_at):
+            self._openings.fail(connection.began_at, now)
         tickets = connection.take_all()
         if tickets or is_broken:
             self.counts.broken += 1
@@ -268,7 +293,7 @@ class _Pool(Holder):
             self.counts.retried += 1
         else:
             ticket.receiver = None
-            receiver.on_error(ABANDONED if is_blameless else reason)
+            receiver.on_error(ABANDONED if is_blameless else reason, ticket.left)
 
     def on_ready(self, connection: Connection) -> None:
         """Queries can be sent on it."""
@@ -293,7 +318,14 @@ class _Pool(Holder):
         return self._open(now) or best
 
     def _open(self, now: float) -> Connection | None:
+        self.is_pausing = False
         if self._is_closed:
+            return None
+        if any(connection.answered for connection in self.connections):
+            self._openings.are_well()
+        opening = sum(1 for c in self.connections if c.ready_at < c.began_at and not c.is_late(now))
+        if not self._openings.allow(opening, now):
+            self.is_pausing = True
             return None
         overdue = [c for c in self.connections if c.is_overdue(now)]
         if len(self.connections) - len(overdue) >= CONNECTIONS_PER_UPSTREAM_MAX:

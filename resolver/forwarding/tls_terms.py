@@ -33,6 +33,10 @@ SESSIONS_MAX: Final = 8
 """Sessions kept of one upstream, the newest: as many as it may have connections.  Each is used once (RFC 8446
 §C.4)."""
 
+VERIFIED_FOR_S: Final = 3600.0
+"""So long sessions are resumed after a certificate was looked at.  A session that is resumed brings a ticket
+for the next, and a server would never have to show what has expired, or has been renewed."""
+
 EXPIRED: Final = (9, 10)
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 OTHER_NAME: Final = (62, 64)
@@ -76,9 +80,15 @@ class TlsTerms:
         self._context = context
         self._needs_alpn = upstream.scheme == "https"
         self._sessions: deque[ssl.SSLSession] = deque(maxlen=SESSIONS_MAX)
+        self.verified_at = float("-inf")
+        """Monotonic seconds of the last handshake in full."""
 
-    def begin(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, address: str) -> ssl.SSLObject:
+    def begin(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, address: str, now: float
+    ) -> ssl.SSLObject:
         """The client's side of a new connection to `address`, with the newest session that is left."""
+        if now - self.verified_at >= VERIFIED_FOR_S:
+            self._sessions.clear()
         session = self._sessions.pop() if self._sessions else None
         name = self.upstream.host or address
         return self._context.wrap_bio(incoming, outgoing, server_hostname=name, session=session)

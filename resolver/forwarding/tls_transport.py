@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Protocol, cast
 
+from resolver.clock import Clock
 from resolver.forwarding.tls_terms import Refusal, TlsTerms, certificate_of, refusal_of
 
 READ_OCTETS = 65_536
@@ -42,12 +43,13 @@ class Upper(Protocol):
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One connection; `tls` tells about it once it is made."""
 
-    def __init__(self, upper: Upper, terms: TlsTerms, address: str) -> None:
+    def __init__(self, upper: Upper, terms: TlsTerms, address: str, clock: Clock) -> None:
         super().__init__()
         self._upper = upper
         self._terms = terms
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = terms.begin(self._incoming, self._outgoing, address)
+        self._clock = clock
+        self.tls = terms.begin(self._incoming, self._outgoing, address, clock.now())
         self._stream: asyncio.Transport | None = None
         self._is_ready = False
         self._is_over = False
@@ -168,6 +170,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             upstream.resumptions += 1
         else:
             upstream.handshakes += 1
+            self._terms.verified_at = self._clock.now()
             certificate = certificate_of(self.tls.getpeercert(True))
             upstream.certificate_until = None if certificate is None else certificate.until
         self._upper.connection_made(self)

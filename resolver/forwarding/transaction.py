@@ -24,6 +24,7 @@ shell calls `on_timer` at `wake_at`.
 from __future__ import annotations
 
 from resolver.forwarding.bounds import (
+    AGAIN_S,
     BAD_PACKETS_MAX,
     BROKEN_ANSWERS_MAX,
     DATAGRAM_COST,
@@ -31,7 +32,7 @@ from resolver.forwarding.bounds import (
     TIMER_SLACK_S,
 )
 from resolver.forwarding.line import Line
-from resolver.forwarding.network import ABANDONED
+from resolver.forwarding.network import ABANDONED, HELD_BACK
 from resolver.forwarding.oddities import Trial
 from resolver.forwarding.patience import attempt_patience_s
 from resolver.forwarding.steps import (
@@ -115,17 +116,35 @@ class Transaction(Line):
         # TC=1 over TCP makes no sense, either.
         return self._on_broken_answer(attempt, now)
 
-    def on_error(self, attempt: Attempt, reason: str, now: float) -> Step:
-        """`attempt` could not be sent, or its socket broke; `ABANDONED`: whoever sent it can hear no more."""
+    def on_error(self, attempt: Attempt, reason: str, now: float, sends: int | None = None) -> Step:
+        """`attempt` could not be sent, or its socket broke; `ABANDONED`: whoever sent it can hear no more.
+
+        `sends`: how often it left; None: as often as it may.
+        """
         if attempt.is_over or self.is_finished:
             return WAIT
         attempt.is_over = True
+        if sends is not None:
+            self._give_back(attempt, sends)
+        if reason == HELD_BACK:
+            return self._on_held_back(attempt, now)
         if reason == ABANDONED:
             return self._on_abandoned(attempt, now)
         upstream = attempt.upstream
         upstream.on_failure(reason, now, attempt.is_stream is upstream.is_stream)
         self._why = "network"
         if upstream.is_stream and reason in BROKEN_WAYS:
+            self._again = (*self._again, upstream)
+        return self._give_up_on(attempt, now)
+
+    def _on_held_back(self, attempt: Attempt, now: float) -> Step:
+        """Nothing was sent, and nothing is held against its upstream: others are asked, or it in a moment."""
+        upstream = attempt.upstream
+        upstream.queries -= 1
+        # Whoever only wanted to learn how it does has learnt nothing.
+        upstream.probe_at = min(upstream.probe_at, now + AGAIN_S)
+        self._why = "network"
+        if upstream.is_stream and upstream.last_failure in BROKEN_WAYS:
             self._again = (*self._again, upstream)
         return self._give_up_on(attempt, now)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Literal
 
 from resolver.forwarding.oddities import LetterCase, Oddities
@@ -118,6 +119,7 @@ class Upstream:
         "handshakes",
         "host",
         "is_encrypted",
+        "is_plain",
         "is_stream",
         "is_up",
         "last_failure",
@@ -164,6 +166,8 @@ class Upstream:
         self.scheme: Scheme = scheme
         self.is_stream = scheme != "udp"
         self.is_encrypted = scheme in ENCRYPTED_SCHEMES
+        self.is_plain = not (self.is_encrypted or (address and ip_address(address).is_loopback))
+        """Whether what is asked of it leaves this machine in clear text."""
         self.trust_ad = trust_ad
         """Whether the operator vouches for its AD bit: it validates, and the path to it is safe."""
         self.rtt_s: float | None = None

@@ -69,8 +69,8 @@ class Host(Protocol):
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """A place for a new connection; None: refused, and counted."""
 
-    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
-        """A place for it as another client's, and its own given back; None: refused, and counted."""
+    def change_hands(self, connection: Connection, address: bytes, *, is_proxys: bool) -> Place | None:
+        """A place for it as this client's, and its own given back; None: refused, and counted."""
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -174,10 +174,12 @@ class Connection(asyncio.Protocol):
             return False
         self._is_head_due = False
         del self._arrived[: found.length]
-        if found.source is None:
-            return True
-        self.peer = Peer(found.source[0], self._host.transport)
-        place = self._host.change_hands(self, self.peer.address)
+        if not found.length:
+            return True  # of nobody's proxy
+        is_proxys = found.source is None
+        if found.source is not None:
+            self.peer = Peer(found.source[0], self._host.transport)
+        place = self._host.change_hands(self, self.peer.address, is_proxys=is_proxys)
         if place is None:
             self.abort()
             return False
@@ -425,11 +427,20 @@ class Connection(asyncio.Protocol):
     def _refuse(self, request: object, *, close: bool) -> None:
         """A query gets no answer."""
         if close:
-            self.abort()
+            self._close_behind_answers()
+
+    def _close_behind_answers(self) -> None:
+        """Close with nothing more but what was answered before."""
+        transport = self._transport
+        if transport is not None:
+            self._arrived.clear()
+            self._buffer.clear()
+            self._has_client_ended = self._is_ending = True
+            transport.close()
 
     def _write(self, octets: bytes) -> None:
         """Send what has its framing already."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._turn_octets += len(octets)
             self._transport.write(octets)
 

@@ -3,7 +3,8 @@
 Knows: clients, rates.  Does not know: TLS, sockets, time (`now` comes in).
 Theory: a handshake costs half a millisecond of the one core that also answers, and whoever wants another has
 only to connect.  So each begins with a token; a second's worth of them may be used at once, which is what a
-network sends when its server comes back.
+network sends when its server comes back.  Whoever breaks the rules, or goes once the costly part is done,
+pays for ten: a flood that is cut again and again costs mostly the handshakes that it begins anew with.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ TOO_MANY_OF_CLIENT: Final = "tls_handshakes_per_s_per_client_max"
 """Its client begins too many."""
 
 REASONS: Final = (TOO_MANY, TOO_MANY_OF_CLIENT)
+
+BREACH_COST: Final = 10
+"""Handshakes that a connection costs its client which is cut for what was sent on it, or whose hello was
+answered and led to no session."""
 
 CLIENTS_MAX: Final = 16_384
 """Clients remembered; the one that has not come for longest is forgotten, as if it had never come."""
@@ -45,6 +50,12 @@ class HandshakeLimits:
             return TOO_MANY_OF_CLIENT
         return "" if self._all.take(now) else TOO_MANY
 
+    def charge(self, client: bytes) -> None:
+        """A connection of this client's, which had one, was cut for what it sent or came to nothing."""
+        bucket = self._clients.get(client)
+        if bucket is not None:
+            bucket.owe(BREACH_COST - 1)
+
 
 class _Bucket:
     __slots__ = ("_at", "_rate", "_tokens")
@@ -53,6 +64,10 @@ class _Bucket:
         self._rate = rate
         self._tokens = float(rate)
         self._at = float("-inf")
+
+    def owe(self, tokens: int) -> None:
+        """Take so many that may not be there: a second's worth is owed at most."""
+        self._tokens = max(self._tokens - tokens, -float(self._rate))
 
     def take(self, now: float) -> bool:
         self._tokens = min(self._tokens + (now - self._at) * self._rate, self._rate)

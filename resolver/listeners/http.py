@@ -68,7 +68,10 @@ STREAMS: Final = "https_streams_max"
 STALLED: Final = "https_stalled"
 """A request whose rest does not come, or whose answer is not taken, is given up."""
 
-REASONS: Final = (BROKEN, OVER_HEADERS, CONTROL, RESETS, STREAMS, STALLED)
+FORWARDED: Final = "https_forwarded"
+"""What a trusted proxy says of its client cannot be read, or says two things: status 400."""
+
+REASONS: Final = (BROKEN, OVER_HEADERS, CONTROL, RESETS, STREAMS, STALLED, FORWARDED)
 """The closed set of reasons why requests and connections end here."""
 
 STALL_S: Final = 10.0
@@ -122,6 +125,10 @@ class HttpSession(Protocol):
     @property
     def owes(self) -> bool:
         """Whether an answer waits for its client to take more of it."""
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the rest of a request is to come, or an answer to be taken."""
 
     @property
     def held_octets(self) -> int:

@@ -74,6 +74,8 @@ class Http1Session:
         self._left = 0
         """Octets of its body that may still come; with chunks, at most so many."""
         self._pieces = 0
+        self._looked_at = 0
+        """Octets of a head that is not whole, in which neither its end nor anything odd was found."""
         self._out = bytearray()
         self._is_last = False
         """Whether the connection ends with the answer: what stands behind the request may be part of it."""
@@ -89,6 +91,11 @@ class Http1Session:
     def owes(self) -> bool:
         """See `http.HttpSession`: what is written is the socket's."""
         return False
+
+    @property
+    def waits_for_client(self) -> bool:
+        """See `http.HttpSession`."""
+        return self._is_reading_body
 
     @property
     def held_octets(self) -> int:
@@ -150,16 +157,20 @@ class Http1Session:
         # Empty lines before a request are passed over (RFC 9112 §2.2).
         while buffer[start : start + 2] == b"\r\n":
             return 2, ()
-        end = buffer.find(b"\r\n\r\n", start, start + self._header_octets_max)
+        # Behind what was looked at before, and three octets of it: a client may send one octet at a time.
+        unseen = start + max(self._looked_at - 3, 0)
+        end = buffer.find(b"\r\n\r\n", unseen, start + self._header_octets_max)
         if end < 0:
             if len(buffer) - start < self._header_octets_max:
                 # What can never become a head is not waited for.
-                if not _TWO_WAYS.search(buffer, start):
+                if not _TWO_WAYS.search(buffer, unseen):
+                    self._looked_at = len(buffer) - start
                     return 0, ()
                 return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)
             is_long_target = buffer.find(b"\r\n", start, start + TARGET_OCTETS_MAX) < 0
             status = URI_TOO_LONG if is_long_target else HEADERS_TOO_LARGE
             return len(buffer) - start, self._refused(status, OVER_HEADERS)
+        self._looked_at = 0
         head = bytes(buffer[start : end + 4])
         if _TWO_WAYS.search(head):
             return len(buffer) - start, self._refused(BAD_REQUEST, BROKEN)

@@ -161,6 +161,11 @@ class Http2Session:
         return bool(self._unsent)
 
     @property
+    def waits_for_client(self) -> bool:
+        """See `http.HttpSession`."""
+        return bool(self._coming or self._unsent)
+
+    @property
     def _open(self) -> int:
         return len(self._coming) + len(self._waiting) + len(self._unsent) + len(self._draining)
 

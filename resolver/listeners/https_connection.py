@@ -20,6 +20,7 @@ from resolver.flow.peer import Peer
 from resolver.listeners.connection import MESSAGES_PER_TURN_MAX, TURN_OCTETS_MAX, TURN_S_MAX
 from resolver.listeners.http import (
     BAD_REQUEST,
+    FORWARDED,
     HEADERS_TOO_LARGE,
     OK,
     OVER_HEADERS,
@@ -69,6 +70,9 @@ class HttpsConnection(TlsConnection):
     def held_octets(self) -> int:
         """See `limits.Holder`."""
         return super().held_octets() + (0 if self._http is None else self._http.held_octets)
+
+    def _is_owed_octets(self) -> bool:
+        return super()._is_owed_octets() or (self._http is not None and self._http.waits_for_client)
 
     def end(self) -> None:
         # A client that has ended its half may have sent several requests before.
@@ -161,6 +165,7 @@ class HttpsConnection(TlsConnection):
                 peer = self._client_of(arrived.request)
             except BadForwarded:
                 status = BAD_REQUEST
+                self._host.reporter.count_drop(FORWARDED)
         if status:
             self._side.statuses[status] += 1
             http.answer(arrived.request, status, b"", self._side.date_at(now), now)
@@ -206,7 +211,8 @@ class HttpsConnection(TlsConnection):
         assert self._http is not None and isinstance(request, HttpRequest)
         # A request cannot go without an end: its stream is reset, or its connection cut.
         if not self._http.reset(request):
-            self.abort()
+            self._flush()
+            self._close_behind_answers()
 
     def _flush(self) -> None:
         """Send what the session has to say."""
@@ -220,6 +226,7 @@ class HttpsConnection(TlsConnection):
         super()._leave(transport)
 
     def _count_broken(self, broken: HttpBroken) -> None:
+        self._charge()
         self._host.reporter.count_drop(broken.reason)
         if broken.reason == OVER_HEADERS:
             self._side.statuses[HEADERS_TOO_LARGE] += 1

@@ -7,7 +7,8 @@ than the one who comes gives one up; where nobody has, the connection that has b
 nobody is shut out while another has several.  Octets: a connection, a client and all together may hold so
 many; whoever holds most where it is too much is cut off.  Time: the fuller the house, the sooner a quiet
 connection is closed (RFC 7766 §6.2.3, RFC 9210 §4.3).  Among a client's own connections the slow go
-first, then the quiet, then those that wait for answers.
+first, then the quiet, then those that wait for answers.  Strangers, who may not ask, are one client together:
+they have few places, and yield before anybody else.
 """
 
 from __future__ import annotations
@@ -52,11 +53,23 @@ FRUITLESS_LOOK_AGAIN_S: Final = 0.1
 FRUITFUL: Final = 8
 """A look at all is worth its time where one of so many may yield."""
 
+STRANGERS_MAX: Final = 16
+"""Connections over TCP of all together who may not ask: enough to tell each that, at once."""
+
+STRANGER_IDLE_S: Final = 1.0
+"""How long one of theirs may be quiet."""
+
+STRANGERS: Final = b""
+"""The key of all of them; no client has it."""
+
 TOO_MANY: Final = "tcp_connections_max"
 """Why a connection is refused: all places are taken, and nobody has to yield."""
 
 TOO_MANY_OF_CLIENT: Final = "tcp_connections_per_client_max"
 """Why a connection is refused: its client has as many as one may have."""
+
+TOO_MANY_STRANGERS: Final = "tcp_strangers_max"
+"""Why a connection is refused: its client is not in `clients.allow`, and enough of those are here."""
 
 YIELDED_SLOW: Final = "tcp_yielded_slow"
 """Why a connection is closed: another needed its place, and its client read or wrote too slowly."""
@@ -80,6 +93,7 @@ OVER_ALL: Final = "tcp_held_octets_max"
 REASONS: Final = (
     TOO_MANY,
     TOO_MANY_OF_CLIENT,
+    TOO_MANY_STRANGERS,
     YIELDED_SLOW,
     YIELDED_IDLE,
     YIELDED_SHARE,
@@ -146,6 +160,11 @@ class Place:
         self.octets = 0
         """Octets in its buffers when they were last noted."""
 
+    @property
+    def is_strangers(self) -> bool:
+        """Whether its client may not ask."""
+        return self.client.key == STRANGERS
+
 
 class _Client:
     """One client's connections, and all that they hold."""
@@ -207,16 +226,18 @@ class ConnectionLimits:
 
     # Places.
 
-    def take(self, address: bytes, holder: Holder, now: float) -> Taken:
-        """Take a place for one more connection of this address (packed)."""
-        key = client_key(address)
+    def take(self, address: bytes, holder: Holder, now: float, *, is_stranger: bool = False) -> Taken:
+        """Take a place for a connection of this address (packed); `is_stranger`: it may not ask."""
+        key = STRANGERS if is_stranger else client_key(address)
         client = self._clients.get(key)
         own = 0 if client is None else len(client.places)
+        if is_stranger and own >= STRANGERS_MAX:
+            return Taken(None, TOO_MANY_STRANGERS)
         if own >= self._per_client_max:
             return Taken(None, TOO_MANY_OF_CLIENT)
         yielding = None
         if self.open >= self._connections_max:
-            yielding = self._who_yields(client, own, now)
+            yielding = self._who_yields(client, own, now, is_stranger)
             if yielding is None:
                 return Taken(None, TOO_MANY)
             self.free(yielding.place)
@@ -248,8 +269,13 @@ class ConnectionLimits:
         fullness = max(self.open / self._connections_max, self.octets / self._held_octets_max)
         return idle_s * idle_share(fullness)
 
-    def _who_yields(self, client: _Client | None, own: int, now: float) -> Yielding | None:
+    def _who_yields(self, client: _Client | None, own: int, now: float, is_stranger: bool) -> Yielding | None:
         """Who gives up its place to a client that has `own`; None: nobody has to."""
+        strangers = self._clients.get(STRANGERS)
+        if strangers is not None and strangers.places:
+            return _worst(strangers, now)
+        if is_stranger:
+            return None
         if self._most > own + 1:
             return self._of_the_largest(now)
         if client is None or not own:

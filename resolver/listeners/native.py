@@ -258,7 +258,7 @@ class NativeListener:
 
     def _go_on(self, handover: Handover, attempt: Attempt | None) -> None:
         if attempt is not None:
-            self._forwarder.go_on(attempt, handover.octets, handover.reason)
+            self._forwarder.go_on(attempt, handover.octets, handover.reason, handover.sends)
 
     def _take_over(self, waiters: Sequence[WaitingFields], then: Callable[[], None], start: int = 0) -> None:
         """Let those who wait join the question from number `start` on, a crowd in turns; then call `then`."""
@@ -291,10 +291,10 @@ class NativeListener:
         if attempt is not None:
             attempt.on_octets(octets)
 
-    def _on_broken(self, ticket: int, reason: str) -> None:
+    def _on_broken(self, ticket: int, reason: str, sends: int | None) -> None:
         attempt = self._tickets.pop(ticket, None)
         if attempt is not None:
-            attempt.on_error(reason)
+            attempt.on_error(reason, sends)
 
     # Questions that Python asks by itself; see `forwarder.NativeClaims`.
 

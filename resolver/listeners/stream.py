@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from resolver.clock import Clock, TimerHandle
-from resolver.flow.clients import client_key
+from resolver.flow.clients import Clients, client_key
 from resolver.flow.identities import PLAIN, Identities
 from resolver.flow.peer import Transport
 from resolver.flow.service import Service
 from resolver.listeners.address import TCP_BACKLOG
 from resolver.listeners.connection import Connection
 from resolver.listeners.https_connection import HttpsConnection, HttpSide
-from resolver.listeners.limits import ConnectionLimits, Place, Yielding
+from resolver.listeners.limits import STRANGER_IDLE_S, ConnectionLimits, Place, Yielding
 from resolver.listeners.reporter import Reporter
 from resolver.listeners.tls_connection import TlsConnection, TlsSide
 from resolver.listeners.turns import Turns
@@ -29,6 +29,9 @@ from resolver.plane import NativeGates
 
 SWEEP_EVERY_S = 1.0
 """How often idle connections are looked for; so an idle one lives at most this much longer."""
+
+STRANGER = "tls_stranger"
+"""Why a connection is closed before its handshake: its client is not in `clients.allow`."""
 
 
 CONNECTIONS: dict[Transport, Callable[[StreamListener], Connection]] = {
@@ -58,6 +61,7 @@ class StreamListener:
         native_gates: NativeGates | None = None,
         turns: Turns | None = None,
         identities: Identities = PLAIN,
+        clients: Clients | None = None,
     ) -> None:
         """`sock`: bound and listening; it is closed with the listener.  `limits`: those of the whole server.
 
@@ -65,6 +69,7 @@ class StreamListener:
         protocols.
         native_gates: what is asked before the service, and counts what it answers by itself.
         identities: who speaks for others, where clients name themselves.
+        clients: who may ask; None: everybody.
         turns: those of the whole server; None: its connections share the time among themselves.
         """
         self.service = service
@@ -87,6 +92,7 @@ class StreamListener:
         """Whether somebody else has the listening socket, too, and serves who waits there."""
         self._idle_s = idle_s
         self._limits = limits
+        self._clients = clients
         self._nobodies = _nobodies()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -174,17 +180,35 @@ class StreamListener:
 
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         """See `connection.Host`: when all places are taken, another connection may have to yield its own."""
-        now = self.clock.now()
-        is_proxy = address in self.identities.proxies
-        if self._tls is not None and not is_proxy:
-            # Before it takes anybody's place.
-            refusal = self._tls.handshakes.begin(client_key(address), now)
+        if address in self.identities.proxies:
+            # Whose a proxy's connection is, it says only now: until then it counts as somebody's of its own.
+            return self._give_place(connection, next(self._nobodies))
+        return self._admit(connection, address, self._is_stranger(address))
+
+    def _is_stranger(self, address: bytes) -> bool:
+        """Whether this client may not ask; of whom a trusted proxy speaks is asked request by request."""
+        if self._clients is None or self._clients.standing(address).is_allowed:
+            return False
+        return not (self.transport is Transport.HTTPS and address in self.identities.trusted_proxies)
+
+    def _admit(self, connection: Connection, address: bytes, is_stranger: bool) -> Place | None:
+        if self._tls is not None:
+            # Before it takes anybody's place.  Who may not ask is told so over UDP and TCP (EDE 18), where it
+            # costs no handshake.
+            if is_stranger:
+                self.reporter.count_drop(STRANGER)
+                return None
+            refusal = self._tls.handshakes.begin(client_key(address), self.clock.now())
             if refusal:
                 self._tls.counts.failed("limit")
                 self.reporter.count_drop(refusal)
                 return None
-        # Whose a proxy's connection is, it says only now: until then it counts as somebody's of its own.
-        taken = self._limits.take(next(self._nobodies) if is_proxy else address, connection, now)
+        return self._give_place(connection, address, is_stranger=is_stranger)
+
+    def _give_place(
+        self, connection: Connection, address: bytes, *, is_stranger: bool = False
+    ) -> Place | None:
+        taken = self._limits.take(address, connection, self.clock.now(), is_stranger=is_stranger)
         if taken.place is None:
             self.reporter.count_drop(taken.refusal)
             return None
@@ -192,10 +216,11 @@ class StreamListener:
         _let_go(taken.yielding)
         return taken.place
 
-    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+    def change_hands(self, connection: Connection, address: bytes, *, is_proxys: bool) -> Place | None:
         """See `connection.Host`: a proxy has said whose it is."""
         self.forget(connection)
-        return self.admit(connection, address)
+        # Its own are no stranger's: it looks whether we are there, by a handshake perhaps.
+        return self._admit(connection, address, not is_proxys and self._is_stranger(address))
 
     def forget(self, connection: Connection) -> None:
         """See `connection.Host`; again: nothing."""
@@ -212,7 +237,8 @@ class StreamListener:
         now = self.clock.now()
         idle_s = self._limits.idle_s(self._idle_s)
         for connection in tuple(self._connections):
-            connection.sweep(now, idle_s)
+            is_strangers = connection.place.is_strangers
+            connection.sweep(now, min(idle_s, STRANGER_IDLE_S) if is_strangers else idle_s)
         self._sweeper = self.clock.call_later(SWEEP_EVERY_S, self._sweep)
 
 

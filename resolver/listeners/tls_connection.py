@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from resolver.certificates.outcomes import TlsCounts, failure_of, group_of
+from resolver.flow.clients import client_key
 from resolver.listeners.connection import Connection, Host
 from resolver.listeners.handshakes import HandshakeLimits
 from resolver.listeners.limits import NEVER
@@ -50,6 +51,8 @@ class TlsConnection(Connection):
         self._tls = host.tls
         self._arrived = bytearray()
         self._group = ""
+        self._has_cost = False
+        """Whether a hello was answered, and nothing came of it yet."""
         self._is_counted = False
         """Whether it is counted what the handshake came to."""
 
@@ -110,6 +113,7 @@ class TlsConnection(Connection):
         if octets := session.outgoing():
             if not self._group:
                 self._group = group_of(octets)
+            self._has_cost = True
             transport.write(octets)
         if session.is_established and not was_established:
             self._on_established(session)
@@ -131,6 +135,13 @@ class TlsConnection(Connection):
         if not self._is_counted:
             self._is_counted = True
             self._tls.counts.failed(reason)
+            if self._has_cost:
+                self._charge()
+
+    def _charge(self) -> None:
+        """The client pays for more than one handshake; a proxy does not pay for its clients."""
+        if self.peer.address not in self._host.identities.trusted_proxies:
+            self._tls.handshakes.charge(client_key(self.peer.address))
 
     def _leave(self, transport: asyncio.Transport) -> None:
         if octets := self._session.close():
@@ -149,6 +160,8 @@ class TlsConnection(Connection):
 
     def _break_off(self, transport: asyncio.Transport, error: ssl.SSLError) -> None:
         """The client broke the protocol: send the alert, answer nothing more."""
+        if self._is_counted:
+            self._charge()
         self._count_failure(failure_of(error))
         self._host.reporter.count_drop("tls_failed")
         self._buffer.clear()

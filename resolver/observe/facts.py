@@ -15,6 +15,25 @@ from typing import Final
 
 from resolver.observe.tally import TallySnapshot
 
+REMARK_TOPICS: Final = (
+    "acknowledge",
+    "audit",
+    "block_page",
+    "certificates",
+    "clock",
+    "defects",
+    "engine",
+    "filtering",
+    "hits",
+    "http",
+    "listen",
+    "lists",
+    "policy",
+    "query_records",
+    "upstreams",
+)
+"""What a remark may be about."""
+
 
 @dataclass(slots=True, frozen=True)
 class HealthFacts:
@@ -23,7 +42,7 @@ class HealthFacts:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Condition that does not hold -> why; empty: ready."""
     remarks: Mapping[str, str] = field(default_factory=dict)
-    """Topic -> what a person should know although the server is ready."""
+    """Topic, one of `REMARK_TOPICS` -> what a person should know although the server is ready."""
 
     @property
     def is_ready(self) -> bool:
@@ -210,6 +229,8 @@ class StreamFacts:
     """Connections that ended while queries waited."""
     retried: int = 0
     """Queries sent again because their connection broke."""
+    held_back: int = 0
+    """Queries that were not sent, for connections came to nothing just now."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -351,8 +372,8 @@ class NativeFacts:
     """Threads that began anew after a defect."""
 
 
-AUDIT_CAUSES: Final = ("schedule", "change")
-"""Why this server audits itself."""
+AUDIT_CAUSES: Final = ("schedule", "change", "request")
+"""Why this server audits itself; request: somebody wanted it."""
 AUDIT_RESULTS: Final = ("clean", "findings", "failed")
 """What came of an audit; failed: nothing is proved."""
 AUDIT_STATUSES: Final = (
@@ -430,6 +451,8 @@ class Facts:
     """Exchanges in force that soon end."""
     reloads: ReloadFacts = ReloadFacts()
     clock_doubt: str = ""
+    paused_until: float = 0.0
+    """Unix seconds at which filtering goes on; 0: it is not paused."""
     """One of `CLOCK_DOUBTS`; empty: the clock is believed."""
     history: HistoryFacts = HistoryFacts()
     hit_history: HitHistoryFacts = HitHistoryFacts()

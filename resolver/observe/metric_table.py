@@ -2,7 +2,7 @@
 
 Knows: how monitoring names things.  Does not know: Prometheus' library, how anything is counted.
 Theory: only this file and `*_metrics` beside it spell a metric's name.  A row is a metric;
-whoever adds a number to `facts` and a row here has it on `/metrics`, and must name it in the operator guide.
+whoever adds a number to `facts` and a row here has it on `/metrics` and in the guide.
 A name ends in its unit, a counter's in `_total`.  What can be listed beforehand is there at 0 from the start,
 so that an alert can tell "never" from "not measured"; only the series by type, transport and response code
 come with traffic.
@@ -227,6 +227,11 @@ METRICS: Final = (
         series.clock_doubts,
     ),
     gauge(
+        "resolver_filtering_paused_until_timestamp_seconds",
+        "When filtering goes on after a pause (Unix seconds); 0: it is not paused.",
+        lambda facts: facts.paused_until,
+    ),
+    gauge(
         "resolver_history_generation",
         "Number of the policy in force in the history; 0: it is not recorded, or not yet.",
         lambda facts: facts.history.generation,
@@ -270,6 +275,18 @@ METRICS: Final = (
         lambda facts: facts.hit_history.dropped_hours,
     ),
     # The program.
+    gauge(
+        "resolver_ready",
+        "1 while the policy is loaded and the sockets are bound, else 0.",
+        lambda facts: facts.health.is_ready,
+    ),
+    labelled(
+        "gauge",
+        "resolver_remark",
+        "1 while /readyz has a remark on this topic, where a person should look, else 0.",
+        "topic",
+        series.remarks,
+    ),
     labelled(
         "gauge", "resolver_build_info", "Always 1; the labels say what runs.", "version engine", series.build
     ),

@@ -1,32 +1,58 @@
 """Facts -> the text that Prometheus reads.
 
-Knows: Prometheus' library and its text format.  Does not know: any metric (`metric_table`), who scrapes,
-how anything was counted.
+Knows: Prometheus' library and the forms that it writes.  Does not know: any metric (`metric_table`), who
+scrapes, how anything was counted.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from resolver.observe.facts import Facts
 from resolver.observe.metric_table import METRICS, Metric
+from resolver.observe.negotiation import Form, chosen_form, takes_gzip
 from resolver.observe.series import Times
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""The classic text format: every Prometheus reads it, and promtool checks it."""
+GZIP_LEVEL: Final = 5
+"""A page of 320 exchanges becomes a fifteenth in a millisecond; higher levels take longer for little."""
 
 
-def render(facts: Facts) -> bytes:
+@dataclass(slots=True, frozen=True)
+class Page:
+    """What a scraper gets."""
+
+    octets: bytes
+    headers: dict[str, str]
+
+
+def render(facts: Facts, form: Form = Form.TEXT) -> bytes:
     """All metrics of a server and of its process.  Takes milliseconds; any thread may call it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(facts))
     ProcessCollector(registry=registry)
-    return generate_latest(registry)
+    if form is Form.TEXT:
+        return generate_latest(registry)
+    return cast(bytes, openmetrics.generate_latest(registry))  # type: ignore[no-untyped-call]
+
+
+def page_for(facts: Facts, *, accept: str, accept_encoding: str) -> Page:
+    """All metrics in the form that the headers of a request ask for.  Takes milliseconds, like `render`."""
+    form = chosen_form(accept)
+    octets = render(facts, form)
+    headers = {"content-type": form.value, "vary": "Accept, Accept-Encoding"}
+    if takes_gzip(accept_encoding):
+        # No time in it: equal pages are equal octets.
+        octets = gzip.compress(octets, GZIP_LEVEL, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Page(octets, headers)
 
 
 class _Collector:

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     remedy: str
 
 
-GUIDE_PAGE: Final = "alerts/"
+GUIDE_PAGE: Final = "reference/alerts.html"
 """Of the guide: each id is an anchor there."""
 
 KINDS: Final[dict[str, Kind]] = {
@@ -107,7 +107,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     # What will end, or is late.
     "order_due": Kind(
-        "warning",
+        "error",
         "An order is due within a day",
         "Put it into the blocklist: `exchange-resolver order import`.",
     ),
@@ -115,6 +115,11 @@ KINDS: Final[dict[str, Kind]] = {
         "warning",
         "A part of an order is not enforced",
         "Run `exchange-resolver order show ORDER`: it says what, and why.",
+    ),
+    "filtering_paused": Kind(
+        "warning",
+        "Somebody has paused filtering",
+        "It goes on by itself; `exchange-resolver resume` ends the pause before.",
     ),
     "exchanges_expire": Kind(
         "warning",
@@ -192,6 +197,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The history of hits was damaged and begun anew",
         "The damaged file stands beside it; check the disk.",
     ),
+    "hits_lost": Kind(
+        "warning",
+        "Hits are lost",
+        "The history of hits was not written for too long: the log says why. Reports say less.",
+    ),
     "records_nowhere": Kind(
         "warning",
         "Query records do not reach their reader",
@@ -207,6 +217,16 @@ KINDS: Final[dict[str, Kind]] = {
         "warning",
         "A defect of the program cost a query",
         "The log has the query and a traceback; please report them.",
+    ),
+    "defect_beside": Kind(
+        "warning",
+        "Something that runs beside the answers met a defect",
+        "The log has a traceback; please report it. Queries are answered.",
+    ),
+    "engine_fallen_back": Kind(
+        "warning",
+        "The native engine cannot be used, and Python answers alone",
+        "Restart the server in a quiet moment; the log says why, please report it.",
     ),
     "block_page_down": Kind(
         "warning",

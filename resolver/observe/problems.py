@@ -20,6 +20,8 @@ from resolver.plurals import counted
 
 DAY_S: Final = 86_400.0
 CERTIFICATE_NOTICE_S: Final = 14 * DAY_S
+UPSTREAM_CERTIFICATE_NOTICE_S: Final = 2 * DAY_S
+"""Whoever runs it renews it; many do so with little time left."""
 LIST_PATIENCE_S: Final = 2 * DAY_S
 """Beyond its own refresh interval."""
 LAG_S: Final = 900.0
@@ -66,6 +68,7 @@ def counts_of(facts: Facts) -> Counts:
         found[f"lost {sink.name}"] = sink.lost
     found["history"] = facts.history.failures
     found["hits"] = sum(facts.hit_history.failures.values())
+    found["hits lost"] = facts.hit_history.lost
     found["hits damaged"] = facts.hit_history.damaged
     found["guesses"] = facts.http.refused.get("token_wrong", 0) + facts.http.refused.get("guesses", 0)
     if facts.native is not None:
@@ -94,7 +97,9 @@ def _policy(facts: Facts, wall: float) -> Iterator[Wrong]:
     remarks = facts.health.remarks
     if facts.reloads.serves_last_good:
         yield Wrong("policy_not_in_force", remarks.get("policy", "the last good one serves on"))
-    if facts.policy.generation and facts.policy.is_empty:
+    if facts.paused_until:
+        yield Wrong("filtering_paused", remarks.get("filtering", f"until {iso_moment(facts.paused_until)}"))
+    elif facts.policy.generation and facts.policy.is_empty:
         yield Wrong("policy_empty", "no exchange and no list of the policy is enforced")
     if facts.clock_doubt:
         said = remarks.get("clock") or f"it is {facts.clock_doubt}"
@@ -148,7 +153,7 @@ def _upstreams(facts: Facts, trend: Trend, wall: float) -> Iterator[Wrong]:
             share = f"{100 * failed / max(asked, failed):.0f} % of the queries of the last 5 minutes"
             yield Wrong("upstream_fails", f"{name}: {share}", name)
         until = upstream.certificate_until
-        if until is not None and until - wall < CERTIFICATE_NOTICE_S:
+        if until is not None and until - wall < UPSTREAM_CERTIFICATE_NOTICE_S:
             yield Wrong("upstream_certificate_expires", f"{name}: until {iso_moment(until)}", name)
 
 
@@ -193,6 +198,8 @@ def _written(facts: Facts, trend: Trend) -> Iterator[Wrong]:
     if trend.rise("hits", 900.0) > 10:
         said = facts.health.remarks.get("hits") or f"{facts.hit_history.waiting:,} hits wait"
         yield Wrong("hits_not_written", said)
+    if rise := trend.rise("hits lost", 3_600.0):
+        yield Wrong("hits_lost", f"{counted(int(rise), 'hit')} in the last hour")
     if trend.rise("hits damaged", 3_600.0):
         yield Wrong("hits_damaged", "within the last hour")
     for sink in facts.sinks:
@@ -209,6 +216,9 @@ def _program(facts: Facts, trend: Trend) -> Iterator[Wrong]:
         yield Wrong("defect", f"{counted(int(defects), 'defect')} in the last hour")
     if (restarts := trend.rise("restarts", 900.0)) > RESTARTS_MAX:
         yield Wrong("native_restarts", f"{int(restarts)} times in a quarter of an hour")
+    for topic, key in (("defects", "defect_beside"), ("engine", "engine_fallen_back")):
+        if said := facts.health.remarks.get(topic):
+            yield Wrong(key, said)
     page = facts.block_page
     if page is not None and not page.is_up:
         yield Wrong("block_page_down", "its process is not up")

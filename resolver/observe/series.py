@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from resolver.flow.outcome import Source
-from resolver.observe.facts import CLOCK_DOUBTS, ENFORCED, STATES, Facts
+from resolver.observe.facts import CLOCK_DOUBTS, ENFORCED, REMARK_TOPICS, STATES, Facts
 from resolver.observe.tally import (
     DROP_REASONS,
     OTHER,
@@ -137,6 +137,11 @@ def cache_hits(facts: Facts) -> int:
 def clock_doubts(facts: Facts) -> Iterable[Sample]:
     """Whether the wall clock is doubted, per way in which it may be wrong."""
     return [((doubt,), doubt == facts.clock_doubt) for doubt in CLOCK_DOUBTS]
+
+
+def remarks(facts: Facts) -> Iterable[Sample]:
+    """Whether there is a remark, per topic."""
+    return [((topic,), topic in facts.health.remarks) for topic in REMARK_TOPICS]
 
 
 def hit_history_failures(facts: Facts) -> Iterable[Sample]:

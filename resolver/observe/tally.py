@@ -52,6 +52,7 @@ DROP_REASONS = (
     "http_connections_max",
     "https_broken",
     "https_control_frames",
+    "https_forwarded",
     "https_headers",
     "https_resets",
     "https_stalled",
@@ -80,6 +81,7 @@ DROP_REASONS = (
     "tcp_defect",
     "tcp_held_octets_max",
     "tcp_short_message",
+    "tcp_strangers_max",
     "tcp_yielded_idle",
     "tcp_yielded_share",
     "tcp_yielded_slow",
@@ -87,6 +89,7 @@ DROP_REASONS = (
     "tls_handshake_timeout",
     "tls_handshakes_per_s_max",
     "tls_handshakes_per_s_per_client_max",
+    "tls_stranger",
 )
 """Why something is dropped, in either plane.  Each has a series from the start: to an alert on `increase`, a
 series that begins with 1 has not increased, and the first defect would be silent."""

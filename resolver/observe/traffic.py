@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from resolver.flow.outcome import Source
 from resolver.observe.tally import SECONDS_BOUNDS, TallySnapshot
@@ -21,6 +21,25 @@ Buckets = tuple[int, ...]
 """Answers by response time: one for each of `SECONDS_BOUNDS`, and one for what took longer."""
 
 SOURCES: Final = tuple(source.value for source in Source)
+MINUTE_S: Final = 60
+HOUR_S: Final = 3_600
+
+
+class Shown(NamedTuple):
+    """What a chart is made of."""
+
+    table: Literal["minute", "hour"]
+    """The length of the steps that are kept."""
+    span_s: int
+    step_s: int
+
+
+SHOWN: Final[Mapping[str, Shown]] = {
+    "hour": Shown("minute", HOUR_S, MINUTE_S),
+    "day": Shown("minute", 24 * HOUR_S, 15 * MINUTE_S),
+    "month": Shown("hour", 30 * 24 * HOUR_S, 3 * HOUR_S),
+}
+"""Of each range: 60, 96 and 240 steps."""
 HITS: Final = frozenset(("cache", "stale"))
 
 
@@ -117,3 +136,42 @@ def _grown(before: Buckets | None, after: Buckets) -> Buckets:
     if before is None:
         return after
     return tuple(max(0, new - old) for old, new in zip(before, after, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was counted in one stretch of time."""
+
+    at: int
+    """Unix seconds of its beginning, a multiple of `length_s`."""
+    length_s: int
+    covered_s: float
+    """Seconds of it in which a server counted."""
+    counted: Counted
+
+    def plus(self, other: Step) -> Step:
+        """Both, of the same stretch."""
+        return Step(
+            self.at,
+            self.length_s,
+            self.covered_s + other.covered_s,
+            together((self.counted, other.counted)),
+        )
+
+
+def added_to(steps: dict[int, Step], step: Step, most: int) -> None:
+    """Add a step to those of its length, by their beginnings; over `most` the oldest go."""
+    known = steps.get(step.at)
+    steps[step.at] = step if known is None else known.plus(step)
+    while len(steps) > most:
+        del steps[min(steps)]
+
+
+def in_steps(steps: Iterable[Step], length_s: int) -> list[Step]:
+    """The same in longer steps, in order of time."""
+    found: dict[int, Step] = {}
+    for step in steps:
+        at = step.at // length_s * length_s
+        whole = Step(at, length_s, step.covered_s, step.counted)
+        found[at] = whole if at not in found else found[at].plus(whole)
+    return [found[at] for at in sorted(found)]

@@ -135,5 +135,10 @@ UPSTREAM_METRICS: Final = (
         "Queries sent again over a new connection because theirs broke.",
         lambda facts: facts.forwarding.streams.retried,
     ),
+    counter(
+        "resolver_upstream_connections_held_back_total",
+        "Queries not sent because connections came to nothing just now, and none was begun for them.",
+        lambda facts: facts.forwarding.streams.held_back,
+    ),
 )
 """In the order in which a reader would want them."""

@@ -60,7 +60,7 @@ def written(text: str, changes: Sequence[Change]) -> str:
     if _OTHER_LINE_ENDS.search(plain):
         raise CannotWrite("it has line ends other than LF and CR LF")
     before = plain
-    plain = _Editor(plain).carry_out(changes)
+    plain = Editor(plain).carry_out(changes)
     result = mark + plain.replace("\n", newline)
     if _values(result) != _alike(apply_to_tree(_raw(text), changes)):
         raise CannotWrite(
@@ -103,7 +103,7 @@ def _plain(value: object) -> object:
     return value
 
 
-class _Edit(NamedTuple):
+class TextEdit(NamedTuple):
     """A stretch of the text, and what replaces it."""
 
     start: int
@@ -115,7 +115,7 @@ Entry = tuple[str, list[str], Tree]
 """Id, lines and keys of a new order or exchange."""
 
 
-class _Editor:
+class Editor:
     """One text, read once; edits are collected, and carried out from its end backwards."""
 
     def __init__(self, text: str) -> None:
@@ -125,7 +125,7 @@ class _Editor:
         for line in self._lines:
             starts.append(starts[-1] + len(line) + 1)
         self._starts = starts
-        self._edits: list[_Edit] = []
+        self._edits: list[TextEdit] = []
         try:
             self._root = compose(text)
         except CannotFormat as error:
@@ -143,11 +143,13 @@ class _Editor:
         for change in changes:
             match change:
                 case AddOrder(key, content):
-                    fresh["orders"].append((key, _order_lines(content), content))
+                    fresh["orders"].append((key, order_lines(content), content))
                 case AddExchange(key, content):
-                    fresh["exchanges"].append((key, _exchange_lines(content), content))
+                    fresh["exchanges"].append((key, exchange_lines(content), content))
                 case AddAsks(key, asks):
-                    self._extend(self._order(key), "asks", [_scalar(ask) for ask in asks], f"orders.{key}")
+                    self._extend(
+                        self._order(key), "asks", [scalar_text(ask) for ask in asks], f"orders.{key}"
+                    )
                 case Cite(key, order):
                     self._cite(self._exchange(key), order, f"exchanges.{key}")
                 case AddDomains(key, domains):
@@ -188,7 +190,7 @@ class _Editor:
         )
 
     def _replace(self, start: int, end: int, text: str) -> None:
-        self._edits.append(_Edit(start, end, text))
+        self._edits.append(TextEdit(start, end, text))
 
     def _insert_lines(self, number: int, lines: list[str]) -> None:
         """Put whole lines in front of line `number`."""
@@ -212,7 +214,8 @@ class _Editor:
             self._fill_section(name, value, _block(entries, "  ", "  "))
         elif value.flow_style:
             texts = (
-                f", {_scalar(key)}: {json.dumps(content, ensure_ascii=False)}" for key, _, content in entries
+                f", {scalar_text(key)}: {json.dumps(content, ensure_ascii=False)}"
+                for key, _, content in entries
             )
             self._insert_after(value.value[-1][1], "".join(texts))
         else:
@@ -265,11 +268,11 @@ class _Editor:
     def _cite(self, entry: yaml.MappingNode, order: str, where: str) -> None:
         pair = child(entry, "order")
         if pair is None:
-            self._add_key(entry, "order", _scalar(order))
+            self._add_key(entry, "order", scalar_text(order))
             return
         value = pair[1]
         if not isinstance(value, yaml.ScalarNode):
-            self._extend(entry, "order", [_scalar(order)], where)
+            self._extend(entry, "order", [scalar_text(order)], where)
             return
         start, end = self._at(value.start_mark), self._at(value.end_mark)
         old = self._text[start:end]
@@ -280,10 +283,10 @@ class _Editor:
             self._replace(
                 start if old else colon,
                 end if old else colon,
-                _scalar(order) if old else f" {_scalar(order)}",
+                scalar_text(order) if old else f" {scalar_text(order)}",
             )
         else:
-            self._replace(start, end, f"[{old}, {_scalar(order)}]")
+            self._replace(start, end, f"[{old}, {scalar_text(order)}]")
 
     def _add_key(self, entry: yaml.MappingNode, key: str, text: str) -> None:
         """Give an entry one more key."""
@@ -399,18 +402,20 @@ def _indents(section: yaml.MappingNode) -> tuple[str, str]:
     return " " * outer, "  "
 
 
-def _order_lines(content: Tree) -> list[str]:
-    lines = [f"{key}: {_value(value)}" for key, value in content.items() if key != "asks"]
+def order_lines(content: Tree) -> list[str]:
+    """An order as lines below its id."""
+    lines = [f"{key}: {flow_value(value)}" for key, value in content.items() if key != "asks"]
     if asks := content.get("asks"):
-        lines += ["asks:", *(f"  - {_scalar(ask)}" for ask in asks)]
+        lines += ["asks:", *(f"  - {scalar_text(ask)}" for ask in asks)]
     return lines
 
 
-def _exchange_lines(content: Tree) -> list[str]:
+def exchange_lines(content: Tree) -> list[str]:
+    """An exchange as lines below its id."""
     lines = []
     for key, value in content.items():
         if key != "domains":
-            lines.append(f"{key}: {_value(value)}")
+            lines.append(f"{key}: {flow_value(value)}")
             continue
         names = [written_name(name, is_plain=True) for name in value]
         flow = _flow(names)
@@ -443,20 +448,21 @@ def _wrapped(items: list[str], indent: str) -> list[str]:
     return lines
 
 
-def _value(value: object) -> str:
+def flow_value(value: object) -> str:
+    """A value on one line, as YAML has it."""
     if isinstance(value, list):
-        return _flow([_value(item) for item in value])
+        return _flow([flow_value(item) for item in value])
     if isinstance(value, dict):
-        inner = (f"{_scalar(key)}: {_value(item)}" for key, item in value.items())
+        inner = (f"{scalar_text(key)}: {flow_value(item)}" for key, item in value.items())
         return f"{{{', '.join(inner)}}}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return "null"
-    return _scalar(value) if isinstance(value, str) else json.dumps(value)
+    return scalar_text(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _scalar(text: str) -> str:
+def scalar_text(text: str) -> str:
     """Write a text so that YAML reads it as that text."""
     is_plain = _PLAIN.fullmatch(text) is not None and not text.endswith(" ")
     if is_plain and " #" not in text and plain_scalar(text) == text:

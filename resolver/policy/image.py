@@ -183,9 +183,14 @@ class RuleClass:
 
 def checksum(octets: memoryview) -> bytes:
     """The checksum that belongs at `CHECKSUM_OFFSET` of an image of these octets."""
-    digest = xxhash.xxh3_128(octets[:CHECKSUM_OFFSET])
+    digest = new_checksum(octets)
     digest.update(octets[HEADER_OCTETS:])
     return digest.digest()
+
+
+def new_checksum(header: memoryview) -> xxhash.xxh3_128:
+    """Begin the checksum of an image with this header; what stands behind the header is to be added."""
+    return xxhash.xxh3_128(header[:CHECKSUM_OFFSET])
 
 
 def mapped_address(packed: bytes) -> bytes:

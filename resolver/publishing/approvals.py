@@ -6,9 +6,10 @@ Theory: an approval names the hash of the blocklist and of every local list file
 to in the blocklist itself is approved for that file's hash, however its lists change; what they object to
 in the size of a list is approved for all of these hashes.  Change one octet of what was approved and the
 rails object again, so nobody approves what they have not seen.
-An approval that forces is given against what serves at that moment.  It counts until something else serves,
-and, once it is in force, for as long as it stays so: the same text put back later is held against the rails
-again.  What serves has a number for that, which rises with each change of what people edit.
+An approval that forces, or that a second person has given, is given against what serves at that moment.  It
+counts until something else serves, and, once it is in force, for as long as it stays so: the same text put
+back later is held against the rails again.  What serves has a number for that, which rises with each change
+of what people edit.
 The server follows this file like the blocklist itself: a new line in it is a reason to load again.
 """
 
@@ -65,13 +66,24 @@ class Approval:
     reason: str = ""
     """Why the rails are overruled; empty: nothing was forced."""
     blocklist: str = ""
-    """SHA-256 of the blocklist, if a rail objected to what it says itself; else empty."""
+    """SHA-256 of the blocklist, if a rail objected to what it says itself, or another person approved it."""
     rolled_back_to: int = 0
     """The generation of the history that was written back; 0: this is no rollback."""
     remark: str = ""
     """Why it was rolled back, where no rail objected."""
     serial: int = -1
     """Of what served when it was given; -1: an older program did not note it."""
+    approved_by: str = ""
+    """The second person, where two are needed; `who` is then the one who proposed it."""
+    proposal: str = ""
+    """Id of what was approved."""
+    via: str = ""
+    """`api`, or empty: a command."""
+
+    @property
+    def is_seconded(self) -> bool:
+        """Whether more than one person stands for it, or one who has overruled that two are needed."""
+        return bool(self.approved_by) or self.is_forced
 
     @property
     def is_forced(self) -> bool:
@@ -85,7 +97,7 @@ class Approval:
 
     def still_counts(self, served: Served | None) -> bool:
         """Whether nothing else has served since it was given, or since it came into force."""
-        if not self.is_forced or served is None or not served.serial:
+        if not self.is_seconded or served is None or not served.serial:
             return True
         return self.serial == served.serial or self.id in served.granted
 
@@ -115,6 +127,9 @@ def read_approvals(state_dir: Path) -> list[Approval]:
                 int(entry.get("rolled_back_to", 0)),
                 str(entry.get("remark", "")),
                 int(entry.get("serial", -1)),
+                printable(str(entry.get("approved_by", ""))),
+                printable(str(entry.get("proposal", ""))),
+                printable(str(entry.get("via", ""))),
             )
             for entry in entries
         ]

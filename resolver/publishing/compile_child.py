@@ -18,12 +18,16 @@ COMPILE_TIMEOUT_S = 600.0
 """A million names take 2 s of CPU, so a tenth of a core does ten million."""
 
 
-async def compile_in_child(blocklist: Path, out_dir: Path, idle: bool) -> Compiled:
+async def compile_in_child(
+    blocklist: Path, out_dir: Path, idle: bool, *, two_person: bool = False
+) -> Compiled:
     """Compile in a process of its own, whose end, memory and crashes are not ours.
 
-    `idle`: it stands back for whoever serves, at first altogether, then by less.
+    `idle`: it stands back for whoever serves, at first altogether, then by less.  `two_person`: what people
+    edited needs the approval of a second one.
     """
-    return await _compile_in_child(blocklist, out_dir, idle=idle)
+    more = ("--two-person",) if two_person else ()
+    return await _compile_in_child(blocklist, out_dir, *more, idle=idle)
 
 
 async def compile_text_in_child(blocklist: Path, out_dir: Path, text: Path) -> Compiled:

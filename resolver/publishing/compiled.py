@@ -21,6 +21,8 @@ from resolver.publishing.approvals import Approval
 COMPILER_VERSION = 4
 """Raised when the same inputs come to mean another image."""
 IMAGE_SUFFIX = ".policy"
+PAUSED_SUFFIX = ".paused"
+"""Of the image that judges in its place while filtering is paused."""
 RECORDS_SUFFIX = ".records"
 """Of the records of its registers, beside the image."""
 TEXT_SUFFIX = ".yaml"

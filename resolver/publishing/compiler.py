@@ -69,6 +69,7 @@ from resolver.publishing.list_rules import AddedList, add_list
 from resolver.publishing.register_checks import check_problems, take_checks
 from resolver.publishing.register_rules import FileChanged, RegisterFile, RegisterRules
 from resolver.publishing.register_store import lost_records
+from resolver.publishing.second_person import waits_for_second
 from resolver.publishing.served_text import TextLost, served_text
 
 LOST_RECORDS_MAX = 100
@@ -99,6 +100,7 @@ def compile_policy(
     text: bytes | None = None,
     on_step: OnStep = lambda _: None,
     conceal: bool = False,
+    two_person: bool = False,
 ) -> Compiled:
     """Read everything, and put the image into `out_dir` unless it is there already.
 
@@ -107,6 +109,7 @@ def compile_policy(
     `text`: what the blocklist would say, instead of what stands in the file.
     `on_step`: is called with words on what is done next, list by list.
     `conceal`: what is said of it is for readers outside, who are not told what is confidential.
+    `two_person`: what people edited and does not serve yet needs the approval of a second person.
     """
     compiled = Compiled(paths=[str(blocklist_path)])
     octets, problems = (text, []) if text is not None else read_octets(blocklist_path)
@@ -116,7 +119,7 @@ def compile_policy(
         compiled.problems = problems
         return compiled
     now = believed_time(state_dir, time.time()) if now is None else now
-    task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal)
+    task = _Task(blocklist_path, octets, out_dir, state_dir, now, force, conceal, two_person)
     _compile_octets(task, compiled, on_step)
     # The key may also be written with escapes.
     if conceal and (b"confidential" in octets or b"\\" in octets):
@@ -136,11 +139,12 @@ class _Task(NamedTuple):
     now: float
     force: bool
     conceal: bool
+    two_person: bool
 
 
 def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     """Compile a blocklist's octets; what comes of it is noted in `compiled`."""
-    blocklist_path, octets, out_dir, state_dir, now, force, _ = task
+    blocklist_path, octets, out_dir, state_dir, now, force, *_ = task
     compiled.inputs.append(_input(blocklist_path, octets))
     if state_dir is not None:
         compiled.paths.append(str(approvals_path(state_dir)))
@@ -166,11 +170,14 @@ def _compile_octets(task: _Task, compiled: Compiled, on_step: OnStep) -> None:
     if state_dir is not None and not has_errors(compiled.problems):
         approvals, lapsed = approvals_of(state_dir, compiled.own_inputs, ImageStore(state_dir).served())
         compiled.approval = decisive(approvals)
-        compiled.granted = [approval.id for approval in approvals if approval.is_forced]
+        compiled.granted = [approval.id for approval in approvals if approval.is_seconded]
         is_approved = force or any(approval.is_forced for approval in approvals)
         # Sizes of lists are approved together with the lists.
         content = content_hash(compiled.own_inputs)
         force = force or any(approval.is_forced and approval.content == content for approval in approvals)
+        if task.two_person:
+            alone = waits_for_second(blocklist_path, state_dir, compiled.own_inputs, approvals)
+            problems, forced_problems = [*problems, *alone], [*forced_problems, *map(as_forced, alone)]
         if has_errors(problems) and not is_approved and lapsed:
             problems = [*problems, _lapsed(blocklist_path, lapsed[-1])]
     compiled.problems[:0] = forced_problems if is_approved else problems
@@ -468,10 +475,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--force", action="store_true", help="accept what a safety rail objects to")
     parser.add_argument("--state", type=Path, help="where approvals and the policy that serves are found")
+    parser.add_argument("--two-person", action="store_true", help="what is edited needs a second person")
     parser.add_argument("--text", type=Path, help="what the blocklist would say, instead of what it says")
     options = parser.parse_args(arguments)
-    # Nothing here lives in cycles; looking for them costs a tenth of the time.
-    gc.disable()
+    gc.disable()  # Nothing here lives in cycles; looking for them costs a tenth of the time.
     text, problems = (None, []) if options.text is None else read_octets(options.text)
     compiled = Compiled(problems=problems)
     if not problems:
@@ -482,6 +489,7 @@ def main(arguments: list[str] | None = None) -> int:
             state_dir=options.state,
             text=text,
             conceal=True,
+            two_person=options.two_person,
         )
     result = {**asdict(compiled), "image": str(compiled.image) if compiled.image else None}
     sys.stdout.write(json.dumps(result) + "\n")

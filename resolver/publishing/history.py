@@ -95,7 +95,7 @@ class Generation:
     who: str
     """Empty: not known."""
     who_from: str
-    """How that is known: `apply`, or `owner` of the file."""
+    """How that is known: `apply`, `api`, `owner` of the file, `date`: nobody did, or `pause`."""
     reason: str
     """Why safety rails were overruled; empty: nothing was forced."""
     counts: dict[str, Any]
@@ -164,6 +164,14 @@ class History:
                 _generation(row)
                 for row in self._connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT ?", (limit,))
             ]
+
+    def latest_from(self, who_from: str) -> Generation | None:
+        """The last one that came about in this way."""
+        with _told(self.path):
+            row = self._connection.execute(
+                f"{_SELECT} WHERE who_from = ? ORDER BY number DESC LIMIT 1", (who_from,)
+            ).fetchone()
+            return _generation(row) if row else None
 
     def get(self, number: int) -> Generation | None:
         """One of them."""

@@ -4,6 +4,7 @@ Knows: folders, names, atomic replacement.  Does not know: how images are made, 
 
     state_dir/images/<key>.policy     never written over
     state_dir/images/<key>.yaml       the blocklist it was made of; comes and goes with the image
+    state_dir/images/<key>.paused     the same while filtering is paused (`paused_image`)
     state_dir/images/<key>.records    the records of its registers; comes and goes with the image
     state_dir/last-good.json          which of them served last, and of what files it was made
 
@@ -29,6 +30,7 @@ from resolver.portions import open_regular, read_portion
 from resolver.publishing.approvals import Served, content_hash
 from resolver.publishing.compiled import (
     IMAGE_SUFFIX,
+    PAUSED_SUFFIX,
     RECORDS_SUFFIX,
     TEXT_SUFFIX,
     InputFile,
@@ -171,7 +173,8 @@ class ImageStore:
                 path.unlink()
         for path in entries:
             # None is pruned while a child compiles, so one without an image is nobody's any more.
-            if path.suffix in (TEXT_SUFFIX, RECORDS_SUFFIX) and not path.with_suffix(IMAGE_SUFFIX).exists():
+            is_beside = path.suffix in (TEXT_SUFFIX, RECORDS_SUFFIX, PAUSED_SUFFIX)
+            if is_beside and not path.with_suffix(IMAGE_SUFFIX).exists():
                 with contextlib.suppress(OSError):
                     path.unlink()
 

@@ -18,11 +18,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resolver.clock import Clock, TimerHandle
+from resolver.clock import BootMoment, Clock, TimerHandle, boot_moment
 from resolver.plurals import counted
 from resolver.policy.image import Image, ImageUnusable
 from resolver.policy.policy import Policy, make_policy
@@ -42,6 +41,8 @@ from resolver.publishing.image_store import (
     stamps_as_read,
     stamps_of,
 )
+from resolver.publishing.pause_keeper import PauseKeeper
+from resolver.publishing.status import PROBLEMS_LOGGED_MAX, PublisherStatus, StartRefused
 from resolver.publishing.timetable import Timetable, Turn
 from resolver.publishing.watching import watch_files
 from resolver.wire.carried_addresses import Nat64Prefix
@@ -52,43 +53,12 @@ CLOCK_JUMP_S = 1.0
 """A wall clock that moved this much against the monotonic one was set, not slewed."""
 RETRY_S = 60.0
 """After a failure that may pass without a change of the files (no space, a read error, child killed)."""
-PROBLEMS_LOGGED_MAX = 5
-"""Problems repeated in the log's one line; `status` has them all."""
-
 log = logging.getLogger("resolver.policy")
 
 Compile = Callable[[Path, Path, bool], Awaitable[Compiled]]
 """Compiles (blocklist, into folder, only in idle time); never raises."""
 CompileText = Callable[[Path, Path, Path], Awaitable[Compiled]]
 """Compiles (blocklist, into folder, with the text in this file in its place), which served; never raises."""
-
-
-class StartRefused(Exception):
-    """There is no policy to serve: every problem of the blocklist, and no last good copy."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(map(str, problems[:PROBLEMS_LOGGED_MAX])))
-
-
-@dataclass(slots=True)
-class PublisherStatus:
-    """How publishing goes.  Times are Unix seconds; 0: never."""
-
-    generation: int = 0
-    successes: int = 0
-    failures: int = 0
-    last_success: float = 0.0
-    last_attempt: float = 0.0
-    last_problems: tuple[Problem, ...] = ()
-    """Of the last attempt, warnings included."""
-    serves_last_good: bool = False
-    """The blocklist as it stands is not in force: the last attempt failed, an older policy serves."""
-    image: Path | None = None
-    content: str = ""
-    """Hash of the files in force that people edit: servers with the same files have the same."""
-    replaced_outside: tuple[str, ...] = ()
-    """Mounted files whose edits cannot be seen here: outside, another file has their name now."""
 
 
 class Publisher:
@@ -111,6 +81,7 @@ class Publisher:
         earliest: float = 0.0,
         clock_is_set: Callable[[], bool] = lambda: False,
         nat64_prefixes: tuple[Nat64Prefix, ...] = (),
+        boot: Callable[[], BootMoment] = boot_moment,
     ) -> None:
         """`watch` False: files are only compared when asked and every `CHECK_S`.
 
@@ -120,6 +91,7 @@ class Publisher:
         `clock_is_set`: whether a time service sets the wall clock.
         `number_in_history`: under which number the policy in force is recorded; 0: not known.
         `nat64_prefixes`: those of the network, until `judge_by` names others.
+        `boot`: the clock that nobody can set.
         """
         self.status = PublisherStatus()
         self.policy: Policy | None = None
@@ -129,6 +101,7 @@ class Publisher:
         self._clock = clock
         believed = BelievedClock(wall, clock.now, earliest, clock_is_set)
         self.dates = DatesKeeper(state_dir, believed, clock.now)
+        self.pausing = PauseKeeper(state_dir, wall, boot)
         self._wall: Callable[[], float] = self.dates.wall
         self._inputs: list[InputFile] = []
         self._on_turn = on_turn
@@ -140,6 +113,8 @@ class Publisher:
         self._number_in_history = number_in_history
         self._nat64_prefixes = nat64_prefixes
         self._key = ""
+        self._image: Image | None = None
+        """What is in force when nothing is paused."""
         self._paths: tuple[str, ...] = (str(blocklist_path),)
         self._stamps: dict[str, Stamp] = {}
         self._offset = 0.0
@@ -164,6 +139,7 @@ class Publisher:
         self._heed_replaced(self._stamps)
         # By what served then, before anything else does; where that is lost, by what serves now.
         told_until = await self._tell_missed(note, told_until)
+        await self.pausing.look()
         image = None
         if note is not None:
             image = await asyncio.to_thread(self._store.open_if_current, self._blocklist, note)
@@ -183,7 +159,7 @@ class Publisher:
         self._tasks.append(asyncio.create_task(self._work(), name="policy-publisher"))
         if self._watch:
             watching = watch_files(
-                lambda: self._paths,
+                lambda: (*self._paths, str(self.pausing.path)),
                 self._paths_changed,
                 self._wanted,
                 f"compared every {CHECK_S:g} s instead",
@@ -211,8 +187,12 @@ class Publisher:
         await self.dates.close()
 
     async def reload_if_changed(self, *, asked: bool = False) -> bool:
-        """Reload when a file differs from what was last tried, or when `asked`; whether it did and took."""
+        """Reload when a file differs from what was last tried, or when `asked`; whether it did and took.
+
+        A pause that begins or ends is heeded first: it needs no reload.
+        """
         async with self._one_at_a_time:
+            await self._heed_pause()
             now = await asyncio.to_thread(stamps_of, self._paths)
             self._heed_replaced(now)
             due = self._retry_at is not None and self._clock.now() >= self._retry_at
@@ -234,8 +214,8 @@ class Publisher:
         image = None
         if compiled.image is not None:
             try:
-                if compiled.key == self._key and self.policy is not None:
-                    image = self.policy.image
+                if compiled.key == self._key and self._image is not None:
+                    image = self._image
                 else:
                     image = await asyncio.to_thread(open_image, compiled.image)
             except ImageUnusable as error:
@@ -351,20 +331,32 @@ class Publisher:
     async def _publish(self, image: Image, key: str, inputs: Iterable[InputFile]) -> None:
         """Make the policy where it stalls nobody, then swap it in."""
         timetable = await asyncio.to_thread(Timetable, image)
+        judged = await self.pausing.image_for(image, self._wall())
         while True:
             generation, prefixes = self.status.generation + 1, self._nat64_prefixes
             policy = await asyncio.to_thread(
-                make_policy, image, generation, wall := self._wall(), now := self._clock.now(), prefixes
+                make_policy, judged, generation, wall := self._wall(), now := self._clock.now(), prefixes
             )
             # Meanwhile a date may have come, or other prefixes: no two policies share a generation.
             # Nothing is awaited from here to the swap, or it would be so again.
             if self.status.generation + 1 == generation and self._nat64_prefixes == prefixes:
                 break
         self.dates.timetable = timetable
-        self._key, self._inputs = key, list(inputs)
+        self._image, self._key, self._inputs = image, key, list(inputs)
         self.status.content = content_hash(edited_files(self._state_dir, self._inputs))
         self._swap(policy, wall - now)
         self.dates.keep(wall)
+
+    async def heed_pause(self) -> None:
+        """Put in force now what `pause.json` says."""
+        async with self._one_at_a_time:
+            await self._heed_pause()
+
+    async def _heed_pause(self) -> None:
+        """Put in force what a pause that begins or ends makes of the same policy."""
+        if await self.pausing.look() and self._image is not None:
+            await self._publish(self._image, self._key, self._inputs)
+            self._tell_applied(self._inputs)
 
     def _swap(self, policy: Policy, offset: float) -> None:
         self.policy = policy
@@ -402,11 +394,15 @@ class Publisher:
         if jumped or wall >= self._next_boundary():
             if jumped:
                 log.warning("the wall clock moved by %.1f s: dates judged again", wall - now - self._offset)
+                self.pausing.doubt()
+                self._wanted.set()
             before, _ = self.policy.made_at
             self._swap(self._remade(wall, now), wall - now)
             leapt = jumped and self.dates.leaps(before, wall)
             turns = self.dates.tell(before, wall, leapt=leapt)
             self._record(turns, self._inputs, self.policy.everybody.counts)
+            if self.pausing.until:
+                self._wanted.set()  # It may have been the end of the pause.
             if not jumped:
                 self.dates.keep(wall)
         else:
@@ -443,6 +439,15 @@ class Publisher:
         """A new policy over the same image; costs a few objects for each rule class."""
         assert self.policy is not None
         return make_policy(self.policy.image, self.status.generation + 1, wall, now, self._nat64_prefixes)
+
+    def wake(self) -> None:
+        """Look at the files now, as at whatever event; returns at once."""
+        self._wanted.set()
+
+    def judge_anew(self) -> None:
+        """Publish the same policy under a new generation: answers kept under the old one are not given."""
+        if self.policy is not None:
+            self._swap(self._remade(*self.policy.made_at), self._offset)
 
     def judge_by(self, nat64_prefixes: tuple[Nat64Prefix, ...]) -> None:
         """Judge addresses by these prefixes of the network from now on, what was judged before included."""

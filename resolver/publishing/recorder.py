@@ -46,6 +46,7 @@ from resolver.publishing.history import (
 )
 from resolver.publishing.image_store import ImageStore, open_image
 from resolver.publishing.order_dates import dated_orders
+from resolver.publishing.pause_records import PAUSE, settle_pauses
 from resolver.publishing.register_store import changed_records
 
 NAMES_KEPT_MAX = 1_000
@@ -73,53 +74,62 @@ class Applied:
     """Unix seconds of a date that passed, by which the policy that serves came to mean something else."""
     leapt_from: float | None = None
     """Unix seconds from which the clock leapt to `turned_at`, maybe back; None: that time came by itself."""
+    pause: dict[str, Any] = field(default_factory=dict)
+    """How it stands with pauses (`PauseKeeper.as_json`); empty: not known."""
 
 
 def applied_from_json(octets: bytes) -> Applied:
     """Read what the parent wrote.  Raises ValueError, KeyError or TypeError for anything else."""
     fields = json.loads(octets)
     inputs = [InputFile(**entry) for entry in fields["inputs"]]
-    return Applied(fields["at"], inputs, fields["counts"], fields["turned_at"], fields["leapt_from"])
+    moments = fields["turned_at"], fields["leapt_from"]
+    return Applied(fields["at"], inputs, fields["counts"], *moments, fields["pause"])
 
 
 def record(state_dir: Path, applied: Applied) -> int:
     """Record it, unless it is the latest already; its number.  Raises `HistoryUnusable`."""
-    content = content_hash(applied.inputs)
     with open_history(state_dir, create=True) as history:
-        before = history.latest()
-        if before is not None and before.content == content and _is_recorded(before, applied):
-            return before.number
-        source = applied.inputs[0]
-        path = Path(source.path)
-        text = _text_as_applied(state_dir, applied.inputs)
-        if applied.turned_at is not None:
-            return history.add(_turned(applied, applied.turned_at, content, text), text)
-        # An approval is for what people edit, not for copies of downloaded lists.
-        note = ImageStore(state_dir).last_good()
-        served = note.served if note is not None and note.key == key_of(applied.inputs) else None
-        approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
-        # An approval from before the last change is not what made this one.
-        since = _last_change(history, applied.at)
-        fresh = [entry for entry in approvals if entry.at > since]
-        who, who_from = _who(path, fresh[-1] if fresh else None)
-        counts = _counts_of(applied)
-        counts["image"] = key_of(applied.inputs)
-        generation = Generation(
-            number=0,
-            at=applied.at,
-            content=content,
-            sha256=source.sha256,
-            who=who,
-            who_from=who_from,
-            reason=_reason(decisive(approvals), fresh),
-            counts=counts,
-            changes=_changes(history, before, path, text, counts, applied.at)
-            | _record_changes(state_dir, before, counts)
-            | _rollback(fresh)
-            | _forced(before, fresh),
-            has_text=text is not None,
-        )
-        return history.add(generation, text)
+        number = _record_policy(state_dir, applied, history)
+        return settle_pauses(history, number, applied.at, applied.pause) or number
+
+
+def _record_policy(state_dir: Path, applied: Applied, history: History) -> int:
+    content = content_hash(applied.inputs)
+    before = history.latest()
+    if before is not None and before.content == content and _is_recorded(before, applied):
+        return before.number
+    source = applied.inputs[0]
+    path = Path(source.path)
+    text = _text_as_applied(state_dir, applied.inputs)
+    if applied.turned_at is not None:
+        return history.add(_turned(applied, applied.turned_at, content, text), text)
+    # An approval is for what people edit, not for copies of downloaded lists.
+    note = ImageStore(state_dir).last_good()
+    served = note.served if note is not None and note.key == key_of(applied.inputs) else None
+    approvals, _ = approvals_of(state_dir, edited_files(state_dir, applied.inputs), served)
+    # An approval from before the last change is not what made this one.
+    since = _last_change(history, applied.at)
+    fresh = [entry for entry in approvals if entry.at > since]
+    who, who_from = _who(path, fresh[-1] if fresh else None)
+    counts = _counts_of(applied)
+    counts["image"] = key_of(applied.inputs)
+    generation = Generation(
+        number=0,
+        at=applied.at,
+        content=content,
+        sha256=source.sha256,
+        who=who,
+        who_from=who_from,
+        reason=_reason(decisive(approvals), fresh),
+        counts=counts,
+        changes=_changes(history, before, path, text, counts, applied.at)
+        | _record_changes(state_dir, before, counts)
+        | _rollback(fresh)
+        | _approved(fresh)
+        | _forced(before, fresh),
+        has_text=text is not None,
+    )
+    return history.add(generation, text)
 
 
 def orders_of(state_dir: Path, applied: Applied) -> list[dict[str, Any]] | None:
@@ -154,9 +164,11 @@ def _is_recorded(latest: Generation, applied: Applied) -> bool:
 def _last_change(history: History, now: float) -> float:
     """When something was last put in force (Unix seconds), but for what a clock ahead of `now` wrote."""
     latest = history.latest()
-    if latest is None or latest.at <= now:
+    # A pause changes nothing that is approved.
+    if latest is None or (latest.at <= now and latest.who_from != PAUSE):
         return -math.inf if latest is None else latest.at
-    return max((entry.at for entry in history.newest(AHEAD_MAX) if entry.at <= now), default=-math.inf)
+    entries = (entry for entry in history.newest(AHEAD_MAX) if entry.who_from != PAUSE)
+    return max((entry.at for entry in entries if entry.at <= now), default=-math.inf)
 
 
 def _counts_of(applied: Applied) -> dict[str, Any]:
@@ -216,6 +228,14 @@ def _rollback(fresh: list[Approval]) -> dict[str, Any]:
     return {"rollback": {"to": fresh[-1].rolled_back_to, "remark": fresh[-1].remark}}
 
 
+def _approved(fresh: list[Approval]) -> dict[str, Any]:
+    """Why it was edited, and who has approved that, where it came by the API or two people were needed."""
+    if not fresh or not (fresh[-1].via or fresh[-1].approved_by):
+        return {}
+    last = fresh[-1]
+    return {"edit": {"reason": last.remark, "approved_by": last.approved_by, "proposal": last.proposal}}
+
+
 def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
     """Against which generation the rails were overruled for this one; 0: against none."""
     if not any(approval.is_forced for approval in fresh):
@@ -225,7 +245,7 @@ def _forced(before: Generation | None, fresh: list[Approval]) -> dict[str, Any]:
 
 def _who(path: Path, approval: Approval | None) -> tuple[str, str]:
     if approval is not None:
-        return approval.who, "apply"
+        return approval.who, approval.via or "apply"
     try:
         return user_name(path.stat().st_uid), "owner"
     except OSError:

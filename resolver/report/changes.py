@@ -15,7 +15,8 @@ from typing import Any
 
 from resolver.blocklist.openings import CONFIDENTIAL_MARK
 from resolver.publishing.history import Generation
-from resolver.report.facts import Change, ChangeItem
+from resolver.publishing.pause_records import PAUSE
+from resolver.report.facts import Change, ChangeItem, Paused
 
 NOT_OURS = (AttributeError, KeyError, TypeError, ValueError)
 """What entries lead to that somebody else has written into the file."""
@@ -91,13 +92,33 @@ def changes_between(
 
 def _change(generation: Generation, hides: Callable[[str], bool]) -> Change:
     changes = generation.changes
-    cause = "date" if "date" in changes else "rollback" if "rollback" in changes else "edit"
+    cause = next((key for key in ("date", "pause", "rollback") if key in changes), "edit")
     try:
         items = tuple(_shown(item, hides) for item in _items(changes))
         is_known = "unknown" not in changes
     except NOT_OURS:
         items, is_known = (), False
     return Change(generation.number, generation.at, cause, bool(generation.reason), items, is_known)
+
+
+def pauses_between(generations: Sequence[Generation], first: float, end: float) -> tuple[Paused, ...]:
+    """The times from `first` to before `end` (Unix seconds) in which filtering was paused, in their order.
+
+    `generations`: all that are kept, oldest first.
+    """
+    found: dict[str, Paused] = {}
+    for generation in generations:
+        try:
+            pause = generation.changes.get(PAUSE)
+            if pause is not None:
+                ends_at = float(pause.get("ended_at", pause["until"]))
+                including = bool(pause["including_orders"])
+                found[str(pause["id"])] = Paused(
+                    float(pause["began_at"]), ends_at, str(pause["reason"]), including
+                )
+        except NOT_OURS:
+            continue
+    return tuple(one for one in found.values() if one.starts_at < end and one.ends_at > first)
 
 
 def _shown(item: ChangeItem, hides: Callable[[str], bool]) -> ChangeItem:
@@ -117,6 +138,11 @@ def _items(changes: Mapping[str, Any]) -> Iterator[ChangeItem]:
     if date := changes.get("date"):
         yield from _openings("opened", date.get("opened", {}))
         yield from _openings("closed", date.get("closed", {}))
+        return
+    if pause := changes.get(PAUSE):
+        verb = "closed" if "ended_at" in pause else "opened"
+        yield from _item(f"{verb}_exchanges", pause["exchanges"], pause["exchanges_count"])
+        yield from _item(f"{verb}_lists", pause["lists"], pause["lists_count"])
         return
     summary = changes.get("summary", {})
     for section in ("orders", "exchanges", "lists"):

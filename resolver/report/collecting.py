@@ -36,6 +36,7 @@ from resolver.report.facts import (
     NameList,
     NotEnforced,
     Order,
+    Paused,
     Period,
     Policy,
     Report,
@@ -124,7 +125,16 @@ class _Collection:
             gaps=tuple(sources.hits.gaps),
             confidential=self._confidential(),
             missing=tuple(self._missing(first)),
+            pauses=tuple(self._pauses(first, end)),
         )
+
+    def _pauses(self, first: float, end: float) -> Iterator[Paused]:
+        """Those of the period; of one order those in which it was not enforced."""
+        order = self._blocklist.orders.get(self._sources.only_order)
+        is_left = order is not None and order.imposed_by != "house"
+        for pause in history.pauses_between(self._sources.history.generations, first, end):
+            if pause.including_orders or not is_left:
+                yield pause
 
     # Exchanges and lists.
 

@@ -109,6 +109,14 @@ def _head(report: Report, zone: tzinfo) -> Iterator[dict[str, object]]:
         yield {"kind": "missing", "name": missing.value}
     for gap in report.gaps:
         yield {"kind": "day_not_counted_whole", "date": gap.day.isoformat(), "count": seconds(gap.covered_s)}
+    for pause in report.pauses:
+        yield {
+            "kind": "paused",
+            "date": iso_moment(pause.starts_at, zone),
+            "detail": iso_moment(pause.ends_at, zone),
+            "reason": pause.reason,
+            "action": "including orders" if pause.including_orders else "but orders of authorities",
+        }
     for what, count in (
         ("orders", secret.orders),
         ("exchanges", secret.exchanges),

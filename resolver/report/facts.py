@@ -81,6 +81,19 @@ class Gap:
     """Seconds in which a server counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A time in which filtering was paused: a gap in what this report says is in force."""
+
+    starts_at: float
+    """Unix seconds."""
+    ends_at: float
+    """Where it is not over yet, the end that it is to have."""
+    reason: str
+    including_orders: bool
+    """What authorities ordered was not enforced either."""
+
+
 def added_up(parts: Iterable[Hits]) -> Hits:
     """The hits of several, day by day."""
     days: dict[date, tuple[int, int]] = {}
@@ -251,7 +264,7 @@ class Change:
     number: int
     at: float
     cause: str
-    """`edit`, `date` or `rollback`."""
+    """`edit`, `date`, `pause` or `rollback`."""
     is_forced: bool
     items: tuple[ChangeItem, ...]
     is_known: bool = True
@@ -363,6 +376,8 @@ class Report:
     gaps: tuple[Gap, ...]
     confidential: Confidential
     missing: tuple[Lack, ...] = ()
+    pauses: tuple[Paused, ...] = ()
+    """Those that concern it, in the period."""
 
     @property
     def hits(self) -> Hits:

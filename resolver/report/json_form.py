@@ -52,6 +52,15 @@ def as_json(report: Report, zone: tzinfo) -> dict[str, Any]:
         "days_not_counted_whole": [
             {"day": gap.day.isoformat(), "covered_s": seconds(gap.covered_s)} for gap in report.gaps
         ],
+        "pauses": [
+            {
+                "from": iso_moment(pause.starts_at, zone),
+                "to": iso_moment(pause.ends_at, zone),
+                "reason": pause.reason,
+                "including_orders": pause.including_orders,
+            }
+            for pause in report.pauses
+        ],
         "orders": [_order(order, report, zone) for order in report.orders],
         "exchanges": [_exchange(one, report, zone) for one in report.exchanges],
         "lists": [_list(one, report, zone) for one in report.lists],

@@ -45,6 +45,8 @@ CONTENTS_SHOWN_MAX = 40
 NAMES_OF_CHANGE_MAX = 20
 CHANGES_SHOWN_MAX = 500
 FINDINGS_SHOWN_MAX = 500
+PAUSES_SHOWN_MAX = 20
+"""The last ones; the others are in the data."""
 GAPS_SHOWN_MAX = 31
 
 METHOD = (
@@ -141,6 +143,7 @@ def _summary(say: Wording) -> Section:
                 hits=say.hits(secret.hits),
             )
             blocks += [Heading(texts("confidential")), Paragraph((said,))]
+    blocks += _pause_notes(say)
     blocks += hits_blocks(report.hits, say)
     if report.gaps:
         runs = runs_of([gap.day for gap in report.gaps])
@@ -149,6 +152,24 @@ def _summary(say: Wording) -> Section:
         more = f" {texts('and_more', count=shown_number(left))}" if left > 0 else ""
         blocks.append(Note((texts("gaps_text", days=days + more),), "quiet"))
     return Section("summary", texts("summary"), texts("summary"), tuple(blocks))
+
+
+def _pause_notes(say: Wording) -> Iterator[Note]:
+    """The times in which less was blocked, or nothing."""
+    texts = say.texts
+    pauses = say.report.pauses
+    for pause in pauses[-PAUSES_SHOWN_MAX:]:
+        said = texts(
+            "pause_text",
+            first=say.moment(pause.starts_at),
+            end=say.moment(pause.ends_at),
+            time=shown_duration(pause.ends_at - pause.starts_at),
+            reason=pause.reason,
+        )
+        scope = texts("pause_all") if pause.including_orders else texts("pause_house")
+        yield Note((f"{said}. {scope}",), "warn")
+    if (left := len(pauses) - PAUSES_SHOWN_MAX) > 0:
+        yield Note((texts("more_in_data", count=shown_number(left)),), "quiet")
 
 
 def _summary_figures(say: Wording) -> Figures:

@@ -35,6 +35,7 @@ from resolver.audit.targets import own_server
 from resolver.blocklist.downloads import at_their_places
 from resolver.blocklist.reader import read_what_served
 from resolver.blocklist.rules import Blocklist
+from resolver.clock import boot_moment
 from resolver.local import LocalNames
 from resolver.policy.image import ImageUnusable
 from resolver.policy.table import PolicyTable, open_table
@@ -42,6 +43,7 @@ from resolver.portions import open_regular, read_up_to
 from resolver.publishing.believed import BelievedClock
 from resolver.publishing.history import TEXT_PLAIN_OCTETS_MAX
 from resolver.publishing.image_store import ImageStore
+from resolver.publishing.paused_serving import kept_orders, paused_at, served_form
 from resolver.server.audit_job import Job, Moment, Summary, job_from
 from resolver.server.list_lags import changed_since_served, list_facts
 from resolver.wire.carried_addresses import Nat64Prefix, nat64_prefix
@@ -98,14 +100,16 @@ def served_now(job: Job, wall: float) -> Served:
     note = store.last_good()
     if note is None:
         raise CannotAudit("there is no note of what is served")
-    image = store.path_of(note.key)
+    paused = paused_at(Path(job.state_dir), wall, boot_moment())
+    image = served_form(store.path_of(note.key), paused)
     try:
         table = open_table(image, wall, wall, 1, prefixes_of(job))
     except ImageUnusable as error:
         raise CannotAudit(f"the policy that serves cannot be read: {error}") from None
     policy = _policy(Path(job.blocklist), store.text_path_of(note.key))
-    asks = () if policy is None else tuple(asks_of(policy, wall))
     orders = {} if policy is None else policy.orders
+    kept = kept_orders(orders, paused)
+    asks = () if policy is None else tuple(ask for ask in asks_of(policy, wall) if ask.order in kept)
     local = LocalNames(job.records)
     suffixes = frozenset(map(name_from_text, job.forwarded)) - {b"\0"}
 
@@ -123,6 +127,7 @@ def served_now(job: Job, wall: float) -> Served:
         policy=note.key,
         blocklist=job.blocklist,
         lags=_lags(policy, table, Path(job.state_dir), wall) if job.since is None else (),
+        paused_until=0.0 if paused is None else paused.until,
     )
     return Served(image, wall, basis, policy)
 

@@ -30,6 +30,7 @@ from resolver.observe.facts import AUDIT_CAUSES, AUDIT_RESULTS, AuditFacts
 from resolver.plurals import counted
 from resolver.portions import open_regular, read_up_to
 from resolver.server.audit_job import Job, Moment, Summary
+from resolver.server.audit_log import AuditLog, Run
 from resolver.wire.carried_addresses import Nat64Prefix
 from resolver.wire.names import name_to_text
 
@@ -104,6 +105,7 @@ class Audits:
         self._nat64_prefixes = nat64_prefixes
         self._run = run or run_in_child
         self._path = settings.state_dir / "audit" / "state.json"
+        self.log = AuditLog(settings.state_dir / "audit" / "runs.jsonl")
         self._kept = _Kept()
         self._runs: Counter[tuple[str, str]] = Counter()
         self._failure = ""
@@ -112,6 +114,7 @@ class Audits:
         self._whole_at = 0.0
         """Monotonic seconds at which the next whole audit is due."""
         self._has_changed = False
+        self._is_requested = False
         self._timer: TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_started = False
@@ -139,6 +142,14 @@ class Audits:
         self._whole_at = self._clock.now() + max(rest_s, FIRST_AFTER_S)
         self._is_started = True
         self._wait(FIRST_AFTER_S if self._has_changed else max(rest_s, FIRST_AFTER_S))
+
+    def begin_now(self) -> bool:
+        """Somebody wants a whole audit now; whether there are audits here at all."""
+        if not self._is_started:
+            return False
+        self._is_requested = True
+        self._wait(0.0)
+        return True
 
     def on_policy(self) -> None:
         """Another policy is in force, or a date of it came."""
@@ -202,7 +213,9 @@ class Audits:
     async def _audit(self) -> None:
         now = self._clock.now()
         is_whole = now >= self._whole_at - TOLERANCE_S or self._kept.moment is None
-        cause = "schedule" if is_whole else "change"
+        is_requested, self._is_requested = self._is_requested, False
+        cause = "request" if is_requested else "schedule" if is_whole else "change"
+        is_whole = is_whole or is_requested
         self._has_changed = False
         try:
             summary = await self._run(self.job(None if is_whole else self._kept.moment))
@@ -223,6 +236,8 @@ class Audits:
             delay_s = min(RETRY_S * 2 ** min(self._failures - 1, 20), self.every_s)
         if self._has_changed:
             delay_s = min(delay_s, CHANGE_AFTER_S)
+        if self._is_requested:
+            delay_s = 0.0
         self._wait(delay_s)
 
     def job(self, since: Moment | None = None) -> Job:
@@ -253,6 +268,7 @@ class Audits:
         self._failure = reason
         # What was to be proved still is.
         self._has_changed = self._has_changed or cause == "change"
+        self.log.note(Run(self._wall(), cause, "failed", reason=reason))
         _log.error("the audit of this server failed", extra={"cause": cause, "reason": reason})
 
     async def _take(self, cause: str, summary: Summary) -> None:
@@ -260,7 +276,7 @@ class Audits:
         result = "findings" if summary.has_findings else "clean"
         self._runs[cause, result] += 1
         wall = self._wall()
-        is_whole = cause == "schedule"
+        is_whole = cause != "change"
         if is_whole:
             self._whole_at = self._clock.now() + self.every_s
         self._kept = _Kept(
@@ -275,7 +291,9 @@ class Audits:
             else self._kept.moment,
         )
         try:
+            self.log.note(Run(wall, cause, result, summary.questions, summary.counts))
             await asyncio.to_thread(_write, self._path, self._kept)
+            await asyncio.to_thread(self.log.write)
         except OSError as error:
             _log.warning("what the audit came to is not kept", extra={"reason": str(error)})
         asked = f"{summary.questions:,} questions"

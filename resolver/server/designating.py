@@ -38,10 +38,14 @@ class Designation:
         self._planes.append(plane)
         self._say()
 
-    def on_listener(self, key: str, address: SocketAddress) -> None:
-        """Something listens here from now on; `key`: of `listen`."""
+    def on_listener(self, key: str, address: SocketAddress, is_here: bool) -> None:
+        """Something listens here from now on, or this machine has the address no more; `key`: of `listen`."""
         kind: Literal["tls", "https"] = "tls" if key == "tls" else "https"
-        self._listeners.append(EncryptedListener(kind, ip_address(address.host), address.port))
+        listener = EncryptedListener(kind, ip_address(address.host), address.port)
+        if is_here and listener not in self._listeners:
+            self._listeners.append(listener)
+        elif not is_here and listener in self._listeners:
+            self._listeners.remove(listener)
         self._say()
 
     def on_certificates(self, pairs: Sequence[Pair]) -> None:

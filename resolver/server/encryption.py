@@ -7,6 +7,7 @@ sockets, what stands in a certificate.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from resolver.listeners.https_connection import HttpSide
 from resolver.listeners.tls_connection import TlsSide
 from resolver.observe.facts import CertificateFacts, Facts, TlsFacts
 from resolver.server.native import NativeEngine
+
+_log = logging.getLogger(__name__)
 
 
 class TakesCertificates(Protocol):
@@ -111,7 +114,8 @@ class Encryption:
     def _prepare(self, pairs: Sequence[Pair]) -> Callable[[], None]:
         """See `keeper.Prepare`: whoever may object is asked before anything is served."""
         inner = {transport: front.prepare(pairs) for transport, front in self._fronts.items()}
-        for taker in self._takers:
+        told = tuple(self._takers)
+        for taker in told:
             try:
                 taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
             except ValueError as error:
@@ -123,6 +127,13 @@ class Encryption:
         def commit() -> None:
             for transport, front in self._fronts.items():
                 front.use(inner[transport])
+            # Who came while the set was read has got the one before it.
+            for taker in self._takers:
+                if taker not in told:
+                    try:
+                        taker.set_certificates([(pair.chain, pair.key) for pair in pairs])
+                    except ValueError as error:
+                        _log.error("the native plane does not take new certificates: %s", error)
             self._on_served(pairs)
 
         return commit

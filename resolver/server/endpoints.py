@@ -105,8 +105,9 @@ class Endpoints:
         """Where plain DNS is served, UDP and TCP alike."""
         self.encrypted: list[tuple[str, SocketAddress]] = []
         """Where it is served encrypted, and over what: `tls` or `https`."""
-        self.on_encrypted: Callable[[str, SocketAddress], None] = lambda key, address: None
-        """Called with each of them, once it is served."""
+        self.on_encrypted: Callable[[str, SocketAddress, bool], None] = lambda key, address, is_here: None
+        """Called with each of them once it is served, and when its address leaves this machine or comes."""
+        self._served_at: dict[Wanted, SocketAddress] = {}
         self._wanted = [Wanted(key, endpoint) for key, _, endpoint in settings.listen.served()]
         self._python_streams = _python_streams(settings)
         self._tls = tls
@@ -250,13 +251,20 @@ class Endpoints:
         if is_here(endpoint.address):
             if was_absent:
                 self._absent.remove(wanted)
+                self._tell_presence(wanted, is_here=True)
                 _log.warning("the address is here now, and served", extra={"address": str(endpoint)})
         elif not was_absent:
             self._absent.append(wanted)
+            self._tell_presence(wanted, is_here=False)
             if _is_expected(endpoint):
                 _log.warning("%s", show_absent(endpoint))
             else:
                 _log.warning("no IPv6 here, not listening until there is", extra={"address": str(endpoint)})
+
+    def _tell_presence(self, wanted: Wanted, *, is_here: bool) -> None:
+        served_at = self._served_at.get(wanted)
+        if served_at is not None:
+            self.on_encrypted(wanted.key, served_at, is_here)
 
     async def _bind_address(self, wanted: Wanted, service: Service) -> None:
         address = SocketAddress(wanted.endpoint.address, wanted.endpoint.port)
@@ -265,7 +273,8 @@ class Endpoints:
             bound = SocketAddress(*socks[0].getsockname()[:2])
             await self._listen(wanted.key, socks, service)
             self.encrypted.append((wanted.key, bound))
-            self.on_encrypted(wanted.key, bound)
+            self._served_at[wanted] = bound
+            self.on_encrypted(wanted.key, bound, True)
             return
         bound, socks = self._bind_pair(address, service)
         try:
@@ -333,6 +342,7 @@ class Endpoints:
             native_gates=self._native,
             turns=self._turns,
             identities=service.identities,
+            clients=service.clients,
         )
 
     def _bind_pair(

@@ -17,6 +17,7 @@ from typing import Any
 
 from resolver import __version__
 from resolver.cache import AnyCache, CacheEntry
+from resolver.changing.pausing import explained
 from resolver.clock import Clock
 from resolver.config.settings import Settings
 from resolver.explain.deciding import Decider, address_or_none
@@ -28,6 +29,7 @@ from resolver.flow.outcome import Source
 from resolver.forwarding.forwarder import Answered, Failed, Forwarder
 from resolver.policy.policy import Policy
 from resolver.policy.table import PolicyTable
+from resolver.publishing.paused_serving import Paused
 from resolver.publishing.records_beside import records_beside
 from resolver.server.parts import make_local_names, make_plan
 from resolver.web.explain import Busy, NotReady
@@ -55,8 +57,12 @@ class LiveExplainer:
         policy: Callable[[], Policy | None],
         forwarder: Callable[[], Forwarder | None],
         wall: Callable[[], float],
+        paused: Callable[[], Paused | None] = lambda: None,
     ) -> None:
-        """`policy`, `forwarder`: what is in force and asks now; None: not yet."""
+        """`policy`, `forwarder`: what is in force and asks now; None: not yet.
+
+        `paused`: the pause in force; None: there is none.
+        """
         self._settings = settings
         self._cache = cache
         self._now = clock.now
@@ -64,6 +70,7 @@ class LiveExplainer:
         self._policy = policy
         self._forwarder = forwarder
         self._wall = wall
+        self._paused = paused
         self._plan = make_plan(settings)
         self._local = make_local_names(settings)
         self._clients = Clients(settings.clients.allow)
@@ -106,7 +113,9 @@ class LiveExplainer:
         table = PolicyTable(policy.image, policy.generation, wall, wall, group, policy.nat64_prefixes)
         blocklist = str(self._settings.blocklist)
         # Moments are told in UTC: the zone is for those who write days.
-        return Decider(table, wall, self._plan, self._local, self._clients, blocklist, UTC)
+        return Decider(
+            table, wall, self._plan, self._local, self._clients, blocklist, UTC, explained(self._paused())
+        )
 
     def _look_up(self, question: Question) -> CacheEntry | None:
         now = self._now()

@@ -46,7 +46,7 @@ from resolver.plurals import counted
 from resolver.policy.image import Effect
 from resolver.policy.table import PolicyTable
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule
-from resolver.publishing.publisher import PublisherStatus
+from resolver.publishing.status import PublisherStatus
 from resolver.server.forwarding import Forwarding
 from resolver.server.history import HistoryRecorder
 from resolver.server.native import NativeEngine
@@ -173,6 +173,7 @@ def stream_facts(counts: StreamCounts, native: Mapping[str, int]) -> StreamFacts
         reused=counts.reused + native.get("streams_reused", 0),
         broken=counts.broken + native.get("streams_broken", 0),
         retried=counts.retried + native.get("streams_retried", 0),
+        held_back=counts.held_back + native.get("streams_held_back", 0),
     )
 
 

@@ -58,7 +58,15 @@ class RecordFailed(Exception):
 class HistoryRecorder:
     """Takes notes on the event loop, and passes them on one at a time."""
 
-    def __init__(self, state_dir: Path, *, wall: Callable[[], float], record: Record | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        wall: Callable[[], float],
+        pause: Callable[[], dict[str, Any]] = dict,
+        record: Record | None = None,
+    ) -> None:
+        """`wall`: Unix seconds.  `pause`: how it stands with pauses, for the record."""
         self.failures = 0
         self.generation = 0
         """Number of the policy in force in the history; 0: it is not recorded, or not yet."""
@@ -66,17 +74,18 @@ class HistoryRecorder:
         """How the orders of the policy in force stand, as far as is known yet."""
         self._state_dir = state_dir
         self._wall = wall
+        self._pause = pause
         self._record = record or record_in_child
         self._waiting: deque[Applied] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def note(self, inputs: list[InputFile], counts: dict[str, Any]) -> None:
         """A policy made of `inputs` is in force as of now; returns at once."""
-        self._wait_for(Applied(self._wall(), inputs, counts))
+        self._wait_for(Applied(self._wall(), inputs, counts, pause=self._pause()))
 
     def note_turn(self, inputs: list[InputFile], counts: dict[str, Any], turn: Turn) -> None:
         """In the policy made of `inputs` something began or ended; returns at once."""
-        self._wait_for(Applied(self._wall(), inputs, counts, turn.at, turn.leapt_from))
+        self._wait_for(Applied(self._wall(), inputs, counts, turn.at, turn.leapt_from, self._pause()))
 
     def _wait_for(self, applied: Applied) -> None:
         self.generation = 0

@@ -79,18 +79,29 @@ def source_ports_of(
     `threads`: of the native plane, 0: it does not run.  If it `raises`, the limit on open files is raised as
     far as it may be.
     """
-    upstreams = settings.upstreams
-    asked = {(server.address, server.port) for server in upstreams.all_servers if server.scheme == "udp"}
-    ipv6 = sum(":" in address for address, _ in asked)
-    pools = Pools(threads, len(asked) - ipv6, ipv6)
-    connections = settings.limits.tcp_connections_max + settings.limits.http_connections_max
-    others = files_for_others(threads, connections)
+    pools, others = _pools_of(settings, threads)
     allowed = files_allowed(files_wanted(pools, others), raises=raises)
     limits = Limits(
         usable_ports({address.port for address in settings.listen.dns}),
         max(allowed - others, allowed // 2),
     )
     return *share_out(limits, pools), shortage(limits, pools, others)
+
+
+def files_wanted_of(settings: Settings, threads: int) -> int:
+    """How many files a server with these settings would have open, if it may.
+
+    `threads`: as `source_ports_of`.
+    """
+    return files_wanted(*_pools_of(settings, threads))
+
+
+def _pools_of(settings: Settings, threads: int) -> tuple[Pools, int]:
+    """The pools of source ports, and the files that the rest of the server needs."""
+    asked = {(one.address, one.port) for one in settings.upstreams.all_servers if one.scheme == "udp"}
+    ipv6 = sum(":" in address for address, _ in asked)
+    connections = settings.limits.tcp_connections_max + settings.limits.http_connections_max
+    return Pools(threads, len(asked) - ipv6, ipv6), files_for_others(threads, connections)
 
 
 def make_local_names(settings: Settings) -> LocalNames:

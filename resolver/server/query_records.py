@@ -18,6 +18,7 @@ from resolver.observe.facts import SinkFacts
 from resolver.observe.log import LogWriter
 from resolver.observe.query_log import QueryLog
 from resolver.observe.records import RecordBuffer, RecordReader, Sink, Source
+from resolver.server.record_ring import make_ring
 from resolver.server.refusal import CannotStart
 from resolver.server.suggestion_sink import SuggestionSink
 from resolver.sinks.ipcrypt import BadKey, read_key
@@ -76,6 +77,9 @@ class QueryRecords:
         if suggestions is not None:
             suggestions.native_look = maker.native_look("text", "hidden", None, only_blocked=False)
             sinks.append(suggestions)
+        self.ring = make_ring(settings, maker)
+        if self.ring is not None:
+            sinks.append(self.ring)
         self._reader = RecordReader(sources, sinks, wall=wall)
         self._is_started = False
 
@@ -89,9 +93,16 @@ class QueryRecords:
         if self._is_started:
             self._reader.close()
 
+    @property
+    def newest(self) -> Callable[[int], list[bytes]] | None:
+        """Gives the last so many records, the newest first; None: the operator wants none."""
+        return None if self.ring is None else self.ring.newest
+
     def facts(self) -> tuple[SinkFacts, ...]:
-        """What each sink was given and what it lost."""
-        return self._reader.facts()
+        """What each sink was given and what it lost; nobody counts on what the API shows."""
+        facts = self._reader.facts()
+        # It stands last.
+        return facts if self.ring is None else facts[:-1]
 
     def remark(self) -> str:
         """Which sinks pass nothing on, and why; empty: none."""

@@ -1,7 +1,7 @@
 """The life of one server: settings -> rooms -> sockets, and down again.
 
-Knows: how the rooms are made and in which order they start and stop, which facts come from which room.
-Does not know: argv, signals, how sockets are bound (`endpoints`), what the facts mean (`facts`).
+Knows: how the rooms are made and in which order they start and stop.
+Does not know: argv, signals, how sockets are bound (`endpoints`), what it says of itself (`telling`).
 Order of starting: HTTP (a waiting monitor sees why), policy (nothing is answered without one), then the
 DNS sockets.  Order of stopping: no new queries, then those in flight for as long as the limit
 allows, then everything else.
@@ -13,53 +13,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
 
-from resolver import __version__
-from resolver.api.desk import Listening
-from resolver.certificates.files import Source
 from resolver.certificates.keeper import CertificatesRefused
-from resolver.certificates.pair import Pair
 from resolver.clock import LoopClock
 from resolver.config.settings import Settings
 from resolver.flow.service import Service
 from resolver.flow.storing import keeper_of
-from resolver.forwarding.forwarder import Forwarder
-from resolver.forwarding.socket_network import SocketNetwork
 from resolver.listeners import mmsg
-from resolver.listeners.address import SocketAddress
 from resolver.listeners.reporter import Reporter
-from resolver.observe.facts import STREAM_TRANSPORTS, ConnectionFacts, Facts, PolicyFacts
+from resolver.observe.facts import PolicyFacts
 from resolver.observe.health import Health
 from resolver.observe.log import LogWriter
-from resolver.observe.tally import Tallies, TallySnapshot
+from resolver.observe.tally import Tallies
 from resolver.plane import NativeModule
 from resolver.policy.policy import Policy
-from resolver.publishing.publisher import StartRefused
+from resolver.publishing.status import StartRefused
 from resolver.server.api import HttpSide
 from resolver.server.beside import Beside
 from resolver.server.changeover import Arrival, Changeover
+from resolver.server.changes import Changes
 from resolver.server.designating import Designation
 from resolver.server.draining import drain
 from resolver.server.encryption import Encryption
 from resolver.server.endpoints import CannotListen, Endpoints
 from resolver.server.explaining import LiveExplainer
 from resolver.server.facts import (
-    cache_facts,
-    count_expiring,
-    drops_of,
-    forwarding_facts,
-    health_facts,
-    history_facts,
-    list_facts,
-    native_facts,
-    order_facts,
     policy_facts,
-    reload_facts,
-    remark_on_policy,
-    remark_on_upstreams,
-    tallies_of,
-    upstream_facts,
     waiting_of,
 )
 from resolver.server.first_questions import ask_each_upstream
@@ -71,21 +50,19 @@ from resolver.server.nat64 import Nat64Finder
 from resolver.server.native import MEMO_PART_OF_CACHE, NativeEngine
 from resolver.server.notifications import Notifications
 from resolver.server.parts import make_cache, make_local_names, make_record_buffer
-from resolver.server.publisher_making import make_publisher
+from resolver.server.publishing import make_publisher, make_recorder
 from resolver.server.query_records import make_query_records
-from resolver.server.ready_line import listening_of, ready_fields, ready_line
 from resolver.server.refusal import NOT_THIS_MACHINE, CannotStart
 from resolver.server.service_making import make_service
 from resolver.server.snapshots import Snapshots
-
-BLOCKS_NOTHING: Final = "nothing is blocked: no exchange and no list of the policy is enforced"
+from resolver.server.telling import Telling
 
 __all__ = ["CannotStart", "Server"]
 
 _log = logging.getLogger(__name__)
 
 
-class Server:
+class Server(Telling):
     """One resolver, from settings to sockets.  Make it and use it inside a running event loop."""
 
     def __init__(
@@ -108,7 +85,8 @@ class Server:
         buffer = make_record_buffer(settings)
         self._reporter = Reporter(self._tallies, buffer)
         self._wall = wall
-        self._publisher, self._recorder = make_publisher(settings, self._clock, self._on_publish, wall)
+        self._recorder = make_recorder(settings, lambda: self._publisher)
+        self._publisher = make_publisher(settings, self._clock, self._on_publish, self._recorder, wall)
         self._keeper = make_keeper(
             settings, self._clock, self._publisher.reload, self._on_lists_looked_at, wall=wall
         )
@@ -153,6 +131,8 @@ class Server:
             wall=self._publisher.dates.wall,
             explains=self._make_explainer().explain,
             on_drop=self._reporter.count_drop,
+            records=None if self._records is None else self._records.newest,
+            changing=self._make_changes(),
         )
         self._http = HttpEndpoint(
             settings.listen.http, self._http_side.make_server, self.changeover.inheritance
@@ -164,6 +144,8 @@ class Server:
         try:
             if not mmsg.is_available():
                 raise CannotStart([NOT_THIS_MACHINE])
+            # All that may fail comes before anything of a server that serves is touched.
+            self._http_side.tls.start()
             is_alone = self.changeover.predecessor is None
             if is_alone:
                 self._http.start()
@@ -188,6 +170,7 @@ class Server:
                 self._http.start()
                 self.changeover.take_over(self._move_in)
             self.changeover.open_door(self._snapshots.write)
+            self._http_side.start()
             assert self._forwarder is not None
             ask_each_upstream(self._forwarder, self._clock)
             if self.settings.upstreams.nat64_prefixes is None:
@@ -250,31 +233,6 @@ class Server:
         """Read the blocklist again soon; the result is in the log and in the metrics."""
         self._publisher.reload()
 
-    @property
-    def reloads(self) -> int:
-        """How many attempts to load the blocklist have ended, well or not."""
-        return self._publisher.status.successes + self._publisher.status.failures
-
-    @property
-    def dns_addresses(self) -> list[SocketAddress]:
-        """Where DNS is served, UDP and TCP alike."""
-        return self._endpoints.addresses
-
-    @property
-    def http_address(self) -> SocketAddress | None:
-        """Where HTTP is served; None: off, or not yet."""
-        return self._http.address
-
-    def describe(self) -> str:
-        """Where it serves, and what; once it is ready."""
-        assert self._policy is not None
-        return ready_line(self.listening(), self._policy.everybody.counts, self.engine)
-
-    def description(self) -> dict[str, object]:
-        """What `describe` says, for programs."""
-        assert self._policy is not None
-        return ready_fields(self.listening(), self._policy.everybody.counts, self.engine)
-
     # Starting.
 
     def _make_explainer(self) -> LiveExplainer:
@@ -286,7 +244,12 @@ class Server:
             policy=lambda: self._policy,
             forwarder=lambda: self._forwarder,
             wall=self._wall,
+            paused=self._publisher.pausing.paused,
         )
+
+    def _make_changes(self) -> Changes:
+        parts = self._publisher, self._keeper, self._beside.audits, self._cache
+        return Changes(self.settings, *parts, wall=self._wall)
 
     def _make_endpoints(self) -> Endpoints:
         shared = self.settings, self._reporter, self._clock, self._loop, self._native
@@ -419,81 +382,3 @@ class Server:
             lambda: self._endpoints.tcp_connections,
             is_retired=self.changeover.is_retired,
         )
-
-    @property
-    def _forwarder(self) -> Forwarder | None:
-        return None if self._forwarding is None else self._forwarding.forwarder
-
-    @property
-    def _network(self) -> SocketNetwork | None:
-        return None if self._forwarding is None else self._forwarding.network
-
-    @property
-    def answers_natively(self) -> bool:
-        """Whether queries over UDP are answered by threads that are not Python's."""
-        return self._native is not None and self._native.answers
-
-    # What it says of itself.
-
-    def _remarks(self) -> dict[str, str]:
-        """What a person should know although the server is ready; empty texts: nothing."""
-        return {
-            "listen": self._endpoints.remark,
-            "certificates": self._encryption.remark,
-            "http": self._http.remark,
-            "filtering": BLOCKS_NOTHING if self._policy_facts.is_empty else "",
-            "policy": "" if self._policy is None else remark_on_policy(self._publisher.status),
-            "clock": self._publisher.dates.wall.remark(),
-            "upstreams": remark_on_upstreams(self._forwarder),
-            **self._beside.remarks(),
-            "query_records": "" if self._records is None else self._records.remark(),
-            "cache": self._snapshots.remark,
-        }
-
-    def facts(self) -> Facts:
-        """Everything at this moment; call it on the event loop."""
-        native, service, forwarder = self._native, self._service, self._forwarder
-        if native is not None:
-            native.read_upstream_reports()
-        facts = Facts(
-            version=__version__,
-            engine=self.engine,
-            health=health_facts(self.health, self._remarks()),
-            tallies=self.tallies(),
-            drops=drops_of(self._reporter, service, forwarder, native),
-            policy=self._policy_facts,
-            expiring=count_expiring(
-                self._policy.everybody if self._policy else None, self._publisher.dates.wall()
-            ),
-            clock_doubt=self._publisher.dates.wall.doubt(),
-            reloads=reload_facts(self._publisher.status),
-            history=history_facts(self._recorder),
-            orders=order_facts(self._recorder),
-            lists=list_facts(self._keeper, self._wall()),
-            cache=cache_facts(self._cache),
-            upstreams=upstream_facts(self._forwarding, native),
-            forwarding=forwarding_facts(service, forwarder, self._network, native),
-            connections=ConnectionFacts(
-                tcp=self._endpoints.tcp_connections,
-                tcp_octets=self._endpoints.tcp_octets,
-                http=self._http.connections,
-                by_transport=dict.fromkeys(STREAM_TRANSPORTS, 0) | self._endpoints.connections,
-            ),
-            native=native_facts(native),
-            event_loop_stalls=0 if forwarder is None else forwarder.stalls,
-            log_lines_dropped=self._log_writer.dropped,
-            sinks=() if self._records is None else self._records.facts(),
-        )
-        return self._http_side.told_of(self._beside.told_of(self._encryption.told_of(facts, native)))
-
-    def tallies(self) -> TallySnapshot:
-        """Outcomes of queries, of both planes; call it on the event loop."""
-        return tallies_of(self._tallies, self._native)
-
-    def listening(self) -> Listening:
-        """Where it is reached now."""
-        return listening_of(self.dns_addresses, self._endpoints.encrypted, self.http_address)
-
-    def certificates(self) -> list[tuple[Source, Pair]]:
-        """Those that encrypted listeners show now."""
-        return self._encryption.served

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from resolver.observe.facts import Facts
-from resolver.observe.metrics import CONTENT_TYPE, render
+from resolver.observe.metrics import page_for
 from resolver.web.hosts import HostCheck
 from resolver.web.manners import Manners
 
@@ -59,8 +59,13 @@ def make_app(
         # One at a time: scrapers that pile up must not take the threads of the pool.
         async with scraping:
             # Rendering takes milliseconds, which no query should wait for.
-            text = await asyncio.to_thread(render, facts())
-        return Response(text, headers={"content-type": CONTENT_TYPE, **_NO_STORE})
+            page = await asyncio.to_thread(
+                page_for,
+                facts(),
+                accept=", ".join(request.headers.getlist("accept")),
+                accept_encoding=", ".join(request.headers.getlist("accept-encoding")),
+            )
+        return Response(page.octets, headers={**page.headers, **_NO_STORE})
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "alive"}, headers=_NO_STORE)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -32,6 +33,10 @@ READ_TIMEOUT_S = 10
 """A client that sends nothing for so long over a request's body is cut off.  Whole seconds."""
 WRITE_STALL_S = 10.0
 """A client that reads nothing for so long, while a response waits for it, is cut off."""
+HANDSHAKE_S = 5.0
+"""For the whole handshake of TLS; a client that is slower is cut off."""
+ACCEPT_PAUSE_S = 0.2
+"""After a connection could not be accepted."""
 STOP_S = 0.4
 """How long requests under way may take when the server stops."""
 BACKLOG = 64
@@ -43,7 +48,9 @@ FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0
 class WebServer:
     """Serves `app` on one socket until stopped.
 
-    `on_drop` hears a word for each connection that was lost to a limit.
+    `on_drop` hears a word for each connection that was lost to a limit, `on_refused` one of
+    `facts.HTTP_REFUSALS`.  `tls` gives what a connection that comes now is encrypted by, or None: then it is
+    closed; without `tls` nothing is encrypted.
     """
 
     def __init__(
@@ -53,12 +60,17 @@ class WebServer:
         *,
         connections_max: int,
         on_drop: Callable[[str], None] = lambda reason: None,
+        on_refused: Callable[[str], None] = lambda reason: None,
+        tls: Callable[[], ssl.SSLContext | None] | None = None,
     ) -> None:
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]
         self._socket = bound
         self._address = bound.getsockname()[:2]
         self._connections_max = connections_max
         self._on_drop = on_drop
+        self._on_refused = on_refused
+        self._tls = tls
+        self._shaking: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._context = WorkerContext(None)
@@ -118,16 +130,70 @@ class WebServer:
         connection.serving = task
         try:
             loop = asyncio.get_running_loop()
-            await Http1Server(self._app, loop, self._config, self._context, {}, reader, writer)
+            server = Http1Server(self._app, loop, self._config, self._context, {}, reader, writer)
+            server.on_broken = self._count_broken
+            await server
         finally:
             connection.serving = None
             self._serving.discard(task)
 
+    def _count_broken(self) -> None:
+        self._on_refused("broken")
+
+    async def _accept(self) -> None:
+        """Let encrypted connections in, one task each: a slow handshake keeps nobody waiting.
+
+        Whether there is room, and by what it is encrypted, is known before a connection costs anything.
+        """
+        loop = asyncio.get_running_loop()
+        self._socket.setblocking(False)
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(self._socket)
+            except OSError:
+                # No descriptor is left, mostly.
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            connection = _Connection(self, loop)
+            if not connection.is_admitted():
+                accepted.close()
+                continue
+            task = loop.create_task(self._shake(accepted, connection))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    async def _shake(self, accepted: socket.socket, connection: _Connection) -> None:
+        context = None if self._tls is None else self._tls()
+        is_encrypted = False
+        try:
+            if context is not None:
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: connection, accepted, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+                )
+                is_encrypted = True
+        except (OSError, TimeoutError, EOFError, RuntimeError):
+            # Whatever comes instead of a handshake is the client's affair.
+            pass
+        finally:
+            if not is_encrypted:
+                self._on_refused("tls")
+                self.forget(connection)
+                accepted.close()
+
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(self, loop), sock=self._socket, backlog=BACKLOG)
-        await self._stopping.wait()
-        server.close()
+        if self._tls is not None:
+            accepting = loop.create_task(self._accept(), name="http-accept")
+            await self._stopping.wait()
+            for task in (accepting, *self._shaking):
+                task.cancel()
+            await asyncio.gather(accepting, *self._shaking, return_exceptions=True)
+        else:
+            server = await loop.create_server(
+                lambda: _Connection(self, loop), sock=self._socket, backlog=BACKLOG
+            )
+            await self._stopping.wait()
+            server.close()
         # Idle connections close at this; those with a request finish it first.
         await self._context.terminated.set()
         if self._serving:
@@ -151,17 +217,23 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._timers = loop
         self._client: asyncio.Transport | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._has_room = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in if there is room."""
         # Not `isinstance`: uvloop's transports are no subclasses of asyncio's.
         client = cast(asyncio.Transport, transport)
-        if self._server.admit(self):
+        if self.is_admitted():
             self._client = client
             super().connection_made(transport)
         else:
             client.write(FULL)
             client.close()
+
+    def is_admitted(self) -> bool:
+        """Whether there is room for it, asked once."""
+        self._has_room = self._has_room or self._server.admit(self)
+        return self._has_room
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""

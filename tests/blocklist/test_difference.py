@@ -12,10 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from resolver.blocklist.difference import Difference, PropertyChange, compare
+from resolver.blocklist.difference_text import MARKDOWN_CHARS_MAX, as_markdown, as_text, headline
 from resolver.blocklist.downloads import Download, SignatureSpec
 from resolver.blocklist.reader import read_blocklist
 from resolver.blocklist.rules import Blocklist, ListSpec
-from resolver.cli.diff_text import MARKDOWN_CHARS_MAX, as_markdown, as_text, headline
 from resolver.policy.verdict import RuleForm
 from resolver.problems import printable
 

@@ -38,6 +38,17 @@ def test_an_address_that_clients_ask_and_the_certificate_lacks_is_told_at_its_li
     assert remarks(tmp_path, make("dns.example.net"), "ddr: {enabled: false}\n") == []
 
 
+def test_a_listener_on_all_addresses_needs_one_of_its_family_in_the_certificate(tmp_path: Path) -> None:
+    made = make("dns.example.net", addresses=("192.0.2.53",))
+    assert remarks(tmp_path, made, dns="0.0.0.0:53") == []
+    [text] = remarks(tmp_path, made, dns="[::]:53")
+    assert text.startswith(
+        "2: warning: listen.dns: no address that :: may stand for stands in the certificate"
+    )
+    [text] = remarks(tmp_path, make("dns.example.net"), dns="0.0.0.0:53")
+    assert "no address that 0.0.0.0 may stand for" in text
+
+
 def test_a_certificate_that_names_no_server_is_told(tmp_path: Path) -> None:
     for made in (make(addresses=("192.0.2.53",)), make("*.dns.example.net", addresses=("192.0.2.53",))):
         [text] = remarks(tmp_path, made)

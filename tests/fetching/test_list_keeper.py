@@ -338,3 +338,17 @@ def test_an_announcement_is_heeded_at_once_and_less_and_less_where_nothing_came_
         assert stage.entry.notify_pause_s == 1.0
 
     play(tmp_path, story)
+
+
+def test_list_that_somebody_wants_now_is_fetched_now(tmp_path: Path) -> None:
+    async def story(stage: Stage) -> None:
+        stage.follow("zone")
+        stage.keeper.start()
+        await stage.idle()
+        before = len(stage.fetched)
+        stage.seconds += 1.0
+        assert not stage.keeper.fetch_now("another")
+        assert stage.keeper.fetch_now("zone")
+        await stage.until(lambda: len(stage.fetched) > before)
+
+    play(tmp_path, story)

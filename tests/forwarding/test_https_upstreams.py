@@ -6,6 +6,7 @@ import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
+from resolver.forwarding import https_connection
 from resolver.forwarding.connection import IDLE_S
 from resolver.forwarding.frame_bound import FRAMES_AT_FIRST, FRAMES_PER_QUERY
 from resolver.forwarding.upstream import Upstream
@@ -375,5 +376,41 @@ def test_nothing_of_a_question_can_be_read_on_the_way(perform: Perform) -> None:
         upstream = Upstream(LOOPBACK, path.port, "https", host=HOST, path="/dns-query")
         assert isinstance(await stage.ask(upstream), bytes)
         assert path.seen and b"secret" not in path.seen.lower()
+
+    perform(play)
+
+
+def test_unfinished_answers_of_an_upstream_are_bounded_together(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(https_connection, "BODIES_OCTETS_MAX", 3_000)
+
+    async def play(stage: Stage) -> None:
+        async def endless(accepted: Accepted) -> None:
+            http = await fake.start_http(accepted)
+            while True:
+                stream, _, _ = await http.next_request()
+                head = [(":status", "200"), ("content-type", "application/dns-message")]
+                http.http.send_headers(stream, head)
+                http.http.send_data(stream, bytes(1_000))
+                http.flush()
+
+        upstream = await open_(stage, endless)
+        heard = [stage.asked(upstream, query(number)) for number in range(4)]
+        assert {await one for one in heard} == {"http"}
+        assert upstream.details["http"] == "its unfinished answers are too long together"
+        [pool] = stage.streams._pools.values()
+        assert pool.bodies_octets == 0
+
+    perform(play)
+
+
+def test_what_finished_answers_held_is_given_back(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        upstream = await open_(stage)
+        for number in range(3):
+            await stage.ask(upstream, query(number))
+        [pool] = stage.streams._pools.values()
+        assert pool.bodies_octets == 0
 
     perform(play)

@@ -6,6 +6,7 @@ import pytest
 
 from resolver.forwarding.plan import ORDER_KEPT_S, ForwardPlan, Server, Strategy, UpstreamSet
 from resolver.forwarding.upstream import DOWN_AFTER_FAILURES, MEASURE_EVERY_S, Upstream
+from resolver.wire.question import Question
 
 ONE, TWO, THREE = (f"192.0.2.{n}" for n in (1, 2, 3))
 
@@ -134,3 +135,37 @@ def test_one_that_never_answers_in_a_race_is_asked_alone_now_and_then() -> None:
     assert chosen.probe_target(MEASURE_EVERY_S) is one
     take_down(one, MEASURE_EVERY_S)
     assert chosen.order(MEASURE_EVERY_S) == (two, one)
+
+
+def test_nobody_in_clear_text_is_company_for_an_encrypted_upstream() -> None:
+    secret, plain, here = (
+        Server("tls", ONE, 853, host="a.example"),
+        Server("udp", TWO, 53),
+        Server("udp", "127.0.0.1", 53),
+    )
+    cases = (
+        ((secret, plain), True, False),
+        ((secret, here), False, True),  # what stays on this machine is read by nobody on the way
+        ((plain, secret), True, True),
+        ((plain, here), False, True),
+        ((secret, plain, here), True, True),
+    )
+    for servers, is_mixed, has_company in cases:
+        plan = ForwardPlan(servers, "ordered", hedge_share=0.05)
+        first = plan.upstreams[0]
+        buckets = [0, 0, 0, 0, 0, 200] + [0] * (len(first.response_buckets) - 6)
+        first.queries += 200
+        first.on_answers(200, buckets, 8.0, 0.0)
+        assert plan.default.is_mixed == is_mixed
+        assert (plan.default.hedge_after_s(first, 0.0) is not None) == has_company, servers
+
+
+def test_a_plain_upstream_beside_encrypted_ones_is_probed_for_its_zone_alone() -> None:
+    servers = [Server("tls", ONE, 853, host="a.example"), Server("udp", TWO, 53)]
+    question = Question(b"\1a\7example\0", 1, True)
+    plan = ForwardPlan(servers, "fastest", {b"\7example\0": servers, b"\4test\0": servers[1:]})
+    secret, plain = plan.upstreams
+    zone, only = plan.suffixes[b"\7example\0"], plan.suffixes[b"\4test\0"]
+    assert plan.default.probe_question(plain, question) == Question(b"\0", 6)
+    assert zone.probe_question(plain, question) == Question(b"\7example\0", 6)
+    assert only.probe_question(plain, question) == zone.probe_question(secret, question) == question

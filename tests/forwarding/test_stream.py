@@ -10,8 +10,9 @@ import pytest
 import uvloop
 
 from resolver.forwarding.connection import IDLE_S
-from resolver.forwarding.network import SendError, Ticket
+from resolver.forwarding.network import HELD_BACK, SendError, Ticket
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED, BELIEVED_S
+from resolver.forwarding.openings import FREE, OPENING_PAUSE_S_MAX, OPENING_PAUSE_S_MIN
 from resolver.forwarding.pipeline import OVERTAKEN_S_MAX, QUERIES_PER_CONNECTION_MAX
 from resolver.forwarding.stream import (
     CONNECTIONS_PER_UPSTREAM_MAX,
@@ -33,11 +34,13 @@ class Heard:
 
     def __init__(self) -> None:
         self.result: asyncio.Future[bytes | str] = asyncio.get_running_loop().create_future()
+        self.sends: int | None = None
 
     def on_octets(self, octets: bytes) -> None:
         self.result.set_result(octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
+        self.sends = sends
         self.result.set_result(reason)
 
 
@@ -83,6 +86,12 @@ class Stage:
             accepted.abort()
         await self.server.wait_closed()
         await asyncio.sleep(0)
+
+    def refused(self, query_id: int) -> str:
+        """Why a query is not sent."""
+        error = self.streams.ask(self.upstream, message(query_id), Heard())
+        assert isinstance(error, SendError)
+        return error.reason
 
     def ask(self, query_id: int) -> tuple[Heard, Ticket]:
         heard = Heard()
@@ -547,5 +556,64 @@ def test_close_is_silent_and_complete(perform: Perform) -> None:
         assert not heard.result.done() and stage.streams.open_connections == 0
         assert stage.clock.pending == 0
         assert isinstance(stage.streams.ask(stage.upstream, message(2), Heard()), SendError)
+
+    perform(play)
+
+
+def test_an_upstream_that_refuses_gets_no_connection_for_each_query(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        stage.server.close()
+        await stage.server.wait_closed()
+        for number in range(FREE):
+            heard, _ = stage.ask(number)
+            assert await heard.result == "network"
+        assert stage.refused(FREE) == HELD_BACK
+        assert stage.refused(FREE) == HELD_BACK
+        stage.clock.advance(OPENING_PAUSE_S_MIN)
+        # One is tried, and whoever asks meanwhile joins it.
+        tried, joined = stage.ask(5)[0], stage.ask(6)[0]
+        assert stage.streams.counts.opened == FREE + 1
+        assert [await heard.result for heard in (tried, joined)] == ["network"] * 2
+        assert [heard.sends for heard in (tried, joined)] == [0, 0]
+        assert stage.refused(7) == HELD_BACK
+        assert stage.streams.counts.held_back == 3
+
+    perform(play)
+
+
+def test_an_upstream_that_is_back_is_noticed_and_gets_as_many_connections_as_ever(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        for number in range(FREE + 4):
+            stage.clock.advance(OPENING_PAUSE_S_MAX)
+            heard, _ = stage.ask(number)
+            (await stage.accepted.get()).abort()
+            assert await heard.result == "stream"
+        assert stage.refused(8) == HELD_BACK
+        stage.clock.advance(OPENING_PAUSE_S_MAX)
+        heard, _ = stage.ask(9)
+        upstream = await stage.accepted.get()
+        await upstream.read()
+        upstream.reply(message(9, b"x"))
+        await heard.result
+        for number in range(QUERIES_BEFORE_NEW_CONNECTION * 2 + 1):
+            stage.ask(100 + number)
+        assert stage.streams.open_connections == 3
+        for _ in range(2):
+            await (await stage.accepted.get()).read()
+
+    perform(play)
+
+
+def test_a_connection_that_closes_idle_is_no_failure(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        for number in range(FREE * 2):
+            heard, _ = stage.ask(number)
+            upstream = await stage.accepted.get()
+            await upstream.read()
+            upstream.reply(message(number, b"x"))
+            await heard.result
+            stage.clock.advance(IDLE_S)
+            assert stage.streams.open_connections == 0
+        assert stage.streams.counts.held_back == 0
 
     perform(play)

@@ -17,7 +17,7 @@ from resolver.forwarding.entropy import Entropy
 from resolver.forwarding.network import SendError
 from resolver.forwarding.oddities import ANSWERS_UNLIMITED
 from resolver.forwarding.stream import Streams
-from resolver.forwarding.tls_terms import TlsBook
+from resolver.forwarding.tls_terms import VERIFIED_FOR_S, TlsBook
 from resolver.forwarding.udp_pool import UdpPools
 from resolver.forwarding.upstream import Upstream
 from resolver.wire.encode import encode_question
@@ -81,7 +81,7 @@ class Heard:
     def on_octets(self, octets: bytes) -> None:
         self.result.set_result(octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
         self.result.set_result(reason)
 
 
@@ -361,6 +361,17 @@ def test_a_connection_carries_many_questions(perform: Perform) -> None:
         for number in range(10):
             assert await heard[number] == fake.answer_to(query(number))
         assert (stage.streams.counts.opened, upstream.handshakes) == (1, 1)
+
+    perform(play)
+
+
+def test_a_certificate_is_looked_at_again_after_a_while(perform: Perform) -> None:
+    async def play(stage: Stage) -> None:
+        upstream = to(await stage.server(fake.closing_after_each))
+        for pause_s, shaken in ((0.0, (1, 0)), (VERIFIED_FOR_S - 1.0, (1, 1)), (2.0, (2, 1)), (1.0, (2, 2))):
+            stage.clock.advance(pause_s)
+            assert await stage.ask(upstream) == fake.answer_to(query())
+            assert (upstream.handshakes, upstream.resumptions) == shaken
 
     perform(play)
 

@@ -6,6 +6,7 @@ import pytest
 
 from resolver.forwarding.bounds import (
     AGAIN_S,
+    GIVEN_BACK_MAX,
     GONE_FOR_LONG_S,
     PACKETS_PER_QUESTION_MAX,
     STREAM_COST,
@@ -434,4 +435,68 @@ def test_with_nobody_else_an_abandoned_question_is_asked_as_often_as_it_may() ->
     for number in range(PACKETS_PER_QUESTION_MAX // STREAM_COST):
         rig.network.fail(rig.sent[number], ABANDONED)
     assert addresses(rig) == [FIRST.address] * (PACKETS_PER_QUESTION_MAX // STREAM_COST)
+    assert rig.failed.reason == "network"
+
+
+def test_a_connection_that_came_to_nothing_before_the_query_left_costs_nothing() -> None:
+    rig = Rig(TLS)
+    rig.ask()
+    for rounds in range(GIVEN_BACK_MAX):
+        rig.network.fail(rig.sent[-1], "stream", 0)
+        rig.clock.advance(AGAIN_S + 0.01)
+        assert len(rig.sent) == rounds + 2 and rig.results == []
+    rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+    assert rig.answer
+
+
+def test_not_without_end() -> None:
+    rig = Rig(TLS, timeout_s=30.0)
+    rig.ask()
+    while not rig.results:
+        # It counts as gone for long in the end, and then is not waited for.
+        rig.plan.upstreams[0].backoff_s = 0.0
+        rig.network.fail(rig.sent[-1], "stream", 0)
+        rig.clock.advance(AGAIN_S + 0.01)
+    assert rig.failed.reason == "network"
+    assert len(rig.sent) == GIVEN_BACK_MAX + PACKETS_PER_QUESTION_MAX // STREAM_COST
+
+
+def test_what_left_is_paid_for() -> None:
+    rig = Rig(TLS, timeout_s=30.0)
+    rig.ask()
+    while not rig.results:
+        rig.network.fail(rig.sent[-1], "stream", 1)
+        rig.clock.advance(AGAIN_S + 0.01)
+    # One packet each; the last may have to be sent twice.
+    assert len(rig.sent) == PACKETS_PER_QUESTION_MAX - STREAM_COST + 1
+
+
+def test_an_upstream_that_is_held_back_is_none_the_worse_and_the_next_one_asked() -> None:
+    rig = Rig(*STREAMS)
+    rig.network.held_back.add(FIRST.address)
+    rig.ask()
+    assert addresses(rig) == [SECOND.address]
+    rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+    assert rig.answer
+    first = rig.plan.upstreams[0]
+    assert (first.queries, first.consecutive_failures, sum(first.failures.values())) == (0, 0, 0)
+
+
+def test_a_question_waits_a_moment_for_an_upstream_that_is_held_back() -> None:
+    rig = Rig(TLS)
+    rig.plan.upstreams[0].last_failure = "tls"
+    rig.network.held_back.add(FIRST.address)
+    rig.ask()
+    assert rig.sent == [] and rig.results == []
+    rig.network.held_back.clear()
+    rig.clock.advance(AGAIN_S + 0.01)
+    rig.deliver(rig.sent[-1], good(rig.sent[-1]))
+    assert rig.answer
+
+
+def test_who_is_not_trusted_is_not_waited_for() -> None:
+    rig = Rig(TLS)
+    rig.plan.upstreams[0].last_failure = "certificate_name"
+    rig.network.held_back.add(FIRST.address)
+    rig.ask()
     assert rig.failed.reason == "network"

@@ -28,7 +28,7 @@ class Heard:
     def on_octets(self, octets: bytes) -> None:
         self.octets.append(octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
         self.errors.append(reason)
 
 

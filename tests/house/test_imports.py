@@ -15,10 +15,12 @@ PACKAGE = ROOT / "resolver"
 LEVELS: dict[str, int] = {
     "children": 0,
     "clock": 0,
+    "dashboard": 0,
     "durable": 0,
     "identity": 0,
     "moments": 0,
     "languages": 0,
+    "machine": 1,
     "plane": 0,
     "plurals": 0,
     "portions": 0,
@@ -41,6 +43,7 @@ LEVELS: dict[str, int] = {
     "orders": 4,
     "acknowledging": 4,
     "audit": 5,
+    "migration": 5,
     "certificates": 5,
     "registers": 5,
     "explain": 6,
@@ -50,6 +53,8 @@ LEVELS: dict[str, int] = {
     "publishing": 6,
     "sinks": 6,
     "web": 6,
+    "doctor": 2,
+    "changing": 7,
     "report": 7,
     "api": 8,
     "server": 9,
@@ -90,6 +95,7 @@ PURE_ROOMS = {
     "explain",
     "export",
     "local",
+    "migration",
     "orders",
     "publishing",
     "registers",
@@ -139,10 +145,11 @@ IMPURE_MODULES = {
     "resolver.certificates.pair",
     "resolver.publishing.publisher",
     "resolver.publishing.dates_keeper",
+    "resolver.publishing.pause_keeper",
     "resolver.publishing.compiler",
     "resolver.publishing.watching",
 }
-"""The publisher watches and swaps, with two parts of its own; the compiler is the main of a child process."""
+"""The publisher watches and swaps, with three parts of its own; the compiler is the main of a child process."""
 
 
 CIRCLES_KNOWN: dict[frozenset[str], str] = {

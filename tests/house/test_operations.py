@@ -8,24 +8,24 @@ import re
 import subprocess
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from resolver import __version__
-from resolver.blocklist.keys import ExchangeEntry, OrderEntry
 from resolver.blocklist.reader import blocklist_schema, read_blocklist
 from resolver.cli.files import EXIT_BAD_INPUT, EXIT_MAY_PASS
 from resolver.config.settings import load_settings
-from resolver.observe.metric_table import METRICS, Metric
-from resolver.observe.tally import DROP_REASONS
+from resolver.observe.metric_table import METRICS
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "dashboard.json"
-UNIT = ROOT / "config" / "systemd" / "exchange-resolver.service"
-GUIDE = ROOT / "docs" / "operator-guide.md"
+UNIT = ROOT / "packaging" / "systemd" / "exchange-resolver.service"
+INSTALL = ROOT / "docs" / "guide" / "install.md"
+EXAMPLE = ROOT / "docs" / "guide" / "examples" / "blocklist.yaml"
 COUNTERS = ROOT / "native" / "binding" / "src" / "counters.rs"
 TABLES = {
     ROOT / "resolver" / "observe" / name
@@ -48,8 +48,8 @@ FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of the guide in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    """The code blocks of the guide's page on installing in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", INSTALL.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def family_of(name: str) -> str:
@@ -58,35 +58,11 @@ def family_of(name: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("path", [ALERTS, DASHBOARD, GUIDE], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ALERTS, DASHBOARD], ids=lambda path: path.name)
 def test_every_metric_it_names_exists(path: Path) -> None:
     named = {family_of(name) for name in re.findall(r"\bresolver_[a-z_]+", path.read_text())}
     assert named
     assert named - FAMILIES == set()
-
-
-def test_the_guide_lists_every_metric_once_with_its_labels_and_says_what_it_tells() -> None:
-    rows = re.findall(r"^\| (`resolver_.*?) \| (.*?) \|$", GUIDE.read_text(), re.MULTILINE)
-    listed = sorted(name for names, _ in rows for name in re.findall(r"`(.*?)`", names))
-    assert listed == sorted(map(as_in_the_guide, METRICS))
-    assert [names for names, text in rows if not text.strip()] == []
-
-
-def as_in_the_guide(metric: Metric) -> str:
-    return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
-
-
-REASON = re.compile(
-    r"""\b(?:Drop|count_drop|_on_drop)\(\s*"(\w+)"|\bMalformed\("(\w+)", None\)|^TOO_MANY\w* = "(\w+)\"""",
-    re.MULTILINE,
-)
-"""Where the source says why something is dropped."""
-
-
-def test_the_guide_explains_every_reason_of_a_drop() -> None:
-    [text] = re.findall(r"^Reasons in `resolver_dropped_total` .*?\n\n", GUIDE.read_text(), re.S | re.M)
-    explained = re.findall(r"`(\w+)(?:\.\.\.)?`", text)
-    assert [reason for reason in DROP_REASONS if not reason.startswith(tuple(explained))] == []
 
 
 def test_only_the_table_spells_the_name_of_a_metric() -> None:
@@ -108,9 +84,22 @@ def test_a_spelt_name_is_seen(source: str) -> None:
 
 def test_the_dashboard_is_json_with_a_query_in_every_panel() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
-    assert all(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    shown = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert all(target["expr"] for panel in shown for target in panel["targets"])
+    assert all(panel["targets"] for panel in shown)
     numbers = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(numbers)) == len(numbers)
+
+
+def test_grafana_is_told_where_the_dashboard_lies() -> None:
+    """The commands of the guide put it there."""
+    folder = DASHBOARD.parent / "provisioning"
+    [provider] = yaml.safe_load((folder / "dashboards" / "exchange-resolver.yaml").read_text())["providers"]
+    page = (INSTALL.parent / "watching.md").read_text()
+    assert f"config/grafana/dashboard.json {provider['options']['path']}/" in page
+    for part in ("dashboards", "datasources"):
+        place = f"provisioning/{part}/exchange-resolver.yaml"
+        assert f"config/grafana/{place} /etc/grafana/{place}" in page and (folder.parent / place).exists()
 
 
 def test_the_dashboard_shows_what_is_proved() -> None:
@@ -118,7 +107,7 @@ def test_the_dashboard_shows_what_is_proved() -> None:
     asked = {
         name
         for panel in dashboard["panels"]
-        for target in panel["targets"]
+        for target in panel.get("targets", ())
         for name in re.findall(r"\bresolver_\w+", target["expr"])
     }
     for subject in ("audit", "acknowledge", "hit_history", "order"):
@@ -128,7 +117,7 @@ def test_the_dashboard_shows_what_is_proved() -> None:
 @pytest.mark.needs("promtool")
 def test_promtool_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
     dashboard = json.loads(DASHBOARD.read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     rules = [
         {"record": f"dashboard:{at}", "expr": query.replace("$instance", ".*").replace("$__range", "6h")}
         for at, query in enumerate(queries)
@@ -169,7 +158,7 @@ def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_
     """Those that copy files are run with a prefix; making the environment takes minutes and the network."""
     block = next(block for block in blocks("sh") if "systemctl enable" in block)
     (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
-    commands = [line for line in block.splitlines() if line.startswith(("cp ", "mkdir "))]
+    commands = [line for line in block.splitlines() if line.startswith(("cp ", "mkdir ", "sed "))]
     assert len(commands) == 4
     script = "set -eu\n" + "\n".join(commands).replace(" /etc/", f" {tmp_path}/etc/")
     subprocess.run(["sh", "-c", script], cwd=ROOT, check=True)
@@ -187,19 +176,12 @@ def test_the_install_commands_of_the_guide_make_a_configuration_that_checks(tmp_
     assert f"--config {check.split()[-1]}" in unit.read_text()
 
 
-def test_the_complete_example_of_the_guide_loads_and_has_every_key() -> None:
-    [text] = [block for block in blocks("yaml") if block.startswith("version: 1\n")]
-    blocklist, problems = read_blocklist(GUIDE, octets=text.encode())
-    assert blocklist is not None and problems == []
-    tree = yaml.safe_load(text)
-    [exchange], [order] = tree["exchanges"].values(), tree["orders"].values()
-    for written, model in ((exchange, ExchangeEntry), (order, OrderEntry)):
-        # `through` stands instead of `until`; the comment beside that says so.
-        keys = {field.alias or name for name, field in model.model_fields.items()}
-        assert set(written) == keys - {"through"}
-    assert text.count("or through: 2027-12-04, the last day") == 2
-    # `until` is exclusive: the end is the first moment of that day in Berlin.
-    [rule] = blocklist.exchanges
+def test_until_in_the_complete_example_is_exclusive() -> None:
+    assert "or through: 2027-12-04, the last day" in EXAMPLE.read_text()
+    blocklist, _ = read_blocklist(EXAMPLE)
+    assert blocklist is not None
+    # The end is the first moment of that day in Berlin.
+    [rule] = [rule for rule in blocklist.exchanges if rule.label == "newcoin"]
     assert rule.ends_at == datetime(2027, 12, 5, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
 
 
@@ -228,21 +210,25 @@ def test_an_alert_fires_when_it_should_and_only_then(case: Path) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def test_every_alert_has_a_case_but_those_of_before_there_were_cases() -> None:
-    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
-    tried = "".join(case.read_text() for case in ALERT_CASES)
-    untried = {
-        "ResolverDown",
-        "ResolverBlocklistNotInForce",
-        "ResolverExchangesExpire",
-        "ResolverHistoryNotWritten",
-        "ResolverServesStale",
-        "ResolverUpstreamFails",
-        "ResolverSlow",
-        "ResolverDropsQueries",
-        "ResolverQueryLogLosesLines",
-    }
-    assert {rule["alert"] for rule in rules if rule["alert"] not in tried} <= untried
+EACH = sorted((ROOT / "tests" / "alerts").glob("each-fires-and-resolves*.test.yaml"))
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_then_resolves() -> None:
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    shown = []
+    for path in EACH:
+        [test] = yaml.safe_load(path.read_text())["tests"]
+        for fires, calm in batched(test["promql_expr_test"]):
+            assert fires["expr"] == calm["expr"] and 'alertstate="firing"' in fires["expr"]
+            assert int(fires["eval_time"][:-1]) < int(calm["eval_time"][:-1])
+            assert [sample["value"] for sample in fires["exp_samples"]] == [1] and calm["exp_samples"] == []
+            shown += re.findall(r'alertname="(\w+)"', fires["expr"])
+    assert sorted(shown) == sorted(rule["alert"] for rule in rules)
+
+
+def batched(expectations: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    assert len(expectations) % 2 == 0
+    return list(zip(expectations[::2], expectations[1::2], strict=True))
 
 
 @pytest.mark.needs("promtool")

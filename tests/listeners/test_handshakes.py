@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from resolver.listeners import handshakes
-from resolver.listeners.handshakes import TOO_MANY, TOO_MANY_OF_CLIENT, HandshakeLimits
+from resolver.listeners.handshakes import BREACH_COST, TOO_MANY, TOO_MANY_OF_CLIENT, HandshakeLimits
 
 
 def test_a_client_begins_a_seconds_worth_at_once_and_then_as_many_a_second() -> None:
@@ -37,3 +37,19 @@ def test_no_more_clients_are_remembered_than_there_is_room_for(monkeypatch: pyte
     assert limits.begin(b"d", 1.0) == ""
     assert limits.begin(b"b", 1.0) == "", "the one that had not come for longest was forgotten"
     assert len(limits._clients) == 3
+
+
+def test_who_breaks_the_rules_pays_for_ten() -> None:
+    limits = HandshakeLimits(1000, 2 * BREACH_COST)
+    begun = 0
+    while limits.begin(b"a", 1.0) == "":
+        limits.charge(b"a")
+        begun += 1
+    assert begun == 2
+    for _ in range(100):
+        limits.charge(b"a")
+    # No more than a second's worth is owed.
+    assert limits.begin(b"a", 2.0) == TOO_MANY_OF_CLIENT
+    assert limits.begin(b"a", 2.1) == ""
+    assert limits.begin(b"b", 2.1) == "", "nobody else pays"
+    limits.charge(b"never came")

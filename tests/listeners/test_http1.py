@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolver.listeners import http1
 from resolver.listeners.http import BROKEN, CONTROL, OVER_HEADERS, Arrived, HttpRequest
 from resolver.listeners.http1 import CHUNKS_MAX, Http1Session
 from tests.listeners.test_http2 import ANSWER, QUERY
@@ -292,3 +293,28 @@ def test_no_octets_raise(parts: list[bytes]) -> None:
         talk.serve(part)
     talk.session.end()
     talk.session.outgoing()
+
+
+def test_a_head_in_single_octets_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    class Noting:
+        def search(self, octets: bytearray | bytes, start: int = 0) -> None:
+            looked.append(len(octets) - start)
+
+    monkeypatch.setattr(http1, "_TWO_WAYS", Noting())
+    talk = Talk()
+    head = GET[:-2] + b"x: " + b"a" * 4_000 + b"\r\n\r\n"
+    for octet in head[:-1]:
+        assert talk.feed(bytes([octet])) == []
+    assert len(talk.feed(head[-1:])) == 1
+    assert sum(looked) <= 6 * len(head)
+
+
+@pytest.mark.parametrize("odd", [b"a\nb: c", b"a\rb: c", b"a: \0", b"a: b\r\n c: d"])
+def test_what_two_programs_read_in_two_ways_is_found_however_it_comes(odd: bytes) -> None:
+    talk = Talk()
+    statuses = []
+    for octet in GET[:-2] + odd + b"\r\n\r\n":
+        statuses += talk.serve(bytes([octet]))
+    assert statuses[:1] == [400] and talk.reasons == [BROKEN]

@@ -629,3 +629,19 @@ def test_connect_has_no_path_and_is_no_method_of_ours() -> None:
     talk = Talk()
     talk.feed(frame(1, 4, 1, Encoder().encode([(b":method", b"CONNECT"), (b":authority", b"dns.example")])))
     assert [arrived.status for arrived in talk.arrived] == [405]
+
+
+def test_a_session_waits_for_its_client_while_a_request_or_an_answer_is_not_whole() -> None:
+    talk = Talk(window=10)
+    assert not talk.session.waits_for_client
+    stream = talk.post(QUERY[:5], length=False, end=False)
+    talk.pump()
+    assert talk.session.waits_for_client
+    talk.client.send_data(stream, QUERY[5:], end_stream=True)
+    talk.pump()
+    assert not talk.session.waits_for_client, "it waits for us"
+    talk.answer_all()
+    assert talk.session.waits_for_client
+    talk.client.increment_flow_control_window(100, stream)
+    talk.pump()
+    assert not talk.session.waits_for_client

@@ -15,9 +15,10 @@ from h2.events import ConnectionTerminated, DataReceived, Event, StreamEnded, St
 
 from resolver.flow.outcome import Drop
 from resolver.flow.peer import Transport
-from resolver.listeners import stream
+from resolver.listeners import connection, stream
 from resolver.listeners.http import CONTROL, MEDIA_TYPE, OVER_HEADERS, RESETS, STREAMS
 from resolver.listeners.https_connection import HttpSide
+from resolver.listeners.limits import NEVER
 from resolver.listeners.stream import StreamListener
 from resolver.listeners.tls_connection import TlsSide
 from tests.listeners.test_http2 import frame
@@ -231,6 +232,12 @@ def test_a_dropped_query_resets_its_stream_and_ends_a_connection_of_http_1(conte
         other = await http1(listener)
         other.say(post(query(0, b"drop")))
         assert await other.some() == b""
+        other = await http1(listener)
+        other.say(post(query(2, b"quick")) + post(query(0, b"drop")) + post(query(3, b"quick")))
+        said = b""
+        while part := await other.some():
+            said += part
+        assert b"\0\2quick" in said and b"\0\3quick" not in said, "what was answered before"
 
     run(play, **Sides(context).options)
 
@@ -426,3 +433,23 @@ def test_without_a_protocol_http_1_is_spoken_and_garbage_ends(context: ssl.SSLCo
         assert await is_closed(client.reader)
 
     assert set(run(play, **Sides(context).options).drops) == {"https_broken"}
+
+
+@pytest.mark.usefixtures("quick_sweep")
+def test_a_client_that_does_not_send_the_rest_of_a_request_is_slow(
+    context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SLOW_AFTER_S", 0.02)
+
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        client = await http2(listener)
+        [held] = listener._connections
+        number = client.ask(query(1, b"quick"))
+        client.send()
+        await client.answer(number)
+        assert held.place.slow_since == NEVER
+        client.ask(query(2, b"quick"), end=False)
+        client.send()
+        await until(lambda: held.place.slow_since < NEVER)
+
+    assert not run(play, **Sides(context).options).drops

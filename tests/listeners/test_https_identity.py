@@ -13,7 +13,7 @@ from resolver.flow.clients import Networks
 from resolver.flow.identities import Identities
 from resolver.flow.outcome import Outcome
 from resolver.flow.peer import Peer
-from resolver.listeners.http import MEDIA_TYPE
+from resolver.listeners.http import FORWARDED, MEDIA_TYPE
 from resolver.listeners.stream import StreamListener
 from tests.listeners.test_https import Http2Client, Sides, http1, http2, query
 from tests.listeners.test_stream import ScriptedService, run
@@ -40,6 +40,13 @@ def asked(
     context: ssl.SSLContext, identities: Identities, *requests: bytes
 ) -> tuple[list[Peer], dict[int, int]]:
     """Who the service was told that asked, over HTTP/1.1, and with which statuses requests were answered."""
+    return asked_and_dropped(context, identities, *requests)[:2]
+
+
+def asked_and_dropped(
+    context: ssl.SSLContext, identities: Identities, *requests: bytes
+) -> tuple[list[Peer], dict[int, int], dict[str, int]]:
+    """The same, and what was counted."""
     peers: list[Peer] = []
     sides = Sides(context)
 
@@ -57,8 +64,8 @@ def asked(
             while sides.statuses.total() < number:
                 await client.some()
 
-    run(play, **sides.options, identities=identities)
-    return peers, dict(sides.statuses)
+    reporter = run(play, **sides.options, identities=identities)
+    return peers, dict(sides.statuses), dict(reporter.drops)
 
 
 def test_a_trusted_proxy_says_who_asks_request_by_request(context: ssl.SSLContext) -> None:
@@ -83,8 +90,9 @@ def test_a_trusted_proxy_says_who_asks_request_by_request(context: ssl.SSLContex
 def test_what_a_trusted_proxy_says_and_nobody_can_read_is_a_bad_request(
     context: ssl.SSLContext, headers: tuple[bytes, ...]
 ) -> None:
-    peers, statuses = asked(context, Identities(trusted_proxies=TRUSTED), request(b"/dns-query", *headers))
-    assert peers == [] and statuses == {400: 1}
+    identities = Identities(trusted_proxies=TRUSTED)
+    found = asked_and_dropped(context, identities, request(b"/dns-query", *headers))
+    assert found == ([], {400: 1}, {FORWARDED: 1})
 
 
 def test_anybody_else_is_who_is_connected_whatever_he_says(context: ssl.SSLContext) -> None:

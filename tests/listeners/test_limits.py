@@ -18,8 +18,10 @@ from resolver.listeners.limits import (
     OVER_CLIENT,
     OVER_CONNECTION,
     SLOW_AFTER_S,
+    STRANGERS_MAX,
     TOO_MANY,
     TOO_MANY_OF_CLIENT,
+    TOO_MANY_STRANGERS,
     UNNOTED_OCTETS_MAX,
     YIELDED_IDLE,
     YIELDED_SHARE,
@@ -61,6 +63,13 @@ class House:
             self.gone.append(taken.yielding[:2])
         assert taken.place is not None, taken.refusal
         return taken.place
+
+    def come_as_stranger(self, address: str) -> str | None:
+        """Why it is refused; None: it is not."""
+        taken = self.limits.take(ip_address(address).packed, Holder(), self.now, is_stranger=True)
+        if taken.yielding is not None:
+            self.gone.append(taken.yielding[:2])
+        return None if taken.place is not None else taken.refusal
 
     def refusal(self, address: str) -> str:
         taken = self.limits.take(ip_address(address).packed, Holder(), self.now)
@@ -387,3 +396,27 @@ def test_another_bound_of_all_octets_moves_that_of_one_client_with_it() -> None:
     for number in range(2, 20):
         house.queue(house.come(f"192.0.2.{number}"), BIG)
     assert {reason for _, reason in house.gone[1:]} == {OVER_ALL}
+
+
+# Strangers.
+
+
+def test_strangers_are_one_client_with_few_places() -> None:
+    house = House()
+    for number in range(STRANGERS_MAX):
+        assert house.come_as_stranger(f"198.51.100.{number}") is None
+    assert house.come_as_stranger("2001:db8::1") == TOO_MANY_STRANGERS
+    assert house.come("192.0.2.1").is_strangers is False
+
+
+def test_strangers_yield_before_anybody_else_and_push_nobody_out() -> None:
+    house = House(connections_max=4)
+    mine = [house.come("192.0.2.1"), house.come("192.0.2.1")]
+    assert house.come_as_stranger("198.51.100.1") is None
+    house.come("192.0.2.2")
+    assert house.come_as_stranger("198.51.100.2") is None, "another stranger's place"
+    assert len(house.gone) == 1
+    house.come("192.0.2.1")
+    assert [place.is_strangers for place, _ in house.gone] == [True, True]
+    assert house.come_as_stranger("198.51.100.3") == TOO_MANY
+    assert all(place.is_taken for place in mine)

@@ -254,9 +254,9 @@ def test_the_question_stays_ours_until_it_ends_though_its_first_attempt_is_over(
 def test_a_broken_attempt_is_lost_and_its_ticket_no_longer_heard(rig: Rig) -> None:
     sent = rig.first_attempt("www.example.org")
     rig.hands_over(sent, [waiter("www.example.org", b"r", 1, rig.clock.now())], reply=b"\0", ticket=9)
-    rig.plane.say("broken", 9, "network")
+    rig.plane.say("broken", 9, "network", None)
     rig.plane.say("late", 9, good(sent))
-    rig.plane.say("broken", 9, "network")
+    rig.plane.say("broken", 9, "network", None)
     rig.loop.turn()
     assert rig.plan.upstreams[0].failures["network"] == 1
     [(_, octets)] = rig.plane.sent
@@ -273,7 +273,7 @@ def test_an_attempt_that_the_plane_gave_up_is_made_again_and_its_upstream_is_non
         rig.hands_over(sent, waiters, reason="abandoned")
     else:
         rig.hands_over(sent, waiters, reply=b"\0")
-        rig.plane.say("broken", 7, "abandoned")
+        rig.plane.say("broken", 7, "abandoned", None)
         rig.loop.turn()
     [again] = rig.network.sent
     assert again.upstream is rig.plan.upstreams[0]

@@ -17,6 +17,7 @@ from resolver.certificates.contexts import DOT_PROTOCOLS, FrontContexts
 from resolver.certificates.pair import read_pair
 from resolver.clock import LoopClock
 from resolver.flow.client_names import ClientNames
+from resolver.flow.clients import Clients
 from resolver.flow.identities import Identities
 from resolver.flow.outcome import Outcome, Respond, Source
 from resolver.flow.peer import Peer, Transport
@@ -129,6 +130,7 @@ def over_streams(
     tls: TlsSide | None = None,
     limits: ConnectionLimits | None = None,
     bound: list[tuple[str, int]] | None = None,
+    clients: Clients | None = None,
 ) -> Reporter:
     """Run `play`, which gets a function: octets in pieces, source address -> what came back until the end.
 
@@ -148,6 +150,7 @@ def over_streams(
             identities=IDENTITIES,
             transport=Transport.TCP if tls is None else Transport.TLS,
             tls=tls,
+            clients=clients,
         )
         await listener.start()
         if bound is not None:

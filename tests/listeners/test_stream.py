@@ -488,6 +488,18 @@ def test_a_dropped_question_closes_the_connection() -> None:
     run(play)
 
 
+def test_answers_before_a_dropped_question_reach_their_client_and_nothing_behind_it() -> None:
+    async def play(service: ScriptedService, listener: StreamListener) -> None:
+        reader, writer = await connect(listener)
+        writer.write(framed(1, b"quick") + framed(2, b"big") + framed(3, b"drop") + framed(4, b"quick"))
+        assert (await read_message(reader))[:2] == b"\0\1"
+        assert (await read_message(reader))[:2] == b"\0\2"
+        assert await is_closed(reader)
+        assert service.asked == 3
+
+    run(play)
+
+
 def test_a_defect_costs_one_query_not_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def play(_: ScriptedService, listener: StreamListener) -> None:
         reader, writer = await connect(listener)

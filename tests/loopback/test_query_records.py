@@ -368,7 +368,7 @@ def test_the_shipped_file_for_logrotate_turns_all_kinds_of_files(
 ) -> None:
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o750)
-    shipped = (ROOT / "config/logrotate/exchange-resolver").read_text()
+    shipped = (ROOT / "packaging/logrotate/exchange-resolver").read_text()
     assert "/var/log/exchange-resolver" in shipped
 
     def have(name: bytes) -> bool:

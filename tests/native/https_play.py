@@ -41,11 +41,17 @@ class HttpsPlay:
     """The plane, and what it reports."""
 
     def __init__(
-        self, native: Any, image: Path, pairs: list[tuple[bytes, bytes]] | None = None, **bounds: Any
+        self,
+        native: Any,
+        image: Path,
+        pairs: list[tuple[bytes, bytes]] | None = None,
+        *,
+        allow: list[tuple[bytes, int]] = LOOPBACK,
+        **bounds: Any,
     ) -> None:
         core = native.Core(
             native.Cache(1 << 20),
-            allow=LOOPBACK,
+            allow=allow,
             rate_limit_qps=0,
             records=[(name_from_text("printer.example"), [ADDRESS])],
             tcp_idle_s=10.0,

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build-native.sh"
-WHEEL = 'while [ $# -gt 1 ]; do [ "$1" = --out ] && touch "$2/plane.whl"; shift; done'
+MODULE = "resolver_native.abi3.so"
+
+CARGO = """echo "cargo $@" >>{tree}/asked
+[ "$1" != build ] || cat {tree}/native/lib.rs >{tree}/native/target/release/libresolver_native.so"""
+PYTHON = """echo "$@" >>{tree}/asked
+case "$2" in *platlib*) echo {tree}/site ;; esac"""
+
+
+BUILD = "cargo build --release --locked --package resolver-native --manifest-path native/Cargo.toml"
 
 
 def program(path: Path, body: str) -> None:
@@ -19,13 +27,17 @@ def program(path: Path, body: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A repository with an environment, a toolchain and a builder that note what they are asked to do."""
-    (tmp_path / "native" / "target").mkdir(parents=True)
+    """A repository with an environment and a toolchain that note what they are asked to do."""
+    (tmp_path / "native" / "target" / "release").mkdir(parents=True)
+    package = tmp_path / "native" / "binding" / "resolver_native"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "__init__.pyi", "testing.py", "py.typed"):
+        (package / name).write_text("")
+    (tmp_path / "site").mkdir()
     (tmp_path / "native" / "Cargo.lock").write_text("version = 3\n")
     (tmp_path / "native" / "lib.rs").write_text("// one\n")
-    program(tmp_path / "tools" / "cargo", "echo cargo 1")
-    program(tmp_path / "venv" / "bin" / "python", f'echo "$@" >>{tmp_path}/asked')
-    program(tmp_path / "venv" / "bin" / "maturin", f"echo maturin >>{tmp_path}/asked; {WHEEL}")
+    program(tmp_path / "tools" / "cargo", CARGO.format(tree=tmp_path))
+    program(tmp_path / "venv" / "bin" / "python", PYTHON.format(tree=tmp_path))
     return tmp_path
 
 
@@ -44,17 +56,34 @@ def build(tree: Path, tools: str = "tools") -> str:
 
 def builds(tree: Path) -> int:
     asked = tree / "asked"
-    return asked.read_text().splitlines().count("maturin") if asked.exists() else 0
+    return asked.read_text().splitlines().count(BUILD) if asked.exists() else 0
 
 
 def test_it_is_built_and_installed_and_not_again_until_a_source_changes(tree: Path) -> None:
     assert build(tree).count("\n") == 1
-    assert "plane.whl" in (tree / "asked").read_text()
+    assert {path.name for path in (tree / "site" / "resolver_native").iterdir()} == {
+        "__init__.py",
+        "__init__.pyi",
+        "testing.py",
+        "py.typed",
+        MODULE,
+    }
     assert build(tree) == ""
     assert builds(tree) == 1
     (tree / "native" / "lib.rs").write_text("// two\n")
     build(tree)
     assert builds(tree) == 2
+    assert (tree / "site" / "resolver_native" / MODULE).read_text() == "// two\n"
+    assert [path.name for path in (tree / "site").iterdir()] == ["resolver_native"], "nothing is left over"
+
+
+def test_an_environment_that_had_it_as_a_distribution_of_its_own_has_none_afterwards(tree: Path) -> None:
+    build(tree)
+    assert "uninstall" not in (tree / "asked").read_text()
+    (tree / "site" / "resolver_native-0.1.0.dist-info").mkdir()
+    (tree / "native" / "lib.rs").write_text("// two\n")
+    build(tree)
+    assert "uninstall --quiet --yes resolver-native" in (tree / "asked").read_text()
 
 
 def test_what_a_build_leaves_behind_is_no_source(tree: Path) -> None:
@@ -77,12 +106,12 @@ def test_without_a_toolchain_it_says_so_and_all_is_well(tree: Path) -> None:
 
 
 def test_a_failed_build_is_told_in_a_line_and_tried_again(tree: Path) -> None:
-    maturin = tree / "venv" / "bin" / "maturin"
-    working = maturin.read_text()
-    program(maturin, "echo error: no such crate >&2; exit 1")
+    cargo = tree / "tools" / "cargo"
+    working = cargo.read_text()
+    program(cargo, '[ "$1" != build ] || { echo error: no such crate >&2; exit 1; }')
     told = build(tree)
     assert told.splitlines()[-1].startswith("native plane not built: error: no such crate (see ")
-    maturin.write_text(working)
+    cargo.write_text(working)
     build(tree)
     assert builds(tree) == 1
 
@@ -90,10 +119,10 @@ def test_a_failed_build_is_told_in_a_line_and_tried_again(tree: Path) -> None:
 def test_what_was_built_of_other_sources_is_taken_away_when_it_cannot_be_built_again(tree: Path) -> None:
     build(tree)
     assert build(tree, tools="none") != ""
-    assert "uninstall" not in (tree / "asked").read_text(), "it still fits"
+    assert (tree / "site" / "resolver_native").exists(), "it still fits"
     (tree / "native" / "lib.rs").write_text("// two\n")
     build(tree, tools="none")
-    assert "uninstall --quiet --yes resolver-native" in (tree / "asked").read_text()
+    assert not (tree / "site" / "resolver_native").exists()
     (tree / "native" / "lib.rs").write_text("// one\n")
     build(tree)
     assert builds(tree) == 2

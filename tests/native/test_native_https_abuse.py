@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from h2.settings import SettingCodes
 
-from tests.native.https_play import HttpsPlay, query, reply
+from tests.native.https_play import PATIENCE_S, HttpsPlay, query, reply
 from tests.support.https_client import TYPE, Http2Client, target_of
 
 native: Any = pytest.importorskip("resolver_native", reason="resolver_native is not built")
@@ -226,6 +228,7 @@ def test_half_open_streams_are_bounded_and_leave_others_alone(play: HttpsPlay) -
     refused = said.index(b"\0\0\4\3\0" + (1001).to_bytes(4, "big"))
     # RFC 9113 §8.7: REFUSED_STREAM, it may be asked again.
     assert said[refused + 9 : refused + 13] == b"\0\0\0\7"
+    assert comes_to(play, "https_streams_max", 1)
     client.close()
 
 
@@ -424,3 +427,19 @@ def test_handshakes_of_one_client_are_bounded(ads_image: Path) -> None:
         assert play.counter("tls_handshakes_per_s_per_client_max") == 1
         for client in held:
             client.close()
+
+
+def test_a_stranger_costs_no_handshake(ads_image: Path) -> None:
+    with HttpsPlay(native, ads_image, allow=[(b"\xc0\0\2\0", 24)]) as play:
+        for _ in range(2):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                play.http2()
+        assert comes_to(play, "tls_stranger", 2)
+
+
+def comes_to(play: HttpsPlay, name: str, count: int) -> bool:
+    """Whether so many of this name are counted before patience ends."""
+    until = time.monotonic() + PATIENCE_S
+    while play.counter(name) != count and time.monotonic() < until:
+        select.select([play.plane.fileno()], [], [], 0.01)
+    return play.counter(name) == count

@@ -550,7 +550,7 @@ def test_a_broken_socket_is_told_for_each_ticket(start: Callable[..., Play]) -> 
     ticket = play.event("handover")[1][8]
     play.upstream.close()
     play.client.send(query("second.example", 2))
-    assert play.event("broken") == ("broken", ticket, "network")
+    assert play.event("broken") == ("broken", ticket, "network", None)
     assert play.event("handover")[1][10] == "network"
     play.plane.close_ticket(ticket)
 

@@ -16,6 +16,7 @@ import pytest
 
 from resolver.flow.peer import Transport
 from resolver.listeners.address import SocketAddress, bind_tcp_for
+from resolver.listeners.limits import STRANGERS_MAX
 from tests.native.test_resolver_native import ADDRESS, PATIENCE_S, Play, image, make_core, rcode, reply
 from tests.native.test_resolver_native import query as any_query
 from tests.support.certificates import make
@@ -226,6 +227,56 @@ def test_a_response_closes_the_connection_and_others_live(start: Callable[..., S
     assert is_closed(client)
     other.sendall(framed(octets))
     assert read(other).endswith(ADDRESS)
+
+
+@BOTH
+def test_answers_before_what_ends_a_connection_reach_their_client(
+    start: Callable[..., StreamPlay], transport: Transport
+) -> None:
+    client = start().connect(transport)
+    response = bytearray(query("printer.example", 3))
+    response[2] |= 0x80
+    before = b"".join(framed(query("printer.example", number)) for number in (1, 2))
+    client.sendall(before + framed(bytes(response)) + framed(query("printer.example", 4)))
+    assert [read(client)[:2] for _ in range(2)] == [b"\0\1", b"\0\2"]
+    assert is_closed(client)
+
+
+def test_without_a_policy_as_many_questions_wait_as_with_one(image: Path) -> None:
+    play = StreamPlay(make_core(None))
+    play.plane.start()
+    client = play.connect()
+    client.sendall(b"".join(framed(query("punted.example", number)) for number in range(150)))
+    routes = [play.event("query")[3] for _ in range(100)]
+    select.select([play.plane.fileno()], [], [], 0.1)
+    play.events += play.plane.drain()
+    assert [event for event in play.events if event[0] == "query"] == []
+    for route in routes:
+        play.plane.send(route, b"\0\0 answer")
+    assert len([play.event("query") for _ in range(50)]) == 50
+    play.close()
+
+
+def test_a_stranger_over_tcp_is_answered_on_few_connections(
+    start: Callable[..., StreamPlay], image: Path
+) -> None:
+    play = start(make_core(image, allow=[(b"\xc0\0\2\0", 24)]))
+    strangers = [play.connect() for _ in range(STRANGERS_MAX)]
+    for client in strangers:
+        client.sendall(framed(query("printer.example")))
+        assert rcode(read(client)) == 5
+    assert is_closed(play.connect())
+    assert play.counter("tcp_strangers_max") == 1
+
+
+def test_a_stranger_over_tls_costs_no_handshake(start: Callable[..., StreamPlay], image: Path) -> None:
+    core = make_core(image, allow=[(b"\xc0\0\2\0", 24)])
+    play = start(core, handshakes_per_s_max=100, handshakes_per_client_max=1)
+    for _ in range(3):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            play.connect(Transport.TLS)
+    assert play.comes_to("tls_stranger", 3)
+    assert play.counter("tls_handshakes_per_s_per_client_max") == 0
 
 
 def test_a_defect_costs_the_threads_connections_and_it_begins_anew(start: Callable[..., StreamPlay]) -> None:

@@ -616,18 +616,17 @@ def test_a_connection_that_breaks_after_an_answer_is_replaced_once(perform: Perf
 def test_a_broken_connection_with_many_questions_loses_none(perform: Perform) -> None:
     async def play(stage: Stage) -> None:
         async def breaking(accepted: Accepted) -> None:
-            for _ in range(12 if len(server.accepted) == 1 else 1):
+            for _ in range(12):
                 await accepted.read()
             accepted.abort()
 
         server = await stage.server(breaking)
         stage.use_tls(server)
         ends = [stage.asked(f"n{number}", number) for number in range(12)]
-        # Nothing of many says more of how many it takes than of its health: each connection gets one from then on,
-        # and whoever finds none of eight is Python's.
-        assert Counter([await end for end in ends]) == {"stream": 8, "abandoned": 4}
-        assert stage.plane.counters()["streams_retried"] == 8
-        assert len(stage.handovers) == 12
+        # Over TLS anybody on the way can break a connection: that says nothing of how many it takes.
+        assert Counter([await end for end in ends]) == {"stream": 12}
+        assert stage.plane.counters()["streams_retried"] == 0
+        assert [handover.sends for handover in stage.handovers] == [1] * 12
 
     perform(play)
 

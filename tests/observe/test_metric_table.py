@@ -6,7 +6,9 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from resolver.flow.outcome import Drop, Respond, Source
@@ -25,6 +27,7 @@ from resolver.observe.facts import (
     DatagramFacts,
     Facts,
     ForwardingFacts,
+    HealthFacts,
     HistoryFacts,
     HitHistoryFacts,
     HttpFacts,
@@ -41,6 +44,7 @@ from resolver.observe.facts import (
 )
 from resolver.observe.metric_table import METRICS
 from resolver.observe.metrics import render
+from resolver.observe.negotiation import Form
 from resolver.observe.tally import Tallies, TallySnapshot
 from resolver.policy.verdict import Mode, PolicyAction, PolicyRule, RuleForm, RuleMatch, Verdict
 
@@ -95,6 +99,7 @@ def downloads(updated: int = 0) -> dict[str, int]:
 FULL = Facts(
     version="0.1.0",
     engine="native",
+    health=HealthFacts(remarks={"engine": "the native engine cannot be used"}),
     tallies=outcomes(),
     drops={"short": 903, "defect": 1315, "ring_full": 8},
     policy=PolicyFacts(
@@ -113,6 +118,7 @@ FULL = Facts(
     expiring=1,
     reloads=ReloadFacts(401, 402, last_success=403.0, last_attempt=404.0, serves_last_good=True),
     clock_doubt="ahead",
+    paused_until=1_700_000_600.0,
     history=HistoryFacts(generation=901, failures=902),
     hit_history=HitHistoryFacts(
         waiting=1201,
@@ -162,7 +168,7 @@ FULL = Facts(
         datagrams=DatagramFacts(
             unexpected=1704, late=2700, unsent=3703, sockets_opened=4702, socket_failures=5701
         ),
-        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802),
+        streams=StreamFacts(unexpected=804, opened=801, reused=803, broken=800, retried=802, held_back=805),
     ),
     connections=ConnectionFacts(
         tcp=1821, tcp_octets=70_021, http=905, by_transport={"tcp": 1822, "tls": 1823, "https": 1824}
@@ -231,6 +237,27 @@ def test_the_golden_page_has_every_metric_of_the_table_and_its_labels() -> None:
         for sample in family.samples
     }
     assert shown == {(metric.name.removesuffix("_total"), frozenset(metric.labels)) for metric in METRICS}
+
+
+def test_both_forms_say_the_same() -> None:
+    """OpenMetrics by the library's own strict parser; it names a counter without `_total`, and has no comments."""
+    read: dict[Form, Any] = {Form.TEXT: text_string_to_metric_families, Form.OPENMETRICS: parse_openmetrics}
+    said = {
+        form: {
+            (
+                family.name,
+                family.type,
+                family.documentation,
+                sample.name,
+                tuple(sorted(sample.labels.items())),
+            )
+            for family in read[form](render(FULL, form).decode())
+            for sample in family.samples
+            if not family.name.startswith("process_")
+        }
+        for form in Form
+    }
+    assert said[Form.TEXT] == said[Form.OPENMETRICS]
 
 
 def test_without_a_native_plane_its_metrics_are_not_there() -> None:

@@ -18,8 +18,9 @@ from resolver.publishing.compiled import Compiled
 from resolver.publishing.compiler import compile_policy
 from resolver.publishing.history import open_history
 from resolver.publishing.image_store import ImageStore, LastGood, hash_file
-from resolver.publishing.publisher import Publisher, StartRefused
+from resolver.publishing.publisher import Publisher
 from resolver.publishing.recorder import Applied, record
+from resolver.publishing.status import StartRefused
 from resolver.wire.names import name_from_text as n
 from tests.support.publisher_rig import HandClock
 

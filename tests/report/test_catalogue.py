@@ -73,7 +73,9 @@ def used_keys() -> set[str]:
     found |= {f"audit_{status.value}" for status in Status} | {"audit_lag", "basis_external", "basis_house"}
     found |= {f"chart_{width}" for width in ("day", "week", "month")}
     found |= {f"form_{form}" for form in ("subtree", "exact", "below", "network")}
-    found |= {f"kind_{kind}" for kind in ("allow", "protect")} | {f"cause_{c}" for c in ("date", "rollback")}
+    found |= {f"kind_{kind}" for kind in ("allow", "protect")} | {
+        f"cause_{c}" for c in ("date", "pause", "rollback")
+    }
     found |= {f"list_kind_{kind}" for kind in ("block", "allow", "check")}
     found |= {f"change_{verb}_{kind}" for verb in ("opened", "closed") for kind in OPENED_KINDS}
     found |= {

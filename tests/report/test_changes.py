@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resolver.report.changes import changes_between, exchanges_since, orders_first_served
+from resolver.report.changes import changes_between, exchanges_since, orders_first_served, pauses_between
 from resolver.report.facts import Change, ChangeItem
 from resolver.report.relevance import Relevance, relevance_of
 from tests.report.support import BEFORE, NOW, POLICY, generation, hidden_nothing, parsed
@@ -134,3 +134,44 @@ def test_lists_are_told_apart_by_their_orders() -> None:
     relevance = Relevance(frozenset(("reg",)), frozenset())
     part = relevance.part_of(Change(1, NOW, "edit", False, (item,)))
     assert part is not None and part.items == (ChangeItem("lists_resized", ("reg: 1 → 2",), 1),)
+
+
+PAUSE = {
+    "id": "01",
+    "until": 600.0,
+    "began_at": 0.0,
+    "who": "ann",
+    "reason": "the bank's portal fails",
+    "including_orders": False,
+    "exchanges": ["acme"],
+    "exchanges_count": 2,
+    "lists": [],
+    "lists_count": 0,
+    "confidential": 0,
+    "domains": 1,
+    "stays": 0,
+}
+
+
+def test_pause_is_one_gap_with_its_beginning_its_end_and_its_reason() -> None:
+    began = replace(FIRST, at=0.0, changes={"pause": PAUSE})
+    ended = replace(FIRST, number=9, at=300.0, changes={"pause": {**PAUSE, "ended_at": 300.0}})
+    [pause] = pauses_between((began, ended), 0.0, 1_000.0)
+    assert (pause.starts_at, pause.ends_at, pause.including_orders) == (0.0, 300.0, False)
+    [open_still] = pauses_between((began,), 0.0, 1_000.0)
+    assert open_still.ends_at == 600.0 and open_still.reason == "the bank's portal fails"
+    assert pauses_between((began, ended), 301.0, 1_000.0) == ()
+
+
+def test_pause_is_a_change_that_opens_and_one_that_closes() -> None:
+    began = replace(FIRST, at=1.0, changes={"pause": PAUSE})
+    ended = replace(FIRST, at=2.0, changes={"pause": {**PAUSE, "ended_at": 2.0}})
+    changes = changes_between((began, ended), 0, NOW, hidden_nothing)
+    assert [change.cause for change in changes] == ["pause", "pause"]
+    assert items(changes[:1]) == {"opened_exchanges": (("acme",), 2)}
+    assert items(changes[1:]) == {"closed_exchanges": (("acme",), 2)}
+
+
+@pytest.mark.parametrize("damaged", [{}, {"id": "1"}, {**PAUSE, "began_at": None}, 7, "x"])
+def test_damaged_entry_of_a_pause_is_no_pause(damaged: object) -> None:
+    assert pauses_between((replace(FIRST, changes={"pause": damaged}),), 0.0, 1_000.0) == ()

@@ -122,6 +122,42 @@ def test_a_change_of_the_policy_is_audited_soon_once_for_a_burst(rig: Rig) -> No
     play(act)
 
 
+def test_audit_that_somebody_wants_is_whole_at_once_and_counted_as_such(rig: Rig) -> None:
+    async def act() -> None:
+        assert not rig.audits.begin_now(), "the server does not answer yet"
+        rig.audits.start()
+        await rig.pass_time(FIRST_AFTER_S)
+        await rig.pass_time(HOUR_S)
+        assert rig.audits.begin_now()
+        await rig.pass_time(0)
+        assert rig.causes == ["whole", "whole"]
+        assert rig.audits.facts().runs["request", "clean"] == 1
+        await rig.pass_time(DAY_S - 1)
+        assert rig.causes == ["whole", "whole"], "the schedule goes on from there"
+        await rig.pass_time(1)
+        assert rig.causes == ["whole", "whole", "whole"]
+
+    play(act)
+
+
+def test_audit_that_is_wanted_while_one_runs_comes_after_it(rig: Rig) -> None:
+    async def act() -> None:
+        rig.audits.start()
+        rig.hold = asyncio.Event()
+        await rig.pass_time(FIRST_AFTER_S)
+        await asyncio.sleep(0)
+        assert rig.audits.begin_now()
+        await rig.pass_time(1)
+        rig.hold.set()
+        await asyncio.sleep(0)
+        rig.hold = None
+        await rig.pass_time(0)
+        await rig.pass_time(1)
+        assert rig.causes == ["whole", "whole"]
+
+    play(act)
+
+
 def test_what_a_sample_left_out_of_a_change_stays_changed(rig: Rig) -> None:
     async def act() -> None:
         rig.audits.start()

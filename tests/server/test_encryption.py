@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from resolver.certificates.making import make_pair
+from resolver.certificates.pair import read_pair
 from resolver.config.settings import load_settings
 from resolver.listeners.address import SocketAddress
 from resolver.observe.facts import Facts
+from resolver.server.designating import Designation
 from resolver.server.encryption import Encryption
 from resolver.server.server import CannotStart, Server
 from resolver.wire.encode import encode_query
@@ -200,3 +202,75 @@ def test_what_the_other_plane_refuses_is_served_by_neither(tmp_path: Path) -> No
         await encryption.close()
 
     asyncio.run(act())
+
+
+def test_who_comes_while_files_are_read_gets_what_they_became(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    write_pair(tmp_path)
+    write_pair(tmp_path / "more", "other.example")
+
+    async def act() -> None:
+        encryption, plane = make_encryption(tmp_path), Plane()
+        await encryption.start()
+        write_pair(tmp_path)
+        pairs, commit = await encryption._keeper._read()
+        encryption.serve_by(plane)
+        encryption._keeper._serve(pairs, commit)
+        served = [(pair.chain, pair.key) for pair in encryption._keeper.pairs]
+        assert plane.taken[-1] == served != plane.taken[0]
+        await encryption.close()
+
+    asyncio.run(act())
+
+
+# Who is told of listeners (RFC 9462).
+
+
+def test_a_listener_whose_address_is_gone_is_told_of_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "resolver.yaml"
+    path.write_text("ddr: {name: dns.example}\n")
+    settings, _ = load_settings(path)
+    assert settings is not None
+    told: list[list[bytes]] = []
+
+    class Clients:
+        def designate(self, name: bytes, rdatas: list[bytes]) -> None:
+            told.append(rdatas)
+
+    designation = Designation(settings)
+    designation.on_certificates([read_pair(*make_pair(["dns.example"], [], time.time()))])
+    designation.tell(Clients())
+    one, other = SocketAddress("192.0.2.1", 853), SocketAddress("192.0.2.2", 853)
+    designation.on_listener("tls", one, True)
+    designation.on_listener("tls", other, True)
+    both = told[-1]
+    designation.on_listener("tls", other, False)
+    designation.on_listener("tls", other, False)
+    [record] = told[-1]
+    assert b"\xc0\0\x02\x01" in record and b"\xc0\0\x02\x02" not in record
+    designation.on_listener("tls", other, True)
+    assert told[-1] == both
+    for address in (one, other):
+        designation.on_listener("tls", address, False)
+    assert told[-1] == []
+
+
+def test_endpoints_say_when_an_address_goes_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pair(tmp_path)
+    told: list[bool] = []
+
+    async def act() -> None:
+        server = make_server(tmp_path, pair=PAIR, tls=["127.0.0.1:0"])
+        await server.start()
+        endpoints = server._endpoints
+        endpoints.on_encrypted = lambda key, address, is_here: told.append(is_here)
+        [wanted] = [wanted for wanted in endpoints._bound if wanted.key == "tls"]
+        for is_here in (False, False, True):
+            monkeypatch.setattr("resolver.server.endpoints.is_here", lambda host, is_here=is_here: is_here)
+            endpoints._look_at(wanted)
+        await server.stop()
+
+    play(act)
+    assert told == [False, True]

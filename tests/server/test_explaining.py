@@ -80,6 +80,7 @@ def test_a_document_has_the_shape_of_explain_and_the_servers_part(engine: Engine
         "asked",
         "name",
         "unicode",
+        "paused",
         "type",
         "at",
         "blocklist",

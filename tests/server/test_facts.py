@@ -101,7 +101,7 @@ def test_each_count_of_tcp_reaches_one_fact() -> None:
 
 def test_both_planes_are_added_up() -> None:
     own = {"unexpected": 100, "late": 200, "send_drops": 300, "opened": 400, "open_failures": 500}
-    words = ("unexpected", "opened", "reused", "broken", "retried")
+    words = ("unexpected", "opened", "reused", "broken", "retried", "held_back")
     own |= {f"streams_{word}": number for number, word in enumerate(words, 1)}
     plane = native(counters={**own, "coalesced": 10, "overloads": 20}, waiting=30, in_flight=40)
     facts = forwarding_facts(
@@ -116,7 +116,7 @@ def test_both_planes_are_added_up() -> None:
         datagrams=DatagramFacts(
             unexpected=100, late=200, unsent=300, sockets_opened=400, socket_failures=500
         ),
-        streams=StreamFacts(unexpected=1, opened=2, reused=3, broken=4, retried=5),
+        streams=StreamFacts(unexpected=1, opened=2, reused=3, broken=4, retried=5, held_back=6),
     )
     assert waiting_of(service(waiting=1), plane) == 31
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner, Result
 
@@ -31,7 +32,12 @@ class Desk:
 
     def serve(self, text: str) -> None:
         self.blocklist.write_text(text)
-        record(self.state, Applied(1.7e9, [hash_file(self.blocklist)], {"exchanges": 1, "domains": 1}))
+        self.record()
+
+    def record(self, pause: dict[str, Any] | None = None) -> None:
+        """What a server records of the file as it stands; `pause`: and of a pause."""
+        counts = {"exchanges": 1, "domains": 1}
+        record(self.state, Applied(1.7e9, [hash_file(self.blocklist)], counts, pause=pause or {}))
 
     def run(self, command: str, *words: object) -> Result:
         return CliRunner().invoke(app, [command, *map(str, words), "--config", str(self.config)])

@@ -156,5 +156,6 @@ def handover(
         ticket=ticket,
         octets=reply,
         reason="reply" if reply is not None else reason,
+        sends=None,
         waiters=waiters or [],
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from resolver.clock import BootMoment
 from resolver.policy.policy import Policy
 from resolver.problems import Problem
 from resolver.publishing.compiled import Compiled, InputFile
@@ -88,8 +89,10 @@ class Stage:
         self.serial = 0
         self.number_in_history = 0
         self.with_state = False
+        self.two_person = False
         self.clock_is_set = False
         self.earliest = 0.0
+        self.boot_id = "first"
         self.turns: list[Turn] = []
         self.applied = 0
 
@@ -107,7 +110,13 @@ class Stage:
         if self.failing:
             return Compiled(problems=[Problem("images", 0, "No space left on device")], transient=True)
         state_dir = self.state if self.with_state else None
-        return compile_policy(blocklist, out, state_dir=state_dir, now=self.clock.wall())
+        return compile_policy(
+            blocklist, out, state_dir=state_dir, now=self.clock.wall(), two_person=self.two_person
+        )
+
+    def boot(self) -> BootMoment:
+        """The clock that nobody can set; `boot_id`: a machine that is restarted has another."""
+        return BootMoment(self.boot_id, self.clock.seconds)
 
     def publisher(self) -> Publisher:
         return Publisher(
@@ -121,6 +130,7 @@ class Stage:
             number_in_history=lambda: self.number_in_history,
             earliest=self.earliest,
             clock_is_set=lambda: self.clock_is_set,
+            boot=self.boot,
             on_applied=self._on_applied,
             on_turn=lambda inputs, counts, turn: self.turns.append(turn),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from resolver.forwarding.network import Receiver, SendError
+from resolver.forwarding.network import HELD_BACK, Receiver, SendError
 from resolver.forwarding.upstream import Upstream
 
 
@@ -37,6 +37,8 @@ class ScriptedNetwork:
         """What leaves and has this in it, in any case, is lost: no play has to handle it."""
         self.sent: list[Sent] = []
         """All of them."""
+        self.held_back: set[str] = set()
+        """Addresses to which no connection is begun."""
         self.dropped = 0
         """Replies that came when nobody waited for them any more, or from where nobody was asked."""
 
@@ -57,9 +59,9 @@ class ScriptedNetwork:
         """Hand a reply to whoever waits for it; False if nobody does."""
         return self._hand_over(sent, lambda: sent.receiver.on_octets(octets))
 
-    def fail(self, sent: Sent, reason: str) -> bool:
-        """Break the path to the upstream; False if nobody cares."""
-        return self._hand_over(sent, lambda: sent.receiver.on_error(reason), ends=True)
+    def fail(self, sent: Sent, reason: str, sends: int | None = None) -> bool:
+        """Break the path to the upstream, to which it left so often; False if nobody cares."""
+        return self._hand_over(sent, lambda: sent.receiver.on_error(reason, sends), ends=True)
 
     def _hand_over(self, sent: Sent, hand: Callable[[], None], *, ends: bool = False) -> bool:
         if not sent.is_open:
@@ -76,6 +78,8 @@ class ScriptedNetwork:
     ) -> Sent | SendError:
         if upstream.name in self._unreachable:
             return SendError("network")
+        if is_stream and upstream.address in self.held_back:
+            return SendError(HELD_BACK)
         sent = Sent(upstream, octets, receiver, is_stream)
         if self.lost is None or self.lost not in octets.lower():
             self.unhandled.append(sent)

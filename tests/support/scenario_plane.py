@@ -138,9 +138,9 @@ class _Attempt(Timed):
         """See `network.Receiver`."""
         self._plane.on_octets(self, octets)
 
-    def on_error(self, reason: str) -> None:
+    def on_error(self, reason: str, sends: int | None = None) -> None:
         """See `network.Receiver`."""
-        self._plane.on_error(self, reason)
+        self._plane.on_error(self, reason, sends)
 
     def on_due(self, now: float) -> None:
         """See `Timed`."""
@@ -268,23 +268,23 @@ class ScriptedPlane:
         for token in punts:
             self._punt(token)
 
-    def on_error(self, attempt: _Attempt, reason: str) -> None:
+    def on_error(self, attempt: _Attempt, reason: str, sends: int | None) -> None:
         """The socket of an attempt broke."""
         self.before_event()
         if attempt.is_handed_over:
-            self._push("broken", attempt.number, reason)
+            self._push("broken", attempt.number, reason, sends)
         else:
-            self._hand_over(attempt, reason)
+            self._hand_over(attempt, reason, sends)
 
     def on_due(self, attempt: _Attempt) -> None:
         """The time of an attempt is up."""
         self.before_event()
         self._hand_over(attempt, "timeout")
 
-    def _hand_over(self, attempt: _Attempt, reason: str) -> None:
+    def _hand_over(self, attempt: _Attempt, reason: str, sends: int | None = None) -> None:
         # The core knows no other way to give an attempt up than that its time is over.
         fields = self._steps.overdue(attempt.number, max(self.clock.now(), attempt.due_at))
-        self._take_over(attempt, (*fields[:10], reason, *fields[11:]))
+        self._take_over(attempt, (*fields[:10], reason, sends, *fields[12:]))
 
     def _take_over(self, attempt: _Attempt, fields: tuple[Any, ...]) -> None:
         *facts, waiters = fields

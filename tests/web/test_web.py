@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,13 +24,15 @@ def app_of(health: HealthFacts | None = None) -> Starlette:
     return make_app(lambda: facts)
 
 
-def ask(path: str, health: HealthFacts | None = None, method: str = "GET") -> httpx.Response:
+def ask(
+    path: str, health: HealthFacts | None = None, method: str = "GET", headers: dict[str, str] | None = None
+) -> httpx.Response:
     async def fetch() -> httpx.Response:
         app = app_of(health)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://resolver"
         ) as client:
-            return await client.request(method, path)
+            return await client.request(method, path, headers=headers)
 
     return asyncio.run(fetch())
 
@@ -39,6 +42,20 @@ def test_metrics_are_text_that_prometheus_reads() -> None:
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'resolver_build_info{engine="python",version="0.1.0"} 1.0' in reply.text
+
+
+def test_a_scraper_that_asks_for_openmetrics_gets_it_compressed() -> None:
+    wanted = {"accept": "application/openmetrics-text;version=1.0.0", "accept-encoding": "gzip"}
+    reply = ask("/metrics", headers=wanted)
+    assert reply.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert reply.headers["content-encoding"] == "gzip" and reply.headers["vary"] == "Accept, Accept-Encoding"
+    families = {family.name for family in parse_openmetrics(reply.text)}  # type: ignore[no-untyped-call]
+    assert {"resolver_build_info", "resolver_dropped"} <= families
+
+
+def test_whoever_takes_no_compression_gets_none() -> None:
+    reply = ask("/metrics", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in reply.headers and "resolver_ready 1.0" in reply.text
 
 
 def test_alive_does_not_depend_on_ready() -> None:

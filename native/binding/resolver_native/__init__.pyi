@@ -109,19 +109,21 @@ _Handover: TypeAlias = tuple[
     float,
     int,
     bytes | None,
-    Literal["reply", "timeout", "abandoned", "recalled"] | _Unreached,
+    Literal["reply", "timeout", "abandoned", "held_back", "recalled"] | _Unreached,
+    int | None,
     list[_Waiter],
 ]
 """An attempt that Python goes on with: question, number of the upstream set, number of the
 upstream, ID, qname as sent, EDNS, sent_at, due_at, ticket, what came in (with the reason `reply`), reason,
-who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, and the upstream may be well.
-`recalled`: it is still out, by `hand_over_all`."""
+how often it left (None: as often as it may), who waits.  `abandoned`: its thread ended, or met a defect; nothing will come, and the upstream may be well.
+`held_back`: nothing was sent, for connections came to nothing just now.  `recalled`: it is still out, by
+`hand_over_all`."""
 
 _Event: TypeAlias = (
     tuple[Literal["query"], bytes, bytes, bytes, int]
     | tuple[Literal["handover"], _Handover]
     | tuple[Literal["late"], int, bytes]
-    | tuple[Literal["broken"], int, Literal["abandoned"] | _Unreached]
+    | tuple[Literal["broken"], int, Literal["abandoned"] | _Unreached, int | None]
     | tuple[Literal["down"], int]
     | tuple[Literal["up"], int]
     | tuple[Literal["stream_down"], int]
@@ -183,6 +185,12 @@ class Cache:
     def load(self, octets: bytes, away_s: float, now: float) -> tuple[int, int]:
         """Keep what whole records say that were written `away_s` seconds ago; how many are kept, how many
         refused."""
+
+    def flush(self, name: bytes, *, subtree: bool) -> int:
+        """Forget all answers and failures of a name (wire form, lower case); how many.  Without the GIL.
+
+        `subtree`: of all names under it, too.
+        """
 
     @property
     def entries(self) -> int: ...
@@ -492,7 +500,7 @@ class Plane:
         ring_full, late_full (events dropped), proxy_head (datagrams refused for it), send_failed,
         receive_nobufs, receive_nomem, receive_refused, receive_error, punts, handovers, panics, restarts,
         opened, open_failures, late, unexpected, send_drops, streams_opened, streams_reused, streams_broken,
-        streams_retried, streams_unexpected, streams_late (towards upstreams), tickets_expired; of the core
+        streams_retried, streams_held_back, streams_unexpected, streams_late (towards upstreams), tickets_expired; of the core
         asked, coalesced, overloads; of streams the reasons why connections were refused or closed (`tcp_...`,
         `tls_...`, `https_...`, as `listeners.limits` and `observe.tally` have them).
         """

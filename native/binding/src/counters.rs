@@ -66,6 +66,8 @@ counters! {
     streams_broken,
     /// Queries sent once more on another connection.
     streams_retried,
+    /// Queries that were not sent, for connections came to nothing just now.
+    streams_held_back,
     /// Messages over streams that match no query of their connection.
     streams_unexpected,
     /// Those to queries no longer waited for.

@@ -227,7 +227,7 @@ pub fn handover_fields<'py>(
     handover: &Handover,
     field: RouteField,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let Handover { attempt, ticket, octets, reason, waiters } = handover;
+    let Handover { attempt, ticket, octets, reason, left, waiters } = handover;
     let Attempt { key, sent, upstream, sent_at, due_at, .. } = &**attempt;
     let Question { qname, qtype, dnssec_ok, checking_disabled } = key.question();
     let waiters = waiters_fields(py, waiters, field)?;
@@ -244,6 +244,7 @@ pub fn handover_fields<'py>(
         ticket.into_pyobject(py)?.into_any(),
         octets.into_pyobject(py)?.into_any(),
         HandoverReason::label(*reason).into_pyobject(py)?.into_any(),
+        left.into_pyobject(py)?.into_any(),
         waiters.into_any(),
     ];
     PyTuple::new(py, fields)

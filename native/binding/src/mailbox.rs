@@ -2,7 +2,6 @@
 //!
 //! Knows: who wakes whom.  Does not know: what a thread does with any of it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,6 +9,7 @@ use parking_lot::Mutex;
 use crate::counters::Counters;
 use crate::epoll::EventFd;
 use crate::shared_flow::{SharedFlow, ThreadCounts};
+use crate::signals::Signals;
 use crate::stream_asks::StreamAsks;
 
 /// What the plane asks of a thread.
@@ -41,7 +41,7 @@ pub const SIGNAL_PULSE: u32 = 128;
 #[repr(align(128))]
 pub struct Mailbox {
     /// Set bits are looked at once per turn.
-    pub signals: AtomicU32,
+    pub signals: Signals,
     /// Written after a signal, for a thread that waits.
     pub wakeup: EventFd,
     commands: Mutex<Vec<Command>>,
@@ -64,7 +64,7 @@ impl Mailbox {
     /// That of a thread with these counts.  Fails when the process has no descriptors left.
     pub fn of(counts: Arc<Mutex<ThreadCounts>>) -> std::io::Result<Mailbox> {
         Ok(Mailbox {
-            signals: AtomicU32::new(0),
+            signals: Signals::new(),
             wakeup: EventFd::new()?,
             commands: Mutex::default(),
             asks: StreamAsks::default(),
@@ -75,7 +75,7 @@ impl Mailbox {
 
     /// Set a signal and wake the thread.
     pub fn signal(&self, bits: u32) {
-        if self.signals.fetch_or(bits, Ordering::AcqRel) & bits != bits {
+        if self.signals.set(bits) {
             self.wakeup.notify();
         }
     }
@@ -83,24 +83,20 @@ impl Mailbox {
     /// The thread looks at its signals: it lives.
     pub fn beat(&self, signals: u32) {
         if signals & SIGNAL_PULSE != 0 {
-            self.signals.fetch_and(!SIGNAL_PULSE, Ordering::AcqRel);
+            self.signals.take(SIGNAL_PULSE);
         }
     }
 
     /// Ask for another sign of life; whether there was one since the last call.
     pub fn has_beaten(&self) -> bool {
-        let before = self.signals.fetch_or(SIGNAL_PULSE, Ordering::AcqRel);
+        let has_beaten = self.signals.set(SIGNAL_PULSE);
         self.wakeup.notify();
-        before & SIGNAL_PULSE == 0
+        has_beaten
     }
 
     /// Whether the query now at hand is to panic; asked once per batch.
     pub fn panics_next(&self) -> bool {
-        let panics_next = self.signals.load(Ordering::Relaxed) & SIGNAL_PANIC != 0;
-        if panics_next {
-            self.signals.fetch_and(!SIGNAL_PANIC, Ordering::AcqRel);
-        }
-        panics_next
+        self.signals.have(SIGNAL_PANIC) && self.signals.take(SIGNAL_PANIC)
     }
 
     /// Give a command.
@@ -111,7 +107,7 @@ impl Mailbox {
 
     /// The commands given since the last call.
     pub fn take_commands(&self) -> Vec<Command> {
-        self.signals.fetch_and(!SIGNAL_COMMANDS, Ordering::AcqRel);
+        self.signals.take(SIGNAL_COMMANDS);
         std::mem::take(&mut self.commands.lock())
     }
 }

@@ -102,6 +102,12 @@ impl Cache {
         (loaded.kept, loaded.refused)
     }
 
+    #[pyo3(signature = (name, *, subtree))]
+    fn flush(&self, py: Python<'_>, name: &[u8], subtree: bool) -> u64 {
+        let name = name.to_vec();
+        py.detach(|| self.guard.call(|| 0, || self.inner.flush(&name, subtree)))
+    }
+
     #[getter]
     fn entries(&self) -> u64 {
         self.inner.counters().entries

@@ -253,8 +253,8 @@ impl Plane {
                 Event::Late { ticket, octets } => {
                     events.append(("late", ticket, PyBytes::new(py, &octets)))?;
                 }
-                Event::Broken { ticket, reason } => {
-                    events.append(("broken", ticket, reason.label()))?;
+                Event::Broken { ticket, reason, left } => {
+                    events.append(("broken", ticket, reason.label(), left))?;
                 }
             }
         }

@@ -246,6 +246,6 @@ impl Steps {
         let attempt = own.attempts.remove(&number).ok_or_else(|| PyKeyError::new_err("no such attempt"))?;
         let waiters = self.shared_flow.flow.hand_over(&attempt.key).into_iter().collect();
         own.tickets.insert(number, attempt.key.clone());
-        Ok(Handover { attempt, ticket: number, octets, reason, waiters })
+        Ok(Handover { attempt, ticket: number, octets, reason, left: None, waiters })
     }
 }

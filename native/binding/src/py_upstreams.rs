@@ -12,6 +12,7 @@ use pyo3::types::PyBytes;
 use resolver_core::flow::{Carrier, First, LetterCase, UpstreamSet};
 
 use crate::shared_flow::UpstreamReport;
+use crate::upstream_authorities::Authorities;
 use crate::upstream_server::{Identity, UpstreamServer};
 
 /// Name, pins, authorities, and whether these are the operator's.
@@ -60,7 +61,7 @@ fn parts_of(fields: ServerFields<'_>) -> PyResult<(SocketAddr, Carrier, Option<I
     let Some((name, pins, authorities, is_private)) = tls else { return Ok((address, Carrier::Tcp, None)) };
     let pin = |pin: Vec<u8>| pin.try_into().map_err(|_| PyValueError::new_err("a pin has 32 octets"));
     let pins = pins.into_iter().map(pin).collect::<PyResult<_>>()?;
-    let identity = Identity { name, pins, authorities: authorities.as_bytes().into(), is_private };
+    let identity = Identity { name, pins, authorities: Authorities::of(authorities.as_bytes(), is_private) };
     Ok((address, Carrier::Tls, Some(identity)))
 }
 

@@ -66,6 +66,8 @@ pub enum HandoverReason {
     CertificatePin,
     /// The thread that asked ended: nothing will come, which says nothing of the upstream.
     Abandoned,
+    /// Nothing was sent: connections to the upstream came to nothing, and none is begun for a moment.
+    HeldBack,
     /// Python called for all attempts (`hand_over_all`); this one is still out.
     Recalled,
 }
@@ -85,6 +87,7 @@ impl HandoverReason {
             HandoverReason::CertificateUntrusted => "certificate_untrusted",
             HandoverReason::CertificatePin => "certificate_pin",
             HandoverReason::Abandoned => "abandoned",
+            HandoverReason::HeldBack => "held_back",
             HandoverReason::Recalled => "recalled",
         }
     }
@@ -100,6 +103,8 @@ pub struct Handover {
     pub octets: Option<Box<[u8]>>,
     /// Why.
     pub reason: HandoverReason,
+    /// How often it left, where nothing more will come; None: as often as it may.
+    pub left: Option<u8>,
     /// All who wait for an answer.
     pub waiters: Vec<Waiter>,
 }
@@ -130,6 +135,8 @@ pub enum Event {
         ticket: u64,
         /// Why its socket or connection broke; or `Abandoned`.
         reason: HandoverReason,
+        /// How often it left; None: as often as it may.
+        left: Option<u8>,
     },
 }
 

@@ -2,8 +2,6 @@
 //!
 //! Knows: how many may wait, and how many octets of queries.  Does not know: who asks them, what becomes of them.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use parking_lot::Mutex;
 use resolver_core::flow::{Peer, StreamRoute};
 
@@ -24,49 +22,73 @@ pub struct StreamAsk {
 
 /// Those that wait for one thread with a datagram socket.
 #[derive(Default)]
-pub struct StreamAsks {
-    waiting: Mutex<Vec<StreamAsk>>,
-    octets: AtomicUsize,
+pub struct StreamAsks(Mutex<Waiting>);
+
+/// Behind one lock, or somebody could put something down behind the last look of a thread that ends.
+#[derive(Default)]
+struct Waiting {
+    asks: Vec<StreamAsk>,
+    octets: usize,
     /// Whether the thread is there to take them.
-    is_open: AtomicBool,
+    is_open: bool,
+}
+
+/// What came of putting questions down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// There was room for some, or all.
+    Some,
+    /// There was none.
+    Full,
+    /// Nobody is there to take them.
+    Closed,
 }
 
 impl StreamAsks {
-    /// The thread is there from now on, or not.
-    pub fn set_open(&self, is_open: bool) {
-        self.is_open.store(is_open, Ordering::Release);
+    /// The thread is there from now on.
+    pub fn open(&self) {
+        self.0.lock().is_open = true;
     }
 
-    /// Put those down for which there is room; the others stay in `asks`.  Whether there was room for any.
-    pub fn put(&self, asks: &mut Vec<StreamAsk>) -> bool {
-        if !self.is_open() {
-            return false;
+    /// It is not any more; all that wait.
+    pub fn close(&self) -> Vec<StreamAsk> {
+        let waiting = &mut *self.0.lock();
+        waiting.is_open = false;
+        waiting.take()
+    }
+
+    /// Put those down for which there is room; the others stay in `asks`.
+    pub fn put(&self, asks: &mut Vec<StreamAsk>) -> Put {
+        let waiting = &mut *self.0.lock();
+        if !waiting.is_open {
+            return Put::Closed;
         }
-        let mut waiting = self.waiting.lock();
-        let mut octets = self.octets.load(Ordering::Relaxed);
         let mut count = 0;
         for ask in asks.iter() {
-            if waiting.len() + count >= ASKS_WAITING_MAX || octets >= ASK_OCTETS_MAX {
+            if waiting.asks.len() + count >= ASKS_WAITING_MAX || waiting.octets >= ASK_OCTETS_MAX {
                 break;
             }
-            octets += ask.octets.len();
+            waiting.octets += ask.octets.len();
             count += 1;
         }
-        waiting.extend(asks.drain(..count));
-        self.octets.store(octets, Ordering::Relaxed);
-        count > 0
-    }
-
-    /// Whether the thread is there to take them.
-    pub fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Acquire)
+        waiting.asks.extend(asks.drain(..count));
+        if count > 0 {
+            Put::Some
+        } else {
+            Put::Full
+        }
     }
 
     /// All that wait.
     pub fn take(&self) -> Vec<StreamAsk> {
-        let mut waiting = self.waiting.lock();
-        self.octets.store(0, Ordering::Relaxed);
-        std::mem::take(&mut *waiting)
+        self.0.lock().take()
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<StreamAsk> {
+        self.octets = 0;
+        std::mem::take(&mut self.asks)
     }
 }
 
@@ -87,24 +109,31 @@ mod tests {
     fn nobody_puts_down_what_nobody_takes() {
         let asks = StreamAsks::default();
         let mut waiting = vec![ask(40)];
-        assert!(!asks.put(&mut waiting));
-        asks.set_open(true);
-        assert!(asks.put(&mut waiting) && waiting.is_empty());
+        assert_eq!(asks.put(&mut waiting), Put::Closed);
+        asks.open();
+        assert_eq!((asks.put(&mut waiting), waiting.len()), (Put::Some, 0));
         assert_eq!(asks.take().len(), 1);
         assert!(asks.take().is_empty());
+        waiting.push(ask(40));
+        asks.put(&mut waiting);
+        assert_eq!(asks.close().len(), 1, "nothing is left behind");
+        waiting.push(ask(40));
+        assert_eq!((asks.put(&mut waiting), waiting.len()), (Put::Closed, 1));
     }
 
     #[test]
     fn what_has_no_room_stays_with_who_brought_it() {
         let asks = StreamAsks::default();
-        asks.set_open(true);
+        asks.open();
         let mut waiting: Vec<_> = (0..ASKS_WAITING_MAX + 3).map(|_| ask(40)).collect();
-        assert!(asks.put(&mut waiting));
-        assert_eq!(waiting.len(), 3);
-        assert!(!asks.put(&mut waiting));
+        assert_eq!((asks.put(&mut waiting), waiting.len()), (Put::Some, 3));
+        assert_eq!(asks.put(&mut waiting), Put::Full);
         assert_eq!(asks.take().len(), ASKS_WAITING_MAX);
         let mut long: Vec<_> = (0..ASK_OCTETS_MAX / 65_535 + 2).map(|_| ask(65_535)).collect();
-        assert!(asks.put(&mut long));
-        assert_eq!(long.len(), 1, "the last one that is let in may exceed the bound");
+        assert_eq!(
+            (asks.put(&mut long), long.len()),
+            (Put::Some, 1),
+            "the last one that is let in may exceed the bound"
+        );
     }
 }

@@ -16,7 +16,7 @@ use resolver_core::flow::{
 use crate::counters::add;
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_NEWS};
 use crate::shared_flow::SharedFlow;
-use crate::stream_asks::StreamAsk;
+use crate::stream_asks::{Put, StreamAsk};
 
 /// Octets of answers that may wait for one thread.
 const NEWS_OCTETS_MAX: usize = 8 << 20;
@@ -94,7 +94,7 @@ impl StreamMailbox {
 
     /// Whether something was put down since the last `take`.
     pub fn has_news(&self) -> bool {
-        self.mailbox.signals.load(Ordering::Acquire) & SIGNAL_NEWS != 0
+        self.mailbox.signals.have(SIGNAL_NEWS)
     }
 
     /// The thread was woken: clear the wake-up, and only then look whether there are news.
@@ -107,7 +107,7 @@ impl StreamMailbox {
 
     /// What was put down since the last call.
     pub fn take(&self) -> Vec<StreamNews> {
-        self.mailbox.signals.fetch_and(!SIGNAL_NEWS, Ordering::AcqRel);
+        self.mailbox.signals.take(SIGNAL_NEWS);
         std::mem::take(&mut *self.waiting.lock()).news
     }
 }
@@ -133,9 +133,11 @@ pub enum StreamDrop {
     Handshakes,
     /// Its client does.
     HandshakesOfClient,
+    /// Its client may not ask, and would have to be told so after a handshake.
+    Stranger,
 }
 
-const DROPS: [(StreamDrop, &str); 9] = [
+const DROPS: [(StreamDrop, &str); 10] = [
     (StreamDrop::ShortMessage, "tcp_short_message"),
     (StreamDrop::DoesNotRead, "tcp_client_does_not_read"),
     (StreamDrop::AnswersFull, "tcp_answers_full"),
@@ -145,6 +147,7 @@ const DROPS: [(StreamDrop, &str); 9] = [
     (StreamDrop::HandshakeTimeout, "tls_handshake_timeout"),
     (StreamDrop::Handshakes, "tls_handshakes_per_s_max"),
     (StreamDrop::HandshakesOfClient, "tls_handshakes_per_s_per_client_max"),
+    (StreamDrop::Stranger, "tls_stranger"),
 ];
 
 /// Every reason that `Streams::drops` counts.
@@ -261,10 +264,11 @@ pub fn give_to_ask(mailboxes: &[Mailbox], first: usize, asks: &mut Vec<StreamAsk
             break;
         }
         let mailbox = &mailboxes[(first + step) % mailboxes.len()];
-        if mailbox.asks.put(asks) {
+        let put = mailbox.asks.put(asks);
+        if put == Put::Some {
             mailbox.signal(SIGNAL_ASKS);
         }
-        is_any_there |= mailbox.asks.is_open();
+        is_any_there |= put != Put::Closed;
     }
     is_any_there
 }

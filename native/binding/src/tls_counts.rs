@@ -2,7 +2,6 @@
 //!
 //! Knows: the closed sets of both.  Does not know: who shows them.  `certificates/outcomes.py` has the same words.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use resolver_core::flow::Transport;
@@ -92,22 +91,6 @@ impl TlsFailure {
             | Error::PeerSentOversizedRecord
             | Error::UnsupportedNameType => TlsFailure::Garbage,
             _ => TlsFailure::Other,
-        }
-    }
-
-    /// The same, as tokio's and std's sockets wrap it.
-    pub fn of_io(error: &io::Error) -> TlsFailure {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(error) => TlsFailure::of(error),
-            None => match error.kind() {
-                io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe => TlsFailure::Closed,
-                io::ErrorKind::TimedOut => TlsFailure::Timeout,
-                io::ErrorKind::InvalidData => TlsFailure::Garbage,
-                _ => TlsFailure::Other,
-            },
         }
     }
 }

@@ -15,39 +15,42 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use resolver_core::flow::Carrier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::hash::Output;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedCipherSuite,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite,
 };
+
+use crate::sys::monotonic;
+use crate::upstream_authorities::{Authorities, Read, Sessions};
+use crate::upstream_openings::Openings;
 
 /// Octets of a pin: SHA-256.
 pub const PIN_OCTETS: usize = 32;
-
-/// Sessions kept of one upstream, the newest; each is used once (RFC 8446 §C.4).
-const SESSIONS_MAX: usize = 8;
 
 /// What is offered in the handshake (IANA's name for DNS over TLS).
 const PROTOCOL: &[u8] = b"dot";
 
 /// What an upstream over TLS must show.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Identity {
     /// The name in its certificate; empty: there is none.
     pub name: String,
     /// SHA-256 of public keys (SPKI) of which it must have one; none: any.
     pub pins: Vec<[u8; PIN_OCTETS]>,
-    /// Certificates that vouch for it, in PEM.
-    pub authorities: Arc<[u8]>,
-    /// Whether they are the operator's: then each is trusted itself, too.
-    pub is_private: bool,
+    /// Who vouches for it.
+    pub authorities: Arc<Authorities>,
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.name == other.name && self.pins == other.pins && self.authorities.are(&other.authorities)
+    }
 }
 
 /// How an upstream is asked over TLS.
@@ -70,6 +73,8 @@ pub struct UpstreamServer {
     pub certificate: Mutex<Option<Box<[u8]>>>,
     /// Connections of all threads to it, open or opening.
     pub connections: AtomicU32,
+    /// How soon another may be begun.
+    pub openings: Mutex<Openings>,
     told: AtomicU32,
     identity: Option<Identity>,
 }
@@ -94,7 +99,8 @@ impl UpstreamServer {
     ) -> UpstreamServer {
         let certificate = Mutex::default();
         let (connections, told) = (AtomicU32::new(0), AtomicU32::new(0));
-        UpstreamServer { address, carrier, tls, certificate, connections, told, identity }
+        let openings = Mutex::default();
+        UpstreamServer { address, carrier, tls, certificate, connections, openings, told, identity }
     }
 
     /// How many connections there are, and whether that is news since the last call.
@@ -115,26 +121,14 @@ fn tls_client(address: SocketAddr, identity: &Identity) -> Result<TlsClient, Str
         name => ServerName::try_from(name.to_owned()).map_err(|_| format!("{name:?} is no server name"))?,
     };
     let provider = Arc::new(default_provider());
-    let mut verifier = Verifier {
-        authority: None,
-        trusted: Vec::new(),
+    let sessions = Arc::new(Sessions::new());
+    let checks_names = !identity.name.is_empty() || identity.pins.is_empty();
+    let verifier = Verifier {
+        authorities: checks_names.then(|| identity.authorities.read()).transpose()?,
         pins: identity.pins.clone(),
         algorithms: provider.signature_verification_algorithms,
+        sessions: Arc::clone(&sessions),
     };
-    if !identity.name.is_empty() || identity.pins.is_empty() {
-        let certificates: Vec<CertificateDer<'static>> =
-            CertificateDer::pem_slice_iter(&identity.authorities)
-                .collect::<Result<_, _>>()
-                .map_err(|error| format!("the authorities are not in PEM: {error:?}"))?;
-        let mut roots = RootCertStore::empty();
-        // A system's bundle may hold one that is unusable; that is no reason to do without the others.
-        roots.add_parsable_certificates(certificates.iter().cloned());
-        let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| format!("the authorities are of no use: {error}"))?;
-        verifier.authority = Some(authority);
-        verifier.trusted = if identity.is_private { certificates } else { Vec::new() };
-    }
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?
@@ -142,7 +136,7 @@ fn tls_client(address: SocketAddr, identity: &Identity) -> Result<TlsClient, Str
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+    config.resumption = Resumption::store(sessions);
     config.enable_early_data = false;
     Ok(TlsClient { config: Arc::new(config), name })
 }
@@ -151,11 +145,10 @@ fn tls_client(address: SocketAddr, identity: &Identity) -> Result<TlsClient, Str
 #[derive(Debug)]
 struct Verifier {
     /// None: a pin decides alone.
-    authority: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates of servers that the operator named.
-    trusted: Vec<CertificateDer<'static>>,
+    authorities: Option<Read>,
     pins: Vec<[u8; PIN_OCTETS]>,
     algorithms: WebPkiSupportedAlgorithms,
+    sessions: Arc<Sessions>,
 }
 
 impl Verifier {
@@ -167,14 +160,14 @@ impl Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let Some(authority) = &self.authority else { return Ok(()) };
-        let verified = authority.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        let Some(Read { verifier, trusted }) = &self.authorities else { return Ok(()) };
+        let verified = verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match verified {
             Ok(_) => Ok(()),
             // Its dates were looked at first.  What is named itself needs nobody to vouch for it, and may be one that
             // could vouch for others (what `openssl req -x509` makes).
             Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if self.trusted.iter().any(|trusted| trusted == end_entity) =>
+                if trusted.iter().any(|trusted| trusted == end_entity) =>
             {
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)
             }
@@ -213,6 +206,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         self.check_authority(end_entity, intermediates, name, ocsp_response, now)?;
         self.check_pins(end_entity)?;
+        self.sessions.verified(monotonic());
         Ok(ServerCertVerified::assertion())
     }
 

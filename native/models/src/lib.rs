@@ -6,11 +6,13 @@
 #![cfg(test)]
 
 mod atomic {
-    pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 }
 
 #[path = "../../core/src/records/ring.rs"]
 mod ring;
+#[path = "../../binding/src/signals.rs"]
+mod signals;
 #[path = "../../binding/src/wake_flag.rs"]
 mod wake_flag;
 
@@ -21,6 +23,7 @@ use loom::thread;
 
 use atomic::{AtomicBool, Ordering};
 use ring::{each_record, ring, Consumer, Ended};
+use signals::Signals;
 use wake_flag::WakeFlag;
 
 const PUSHERS: usize = 2;
@@ -88,6 +91,94 @@ fn what_is_put_down_is_found_or_wakes() {
 #[should_panic(expected = "nobody is woken")]
 fn a_look_that_says_nothing_loses_things() {
     nothing_waits_unseen(|_| {});
+}
+
+const NEWS: u32 = 64;
+const STOP: u32 = 4;
+
+/// A thread's mailbox: news, each a flag of its own, what says so, and what the thread sleeps on.
+struct Letters {
+    signals: Signals,
+    wakeup: AtomicBool,
+    put_down: [AtomicBool; PUSHERS],
+}
+
+impl Letters {
+    /// `StreamMailbox::put` and `ring`.
+    fn put(&self, number: usize) {
+        self.put_down[number].store(true, Ordering::Release);
+        if self.signals.set(NEWS) {
+            self.wakeup.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// `StreamMailbox::take`: how many were found.
+    fn take(&self) -> usize {
+        self.signals.take(NEWS);
+        let is_new = |flag: &&AtomicBool| flag.load(Ordering::Acquire) && flag.swap(false, Ordering::AcqRel);
+        self.put_down.iter().filter(is_new).count()
+    }
+
+    /// `StreamMailbox::hear`, and what a thread does then: how many were found.
+    fn hear(&self, looks_again: bool) -> usize {
+        self.wakeup.store(false, Ordering::Relaxed);
+        if looks_again && self.signals.have(NEWS) {
+            self.take()
+        } else {
+            0
+        }
+    }
+}
+
+fn no_letter_is_left(looks_again: bool) {
+    loom::model(move || {
+        let letters = Arc::new(Letters {
+            signals: Signals::new(),
+            wakeup: AtomicBool::new(false),
+            put_down: [AtomicBool::new(false), AtomicBool::new(false)],
+        });
+        let pushers: Vec<_> = (0..PUSHERS)
+            .map(|number| {
+                let letters = Arc::clone(&letters);
+                thread::spawn(move || letters.put(number))
+            })
+            .collect();
+        // A turn looks first, and hears of the wake-up that stands behind it.
+        let mut found = letters.take();
+        found += letters.hear(looks_again);
+        for pusher in pushers {
+            pusher.join().unwrap();
+        }
+        if letters.wakeup.load(Ordering::Relaxed) {
+            found += letters.hear(looks_again);
+            found += letters.take();
+        }
+        assert_eq!(found, PUSHERS, "a letter is left, and nobody is woken");
+    });
+}
+
+#[test]
+fn a_letter_is_found_or_wakes() {
+    no_letter_is_left(true);
+}
+
+#[test]
+#[should_panic(expected = "nobody is woken")]
+fn who_does_not_look_behind_a_wake_up_loses_letters() {
+    no_letter_is_left(false);
+}
+
+#[test]
+fn one_signal_wakes_for_itself_whatever_else_is_set() {
+    loom::model(|| {
+        let signals = Arc::new(Signals::new());
+        signals.set(STOP);
+        let other = Arc::clone(&signals);
+        let ringing = thread::spawn(move || other.set(NEWS));
+        signals.take(STOP);
+        assert!(ringing.join().unwrap());
+        assert!(signals.have(NEWS) && !signals.have(STOP));
+    });
 }
 
 /// Words that the buffer holds: two records of four.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use resolver_core::flow::{Place, NEVER, UNNOTED_OCTETS_MAX};
+use resolver_core::flow::{Place, NEVER, SLOW_AFTER_S, UNNOTED_OCTETS_MAX};
 use resolver_core::http::Refusal;
 
 use super::answer_body::Unwritten;
@@ -114,6 +114,11 @@ impl Connection {
         self.thread.counts().cut(Cut::Stalled);
     }
 
+    /// Its client broke the rules, or went before there was a session: it pays for more than one handshake.
+    pub fn charge(&self) {
+        self.thread.shared.streams.handshakes.charge(self.address, self.thread.desk.now());
+    }
+
     /// A request got a status instead of an answer.
     pub fn count_refusal(&self, refusal: Refusal) {
         self.thread.counts().refuse(refusal);
@@ -166,13 +171,13 @@ impl Connection {
 
     /// See whether its time is up.  `idle_s`: how long it may be quiet.
     pub fn look_at_time(&self, now: f64, idle_s: f64) {
-        let written = self.watch.written();
+        let written = self.watch.answered_octets();
         if written != self.written.get() || self.unwritten.octets() == 0 {
             self.written.set(written);
             self.moved_at.set(now);
         }
         let stalled_s = now - self.moved_at.get();
-        self.place.set_slow_since(if stalled_s > 0.0 { self.moved_at.get() } else { NEVER });
+        self.place.set_slow_since(if stalled_s > 0.0 { self.moved_at.get() } else { self.owing_since(now) });
         if stalled_s >= STALL_S {
             self.count_stalled();
             self.end(Ending::Now);
@@ -182,6 +187,17 @@ impl Connection {
             self.end_soon();
         }
         self.hold();
+    }
+
+    /// Since when the client owes the rest of what it has begun to ask; `NEVER`.
+    fn owing_since(&self, now: f64) -> f64 {
+        let quiet_since = self.place.quiet_since();
+        let owes = self.reading.get() > 0 || self.watch.is_within_request();
+        if owes && now - quiet_since >= SLOW_AFTER_S {
+            quiet_since
+        } else {
+            NEVER
+        }
     }
 
     fn hold(&self) {

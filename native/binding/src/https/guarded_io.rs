@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard};
+use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, SentFrames};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is wrong with what came.
@@ -37,8 +37,9 @@ pub enum Guard {
 pub struct Watch {
     guard: RefCell<Guard>,
     fault: Cell<Option<Fault>>,
-    /// Octets that the session took for its client.
+    /// What the session took for its client: octets over HTTP/1.1, frames over HTTP/2.
     written: Cell<u64>,
+    sent: RefCell<SentFrames>,
 }
 
 impl Watch {
@@ -52,9 +53,26 @@ impl Watch {
         self.fault.get()
     }
 
-    /// Octets written up to now.
-    pub fn written(&self) -> u64 {
-        self.written.get()
+    /// Octets of answers that left up to now; over HTTP/2 nothing else that is said counts.
+    pub fn answered_octets(&self) -> u64 {
+        match &*self.guard.borrow() {
+            Guard::Frames(_) => self.sent.borrow().answer_octets,
+            _ => self.written.get(),
+        }
+    }
+
+    /// Requests refused since the last call, because too many were open.
+    pub fn take_refused(&self) -> u64 {
+        std::mem::take(&mut self.sent.borrow_mut().refused)
+    }
+
+    /// Whether a request, or a frame, has begun that is not whole yet.
+    pub fn is_within_request(&self) -> bool {
+        match &*self.guard.borrow() {
+            Guard::None => false,
+            Guard::Frames(guard) => guard.is_within_frame(),
+            Guard::Heads(guard) => guard.is_within_request(),
+        }
     }
 
     /// An answer leaves.
@@ -102,9 +120,18 @@ impl<S> GuardedIo<S> {
         self.session
     }
 
-    fn wrote(&self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(octets)) = result {
-            self.watch.written.set(self.watch.written.get() + *octets as u64);
+    fn wrote<'o>(&self, result: &Poll<io::Result<usize>>, octets: impl Iterator<Item = &'o [u8]>) {
+        let Poll::Ready(Ok(count)) = result else { return };
+        self.watch.written.set(self.watch.written.get() + *count as u64);
+        if !matches!(&*self.watch.guard.borrow(), Guard::Frames(_)) {
+            return;
+        }
+        let sent = &mut *self.watch.sent.borrow_mut();
+        let mut left = *count;
+        for octets in octets {
+            let part = &octets[..octets.len().min(left)];
+            sent.take(part);
+            left -= part.len();
         }
     }
 }
@@ -137,7 +164,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.session).poll_write(context, octets);
-        self.wrote(&result);
+        self.wrote(&result, std::iter::once(octets));
         result
     }
 
@@ -147,7 +174,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.session).poll_write_vectored(context, slices);
-        self.wrote(&result);
+        self.wrote(&result, slices.iter().map(|slice| &**slice));
         result
     }
 

@@ -14,29 +14,25 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use resolver_core::flow::Transport;
 use resolver_core::http::{FrameFault, FrameGuard, HeadFault, HeadGuard, Refusal};
-use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::LazyConfigAcceptor;
 
 use super::bounds::{
-    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, SESSION_OCTETS_MAX,
-    STREAM_SEND_OCTETS_MAX, STREAM_WINDOW_OCTETS,
+    CONNECTION_WINDOW_OCTETS, HANDSHAKE_S, HEADERS_MAX, LINGER_TIME, STREAM_SEND_OCTETS_MAX,
+    STREAM_WINDOW_OCTETS,
 };
 use super::connection::{Connection, Ending};
 use super::executor::Gathered;
 use super::guarded_io::{Fault, Guard, GuardedIo};
 use super::service::Requests;
+use super::tls_io::{NoSession, TlsIo};
 use crate::https_counts::Cut;
 use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
 
 /// What a connection may still send while it is closed: twice the largest body.
 const LATE_OCTETS_MAX: usize = 131_072;
-
-type Session = TlsStream<TcpStream>;
 
 /// All of it; ends early where the connection has to go at once.
 pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
@@ -53,32 +49,29 @@ pub async fn live(connection: Rc<Connection>, stream: TcpStream) {
 /// Each part has memory of its own, and only as long as it lasts: most connections are quiet most of the time.
 async fn serve(connection: Rc<Connection>, stream: TcpStream) {
     let Some(session) = Box::pin(shake_hands(&connection, stream)).await else { return };
-    if session.get_ref().1.alpn_protocol() == Some(b"h2") {
+    if session.agreed().alpn_protocol() == Some(b"h2") {
         Box::pin(serve_http2(&connection, session)).await;
     } else {
         Box::pin(serve_http1(&connection, session)).await;
     }
 }
 
-async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<Session> {
+async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<TlsIo> {
     let thread = connection.thread();
-    let session = async {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        // What comes now costs: others have their turn first.
-        thread.turnstile.pass().await;
-        let bounded = |session: &mut rustls::ServerConnection| {
-            session.set_buffer_limit(Some(SESSION_OCTETS_MAX));
-        };
-        hello.into_stream_with(thread.config(), bounded).await
-    };
-    let failure = match timeout(HANDSHAKE_S, session).await {
+    let session = TlsIo::accept(stream, thread.config(), thread.rooms(), &thread.turnstile);
+    let (failure, has_cost) = match timeout(HANDSHAKE_S, session).await {
         Ok(Ok(session)) => {
-            thread.tls_counts().succeeded(Transport::Https, session.get_ref().1);
+            thread.tls_counts().succeeded(Transport::Https, session.agreed());
             return Some(session);
         }
-        Ok(Err(error)) => TlsFailure::of_io(&error),
-        Err(_) => TlsFailure::Timeout,
+        Ok(Err(NoSession { error, has_cost })) => {
+            (error.as_ref().map_or(TlsFailure::Closed, TlsFailure::of), has_cost)
+        }
+        Err(_) => (TlsFailure::Timeout, true),
     };
+    if has_cost {
+        connection.charge();
+    }
     thread.tls_counts().failed(failure);
     match failure {
         TlsFailure::Closed => {}
@@ -88,7 +81,7 @@ async fn shake_hands(connection: &Connection, stream: TcpStream) -> Option<Sessi
     None
 }
 
-async fn serve_http2(connection: &Rc<Connection>, session: Session) {
+async fn serve_http2(connection: &Rc<Connection>, session: TlsIo) {
     let thread = connection.thread();
     let bounds = &thread.bounds();
     connection.watch().set_guard(Guard::Frames(FrameGuard::default()));
@@ -110,6 +103,10 @@ async fn serve_http2(connection: &Rc<Connection>, session: Session) {
         }
         loop {
             let poll = conversation.as_mut().poll(context);
+            let refused = connection.watch().take_refused();
+            if refused > 0 {
+                thread.counts().cut_many(Cut::StreamsMax, refused);
+            }
             // What came together is answered together; then the library sends the answers.
             if !gathered.run() || poll.is_ready() {
                 return poll;
@@ -123,10 +120,11 @@ async fn serve_http2(connection: &Rc<Connection>, session: Session) {
         (_, Err(error)) if !is_of_network(&error) => Cut::Broken,
         _ => return,
     };
+    connection.charge();
     thread.counts().cut(cut);
 }
 
-async fn serve_http1(connection: &Rc<Connection>, session: Session) {
+async fn serve_http1(connection: &Rc<Connection>, session: TlsIo) {
     let thread = connection.thread();
     let head_octets_max = thread.bounds().https_header_octets_max as usize;
     connection.watch().set_guard(Guard::Heads(HeadGuard::new(head_octets_max)));
@@ -163,6 +161,7 @@ async fn serve_http1(connection: &Rc<Connection>, session: Session) {
         _ => None,
     };
     if let Some(refusal) = refusal {
+        connection.charge();
         thread.counts().refuse(refusal);
         match refusal {
             Refusal::HeadersTooLarge => thread.counts().cut(Cut::Headers),
@@ -191,9 +190,9 @@ fn head_of(refusal: Refusal) -> String {
 
 /// Say that nothing more comes, and read away what does: unread octets would turn the end into a reset, which takes
 /// along what the client has not read.
-async fn close(session: &mut Session) -> io::Result<()> {
+async fn close(session: &mut TlsIo) -> io::Result<()> {
     session.shutdown().await?;
-    let stream = session.get_mut().0;
+    let stream = session.stream();
     let mut octets = [0; 4096];
     let mut left = LATE_OCTETS_MAX;
     while left > 0 {

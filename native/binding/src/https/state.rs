@@ -3,12 +3,15 @@
 //! Knows: the desk where queries are answered, limits and counts of all threads.  Does not know: which connections
 //! there are (`thread`), HTTP.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use resolver_core::flow::{ConnectionLimits, Place, Yielding};
 use rustls::ServerConfig;
 
 use super::desk::Desk;
+use super::tls_io::Rooms;
 use super::turnstile::Turnstile;
 use crate::counters::add;
 use crate::https_counts::HttpsCounts;
@@ -24,6 +27,7 @@ pub struct Thread {
     /// Its number among those with streams.
     pub number: u16,
     config: Arc<ServerConfig>,
+    rooms: Rc<RefCell<Rooms>>,
     /// Answers.
     pub desk: Desk,
     /// Before handshakes.
@@ -36,6 +40,7 @@ impl Thread {
         Thread {
             config: shared.tls.config(ALPN_HTTPS),
             desk: Desk::new(Arc::clone(&shared), number),
+            rooms: Rc::default(),
             turnstile: Turnstile::default(),
             shared,
             number,
@@ -50,6 +55,11 @@ impl Thread {
     /// What handshakes are made with.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// What sessions are read and sealed in.
+    pub fn rooms(&self) -> Rc<RefCell<Rooms>> {
+        Rc::clone(&self.rooms)
     }
 
     /// How much of everything there is.

@@ -1,6 +1,6 @@
 //! One thread: connections in, the time of those that are there, letters of other threads.
 //!
-//! Knows: listening, limits, how it begins anew.  Does not know: TLS and HTTP (`life`), what a query is (`desk`).
+//! Knows: listening, limits.  Does not know: TLS and HTTP (`life`), what a query is (`desk`).
 //! Theory: everything of this thread runs in one future and the tasks beside it.  A panic in a task ends that
 //! connection, one in the future this thread's life: connections close, and another life begins.
 
@@ -12,11 +12,8 @@ use std::os::fd::OwnedFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::Poll;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use resolver_core::flow::{Holder, TooManyHandshakes, Transport};
 use tokio::io::unix::AsyncFd;
@@ -32,6 +29,7 @@ use super::executor::Caught;
 use super::life::live;
 use super::state::Thread;
 use crate::counters::add;
+use crate::lives::{live_again, Ended};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
@@ -40,40 +38,21 @@ use crate::stream_state::{StreamDrop, StreamNews};
 use crate::sys::{duplicate, monotonic, run_promptly};
 use crate::tls_counts::TlsFailure;
 
-/// Pause before a thread begins anew, doubled each time.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// A thread that lasted this long begins anew after the shortest pause.
-const CALM: Duration = Duration::from_secs(10);
-
-/// A thread's life, until it is told to stop.
+/// A thread's lives, until it is told to stop.
 pub fn run(shared: &Arc<Shared>, number: u16) {
     let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
-    let mut pause = PAUSE_MIN;
-    loop {
-        let began = Instant::now();
-        let life = || begin(shared, number);
-        match catch_unwind(AssertUnwindSafe(life)) {
-            Ok(Ok(())) => return,
-            Ok(Err(_)) => {}
-            Err(_) => add(&mailbox.counters.panics, 1),
+    let live = || match catch_unwind(AssertUnwindSafe(|| begin(shared, number))) {
+        Ok(Ok(())) => Ended::Stopped,
+        Ok(Err(_)) => Ended::Broken,
+        Err(_) => {
+            add(&mailbox.counters.panics, 1);
+            Ended::Broken
         }
-        add(&mailbox.counters.restarts, 1);
-        shared.ring.notify(WorkerEvent::StreamDown(number));
-        if began.elapsed() >= CALM {
-            pause = PAUSE_MIN;
-        }
-        let until = Instant::now() + pause;
-        pause = (pause * 2).min(PAUSE_MAX);
-        while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
-                return;
-            }
-            thread::park_timeout(rest);
-        }
-        shared.ring.notify(WorkerEvent::StreamUp(number));
-    }
+    };
+    live_again(mailbox, live, |is_down| {
+        let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
+        shared.ring.notify(event);
+    });
 }
 
 /// One life: until the thread is told to stop; an error: it cannot begin, for want of descriptors.
@@ -111,7 +90,7 @@ impl Serving {
         let mut is_reading = true;
         poll_fn(|context| {
             loop {
-                let signals = self.thread.own().letters.mailbox.signals.load(Ordering::Acquire);
+                let signals = self.thread.own().letters.mailbox.signals.all();
                 self.thread.own().letters.mailbox.beat(signals);
                 if self.thread.own().letters.has_news() {
                     self.take_news();
@@ -193,6 +172,9 @@ impl Serving {
         let now = monotonic();
         self.thread.desk.set_now(now);
         // Before it takes anybody's place.
+        if self.thread.shared.shared_flow.flow.is_stranger(address) {
+            return self.thread.count(StreamDrop::Stranger);
+        }
         if let Err(too_many) = self.thread.shared.streams.handshakes.begin(address, now) {
             self.thread.tls_counts().failed(TlsFailure::Limit);
             return self.thread.count(match too_many {
@@ -205,7 +187,7 @@ impl Serving {
         let bits = handle.to_bits();
         let holder =
             Holder { thread: self.thread.number, connection: bits as u32, generation: (bits >> 32) as u32 };
-        let place = match self.thread.limits().take(address, Transport::Https, holder, now) {
+        let place = match self.thread.limits().take(address, Transport::Https, holder, false, now) {
             Ok(taken) => {
                 self.thread.let_go(taken.yielding);
                 taken.place

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use resolver_core::flow::{Holder, Taken, TooManyHandshakes, Transport};
 
 use super::connection::Connection;
-use super::session::Session;
 use super::socket::Stream;
 use super::state::{ThreadLoop, LISTEN};
 use crate::stream_state::StreamDrop;
 use crate::tls_counts::TlsFailure;
+use crate::tls_session::Session;
 
 /// Connections accepted from one socket in a turn.
 const ACCEPTED_PER_TURN_MAX: usize = 16;
@@ -63,7 +63,12 @@ impl ThreadLoop<'_> {
     /// Give a new connection a place, or close it.
     fn admit(&mut self, stream: Stream, address: IpAddr, transport: Transport) {
         let mut session = None;
+        let is_stranger = self.flow().is_stranger(address);
         if transport == Transport::Tls {
+            // Who may not ask is told so over UDP and TCP (EDE 18), where it costs no handshake.
+            if is_stranger {
+                return self.streams.count(StreamDrop::Stranger);
+            }
             if let Err(refused) = self.streams.handshakes.begin(address, self.now) {
                 self.streams.count(match refused {
                     TooManyHandshakes::OfAll => StreamDrop::Handshakes,
@@ -81,7 +86,7 @@ impl ThreadLoop<'_> {
         let bits = handle.to_bits();
         let (connection, generation) = (bits as u32, (bits >> 32) as u32);
         let holder = Holder { thread: self.number, connection, generation };
-        match self.streams.limits.take(address, transport, holder, self.now) {
+        match self.streams.limits.take(address, transport, holder, is_stranger, self.now) {
             Err(limit) => self.streams.count_limit(limit),
             Ok(Taken { place, yielding }) => {
                 let connection = Connection::new(stream, address, transport, place, session, self.now);

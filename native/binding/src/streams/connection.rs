@@ -13,10 +13,10 @@ use std::sync::Arc;
 use resolver_core::flow::{Place, Transport, NEVER, SLOW_AFTER_S};
 use rustls::Error;
 
-use super::session::Session;
 use super::socket::Stream;
 use crate::epoll::Epoll;
 use crate::slab::Handle;
+use crate::tls_session::Session;
 
 /// Questions of one connection that wait for an upstream; no more of its messages are answered then.
 pub const OPEN_QUESTIONS_MAX: usize = 100;

@@ -25,7 +25,7 @@ impl ThreadLoop<'_> {
             let began = monotonic();
             match policy {
                 Some(policy) => self.answer_all(policy, began, counts),
-                None => self.rest.extend(self.batch.numbers().map(|number| (number, true))),
+                None => self.batch.punt_all(&mut self.rest),
             }
             self.now = monotonic();
             self.send_answers();
@@ -81,7 +81,8 @@ impl ThreadLoop<'_> {
                 connection.note_message(*now);
             }
             let answers = batch.answers(group);
-            if !answers.is_empty() && !group.must_close.get() && !connection.send(answers, sealed, *now) {
+            // Those before the one that ends the connection, too.
+            if !answers.is_empty() && !connection.send(answers, sealed, *now) {
                 group.must_close.set(true);
             }
         }

@@ -1,4 +1,4 @@
-//! One thread with streams: who has a turn, what a turn does, how the thread begins anew.
+//! One thread with streams: who has a turn, what a turn does.
 //!
 //! Knows: its listening sockets, its connections, in which order a turn does its work.  Does not know: why an answer is
 //! what it is, what stands in a record of TLS.
@@ -8,16 +8,15 @@
 //! its connections.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::sleep;
 
-use resolver_core::flow::{client_key, Policy, Transport};
+use resolver_core::flow::{client_key, Policy, Transport, STRANGER_IDLE_S};
 
 use super::connection::{Swept, Unsealed};
 use super::state::{ThreadLoop, LISTEN, STREAM_READ_OCTETS, SWEEP_EVERY_S, WAKEUP};
 use crate::counters::add;
 use crate::epoll::Ready;
+use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::ring::WorkerEvent;
 use crate::shared::Shared;
@@ -32,41 +31,17 @@ const ROUND_S_MAX: f64 = 0.002;
 /// Steps of handshakes in a turn; each is some 0.2 ms of work.
 const HANDSHAKES_PER_TURN_MAX: usize = 4;
 
-/// Pause before a thread begins anew, doubled each time.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A thread that lasted this long begins anew after the shortest pause.
-const CALM: Duration = Duration::from_secs(10);
-
-enum Ended {
-    Stopped,
-    Panicked,
-}
-
-/// A thread's life, until it is told to stop.
+/// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
     let mailbox = &shared.streams.threads[usize::from(number)].letters.mailbox;
-    let mut pause = PAUSE_MIN;
-    loop {
-        let began = Instant::now();
-        if let Some(Ended::Stopped) = live(shared, number) {
-            return;
-        }
-        add(&mailbox.counters.restarts, 1);
-        shared.ring.notify(WorkerEvent::StreamDown(number));
-        if began.elapsed() >= CALM {
-            pause = PAUSE_MIN;
-        }
-        let until = Instant::now() + pause;
-        pause = (pause * 2).min(PAUSE_MAX);
-        while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
-                return;
-            }
-            thread::park_timeout(rest);
-        }
-        shared.ring.notify(WorkerEvent::StreamUp(number));
-    }
+    live_again(
+        mailbox,
+        || live(shared, number).unwrap_or(Ended::Broken),
+        |is_down| {
+            let event = if is_down { WorkerEvent::StreamDown(number) } else { WorkerEvent::StreamUp(number) };
+            shared.ring.notify(event);
+        },
+    );
 }
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.
@@ -87,7 +62,7 @@ fn live(shared: &Shared, number: u16) -> Option<Ended> {
 impl ThreadLoop<'_> {
     fn serve(&mut self) -> Ended {
         loop {
-            let signals = self.letters.mailbox.signals.load(Ordering::Acquire);
+            let signals = self.letters.mailbox.signals.all();
             self.letters.mailbox.beat(signals);
             if signals & SIGNAL_STOP != 0 {
                 return Ended::Stopped;
@@ -97,7 +72,7 @@ impl ThreadLoop<'_> {
             }
             self.turn();
             if self.panics > 0 {
-                return Ended::Panicked;
+                return Ended::Broken;
             }
         }
     }
@@ -115,7 +90,7 @@ impl ThreadLoop<'_> {
         let patience_ms = self.patience_ms();
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
-            thread::sleep(PAUSE_MIN);
+            sleep(PAUSE_MIN);
         }
         self.now = monotonic();
         self.began = self.now;
@@ -265,10 +240,16 @@ impl ThreadLoop<'_> {
                 batch.add(plain);
             }
             Unsealed::Failed(error) => {
+                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                    self.streams.handshakes.charge(connection.address, self.now);
+                }
                 self.streams.count(StreamDrop::TlsFailed);
                 shared.tls_counts.failed(TlsFailure::of(&error));
             }
             Unsealed::Left => {
+                if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                    self.streams.handshakes.charge(connection.address, self.now);
+                }
                 shared.tls_counts.failed(TlsFailure::Closed);
                 return false;
             }
@@ -298,13 +279,17 @@ impl ThreadLoop<'_> {
         let (now, idle_s) = (self.now, limits.idle_s(self.streams.bounds.idle_s));
         for handle in self.connections.handles() {
             let Some(connection) = self.connections.get_mut(handle) else { continue };
-            match connection.sweep(now, idle_s) {
+            let is_strangers = connection.place.is_strangers();
+            match connection.sweep(now, if is_strangers { idle_s.min(STRANGER_IDLE_S) } else { idle_s }) {
                 Swept::Stays => {}
                 Swept::DoesNotRead => {
                     self.streams.count(StreamDrop::DoesNotRead);
                     self.cut(handle);
                 }
                 Swept::NoHandshake => {
+                    if connection.session.as_ref().is_some_and(|session| session.has_cost) {
+                        self.streams.handshakes.charge(connection.address, now);
+                    }
                     self.streams.count(StreamDrop::HandshakeTimeout);
                     self.shared.tls_counts.failed(TlsFailure::Timeout);
                     self.cut(handle);

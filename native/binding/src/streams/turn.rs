@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::ops::Range;
 
 use arrayvec::ArrayVec;
 use resolver_core::flow::{Incoming, Outcome, ReplySink, Transport};
@@ -178,6 +177,19 @@ impl Batch {
         (messages.iter().map(incoming).collect(), Answers { groups, messages, answers, room })
     }
 
+    /// Python is to answer every message, as many of each connection as may wait.
+    pub fn punt_all(&mut self, rest: &mut Vec<(usize, bool)>) {
+        let (queries, mut answers) = self.halves();
+        let count = queries.len();
+        drop(queries);
+        let outcomes = answers.outcomes();
+        for number in 0..count {
+            if !answers.must_skip(number) && outcomes.note(number, Outcome::Punt) {
+                rest.push((number, true));
+            }
+        }
+    }
+
     /// The groups, for who looks at each.
     pub fn groups(&self) -> &[Group] {
         &self.groups
@@ -198,11 +210,6 @@ impl Batch {
     pub fn message(&self, index: usize) -> (&[u8], &Group) {
         let Message { group, start, end } = self.messages[index];
         (&self.octets[start..end], &self.groups[group])
-    }
-
-    /// All messages' numbers.
-    pub fn numbers(&self) -> Range<usize> {
-        0..self.messages.len()
     }
 
     /// Forget everything; a room that grew far is given back.

@@ -29,7 +29,8 @@ impl UpstreamQueries<'_> {
         if matches!(flight.holder, Owner::Us(_)) {
             return self.try_to_hand_over(owner, reason, None, now);
         }
-        if self.shared.ring.push(Event::Broken { ticket, reason }).is_err() {
+        let left = flight.left;
+        if self.shared.ring.push(Event::Broken { ticket, reason, left }).is_err() {
             add(&self.counters.late_full, 1);
         }
         Vec::new()
@@ -63,7 +64,7 @@ impl UpstreamQueries<'_> {
         let waiters: Vec<Waiter> = flow.hand_over(&key).into_iter().collect();
         let holder = Owner::Python { key, expires_at };
         let Owner::Us(attempt) = std::mem::replace(&mut flight.holder, holder) else { return Vec::new() };
-        let handover = Handover { attempt, ticket, octets, reason, waiters };
+        let handover = Handover { attempt, ticket, octets, reason, left: flight.left, waiters };
         match self.shared.ring.push(Event::Handover(Box::new(handover))) {
             Ok(()) => {
                 add(&self.counters.handovers, 1);

@@ -137,6 +137,7 @@ impl UpstreamQueries<'_> {
             let owner = query.owner;
             if let Some(flight) = self.in_flight.get_mut(owner) {
                 flight.place = None;
+                flight.left = Some(query.left);
                 let is_ours = matches!(flight.holder, Owner::Us(_));
                 if is_ours && left.may_ask_again && self.send_again(left.upstream, query, turn.now) {
                     continue;

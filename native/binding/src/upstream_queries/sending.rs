@@ -36,7 +36,7 @@ impl UpstreamQueries<'_> {
         };
         // First of all: whatever happens from here on, it is handed over in the end.
         let (holder, id) = (Owner::Us(attempt), message.id);
-        let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false });
+        let owner = self.in_flight.put(InFlight { holder, id, place: None, is_answered: false, left: None });
         let send = || self.send_from(owner, message, turn);
         // A panic costs one question, and not even that.
         if catch_unwind(AssertUnwindSafe(send)).is_err() {
@@ -54,7 +54,7 @@ impl UpstreamQueries<'_> {
             self.learn_streams(upstream);
             // A question may go on elsewhere sooner (`forwarding/hedging.py`), and its connection is none the worse.
             let due_at = due_at.max(turn.now + CONNECTION_PATIENCE_S_MIN);
-            let query = StreamQuery { id, owner, due_at, octets, sends: 0 };
+            let query = StreamQuery { id, owner, due_at, octets, sends: 0, left: 0 };
             self.streams.send(upstream, query, turn.now).map(Place::Stream).map_err(reason_of)
         } else {
             self.learn_datagrams(upstream);
@@ -71,7 +71,12 @@ impl UpstreamQueries<'_> {
                 }
                 self.timers.set(owner, due_at, turn.now);
             }
-            Err(reason) => self.hand_over(owner, reason, None, turn),
+            Err(reason) => {
+                if let Some(flight) = self.in_flight.get_mut(owner) {
+                    flight.left = Some(0);
+                }
+                self.hand_over(owner, reason, None, turn);
+            }
         }
     }
 
@@ -109,6 +114,7 @@ pub(super) fn reason_of(failure: Failure) -> HandoverReason {
         Failure::CertificateName => HandoverReason::CertificateName,
         Failure::CertificateUntrusted => HandoverReason::CertificateUntrusted,
         Failure::CertificatePin => HandoverReason::CertificatePin,
+        Failure::HeldBack => HandoverReason::HeldBack,
         Failure::Full | Failure::Blameless => HandoverReason::Abandoned,
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct InFlight {
     /// None: its ID is waited for no more.
     pub(super) place: Option<Place>,
     pub(super) is_answered: bool,
+    /// How often it left, once nothing more will come; None: as often as it may.
+    pub(super) left: Option<u8>,
 }
 
 /// What one turn of the loop works with.

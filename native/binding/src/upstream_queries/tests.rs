@@ -192,7 +192,7 @@ fn a_thread_that_ends_says_nothing_against_the_upstream() {
     let handed_over = rig.handover();
     assert_eq!(handed_over.reason, HandoverReason::Timeout);
     upstream_queries.abandon(DUE);
-    let Some(Event::Broken { ticket, reason }) = rig.shared.ring.drain(1).1.pop() else { panic!() };
+    let Some(Event::Broken { ticket, reason, .. }) = rig.shared.ring.drain(1).1.pop() else { panic!() };
     assert_eq!((ticket, reason), (handed_over.ticket, HandoverReason::Abandoned));
     rig.send(&mut upstream_queries);
     upstream_queries.abandon(DUE);

@@ -138,10 +138,11 @@ impl Connection {
 
     /// One more query: it leaves with `flush`, or when the connection is open.
     pub fn put(&mut self, query: StreamQuery, now: f64) {
-        if self.phase == Phase::Open {
+        let leaves = self.phase == Phase::Open;
+        if leaves {
             put_query(&query.octets, self.options(self.pipeline.taken() == 0), &mut self.out);
         }
-        self.pipeline.add(query, now);
+        self.pipeline.add(query, leaves, now);
     }
 
     /// What a query gets here besides: over TLS padding; the first one asks how long the upstream stays (RFC 7828

@@ -10,6 +10,7 @@
 mod connection;
 mod framing;
 mod inbox;
+mod openings;
 mod pipeline;
 mod pools;
 mod socket;
@@ -18,5 +19,6 @@ mod tests;
 mod words;
 
 pub use inbox::Inbox;
+pub use openings::Openings;
 pub use pools::{connection_of, StreamPools, StreamRead};
 pub use words::{Failure, StreamQuery};

@@ -147,8 +147,11 @@ impl Pipeline {
     }
 
     /// One more query waits here.
-    pub fn add(&mut self, mut query: StreamQuery, now: f64) {
+    ///
+    /// `leaves`: it is sent now, and not when the connection is open.
+    pub fn add(&mut self, mut query: StreamQuery, leaves: bool, now: f64) {
         query.sends += 1;
+        query.left += u8::from(leaves);
         self.taken += 1;
         self.live += 1;
         let (word, bit) = place_of_bit(query.id);
@@ -163,6 +166,7 @@ impl Pipeline {
         self.taken -= (before - self.waiting.len()) as u32;
         for (place, waiting) in self.waiting.iter_mut().enumerate() {
             waiting.number = place as u32 + 1;
+            waiting.query.left += 1;
         }
         self.waiting.iter().map(|waiting| &*waiting.query.octets)
     }

@@ -43,6 +43,13 @@ const LIMIT_BELIEVED_S: f64 = 900.0;
 /// The same where no answer came at all.
 const LIMIT_DOUBTED_S: f64 = 60.0;
 
+/// After so long a connection that is still to be open is not what others wait for.
+const LATE_TO_OPEN_S: f64 = 1.0;
+
+/// An upstream that answered within so long is there, and what a new connection breaks is asked once more;
+/// `forwarding/bounds.py` has the same.
+const ANSWERS_LATELY_S: f64 = 5.0;
+
 /// Marks the numbers of connections in the epoll set; handles have 48 bits.
 const STREAM: u64 = 1 << 59;
 
@@ -83,6 +90,8 @@ struct Pool {
     limited_until: f64,
     /// Given on the last connection that ended with queries left.
     answers_before: u32,
+    /// When a connection of this thread brought an answer last.
+    answered_at: f64,
 }
 
 impl Pool {
@@ -163,6 +172,7 @@ impl StreamPools {
             answers_max: ANSWERS_UNLIMITED,
             limited_until: f64::NEG_INFINITY,
             answers_before: 0,
+            answered_at: f64::NEG_INFINITY,
         }));
     }
 
@@ -221,6 +231,7 @@ impl StreamPools {
         let Some(connection) = self.connections.get_mut(handle) else { return StreamRead::All };
         connection.is_over |= is_over;
         let (phase, live) = (connection.phase, connection.pipeline.live());
+        let answered = connection.pipeline.answered;
         let progress = connection.go_on(inbox, self.handshakes_left > 0, &self.counters, now);
         if phase != Phase::Open && connection.phase != Phase::Connecting {
             self.handshakes_left = self.handshakes_left.saturating_sub(1);
@@ -233,6 +244,11 @@ impl StreamPools {
                 if let (Some(pool), Some(certificate)) = (pool, handshake.certificate) {
                     *pool.server.certificate.lock() = Some(certificate.into());
                 }
+            }
+        }
+        if connection.pipeline.answered > answered {
+            if let Some(pool) = self.pools.get_mut(usize::from(connection.upstream)) {
+                pool.answered_at = now;
             }
         }
         let live_now = connection.pipeline.live();
@@ -308,6 +324,15 @@ impl StreamPools {
             pool.limit_answers(answers, now);
         }
         let is_blameless = answers_lost.is_some() || pipeline.answered > 0 || failure == Failure::Blameless;
+        // A new connection may break, too, for no fault of an upstream that has just answered on others.
+        let is_well =
+            matches!(failure, Failure::Stream | Failure::Tls) && now - pool.answered_at < ANSWERS_LATELY_S;
+        if pipeline.answered > 0 {
+            pool.server.openings.lock().are_well();
+        } else if failure != Failure::Blameless && (pipeline.waiting() > 0 || connection.phase != Phase::Open)
+        {
+            pool.server.openings.lock().fail(connection.began_at, now);
+        }
         self.waiting -= pipeline.live();
         if pipeline.live() > 0 || pipeline.is_overdue(now) {
             add(&self.counters.streams_broken, 1);
@@ -315,7 +340,7 @@ impl StreamPools {
         Some(Left {
             upstream: connection.upstream,
             failure: if is_blameless { Failure::Blameless } else { failure },
-            may_ask_again: is_blameless,
+            may_ask_again: is_blameless || is_well,
             queries: pipeline.take_all(),
         })
     }
@@ -336,7 +361,14 @@ impl StreamPools {
             Some(open) => (open, !on_new),
             None => match self.open(pool, now) {
                 Ok(new) => (new, false),
-                Err(failure) => (self.any(pool, query.id, now).ok_or(failure)?, !on_new),
+                Err(failure) => match self.any(pool, query.id, now) {
+                    Some(any) => (any, !on_new),
+                    None => {
+                        let is_held_back = failure == Failure::HeldBack;
+                        add(&self.counters.streams_held_back, u64::from(is_held_back));
+                        return Err(failure);
+                    }
+                },
             },
         };
         add(&self.counters.streams_reused, u64::from(is_reused));
@@ -380,6 +412,9 @@ impl StreamPools {
         let is_overdue = |handle: &&Handle| {
             self.connections.get(**handle).is_some_and(|connection| connection.pipeline.is_overdue(now))
         };
+        if !self.may_open(pool, now) {
+            return Err(Failure::HeldBack);
+        }
         let all = &self.pools[pool].connections;
         let overdue = all.iter().filter(is_overdue).count();
         if all.len() - overdue >= CONNECTIONS_PER_UPSTREAM_MAX {
@@ -392,8 +427,25 @@ impl StreamPools {
             }
         }
         let opened = self.connect(pool, now);
+        if opened == Err(Failure::Network) {
+            self.pools[pool].server.openings.lock().fail(now, now);
+        }
         add(if opened.is_ok() { &self.counters.streams_opened } else { &self.counters.open_failures }, 1);
         opened
+    }
+
+    /// Whether connections to this upstream come to something, or one that does not may be tried again.
+    fn may_open(&self, pool: usize, now: f64) -> bool {
+        let Pool { server, connections, .. } = &self.pools[pool];
+        let known = || connections.iter().filter_map(|&handle| self.connections.get(handle));
+        let openings = &mut *server.openings.lock();
+        if known().any(|connection| connection.pipeline.answered > 0) {
+            openings.are_well();
+        }
+        let is_opening = |connection: &&Connection| {
+            connection.phase != Phase::Open && now < connection.began_at + LATE_TO_OPEN_S
+        };
+        openings.allow(known().filter(is_opening).count(), now)
     }
 
     fn connect(&mut self, pool: usize, now: f64) -> Result<Handle, Failure> {

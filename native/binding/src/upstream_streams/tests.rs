@@ -12,12 +12,14 @@ use resolver_core::flow::Carrier;
 use resolver_core::wire::encode::encode_question;
 
 use super::connection::{OPEN_S_MAX, UNUSED_S};
+use super::openings::{FREE, OPENING_PAUSE_S_MIN};
 use super::pools::{connection_of, Left, StreamPools, StreamRead};
 use super::words::{Failure, StreamQuery};
 use super::Inbox;
 use crate::counters::Counters;
 use crate::epoll::{Epoll, Events};
 use crate::slab::{Handle, Slab};
+use crate::upstream_openings::{FREE, OPENING_PAUSE_S_MIN};
 use crate::upstream_server::UpstreamServer;
 
 const NOW: f64 = 1000.0;
@@ -57,7 +59,14 @@ impl Play {
     fn query(&mut self, id: u16) -> StreamQuery {
         let mut octets = Vec::new();
         encode_question(id, QUESTION, false, false, true, &mut octets);
-        StreamQuery { id, owner: self.owners.put(()), due_at: self.now + PATIENCE_S, octets, sends: 0 }
+        StreamQuery {
+            id,
+            owner: self.owners.put(()),
+            due_at: self.now + PATIENCE_S,
+            octets,
+            sends: 0,
+            left: 0,
+        }
     }
 
     /// The connection that a query goes to, and its owner.
@@ -412,4 +421,66 @@ fn a_connection_that_does_not_open_is_given_up() {
     play.now += OPEN_S_MAX;
     play.pools.look_at_times(play.now);
     assert_eq!(play.pools.take_broken(), [(connection, Failure::Network)]);
+}
+
+/// Ask, and let the upstream close the connection without a word.
+fn broken(play: &mut Play, id: u16) -> Left {
+    play.send(id);
+    drop(play.accept());
+    while play.left.is_empty() {
+        play.turn();
+    }
+    play.left.pop().unwrap()
+}
+
+#[test]
+fn an_upstream_whose_connections_come_to_nothing_gets_none_for_each_question() {
+    let mut play = Play::new();
+    for id in 1..=FREE as u16 {
+        assert_eq!(broken(&mut play, id).failure, Failure::Stream);
+    }
+    let query = play.query(10);
+    assert_eq!(play.pools.send(0, query, play.now), Err(Failure::HeldBack));
+    assert_eq!(play.counters.streams_held_back.load(Ordering::Relaxed), 1);
+    play.now += OPENING_PAUSE_S_MIN;
+    // One is tried, and whoever asks meanwhile joins it.
+    let sent = [11, 12].map(|id| play.send(id));
+    assert_eq!(sent[0].0, sent[1].0);
+    let query = play.query(12);
+    assert_eq!(play.pools.send(0, query, play.now), Err(Failure::HeldBack), "its ID is taken there");
+    let mut upstream = play.accept();
+    play.turn();
+    assert_eq!(asked(&mut upstream, 2), [11, 12]);
+    upstream.write_all(&answer(11)).unwrap();
+    assert_eq!(play.hear(1), [(sent[0].1, 11)]);
+    assert_ne!(play.send(12).0, sent[0].0, "it answers: there may be as many as ever");
+    assert_eq!(play.counters.streams_opened.load(Ordering::Relaxed), u64::from(FREE) + 2);
+}
+
+#[test]
+fn what_a_new_connection_breaks_is_asked_once_more_where_others_were_answered_just_now() {
+    let mut play = Play::new();
+    let (connection, _upstream) = play.served(1);
+    let (_, owner) = play.send(2);
+    play.turn();
+    // The same ID needs another connection.
+    let left = broken(&mut play, 2);
+    assert_eq!((left.failure, left.may_ask_again), (Failure::Stream, true));
+    play.pools.forget(connection, 2, owner);
+    play.now += 6.0;
+    play.pools.break_all(connection, Failure::Blameless, play.now);
+    assert!(!broken(&mut play, 3).may_ask_again, "that was long ago");
+}
+
+#[test]
+fn a_query_counts_as_sent_when_its_connection_is_open() {
+    let mut play = Play::new();
+    let (connection, _) = play.send(1);
+    let left = play.pools.break_all(connection, Failure::Network, play.now).unwrap();
+    assert_eq!((left.queries[0].sends, left.queries[0].left), (1, 0));
+    drop(play.accept());
+    let (connection, _upstream) = play.served(2);
+    play.send(3);
+    let left = play.pools.break_all(connection, Failure::Stream, play.now).unwrap();
+    assert_eq!((left.queries[0].sends, left.queries[0].left), (1, 1));
 }

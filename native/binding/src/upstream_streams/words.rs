@@ -25,6 +25,8 @@ pub enum Failure {
     CertificatePin,
     /// No connection takes one more query.
     Full,
+    /// The same, and none is begun for a moment, for they came to nothing.
+    HeldBack,
     /// Nothing that speaks against the upstream: it may be asked again.
     Blameless,
 }
@@ -39,6 +41,8 @@ pub struct StreamQuery {
     pub due_at: f64,
     /// The whole message, without a length in front.
     pub octets: Vec<u8>,
-    /// How often it was sent.
+    /// Connections that it was put on.
     pub sends: u8,
+    /// Those on which it really left.
+    pub left: u8,
 }

@@ -74,9 +74,9 @@ impl ThreadLoop<'_> {
         }
     }
 
-    /// Python asks what was put down here and not taken.
+    /// Python asks what was put down here and not taken; nothing more is.
     pub(super) fn give_up_asks(&mut self) {
-        for ask in self.mailbox.asks.take() {
+        for ask in self.mailbox.asks.close() {
             self.punt_for_stream(&ask);
         }
     }

@@ -11,16 +11,16 @@
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::sleep;
+use std::time::Duration;
 
 use resolver_core::entropy::Entropy;
 use resolver_core::flow::{AskOutcome, BatchContext, Flow, Memo, Outcome, Policy, Route, Transport};
 
 use crate::counters::{add, Counters};
 use crate::epoll::{Epoll, Events};
+use crate::lives::{live_again, Ended, PAUSE_MIN};
 use crate::mailbox::{Mailbox, SIGNAL_ASKS, SIGNAL_COMMANDS, SIGNAL_SHED, SIGNAL_STOP, SIGNAL_STOP_READING};
 use crate::shared::Shared;
 use crate::shared_flow::ThreadCounts;
@@ -44,13 +44,6 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The same beside threads with streams, whose questions it asks; the kernel knows no shorter time everywhere.
 const PATIENCE_WITH_STREAMS: Duration = Duration::from_millis(4);
 
-/// Pause before a thread begins anew, doubled each time.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// A thread that lasted this long begins anew after the shortest pause.
-const CALM: Duration = Duration::from_secs(10);
-
 /// Sockets opened at once while there is nothing else to do, for each upstream: some 0.2 ms of work.
 const STOCKED_AT_ONCE: usize = 16;
 
@@ -70,39 +63,18 @@ fn patience(shared: &Shared) -> Duration {
     }
 }
 
-enum Ended {
-    Stopped,
-    Panicked,
-}
-
-/// A thread's life, until it is told to stop.
+/// A thread's lives, until it is told to stop.
 pub fn run(shared: &Shared, number: u16) {
     let mailbox = &shared.mailboxes[usize::from(number)];
-    let mut pause = PAUSE_MIN;
     let mut life = 0u8;
-    loop {
-        let began = Instant::now();
+    let live = || {
         // What is not caught query by query is caught here; so are threads that cannot begin, for want of
         // descriptors.
-        if let Some(Ended::Stopped) = live(shared, number, life) {
-            return;
-        }
+        let ended = live(shared, number, life).unwrap_or(Ended::Broken);
         life = life.wrapping_add(1);
-        add(&mailbox.counters.restarts, 1);
-        shared.report_down(number, true);
-        if began.elapsed() >= CALM {
-            pause = PAUSE_MIN;
-        }
-        let until = Instant::now() + pause;
-        pause = (pause * 2).min(PAUSE_MAX);
-        while let Some(rest) = until.checked_duration_since(Instant::now()) {
-            if mailbox.signals.load(Ordering::Acquire) & SIGNAL_STOP != 0 {
-                return;
-            }
-            thread::park_timeout(rest);
-        }
-        shared.report_down(number, false);
-    }
+        ended
+    };
+    live_again(mailbox, live, |is_down| shared.report_down(number, is_down));
 }
 
 /// From building the thread's state to its end; None: it could not be built, or panicked outside any query.
@@ -113,7 +85,6 @@ fn live(shared: &Shared, number: u16, life: u8) -> Option<Ended> {
         add(&worker.mailbox.counters.panics, 1);
     }
     // Whatever state it is in: who waits is Python's now, and so is who was about to.
-    worker.mailbox.asks.set_open(false);
     if catch_unwind(AssertUnwindSafe(|| worker.give_up_asks())).is_err() {
         add(&worker.mailbox.counters.panics, 1);
     }
@@ -159,9 +130,8 @@ impl<'s> ThreadLoop<'s> {
         socket.set_waiting(patience(shared))?;
         sleep_precisely();
         run_promptly();
-        mailbox.asks.set_open(true);
         let now = monotonic();
-        Ok(ThreadLoop {
+        let made = ThreadLoop {
             shared,
             mailbox,
             counters: &mailbox.counters,
@@ -179,7 +149,10 @@ impl<'s> ThreadLoop<'s> {
             is_idle: true,
             streams_ask_until: 0.0,
             panics: 0,
-        })
+        };
+        // Last: from now on somebody takes what is put down.
+        mailbox.asks.open();
+        Ok(made)
     }
 
     pub(super) fn flow(&self) -> &'s Flow {
@@ -188,7 +161,7 @@ impl<'s> ThreadLoop<'s> {
 
     fn serve(&mut self) -> Ended {
         loop {
-            let signals = self.mailbox.signals.load(Ordering::Acquire);
+            let signals = self.mailbox.signals.all();
             if signals != 0 && self.obey(signals) {
                 return Ended::Stopped;
             }
@@ -204,13 +177,13 @@ impl<'s> ThreadLoop<'s> {
                 self.upstream_queries.stock_up(STOCKED_AT_ONCE, self.now);
             }
             if self.panics + self.upstream_queries.panics > 0 {
-                return Ended::Panicked;
+                return Ended::Broken;
             }
             if self.shared.source_ports.take_need() {
                 self.shared.mailboxes.iter().for_each(|mailbox| mailbox.signal(SIGNAL_SHED));
             }
             if GATHERING.contains(&seen) {
-                thread::sleep(GATHERING_TIME);
+                sleep(GATHERING_TIME);
             }
         }
     }
@@ -224,11 +197,11 @@ impl<'s> ThreadLoop<'s> {
             }
         }
         if signals & SIGNAL_ASKS != 0 {
-            self.mailbox.signals.fetch_and(!SIGNAL_ASKS, Ordering::AcqRel);
+            self.mailbox.signals.take(SIGNAL_ASKS);
             self.ask_for_streams();
         }
         if signals & SIGNAL_SHED != 0 {
-            self.mailbox.signals.fetch_and(!SIGNAL_SHED, Ordering::AcqRel);
+            self.mailbox.signals.take(SIGNAL_SHED);
             self.upstream_queries.shed(SHED_AT_ONCE);
         }
         if signals & SIGNAL_STOP_READING != 0 && self.is_reading {
@@ -258,7 +231,7 @@ impl<'s> ThreadLoop<'s> {
         let patience_ms = if may_wait { self.upstream_queries.patience_ms(self.now) } else { 0 };
         if self.epoll.wait(&mut self.events, patience_ms).is_err() {
             // No reason for this is known; a pause keeps it from becoming a storm.
-            thread::sleep(PAUSE_MIN);
+            sleep(PAUSE_MIN);
         }
         self.now = monotonic();
         let mailbox = self.mailbox;

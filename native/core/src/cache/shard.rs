@@ -230,7 +230,7 @@ impl Shard {
     }
 
     /// A new entry in the seat of an older one, whose popularity it keeps.
-    fn renew(&mut self, number: u32, octets: usize) {
+    pub(super) fn renew(&mut self, number: u32, octets: usize) {
         let seat = &mut self.seats[number];
         seat.entry = Entry::new(None);
         seat.noted_octets = 0;

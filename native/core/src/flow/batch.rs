@@ -188,6 +188,11 @@ impl Flow {
         Peer { address, transport, standing: self.config.clients.standing(address), name: None }
     }
 
+    /// Whether this client may not ask.
+    pub fn is_stranger(&self, address: IpAddr) -> bool {
+        !self.config.clients.standing(address).is_allowed
+    }
+
     /// The same of one that gave itself a name (empty: none), as far as it may ask.
     #[inline]
     pub fn named_peer(&self, address: IpAddr, transport: Transport, name: &str) -> Peer {

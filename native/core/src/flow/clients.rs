@@ -166,6 +166,15 @@ impl RateLimiter {
         self.parts[part].lock().bucket(client, self.burst, now).takes(self.rate_qps, self.burst, now)
     }
 
+    /// Take tokens of this client's that may not be there: as many are owed at most as may be used at once.
+    pub fn owes(&self, address: IpAddr, tokens: f64, now: f64) {
+        let client = client_key(address);
+        let part = (self.hashes.hash_one(client) >> 52) as usize % PARTS;
+        let mut part = self.parts[part].lock();
+        let bucket = part.bucket(client, self.burst, now);
+        bucket.tokens = (bucket.tokens - tokens).max(-self.burst);
+    }
+
     /// Clients remembered at present.
     #[must_use]
     pub fn buckets(&self) -> usize {

@@ -24,6 +24,8 @@ pub enum Limit {
     TooMany,
     /// Its client has as many as one may have.
     TooManyOfClient,
+    /// Its client may not ask, and enough of those are here.
+    TooManyStrangers,
     /// Another needed its place, and its client read or wrote too slowly.
     YieldedSlow,
     /// Another needed its place, and it was quiet.
@@ -40,9 +42,10 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Limit; 8] = [
+    pub const ALL: [Limit; 9] = [
         Limit::TooMany,
         Limit::TooManyOfClient,
+        Limit::TooManyStrangers,
         Limit::YieldedSlow,
         Limit::YieldedIdle,
         Limit::YieldedShare,
@@ -56,6 +59,7 @@ impl Limit {
         match self {
             Limit::TooMany => "tcp_connections_max",
             Limit::TooManyOfClient => "tcp_connections_per_client_max",
+            Limit::TooManyStrangers => "tcp_strangers_max",
             Limit::YieldedSlow => "tcp_yielded_slow",
             Limit::YieldedIdle => "tcp_yielded_idle",
             Limit::YieldedShare => "tcp_yielded_share",
@@ -77,13 +81,22 @@ pub struct Holder {
     pub generation: u32,
 }
 
+/// Whom a connection counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// A client's who may ask.
+    Client(ClientKey),
+    /// One of those who may not, who are one client together.
+    Strangers,
+}
+
 /// One connection's place.  Its thread keeps the times and `held` true, the limits the rest.
 #[derive(Debug)]
 pub struct Place {
     /// Who has it.
     pub holder: Holder,
     pub(super) transport: Transport,
-    pub(super) client: ClientKey,
+    pub(super) client: Whose,
     quiet_since: AtomicU64,
     slow_since: AtomicU64,
     open_questions: AtomicUsize,
@@ -96,7 +109,7 @@ pub struct Place {
 
 impl Place {
     /// A new connection's.
-    pub(super) fn new(holder: Holder, transport: Transport, client: ClientKey, now: f64) -> Place {
+    pub(super) fn new(holder: Holder, transport: Transport, client: Whose, now: f64) -> Place {
         Place {
             holder,
             transport,
@@ -109,6 +122,11 @@ impl Place {
             noted: AtomicUsize::new(0),
             is_taken: AtomicBool::new(true),
         }
+    }
+
+    /// Whether its client may not ask.
+    pub fn is_strangers(&self) -> bool {
+        self.client == Whose::Strangers
     }
 
     /// When its last whole message came, or its last open question was answered; monotonic seconds.

@@ -5,8 +5,8 @@
 //! Theory: three things run out, and each has its rule.  Places: when all are taken, a client that has two more than
 //! the one who comes gives one up; where nobody has, the connection that has been quiet longest does.  Octets: a
 //! connection, a client and all together may hold so many; whoever holds most where it is too much is cut off.
-//! Time: the fuller the house, the sooner a quiet connection is closed (RFC 7766 §6.2.3, RFC 9210 §4.3).  All is
-//! behind one lock, which is taken for what is rare: coming, going, questions that wait, buffers that are not small.
+//! Time: the fuller the house, the sooner a quiet connection is closed (RFC 7766 §6.2.3, RFC 9210 §4.3).  Strangers, who
+//! may not ask, are one client together: they have few places, and yield before anybody else.  All is behind one lock, which is taken for what is rare: coming, going, questions that wait, buffers that are not small.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 
-use super::clients::{client_key, ClientKey};
-use super::connection_place::{Holder, Limit, Place, Rank, Yielding, NEVER, UNNOTED_OCTETS_MAX};
+use super::clients::client_key;
+use super::connection_place::{Holder, Limit, Place, Rank, Whose, Yielding, NEVER, UNNOTED_OCTETS_MAX};
 use super::peer::Transport;
 
 /// Octets that one connection may hold: queries that are not answered, answers that are not read.
@@ -34,6 +34,11 @@ pub const LOOK_AGAIN_S: f64 = 1.0;
 pub const FRUITLESS_LOOK_AGAIN_S: f64 = 0.1;
 /// A look at all is worth its time where one of so many may yield.
 const FRUITFUL: usize = 8;
+
+/// Connections over TCP of all together who may not ask: enough to tell each that, at once.
+pub const STRANGERS_MAX: usize = 16;
+/// How long one of theirs may be quiet.
+pub const STRANGER_IDLE_S: f64 = 1.0;
 
 /// What came of `take`, where a place was given.
 #[derive(Debug)]
@@ -74,9 +79,9 @@ pub struct ConnectionLimits {
 
 struct House {
     bounds: ConnectionBounds,
-    clients: AHashMap<ClientKey, Client>,
+    clients: AHashMap<Whose, Client>,
     /// Clients by how many places they have, in the order in which they came to have so many.
-    with: BTreeMap<usize, BTreeMap<u64, ClientKey>>,
+    with: BTreeMap<usize, BTreeMap<u64, Whose>>,
     next_number: u64,
     /// Places that were quiet at `looked_at`, the one that had been longest last.
     quiet: Vec<Arc<Place>>,
@@ -109,11 +114,15 @@ impl ConnectionLimits {
         address: IpAddr,
         transport: Transport,
         holder: Holder,
+        is_stranger: bool,
         now: f64,
     ) -> Result<Taken, Limit> {
-        let key = client_key(address);
+        let key = if is_stranger { Whose::Strangers } else { Whose::Client(client_key(address)) };
         let house = &mut *self.house.lock();
         let own = house.clients.get(&key).map_or(0, |client| client.places.len());
+        if is_stranger && own >= STRANGERS_MAX {
+            return Err(Limit::TooManyStrangers);
+        }
         if own >= self.bounds.per_client_max {
             return Err(Limit::TooManyOfClient);
         }
@@ -220,7 +229,7 @@ impl House {
     }
 
     /// The client has one place more or less than `before`.
-    fn recount(&mut self, key: ClientKey, before: usize, count: usize) {
+    fn recount(&mut self, key: Whose, before: usize, count: usize) {
         let Some(client) = self.clients.get_mut(&key) else { return };
         if let Some(alike) = self.with.get_mut(&before) {
             alike.remove(&client.number);
@@ -236,7 +245,7 @@ impl House {
     }
 
     /// The client holds so many octets less; one that has and holds nothing is not remembered.
-    fn take_off(&mut self, key: ClientKey, octets: usize) {
+    fn take_off(&mut self, key: Whose, octets: usize) {
         self.octets = self.octets.saturating_sub(octets);
         let Some(client) = self.clients.get_mut(&key) else { return };
         client.octets = client.octets.saturating_sub(octets);
@@ -248,7 +257,11 @@ impl House {
     // Who yields.
 
     /// Who gives up its place to a client that has `own`; None: nobody has to.
-    fn who_yields(&mut self, key: ClientKey, own: usize, now: f64) -> Option<Yielding> {
+    fn who_yields(&mut self, key: Whose, own: usize, now: f64) -> Option<Yielding> {
+        let strangers = self.clients.get(&Whose::Strangers).and_then(|strangers| worst(strangers, now));
+        if strangers.is_some() || key == Whose::Strangers {
+            return strangers;
+        }
         let most = self.with.last_key_value().map_or(0, |(&most, _)| most);
         if most > own + 1 {
             return self.of_the_largest(now);
@@ -343,7 +356,7 @@ impl House {
     }
 
     /// What a client really holds: what was noted may have been read since.
-    fn of_client(&mut self, key: ClientKey) -> usize {
+    fn of_client(&mut self, key: Whose) -> usize {
         let places = self.clients.get(&key).map(|client| client.places.clone()).unwrap_or_default();
         for place in places.iter().filter(|place| place.noted.load(Ordering::Relaxed) > 0) {
             self.note(place);
@@ -352,7 +365,7 @@ impl House {
     }
 
     fn of_all(&mut self) -> usize {
-        let keys: Vec<ClientKey> =
+        let keys: Vec<Whose> =
             self.clients.iter().filter(|(_, client)| client.octets > 0).map(|(&key, _)| key).collect();
         for key in keys {
             self.of_client(key);

@@ -30,7 +30,17 @@ impl Rig {
     fn try_to_come(&mut self, address: IpAddr) -> Result<Arc<Place>, Limit> {
         let holder = Holder { thread: 0, connection: self.next, generation: 0 };
         self.next += 1;
-        let taken = self.limits.take(address, Transport::Tcp, holder, self.now)?;
+        self.take(address, holder, false)
+    }
+
+    fn come_as_stranger(&mut self, address: IpAddr) -> Result<Arc<Place>, Limit> {
+        let holder = Holder { thread: 0, connection: self.next, generation: 0 };
+        self.next += 1;
+        self.take(address, holder, true)
+    }
+
+    fn take(&mut self, address: IpAddr, holder: Holder, is_stranger: bool) -> Result<Arc<Place>, Limit> {
+        let taken = self.limits.take(address, Transport::Tcp, holder, is_stranger, self.now)?;
         self.note_gone(taken.yielding);
         Ok(taken.place)
     }
@@ -121,7 +131,7 @@ fn ten_clients_that_take_every_place_leave_one_to_each_of_seventy_others() {
     assert!(others.iter().all(|place| place.is_taken()));
     assert_eq!(rig.limits.open(), 1000);
     let house = rig.limits.house.lock();
-    let left = (0..10).map(|client| house.clients[&client_key(one(2, client))].places.len());
+    let left = (0..10).map(|client| house.clients[&Whose::Client(client_key(one(2, client)))].places.len());
     assert!(left.into_iter().all(|left| left == 93));
     assert!(rig.gone.iter().all(|(_, limit)| *limit == Limit::YieldedShare));
 }
@@ -323,4 +333,28 @@ fn reasons_have_labels_of_their_own() {
     labels.sort_unstable();
     labels.dedup();
     assert_eq!(labels.len(), Limit::ALL.len());
+}
+
+#[test]
+fn strangers_are_one_client_with_few_places() {
+    let mut rig = rig(1000, 100);
+    for number in 0..STRANGERS_MAX as u8 {
+        assert!(rig.come_as_stranger(one(51, number)).is_ok_and(|place| place.is_strangers()));
+    }
+    let another = rig.come_as_stranger(Ipv6Addr::LOCALHOST.into());
+    assert_eq!(another.unwrap_err(), Limit::TooManyStrangers);
+    assert!(!rig.come(one(2, 1)).is_strangers());
+}
+
+#[test]
+fn strangers_yield_before_anybody_else_and_push_nobody_out() {
+    let mut rig = rig(4, 100);
+    let mine = [rig.come(one(2, 1)), rig.come(one(2, 1))];
+    assert!(rig.come_as_stranger(one(51, 1)).is_ok());
+    rig.come(one(2, 2));
+    assert!(rig.come_as_stranger(one(51, 2)).is_ok(), "another stranger's place");
+    rig.come(one(2, 1));
+    assert_eq!(rig.gone.iter().map(|gone| gone.0).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(rig.come_as_stranger(one(51, 3)).unwrap_err(), Limit::TooMany);
+    assert!(mine.iter().all(|place| place.is_taken()));
 }

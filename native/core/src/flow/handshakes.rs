@@ -2,13 +2,17 @@
 //!
 //! Knows: clients, rates.  Does not know: sockets, TLS, time (`now` comes in).
 //! Theory: a full handshake costs a server some hundred times what an answer costs, so it is counted before it is
-//! begun.  A client over its own rate takes nothing from what all have.
+//! begun.  A client over its own rate takes nothing from what all have.  Whoever breaks the rules, or goes once the costly
+//! part is done, pays for ten: a flood that is cut again and again costs mostly the handshakes that it begins anew with.
 
 use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
 use super::clients::{Bucket, RateLimiter, BURST_S};
+
+/// Handshakes that a connection costs its client which is cut for what was sent, or comes to no session.
+pub const BREACH_COST: u32 = 10;
 
 /// Why a session may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,11 @@ impl HandshakeLimits {
         }
         Ok(())
     }
+
+    /// A connection of this client's, which had one, was cut for what it sent or came to nothing.
+    pub fn charge(&self, address: IpAddr, now: f64) {
+        self.of_client.owes(address, f64::from(BREACH_COST - 1), now);
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +83,28 @@ mod tests {
         assert_eq!([(); 2].map(|()| begun(&limits, "192.0.2.1", 100.0)), [Ok(()), Ok(())]);
         assert_eq!(begun(&limits, "192.0.2.2", 100.1), Err(TooManyHandshakes::OfAll));
         assert_eq!(begun(&limits, "192.0.2.3", 100.6), Ok(()));
+    }
+
+    #[test]
+    fn who_breaks_the_rules_pays_for_ten() {
+        let limits = HandshakeLimits::new(1000, 20);
+        let client = "192.0.2.1".parse().unwrap();
+        let begun_and_cut = || {
+            (0..50).filter(|_| {
+                let begun = limits.begin(client, 100.0).is_ok();
+                if begun {
+                    limits.charge(client, 100.0);
+                }
+                begun
+            })
+        };
+        assert_eq!(begun_and_cut().count(), 2);
+        // No more than a second's worth is owed.
+        for _ in 0..100 {
+            limits.charge(client, 100.0);
+        }
+        assert_eq!(begun(&limits, "192.0.2.1", 101.0), Err(TooManyHandshakes::OfClient));
+        assert_eq!(begun(&limits, "192.0.2.1", 101.1), Ok(()));
+        assert_eq!(begun(&limits, "192.0.2.2", 101.1), Ok(()), "nobody else pays");
     }
 }

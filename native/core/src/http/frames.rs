@@ -81,6 +81,11 @@ impl FrameGuard {
         Ok(())
     }
 
+    /// Whether a frame has begun that is not whole yet.
+    pub fn is_within_frame(&self) -> bool {
+        self.passing > 0 || self.header_octets > 0
+    }
+
     /// An answer leaves, whatever it says.
     pub fn answered(&mut self) {
         self.control_credit = CONTROL_FRAMES_MAX.min(self.control_credit + CONTROL_FRAMES_PER_ANSWER);

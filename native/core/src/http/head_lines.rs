@@ -78,6 +78,11 @@ impl HeadGuard {
         self.place == Place::HeaderLine || (self.place == Place::RequestLine && self.line_octets > 0)
     }
 
+    /// Whether a request has begun that is not whole yet, as far as that is known: a body in chunks is not followed.
+    pub fn is_within_request(&self) -> bool {
+        self.is_within_head() || self.place == Place::Body
+    }
+
     /// See what comes next.  An error: nothing of `octets` may reach the library.
     pub fn take(&mut self, mut octets: &[u8]) -> Result<(), HeadFault> {
         while !octets.is_empty() {

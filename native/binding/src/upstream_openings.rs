@@ -1,0 +1,80 @@
+//! How soon another connection may be begun to an upstream where they come to nothing.
+//!
+//! Knows: how many came to nothing in a row, when the last one did (`now` is an argument).  Does not know: sockets,
+//! which query waits, whether the upstream counts as down.  The mirror of `forwarding/openings.py`.
+//! Theory: a handshake costs both sides a thousand times what a query does, and an upstream that refuses, fails in TLS
+//! or breaks each connection gets one for every miss.  So after a few in a row there is a pause, twice as long each
+//! time, and then one alone is begun, which all who ask meanwhile join.  The pause stays short: a connection in a
+//! second costs nobody anything, and an upstream that is back is noticed within one.
+
+/// Connections that may come to nothing in a row before there is a pause.
+pub const FREE: u32 = 3;
+/// The first pause.
+pub const OPENING_PAUSE_S_MIN: f64 = 0.05;
+/// The longest.
+pub const OPENING_PAUSE_S_MAX: f64 = 1.0;
+
+/// Of one upstream, for all threads.
+#[derive(Debug)]
+pub struct Openings {
+    failures: u32,
+    paused_until: f64,
+}
+
+impl Default for Openings {
+    fn default() -> Openings {
+        Openings { failures: 0, paused_until: f64::NEG_INFINITY }
+    }
+}
+
+impl Openings {
+    /// A connection brought an answer.
+    pub fn are_well(&mut self) {
+        *self = Openings::default();
+    }
+
+    /// One that began then came to nothing.
+    pub fn fail(&mut self, began_at: f64, now: f64) {
+        if began_at < self.paused_until && now < self.paused_until {
+            return; // Several that were begun together are one failure.
+        }
+        self.failures += 1;
+        if self.failures >= FREE {
+            let pause_s = OPENING_PAUSE_S_MIN * f64::from(1 << (self.failures - FREE).min(16));
+            self.paused_until = now + pause_s.min(OPENING_PAUSE_S_MAX);
+        }
+    }
+
+    /// Whether another may be begun, while so many are under way.
+    pub fn allow(&self, opening: usize, now: f64) -> bool {
+        self.failures < FREE || (now >= self.paused_until && opening == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_may_come_to_nothing_and_then_one_at_a_time_ever_more_rarely() {
+        let mut openings = Openings::default();
+        for _ in 1..FREE {
+            openings.fail(0.0, 0.0);
+            assert!(openings.allow(7, 0.0));
+        }
+        let (mut now, mut pauses) = (0.0, Vec::new());
+        for _ in 0..7 {
+            openings.fail(now, now);
+            let end = openings.paused_until;
+            // What was begun before is no further failure.
+            openings.fail(now - 0.01, now);
+            assert_eq!(openings.paused_until, end);
+            assert!(!openings.allow(0, end - 1e-6) && openings.allow(0, end) && !openings.allow(1, end));
+            pauses.push((1000.0 * (end - now)).round() as u32);
+            now = end;
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+        openings.are_well();
+        assert!(openings.allow(7, now));
+    }
+}

@@ -1,0 +1,324 @@
+"""Makes a change, or proposes it; approves and rejects what is proposed.
+
+Knows: who may do which, what of a proposal must still hold when it is approved.  Does not know: HTTP, argv,
+how a text is changed.
+Theory: what is proposed is checked as if it were written, so that nobody approves what would not load; and it
+is checked again when it is approved, for meanwhile the world has gone on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resolver.changing import proposals
+from resolver.changing.blocklist import (
+    Author,
+    Place,
+    Standing,
+    Text,
+    alone,
+    checked,
+    put,
+    read_text,
+    require_base,
+    require_writable,
+)
+from resolver.changing.proposals import EXPIRES_S, Proposal, State
+from resolver.changing.reasons import read_reason, shown_name
+from resolver.changing.refusal import Kind, Refused
+from resolver.changing.words import difference_of
+from resolver.identity import user_name
+from resolver.moments import iso_moment
+from resolver.publishing.approvals import (
+    Approval,
+    add_approval,
+    approvals_of,
+    content_hash,
+    read_approvals,
+)
+from resolver.publishing.compiled import InputFile, edited_files
+from resolver.publishing.image_store import ImageStore, hash_file
+from resolver.publishing.served_text import TextLost, served_text
+from resolver.suggestions.decisions import ACCEPTED, Decision, DecisionsUnusable, decide
+from resolver.wire.names import name_from_text
+
+FILE_PREFIX = "file-"
+"""Begins the id of an edit that somebody made in the file itself."""
+FILE_ID_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A change that somebody wants."""
+
+    kind: str
+    """`edit`, `rollback` or `suggestion`."""
+    after: bytes
+    reason: str
+    about: str = ""
+    is_forced: bool = False
+    rolled_back_to: int = 0
+
+
+def make_change(place: Place, author: Author, now: Text, wanted: Wanted) -> dict[str, Any]:
+    """Put it in force, or propose it where two people are needed; call it within `alone`.
+
+    Gives `{state: applied | proposed, proposal, headline, words, base, warnings}`.  Raises Refused.
+    """
+    if wanted.is_forced and not author.may_approve and not place.two_person:
+        raise Refused(Kind.FORBIDDEN, "to overrule a safety rail takes the role approve")
+    if wanted.is_forced and not wanted.reason:
+        raise Refused(Kind.BAD, "to overrule a safety rail takes a reason")
+    require_writable(place)
+    if wanted.after == now.octets:
+        raise Refused(Kind.CONFLICT, "nothing would change")
+    compiled = checked(place, wanted.after, force=wanted.is_forced)
+    at = place.now()
+    told = difference_of(place.blocklist, _served(place, now), wanted.after, at)
+    warnings = [problem.message for problem in compiled.problems]
+    if not place.two_person:
+        standing = Standing(
+            author.name,
+            author.via,
+            wanted.reason,
+            wanted.is_forced,
+            rolled_back_to=wanted.rolled_back_to,
+        )
+        put(place, wanted.after, compiled, standing, now)
+        done = {"state": "applied", "proposal": None, "base": Text(wanted.after).sha256}
+        return {**done, **told, "warnings": warnings}
+    require_lists(place)
+    proposal = Proposal(
+        id=proposals.new_id(),
+        kind=wanted.kind,
+        who=shown_name(author.name),
+        via=author.via,
+        at=at,
+        expires_at=at + EXPIRES_S,
+        reason=wanted.reason,
+        base=now.sha256,
+        sha256=Text(wanted.after).sha256,
+        headline=told["headline"],
+        words=told["words"],
+        is_forced=wanted.is_forced,
+        about=wanted.about or (str(wanted.rolled_back_to) if wanted.rolled_back_to else ""),
+    )
+    proposals.add(place.state_dir, proposal, wanted.after, at)
+    return {"state": "proposed", "proposal": proposal.id, "base": now.sha256, **told, "warnings": warnings}
+
+
+def _served(place: Place, now: Text) -> bytes:
+    """What serves: an edit on top of another one that waits is shown with that."""
+    with contextlib.suppress(TextLost):
+        return served_text(place.state_dir) or now.octets
+    return now.octets
+
+
+# What waits.
+
+
+def list_proposals(place: Place) -> list[dict[str, Any]]:
+    """All proposals, the newest first; before them an edit of the file itself that waits.  Raises Refused."""
+    now = place.now()
+    try:
+        found = proposals.read_all(place.state_dir)
+    except OSError as error:
+        raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
+    text = read_text(place)
+    told = [as_json(one, now, is_current=one.base == text.sha256) for one in found]
+    waiting = waiting_file(place, text)
+    return told if waiting is None else [waiting, *told]
+
+
+def as_json(proposal: Proposal, now: float, *, is_current: bool) -> dict[str, Any]:
+    """For programs; moments in ISO 8601."""
+    return {
+        "id": proposal.id,
+        "kind": proposal.kind,
+        "who": proposal.who,
+        "at": iso_moment(proposal.at),
+        "expires_at": iso_moment(proposal.expires_at),
+        "reason": proposal.reason,
+        "state": proposal.stands(now).value,
+        "base_changed": proposal.stands(now) is State.OPEN and not is_current,
+        "forced": proposal.is_forced,
+        "about": proposal.about,
+        "headline": proposal.headline,
+        "words": proposal.words,
+        "decided_by": proposal.decided_by,
+        "decided_at": iso_moment(proposal.decided_at) if proposal.decided_at else None,
+        "decided_reason": proposal.decided_reason,
+    }
+
+
+def waiting_file(place: Place, text: Text) -> dict[str, Any] | None:
+    """The edit of the files themselves that waits for a second person; None: there is none."""
+    note = ImageStore(place.state_dir).last_good() if place.two_person else None
+    if note is None:
+        return None
+    serves = _served(place, text)
+    lists = _changed_lists(place.state_dir, note.inputs)
+    if (serves == text.octets and not lists) or _is_approved(place, text, note.inputs, lists):
+        return None
+    told = difference_of(place.blocklist, serves, text.octets, place.now())
+    words = "\n".join([told["words"], *(f"list file changed: {path}" for path in lists)])
+    seen = hashlib.sha256(json.dumps([text.sha256, sorted(lists.items())]).encode()).hexdigest()
+    changed_by = place.blocklist if serves != text.octets else Path(next(iter(lists)))
+    stat = changed_by.stat()
+    return {
+        "id": f"{FILE_PREFIX}{seen[:FILE_ID_CHARS]}",
+        "kind": "file",
+        "who": user_name(stat.st_uid),
+        "at": iso_moment(stat.st_mtime),
+        "expires_at": None,
+        "reason": "",
+        "state": State.OPEN.value,
+        "base_changed": False,
+        "forced": False,
+        "about": str(changed_by),
+        "headline": told["headline"],
+        "words": words,
+        "decided_by": "",
+        "decided_at": None,
+        "decided_reason": "",
+    }
+
+
+def require_lists(place: Place) -> None:
+    """Raises Refused where a list's file was edited and waits: an approval is for the lists as they stand."""
+    note = ImageStore(place.state_dir).last_good()
+    if note is None:
+        return
+    text = read_text(place)
+    lists = _changed_lists(place.state_dir, note.inputs)
+    if lists and not _is_approved(place, text, note.inputs, lists):
+        detail = f"{next(iter(lists))} was edited, and waits for a second person itself"
+        raise Refused(Kind.CONFLICT, detail, "have that approved, or take it back, first")
+
+
+def _is_approved(place: Place, text: Text, inputs: Sequence[InputFile], lists: dict[str, str]) -> bool:
+    """Whether it is approved already, and only to be loaded."""
+    edited = edited_files(place.state_dir, inputs[1:])
+    now = [replace(entry, sha256=lists.get(entry.path, entry.sha256)) for entry in edited]
+    own = [replace(inputs[0], sha256=text.sha256), *now]
+    approvals, _ = approvals_of(place.state_dir, own, ImageStore(place.state_dir).served())
+    if any(one.is_seconded for one in approvals):
+        return True
+    latest = read_approvals(place.state_dir)[-1:]
+    return any(one.approved_by and one.blocklist == text.sha256 for one in latest) and not lists
+
+
+def _changed_lists(state_dir: Path, inputs: Sequence[InputFile]) -> dict[str, str]:
+    """Path -> hash of each list's file that people edit and that is not what serves."""
+    found = {}
+    for entry in edited_files(state_dir, inputs[1:]):
+        with contextlib.suppress(OSError):
+            now = hash_file(Path(entry.path)).sha256
+            if now != entry.sha256:
+                found[entry.path] = now
+    return found
+
+
+# Deciding.
+
+
+def approve(
+    place: Place, author: Author, name: str, reason: str | None, *, alone_here: bool = False
+) -> dict[str, Any]:
+    """Put a proposal in force.
+
+    `alone_here`: somebody with rights on the machine does it alone, which takes a reason and is recorded.
+    Raises Refused: to its proposer, where the text that it was made from changed, where it would not load.
+    """
+    why = read_reason(reason, is_needed=alone_here)
+    if not author.may_approve:
+        raise Refused(Kind.FORBIDDEN, "to approve takes the role approve")
+    with alone(place) as text:
+        if name.startswith(FILE_PREFIX):
+            return _approve_file(place, author, name, text, why)
+        now = place.now()
+        proposal = proposals.find(place.state_dir, name, now)
+        if not alone_here and same_person(proposal.who, author.name):
+            raise Refused(Kind.FORBIDDEN, f"{author.name} proposed it: another one must approve it")
+        require_base(place, text, proposal.base)
+        require_lists(place)
+        require_writable(place)
+        after = proposals.text_of(place.state_dir, proposal)
+        if Text(after).sha256 != proposal.sha256:
+            raise Refused(Kind.CONFLICT, "the text of the proposal is damaged", "propose it anew")
+        compiled = checked(place, after, force=proposal.is_forced)
+        standing = Standing(
+            proposal.who,
+            author.via,
+            proposal.reason,
+            proposal.is_forced,
+            approved_by=f"{author.name}, alone, on this machine: {why}" if alone_here else author.name,
+            proposal=proposal.id,
+            rolled_back_to=int(proposal.about) if proposal.kind == "rollback" else 0,
+        )
+        put(place, after, compiled, standing, text)
+        if proposal.kind == "suggestion":
+            accepted(place, proposal)
+        decided = proposals.decide(place.state_dir, proposal, State.APPROVED, author.name, now, why)
+        return as_json(decided, now, is_current=True)
+
+
+def accepted(place: Place, proposal: Proposal) -> None:
+    """Keep with the suggestions that one was accepted.  The name is written all the same where that fails."""
+    decision = Decision(ACCEPTED, proposal.who, place.now(), proposal.reason)
+    with contextlib.suppress(DecisionsUnusable, OSError, ValueError):
+        decide(place.state_dir, name_from_text(proposal.about), decision)
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names may be one person's."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _approve_file(place: Place, author: Author, name: str, text: Text, why: str) -> dict[str, Any]:
+    """Approve what somebody edited in the file itself, octet for octet."""
+    waiting = waiting_file(place, text)
+    if waiting is None or waiting["id"] != name:
+        raise Refused(Kind.CONFLICT, "the file has changed since, or serves already", "look at it again")
+    if same_person(waiting["who"], author.name):
+        raise Refused(Kind.FORBIDDEN, f"{author.name} edited it: another one must approve it")
+    compiled = checked(place, text.octets, force=False)
+    served = ImageStore(place.state_dir).served()
+    approval = Approval(
+        content=content_hash(compiled.own_inputs),
+        who=shown_name(waiting["who"]),
+        at=place.now(),
+        remark=why,
+        serial=0 if served is None else served.serial,
+        approved_by=shown_name(author.name),
+        blocklist=text.sha256,
+        proposal=name,
+        via=author.via,
+    )
+    try:
+        add_approval(place.state_dir, approval)
+    except OSError as error:
+        raise Refused(Kind.UNWRITABLE, f"{place.state_dir}: {error.strerror or error}") from None
+    decided = {"state": State.APPROVED.value, "decided_by": author.name}
+    return {**waiting, **decided, "decided_at": iso_moment(approval.at), "decided_reason": why}
+
+
+def reject(place: Place, author: Author, name: str, reason: str | None) -> dict[str, Any]:
+    """Put a proposal away; its proposer may, too.  Raises Refused."""
+    why = read_reason(reason, is_needed=False)
+    if name.startswith(FILE_PREFIX):
+        detail = "an edit of the file itself is taken back in the file"
+        raise Refused(Kind.CONFLICT, detail, "'exchange-resolver rollback' writes what serves over it")
+    with alone(place) as text:
+        now = place.now()
+        proposal = proposals.find(place.state_dir, name, now)
+        if not author.may_approve and not same_person(proposal.who, author.name):
+            raise Refused(Kind.FORBIDDEN, "to reject what another one proposed takes the role approve")
+        decided = proposals.decide(place.state_dir, proposal, State.REJECTED, author.name, now, why)
+        return as_json(decided, now, is_current=proposal.base == text.sha256)

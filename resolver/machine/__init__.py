@@ -1,0 +1,1 @@
+"""What the kernel says of the machine we run on, read from files below a root that tests may fake."""

@@ -1,0 +1,213 @@
+"""What was gathered -> the files: settings, blocklist, and the lists that belong to it.
+
+Knows: the forms of these files.  Does not know: products, where files go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from resolver.config.commented import commented_with, flow
+from resolver.migration.gathered import Gathered, Place, Rule, shown_name
+from resolver.migration.patterns import filter_line
+from resolver.policy.verdict import RuleForm
+from resolver.problems import printable
+
+SETTINGS_FILE: Final = "resolver.yaml"
+BLOCKLIST_FILE: Final = "blocklist.yaml"
+NAMES_FILE: Final = "own-names.txt"
+REFUSED_FILE: Final = "own-refused.txt"
+ANSWERS_FILE: Final = "own-answers.rpz"
+ZONE: Final = "own-answers.invalid."
+ORDER: Final = "house-policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files, by their names, and where each line of the lists among them comes from."""
+
+    files: dict[str, str]
+    places: dict[tuple[str, int], tuple[str, Place]]
+    """(file, line) -> the rule, and its place in the product's configuration."""
+
+
+def write(gathered: Gathered, *, state_dir: str = "state") -> Written:
+    """All files; paths in them are relative to their folder."""
+    places: dict[tuple[str, int], tuple[str, Place]] = {}
+    files = {SETTINGS_FILE: _settings(gathered, state_dir)}
+    names = [(rule, place, False) for rule, place in gathered.blocked.items()]
+    names += [(rule, place, True) for rule, place in gathered.excepted.items()]
+    if names:
+        files[NAMES_FILE] = _filters(
+            names, NAMES_FILE, places, f"Names that {gathered.product} blocks by hand"
+        )
+    if gathered.refused:
+        refused = [(rule, place, False) for rule, place in gathered.refused.items()]
+        files[REFUSED_FILE] = _filters(refused, REFUSED_FILE, places, "Names that are answered with REFUSED")
+    if gathered.answers:
+        files[ANSWERS_FILE] = _zone(gathered, places)
+    files[BLOCKLIST_FILE] = _blocklist(gathered, files, places)
+    return Written(files, places)
+
+
+def _settings(gathered: Gathered, state_dir: str) -> str:
+    values = dict(gathered.settings)
+    values["blocklist"], values["state_dir"] = BLOCKLIST_FILE, state_dir
+    for key, found in (
+        ("listen.dns", gathered.listen),
+        ("upstreams.servers", gathered.servers),
+        ("upstreams.bootstrap", gathered.bootstrap),
+        ("upstreams.forward", gathered.forward),
+        ("records", gathered.records),
+    ):
+        if found:
+            values[key] = found
+    head = f"# Taken over from {gathered.product} by `exchange-resolver import-config`.\n#\n"
+    return commented_with(values, head=head)
+
+
+def _blocklist(
+    gathered: Gathered, files: Mapping[str, str], places: dict[tuple[str, int], tuple[str, Place]]
+) -> str:
+    lines = list(_blocklist_lines(gathered, files))
+    rules = {
+        f"- {flow(rule.text)}": (rule.text, place)
+        for found in (gathered.firmly, gathered.let_through)
+        for rule, place in found.items()
+    }
+    for number, line in enumerate(lines, 1):
+        if line.startswith(" ") and (source := rules.get(line.strip())) is not None:
+            places[BLOCKLIST_FILE, number] = source
+    return "\n".join(lines) + "\n"
+
+
+def _blocklist_lines(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
+    product = gathered.product
+    yield f"# The policy of this resolver, taken over from {product} by `exchange-resolver import-config`."
+    yield "#"
+    yield (
+        "# Edited by people, reloaded when it changes; `exchange-resolver check` says what is wrong with it."
+    )
+    yield '# `x.example` is the name and everything under it, "=x.example" only that name, "*.x.example" only'
+    yield "# names under it (quote a star)."
+    yield "version: 1"
+    yield ""
+    yield "defaults:"
+    for key, value in {"action": "nxdomain", **gathered.defaults}.items():
+        yield f"  {key}: {flow(value)}"
+    yield ""
+    yield "# Why.  Replace this by your own basis, because the blocked person is told which it was."
+    yield "orders:"
+    yield f"  {ORDER}:"
+    yield "    authority: The operator of this network"
+    yield f"    title: {flow(f'Names blocked before in {product}')}"
+    yield "    imposed_by: house"
+    yield ""
+    if gathered.firmly:
+        yield "exchanges:"
+        yield "  own-names:"
+        yield "    name: Names blocked whatever lists allow"
+        yield "    category: other"
+        yield f"    order: {ORDER}"
+        yield "    domains:"
+        yield from _entries(gathered.firmly, "      ")
+    else:
+        yield "exchanges: {}"
+    yield ""
+    yield "# Exceptions: they come before every list below."
+    yield from _named("allow", gathered.let_through)
+    yield ""
+    yield "# Names that no rule may ever block, beside the built-in ones."
+    yield "protected: []"
+    yield ""
+    yield from _lists(gathered, files)
+
+
+def _named(key: str, rules: Mapping[Rule, Place]) -> Iterator[str]:
+    if not rules:
+        yield f"{key}: []"
+        return
+    yield f"{key}:"
+    yield from _entries(rules, "  ")
+
+
+def _entries(rules: Mapping[Rule, Place], indent: str) -> Iterator[str]:
+    for rule in sorted(rules, key=_by_name):
+        yield f"{indent}- {flow(rule.text)}"
+
+
+def _lists(gathered: Gathered, files: Mapping[str, str]) -> Iterator[str]:
+    own: list[tuple[str, dict[str, Any]]] = []
+    if NAMES_FILE in files:
+        own.append(("own-names", {"path": NAMES_FILE, "format": "adblock", "order": ORDER}))
+    if REFUSED_FILE in files:
+        own.append(
+            ("own-refused", {"path": REFUSED_FILE, "format": "adblock", "action": "refused", "order": ORDER})
+        )
+    if ANSWERS_FILE in files:
+        own.append(("own-answers", {"path": ANSWERS_FILE, "format": "rpz"}))
+    taken = [(one.name, {**one.keys, "order": ORDER}) for one in gathered.lists]
+    if not own and not taken:
+        yield "lists: []"
+        return
+    yield "lists:"
+    for name, keys in [*own, *taken]:
+        if keys.get("kind") == "allow":
+            keys = {key: value for key, value in keys.items() if key != "order"}
+        yield f"  - name: {flow(name)}"
+        for key, value in keys.items():
+            yield f"    {key}: {flow(value)}"
+
+
+def _filters(
+    rules: Iterable[tuple[Rule, Place, bool]],
+    file: str,
+    places: dict[tuple[str, int], tuple[str, Place]],
+    title: str,
+) -> str:
+    lines = [
+        f"! {title}.",
+        "! ||x^: x and all below it; |x^: x alone; ||*.x^: all below x; @@: an exception.",
+    ]
+    for rule, place, is_exception in sorted(rules, key=lambda one: _by_name(one[0])):
+        lines.append(filter_line(rule.form, shown_name(rule.name), is_exception=is_exception))
+        places[file, len(lines)] = (rule.text, place)
+    return "\n".join(lines) + "\n"
+
+
+def _zone(gathered: Gathered, places: dict[tuple[str, int], tuple[str, Place]]) -> str:
+    lines = [
+        f"; Answers that {gathered.product} gives of its own, as a response policy zone.",
+        f"$ORIGIN {ZONE}",
+        "$TTL 300",
+        "@ SOA localhost. root.localhost. 1 3600 600 86400 300",
+        "@ NS localhost.",
+    ]
+    for rule, (answers, place) in sorted(gathered.answers.items(), key=lambda one: _by_name(one[0])):
+        owners = {
+            RuleForm.EXACT: ("",),
+            RuleForm.BELOW: ("*.",),
+            RuleForm.SUBTREE: ("", "*."),
+        }[rule.form]
+        for owner in owners:
+            for answer in answers:
+                lines.append(f"{owner}{shown_name(rule.name)} {answer.record}")
+                places[ANSWERS_FILE, len(lines)] = (rule.text, place)
+    return "\n".join(lines) + "\n"
+
+
+def _by_name(rule: Rule) -> tuple[list[str], str]:
+    return shown_name(rule.name).split(".")[::-1], rule.form.value
+
+
+def list_name(wanted: str, taken: Iterable[str]) -> str:
+    """A name for a list that nothing else has: of a URL, a path or a title."""
+    words = re.sub(r"[^a-z0-9]+", "-", printable(wanted).lower()).strip("-")[:50].strip("-") or "list"
+    names, name, number = set(taken) | {"own-names", "own-refused", "own-answers"}, words, 1
+    while name in names:
+        number += 1
+        name = f"{words}-{number}"
+    return name

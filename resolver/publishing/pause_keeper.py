@@ -1,0 +1,193 @@
+"""What the publisher knows of a pause: which one counts now, and the image to judge by while it does.
+
+Knows: the event loop, `pause.json`, what is logged of a pause.  Does not know: tables, when it is asked.
+Whatever fails here leaves everything filtered, and is said in `remark`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resolver.clock import BootMoment
+from resolver.moments import iso_moment
+from resolver.policy.image import Image, ImageUnusable
+from resolver.publishing.image_store import Stamp, open_image, stamps_of
+from resolver.publishing.paused_image import CannotPause, Opened, paused_path, write_paused
+from resolver.publishing.paused_serving import Paused
+from resolver.publishing.pausing import Pause, PauseUnusable, pause_path, read_pause
+
+NAMES_LOGGED_MAX = 100
+
+log = logging.getLogger("resolver.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A pause that counts now."""
+
+    pause: Pause
+    until: float
+    """Unix seconds, by the clock that the policy goes by."""
+    opened: Opened
+
+
+class PauseKeeper:
+    """The pause of one server."""
+
+    def __init__(self, state_dir: Path, wall: Callable[[], float], boot: Callable[[], BootMoment]) -> None:
+        """`wall`: Unix seconds as the clock says them.  `boot`: the clock that nobody can set."""
+        self.path = pause_path(state_dir)
+        self.in_force: InForce | None = None
+        self._state_dir = state_dir
+        self._wall = wall
+        self._boot = boot
+        self._stamp: Stamp = None
+        self._asked: Pause | None = None
+        """What the file says."""
+        self._unreadable = ""
+        self._refused: tuple[str, str] | None = None
+        """Id of the pause that cannot be carried out, and why."""
+        self._is_doubted = False
+
+    def doubt(self) -> None:
+        """The clock was set: what is in force is worked out anew."""
+        self._is_doubted = True
+
+    async def look(self) -> bool:
+        """Read what is asked for; whether another pause counts than the one in force, or none does."""
+        stamp = (await asyncio.to_thread(stamps_of, (str(self.path),)))[str(self.path)]
+        if stamp != self._stamp:
+            self._stamp = stamp
+            await self._read()
+        is_doubted, self._is_doubted = self._is_doubted, False
+        wanted = self._wanted()
+        if wanted is None:
+            return self.in_force is not None
+        return self.in_force is None or self.in_force.pause.id != wanted.id or is_doubted
+
+    async def _read(self) -> None:
+        self._refused = None
+        try:
+            self._asked, said = await asyncio.to_thread(read_pause, self._state_dir), ""
+        except PauseUnusable as error:
+            self._asked, said = None, f"{error}; nothing is paused by it: 'pause' and 'resume' write it anew"
+        if said and said != self._unreadable:
+            log.error("%s", said)
+        self._unreadable = said
+
+    def _wanted(self) -> Pause | None:
+        """The pause that is asked for, counts still, and can be carried out."""
+        asked = self._asked
+        if asked is None or (self._refused is not None and self._refused[0] == asked.id):
+            return None
+        return asked if self._left_s(asked) else None
+
+    def _left_s(self, pause: Pause) -> float:
+        return pause.left_s(self._wall(), self._boot())
+
+    async def image_for(self, image: Image, wall: float) -> Image:
+        """The image to judge by in the place of `image` from `wall` (Unix seconds) on.
+
+        `image` itself, where nothing is paused.
+        """
+        before = self.in_force
+        if self._refused is not None:
+            # The policy is another one by now, or there is room again.
+            self._refused = None
+        pause = self._wanted()
+        if pause is None:
+            self.in_force = None
+            if before is not None:
+                log.warning("filtering goes on: %s", _end_in_words(before.pause, self._asked))
+            return image
+        until = wall + self._left_s(pause)
+        path = paused_path(image.path)
+
+        def made() -> tuple[Image, Opened]:
+            opened = write_paused(image, path, (wall, until), including_orders=pause.including_orders)
+            return open_image(path), opened
+
+        try:
+            paused, opened = await asyncio.to_thread(made)
+        except (CannotPause, ImageUnusable) as error:
+            self._refused, self.in_force = (pause.id, str(error)), None
+            log.error("the pause by %s is not in force: %s", pause.who, error)
+            return image
+        self.in_force = InForce(pause, until, opened)
+        if before is None or before.pause.id != pause.id:
+            log.warning("FILTERING IS PAUSED %s", self._words(self.in_force))
+        return paused
+
+    def _words(self, in_force: InForce) -> str:
+        pause, opened = in_force.pause, in_force.opened
+        names = [*opened.exchanges, *opened.lists]
+        more = len(names) - NAMES_LOGGED_MAX
+        named = ", ".join(names[:NAMES_LOGGED_MAX]) + (f" and {more:,} more" if more > 0 else "")
+        return (
+            f"until {iso_moment(in_force.until)} by {pause.who} ({pause.reason}), {pause.scope()}: not "
+            f"blocked: {opened.words()}{f': {named}' if named else ''}"
+        )
+
+    @property
+    def until(self) -> float:
+        """Unix seconds at which filtering goes on; 0: it is not paused."""
+        return 0.0 if self.in_force is None else self.in_force.until
+
+    def paused(self) -> Paused | None:
+        """The pause in force, for whoever tells of it."""
+        return None if self.in_force is None else Paused(self.in_force.pause, self.in_force.until)
+
+    def remark(self) -> str:
+        """What a person should know; empty: nothing is paused, and nothing is wrong."""
+        if self.in_force is not None:
+            return f"filtering is paused {self._words(self.in_force)}"
+        return self.trouble or self._unreadable
+
+    @property
+    def trouble(self) -> str:
+        """Why a pause that is asked for is not in force; empty: there is none."""
+        if self._refused is None:
+            return ""
+        return f"a pause is asked for and not in force: {self._refused[1]}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the record: `now`, the pause in force or None, and `ended`, who ended the last one, or None."""
+        asked = self._asked
+        ended = None
+        if asked is not None and asked.ended is not None:
+            ended = {
+                "id": asked.id,
+                "at": asked.ended.at,
+                "who": asked.ended.who,
+                "reason": asked.ended.reason,
+            }
+        now = None
+        if self.in_force is not None:
+            pause, opened = self.in_force.pause, self.in_force.opened
+            now = {
+                "id": pause.id,
+                "until": self.in_force.until,
+                "who": pause.who,
+                "reason": pause.reason,
+                "including_orders": pause.including_orders,
+                "exchanges": list(opened.exchanges),
+                "lists": list(opened.lists),
+                "confidential": opened.confidential,
+                "domains": opened.domains,
+                "stays": opened.stays,
+            }
+        return {"now": now, "ended": ended}
+
+
+def _end_in_words(pause: Pause, asked: Pause | None) -> str:
+    if asked is not None and asked.id == pause.id and asked.ended is not None:
+        why = f" ({asked.ended.reason})" if asked.ended.reason else ""
+        return f"{asked.ended.who} ended the pause by {pause.who}{why}"
+    if asked is None or asked.id != pause.id:
+        return f"the pause by {pause.who} is not asked for any more"
+    return f"the pause by {pause.who} is over"

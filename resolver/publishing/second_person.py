@@ -1,0 +1,46 @@
+"""The two-person rule: what one person edited is not loaded until another one has approved it.
+
+Knows: what serves, which approvals there are for these files.  Does not know: who may approve, how.
+Theory: it is one more safety rail.  Whoever edits a file by hand meets it as whoever edits by the API does,
+and `apply --force --reason`, which takes rights on the machine and is recorded, overrules it like the others.
+What serves already needs no approval; nor does the first policy of all: there is nothing that it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from resolver.identity import as_owner_of
+from resolver.problems import Problem
+from resolver.publishing.approvals import Approval, HashedFile, content_hash
+from resolver.publishing.compiled import edited_files
+from resolver.publishing.image_store import ImageStore
+
+WAITS = "this edit waits for a second person (http.changes: two-person)"
+"""Begins the objection, so that others know it."""
+
+
+def served_content(state_dir: Path) -> str | None:
+    """The hash of what people edited and serves; None: nothing has served yet."""
+    try:
+        with as_owner_of(state_dir) as folder:
+            note = ImageStore(folder).last_good()
+    except OSError:
+        return None
+    return None if note is None else content_hash(edited_files(state_dir, note.inputs))
+
+
+def waits_for_second(
+    path: Path, state_dir: Path, inputs: Sequence[HashedFile], approvals: Sequence[Approval]
+) -> list[Problem]:
+    """The objection to files that one person alone stands for; none where they serve, or are approved.
+
+    `inputs`: the files that people edit, the blocklist first.  `approvals`: those that count for them.
+    """
+    served, content = served_content(state_dir), content_hash(inputs)
+    if served in (None, content):
+        return []
+    if any(approval.is_seconded and approval.content == content for approval in approvals):
+        return []
+    return [Problem(str(path), 0, f"{WAITS}: approve it in the dashboard or by the API", forcible=True)]

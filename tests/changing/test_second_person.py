@@ -1,0 +1,398 @@
+"""Two people for each change: what waits, who may approve, what of a proposal must still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resolver.changing import proposals, second_person
+from resolver.changing.blocklist import Author, Place, read_text
+from resolver.changing.doing import do
+from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
+from resolver.changing.refusal import Kind, Refused
+from resolver.publishing.approvals import Approval, add_approval, content_hash, read_approvals
+from resolver.publishing.image_store import hash_file
+from resolver.publishing.publisher import Publisher
+from tests.support.publisher_rig import Stage, entry, play
+
+ANN = Author("ann", "api", may_approve=True)
+BOB = Author("bob", "api", may_approve=True)
+EVE = Author("eve", "api")
+"""An editor, who may not approve."""
+ADD = {"do": "add-domains", "id": "alpha", "domains": ["more.example"]}
+
+
+class Office:
+    """A served blocklist, and people who change it."""
+
+    def __init__(self, stage: Stage, *, two_person: bool = True) -> None:
+        self.stage = stage
+        stage.with_state, stage.two_person = True, two_person
+        stage.earliest = 0.0
+        self.place = Place(stage.blocklist, stage.state, two_person, stage.clock.wall)
+        stage.write(entry("alpha"), entry("beta"))
+
+    def base(self) -> str:
+        return read_text(self.place).sha256
+
+    def do(self, who: Author, word: str, **asked: Any) -> dict[str, Any]:
+        return do(self.place, who, word, asked)
+
+    def edit(self, who: Author, *edits: dict[str, Any], **asked: Any) -> dict[str, Any]:
+        return self.do(who, "edit", **{"base": self.base(), "edits": [*edits], "reason": "why", **asked})
+
+    def play(self, story: Callable[[Publisher], Awaitable[None]]) -> None:
+        play(self.stage, story)
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    # The stage's clock is behind this program's own files.
+    monkeypatch.setattr("resolver.publishing.believed.built_at", lambda: 0.0)
+    return Office(Stage(tmp_path))
+
+
+def test_proposal_changes_nothing_until_another_one_approves_it(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        before = office.stage.blocklist.read_bytes()
+        proposed = office.edit(EVE, ADD)
+        assert proposed["state"] == "proposed" and "+ more.example" in proposed["words"]
+        assert office.stage.blocklist.read_bytes() == before
+        await publisher.reload_if_changed(asked=True)
+        assert not office.stage.blocks("more")
+        approved = office.do(BOB, "approve", id=proposed["proposal"], reason="fine")
+        assert approved["state"] == "approved" and approved["decided_by"] == "bob"
+        office.stage.touch(office.stage.blocklist)
+        assert await publisher.reload_if_changed()
+        assert office.stage.blocks("more")
+
+    office.play(story)
+    [approval] = read_approvals(office.stage.state)
+    assert (approval.who, approval.approved_by, approval.via) == ("eve", "bob", "api")
+    assert not approval.is_forced and approval.remark == "why"
+
+
+def test_proposer_cannot_approve(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(ANN, ADD)
+        for who in (ANN, replace(ANN, name=" Ann ")):
+            with pytest.raises(Refused, match="another one must approve") as refused:
+                office.do(who, "approve", id=proposed["proposal"])
+            assert refused.value.kind is Kind.FORBIDDEN
+        office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_editor_cannot_approve(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(ANN, ADD)
+        with pytest.raises(Refused, match="takes the role approve"):
+            office.do(EVE, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_edit_of_the_file_itself_is_not_loaded_until_it_is_approved(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        assert not await publisher.reload_if_changed()
+        assert not office.stage.blocks("gamma") and office.stage.blocks("alpha")
+        assert "waits for a second person" in publisher.status.last_problems[0].message
+        [waiting] = office.do(BOB, "proposals")["items"]
+        assert waiting["kind"] == "file" and "+ exchange gamma" in waiting["words"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed()
+        assert office.stage.blocks("gamma") and office.do(BOB, "proposals")["items"] == []
+
+    office.play(story)
+
+
+def test_file_that_changed_again_is_not_what_was_approved(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        [waiting] = office.do(BOB, "proposals")["items"]
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"), entry("delta"))
+        with pytest.raises(Refused, match="has changed since"):
+            office.do(BOB, "approve", id=waiting["id"])
+        assert not await publisher.reload_if_changed()
+
+    office.play(story)
+
+
+def test_whoever_edited_the_file_cannot_approve_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolver.changing.second_person.user_name", lambda uid: "bob")
+
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        [waiting] = office.do(BOB, "proposals")["items"]
+        with pytest.raises(Refused, match="another one must approve it"):
+            office.do(BOB, "approve", id=waiting["id"])
+
+    office.play(story)
+
+
+def test_force_on_the_machine_overrules_that_two_are_needed_and_is_recorded(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        office.stage.write(entry("alpha"), entry("beta"), entry("gamma"))
+        assert not await publisher.reload_if_changed()
+        content = content_hash([hash_file(office.stage.blocklist)])
+        add_approval(
+            office.stage.state, Approval(content, "root", office.stage.clock.wall(), "fire", serial=1)
+        )
+        assert await publisher.reload_if_changed()
+        assert office.stage.blocks("gamma")
+
+    office.play(story)
+
+
+def test_approved_text_put_back_later_needs_a_second_person_again(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        old = office.stage.blocklist.read_bytes()
+        for domain in ("more.example", "most.example"):
+            proposed = office.edit(EVE, ADD | {"domains": [domain]})
+            office.do(BOB, "approve", id=proposed["proposal"])
+            office.stage.touch(office.stage.blocklist)
+            assert await publisher.reload_if_changed()
+        office.stage.blocklist.write_bytes(old)
+        office.stage.touch(office.stage.blocklist)
+        assert not await publisher.reload_if_changed()
+        assert office.stage.blocks("most")
+
+    office.play(story)
+
+
+def test_edited_local_list_waits_as_the_blocklist_does(office: Office) -> None:
+    stage = office.stage
+    (stage.folder / "ads.txt").write_text("ads.example\n")
+    stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+
+    async def story(publisher: Publisher) -> None:
+        (stage.folder / "ads.txt").write_text("ads.example\nnews.example\n")
+        stage.touch(stage.folder / "ads.txt")
+        assert not await publisher.reload_if_changed()
+        [waiting] = office.do(BOB, "proposals")["items"]
+        assert "list file changed" in waiting["words"]
+        office.do(BOB, "approve", id=waiting["id"])
+        assert await publisher.reload_if_changed() and stage.blocks("news")
+
+    office.play(story)
+
+
+def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(office: Office) -> None:
+    stage = office.stage
+    ads = stage.folder / "ads.txt"
+    ads.write_text("ads.example\n")
+    stage.write(entry("alpha"), rest="lists: [{name: ads, path: ads.txt}]\n")
+
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD)
+        ads.write_text("ads.example\nnews.example\n")
+        for ask in (
+            lambda: office.do(BOB, "approve", id=proposed["proposal"]),
+            lambda: office.edit(EVE, ADD | {"domains": ["x.example"]}),
+        ):
+            with pytest.raises(Refused, match="waits for a second person itself"):
+                ask()
+        ads.write_text("ads.example\n")
+        office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_file_that_an_editor_changes_while_a_change_is_checked_is_not_written_over(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.place = replace(office.place, two_person=False)
+    check = second_person.checked
+
+    def slowly(place: Place, after: bytes, *, force: bool) -> Any:
+        compiled = check(place, after, force=force)
+        office.stage.blocklist.write_text(office.stage.blocklist.read_text() + "# by hand\n")
+        return compiled
+
+    monkeypatch.setattr(second_person, "checked", slowly)
+
+    async def story(publisher: Publisher) -> None:
+        with pytest.raises(Refused, match="was changed meanwhile"):
+            office.edit(EVE, ADD)
+        assert "# by hand" in office.stage.blocklist.read_text()
+        assert "more.example" not in office.stage.blocklist.read_text()
+
+    office.play(story)
+
+
+def test_first_policy_needs_nobody(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        assert office.stage.blocks("alpha")
+
+    office.play(story)
+
+
+def test_proposals_survive_a_restart_and_expire(office: Office) -> None:
+    async def first(publisher: Publisher) -> None:
+        office.edit(EVE, ADD)
+
+    async def second(publisher: Publisher) -> None:
+        [found] = office.do(BOB, "proposals")["items"]
+        assert found["state"] == "open" and found["who"] == "eve" and found["reason"] == "why"
+        office.stage.clock.advance(EXPIRES_S)
+        [found] = office.do(BOB, "proposals")["items"]
+        assert found["state"] == "expired"
+        with pytest.raises(Refused, match="is expired"):
+            office.do(BOB, "approve", id=found["id"])
+
+    office.play(first)
+    office.play(second)
+
+
+def test_proposal_whose_base_changed_says_what_changed_meanwhile(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        one = office.edit(EVE, ADD)
+        other = office.edit(EVE, {"do": "remove-exchange", "id": "beta"})
+        office.do(BOB, "approve", id=one["proposal"])
+        [late] = [item for item in office.do(BOB, "proposals")["items"] if item["state"] == "open"]
+        assert late["base_changed"]
+        with pytest.raises(Refused, match="was changed meanwhile") as refused:
+            office.do(BOB, "approve", id=other["proposal"])
+        assert refused.value.kind is Kind.CONFLICT
+        assert "more.example" in refused.value.more["changed"]
+
+    office.play(story)
+
+
+def test_second_of_two_editors_is_told_what_changed(office: Office) -> None:
+    office.place = replace(office.place, two_person=False)
+    seen = office.base()
+
+    async def story(publisher: Publisher) -> None:
+        office.edit(EVE, ADD, base=seen)
+        with pytest.raises(Refused, match="was changed meanwhile") as refused:
+            office.edit(BOB, {"do": "remove-exchange", "id": "beta"}, base=seen)
+        assert refused.value.more["base"] == office.base()
+        assert "more.example" in refused.value.more["changed"]
+
+    office.play(story)
+
+
+def test_rejected_proposal_is_gone_with_who_and_why(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD)
+        with pytest.raises(Refused, match="role approve"):
+            office.do(replace(EVE, name="mallory"), "reject", id=proposed["proposal"])
+        done = office.do(EVE, "reject", id=proposed["proposal"], reason="a slip")
+        assert (done["state"], done["decided_by"], done["decided_reason"]) == ("rejected", "eve", "a slip")
+        with pytest.raises(Refused, match="is rejected by eve"):
+            office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_proposals_have_a_limit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "OPEN_MAX", 2)
+    assert OPEN_MAX > 2
+
+    async def story(publisher: Publisher) -> None:
+        for domain in ("a.example", "b.example"):
+            office.edit(EVE, ADD | {"domains": [domain]})
+        with pytest.raises(Refused, match="wait already") as refused:
+            office.edit(EVE, ADD)
+        assert refused.value.kind is Kind.FULL
+
+    office.play(story)
+
+
+@pytest.mark.parametrize("octets", [b"", b"{", b"[]", b'{"id": "x"}', b"[" * 100_000])
+def test_damaged_proposal_is_none(office: Office, octets: bytes) -> None:
+    folder = office.stage.state / "proposals"
+    folder.mkdir()
+    (folder / "0123456789ab.json").write_bytes(octets)
+
+    async def story(publisher: Publisher) -> None:
+        assert office.do(BOB, "proposals")["items"] == []
+        with pytest.raises(Refused, match="there is no proposal"):
+            office.do(BOB, "approve", id="0123456789ab")
+
+    office.play(story)
+
+
+@pytest.mark.parametrize("name", ["../approvals", "", "x" * 5_000, "0123456789AB", "file-0000000000000000"])
+def test_id_leads_nowhere_else(office: Office, name: str) -> None:
+    async def story(publisher: Publisher) -> None:
+        with pytest.raises(Refused):
+            office.do(BOB, "approve", id=name)
+
+    office.play(story)
+
+
+def test_text_of_a_proposal_that_was_tampered_with_is_not_put_in_force(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        proposed = office.edit(EVE, ADD)
+        text = office.stage.state / "proposals" / f"{proposed['proposal']}.yaml"
+        text.write_bytes(text.read_bytes().replace(b"more.example", b"evil.example"))
+        with pytest.raises(Refused, match="is damaged"):
+            office.do(BOB, "approve", id=proposed["proposal"])
+
+    office.play(story)
+
+
+def test_what_a_rail_objects_to_is_refused_and_forced_with_a_reason(office: Office) -> None:
+    office.stage.write(*(entry(f"x{number}") for number in range(10)))
+    edits = [{"do": "remove-exchange", "id": f"x{number}"} for number in range(8)]
+
+    async def story(publisher: Publisher) -> None:
+        with pytest.raises(Refused, match="a safety rail objects") as refused:
+            office.edit(EVE, *edits)
+        assert refused.value.kind is Kind.REFUSED and refused.value.more["problems"]
+        proposed = office.edit(EVE, *edits, force=True)
+        office.do(BOB, "approve", id=proposed["proposal"])
+        office.stage.touch(office.stage.blocklist)
+        assert await publisher.reload_if_changed() and not office.stage.blocks("x0")
+
+    office.play(story)
+    [approval] = read_approvals(office.stage.state)
+    assert approval.is_forced and approval.approved_by == "bob"
+
+
+def test_direct_change_is_written_at_once_and_names_who(office: Office) -> None:
+    office.stage.two_person, office.place = False, replace(office.place, two_person=False)
+
+    async def story(publisher: Publisher) -> None:
+        done = office.edit(EVE, ADD)
+        assert done["state"] == "applied" and done["base"] == office.base()
+        office.stage.touch(office.stage.blocklist)
+        assert await publisher.reload_if_changed() and office.stage.blocks("more")
+        with pytest.raises(Refused, match="role approve"):
+            office.edit(EVE, {"do": "remove-exchange", "id": "beta"}, force=True)
+
+    office.play(story)
+    [approval] = read_approvals(office.stage.state)
+    assert (approval.who, approval.via, approval.approved_by) == ("eve", "api", "")
+
+
+def test_blocklist_that_the_service_cannot_write_is_said_before_anything_is_proposed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolver.changing.blocklist.os.access", lambda path, mode: False)
+
+    async def story(publisher: Publisher) -> None:
+        told = office.do(EVE, "standing")
+        assert not told["writable"] and "cannot be written to by the service" in told["why"]
+        with pytest.raises(Refused, match="cannot be written to") as refused:
+            office.edit(EVE, ADD)
+        assert refused.value.kind is Kind.UNWRITABLE and "layout" in refused.value.remedy
+
+    office.play(story)
+
+
+def test_broken_edit_is_refused_with_what_is_wrong(office: Office) -> None:
+    async def story(publisher: Publisher) -> None:
+        with pytest.raises(Refused, match="would not load it") as refused:
+            office.edit(EVE, {"do": "set-exchange", "id": "alpha", "keys": {"order": "nothing"}})
+        assert refused.value.more["problems"][0]["message"]
+
+    office.play(story)

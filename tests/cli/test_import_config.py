@@ -1,0 +1,97 @@
+"""`import-config`: files, losses, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from resolver.cli.check import check_files
+from resolver.cli.import_config import import_files
+
+FINE = "server=192.0.2.1\nno-hosts\nno-resolv\naddress=/ads.example/\naddress=/web.example/192.0.2.80\n"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "dnsmasq.conf"
+    path.write_text(FINE)
+    return path
+
+
+def taken(
+    source: Path, *, as_json: bool = False, force: bool = False, dry_run: bool = False, kind: str = "auto"
+) -> int:
+    return import_files(source, kind, source.parent / "out", dry_run=dry_run, force=force, as_json=as_json)
+
+
+def test_what_has_a_counterpart_altogether_ends_with_0_and_passes_the_check(source: Path) -> None:
+    assert taken(source) == 0
+    assert check_files(source.parent / "out" / "resolver.yaml", None, strict=True, as_json=False) == 0
+
+
+def test_what_has_none_is_listed_with_place_reason_and_remedy(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source.write_text(FINE + "dnssec\nlog-queries\n")
+    assert taken(source) == 1
+    out = capsys.readouterr().out
+    assert f"{source}:6: dnssec: answers are not validated here  -> name upstreams that validate" in out
+    assert out.index("changes what clients get (1)") < out.index("about how it runs (1)")
+
+
+def test_a_rule_that_a_rail_leaves_out_is_listed_at_its_own_line(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source.write_text(FINE + "address=/github.io/\n")
+    assert taken(source, as_json=True) == 1
+    [loss] = json.loads(capsys.readouterr().out)["losses"]
+    assert (loss["file"], loss["line"], loss["key"]) == (str(source), 6, "github.io")
+
+
+def test_nothing_is_written_over_unless_it_is_forced(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert taken(source) == 0
+    written = source.parent / "out" / "blocklist.yaml"
+    written.write_text("mine")
+    assert taken(source) == 2 and written.read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert taken(source, force=True) == 0 and written.read_text() != "mine"
+
+
+def test_a_dry_run_writes_nothing(source: Path) -> None:
+    assert taken(source, dry_run=True) == 0
+    assert not (source.parent / "out").exists()
+
+
+def test_bad_input_ends_with_2_and_writes_nothing(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source.write_bytes(b"server=192.0.2.1\n\xff\n")
+    assert taken(source, kind="dnsmasq", as_json=True) == 2
+    [problem] = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["line"] == 2 and not (source.parent / "out").exists()
+
+
+def test_a_configuration_of_nobody_is_not_guessed_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x"
+    path.write_text("hello\n")
+    assert taken(path) == 2 and "--from" in capsys.readouterr().err
+
+
+def test_what_the_rails_refuse_costs_itself_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "AdGuardHome.yaml"
+    path.write_text(
+        "dns: {upstream_dns: [192.0.2.1]}\n"
+        'user_rules:\n- "||co.uk^$important"\n- "||github.io^"\n- "||ok.example^$important"\n'
+        "filters:\n- {enabled: true, url: /nowhere/list.txt, name: gone}\n"
+    )
+    assert taken(path, as_json=True) == 1
+    lost = {loss["key"]: loss["line"] for loss in json.loads(capsys.readouterr().out)["losses"]}
+    assert (lost["co.uk"], lost["github.io"], lost["list gone"]) == (3, 4, 7)
+    folder = tmp_path / "out"
+    assert check_files(folder / "resolver.yaml", None, strict=True, as_json=False) == 0
+    assert "ok.example" in (folder / "blocklist.yaml").read_text()
+    assert not (folder / "own-names.txt").exists()

@@ -1,0 +1,116 @@
+"""A real server against its own description: whatever schemathesis makes of it, nothing is answered otherwise."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.loopback.server import ROOT, Server
+
+pytestmark = [pytest.mark.loopback, pytest.mark.slow]
+
+IS_LONG = os.environ.get("FUZZ_PROFILE", "short") == "long"
+IN_THE_SERVER = r"/(status|problems|whoami|upstreams|certificates|openapi|hits|series|audits$|exchanges|orders|lists|explain|query-records|nothing)"
+"""Pages that the server makes itself; the others have a process read, which takes most of a second."""
+HOSTILE = """\
+version: 1
+defaults: {contact: "mailto:noc@example.net"}
+orders:
+  o-1: {authority: "<script>alert(1)</script>", title: "'; DROP TABLE x;--", date: 2024-01-02, imposed_by: external, asks: ["<b>.example", "alpha.example"]}
+  silent: {authority: A, title: "TOP SECRET", confidential: true}
+exchanges:
+  alpha: {name: "<img src=x onerror=alert(1)>", aliases: ["{{7*7}}"], order: o-1, domains: [alpha.example, "=xn--bcher-kva.example"]}
+  mute: {name: "TOP SECRET", order: silent, domains: [mute.example]}
+"""
+
+
+def schemathesis(url: str, token: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        "--config-file",
+        str(Path(__file__).with_name("schemathesis.toml")),
+        "run",
+        f"{url}/api/v1/openapi.json",
+        *("-H", f"Authorization: Bearer {token}"),
+        *("--no-color", "--warnings", "off", "--generation-deterministic", "--mode", "all", *options),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=7_000)
+
+
+def generated(said: str) -> int:
+    """Requests that were made."""
+    found = re.search(r"(\d+) generated", said)
+    return 0 if found is None else int(found[1])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> object:
+    folder = tmp_path_factory.mktemp("api")
+    changes = {
+        "http": {"tokens_file": "tokens"},
+        "log": {"queries": "all", "clients": "network"},
+        "engine": "python",
+    }
+    server = Server(folder, blocklist=HOSTILE, changes=changes)
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "resolver",
+            "token",
+            "tester",
+            "--role",
+            "read",
+            "--write",
+            "--config",
+            str(server.settings_path),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    with server:
+        server.wait_until_ready()
+        yield f"http://127.0.0.1:{server.http_port}", made.stdout.strip(), folder
+
+
+def test_pages_of_the_server_answer_as_described(served: tuple[str, str, Path]) -> None:
+    url, token, folder = served
+    count, most_s = ("200", "1800") if IS_LONG else ("8", "6")
+    done = schemathesis(
+        url,
+        token,
+        folder,
+        "--include-path-regex",
+        IN_THE_SERVER,
+        "--max-examples",
+        count,
+        "--max-time",
+        most_s,
+    )
+    assert done.returncode == 0, done.stdout[-6_000:]
+    assert generated(done.stdout) > 50
+
+
+def test_pages_that_are_read_answer_as_described(served: tuple[str, str, Path]) -> None:
+    url, token, folder = served
+    count, most_s = ("50", "3600") if IS_LONG else ("2", "6")
+    done = schemathesis(
+        url,
+        token,
+        folder,
+        "--exclude-path-regex",
+        IN_THE_SERVER,
+        "--max-examples",
+        count,
+        "--max-time",
+        most_s,
+    )
+    assert done.returncode == 0, done.stdout[-6_000:]
+    assert generated(done.stdout) > 4

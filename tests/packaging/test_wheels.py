@@ -1,0 +1,250 @@
+"""What `pip install` gets: a pure wheel, and one of the same name with the native engine inside.
+
+`FUZZ_PROFILE=long` builds both as a packager would, and installs the platform's where there is no compiler.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from resolver import __version__
+from tests.fuzz.rig import IS_LONG
+from tests.packaging.tools import ROOT, backend, files_of_the_repository
+
+GRAFTING, WHEELS = backend("grafting"), backend("wheels")
+
+TAGS = "cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64"
+
+
+def wheel(folder: Path, name: str, files: dict[str, str]) -> Path:
+    path = folder / name
+    with zipfile.ZipFile(path, "w") as target:
+        for each, text in files.items():
+            target.writestr(each, text)
+    return path
+
+
+@pytest.fixture
+def grafted(tmp_path: Path) -> zipfile.ZipFile:
+    about, theirs = "exchange_resolver-1.2.dist-info", "resolver_native-1.2.dist-info"
+    pure = wheel(
+        tmp_path,
+        "exchange_resolver-1.2-py3-none-any.whl",
+        {
+            "resolver/__init__.py": "",
+            f"{about}/METADATA": "Name: exchange-resolver\n",
+            f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n\n",
+            f"{about}/top_level.txt": "resolver\n",
+            f"{about}/RECORD": "resolver/__init__.py,,\n",
+        },
+    )
+    (tmp_path / "module").mkdir()
+    module = wheel(
+        tmp_path / "module",
+        f"resolver_native-1.2-{TAGS}.whl",
+        {
+            "resolver_native/__init__.py": "",
+            "resolver_native/resolver_native.abi3.so": "ELF",
+            f"{theirs}/METADATA": "Name: resolver-native\n",
+            f"{theirs}/RECORD": "",
+        },
+    )
+    return zipfile.ZipFile(GRAFTING.graft(pure, module, {"sboms/crates.json": b"{}"}))
+
+
+def test_the_wheel_with_the_engine_has_the_name_of_the_pure_one_and_the_tags_of_the_module(
+    grafted: zipfile.ZipFile,
+) -> None:
+    assert Path(str(grafted.filename)).name == f"exchange_resolver-1.2-{TAGS}.whl"
+    told = grafted.read("exchange_resolver-1.2.dist-info/WHEEL").decode().splitlines()
+    assert [line for line in told if line.startswith("Tag: ")] == [
+        "Tag: cp311-abi3-manylinux_2_17_x86_64",
+        "Tag: cp311-abi3-manylinux2014_x86_64",
+    ]
+    assert "Root-Is-Purelib: false" in told and "Root-Is-Purelib: true" not in told
+
+
+def test_it_is_one_distribution_and_records_every_file(grafted: zipfile.ZipFile) -> None:
+    names = grafted.namelist()
+    assert {name.split("/")[0] for name in names} == {
+        "resolver",
+        "resolver_native",
+        "exchange_resolver-1.2.dist-info",
+    }
+    assert "exchange_resolver-1.2.dist-info/sboms/crates.json" in names
+    assert_recorded(grafted)
+
+
+def assert_recorded(made: zipfile.ZipFile) -> None:
+    """RECORD stands last and has the hash and the length of every other file."""
+    names = made.namelist()
+    assert names[-1].endswith(".dist-info/RECORD") and len(set(names)) == len(names)
+    rows = list(csv.reader(io.StringIO(made.read(names[-1]).decode())))
+    assert [path for path, _, _ in rows] == names
+    for path, digest, length in rows[:-1]:
+        octets = made.read(path)
+        hashed = base64.urlsafe_b64encode(hashlib.sha256(octets).digest()).rstrip(b"=").decode()
+        assert (digest, length) == (f"sha256={hashed}", str(len(octets)))
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test lays the only programs that are found."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return folder
+
+
+def program(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+def test_without_rust_nothing_of_its_tools_is_asked_for(tools: Path) -> None:
+    assert not any("maturin" in text for text in WHEELS.get_requires_for_build_wheel(None))
+    program(tools / "cargo", "exit 0")
+    assert any("maturin" in text for text in WHEELS.get_requires_for_build_wheel(None))
+    assert not any("maturin" in text for text in WHEELS.get_requires_for_build_wheel({"engine": "python"}))
+
+
+def test_a_word_that_means_no_engine_is_refused() -> None:
+    with pytest.raises(SystemExit, match="must be auto, native or python"):
+        WHEELS.get_requires_for_build_wheel({"engine": "fast"})
+
+
+def fake_pure(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """`build_wheel` of setuptools, in no time."""
+
+    def build(directory: str, *_: object) -> str:
+        (Path(directory) / "pure.whl").write_text("")
+        return "pure.whl"
+
+    monkeypatch.setattr(WHEELS.build_meta, "build_wheel", build)
+
+
+def test_where_rust_lacks_the_target_it_says_so_and_gives_the_pure_wheel(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_pure(monkeypatch, tmp_path)
+    program(tools / "cargo", "exit 0")
+    program(tools / "rustc", f"echo {tmp_path}/none")
+    target = {"target": "aarch64-unknown-linux-gnu"}
+    assert WHEELS.build_wheel(str(tmp_path), target) == "pure.whl"
+    assert "the Rust toolchain has no aarch64-unknown-linux-gnu (rustup target add" in capfd.readouterr().err
+    with pytest.raises(SystemExit, match="native engine not built: the Rust toolchain has no aarch64"):
+        WHEELS.build_wheel(str(tmp_path), target | {"engine": "native"})
+    assert not (tmp_path / "pure.whl").exists(), "no wheel without an engine where one was demanded"
+
+
+def test_without_rust_a_demanded_engine_is_refused_by_name(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_pure(monkeypatch, tmp_path)
+    with pytest.raises(SystemExit, match="no Rust toolchain"):
+        WHEELS.build_wheel(str(tmp_path), {"engine": "native"})
+
+
+MUST_HOLD = {
+    "resolver/cli/app.py",
+    "resolver/orders/catalogue.yaml",
+    "resolver/report/texts/en.json",
+    "resolver/block_page/page.css",
+    "resolver/block_page/texts/de.toml",
+    f"exchange_resolver-{__version__}.dist-info/licenses/LICENSE",
+    f"exchange_resolver-{__version__}.dist-info/entry_points.txt",
+}
+"""Some of each kind; the whole package is compared besides."""
+
+
+def assert_complete(made: zipfile.ZipFile) -> None:
+    """It has every module, all that stands beside them, and nothing of tests or of the build."""
+    names = set(made.namelist())
+    assert names >= MUST_HOLD
+    modules = {path for path in files_of_the_repository("resolver") if not path.endswith(".gitkeep")}
+    assert modules - names == set()
+    built = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "resolver/dashboard/built").rglob("*")
+        if path.is_file()
+    }
+    assert built - names == set(), "the dashboard, where `make web` made it"
+    strays = {name.split("/")[0] for name in names} - {"resolver", "resolver_native"}
+    assert strays == {f"exchange_resolver-{__version__}.dist-info"}
+    assert_recorded(made)
+
+
+@pytest.mark.slow
+def test_the_pure_wheel_holds_the_whole_program_and_nothing_else(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for path in files_of_the_repository(
+        "resolver", "packaging/wheels", "pyproject.toml", "README.md", "LICENSE"
+    ):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, tree / path)
+    if (ROOT / "resolver/dashboard/built").exists():
+        shutil.copytree(ROOT / "resolver/dashboard/built", tree / "resolver/dashboard/built")
+    code = f"import wheels; print(wheels.build_wheel({str(tmp_path)!r}, {{'engine': 'python'}}))"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree / "packaging/wheels")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    name = told.stdout.splitlines()[-1]
+    assert name == f"exchange_resolver-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(tmp_path / name) as made:
+        assert_complete(made)
+        assert not any(each.startswith("resolver_native/") for each in made.namelist())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_LONG, reason="builds everything: make long")
+@pytest.mark.timeout(3600)
+def test_all_that_pip_installs_is_built_and_the_wheel_gives_the_native_engine_without_a_compiler(
+    tmp_path: Path,
+) -> None:
+    if shutil.which("cargo") is None and not (Path.home() / ".cargo/bin/cargo").exists():
+        pytest.skip("no Rust toolchain")
+    words = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(words, env={**os.environ, "PIP_CONSTRAINT": str(ROOT / "constraints.txt")}, check=True)
+    made = {path.name.removeprefix(f"exchange_resolver-{__version__}") for path in tmp_path.iterdir()}
+    [native] = [one for one in made if one.startswith("-cp311-abi3-") and "manylinux_2_17_" in one]
+    assert made - {native} == {".tar.gz", "-py3-none-any.whl"}
+    path = tmp_path / f"exchange_resolver-{__version__}{native}"
+    with zipfile.ZipFile(path) as whole:
+        assert_complete(whole)
+        names = whole.namelist()
+        assert "resolver_native/resolver_native.abi3.so" in names
+        assert {name.rpartition("/")[2] for name in names} >= {"native-engine.cdx.json", "NATIVE-ENGINE"}
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
+    python = str(tmp_path / "empty" / "bin" / "python")
+    bare = {"PATH": str(tmp_path / "empty" / "bin"), "HOME": str(tmp_path)}
+    for each in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE"):
+        if each in os.environ:
+            bare[each] = os.environ[each]
+    pip = [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(path)], env=bare, cwd=tmp_path, check=True)
+    told = subprocess.run(
+        [python, "-P", "-m", "resolver.server.engine"],
+        env=bare,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "engine: native\n"

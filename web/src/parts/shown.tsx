@@ -1,0 +1,44 @@
+// What stands in the place of an answer that is not there: it is waited for, it failed, it needs a token.
+//
+// Knows: resources.  Does not know: what is in them.
+import type { ComponentChildren, VNode } from 'preact'
+import { useState } from 'preact/hooks'
+import { ApiError } from '../lib/api'
+import type { Resource } from '../lib/resource'
+import { SignIn } from './actions'
+import { useFailure } from './dialog'
+import { Prose, Stranger, useTexts } from './text'
+
+export function Shown<Answer>({ of, children }: { of: Resource<Answer>; children: (answer: Answer) => ComponentChildren }): VNode {
+  const say = useTexts()
+  const failureOf = useFailure()
+  const [isSigningIn, setIsSigningIn] = useState(false)
+  if (of.value !== null) return <>{children(of.value)}</>
+  if (!of.error) return <p class="empty" aria-busy="true">{say('loading')}</p>
+  const needsToken = of.error instanceof ApiError && of.error.needsToken
+  const failure = failureOf(of.error)
+  return (
+    <div class={`notice ${needsToken ? '' : 'bad'}`}>
+      <p>{needsToken ? say('needs_token') : <Stranger text={failure.text} max={1000} />}</p>
+      {failure.remedy && !needsToken ? (
+        <p class="remedy">
+              <span>
+                <Prose text={failure.remedy} max={1000} />
+              </span>
+            </p>
+      ) : null}
+      <p class="more">
+        {needsToken ? (
+          <button type="button" onClick={() => setIsSigningIn(true)}>
+            {say('sign_in')}
+          </button>
+        ) : (
+          <button type="button" onClick={of.again}>
+            {say('try_again')}
+          </button>
+        )}
+      </p>
+      {isSigningIn ? <SignIn onClose={() => setIsSigningIn(false)} /> : null}
+    </div>
+  )
+}

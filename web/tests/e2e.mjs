@@ -1,0 +1,268 @@
+// Looks at every page of a running server in Chromium: `node e2e.mjs WISHES` (JSON), what was found as JSON on stdout.
+//
+// Knows: playwright-core, axe-core, the pages' addresses.  Does not know: what is right; tests/loopback/test_dashboard.py does.
+// WISHES: {url, token, folder, chromium, pages: [[name, hash, [view, ...]], ...], hostile: [name, ...], steps: [name, ...]}
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { chromium } from 'playwright-core'
+
+const wishes = JSON.parse(process.argv[2])
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const VIEWS = {
+  'wide-light': { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
+  'wide-dark': { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
+  'phone-light': { colorScheme: 'light', viewport: { width: 390, height: 844 } },
+  'phone-dark': { colorScheme: 'dark', viewport: { width: 390, height: 844 } },
+}
+const found = { pages: [], trouble: [], hosts: [], steps: {}, took_ms: {}, paint_ms: null, transferred: 0 }
+const host = new URL(wishes.url).host
+// A busy machine must not fail a test.
+const PATIENCE_MS = 90_000
+
+/** The page opened last: of it a step that fails leaves a picture. */
+let current = null
+const browser = await chromium.launch({ executablePath: wishes.chromium, args: ['--no-sandbox', '--disable-gpu'] })
+
+/** A page that notes what it must not do. */
+async function open(view, { bypassCSP = false, token = '', locale = 'en-GB', ...more } = {}) {
+  const context = await browser.newContext({ ...VIEWS[view], locale, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce', bypassCSP, ...more })
+  if (token) await context.addInitScript(secret => sessionStorage.setItem('token', secret), token)
+  const page = await context.newPage()
+  current = page
+  page.setDefaultTimeout(PATIENCE_MS)
+  page.on('dialog', dialog => {
+    found.trouble.push(`a dialog of the browser: ${dialog.message()}`)
+    void dialog.dismiss()
+  })
+  page.on('pageerror', error => found.trouble.push(`error: ${error.message}`))
+  page.on('console', message => {
+    // What the API refuses is told by the browser, too; the page shows it.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
+      found.trouble.push(`console: ${message.text()}`)
+    }
+  })
+  page.on('request', request => {
+    const asked = new URL(request.url())
+    if (asked.protocol !== 'blob:' && !found.hosts.includes(asked.host)) found.hosts.push(asked.host)
+  })
+  return { context, page }
+}
+
+/** Wait until nothing is waited for. */
+async function settle(page) {
+  await page.waitForFunction(() => document.querySelector('main') && !document.querySelector('main [aria-busy="true"]'))
+}
+
+async function look(page, view, name) {
+  await settle(page)
+  const sizes = await page.evaluate(() => ({
+    width: document.documentElement.scrollWidth,
+    inner: innerWidth,
+    title: document.title,
+    heading: document.querySelector('h1')?.textContent ?? '',
+  }))
+  await page.screenshot({ path: path.join(wishes.folder, `${name}-${view}.png`), fullPage: true })
+  return sizes
+}
+
+async function judge(page) {
+  // Not through a script element: the page's own policy lets none in.
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    const told = await window.axe.run(document, { resultTypes: ['violations'] })
+    return told.violations.map(one => ({ impact: one.impact, id: one.id, nodes: one.nodes.map(node => node.html).slice(0, 5) }))
+  })
+}
+
+/** Each page is opened once and looked at in every view: what is asked of the server is asked once. */
+async function everyPage() {
+  const { context, page } = await open('wide-light', { bypassCSP: true, token: wishes.token })
+  await page.goto(wishes.url)
+  for (const [name, hash, views] of wishes.pages) {
+    await page.evaluate(to => { location.hash = to }, hash)
+    await settle(page)
+    for (const view of views) {
+      const began = Date.now()
+      await page.setViewportSize(VIEWS[view].viewport)
+      await page.emulateMedia({ colorScheme: VIEWS[view].colorScheme })
+      const sizes = await look(page, view, name)
+      found.pages.push({ name, view, ...sizes, violations: await judge(page), took_ms: Date.now() - began })
+    }
+  }
+  await context.close()
+}
+
+/** Named things that a reader does, under the real policy. */
+const steps = {
+  /** The first page, cold: what it loads, when something is seen, that figures come by themselves. */
+  async first() {
+    const { context, page } = await open('wide-light')
+    const sizes = new Map()
+    page.on('response', response => {
+      const asked = new URL(response.url())
+      if (asked.pathname === '/' || asked.pathname.startsWith('/assets/')) {
+        sizes.set(asked.pathname, Number(response.headers()['content-length'] ?? 0))
+      }
+    })
+    await page.goto(wishes.url)
+    await page.waitForFunction(() => /[1-9]/.test(document.querySelector('.tile .figure')?.textContent ?? ''))
+    const paints = await page.evaluate(() => performance.getEntriesByType('paint').map(one => [one.name, one.startTime]))
+    found.paint_ms = Object.fromEntries(paints)['first-contentful-paint'] ?? null
+    found.transferred = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+    const link = (await page.textContent('.state')).trim()
+
+    // The keyboard.
+    await page.evaluate(() => document.activeElement?.blur?.())
+    await page.keyboard.press('Tab')
+    const first = await page.evaluate(() => document.activeElement.className)
+    await page.keyboard.press('Enter')
+    const then = await page.evaluate(() => document.activeElement.id)
+    const reached = []
+    await page.evaluate(() => document.querySelector('.brand').focus())
+    for (let count = 0; count < 15; count += 1) {
+      await page.keyboard.press('Tab')
+      reached.push(await page.evaluate(() => document.activeElement.textContent.trim().slice(0, 40)))
+    }
+
+    // Light and dark.
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    const light = await ground()
+    await page.selectOption('.top select >> nth=1', 'dark')
+    const dark = await ground()
+    await page.reload()
+    const kept = await ground()
+    await context.close()
+    return { files: sizes.size, link, keyboard: { first, then, reached }, scheme: { light, dark, kept } }
+  },
+
+  async explain() {
+    const { context, page } = await open('wide-light')
+    await page.goto(`${wishes.url}#/explain`)
+    const box = page.locator('main input[type=search]')
+    await box.pressSequentially('www.blocked.example.net', { delay: 5 })
+    await page.waitForFunction(() => document.querySelector('.verdict.blocked')?.textContent.includes('www.blocked.example.net'))
+    const blocked = await page.textContent('.verdict')
+    await box.fill('open.example.org')
+    await page.waitForFunction(() => document.querySelector('.verdict:not(.blocked)')?.textContent.includes('open.example.org'))
+    const open_ = await page.textContent('.verdict')
+    const hostile = []
+    await page.setViewportSize(VIEWS['phone-light'].viewport)
+    for (const name of wishes.hostile) {
+      // Another address each time, so that the page begins anew.
+      await page.goto(`${wishes.url}?${hostile.length}#/explain?name=${encodeURIComponent(name)}`)
+      await page.waitForSelector('.verdict')
+      hostile.push(
+        await page.evaluate(() => ({
+          text: document.querySelector('.verdict').textContent,
+          width: document.documentElement.scrollWidth,
+          inner: innerWidth,
+          elements: document.querySelectorAll('main img, main script, main iframe, main style').length,
+        })),
+      )
+    }
+    await context.close()
+    return { blocked, open: open_, hostile }
+  },
+
+  async languages() {
+    const { context, page } = await open('phone-light', { locale: 'de-CH' })
+    await page.goto(wishes.url)
+    await page.waitForSelector('h1')
+    const german = await page.evaluate(() => [document.documentElement.lang, document.querySelector('h1').textContent])
+    await page.selectOption('.top select >> nth=0', 'ar')
+    await page.waitForFunction(() => document.documentElement.dir === 'rtl')
+    await settle(page)
+    const arabic = await page.evaluate(() => [document.documentElement.lang, document.documentElement.dir, document.documentElement.scrollWidth <= innerWidth])
+    await page.screenshot({ path: path.join(wishes.folder, 'overview-arabic.png'), fullPage: true })
+    await page.reload()
+    await page.waitForSelector('h1')
+    const kept = await page.evaluate(() => document.documentElement.lang)
+    await context.close()
+    return { german, arabic, kept }
+  },
+
+  /** From elsewhere nothing is shown without a token. */
+  async gate() {
+    const { context, page } = await open('wide-light', { extraHTTPHeaders: { 'x-forwarded-for': '192.0.2.1' } })
+    await page.goto(wishes.url)
+    await page.waitForSelector('.gate')
+    const shown = await page.textContent('main')
+    await page.screenshot({ path: path.join(wishes.folder, 'gate.png') })
+    await context.close()
+    return shown
+  },
+
+  /** A wrong token, the right one; then what it is for. */
+  async changes() {
+    const { context, page } = await open('wide-light')
+    await page.goto(wishes.url)
+    await page.waitForSelector('main .head')
+    const before = await page.locator('main .head button').count()
+    await page.click('.top button')
+    await page.fill('dialog input', 'xr_wrong')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('dialog .notice.bad')
+    const refused = await page.textContent('dialog .notice.bad')
+    await page.fill('dialog input', wishes.token)
+    await page.click('dialog button[type=submit]')
+    await page.waitForFunction(() => document.querySelectorAll('main .head button').length > 0)
+    const signed_in = await page.textContent('.telling')
+
+    await page.click('main .head button >> nth=-1')
+    await page.fill('dialog input[type=text]', 'a test of ours')
+    await page.click('dialog button[type=submit]')
+    await page.waitForSelector('.banner.bad')
+    const banner = await page.textContent('.banner')
+    await page.screenshot({ path: path.join(wishes.folder, 'paused.png') })
+    await page.click('.banner button')
+    await page.waitForFunction(() => !document.querySelector('.banner.bad'))
+
+    await page.evaluate(() => { location.hash = '#/exchanges/beta' })
+    await page.waitForFunction(() => document.querySelector('h1')?.textContent.includes('Beta'))
+    await page.click('main .head button')
+    await page.fill('dialog textarea', 'added.example')
+    await page.fill('dialog input[type=text]', 'a test of ours')
+    await page.screenshot({ path: path.join(wishes.folder, 'edit.png') })
+    await page.click('dialog button[type=submit]')
+    await page.waitForFunction(() => document.querySelector('.telling')?.textContent.includes('Saved'))
+    // The page shows it by itself, once it is in force.
+    await page.waitForFunction(() => document.querySelector('main').textContent.includes('added.example'))
+    const cookies = (await context.cookies()).length
+    await context.close()
+    return { before, refused, signed_in, banner, cookies }
+  },
+
+  async report() {
+    const { context, page } = await open('wide-light')
+    await page.goto(wishes.url)
+    const opening = context.waitForEvent('page')
+    await page.click('.top a.button')
+    const report = await opening
+    await report.waitForLoadState()
+    const heading = await report.textContent('h1')
+    await context.close()
+    return heading
+  },
+}
+
+try {
+  const began = Date.now()
+  await everyPage()
+  found.took_ms.pages = Date.now() - began
+  for (const name of wishes.steps) {
+    const began = Date.now()
+    try {
+      found.steps[name] = await steps[name]()
+      found.took_ms[name] = Date.now() - began
+    } catch (error) {
+      const where = String(error.stack).split('\n').find(line => line.includes('e2e.mjs'))
+      found.trouble.push(`${name}: ${error.message} ${where}`)
+      await current?.screenshot({ path: path.join(wishes.folder, `failed-${name}.png`) }).catch(() => {})
+    }
+  }
+} finally {
+  await browser.close()
+}
+found.hosts = found.hosts.filter(one => one !== host)
+console.log(JSON.stringify(found))
