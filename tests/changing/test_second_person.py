@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resolver.changing import proposals, second_person
-from resolver.changing.blocklist import Author, Place, read_text
+from resolver.changing.blocklist import Author, Place, checked, read_text
 from resolver.changing.doing import do
 from resolver.changing.proposals import EXPIRES_S, OPEN_MAX
 from resolver.changing.refusal import Kind, Refused
@@ -192,10 +192,11 @@ def test_approval_of_a_proposal_is_none_of_a_list_that_was_edited_beside_it(offi
     async def story(publisher: Publisher) -> None:
         proposed = office.edit(EVE, ADD)
         ads.write_text("ads.example\nnews.example\n")
-        for ask in (
+        asks: list[Callable[[], Any]] = [
             lambda: office.do(BOB, "approve", id=proposed["proposal"]),
             lambda: office.edit(EVE, ADD | {"domains": ["x.example"]}),
-        ):
+        ]
+        for ask in asks:
             with pytest.raises(Refused, match="waits for a second person itself"):
                 ask()
         ads.write_text("ads.example\n")
@@ -208,10 +209,9 @@ def test_file_that_an_editor_changes_while_a_change_is_checked_is_not_written_ov
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.place = replace(office.place, two_person=False)
-    check = second_person.checked
 
     def slowly(place: Place, after: bytes, *, force: bool) -> Any:
-        compiled = check(place, after, force=force)
+        compiled = checked(place, after, force=force)
         office.stage.blocklist.write_text(office.stage.blocklist.read_text() + "# by hand\n")
         return compiled
 

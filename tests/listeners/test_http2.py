@@ -633,15 +633,16 @@ def test_connect_has_no_path_and_is_no_method_of_ours() -> None:
 
 def test_a_session_waits_for_its_client_while_a_request_or_an_answer_is_not_whole() -> None:
     talk = Talk(window=10)
-    assert not talk.session.waits_for_client
+    waits = [talk.session.waits_for_client]
     stream = talk.post(QUERY[:5], length=False, end=False)
     talk.pump()
-    assert talk.session.waits_for_client
+    waits.append(talk.session.waits_for_client)
     talk.client.send_data(stream, QUERY[5:], end_stream=True)
     talk.pump()
-    assert not talk.session.waits_for_client, "it waits for us"
+    waits.append(talk.session.waits_for_client)
     talk.answer_all()
-    assert talk.session.waits_for_client
+    waits.append(talk.session.waits_for_client)
     talk.client.increment_flow_control_window(100, stream)
     talk.pump()
-    assert not talk.session.waits_for_client
+    waits.append(talk.session.waits_for_client)
+    assert waits == [False, True, False, True, False]

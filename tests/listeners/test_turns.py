@@ -48,6 +48,9 @@ class Wire:
     def is_reading(self) -> bool:
         return self.is_read
 
+    def is_closing(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -99,7 +102,7 @@ class Loop:
     def admit(self, connection: Connection, address: bytes) -> Place | None:
         return self.limits.take(address, connection, self.now()).place
 
-    def change_hands(self, connection: Connection, address: bytes) -> Place | None:
+    def change_hands(self, connection: Connection, address: bytes, *, is_proxys: bool) -> Place | None:
         raise AssertionError("no proxy speaks here")
 
     def forget(self, connection: Connection) -> None: ...

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from resolver.policy.image import FORMAT_VERSION
-from resolver.publishing.publisher import (
-    Publisher,
-    StartRefused,
-)
+from resolver.publishing.publisher import Publisher
+from resolver.publishing.status import StartRefused
 from tests.support.publisher_rig import Stage, entry, nothing, play
 
 

@@ -18,9 +18,9 @@ def topics_in(source: str) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef) and node.name in ("remarks", "_remarks"):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Dict):
-                    yield from (key.value for key in inner.keys if isinstance(key, ast.Constant))
+                    yield from (str(key.value) for key in inner.keys if isinstance(key, ast.Constant))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "remark":
-            yield from (word.value for word in node.args[:1] if isinstance(word, ast.Constant))
+            yield from (str(word.value) for word in node.args[:1] if isinstance(word, ast.Constant))
 
 
 def test_every_topic_that_the_server_remarks_on_is_known_and_no_other() -> None:
