@@ -7,5 +7,4 @@ mod state;
 mod thread;
 mod turn;
 
-pub use session::Session;
 pub use thread::run;
